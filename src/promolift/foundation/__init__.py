@@ -1,1 +1,1 @@
-"""What every package may use and what knows nothing about promotions."""
+"""Shared building blocks: files, tables, storage, time, text and pages. Nothing here knows about promotions."""

@@ -1,4 +1,4 @@
-"""Every error a person can meet. Each message says where, what, and what to do.
+"""Define the error classes that a user can meet. Each message says where the error is, what is wrong and what to do.
 
 PromoError
 ├── InputError     raw data that cannot be read or makes no sense; names file, row and column
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b")
+DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b")
 
 
 class PromoError(Exception):
@@ -43,7 +43,7 @@ class ConfigError(PromoError):
 
 
 class StepError(PromoError):
-    """A step was asked for before the step it needs."""
+    """A step was requested before the step that it needs."""
 
 
 class SupportError(PromoError):
@@ -55,16 +55,25 @@ class BudgetError(PromoError):
 
 
 @contextmanager
-def full_said(folder: Path | str) -> Iterator[None]:
-    """A disk that fills up within, whoever of us and our libraries meets it first, as an error for people."""
+def convert_disk_full_error(folder: Path | str) -> Iterator[None]:
+    """Raise a full disk inside the block as StepError `disk_full`, whichever library reports it."""
     try:
         yield
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        if isinstance(error, PromoError) or not FULL.search(reason):
+        if isinstance(error, PromoError) or not DISK_FULL.search(reason):
             raise
         raise StepError(
             "disk_full",
             f"{folder}: the disk is full, or a file larger than it may be ({reason}); free some space; nothing is half "
             "written and finished steps are kept, so run the same command again to go on",
         ) from None
+
+
+class SettingError(ValueError):
+    """A broken rule of the settings with an error code of its own, which `Settings.parse` passes on."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """As in `PromoError`."""
+        super().__init__(message)
+        self.code = code

@@ -1,4 +1,4 @@
-"""The evidence level of a number, its value and its interval."""
+"""Define the evidence level of a number, and a number with its interval."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -7,8 +7,8 @@ Level = Literal["randomised", "adjusted", "assumed"]
 
 
 @dataclass(frozen=True)
-class Ranged:
-    """A figure with the ends of its interval, where those are known."""
+class IntervalEstimate:
+    """An estimate and the ends of its interval, None where they are not known."""
 
     value: float
     low: float | None
@@ -16,8 +16,8 @@ class Ranged:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A number with its 95 % interval and what it is of."""
+class SampleEstimate:
+    """An estimate with its 95 % interval and the sample size `n`."""
 
     value: float
     low: float
@@ -29,7 +29,7 @@ Z95 = 1.959963984540054  # standard errors that every 95 % interval reaches to e
 
 
 class Interval(NamedTuple):
-    """From `low` to `high`."""
+    """An interval from `low` to `high`."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""A table as somebody holds it in memory or in a file in; a Polars frame out."""
+"""Convert tables of any common kind to Polars frames, and escape formulas before an export to a spreadsheet."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from promolift.foundation.errors import InputError
 
 
 def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
-    """A Polars frame of a Polars or pandas frame, an Arrow table, a DuckDB relation, columns by name, or of a CSV or
-    Parquet file.
+    """Return a Polars frame of a Polars or pandas frame, an Arrow table, a DuckDB relation, columns by name, or of a
+    CSV or Parquet file.
 
     Names of pandas rows (an index other than 0, 1, 2 ..) become columns before the others. `what` names the table in
     errors. InputError for what is none of these.
@@ -34,7 +34,7 @@ def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
 
 
 def is_pandas(table: Any) -> bool:
-    """Whether it is a pandas frame or series, without importing pandas."""
+    """Return whether the table is a pandas frame or series, without importing pandas."""
     return type(table).__module__.split(".")[0] == "pandas"
 
 
@@ -62,10 +62,12 @@ def _column(name: str, column: Any) -> pl.Series:
 
 
 # What spreadsheets take for the start of a formula, the full-width forms included, also behind blanks.
-FORMULA = r"^[\s\x00-\x1f\x{feff}\x{200b}]*[=+\-@＝＋－＠]|^[\t\r\n]"
+FORMULA_START = r"^[\s\x00-\x1f\x{feff}\x{200b}]*[=+\-@＝＋－＠]|^[\t\r\n]"
 
 
-def safe_cells(frame: pl.DataFrame) -> pl.DataFrame:
-    """Every text cell that begins like a formula gets a ' in front; numbers stay numbers."""
+def escape_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put a ' before every text cell that a spreadsheet would read as a formula. Numbers stay numbers."""
     text = pl.col(pl.String)
-    return frame.with_columns(pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).name.keep())
+    return frame.with_columns(
+        pl.when(text.str.contains(FORMULA_START)).then(pl.lit("'") + text).otherwise(text).name.keep()
+    )

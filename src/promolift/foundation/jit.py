@@ -1,4 +1,4 @@
-"""Compile a loop with Numba at its first call, and name the arrays it works on."""
+"""Compile loops with Numba at their first call, and name the array types of the compiled kernels."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-def compiled(function: F) -> F:
-    """Compiled at the first call and kept on disk; kernels call none of another file, so that none goes stale."""
+def jit_compile(function: F) -> F:
+    """Compile at the first call and cache the machine code on disk. A kernel calls no kernel of another file: its cache
+    would go stale.
+    """
     return cast(F, numba.njit(cache=True)(function))

@@ -1,7 +1,8 @@
-"""Asks in, one reply each out, in order: from an OpenAI-compatible endpoint, a GGUF file in this process, or records.
+"""Call language models: an OpenAI-compatible endpoint, a GGUF file in this process, or recorded replies.
 
-A remote answer is structured, tried again, bounded in time and cost; a local one is held to its schema while
-it is written. A failure is a reply that says why, never a crash.
+Every model takes a list of prompts and returns one reply each, in order. A remote reply is checked, retried, and
+bounded in time and cost; a local reply is constrained to its JSON schema while it is generated. A failure is a reply
+with a `fault`, never an exception.
 """
 
 import importlib
@@ -22,15 +23,15 @@ from promolift.foundation.settings import Settings
 
 
 class Prompt(Protocol):
-    """One question: two texts, a seed, and the form the answer must have, as a JSON schema."""
+    """One prompt: two texts, a seed, and the JSON schema of the answer."""
 
     @property
     def system(self) -> str:
-        """Who the model is and what it must not do."""
+        """The role of the model and what it must not do."""
 
     @property
     def user(self) -> str:
-        """What is wanted now."""
+        """The request."""
 
     @property
     def schema(self) -> Mapping[str, Any]:
@@ -43,7 +44,9 @@ class Prompt(Protocol):
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. `fault` is None or why there is no usable text; `cost_cents` is what it cost, faulty or not."""
+    """One answer. `fault` is None, or the reason why there is no usable text; `cost_cents` is the cost, charged for
+    faulty replies too.
+    """
 
     text: str
     model: str
@@ -54,43 +57,43 @@ class Reply:
     attempts: int = 1
 
 
-class Writer(Protocol):
-    """Anything that answers asks."""
+class LanguageModel(Protocol):
+    """The interface of every model: prompts in, replies out."""
 
     def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
-        """One reply per ask, in order."""
+        """Return one reply per prompt, in order."""
 
 
-def ask_id(ask: Prompt) -> str:
-    """The key of an ask: the same texts and seed have the same one."""
+def prompt_id(ask: Prompt) -> str:
+    """Return the key of a prompt, determined by its texts and seed."""
     return hash_id("ask", ask.system, ask.user, ask.seed)
 
 
-class Recorder:
-    """A writer that keeps every reply of another one, by the key of its ask."""
+class ReplyRecorder:
+    """A model that records the replies of another model by the key of their prompt."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: LanguageModel) -> None:
         """Wrap `writer`."""
         self.writer = writer
         self.replies: dict[str, Reply] = {}
 
     def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
-        """The writer's own replies."""
+        """Return the wrapped model's replies and record them."""
         replies = self.writer(asks)
-        self.replies |= {ask_id(ask): reply for ask, reply in zip(asks, replies, strict=True)}
+        self.replies |= {prompt_id(ask): reply for ask, reply in zip(asks, replies, strict=True)}
         return replies
 
     def save(self, path: Path) -> None:
-        """One JSON object per line: `ask`, and the fields of the reply."""
+        """Write one JSON object per line: `ask` (the key of the prompt) and the fields of the reply."""
         lines = [json.dumps({"ask": key, **asdict(reply)}, ensure_ascii=False) for key, reply in self.replies.items()]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-class Replay:
-    """A writer that answers from records; what was never asked is a faulty reply."""
+class RecordedReplies:
+    """A model that answers from recorded replies. A prompt that was not recorded gets a faulty reply."""
 
     def __init__(self, path: Path) -> None:
-        """Read what a Recorder saved; raise InputError naming the line that is none of it."""
+        """Read a file written by ReplyRecorder.save. Raises InputError naming the first line that is not a record."""
         self.replies: dict[str, Reply] = {}
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -109,9 +112,9 @@ class Replay:
                 ) from None
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
-        """The recorded replies, which cost nothing again."""
+        """Return the recorded replies, at no cost."""
         nothing = Reply("", "replay", "no such ask was recorded")
-        return [self.replies.get(ask_id(ask), nothing) for ask in asks]
+        return [self.replies.get(prompt_id(ask), nothing) for ask in asks]
 
 
 class RemoteSettings(Settings):
@@ -147,8 +150,8 @@ class RemoteSettings(Settings):
     price_out_cents: float = Field(default=60.0, ge=0, description="Cents per million tokens received.")
 
 
-class RemoteWriter:
-    """A model behind an endpoint. `spent_cents` is what it has cost so far."""
+class RemoteLanguageModel:
+    """A model behind an OpenAI-compatible endpoint. `spent_cents` is its cost so far."""
 
     def __init__(self, settings: RemoteSettings) -> None:
         """Raise ConfigError if the client is not installed or the key is not in the environment."""
@@ -158,7 +161,7 @@ class RemoteWriter:
         self._client = _client(settings)
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
-        """One reply per ask, in order, `concurrency` of them at a time."""
+        """Return one reply per prompt, in order, with up to `concurrency` requests at a time."""
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             return list(pool.map(self._one, asks))
 
@@ -248,17 +251,19 @@ class LocalSettings(Settings):
     temperature: float = Field(default=0.5, ge=0, le=2, description="How freely the model chooses its words.")
 
 
-class LocalWriter:
-    """A model loaded once. The same ask gives the same answer: nothing is kept between asks."""
+class LocalLanguageModel:
+    """A model that runs in this process, loaded once. Each prompt starts without context, so the same prompt gives the
+    same answer.
+    """
 
     def __init__(self, settings: LocalSettings) -> None:
-        """Raise ConfigError if the runtime is not installed, the file is missing, or it is no model."""
+        """Raise ConfigError if the runtime is not installed, the file is missing, or it is not a model."""
         self.settings = settings
         self.model = Path(settings.path).name
         self._server = _server(settings)
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
-        """One reply per ask, in order, one after the other."""
+        """Return one reply per prompt, one after the other."""
         return [self._one(ask) for ask in asks]
 
     def _one(self, ask: Prompt) -> Reply:
@@ -271,13 +276,13 @@ class LocalWriter:
             "cache_prompt": False,  # a kept prompt changes the last bits, and with them the text
         }
         try:
-            return read_answer(self._server.handle_chat_completions(body), self.model)
+            return parse_completion(self._server.handle_chat_completions(body), self.model)
         except Exception as error:  # the runtime raises bare RuntimeErrors of its own
             return Reply("", self.model, f"the model failed ({type(error).__name__}: {error})")
 
 
-def read_answer(answer: Any, model: str) -> Reply:
-    """The reply in the runtime's answer; an error of any kind is a failed attempt."""
+def parse_completion(answer: Any, model: str) -> Reply:
+    """Return the reply in the runtime's answer. An error of any kind becomes a faulty reply."""
     if not isinstance(answer, dict) or "error" in answer or answer.get("code", 200) != 200:
         return Reply("", model, f"the model failed ({str(answer)[:200]})")
     usage = answer.get("usage") or {}
@@ -332,13 +337,13 @@ class LlmSettings(Settings):
     )
 
 
-def writer_of(kind: str, settings: LlmSettings) -> Writer:
-    """The writer `remote`, `local` or `replay`. Raises ConfigError naming the setting it lacks."""
+def open_language_model(kind: str, settings: LlmSettings) -> LanguageModel:
+    """Return the model `remote`, `local` or `replay`. Raises ConfigError naming the setting that is missing."""
     match kind:
         case "remote":
             given = {"base_url": os.environ.get(_URL), "model": os.environ.get(_MODEL)}
             known = settings.remote.model_dump() | {key: value for key, value in given.items() if value}
-            return RemoteWriter(RemoteSettings.parse(known, "llm.remote"))
+            return RemoteLanguageModel(RemoteSettings.parse(known, "llm.remote"))
         case "local":
             path = os.environ.get(_GGUF)
             local = settings.local.model_dump() if settings.local else {}
@@ -346,11 +351,11 @@ def writer_of(kind: str, settings: LlmSettings) -> Writer:
                 raise ConfigError(
                     "setting_missing", f"llm.local.path: no model file; name a GGUF file there or in {_GGUF}"
                 )
-            return LocalWriter(LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local"))
+            return LocalLanguageModel(LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local"))
         case "replay":
             if settings.records is None:
                 raise ConfigError(
                     "setting_missing", "llm.records: no records to replay; name the file a recorded run wrote"
                 )
-            return Replay(Path(settings.records))
+            return RecordedReplies(Path(settings.records))
     raise ConfigError("value_invalid", f"writer {kind!r}: known ones are local, remote and replay")

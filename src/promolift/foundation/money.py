@@ -1,4 +1,4 @@
-"""ISO 4217 in: how many digits a currency's minor unit has, and the sign readers know, out."""
+"""ISO 4217 currencies: the digits of the minor unit, the sign, and a check of currency codes."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from promolift.foundation.errors import ConfigError
-from promolift.foundation.settings import SettingError
+from promolift.foundation.errors import ConfigError, SettingError
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLF
@@ -26,7 +25,7 @@ CURRENCY_DIGITS: Mapping[str, int] = dict.fromkeys(_CODES.split(), 2) | {
     code: digits for digits, codes in _NOT_TWO.items() for code in codes.split()
 }
 # What an English reader knows; other currencies are printed with their code.
-SIGNS: Mapping[str, str] = {
+CURRENCY_SIGNS: Mapping[str, str] = {
     "USD": "$", "EUR": "€", "GBP": "£", "CNY": "¥", "JPY": "¥", "KRW": "₩", "INR": "₹", "VND": "₫", "THB": "฿",
     "PHP": "₱", "ILS": "₪", "NGN": "₦", "RUB": "₽", "TRY": "₺", "UAH": "₴", "KZT": "₸", "CAD": "CA$", "AUD": "A$",
     "NZD": "NZ$", "HKD": "HK$", "SGD": "S$", "TWD": "NT$", "MXN": "MX$", "BRL": "R$",
@@ -34,14 +33,16 @@ SIGNS: Mapping[str, str] = {
 
 
 def currency_digits(code: str) -> int:
-    """Digits after the point of an ISO 4217 currency: USD 2, JPY 0, KWD 3. Raises ConfigError for an unknown code."""
+    """Return the digits after the decimal point of an ISO 4217 currency: USD 2, JPY 0, KWD 3. Raises ConfigError for an
+    unknown code.
+    """
     if code not in CURRENCY_DIGITS:
         raise ConfigError("currency_unknown", f"currency = {code!r}: {unknown_currency(code)}")
     return CURRENCY_DIGITS[code]
 
 
 def unknown_currency(code: str) -> str:
-    """What is wrong with a code that is none, and which one may be meant."""
+    """Return what is wrong with an unknown currency code, with the nearest known code."""
     near = get_close_matches(code.upper(), CURRENCY_DIGITS, n=1)
     hint = f"did you mean {near[0]}?" if near else "use an ISO 4217 code such as USD, EUR, CNY or JPY"
     return f"not a currency code; {hint}"

@@ -1,4 +1,4 @@
-"""How far the steps are, in; shown on stderr, out: a bar for each on a terminal, elsewhere one line as each ends."""
+"""Show the progress of steps on stderr: a bar per step on a terminal, elsewhere one line as each step ends."""
 
 import json
 import sys
@@ -8,27 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-Tell = Callable[..., None]  # tell(step, share done, note)
+Progress = Callable[..., None]  # tell(step, share done, note)
 
 
-def within(tell: Tell, step: str, start: float, size: float, note: str) -> Callable[[float], None]:
-    """What hears a share of its own, 0 to 1, and tells of it as a part of a step."""
+def sub_progress(tell: Progress, step: str, start: float, size: float, note: str) -> Callable[[float], None]:
+    """Return a callback that takes a share from 0 to 1 and reports it as a part of a step."""
     return lambda done: tell(step, start + size * done, note)
 
 
 @contextmanager
-def showing(said: Callable[[str], str] = str) -> Iterator[Tell]:
-    """A display for `tell(step, share, note)`; rich is imported only where there is a terminal to draw on.
+def show_progress(said: Callable[[str], str] = str) -> Iterator[Progress]:
+    """Open a display for `progress(step, share, note)`. rich is imported only if stderr is a terminal.
 
-    `said` puts what steps say in English into the language of who reads it.
+    `said` translates what the steps report in English into the language of the reader.
     """
-    with bars() if sys.stderr.isatty() else lines() as tell:
+    with progress_bars() if sys.stderr.isatty() else progress_lines() as tell:
         yield lambda step, share, note="": tell(said(step), share, said(note))
 
 
 @contextmanager
-def bars() -> Iterator[Tell]:
-    """One moving bar per step."""
+def progress_bars() -> Iterator[Progress]:
+    """Show one moving bar per step."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -46,8 +46,9 @@ def bars() -> Iterator[Tell]:
 
 
 @contextmanager
-def lines() -> Iterator[Tell]:
-    """One line per step once it has ended: its name, its last note, how long it took; for logs and other programs.
+def progress_lines() -> Iterator[Progress]:
+    """Print one line per step once it has ended: its name, its last note, how long it took. For logs and other
+    programs.
 
     A step has ended when it says so (share 1), or when all is over; a step that fails gets no line, but its error. What
     says nothing before it ends, such as a step in which nothing changed, took no time that is worth a number.
@@ -71,13 +72,13 @@ def lines() -> Iterator[Tell]:
         end(step)
 
 
-def quiet(step: str, share: float, note: str = "") -> None:
-    """Nobody asked how far it is."""
+def no_progress(step: str, share: float, note: str = "") -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
 class StepSummary:
-    """What a verb did: `figures` for `--json`, and `text` that says the same to a person."""
+    """The result of a command: `figures` for `--json`, and `text` with the same content for people."""
 
     text: str
     figures: Mapping[str, object] = field(default_factory=dict)
@@ -85,5 +86,5 @@ class StepSummary:
     def to_json(self) -> str:
         return json.dumps(self.figures, ensure_ascii=False, indent=1)
 
-    def adding(self, line: str, **figures: object) -> "StepSummary":
+    def with_line(self, line: str, **figures: object) -> "StepSummary":
         return StepSummary("\n".join(filter(None, (self.text, line))), {**self.figures, **figures})

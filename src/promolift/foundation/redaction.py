@@ -1,4 +1,4 @@
-"""A line of text or a row meant for a log in; the same without personal data out."""
+"""Remove personal data from text and rows before they are logged, and make pseudonyms of customer ids."""
 
 import hmac
 import re
@@ -15,8 +15,8 @@ birthday birthdate birth dob age sex gender occupation income idcard idnumber pa
 card cardnumber iban password secret token apikey authorization cookie
 姓名 手机 手机号 电话 邮箱 地址 生日 年龄 性别 职业 收入 身份证 身份证号
 """
-PERSONAL = frozenset(_NAMES.split())
-IDS = frozenset(("customerid", "userid", "anonymousid"))
+PERSONAL_FIELDS = frozenset(_NAMES.split())
+CUSTOMER_ID_FIELDS = frozenset(("customerid", "userid", "anonymousid"))
 # Chinese letters count as \w in Python, and a number often follows one directly: so the classes are spelt out.
 PATTERNS = (
     ("email", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
@@ -39,7 +39,8 @@ PATTERNS = (
 
 
 def redact(value: Any) -> Any:
-    """Text, or a row (dict, list, tuple, nested): personal parts become `[email]`, `[phone]`, `[redacted]`, ...
+    """Return text, or a row (dict, list, tuple, nested), with its personal parts replaced by `[email]`, `[phone]`,
+    `[redacted]`, ...
 
     Fields with personal names are blanked whole, other texts are searched; numbers and flags elsewhere stay. Customer
     ids become `[customer]`. A best effort for logs, not an anonymisation: names inside free text are not found.
@@ -56,9 +57,9 @@ def redact(value: Any) -> Any:
 
 def _field(name: str, item: Any) -> Any:
     plain = re.sub(r"[\s_-]", "", name).lower()
-    if item is None or plain not in PERSONAL | IDS:
+    if item is None or plain not in PERSONAL_FIELDS | CUSTOMER_ID_FIELDS:
         return redact(item)
-    return "[redacted]" if plain in PERSONAL else "[customer]"
+    return "[redacted]" if plain in PERSONAL_FIELDS else "[customer]"
 
 
 def _text(text: str) -> str:
@@ -76,11 +77,11 @@ def _blank(label: str, found: str) -> str:
     return "[card]" if sum(doubled) % 10 == 0 else found
 
 
-LEAST_KEY_BYTES = 16
+MIN_KEY_BYTES = 16
 
 
 def pseudonym(customer_id: str, key: str | bytes) -> str:
-    """`cus_` and 32 hex digits: HMAC-SHA256 (RFC 2104) cut to 128 bits, the same on every machine.
+    """Return `cus_` and 32 hex digits: HMAC-SHA256 (RFC 2104) cut to 128 bits, the same on every machine.
 
     Without the key it cannot be found by trying all customer ids, as a plain hash could. A new key cuts the link
     between old and new logs. Raises ConfigError for a key under 16 bytes.
@@ -89,10 +90,10 @@ def pseudonym(customer_id: str, key: str | bytes) -> str:
 
 
 def secret_bytes(key: str | bytes) -> bytes:
-    """The key as bytes; ConfigError if it is too short to be a secret."""
+    """Return the key as bytes. Raises ConfigError if it is too short to be a secret."""
     raw = key.encode() if isinstance(key, str) else key
-    if len(raw) < LEAST_KEY_BYTES:
-        what = f"{len(raw)} bytes, needs at least {LEAST_KEY_BYTES}"
+    if len(raw) < MIN_KEY_BYTES:
+        what = f"{len(raw)} bytes, needs at least {MIN_KEY_BYTES}"
         raise ConfigError(
             "secret_too_short",
             f"secret key: {what}; make one with `python -c 'import secrets; print(secrets.token_hex(32))'`",

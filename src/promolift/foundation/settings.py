@@ -1,4 +1,6 @@
-"""The frozen base of every settings class: an unknown key is an error that names the nearest known one; and TOML."""
+"""Base class of all settings: frozen, with an error for unknown keys that names the nearest known key. Also reads TSV
+files and writes TOML.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,19 +11,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
-from promolift.foundation.errors import ConfigError
+from promolift.foundation.errors import ConfigError, SettingError
 
 # Units in which a column may count its times: seconds of one.
-COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
-
-
-class SettingError(ValueError):
-    """A rule of settings that is broken and has a code of its own, by which `Settings.parse` passes it on."""
-
-    def __init__(self, code: str, message: str) -> None:
-        """As in `PromoError`."""
-        super().__init__(message)
-        self.code = code
+SECONDS_PER_UNIT = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 class Settings(BaseModel):
@@ -62,14 +55,14 @@ class Settings(BaseModel):
             raise ConfigError(code, f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
 
 
-def rows_of(file: str) -> list[list[str]]:
-    """The rows of a tab-separated file of this package; lines that begin with `#` are for people."""
+def read_tsv(file: str) -> list[list[str]]:
+    """Return the rows of a tab-separated file of this package. Lines that begin with `#` are comments."""
     lines = files("promolift").joinpath(file).read_text("utf-8").splitlines()
     return [line.split("\t") for line in lines if line and not line.startswith("#")]
 
 
 def to_toml(values: Mapping[str, Any], table: str = "") -> str:
-    """TOML that reads back as `values`: what is plain first, then the tables; a small table stands in one line."""
+    """Return TOML that reads back as `values`: plain values first, then tables. A small table is one line."""
     below = {key: value for key, value in values.items() if _is_table(value, bool(table)) or _is_tables(value)}
     lines = [f"{toml_key(key)} = {toml_value(value)}" for key, value in values.items() if key not in below]
     for key, value in below.items():
@@ -91,7 +84,7 @@ def _is_tables(value: Any) -> bool:
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML writes it, in one line unless it is a list of three or more."""
+    """Return a value as TOML, on one line unless it is a list of three or more."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(each)}" for key, each in value.items()) + " }"
     if isinstance(value, list | tuple):
@@ -102,15 +95,15 @@ def toml_value(value: Any) -> str:
 
 
 def toml_key(key: str) -> str:
-    """A key, in quotes where it must be."""
+    """Return a key as TOML, quoted if necessary."""
     return key if key.isascii() and key.replace("_", "").replace("-", "").isalnum() else toml_value(key)
 
 
-def settings_in(annotation: object) -> type[Settings] | None:
-    """The settings class inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+def settings_class_in(annotation: object) -> type[Settings] | None:
+    """Return the settings class inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
-    return next((found for part in get_args(annotation) if (found := settings_in(part)) is not None), None)
+    return next((found for part in get_args(annotation) if (found := settings_class_in(part)) is not None), None)
 
 
 def _known_zone(zone: str) -> str:

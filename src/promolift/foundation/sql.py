@@ -1,7 +1,7 @@
-"""A statement with named parameters and its values in, the statement with literals out.
+"""Run SQL on DuckDB relations and Polars frames, with values written in as literals.
 
-DuckDB reads relations and frames by the names of the calling function's variables; `run` takes every one by the name
-that the statement calls it. Relations take no parameters, so `bind` writes the few numbers and names in.
+DuckDB looks up relations and frames as variables of the calling function. `run_select` passes each under the name that
+the statement uses. Relations take no parameters, so `bind` writes numbers and texts into the statement.
 """
 
 import re
@@ -15,13 +15,13 @@ import polars as pl
 from duckdb import DuckDBPyRelation
 
 
-def ident(name: str) -> str:
-    """A quoted SQL identifier."""
+def quote_identifier(name: str) -> str:
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(value: object) -> str:
-    """A SQL literal of None, a bool, a number, a text, or a sequence of these (a list)."""
+def sql_literal(value: object) -> str:
+    """Return the SQL literal of None, a bool, a number, a text, or a sequence of these (a list)."""
     match value:
         case None:
             return "null"
@@ -34,28 +34,29 @@ def literal(value: object) -> str:
         case str():
             return "'" + value.replace("'", "''") + "'"
         case Sequence():
-            return "[" + ", ".join(literal(each) for each in value) + "]"
+            return "[" + ", ".join(sql_literal(each) for each in value) + "]"
     raise TypeError(f"no SQL literal for {type(value).__name__}")
 
 
 def bind(sql: str, **values: object) -> str:
-    """`sql` with every `$name` replaced by its value as a literal; a name without a value is a KeyError (our fault)."""
-    return re.sub(r"\$([A-Za-z_]\w*)", lambda match: literal(values[match[1]]), sql)
+    """Replace every `$name` in `sql` by its value as a literal. A name without a value raises KeyError (our fault)."""
+    return re.sub(r"\$([A-Za-z_]\w*)", lambda match: sql_literal(values[match[1]]), sql)
 
 
-def run(query: str, **relations: DuckDBPyRelation | pl.DataFrame) -> DuckDBPyRelation:
-    """The lazy result of a SELECT over `relations`, one connection's, and frames, which it knows by these names alone.
+def run_select(query: str, **relations: DuckDBPyRelation | pl.DataFrame) -> DuckDBPyRelation:
+    """Return the lazy result of a SELECT over `relations` (of one connection) and frames, which the query calls by
+    these names alone.
 
     The first one must be a relation. No variable of the caller is seen, whatever it is called; the result keeps what
     it reads alive.
     """
-    found = some(_said(_connection(next(iter(relations.values()))), query, relations))
+    found = require_relation(_said(_connection(next(iter(relations.values()))), query, relations))
     finalize(found, len, relations).atexit = False  # it holds them as long as anything reads `found`
     return found
 
 
-def kept(relation: DuckDBPyRelation) -> DuckDBPyRelation:
-    """The relation's rows, computed now and once, in a temporary table that goes when nothing reads it any more.
+def materialise(relation: DuckDBPyRelation) -> DuckDBPyRelation:
+    """Compute the rows of a relation once, in a temporary table that is dropped when nothing reads it any more.
 
     Unlike with `materialize`, the engine knows statistics of the rows: one join took a three-hundredth of the time.
     """
@@ -89,13 +90,13 @@ def _drop(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         connection.sql(f"drop table {name}")
 
 
-def some(relation: DuckDBPyRelation | None) -> DuckDBPyRelation:
-    """The relation a query gave; DuckDB's types allow None for statements that return nothing."""
+def require_relation(relation: DuckDBPyRelation | None) -> DuckDBPyRelation:
+    """Return the relation of a query. DuckDB types the result as optional, for statements that return nothing."""
     assert relation is not None
     return relation
 
 
-def fetch(relation: DuckDBPyRelation | None) -> pl.DataFrame:
-    """All rows of a query's relation as a frame."""
-    frame: pl.DataFrame = some(relation).pl()
+def fetch_frame(relation: DuckDBPyRelation | None) -> pl.DataFrame:
+    """Return all rows of a query's relation as a frame."""
+    frame: pl.DataFrame = require_relation(relation).pl()
     return frame

@@ -1,4 +1,6 @@
-"""The plan behind HTTP: one process, one port. Events come in, decisions go out, money is kept in the ledger.
+"""Serve a plan over HTTP: receive events, decide offers and keep money within its limits.
 
-`app.create(ServeSettings(...))` makes the ASGI application, `promolift serve` runs it, `client.Client` talks to it.
+One process listens on one port. Decisions, events and money are stored in the ledger (SQLite or PostgreSQL).
+`api.app.create(ServeSettings(...))` builds the ASGI application, `promolift serve` runs it and `api.client.Client`
+calls it.
 """

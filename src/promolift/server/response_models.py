@@ -1,4 +1,4 @@
-"""What the server answers to those who use it every day, as JSON: decisions, events, redemptions, feedback."""
+"""Response bodies of the routes with the most traffic: decisions, events, redemptions, carts, feedback."""
 
 from collections.abc import Mapping
 from typing import Any, NotRequired

@@ -1,4 +1,4 @@
-"""What the server gets at its start, and the policy of a campaign, which the API can change."""
+"""Settings of one server: ledger, request limits, retention, e-mail, learning and console."""
 
 from pathlib import Path
 from typing import Literal

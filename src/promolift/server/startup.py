@@ -1,4 +1,4 @@
-"""Files and an address in; a running server out. What `promolift serve` calls."""
+"""Start a server from promolift.toml or a work folder, as `promolift serve` does."""
 
 import os
 import tomllib
@@ -10,16 +10,16 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them t
 import polars as pl
 
 from promolift.core.decisions.decision_rule import NONE
-from promolift.extensions.finance.setup import trade_of
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.location import on_this_machine, url_of
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config, load_config
+from promolift.shop.configuration.extension_sections import read_project
 from promolift.shop.results.plan import Plan
 
 if TYPE_CHECKING:
-    from promolift.server.api.app import Dress
+    from promolift.server.api.app import AppWrapper
 
 
 def read_settings(path: Path | None, work: Path) -> ServeSettings:
@@ -43,14 +43,14 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
 
 def run_server(
     config: Path, work: Path, settings: Path | None, host: str, port: int, as_json: bool = False,
-    console: "Dress | None" = None,
+    console: "AppWrapper | None" = None,
 ) -> None:  # fmt: skip
     """Serve until stopped. Without promolift.toml no new release can be made, but all else works."""
-    shop = load_config(config) if config.is_file() and trade_of(config) is None else None
+    shop = load_config(config) if config.is_file() and read_project(config) is None else None
     _serve(read_settings(settings, work), shop, host, port, as_json, console)
 
 
-def serve_planned(shop: Config, work: Path, as_json: bool = False, console: "Dress | None" = None) -> None:
+def serve_planned(shop: Config, work: Path, as_json: bool = False, console: "AppWrapper | None" = None) -> None:
     """Serve a work folder that was planned just now on port 8080; a customer whom the plan gives an offer is named."""
     with Store(work) as store:
         given = Plan.load(store).decisions.filter(pl.col("offer_id") != NONE)["customer_id"].sort()
@@ -62,7 +62,7 @@ def serve_planned(shop: Config, work: Path, as_json: bool = False, console: "Dre
 
 
 def _serve(
-    settings: ServeSettings, shop: Config | None, host: str, port: int, as_json: bool, console: "Dress | None"
+    settings: ServeSettings, shop: Config | None, host: str, port: int, as_json: bool, console: "AppWrapper | None"
 ) -> None:
     try:
         from promolift.server.api.app import serve

@@ -1,1 +1,1 @@
-"""A trial as a file or a frame in; whether it can be trusted, what its arms added to whom, a plan and a page out."""
+"""Analyse a trial: check its randomisation, estimate what each arm adds and to whom, plan, and write a page."""

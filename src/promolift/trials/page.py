@@ -1,4 +1,4 @@
-"""What is known of a trial in; its page out: who got what, what it added, to whom, which policy, and a plan."""
+"""Build the page of a trial: the arms, average effects, who gains more, policies, and a plan."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,45 +6,57 @@ from typing import Any
 
 import polars as pl
 
-from promolift.foundation.evidence import Ranged
+from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.formatting import (
     INTERVAL,
-    Cash,
-    bracket,
-    clip,
+    MoneyFormat,
     count,
-    ends,
+    in_brackets,
     interval,
+    low_to_high,
     money,
     number,
-    share,
+    percent,
+    truncate,
     upper_first,
 )
 from promolift.foundation.money import currency_digits
-from promolift.foundation.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, gap, note, table
+from promolift.foundation.pages.blocks import (
+    Badge,
+    Block,
+    Chapter,
+    Figure,
+    KeyFigure,
+    Page,
+    TextTable,
+    Tone,
+    note,
+    table,
+    unknown_note,
+)
 from promolift.foundation.pages.charts import (
     Axis,
+    ForestRow,
     Line,
-    Mark,
-    by_point,
-    by_x,
-    calibration,
-    forest,
-    frontier,
+    calibration_chart,
+    forest_plot,
+    frontier_chart,
     headline,
-    lines,
-    thin,
+    line_chart,
+    table_by_point,
+    table_by_x,
+    thin_rows,
     unknowns,
 )
-from promolift.trials.analysis.results import TrialFit, TrialJudgement, TrialPlan, TrialResults, policy_finding
+from promolift.trials.analysis.results import TrialEvaluation, TrialFit, TrialPlan, TrialResults, describe_policy
 from promolift.trials.analysis.settings import TrialSettings
 
 ALIKE = "nothing was known of these customers, so all would be treated alike"
 UNKNOWN = "nothing was known of these customers before the trial"
 UNJUDGED = "`promolift effect evaluate` has not run"
-WHOLE = "The last columns: what all customers together add to treating nobody."
+ALL_CUSTOMERS_NOTE = "The last columns: what all customers together add to treating nobody."
 UNPLANNED = "`promolift effect report` has not planned yet"
-BLURB = {
+LEVEL_MEANING = {
     "randomised": "differences between arms are effects",
     "adjusted": "not randomised: compared with customers alike in all that is recorded, which proves nothing",
 }
@@ -52,7 +64,7 @@ BLURB = {
 
 @dataclass(frozen=True)
 class TrialStory:
-    """All that the page tells, with helpers that say amounts."""
+    """The data of the page, with helpers that format amounts."""
 
     results: TrialResults
 
@@ -65,17 +77,17 @@ class TrialStory:
         return self.fit.settings
 
     @property
-    def judged(self) -> TrialJudgement | None:
-        return self.results.judged
+    def evaluation(self) -> TrialEvaluation | None:
+        return self.results.evaluation
 
     def effects(self, outcome: str) -> list[dict[str, Any]]:
-        """What each arm adds to an outcome, the most first: rows of `TrialEffects.effects`."""
+        """Return what each arm adds to an outcome, largest first: rows of `TrialEffects.effects`."""
         mine = self.results.fitted.effects.filter(pl.col("outcome") == outcome)
         return mine.sort("effect", descending=True).to_dicts()
 
     @property
     def level(self) -> Badge:
-        """Badge of every number that is an effect."""
+        """The evidence badge of every number that is an effect."""
         return self.fit.level
 
     @property
@@ -83,52 +95,52 @@ class TrialStory:
         return self.fit.arms
 
     def cents(self, amount: float) -> float:
-        """Money of the file in minor units."""
+        """Return an amount of the file in minor units."""
         return float(amount * 10 ** currency_digits(self.settings.currency))
 
     def cash(self, amount: object) -> str:
-        """Money of the file in words."""
+        """Format an amount of the file."""
         return money(self.cents(float(amount)), self.settings.currency) if isinstance(amount, int | float) else "?"
 
     def amount(self, outcome: str, value: object) -> str:
-        """An outcome's value in words: a share, money, or a number."""
+        """Format an outcome's value: a share, money, or a number."""
         if outcome in self.settings.rates:
-            return share(value, 2)
+            return percent(value, 2)
         return self.cash(value) if outcome == self.settings.money else number(value)
 
     def added(self, outcome: str, value: object) -> str:
-        """A difference of an outcome in words: rates differ by points."""
+        """Format a difference of an outcome; rates differ by points."""
         if outcome in self.settings.rates and isinstance(value, int | float):
             return f"{100 * value:.2f} points"
         return self.amount(outcome, value)
 
     def total(self, outcome: str, value: object) -> str:
-        """What all customers add together, in words: money, or a number of visits, purchases or the like."""
+        """Format what all customers add together: money, or a number of visits, purchases or the like."""
         return self.cash(value) if outcome == self.settings.money else number(value)
 
     def basis(self, outcome: str) -> str:
         return self.settings.basis(outcome, self.cash)
 
     def basis_sentence(self, outcome: str) -> str:
-        """`basis` as a sentence of its own."""
+        """Return `basis` as a sentence of its own."""
         return f"{upper_first(self.basis(outcome))}."
 
-    def named(self, outcome: str) -> str:
-        """The outcome as gains and policies are counted in it."""
+    def outcome_label(self, outcome: str) -> str:
+        """Return the name of the outcome in the form in which gains and policies count it."""
         return outcome if self.settings.gross(outcome) else f"{outcome}, net"
 
     def axis(self, name: str, outcome: str) -> Axis:
-        """The axis of an outcome: money is drawn in minor units."""
+        """Return the axis of an outcome; money is drawn in minor units."""
         fmt = "share" if outcome in self.settings.rates else "money" if outcome == self.settings.money else "fixed"
-        return Axis(name, fmt, partial(self.drawn, outcome))
+        return Axis(name, fmt, partial(self.chart_value, outcome))
 
-    def drawn(self, outcome: str, value: float | None) -> float | None:
-        """The value as charts take it: money in minor units."""
+    def chart_value(self, outcome: str, value: float | None) -> float | None:
+        """Return the value in the unit of the chart: money in minor units."""
         return self.cents(value) if value is not None and outcome == self.settings.money else value
 
 
-def page_of(found: TrialResults) -> Page:
-    """The page of `promolift effect report`; what was not done yet is a gap that names the verb."""
+def build_trial_page(found: TrialResults) -> Page:
+    """Return the page of `promolift effect report`. What has not run yet is a gap that names the command."""
     trial = TrialStory(found)
     facts = {"Customers": count(trial.fit.customers), "Arms": count(len(trial.arms))}
     facts |= {"Outcomes watched": f"{trial.settings.days} days"} if trial.settings.days else {}
@@ -137,7 +149,7 @@ def page_of(found: TrialResults) -> Page:
         eyebrow="The trial",
         facts=facts | {"Evidence": str(trial.level)},
         head=_head(trial),
-        bigs=_bigs(trial),
+        key_figures=_key_figures(trial),
         chapters=[
             _arms(trial), _effects(trial), *_depth(trial), _whom(trial), _policies(trial), _plan(trial),
             _unknown(trial),
@@ -146,38 +158,40 @@ def page_of(found: TrialResults) -> Page:
     )  # fmt: skip
 
 
-def _head(trial: TrialStory) -> Big:
-    if trial.results.planned:
-        plan, cash = trial.results.planned.note, Cash(trial.settings.currency)
-        text = f"What the plan is expected to add beyond treating nobody, {trial.basis(trial.settings.deciding)}."
-        gain = Ranged(*(trial.cents(amount) for amount in (plan.gain, plan.low, plan.high)))
+def _head(trial: TrialStory) -> KeyFigure:
+    if trial.results.plan:
+        plan, cash = trial.results.plan.note, MoneyFormat(trial.settings.currency)
+        text = (
+            f"What the plan is expected to add beyond treating nobody, {trial.basis(trial.settings.deciding_outcome)}."
+        )
+        gain = IntervalEstimate(*(trial.cents(amount) for amount in (plan.gain, plan.low, plan.high)))
         return headline("Expected extra profit", gain, text, trial.level, cash)
     first = trial.settings.outcomes[0]
     best = trial.effects(first)[0]
     text = f"What {best['arm']} adds to {first}, on average{_paid(trial, best)}."
-    return Big("Average effect", trial.added(first, best["effect"]), text, trial.level)
+    return KeyFigure("Average effect", trial.added(first, best["effect"]), text, trial.level)
 
 
 def _paid(trial: TrialStory, each: dict[str, Any]) -> str:
     """What is left of an effect on money once it is paid for; nothing where net is gross or cannot be told."""
     if each["net"] is None or trial.settings.gross(each["outcome"]):
         return ""
-    span = ends(each["net_low"], each["net_high"], trial.cash)
+    span = low_to_high(each["net_low"], each["net_high"], trial.cash)
     return f"; {trial.basis(each['outcome'])}: {trial.cash(each['net'])} ({span})"
 
 
-def _bigs(trial: TrialStory) -> list[Big]:
-    bigs = []
+def _key_figures(trial: TrialStory) -> list[KeyFigure]:
+    figures = []
     for outcome in trial.settings.outcomes[:3]:
         best = trial.effects(outcome)[0]
         without = trial.amount(outcome, best["control_mean"])
         text = f"{best['arm']} adds this to {without} without it{_paid(trial, best)}."
-        bigs.append(Big(outcome, trial.added(outcome, best["effect"]), text, trial.level))
-    if trial.results.planned:
-        plan = trial.results.planned.note
+        figures.append(KeyFigure(outcome, trial.added(outcome, best["effect"]), text, trial.level))
+    if trial.results.plan:
+        plan = trial.results.plan.note
         text = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
-        bigs.append(Big("Budget", trial.cash(plan.budget), text))
-    return bigs
+        figures.append(KeyFigure("Budget", trial.cash(plan.budget), text))
+    return figures
 
 
 def _arms(trial: TrialStory) -> Chapter:
@@ -186,7 +200,7 @@ def _arms(trial: TrialStory) -> Chapter:
     tone: Tone = "good" if fit.level == "randomised" else "warn"
     blocks: list[Figure | Block] = [
         table(
-            "Who got what", ["arm", "customers", "share"], [[name, count(n), share(of, 2)] for name, n, of in given],
+            "Who got what", ["arm", "customers", "share"], [[name, count(n), percent(of, 2)] for name, n, of in given],
             evidence=trial.level,
         ),
         note(f"{fit.level}: {'; '.join(fit.reasons)}.", tone),
@@ -203,12 +217,12 @@ def _arms(trial: TrialStory) -> Chapter:
         blocks.append(table("Hidden causes", heads, rows, text))
     if trial.results.fitted.placebos.height:
         rows = [
-            [r["outcome"], r["arm"], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]
+            [r["outcome"], r["arm"], number(r["effect"]), low_to_high(r["low"], r["high"], number), number(r["p"])]
             for r in trial.results.fitted.placebos.iter_rows(named=True)
         ]
         heads = ["outcome that cannot have moved", "arm", "effect", INTERVAL, "p"]
         blocks.append(table("Placebos", heads, rows, words=(1,)))
-    lead = f"Evidence level {fit.level}: {BLURB.get(fit.level, '')}."
+    lead = f"Evidence level {fit.level}: {LEVEL_MEANING.get(fit.level, '')}."
     return Chapter("arms", "The arms", "Can the arms be compared?", lead, blocks)
 
 
@@ -216,13 +230,13 @@ def _balance(trial: TrialStory) -> Figure:
     fit = trial.fit
     worst = trial.results.fitted.balance.sort(pl.col("after").abs(), descending=True).head(12)
     marks = [
-        Mark(
-            clip(f"{r['feature']}, {r['arm']}", 44), r["after"], cells=[number(r["before"])],
+        ForestRow(
+            truncate(f"{r['feature']}, {r['arm']}", 44), r["after"], cells=[number(r["before"])],
             tone="main" if abs(r["after"]) < fit.much_gap else "bad",
         )
         for r in worst.iter_rows(named=True)
     ]  # fmt: skip
-    return forest(
+    return forest_plot(
         "balance", "Were the arms alike before?",
         f"The largest difference between an arm and control is {number(fit.largest_gap)} standard deviations; "
         f"{number(fit.much_gap)} would be much.",
@@ -242,18 +256,18 @@ def _effects(trial: TrialStory) -> Chapter:
 
 def _pairs(trial: TrialStory) -> Block:
     """Every arm against every other, by the outcome that decides."""
-    outcome = trial.settings.deciding
+    outcome = trial.settings.deciding_outcome
     more, rows = partial(trial.added, outcome), trial.results.fitted.pairs.filter(pl.col("outcome") == outcome)
     keys = ("effect", "low", "high") if outcome != trial.settings.money else ("net", "net_low", "net_high")
     cells = [
-        [r["arm"], r["against"], more(r[keys[0]]), ends(r[keys[1]], r[keys[2]], more), number(r["p_holm"]),
+        [r["arm"], r["against"], more(r[keys[0]]), low_to_high(r[keys[1]], r[keys[2]], more), number(r["p_holm"]),
          "shown" if r["shown"] else "not shown"]
         for r in rows.iter_rows(named=True)
     ]  # fmt: skip
     text = f"{trial.basis_sentence(outcome)} Intervals hold for all pairs at once; p by Holm, of {outcome} before cost."
     heads = ["arm", "against", "ahead by", INTERVAL, "p, all pairs", "better"]
     return table(
-        f"Every pair of arms, by {trial.named(outcome)}", heads, cells, text, words=(1, 5), evidence=trial.level
+        f"Every pair of arms, by {trial.outcome_label(outcome)}", heads, cells, text, words=(1, 5), evidence=trial.level
     )
 
 
@@ -265,14 +279,15 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
     paid = outcome == trial.settings.money and not trial.settings.gross(outcome)
 
     marks = [
-        Mark(
+        ForestRow(
             e["arm"], e["effect"], e["low"], e["high"],
-            [say(e["control_mean"]), *([more(e["net"]), ends(e["net_low"], e["net_high"], more)] if paid else []),
+            [say(e["control_mean"]),
+            *([more(e["net"]), low_to_high(e["net_low"], e["net_high"], more)] if paid else []),
              number(e["p_holm"])],
         )
         for e in found
     ]  # fmt: skip
-    return forest(
+    return forest_plot(
         f"effect-{place}", outcome,
         f"{best['arm']} adds {more(best['effect'])} to {say(best['control_mean'])}{_paid(trial, best)}.",
         trial.axis(f"added to {outcome}, per customer", outcome),
@@ -284,7 +299,7 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
 
 def _depth(trial: TrialStory) -> list[Chapter]:
     """Gain along the depth, where treatments are depths."""
-    dose, outcome = trial.results.fitted.dose, trial.settings.deciding
+    dose, outcome = trial.results.fitted.dose, trial.settings.deciding_outcome
     if dose is None:
         return []
     tones = {"everybody": "ink", "lowest third": "blue", "middle third": "grey", "highest third": "orange"}
@@ -293,14 +308,14 @@ def _depth(trial: TrialStory) -> list[Chapter]:
     more = partial(trial.added, outcome)
     top = dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
     how = "Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain."
-    figure = lines(
+    figure = line_chart(
         "depth", "Gain along the depth",
-        f"Largest for everybody at {share(top['depth'])} off: {more(top['gain'])} a customer.",
-        Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
+        f"Largest for everybody at {percent(top['depth'])} off: {more(top['gain'])} a customer.",
+        Axis("discount", "share"), trial.axis(f"added to {trial.outcome_label(outcome)}, per customer", outcome),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
-        by_point(
+        table_by_point(
             ["customers", "discount", "adds", "number"], [line._replace(points=line.points[3::4]) for line in series],
-            share, more,
+            percent, more,
         ),
         how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
         evidence=trial.level, wide=True, origin=True,
@@ -313,24 +328,24 @@ def _whom(trial: TrialStory) -> Chapter:
     """Curves, calibration and figures."""
     title = "Who gains more?"
     lead = "Predicted on one half of the customers by models of the other half, and turned round."
-    judged = trial.judged
+    judged = trial.evaluation
     if judged is None:
-        return Chapter("whom", "Whom", title, lead, [gap("how well customers are told apart", _why(trial))])
+        return Chapter("whom", "Whom", title, lead, [unknown_note("how well customers are told apart", _why(trial))])
     first, fair = trial.settings.outcomes[0], not judged.qini.is_empty()
     blocks: list[Figure | Block] = [note(f"{upper_first(each)}.", "warn") for each in judged.note.samples]
     if not fair:
         why = "a Qini curve is fair only where everybody had the same propensity of each arm"
-        blocks.append(gap("a Qini curve", why))
+        blocks.append(unknown_note("a Qini curve", why))
     draws = (_curve, _deciles) if fair else (_deciles,)
     blocks += [draw(trial, judged, first, arm) for arm in range(1, len(trial.arms)) for draw in draws]
     cells = [
         [
-            trial.named(r["outcome"]),
+            trial.outcome_label(r["outcome"]),
             r["arm"],
             r["figure"],
             r["by"],
             number(r["value"]),
-            ends(r["low"], r["high"], number),
+            low_to_high(r["low"], r["high"], number),
         ]
         for r in judged.qini.iter_rows(named=True)
     ]
@@ -346,7 +361,7 @@ def _why(trial: TrialStory) -> str:
     return UNJUDGED if trial.fit.apart else UNKNOWN
 
 
-def _curve(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) -> Figure:
+def _curve(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -> Figure:
     mine = (pl.col("outcome") == outcome) & (pl.col("arm") == trial.arms[arm])
     ours, theirs = (judged.curves.filter(mine & (pl.col("by") == by)) for by in ("effect", "response"))
     last, more = ours.row(-1, named=True), partial(trial.added, outcome)
@@ -356,29 +371,29 @@ def _curve(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) ->
     found = judged.qini.filter(mine & (pl.col("by") == "effect"))
     if found.height:
         r = found.row(0, named=True)
-        span = ends(r["low"], r["high"], number)
+        span = low_to_high(r["low"], r["high"], number)
         finding = f"{r['figure'].capitalize()} {number(r['value'])} ({span}); 0 is no better than at random."
-    return lines(
+    return line_chart(
         f"curve-{arm}", f"{trial.arms[arm]}: whom to treat first", finding,
         Axis("share of customers treated", "share"),
-        trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
+        trial.axis(f"added to {trial.outcome_label(outcome)}, per customer", outcome),
         [
             best, beside._replace(points=theirs.select("share", "gain").rows()),
             Line("at random", "ink", [(0.0, 0.0), (last["share"], last["gain"])]),
         ],
-        by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], share, more),
+        table_by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], percent, more),
         how=f"Best customers first: by the outcome expected without any treatment. {trial.basis_sentence(outcome)}",
         evidence=trial.level, origin=True,
     )  # fmt: skip
 
 
-def _deciles(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) -> Figure:
+def _deciles(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -> Figure:
     rows = judged.deciles.filter((pl.col("outcome") == outcome) & (pl.col("arm") == trial.arms[arm]))
     finding = f"{count(int(rows['inside'].sum()))} of {count(rows.height)} predictions lie within what was realised."
-    return calibration(
+    return calibration_chart(
         f"deciles-{arm}", f"{trial.arms[arm]}: predicted and realised", finding,
         rows.select("predicted", "realised", "low", "high", "n").rows(), partial(trial.added, outcome), "customers",
-        trial.axis(f"realised, added to {trial.named(outcome)}", outcome), how=trial.basis_sentence(outcome),
+        trial.axis(f"realised, added to {trial.outcome_label(outcome)}", outcome), how=trial.basis_sentence(outcome),
         evidence=trial.level,
     )  # fmt: skip
 
@@ -387,60 +402,62 @@ def _policies(trial: TrialStory) -> Chapter:
     """Nobody, everybody by each treatment, and the recommended policy, with intervals."""
     title = "Which policy earns most?"
     lead = "Every policy valued on the same customers; the recommended one on those its models did not see."
-    judged = trial.judged
+    judged = trial.evaluation
     if judged is None:
-        return Chapter("policies", "Policies", title, lead, [gap("what policies are worth", _why(trial))])
-    blocks = [_policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled)]
+        return Chapter("policies", "Policies", title, lead, [unknown_note("what policies are worth", _why(trial))])
+    blocks = [_policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled_outcomes)]
     return Chapter("policies", "Policies", title, lead, blocks)
 
 
-def _policy(trial: TrialStory, judged: TrialJudgement, place: int, outcome: str) -> Figure:
+def _policy(trial: TrialStory, judged: TrialEvaluation, place: int, outcome: str) -> Figure:
     rows = judged.policies.filter(pl.col("outcome") == outcome)
     say, more, all_ = (partial(how, outcome) for how in (trial.amount, trial.added, trial.total))
     marks = [
-        Mark(
+        ForestRow(
             r["policy"], r["value"], r["low"], r["high"],
-            [share(r["treated"]), ends(r["lead_low"], r["lead_high"], more), all_(r["added"]),
-             ends(r["added_low"], r["added_high"], all_)],
+            [percent(r["treated"]), low_to_high(r["lead_low"], r["lead_high"], more), all_(r["added"]),
+             low_to_high(r["added_low"], r["added_high"], all_)],
             "ours" if r["policy"] == "recommended" else "main",
         )
         for r in rows.iter_rows(named=True)
     ]  # fmt: skip
-    last, named = rows.row(-1, named=True), trial.named(outcome)
-    return forest(
-        f"policy-{place}", named, policy_finding(rows, trial.settings, more),
+    last, named = rows.row(-1, named=True), trial.outcome_label(outcome)
+    return forest_plot(
+        f"policy-{place}", named, describe_policy(rows, trial.settings, more),
         trial.axis(f"{named}, per customer", outcome),
         ("policy", named, "treats", f"lead over {last['best_fixed']}", "beyond nobody, all", INTERVAL), marks, say,
-        how=f"{trial.basis_sentence(outcome)} {WHOLE}", n=count(last["n"]), evidence=trial.level, wide=True,
+        how=f"{trial.basis_sentence(outcome)} {ALL_CUSTOMERS_NOTE}", n=count(last["n"]), evidence=trial.level,
+        wide=True,
     )  # fmt: skip
 
 
 def _plan(trial: TrialStory) -> Chapter:
     title = "What to do with the budget"
     lead = "At most one treatment for each customer, and never more than the budget."
-    plan, s = trial.results.planned, trial.settings
+    plan, s = trial.results.plan, trial.settings
     if plan is None:
         why = "no outcome is money, so gains cannot be weighed against costs"
         if s.money:
             why = UNPLANNED if trial.fit.apart else ALIKE
-        return Chapter("plan", "Plan", title, lead, [gap("a plan", why)])
-    text = f"Stated, not measured: margin {share(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
+        return Chapter("plan", "Plan", title, lead, [unknown_note("a plan", why)])
+    text = f"Stated, not measured: margin {percent(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
     return Chapter("plan", "Plan", title, lead, [_frontier(trial, plan), note(plan.note.explain), note(text, "warn")])
 
 
 def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:
     plan, line, cash = found.note, found.frontier, trial.cash
-    cells = [[cash(r["budget"]), cash(r["gain"]), count(r["treated"])] for r in thin(line).iter_rows(named=True)]
-    return frontier(
+    cells = [[cash(r["budget"]), cash(r["gain"]), count(r["treated"])] for r in thin_rows(line).iter_rows(named=True)]
+    return frontier_chart(
         f"{cash(plan.cost)} treats {count(plan.treated)} of {count(plan.customers)} customers and is expected to "
-        f"add {cash(plan.gain)}{bracket(interval(plan.low, plan.high, cash))}.",
+        f"add {cash(plan.gain)}{in_brackets(interval(plan.low, plan.high, cash))}.",
         [
             (trial.cents(r["budget"]), trial.cents(r["gain"]), None, None, r["treated"])
             for r in line.iter_rows(named=True)
         ],
-        (trial.cents(plan.cost), trial.cents(plan.gain), plan.price), Cash(trial.settings.currency),
-        f"the next {cash(1)} adds {cash(plan.price)}", Grid(["budget", "extra profit, net", "customers"], cells, ()),
-        how=trial.basis_sentence(trial.settings.deciding), n=count(plan.customers), evidence=trial.level,
+        (trial.cents(plan.cost), trial.cents(plan.gain), plan.price), MoneyFormat(trial.settings.currency),
+        f"the next {cash(1)} adds {cash(plan.price)}",
+        TextTable(["budget", "extra profit, net", "customers"], cells, ()),
+        how=trial.basis_sentence(trial.settings.deciding_outcome), n=count(plan.customers), evidence=trial.level,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""A trial as a file or a frame in; whether it can be trusted, what its arms add, to whom, and who is to be treated out.
+"""Public classes for trials: `Trial` checks and fits a trial, `FittedTrial` predicts, evaluates, plans and reports.
 
-What a notebook, the command line and a program call. Legend: N customers, K treatments, A = K + 1 arms (0: control).
+Used by notebooks, the command line and programs. Legend: N customers, K treatments, A = K + 1 arms (0: control).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,45 +14,45 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import encoder_of
+from promolift.core.effects.trial_arrays import fit_encoder
 from promolift.core.effects.uplift import diagnostics
-from promolift.core.effects.uplift.uplift_model import LEAST_ROWS, EffectModel
+from promolift.core.effects.uplift.uplift_model import MIN_ARM_CUSTOMERS, EffectModel
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.evidence import Z95, Level
-from promolift.foundation.files.column_types import typed
-from promolift.foundation.i18n.formatting import as_html, share
-from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.files.column_types import infer_types
+from promolift.foundation.i18n.formatting import as_html, percent
+from promolift.foundation.progress import Progress, no_progress
 from promolift.trials.analysis.effect_estimates import (
-    arrays_of,
-    averages,
-    by_name,
+    build_trial_arrays,
     depth_curves,
-    hidden_causes,
-    models,
-    pairs,
+    e_values,
+    estimate_averages,
+    estimate_pairs,
+    fit_models,
+    name_arms,
 )
-from promolift.trials.analysis.evaluation import expected_money, judge, plan
-from promolift.trials.analysis.randomisation_units import Assigned, unit_diagnosis
+from promolift.trials.analysis.evaluation import evaluate_models, expected_money, plan_treatments
+from promolift.trials.analysis.randomisation_units import Assignment, diagnose_units
 from promolift.trials.analysis.results import (
-    EFFECT,
-    NET,
+    EFFECT_COLUMNS,
+    NET_COLUMNS,
     ArmCheck,
     TrialEffects,
+    TrialEvaluation,
     TrialFit,
-    TrialJudgement,
     TrialPlan,
     TrialResults,
-    policy_names,
+    fixed_policy_names,
 )
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.analysis.trial_data import ROW, costs, features_of, read, rows_of
+from promolift.trials.analysis.trial_data import ROW, match_features, read_rows, read_trial, treatment_costs
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TrialCheck:
-    """What evidence a comparison of the arms supports: `level`, None if none, and why.
+    """The evidence that a comparison of the arms supports: `level`, None if none, and the reasons.
 
     `checks` of the randomisation, if one is stated. `balance`: feature, arm, before, after weighting (standard
     deviations from control). `worth`: what the customers of each arm are worth after weighting; `trimmed`: the share
@@ -81,11 +81,11 @@ class TrialCheck:
             yield "Sample ratio: not tested, since no lot is stated (planned=...)."
         far = self.balance.filter(pl.col("after").is_finite()).sort(pl.col("after").abs(), descending=True).head(1)
         for row in far.iter_rows(named=True):
-            much = f"{diagnostics.MOST_SMD:g} would be much"
+            much = f"{diagnostics.MAX_SMD:g} would be much"
             where = f"{row['feature']!r} by {row['after']:+.2f} standard deviations in {row['arm']}"
             yield f"Balance after weighting: furthest apart is {where}; {much}."
         worth = ", ".join(f"{name} {n:,.0f}" for name, n in self.worth.items())
-        yield f"Overlap: after weighting worth {worth} customers; {share(self.trimmed)} set aside."
+        yield f"Overlap: after weighting worth {worth} customers; {percent(self.trimmed)} set aside."
         for row in self.placebos.iter_rows(named=True):
             span = f"{row['effect']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
             yield f"Placebo {row['outcome']}: {row['arm']} differs by {span}, p = {row['p']:.2g}."
@@ -96,29 +96,29 @@ class TrialCheck:
 
 
 class Trial:
-    """Customers of whom some were treated: who got what, what was known of them before, what they did afterwards.
+    """A trial: customers of whom some were treated, what was known about them before, and what they did afterwards.
 
     `data` is a frame (Polars, pandas, Arrow) with a row per customer, or the path of a file. What its columns mean is
     said by the keys of `TrialSettings`: treatment, control, rates, counts, money, cost and so on.
     `on_progress(step, share, note)` hears how far it is.
     """
 
-    def __init__(self, data: Any, *, on_progress: Tell | None = None, **meaning: Any) -> None:
+    def __init__(self, data: Any, *, on_progress: Progress | None = None, **meaning: Any) -> None:
         """Reads the rows and looks at every column. Raises ConfigError for a key that is none, InputError for a column
         that is not there, or is not what it is said to be; both suggest the nearest name.
         """
         self._start(data, TrialSettings.parse(meaning, "Trial"), on_progress)
 
     @classmethod
-    def of(cls, data: Any, settings: TrialSettings, on_progress: Tell | None = None) -> Self:
+    def from_settings(cls, data: Any, settings: TrialSettings, on_progress: Progress | None = None) -> Self:
         trial = cls.__new__(cls)
         trial._start(data, settings, on_progress)
         return trial
 
-    def _start(self, data: Any, settings: TrialSettings, on_progress: Tell | None) -> None:
-        self.settings, self.tell = settings, on_progress or quiet
+    def _start(self, data: Any, settings: TrialSettings, on_progress: Progress | None) -> None:
+        self.settings, self.tell = settings, on_progress or no_progress
         self.path = str(Path(data).resolve()) if isinstance(data, str | Path) else ""
-        self.data = read(data, settings)
+        self.data = read_trial(data, settings)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {n:,}" for name, n in self.counts.items())
@@ -129,10 +129,10 @@ class Trial:
         return dict(zip(self.data.arms, np.bincount(self.data.arm_N).tolist(), strict=True))
 
     @cached_property
-    def _found(self) -> diagnostics.Diagnosis:
+    def _diagnosis(self) -> diagnostics.Diagnosis:
         data = self.data
         if data.units is not None:
-            return unit_diagnosis(
+            return diagnose_units(
                 data.units, data.features, data.arm_N, data.planned_NA, data.outcomes, data.arms, self.settings.seed
             )
         return diagnostics.diagnose(
@@ -140,53 +140,60 @@ class Trial:
         )
 
     @cached_property
-    def kept(self) -> Ints:
-        """Rows of the customers with a propensity of every arm: whom an effect is claimed for."""
-        return np.flatnonzero(self._found.overlap.keep_N)
+    def overlap_rows(self) -> Ints:
+        """Rows of the customers who could have got every arm: the effect is claimed for them."""
+        return np.flatnonzero(self._diagnosis.overlap.keep_N)
 
     @property
-    def apart(self) -> bool:
-        """Whether anything known of customers differs between them; units that repeat are compared as wholes."""
+    def customers_differ(self) -> bool:
+        """Whether any feature differs between customers. Units that repeat are compared as wholes."""
         return self.data.units is None and any(column.n_unique() > 1 for column in self.data.features)
 
     def check(self) -> TrialCheck:
-        """Sample ratio, balance, overlap and placebos: which evidence the trial supports, or why none."""
-        found, arms = self._found, self.data.arms
-        left = zip(arms, np.bincount(self.data.arm_N[self.kept], minlength=len(arms)).tolist(), strict=True)
-        least = LEAST_ROWS if self.data.units is None else 1
+        """Return which evidence the trial supports, or why none: sample ratio, balance, overlap and placebos."""
+        found, arms = self._diagnosis, self.data.arms
+        left = zip(arms, np.bincount(self.data.arm_N[self.overlap_rows], minlength=len(arms)).tolist(), strict=True)
+        least = MIN_ARM_CUSTOMERS if self.data.units is None else 1
         small = [f"{name} has {n} customers, at least {least} are needed" for name, n in left if n < least]
         return TrialCheck(
             None if small else found.level,
             tuple(small) if small and found.level else (*found.reasons, *small),
             self.counts,
             tuple(ArmCheck(name=c.name, p=c.p, passed=c.passed, meaning=c.meaning) for c in found.checks),
-            by_name(found.balance, arms),
-            by_name(found.placebos, arms),
+            name_arms(found.balance, arms),
+            name_arms(found.placebos, arms),
             dict(zip(arms, found.overlap.effective_A.tolist(), strict=True)),
             found.overlap.trimmed,
             self.data.doubts,
         )
 
-    def assigned(self) -> Assigned:
-        """How the customers kept were assigned. SupportError, with the reasons, where no effect can be claimed."""
+    def assignment(self) -> Assignment:
+        """Return how the customers with overlap were assigned. Raises SupportError, with the reasons, if no effect can
+        be claimed.
+        """
         check = self.check()
         if check.level is None:
             why = "; ".join((*check.reasons, *check.doubts))
             raise SupportError(
                 "effect_not_identified", f"{self.data.where}: no effect can be claimed from these data: {why}"
             )
-        return Assigned(check.level, self._found.prob_NA[self.kept], self._found)
+        return Assignment(check.level, self._diagnosis.prob_NA[self.overlap_rows], self._diagnosis)
 
-    def fit(self) -> "Fitted":
-        """What each arm adds, on average and to whom. SupportError, with the reasons, where nothing can be claimed."""
+    def fit(self) -> "FittedTrial":
+        """Estimate what each arm adds, on average and per customer. Raises SupportError, with the reasons, if no effect
+        can be claimed.
+        """
         self.tell("effect", 0.0, "who got what")
-        assigned, data, units = self.assigned(), self.data.of(self.kept), self.data.units
+        assigned, data, units = self.assignment(), self.data.subset(self.overlap_rows), self.data.units
         whole = self.data if units else data  # units that repeat are compared as wholes
         self.tell("effect", 0.1, "average effects")
-        arrays = arrays_of(data, assigned.prob_NA)
-        effects, compared = averages(arrays, whole, assigned.level), pairs(arrays, whole, assigned.level)
+        arrays = build_trial_arrays(data, assigned.prob_NA)
+        effects, compared = (
+            estimate_averages(arrays, whole, assigned.level),
+            estimate_pairs(arrays, whole, assigned.level),
+        )
         dose = depth_curves(data, assigned.level) if self.settings.dose else None
-        learned = models(data, assigned, self.tell) if self.apart else {}
+        learned = fit_models(data, assigned, self.tell) if self.customers_differ else {}
         check, counts = self.check(), np.array([*self.counts.values()])
         gap = check.balance["after"].abs().max()
         note = TrialFit(
@@ -202,93 +209,95 @@ class Trial:
             checks=check.checks,
             trimmed=check.trimmed,
             largest_gap=float(gap) if isinstance(gap, int | float) else None,
-            much_gap=diagnostics.MOST_SMD,
+            much_gap=diagnostics.MAX_SMD,
             features=tuple(self.data.features.columns),
             doubts=self.data.doubts,
-            apart=self.apart,
-            kept=len(self.kept),
+            apart=self.customers_differ,
+            kept=len(self.overlap_rows),
             learned={name: model.learned for name, model in learned.items() if model.learned is not None},
-            hidden={} if assigned.level == "randomised" or units else hidden_causes(arrays, effects, data.arms),
-            units=units.in_words(data.arms) if units else "",
+            hidden={} if assigned.level == "randomised" or units else e_values(arrays, effects, data.arms),
+            units=units.describe(data.arms) if units else "",
         )
         self.tell("effect", 1.0, "done")
-        return Fitted(TrialEffects(note, effects, compared, check.balance, check.placebos, dose), learned, lambda: self)
+        return FittedTrial(
+            TrialEffects(note, effects, compared, check.balance, check.placebos, dose), learned, lambda: self
+        )
 
 
-class Fitted:
-    """A trial whose effects are estimated; it answers for each customer, is judged, and plans.
+class FittedTrial:
+    """A trial with estimated effects. It predicts for each customer, is evaluated, and plans.
 
-    `found` holds the averages with their note, `models` one model for each outcome that customers are told apart by;
-    `trial` gives the rows when they are needed.
+    `estimates` holds the average effects with their note, `models` one model for each outcome with individual effects;
+    `trial` loads the rows when they are needed.
     """
 
-    def __init__(self, found: TrialEffects, models: Mapping[str, EffectModel], trial: Callable[[], Trial]) -> None:
-        self.found, self.models, self._trial = found, models, trial
-        self._judged: TrialJudgement | None = None
-        self._judged_within: float | None = None
-        self._planned: TrialPlan | None = None
+    def __init__(self, estimates: TrialEffects, models: Mapping[str, EffectModel], trial: Callable[[], Trial]) -> None:
+        self.estimates, self.models, self._trial = estimates, models, trial
+        self._evaluation: TrialEvaluation | None = None
+        self._evaluation_budget: float | None = None
+        self._plan: TrialPlan | None = None
 
     def __repr__(self) -> str:
-        return str(self.found)
+        return str(self.estimates)
 
     def _repr_html_(self) -> str:
-        return self.found._repr_html_()
+        return self.estimates._repr_html_()
 
     @cached_property
     def trial(self) -> Trial:
-        """The trial. InputError if its file is gone."""
+        """The trial. Raises InputError if its file no longer exists."""
         return self._trial()
 
     @property
     def note(self) -> TrialFit:
-        return self.found.note
+        return self.estimates.note
 
     @property
     def effects(self) -> pl.DataFrame:
         """What each arm adds to each outcome, with its interval, and net of cost for money: see TrialEffects."""
-        return self.found.effects
+        return self.estimates.effects
 
     @property
     def pairs(self) -> pl.DataFrame:
         """Every pair of arms, the better one first, with intervals that hold for all at once: see TrialEffects."""
-        return self.found.pairs
+        return self.estimates.pairs
 
     @property
     def results(self) -> TrialResults:
-        """All that is known so far: what the page is made of."""
-        return TrialResults(self.found, self._judged, self._planned)
+        """All results so far, from which the page is built."""
+        return TrialResults(self.estimates, self._evaluation, self._plan)
 
     @property
-    def plans(self) -> bool:
+    def can_plan(self) -> bool:
         """Whether a plan can be made: an outcome is money, and customers differ."""
         return self.note.settings.money is not None and self.note.apart
 
     def explain(self) -> str:
-        """What the models say and by which rule they were chosen, in plain words."""
-        note, settings, parts = self.note, self.note.settings, [str(self.found)]
+        """Return in plain words what the models say and by which rule they were chosen."""
+        note, settings, parts = self.note, self.note.settings, [str(self.estimates)]
         for name, model in self.models.items():
-            decides = f"{settings.deciding}, {settings.basis(settings.deciding)}"
+            decides = f"{settings.deciding_outcome}, {settings.basis(settings.deciding_outcome)}"
             whom = f"Who is treated is not decided by this but by {decides}."
-            if name == settings.deciding:
-                whom = model.advice([policy_names(note.arms)[0], *note.arms[1:]])
+            if name == settings.deciding_outcome:
+                whom = model.advice([fixed_policy_names(note.arms)[0], *note.arms[1:]])
             parts.append(f"{name}, {settings.basis(name)}: {model.evidence(note.arms)} {whom}")
         return "\n\n".join(parts)
 
     def predict(self, new: Any) -> dict[str, pl.DataFrame]:
-        """What each treatment adds to the deciding outcome of new customers, by its name: gain, low, high (95 %), a row
-        for each row of `new`, a frame or file of what was known before. Money is net of cost.
+        """Return what each treatment adds to the deciding outcome of new customers, by treatment: gain, low, high (95
+        %), one row for each row of `new`, which is a frame or file of what was known before. Money is net of cost.
 
         Everybody gets the average where nothing was known of customers. InputError names a column that is missing.
         """
-        settings, data, raw = self.note.settings, self.trial.data, rows_of(new, "new")
-        outcome = settings.deciding
-        net = settings.net(outcome, costs("new", typed(raw).frame, settings, data.arms), data.part_A)
+        settings, data, raw = self.note.settings, self.trial.data, read_rows(new, "new")
+        outcome = settings.deciding_outcome
+        net = settings.net(outcome, treatment_costs("new", infer_types(raw).frame, settings, data.arms), data.part_A)
         if self.models:
-            effect = self.models[outcome].predict(features_of(raw, data.features), net.cost_NK)
+            effect = self.models[outcome].predict(match_features(raw, data.features), net.cost_NK)
             gain_NK, reach_NK = effect.gain_NK, Z95 * effect.se_NK
         else:
             rows = self.effects.filter(pl.col("outcome") == outcome)
-            gain, _, high = NET if outcome == settings.money else (EFFECT[0], "", EFFECT[2])
+            gain, _, high = NET_COLUMNS if outcome == settings.money else (EFFECT_COLUMNS[0], "", EFFECT_COLUMNS[2])
             more_NK = np.broadcast_to(data.net(outcome).mean_A[1:] - net.cost_NK, (raw.height, rows.height))
             gain_NK = rows[gain].to_numpy() + more_NK
             reach_NK = np.broadcast_to((rows[high] - rows[gain]).to_numpy(), gain_NK.shape)
@@ -297,44 +306,46 @@ class Fitted:
             for name, gain, reach in zip(data.arms[1:], gain_NK.T, reach_NK.T, strict=True)
         }
 
-    def evaluate(self, budget: float | None = None) -> TrialJudgement:
-        """How well the effects hold for customers the models did not see: Qini beside a simple rule, calibration, what
-        policies would have earned, net of cost: the recommended one, and what `plan` makes of it within the `budget`
-        (left out: that of the settings). Made once for a budget; takes about as long as the fit.
+    def evaluate(self, budget: float | None = None) -> TrialEvaluation:
+        """Evaluate the effects on customers the models did not see: Qini beside a simple rule, calibration, and the
+        value of policies net of cost, among them the recommended policy and what `plan` makes of it within the `budget`
+        (default: that of the settings). The result is cached for a budget. It takes about as long as the fit.
         """
         budget = self.note.settings.budget if budget is None else budget
-        if self._judged is None or self._judged_within != budget:
-            trial = self._told_apart()
-            self._judged = judge(trial.data.of(trial.kept), trial.assigned(), self.models, budget, trial.tell)
-            self._judged_within = budget
+        if self._evaluation is None or self._evaluation_budget != budget:
+            trial = self._require_customer_features()
+            self._evaluation = evaluate_models(
+                trial.data.subset(trial.overlap_rows), trial.assignment(), self.models, budget, trial.tell
+            )
+            self._evaluation_budget = budget
             trial.tell("evaluate", 1.0, "done")
-        return self._judged
+        return self._evaluation
 
     def plan(self, budget: float | None = None) -> TrialPlan:
-        """Who gets which treatment: the recommended policy, or the best of it within a budget in money of the trial
-        (left out: that of the settings, if any). Raises StepError where no outcome is money.
+        """Return who gets which treatment: the recommended policy, or the best part of it within a budget in money of
+        the trial (default: that of the settings, if any). Raises StepError if no outcome is money.
         """
-        trial = self._told_apart()
-        data, kept, money, money_NA = trial.data, trial.kept, self.note.settings.money, None
-        if money and data.net(money).gives_back:
-            x_NF = encoder_of(data.features).encode(data.features)
+        trial = self._require_customer_features()
+        data, kept, money, money_NA = trial.data, trial.overlap_rows, self.note.settings.money, None
+        if money and data.net(money).has_percentage_cost:
+            x_NF = fit_encoder(data.features).encode(data.features)
             money_NA = expected_money(x_NF[kept], data.arm_N[kept], data.outcomes[money][kept], len(data.arms), x_NF)
-        self._planned = plan(data, self.models, budget, money_NA, trial.tell)
-        return self._planned
+        self._plan = plan_treatments(data, self.models, budget, money_NA, trial.tell)
+        return self._plan
 
     def report(self, page: str | Path = "trial.html") -> Path:
-        """Write the page, with the judgement and the plan last asked for (or of the stated budget); its path. Where too
-        few customers were in an arm to be judged on others, the page says that they were not.
+        """Write the page with the latest evaluation and plan (or those of the stated budget), and return its path. If
+        too few customers were in an arm to evaluate, the page says so.
         """
         if self.note.apart:
             with suppress(SupportError):
                 self.evaluate()
-        if self.plans and self._planned is None:
+        if self.can_plan and self._plan is None:
             self.plan()
         return write_page(self.results, Path(page))
 
-    def _told_apart(self) -> Trial:
-        """The trial, or a StepError where nothing was known of its customers."""
+    def _require_customer_features(self) -> Trial:
+        """Return the trial, or raise StepError if nothing was known about its customers."""
         if self.note.apart:
             return self.trial
         code, why = "customer_features_missing", "nothing was known of these customers before the trial"
@@ -347,10 +358,10 @@ class Fitted:
 
 
 def write_page(results: TrialResults, page: Path) -> Path:
-    """Write the page of all that is known; its path."""
+    """Write the page of all results and return its path."""
     from promolift.foundation.pages.rendering import render_page
-    from promolift.trials.page import page_of
+    from promolift.trials.page import build_trial_page
 
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(render_page(page_of(results)), encoding="utf-8")
+    page.write_text(render_page(build_trial_page(results)), encoding="utf-8")
     return page

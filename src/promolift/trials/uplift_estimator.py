@@ -1,7 +1,7 @@
-"""Features, outcome and treatment in; what a treatment adds for each customer, as a scikit-learn estimator, out.
+"""A scikit-learn estimator of uplift: what a treatment adds for each customer.
 
-`UpliftEstimator` is `effect.fit` behind `fit`, `predict` and `score`, for pipelines, clones and grid searches. The
-treatment is metadata, as sample weights are: `set_fit_request(treatment=True)` routes it through a pipeline.
+`UpliftEstimator` wraps `effects.fit_effects` in `fit`, `predict` and `score`, for pipelines, clones and grid searches.
+The treatment is metadata, as sample weights are: `set_fit_request(treatment=True)` routes it through a pipeline.
 """
 
 from typing import Any, Self, cast
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit
+from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit_effects
 from promolift.core.experiments.uplift_curves import qini_area
 from promolift.foundation.errors import InputError
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class UpliftEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What each treatment adds, net of its cost, for each customer.
+    """Estimate what each treatment adds, net of its cost, for each customer.
 
     `propensity`: None where all had the same (the arms' shares are taken), "estimate" where it hung on the features, or
     each treatment's, (N, K). `cost`: of treating one customer, in the outcome's unit. Learners compete out of fold, and
@@ -39,28 +39,31 @@ class UpliftEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         x_NF, y_N = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         propensity = cast(Any, self.propensity)
         settings = EffectSettings(seed=self.seed)
-        self.model_: EffectModel = fit(
+        self.model_: EffectModel = fit_effects(
             x_NF, treatment, y_N, propensity_NK=propensity, cost_NK=self.cost, settings=settings
         )
         self.explain_ = self.model_.explain()
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
-        """Gain net of cost in the outcome's unit: (N,) with one treatment, else (N, K)."""
+        """Return the gain net of cost in the outcome's unit: (N,) with one treatment, else (N, K)."""
         gain_NK = self._model().predict(self._checked(X)).gain_NK
         return gain_NK[:, 0] if gain_NK.shape[1] == 1 else gain_NK
 
     def recommend(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The arm for each customer, (N,): 0 for nothing; a ranking is followed only where it proved to earn more."""
+        """Return the arm for each customer, (N,): 0 for no treatment. A ranking is followed only if it proved to earn
+        more.
+        """
         return self._model().policy(self._checked(X))
 
     def score(self, X: ArrayLike, y: ArrayLike, treatment: ArrayLike) -> float:
-        """Area between the Qini curve of `predict` and its diagonal, in y's unit per customer; one treatment alone.
+        """Return the area between the Qini curve of `predict` and its diagonal, in y's unit per customer. One treatment
+        only.
 
         Of the worth that decides who is treated, so a model that found no differences still ranks by the best of its
         learners, if one proved to rank.
         """
-        worth_NK = self._model().worth(self._checked(X))
+        worth_NK = self._model().net_gains(self._checked(X))
         if worth_NK.shape[1] != 1:
             raise InputError(
                 "multiple_treatments_unsupported",

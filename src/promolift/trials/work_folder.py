@@ -1,4 +1,4 @@
-"""The command line's side of trials: settings from files and words, a work folder between the verbs, files written."""
+"""Commands for trials (`promolift effect ...`): read settings, and store results in a work folder between commands."""
 
 import tomllib
 from collections.abc import Sequence
@@ -8,25 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promolift.foundation.errors import ConfigError, SupportError
-from promolift.foundation.lazy_imports import Later
-from promolift.foundation.progress import StepSummary, Tell
+from promolift.foundation.lazy_imports import LazyModule
+from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.local_store import Store
-from promolift.trials.analysis.results import TrialEffects, TrialFit, TrialJudgement, TrialPlan, TrialResults
+from promolift.trials.analysis.results import TrialEffects, TrialEvaluation, TrialFit, TrialPlan, TrialResults
 from promolift.trials.analysis.settings import TrialSettings
 
 if TYPE_CHECKING:
     from promolift.core.effects.uplift import uplift_model as core
     from promolift.trials import trial as front
-    from promolift.trials.trial import Fitted
+    from promolift.trials.trial import FittedTrial
 else:  # a verb that is refused waits for no model
-    core, front = Later("promolift.core.effects.uplift.uplift_model"), Later("promolift.trials.trial")
+    core, front = LazyModule("promolift.core.effects.uplift.uplift_model"), LazyModule("promolift.trials.trial")
 
-MANY = ("rates", "counts", "features", "ignore", "placebos", "planned")  # keys whose value is a list
-GROUPED = ("planned", "cost")  # keys that may say something for each group or arm: planned.gold=0.2,0.8 cost.letter=0.5
+LIST_KEYS = ("rates", "counts", "features", "ignore", "placebos", "planned")  # keys whose value is a list
+GROUPED_KEYS = (
+    "planned",
+    "cost",
+)  # keys that may say something for each group or arm: planned.gold=0.2,0.8 cost.letter=0.5
 
 
 def trial_settings(path: Path | None, pairs: Sequence[str]) -> TrialSettings:
-    """From the [trial] part of a TOML file and from texts such as "rates=visited,bought", which win."""
+    """Return settings from the [trial] table of a TOML file and from texts such as "rates=visited,bought", which take
+    precedence.
+    """
     stated = {} if path is None else _read(path)
     for pair in pairs:
         key, sign, value = pair.partition("=")
@@ -36,9 +41,9 @@ def trial_settings(path: Path | None, pairs: Sequence[str]) -> TrialSettings:
                 f"promolift effect fit: {pair!r} means nothing; write it as key=value, such as rates=visited",
             )
         head, _, group = key.partition(".")
-        many = head in MANY and not (key == "planned" and value == "equal")
+        many = head in LIST_KEYS and not (key == "planned" and value == "equal")
         parts = tuple(part.strip() for part in value.split(",")) if many else value
-        if head in GROUPED and group:
+        if head in GROUPED_KEYS and group:
             before = stated.get(head)
             stated[head] = (before if isinstance(before, dict) else {}) | {group: parts}
         else:
@@ -59,7 +64,9 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def check_settings(store: Store, path: Path) -> None:
-    """Whether a trial was fitted with what a TOML file says. Raises ConfigError, naming the key, where it was not."""
+    """Check that the stored trial was fitted with the settings of a TOML file. Raises ConfigError naming a key that
+    differs.
+    """
     stated, kept = trial_settings(path, ()), TrialFit.load(store).settings
     for name in sorted(stated.model_fields_set):
         now, then = getattr(stated, name), getattr(kept, name)
@@ -68,85 +75,91 @@ def check_settings(store: Store, path: Path) -> None:
             raise ConfigError("result_outdated", f"{text}; run `promolift effect fit` with this file first")
 
 
-def keep(store: Store, fitted: "Fitted") -> "Fitted":
-    """Write a fitted trial of a file into a work folder, in place of an earlier one."""
+def save_trial(store: Store, fitted: "FittedTrial") -> "FittedTrial":
+    """Store a fitted trial in a work folder, in place of an earlier one."""
     for name, model in fitted.models.items():
         store.save_model(f"effect_{name}", *model.to_parts())
-    fitted.found.keep(store)
+    fitted.estimates.keep(store)
     return fitted
 
 
-def load(store: Store, tell: Tell) -> "Fitted":
-    """The fitted trial of a work folder; its file is read when rows are needed. StepError if nothing was fitted."""
+def load_trial(store: Store, tell: Progress) -> "FittedTrial":
+    """Load the fitted trial of a work folder; its file is read when rows are needed. Raises StepError if nothing was
+    fitted.
+    """
     found = TrialEffects.load(store)
-    named = found.note.settings.modelled if found.note.apart else ()
+    named = found.note.settings.modelled_outcomes if found.note.apart else ()
     models = {name: core.EffectModel.from_parts(*store.load_model(f"effect_{name}")) for name in named}
-    return front.Fitted(found, models, lambda: front.Trial.of(Path(found.note.path), found.note.settings, tell))
+    return front.FittedTrial(
+        found, models, lambda: front.Trial.from_settings(Path(found.note.path), found.note.settings, tell)
+    )
 
 
-def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> StepSummary:
-    """`promolift effect fit`."""
+def fit(store: Store, path: Path, settings: TrialSettings, tell: Progress) -> StepSummary:
+    """Run `promolift effect fit`."""
     tell("effect", 0.0, "who got what")
-    return fitted_summary(keep(store, front.Trial.of(path, settings, tell).fit()))
+    return fitted_summary(save_trial(store, front.Trial.from_settings(path, settings, tell).fit()))
 
 
-def fitted_summary(fitted: "Fitted") -> StepSummary:
-    """What was fitted."""
+def fitted_summary(fitted: "FittedTrial") -> StepSummary:
+    """Return the summary of a fit."""
     return StepSummary(str(fitted), fitted.note.model_dump(mode="json"))
 
 
-def evaluate(store: Store, tell: Tell) -> StepSummary:
-    """`promolift effect evaluate`."""
-    return judged_summary(load(store, tell).evaluate().keep(store))
+def evaluate(store: Store, tell: Progress) -> StepSummary:
+    """Run `promolift effect evaluate`."""
+    return evaluation_summary(load_trial(store, tell).evaluate().keep(store))
 
 
-def judged_summary(found: TrialJudgement) -> StepSummary:
-    """What the judgement found."""
+def evaluation_summary(found: TrialEvaluation) -> StepSummary:
+    """Return the summary of an evaluation."""
     tables = {name: getattr(found, name).to_dicts() for name in ("qini", "policies", "calibration")}
     return StepSummary(str(found), tables | found.note.model_dump(mode="json", exclude={"settings"}))
 
 
-def explain(store: Store, tell: Tell) -> StepSummary:
-    """`promolift effect explain`."""
-    fitted = load(store, tell)
-    return StepSummary(fitted.explain(), {"outcomes": list(fitted.note.settings.modelled)})
+def explain(store: Store, tell: Progress) -> StepSummary:
+    """Run `promolift effect explain`."""
+    fitted = load_trial(store, tell)
+    return StepSummary(fitted.explain(), {"outcomes": list(fitted.note.settings.modelled_outcomes)})
 
 
-def report(store: Store, out: Path, tell: Tell) -> StepSummary:
-    """`promolift effect report`: plan if an outcome is money; the plan's numbers, and where the page is."""
-    return write(store, load(store, tell), out)
+def report(store: Store, out: Path, tell: Progress) -> StepSummary:
+    """Run `promolift effect report`: plan if an outcome is money; return the plan's numbers and the page's path."""
+    return write(store, load_trial(store, tell), out)
 
 
-def write(store: Store, fitted: "Fitted", out: Path, budget: float | None = None) -> StepSummary:
-    """The plan, if an outcome is money, and the page of all that the work folder holds, into a folder.
+def write(store: Store, fitted: "FittedTrial", out: Path, budget: float | None = None) -> StepSummary:
+    """Write the plan, if an outcome is money, and the page of all results of the work folder, into a folder.
 
     Within a `budget` in money of the trial; left out: that of the settings, if any.
     """
     out.mkdir(parents=True, exist_ok=True)
-    found = planned_summary(fitted.plan(budget).keep(store), out) if fitted.plans else StepSummary("")
+    found = plan_summary(fitted.plan(budget).keep(store), out) if fitted.can_plan else StepSummary("")
     page = front.write_page(TrialResults.load(store), out / "trial.html")
-    return found.adding(f"Report: {page}", page=str(page))
+    return found.with_line(f"Report: {page}", page=str(page))
 
 
-def planned_summary(plan: TrialPlan, out: Path) -> StepSummary:
-    """What is planned; plan.parquet and plan.csv written into a folder."""
+def plan_summary(plan: TrialPlan, out: Path) -> StepSummary:
+    """Write plan.parquet and plan.csv into a folder, and return the summary of the plan."""
     plan.frame.write_parquet(out / "plan.parquet")
     plan.frame.write_csv(out / "plan.csv", include_bom=True)
     return StepSummary(plan.note.explain, plan.note.model_dump(mode="json"))
 
 
-def demo(store: Store, path: Path, out: Path, tell: Tell) -> StepSummary:
-    """From the file of the hillstrom e-mail trial to its plan and page: fit, evaluate, report."""
-    return whole(store, path, trial_settings(Path(str(files("promolift") / "trials/hillstrom.toml")), ()), out, tell)
+def demo(store: Store, path: Path, out: Path, tell: Progress) -> StepSummary:
+    """Run the demo: fit, evaluate and report the trial of the Hillstrom e-mail file."""
+    return run_trial(
+        store, path, trial_settings(Path(str(files("promolift") / "trials/hillstrom.toml")), ()), out, tell
+    )
 
 
-def whole(store: Store, path: Path, settings: TrialSettings, out: Path, tell: Tell) -> StepSummary:
-    """From a file to its plan and page: fit, evaluate, report. Who cannot be told apart is not judged on others."""
+def run_trial(store: Store, path: Path, settings: TrialSettings, out: Path, tell: Progress) -> StepSummary:
+    """Fit, evaluate and report a file. Without customer features there is no evaluation."""
     tell("effect", 0.0, "who got what")
-    fitted = keep(store, front.Trial.of(path, settings, tell).fit())
+    fitted = save_trial(store, front.Trial.from_settings(path, settings, tell).fit())
     texts = [fitted_summary(fitted).text]
     if fitted.note.apart:
         with suppress(SupportError):  # too few of an arm are left to judge on: the page says so
-            texts.append(judged_summary(fitted.evaluate().keep(store)).text)
+            texts.append(evaluation_summary(fitted.evaluate().keep(store)).text)
     written = write(store, fitted, out)
     return StepSummary("\n".join((*texts, written.text)), written.figures)

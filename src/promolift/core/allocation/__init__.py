@@ -1,53 +1,53 @@
-"""Candidates, budget and limits in, at most one offer per customer out, with a certificate of how far from the best.
+"""Choose at most one offer per customer within a budget and limits, with a certificate of optimality.
 
-`plan` and `frontier` work on the candidates table; `solve` and `trace` on plain arrays; `choose` decides customers one
-by one or by the million at a given price.
+`plan` and `frontier` work on the candidates table, `solve` and `solve_frontier` on plain arrays. `choose` decides for
+one customer or for many at a given price.
 """
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
     "AllocatedOffers",
     "Allocation",
-    "FairLimit",
+    "FairnessLimit",
     "Limit",
+    "LimitUsage",
     "ShopLimits",
-    "SolvedRows",
-    "Use",
-    "at_budgets",
-    "at_price",
-    "breaks",
-    "charges",
+    "Solution",
     "choose",
-    "cost_at",
-    "fair_limits",
+    "costs_at_prices",
+    "find_violations",
     "frontier",
-    "kept",
+    "limit_charges",
+    "limit_usage",
+    "make_fairness_limits",
     "plan",
+    "plan_at_budgets",
+    "plan_at_price",
+    "satisfies_limits",
     "solve",
-    "trace",
-    "used",
+    "solve_frontier",
 ]
 
 if TYPE_CHECKING:
-    from promolift.core.allocation.algorithms.arrays import Use
+    from promolift.core.allocation.algorithms.arrays import LimitUsage
     from promolift.core.allocation.algorithms.choice import Allocation, choose
-    from promolift.core.allocation.algorithms.exact_knapsack import trace
-    from promolift.core.allocation.candidate_table import breaks, charges, kept, used
-    from promolift.core.allocation.fairness_limits import FairLimit, fair_limits
+    from promolift.core.allocation.algorithms.exact_knapsack import solve_frontier
+    from promolift.core.allocation.candidate_table import find_violations, limit_charges, limit_usage, satisfies_limits
+    from promolift.core.allocation.fairness_limits import FairnessLimit, make_fairness_limits
     from promolift.core.allocation.settings import Limit
     from promolift.core.allocation.solver import (
         AllocatedOffers,
         ShopLimits,
-        SolvedRows,
-        at_budgets,
-        at_price,
-        cost_at,
+        Solution,
+        costs_at_prices,
         frontier,
         plan,
+        plan_at_budgets,
+        plan_at_price,
         solve,
     )
 else:
-    lazy(__name__)
+    make_lazy(__name__)

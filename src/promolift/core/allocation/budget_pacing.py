@@ -1,4 +1,4 @@
-"""A forecast in, decisions for customers as they arrive out: the budget lasts the day and is spent by its end.
+"""Pace a budget over a day: set the price anew before each decision so that the budget lasts until the end.
 
 The forecast says at which price the average customer costs how much, and when customers come. Before each decision
 the price is set anew so that what is left of the budget lasts for those still expected (re-solving, Jasin & Kumar
@@ -17,7 +17,7 @@ from promolift.foundation.errors import BudgetError, InputError
 
 Floats = NDArray[np.float64]
 DOUBT_ARRIVALS = 0.02  # of the arrivals forecast: how much evidence the forecast of their number counts for
-TRUST = 60.0  # how many times fewer than the clock says the number forecast may leave at the start of the day
+ARRIVAL_TRUST = 60.0  # how many times fewer than the clock says the number forecast may leave at the start of the day
 DOUBT_SPEND = 0.02  # of the budget: how much evidence the forecast of spend counts for
 
 
@@ -35,7 +35,7 @@ class DayForecast:
     def of(
         curve: pl.DataFrame, customers: int, budget: float, arrivals: float, share_H: Floats | None = None
     ) -> "DayForecast":
-        """From a curve (columns cost and price, see `trace`) over `customers` like those expected.
+        """From a curve (columns cost and price, see `solve_frontier`) over `customers` like those expected.
 
         `share_H` rises from 0 to 1; left out, arrivals are even. InputError if it does not, BudgetError for no budget.
         """
@@ -60,11 +60,11 @@ class Pace:
     expected: float = 0.0
     price: float = 0.0
 
-    def after(self, cost: float, seen: int, now: "PriceNow") -> "Pace":
+    def after(self, cost: float, seen: int, now: "PacedPrice") -> "Pace":
         """Where the day stands once `seen` customers, decided at the price of `now`, took offers of this cost."""
         return Pace(self.spent + cost, self.seen + seen, self.expected + seen * now.expected, now.price)
 
-    def reprice(self, forecast: DayForecast, moment: float) -> "PriceNow":
+    def reprice(self, forecast: DayForecast, moment: float) -> "PacedPrice":
         """The price at `moment`, set so that what is left lasts."""
         if not 0 <= moment <= 1:
             raise InputError("value_invalid", f"pace: moment {moment} is outside 0 to 1")
@@ -73,17 +73,17 @@ class Pace:
         doubt = DOUBT_ARRIVALS * forecast.arrivals
         pace = (self.seen + doubt) / (forecast.arrivals * gone + doubt)
         by_clock = pace * forecast.arrivals * (1 - gone)
-        by_count = max(forecast.arrivals - self.seen, by_clock / (1 + TRUST * (1 - gone)))
+        by_count = max(forecast.arrivals - self.seen, by_clock / (1 + ARRIVAL_TRUST * (1 - gone)))
         # early in the day trust the number forecast, towards its end whichever leaves less unspent
         to_come = max((1 - gone) * by_count + gone * min(by_count, by_clock), 1.0)
         doubt = DOUBT_SPEND * forecast.budget
         response = (self.spent + doubt) / (self.expected + doubt)
         rate = (forecast.budget - self.spent) / to_come / response
         price = float(np.interp(rate, forecast.spend_G, forecast.price_G))
-        return PriceNow(price, min(rate, float(forecast.spend_G[-1])))
+        return PacedPrice(price, min(rate, float(forecast.spend_G[-1])))
 
 
-class PriceNow(NamedTuple):
+class PacedPrice(NamedTuple):
     """The price of a cent, and what the forecast says an arrival costs at it."""
 
     price: float

@@ -1,7 +1,7 @@
-"""The CANDIDATES table (a row per customer and offer) and limits in; customers as the solver sees them out.
+"""Convert the CANDIDATES table (a row per customer and offer) and limits to the arrays that the solver needs.
 
-In one place, or part by part: whoever keeps parts lays each out by `spread`, with the codes of all of them
-(`kinds_of`). And what limits come to in rows that were chosen.
+In one place, or part by part: whoever keeps parts lays each out by `to_matrices`, with the codes of all of them
+(`find_limit_kinds`). And what limits come to in rows that were chosen.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,33 +16,33 @@ from promolift.core.allocation.algorithms.arrays import Ints
 from promolift.core.allocation.algorithms.choice import (
     Allocation,
     ChoiceRows,
-    Found,
-    OnePart,
-    Rounds,
+    InMemoryRows,
+    PartitionedRows,
+    Result,
     SlotChoice,
     hash_seed,
 )
-from promolift.core.allocation.algorithms.constraints import Mask, sides
+from promolift.core.allocation.algorithms.constraints import LimitMask, limit_bounds
 from promolift.core.allocation.settings import Limit
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.hashing import hash_int
 
-NEEDED = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
+REQUIRED_COLUMNS = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
 NONE = "none"
 
 
-class OpenOffers(Protocol):
+class PreparedCandidates(Protocol):
     """Candidates laid out for the solver, in parts. `masks` says what each limit covers, of the codes of slots: those
     that the same limits cover share one, so that prices need one column per code and not one per offer.
     """
 
     @property
-    def rounds(self) -> Rounds:
+    def partitions(self) -> PartitionedRows:
         """The customers' slots."""
         ...
 
     @property
-    def masks(self) -> Mapping[str, Mask]:
+    def masks(self) -> Mapping[str, LimitMask]:
         """By the names of limits."""
         ...
 
@@ -61,12 +61,12 @@ class OpenOffers(Protocol):
         """Scope and target of all candidates, each pair once."""
         ...
 
-    def taken(self, choice: SlotChoice, what: Callable[[pl.DataFrame], Found]) -> Iterator[Found]:
-        """What a function of a module finds in the rows chosen of each part."""
+    def map_chosen(self, choice: SlotChoice, what: Callable[[pl.DataFrame], Result]) -> Iterator[Result]:
+        """Yield what a module-level function returns for the chosen rows of each part."""
         ...
 
 
-class SpreadRows(NamedTuple):
+class CandidateMatrices(NamedTuple):
     """Candidates as matrices, and the row of each slot."""
 
     rows: ChoiceRows
@@ -78,46 +78,46 @@ class SpreadRows(NamedTuple):
         took = np.flatnonzero(choice_N >= 0)
         return np.sort(self.row_NK[took, choice_N[took]]).tolist()  # type: ignore[no-any-return]
 
-    def hashed(self, seed: int) -> "SpreadRows":
+    def hashed(self, seed: int) -> "CandidateMatrices":
         """Customers in the order in which a part lies for a plan with this seed."""
         order = self.rows.by_hash(hash_seed(seed))
-        return SpreadRows(self.rows.part(order), self.row_NK[order])
+        return CandidateMatrices(self.rows.part(order), self.row_NK[order])
 
 
 @dataclass(frozen=True, eq=False)
-class OffersInMemory:
+class InMemoryCandidates:
     """Candidates in one place: see OpenOffers."""
 
     candidates: pl.DataFrame
-    spread: SpreadRows
-    masks: Mapping[str, Mask]
+    spread: CandidateMatrices
+    masks: Mapping[str, LimitMask]
     codes: int
 
     @classmethod
-    def of(cls, candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> "OffersInMemory":
-        found = [kinds_of(candidates, limits)]
-        kinds = all_kinds(found)
-        return cls(candidates, spread(candidates, limits, kinds), code_masks(found, limits), max(kinds.height, 1))
+    def of(cls, candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> "InMemoryCandidates":
+        found = [find_limit_kinds(candidates, limits)]
+        kinds = merge_limit_kinds(found)
+        return cls(candidates, to_matrices(candidates, limits, kinds), code_masks(found, limits), max(kinds.height, 1))
 
     @property
     def scopes(self) -> pl.DataFrame:
         return self.candidates.select("scope", "target").unique()
 
     @property
-    def rounds(self) -> Rounds:
-        return OnePart(self.spread.rows)
+    def partitions(self) -> PartitionedRows:
+        return InMemoryRows(self.spread.rows)
 
     @property
     def boosted(self) -> bool:
         return "boost_cents" in self.candidates.columns
 
-    def taken(self, choice: SlotChoice, what: Callable[[pl.DataFrame], Found]) -> Iterator[Found]:
-        """See OpenOffers."""
+    def map_chosen(self, choice: SlotChoice, what: Callable[[pl.DataFrame], Result]) -> Iterator[Result]:
+        """See PreparedCandidates."""
         yield what(self.candidates[self.spread.chosen(choice)])
 
 
-def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation) -> pl.Series:
-    """What the limits ask of every candidate beyond the price of the budget, in units of gain.
+def limit_charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation) -> pl.Series:
+    """Return the shadow price that the limits charge each candidate beyond the budget's price, in units of gain.
 
     With it one customer can be decided on alone: the plan takes the largest gain - charge - price * cost above 0, but
     for the few that its finishing step moved. Candidates that had no part in the plan are charged alike.
@@ -125,7 +125,7 @@ def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation
     measures, total = _measures(candidates), pl.lit(0.0)
     for limit in limits:
         covers = _named(limit, candidates.schema)
-        for side in sides(limit):
+        for side in limit_bounds(limit):
             price = found.row_prices.get(side.name, 0.0)
             for column, weight, whole in side.parts if price else ():
                 part = price * weight * measures[column]
@@ -133,35 +133,37 @@ def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation
     return candidates.with_columns(total.fill_null(0.0).alias("charge_cents"))["charge_cents"]
 
 
-def kept(chosen: pl.DataFrame, limits: Sequence[Limit]) -> bool:
-    """Whether rows that were given keep every limit that says at most."""
-    return not any(each.over for each in breaks(chosen, limits))
+def satisfies_limits(chosen: pl.DataFrame, limits: Sequence[Limit]) -> bool:
+    """Return whether the chosen rows exceed no upper limit."""
+    return not any(each.over for each in find_violations(chosen, limits))
 
 
-class Break(NamedTuple):
-    """A limit that what was given does not keep: what it comes to, and whether that is too much or too little."""
+class LimitViolation(NamedTuple):
+    """A limit that the chosen rows violate: the amount used, and whether it is too much (`over`) or too little."""
 
     limit: Limit
     used: float
     over: bool
 
 
-def breaks(chosen: pl.DataFrame, limits: Sequence[Limit]) -> list[Break]:
-    """The limits that rows that were given do not keep; a share of nothing keeps any."""
-    measures, found = _measures(chosen), list[Break]()
+def find_violations(chosen: pl.DataFrame, limits: Sequence[Limit]) -> list[LimitViolation]:
+    """Return the limits that the chosen rows violate; a share of nothing violates none."""
+    measures, found = _measures(chosen), list[LimitViolation]()
     for limit in limits:
         within = {True: chosen, False: chosen.filter(_named(limit, chosen.schema))}
-        for side in sides(limit):
+        for side in limit_bounds(limit):
             parts = [w * float(within[whole].select(measures[at].sum()).item()) for at, w, whole in side.parts]
             if sum(parts) > side.bound + 1e-9 * max(abs(side.bound), 1.0):
-                found.append(Break(limit, used(chosen, limit) or 0.0, not side.floor))
+                found.append(LimitViolation(limit, limit_usage(chosen, limit) or 0.0, not side.floor))
     return found
 
 
-def used(chosen: pl.DataFrame, limit: Limit) -> float | None:
-    """What rows that were given come to by the measure of a limit; None for a share of nothing."""
+def limit_usage(chosen: pl.DataFrame, limit: Limit) -> float | None:
+    """Return the chosen rows' total in the measure of a limit; None for a share of nothing."""
     measures, mine = _measures(chosen), chosen.filter(_named(limit, chosen.schema))
-    columns = [(chosen if whole else mine).select(measures[at].sum()).item() for at, _, whole in sides(limit)[0].parts]
+    columns = [
+        (chosen if whole else mine).select(measures[at].sum()).item() for at, _, whole in limit_bounds(limit)[0].parts
+    ]
     first, *rest = map(float, columns)
     return first if not rest else first / rest[0] if rest[0] else None
 
@@ -182,10 +184,10 @@ class LimitKinds(NamedTuple):
     known: dict[str, set[str]]
 
 
-def kinds_of(candidates: pl.DataFrame, limits: Sequence[Limit]) -> LimitKinds:
+def find_limit_kinds(candidates: pl.DataFrame, limits: Sequence[Limit]) -> LimitKinds:
     """What the codes of slots are made from. InputError if a column, type, key or value is impossible, ConfigError if a
     limit names no column."""
-    check(candidates, any(limit.measure == "units" for limit in limits))
+    check_candidates(candidates, any(limit.measure == "units" for limit in limits))
     known: dict[str, set[str]] = {}
     for limit in limits:
         if limit.labels:
@@ -206,9 +208,11 @@ def kinds_of(candidates: pl.DataFrame, limits: Sequence[Limit]) -> LimitKinds:
     return LimitKinds(candidates.height, kinds, known)
 
 
-def code_masks(parts: Iterable[LimitKinds], limits: Sequence[Limit]) -> dict[str, Mask]:
-    """What each limit covers of all codes, which are numbered as `all_kinds` stand. ConfigError if one names a value
-    that no candidate has."""
+def code_masks(parts: Iterable[LimitKinds], limits: Sequence[Limit]) -> dict[str, LimitMask]:
+    """Return which codes each limit covers; codes are numbered in the order of `merge_limit_kinds`.
+
+    ConfigError if a limit names a value that no candidate has.
+    """
     parts = [*parts]
     for limit in limits:
         for column, wanted in _where(limit).items():
@@ -222,26 +226,28 @@ def code_masks(parts: Iterable[LimitKinds], limits: Sequence[Limit]) -> dict[str
                     "limit_value_unknown",
                     f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}",
                 )
-    kinds, everything = all_kinds(parts), np.ones(1, np.bool_)
+    kinds, everything = merge_limit_kinds(parts), np.ones(1, np.bool_)
     return {
-        limit.name: Mask(everything, kinds[f"limit {at}"].to_numpy() if kinds.height else np.zeros(1, np.bool_))
+        limit.name: LimitMask(everything, kinds[f"limit {at}"].to_numpy() if kinds.height else np.zeros(1, np.bool_))
         for at, limit in enumerate(limits)
     }
 
 
-def all_kinds(parts: Iterable[LimitKinds]) -> pl.DataFrame:
+def merge_limit_kinds(parts: Iterable[LimitKinds]) -> pl.DataFrame:
     """The sets of limits that cover some slot of any part together, in order."""
     kinds = pl.concat([part.kinds for part in parts])
     return kinds.unique().sort(kinds.columns) if kinds.columns else kinds
 
 
-def spread(candidates: pl.DataFrame, limits: Sequence[Limit], kinds: pl.DataFrame) -> SpreadRows:
-    """Candidates as matrices with the codes of `all_kinds`: customers in order of id, a customer's candidates in order
-    of offer id."""
+def to_matrices(candidates: pl.DataFrame, limits: Sequence[Limit], kinds: pl.DataFrame) -> CandidateMatrices:
+    """Return candidates as matrices with the codes of `merge_limit_kinds`.
+
+    Customers are in order of id, a customer's candidates in order of offer id.
+    """
     units, names = any(limit.measure == "units" for limit in limits), [f"limit {at}" for at in range(len(limits))]
     table = (
         candidates.with_row_index("row")
-        .select("row", *NEEDED, *(["units"] if units else []), *_covers(limits, candidates.schema))
+        .select("row", *REQUIRED_COLUMNS, *(["units"] if units else []), *_covers(limits, candidates.schema))
         .filter(pl.col("offer_id") != NONE)
         .sort("customer_id", "offer_id")
         .with_columns(who=pl.col("customer_id").rle_id().cast(pl.Int64))
@@ -267,7 +273,7 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit], kinds: pl.DataFram
         offer_NK=np.zeros((n, k), np.int32) if code is None else matrix(code, 0, np.int32),
         key_N=np.fromiter((hash_int(customer) for customer in ids), np.uint64, n),
     )  # fmt: skip
-    return SpreadRows(rows, matrix(table["row"], -1, np.int64))
+    return CandidateMatrices(rows, matrix(table["row"], -1, np.int64))
 
 
 def _covers(limits: Sequence[Limit], schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
@@ -293,9 +299,9 @@ def _named(limit: Limit, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     return covers
 
 
-def check(candidates: pl.DataFrame, units: bool = False) -> None:
+def check_candidates(candidates: pl.DataFrame, units: bool = False) -> None:
     """InputError naming the column and the first bad rows."""
-    for name, dtype in {**NEEDED, **({"units": pl.Float64} if units else {})}.items():
+    for name, dtype in {**REQUIRED_COLUMNS, **({"units": pl.Float64} if units else {})}.items():
         if candidates.schema.get(name) != dtype:
             has = f"type {candidates.schema[name]}" if name in candidates.columns else "missing"
             code = "column_type_wrong" if name in candidates.columns else "column_missing"
@@ -309,7 +315,7 @@ def check(candidates: pl.DataFrame, units: bool = False) -> None:
         ("rows_duplicate", "the pair occurs twice"): pl.struct("customer_id", "offer_id").is_duplicated(),
     }
     for (code, rule), broken in bad.items():
-        rows = candidates.filter(broken.fill_null(False)).select(NEEDED.keys())
+        rows = candidates.filter(broken.fill_null(False)).select(REQUIRED_COLUMNS.keys())
         if rows.height:
             raise InputError(
                 code, f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}"

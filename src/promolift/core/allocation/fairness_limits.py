@@ -1,4 +1,4 @@
-"""Customers with their groups, and settings, in; the limits that hold each group's share of the offers in a band, out.
+"""Derive limits that keep each group's share of offers within a band around its share of customers.
 
 A band around a group's share of the customers is linear in who gets what (offers of the group - share * all offers), so
 these are limits as any other: with their price, within the plan's certificate. See Bertsimas, Farias, Trichakis 2011,
@@ -13,27 +13,27 @@ import polars as pl
 from promolift.core.allocation.settings import FairnessSettings, Limit, Measure
 
 MEASURES: dict[str, Measure] = {"offers": "count_share", "value": "cost_share"}
-COLUMN = "groups"  # of candidates: `column=value` of each column compared
-LOYAL = "loyalty=loyal"
-BY_OFFERS = "fair share of offers: "  # begin the names of the limits
-BY_VALUE = "fair share of value: "
+GROUPS_COLUMN = "groups"  # of candidates: `column=value` of each column compared
+LOYAL_GROUP = "loyalty=loyal"
+OFFER_SHARE_PREFIX = "fair share of offers: "  # begin the names of the limits
+VALUE_SHARE_PREFIX = "fair share of value: "
 
 
-class FairLimit(NamedTuple):
+class FairnessLimit(NamedTuple):
     """A limit on a group (`sex=F`), and the group's share of the customers who can be offered something."""
 
     limit: Limit
     group: str
-    people: float
+    population_share: float
 
 
-def fair_limits(people: pl.DataFrame, settings: FairnessSettings) -> tuple[FairLimit, ...]:
+def make_fairness_limits(people: pl.DataFrame, settings: FairnessSettings) -> tuple[FairnessLimit, ...]:
     """The limits on `people`, who can be offered something: customer_id and `groups`, `column=value` of each column.
 
     Of two groups only the smaller is limited: its band is the narrower, and keeps the other's. No limit on groups of
     fewer than `least_customers`, none where all are in one group, one where two groups are the same customers.
     """
-    mine = people.select("customer_id", pl.col(COLUMN).alias("group")).explode("group").drop_nulls()
+    mine = people.select("customer_id", pl.col(GROUPS_COLUMN).alias("group")).explode("group").drop_nulls()
     sizes = mine.sort("customer_id").group_by("group").agg(pl.len(), pl.col("customer_id").hash().sum().alias("who"))
     counted = sizes.filter(pl.col("len") >= settings.least_customers).sort("group")
     shares = {group: size / people.height for group, size in counted.select("group", "len").iter_rows()}
@@ -43,7 +43,7 @@ def fair_limits(people: pl.DataFrame, settings: FairnessSettings) -> tuple[FairL
     found = []
     for kind in settings.of:
         if settings.band is not None:
-            for group in (each for each in limited(shares) if each not in twice):
+            for group in (each for each in groups_to_limit(shares) if each not in twice):
                 a, band = shares[group], settings.band
                 found.append(
                     _limit(
@@ -51,30 +51,30 @@ def fair_limits(people: pl.DataFrame, settings: FairnessSettings) -> tuple[FairL
                         slack=1.0 if kind == "offers" else 0.0,
                     )
                 )  # fmt: skip
-        if settings.loyal_never_worse and 0 < shares.get(LOYAL, 0.0) < 1:
-            found.append(_limit(kind, LOYAL, shares[LOYAL], at_least=shares[LOYAL]))
+        if settings.loyal_never_worse and 0 < shares.get(LOYAL_GROUP, 0.0) < 1:
+            found.append(_limit(kind, LOYAL_GROUP, shares[LOYAL_GROUP], at_least=shares[LOYAL_GROUP]))
     return tuple(found)
 
 
-def limited(shares: dict[str, float]) -> Iterator[str]:
+def groups_to_limit(shares: dict[str, float]) -> Iterator[str]:
     """The groups of each column that need a limit of their own."""
     of: dict[str, list[str]] = {}
     for group in shares:
         of.setdefault(group.partition("=")[0], []).append(group)
     for column, groups in of.items():
         whole = sum(shares[group] for group in groups) > 1 - 1e-9
-        if column == LOYAL.partition("=")[0] or (whole and len(groups) == 1):
+        if column == LOYAL_GROUP.partition("=")[0] or (whole and len(groups) == 1):
             continue
         yield from [min(groups, key=lambda group: (shares[group], group))] if whole and len(groups) == 2 else groups
 
 
-def _limit(kind: str, group: str, share: float, **bounds: float) -> FairLimit:
-    start = BY_OFFERS if kind == "offers" else BY_VALUE
-    name = f"{start}{'loyal not worse than new' if group == LOYAL else group}"
-    return FairLimit(Limit.parse({"name": name, "measure": MEASURES[kind], "where": {COLUMN: (group,)}, **bounds},
-                                 "fairness"), group, share)  # fmt: skip
+def _limit(kind: str, group: str, share: float, **bounds: float) -> FairnessLimit:
+    start = OFFER_SHARE_PREFIX if kind == "offers" else VALUE_SHARE_PREFIX
+    name = f"{start}{'loyal not worse than new' if group == LOYAL_GROUP else group}"
+    limit = {"name": name, "measure": MEASURES[kind], "where": {GROUPS_COLUMN: (group,)}, **bounds}
+    return FairnessLimit(Limit.parse(limit, "fairness"), group, share)
 
 
 def same_for_all_offers(limits: Iterable[Limit]) -> bool:
     """Whether limits ask the same of all offers of one customer, so that dominated ones are never needed."""
-    return all(limit.measure == "count_share" and set(limit.where) == {COLUMN} for limit in limits)
+    return all(limit.measure == "count_share" and set(limit.where) == {GROUPS_COLUMN} for limit in limits)

@@ -1,4 +1,4 @@
-"""What a person states about a plan: limits as they write them, fairness, how the errors of gains enter the choice."""
+"""Settings of a plan: limits, strategic rules, fairness, and how the errors of gains enter the choice."""
 
 import re
 from typing import Literal, Self

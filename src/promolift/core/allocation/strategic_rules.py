@@ -1,4 +1,4 @@
-"""Candidates and a shop's strategic rules in; which are closed, which are preferred by how much, and the floors, out.
+"""Apply a shop's strategic rules to candidates: close offers, prefer offers, or require a least share.
 
 A rule changes what is chosen and no number that is expected: gain and cost of every candidate stay as they are, so that
 what a rule costs is the difference between the plans with and without it.
@@ -14,7 +14,7 @@ from promolift.core.allocation.settings import Limit, Risk, StrategicRule
 NONE = "none"
 
 
-class BestUse(NamedTuple):
+class BestReturn(NamedTuple):
     """The most that one open candidate earns, and the most that a cent of cost earns on any."""
 
     gain: float
@@ -32,7 +32,7 @@ class BestUse(NamedTuple):
         )
 
 
-def covered_by(rule: StrategicRule) -> pl.Expr:
+def is_covered(rule: StrategicRule) -> pl.Expr:
     """Whether a candidate is one that the rule is about."""
     mine = pl.col("menu_id").is_in(list(rule.menu)) if rule.menu else pl.col("offer_id") != NONE
     if rule.segments:
@@ -41,7 +41,9 @@ def covered_by(rule: StrategicRule) -> pl.Expr:
     return mine
 
 
-def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule], most: BestUse | None = None) -> pl.DataFrame:
+def apply_strategic_rules(
+    rows: pl.DataFrame, rules: Sequence[StrategicRule], most: BestReturn | None = None
+) -> pl.DataFrame:
     """CANDIDATES with their effects and the rules applied: `exclude` closes what it covers; of a customer with a pinned
     offer `pin` closes all others; `boost_cents` is what the choice adds to a gain.
 
@@ -52,7 +54,7 @@ def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule], most: BestUse
         return rows
     boost = pl.lit(0.0)
     for rule in rules:
-        mine = covered_by(rule) & (pl.col("offer_id") != NONE)
+        mine = is_covered(rule) & (pl.col("offer_id") != NONE)
         known = pl.col("gain_cents").is_not_null() & pl.col("cost_cents").is_not_null()
         if rule.rule == "exclude":
             rows = _closed(rows, mine, f"strategic rule {rule.name!r}: left out")
@@ -61,7 +63,7 @@ def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule], most: BestUse
             others = pinned.any().over("customer_id") & ~pinned & (pl.col("offer_id") != NONE)
             rows = _closed(rows, others, f"strategic rule {rule.name!r}: another offer is pinned")
             # a budget of so much more earns at most its best return, and one whole offer that it makes room for
-            best = most or BestUse.of(rows)
+            best = most or BestReturn.of(rows)
             elsewhere = pl.col("cost_cents") * best.per_cent + best.gain
             first = elsewhere - pl.min_horizontal(pl.col("gain_cents"), 0.0) + 1.0
             boost += pl.when(pinned).then(first).otherwise(0.0)
@@ -70,7 +72,7 @@ def with_rules(rows: pl.DataFrame, rules: Sequence[StrategicRule], most: BestUse
     return rows.with_columns(boost.alias("boost_cents"))
 
 
-def floors(rules: Sequence[StrategicRule]) -> list[Limit]:
+def share_floors(rules: Sequence[StrategicRule]) -> list[Limit]:
     """The limits that rules of a least share become."""
     return [
         Limit(
@@ -92,36 +94,38 @@ def _closed(rows: pl.DataFrame, which: pl.Expr, why: str) -> pl.DataFrame:
     )
 
 
-def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
+def add_caution(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
     """Candidates with what caution takes off the gains of open ones before the choice."""
     open_ = pl.col("eligible") & (pl.col("offer_id") != "none") & pl.lit(risk.rule == "lower")
     caution = pl.when(open_).then(risk.z * pl.col("gain_se_cents")).otherwise(0.0)
     return valued.with_columns(caution.alias("caution_cents"))
 
 
-def careful(rows: pl.DataFrame) -> pl.DataFrame:
+def with_cautious_gains(rows: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the gains that the choice is made by."""
     return rows.with_columns(pl.col("gain_cents") - pl.col("caution_cents").fill_null(0.0))
 
 
-def boost(rows: pl.DataFrame) -> pl.Series:
+def rule_boosts(rows: pl.DataFrame) -> pl.Series:
     """What strategic rules add to each gain."""
     if "boost_cents" not in rows.columns:
         return pl.Series("boost_cents", [0.0]).new_from_index(0, rows.height)
     return rows["boost_cents"].fill_null(0.0)
 
 
-def preferred(rows: pl.DataFrame) -> pl.DataFrame:
+def with_decision_gains(rows: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the gains that the choice is made by: careful ones, and what strategic rules add."""
-    rows = careful(rows)
-    return rows.with_columns(pl.col("gain_cents") + boost(rows)) if "boost_cents" in rows.columns else rows
+    rows = with_cautious_gains(rows)
+    return rows.with_columns(pl.col("gain_cents") + rule_boosts(rows)) if "boost_cents" in rows.columns else rows
 
 
-def best_at_some_price(free: pl.DataFrame) -> pl.DataFrame:
+def drop_dominated_offers(free: pl.DataFrame) -> pl.DataFrame:
     """Offers that gain more than every one of the same customer that costs no more: no other is ever the best. Of each
     customer one stays in any case, so that they are counted.
     """
-    rows = careful(free).select("customer_id", "offer_id", "gain_cents", "cost_cents", at=pl.int_range(pl.len()))
+    rows = with_cautious_gains(free).select(
+        "customer_id", "offer_id", "gain_cents", "cost_cents", at=pl.int_range(pl.len())
+    )
     rows = rows.sort(
         "customer_id", "cost_cents", "gain_cents", "offer_id", descending=[False, False, True, False], nulls_last=True
     )

@@ -1,53 +1,58 @@
-"""Room 2. Clean events before a moment in; one row per customer of what is known; what they buy and may buy, out."""
+"""Profile each customer from the events before a moment, and forecast what the customer will buy."""
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
-    "MOST_ROWS",
-    "STEPS",
+    "AGGREGATION_STEPS",
+    "MAX_TRAINING_ROWS",
     "Forecast",
-    "MemberNote",
+    "ModelWeight",
+    "PopulationSums",
     "ProfileSettings",
     "PurchaseHistories",
     "Segment",
     "Shard",
-    "Shared",
-    "affinities",
-    "as_list",
-    "attributes",
-    "counted",
+    "behaviour_attributes",
+    "build_profiles",
+    "estimate_affinities",
+    "estimate_affinities_by_moment",
     "find_groups",
+    "find_interests",
     "find_segments",
-    "forecast",
-    "interests",
-    "learned_moments",
-    "profile",
-    "reasons",
+    "fit_forecast",
+    "group_lists",
+    "merge_target_facts",
+    "missing_column_reasons",
     "segment_counts",
     "target_facts",
-    "together",
+    "training_moments",
 ]
 
 if TYPE_CHECKING:
-    from promolift.core.customers.aggregation import STEPS
-    from promolift.core.customers.comparison_groups import as_list, find_groups
-    from promolift.core.customers.forecasts.affinities import affinities, counted, interests, target_facts
-    from promolift.core.customers.forecasts.model_weights import MemberNote
+    from promolift.core.customers.aggregation import AGGREGATION_STEPS
+    from promolift.core.customers.comparison_groups import find_groups, group_lists
+    from promolift.core.customers.forecasts.affinities import (
+        estimate_affinities,
+        estimate_affinities_by_moment,
+        find_interests,
+        target_facts,
+    )
+    from promolift.core.customers.forecasts.model_weights import ModelWeight
     from promolift.core.customers.forecasts.purchase_forecast import (
-        MOST_ROWS,
+        MAX_TRAINING_ROWS,
         Forecast,
         PurchaseHistories,
-        forecast,
-        learned_moments,
-        together,
+        fit_forecast,
+        merge_target_facts,
+        training_moments,
     )
-    from promolift.core.customers.profiles.population_sums import Shard, Shared
-    from promolift.core.customers.profiles.profiles import attributes, profile, reasons
+    from promolift.core.customers.profiles.population_sums import PopulationSums, Shard
+    from promolift.core.customers.profiles.profiles import behaviour_attributes, build_profiles, missing_column_reasons
     from promolift.core.customers.segments import Segment, find_segments, segment_counts
     from promolift.core.customers.settings import ProfileSettings
 
 
 else:
-    lazy(__name__)
+    make_lazy(__name__)

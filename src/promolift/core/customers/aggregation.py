@@ -1,4 +1,4 @@
-"""Three passes over a shard, each with what all shards' passes before it summed: its part of the next tables out.
+"""Sum what all customers share in three passes over the shards; each pass uses the sums of the passes before.
 
 Every number adds over shards.
 """
@@ -12,32 +12,43 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift.core.customers.forecasts import new_products
 from promolift.core.customers.forecasts.first_purchases import (
     CHUNK,
-    check_sums,
-    columns_of,
+    build_target_space,
+    calibration_sums,
     incidence,
     matrix_targets,
     pair_sums,
     prospects,
-    space_of,
+    target_columns,
 )
 from promolift.core.customers.profiles.engagement import read_trials
-from promolift.core.customers.profiles.population_sums import Shard, Shared, Tables, add
+from promolift.core.customers.profiles.population_sums import PopulationSums, Shard, Tables, add_tables
 from promolift.core.customers.profiles.price_sensitivity import (
     basket_sums,
     deal_sums,
-    fits,
+    fit_shard,
     population_sums,
-    weekly,
+    weekly_lines,
     with_variance,
 )
-from promolift.core.customers.profiles.purchase_counts import firsts, pace, read_cells, read_pace
-from promolift.core.customers.profiles.purchase_lines import Lines, everybody, read_lines, read_visits, words
+from promolift.core.customers.profiles.purchase_counts import (
+    first_purchase_times,
+    order_pace,
+    read_pace,
+    read_purchase_counts,
+)
+from promolift.core.customers.profiles.purchase_lines import (
+    PurchaseLines,
+    all_customers_at,
+    number_texts,
+    read_lines,
+    read_visits,
+)
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.time.units import DAY_MS
 
-CHECK = {"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Float64, "bought": pl.Int64}
+CALIBRATION_SCHEMA = {"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Float64, "bought": pl.Int64}
 
 # each row is booked once, at the first moment that may see it; a moment sees its own book and all earlier ones
 SHOP = """
@@ -104,52 +115,54 @@ from trials group by all
 """
 
 
-def first_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
+def sum_purchases(shard: Shard, shared: PopulationSums, settings: ProfileSettings) -> Tables:
     """Sums that need nothing but the shard's own rows: history, prices, discounts, order rates, choices, coupons."""
-    lines, cells = read_lines(shard, settings.zone), read_cells(shard, settings)
-    asofs = sorted({*all_asofs(shared, settings), *shared.earlier})
-    firsts(shard, settings)
-    words(shard, settings.zone)
-    parts = [_booked(shard, lines, moments_of(asofs), moments_of(shared.asofs), settings)]
+    lines, cells = read_lines(shard, settings.zone), read_purchase_counts(shard, settings)
+    asofs = sorted({*with_earlier_asofs(shared, settings), *shared.earlier})
+    first_purchase_times(shard, settings)
+    number_texts(shard, settings.zone)
+    parts = [_booked(shard, lines, asof_frame(asofs), asof_frame(shared.asofs), settings)]
     if shared.vectors is not None:
-        parts.append({"sales": new_products.sales(lines, moments_of(all_asofs(shared, settings)), settings)})
+        parts.append(
+            {"sales": new_products.count_sales(lines, asof_frame(with_earlier_asofs(shared, settings)), settings)}
+        )
         for asof_ms in shared.asofs:
-            new_products.kept_times(shard, asof_ms, settings)
+            new_products.cached_purchase_times(shard, asof_ms, settings)
     for asof_ms in asofs:  # one moment at a time: memory stays that of one moment
-        moments = everybody(lines, asof_ms)
+        moments = all_customers_at(lines, asof_ms)
         visits = read_visits(lines.slices, moments)
-        here = shard.keep(f"pace {asof_ms}", partial(read_pace, visits, settings))
+        here = shard.saved_frame(f"pace {asof_ms}", partial(read_pace, visits, settings))
         part = {
             "orders": order_sums(here),
             "targets": lines.texts(target_sums(cells.before(asof_ms, settings), here), "target"),
         }
         if asof_ms in shared.asofs:  # no profile is asked for at the others
-            part["baskets"] = fetch(sql.run(BASKETS, visits=visits))
+            part["baskets"] = fetch_frame(sql.run_select(BASKETS, visits=visits))
             part["rates"] = rate_sums(read_trials(shard, lines, moments))
         parts.append(part)
-    return add(parts)
+    return add_tables(parts)
 
 
-def all_asofs(shared: Shared, settings: ProfileSettings) -> Sequence[int]:
+def with_earlier_asofs(shared: PopulationSums, settings: ProfileSettings) -> Sequence[int]:
     """The moments asked for, and each one a window earlier, from which forecasts are checked against what came."""
     back = settings.window_days * DAY_MS
     return sorted({*shared.asofs, *(asof_ms - back for asof_ms in shared.asofs)})
 
 
-def moments_of(asofs: Sequence[int]) -> pl.DataFrame:
+def asof_frame(asofs: Sequence[int]) -> pl.DataFrame:
     """The moments as a frame with one column `asof_ms`."""
     return pl.DataFrame({"asof_ms": list(asofs)}, schema={"asof_ms": pl.Int64})
 
 
 def _booked(
-    shard: Shard, lines: Lines, asofs: pl.DataFrame, profiled: pl.DataFrame, settings: ProfileSettings
+    shard: Shard, lines: PurchaseLines, asofs: pl.DataFrame, profiled: pl.DataFrame, settings: ProfileSettings
 ) -> Tables:
     rows, window_ms = lines.rows, settings.interest_days * DAY_MS
-    deals = deal_sums(weekly(shard, settings))
-    interests = fetch(sql.run(bind(INTERESTS, window_ms=window_ms), lines=rows, asofs=profiled))
+    deals = deal_sums(weekly_lines(shard, settings))
+    interests = fetch_frame(sql.run_select(bind(INTERESTS, window_ms=window_ms), lines=rows, asofs=profiled))
     return {
-        "shop": fetch(sql.run(SHOP, lines=rows, asofs=asofs)),
-        "prices": lines.texts(fetch(sql.run(PRICES, lines=rows, asofs=asofs)), "type"),
+        "shop": fetch_frame(sql.run_select(SHOP, lines=rows, asofs=asofs)),
+        "prices": lines.texts(fetch_frame(sql.run_select(PRICES, lines=rows, asofs=asofs)), "type"),
         "deals": lines.texts(deals, "target"),
         "interests": lines.texts(interests, "product_id"),
     }
@@ -157,7 +170,7 @@ def _booked(
 
 def rate_sums(trials: Relation) -> pl.DataFrame:
     """Sums over customers from which the population's rate and its spread follow (signals.rate_prior)."""
-    return fetch(sql.run(RATES, trials=trials))
+    return fetch_frame(sql.run_select(RATES, trials=trials))
 
 
 def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
@@ -189,39 +202,43 @@ def target_sums(choices: pl.DataFrame, pace: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def second_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
+def sum_copurchases(shard: Shard, shared: PopulationSums, settings: ProfileSettings) -> Tables:
     """Which targets are bought by the same customers, and how alike the lines of one basket are."""
-    first, chosen = firsts(shard, settings), matrix_targets(shared["targets"], settings)
+    first, chosen = first_purchase_times(shard, settings), matrix_targets(shared["targets"], settings)
     parts = []
-    for asof_ms in all_asofs(shared, settings):
+    for asof_ms in with_earlier_asofs(shared, settings):
         targets = chosen.filter(pl.col("asof_ms") == asof_ms)["target"].sort().to_list()
-        parts.append(pair_sums(first, targets, words(shard, settings.zone), asof_ms))
-    likeness = [basket_sums(fits(shard, shared, asof_ms, settings)) for asof_ms in shared.asofs]
+        parts.append(pair_sums(first, targets, number_texts(shard, settings.zone), asof_ms))
+    likeness = [basket_sums(fit_shard(shard, shared, asof_ms, settings)) for asof_ms in shared.asofs]
     return {"pairs": pl.concat(parts), "likeness": pl.concat(likeness)}
 
 
-def third_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
+def sum_forecast_checks(shard: Shard, shared: PopulationSums, settings: ProfileSettings) -> Tables:
     """How often plausible targets of one window earlier were bought since, and how customers' sensitivities spread."""
     checks = [_check(shard, shared, asof_ms, settings) for asof_ms in shared.asofs]
-    fitted = [with_variance(fits(shard, shared, asof_ms, settings), shared["likeness"]) for asof_ms in shared.asofs]
+    fitted = [
+        with_variance(fit_shard(shard, shared, asof_ms, settings), shared["likeness"]) for asof_ms in shared.asofs
+    ]
     new = {}
     if shared.vectors is not None:
-        new["new_check"] = pl.concat(new_products.check(shard, shared, asof_ms, settings) for asof_ms in shared.asofs)
+        new["new_check"] = pl.concat(
+            new_products.check_new_products(shard, shared, asof_ms, settings) for asof_ms in shared.asofs
+        )
     return new | {"calibration": pl.concat(checks), "sensitivity": pl.concat(population_sums(fit) for fit in fitted)}
 
 
-def _check(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
+def _check(shard: Shard, shared: PopulationSums, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
     """Scores as of one window before `asof_ms`, compared with the first purchases up to `asof_ms`."""
     before = asof_ms - settings.window_days * DAY_MS
-    first, space = firsts(shard, settings), space_of(shared, before, settings)
-    column_W, size = columns_of(space.targets, words(shard, settings.zone)), len(space.targets)
-    parts: list[Tables] = [{"calibration": pl.DataFrame(schema=CHECK)}]
-    for chunk in pace(shard, before, settings).iter_slices(CHUNK):
+    first, space = first_purchase_times(shard, settings), build_target_space(shared, before, settings)
+    column_W, size = target_columns(space.targets, number_texts(shard, settings.zone)), len(space.targets)
+    parts: list[Tables] = [{"calibration": pl.DataFrame(schema=CALIBRATION_SCHEMA)}]
+    for chunk in order_pace(shard, before, settings).iter_slices(CHUNK):
         who = chunk["customer_id"].to_numpy()
         bought_NK = incidence(first, who, column_W, size, before)
         later_NK = incidence(first, who, column_W, size, asof_ms)
-        parts.append({"calibration": check_sums(prospects(bought_NK, chunk, space, settings), later_NK, asof_ms)})
-    return add(parts)["calibration"]
+        parts.append({"calibration": calibration_sums(prospects(bought_NK, chunk, space, settings), later_NK, asof_ms)})
+    return add_tables(parts)["calibration"]
 
 
-STEPS = (first_step, second_step, third_step)
+AGGREGATION_STEPS = (sum_purchases, sum_copurchases, sum_forecast_checks)

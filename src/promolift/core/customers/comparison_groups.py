@@ -1,4 +1,4 @@
-"""Profiles and what customers told the shop in; the groups whose treatment is compared, of every customer, out."""
+"""Assign each customer to the groups whose treatment is compared, such as age bands or loyalty."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -7,14 +7,14 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from promolift.core.customers.segments import as_numbers
+from promolift.core.customers.segments import parse_numbers
 from promolift.foundation.errors import ConfigError
 
-USUAL = ("age", "sex", "gender", "income", "region", "province", "city")  # compared where nothing is named
-AGES = (25, 35, 45, 55, 65)
-VALUES = 12  # the most that are told apart in one column: of more, the less frequent ones are one group
-NUMBERS = 8  # different numbers from which a column is cut into bands
-NOT_GIVEN, OTHER = "not given", "other"
+DEFAULT_COLUMNS = ("age", "sex", "gender", "income", "region", "province", "city")  # compared where nothing is named
+AGE_BANDS = (25, 35, 45, 55, 65)
+MAX_GROUPS = 12  # the most that are told apart in one column: of more, the less frequent ones are one group
+MAX_UNBANDED_VALUES = 8  # different numbers from which a column is cut into bands
+UNKNOWN_GROUP, OTHER_GROUP = "not given", "other"
 LOYALTY, NEW, LOYAL = "loyalty", "new", "loyal"
 
 
@@ -33,34 +33,34 @@ def find_groups(profiles: pl.DataFrame, customers: pl.DataFrame, columns: Sequen
             raise ConfigError(
                 "column_unknown", f"fairness.columns: no column {name!r} of customers or profiles; {hint}"
             )
-    chosen = columns or [name for name in USUAL if name in people.columns and people[name].drop_nulls().len()]
+    chosen = columns or [name for name in DEFAULT_COLUMNS if name in people.columns and people[name].drop_nulls().len()]
     new = pl.col("tenure_days").fill_null(0.0) < new_days
     return people.select(
         "customer_id",
-        *(banded(people[name]) for name in dict.fromkeys(chosen)),
+        *(column_groups(people[name]) for name in dict.fromkeys(chosen)),
         pl.when(new).then(pl.lit(NEW)).otherwise(pl.lit(LOYAL)).alias(LOYALTY),
     )
 
 
-def banded(column: pl.Series) -> pl.Series:
+def column_groups(column: pl.Series) -> pl.Series:
     """A column as the texts that name its groups: numbers in bands, the most frequent of many texts, and who gave
     none.
     """
-    values = as_numbers(column)
-    if values.dtype.is_numeric() and values.n_unique() > NUMBERS:
-        cuts = list(AGES) if column.name == "age" else quartiles(values)
+    values = parse_numbers(column)
+    if values.dtype.is_numeric() and values.n_unique() > MAX_UNBANDED_VALUES:
+        cuts = list(AGE_BANDS) if column.name == "age" else quartiles(values)
         ends = [f"{cut:.4g}" for cut in cuts]
         labels = [f"below {ends[0]}", *(f"{low} to below {high}" for low, high in pairwise(ends))]
         labels.append(f"{ends[-1]} and more")
         band = np.searchsorted(cuts, values.fill_null(0).to_numpy(), side="right")
         found = pl.Series(values.name, [labels[at] for at in band])
         return pl.select(
-            pl.when(values.is_null()).then(pl.lit(NOT_GIVEN)).otherwise(found).alias(values.name)
+            pl.when(values.is_null()).then(pl.lit(UNKNOWN_GROUP)).otherwise(found).alias(values.name)
         ).to_series()
     texts = column.cast(pl.String).str.strip_chars().replace("", None)
     often = texts.drop_nulls().value_counts(sort=True).sort(["count", texts.name], descending=[True, False])
-    named = often[texts.name].head(VALUES if often.height <= VALUES else VALUES - 1)
-    rest = pl.when(texts.is_null()).then(pl.lit(NOT_GIVEN)).otherwise(pl.lit(OTHER))
+    named = often[texts.name].head(MAX_GROUPS if often.height <= MAX_GROUPS else MAX_GROUPS - 1)
+    rest = pl.when(texts.is_null()).then(pl.lit(UNKNOWN_GROUP)).otherwise(pl.lit(OTHER_GROUP))
     shown = pl.when(texts.is_in(named.implode())).then(texts).otherwise(rest)
     return pl.select(shown.alias(texts.name)).to_series()
 
@@ -71,7 +71,7 @@ def quartiles(values: pl.Series) -> list[float]:
     return sorted({float(each) for each in found if each is not None})
 
 
-def as_list(groups: pl.DataFrame) -> pl.DataFrame:
-    """customer_id and `groups`: `column=value` of each column, as candidates carry them and limits name them."""
+def group_lists(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return customer_id and `groups`, a list of `column=value`, as candidates carry it and limits name it."""
     names = [pl.format("{}={}", pl.lit(name), pl.col(name)) for name in groups.columns if name != "customer_id"]
     return groups.select("customer_id", pl.concat_list(names).alias("groups"))

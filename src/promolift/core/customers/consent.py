@@ -1,15 +1,15 @@
-"""Customers in; who may be sent marketing, and why not, out."""
+"""Decide which customers may get marketing messages, and give the reason where one may not."""
 
 import re
 
 import polars as pl
 
-from promolift.core.customers.settings import OLDEST, ConsentSettings
+from promolift.core.customers.settings import MAX_AGE, ConsentSettings
 from promolift.foundation.errors import InputError
 
-OUT = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
-REFUSED = "the customer refused personal decisions"
-BELOW = re.compile(r"under|below|less|younger|以下|未满|<|≤", re.IGNORECASE)
+CONSENT_SCHEMA = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
+OPTED_OUT_REASON = "the customer refused personal decisions"
+BELOW_AGE = re.compile(r"under|below|less|younger|以下|未满|<|≤", re.IGNORECASE)
 
 
 def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: ConsentSettings | None = None) -> pl.DataFrame:
@@ -25,7 +25,7 @@ def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: Consent
         "customer_id",
         consent=pl.col("consent") if "consent" in customers.columns else pl.lit(None, pl.Boolean),
         age=pl.col("age").cast(pl.String) if "age" in customers.columns else pl.lit(None, pl.String),
-        personal=personal(customers),
+        personal=personalisation_consent(customers),
     )
     if known["customer_id"].is_duplicated().any():
         raise InputError(
@@ -36,11 +36,11 @@ def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: Consent
     said = joined.select("consent", "age", "personal").iter_rows()
     reasons = [_barred(consent, age, own, rules) for consent, age, own in said]
     flags = {"may_send": [reason is None for reason in reasons], "reason": reasons}
-    return pl.DataFrame({"customer_id": joined["customer_id"], **flags}, schema=OUT)
+    return pl.DataFrame({"customer_id": joined["customer_id"], **flags}, schema=CONSENT_SCHEMA)
 
 
-def personal(customers: pl.DataFrame) -> pl.Series:
-    """By row, false for who refused personal decisions; null where they said nothing or there is no such column."""
+def personalisation_consent(customers: pl.DataFrame) -> pl.Series:
+    """Return by row false where a customer opted out of personal decisions, null where nothing is recorded."""
     if "personal" not in customers.columns:
         return pl.Series("personal", [None] * customers.height, pl.Boolean)
     said = customers["personal"].cast(pl.String).str.to_lowercase().str.strip_chars()
@@ -48,9 +48,11 @@ def personal(customers: pl.DataFrame) -> pl.Series:
     return pl.select(pl.when(no).then(False).when(yes).then(True).alias("personal")).to_series()
 
 
-def heard(customers: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
-    """Customers with what they said since to the server: customer_id, consent and personal (0 no, 1 yes; consent 2: yes
-    by a web page, which gives back nothing that was refused). Who is no customer yet is added.
+def apply_consent_updates(customers: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Return `customers` updated with the consent that the server has recorded since.
+
+    `said` has customer_id, consent and personal (0 no, 1 yes; consent 2 is a yes from a web page, which overrides no
+    earlier no). Unknown customers are added.
     """
     new = pl.concat(
         [customers, said.select("customer_id").join(customers, on="customer_id", how="anti")], how="diagonal"
@@ -60,7 +62,10 @@ def heard(customers: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
     by_page = pl.when(told == 2).then(pl.coalesce(own, pl.lit(True))).otherwise(told != 0)
     return (
         new.join(words, on="customer_id", how="left", maintain_order="left")
-        .with_columns(consent=pl.coalesce(by_page, own), personal=pl.coalesce(pl.col("_personal") != 0, personal(new)))
+        .with_columns(
+            consent=pl.coalesce(by_page, own),
+            personal=pl.coalesce(pl.col("_personal") != 0, personalisation_consent(new)),
+        )
         .drop("_consent", "_personal")
     )
 
@@ -68,16 +73,16 @@ def heard(customers: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
 def lowest_age(text: str | None) -> int | None:
     """The youngest age a text allows: '34' 34, '25-34' 25, '65+' 65, 'under 18' 0, '18岁以下' 0; unreadable: None."""
     numbers = [int(n) for n in re.findall(r"\d+", text or "")]
-    if not numbers or max(numbers) > OLDEST:
+    if not numbers or max(numbers) > MAX_AGE:
         return None
-    return 0 if len(numbers) == 1 and BELOW.search(text or "") else min(numbers)
+    return 0 if len(numbers) == 1 and BELOW_AGE.search(text or "") else min(numbers)
 
 
 def _barred(consent: bool | None, age: str | None, personal: bool | None, rules: ConsentSettings) -> str | None:
     if consent is False:
         return "the customer said no"
     if personal is False:
-        return REFUSED
+        return OPTED_OUT_REASON
     if consent is None and not rules.default:
         return "the customer was not asked, and the default is no"
     youngest = lowest_age(age)

@@ -1,13 +1,13 @@
-"""Numbers of customers by group in; which must not be printed, as they would tell of single people, out."""
+"""Suppress small counts by group that would disclose facts about single customers."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
-LEAST = 10
+MIN_CELL_SIZE = 10
 
 
-def small_cells(counts: Sequence[int | None], least: int = LEAST, total: int | None = None) -> list[bool]:
+def small_cells(counts: Sequence[int | None], least: int = MIN_CELL_SIZE, total: int | None = None) -> list[bool]:
     """Which of some numbers to leave out: those below `least`, and what would give them away. 0 and unknown ones stay.
 
     The groups are parts of one whole whose number is known, unless `total` is given: then they may overlap, and a group
@@ -26,7 +26,7 @@ def small_cells(counts: Sequence[int | None], least: int = LEAST, total: int | N
     return gone
 
 
-def with_rest(rows: pl.DataFrame, column: str, least: int) -> pl.DataFrame:
+def merge_small_cells(rows: pl.DataFrame, column: str, least: int) -> pl.DataFrame:
     """Parts of one whole, with those too small to be printed as one last row of their sums; its texts are null.
 
     `column` has the numbers of customers.

@@ -1,4 +1,4 @@
-"""Rules of named groups of customers in; who belongs to which, out.
+"""Assign customers to named segments, each defined by a rule on profile columns.
 
 A rule is a condition on one customer's own row, written as in SQL. DuckDB's parser reads it, and it is taken only
 if every part of it is of a kind named here: no aggregates, no subqueries, no files.
@@ -13,15 +13,17 @@ import duckdb
 import polars as pl
 from pydantic import Field, field_validator
 
-from promolift.foundation.errors import ConfigError
-from promolift.foundation.settings import SettingError, Settings
+from promolift.foundation.errors import ConfigError, SettingError
+from promolift.foundation.settings import Settings
 
-KINDS = {"CONJUNCTION", "COMPARISON", "COLUMN_REF", "CONSTANT", "OPERATOR", "BETWEEN"}
-FUNCTIONS = {
+ALLOWED_EXPRESSIONS = {"CONJUNCTION", "COMPARISON", "COLUMN_REF", "CONSTANT", "OPERATOR", "BETWEEN"}
+ALLOWED_FUNCTIONS = {
     "+", "-", "*", "/", "%", "abs", "lower", "upper", "trim", "coalesce", "contains", "starts_with", "~~", "!~~",
     "~~*", "!~~*",
 }  # fmt: skip
-COLUMNS = "the columns are those of profiles (docs/tables.md), the shop's own columns of customers, and value_decile"
+COLUMNS_HELP = (
+    "the columns are those of profiles (docs/tables.md), the shop's own columns of customers, and value_decile"
+)
 
 
 class Segment(Settings):
@@ -50,9 +52,14 @@ class Segment(Settings):
     def _is_a_condition(cls, where: str) -> str:
         for part in _parts(_tree(where)):
             kind, function = part["class"], part.get("function_name")
-            if kind == "FUNCTION" and function in FUNCTIONS and not part.get("schema") and not part.get("distinct"):
+            if (
+                kind == "FUNCTION"
+                and function in ALLOWED_FUNCTIONS
+                and not part.get("schema")
+                and not part.get("distinct")
+            ):
                 continue
-            if kind not in KINDS or len(part.get("column_names", "1")) != 1:
+            if kind not in ALLOWED_EXPRESSIONS or len(part.get("column_names", "1")) != 1:
                 said = f"{function}(...)" if function else kind.lower().replace("_", " ")
                 raise SettingError(
                     "condition_unsupported",
@@ -96,17 +103,17 @@ def find_segments(profiles: pl.DataFrame, customers: pl.DataFrame, segments: Seq
     names the segment whose rule asks for a column that is not there, or compares what cannot be compared.
     """
     more = [name for name in customers.columns if name not in profiles.columns]
-    own = customers.select("customer_id", *(as_numbers(customers[name]) for name in more))
+    own = customers.select("customer_id", *(parse_numbers(customers[name]) for name in more))
     people = profiles.join(own, on="customer_id", how="left", maintain_order="left").with_columns(
         _decile().alias("value_decile")
     )
-    member = zip(segments, members_of(people, segments), strict=True)
+    member = zip(segments, segment_members(people, segments), strict=True)
     names = [pl.when(pl.lit(is_in)).then(pl.lit(segment.name)) for segment, is_in in member]
     listed = pl.concat_list(names).list.drop_nulls() if names else pl.lit([], pl.List(pl.String))
     return people.select("customer_id", listed.alias("segments"))
 
 
-def members_of(people: pl.DataFrame, segments: Sequence[Segment]) -> list[pl.Series]:
+def segment_members(people: pl.DataFrame, segments: Sequence[Segment]) -> list[pl.Series]:
     """Of each segment, whether each row belongs to it; ConfigError as of `find_segments`."""
     with duckdb.connect(config={"enable_external_access": "false"}) as db:
         db.register("people", people.to_arrow())
@@ -120,7 +127,7 @@ def _members(db: duckdb.DuckDBPyConnection, segment: Segment, columns: Sequence[
         for name in part.get("column_names", ()):
             if name.lower() not in lowered:
                 near = get_close_matches(name, columns, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else COLUMNS
+                hint = f"did you mean {near[0]!r}?" if near else COLUMNS_HELP
                 quoted = f"; a text stands in single quotes, as '{name}'" if f'"{name}"' in segment.where else ""
                 raise ConfigError("column_unknown", f"promolift.toml: {where}: no column {name!r}; {hint}{quoted}")
     try:
@@ -136,7 +143,7 @@ def _members(db: duckdb.DuckDBPyConnection, segment: Segment, columns: Sequence[
         raise ConfigError("condition_failed", f"promolift.toml: {where}: {said}") from None
 
 
-def as_numbers(column: pl.Series) -> pl.Series:
+def parse_numbers(column: pl.Series) -> pl.Series:
     """A column of texts as numbers, where every text in it is one."""
     if column.dtype != pl.String:
         return column

@@ -1,5 +1,4 @@
-"""Names of products and of customer columns in; which of them tell of health, religion, sex life, union, politics or,
-of columns, children, out.
+"""Detect names of products and customer columns that reveal a sensitive topic, such as health or religion.
 
 By words in English and Chinese (sensitive.toml). A list finds what is called by its name, and no more.
 """
@@ -13,19 +12,19 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 
-Matter = Literal["health", "religion", "sex_life", "union", "politics", "children"]
-MATTERS: tuple[Matter, ...] = get_args(Matter)
-MATTER_WORDS: dict[str, Words] = {
-    "health": Words(en="health", zh="健康"),
-    "religion": Words(en="religion", zh="宗教"),
-    "sex_life": Words(en="sex life", zh="性生活"),
-    "union": Words(en="union membership", zh="工会"),
-    "politics": Words(en="politics", zh="政治"),
-    "children": Words(en="children", zh="儿童"),
+SensitiveTopic = Literal["health", "religion", "sex_life", "union", "politics", "children"]
+SENSITIVE_TOPICS: tuple[SensitiveTopic, ...] = get_args(SensitiveTopic)
+SENSITIVE_TOPIC_NAMES: dict[str, LocalizedText] = {
+    "health": LocalizedText(en="health", zh="健康"),
+    "religion": LocalizedText(en="religion", zh="宗教"),
+    "sex_life": LocalizedText(en="sex life", zh="性生活"),
+    "union": LocalizedText(en="union membership", zh="工会"),
+    "politics": LocalizedText(en="politics", zh="政治"),
+    "children": LocalizedText(en="children", zh="儿童"),
 }
-NEEDED = frozenset(("customer_id", "consent", "language"))  # of customers, whatever their columns are called
+REQUIRED_COLUMNS = frozenset(("customer_id", "consent", "language"))  # of customers, whatever their columns are called
 
 
 @cache
@@ -43,11 +42,15 @@ def _matter(texts: pl.Expr, part: Literal["products", "columns"]) -> pl.Expr:
     plain = texts.str.replace_all("_", " ").str.replace_all(r"([a-z])([A-Z])", "$1 $2")
     plain = plain.str.replace_all(_pattern(_lists()["harmless"]["words"]), " ")
     lists = _lists()[part]
-    found = [pl.when(plain.str.contains(_pattern(lists[each]))).then(pl.lit(each)) for each in MATTERS if each in lists]
+    found = [
+        pl.when(plain.str.contains(_pattern(lists[each]))).then(pl.lit(each))
+        for each in SENSITIVE_TOPICS
+        if each in lists
+    ]
     return pl.coalesce(*found)
 
 
-def tells_private(text: str) -> bool:
+def names_sensitive_topic(text: str) -> bool:
     """Whether the name of a product or a category tells of any matter."""
     return bool(_any().search(_harmless().sub(" ", text)))
 
@@ -62,7 +65,7 @@ def _harmless() -> re.Pattern[str]:
     return re.compile("|".join(_lists()["harmless"]["words"]), re.IGNORECASE)
 
 
-def matters(texts: pl.Series, part: Literal["products", "columns"] = "products") -> pl.Series:
+def find_sensitive_topics(texts: pl.Series, part: Literal["products", "columns"] = "products") -> pl.Series:
     """Of each text the first matter it tells of; null for none."""
     return pl.DataFrame({"text": texts}).select(_matter(pl.col("text").cast(pl.String), part).alias("matter"))["matter"]
 
@@ -82,6 +85,8 @@ def sensitive_products(catalogue: pl.DataFrame, allowed: Collection[str] = ()) -
 
 def sensitive_columns(names: Mapping[str, str], allowed: Collection[str] = ()) -> dict[str, str]:
     """Of customer columns, given with what the shop calls them, those that tell of a matter that is not `allowed`."""
-    some = [name for name in names if name not in NEEDED]
-    found = zip(some, matters(pl.Series([names[name] for name in some], dtype=pl.String), "columns"), strict=True)
+    some = [name for name in names if name not in REQUIRED_COLUMNS]
+    found = zip(
+        some, find_sensitive_topics(pl.Series([names[name] for name in some], dtype=pl.String), "columns"), strict=True
+    )
     return {name: matter for name, matter in found if matter is not None and matter not in allowed}

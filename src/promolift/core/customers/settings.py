@@ -1,4 +1,4 @@
-"""Room 2's settings: zone, windows and strengths of profiles and affinities; whether and how an encoder is learned."""
+"""Settings of profiles and forecasts: time zone, windows, strengths, consent."""
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class ProfileSettings(Settings):
     ridge: float = Field(default=0.33, gt=0)  # of that matrix, as a share of the customers of the widest target
 
 
-OLDEST = 120  # a larger number is a year or a code, not an age
+MAX_AGE = 120  # a larger number is a year or a code, not an age
 
 
 class ConsentSettings(Settings):
@@ -34,7 +34,7 @@ class ConsentSettings(Settings):
     minimum_age: int = Field(
         default=18,
         ge=0,
-        le=OLDEST,
+        le=MAX_AGE,
         description="Years below which nobody is sent one; an age band counts by its youngest. An unknown age bars "
         "nobody.",
     )

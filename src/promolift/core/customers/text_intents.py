@@ -1,4 +1,4 @@
-"""Texts that customers wrote or said in; what each is chiefly about, in one of nine intents with probabilities, out.
+"""Classify customers' texts into nine intents, with probabilities.
 
 Character n-grams and words, weighted by TF-IDF, into a multinomial logistic regression, learned at first use from
 intents.tsv, a small set of our own making. Its penalty is that of least log loss
@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from promolift.foundation.settings import rows_of
+from promolift.foundation.settings import read_tsv
 
 Intent = Literal["too_expensive", "late", "damaged", "return", "refund", "stock", "praise", "stop", "other"]
 INTENTS: tuple[Intent, ...] = get_args(Intent)
 COMPLAINTS: tuple[Intent, ...] = ("late", "damaged", "return", "refund")  # a low price would not make up for these
-LONGEST = 2_000  # characters of a text that are read: its first and its last half of them
-PENALTY = 300.0  # C of least log loss of 10, 30, 100, 300 and 1000, cross-validated within intents.tsv
+MAX_CHARACTERS = 2_000  # characters of a text that are read: its first and its last half of them
+INVERSE_REGULARISATION = 300.0  # C of least log loss of 10, 30, 100, 300 and 1000, cross-validated within intents.tsv
 # what phone companies take for a refusal, alone in a message
 _REFUSAL = re.compile(r"\W*(?:stop|stop ?all|unsubscribe|opt ?out|回?(?:td|t|r)|退订|拒收)\W*", re.IGNORECASE)
 # what stands in nearly every sentence of other languages written in these letters, and in hardly an English one
@@ -45,7 +45,7 @@ def language_of_text(text: str) -> Literal["zh", "en", "other"]:
     return "en" if re.search("[a-z]", low) and others <= len(_ENGLISH.findall(low)) else "other"
 
 
-def read_intents(texts: Sequence[str]) -> pl.DataFrame:
+def predict_intents(texts: Sequence[str]) -> pl.DataFrame:
     """language, intent, intent_prob, and as complaint_prob, too_expensive_prob and stop_prob how likely each text is
     one; a row a text, in their order. Of a text in another language all but `language` is null.
     """
@@ -53,16 +53,18 @@ def read_intents(texts: Sequence[str]) -> pl.DataFrame:
     frame = pl.DataFrame({"language": known}, schema={"language": pl.String}).with_row_index("row")
     at = [row for row, language in enumerate(known) if language != "other"]
     if not at:
-        return described(frame.clear().select("row"), pl.DataFrame(schema=dict.fromkeys(INTENTS, pl.Float64)), frame)
+        return intent_columns(
+            frame.clear().select("row"), pl.DataFrame(schema=dict.fromkeys(INTENTS, pl.Float64)), frame
+        )
     model = intent_model()
     prob_NI = model.predict_proba([_short(texts[row]) for row in at])
     refused = [bool(_REFUSAL.fullmatch(texts[row])) for row in at]
     prob_NI[refused] = model.classes_ == "stop"
     probs = pl.DataFrame(dict(zip(model.classes_.tolist(), prob_NI.T, strict=True))).select(INTENTS)
-    return described(pl.DataFrame({"row": at}, schema={"row": pl.UInt32}), probs, frame)
+    return intent_columns(pl.DataFrame({"row": at}, schema={"row": pl.UInt32}), probs, frame)
 
 
-def described(rows: pl.DataFrame, probs: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+def intent_columns(rows: pl.DataFrame, probs: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` (row, language) with what probabilities of INTENTS say of its `rows`."""
     best = probs.select(
         pl.concat_list(INTENTS).list.arg_max().replace_strict(dict(enumerate(INTENTS)), return_dtype=pl.String)
@@ -77,7 +79,7 @@ def described(rows: pl.DataFrame, probs: pl.DataFrame, frame: pl.DataFrame) -> p
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} {text[-LONGEST // 2 :]}"
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS // 2]} {text[-MAX_CHARACTERS // 2 :]}"
 
 
 @cache
@@ -87,8 +89,8 @@ def intent_model() -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
 
-    known, _, texts = zip(*rows_of("core/customers/text_intents.tsv"), strict=True)
+    known, _, texts = zip(*read_tsv("core/customers/text_intents.tsv"), strict=True)
     letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True)
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD, sublinear_tf=True)
-    model = make_pipeline(make_union(letters, words), LogisticRegression(C=PENALTY, max_iter=3000))
+    model = make_pipeline(make_union(letters, words), LogisticRegression(C=INVERSE_REGULARISATION, max_iter=3000))
     return model.fit(texts, known)

@@ -1,17 +1,20 @@
-"""Plain algebra on vectors of products: nearest neighbours, principal directions and sums."""
+"""Linear algebra on product vectors: nearest neighbours, principal directions and sums."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Floats = NDArray[np.float32]
 NEAR, POWER, SLICE = 20, 16, 512  # neighbours of a product, how fast their weight falls, products compared at once
 
 
-def summed(names: Sequence[str], of: pl.Series, vectors: pl.Series) -> Floats:
+def sum_vectors(names: Sequence[str], of: pl.Series, vectors: pl.Series) -> Floats:
     """The sum of the vectors of each name's products, whose name is `of`; 0 where it has none."""
     place = {name: at for at, name in enumerate(names)}
     at_N = np.array([place.get(name, len(names)) for name in of], int)
@@ -20,7 +23,7 @@ def summed(names: Sequence[str], of: pl.Series, vectors: pl.Series) -> Floats:
     return found[:-1]
 
 
-def main_directions(x_ND: Floats, most: int) -> Floats:
+def principal_directions(x_ND: Floats, most: int) -> Floats:
     """N x `most` or fewer: rows of length 1 laid on the directions in which they differ most; 0 stays 0."""
     there = (x_ND**2).sum(axis=1) > 0
     x_MD = _long(x_ND[there])
@@ -39,12 +42,12 @@ def _long(x_ND: NDArray[np.floating]) -> Floats:
     return np.asarray(x_ND / np.where(size > 1e-9, size, 1.0), np.float32)
 
 
-def neighbours(new_ND: Floats, old_MD: Floats) -> "csr_array":
+def nearest_neighbours(new_ND: Floats, old_MD: Floats) -> "csr_array":
     """M x N: of which known products a new one is made, weights adding to 1, or to 0 where it is like none.
 
     The NEAR most alike count, and all that are as like as the last of them: products with equal words are one.
     """
-    from scipy.sparse import csr_array
+    from scipy.sparse import csr_array, vstack  # slow to import, and a refusal does not need it
 
     new_ND, old_MD = _long(new_ND), _long(old_MD)
     parts, near = [], min(NEAR, len(old_MD))

@@ -1,49 +1,49 @@
-"""Room 7. A request and a release in; one decision out: offer or no offer, its probability, its reasons."""
+"""Decide on a request under a release: an offer or none, its probability and the reason."""
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
     "Bid",
-    "Board",
     "Choice",
-    "Drawn",
+    "DecisionBatch",
     "LineEffect",
     "Option",
+    "OptionTable",
     "ReleaseTerms",
-    "SendHours",
+    "ResponseHours",
     "SendSlot",
     "arbitrate",
-    "arbitrated",
+    "arbitrate_batch",
+    "choose_slots",
+    "creative_reason",
     "decide",
+    "decide_batch",
     "decide_options",
-    "draw_send",
-    "fit_hours",
+    "draw_send_slot",
+    "fit_response_hours",
     "hour_of_week",
     "in_holdout",
-    "next_at",
-    "reason_of",
-    "records",
-    "replay",
-    "verdicts",
+    "next_occurrence",
+    "replay_decision",
 ]
 
 if TYPE_CHECKING:
-    from promolift.core.decisions.arbitration import Bid, arbitrate, arbitrated
-    from promolift.core.decisions.batch_decisions import Board, Drawn, decide, records
+    from promolift.core.decisions.arbitration import Bid, arbitrate, arbitrate_batch
+    from promolift.core.decisions.batch_decisions import DecisionBatch, OptionTable, decide, decide_batch
     from promolift.core.decisions.decision_rule import (
         Choice,
         LineEffect,
         Option,
         ReleaseTerms,
+        choose_slots,
+        creative_reason,
         decide_options,
         in_holdout,
-        reason_of,
-        replay,
-        verdicts,
+        replay_decision,
     )
-    from promolift.core.decisions.response_hours import SendHours, fit_hours, hour_of_week
-    from promolift.core.decisions.send_slots import SendSlot, draw_send, next_at
+    from promolift.core.decisions.response_hours import ResponseHours, fit_response_hours, hour_of_week
+    from promolift.core.decisions.send_slots import SendSlot, draw_send_slot, next_occurrence
 else:
-    lazy(__name__)
+    make_lazy(__name__)

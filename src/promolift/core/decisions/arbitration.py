@@ -1,4 +1,4 @@
-"""What each of several campaigns has for one customer in; which of them decides for that customer, and why, out.
+"""Choose which of several campaigns decides for a customer, and give the rule that settled it.
 
 The campaign is chosen before anything is drawn, by what its best open offer is worth: its holdout and its exploration
 then fall on those whom it decides for, so that its propensities are the same as if it were alone.
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-Why = Literal["only one", "priority", "value", "name", "nothing pays"]
+ArbitrationReason = Literal["only one", "priority", "value", "name", "nothing pays"]
 
 
 class Bid(NamedTuple):
@@ -24,24 +24,24 @@ class Bid(NamedTuple):
     worth_cents: float
 
 
-class Won(NamedTuple):
+class ArbitrationResult(NamedTuple):
     """The place of the campaign that decides, and the rule that settled it."""
 
     at: int
-    why: Why
+    why: ArbitrationReason
 
 
-def arbitrate(bids: Sequence[Bid]) -> Won:
+def arbitrate(bids: Sequence[Bid]) -> ArbitrationResult:
     """The campaign that decides among at least one: one with an offer that pays goes first, then the higher priority,
     then the greater worth, then the first id.
     """
     order = sorted(range(len(bids)), key=lambda at: _rank(bids[at]))
     best, *rest = (bids[at] for at in order)
-    return Won(order[0], _why(best, rest[0] if rest else None))
+    return ArbitrationResult(order[0], _why(best, rest[0] if rest else None))
 
 
-def arbitrated(bids: pl.DataFrame) -> pl.DataFrame:
-    """`arbitrate` for many customers at once: customer_id, won_by and why.
+def arbitrate_batch(bids: pl.DataFrame) -> pl.DataFrame:
+    """Arbitrate for many customers at once, as `arbitrate` does: customer_id, won_by and why.
 
     `bids`: customer_id and the columns of `Bid`, each customer's campaigns differing.
     """
@@ -67,7 +67,7 @@ def _rank(bid: Bid) -> list[bool | float | str]:
     return [bid.worth_cents <= 0, -bid.priority, -bid.worth_cents, bid.campaign_id]
 
 
-def _why(best: Bid, other: Bid | None) -> Why:
+def _why(best: Bid, other: Bid | None) -> ArbitrationReason:
     if best.worth_cents <= 0:
         return "nothing pays"
     if other is None or other.worth_cents <= 0:

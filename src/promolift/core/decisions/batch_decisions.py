@@ -1,4 +1,4 @@
-"""Candidates, consent and a release in; a decision for every customer out, all at once in columns.
+"""Decide for every customer of a candidates table at once, in columns.
 
 The same decisions as `decide_options` makes one by one. Legend: N customers in order of id, R rows (customer and offer,
 `none` left out) in order of both, O the open rows, K slots: a customer's open offers in order of offer_id.
@@ -13,47 +13,47 @@ from numpy.typing import NDArray
 
 from promolift.core.allocation.algorithms.choice import choose
 from promolift.core.decisions.decision_rule import (
-    EXPLORED,
-    HELD,
+    EXPLORATION_REASON,
+    HOLDOUT_REASON,
+    LARGEST_GAIN_REASON,
     NONE,
-    NOTHING_OPEN,
-    NOTHING_PAYS,
-    PAYS,
-    UNKNOWN,
+    NOTHING_OPEN_REASON,
+    NOTHING_PAYS_REASON,
+    UNKNOWN_VALUE_REASON,
     ReleaseTerms,
+    action_propensity,
     decision_id,
-    draw,
-    explored,
+    draw_action,
     in_holdout,
 )
 from promolift.foundation.errors import InputError
-from promolift.foundation.tables.schemas import CLOSED, DECISIONS, OPTION
+from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-NEED = ("customer_id", "offer_id", "gain_cents", "cost_cents")
+REQUIRED_COLUMNS = ("customer_id", "offer_id", "gain_cents", "cost_cents")
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
-    """Everybody's options in columns, checked.
+class OptionTable:
+    """Every customer's options in columns, checked.
 
     `rows`: who (place of the customer), offer, gain_cents, cost_cents, charge_cents, closed (why, missing if open), at
-    (place of the row in the candidates given, of which there are `given`). `nones`: who and at of the rows of `none`.
-    `refusals` has the reason why nothing may be sent to a customer, missing where it may.
+    (place of the row in the candidates given, of which there are `candidate_count`). `nones`: who and at of the rows of
+    `none`. `refusals` has the reason why nothing may be sent to a customer, missing where it may.
     """
 
-    people: pl.Series
+    customer_ids: pl.Series
     refusals: pl.Series
     rows: pl.DataFrame
     nones: pl.DataFrame
-    given: int
+    candidate_count: int
     who_O: Ints
     slot_O: Ints
     size_N: Ints  # open offers; 0 for whom nothing may be sent
 
     @staticmethod
-    def of(candidates: pl.DataFrame, consent: pl.DataFrame) -> "Board":
+    def of(candidates: pl.DataFrame, consent: pl.DataFrame) -> "OptionTable":
         """From the tables that `decide` takes. Raises InputError for impossible numbers or double rows."""
         people, listed = _checked(candidates)
         refusals = _refusals(people, consent)
@@ -63,7 +63,7 @@ class Board:
         who_O = rows.filter(pl.col("closed").is_null() & pl.col("spoken"))["who"].to_numpy().astype(np.int64)
         size_N = np.bincount(who_O, minlength=len(people)).astype(np.int64)
         slot_O = np.arange(len(who_O)) - np.repeat(np.cumsum(size_N) - size_N, size_N)
-        return Board(people, refusals, rows, nones, listed.height, who_O, slot_O, size_N)
+        return OptionTable(people, refusals, rows, nones, listed.height, who_O, slot_O, size_N)
 
     @property
     def open(self) -> pl.DataFrame:
@@ -72,7 +72,7 @@ class Board:
 
     def best(self, price: float) -> Ints:
         """Slot of each customer's best open offer at a price, -1 for none: the only place that asks the allocation."""
-        shape = (len(self.people), int(self.size_N.max(initial=0)))
+        shape = (len(self.customer_ids), int(self.size_N.max(initial=0)))
         gain_NK, cost_NK = np.full(shape, np.nan), np.full(shape, np.nan)
         rows = self.open
         gain_NK[self.who_O, self.slot_O] = (rows["gain_cents"] - rows["charge_cents"]).to_numpy()
@@ -80,11 +80,11 @@ class Board:
         return choose(gain_NK, cost_NK, price).astype(np.int64)
 
     def bids(self, terms: ReleaseTerms) -> pl.DataFrame:
-        """customer_id and a `Bid` of everybody on the board: what this campaign has for them."""
+        """customer_id and a `Bid` for every customer of the table: what this campaign has for them."""
         best = self.open.filter(pl.Series(self.slot_O == self.best(terms.price)[self.who_O]))
         worth = pl.col("gain_cents") - pl.col("charge_cents") - terms.price * pl.col("cost_cents")
         mine = best.select("who", pl.col("offer").alias("offer_id"), worth.alias("worth_cents"))
-        everybody = pl.DataFrame({"who": np.arange(len(self.people)), "customer_id": self.people})
+        everybody = pl.DataFrame({"who": np.arange(len(self.customer_ids)), "customer_id": self.customer_ids})
         return everybody.join(mine, on="who", how="left", maintain_order="left").select(
             "customer_id",
             pl.lit(terms.campaign_id).alias("campaign_id"),
@@ -96,10 +96,10 @@ class Board:
     def offers(self, slot_N: Ints) -> pl.DataFrame:
         """customer_id and offer_id of those whose slot is none of -1."""
         given = self.open.filter(pl.Series(self.slot_O == slot_N[self.who_O]))
-        return given.select(self.people[given["who"]].alias("customer_id"), pl.col("offer").alias("offer_id"))
+        return given.select(self.customer_ids[given["who"]].alias("customer_id"), pl.col("offer").alias("offer_id"))
 
 
-class Drawn(NamedTuple):
+class DecisionBatch(NamedTuple):
     """Everybody's decision; the probability of every candidate in the order in which they came; and the places, in that
     order, of the candidates that were decided for, by customer."""
 
@@ -118,36 +118,38 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: ReleaseTerm
     then to the first offer_id. A missing gain or cost is unknown and closes the offer. Raises InputError for impossible
     numbers or double rows.
     """
-    return records(Board.of(candidates, consent), release, ts_ms).decisions
+    return decide_batch(OptionTable.of(candidates, consent), release, ts_ms).decisions
 
 
-def records(board: Board, release: ReleaseTerms, ts_ms: int) -> Drawn:
-    """DECISIONS of everybody on the board, and the propensity of every candidate."""
-    people, size_N = board.people.to_list(), board.size_N
+def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> DecisionBatch:
+    """Decide for every customer of the table: DECISIONS, and the propensity of every candidate."""
+    people, size_N = board.customer_ids.to_list(), board.size_N
     asked_N = board.refusals.is_null().to_numpy()
     best_N = board.best(release.price)
     held_N = np.array([ask and in_holdout(who, release) for who, ask in zip(people, asked_N, strict=True)], bool)
     top_N = np.where(best_N >= 0, best_N, size_N)  # the last action is none
     at_N = np.where(held_N, size_N, top_N)
-    explore_N = np.where(asked_N, np.where(best_N >= 0, release.explored(True), release.explored(False)), 0.0)
+    explore_N = np.where(
+        asked_N, np.where(best_N >= 0, release.exploration_share(True), release.exploration_share(False)), 0.0
+    )
     for n in np.flatnonzero((explore_N > 0) & ~held_N):
-        at_N[n] = draw(release, people[n], int(size_N[n]), int(top_N[n]))
+        at_N[n] = draw_action(release, people[n], int(size_N[n]), int(top_N[n]))
     share_N = np.where(asked_N, release.holdout_share, 0.0)
     who_O = board.who_O
-    prob_O = explored(board.slot_O, size_N[who_O], top_N[who_O], explore_N[who_O], share_N[who_O])
-    none_N = explored(size_N, size_N, top_N, explore_N, share_N)
+    prob_O = action_propensity(board.slot_O, size_N[who_O], top_N[who_O], explore_N[who_O], share_N[who_O])
+    none_N = action_propensity(size_N, size_N, top_N, explore_N, share_N)
     listed = board.open.with_columns(pl.Series("prob", prob_O))
     given = listed.filter(pl.Series(board.slot_O == at_N[board.who_O])).select("who", "offer", "prob", "at")
     whole = pl.DataFrame({
-        "who": np.arange(len(people), dtype=np.int64), "customer_id": board.people, "none": none_N,
+        "who": np.arange(len(people), dtype=np.int64), "customer_id": board.customer_ids, "none": none_N,
         "holdout": pl.Series(held_N).set(pl.Series(~asked_N), None), "refusal": board.refusals,
         "some": size_N > 0, "is_best": at_N == top_N, "pays": best_N >= 0,
         "decision_id": pl.Series([decision_id(release, who, ts_ms) for who in people], dtype=pl.String),
     })  # fmt: skip
-    prob_R = np.zeros(board.given)
+    prob_R = np.zeros(board.candidate_count)
     prob_R[listed["at"].to_numpy()] = prob_O
     prob_R[board.nones["at"].to_numpy()] = none_N[board.nones["who"].to_numpy()]
-    return Drawn(
+    return DecisionBatch(
         DECISIONS.conform(
         whole.join(given, on="who", how="left", maintain_order="left")
         .join(_candidates(listed, none_N), on="who", how="left", maintain_order="left")
@@ -157,7 +159,7 @@ def records(board: Board, release: ReleaseTerms, ts_ms: int) -> Drawn:
             *(pl.lit(getattr(release, name)).alias(name) for name in ("campaign_id", "policy_id", "policy_version")),
             pl.col("offer").fill_null(NONE).alias("offer_id"),
             pl.col("prob").fill_null(pl.col("none")).alias("propensity"),
-            pl.col("ineligible").fill_null(pl.lit([], pl.List(CLOSED))),
+            pl.col("ineligible").fill_null(pl.lit([], pl.List(CLOSED_OFFER))),
             _reason().alias("reason"),
         )
         ),
@@ -172,12 +174,12 @@ def _reason() -> pl.Expr:
         pl.when(pl.col("refusal").is_not_null())
         .then(pl.format("consent: {}", pl.col("refusal").fill_null("")))
         .when(pl.col("holdout"))
-        .then(pl.lit(HELD))
+        .then(pl.lit(HOLDOUT_REASON))
         .when(~pl.col("some"))
-        .then(pl.lit(NOTHING_OPEN))
+        .then(pl.lit(NOTHING_OPEN_REASON))
         .when(~pl.col("is_best"))
-        .then(pl.lit(EXPLORED))
-        .otherwise(pl.when(pl.col("pays")).then(pl.lit(PAYS)).otherwise(pl.lit(NOTHING_PAYS)))
+        .then(pl.lit(EXPLORATION_REASON))
+        .otherwise(pl.when(pl.col("pays")).then(pl.lit(LARGEST_GAIN_REASON)).otherwise(pl.lit(NOTHING_PAYS_REASON)))
     )
 
 
@@ -191,11 +193,11 @@ def _candidates(listed: pl.DataFrame, none_N: Floats) -> pl.DataFrame:
     return each.group_by("who", maintain_order=True).agg("candidates")
 
 
-def _ineligible(board: Board) -> pl.DataFrame:
+def _ineligible(board: OptionTable) -> pl.DataFrame:
     rows = board.rows.filter(pl.col("closed").is_not_null() | ~pl.col("spoken"))
     refusal = pl.format("consent: {}", board.refusals[rows["who"]])
     reason = pl.coalesce("closed", refusal)
-    each = rows.select("who", pl.struct("offer", reason.alias("reason")).cast(CLOSED).alias("ineligible"))
+    each = rows.select("who", pl.struct("offer", reason.alias("reason")).cast(CLOSED_OFFER).alias("ineligible"))
     return each.group_by("who", maintain_order=True).agg("ineligible")
 
 
@@ -207,7 +209,7 @@ class _Checked(NamedTuple):
 
 
 def _checked(candidates: pl.DataFrame) -> _Checked:
-    if missing := [name for name in NEED if name not in candidates.columns]:
+    if missing := [name for name in REQUIRED_COLUMNS if name not in candidates.columns]:
         raise InputError("column_missing", f"candidates: columns {missing} are missing; it has {candidates.columns}")
     known, ids = candidates.columns, ("customer_id", "offer_id")
     eligible = pl.col("eligible").fill_null(False) if "eligible" in known else pl.lit(True)
@@ -221,7 +223,7 @@ def _checked(candidates: pl.DataFrame) -> _Checked:
         pl.when(~eligible | why.fill_null("").ne(""))
         .then(pl.when(why.fill_null("").ne("")).then(why).otherwise(pl.lit("not eligible")))
         .when(unknown)
-        .then(pl.lit(UNKNOWN))
+        .then(pl.lit(UNKNOWN_VALUE_REASON))
         .alias("closed"),
         pl.int_range(pl.len(), dtype=pl.Int64).alias("at"),
     ).sort(ids)

@@ -1,4 +1,4 @@
-"""A few customers' options and a release in; one decision each out, with its probability and its reasons.
+"""Decide for a few customers from their options under a release, with probabilities and reasons.
 
 Legend: N customers, K slots (a customer's open offers in order of offer_id, `none` not among them). A customer needs
 nobody else's rows, so one request, a shard and a whole batch (batch.py) give the same decisions.
@@ -18,15 +18,15 @@ from promolift.foundation.hashing import hash_int, hash_unit
 from promolift.foundation.settings import Settings
 
 NONE = "none"
-UNKNOWN = "its gain or cost is not known"
-HELD = "holdout: kept back to measure what offers earn"
-NOTHING_OPEN = "eligibility: no offer is open to this customer"
-EXPLORED = "exploration: drawn by hash to learn from it"
-PAYS = "largest gain at the price"
-NOTHING_PAYS = "no offer gains more than its cost at the price"
-BY_SHARE = "shares: drawn anew by the plan's shares"
-FOR_EVERYBODY = "shares: drawn anew by the shares of the placement, whoever looks"
-LATER = "pace: kept for those who come later"
+UNKNOWN_VALUE_REASON = "its gain or cost is not known"
+HOLDOUT_REASON = "holdout: kept back to measure what offers earn"
+NOTHING_OPEN_REASON = "eligibility: no offer is open to this customer"
+EXPLORATION_REASON = "exploration: drawn by hash to learn from it"
+LARGEST_GAIN_REASON = "largest gain at the price"
+NOTHING_PAYS_REASON = "no offer gains more than its cost at the price"
+AUDIENCE_SHARE_REASON = "shares: drawn anew by the plan's shares"
+PLACEMENT_SHARE_REASON = "shares: drawn anew by the shares of the placement, whoever looks"
+PACING_REASON = "pace: kept for those who come later"
 
 
 class LineEffect(Settings):
@@ -100,7 +100,7 @@ class ReleaseTerms(Settings):
         """Terms of earlier versions may hold factors on predicted gains, which draws have replaced."""
         return {k: v for k, v in values.items() if k != "recalibration"} if isinstance(values, dict) else values
 
-    def explored(self, pays: bool) -> float:
+    def exploration_share(self, pays: bool) -> float:
         """The share drawn at random of a customer for whom an offer pays at the price, or none does."""
         return 0.0 if pays and self.explore_where == "nothing pays" else self.explore
 
@@ -121,7 +121,7 @@ class Option(NamedTuple):
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Numbers = Sequence[float] | Floats
-NAME = itemgetter(0)
+BY_OFFER_ID = itemgetter(0)
 NO_OFFER = Option(NONE, 0.0, 0.0, None)
 
 
@@ -156,8 +156,8 @@ class Decision(NamedTuple):
     reason: str
 
 
-def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]:
-    """The decision made again from what its record (a row of DECISIONS) holds; equal to it unless either was changed.
+def replay_decision(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]:
+    """Repeat a decision from its record (a row of DECISIONS); equal to the record unless either was changed.
 
     Raises InputError if the record belongs to another campaign, policy or version than the release.
     """
@@ -182,7 +182,7 @@ def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]
 
 
 def in_holdout(customer_id: str, release: ReleaseTerms) -> bool:
-    """Whether a customer is kept back; fixed by id and salt alone, the same in every campaign that shares the salt."""
+    """Return whether a customer is in the holdout; id and salt alone decide, in every campaign with this salt."""
     share = release.holdout_share
     return share > 0 and hash_unit("holdout", release.holdout_salt, customer_id) < share
 
@@ -199,19 +199,19 @@ def decide_options(
     A refusal is the reason why nothing may be sent to them: it closes all their offers.
     """
     opened = [
-        [] if refusal else sorted([option for option in mine if option.closed is None], key=NAME)
+        [] if refusal else sorted([option for option in mine if option.closed is None], key=BY_OFFER_ID)
         for mine, refusal in zip(options, refusals, strict=True)
     ]
     worth = [[option.gain_cents - option.charge_cents for option in mine] for mine in opened]
     cost = [[option.cost_cents for option in mine] for mine in opened]
-    found = verdicts(people, worth, cost, refusals, release, ts_ms)
+    found = choose_slots(people, worth, cost, refusals, release, ts_ms)
     return [
         _one(verdict, mine, free, refusal, release)
         for verdict, mine, free, refusal in zip(found, options, opened, refusals, strict=True)
     ]
 
 
-def verdicts(
+def choose_slots(
     people: Sequence[str],
     worth: Sequence[Numbers],
     cost: Sequence[Numbers],
@@ -219,7 +219,7 @@ def verdicts(
     release: ReleaseTerms,
     ts_ms: int,
 ) -> list[Choice]:
-    """What is decided for each customer, without the lists that a record shows.
+    """Decide for each customer without building the lists of candidates that a record shows.
 
     `worth` (gain - charge) and `cost` are those of their open offers in order of offer_id. A live decision needs no
     more; its lists are made when somebody asks for them.
@@ -246,10 +246,10 @@ def _settle(who: str, size: int, slot: int, refusal: str | None, release: Releas
     """`size` offers are open; the one in `slot` is the best, -1 for none."""
     held = None if refusal else in_holdout(who, release)
     best = slot if slot >= 0 else size
-    explore, share = (0.0, 0.0) if refusal else (release.explored(slot >= 0), release.holdout_share)
+    explore, share = (0.0, 0.0) if refusal else (release.exploration_share(slot >= 0), release.holdout_share)
     at = size if held else best
     if explore and not held:
-        at = draw(release, who, size, best)
+        at = draw_action(release, who, size, best)
     return Choice(
         decision_id=decision_id(release, who, ts_ms),
         ts_ms=ts_ms,
@@ -262,8 +262,8 @@ def _settle(who: str, size: int, slot: int, refusal: str | None, release: Releas
     )
 
 
-def drawn_shares(share_K: Numbers, release: ReleaseTerms) -> Floats:
-    """The probability of each open offer by the shares, the last that of none."""
+def share_propensities(share_K: Numbers, release: ReleaseTerms) -> Floats:
+    """Return the probability of each open offer by the shares; the last is that of none."""
     share_K, size = np.asarray(share_K, np.float64), len(share_K)
     given_K = (1 - release.explore) * share_K / share_K.sum() + release.explore / size if size else share_K
     prob_K = given_K * (1 - release.holdout_share) * (1 - min(release.price, 1.0))
@@ -274,20 +274,20 @@ def _drawn(who: str, share_K: Numbers, refusal: str | None, release: ReleaseTerm
     """Drawn by shares. Pace and creative are drawn apart: the one does not say which is the other."""
     id_, size = decision_id(release, who, ts_ms), len(share_K)
     held = None if refusal else in_holdout(who, release)
-    prob = drawn_shares(share_K, release)
+    prob = share_propensities(share_K, release)
     later = hash_unit(release.seed, "pace", id_) < release.price
     shown = prob[:size].cumsum()
     at = -1
     if size and not held and not later:
         at = min(int(np.searchsorted(shown / shown[-1], hash_unit(release.seed, "share", id_), side="right")), size - 1)
-    reason = LATER if size and not held else _reason(refusal, held, size > 0, True, False)
+    reason = PACING_REASON if size and not held else _reason(refusal, held, size > 0, True, False)
     found = Choice(id_, ts_ms, who, at, int(np.argmax(share_K)) if size else -1, float(prob[at]), held, reason)
-    return found._replace(reason=reason_of(release, found))
+    return found._replace(reason=creative_reason(release, found))
 
 
-def reason_of(release: ReleaseTerms, choice: Choice) -> str:
+def creative_reason(release: ReleaseTerms, choice: Choice) -> str:
     """Why a creative was chosen: by the shares of its audience, or of everybody at the placement."""
-    return choice.reason if choice.slot < 0 else BY_SHARE if release.audience else FOR_EVERYBODY
+    return choice.reason if choice.slot < 0 else AUDIENCE_SHARE_REASON if release.audience else PLACEMENT_SHARE_REASON
 
 
 def _one(
@@ -295,10 +295,10 @@ def _one(
 ) -> Decision:
     size = len(opened)
     best = verdict.best if verdict.best >= 0 else size
-    explore, share = (0.0, 0.0) if refusal else (release.explored(verdict.best >= 0), release.holdout_share)
+    explore, share = (0.0, 0.0) if refusal else (release.exploration_share(verdict.best >= 0), release.holdout_share)
     prob: Numbers = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
     if by_shares := release.draws == "shares":
-        prob = drawn_shares([option.gain_cents for option in opened], release).tolist()
+        prob = share_propensities([option.gain_cents for option in opened], release).tolist()
     closed = options if refusal else [option for option in options if option.closed]
     return Decision(
         decision_id=verdict.decision_id,
@@ -311,7 +311,7 @@ def _one(
         propensity=verdict.propensity,
         candidates=[_open(*each, by_shares) for each in zip([*opened, NO_OFFER], prob, strict=True)],
         ineligible=[
-            {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(closed, key=NAME)
+            {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(closed, key=BY_OFFER_ID)
         ],
         seed=release.seed,
         holdout=verdict.holdout,
@@ -336,7 +336,7 @@ def _propensity(at: int, size: int, best: int, explore: float, share: float) -> 
     return min(1.0, prob + share) if at == size else prob
 
 
-def explored(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -> Floats:
+def action_propensity(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -> Floats:
     """`_propensity` of many actions at once, to the last bit."""
     each = explore / (size + 1)
     prob = (1 - share) * np.where(at == best, 1.0 - each * size, each)
@@ -344,7 +344,7 @@ def explored(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -
     return found
 
 
-def draw(release: ReleaseTerms, who: str, size: int, best: int) -> int:
+def draw_action(release: ReleaseTerms, who: str, size: int, best: int) -> int:
     """Which action a customer draws: `explore` is spread evenly over `size` offers and none, the rest on the best."""
     actions, unit = size + 1, hash_unit(release.seed, release.campaign_id, "explore", who)
     prob = [release.explore / actions] * actions
@@ -359,10 +359,10 @@ def draw(release: ReleaseTerms, who: str, size: int, best: int) -> int:
 def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
     """The moment first, so that ids rise with time: those of one moment lie together on disk."""
     key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
-    return f"{first_id(ts_ms)}{hash_int(*key):016x}"
+    return f"{first_decision_id(ts_ms)}{hash_int(*key):016x}"
 
 
-def first_id(ts_ms: int) -> str:
+def first_decision_id(ts_ms: int) -> str:
     """Where the ids of decisions of this moment, and of later ones, begin."""
     return f"dec_{min(ts_ms, 16**11 - 1):011x}"
 
@@ -371,9 +371,9 @@ def _reason(refusal: str | None, held: bool | None, some_open: bool, is_best: bo
     if refusal:
         return f"consent: {refusal}"
     if held:
-        return HELD
+        return HOLDOUT_REASON
     if not some_open:
-        return NOTHING_OPEN
+        return NOTHING_OPEN_REASON
     if not is_best:
-        return EXPLORED
-    return PAYS if worth else NOTHING_PAYS
+        return EXPLORATION_REASON
+    return LARGEST_GAIN_REASON if worth else NOTHING_PAYS_REASON

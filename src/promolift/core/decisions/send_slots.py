@@ -1,4 +1,4 @@
-"""The channels and hours at which an offer may be sent in; one of them, when, and how probable it was, out.
+"""Draw the channel and hour at which an offer is sent, with the probability of the draw.
 
 A share is drawn evenly over all that are open, so that what a channel and an hour are worth can be learned from the
 log; the rest goes by the first that is open. The draw has a key of its own: it has no part in who gets which offer.
@@ -26,7 +26,7 @@ class SendDraw(NamedTuple):
     propensity: float
 
 
-def next_at(hour: int, now_ms: int, zone: str) -> int:
+def next_occurrence(hour: int, now_ms: int, zone: str) -> int:
     """When the clock of a zone shows this hour next, in ms: now, if it does; else at its first minute."""
     now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone))
     if now.hour == hour:
@@ -36,7 +36,7 @@ def next_at(hour: int, now_ms: int, zone: str) -> int:
     return round(later.timestamp() * 1000)
 
 
-def draw_send(slots: Sequence[SendSlot], explore: float, seed: int, decision_id: str) -> SendDraw:
+def draw_send_slot(slots: Sequence[SendSlot], explore: float, seed: int, decision_id: str) -> SendDraw:
     """One of at least one open slots: the first, or with probability `explore` any of them, each as likely."""
     each = explore / len(slots)
     unit = hash_unit(seed, "send", decision_id)

@@ -1,16 +1,18 @@
-"""Room 4. Profiles, offers and past prices in; expected gain and cost of every customer-offer pair out.
+"""Estimate the expected gain and cost of every customer-offer pair, from trials or from logs.
 
-From a trial, or from data compared after adjustment: `diagnose` (a module) says which evidence level they can carry,
-`fit` what each treatment adds to whom, `fit_dose` the same along the depth. From the logs: what a discount
-adds is read from past shelf prices (`fit_response`, a causal estimate with its evidence level); how likely a coupon is
-redeemed is predicted from past campaigns (`fit_redemption`, no effect).
+From trials, or from data that are compared after adjustment: `diagnose` (in `uplift.diagnostics`) determines the
+evidence level, `fit_effects` estimates what each treatment adds for each customer, and `fit_dose` does so along the
+discount depth. From logs: `fit_response` estimates the response to discounts from past shelf prices, with its evidence
+level; `fit_redemption` predicts coupon redemption from past campaigns, which is no causal effect.
 """
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
+    "CampaignHistory",
+    "CampaignTotals",
     "Diagnosis",
     "DiscountResponse",
     "DiscountSettings",
@@ -18,68 +20,66 @@ __all__ = [
     "Effect",
     "EffectModel",
     "EffectSettings",
-    "History",
     "PanelSettings",
     "RedemptionModel",
     "ResponseModel",
     "ValueSettings",
-    "Yardsticks",
     "add_effects",
     "assumed_response",
     "average_effects",
-    "depth_sums",
+    "build_panel",
+    "campaign_totals",
     "effect_bins",
+    "explode_parts",
     "exposure_features",
-    "fit",
     "fit_dose",
-    "fit_halves",
+    "fit_effects",
     "fit_redemption",
     "fit_response",
+    "fit_response_halves",
+    "gain_by_response_scale",
     "in_first_half",
     "offer_features",
-    "panel",
     "redemption_outcomes",
-    "scaled_gain",
+    "simulate_totals",
+    "sum_depths",
     "target_covers",
-    "total_draws",
-    "unfold",
-    "yardsticks",
 ]
 
 if TYPE_CHECKING:
     from promolift.core.effects.offer_value.campaign_exposure import (
-        History,
-        Yardsticks,
+        CampaignHistory,
+        CampaignTotals,
+        campaign_totals,
         exposure_features,
         offer_features,
         target_covers,
-        yardsticks,
     )
     from promolift.core.effects.offer_value.coupon_redemption import (
         RedemptionModel,
         fit_redemption,
         redemption_outcomes,
     )
-    from promolift.core.effects.offer_value.demand_panel import depth_sums, panel
+    from promolift.core.effects.offer_value.demand_panel import build_panel, sum_depths
     from promolift.core.effects.offer_value.discount_response import (
         DiscountResponse,
         assumed_response,
-        fit_halves,
         fit_response,
+        fit_response_halves,
         in_first_half,
     )
     from promolift.core.effects.offer_value.expected_gain import (
         ResponseModel,
         add_effects,
-        scaled_gain,
-        total_draws,
-        unfold,
+        explode_parts,
+        gain_by_response_scale,
+        simulate_totals,
     )
     from promolift.core.effects.settings import DiscountSettings, PanelSettings, ValueSettings
     from promolift.core.effects.trial_arrays import Effect
     from promolift.core.effects.uplift.average_effects import average_effects, effect_bins
     from promolift.core.effects.uplift.diagnostics import Diagnosis
     from promolift.core.effects.uplift.dose_response import DoseModel, fit_dose
-    from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit
+    from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit_effects
 else:
-    lazy(__name__)
+    make_lazy(__name__)

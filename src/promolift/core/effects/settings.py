@@ -1,4 +1,4 @@
-"""Room 4's settings in promolift.toml: the panel, the discount response, what the logs do not hold."""
+"""Settings of the demand panel, the discount response, and the values that the logs do not hold."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Features, treatments and outcomes as they come in; one checked Trial of plain arrays out.
+"""Check features, treatments and outcomes of a trial and convert them to plain arrays.
 
 Legend: N customers, F encoded features, K treatments, A = K + 1 arms (arm 0 is control).
 """
@@ -14,16 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import Level
 from promolift.foundation.frames import as_frame, is_pandas
-from promolift.foundation.hashing import hash_int, mix
+from promolift.foundation.hashing import hash_int, mix_bits
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
 Family = Literal["binary", "count", "real"]
-LARGEST = 1e100  # features beyond are held here: their squares must stay numbers
-CHUNK = 200_000  # rows whose wide design matrix is held at once
+MAX_FEATURE_VALUE = 1e100  # features beyond are held here: their squares must stay numbers
+CHUNK_ROWS = 200_000  # rows whose wide design matrix is held at once
 T = TypeVar("T")
-MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
+MAX_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class TrialArrays:
         return int(self.prob_NA.shape[1])
 
 
-def encoder_of(features: Features) -> FeatureEncoder:
+def fit_encoder(features: Features) -> FeatureEncoder:
     """Learn the columns: numbers, dates and booleans stay one column, text becomes 0/1 columns of its values."""
     frame = _frame(features)
     return FeatureEncoder(tuple(_column(frame[name]) for name in frame.columns))
@@ -103,21 +103,21 @@ def row_keys(x_NF: Floats, seed: int) -> NDArray[np.uint64]:
     words = np.ascontiguousarray(x_NF).view(np.uint64).astype(np.uint64)
     key_N = np.full(len(words), hash_int("row", seed), dtype=np.uint64)
     for f in range(words.shape[1]):
-        key_N = mix(key_N ^ words[:, f])
+        key_N = mix_bits(key_N ^ words[:, f])
     order = np.argsort(key_N, kind="stable")
     same = np.r_[False, key_N[order][1:] == key_N[order][:-1]]
     starts = np.where(~same, np.arange(len(order)), 0)
     copy_N = np.empty(len(order), dtype=np.uint64)
     copy_N[order] = (np.arange(len(order)) - np.maximum.accumulate(starts)).astype(np.uint64)
-    return mix(key_N + copy_N * np.uint64(0x9E3779B97F4A7C15))
+    return mix_bits(key_N + copy_N * np.uint64(0x9E3779B97F4A7C15))
 
 
 def chunks(rows: int) -> list[slice]:
-    """Slices of at most CHUNK rows, so that wide design matrices of many rows are never held at once."""
-    return [slice(start, start + CHUNK) for start in range(0, max(rows, 1), CHUNK)]
+    """Slices of at most CHUNK_ROWS, so that wide design matrices of many rows are never held at once."""
+    return [slice(start, start + CHUNK_ROWS) for start in range(0, max(rows, 1), CHUNK_ROWS)]
 
 
-def numbers(values: ArrayLike, name: str) -> Floats:
+def finite_vector(values: ArrayLike, name: str) -> Floats:
     """A vector of finite numbers, or an InputError that says where it is not."""
     try:
         found = np.asarray(values, dtype=np.float64)
@@ -134,14 +134,14 @@ def numbers(values: ArrayLike, name: str) -> Floats:
     return found
 
 
-class Asked:
+class CachedRows:
     """Rows, and what several models ask of them (basis columns, codes, expected outcomes), worked out once."""
 
     def __init__(self, x_NF: Floats) -> None:
         self.x_NF = x_NF
         self._known: dict[int, Any] = {}
 
-    def once(self, of: object, work: Callable[[Floats], T]) -> T:
+    def cached(self, of: object, work: Callable[[Floats], T]) -> T:
         """What `of` makes of the rows."""
         if id(of) not in self._known:
             self._known[id(of)] = work(self.x_NF)
@@ -156,7 +156,7 @@ class NamedArms(NamedTuple):
     names: tuple[str, ...]
 
 
-def named_arms(treatment_N: ArrayLike, control: str | None) -> NamedArms:
+def encode_arms(treatment_N: ArrayLike, control: str | None) -> NamedArms:
     """Numbers as they are; names as numbers, `control` 0 and the others by the alphabet. InputError names the arms."""
     given = np.asarray(treatment_N)
     if given.dtype.kind not in "OUST" or (given.dtype.kind == "O" and not any(isinstance(v, str) for v in given.flat)):
@@ -192,7 +192,7 @@ def _column(values: pl.Series) -> FeatureColumn:
     if values.dtype.is_numeric() or values.dtype.is_temporal() or values.dtype in (pl.Boolean, pl.Null):
         return FeatureColumn(values.name, None)
     counts = values.cast(pl.String).drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])
-    return FeatureColumn(values.name, tuple(sorted(counts[values.name].head(MOST_LEVELS).to_list())))
+    return FeatureColumn(values.name, tuple(sorted(counts[values.name].head(MAX_LEVELS).to_list())))
 
 
 def _encode(values: pl.Series, column: FeatureColumn) -> list[Floats]:
@@ -204,14 +204,14 @@ def _encode(values: pl.Series, column: FeatureColumn) -> list[Floats]:
             raise InputError(
                 "column_type_wrong", f"features: column {column.name!r} held numbers in training, now {values.dtype}"
             ) from None
-        return [np.where(np.isfinite(found), np.clip(found, -LARGEST, LARGEST), np.nan)]
+        return [np.where(np.isfinite(found), np.clip(found, -MAX_FEATURE_VALUE, MAX_FEATURE_VALUE), np.nan)]
     text = values.cast(pl.String)
     known = [(text == level).cast(pl.Float64) for level in column.levels]
     rest = (~text.is_in(list(column.levels))).cast(pl.Float64)
     return [each.to_numpy().astype(np.float64) for each in [*known, rest]]
 
 
-def holm(p_T: Floats) -> Floats:
+def holm_adjust(p_T: Floats) -> Floats:
     """p values adjusted for all being looked at together (Holm 1979)."""
     order = np.argsort(p_T, kind="stable")
     stepped = np.maximum.accumulate(p_T[order] * np.arange(len(p_T), 0, -1))

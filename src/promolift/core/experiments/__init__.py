@@ -1,13 +1,13 @@
-"""Room 8. Predictions, decisions and outcomes in; what happened, how sure we are and what to do next out.
+"""Evaluate predictions, decisions and experiments: figures with intervals, verdicts and off-policy values.
 
-`join_outcomes` puts what was bought beside what was decided; `analyse` gives verdicts that print their rule;
-`off_policy_value` says what another policy would have earned. Figures of trials are in `uplift`, effects of drawn arms
-in `arms`, drift in `drift`.
+`join_outcomes` joins purchases to decisions. `analyse` returns verdicts that print their rule. `off_policy_value`
+estimates what another policy would have earned. Metrics of trials are in `uplift_curves`, effects of drawn arms in
+`line_effects`, drift in `drift`.
 """
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
     "Calibration",
@@ -15,19 +15,19 @@ __all__ = [
     "analyse",
     "auc",
     "calibration",
-    "compare",
+    "compare_policies",
     "join_outcomes",
     "log_loss",
     "off_policy_value",
-    "sums_by",
+    "sum_by_group",
 ]
 
 if TYPE_CHECKING:
-    from promolift.core.experiments.arm_sums import sums_by
+    from promolift.core.experiments.arm_sums import sum_by_group
     from promolift.core.experiments.experiment_design import analyse
     from promolift.core.experiments.off_policy.estimators import off_policy_value
     from promolift.core.experiments.outcome_join import join_outcomes
-    from promolift.core.experiments.policy_comparison import compare
+    from promolift.core.experiments.policy_comparison import compare_policies
     from promolift.core.experiments.prediction_metrics import Calibration, Score, auc, calibration, log_loss
 else:
-    lazy(__name__)
+    make_lazy(__name__)

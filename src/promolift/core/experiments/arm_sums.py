@@ -1,4 +1,4 @@
-"""Rows of customers in; sums of each arm out: all that a comparison needs of them.
+"""Sum customers' values by arm; the sums are all that a comparison of arms needs.
 
 Legend: C columns (outcomes, denominators, covariates from before the experiment). One row is one customer, the unit
 that was randomised. Sums of whole cents are exact up to 2^53.
@@ -19,7 +19,7 @@ Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Cap:
+class OutlierCap:
     """Values beyond `low` or `high` count as the limit. `source` tells how it was fixed without the results."""
 
     source: str
@@ -28,7 +28,7 @@ class Cap:
 
 
 @dataclass(frozen=True)
-class Sums:
+class ArmSums:
     """What is kept of the customers of one arm: their number, the sums of C columns and of all products of two.
 
     `product` is the upper triangle, row by row. `clipped` counts the values each cap has changed.
@@ -38,7 +38,7 @@ class Sums:
     n: int
     total: tuple[float, ...]
     product: tuple[float, ...]
-    caps: tuple[Cap | None, ...]
+    caps: tuple[OutlierCap | None, ...]
     clipped: tuple[int, ...]
 
     def at(self, column: str) -> int:
@@ -78,9 +78,12 @@ class Sums:
         return covariance
 
 
-def sums_by(
-    rows: pl.DataFrame, columns: Sequence[str], by: Sequence[str] = ("arm",), caps: Mapping[str, Cap] | None = None
-) -> dict[Key, Sums]:
+def sum_by_group(
+    rows: pl.DataFrame,
+    columns: Sequence[str],
+    by: Sequence[str] = ("arm",),
+    caps: Mapping[str, OutlierCap] | None = None,
+) -> dict[Key, ArmSums]:
     """Sums of every group of `by`, such as arm or arm and segment, from one row per customer.
 
     Raises InputError if a value or a group is missing: an unknown outcome is not zero, and leaving customers out after
@@ -103,11 +106,11 @@ def sums_by(
         if n:
             total, product, clipped = rest[:size], rest[size : size + pairs], rest[size + pairs :]
             limited = tuple(limits.get(name) for name in names)
-            found[tuple(map(str, key))] = Sums(names, n, tuple(total), tuple(product), limited, tuple(clipped))
+            found[tuple(map(str, key))] = ArmSums(names, n, tuple(total), tuple(product), limited, tuple(clipped))
     return found
 
 
-def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[str, Cap]) -> pl.DataFrame:
+def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[str, OutlierCap]) -> pl.DataFrame:
     _known([*names, *by], rows.columns)
     raw = {name: pl.col(name).cast(pl.Float64) for name in names}
     value = {name: each.clip(caps[name].low, caps[name].high) if name in caps else each for name, each in raw.items()}

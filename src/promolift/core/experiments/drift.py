@@ -1,4 +1,4 @@
-"""Two periods in; what has drifted, by which test and threshold, and what to do about it, out.
+"""Test two periods for drift in inputs, predictions and effects, and say what to do about it.
 
 Three things drift apart: the customers (inputs), what the model says of them (predictions), and what an offer adds
 (effects). Each finding needs both a test, so that it is no accident, and a size, so that it matters.
@@ -14,7 +14,7 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.core.experiments.experiment_design import adjust
+from promolift.core.experiments.experiment_design import adjust_p_values
 from promolift.foundation.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -23,11 +23,15 @@ ACTIONS = {
     "predictions": "recalibrate on recent outcomes; if the ranking suffered too, fit again",
     "effects": "trust recent periods only, explore more, and fit the effects again",
 }
-NOTHING = "nothing to do"
+NO_ACTION = "nothing to do"
 
 
-ALPHA, LEAST = 0.01, 200  # level of every test; customers in each period below which nothing is said
-PSI, RATIO, INCONSISTENCY = 0.2, 0.1, 0.5  # sizes that matter; a PSI of 0.2 is the usual mark of a large shift
+ALPHA, MIN_CUSTOMERS = 0.01, 200  # level of every test; customers in each period below which nothing is said
+MAX_PSI, MAX_RATIO, MAX_INCONSISTENCY = (
+    0.2,
+    0.1,
+    0.5,
+)  # sizes that matter; a PSI of 0.2 is the usual mark of a large shift
 BINS = 10
 
 
@@ -60,42 +64,42 @@ def input_drift(before: pl.DataFrame, now: pl.DataFrame) -> list[Drift]:
         raise InputError(
             "column_missing", f"drift: columns {missing} are missing now; a column that is gone is the largest drift"
         )
-    rule = f"PSI of at least {PSI:g} and chi-square on the same bins, Holm over {before.width} columns, "
+    rule = f"PSI of at least {MAX_PSI:g} and chi-square on the same bins, Holm over {before.width} columns, "
     rule += f"p below {ALPHA:g}"
-    if min(before.height, now.height) < LEAST:
-        why = f"{before.height} and {now.height} rows, {LEAST} are needed"
-        return [Drift("inputs", name, None, None, None, None, f"{rule}; {why}", NOTHING) for name in before.columns]
+    if min(before.height, now.height) < MIN_CUSTOMERS:
+        why = f"{before.height} and {now.height} rows, {MIN_CUSTOMERS} are needed"
+        return [Drift("inputs", name, None, None, None, None, f"{rule}; {why}", NO_ACTION) for name in before.columns]
     found = []
     for name in before.columns:
-        count_2B = binned(before[name], now[name])
+        count_2B = bin_counts(before[name], now[name])
         p = float(scipy.stats.chi2_contingency(count_2B, correction=False).pvalue) if count_2B.shape[1] > 1 else 1.0
-        found.append(Drift("inputs", name, psi(count_2B), p, None, None, rule, NOTHING))
-    return _settle(found, PSI)
+        found.append(Drift("inputs", name, psi(count_2B), p, None, None, rule, NO_ACTION))
+    return _settle(found, MAX_PSI)
 
 
-class Period(NamedTuple):
+class PredictionPeriod(NamedTuple):
     """What was predicted and what came, a row per customer."""
 
     predicted_N: ArrayLike
     observed_N: ArrayLike
 
 
-def prediction_drift(before: Period, now: Period) -> Drift:
+def prediction_drift(before: PredictionPeriod, now: PredictionPeriod) -> Drift:
     """Whether predictions have become too high or too low.
 
     Size: |log| of how far mean predicted / mean observed has moved, as a factor. Test: z on the difference of the two
     logarithms, each with its delta-method variance, predicted and observed being paired by row.
     """
-    rule = f"predicted / observed moved by a factor of at least {1 + RATIO:g} and z test, p below {ALPHA:g}"
+    rule = f"predicted / observed moved by a factor of at least {1 + MAX_RATIO:g} and z test, p below {ALPHA:g}"
     then, later = _log_ratio(before), _log_ratio(now)
     if then is None or later is None:
-        why = f"each period needs {LEAST} rows and means above 0"
-        return Drift("predictions", "calibration", None, None, None, None, f"{rule}; {why}", NOTHING)
+        why = f"each period needs {MIN_CUSTOMERS} rows and means above 0"
+        return Drift("predictions", "calibration", None, None, None, None, f"{rule}; {why}", NO_ACTION)
     moved = later.value - then.value
     p = float(2 * scipy.stats.norm.sf(abs(moved) / np.sqrt(then.variance + later.variance)))
     what = f"predicted / observed {np.exp(then.value):.2f} before, {np.exp(later.value):.2f} now"
-    draft = Drift("predictions", what, float(np.exp(abs(moved))), p, None, None, rule, NOTHING)
-    return _settle([draft], 1 + RATIO)[0]
+    draft = Drift("predictions", what, float(np.exp(abs(moved))), p, None, None, rule, NO_ACTION)
+    return _settle([draft], 1 + MAX_RATIO)[0]
 
 
 def effect_drift(lifts: Sequence[float], standard_errors: Sequence[float]) -> Drift:
@@ -110,18 +114,18 @@ def effect_drift(lifts: Sequence[float], standard_errors: Sequence[float]) -> Dr
             "shapes_differ" if value.shape != se.shape else "value_invalid",
             "effect drift: every period needs a finite lift and a standard error above 0",
         )
-    rule = f"I^2 of at least {INCONSISTENCY:.0%} and Cochran's Q over {value.size} periods, p below {ALPHA:g}"
+    rule = f"I^2 of at least {MAX_INCONSISTENCY:.0%} and Cochran's Q over {value.size} periods, p below {ALPHA:g}"
     if value.size < 2:
-        return Drift("effects", "lift", None, None, None, None, f"{rule}; two periods are needed", NOTHING)
+        return Drift("effects", "lift", None, None, None, None, f"{rule}; two periods are needed", NO_ACTION)
     weight = 1 / se**2
     q = float((weight * (value - np.average(value, weights=weight)) ** 2).sum())
     p = float(scipy.stats.chi2.sf(q, value.size - 1))
     size = max(0.0, 1 - (value.size - 1) / q) if q > 0 else 0.0
     what = "lift by period " + ", ".join(f"{v:.4g} +/- {s:.2g}" for v, s in zip(value, se, strict=True))
-    return _settle([Drift("effects", what, size, p, None, None, rule, NOTHING)], INCONSISTENCY)[0]
+    return _settle([Drift("effects", what, size, p, None, None, rule, NO_ACTION)], MAX_INCONSISTENCY)[0]
 
 
-def binned(before: pl.Series, now: pl.Series, bins: int = BINS) -> NDArray[np.int64]:
+def bin_counts(before: pl.Series, now: pl.Series, bins: int = BINS) -> NDArray[np.int64]:
     """Counts by period and bin; bins empty in both periods are left out."""
     if before.dtype.is_numeric():
         known = before.drop_nulls().cast(pl.Float64).drop_nans()
@@ -159,14 +163,14 @@ class _LogRatio(NamedTuple):
     variance: float
 
 
-def _log_ratio(period: Period) -> _LogRatio | None:
+def _log_ratio(period: PredictionPeriod) -> _LogRatio | None:
     predicted, observed = (np.asarray(each, dtype=np.float64) for each in period)
     if predicted.shape != observed.shape or not (np.isfinite(predicted).all() and np.isfinite(observed).all()):
         raise InputError(
             "shapes_differ" if predicted.shape != observed.shape else "value_invalid",
             "prediction drift: predicted and observed need equal lengths and finite values",
         )
-    if predicted.size < LEAST or predicted.mean() <= 0 or observed.mean() <= 0:
+    if predicted.size < MIN_CUSTOMERS or predicted.mean() <= 0 or observed.mean() <= 0:
         return None
     part = predicted / predicted.mean() - observed / observed.mean()
     return _LogRatio(float(np.log(predicted.mean() / observed.mean())), float(part.var(ddof=1) / part.size))
@@ -174,10 +178,10 @@ def _log_ratio(period: Period) -> _LogRatio | None:
 
 def _settle(found: list[Drift], least_size: float) -> list[Drift]:
     """The findings with p-values adjusted together, and their answers and actions."""
-    adjusted = adjust([each.p for each in found if each.p is not None], "holm")
+    adjusted = adjust_p_values([each.p for each in found if each.p is not None], "holm")
     settled = []
     for each, p in zip(found, adjusted, strict=True):
         drifted = p < ALPHA and each.size is not None and each.size >= least_size
-        action = ACTIONS[each.kind] if drifted else NOTHING
+        action = ACTIONS[each.kind] if drifted else NO_ACTION
         settled.append(replace(each, p_adjusted=p, drifted=drifted, action=action))
     return settled

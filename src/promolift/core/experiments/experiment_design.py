@@ -1,4 +1,4 @@
-"""Who is in which arm, then: the sums of each arm in; verdicts out, each of which prints the rule it followed.
+"""Assign customers to the arms of an experiment, and analyse the arms' sums to verdicts that print their rule.
 
 An experiment compares policies (arms) with one control, by default the persistent holdout. Its design is fixed before
 the first result: arms, shares, planned size, error rate, primary metric, and how further looks are paid for.
@@ -13,17 +13,17 @@ import polars as pl
 import scipy
 from pydantic import Field, model_validator
 
-from promolift.core.effects.trial_arrays import holm
-from promolift.core.experiments.arm_sums import Key, Sums
-from promolift.core.experiments.lift import Lift, Metric, always_valid_p, boundary, lift
+from promolift.core.effects.trial_arrays import holm_adjust
+from promolift.core.experiments.arm_sums import ArmSums, Key
+from promolift.core.experiments.lift import Lift, Metric, always_valid_p, lift, sequential_boundary
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_unit
 from promolift.foundation.settings import Settings
 
 HOLDOUT = "holdout"
-WHOLE = "all customers"
-EVENTS = 20  # of a yes-or-no metric in each arm; with fewer the tail beyond 3 standard errors is far from normal
-MOST_CUSTOMERS = 10**12  # that a design may name: more people than there are, and still a number for every formula
+ALL_CUSTOMERS = "all customers"
+MIN_EVENTS = 20  # of a yes-or-no metric in each arm; with fewer the tail beyond 3 standard errors is far from normal
+MAX_CUSTOMERS = 10**12  # that a design may name: more people than there are, and still a number for every formula
 RATIO_PRIOR = 1000  # the ratio test's prior has the weight of so many customers: shares off by about 1.5 points
 
 
@@ -41,12 +41,12 @@ class Design(Settings):
     holdout_share: float = Field(default=0.1, ge=0, lt=1)
     holdout_salt: str = HOLDOUT
     control: str = HOLDOUT
-    planned_customers: int = Field(ge=2, le=MOST_CUSTOMERS)
+    planned_customers: int = Field(ge=2, le=MAX_CUSTOMERS)
     primary: str
     method: Literal["always_valid", "fixed"] = "always_valid"
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     correction: Literal["holm", "bh"] = "holm"
-    least: int = Field(default=200, ge=2, le=MOST_CUSTOMERS)
+    least: int = Field(default=200, ge=2, le=MAX_CUSTOMERS)
     ratio_alpha: float = Field(default=0.001, gt=0, lt=0.5)
     evidence: Literal["randomised", "adjusted", "assumed", "simulated"] = "randomised"
 
@@ -139,7 +139,7 @@ class Analysis:
         return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def assign(customer_ids: Iterable[str], design: Design) -> list[str]:
+def assign_arms(customer_ids: Iterable[str], design: Design) -> list[str]:
     """Arm of each customer, by hash of id and salt alone.
 
     The holdout hangs on `holdout_salt` only, so that it stays the same through all experiments and releases with that
@@ -160,18 +160,18 @@ def _arm(who: str, design: Design) -> str:
 
 
 def analyse(
-    sums: Mapping[Key, Sums],
+    sums: Mapping[Key, ArmSums],
     metrics: Sequence[Metric],
     design: Design,
-    segments: Mapping[Key, Sums] | None = None,
+    segments: Mapping[Key, ArmSums] | None = None,
     elapsed: float | None = None,
 ) -> Analysis:
     """Verdicts on every metric and arm, and on every segment.
 
-    `sums` has keys (arm,), `segments` (arm, segment), as `sums_by` makes them. `elapsed`: share of the planned time
-    gone, where the same customers earn more every day (a persistent holdout); without it progress is counted in
-    customers. If the sample ratio is broken nothing is called an effect. Raises InputError for an arm or a metric
-    that the design does not have.
+    `sums` has keys (arm,), `segments` (arm, segment), as `sum_by_group` makes them. `elapsed`: share of the planned
+    time gone, where the same customers earn more every day (a persistent holdout); without it progress is counted in
+    customers. If the sample ratio is broken nothing is called an effect. Raises InputError for an arm or a metric that
+    the design does not have.
     """
     if design.primary not in [metric.name for metric in metrics]:
         raise InputError(
@@ -182,12 +182,12 @@ def analyse(
         raise InputError(
             "arm_unknown", f"experiment {design.name}: arms {strange} were not planned; it has {list(design.shares)}"
         )
-    if any(segment == WHOLE for _, segment in segments or {}):
-        raise InputError("name_reserved", f"experiment {design.name}: a segment may not be called {WHOLE!r}")
+    if any(segment == ALL_CUSTOMERS for _, segment in segments or {}):
+        raise InputError("name_reserved", f"experiment {design.name}: a segment may not be called {ALL_CUSTOMERS!r}")
     counts = {arm: sums[(arm,)].n if (arm,) in sums else 0 for arm in design.shares}
-    ratio = sample_ratio(counts, design.shares, design.ratio_alpha, design.method == "always_valid")
+    ratio = sample_ratio_test(counts, design.shares, design.ratio_alpha, design.method == "always_valid")
     progress = elapsed if elapsed is not None else sum(counts.values()) / design.planned_customers
-    groups = {WHOLE: {arm: each for (arm,), each in sums.items()}}
+    groups = {ALL_CUSTOMERS: {arm: each for (arm,), each in sums.items()}}
     for (arm, segment), each in (segments or {}).items():
         groups.setdefault(segment, {})[arm] = each
     drafts = [
@@ -197,13 +197,13 @@ def analyse(
         for arm in design.shares
         if arm != design.control
     ]
-    main = [v.metric == design.primary and v.segment == WHOLE for v in drafts]
+    main = [v.metric == design.primary and v.segment == ALL_CUSTOMERS for v in drafts]
     first = _judge([v for v, m in zip(drafts, main, strict=True) if m], "holm", design, ratio, progress)
     rest = _judge([v for v, m in zip(drafts, main, strict=True) if not m], design.correction, design, ratio, progress)
     return Analysis(ratio, (*first, *rest))
 
 
-def sample_ratio(
+def sample_ratio_test(
     counts: Mapping[str, int], shares: Mapping[str, float], alpha: float = 0.001, any_time: bool = True
 ) -> SampleRatio:
     """Test of the arms' sizes against the plan: Pearson's chi-square, and one that may be read every day.
@@ -233,7 +233,7 @@ def sample_ratio(
     return SampleRatio(dict(counts), dict(zip(counts, expected.tolist(), strict=True)), p, p_any_time, ok, rule)
 
 
-def adjust(p_values: Sequence[float], correction: str) -> list[float]:
+def adjust_p_values(p_values: Sequence[float], correction: str) -> list[float]:
     """Adjusted p-values: `holm` bounds the probability of any false claim, `bh` the expected share of false ones.
 
     Holm 1979, Scandinavian Journal of Statistics 6; Benjamini, Hochberg 1995, JRSS B 57. Holm needs no assumption,
@@ -241,13 +241,13 @@ def adjust(p_values: Sequence[float], correction: str) -> list[float]:
     """
     p = np.asarray(p_values, dtype=np.float64)
     found: list[float] = (
-        holm(p) if correction == "holm" or not p.size else scipy.stats.false_discovery_control(p)
+        holm_adjust(p) if correction == "holm" or not p.size else scipy.stats.false_discovery_control(p)
     ).tolist()
     return found
 
 
 def _draft(
-    by_arm: Mapping[str, Sums], segment: str, arm: str, metric: Metric, design: Design, progress: float
+    by_arm: Mapping[str, ArmSums], segment: str, arm: str, metric: Metric, design: Design, progress: float
 ) -> Verdict:
     """A comparison without its answer; `why` says what is missing if there is no figure."""
     control, treated = by_arm.get(design.control), by_arm.get(arm)
@@ -280,15 +280,15 @@ def _draft(
     )
 
 
-def _gap(control: Sums | None, treated: Sums | None, metric: Metric, least: int) -> str:
+def _gap(control: ArmSums | None, treated: ArmSums | None, metric: Metric, least: int) -> str:
     """Why there is too little to judge, or nothing."""
     if control is None or treated is None or min(control.n, treated.n) < least:
         sizes = f"{treated.n if treated else 0} and {control.n if control else 0}"
         return f"{sizes} customers; {least} are needed in each arm"
     for sums in (control, treated):
         yes = sums.total[sums.at(metric.value)]
-        if metric.per is None and sums.is_rate(metric.value) and min(yes, sums.n - yes) < EVENTS:
-            return f"{yes:.0f} of {sums.n} customers in an arm; a rate needs {EVENTS} with and {EVENTS} without"
+        if metric.per is None and sums.is_rate(metric.value) and min(yes, sums.n - yes) < MIN_EVENTS:
+            return f"{yes:.0f} of {sums.n} customers in an arm; a rate needs {MIN_EVENTS} with and {MIN_EVENTS} without"
     return ""
 
 
@@ -304,10 +304,10 @@ def _tested(found: Lift, design: Design, progress: float) -> _Tested:
     if design.method == "fixed":
         reach = float(scipy.stats.t.ppf(1 - design.alpha / 2, found.freedom))
         return _Tested(reach, float(2 * scipy.stats.t.sf(abs(z), found.freedom)))
-    return _Tested(boundary(progress, design.alpha), always_valid_p(z, progress, design.alpha))
+    return _Tested(sequential_boundary(progress, design.alpha), always_valid_p(z, progress, design.alpha))
 
 
-def _figure_rule(metric: Metric, found: Lift, sums: Sums) -> str:
+def _figure_rule(metric: Metric, found: Lift, sums: ArmSums) -> str:
     """How the figure was made: kind of mean, covariates, caps."""
     parts = [f"sum of {metric.value} / sum of {metric.per}" if metric.per else f"mean {metric.value} per customer"]
     if metric.covariates:
@@ -327,7 +327,7 @@ def _judge(
 
     A comparison that cannot be made yet counts with p = 1: it will be looked at later, and that look is paid for too.
     """
-    adjusted = adjust([1.0 if v.p is None else v.p for v in drafts], correction)
+    adjusted = adjust_p_values([1.0 if v.p is None else v.p for v in drafts], correction)
     name = "Holm" if correction == "holm" else "Benjamini-Hochberg"
     family = f"{name} over {len(drafts)} comparison{'s' if len(drafts) != 1 else ''} at {design.alpha:g}"
     test = f"{1 - design.alpha:.0%} always-valid interval, at {progress:.0%} of the plan, may be read any day"

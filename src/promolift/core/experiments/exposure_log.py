@@ -1,4 +1,4 @@
-"""Decisions in; who was in which arm of which experiment since when, as GrowthBook and Eppo read assignments, out.
+"""Convert decisions to the assignment logs that GrowthBook and Eppo read.
 
 A decision within a test is an exposure to its arm; without a test, to the campaign's offers or its holdout. Who may be
 sent nothing was in no draw, and is left out.
@@ -8,8 +8,8 @@ from typing import Literal
 
 import polars as pl
 
-Shape = Literal["growthbook", "eppo"]
-SHAPES: dict[Shape, dict[str, str]] = {  # what each calls the customer, the moment, the experiment and the arm
+LogFormat = Literal["growthbook", "eppo"]
+LOG_FORMATS: dict[LogFormat, dict[str, str]] = {  # what each calls the customer, the moment, the experiment and the arm
     "growthbook": {
         "customer_id": "user_id", "ts_ms": "timestamp", "experiment": "experiment_id", "arm": "variation_id",
     },
@@ -17,7 +17,7 @@ SHAPES: dict[Shape, dict[str, str]] = {  # what each calls the customer, the mom
 }  # fmt: skip
 
 
-def exposures(decisions: pl.DataFrame, shape: Shape) -> pl.DataFrame:
+def to_exposure_log(decisions: pl.DataFrame, shape: LogFormat) -> pl.DataFrame:
     """A row per decision with a draw, times in UTC; `campaign_id` comes beside as a dimension.
 
     `decisions` has columns of DECISIONS, and `experiment_id` and `variant` where tests ran.
@@ -30,4 +30,4 @@ def exposures(decisions: pl.DataFrame, shape: Shape) -> pl.DataFrame:
         arm=held.otherwise(pl.coalesce("variant", pl.lit("offers"))),
         ts_ms=pl.col("ts_ms").cast(pl.Datetime("ms", "UTC")),
     )
-    return rows.select(*(pl.col(name).alias(theirs) for name, theirs in SHAPES[shape].items()), "campaign_id")
+    return rows.select(*(pl.col(name).alias(theirs) for name, theirs in LOG_FORMATS[shape].items()), "campaign_id")

@@ -1,4 +1,4 @@
-"""What groups of customers were given and paid in; gaps at equal baskets, and what else stands for a group, out.
+"""Compare how groups of customers were treated at equal baskets, and find features that stand for a group.
 
 A gap is the difference between a group and all others in a linear model of what was measured on the group and on a
 basis of the customers' baskets (Frisch, Waugh 1933), with errors that may differ between customers (HC3, MacKinnon,
@@ -13,21 +13,21 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.allocation.fairness_limits import limited
-from promolift.core.effects.trial_arrays import encoder_of, holm
-from promolift.core.effects.uplift.linear_learners import basis_of
+from promolift.core.allocation.fairness_limits import groups_to_limit
+from promolift.core.effects.trial_arrays import fit_encoder, holm_adjust
+from promolift.core.effects.uplift.linear_learners import fit_basis
 from promolift.core.experiments.prediction_metrics import Score, auc
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
-Measured = Literal["offers", "value", "refused", "price", "discount"]
-ANGLE = "angle:"  # before the name of an angle, in a measure
+GapMeasure = Literal["offers", "value", "refused", "price", "discount"]
+ANGLE_PREFIX = "angle:"  # before the name of an angle, in a measure
 ALPHA = 0.05
 ROUNDING = 1e-10
-INSIDE = 1e-3  # of a group's own variance that baskets must leave, or nobody else is like them
-CLOSE = 0.6  # an AUC above which a feature is looked at as one that may stand for the group
-LOOKED = 3  # features a group, the closest first
-SHARE = 0.25  # of a gap that must go with a feature for the gap to run through it
+MIN_RESIDUAL_VARIANCE = 1e-3  # of a group's own variance that baskets must leave, or nobody else is like them
+MIN_PROXY_AUC = 0.6  # an AUC above which a feature is looked at as one that may stand for the group
+MAX_PROXIES = 3  # features a group, the closest first
+MIN_PROXY_SHARE = 0.25  # of a gap that must go with a feature for the gap to run through it
 TREES = {
     "objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 20, "verbose": -1,
     "num_threads": 1, "deterministic": True, "seed": 1,
@@ -43,7 +43,7 @@ class GroupGap(Settings):
     `angle:NAME` the share of messages with this angle, of which none is better than another.
     """
 
-    measure: Measured | str
+    measure: GapMeasure | str
     group: str
     n: int
     others: int
@@ -62,7 +62,7 @@ class GroupGap(Settings):
     @property
     def worse(self) -> bool:
         """Whether the group is worse off."""
-        if self.measure.startswith(ANGLE):
+        if self.measure.startswith(ANGLE_PREFIX):
             return False
         return self.gap > 0 if self.measure in ("price", "refused") else self.gap < 0
 
@@ -79,7 +79,7 @@ class Proxy(Settings):
     auc: float
     low: float
     high: float
-    measure: Measured | str | None = None
+    measure: GapMeasure | str | None = None
     gap: float | None = None
     left: float | None = None
     through: bool = False
@@ -100,12 +100,12 @@ def orthonormal(z_NP: Floats) -> Floats:
     return kept
 
 
-def gap_at(q_NP: Floats, y_N: Floats, group_N: NDArray[np.bool_]) -> GapFit | None:
+def adjusted_gap(q_NP: Floats, y_N: Floats, group_N: NDArray[np.bool_]) -> GapFit | None:
     """The gap of a group at equal values of `orthonormal` columns; None where these settle who is in it."""
     g_N = group_N - q_NP @ (q_NP.T @ group_N)
     y_N = y_N - q_NP @ (q_NP.T @ y_N)
     size = float(g_N @ g_N)
-    if size <= INSIDE * group_N.sum():
+    if size <= MIN_RESIDUAL_VARIANCE * group_N.sum():
         return None
     gap = float(g_N @ y_N) / size
     leverage_N = (q_NP**2).sum(axis=1) + g_N**2 / size
@@ -126,11 +126,11 @@ def group_gaps(
         mine = rows.drop_nulls(measure)
         if mine.height < 2 * least:
             continue
-        y_N, x_NF = mine[measure].cast(pl.Float64).to_numpy(), numbers(mine, alike)
-        q_NP, seen = orthonormal(basis_of(x_NF).columns(x_NF)), set[bytes]()
-        for group in groups_of(mine, columns, least):
-            in_N = belongs(mine, group)
-            fit = None if in_N.tobytes() in seen else gap_at(q_NP, y_N, in_N)
+        y_N, x_NF = mine[measure].cast(pl.Float64).to_numpy(), numeric_columns(mine, alike)
+        q_NP, seen = orthonormal(fit_basis(x_NF).columns(x_NF)), set[bytes]()
+        for group in groups_to_compare(mine, columns, least):
+            in_N = in_group(mine, group)
+            fit = None if in_N.tobytes() in seen else adjusted_gap(q_NP, y_N, in_N)
             seen.add(in_N.tobytes())
             if fit is None or fit.se == 0:
                 continue
@@ -144,23 +144,23 @@ def group_gaps(
             measure=measure, group=group, n=len(own), others=len(rest), mean=own.mean(), others_mean=rest.mean(),
             gap=fit.gap, low=fit.gap - reach * fit.se, high=fit.gap + reach * fit.se, p=float(p),
         )
-        for (measure, group, own, rest, fit), p in zip(found, holm(np.array(t_T)), strict=True)
+        for (measure, group, own, rest, fit), p in zip(found, holm_adjust(np.array(t_T)), strict=True)
     ]  # fmt: skip
     return sorted(gaps, key=lambda each: (each.p, each.measure, each.group))
 
 
-def numbers(rows: pl.DataFrame, columns: Sequence[str]) -> Floats:
+def numeric_columns(rows: pl.DataFrame, columns: Sequence[str]) -> Floats:
     """Columns of numbers; NaN where there is none."""
     return rows.select(pl.col(list(columns)).cast(pl.Float64)).fill_null(float("nan")).to_numpy()
 
 
-def belongs(rows: pl.DataFrame, group: str) -> NDArray[np.bool_]:
+def in_group(rows: pl.DataFrame, group: str) -> NDArray[np.bool_]:
     """Who is in a group, `column=value`."""
     column, _, value = group.partition("=")
     return (rows[column] == value).fill_null(False).to_numpy()
 
 
-def groups_of(rows: pl.DataFrame, columns: Sequence[str], least: int) -> Iterator[str]:
+def groups_to_compare(rows: pl.DataFrame, columns: Sequence[str], least: int) -> Iterator[str]:
     """The groups to look at, `column=value`."""
     for column in columns:
         sizes = dict(rows[column].drop_nulls().value_counts().sort(column).iter_rows())
@@ -168,7 +168,7 @@ def groups_of(rows: pl.DataFrame, columns: Sequence[str], least: int) -> Iterato
             yield from ["loyalty=loyal"] if min(sizes.get("loyal", 0), sizes.get("new", 0)) >= least else []
             continue
         large = {f"{column}={value}": size / rows.height for value, size in sizes.items() if size >= least}
-        yield from limited(large) if len(sizes) > 1 else ()
+        yield from groups_to_limit(large) if len(sizes) > 1 else ()
 
 
 def find_proxies(
@@ -183,13 +183,13 @@ def find_proxies(
     found = []
     for gap in surest.values():
         mine = rows.drop_nulls(gap.measure)
-        in_N = belongs(mine, gap.group)
-        scores = {name: score_of(mine[name], in_N) for name in features}
+        in_N = in_group(mine, gap.group)
+        scores = {name: proxy_score(mine[name], in_N) for name in features}
         scored = {name: auc(in_N, score_N) for name, score_N in scores.items() if score_N is not None}
         if scored:
-            all_of = auc(in_N, together(mine, [*scored], in_N))
+            all_of = auc(in_N, joint_probability(mine, [*scored], in_N))
             found.append(Proxy(group=gap.group, feature=None, auc=all_of.value, low=all_of.low, high=all_of.high))
-        close = sorted((-each.value, name) for name, each in scored.items() if each.low > CLOSE)[:LOOKED]
+        close = sorted((-each.value, name) for name, each in scored.items() if each.low > MIN_PROXY_AUC)[:MAX_PROXIES]
         found += _through(mine, gap, in_N, {name: scored[name] for _, name in close}, alike)
     return found
 
@@ -197,32 +197,32 @@ def find_proxies(
 def _through(
     rows: pl.DataFrame, gap: GroupGap, in_N: NDArray[np.bool_], close: Mapping[str, Score], alike: Sequence[str]
 ) -> Iterator[Proxy]:
-    y_N, x_NF = rows[gap.measure].cast(pl.Float64).to_numpy(), numbers(rows, alike)
-    z_NP = basis_of(x_NF).columns(x_NF)
-    whole = gap_at(orthonormal(z_NP), y_N, in_N)
+    y_N, x_NF = rows[gap.measure].cast(pl.Float64).to_numpy(), numeric_columns(rows, alike)
+    z_NP = fit_basis(x_NF).columns(x_NF)
+    whole = adjusted_gap(orthonormal(z_NP), y_N, in_N)
     for name, scored in close.items():
-        more_NF = encoder_of(rows.select(name)).encode(rows.select(name))
-        rest = gap_at(orthonormal(np.hstack([z_NP, basis_of(more_NF).columns(more_NF)[:, 1:]])), y_N, in_N)
+        more_NF = fit_encoder(rows.select(name)).encode(rows.select(name))
+        rest = adjusted_gap(orthonormal(np.hstack([z_NP, fit_basis(more_NF).columns(more_NF)[:, 1:]])), y_N, in_N)
         through, left = False, None
         if whole is not None and rest is not None:
             left, less = rest.gap, whole.gap - rest.gap
             se = float(np.sqrt(((whole.influence_N - rest.influence_N) ** 2).sum()))
             sure = se > 0 and 2 * scipy.stats.norm.sf(abs(less) / se) * len(close) < ALPHA
-            through = bool(gap.shown and sure and less * whole.gap >= SHARE * whole.gap**2)
+            through = bool(gap.shown and sure and less * whole.gap >= MIN_PROXY_SHARE * whole.gap**2)
         yield Proxy(
             group=gap.group, feature=name, auc=scored.value, low=scored.low, high=scored.high, measure=gap.measure,
             gap=None if whole is None else whole.gap, left=left, through=through,
         )  # fmt: skip
 
 
-def score_of(feature: pl.Series, in_N: NDArray[np.bool_]) -> Floats | None:
+def proxy_score(feature: pl.Series, in_N: NDArray[np.bool_]) -> Floats | None:
     """A number by which the feature tells the group: itself, in the direction that does; of a text the share of the
     group among those of the other half who have it. None for a feature that is the same for all.
     """
     if feature.drop_nulls().n_unique() < 2 and not feature.null_count():
         return None
     if feature.dtype == pl.String:
-        frame = pl.DataFrame({"value": feature.fill_null(""), "hit": in_N, "half": halves(len(in_N))})
+        frame = pl.DataFrame({"value": feature.fill_null(""), "hit": in_N, "half": alternate_halves(len(in_N))})
         share = frame.group_by("value", ~pl.col("half")).agg(pl.col("hit").mean().alias("share"))
         found = frame.join(share, on=["value", "half"], how="left", maintain_order="left")["share"]
         return found.fill_null(float(in_N.mean())).to_numpy()
@@ -231,22 +231,22 @@ def score_of(feature: pl.Series, in_N: NDArray[np.bool_]) -> Floats | None:
     return score_N if auc(in_N, score_N).value >= 0.5 else -score_N
 
 
-def halves(n: int) -> NDArray[np.bool_]:
+def alternate_halves(n: int) -> NDArray[np.bool_]:
     """Every other customer."""
     half_N: NDArray[np.bool_] = np.arange(n) % 2 == 0
     return half_N
 
 
-def together(rows: pl.DataFrame, features: Sequence[str], in_N: NDArray[np.bool_]) -> Floats:
+def joint_probability(rows: pl.DataFrame, features: Sequence[str], in_N: NDArray[np.bool_]) -> Floats:
     """The probability of being in the group by boosted trees on all features, each half by the trees of the other."""
     import lightgbm as lgb
 
     x_NF = np.column_stack([
         rows[name].rank("dense").cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        if rows[name].dtype == pl.String else numbers(rows, [name])[:, 0]
+        if rows[name].dtype == pl.String else numeric_columns(rows, [name])[:, 0]
         for name in features
     ])  # fmt: skip
-    half_N, score_N = halves(len(in_N)), np.zeros(len(in_N))
+    half_N, score_N = alternate_halves(len(in_N)), np.zeros(len(in_N))
     for half in (half_N, ~half_N):
         trees = lgb.train(TREES, lgb.Dataset(x_NF[~half], in_N[~half].astype(float)), 60)
         score_N[half] = trees.predict(x_NF[half])

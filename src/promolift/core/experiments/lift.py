@@ -1,4 +1,4 @@
-"""Sums of two arms and a metric in; the lift of one over the other with its standard errors out.
+"""Estimate the lift of one arm over another from their sums, with standard errors.
 
 Everything is a function of means and covariances, so one formula serves means, rates, ratios and covariates: every
 customer is replaced by their linear influence on the figure (the delta method), and its variance is read off the sums.
@@ -13,7 +13,7 @@ import scipy
 from numpy.typing import NDArray
 from pydantic import Field
 
-from promolift.core.experiments.arm_sums import Sums
+from promolift.core.experiments.arm_sums import ArmSums
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.settings import Settings
 
@@ -54,7 +54,7 @@ class Lift:
     note: str = ""
 
 
-def lift(control: Sums, arm: Sums, metric: Metric) -> Lift:
+def lift(control: ArmSums, arm: ArmSums, metric: Metric) -> Lift:
     """Lift of `arm` over `control`; SupportError if an arm has fewer than 2 customers or nothing varies.
 
     Covariates: theta = (sum of S_xx / n over both arms)^-1 (sum of S_xy / n), the slope that makes the variance of the
@@ -98,7 +98,7 @@ class Linearised(NamedTuple):
     slope_C: Floats
 
 
-def value_and_slope(sums: Sums, metric: Metric) -> Linearised:
+def value_and_slope(sums: ArmSums, metric: Metric) -> Linearised:
     """The metric as a linear function of the column means. SupportError if what a ratio divides by is not above 0."""
     slope = np.zeros(len(sums.columns))
     mean = sums.mean_C
@@ -176,7 +176,7 @@ def mixture_weight(alpha: float) -> float:
     return float(-scipy.special.lambertw(-(alpha**2) / e, k=-1).real) - 1
 
 
-def boundary(progress: float, alpha: float, weight: float | None = None) -> float:
+def sequential_boundary(progress: float, alpha: float, weight: float | None = None) -> float:
     """How many standard errors the interval reaches to each side; about 3.04 at progress 1 and alpha 0.05."""
     u = _u(progress, alpha, weight)
     return sqrt((u + 1) / u * log((u + 1) / alpha**2))

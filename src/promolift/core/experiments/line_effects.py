@@ -1,11 +1,12 @@
-"""Draws of arms and what came of them in; each arm's effect by group, what to give and what to test next, out.
+"""Estimate each arm's effect by group from draws, and choose what to give and what to test next.
 
 Every row is a customer in one campaign window, drawn with known propensities. An arm is compared with those of the same
 group who drew none, weighted by propensity (by overlap: Li, Morgan, Zaslavsky 2018); rows of one customer are one
 cluster, and comparisons that share customers are correlated. All effects together are then drawn towards what was
 believed before (a normal prior in which arms and groups share a part, its scale by marginal likelihood: empirical
 Bayes, Efron, Morris 1973). Windows are pooled as far as they tell the same: each may be the first of other effects
-(`changes`; change points: Barry, Hartigan 1993), and what was drawn before counts as much as that is unlikely.
+(`find_change_points`; change points: Barry, Hartigan 1993), and what was drawn before counts as much as that is
+unlikely.
 
 Legend: R rows, K arms, G groups, I cells (arm and group), J comparisons: cells over the horizon, then over the window,
 then in visits.
@@ -27,18 +28,22 @@ MEASURED = 20  # customers on either side from which an effect counts as randomi
 LEAST = 8  # customers on either side of a comparison below which it says nothing
 SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
 CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.8, 0.17, 0.03  # and of being written to, whatever the letter offers
-VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
-VISITS_DOUBT = 0.15  # s.d. of that: that it does nothing, or harm, is not far from what is assumed
-FADES = 10.0  # days in which what a letter does by itself halves
+PRIOR_VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
+PRIOR_VISITS_SD = 0.15  # s.d. of that: that it does nothing, or harm, is not far from what is assumed
+FADE_HALF_LIFE_DAYS = 10.0  # days in which what a letter does by itself halves
 LASTS, LASTS_DISCOUNT = 0.85, 0.5  # correlation of horizon, window and visits in the prior: of letters, of discounts
-COST_DOUBT = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
-CHANGE = 1 / 12  # of windows, the share that is the first of other effects, before any draw
-RARE = 0.001  # probability of a change below which it is left out
+PRIOR_COST_SD = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
+PRIOR_CHANGE = 1 / 12  # of windows, the share that is the first of other effects, before any draw
+MIN_CHANGE_PROB = 0.001  # probability of a change below which it is left out
 AGES = (1, 2, 3, 4, 6, 9, 13, 18, 24)  # windows since a change: later ones are told apart more finely
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
-SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
-LED = (0.4, 0.2, 0.1)  # the same where all others get the leading arm: against one arm it is drawn 4 to 1 at the least
+POWER_Z = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
+TEST_SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
+LED_TEST_SHARES = (
+    0.4,
+    0.2,
+    0.1,
+)  # the same where all others get the leading arm: against one arm it is drawn 4 to 1 at the least
 State = Literal["give", "test", "closed"]
 
 
@@ -48,8 +53,8 @@ class Draws:
 
     `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
     the window, offers' cost taken off, less what was expected; `cost_R` what offers cost; `visits_R` days with a
-    purchase in the window, and `soon_R` the same, sooner ones counted more (`soon`); `when_R` the window's number, 0
-    the oldest.
+    purchase in the window, and `soon_R` the same, sooner ones counted more (`visit_weight`); `when_R` the window's
+    number, 0 the oldest.
     """
 
     arm_R: Ints
@@ -65,10 +70,10 @@ class Draws:
     when_R: Ints
 
 
-def soon(days: int) -> Floats:
+def visit_weight(days: int) -> Floats:
     """What a visit counts by its day in a window of so many: what a letter does fades, so that who comes soon says most
     of it. An effect that halves every FADES days counts as much as if all days counted alike, told by less noise."""
-    fades: Floats = 0.5 ** (np.arange(days) / FADES)
+    fades: Floats = 0.5 ** (np.arange(days) / FADE_HALF_LIFE_DAYS)
     weights: Floats = fades * fades.sum() / (fades**2).sum()
     return weights
 
@@ -113,7 +118,7 @@ class ArmValue(NamedTuple):
     shown, without what is only assumed of letters."""
 
     cell: ArmCell
-    found: CellEstimate
+    drawn: CellEstimate
     net: float
     net_se: float
     window: float
@@ -128,7 +133,7 @@ class ArmValue(NamedTuple):
     @property
     def measured(self) -> bool:
         """Whether enough customers of the group drew it, and none, to speak of a measurement."""
-        return self.found.se is not None and min(self.found.n_arm, self.found.n_none) >= MEASURED
+        return self.drawn.se is not None and min(self.drawn.n_arm, self.drawn.n_none) >= MEASURED
 
 
 def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
@@ -140,7 +145,7 @@ def _prior(draws: Draws, cells: Sequence[ArmCell]) -> Belief:
         for name in ("arm", "group", "prior_se", "contact_se", "prior", "contact")
     )
     none = [draws.soon_R[(draws.group_R == cell.group) & (draws.arm_R < 0)] for cell in cells]
-    rise = VISITS_DOUBT * np.array([float(np.var(each)) if len(each) else 0.0 for each in none])
+    rise = PRIOR_VISITS_SD * np.array([float(np.var(each)) if len(each) else 0.0 for each in none])
     own, same_group = np.eye(len(cells)), group[:, None] == group
     alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
     together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
@@ -256,7 +261,7 @@ class ChangePoint(NamedTuple):
     rows_R: Mask
 
 
-def changes(draws: Draws, cells: Sequence[ArmCell]) -> list[ChangePoint]:
+def find_change_points(draws: Draws, cells: Sequence[ArmCell]) -> list[ChangePoint]:
     """How likely each window is the first of the effects of now, the likeliest first.
 
     What was drawn before and after a window is compared as one effect each; either both are the same, or each is drawn
@@ -264,13 +269,15 @@ def changes(draws: Draws, cells: Sequence[ArmCell]) -> list[ChangePoint]:
     """
     prior, when_R = _prior(draws, cells), draws.when_R
     windows = int(when_R.max()) + 1 if len(when_R) else 0
-    found = [(0, (windows - 1) * float(np.log1p(-CHANGE)))]
+    found = [(0, (windows - 1) * float(np.log1p(-PRIOR_CHANGE)))]
     for since in (windows - age for age in AGES if age < windows):
         seen = _shown(draws, cells, when_R < since, when_R >= since)
         if not (seen.seen_J[: len(seen.seen_J) // 2].any() and seen.seen_J[len(seen.seen_J) // 2 :].any()):
             continue
         other, same = (_fit(_twice(prior, tie), seen).log for tie in (np.eye(2), np.ones((2, 2))))
-        found.append((since, other - same + float(np.log(CHANGE)) + (windows - 1 - since) * float(np.log1p(-CHANGE))))
+        found.append(
+            (since, other - same + float(np.log(PRIOR_CHANGE)) + (windows - 1 - since) * float(np.log1p(-PRIOR_CHANGE)))
+        )
     probs = scipy.special.softmax([log for _, log in found])
     each = [ChangePoint(since, float(prob), when_R >= since) for (since, _), prob in zip(found, probs, strict=True)]
     return sorted(each, key=lambda change: -change.prob)
@@ -298,25 +305,25 @@ def _mixed(prior: Belief, told: Sequence[_Told]) -> Belief:
     return Belief(mean, cov)
 
 
-def effects(
+def estimate_arm_values(
     draws: Draws, cells: Sequence[ArmCell], since: Sequence[ChangePoint] = (), tests: int = 0
 ) -> list[ArmValue]:
     """Every cell after the draws of so many windows of tests. Without any draw that says something it is what was
     believed before.
 
     What is only assumed of letters shows nothing (`pays`, `whole`), and after PATIENCE windows is not believed either.
-    `since` are the changes that may be (`changes`); without them all windows are pooled. What is said of the draws
-    alone, costs among it, is of those after the likeliest.
+    `since` are the changes that may be (`find_change_points`); without them all windows are pooled. What is said of the
+    draws alone, costs among it, is of those after the likeliest.
     """
     prior, free = _prior(draws, cells), _free(cells)
     rows_R = since[0].rows_R if since else np.ones(len(draws.arm_R), dtype=bool)
     seen = _shown(draws, cells, rows_R)
     costs, visits = (_compared(draws, cells, (y,), rows_R) for y in (draws.cost_R, draws.visits_R))
-    likely = [each for each in since[1:] if each.prob > RARE]
+    likely = [each for each in since[1:] if each.prob > MIN_CHANGE_PROB]
     told = [_Told(1 - sum(each.prob for each in likely), seen)]
     told += [_Told(each.prob, _shown(draws, cells, each.rows_R)) for each in likely]
     by_draws = _mixed(_unassumed(prior, cells) if len(draws.arm_R) else prior, told)
-    after = by_draws if tests >= PATIENCE else _mixed(prior, told)
+    after = by_draws if tests >= PATIENCE_WINDOWS else _mixed(prior, told)
     pays, whole = _pays(np.eye(len(cells)), by_draws), _whole(cells, by_draws)
     se_J, found = np.maximum(np.diag(after.cov_JJ), 0.0) ** 0.5, []
     for i, cell in enumerate(cells):
@@ -363,7 +370,7 @@ class _Cost(NamedTuple):
 
 def _expected_cost(cell: ArmCell) -> _Cost:
     """Before any draw."""
-    return _Cost(cell.cost, COST_DOUBT * cell.cost)
+    return _Cost(cell.cost, PRIOR_COST_SD * cell.cost)
 
 
 def _cost(cell: ArmCell, value: float, var: float) -> _Cost:
@@ -391,17 +398,17 @@ class ArmRules(NamedTuple):
 
     sure: float
     months: float
-    held: float
+    holdout_share: float
     budget: float
     tests: int = 0
     over: bool = False
 
 
-FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
+FIRST_TEST_SHARE = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
-PATIENCE = 2  # windows of tests after which only what is likely to pay is tested further
-LIKELY = 0.5  # probability that an arm pays, all its groups together, from which that is so
-MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
+PATIENCE_WINDOWS = 2  # windows of tests after which only what is likely to pay is tested further
+LIKELY_PROB = 0.5  # probability that an arm pays, all its groups together, from which that is so
+MAX_TESTED_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
 def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
@@ -433,7 +440,7 @@ class _Choosing:
         self.found, self.rules, self.left = found, rules, rules.budget
         self.chosen = [ArmChoice("closed", 0.0)] * len(found)
         self.free = _free(effect.cell for effect in found)
-        self.first = not any(effect.found.n_arm for effect in found)
+        self.first = not any(effect.drawn.n_arm for effect in found)
 
     def give(self, groups: list[list[int]]) -> list[list[int]]:
         """Groups where nothing is sure to pay; all others are given what is worth most for the budget."""
@@ -456,7 +463,7 @@ class _Choosing:
 
     def test(self, groups: list[list[int]]) -> None:
         """The tests that are worth most for their cost, as many as the budget has room for."""
-        most = min(self.left, FIRST * self.rules.budget) if self.first else self.left
+        most = min(self.left, FIRST_TEST_SHARE * self.rules.budget) if self.first else self.left
         tests = [test for mine in groups if (test := self._test(mine, most)) and (self.first or test.worth > 0)]
         for test in sorted(tests, key=lambda test: -test.worth / max(test.cost, 1e-9)):
             paid = test if test.cost <= most else _smaller(test, most)
@@ -475,13 +482,13 @@ class _Choosing:
 
     def _test(self, mine: list[int], most: float) -> "_Test | None":
         """The test of a group that is worth most, by what may be best or by what is believed to be."""
-        mine = [i for i in mine if self.rules.tests < PATIENCE or self.found[i].whole >= LIKELY]
+        mine = [i for i in mine if self.rules.tests < PATIENCE_WINDOWS or self.found[i].whole >= LIKELY_PROB]
         hopeful = sorted(mine, key=lambda i: -(self._net(i) + self.found[i].net_se))
         surer = sorted(mine, key=lambda i: -self._net(i))  # what is dear and unknown must not keep all others out
         lead = next((i for i in surer if self._costs_nothing(i) and self._net(i) > 0), None)
         if lead is not None:
             hopeful, surer = ([lead, *(i for i in some if i != lead)] for some in (hopeful, surer))
-        tests = (_best_test(self.found, some[:MOST_ARMS], self.rules, most, lead) for some in (hopeful, surer))
+        tests = (_best_test(self.found, some[:MAX_TESTED_ARMS], self.rules, most, lead) for some in (hopeful, surer))
         return max(filter(None, tests), key=lambda test: test.worth, default=None)
 
     def _net(self, i: int) -> float:
@@ -493,7 +500,7 @@ class _Choosing:
     def _price(self, i: int) -> float:
         """What giving it to its group costs at most."""
         effect = self.found[i]
-        return (effect.cost + CEILING_Z * effect.cost_se) * effect.cell.customers * (1 - self.rules.held)
+        return (effect.cost + CEILING_Z * effect.cost_se) * effect.cell.customers * (1 - self.rules.holdout_share)
 
 
 def _free(cells: Iterable[ArmCell]) -> set[int]:
@@ -540,8 +547,10 @@ def _best_test(
     best = None
     for count in range(1, len(cells) + 1):
         some = [every[i] for i in cells[:count]]
-        people = some[0].cell.customers * (1 - rules.held)
-        for share in LED if lead is not None and LED[0] * people / (count + 1) >= LEAST else SHARES:
+        people = some[0].cell.customers * (1 - rules.holdout_share)
+        for share in (
+            LED_TEST_SHARES if lead is not None and LED_TEST_SHARES[0] * people / (count + 1) >= LEAST else TEST_SHARES
+        ):
             each = share * people / (count + 1)
             if each < LEAST:
                 continue
@@ -587,11 +596,11 @@ def _information(effect: ArmValue, knows: _Knows, months: float) -> float:
     return effect.cell.customers * months * (better - max(knows.net, 0.0))
 
 
-def detectable(sd: float, treated: float, others: float) -> float:
+def detectable_effect(sd: float, treated: float, others: float) -> float:
     """The smallest effect that so many customers show with 80 % power at 5 %, both sides counted."""
-    return POWER * sd * float((1 / max(treated, 1e-9) + 1 / max(others, 1e-9)) ** 0.5)
+    return POWER_Z * sd * float((1 / max(treated, 1e-9) + 1 / max(others, 1e-9)) ** 0.5)
 
 
-def needed(sd: float, smallest: float) -> int:
+def customers_needed(sd: float, smallest: float) -> int:
     """Customers on each side for that power."""
-    return int(np.ceil(2 * (POWER * sd / smallest) ** 2))
+    return int(np.ceil(2 * (POWER_Z * sd / smallest) ** 2))

@@ -1,4 +1,4 @@
-"""Decisions and outcomes in; a row per customer and window out, with what they spent, and counts of what did not join.
+"""Join outcomes to decisions: one row per customer and window, and counts of the rows that did not join.
 
 A window opens at a customer's first decision and has a fixed length whatever happens in it; later decisions within it
 belong to it, the first one after its end opens the next. So every outcome is in one window at most, the windows of all
@@ -19,11 +19,11 @@ from pydantic import Field
 from promolift.foundation import sql
 from promolift.foundation.errors import InputError
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import bind, fetch, ident, some
+from promolift.foundation.sql import bind, fetch_frame, quote_identifier, require_relation
 from promolift.foundation.time.units import DAY_MS
 
 HOLDOUT = "holdout"
-FATES = {
+JOIN_STATUSES = {
     "joined": "counted in a window",
     "late": "counted in a window, though it arrived after the window had settled",
     "no customer": "nobody is named",
@@ -87,7 +87,7 @@ class JoinSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedOutcomes:
     """`windows`: one row per complete window. The counts say where every decision and every outcome row went.
 
     `changed_arm`: decisions whose arm is not that of the customer's first one; they stay with the first.
@@ -119,7 +119,7 @@ class Joined:
 
 def join_outcomes(
     decisions: pl.DataFrame | Relation, outcomes: pl.DataFrame | Relation, settings: JoinSettings, asof_ms: int
-) -> Joined:
+) -> JoinedOutcomes:
     """Windows that are complete at `asof_ms`, and what each customer did in them.
 
     `decisions`: customer_id, ts_ms, policy_id, holdout as in the DECISIONS table; where `holdout` is missing the
@@ -132,9 +132,9 @@ def join_outcomes(
     times = {"asof": asof_ms, "settle": round(settings.settle_days * DAY_MS)}
     sums = ", ".join(_signed_sum(name, name) for name in settings.values)
     with _events(outcomes, settings.values) as events:
-        placed = fetch(sql.run(bind(PLACED.format(sums=sums), **times), events=events, opened=opened))
+        placed = fetch_frame(sql.run_select(bind(PLACED.format(sums=sums), **times), events=events, opened=opened))
         past = _past(opened, events, settings, asof_ms) if settings.before_days else None
-    fates = dict.fromkeys(FATES, 0)
+    fates = dict.fromkeys(JOIN_STATUSES, 0)
     for fate, rows, late in placed.group_by("fate").agg(pl.col("rows", "late").sum()).iter_rows():
         fates[fate] += rows - late
         fates["late"] += late
@@ -151,11 +151,13 @@ def join_outcomes(
         names = [name for name in past.columns if name.endswith("_before")]
         joined = windows.join(past.with_columns(met=True), on="customer_id", how="left")
         windows = joined.with_columns(pl.when("met").then(pl.col(n)).otherwise(0).alias(n) for n in names).drop("met")
-    return Joined(windows.sort("customer_id", "window"), counts, fates, changed)
+    return JoinedOutcomes(windows.sort("customer_id", "window"), counts, fates, changed)
 
 
 class OpenedWindows(NamedTuple):
-    """`windows`: customer_id, window, start_ms, end_ms, arm, decisions, complete. The counts are those of `Joined`."""
+    """`windows`: customer_id, window, start_ms, end_ms, arm, decisions, complete. The counts are those of
+    `JoinedOutcomes`.
+    """
 
     windows: pl.DataFrame
     decision_counts: dict[str, int]
@@ -203,20 +205,21 @@ def _past(opened: pl.DataFrame, events: Relation, settings: JoinSettings, asof_m
     """Covariates by the rows' own time, all before the first decision: what came later could be its effect."""
     sums = ", ".join(_signed_sum(name, f"{name}_before") for name in settings.values)
     times = {"asof": asof_ms, "before": round(settings.before_days * DAY_MS)}
-    return fetch(sql.run(bind(BEFORE.format(sums=sums), **times), events=events, opened=opened))
+    return fetch_frame(sql.run_select(bind(BEFORE.format(sums=sums), **times), events=events, opened=opened))
 
 
 def _signed_sum(name: str, to: str) -> str:
     """Sum of a value, refunds negative whatever their sign in the log; missing if one of the rows has none."""
-    signed = f"case when kind = 'refund' then -abs({ident(name)}) else {ident(name)} end"
+    signed = f"case when kind = 'refund' then -abs({quote_identifier(name)}) else {quote_identifier(name)} end"
     dtype = "bigint" if name.endswith("_cents") else "double"
-    return f"case when count(*) = count({ident(name)}) then sum({signed})::{dtype} end as {ident(to)}"
+    known = f"count(*) = count({quote_identifier(name)})"
+    return f"case when {known} then sum({signed})::{dtype} end as {quote_identifier(to)}"
 
 
 def _frame(decisions: pl.DataFrame | Relation) -> pl.DataFrame:
     need = ("customer_id", "ts_ms", "policy_id", "holdout")
     _check("decisions", decisions.columns, need)
-    return decisions.select(*need) if isinstance(decisions, pl.DataFrame) else fetch(decisions.select(*need))
+    return decisions.select(*need) if isinstance(decisions, pl.DataFrame) else fetch_frame(decisions.select(*need))
 
 
 @contextmanager
@@ -227,11 +230,11 @@ def _events(outcomes: pl.DataFrame | Relation, values: tuple[str, ...]) -> Itera
     columns = {
         "order": "order_id::varchar" if "order_id" in known else "null::varchar",
         "arrived": "coalesce(arrived_ms, ts_ms)" if "arrived_ms" in known else "ts_ms",
-        "values": ", ".join(map(ident, values)),
+        "values": ", ".join(map(quote_identifier, values)),
     }
     with duckdb.connect() as connection:
         rows = connection.from_arrow(outcomes.to_arrow()) if isinstance(outcomes, pl.DataFrame) else outcomes
-        yield some(rows.query("log", ROWS.format(**columns)))
+        yield require_relation(rows.query("log", ROWS.format(**columns)))
 
 
 def _check(table: str, columns: list[str], need: tuple[str, ...]) -> None:

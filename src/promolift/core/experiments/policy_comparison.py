@@ -1,4 +1,4 @@
-"""Candidates and a plan in; what the plan and the usual rules of thumb would earn at equal spend out.
+"""Compare a plan with the usual rules of thumb at equal spend.
 
 All policies are chosen with `gain_cents` (profit after the discount). A plan graded by the estimate that chose it is
 flattered: where there is `gain_check_cents`, from other households or weeks, every policy is valued with that, too.
@@ -23,9 +23,9 @@ from promolift.foundation.settings import Settings
 
 Route = NDArray[np.int64]
 Floats = NDArray[np.float64]
-RFM = ("recency_days", "orders_total", "revenue_total_cents")
-LEVELS = ("simulated", "assumed", "adjusted", "randomised")
-OUT = {
+RFM_COLUMNS = ("recency_days", "orders_total", "revenue_total_cents")
+EVIDENCE_LEVELS = ("simulated", "assumed", "adjusted", "randomised")
+COMPARISON_SCHEMA = {
     "policy": pl.String,
     "valued_by": pl.String,
     "expected_profit_cents": pl.Float64,
@@ -68,7 +68,7 @@ class _Totals:
     treated: float
 
 
-def compare(
+def compare_policies(
     candidates: pl.DataFrame,
     plan: pl.DataFrame,
     budget_cents: float,
@@ -162,9 +162,9 @@ def _baselines(rows: pl.DataFrame, spend: float, profiles: pl.DataFrame, knobs: 
     coupon = same_coupon(rows, spend)
     makers: dict[str, Callable[[], list[Route]]] = {
         "same_coupon": partial(_shuffled, rows, coupon.route, knobs),
-        "best_customers_same_coupon": lambda: [best_first(rows, profiles, coupon.route)],
-        "best_customers_own_offer": lambda: [best_first(rows, profiles, None)],
-        "best_response": lambda: [by_response(rows)],
+        "best_customers_same_coupon": lambda: [best_customers_first(rows, profiles, coupon.route)],
+        "best_customers_own_offer": lambda: [best_customers_first(rows, profiles, None)],
+        "best_response": lambda: [by_redemption(rows)],
         "random": lambda: random_offers(rows, knobs.seed, knobs.orders),
     }
     for name, make in makers.items():
@@ -191,7 +191,9 @@ def _value_all(
     ones = np.ones(rows.height)
     plan = policies[0].routes[0]
     spend = float(cost_R[plan].sum())
-    points = [[fill(r, gain_R, cost_R, ones, spend if p.filled else None) for r in p.routes] for p in policies]
+    points = [
+        [spend_along_route(r, gain_R, cost_R, ones, spend if p.filled else None) for r in p.routes] for p in policies
+    ]
     drawn = np.full((knobs.draws, len(policies)), np.nan)
     weights = _weights(rows, knobs.seed)
     for b, weight_R in zip(range(knobs.draws), weights or (), strict=False):
@@ -200,7 +202,7 @@ def _value_all(
             if policy.routes:
                 # One order per draw, as its deviation from its own point value: the orders' own noise cancels out.
                 s = b % len(policy.routes)
-                total = fill(policy.routes[s], gain_R, cost_R, weight_R, goal if policy.filled else None)
+                total = spend_along_route(policy.routes[s], gain_R, cost_R, weight_R, goal if policy.filled else None)
                 drawn[b, j] = total.profit - points[j][s].profit
     source = "none: one customer" if weights is None else "customers"
     profit = [float(np.mean([t.profit for t in point])) if point else None for point in points]
@@ -218,10 +220,10 @@ def _value_all(
         }
         for j, policy in enumerate(policies)
     ]
-    return pl.DataFrame(table, schema=OUT)
+    return pl.DataFrame(table, schema=COMPARISON_SCHEMA)
 
 
-def fill(route: Route, gain_R: Floats, cost_R: Floats, weight_R: Floats, spend: float | None) -> _Totals:
+def spend_along_route(route: Route, gain_R: Floats, cost_R: Floats, weight_R: Floats, spend: float | None) -> _Totals:
     """Treat the route's rows in order until `spend` is reached, the last one in part; all if `spend` is None."""
     cost = cost_R[route] * weight_R[route]
     share = np.ones(route.size)
@@ -274,11 +276,11 @@ def _evidence(rows: pl.DataFrame, routes: list[Route]) -> str:
     if "evidence" not in rows.columns:
         return "assumed"
     found = set(rows["evidence"].fill_null("assumed").gather(np.unique(np.concatenate(routes))).to_list())
-    if unknown := sorted(found - set(LEVELS)):
+    if unknown := sorted(found - set(EVIDENCE_LEVELS)):
         raise InputError(
-            "value_invalid", f"candidates.evidence: unknown levels {unknown}; known are {', '.join(LEVELS)}"
+            "value_invalid", f"candidates.evidence: unknown levels {unknown}; known are {', '.join(EVIDENCE_LEVELS)}"
         )
-    return LEVELS[min(LEVELS.index(level) for level in found)]
+    return EVIDENCE_LEVELS[min(EVIDENCE_LEVELS.index(level) for level in found)]
 
 
 class SameCoupon(NamedTuple):
@@ -301,7 +303,7 @@ def same_coupon(rows: pl.DataFrame, spend: float) -> SameCoupon:
     return SameCoupon(np.flatnonzero(rows["offer_id"] == name), name)
 
 
-def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, same: Route | None) -> Route:
+def best_customers_first(rows: pl.DataFrame, profiles: pl.DataFrame, same: Route | None) -> Route:
     """Best customers first, each with the `same` coupon's row or, if None, with the own offer of highest gain.
 
     An own offer is given only where its gain is above 0. Customers without a profile come last.
@@ -321,17 +323,17 @@ def rfm_score(profiles: pl.DataFrame) -> pl.DataFrame:
 
     A missing value counts as the lowest quintile. `rfm_money` breaks ties.
     """
-    if missing := [name for name in ("customer_id", *RFM) if name not in profiles.columns]:
+    if missing := [name for name in ("customer_id", *RFM_COLUMNS) if name not in profiles.columns]:
         raise SupportError("column_missing", f"needs the columns {missing} of profiles")
-    known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in RFM))
+    known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in RFM_COLUMNS))
     quintiles = [
         (pl.col(name).rank("average", descending=name == "recency_days") * 5 / pl.col(name).count()).ceil().fill_null(1)
-        for name in RFM
+        for name in RFM_COLUMNS
     ]
     return known.select("customer_id", rfm_money="revenue_total_cents", rfm_score=pl.sum_horizontal(quintiles))
 
 
-def by_response(rows: pl.DataFrame) -> Route:
+def by_redemption(rows: pl.DataFrame) -> Route:
     """Each customer's offer with the highest redemption probability, the surest customers first."""
     if "redeem_prob" not in rows.columns or rows["redeem_prob"].null_count():
         raise SupportError("column_missing", "needs the column 'redeem_prob' of candidates, without gaps")

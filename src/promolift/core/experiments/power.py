@@ -1,4 +1,4 @@
-"""A shop's log and a design in; how small an effect a test shows after so many days of such customers out."""
+"""Compute the smallest effect that a test shows after so many days, from the shop's own log."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,15 +7,15 @@ import scipy
 from duckdb import DuckDBPyRelation
 
 from promolift.core.experiments.experiment_design import Design
-from promolift.core.experiments.lift import boundary
-from promolift.foundation.sql import bind, fetch, run
+from promolift.core.experiments.lift import sequential_boundary
+from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.time.units import DAY_MS
 
-SPANS = (7, 14, 28, 56, 84)
-SEEN = "count(*) filter (ts_ms >= {first}) as n_{days}"
-SPENT = "coalesce(sum(revenue_cents) filter (kind in ('purchase', 'refund') and ts_ms >= {first}), 0) as v_{days}"
-CAPPED = "least(v_{days}, quantile_disc(v_{days}, 0.99) filter (n_{days} > 0) over ()) as c_{days}"
-FOUND = """count(*) filter (n_{days} > 0), avg(c_{days}) filter (n_{days} > 0),
+SPAN_DAYS = (7, 14, 28, 56, 84)
+SEEN_COUNT = "count(*) filter (ts_ms >= {first}) as n_{days}"
+SPENT_SUM = "coalesce(sum(revenue_cents) filter (kind in ('purchase', 'refund') and ts_ms >= {first}), 0) as v_{days}"
+CAPPED_SPEND = "least(v_{days}, quantile_disc(v_{days}, 0.99) filter (n_{days} > 0) over ()) as c_{days}"
+SPEND_SUMMARY = """count(*) filter (n_{days} > 0), avg(c_{days}) filter (n_{days} > 0),
     stddev_samp(c_{days}) filter (n_{days} > 0), avg((v_{days} > 0)::int) filter (n_{days} > 0)"""
 
 
@@ -45,16 +45,16 @@ def past_days(events: DuckDBPyRelation, last_ms: int) -> tuple[PastDays, ...]:
     """By one reading of the log; spans in which fewer than two customers were seen are left out."""
 
     def each(form: str) -> str:
-        return ", ".join(form.format(days=days, first=f"$last - {days * DAY_MS}") for days in SPANS)
+        return ", ".join(form.format(days=days, first=f"$last - {days * DAY_MS}") for days in SPAN_DAYS)
 
     query = f"""
     with people as (
-        select customer_id, {each(SEEN)}, {each(SPENT)} from events
-        where ts_ms >= $last - {SPANS[-1] * DAY_MS} and customer_id is not null group by customer_id
-    ), capped as (select *, {each(CAPPED)} from people)
-    select {each(FOUND)} from capped"""
-    row = fetch(run(bind(query, last=last_ms + 1), events=events).project("*")).row(0)
-    found = [PastDays(days, *row[at : at + 4]) for days, at in zip(SPANS, range(0, len(row), 4), strict=True)]
+        select customer_id, {each(SEEN_COUNT)}, {each(SPENT_SUM)} from events
+        where ts_ms >= $last - {SPAN_DAYS[-1] * DAY_MS} and customer_id is not null group by customer_id
+    ), capped as (select *, {each(CAPPED_SPEND)} from people)
+    select {each(SPEND_SUMMARY)} from capped"""
+    row = fetch_frame(run_select(bind(query, last=last_ms + 1), events=events).project("*")).row(0)
+    found = [PastDays(days, *row[at : at + 4]) for days, at in zip(SPAN_DAYS, range(0, len(row), 4), strict=True)]
     return tuple(each for each in found if each.customers > 1)
 
 
@@ -62,7 +62,7 @@ def power(past: Sequence[PastDays], design: Design) -> tuple[Power, ...]:
     """Of the arm that shows least, the error rate shared by all arms; intervals as they are at the planned end."""
     others = [share for arm, share in design.shares.items() if arm != design.control]
     alpha, control = design.alpha / len(others), design.shares[design.control]
-    reach = float(scipy.stats.norm.ppf(1 - alpha / 2)) if design.method == "fixed" else boundary(1.0, alpha)
+    reach = float(scipy.stats.norm.ppf(1 - alpha / 2)) if design.method == "fixed" else sequential_boundary(1.0, alpha)
     need = reach + float(scipy.stats.norm.ppf(0.8))
     found = []
     for span in past:

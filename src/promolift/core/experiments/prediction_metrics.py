@@ -1,4 +1,4 @@
-"""Labels and predictions in, one `Score` per figure out: its value, a 95 % interval, n and the interval's rule.
+"""Metrics of predictions (AUC, log loss, calibration), each with a 95 % interval.
 
 Legend: N rows. Data of one class only, or too few rows, cannot
 grade a model: SupportError. Accuracy is not offered: with one buyer in ten, "nobody buys" is 90 % accurate.
@@ -32,7 +32,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """One bar of a calibration plot: mean prediction against the observed rate and its 95 % interval."""
 
     prob: float
@@ -47,11 +47,11 @@ class Bin:
 class Calibration:
     """`in_the_large` is mean prediction / observed rate (1 is right, 1.2 promises 20 % too much)."""
 
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
     in_the_large: Score
 
 
-def wilson(positives: float, n: float) -> Interval:
+def wilson_interval(positives: float, n: float) -> Interval:
     """95 % score interval of a proportion (Wilson 1927); never empty, also at 0 of n and n of n."""
     rate, z2 = positives / n, Z95**2
     middle = (rate + z2 / (2 * n)) / (1 + z2 / n)
@@ -75,7 +75,7 @@ def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = N
     part[~y] = 1 - (rank[~y] - scipy.stats.rankdata(score[~y])) / n1
     value = float(part[y].mean())
     if value in (0.0, 1.0):
-        low, high = wilson(value * min(n1, n0), min(n1, n0))
+        low, high = wilson_interval(value * min(n1, n0), min(n1, n0))
         return Score("auc", value, low, high, y.size, "Wilson on the smaller class")
     size = np.where(y, n1, n0)
     influence = (part - value) / (np.sqrt(size * (size - 1)) if groups is None else size)
@@ -157,13 +157,13 @@ def _by_group(value_N: Floats, groups: Sequence[Any] | None) -> Floats:
     return scaled
 
 
-def _bin(prob: Floats, hit: NDArray[np.bool_], group: NDArray[np.int64] | None) -> Bin:
+def _bin(prob: Floats, hit: NDArray[np.bool_], group: NDArray[np.int64] | None) -> CalibrationBin:
     positives, n = int(hit.sum()), int(hit.size)
     share, design = positives / n, 1.0
     if group is not None and 0 < positives < n:
         missed = hit - prob - (share - prob.mean())
         design = max(1.0, float((np.bincount(group, missed) ** 2).sum()) / (n * share * (1 - share)))
-    return Bin(float(prob.mean()), share, *wilson(positives / design, n / design), n, positives)
+    return CalibrationBin(float(prob.mean()), share, *wilson_interval(positives / design, n / design), n, positives)
 
 
 def _logit_interval(value: float, se: float) -> Interval:

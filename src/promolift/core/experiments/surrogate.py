@@ -1,4 +1,4 @@
-"""A shop's sales by customer and day in; what customers are expected to bring from a moment on, and their group, out.
+"""Predict the margin that customers bring after a moment, from sales by customer and day.
 
 Fitted on earlier moments of the same log, so that a window's end tells what the weeks after it will bring: a surrogate
 index (Athey, Chetty, Imbens, Kang 2019). A return after a long pause is worth what past returns were worth; a purchase
@@ -41,7 +41,7 @@ class Spans(NamedTuple):
     horizon: int
 
 
-class Expected(NamedTuple):
+class ExpectedMargin(NamedTuple):
     """Margin in cents that customers are expected to bring in the window, in the horizon, and in the horizon's rest if
     it began now."""
 
@@ -51,10 +51,11 @@ class Expected(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Ahead:
-    """What was learned of the weeks ahead. `sd` is the spread, by group, of what came in a window and is expected of
-    its end, around what was expected before it; `away` the share without a purchase in the window, by group, and
-    `comeback` how much more those brought in the horizon who made one."""
+class SurrogateModel:
+    """A fitted model of the margin of the weeks ahead. `sd` is the spread, by group, of what came in a window and is
+    expected of its end, around what was expected before it; `away` the share without a purchase in the window, by
+    group, and `comeback` how much more those brought in the horizon who made one.
+    """
 
     spans: Spans
     trees: tuple[lightgbm.Booster, lightgbm.Booster, lightgbm.Booster]
@@ -62,9 +63,9 @@ class Ahead:
     away: dict[str, float]
     comeback: dict[str, float]
 
-    def expect(self, known: pl.DataFrame) -> Expected:
+    def predict(self, known: pl.DataFrame) -> ExpectedMargin:
         x = known.select(FEATURES).to_numpy()
-        return Expected(*(np.asarray(tree.predict(x, num_threads=1), dtype=np.float64) for tree in self.trees))
+        return ExpectedMargin(*(np.asarray(tree.predict(x, num_threads=1), dtype=np.float64) for tree in self.trees))
 
 
 def features(sales: pl.DataFrame, day: int) -> pl.DataFrame:
@@ -82,10 +83,10 @@ def features(sales: pl.DataFrame, day: int) -> pl.DataFrame:
         pl.col("value_cents").mean().alias("per_order"),
     )
     gap = pl.when(pl.col("orders") > 1).then((pl.col("tenure") - pl.col("recency")) / (pl.col("orders") - 1))
-    return grouped(rows.with_columns(gap.fill_null(28.0).alias("gap"))).sort("customer_id")
+    return add_activity_group(rows.with_columns(gap.fill_null(28.0).alias("gap"))).sort("customer_id")
 
 
-def grouped(rows: pl.DataFrame) -> pl.DataFrame:
+def add_activity_group(rows: pl.DataFrame) -> pl.DataFrame:
     """With `group`: how long a customer has been away against their own rhythm, and whether they are worth more than
     the middle of those alike; everybody is one group where there are fewer than FEW."""
     if rows.height < FEW:
@@ -110,7 +111,7 @@ def value_between(sales: pl.DataFrame, people: pl.Series, first: int, last: int)
     return rows["value_cents"].fill_null(0).cast(pl.Float64).to_numpy()
 
 
-def fit_ahead(sales: pl.DataFrame, day: int, spans: Spans) -> Ahead:
+def fit_surrogate(sales: pl.DataFrame, day: int, spans: Spans) -> SurrogateModel:
     """Learned from what followed earlier moments, all of it before `day`. SupportError where nobody bought.
 
     In a log shorter than two windows and the horizon, shorter spans are learned from and what came is scaled up.
@@ -146,7 +147,7 @@ def fit_ahead(sales: pl.DataFrame, day: int, spans: Spans) -> Ahead:
     scaled = (spans.horizon / seen.horizon) * back.fill_null(0.0).clip(lower_bound=0.0)
     figures = by.agg(pl.col("rest").fill_nan(None).std().fill_null(0.0), pl.col("away").mean(), scaled.alias("back"))
     spread, away, comeback = (dict(figures.select("group", name).iter_rows()) for name in ("rest", "away", "back"))
-    return Ahead(spans, trees, spread, away, comeback)  # type: ignore[arg-type]
+    return SurrogateModel(spans, trees, spread, away, comeback)  # type: ignore[arg-type]
 
 
 def _surprises(
@@ -172,12 +173,12 @@ def _surprises(
     return found
 
 
-def _as_so_far(sales: pl.DataFrame, day: int, days: int, spans: Spans) -> Ahead:
+def _as_so_far(sales: pl.DataFrame, day: int, days: int, spans: Spans) -> SurrogateModel:
     """Of a log of a few days: everybody goes on as they began."""
     known = features(sales, day)
     x, rate = known.select(FEATURES).to_numpy(), known[f"value_{SPANS[-1]}"].to_numpy() / days
     ends = (spans.window, spans.horizon, spans.horizon - spans.window)
-    return Ahead(spans, tuple(_trees(x, end * rate) for end in ends), {}, {}, {})  # type: ignore[arg-type]
+    return SurrogateModel(spans, tuple(_trees(x, end * rate) for end in ends), {}, {}, {})  # type: ignore[arg-type]
 
 
 def _trees(x: Floats, y: Floats) -> lightgbm.Booster:

@@ -1,9 +1,9 @@
-"""A trial and scores in; how well the scores rank what an offer adds, and what a policy would earn, out.
+"""Uplift metrics of a trial: Qini curves, and the value of targeting policies.
 
 Legend: N customers, G groups of equal score, A arms (arm 0 is control), K = A - 1 treatments, P points of a curve.
 Scores must come from a model that has not seen the outcomes they are judged with. Every `Estimate`
 carries the first-order influence of each row (infinitesimal jackknife, Efron 1982), so that the difference of two
-figures on the same rows has its paired standard error: `difference`.
+figures on the same rows has its paired standard error: `paired_difference`.
 """
 
 from dataclasses import dataclass, field
@@ -166,10 +166,10 @@ def policy_value(score_NA: Floats, policy: ArrayLike, figure: str = "policy valu
             "no_overlap", f"{figure}: {unknown} of {n} customers get an arm they could not get in the trial"
         )
     part_N = (np.where(prob > 0, score_NA, 0.0) * prob).sum(axis=1)
-    return estimate_of(figure, float(part_N.mean()), (part_N - part_N.mean()) / n, "influence function")
+    return make_estimate(figure, float(part_N.mean()), (part_N - part_N.mean()) / n, "influence function")
 
 
-def difference(a: Estimate, b: Estimate) -> Estimate:
+def paired_difference(a: Estimate, b: Estimate) -> Estimate:
     """a - b on the same rows in the same order, with the paired standard error."""
     if a.n != b.n:
         raise InputError(
@@ -177,7 +177,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
         )
     # the factor for small n stands in both already
     part_N = (a.influence_N - b.influence_N) / np.sqrt(a.n / (a.n - 1))
-    return estimate_of(f"{a.figure} - {b.figure}", a.value - b.value, part_N, "paired influence")
+    return make_estimate(f"{a.figure} - {b.figure}", a.value - b.value, part_N, "paired influence")
 
 
 def _rows(figure: str, outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> _Ranked:
@@ -259,10 +259,10 @@ def _ratio(figure: str, rows: _Ranked, top: _Area, bottom: _Area) -> Estimate:
         )
     value = top.value / bottom.value
     part_N = (top.slope_N - value * bottom.slope_N) / bottom.value
-    return estimate_of(figure, value, part_N, "infinitesimal jackknife")
+    return make_estimate(figure, value, part_N, "infinitesimal jackknife")
 
 
-def estimate_of(figure: str, value: float, influence_N: Floats, rule: str) -> Estimate:
+def make_estimate(figure: str, value: float, influence_N: Floats, rule: str) -> Estimate:
     """An Estimate from each row's first-order part, scaled by sqrt(n / (n - 1)) against small n; normal interval."""
     n = len(influence_N)
     if n < 2:

@@ -1,72 +1,87 @@
-"""Room 6. An offer and what is known of a customer in; a message out: words of an approved pool, facts filled by code.
+"""Write the message of an offer: words from an approved pool, facts filled in by code.
 
-    message = write(offer, Known(name="用户A", bought=bought, angle="just_bought"), "zh", text.draft)
+    message = write_message(offer, AngleFacts(name="用户A", bought=bought, angle="just_bought"), "zh", text.draft)
     message.title, message.text
 
-`write_all` does it for a plan of any size, `broken_rules` reads texts that people write against an offer, `label` gives
-the readable name of a category, department or product, `offer_words` an offer in a few words.
+`write_messages` writes the messages of a plan of any size. `find_broken_rules` checks a text that a person wrote
+against an offer. `describe_offer` describes an offer in a few words.
 """
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
     "ANGLES",
     "Angle",
-    "Approve",
+    "AngleFacts",
+    "ApprovalMode",
     "Brief",
     "BrokenRule",
     "Channel",
     "ChosenText",
     "Draft",
     "Fact",
-    "Finding",
     "Judgement",
-    "Known",
+    "LintFinding",
     "Message",
+    "MessageDelivery",
     "MessageSettings",
-    "Pack",
-    "Pool",
     "PoolText",
+    "RulePack",
     "Sender",
-    "TextTally",
-    "Way",
-    "WordChoice",
-    "broken_rules",
-    "drafts",
-    "facts",
-    "findings",
-    "fitting",
-    "gate",
-    "judge",
-    "line_words",
-    "live_angle",
-    "may_say",
-    "offer_words",
-    "reason",
-    "sms_parts",
-    "write",
-    "write_all",
+    "TextChooser",
+    "TextCounts",
+    "TextPool",
+    "add_angles",
+    "check_message",
+    "count_sms_parts",
+    "describe_menu_line",
+    "describe_offer",
+    "event_reason",
+    "extract_facts",
+    "find_broken_rules",
+    "find_live_angle",
+    "judge_texts",
+    "lint_draft",
+    "may_give_reason",
+    "write_drafts",
+    "write_message",
+    "write_messages",
 ]
 
 if TYPE_CHECKING:
-    from promolift.core.messages.angles import ANGLES, Angle, Known, fitting, live_angle, may_say, reason
-    from promolift.core.messages.channels import Channel, Pack, Sender, sms_parts
-    from promolift.core.messages.composition import Message, MessageSettings, Way, gate, write, write_all
-    from promolift.core.messages.drafts import Brief, Draft, Finding, drafts, findings
-    from promolift.core.messages.fact_check import BrokenRule, Fact, broken_rules, facts
-    from promolift.core.messages.offer_text import line_words, offer_words
+    from promolift.core.messages.angles import (
+        ANGLES,
+        Angle,
+        AngleFacts,
+        add_angles,
+        event_reason,
+        find_live_angle,
+        may_give_reason,
+    )
+    from promolift.core.messages.channels import Channel, RulePack, Sender, count_sms_parts
+    from promolift.core.messages.composition import (
+        Message,
+        MessageDelivery,
+        MessageSettings,
+        check_message,
+        write_message,
+        write_messages,
+    )
+    from promolift.core.messages.drafts import Brief, Draft, LintFinding, lint_draft, write_drafts
+    from promolift.core.messages.fact_check import BrokenRule, Fact, extract_facts, find_broken_rules
+    from promolift.core.messages.offer_text import describe_menu_line, describe_offer
     from promolift.core.messages.text_pool import (
-        Approve,
+        ApprovalMode,
         ChosenText,
         Judgement,
-        Pool,
         PoolText,
-        TextTally,
-        WordChoice,
-        judge,
+        TextChooser,
+        TextCounts,
+        TextPool,
+        judge_texts,
     )
 
 else:
-    lazy(__name__)
+    make_lazy(__name__)

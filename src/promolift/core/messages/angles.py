@@ -1,9 +1,10 @@
-"""What the tables know of a customer in; which true reasons fit an offer, and what may be said of them, out.
+"""Find the true reasons (angles) for an offer to a customer, and decide which may be mentioned.
 
 An angle is one reason why this offer is for this customer. `ANGLES` says of each what a text may claim and what it may
-never say; `fitting` asks the table's condition of many rows at once, `live_angle` of the events of the last minutes.
-The same row gives the reason in the plan, the report and the message. Price sensitivity, deal share, income, age,
-household and children choose offers; they never reach a prompt, `Known` or a text: a bystander may read a lock screen.
+never say; `add_angles` asks the table's condition of many rows at once, `find_live_angle` of the events of the last
+minutes. The same row gives the reason in the plan, the report and the message. Price sensitivity, deal share, income,
+age, household and children choose offers; they never reach a prompt, `CustomerFacts` or a text: a bystander may read a
+lock screen.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import polars as pl
 
-from promolift.core.offers.product_names import Kind, data, is_sensitive
-from promolift.core.offers.terms import covered
+from promolift.core.offers.product_names import NameKind, is_sensitive, load_toml
+from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import AND, Words
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.time.units import DAY_MS, HOUR_MS
 
@@ -31,19 +32,22 @@ JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
 class AngleRule(Settings):
     """What an angle is called, what its texts may claim and never say, and, of what just happened, the reason."""
 
-    label: Words
+    label: LocalizedText
     may: str
     never: str
     reason: str = ""
 
 
-RULES: dict[Angle, AngleRule] = {angle: AngleRule(**rule) for angle, rule in data("messages/angles.toml").items()}  # type: ignore[misc]
-_ORDER = tuple(angle for angle in RULES if angle != "generic")
+ANGLE_RULES: dict[Angle, AngleRule] = {
+    angle: AngleRule(**rule)  # type: ignore[misc]
+    for angle, rule in load_toml("messages/angles.toml").items()
+}
+_ORDER = tuple(angle for angle in ANGLE_RULES if angle != "generic")
 
 
 @dataclass(frozen=True)
-class Known:
-    """All that a text may rely on besides the offer. What is not here may not be said.
+class AngleFacts:
+    """What a text may state about the customer besides the offer. A fact that is not here may not be mentioned.
 
     `name` is the recipient's, `bought` what they just bought, `angle` the reason. `private` are facts of their profile
     that must not appear. `sent` is the moment of sending: without it no text may count days. `lowest` is the lowest
@@ -51,7 +55,7 @@ class Known:
     """
 
     name: str | None = None
-    bought: tuple[Words, ...] = ()
+    bought: tuple[LocalizedText, ...] = ()
     angle: Angle = "generic"
     private: tuple[str, ...] = ()
     sent: datetime | None = None
@@ -65,7 +69,7 @@ class Known:
             )
 
 
-def fitting(rows: pl.DataFrame) -> pl.DataFrame:
+def add_angles(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` with `angle` (the first that fits), `angles` (all that fit) and `reason`, in plain English.
 
     One row per customer and offer. Columns that are missing or null fit nothing: scope, target, bought_key, bought_ms,
@@ -114,7 +118,7 @@ _CONDITIONS: dict[Angle, pl.Expr] = {
     "cart_left": (_CART >= 1) & (_CART <= CART_HOURS),
     "replenish_due": _REGULAR
     & pl.col("due_in_days").is_between(-pl.col("gap_days"), pl.max_horizontal(pl.lit(2.0), pl.col("gap_days") / 4)),
-    "pair_you_buy": pl.col("target").str.contains(AND, literal=True) & (pl.col("pair_orders") >= 3),
+    "pair_you_buy": pl.col("target").str.contains(CATEGORY_SEPARATOR, literal=True) & (pl.col("pair_orders") >= 3),
     "favourite": _TOPS & pl.col("bought"),
     "lapsed_category": (pl.col("orders") >= 3) & (pl.col("due_in_days") < -pl.col("gap_days")),
     "win_back": pl.col("recency_days") > pl.max_horizontal(pl.lit(30.0), 3 * pl.col("cadence_days")),
@@ -129,7 +133,7 @@ _CONDITIONS: dict[Angle, pl.Expr] = {
 
 def _private(key: str | None, kind: str | None, within: str | None) -> bool:
     """Whether a category, a product or the category it is in must not be named by itself."""
-    named: Kind = "product" if kind == "product" else "category"
+    named: NameKind = "product" if kind == "product" else "category"
     return bool(key and is_sensitive(key, named)) or bool(within and is_sensitive(within))
 
 
@@ -148,7 +152,7 @@ class LiveReason(NamedTuple):
     bought: SeenItem | None = None
 
 
-def live_angle(
+def find_live_angle(
     targets: Sequence[str],
     bought: Sequence[SeenItem],
     viewed: Sequence[SeenItem],
@@ -174,12 +178,12 @@ def live_angle(
     return None
 
 
-def may_say(target: str | None, kind: str, within: str | None = None, personal: bool | None = None) -> bool:
+def may_give_reason(target: str | None, kind: str, within: str | None = None, personal: bool | None = None) -> bool:
     """Whether an offer may have a reason: not on a private matter, nor for one who refused personal decisions."""
-    return personal is not False and not any(_private(part, kind, within) for part in covered(target))
+    return personal is not False and not any(_private(part, kind, within) for part in covered_targets(target))
 
 
-def reason(angle: str | None, name: str, bought: str | None = None) -> str | None:
+def event_reason(angle: str | None, name: str, bought: str | None = None) -> str | None:
     """What just happened, in plain English, for people of the shop; None where the angle is no event."""
-    rule = RULES.get(angle or "generic")  # type: ignore[call-overload]
+    rule = ANGLE_RULES.get(angle or "generic")  # type: ignore[call-overload]
     return rule.reason.format(name=name, bought=bought) if rule and rule.reason else None

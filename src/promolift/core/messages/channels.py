@@ -1,4 +1,4 @@
-"""A channel or a rule pack in; what it adds to a message by code, and what it asks of any text, out.
+"""Apply what a channel or rule pack adds to a message and requires of its text.
 
 A channel's own parts (a signature, how to refuse, a postal address) and the notices that laws ask for are no part of
 the offer: they are set by code, and blanked before a text of a person is read. None of this is legal advice.
@@ -10,16 +10,16 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from promolift.core.messages.angles import Known
-from promolift.core.messages.offer_text import money
-from promolift.core.offers.product_names import data
+from promolift.core.messages.angles import AngleFacts
+from promolift.core.messages.offer_text import format_money
+from promolift.core.offers.product_names import load_toml
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 
 Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]
-Pack = Literal["ny_349a", "pipl_24", "eu_price_30d"]
-CreditPack = Literal["credit_us", "credit_eu", "credit_cn"]
+RulePack = Literal["ny_349a", "pipl_24", "eu_price_30d"]
+CreditRulePack = Literal["credit_us", "credit_eu", "credit_cn"]
 
 ONE_PART, PER_PART, MOST_PARTS = 70, 67, 3
 PUSH_WIDTH = 178  # half-width characters, a Chinese one counts twice
@@ -27,7 +27,7 @@ WECHAT_NAME = 10  # 汉字; two half-width characters count as one
 FLOOR_PERCENT = 20  # of the price is left to pay, at least
 NY_NOTICE = "THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA."
 
-SOURCES: dict[str, str] = data("messages/channels.toml")["sources"]
+RULE_SOURCES: dict[str, str] = load_toml("messages/channels.toml")["sources"]
 
 
 class Sender(Settings):
@@ -61,13 +61,13 @@ class Breach(NamedTuple):
     why: str
 
 
-_ASKED: dict[str, str] = data("messages/channels.toml")["asked"]
+_ASKED: dict[str, str] = load_toml("messages/channels.toml")["asked"]
 _SIGNATURE, _REFUSE = (re.compile(_ASKED[code]) for code in ("sms_signature", "sms_opt_out"))
 _ASKED_FOR = {code: re.compile(_ASKED[code]) for code in ("email_unsubscribe", "email_address")}
 _LINES = tuple(re.compile(rf"[^\n]*(?:{pattern.pattern})[^\n]*") for pattern in _ASKED_FOR.values())
 
 
-def dressed(text: str, channel: Channel, sender: Sender, language: Language) -> str:
+def format_for_channel(text: str, channel: Channel, sender: Sender, language: Language) -> str:
     """A finished text with what its channel adds around it."""
     if channel == "sms_cn":
         return f"【{sender.name or '商家'}】{text}拒收请回复R"
@@ -77,7 +77,9 @@ def dressed(text: str, channel: Channel, sender: Sender, language: Language) -> 
     return text
 
 
-def notices(packs: tuple[Pack, ...], sender: Sender, currency: str, known: Known, language: Language) -> list[str]:
+def rule_pack_notices(
+    packs: tuple[RulePack, ...], sender: Sender, currency: str, known: AngleFacts, language: Language
+) -> list[str]:
     """The sentences that rule packs ask for behind a message."""
     found = []
     if "ny_349a" in packs:
@@ -86,20 +88,20 @@ def notices(packs: tuple[Pack, ...], sender: Sender, currency: str, known: Known
         how = sender.refuse_zh if language == "zh" else sender.refuse_en
         found.append(f"{how}。" if language == "zh" else f"{how}.")
     if "eu_price_30d" in packs and known.lowest is not None:
-        cost = money(known.lowest, currency, language)
+        cost = format_money(known.lowest, currency, language)
         found.append(f"近30天最低价：{cost}。" if language == "zh" else f"Lowest price of the last 30 days: {cost}.")
     return found
 
 
-def credit_notices(packs: tuple[CreditPack, ...], refused: bool, language: Language) -> list[str]:
+def credit_notices(packs: tuple[CreditRulePack, ...], refused: bool, language: Language) -> list[str]:
     """The sentences that rule packs for credit ask for with an offer, or with a refusal."""
-    known: dict[str, dict[str, str]] = data("messages/channels.toml")["credit"]
+    known: dict[str, dict[str, str]] = load_toml("messages/channels.toml")["credit"]
     return [known[pack][f"{'refusal' if refused else 'offer'}_{language}"] for pack in packs]
 
 
-def breaches(
-    text: str, offer: Offer, channel: Channel, packs: tuple[Pack, ...] = (), sender: Sender | None = None,
-    known: Known | None = None, language: Language = "en",
+def find_breaches(
+    text: str, offer: Offer, channel: Channel, packs: tuple[RulePack, ...] = (), sender: Sender | None = None,
+    known: AngleFacts | None = None, language: Language = "en",
 ) -> Iterator[Breach]:  # fmt: skip
     """What the channel and the rule packs ask for and the text does not give."""
     end = len(text)
@@ -108,9 +110,9 @@ def breaches(
             yield Breach("sms_signature", 0, 0, "the sender's 【signature】 must stand first")
         if not _REFUSE.search(text):
             yield Breach("sms_opt_out", end, end, "the text must end with how to refuse: 拒收请回复R")
-        if sms_parts(text) > MOST_PARTS:
+        if count_sms_parts(text) > MOST_PARTS:
             yield Breach(
-                "sms_length", 0, end, f"{end} characters are {sms_parts(text)} parts; send at most {MOST_PARTS}"
+                "sms_length", 0, end, f"{end} characters are {count_sms_parts(text)} parts; send at most {MOST_PARTS}"
             )
     elif channel == "email_en":
         for code, what in (
@@ -119,17 +121,17 @@ def breaches(
         ):
             if not _ASKED_FOR[code].search(text[-600:]):  # at the end, and a long text is slow to search
                 yield Breach(code, end, end, f"an e-mail needs {what}")
-    elif channel == "push" and width(text) > PUSH_WIDTH:
-        yield Breach("push_length", 0, end, f"{width(text)} half-width characters; at most {PUSH_WIDTH} show")
+    elif channel == "push" and display_width(text) > PUSH_WIDTH:
+        yield Breach("push_length", 0, end, f"{display_width(text)} half-width characters; at most {PUSH_WIDTH} show")
     elif channel == "wechat_store":
         name = text.strip().split("\n")[0]
-        if width(name) > 2 * WECHAT_NAME:
+        if display_width(name) > 2 * WECHAT_NAME:
             yield Breach("wechat_name", 0, len(name), f"a coupon's name has at most {WECHAT_NAME} 汉字")
         least = offer.min_spend_cents * (100 - FLOOR_PERCENT)
         if offer.benefit.percent > 100 - FLOOR_PERCENT or (least and offer.benefit.amount_cents * 100 > least):
             yield Breach("wechat_floor", 0, 0, f"the customer must pay at least {FLOOR_PERCENT} % of the price")
     for pack in packs:
-        for notice in notices((pack,), sender or Sender(), offer.currency, known or Known(), language):
+        for notice in rule_pack_notices((pack,), sender or Sender(), offer.currency, known or AngleFacts(), language):
             if notice.rstrip("。.") not in text:
                 yield Breach(pack, end, end, f"this notice is missing: {notice}")
     if "eu_price_30d" in packs and offer.scope == "product" and (known is None or known.lowest is None):
@@ -138,7 +140,7 @@ def breaches(
         )
 
 
-def blanked(text: str, channel: Channel) -> str:
+def blank_channel_parts(text: str, channel: Channel) -> str:
     """The text with the channel's own parts as blanks of the same length, so that they are no facts of the offer."""
     patterns = {"sms_cn": (_SIGNATURE, _REFUSE), "email_en": _LINES}.get(channel, ())
     for pattern in patterns:
@@ -146,7 +148,7 @@ def blanked(text: str, channel: Channel) -> str:
     return text
 
 
-def sms_parts(text: str) -> int:
+def count_sms_parts(text: str) -> int:
     """How many parts a Chinese SMS is sent, and paid, in."""
     return 1 if len(text) <= ONE_PART else -(-len(text) // PER_PART)
 
@@ -154,6 +156,6 @@ def sms_parts(text: str) -> int:
 _WIDE = re.compile(r"[^\x00-\u2e7f]")
 
 
-def width(text: str) -> int:
+def display_width(text: str) -> int:
     """Half-width characters: a Chinese character or sign counts twice."""
     return len(text) + len(_WIDE.findall(text))

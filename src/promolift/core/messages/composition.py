@@ -1,12 +1,12 @@
-"""An approved text, an offer and what is known of a customer in; the finished message, gated, out.
+"""Compose and check the finished message from an approved text, an offer and facts about the customer.
 
     message = write(offer, Known(name="用户A", bought=(label("1", "product"),), angle="just_bought"), "zh", draft)
     message.title, message.text
 
-Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `write` looks
-for what construction alone does not give: numerals outside the parts that code filled, a text that lint refuses,
-private data and goods, other people's names, smuggled orders, length and notices. `gate` does the same for a finished
-message, and finds whatever letter was changed since.
+Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `write_message`
+looks for what construction alone does not give: numerals outside the parts that code filled, a text that lint refuses,
+private data and goods, other people's names, smuggled orders, length and notices. `check_message` does the same for a
+finished message, and finds whatever letter was changed since.
 """
 
 import re
@@ -18,18 +18,26 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import polars as pl
 from pydantic import Field
 
-from promolift.core.messages.angles import Angle, Known
-from promolift.core.messages.channels import SOURCES, Channel, Pack, Sender, breaches, dressed, notices
-from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, Draft, Finding, findings
-from promolift.core.messages.offer_text import deal, line_of, sentence, terms
-from promolift.core.offers.product_names import NO_PERSON, SMUGGLED, is_sensitive, label
-from promolift.core.offers.terms import Offer, covered
+from promolift.core.messages.angles import Angle, AngleFacts
+from promolift.core.messages.channels import (
+    RULE_SOURCES,
+    Channel,
+    RulePack,
+    Sender,
+    find_breaches,
+    format_for_channel,
+    rule_pack_notices,
+)
+from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, Draft, LintFinding, lint_draft
+from promolift.core.messages.offer_text import benefit_text, offer_line, offer_sentence, terms_text
+from promolift.core.offers.product_names import NO_PERSON, SMUGGLED, is_sensitive, readable_name
+from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
-    from promolift.core.messages.text_pool import WordChoice
+    from promolift.core.messages.text_pool import TextChooser
 
 SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
 _SLOT = re.compile(r"(\{\w+\})")
@@ -48,7 +56,7 @@ class Message:
     """A message in its parts. `title` heads a push notice or an e-mail; `sentence` is `text` without its terms."""
 
     titles: tuple[MessagePart, ...]
-    said: tuple[MessagePart, ...]
+    sentence_parts: tuple[MessagePart, ...]
     rest: tuple[MessagePart, ...]
     text_id: str | None = None
 
@@ -59,7 +67,7 @@ class Message:
     @property
     def sentence(self) -> str:
         """'Dear Customer A, you just bought Product 1, and now you can enjoy 20% off Product 2!'"""
-        return "".join(part.text for part in self.said)
+        return "".join(part.text for part in self.sentence_parts)
 
     @property
     def text(self) -> str:
@@ -67,18 +75,24 @@ class Message:
         return self.sentence + "".join(part.text for part in self.rest)
 
 
-class Way(NamedTuple):
-    """How messages go out: the channel, the rule packs, and who sends."""
+class MessageDelivery(NamedTuple):
+    """How messages are delivered: the channel, the rule packs and the sender."""
 
     channel: Channel = "plain"
-    packs: tuple[Pack, ...] = ()
+    packs: tuple[RulePack, ...] = ()
     sender: Sender = Sender()
 
 
-PLAIN = Way()
+PLAIN_DELIVERY = MessageDelivery()
 
 
-def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
+def fill_draft(
+    offer: Offer,
+    known: AngleFacts,
+    language: Language,
+    draft: Draft | None = None,
+    way: MessageDelivery = PLAIN_DELIVERY,
+) -> Message:
     """The message in its parts, not yet gated."""
     if offer.benefit.type == "none":
         raise InputError(
@@ -109,17 +123,17 @@ def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = N
     if way.packs:
         tail += [
             MessagePart(f"{gap}{notice}", "notice")
-            for notice in notices(way.packs, way.sender, offer.currency, known, language)
+            for notice in rule_pack_notices(way.packs, way.sender, offer.currency, known, language)
         ]
     if way.channel in ("sms_cn", "email_en"):
-        before, _, after = dressed("\0", way.channel, way.sender, language).partition("\0")
+        before, _, after = format_for_channel("\0", way.channel, way.sender, language).partition("\0")
         said, tail = [MessagePart(before, "channel"), *said], [*tail, MessagePart(after, "channel")]
     if way.channel == "wechat_store" and facts.terms:  # the store shows terms beside a coupon's name
         said, tail = [MessagePart(facts.deal, "deal"), MessagePart("券" if language == "zh" else " coupon")], []
     return Message(tuple(titles), tuple(said), tuple(tail), draft.text_id if draft else None)
 
 
-def _true_of(draft: Draft, offer: Offer, known: Known) -> bool:
+def _true_of(draft: Draft, offer: Offer, known: AngleFacts) -> bool:
     """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so.
     Words that lead to an offer promise one, which a reminder is not."""
     if offer.benefit.type == "reminder":
@@ -145,18 +159,18 @@ class _Facts(NamedTuple):
 
 @lru_cache(maxsize=65_536)
 def _facts(offer: Offer, language: Language, begun: bool) -> _Facts:
-    on = line_of(offer, language).on or ("全场" if language == "zh" else "the whole shop")
+    on = offer_line(offer, language).on or ("全场" if language == "zh" else "the whole shop")
     return _Facts(
-        deal(offer, language),
+        benefit_text(offer, language),
         on,
-        sentence(offer, language, begun=begun, clause=True),
-        sentence(offer, language, begun=begun),
-        sentence(offer, language, begun=begun, named=True),
-        terms(offer, language, begun=begun),
+        offer_sentence(offer, language, begun=begun, clause=True),
+        offer_sentence(offer, language, begun=begun),
+        offer_sentence(offer, language, begun=begun, named=True),
+        terms_text(offer, language, begun=begun),
     )
 
 
-def _filled(text: str, facts: _Facts, known: Known, language: Language) -> list[MessagePart]:
+def _filled(text: str, facts: _Facts, known: AngleFacts, language: Language) -> list[MessagePart]:
     found = []
     for piece in _pieces(text):
         if piece == "{deal}":
@@ -164,7 +178,7 @@ def _filled(text: str, facts: _Facts, known: Known, language: Language) -> list[
         elif piece == "{product}":
             found.append(MessagePart(facts.on, "product"))
         elif piece == "{bought}":
-            found.append(MessagePart(known.bought[0].in_(language) if known.bought else "", "bought"))
+            found.append(MessagePart(known.bought[0].text_in(language) if known.bought else "", "bought"))
         else:
             found.append(MessagePart(piece))
     return found
@@ -201,7 +215,7 @@ _NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")
 
 
 @lru_cache(maxsize=65_536)
-def addressable(name: str) -> bool:
+def is_greetable_name(name: str) -> bool:
     """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
     fit = _NAME.match(name) and name == name.strip()
     return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
@@ -212,13 +226,13 @@ def _unfit(name: str) -> bool:
     return is_sensitive(name) or is_sensitive(name, "product") or bool(SMUGGLED.search(name))
 
 
-def sayable(offer: Offer, known: Known) -> Known:
+def usable_facts(offer: Offer, known: AngleFacts) -> AngleFacts:
     """`known` without a name that is none, and without a purchase that is private, smuggles, or is on offer itself."""
     bought = tuple(
         words for words in known.bought
         if words != offer.label and not any(map(_unfit, (words.zh, words.en)))
     )  # fmt: skip
-    name = known.name if known.name and addressable(known.name) else None
+    name = known.name if known.name and is_greetable_name(known.name) else None
     return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)
 
 
@@ -227,17 +241,23 @@ _NUMERAL = re.compile(
 )
 
 
-def write(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
+def write_message(
+    offer: Offer,
+    known: AngleFacts,
+    language: Language,
+    draft: Draft | None = None,
+    way: MessageDelivery = PLAIN_DELIVERY,
+) -> Message:
     """A true message, gated. InputError, naming offer, rules and words, where the offer itself cannot be said.
 
     A purchase that cannot be mentioned truly and a name that cannot stand in a greeting are left out, and with it the
     words that rely on it.
     """
-    may = sayable(offer, known)
-    message = fill(offer, may, language, draft, way)
+    may = usable_facts(offer, known)
+    message = fill_draft(offer, may, language, draft, way)
     wrong = _faults(message, message.text, offer, may, language, draft, way)
     if wrong and draft is not None:
-        message = fill(offer, may, language, None, way)
+        message = fill_draft(offer, may, language, None, way)
         wrong = _faults(message, message.text, offer, may, language, None, way)
     if wrong:
         told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
@@ -248,40 +268,46 @@ def write(offer: Offer, known: Known, language: Language, draft: Draft | None = 
     return message
 
 
-def gate(
-    title: str, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN
-) -> list[Finding]:  # fmt: skip
-    """Why a finished message may not leave; empty: it may. `draft` is the text of the pool that it was filled from.
+def check_message(
+    title: str, text: str, offer: Offer, known: AngleFacts, language: Language, draft: Draft | None = None,
+    way: MessageDelivery = PLAIN_DELIVERY,
+) -> list[LintFinding]:  # fmt: skip
+    """Return the reasons why a finished message may not be sent; empty if it may.
+
+    `draft` is the text of the pool that the message was filled from.
 
     For a message that was kept somewhere: it is filled again and compared letter by letter.
     """
-    again = fill(offer, known, language, draft, way)
-    found: list[Finding] = []
+    again = fill_draft(offer, known, language, draft, way)
+    found: list[LintFinding] = []
     for said, right in ((title, again.title), (text, again.text)):
         if said != right:
             at = next(
                 (i for i, (a, b) in enumerate(zip(said, right, strict=False)) if a != b), min(len(said), len(right))
             )
-            found.append(Finding("changed", said[at : at + 12], "this is not what code filled in", OFFER_RULE))
+            found.append(LintFinding("changed", said[at : at + 12], "this is not what code filled in", OFFER_RULE))
     return found + _faults(again, text, offer, known, language, draft, way)
 
 
 def _faults(
-    message: Message, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None, way: Way
-) -> list[Finding]:  # fmt: skip
-    found: list[Finding] = []
+    message: Message, text: str, offer: Offer, known: AngleFacts, language: Language, draft: Draft | None,
+    way: MessageDelivery,
+) -> list[LintFinding]:  # fmt: skip
+    found: list[LintFinding] = []
     title = message.title
-    literal = "\n".join(part.text for part in (*message.titles, *message.said, *message.rest) if part.kind is None)
+    literal = "\n".join(
+        part.text for part in (*message.titles, *message.sentence_parts, *message.rest) if part.kind is None
+    )
     if bare := _NUMERAL.search(literal):
-        found.append(Finding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
+        found.append(LintFinding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
     if draft is not None:
         found += _linted(draft, known.angle, language)
     found += _label_faults(offer, language)
     for private in known.private:
         if private and private in text + title:
-            found.append(Finding("profile_leak", private, "a fact of the profile", PRIVACY_LAW))
-    for each in breaches(text, offer, way.channel, way.packs, way.sender, known, language):
-        found.append(Finding(each.code, text[each.start : each.end][:40], each.why, SOURCES[each.code]))
+            found.append(LintFinding("profile_leak", private, "a fact of the profile", PRIVACY_LAW))
+    for each in find_breaches(text, offer, way.channel, way.packs, way.sender, known, language):
+        found.append(LintFinding(each.code, text[each.start : each.end][:40], each.why, RULE_SOURCES[each.code]))
     return found
 
 
@@ -289,20 +315,20 @@ _HIDDEN = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2
 
 
 @lru_cache(maxsize=8192)
-def _linted(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
-    return findings(draft, angle, language)
+def _linted(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
+    return lint_draft(draft, angle, language)
 
 
 @lru_cache(maxsize=65_536)
-def _label_faults(offer: Offer, language: Language) -> tuple[Finding, ...]:
-    found, label = [], offer.label.in_(language) if offer.label else ""
+def _label_faults(offer: Offer, language: Language) -> tuple[LintFinding, ...]:
+    found, label = [], offer.label.text_in(language) if offer.label else ""
     names = (offer.label.zh, offer.label.en) if offer.label and offer.scope == "product" else ()
-    parts = covered(offer.covers) if offer.scope == "category" else ()
+    parts = covered_targets(offer.covers) if offer.scope == "category" else ()
     if any(map(is_sensitive, parts)) or any(is_sensitive(name, "product") for name in names):
         why = f"{offer.covers!r} is a private matter; a message must not name it"
-        found.append(Finding("sensitive_name", label, why, PRIVACY_LAW))
+        found.append(LintFinding("sensitive_name", label, why, PRIVACY_LAW))
     if bad := SMUGGLED.search(label) or _HIDDEN.search(label):
-        found.append(Finding("injection", bad.group(), "a label is a name, no offer, link or order", OFFER_RULE))
+        found.append(LintFinding("injection", bad.group(), "a label is a name, no offer, link or order", OFFER_RULE))
     return tuple(found)
 
 
@@ -329,7 +355,7 @@ class MessageSettings(Settings):
     languages: tuple[Language, ...] = Field(
         default=("zh", "en"), min_length=1, description="Languages in which texts are drafted.", examples=[["en"]]
     )
-    packs: tuple[Pack, ...] = Field(
+    packs: tuple[RulePack, ...] = Field(
         default=(),
         description="Rule packs whose notices every message must carry: `ny_349a` (prices set by personal data, New "
         "York), `pipl_24` (how to refuse personal decisions, China), `eu_price_30d` (lowest price of the last 30 days, "
@@ -342,11 +368,11 @@ class MessageSettings(Settings):
 _COLUMNS: dict[str, Any] = {"name": pl.String, "bought_name": pl.String, "angle": pl.String}
 
 
-def write_all(
+def write_messages(
     plan: pl.DataFrame,
     offers: Mapping[str, Offer],
-    choice: "WordChoice",
-    way: Way = PLAIN,
+    choice: "TextChooser",
+    way: MessageDelivery = PLAIN_DELIVERY,
     languages: Sequence[Language] = ("zh", "en"),
 ) -> pl.DataFrame:
     """`plan` with, per language, `message_`, `title_`, `text_` (the pool text's id) and `text_prob_` columns more.
@@ -386,15 +412,15 @@ _SAID = {"message": pl.String, "title": pl.String, "text": pl.String, "text_prob
 
 
 def _said(
-    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: "WordChoice", way: Way
+    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: "TextChooser", way: MessageDelivery
 ) -> dict[str, Any]:
     """What one row says in a language, by column; nothing where there is no offer."""
     if offer is None or offer.benefit.type == "none":
         return {}
-    bought = (label(row["bought_name"], "product"),) if row["bought_name"] else ()
-    known = Known(name=row["name"], bought=bought, angle=row["angle"] or "generic")
-    picked = choice.pick(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
-    message = write(offer, known, language, picked.text.draft if picked.text else None, way)
+    bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
+    known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic")
+    picked = choice.choose(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
+    message = write_message(offer, known, language, picked.text.draft if picked.text else None, way)
     prob = picked.propensity if message.text_id else None
     values = (message.text, message.title, message.text_id, prob)
     return {f"{name}_{language}": value for name, value in zip(_SAID, values, strict=True)}

@@ -1,8 +1,8 @@
-"""Briefs and a writer in; drafts out: a title, a hook and a call to action around slots that code fills later; linted.
+"""Have a language model write drafts (title, hook, call to action) around slots, and lint them.
 
 A writer never sees an offer, a profile or a number. It sees an angle with what may and may never be said, the kind of
 benefit, and sometimes the goods, and its answer is structured. So a draft may hold no fact of an offer at all, and
-`findings` says what code alone can see is wrong with one: numbers outside slots, banned words, other goods, length.
+`lint_draft` says what code alone can see is wrong with one: numbers outside slots, banned words, other goods, length.
 What a text means is no matter of lint; the judge reads that.
 """
 
@@ -15,10 +15,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from promolift.core.messages.angles import RULES, Angle
-from promolift.core.offers.product_names import data, names_read
+from promolift.core.messages.angles import ANGLE_RULES, Angle
+from promolift.core.offers.product_names import load_toml, name_matcher
 from promolift.foundation.hashing import hash_id, hash_int
-from promolift.foundation.i18n.text import Language, Words
+from promolift.foundation.i18n.text import Language, LocalizedText
 
 SLOTS = ("{deal}", "{product}", "{bought}")
 SLOT = re.compile(r"\{\w+\}")
@@ -28,12 +28,14 @@ PRIVACY_LAW = "Personal Information Protection Law of the PRC (2021), articles 6
 _TEXTS = ("title", "hook", "call")
 
 
-def schema(**fields: Any) -> dict[str, Any]:
+def object_schema(**fields: Any) -> dict[str, Any]:
     """The JSON schema of an object that has these fields and no others."""
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-_SCHEMA = schema(drafts={"type": "array", "items": schema(**{name: {"type": "string"} for name in _TEXTS})})
+_SCHEMA = object_schema(
+    drafts={"type": "array", "items": object_schema(**{name: {"type": "string"} for name in _TEXTS})}
+)
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,12 @@ class Brief:
 
     angle: Angle
     language: Language
-    goods: Words | None = None
+    goods: LocalizedText | None = None
 
 
 @dataclass(frozen=True)
 class Draft:
-    """Words around slots. A hook without a full stop goes on with the offer as a clause."""
+    """LocalizedText around slots. A hook without a full stop goes on with the offer as a clause."""
 
     title: str
     hook: str
@@ -64,7 +66,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Question:
+class WriterRequest:
     """One ask to a model; any writer of `promolift.foundation.language_model` understands it."""
 
     system: str
@@ -73,7 +75,7 @@ class Question:
     seed: int
 
 
-Asked = Callable[[Sequence[Question]], Sequence[Any]]  # what answers has text, model, fault and cost_cents
+Writer = Callable[[Sequence[WriterRequest]], Sequence[Any]]  # what answers has text, model, fault and cost_cents
 
 
 class BriefAnswer(NamedTuple):
@@ -86,10 +88,10 @@ class BriefAnswer(NamedTuple):
     fault: str | None
 
 
-def drafts(briefs: Sequence[Brief], writer: Asked, several: int = 6, seed: int = 0) -> list[BriefAnswer]:
+def write_drafts(briefs: Sequence[Brief], writer: Writer, several: int = 6, seed: int = 0) -> list[BriefAnswer]:
     """`several` drafts for each distinct brief, in order. A failed answer is a `fault`, never a crash."""
     distinct = list(dict.fromkeys(briefs))
-    asks = [question(brief, several, seed) for brief in distinct]
+    asks = [draft_request(brief, several, seed) for brief in distinct]
     made = []
     for brief, answer in zip(distinct, writer(asks) if asks else [], strict=True):
         read = _Read((), answer.fault) if answer.fault else _read(answer.text)
@@ -97,10 +99,10 @@ def drafts(briefs: Sequence[Brief], writer: Asked, several: int = 6, seed: int =
     return made
 
 
-def question(brief: Brief, several: int, seed: int = 0) -> Question:
+def draft_request(brief: Brief, several: int, seed: int = 0) -> WriterRequest:
     """The ask for a brief."""
-    words, rule, language = prompt(brief.language), RULES[brief.angle], brief.language
-    goods = brief.goods.in_(language) if brief.goods else words["any_goods"]
+    words, rule, language = load_prompt(brief.language), ANGLE_RULES[brief.angle], brief.language
+    goods = brief.goods.text_in(language) if brief.goods else words["any_goods"]
     filled = {
         "{several}": str(several), "{angle}": brief.angle, "{may}": rule.may, "{never}": rule.never,
         "{goods}": goods, "{slots}": "{deal} {product}" + (" {bought}" if brief.angle == "just_bought" else ""),
@@ -109,13 +111,13 @@ def question(brief: Brief, several: int, seed: int = 0) -> Question:
     for key, value in filled.items():
         user = user.replace(key, value)
     number = hash_int("draft", seed, brief.angle, goods, language, several) % 2**31
-    return Question(words["system"], user, _SCHEMA, number)
+    return WriterRequest(words["system"], user, _SCHEMA, number)
 
 
 @cache
-def prompt(language: Language) -> dict[str, str]:
+def load_prompt(language: Language) -> dict[str, str]:
     """The prompt file of a language: system, user, any_goods, judge_system, judge_user."""
-    return data(f"prompts/{language}-{PROMPT_VERSION}")
+    return load_toml(f"messages/prompts/{language}-{PROMPT_VERSION}.toml")
 
 
 class _Read(NamedTuple):
@@ -134,11 +136,11 @@ def _read(text: str) -> _Read:
     return _Read(found, None if found else "the answer holds no draft")
 
 
-LEAD: dict[Language, int] = {"zh": 8, "en": 22}  # before {deal}: the benefit is read first, also on a lock screen
-LONGEST: dict[Language, tuple[int, int, int]] = {"zh": (16, 34, 18), "en": (42, 110, 60)}  # title, hook, call
+MAX_LEAD: dict[Language, int] = {"zh": 8, "en": 22}  # before {deal}: the benefit is read first, also on a lock screen
+MAX_LENGTHS: dict[Language, tuple[int, int, int]] = {"zh": (16, 34, 18), "en": (42, 110, 60)}  # title, hook, call
 
 
-class Finding(NamedTuple):
+class LintFinding(NamedTuple):
     """One thing that is wrong: a code, the words, why, and where the rule comes from."""
 
     code: str
@@ -147,7 +149,7 @@ class Finding(NamedTuple):
     source: str
 
 
-class Banned(NamedTuple):
+class BannedPhrase(NamedTuple):
     """A line of banned.csv."""
 
     language: str
@@ -157,30 +159,30 @@ class Banned(NamedTuple):
 
 
 @cache
-def banned() -> tuple[Banned, ...]:
+def load_banned_phrases() -> tuple[BannedPhrase, ...]:
     """All lines of banned.csv."""
     text = files("promolift.core.messages").joinpath("banned_phrases.csv").read_text(encoding="utf-8")
     rows = csv.reader(line for line in text.splitlines()[1:] if line and not line.startswith("#"))
     # a pattern may hold commas: the first field is the language, the last two are code and source
     kept = [(row[0], ",".join(row[1:-2]), row[-2], row[-1]) for row in rows if row[0] != "language"]
-    return tuple(Banned(a, re.compile(b, re.IGNORECASE), c, d) for a, b, c, d in kept)
+    return tuple(BannedPhrase(a, re.compile(b, re.IGNORECASE), c, d) for a, b, c, d in kept)
 
 
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
-def findings(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+def lint_draft(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
     """Everything wrong with a draft; empty: a judge may read it."""
     whole = f"{draft.title}\n{draft.hook}\n{draft.call}"
     bare = SLOT.sub(" ", whole)
     return [*_form(draft, angle, language), *_words(bare, language)]
 
 
-def _ours(code: str, span: str, why: str) -> Finding:
-    return Finding(code, span, why, "Ours: a draft is words around slots")
+def _ours(code: str, span: str, why: str) -> LintFinding:
+    return LintFinding(code, span, why, "Ours: a draft is words around slots")
 
 
-def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+def _form(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
     found, texts = [], (draft.title, draft.hook, draft.call)
     for slot in SLOT.findall("".join(texts)):
         if slot not in SLOTS or (slot == "{bought}" and angle != "just_bought"):
@@ -188,11 +190,11 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
     lead = draft.title.partition("{deal}")[0]
     if draft.title.count("{deal}") != 1 or "{deal}" in draft.hook + draft.call or SLOT.search(lead):
         found.append(_ours("deal", draft.title, "the title holds {deal} once, no other slot before it"))
-    elif len(lead) > LEAD[language]:
-        found.append(_ours("deal", lead, f"at most {LEAD[language]} characters before {{deal}}"))
+    elif len(lead) > MAX_LEAD[language]:
+        found.append(_ours("deal", lead, f"at most {MAX_LEAD[language]} characters before {{deal}}"))
     if angle == "just_bought" and "{bought}" not in draft.hook:
         found.append(_ours("slot", draft.hook, "just_bought names {bought} in its hook"))
-    for text, most in zip(texts, LONGEST[language], strict=True):
+    for text, most in zip(texts, MAX_LENGTHS[language], strict=True):
         if len(SLOT.sub("", text)) > most:
             found.append(_ours("length", text, f"at most {most} characters without slots"))
     if draft.call and not draft.call.rstrip().endswith(tuple("。！？!?.…~～")):
@@ -210,12 +212,12 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
     return found
 
 
-def _words(bare: str, language: Language) -> list[Finding]:
+def _words(bare: str, language: Language) -> list[LintFinding]:
     found = []
-    for row in banned():
+    for row in load_banned_phrases():
         match = row.pattern.search(bare) if row.language in ("any", language) else None
         if match:
-            found.append(Finding(row.code, match.group(), "banned.csv", row.source))
-    if others := names_read(language).search(bare):
+            found.append(LintFinding(row.code, match.group(), "banned.csv", row.source))
+    if others := name_matcher(language).search(bare):
         found.append(_ours("other_goods", others.group(), "goods are named by slots alone"))
     return found

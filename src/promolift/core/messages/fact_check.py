@@ -1,8 +1,8 @@
-"""A text that a person wrote and the offer it speaks of in; what is untrue in it, and what code cannot read, out.
+"""Check a text that a person wrote against its offer: find untrue statements and what code cannot read.
 
 Numbers, 折, sums, dates and names are read and compared with the offer; banned words are looked up. What is left that
 may assert something is called `unread`, not guessed: `promolift check` asks the judge, where one is configured, or says
-that a person must read it. Messages of the pool need no reading: `gate` compares them letter by letter.
+that a person must read it. Messages of the pool need no reading: `check_message` compares them letter by letter.
 """
 
 import re
@@ -13,19 +13,19 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from promolift.core.messages.angles import Known
-from promolift.core.messages.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
-from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, banned
-from promolift.core.offers.product_names import SMUGGLED, data, is_sensitive, names_read
+from promolift.core.messages.angles import AngleFacts
+from promolift.core.messages.channels import RULE_SOURCES, Channel, RulePack, Sender, blank_channel_parts, find_breaches
+from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, load_banned_phrases
+from promolift.core.offers.product_names import SMUGGLED, is_sensitive, load_toml, name_matcher
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 
-LONGEST = 1000  # characters; nobody reads more in a promotion
+MAX_CHARACTERS = 1000  # characters; nobody reads more in a promotion
 FactKind = Literal[
     "name", "percent", "amount", "threshold", "cap", "shipping", "start", "end", "code", "person", "bought"
 ]
-OPEN = "unread"  # the code of what only a judge or a person can read
+UNREAD_CODE = "unread"  # the code of what only a judge or a person can read
 _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_purchase"})
 # of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
 _ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection"}
@@ -53,8 +53,8 @@ class BrokenRule:
     @property
     def source(self) -> str:
         """Where the rule comes from: the offer, a law, or a channel."""
-        law = next((row.source for row in banned() if row.code == self.code), None)
-        return SOURCES.get(self.code) or law or (PRIVACY_LAW if self.code in _PRIVATE else OFFER_RULE)
+        law = next((row.source for row in load_banned_phrases() if row.code == self.code), None)
+        return RULE_SOURCES.get(self.code) or law or (PRIVACY_LAW if self.code in _PRIVATE else OFFER_RULE)
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Fact:
     kind: FactKind
     start: int
     end: int
-    said: str
+    text: str
     holds: bool = True
 
 
-def broken_rules(
-    text: str, offer: Offer, language: Language, channel: Channel = "plain", *, known: Known | None = None,
-    packs: tuple[Pack, ...] = (), sender: Sender | None = None,
+def find_broken_rules(
+    text: str, offer: Offer, language: Language, channel: Channel = "plain", *, known: AngleFacts | None = None,
+    packs: tuple[RulePack, ...] = (), sender: Sender | None = None,
 ) -> list[BrokenRule]:  # fmt: skip
     """All broken rules of `text` as a message about `offer`, and with code `unread` what code cannot read; [] is true.
 
@@ -80,20 +80,20 @@ def broken_rules(
     wrong_percent, wrong_amount, wrong_currency, missing_threshold, missing_cap, wrong_scope, wrong_code,
     wrong_language, too_long, no_offer, unread.
     """
-    return _read(text, offer, language, channel, known or Known(), packs, sender).broken
+    return _read(text, offer, language, channel, known or AngleFacts(), packs, sender).broken
 
 
-def facts(
-    text: str, offer: Offer, language: Language, channel: Channel = "plain", *, known: Known | None = None
+def extract_facts(
+    text: str, offer: Offer, language: Language, channel: Channel = "plain", *, known: AngleFacts | None = None
 ) -> list[Fact]:
     """The facts `text` states, in their order, each ticked if no rule is broken where it stands."""
-    read = _read(text, offer, language, channel, known or Known(), (), None)
-    wrong = [(rule.start, rule.end) for rule in read.broken if rule.end > rule.start and rule.code != OPEN]
+    read = _read(text, offer, language, channel, known or AngleFacts(), (), None)
+    wrong = [(rule.start, rule.end) for rule in read.broken if rule.end > rule.start and rule.code != UNREAD_CODE]
     ticked = [replace(f, holds=not any(a < f.end and f.start < b for a, b in wrong)) for f in read.facts]
     return sorted(ticked, key=lambda fact: (fact.start, fact.end, fact.kind))
 
 
-_DATA: dict[str, str] = data("messages/fact_check.toml")
+_DATA: dict[str, str] = load_toml("messages/fact_check.toml")
 # what is read as something else: a traditional character as its simplified form, signs and blanks as the plain ones
 _PAIRS = _DATA["as_plain"]
 _AS_PLAIN = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)) | dict.fromkeys("\u00a0\u202f\u3000", " ")
@@ -102,7 +102,7 @@ _FORMAL = re.compile("[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆�
 _FORMAL_DIGITS = str.maketrans("壹贰叁肆伍陆柒捌玖拾佰仟", "一二三四五六七八九十百千")
 
 
-def ready(text: str) -> str:
+def normalise_text(text: str) -> str:
     """`text` with plain digits, Latin letters, signs and simplified characters, one character for one."""
     return "".join(map(_plain_character, _FORMAL.sub(lambda m: m.group().translate(_FORMAL_DIGITS), text)))
 
@@ -121,7 +121,7 @@ def _plain_character(c: str) -> str:
 
 
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
-HAN = r"[零〇一二两三四五六七八九十百千万]+(?:点[零〇一二三四五六七八九]+)?"
+CHINESE_NUMERAL = r"[零〇一二两三四五六七八九十百千万]+(?:点[零〇一二三四五六七八九]+)?"
 _ONES = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen
@@ -137,7 +137,7 @@ _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {
 _HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
 
 
-def number(text: str) -> Decimal:
+def parse_number(text: str) -> Decimal:
     """The value of digits ('1,234.5'), Chinese numerals ('两百五', '七点五') or English words ('twenty-five')."""
     text = text.strip()
     if text[0].isdigit():
@@ -162,7 +162,7 @@ def number(text: str) -> Decimal:
     return Decimal(f"{total + (digit * (last // 10) if spoken else digit)}.{decimals or 0}").normalize()
 
 
-_PARTS = {"@DIGITS@": DIGITS, "@HAN@": HAN, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
+_PARTS = {"@DIGITS@": DIGITS, "@HAN@": CHINESE_NUMERAL, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
 _P = {
     name: re.compile(re.sub("@[A-Z]+@", lambda part: _PARTS[part.group()], pattern), re.IGNORECASE)
     for name, pattern in _DATA.items()
@@ -182,8 +182,8 @@ class _Beside(NamedTuple):
 class _Reader:
     """One reading: `text` is readied, what has been understood is blanked to `\ue000`; places stay the original's."""
 
-    def __init__(self, text: str, offer: Offer, language: Language, known: Known) -> None:
-        self.raw, self.text, self.offer, self.language, self.known = text, ready(text), offer, language, known
+    def __init__(self, text: str, offer: Offer, language: Language, known: AngleFacts) -> None:
+        self.raw, self.text, self.offer, self.language, self.known = text, normalise_text(text), offer, language, known
         self.broken: list[BrokenRule] = []
         self.facts: list[Fact] = []
         self.left = 0  # words, or Chinese characters, that are no known fact and no plain word
@@ -211,25 +211,29 @@ class _Reader:
 
 
 def _read(
-    text: str, offer: Offer, language: Language, channel: Channel, known: Known, packs: tuple[Pack, ...],
+    text: str, offer: Offer, language: Language, channel: Channel, known: AngleFacts, packs: tuple[RulePack, ...],
     sender: Sender | None,
 ) -> _Reader:  # fmt: skip
     reader = _Reader(text, offer, language, known)
-    if len(text) > LONGEST:
-        reader.flag("too_long", LONGEST, len(text), f"more than {LONGEST} characters; the rest is not read")
+    if len(text) > MAX_CHARACTERS:
+        reader.flag(
+            "too_long", MAX_CHARACTERS, len(text), f"more than {MAX_CHARACTERS} characters; the rest is not read"
+        )
         return reader
     if offer.benefit.type == "none":
         reader.flag("no_offer", 0, len(text), "'none' is no offer; nobody is written to about it")
-    for breach in breaches(text, offer, channel, packs, sender, known, language):
+    for breach in find_breaches(text, offer, channel, packs, sender, known, language):
         reader.flag(breach.code, breach.start, breach.end, breach.why)
-    reader.text = blanked(reader.text, channel)
+    reader.text = blank_channel_parts(reader.text, channel)
     for step in (_signs, _people, _names, _words, _dates, _percents, _sums, _shipping, _prose):
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
     if offer.benefit.type not in (*_BENEFIT_FACT, "reminder"):  # which gives nothing, and must promise nothing
         why = "code does not read this kind of benefit"
-        reader.broken = [replace(r, code=OPEN, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken]
+        reader.broken = [
+            replace(r, code=UNREAD_CODE, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken
+        ]
     return reader
 
 
@@ -257,14 +261,14 @@ def _people(r: _Reader) -> None:
             r.flag("wrong_name", *greeted.span(group), f"the recipient is {r.known.name or 'unknown by name'}")
         r.hide(*greeted.span())
     for private in filter(None, r.known.private):
-        for match in re.finditer(re.escape(ready(private)), r.text, re.IGNORECASE):
+        for match in re.finditer(re.escape(normalise_text(private)), r.text, re.IGNORECASE):
             r.flag("profile_leak", *match.span(), "a fact of the profile")
 
 
 @lru_cache(maxsize=4096)
 def _loose(name: str) -> str:
     """A name as readers know it: blanks and one plural s do not matter."""
-    plain = re.escape(" ".join(ready(name).split())).replace(r"\ ", r"[\s-]+")
+    plain = re.escape(" ".join(normalise_text(name).split())).replace(r"\ ", r"[\s-]+")
     plain = plain.removesuffix("s") if plain.islower() else plain
     return rf"(?<![A-Za-z\d]){plain}(?:e?s)?(?![A-Za-z\d])" if plain.isascii() else plain
 
@@ -273,7 +277,7 @@ def _names(r: _Reader) -> None:
     """What is offered and what was bought; another category of the table may be on offer, too: unread."""
     offer, known = r.offer, r.known
     if offer.label:
-        name = offer.label.in_(r.language)
+        name = offer.label.text_in(r.language)
         parts = [part for part in re.split(r"、|及| and ", name) if len(part) > 1] if offer.joined else []
         for each in (name, *parts):
             for match in list(re.finditer(_loose(each), r.text, re.IGNORECASE)):
@@ -284,29 +288,29 @@ def _names(r: _Reader) -> None:
         if SMUGGLED.search(name):
             r.flag("injection", 0, 0, "the label carries an offer or an order")
     for words in known.bought:
-        for match in list(re.finditer(_loose(words.in_(r.language)), r.text, re.IGNORECASE)):
-            secret = is_sensitive(words.in_(r.language), "product") or is_sensitive(words.en)
+        for match in list(re.finditer(_loose(words.text_in(r.language)), r.text, re.IGNORECASE)):
+            secret = is_sensitive(words.text_in(r.language), "product") or is_sensitive(words.en)
             why = "a private purchase must not be named"
             r.take("bought", *match.span(), "sensitive_name" if secret else None, why)
     if not known.bought:
         r.flag_all("bought", "unknown_purchase", "it is not known what they bought")
-    for match in names_read(r.language).finditer(r.text):
-        r.flag(OPEN, *match.span(), "names another category; nobody has read what is said of it")
+    for match in name_matcher(r.language).finditer(r.text):
+        r.flag(UNREAD_CODE, *match.span(), "names another category; nobody has read what is said of it")
 
 
 def _words(r: _Reader) -> None:
-    for row in banned():
+    for row in load_banned_phrases():
         if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):
                 r.flag(
-                    row.code if row.code in _ALWAYS else OPEN,
+                    row.code if row.code in _ALWAYS else UNREAD_CODE,
                     *match.span(),
                     "a word that no promotion may use" if row.code in _ALWAYS else "may claim too much",
                 )
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):
-            wrong = OPEN if r.offer.activation == "code" else "wrong_code"
+            wrong = UNREAD_CODE if r.offer.activation == "code" else "wrong_code"
             r.take("code", match.start(1), match.end(1), wrong, "the offer says no such code")
     if r.offer.joined == "each":
         r.flag_all("together", "wrong_scope", "each of them counts alone")
@@ -340,10 +344,10 @@ def _dates(r: _Reader) -> None:
         hour = digits[0] + (12 if "p" in match.group().lower() and digits[0] < 12 else 0)
         stated = 60 * hour + (digits[1] if len(digits) > 1 else 0)
         if (stated - (60 * last.hour + last.minute)) % 1440 > 1:
-            r.flag(OPEN, *match.span(), "an hour that code cannot compare")
+            r.flag(UNREAD_CODE, *match.span(), "an hour that code cannot compare")
         r.hide(*match.span())
     for match in list(_P["vague_time"].finditer(r.text)):
-        r.flag(OPEN, *match.span(), "a time that depends on when it is read")
+        r.flag(UNREAD_CODE, *match.span(), "a time that depends on when it is read")
         r.hide(*match.span())
 
 
@@ -351,8 +355,8 @@ def _day(match: re.Match[str], year: int) -> date | None:
     group = match.groupdict()
     month_word = group["mn"] or group["mb"]
     try:
-        month = _MONTH.index(month_word[:3].lower()) + 1 if month_word else int(number(group["m"] or group["zm"]))
-        day = int(number(group["d"] or group["zd"] or group["dn"] or group["db"]))
+        month = _MONTH.index(month_word[:3].lower()) + 1 if month_word else int(parse_number(group["m"] or group["zm"]))
+        day = int(parse_number(group["d"] or group["zd"] or group["dn"] or group["db"]))
         return date(int(group["y"] or group["yn"] or group["yb"] or year), month, day)
     except (ValueError, TypeError, KeyError):
         return None
@@ -363,16 +367,16 @@ def _percents(r: _Reader) -> None:
     share, why = r.offer.benefit.percent, f"the offer takes {r.offer.benefit.percent} % off"
     for match in list(_P["zhe"].finditer(r.text)):
         said = match.group(1)
-        value = Decimal(5) if not said or said in "对半" else number(said)
+        value = Decimal(5) if not said or said in "对半" else parse_number(said)
         paid = value * 10 if value < 10 else value  # 8折, 7.5折, 八五折, 85折
         wrong = r.offer.benefit.type != "percent_off" or paid != 100 - share
         r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
     for match in list(_P["percent"].finditer(r.text)):
-        value, (before, after) = number(match.group(1) or match.group(2)), r.beside(*match.span())
+        value, (before, after) = parse_number(match.group(1) or match.group(2)), r.beside(*match.span())
         off, pay = bool(_P["off"].search(before[-14:] + after[:14])), bool(_P["pay"].search(before[-14:] + after[:24]))
         wrong = r.offer.benefit.type != "percent_off" or value not in (share, 100 - share)
         if not wrong and pay == off and share != 50:
-            r.flag(OPEN, *match.span(), "not clear whether this is taken off or left to pay")
+            r.flag(UNREAD_CODE, *match.span(), "not clear whether this is taken off or left to pay")
         elif not wrong:
             wrong = value != (100 - share if pay else share)
         r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
@@ -412,11 +416,11 @@ def _sums(r: _Reader) -> None:
             units = ("CNY", "JPY") if match["sign"] == "¥" else (unit, "")
             sums.append(_Sum(*match.span(), units, match["a"] or match["b"]))
     sums += [_Sum(*m.span(), (offer.currency, ""), m[1] or m[2]) for m in _P["bare_sum"].finditer(r.text)]
-    stated = {int(number(each.said).scaleb(digits)) for each in sums}
+    stated = {int(parse_number(each.said).scaleb(digits)) for each in sums}
     for start, end, units, said in sums:
         if "\ue000" in r.text[start:end]:
             continue
-        cents, (before, after) = int(number(said).scaleb(digits)), r.beside(start, end)
+        cents, (before, after) = int(parse_number(said).scaleb(digits)), r.beside(start, end)
         cap = bool(_P["cap"].search(before[-12:]) or _P["cap"].search(after[:8]))
         spend = bool(_P["spend"].search(before[-16:]) or _P["spend_after"].search(after))
         off = bool(_P["off"].search(before[-6:]) or _P["off"].match(after.lstrip()[:4]))
@@ -428,7 +432,7 @@ def _sums(r: _Reader) -> None:
         elif cents and (cap or spend or off) and cents not in right.values() and right[role] not in stated:
             r.take(role, start, end, f"wrong_{role}" if right[role] else "wrong_amount", "the offer names no such sum")
         else:
-            r.flag(OPEN, start, end, "a sum, but not clear what for")
+            r.flag(UNREAD_CODE, start, end, "a sum, but not clear what for")
             r.take(next((kind for kind, value in right.items() if value == cents and cents), role), start, end)
 
 
@@ -437,8 +441,8 @@ def _shipping(r: _Reader) -> None:
     sure = r.offer.benefit.type != "free_shipping"  # else a gift may be another way to say that
     for match in list(_P["shipping"].finditer(r.text)):
         r.take("shipping", *match.span(), "wrong_benefit" if sure else None, "the offer is not free delivery")
-    r.flag_all("gift", "wrong_benefit" if sure else OPEN, "the offer gives nothing but its benefit")
-    r.flag_all("number", OPEN, "a number whose meaning code cannot tell")
+    r.flag_all("gift", "wrong_benefit" if sure else UNREAD_CODE, "the offer gives nothing but its benefit")
+    r.flag_all("number", UNREAD_CODE, "a number whose meaning code cannot tell")
 
 
 def _prose(r: _Reader) -> None:
@@ -453,7 +457,7 @@ def _prose(r: _Reader) -> None:
         r.left += more
         if more >= (4 if r.language == "zh" else 2):
             start = at + len(sentence) - len(sentence.lstrip())
-            r.flag(OPEN, start, at + len(sentence), "says more than the facts that code reads")
+            r.flag(UNREAD_CODE, start, at + len(sentence), "says more than the facts that code reads")
         at += len(sentence)
 
 
@@ -467,8 +471,8 @@ def _missing(r: _Reader) -> None:
         "missing_threshold": "threshold" if offer.min_spend_cents else None,
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
     }  # fmt: skip
-    unread = r.left > 0 or any(rule.code == OPEN for rule in r.broken)
+    unread = r.left > 0 or any(rule.code == UNREAD_CODE for rule in r.broken)
     for code, kind in wanted.items():
         if kind and kind not in kinds:
             why = f"the text does not say the offer's {kind}, as far as it is read"
-            r.flag(OPEN if unread else code, end, end, why)
+            r.flag(UNREAD_CODE if unread else code, end, end, why)

@@ -1,7 +1,7 @@
-"""An offer in; what it is in print, Chinese or English, out: by code alone, whoever wrote the words around it.
+"""Describe an offer in Chinese or English, by code alone.
 
-Four lengths of the same facts: `deal` for a title, `offer_words` for a list or a till, `sentence` for a message and
-`terms` for what stands after it. Money, days and 折 are printed here and nowhere else.
+Four lengths of the same facts: `benefit_text` for a title, `describe_offer` for a list or a till, `offer_sentence` for
+a message and `terms_text` for what stands after it. Money, days and 折 are printed here and nowhere else.
 """
 
 from datetime import datetime, time, timedelta
@@ -9,13 +9,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from promolift.core.offers.product_names import data, is_plural, label
-from promolift.core.offers.terms import Benefit, Joined, Offer
-from promolift.foundation.i18n.text import Language, Words
-from promolift.foundation.money import CURRENCY_DIGITS, SIGNS
+from promolift.core.offers.product_names import is_plural, load_toml, readable_name
+from promolift.core.offers.terms import Benefit, Offer, PairCondition
+from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
 
-_DATA = data("messages/offer_text.toml")
-EVERYTHING = Words(zh="全场", en="everything")
+_DATA = load_toml("messages/offer_text.toml")
+EVERYTHING = LocalizedText(zh="全场", en="everything")
 
 
 class Phrase(NamedTuple):
@@ -30,7 +30,7 @@ class Phrase(NamedTuple):
 _PHRASES = {key: {kind: Phrase(*forms) for kind, forms in _DATA[key].items()} for key in ("zh", "en")}
 
 
-def money(cents: int, currency: str, language: Language) -> str:
+def format_money(cents: int, currency: str, language: Language) -> str:
     """The amount as printed: `$1,234.50`, `¥200`, `CHF 15` in English, `1,234.50元`, `30美元` in Chinese.
 
     `cents` is in minor units; a whole amount has no decimals.
@@ -41,17 +41,17 @@ def money(cents: int, currency: str, language: Language) -> str:
     if language == "zh":
         unit = _DATA["units_zh"].get(currency)
         return f"{number}{unit}" if unit else f"{number} {currency}"
-    sign = SIGNS.get(currency)
+    sign = CURRENCY_SIGNS.get(currency)
     return f"{sign}{number}" if sign else f"{currency} {number}"
 
 
-def zhe(percent: int) -> str:
+def chinese_discount(percent: int) -> str:
     """20 % off is 8折, 25 % 7.5折: what is paid, in tenths of the price."""
     tenths, rest = divmod(100 - percent, 10)
     return f"{tenths}.{rest}折" if rest else f"{tenths}折"
 
 
-_CHEAPEST = Words(zh="（价低者优惠）", en=" (the cheapest of them)")
+_CHEAPEST = LocalizedText(zh="（价低者优惠）", en=" (the cheapest of them)")
 
 
 class OfferLine(NamedTuple):
@@ -61,7 +61,7 @@ class OfferLine(NamedTuple):
     min_spend_cents: int
     currency: str
     on: str | None = None
-    joined: Joined | None = None
+    joined: PairCondition | None = None
     plural: bool = False
     members: bool = False
     single: bool = False  # on one product
@@ -73,13 +73,13 @@ class OfferLine(NamedTuple):
 
     def spend(self, language: Language) -> str:
         """The threshold: '满100元', '$50'; empty for none."""
-        said = money(self.min_spend_cents, self.currency, language) if self.min_spend_cents else ""
+        said = format_money(self.min_spend_cents, self.currency, language) if self.min_spend_cents else ""
         return f"满{said}" if said and language == "zh" else said
 
     def cap(self, language: Language, pattern: str) -> str:
         """The most it takes off, put into `pattern`; empty for no bound."""
         most = self.benefit.max_discount_cents
-        return pattern.format(money(most, self.currency, language)) if most else ""
+        return pattern.format(format_money(most, self.currency, language)) if most else ""
 
     def most(self, language: Language, pattern: str) -> str:
         """How many units, sets or groups it holds for, put into `pattern`; empty for no bound."""
@@ -90,7 +90,7 @@ class OfferLine(NamedTuple):
         """How a sentence of it ends: its cap, which units are lowered, for whom, and that each of two counts."""
         zh = language == "zh"
         whichever = "" if self.joined != "each" else "，买哪样都算" if zh else ", whichever you buy"
-        cheapest = _CHEAPEST.in_(language) if self.benefit.type == "buy_x_get_y" and not self.single else ""
+        cheapest = _CHEAPEST.text_in(language) if self.benefit.type == "buy_x_get_y" and not self.single else ""
         members = " for members" if self.members and not zh else ""
         return (
             members
@@ -116,14 +116,15 @@ class OfferLine(NamedTuple):
         on = f"{self.on}{' bought together' if self.joined == 'together' else ''}" if self.on else ""
         whole = on or ("your order" if b.type in ("free_shipping", "amount_off") else EVERYTHING.en)
         said: dict[str, object] = {
-            "percent": b.percent, "zhe": zhe(b.percent), "points": f"{b.points:,}", "item": item, "what": whole,
+            "percent": b.percent, "zhe": chinese_discount(b.percent), "points": f"{b.points:,}", "item": item,
+            "what": whole,
             "of": f" {on}" if on else "", "on": f" of {on}" if on else "", "with": f" with {on}" if on else "",
             "upon": f" on {on}" if on else "",
         }  # fmt: skip
         if b.amount_cents:
-            said["sum"] = money(b.amount_cents, self.currency, language)
+            said["sum"] = format_money(b.amount_cents, self.currency, language)
         if b.price_cents:
-            said["price"] = money(b.price_cents, self.currency, language)
+            said["price"] = format_money(b.price_cents, self.currency, language)
         if b.buy:
             said["more"] = _more(b, language)
         if item:
@@ -136,9 +137,9 @@ def _item(benefit: Benefit, language: Language) -> str:
     """What a gift or an exchange is, and how many of it; the id of its product where no name is given."""
     if benefit.type not in ("gift", "exchange"):
         return ""
-    words = benefit.item or label(benefit.product_id or "", "product")
+    words = benefit.item or readable_name(benefit.product_id or "", "product")
     times = f"{benefit.quantity}件" if language == "zh" else f"{benefit.quantity} x "
-    return (times if benefit.quantity > 1 else "") + words.in_(language)
+    return (times if benefit.quantity > 1 else "") + words.text_in(language)
 
 
 def _article(item: str) -> str:
@@ -152,13 +153,17 @@ def _more(benefit: Benefit, language: Language) -> str:
         return f"buy {buy}, get {get} {'free' if percent == 100 else f'at {percent}% off'}"
     if percent == 100:
         return f"买{buy}送{get}"
-    return f"第{buy + 1}件打{zhe(percent)}" if get == 1 else f"买{buy}件，另{get}件打{zhe(percent)}"
+    return (
+        f"第{buy + 1}件打{chinese_discount(percent)}"
+        if get == 1
+        else f"买{buy}件，另{get}件打{chinese_discount(percent)}"
+    )
 
 
 @lru_cache(maxsize=65_536)
-def line_of(offer: Offer, language: Language) -> OfferLine:
+def offer_line(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
-    on = offer.label.in_(language) if offer.label else None
+    on = offer.label.text_in(language) if offer.label else None
     single = offer.scope == "product"
     plural = bool(on) and not single and is_plural(on or "")
     return OfferLine(
@@ -166,16 +171,16 @@ def line_of(offer: Offer, language: Language) -> OfferLine:
     )
 
 
-def offer_words(offer: Offer, language: Language) -> str:
+def describe_offer(offer: Offer, language: Language) -> str:
     """'20 % off tea', '茶打8折', '¥500 off from ¥5,000 up'; of two categories whether each or both together count."""
-    return _listed(line_of(offer, language), language, _DATA["needs"][language].get(offer.activation, ""))
+    return _listed(offer_line(offer, language), language, _DATA["needs"][language].get(offer.activation, ""))
 
 
-def line_words(
-    benefit: Benefit, min_spend_cents: int, currency: str, language: Language, on: Words | None = None
+def describe_menu_line(
+    benefit: Benefit, min_spend_cents: int, currency: str, language: Language, on: LocalizedText | None = None
 ) -> str:
     """The same of a menu line, where `on` is what it covers in general: 'one category'."""
-    return _listed(OfferLine(benefit, min_spend_cents, currency, on.in_(language) if on else None), language)
+    return _listed(OfferLine(benefit, min_spend_cents, currency, on.text_in(language) if on else None), language)
 
 
 def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
@@ -204,9 +209,9 @@ _BOTH = {"each": "都", "together": "一起买", "": ""}
 _MEMBERS = {True: "会员", False: ""}
 
 
-def deal(offer: Offer, language: Language) -> str:
+def benefit_text(offer: Offer, language: Language) -> str:
     """The benefit alone, for a title: '8折', '20% off', '满100元减20元', 'free delivery from $50'."""
-    line = line_of(offer, language)
+    line = offer_line(offer, language)
     if offer.benefit.type == "reminder":
         return "期待再见" if language == "zh" else "see you soon"
     spend, together = line.spend(language), line.joined == "together"
@@ -217,14 +222,16 @@ def deal(offer: Offer, language: Language) -> str:
     return line.en("title") + (" together" if together else "") + (f" from {spend}" if spend else "") + whom
 
 
-def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bool = False, named: bool = False) -> str:
+def offer_sentence(
+    offer: Offer, language: Language, *, begun: bool = True, clause: bool = False, named: bool = False
+) -> str:
     """The offer as one sentence that ends a message's claim; `clause`: it goes on after a hook without a full stop;
     `named`: the hook has said what the offer is on.
 
     After '您刚刚购买了商品1': '，现在购买商品2可以享受8折优惠！'; alone: '商品2现在打8折。'
     In English it begins in lower case.
     """
-    line, kind = line_of(offer, language), offer.benefit.type
+    line, kind = offer_line(offer, language), offer.benefit.type
     ends = line.ends(language)
     if kind == "reminder":
         return "欢迎您随时再来。" if language == "zh" else "you are welcome any time."
@@ -244,7 +251,7 @@ def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bo
         what = ("立" if kind == "amount_off" else "") + line.zh("enjoyed", outright=False)
         return f"，{now}{_MEMBERS[line.members]}{who}{each}可以{what}{ends}！"
     if said_already:
-        return f"{now}{_MEMBERS[line.members]}{both}打{zhe(offer.benefit.percent)}{ends}。"
+        return f"{now}{_MEMBERS[line.members]}{both}打{chinese_discount(offer.benefit.percent)}{ends}。"
     return f"{line.on or EVERYTHING.zh}{now}{_MEMBERS[line.members]}{both}{spend}{line.zh('said')}{ends}。"
 
 
@@ -260,7 +267,7 @@ def _offered_en(line: OfferLine) -> str:
     return said + line.ends("en")
 
 
-def terms(offer: Offer, language: Language, *, begun: bool = True) -> str:
+def terms_text(offer: Offer, language: Language, *, begun: bool = True) -> str:
     """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed; empty
     for a reminder, which gives nothing that could end."""
     if offer.benefit.type == "reminder":

@@ -1,9 +1,9 @@
-"""Texts with their states in; what may be sent out, and which a customer reads, with its propensity.
+"""Keep the pool of texts and their states, and choose the text of each customer with its propensity.
 
-A large model reads what a text claims; three votes are taken and one "no" blocks. Code keeps numbers apart (`findings`,
-`gate`, `reading`); meaning, suggestion and sense are what is asked. A failed answer is no vote. Usable texts of an
-angle, a kind of benefit and a language compete by Thompson sampling (Thompson 1933, Biometrika 25); one that nobody has
-read yet starts from what a ranker expects of its words (`learn.fit_ranker`).
+A large model reads what a text claims; three votes are taken and one "no" blocks. Code keeps numbers apart
+(`lint_draft`, `check_message`, `reading`); meaning, suggestion and sense are what is asked. A failed answer is no vote.
+Usable texts of an angle, a kind of benefit and a language compete by Thompson sampling (Thompson 1933, Biometrika 25);
+one that nobody has read yet starts from what a ranker expects of its words (`learn.fit_ranker`).
 
 drafted -> faulty (lint) | judged (three votes) | rejected -> approved by a person | rejected -> retired. A text that a
 person changes is another text: it is linted again, stands as `edited`, and waits for the judge or for a yes to exactly
@@ -22,9 +22,18 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from promolift.core.messages.angles import ANGLES, RULES, Angle, Known
-from promolift.core.messages.drafts import PROMPT_VERSION, Asked, BriefAnswer, Draft, Question, findings, prompt, schema
-from promolift.core.messages.offer_text import offer_words, terms
+from promolift.core.messages.angles import ANGLE_RULES, ANGLES, Angle, AngleFacts
+from promolift.core.messages.drafts import (
+    PROMPT_VERSION,
+    BriefAnswer,
+    Draft,
+    Writer,
+    WriterRequest,
+    lint_draft,
+    load_prompt,
+    object_schema,
+)
+from promolift.core.messages.offer_text import describe_offer, terms_text
 from promolift.core.offers.terms import BenefitType, Offer
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import hash_int, hash_unit
@@ -33,8 +42,8 @@ from promolift.foundation.settings import Settings
 
 VOTES = 3
 _SAYS, _FLAG = {"type": "string"}, {"type": "boolean"}
-_CLAIM = schema(claim=_SAYS, entailed=_FLAG, by=_SAYS)
-_SCHEMA = schema(claims={"type": "array", "items": _CLAIM}, fit=_FLAG, why=_SAYS)
+_CLAIM = object_schema(claim=_SAYS, entailed=_FLAG, by=_SAYS)
+_SCHEMA = object_schema(claims={"type": "array", "items": _CLAIM}, fit=_FLAG, why=_SAYS)
 
 
 class ReadClaim(NamedTuple):
@@ -63,7 +72,7 @@ class Judgement(NamedTuple):
     faults: tuple[str, ...] = ()
 
 
-class ToJudge(NamedTuple):
+class JudgeTask(NamedTuple):
     """A text, the facts it may rely on, and what it must never say."""
 
     text: str
@@ -72,39 +81,39 @@ class ToJudge(NamedTuple):
     never: str
 
 
-def of_draft(draft: Draft, angle: Angle, language: Language) -> ToJudge:
+def draft_to_judge(draft: Draft, angle: Angle, language: Language) -> JudgeTask:
     """A draft: the facts are its angle's row and that code fills the slots truly."""
     zh = language == "zh"
     known = "槽位（{deal} {product} {bought}）由程序如实填入" if zh else "code fills every {slot} truly"
     after = "文案之后程序会写明优惠、门槛、期限" if zh else "after it code states the offer, its conditions and its end"
     text = " / ".join(part for part in (draft.title, draft.hook, draft.call) if part)
-    return ToJudge(text, language, (RULES[angle].may, known, after), RULES[angle].never)
+    return JudgeTask(text, language, (ANGLE_RULES[angle].may, known, after), ANGLE_RULES[angle].never)
 
 
-def of_text(text: str, offer: Offer, language: Language, known: Known) -> ToJudge:
+def text_to_judge(text: str, offer: Offer, language: Language, known: AngleFacts) -> JudgeTask:
     """A whole text of a person: the facts are the offer, its end, and what is known of the customer."""
-    facts = [offer_words(offer, language), terms(offer, language)]
+    facts = [describe_offer(offer, language), terms_text(offer, language)]
     facts += [f"name: {known.name}"] if known.name else []
-    facts += [f"just bought: {words.in_(language)}" for words in known.bought]
-    return ToJudge(text, language, (*facts, RULES[known.angle].may), RULES[known.angle].never)
+    facts += [f"just bought: {words.text_in(language)}" for words in known.bought]
+    return JudgeTask(text, language, (*facts, ANGLE_RULES[known.angle].may), ANGLE_RULES[known.angle].never)
 
 
-def judge(several: Sequence[ToJudge], judge_: Asked, votes: int = VOTES, seed: int = 0) -> list[Judgement]:
+def judge_texts(several: Sequence[JudgeTask], judge_: Writer, votes: int = VOTES, seed: int = 0) -> list[Judgement]:
     """A judgement each, in order, by `votes` readings each with a seed of its own; one "no" blocks."""
-    asks = [question(each, seed + vote) for each in several for vote in range(votes)]
+    asks = [judge_request(each, seed + vote) for each in several for vote in range(votes)]
     answers = list(judge_(asks)) if asks else []
     parts = [answers[i * votes : (i + 1) * votes] for i in range(len(several))]
     return [_settled([_vote(answer) for answer in part], votes) for part in parts]
 
 
-def question(each: ToJudge, seed: int) -> Question:
+def judge_request(each: JudgeTask, seed: int) -> WriterRequest:
     """The ask for one reading."""
-    words = prompt(each.language)
+    words = load_prompt(each.language)
     facts = "\n".join(f"- {fact}" for fact in each.facts)
     user = words["judge_user"]
     for key, value in (("{facts}", facts), ("{never}", each.never), ("{text}", each.text)):
         user = user.replace(key, value, 1)
-    return Question(words["judge_system"], user, _SCHEMA, seed)
+    return WriterRequest(words["judge_system"], user, _SCHEMA, seed)
 
 
 def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:
@@ -135,8 +144,8 @@ def _unbacked(vote: Vote) -> str:
     return "; ".join(claim.claim for claim in vote.claims if not claim.entailed) or "the judge said no"
 
 
-State = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
-Approve = Literal["person", "judged"]
+TextState = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
+ApprovalMode = Literal["person", "judged"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
@@ -150,7 +159,7 @@ class PoolText(Settings):
     title: str
     hook: str
     call: str = ""
-    state: State = "drafted"
+    state: TextState = "drafted"
     writer: str = ""
     judge: str = ""
     by: str = ""  # the person who approved or refused it
@@ -165,52 +174,52 @@ class PoolText(Settings):
     def draft(self) -> Draft:
         return Draft(self.title, self.hook, self.call)
 
-    def usable(self, approve: Approve) -> bool:
+    def usable(self, approve: ApprovalMode) -> bool:
         return self.state == "approved" or (approve == "judged" and self.state == "judged")
 
 
 @dataclass(frozen=True)
-class Pool:
+class TextPool:
     """Texts by id, in order. Every change makes a new pool."""
 
     texts: tuple[PoolText, ...] = ()
 
-    def usable(self, approve: Approve) -> "Pool":
-        return Pool(tuple(text for text in self.texts if text.usable(approve)))
+    def usable(self, approve: ApprovalMode) -> "TextPool":
+        return TextPool(tuple(text for text in self.texts if text.usable(approve)))
 
     def funnel(self) -> dict[str, int]:
-        return dict.fromkeys(get_args(State), 0) | Counter(text.state for text in self.texts)
+        return dict.fromkeys(get_args(TextState), 0) | Counter(text.state for text in self.texts)
 
-    def merged(self, others: Iterable[PoolText]) -> "Pool":
+    def merge(self, others: Iterable[PoolText]) -> "TextPool":
         """With `others`; of the same words the later record counts."""
-        return Pool(tuple({text.text_id: text for text in (*self.texts, *others)}.values()))
+        return TextPool(tuple({text.text_id: text for text in (*self.texts, *others)}.values()))
 
-    def retired(self, text_ids: Sequence[str], date: str) -> "Pool":
+    def retire(self, text_ids: Sequence[str], date: str) -> "TextPool":
         """With some texts taken out of use."""
         out = [text.model_copy(update=RETIRED | {"date": date}) for text in self.texts if text.text_id in set(text_ids)]
-        return self.merged(out)
+        return self.merge(out)
 
 
 RETIRED = {"state": "retired"}
 
 
-def drafted(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
+def texts_from_drafts(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
     """Texts of what a writer made, linted: drafted, or faulty with the reasons."""
     return [
-        linted(_text(each.brief.angle, each.brief.language, draft, writer=each.model, date=date))
+        lint_text(_text(each.brief.angle, each.brief.language, draft, writer=each.model, date=date))
         for each in written
         for draft in each.drafts
     ]
 
 
-def linted(text: PoolText) -> PoolText:
+def lint_text(text: PoolText) -> PoolText:
     """The text, `faulty` with the reasons where lint finds something."""
-    found = findings(text.draft, text.angle, text.language)
+    found = lint_draft(text.draft, text.angle, text.language)
     why = "; ".join(f"{f.code} {f.span!r}: {f.why}" for f in found[:3])
     return text.model_copy(update={"state": "faulty", "why": why}) if found else text
 
 
-def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str) -> list[PoolText]:
+def apply_judgements(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str) -> list[PoolText]:
     """The texts with the judge's verdicts; no verdict leaves a text as it is."""
     made = []
     for text, verdict in zip(texts, judgements, strict=True):
@@ -223,7 +232,7 @@ def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str
     return made
 
 
-def ranked(texts: Sequence[PoolText], scores: Sequence[float]) -> list[PoolText]:
+def apply_ranker_scores(texts: Sequence[PoolText], scores: Sequence[float]) -> list[PoolText]:
     """Texts of one language with a ranker's scores as priors, against the mean of their angle: a new text starts there.
 
     A prior is rounded to 0.001.
@@ -239,13 +248,15 @@ def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolTe
     return PoolText(text_id=draft.text_id, angle=angle, language=language, **vars(draft), **more)
 
 
-SAID = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fromkeys(("no", "n", "false", "0", "否"), False)
+YES_NO_ANSWERS = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fromkeys(
+    ("no", "n", "false", "0", "否"), False
+)
 _COLUMNS = ("text_id", "approved", "angle", "language", "title", "hook", "call", "state", "why", "writer", "judge",
             "note")  # fmt: skip
 _ORDER = ("judged", "edited", "drafted", "approved", "rejected", "faulty", "retired")  # who wait for a person first
 
 
-def to_csv(pool: Pool) -> pl.DataFrame:
+def to_csv(pool: TextPool) -> pl.DataFrame:
     """For a person: those that wait for them first; `approved` is theirs, and so are title, hook and call."""
     said = {"approved": "yes", "rejected": "no"}
     place = lambda t: (_ORDER.index(t.state), t.language, ANGLES.index(t.angle), t.text_id)  # noqa: E731
@@ -255,17 +266,17 @@ def to_csv(pool: Pool) -> pl.DataFrame:
     )
 
 
-class Imported(NamedTuple):
+class ImportResult(NamedTuple):
     """The pool after a person's file, and what became of its rows."""
 
-    pool: Pool
+    pool: TextPool
     approved: int
     rejected: int
     edited: int
     faulty: int
 
 
-def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
+def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportResult:
     """What a person said in the file that `to_csv` made. InputError, naming line and value, for what cannot be read.
 
     A yes to unchanged words approves them. Changed words are a new text, linted; the old one is retired. A row without
@@ -280,7 +291,7 @@ def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
         wrong = None
         if old is None and row["text_id"]:
             wrong = f"no text {row['text_id']!r} in the pool; leave text_id empty for a new one"
-        elif word and word not in SAID:
+        elif word and word not in YES_NO_ANSWERS:
             wrong = f"approved = {word!r}; write yes or no, or leave it empty"
         elif old is None and row["angle"] not in ANGLES:
             wrong = f"angle = {row['angle']!r}; known ones: {', '.join(ANGLES)}"
@@ -289,9 +300,9 @@ def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
         if wrong:
             code = "text_unknown" if old is None and row["text_id"] else "value_invalid"
             raise InputError(code, f"review file, line {number}: {wrong}")
-        changed += _said(old, row, SAID.get(word), {"by": by, "date": date})
+        changed += _said(old, row, YES_NO_ANSWERS.get(word), {"by": by, "date": date})
     counts = Counter(text.state for text in changed if text.by == by)
-    return Imported(pool.merged(changed), *(counts[state] for state in Imported._fields[1:]))  # type: ignore[index]
+    return ImportResult(pool.merge(changed), *(counts[state] for state in ImportResult._fields[1:]))  # type: ignore[index]
 
 
 def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: dict[str, str]) -> list[PoolText]:
@@ -304,15 +315,15 @@ def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: 
     new = _text(angle, language, draft, state="edited", writer=who["by"], **who)
     if said is False:
         return [new.model_copy(update={"state": "rejected"})]
-    return [linted(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]
+    return [lint_text(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]
 
 
 Floats = NDArray[np.float64]
-FLOOR, DRAWS = 0.1, 400
+MIN_SHARE, SHARE_DRAWS = 0.1, 400
 PRIOR_SHOWN = 40.0  # a prior weighs as much as so many readers
 
 
-class TextTally(NamedTuple):
+class TextCounts(NamedTuple):
     """How often a text was shown with a kind of benefit, and how often that was taken up (clicked or redeemed)."""
 
     text_id: str
@@ -341,21 +352,21 @@ class _Shown(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WordChoice:
+class TextChooser:
     """Chooses among usable texts; `tallies` are all that was learned. The same tallies give the same shares."""
 
     texts: tuple[PoolText, ...]
-    tallies: tuple[TextTally, ...] = ()
+    tallies: tuple[TextCounts, ...] = ()
     seed: int = 0
     _shares: dict[tuple[Angle, BenefitType, Language, str], _Arms] = field(
         default_factory=dict, compare=False, repr=False
     )
 
     @cached_property
-    def _taken(self) -> Mapping[_Shown, TextTally]:
+    def _taken(self) -> Mapping[_Shown, TextCounts]:
         return {_Shown(tally.text_id, tally.benefit): tally for tally in self.tallies}
 
-    def pick(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
+    def choose(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
         """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""
         arms = self.arms(angle, benefit, language, goods)
         if not arms.texts:
@@ -378,7 +389,7 @@ class WordChoice:
     def _share(self, texts: Sequence[PoolText], benefit: BenefitType) -> Floats:
         if not texts:
             return np.zeros(0)
-        none = TextTally("", benefit, 0, 0)
+        none = TextCounts("", benefit, 0, 0)
         mine = [self._taken.get(_Shown(text.text_id, benefit), none) for text in texts]
         shown, taken = (np.array([tally[at] for tally in mine], float) for at in (2, 3))
         rate = (taken.sum() + 1) / (shown.sum() + 20)  # what texts of this angle get, 1 in 20 before anything is known
@@ -388,8 +399,10 @@ class WordChoice:
             "texts", self.seed, benefit, *(f"{t.text_id} {s} {k}" for t, s, k in zip(texts, shown, taken, strict=True))
         )
         drawn_DV = np.random.default_rng(seed).beta(
-            PRIOR_SHOWN * start + taken, PRIOR_SHOWN * (1 - start) + np.maximum(shown - taken, 0), (DRAWS, len(texts))
+            PRIOR_SHOWN * start + taken,
+            PRIOR_SHOWN * (1 - start) + np.maximum(shown - taken, 0),
+            (SHARE_DRAWS, len(texts)),
         )
-        wins_V = np.bincount(drawn_DV.argmax(axis=1), minlength=len(texts)) / DRAWS
-        share: Floats = (1 - FLOOR) * wins_V + FLOOR / len(texts)
+        wins_V = np.bincount(drawn_DV.argmax(axis=1), minlength=len(texts)) / SHARE_DRAWS
+        share: Floats = (1 - MIN_SHARE) * wins_V + MIN_SHARE / len(texts)
         return share

@@ -1,4 +1,4 @@
-"""Randomised tests of texts in; a ranker of words out that says which of two texts more readers will click.
+"""Fit a ranker of texts to randomised tests; it predicts which of two texts more readers click.
 
 Pairs of one test are compared, so that the day and the audience cancel out: a logistic regression on differences of
 hashed n-grams and counts (Bradley and Terry 1952). Its scores are the `prior` of texts that nobody has read yet.
@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from promolift.foundation.errors import SupportError
 
 Floats = NDArray[np.float64]
-LEAST_PAIRS = 50
+MIN_PAIRS = 50
 BUCKETS, INVERSE_PENALTY, CUE_SCALE = 2**15, 0.03, 0.05
 _CUES = [
     re.compile(pattern, re.IGNORECASE)
@@ -33,7 +33,7 @@ _CUES = [
 
 
 @dataclass(frozen=True)
-class Ranker:
+class TextRanker:
     """A fitted ranker. V: buckets of n-grams, then the counts C."""
 
     rarity_V: Floats
@@ -48,7 +48,7 @@ class Ranker:
         return scores
 
 
-def fit_ranker(tests: pl.DataFrame) -> Ranker:
+def fit_ranker(tests: pl.DataFrame) -> TextRanker:
     """Learn from arms of randomised tests: columns test_id, text, shown, clicked.
 
     Arms of one test whose texts differ are compared in pairs. Raises SupportError below 50 such pairs.
@@ -56,10 +56,9 @@ def fit_ranker(tests: pl.DataFrame) -> Ranker:
     arms = tests.select("test_id", "text", "shown", "clicked").sort("test_id", "text")
     texts = arms.get_column("text").to_list()
     pairs = _pairs(arms)
-    if pairs.height < LEAST_PAIRS:
+    if pairs.height < MIN_PAIRS:
         raise SupportError(
-            "too_few_texts",
-            f"ranker: {pairs.height} pairs of texts in one test; {LEAST_PAIRS} are needed to learn from",
+            "too_few_texts", f"ranker: {pairs.height} pairs of texts in one test; {MIN_PAIRS} are needed to learn from"
         )
     seen = np.asarray((_grams(texts) > 0).sum(axis=0)).ravel()
     rarity = np.log((1 + len(texts)) / (1 + seen)) + 1
@@ -71,7 +70,7 @@ def fit_ranker(tests: pl.DataFrame) -> Ranker:
     sides = np.concatenate([np.ones(pairs.height), np.zeros(pairs.height)])
     model = LogisticRegression(C=INVERSE_PENALTY, fit_intercept=False, max_iter=300)
     model.fit(sparse.vstack([gaps, gaps]), sides, sample_weight=np.concatenate([sure, 1 - sure]))
-    return Ranker(rarity, middle, spread, model.coef_[0].astype(float), pairs.height)
+    return TextRanker(rarity, middle, spread, model.coef_[0].astype(float), pairs.height)
 
 
 def _pairs(arms: pl.DataFrame) -> pl.DataFrame:

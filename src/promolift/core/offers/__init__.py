@@ -1,8 +1,8 @@
-"""Room 3. Profiles, products and the shop's rules in; candidate offers out."""
+"""Build candidate offers from profiles, products and the shop's rules."""
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
     "DEFAULT_MENU",
@@ -13,12 +13,12 @@ __all__ = [
     "list_candidates",
     "make_offer",
     "offer_id",
-    "repair",
+    "repair_offers",
 ]
 
 if TYPE_CHECKING:
     from promolift.core.offers.menu import DEFAULT_MENU, MenuItem, list_candidates, make_offer, offer_id
-    from promolift.core.offers.repair import repair
+    from promolift.core.offers.repair import repair_offers
     from promolift.core.offers.settings import OfferProposalSettings, OfferRules, PrintRules
 else:
-    lazy(__name__)
+    make_lazy(__name__)

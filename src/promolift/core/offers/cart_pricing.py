@@ -1,4 +1,4 @@
-"""A cart and the promotions a customer holds in; what is taken off each line, what is refused and why, out.
+"""Price a cart under a customer's promotions: the discount of each line, and the reason of each refusal.
 
 A pure function of its arguments: the same for a till, a web page, a test and the plan that asks what an offer costs.
 """
@@ -12,15 +12,15 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from promolift.core.offers.terms import Benefit, Joined
+from promolift.core.offers.terms import Benefit, PairCondition
 from promolift.foundation.errors import InputError
 from promolift.foundation.settings import Settings
 
 CartReason = Literal["not_started", "expired", "not_eligible", "below_threshold", "not_stackable", "cap"]
-MOST_SETS = 2048  # combinations of promotions that are compared; see `_sets`
+MAX_COMBINATIONS = 2048  # combinations of promotions that are compared; see `_sets`
 
 
-BY_UNIT = frozenset({"fixed_price", "buy_x_get_y", "exchange"})  # benefits that look at single units
+PER_UNIT_BENEFITS = frozenset({"fixed_price", "buy_x_get_y", "exchange"})  # benefits that look at single units
 
 
 class Stacking(Settings):
@@ -45,7 +45,7 @@ class PromotionTerms(Settings):
     benefit: Benefit
     scope: Literal["basket", "category", "product"] = "basket"
     covers: tuple[str, ...] = ()
-    joined: Joined = "each"
+    joined: PairCondition = "each"
     min_spend_cents: int = Field(default=0, ge=0)
     starts: AwareDatetime | None = None
     expires: AwareDatetime | None = None
@@ -101,7 +101,7 @@ class Cart:
             raise InputError("value_invalid", "a quantity is at least 1, and no price is negative")
 
 
-class Applied(NamedTuple):
+class AppliedPromotion(NamedTuple):
     """One promotion in a cart: what it takes off which line; the values of `allocation` sum to `discount_cents`."""
 
     promotion_id: str
@@ -114,7 +114,7 @@ class Applied(NamedTuple):
     worth_cents: int = 0
 
 
-class NotApplied(NamedTuple):
+class RefusedPromotion(NamedTuple):
     """One promotion that is not in the cart: why, what is missing, and beside which it cannot stand."""
 
     promotion_id: str
@@ -136,8 +136,8 @@ class PricedCart:
     shipping_cents: int
     shipping_off_cents: int
     line_cents: dict[str, int]
-    applied: tuple[Applied, ...]
-    refused: tuple[NotApplied, ...]
+    applied: tuple[AppliedPromotion, ...]
+    refused: tuple[RefusedPromotion, ...]
     compared_all: bool = True
 
     @property
@@ -145,7 +145,7 @@ class PricedCart:
         return self.subtotal_cents - self.discount_cents + self.shipping_cents - self.shipping_off_cents
 
     @property
-    def nearly(self) -> tuple[NotApplied, ...]:
+    def nearly(self) -> tuple[RefusedPromotion, ...]:
         """What more goods of the right kind would bring: the nearest first."""
         near = [no for no in self.refused if no.reason == "below_threshold"]
         return tuple(sorted(near, key=lambda no: (no.missing_cents, no.missing_units, no.promotion_id)))
@@ -167,7 +167,7 @@ def price_cart(
         lines, [line.quantity * line.unit_cents for line in lines], cart.shipping_cents, cart.most_off_cents
     )
     held = {promotion.id: promotion for promotion in promotions}
-    refused: dict[str, NotApplied] = {}
+    refused: dict[str, RefusedPromotion] = {}
     can: list[Promotion] = []
     for promotion in sorted(held.values(), key=lambda each: (each.scope == "basket", -each.stacking.priority, each.id)):
         if no := _why_not(promotion, basket, at):
@@ -175,7 +175,9 @@ def price_cart(
         else:
             can.append(promotion)
     groups = _groups(can)
-    every = choose == "priority" or prod(len(group.alone) + 2 ** len(group.joint) for group in groups) <= MOST_SETS
+    every = (
+        choose == "priority" or prod(len(group.alone) + 2 ** len(group.joint) for group in groups) <= MAX_COMBINATIONS
+    )
     sets = _sets(groups, every) if choose == "best" else [_by_priority(can)]
     best = basket.best(sets, [basket.asks(promotion) for promotion in can])
     applied = tuple(map(basket.applied, best.taken))
@@ -183,7 +185,7 @@ def price_cart(
     for promotion in can:
         if promotion.id not in used:
             beside = tuple(sorted(other for other in used if _exclude(promotion, held[other])))
-            refused[promotion.id] = NotApplied(promotion.id, "not_stackable" if beside else "cap", beside=beside)
+            refused[promotion.id] = RefusedPromotion(promotion.id, "not_stackable" if beside else "cap", beside=beside)
     return PricedCart(
         subtotal_cents=sum(basket.full),
         discount_cents=sum(basket.full) - sum(best.left),
@@ -210,24 +212,24 @@ def _covered(promotion: Promotion, lines: Sequence[CartLine]) -> list[int]:
     return [k for k, line in mine if line.product_id != extra]
 
 
-def _why_not(promotion: Promotion, basket: "_Basket", at: datetime) -> NotApplied | None:
+def _why_not(promotion: Promotion, basket: "_Basket", at: datetime) -> RefusedPromotion | None:
     """Why it cannot be in this cart at all; None if it can."""
     if promotion.starts and at < promotion.starts:
-        return NotApplied(promotion.id, "not_started")
+        return RefusedPromotion(promotion.id, "not_started")
     if promotion.expires and at > promotion.expires:
-        return NotApplied(promotion.id, "expired")
+        return RefusedPromotion(promotion.id, "expired")
     covered, benefit = _covered(promotion, basket.lines), promotion.benefit
     if not covered or (benefit.type == "free_shipping" and not basket.shipping_cents):
-        return NotApplied(promotion.id, "not_eligible")
+        return RefusedPromotion(promotion.id, "not_eligible")
     if benefit.type == "exchange" and not any(line.product_id == benefit.product_id for line in basket.lines):
-        return NotApplied(promotion.id, "not_eligible", missing_units=1)
+        return RefusedPromotion(promotion.id, "not_eligible", missing_units=1)
     cents = max(0, promotion.min_spend_cents - sum(basket.full[k] for k in covered))
     units = 0
     if benefit.buy and benefit.get:
         units = max(0, benefit.buy + benefit.get - sum(basket.lines[k].quantity for k in covered))
     elif promotion.joined == "together":
         units = len(set(promotion.covers) - {_part(promotion, basket.lines[k]) for k in covered})
-    return NotApplied(promotion.id, "below_threshold", cents, units) if cents or units else None
+    return RefusedPromotion(promotion.id, "below_threshold", cents, units) if cents or units else None
 
 
 def _part(promotion: Promotion, line: CartLine) -> str:
@@ -321,7 +323,7 @@ class _Basket:
     def asks(self, promotion: Promotion) -> _Ask:
         """What `promotion` takes off the prices before promotions: the same in every set that it is part of."""
         benefit, covered = promotion.benefit, _covered(promotion, self.lines)
-        if promotion.joined == "each" and benefit.type not in BY_UNIT:
+        if promotion.joined == "each" and benefit.type not in PER_UNIT_BENEFITS:
             room = [0] * len(self.lines)
             for k in covered:
                 room[k] = self.full[k]
@@ -419,15 +421,15 @@ class _Basket:
             return before
         return _Tried((*taken, _Taken(promotion, off, parts)), worth + off, gifts, left, shipping, budget - off)
 
-    def applied(self, taken: _Taken) -> Applied:
+    def applied(self, taken: _Taken) -> AppliedPromotion:
         """What a promotion does in the cart, line by line."""
         (id_, benefit), cents = (taken.promotion.id, taken.promotion.benefit), taken.cents
         if benefit.type == "free_shipping":
-            return Applied(id_, 0, {}, shipping_off_cents=cents)
+            return AppliedPromotion(id_, 0, {}, shipping_off_cents=cents)
         if benefit.type in ("gift", "points"):
             units = benefit.quantity if benefit.product_id else 0
-            return Applied(id_, 0, {}, 0, benefit.product_id, units, benefit.points, benefit.worth_cents)
-        return Applied(
+            return AppliedPromotion(id_, 0, {}, 0, benefit.product_id, units, benefit.points, benefit.worth_cents)
+        return AppliedPromotion(
             id_, cents, {line.line_id: off for line, off in zip(self.lines, taken.parts, strict=True) if off}
         )
 

@@ -1,4 +1,4 @@
-"""Campaign, customer, offer and a secret in; a coupon code out that people can type and nobody can guess.
+"""Derive a coupon code from campaign, customer, offer and a secret; people can type it, nobody can guess it.
 
 A code is 11 symbols of 5 bits and a check symbol, as `K7QM-W3XP-9D2H`. The alphabet has no 0, O, 1 and I.
 """
@@ -14,7 +14,7 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.redaction import secret_bytes
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-BODY, GROUP = 11, 4
+BODY_LENGTH, GROUP_LENGTH = 11, 4
 
 
 class CodeKey(NamedTuple):
@@ -25,7 +25,7 @@ class CodeKey(NamedTuple):
     offer_id: str
 
 
-def code(campaign_id: str, customer_id: str, offer_id: str, secret: str | bytes, attempt: int = 0) -> str:
+def coupon_code(campaign_id: str, customer_id: str, offer_id: str, secret: str | bytes, attempt: int = 0) -> str:
     """The customer's code for the offer: 55 bits of HMAC-SHA256, the same on every machine.
 
     With a million codes given out, one guess in 36 thousand million hits one. `attempt` gives another code for the
@@ -33,26 +33,28 @@ def code(campaign_id: str, customer_id: str, offer_id: str, secret: str | bytes,
     """
     text = json.dumps([campaign_id, customer_id, offer_id, attempt])  # a list, so that no two keys share a text
     number = int.from_bytes(hmac.new(secret_bytes(secret), text.encode(), sha256).digest()[:8], "big")
-    body = [number >> 5 * at & 31 for at in range(BODY)]
+    body = [number >> 5 * at & 31 for at in range(BODY_LENGTH)]
     symbols = "".join(ALPHABET[n] for n in [*body, _check(body)])
-    return "-".join(symbols[at : at + GROUP] for at in range(0, BODY + 1, GROUP))
+    return "-".join(symbols[at : at + GROUP_LENGTH] for at in range(0, BODY_LENGTH + 1, GROUP_LENGTH))
 
 
-def normalise(typed: str) -> str | None:
+def normalise_code(typed: str) -> str | None:
     """The code as it was printed, from what a person typed in any case, spacing and width; None if it cannot be one.
 
     Every single wrong symbol and every swap of two different symbols is noticed.
     """
     plain = "".join(char for char in unicodedata.normalize("NFKC", typed).upper() if char.isalnum())
-    if len(plain) != BODY + 1 or any(char not in ALPHABET for char in plain):
+    if len(plain) != BODY_LENGTH + 1 or any(char not in ALPHABET for char in plain):
         return None
     numbers = [ALPHABET.index(char) for char in plain]
     if _check(numbers[:-1]) != numbers[-1]:
         return None
-    return "-".join(plain[at : at + GROUP] for at in range(0, BODY + 1, GROUP))
+    return "-".join(plain[at : at + GROUP_LENGTH] for at in range(0, BODY_LENGTH + 1, GROUP_LENGTH))
 
 
-def unique_codes(keys: Iterable[CodeKey], secret: str | bytes, make: Callable[..., str] = code) -> dict[CodeKey, str]:
+def unique_codes(
+    keys: Iterable[CodeKey], secret: str | bytes, make: Callable[..., str] = coupon_code
+) -> dict[CodeKey, str]:
     """A code per key, no two equal; where two collide, the later key in sorted order gets its next attempt.
 
     The same for any order of keys. Among a million keys the probability of any collision is about 1 in 70,000.

@@ -1,4 +1,4 @@
-"""The shop's menu in promolift.toml in; complete offers, ready to print, out."""
+"""Build complete, printable offers from the menu lines in promolift.toml."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,9 +9,9 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from promolift.core.offers.settings import OfferRules
-from promolift.core.offers.terms import Activation, Benefit, Offer, Scope, covered
+from promolift.core.offers.terms import Activation, Benefit, Offer, Scope, covered_targets
 from promolift.foundation.hashing import hash_id
-from promolift.foundation.i18n.text import AND, Words
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.tables.schemas import CANDIDATES
 
@@ -128,7 +128,7 @@ class MenuItem(Settings):
     @property
     def by_baskets(self) -> bool:
         """Whether what it costs is read from customers' own baskets: all but percentages on one thing, an amount off
-        and free delivery, which `effect.add_effects` values from their means, and a reminder, which gives nothing."""
+        and free delivery, which `effects.add_effects` values from their means, and a reminder, which gives nothing."""
         plain = ("amount_off", "free_shipping") if not self.covers else ()
         return self.benefit.type not in ("percent_off", "reminder", *plain)
 
@@ -165,7 +165,7 @@ def offer_id(menu_id: str, covers: str) -> str:
 
 
 def make_offer(
-    item: MenuItem, covers: str, scope: Scope, label: Words | None, starts: datetime, currency: str
+    item: MenuItem, covers: str, scope: Scope, label: LocalizedText | None, starts: datetime, currency: str
 ) -> Offer:
     """The printable offer, valid from `starts` (aware, the shop's zone).
 
@@ -178,7 +178,7 @@ def make_offer(
         scope=scope,
         covers=covers,
         label=label,
-        joined=None if len(covered(covers)) < 2 else "together" if item.together else "each",
+        joined=None if len(covered_targets(covers)) < 2 else "together" if item.together else "each",
         activation=item.activation,
         members=item.members,
         min_spend_cents=item.min_spend_cents,
@@ -188,18 +188,18 @@ def make_offer(
     )
 
 
-BEST = 3  # categories of a customer at one percentage that are paired with one another
-COMPLAINED = "complaint_recency_days"
-PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
+PAIRED_CATEGORIES = 3  # categories of a customer at one percentage that are paired with one another
+COMPLAINT_COLUMN = "complaint_recency_days"
+PART_COLUMNS = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
 
 
-def pair_line(item: MenuItem) -> MenuItem:
+def pair_menu_item(item: MenuItem) -> MenuItem:
     """The line for two categories that belongs to a line for one."""
     return item.model_copy(update={"id": item.id.replace("category", "pair", 1)})
 
 
 def list_pairs(valued: pl.DataFrame, items: Sequence[MenuItem], price: float) -> pl.DataFrame:
-    """CANDIDATES of the lines `pair_line(item)`, with `parts` for `effect.add_effects`; effects unknown.
+    """CANDIDATES of the lines `pair_menu_item(item)`, with `parts` for `effects.add_effects`; effects unknown.
 
     A customer gets one offer: where they answer to discounts on several categories, a coupon on coffee and tea earns
     what the two would earn apart.
@@ -207,10 +207,10 @@ def list_pairs(valued: pl.DataFrame, items: Sequence[MenuItem], price: float) ->
     At a price p of a cent of budget the best pair are the two best by gain - p cost, so each customer's three best of a
     line are paired with one another. Both must be open, and known as well as each other.
     """
-    lines = {item.id: pair_line(item).id for item in items if item.scope == "category" and item.benefit.percent}
+    lines = {item.id: pair_menu_item(item).id for item in items if item.scope == "category" and item.benefit.percent}
     same = ["customer_id", "menu_id", "kind", "evidence"]
     best = _best(valued, list(lines), same, price)
-    other = best.select(*same, *PART)
+    other = best.select(*same, *PART_COLUMNS)
     both = best.join(other, on=same, suffix="_2").filter(pl.col("target") < pl.col("target_2"))
     described = both.with_columns(_parts(both), _covers(), *_sums()).with_columns(
         pl.col("menu_id").replace_strict(lines)
@@ -223,26 +223,27 @@ def list_pairs(valued: pl.DataFrame, items: Sequence[MenuItem], price: float) ->
 def _best(valued: pl.DataFrame, lines: list[str], same: list[str], price: float) -> pl.DataFrame:
     """Each customer's best open categories of a line, in order; in a narrow frame, since there are many rows."""
     net = pl.col("gain_cents") - price * pl.col("cost_cents")
-    two = pl.col("target").str.contains(AND, literal=True)
+    two = pl.col("target").str.contains(CATEGORY_SEPARATOR, literal=True)
     open_ = pl.col("eligible") & pl.col("menu_id").is_in(lines) & ~two & net.is_not_null()
     ranked = valued.with_row_index("row").filter(open_).select("row", *same, "target", net.alias("net"))
     ranked = ranked.sort("net", "target", descending=[True, False])
-    top = ranked.group_by(same, maintain_order=True).head(BEST)["row"]
-    wanted = dict.fromkeys([*CANDIDATES.schema, *same, *PART])
+    top = ranked.group_by(same, maintain_order=True).head(PAIRED_CATEGORIES)["row"]
+    wanted = dict.fromkeys([*CANDIDATES.schema, *same, *PART_COLUMNS])
     return valued.select(*wanted)[top].sort("customer_id", "menu_id", "target")
 
 
 def _covers() -> pl.Expr:
-    return pl.concat_str("target", "target_2", separator=AND).alias("target")
+    return pl.concat_str("target", "target_2", separator=CATEGORY_SEPARATOR).alias("target")
 
 
 def _parts(both: pl.DataFrame) -> pl.Series:
-    """The two, as `effect.add_effects` values them; telling costs once. Laid side by side and cut into lists of two,
+    """The two, as `effects.add_effects` values them; telling costs once. Laid side by side and cut into lists of two,
     since a list of structs row by row takes ten times as long."""
     n = both.height
-    first = both.select(PART)
+    first = both.select(PART_COLUMNS)
     second = both.select(
-        *(pl.col(f"{name}_2").alias(name) for name in PART[:-1]), (0 * pl.col("send_cost_cents")).alias(PART[-1])
+        *(pl.col(f"{name}_2").alias(name) for name in PART_COLUMNS[:-1]),
+        (0 * pl.col("send_cost_cents")).alias(PART_COLUMNS[-1]),
     )
     sides = pl.concat([first, second])[np.arange(2 * n).reshape(2, n).T.ravel()]
     return sides.to_struct("parts").reshape((n, 2)).arr.to_list()
@@ -279,7 +280,14 @@ def list_candidates(
     )  # fmt: skip
     of_each = [targets if item.covers else untried if item.untried else kept for item in menu]
     parts = [none, *(_rows(item, profiles, some) for item, some in zip(menu, of_each, strict=True))]
-    about = ("price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents", COMPLAINED, "segments")
+    about = (
+        "price_sensitivity",
+        "orders_expected",
+        "basket_mean_cents",
+        "basket_sd_cents",
+        COMPLAINT_COLUMN,
+        "segments",
+    )
     people = profiles.select("customer_id", *(name for name in about if name in profiles.columns))
     rows = pl.concat(parts, how="diagonal").join(people, on="customer_id", how="left")
     marked = rows.join(
@@ -300,7 +308,7 @@ def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl.D
     if item.covers:
         rows = _stated(item, profiles, targets)
         rows = rows.filter(~pl.col("bought").fill_null(False)) if item.untried else rows
-        offer = pl.lit(offer_id(item.id, AND.join(item.covers)))
+        offer = pl.lit(offer_id(item.id, CATEGORY_SEPARATOR.join(item.covers)))
     elif item.scope == "all":
         rows = profiles.select("customer_id", "online").with_columns(pl.lit("all").alias("scope"))
         offer = pl.lit(offer_id(item.id, ""))
@@ -339,13 +347,13 @@ def _stated(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl
     )  # fmt: skip
     kind = of_it["kind"].drop_nulls().first() if "kind" in of_it.columns else None
     rows = who.join(known, on="customer_id", how="left").with_columns(
-        pl.lit(item.scope).alias("scope"), pl.lit(AND.join(item.covers)).alias("target"),
+        pl.lit(item.scope).alias("scope"), pl.lit(CATEGORY_SEPARATOR.join(item.covers)).alias("target"),
         pl.lit(str(kind or item.scope)).alias("kind"),
     )  # fmt: skip
     return rows if item.scope == "product" else rows.with_columns(pl.col("buy_prob", "base_cents").fill_null(0.0))
 
 
-def belongs(segments: Sequence[str]) -> pl.Expr:
+def in_segments(segments: Sequence[str]) -> pl.Expr:
     """Whether the customer of a row belongs to one of these segments."""
     return pl.col("segments").list.set_intersection(pl.lit(list(segments), pl.List(pl.String))).list.len() > 0
 
@@ -354,18 +362,18 @@ def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> p
     """The first rule that closes an offer to a customer, in the order a shopkeeper would ask."""
     line = pl.col("menu_id")
     members = [
-        ((line == item.id) & ~belongs(item.segments).fill_null(False), f"only for {', '.join(item.segments)}")
+        ((line == item.id) & ~in_segments(item.segments).fill_null(False), f"only for {', '.join(item.segments)}")
         for item in menu
         if item.segments
     ]
     given = line != "none"
-    lately = pl.col(COMPLAINED) < rules.complaint_days
-    complained = [(given & lately, "complained lately, in their own words")] if COMPLAINED in rows.columns else []
+    lately = pl.col(COMPLAINT_COLUMN) < rules.complaint_days
+    complained = [(given & lately, "complained lately, in their own words")] if COMPLAINT_COLUMN in rows.columns else []
     barred = [item.id for item in menu if set(item.covers) & set(rules.excluded)]
     by_baskets = [item.id for item in menu if item.by_baskets]
     margin_left = pl.col("margin_rate") - pl.col("depth") * (1 - pl.col("supplier_share"))
     reasons: list[tuple[pl.Expr, str]] = [
-        (given & belongs(rules.excluded_segments), "the shop gives no offers to this segment"),
+        (given & in_segments(rules.excluded_segments), "the shop gives no offers to this segment"),
         *complained,
         *members,
         (line.is_in(barred) | pl.col("target").is_in(list(rules.excluded)), "the shop gives no offers on this"),
@@ -380,4 +388,4 @@ def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> p
         (line.is_in(by_baskets) & pl.col("basket_mean_cents").is_null(), "no order seen to compare the offer with"),
     ]
     why = pl.coalesce(*(pl.when(broken.fill_null(False)).then(pl.lit(text)) for broken, text in reasons))
-    return rows.with_columns(why.alias("why_not"), why.is_null().alias("eligible")).drop(COMPLAINED, strict=False)
+    return rows.with_columns(why.alias("why_not"), why.is_null().alias("eligible")).drop(COMPLAINT_COLUMN, strict=False)

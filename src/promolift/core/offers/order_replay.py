@@ -1,4 +1,4 @@
-"""Past orders and menu lines in; what each line would have done to the customer's baskets, by the cart's price, out."""
+"""Replay past orders under menu lines, priced as in the cart, to see how each line would have changed them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ import polars as pl
 from promolift.core.offers.cart_pricing import Cart, CartLine, Promotion, price_cart
 from promolift.core.offers.menu import MenuItem
 
-MOST_UNITS = 100  # of a line; more are a weight or a volume, and count as one unit
-REPLAYED = {
+MAX_UNITS = 100  # of a line; more are a weight or a volume, and count as one unit
+REPLAY_SCHEMA = {
     "orders": pl.Int64, "used": pl.Int64, "off_cents": pl.Float64, "covered_cents": pl.Float64, "near": pl.Int64,
     "near_cents": pl.Float64,
 }  # fmt: skip
 
 
-class Past(NamedTuple):
+class PastOrder(NamedTuple):
     """A past order of a customer."""
 
     customer_id: str
@@ -35,24 +35,24 @@ class OrderReplay(NamedTuple):
     near_cents: int
 
 
-def past_orders(rows: pl.DataFrame) -> Iterator[Past]:
+def past_orders(rows: pl.DataFrame) -> Iterator[PastOrder]:
     """From customer_id, order_id, product_id, category, quantity and list_cents, each order's rows together."""
     names = ["customer_id", "order_id", "product_id", "category", "quantity", "list_cents"]
     before: tuple[str, str] | None = None
     lines: list[CartLine] = []
     for who, order, product, category, quantity, cents in rows.select(names).iter_rows():
         if before is not None and (who, order) != before:
-            yield Past(before[0], tuple(lines))
+            yield PastOrder(before[0], tuple(lines))
             lines = []
         before = (who, order)
         units = round(quantity or 1)
-        units = units if 1 <= units <= MOST_UNITS else 1
+        units = units if 1 <= units <= MAX_UNITS else 1
         lines.append(CartLine(str(len(lines)), product or "", category or "", units, round(cents / units)))
     if before is not None:
-        yield Past(before[0], tuple(lines))
+        yield PastOrder(before[0], tuple(lines))
 
 
-def promotion_of(item: MenuItem) -> Promotion:
+def menu_promotion(item: MenuItem) -> Promotion:
     """A menu line as a promotion in a cart that holds nothing else."""
     return Promotion(
         id=item.id,
@@ -64,35 +64,35 @@ def promotion_of(item: MenuItem) -> Promotion:
     )
 
 
-def replay(past: Iterable[Past], items: Sequence[MenuItem], delivery_cents: int) -> pl.DataFrame:
+def replay_orders(past: Iterable[PastOrder], items: Sequence[MenuItem], delivery_cents: int) -> pl.DataFrame:
     """customer_id, menu_id and REPLAYED: over how many orders, in how many the line held, sums of what it took off, of
     the goods it covered where it held, in how many little was missing and how much, in minor units.
 
     `delivery_cents` is what each order's delivery costs. A gift or points take nothing off; in an exchange the extra
     product is not in the basket yet, so that it holds wherever enough else is.
     """
-    promotions = [promotion_of(item) for item in items]
+    promotions = [menu_promotion(item) for item in items]
     sums: dict[tuple[str, str], list[int]] = {}
     for order in past:
         for promotion in promotions:
-            row = sums.setdefault((order.customer_id, promotion.id), [0] * len(REPLAYED))
-            found = in_order(order.lines, promotion, delivery_cents)
+            row = sums.setdefault((order.customer_id, promotion.id), [0] * len(REPLAY_SCHEMA))
+            found = replay_order(order.lines, promotion, delivery_cents)
             near = found.near_cents > 0
             more = (1, found.used, found.off_cents, found.covered_cents if found.used else 0, near, found.near_cents)
             for at, value in enumerate(more):
                 row[at] += value
-    schema = {"customer_id": pl.String, "menu_id": pl.String, **REPLAYED}
+    schema = {"customer_id": pl.String, "menu_id": pl.String, **REPLAY_SCHEMA}
     return pl.DataFrame([(*key, *row) for key, row in sums.items()], schema, orient="row")
 
 
-def per_order(replays: pl.DataFrame) -> pl.DataFrame:
-    """`replay` with means per order in place of sums, drawn towards those of everybody by two orders' worth."""
-    names = list(REPLAYED)[1:]
+def mean_per_order(replays: pl.DataFrame) -> pl.DataFrame:
+    """`replay_orders` with means per order in place of sums, drawn towards those of everybody by two orders' worth."""
+    names = list(REPLAY_SCHEMA)[1:]
     everybody = {name: pl.col(name).sum().over("menu_id") / pl.col("orders").sum().over("menu_id") for name in names}
     return replays.with_columns((pl.col(name) + 2 * everybody[name]) / (pl.col("orders") + 2) for name in names)
 
 
-def in_order(lines: Sequence[CartLine], promotion: Promotion, delivery_cents: int) -> OrderReplay:
+def replay_order(lines: Sequence[CartLine], promotion: Promotion, delivery_cents: int) -> OrderReplay:
     """What a promotion does to one past order by itself."""
     benefit, names = promotion.benefit, promotion.covers
     extra = benefit.product_id if benefit.type == "exchange" else None

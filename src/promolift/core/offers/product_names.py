@@ -1,7 +1,7 @@
-"""A shop's own key in, the name people read out, in Chinese and English; and what may be named or discounted at all.
+"""Map a shop's own keys to readable names in Chinese and English, and decide what may be named or discounted.
 
 `product_names.csv` (package data, read once) knows the categories and departments of the Complete Journey. Any other
-key is tidied by rule, see `label`.
+key is tidied by rule, see `readable_name`.
 """
 
 import csv
@@ -13,44 +13,46 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
-from promolift.core.customers.sensitive_topics import tells_private
-from promolift.core.offers.terms import covered
+from promolift.core.customers.sensitive_topics import names_sensitive_topic
+from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import AND, Language, Words
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
 
-Kind = Literal["category", "department", "product"]
+NameKind = Literal["category", "department", "product"]
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _LEVELS = re.compile(r"\s*(?:>|\||::|»)\s*|(?<=\w)\.(?=[A-Za-z])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ACRONYMS = frozenset("BBQ CD DIY DVD EV GPS HDMI LED LP PC SSD TV UHT USB VR".split())  # noqa: SIM905
-_NO_NAME: dict[Kind, Words] = {
-    "category": Words(zh="品类", en="category"),
-    "department": Words(zh="部门", en="department"),
-    "product": Words(zh="商品", en="product"),
+_NO_NAME: dict[NameKind, LocalizedText] = {
+    "category": LocalizedText(zh="品类", en="category"),
+    "department": LocalizedText(zh="部门", en="department"),
+    "product": LocalizedText(zh="商品", en="product"),
 }
 
 
-def data(path: str) -> dict[str, Any]:
+def load_toml(path: str) -> dict[str, Any]:
     """A TOML file of the package's `core`."""
     return tomllib.loads(files("promolift.core").joinpath(path).read_text(encoding="utf-8"))
 
 
-_RULES = {name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in data("offers/product_names.toml").items()}
+_RULES = {
+    name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in load_toml("offers/product_names.toml").items()
+}
 SMUGGLED, NO_PERSON = _RULES["smuggled"], _RULES["no_person"]
 
 
 @dataclass(frozen=True)
-class Name:
+class ProductName:
     """One row of product_names.csv: `sensitive` must not be mentioned by itself, `couponable` may carry a discount.
 
     `short` is what stands beside a second name: "salad dressing" for "salad dressing and mayonnaise".
     """
 
-    words: Words
+    words: LocalizedText
     sensitive: bool
     couponable: bool
-    short: Words
+    short: LocalizedText
 
 
 class TableKey(NamedTuple):
@@ -61,16 +63,16 @@ class TableKey(NamedTuple):
 
 
 @cache
-def table() -> dict[TableKey, Name]:
+def load_product_names() -> dict[TableKey, ProductName]:
     """All rows of product_names.csv by (kind, key)."""
     text = files("promolift.core.offers").joinpath("product_names.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return {
-        TableKey(row["kind"], row["key"]): Name(
-            Words(zh=row["zh"], en=row["en"]),
+        TableKey(row["kind"], row["key"]): ProductName(
+            LocalizedText(zh=row["zh"], en=row["en"]),
             row["sensitive"] == "true",
             row["couponable"] == "true",
-            Words(
+            LocalizedText(
                 zh=row["short_zh"] or re.split("[与、]", row["zh"])[0],  # the first thing of a list
                 en=row["short_en"] or re.split(r",| and ", row["en"])[0],
             ),
@@ -80,9 +82,11 @@ def table() -> dict[TableKey, Name]:
 
 
 @cache
-def names_read(language: Language) -> re.Pattern[str]:
+def name_matcher(language: Language) -> re.Pattern[str]:
     """Finds the table's names in a text, to tell one category from another; without 'coupons' and the like."""
-    names = {name.words.in_(language) for name in table().values() if name.couponable or name.sensitive}
+    names = {
+        name.words.text_in(language) for name in load_product_names().values() if name.couponable or name.sensitive
+    }
     inner = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True) if len(name) > 1)
     return re.compile(rf"(?<![a-z])(?:{inner})(?![a-z])" if language == "en" else inner, re.IGNORECASE)
 
@@ -95,7 +99,7 @@ def is_plural(english: str) -> bool:
     return " and " in english or bool(english.lower().endswith("s") and not _NOT_PLURAL.search(english.lower()))
 
 
-def label(key: str, kind: Kind = "category") -> Words:
+def readable_name(key: str, kind: NameKind = "category") -> LocalizedText:
     """The readable name of a category, department or product; raises InputError for an empty key.
 
     A key of the table has its own row. Otherwise: of a path (`Home > Kitchen > Knives`, `home.kitchen`) the last
@@ -105,42 +109,42 @@ def label(key: str, kind: Kind = "category") -> Words:
     printed, blanks tidied. A mere number says nothing and gets a word before it: 'product 851', '商品851'. An offer on
     two at once names both, each by its short name: 'coffee and tea', '咖啡、茶'.
     """
-    if AND in key:
-        both = [_short(part, kind) for part in covered(key)]
+    if CATEGORY_SEPARATOR in key:
+        both = [_short(part, kind) for part in covered_targets(key)]
         joiner = " plus " if any(" and " in w.en for w in both) else " and "
-        return Words(zh="、".join(w.zh for w in both), en=joiner.join(w.en for w in both))
+        return LocalizedText(zh="、".join(w.zh for w in both), en=joiner.join(w.en for w in both))
     clean = _plain(key)
     if not clean:
         raise InputError(
             "value_missing", f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out"
         )
-    row = table().get(TableKey(kind, key)) or table().get(TableKey(kind, key.strip()))
+    row = load_product_names().get(TableKey(kind, key)) or load_product_names().get(TableKey(kind, key.strip()))
     if row:
         return row.words
     if not any(character.isalpha() for character in clean):
         noun = _NO_NAME[kind]
-        return Words(zh=f"{noun.zh}{clean}", en=f"{noun.en} {clean}")
-    return Words(zh=clean, en=clean) if kind == "product" else _tidy(clean)
+        return LocalizedText(zh=f"{noun.zh}{clean}", en=f"{noun.en} {clean}")
+    return LocalizedText(zh=clean, en=clean) if kind == "product" else _tidy(clean)
 
 
-def _short(key: str, kind: Kind) -> Words:
-    row = table().get(TableKey(kind, key)) if kind == "category" else None
-    return row.short if row else label(key, kind)
+def _short(key: str, kind: NameKind) -> LocalizedText:
+    row = load_product_names().get(TableKey(kind, key)) if kind == "category" else None
+    return row.short if row else readable_name(key, kind)
 
 
-def is_sensitive(key: str, kind: Kind = "category") -> bool:
+def is_sensitive(key: str, kind: NameKind = "category") -> bool:
     """Whether a message must not name this by itself: the table's column, or the same rule by words elsewhere."""
-    if AND in key:
-        return any(is_sensitive(part, kind) for part in covered(key))
-    row = table().get(TableKey(kind, key))
-    return row.sensitive if row else bool(_RULES["private"].search(_words(key))) or tells_private(_words(key))
+    if CATEGORY_SEPARATOR in key:
+        return any(is_sensitive(part, kind) for part in covered_targets(key))
+    row = load_product_names().get(TableKey(kind, key))
+    return row.sensitive if row else bool(_RULES["private"].search(_words(key))) or names_sensitive_topic(_words(key))
 
 
-def is_couponable(key: str, kind: Kind = "category") -> bool:
+def is_couponable(key: str, kind: NameKind = "category") -> bool:
     """Whether a coupon on this makes sense and is lawful: the table's column, or the same rule by words elsewhere."""
-    if AND in key:
-        return all(is_couponable(part, kind) for part in covered(key))
-    row = table().get(TableKey(kind, key))
+    if CATEGORY_SEPARATOR in key:
+        return all(is_couponable(part, kind) for part in covered_targets(key))
+    row = load_product_names().get(TableKey(kind, key))
     return row.couponable if row else not _RULES["no_coupon"].search(_words(key))
 
 
@@ -153,18 +157,18 @@ def _words(key: str) -> str:
     return _CAMEL.sub(" ", _plain(key).replace("_", " "))
 
 
-def _tidy(clean: str) -> Words:
+def _tidy(clean: str) -> LocalizedText:
     levels = [part for part in _LEVELS.split(clean) if part.strip(" _-/")]
     last = levels[-1] if levels else clean
     text = re.sub(r"[\s_]+", " ", last).strip(" -/,&")
     if not _HAN.search(text):
         english = _lower(text)
-        return Words(zh=english, en=english)
+        return LocalizedText(zh=english, en=english)
     chinese = re.sub(r"[A-Za-z][A-Za-z0-9 '&/-]*", "", text).strip(" ()（）-/,，&·")
     foreign = " ".join(re.findall(r"[A-Za-z][A-Za-z0-9'&/-]*", text)).strip(" -/&")
     if not _HAN.search(chinese) or len(foreign) < 3:  # 'T恤' is one word, not two languages
-        return Words(zh=text, en=text)
-    return Words(zh=chinese, en=_lower(foreign))
+        return LocalizedText(zh=text, en=text)
+    return LocalizedText(zh=chinese, en=_lower(foreign))
 
 
 def _lower(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Offers proposed beyond the menu in; the menu lines they need and candidate rows of exactly these customers out."""
+"""Convert offers proposed beyond the menu to menu lines and candidate rows for exactly their customers."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,10 +26,12 @@ PROPOSALS = Table(
         Column("min_spend_cents", Int, "spend it asks for", "minor units", required=True, low=0),
     ),
 )
-TERMS = ("scope", "benefit", "percent", "amount_cents", "min_spend_cents")
+TERM_COLUMNS = ("scope", "benefit", "percent", "amount_cents", "min_spend_cents")
 
 
-def line_id(scope: str, benefit: str, percent: int, amount_cents: int, min_spend_cents: int, valid_days: int) -> str:
+def menu_line_id(
+    scope: str, benefit: str, percent: int, amount_cents: int, min_spend_cents: int, valid_days: int
+) -> str:
     """A menu id that says its terms, the same for the same terms, such as `pr-category-15-14d`."""
     if benefit == "percent_off":
         head = f"pr-{scope}-{percent}" + (f"-from-{min_spend_cents}" if min_spend_cents else "")
@@ -40,7 +42,7 @@ def line_id(scope: str, benefit: str, percent: int, amount_cents: int, min_spend
     return f"{head}-{valid_days}d"
 
 
-def lines(proposals: pl.DataFrame, menu: Sequence[MenuItem], valid_days: int) -> list[MenuItem]:
+def proposed_menu_items(proposals: pl.DataFrame, menu: Sequence[MenuItem], valid_days: int) -> list[MenuItem]:
     """One menu line for each kind of offer among the proposals, in order of id.
 
     Who pays, how it is redeemed and what telling costs is as in the first menu line of the same benefit and scope. A
@@ -48,7 +50,7 @@ def lines(proposals: pl.DataFrame, menu: Sequence[MenuItem], valid_days: int) ->
     (InputError).
     """
     PROPOSALS.check(proposals)
-    terms = proposals.select(TERMS).unique().sort(TERMS)
+    terms = proposals.select(TERM_COLUMNS).unique().sort(TERM_COLUMNS)
     made = [_line(row | {"valid_days": valid_days}, menu) for row in terms.iter_rows(named=True)]
     return sorted(made, key=lambda item: item.id)
 
@@ -63,7 +65,7 @@ def _line(terms: dict[str, Any], menu: Sequence[MenuItem]) -> MenuItem:
     same = [item for item in like if item.scope == scope]
     item = (same or like)[0]
     return MenuItem(
-        id=line_id(**terms),
+        id=menu_line_id(**terms),
         benefit=Benefit(type=benefit, percent=terms["percent"], amount_cents=terms["amount_cents"]),
         scope=scope,
         activation=item.activation,
@@ -75,11 +77,11 @@ def _line(terms: dict[str, Any], menu: Sequence[MenuItem]) -> MenuItem:
     )
 
 
-def with_ids(proposals: pl.DataFrame, valid_days: int) -> pl.DataFrame:
+def with_menu_ids(proposals: pl.DataFrame, valid_days: int) -> pl.DataFrame:
     """Proposals with the `menu_id` of each."""
     return proposals.with_columns(
-        pl.struct(TERMS)
-        .map_elements(lambda row: line_id(**row, valid_days=valid_days), return_dtype=pl.String)
+        pl.struct(TERM_COLUMNS)
+        .map_elements(lambda row: menu_line_id(**row, valid_days=valid_days), return_dtype=pl.String)
         .alias("menu_id")
     )
 
@@ -121,11 +123,11 @@ def propose_candidates(
     A proposal whose terms the menu already has is left to the menu.
     """
     known = {_terms(item) for item in menu}
-    items = [item for item in lines(proposals, menu, valid_days) if _terms(item) not in known]
+    items = [item for item in proposed_menu_items(proposals, menu, valid_days) if _terms(item) not in known]
     rows = list_candidates(people.profiles, people.targets, items, rules, people.resting).filter(
         pl.col("menu_id") != "none"
     )
-    wanted = with_ids(proposals, valid_days).select("customer_id", "menu_id", "target").unique()
+    wanted = with_menu_ids(proposals, valid_days).select("customer_id", "menu_id", "target").unique()
     rows = rows.join(wanted, on=["customer_id", "menu_id", "target"], how="semi", nulls_equal=True)
     return MenuCandidates(rows, tuple(items))
 
@@ -142,10 +144,10 @@ def grid_lines(settings: OfferProposalSettings, menu: Sequence[MenuItem], scopes
         for scope in scopes
         for percent in settings.print.percents
     ]  # fmt: skip
-    return lines(pl.DataFrame(terms, schema=PROPOSALS.schema), menu, settings.valid_days)
+    return proposed_menu_items(pl.DataFrame(terms, schema=PROPOSALS.schema), menu, settings.valid_days)
 
 
-def keep_best(valued: pl.DataFrame, price: float, per_line: int) -> pl.DataFrame:
+def best_rows_per_line(valued: pl.DataFrame, price: float, per_line: int) -> pl.DataFrame:
     """Of valued CANDIDATES the open ones of each customer and line with the largest gain - price x cost.
 
     One would do if nothing but the budget were short; where a limit closes the best category, the next ones are there.
@@ -156,7 +158,7 @@ def keep_best(valued: pl.DataFrame, price: float, per_line: int) -> pl.DataFrame
     return rows.filter(order <= per_line).sort("customer_id", "offer_id")
 
 
-def best_lines(menu: pl.DataFrame, proposed: pl.DataFrame, price: float, most: int, least_share: float) -> list[str]:
+def select_lines(menu: pl.DataFrame, proposed: pl.DataFrame, price: float, most: int, least_share: float) -> list[str]:
     """At most `most` lines of valued `proposed`, one after the other the one that adds most to what is there already.
 
     At a price p of a cent of budget a customer's offers are worth the largest gain - p cost, or nothing; a line must

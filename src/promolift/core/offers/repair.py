@@ -1,4 +1,4 @@
-"""Drafts of offers in; the nearest offers that the shop may give and would print, out.
+"""Repair drafts of offers: project each to the nearest offer that the shop may give and would print.
 
 Legal means: printable numbers, products and categories only with a percentage, and an effective depth (percent, or
 amount over threshold) within what is left: the least of `max_share` and (margin_rate - margin_floor) / (1 -
@@ -22,7 +22,7 @@ from promolift.core.offers.settings import PrintRules
 EPS = 1e-9
 
 
-def room(rules: PrintRules, margin_floor: float) -> pl.Expr:
+def max_discount_share(rules: PrintRules, margin_floor: float) -> pl.Expr:
     """The largest share of the price that may be taken off, from `margin_rate` and `supplier_share`.
 
     A missing margin leaves no room: it is not known that the offer keeps the floor.
@@ -32,7 +32,7 @@ def room(rules: PrintRules, margin_floor: float) -> pl.Expr:
     return pl.min_horizontal(rules.max_share, kept.fill_null(0.0)).clip(0.0)
 
 
-def with_terms(drafts: pl.DataFrame, grid: pl.DataFrame, menu: Sequence[MenuItem], usual: float) -> pl.DataFrame:
+def add_margins(drafts: pl.DataFrame, grid: pl.DataFrame, menu: Sequence[MenuItem], usual: float) -> pl.DataFrame:
     """Drafts with margin_rate (of the valued `grid`, else `usual`) and supplier_share."""
     key, names = ["customer_id", "scope", "target"], ["benefit", "scope", "supplier_share"]
     margins = grid.select(*key, "margin_rate").unique(key)
@@ -42,12 +42,12 @@ def with_terms(drafts: pl.DataFrame, grid: pl.DataFrame, menu: Sequence[MenuItem
     return known.with_columns(pl.col("margin_rate").fill_null(usual), pl.col("supplier_share").fill_null(0.0))
 
 
-def repair(drafts: pl.DataFrame, rules: PrintRules, margin_floor: float = 0.0) -> pl.DataFrame:
+def repair_offers(drafts: pl.DataFrame, rules: PrintRules, margin_floor: float = 0.0) -> pl.DataFrame:
     """The projection above. `drafts` has PROPOSALS' columns, margin_rate and supplier_share; so has the result, with
     rows in the same order.
     """
     is_percent, is_amount = pl.col("benefit") == "percent_off", pl.col("benefit") == "amount_off"
-    space = room(rules, margin_floor)
+    space = max_discount_share(rules, margin_floor)
     percent = _nearest(pl.col("percent"), rules.percents, 100 * space)
     amount = pl.when(is_amount).then(_nearest(pl.col("amount_cents"), rules.amounts_cents)).otherwise(0)
     fixed = drafts.with_columns(

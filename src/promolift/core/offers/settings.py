@@ -1,11 +1,12 @@
-"""Room 3's settings: what the shop allows, what may stand on a coupon, offers beyond the menu."""
+"""Settings of offers: what the shop allows, what a coupon may print, offers beyond the menu."""
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from promolift.core.offers.terms import Scope
+from promolift.foundation.extension import RegisteredName
 from promolift.foundation.settings import Settings
 
 
@@ -100,7 +101,7 @@ class OfferProposalSettings(Settings):
     [offer-generator.md](offer-generator.md).
     """
 
-    proposals: Literal["none", "grid", "gan"] = Field(
+    proposals: Annotated[str, RegisteredName("candidates", "none", "grid")] = Field(
         default="grid",
         description="`grid` searches percentages off by the effect model, `gan` draws offers from the conditional "
         "generator (extra `deep`), `none` keeps to the menu.",

@@ -1,11 +1,11 @@
-"""An offer's terms: what the rooms hand to one another and what a message must agree with."""
+"""An offer's terms: the type that candidates, carts, decisions and messages share."""
 
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from promolift.foundation.i18n.text import AND, Words
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 
 Scope = Literal["all", "category", "product"]
@@ -14,20 +14,20 @@ BenefitType = Literal[
     "reminder",
 ]  # fmt: skip
 Activation = Literal["automatic", "code", "link"]
-Joined = Literal["each", "together"]
+PairCondition = Literal["each", "together"]
 
 
-def covered(target: str | None) -> tuple[str, ...]:
+def covered_targets(target: str | None) -> tuple[str, ...]:
     """The categories, or the product, that a target names: none for everything, two for an offer on two."""
-    return tuple(target.split(AND)) if target else ()
+    return tuple(target.split(CATEGORY_SEPARATOR)) if target else ()
 
 
 # The fields without which a benefit says nothing, and those that it may have besides; all else is refused by name.
-BENEFIT_NEEDS: dict[BenefitType, tuple[str, ...]] = {
+BENEFIT_REQUIRED_FIELDS: dict[BenefitType, tuple[str, ...]] = {
     "percent_off": ("percent",), "amount_off": ("amount_cents",), "fixed_price": ("price_cents",),
     "buy_x_get_y": ("buy", "get"), "points": ("points",), "exchange": ("price_cents",),
 }  # fmt: skip
-BENEFIT_MAY: dict[BenefitType, tuple[str, ...]] = {
+BENEFIT_OPTIONAL_FIELDS: dict[BenefitType, tuple[str, ...]] = {
     "percent_off": ("base", "max_discount_cents"),
     "fixed_price": ("max_times", "max_discount_cents"),
     "buy_x_get_y": ("percent", "max_times", "max_discount_cents"),
@@ -73,7 +73,7 @@ class Benefit(Settings):
     product_id: str | None = Field(
         default=None, min_length=1, description="gift, exchange: which product of the catalogue.", examples=["mug-1"]
     )
-    item: Words | None = Field(default=None, description="gift, exchange: what it is, in both languages.")
+    item: LocalizedText | None = Field(default=None, description="gift, exchange: what it is, in both languages.")
     quantity: int = Field(default=1, ge=1, le=1000, description="gift, exchange: how many units.")
     points: int = Field(default=0, ge=0, description="points: how many.", examples=[200])
     worth_cents: int = Field(
@@ -111,7 +111,7 @@ class Benefit(Settings):
     def _only_what_the_type_has(self) -> Self:
         fields = Benefit.model_fields.items()
         given = {name for name, field in fields if getattr(self, name) != field.default} - {"type"}
-        needs, may = BENEFIT_NEEDS.get(self.type, ()), BENEFIT_MAY.get(self.type, ())
+        needs, may = BENEFIT_REQUIRED_FIELDS.get(self.type, ()), BENEFIT_OPTIONAL_FIELDS.get(self.type, ())
         if missing := [name for name in needs if name not in given]:
             raise ValueError(f"{self.type} needs {', '.join(missing)}, above 0")
         if self.type in ("gift", "exchange") and not given & {"product_id", "item"}:
@@ -137,8 +137,8 @@ class Offer(Settings):
     benefit: Benefit
     scope: Scope = "all"
     covers: str = ""
-    label: Words | None = None
-    joined: Joined | None = None
+    label: LocalizedText | None = None
+    joined: PairCondition | None = None
     activation: Activation = "automatic"
     members: bool = False
     min_spend_cents: int = Field(default=0, ge=0)
@@ -152,7 +152,7 @@ class Offer(Settings):
             raise ValueError("covers names a category or product; scope 'all' has none")
         if self.scope != "all" and self.label is None:
             raise ValueError("an offer on a category or product needs its label in both languages")
-        if (self.joined is not None) != (len(covered(self.covers)) > 1):
+        if (self.joined is not None) != (len(covered_targets(self.covers)) > 1):
             raise ValueError(
                 "joined says how an offer on two or more holds (each, together), and is left out elsewhere"
             )

@@ -1,9 +1,10 @@
-"""Impressions and clicks of creatives by context in; the probability that each is the best one of its context, out.
+"""Estimate the probability that each creative is the best one in its context (Thompson sampling by batches).
 
-Thompson sampling by batches (Thompson 1933; Russo et al. 2018): the next batch draws each creative with the probability
-that it is the best. A rate is its context's times the creative's, times how much the creative differs in the context;
-both factors are gamma, their widths by marginal likelihood (DuMouchel 1999, The American Statistician 53), so that
-contexts share what they have in common. Contexts' own levels drop out: who sees much of a good place is no better.
+The next batch draws each creative with the probability that it is the best (Thompson 1933; Russo et al. 2018). The
+model of a click rate is the context's rate, times the creative's factor, times a factor for how the creative differs
+in that context. Both factors have gamma priors whose widths maximise the marginal likelihood (DuMouchel 1999, The
+American Statistician 53), so contexts share what they have in common. A context's own level cancels out: a creative
+gains nothing from being shown in a context where everybody clicks more.
 
 Legend: C contexts, A creatives, D draws.
 """
@@ -16,12 +17,12 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import hash_int
 
 Floats = NDArray[np.float64]
-WIDTHS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0])  # shapes of a factor, mean 1
-ROUNDS = 20  # of fitting contexts and creatives in turn
-DRAWS = 2000
+GAMMA_SHAPES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0])  # shapes of a factor, mean 1
+FIT_ROUNDS = 20  # of fitting contexts and creatives in turn
+POSTERIOR_DRAWS = 2000
 
 
-def best_shares(shown_CA: Floats, clicks_CA: Floats, seed: int = 0, draws: int = DRAWS) -> Floats:
+def thompson_shares(shown_CA: Floats, clicks_CA: Floats, seed: int = 0, draws: int = POSTERIOR_DRAWS) -> Floats:
     """C x A, each row summing to 1: how probable it is that a creative has the largest rate of its context.
 
     One that was never shown stands where the others stand on average, with all doubt. InputError for counts that
@@ -35,7 +36,7 @@ def best_shares(shown_CA: Floats, clicks_CA: Floats, seed: int = 0, draws: int =
             "bandit: give tables of one form, clicks no more than impressions and at least one",
         )
     level_C, rate_A = np.full(len(shown), clicks.sum() / shown.sum()), np.ones(shown.shape[1])
-    for _ in range(ROUNDS):
+    for _ in range(FIT_ROUNDS):
         expected_CA = level_C[:, None] * shown
         width = _width(clicks.sum(axis=0), expected_CA.sum(axis=0), np.ones_like(rate_A))
         rate_A = (width + clicks.sum(axis=0)) / (width + expected_CA.sum(axis=0))
@@ -53,11 +54,11 @@ def best_shares(shown_CA: Floats, clicks_CA: Floats, seed: int = 0, draws: int =
 
 def _width(clicks: Floats, expected: Floats, mean: Floats) -> float:
     """The shape of gamma factors around `mean` that is likeliest by the counts (a negative binomial likelihood)."""
-    shape = WIDTHS.reshape(-1, *[1] * clicks.ndim)
+    shape = GAMMA_SHAPES.reshape(-1, *[1] * clicks.ndim)
     each = (
         scipy.special.gammaln(clicks + shape * mean)
         - scipy.special.gammaln(shape * mean)
         + shape * mean * np.log(shape / (shape + expected))
     )
     each += clicks * np.log(np.maximum(expected, 1e-12) / (shape + expected))
-    return float(WIDTHS[each.reshape(len(WIDTHS), -1).sum(axis=1).argmax()])
+    return float(GAMMA_SHAPES[each.reshape(len(GAMMA_SHAPES), -1).sum(axis=1).argmax()])

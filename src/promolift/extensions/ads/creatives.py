@@ -1,7 +1,8 @@
-"""A file of creatives and their clicks in; what later rows say of policies, and a plan of creatives, out.
+"""Learn from a file of creatives and clicks, evaluate policies on its later rows, and plan impressions.
 
-Tests teach a ranker of words, which orders creatives that nobody has seen. Impressions with propensities value
-policies that never ran, at each placement by itself. Legend: N rows, A creatives.
+A file of tests trains a ranker of creative texts, which orders creatives that were never shown. A file of impressions
+with propensities gives off-policy values of policies that never ran, separately for each placement.
+Legend: N rows, A creatives.
 """
 
 from collections.abc import Iterable
@@ -12,27 +13,27 @@ import numpy as np
 import polars as pl
 
 from promolift.core.effects.trial_arrays import Floats
-from promolift.core.experiments.off_policy.estimators import OffPolicySettings, OffPolicyValue, read_log, value_of
-from promolift.core.experiments.prediction_metrics import wilson
-from promolift.core.messages.text_ranker import Ranker, click_z, fit_ranker
-from promolift.extensions.ads.bandit import best_shares
+from promolift.core.experiments.off_policy.estimators import OffPolicySettings, OffPolicyValue, estimate_value, read_log
+from promolift.core.experiments.prediction_metrics import wilson_interval
+from promolift.core.messages.text_ranker import TextRanker, click_z, fit_ranker
+from promolift.extensions.ads.bandit import thompson_shares
 from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeResults, CreativeSettings
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.evidence import Z95, Measured
-from promolift.foundation.files.column_types import nearest, typed
-from promolift.foundation.files.table_files import raw_trial
+from promolift.foundation.evidence import Z95, SampleEstimate
+from promolift.foundation.files.column_types import infer_types, suggest_nearest
+from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.i18n.formatting import plural
-from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.progress import Progress, no_progress
 
-LATER = 0.2  # of the periods, or of the rows: they judge what the others taught
-CLICKS = 100  # below which no difference between policies is claimed
-MOST_AUDIENCES = 20
-SHRINK = 200.0  # impressions at the mean rate that each creative's own rate is shrunk by
-EXPOSURES = 5  # of one creative to one viewer that are told apart; more are taken together
-DRAWS = 1000
+EVALUATION_SHARE = 0.2  # of the periods, or of the rows: they judge what the others taught
+MIN_CLICKS = 100  # below which no difference between policies is claimed
+MAX_AUDIENCES = 20
+SHRINKAGE_IMPRESSIONS = 200.0  # impressions at the mean rate that each creative's own rate is shrunk by
+MAX_EXPOSURES = 5  # of one creative to one viewer that are told apart; more are taken together
+BOOTSTRAP_DRAWS = 1000
 
 
-def run_creatives(settings: CreativeSettings, folder: Path, tell: Tell = quiet) -> CreativeResults:
+def run_creatives(settings: CreativeSettings, folder: Path, tell: Progress = no_progress) -> CreativeResults:
     """Learn from the earlier rows, value on the later ones, and plan. InputError for a file that does not fit,
     SupportError where too little was shown to learn from."""
     tell("learn", 0.0, "reading the file")
@@ -42,7 +43,7 @@ def run_creatives(settings: CreativeSettings, folder: Path, tell: Tell = quiet) 
             "too_few_outcomes",
             f"{settings.path}: no click in {plural(rows.height, 'row')}; nothing can be learned from it",
         )
-    earlier, later = split(rows)
+    earlier, later = split_by_time(rows)
     if settings.shown:
         return _from_tests(settings, folder, earlier, later, tell)
     return _from_impressions(settings, folder, earlier, later, tell)
@@ -50,14 +51,16 @@ def run_creatives(settings: CreativeSettings, folder: Path, tell: Tell = quiet) 
 
 def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     """Rows as creative, text, picture, shown, clicks, test, prob, placement, audience, customer, at; in order of at."""
-    raw = raw_trial(path)
+    raw = read_trial_file(path)
     single = (settings.creative, settings.clicked, settings.text, settings.picture, settings.shown,
               settings.propensity, settings.placement, settings.customer, settings.period)  # fmt: skip
     for name in [*filter(None, single), *settings.test, *settings.audience]:
         if name not in raw.columns:
-            text = f"{path}: no column {name!r}{nearest(name, raw.columns)}"
+            text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
             raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
-    frame = typed(raw, (settings.creative, settings.text, settings.picture, *settings.test, settings.customer)).frame
+    frame = infer_types(
+        raw, (settings.creative, settings.text, settings.picture, *settings.test, settings.customer)
+    ).frame
     for name in filter(None, (settings.clicked, settings.shown, settings.propensity)):
         if not (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean):
             raise InputError(
@@ -100,27 +103,27 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     return found.sort("at", maintain_order=True)
 
 
-class Halves(NamedTuple):
+class TimeSplit(NamedTuple):
     """What is learned from, and what judges it."""
 
     earlier: pl.DataFrame
     later: pl.DataFrame
 
 
-def split(rows: pl.DataFrame) -> Halves:
+def split_by_time(rows: pl.DataFrame) -> TimeSplit:
     """By time; a test stands where its last row does, and a viewer is no matter of the split."""
     last = rows.with_columns(pl.col("at").max().over("test")) if rows["test"].n_unique() > 1 else rows
     cut = last["at"].unique().sort()
-    border = cut[int((1 - LATER) * len(cut))]
-    return Halves(rows.filter(last["at"] < border), rows.filter(last["at"] >= border))
+    border = cut[int((1 - EVALUATION_SHARE) * len(cut))]
+    return TimeSplit(rows.filter(last["at"] < border), rows.filter(last["at"] >= border))
 
 
 def _from_tests(
-    settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Tell
+    settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Progress
 ) -> CreativeResults:
     tell("learn", 0.3, "pairs of creatives")
     ranker = fit_ranker(_arms(earlier))
-    values = judge_ranker(ranker, _arms(later))
+    values = evaluate_ranker(ranker, _arms(later))
     whole = fit_ranker(_arms(pl.concat([earlier, later])))
     better = values["better of two, share right"]
     verdict = (
@@ -130,12 +133,12 @@ def _from_tests(
     if better.low <= 0.5:
         verdict += ": no better than chance is excluded, so test new creatives evenly"
     new = later if settings.new is None else _new(folder / settings.new, settings)
-    plan = ranked_plan(whole, new, settings, better.low > 0.5)
+    plan = plan_ranked_creatives(whole, new, settings, better.low > 0.5)
     known = _catalogue(settings, pl.concat([earlier, later]), plan["text"])
     notes = (f"learned from {ranker.pairs:,} pairs of earlier tests",)
     return CreativeResults(
-        settings, "tests", COUNTS.clear(), known, earlier.height, later.height, plan, values, pl.DataFrame(), verdict,
-        notes,
+        settings, "tests", COUNTS_FRAME.clear(), known, earlier.height, later.height, plan, values, pl.DataFrame(),
+        verdict, notes,
     )  # fmt: skip
 
 
@@ -147,17 +150,17 @@ def _arms(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _new(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     name = settings.text or settings.creative
-    raw = pl.DataFrame({name: lines_of(path)}) if path.suffix == ".txt" else raw_trial(path)
+    raw = pl.DataFrame({name: read_lines(path)}) if path.suffix == ".txt" else read_trial_file(path)
     if name not in raw.columns:
         raise InputError(
             "column_missing",
-            f"{path}: no column {name!r}{nearest(name, raw.columns)}, which holds the creatives' words",
+            f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}, which holds the creatives' words",
         )
     tests = [pl.col(each).cast(pl.String) for each in settings.test if each in raw.columns] or [pl.lit("all")]
     return raw.select(pl.concat_str(tests, separator="|").alias("test"), pl.col(name).fill_null("").alias("text"))
 
 
-def lines_of(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
     """A text file's lines that are not empty; InputError where there are none, or it is no text."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
@@ -170,7 +173,7 @@ def lines_of(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def judge_ranker(ranker: Ranker, arms: pl.DataFrame) -> dict[str, Measured]:
+def evaluate_ranker(ranker: TextRanker, arms: pl.DataFrame) -> dict[str, SampleEstimate]:
     """On tests the ranker did not see: how often it picks the better of two that differ at the 5 % level, and clicks
     per impression of its pick beside the mean of all and the longest; errors by test."""
     scored = arms.with_columns(pl.Series("score", ranker.scores(arms["text"].to_list())))
@@ -198,16 +201,18 @@ def judge_ranker(ranker: Ranker, arms: pl.DataFrame) -> dict[str, Measured]:
     return found | {name: _by_test(value, weight, by) for name, value in named.items()}
 
 
-def _by_test(value_N: Floats, weight_N: Floats, test_N: np.ndarray) -> Measured:
+def _by_test(value_N: Floats, weight_N: Floats, test_N: np.ndarray) -> SampleEstimate:
     """A weighted mean; its interval by tests drawn with replacement."""
     of_N = np.unique(test_N, return_inverse=True)[1]
     above, below = np.bincount(of_N, value_N * weight_N), np.bincount(of_N, weight_N)
-    drawn = np.random.default_rng(0).integers(0, len(above), (DRAWS, len(above)))
+    drawn = np.random.default_rng(0).integers(0, len(above), (BOOTSTRAP_DRAWS, len(above)))
     low, high = np.quantile(above[drawn].sum(axis=1) / below[drawn].sum(axis=1), [0.025, 0.975])
-    return Measured(float(above.sum() / below.sum()), float(low), float(high), len(value_N))
+    return SampleEstimate(float(above.sum() / below.sum()), float(low), float(high), len(value_N))
 
 
-def ranked_plan(ranker: Ranker, new: pl.DataFrame, settings: CreativeSettings, sure: bool) -> pl.DataFrame:
+def plan_ranked_creatives(
+    ranker: TextRanker, new: pl.DataFrame, settings: CreativeSettings, sure: bool
+) -> pl.DataFrame:
     """Each creative of each test with its score, share and impressions: the pick gets what is not drawn evenly."""
     texts = new.select("test", "text").unique(maintain_order=True)
     scored = texts.with_columns(pl.Series("score", ranker.scores(texts["text"].to_list())))
@@ -228,7 +233,7 @@ def _paced(plan: pl.DataFrame, settings: CreativeSettings) -> pl.DataFrame:
 
 
 def _from_impressions(
-    settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Tell
+    settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Progress
 ) -> CreativeResults:
     if settings.propensity is None:
         raise InputError(
@@ -242,9 +247,9 @@ def _from_impressions(
     shares = {"next shares": bandit_policy(earlier, settings.explore)} if bandit and clicked else {}
     policies = {"best fixed creative": fixed_policy(earlier), **shares, "learned policy": best}
     tell("learn", 0.6, "what later impressions say")
-    found = policy_values(later, policies)
+    found = estimate_policy_values(later, policies)
     lead = found.values.get("learned policy over what ran")
-    claims = lead is not None and found.clicks >= CLICKS and lead.low > 0
+    claims = lead is not None and found.clicks >= MIN_CLICKS and lead.low > 0
     why = f"{later['clicks'].sum():.0f} clicks in {later.height:,} later impressions"
     span = "" if lead is None else f"{lead.value:+.5f} clicks per impression, {lead.low:+.5f} to {lead.high:+.5f}; "
     if claims:
@@ -252,27 +257,27 @@ def _from_impressions(
     else:
         verdict = (
             f"nothing is claimed: {why} cannot tell the learned policy from what ran ({span}worth {found.clicks:.0f} "
-            f"clicks, {CLICKS} are needed); keep what runs, and draw a share evenly"
+            f"clicks, {MIN_CLICKS} are needed); keep what runs, and draw a share evenly"
         )
     whole = pl.concat([earlier, later])
     if bandit:
         new = () if settings.new is None else _new(folder / settings.new, settings)["text"]
         best, claims = bandit_policy(whole, settings.explore, new), True
-        verdict = next_words(found.values, why)
-    plan = impression_plan(whole, best if claims else None, settings)
+        verdict = describe_next_shares(found.values, why)
+    plan = plan_impressions(whole, best if claims else None, settings)
     known = _catalogue(settings, whole, plan["creative"])
     return CreativeResults(
-        settings, "impressions", counted(whole), known, earlier.height, later.height, plan, found.values,
-        fatigue_of(whole), verdict, tuple(found.notes),
+        settings, "impressions", count_impressions(whole), known, earlier.height, later.height, plan, found.values,
+        click_rate_by_exposure(whole), verdict, tuple(found.notes),
     )  # fmt: skip
 
 
-COUNTS = pl.DataFrame(schema={
+COUNTS_FRAME = pl.DataFrame(schema={
     "placement": pl.String, "audience": pl.String, "creative": pl.String, "shown": pl.Float64, "clicks": pl.Float64,
 })  # fmt: skip
 
 
-def counted(rows: pl.DataFrame) -> pl.DataFrame:
+def count_impressions(rows: pl.DataFrame) -> pl.DataFrame:
     """COUNTS: impressions and clicks by placement, audience and creative."""
     return rows.group_by("placement", "audience", "creative").agg(pl.col("shown", "clicks").sum())
 
@@ -288,7 +293,7 @@ def _catalogue(settings: CreativeSettings, rows: pl.DataFrame, planned: pl.Serie
     )
 
 
-def planned_creatives(plan: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+def serving_shares(plan: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
     """placement, audience, creative, share, shown, clicks: what is served and what the next shares go on from. A test
     is a placement of its own."""
     if "test" in plan.columns:
@@ -298,7 +303,7 @@ def planned_creatives(plan: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
     return both.with_columns(pl.col("share", "shown", "clicks").fill_null(0.0)).sort(by)
 
 
-def next_words(values: dict[str, Measured], why: str) -> str:
+def describe_next_shares(values: dict[str, SampleEstimate], why: str) -> str:
     """What the next shares would have earned beside what ran, where that can be said."""
     if (worth := values.get("next shares")) is None:
         return f"the next shares follow what clicks say so far; what they earn cannot be said yet ({why})"
@@ -318,7 +323,7 @@ def learned_policy(rows: pl.DataFrame) -> pl.DataFrame:
 def _many(rows: pl.DataFrame) -> list[str]:
     """The audiences that are told apart: those seen most."""
     counts = rows.group_by("audience").agg(pl.col("shown").sum()).sort("shown", "audience", descending=[True, False])
-    return counts["audience"].head(MOST_AUDIENCES).to_list()
+    return counts["audience"].head(MAX_AUDIENCES).to_list()
 
 
 def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -> pl.DataFrame:
@@ -337,7 +342,7 @@ def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -
     every = cells.join(pl.DataFrame({"creative": names}), how="cross").sort(*by, "creative")
     counts_CA = every.join(seen, on=[*by, "creative"], how="left", maintain_order="left").fill_null(0.0)
     shape = (cells.height, len(names))
-    shares_CA = best_shares(counts_CA["n"].to_numpy().reshape(shape), counts_CA["clicks"].to_numpy().reshape(shape))
+    shares_CA = thompson_shares(counts_CA["n"].to_numpy().reshape(shape), counts_CA["clicks"].to_numpy().reshape(shape))
     share = pl.Series("share", (1 - explore) * shares_CA.ravel() + explore / len(names))
     return counts_CA.select(*by, "creative", share)
 
@@ -354,21 +359,23 @@ def _largest(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
         rate=(pl.col("clicks") * weight).sum() / weight.sum(), worth=weight.sum() ** 2 / (weight**2).sum()
     )
     worth = pl.col("worth")
-    rates = sums.with_columns(rate=(pl.col("rate") * worth + SHRINK * mean) / (worth + SHRINK))
+    rates = sums.with_columns(
+        rate=(pl.col("rate") * worth + SHRINKAGE_IMPRESSIONS * mean) / (worth + SHRINKAGE_IMPRESSIONS)
+    )
     ordered = rates.sort([*by, "rate", "creative"], descending=[False] * len(by) + [True, False])
     best = ordered.group_by(by, maintain_order=True).first() if by else ordered.head(1)
     return best.select(*by, "creative")
 
 
-class Valued(NamedTuple):
+class PolicyValues(NamedTuple):
     """Values by name; how many clicks, in effect, the learned policy's rests on; what could not be valued, and why."""
 
-    values: dict[str, Measured]
+    values: dict[str, SampleEstimate]
     clicks: float
     notes: list[str]
 
 
-def policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]) -> Valued:
+def estimate_policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]) -> PolicyValues:
     """Clicks per impression of what ran and of each policy, together and at each placement, with its difference to what
     ran: by the estimators of `learn.off_policy`, each row with its own propensity, the placement among its features.
     What a policy says nothing of goes on as it ran. Errors by viewer where all are named."""
@@ -386,13 +393,13 @@ def policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]) -> Valu
                 continue
             low, high, less, more = value.low, value.high, value.gain_low, value.gain_high
             if value.rewarded < 1:  # no click at all: as many rows as it is worth cannot exclude a rate of some
-                low, high = wilson(0.0, value.support.effective)
+                low, high = wilson_interval(0.0, value.support.effective)
                 less, more = low - ran.high, high - ran.low
-            found[named] = Measured(value.value, low, high, some.height)
+            found[named] = SampleEstimate(value.value, low, high, some.height)
             if place is None:
-                found[f"{name} over what ran"] = Measured(value.value - value.logged, less, more, some.height)
+                found[f"{name} over what ran"] = SampleEstimate(value.value - value.logged, less, more, some.height)
                 clicks = value.rewarded
-    return Valued(found, clicks, notes)
+    return PolicyValues(found, clicks, notes)
 
 
 def _value(rows: pl.DataFrame, policy: pl.DataFrame) -> OffPolicyValue:
@@ -413,15 +420,15 @@ def _value(rows: pl.DataFrame, policy: pl.DataFrame) -> OffPolicyValue:
     unit = None if rows["customer"].null_count() else rows["customer"].to_numpy()
     context_NF = rows.select("placement").to_dummies().to_numpy().astype(np.float64)
     log = read_log(action_N, rows["clicks"].to_numpy(), rows["prob"].to_numpy(), context_NF, unit)
-    return value_of(log, policy_NA, OffPolicySettings())
+    return estimate_value(log, policy_NA, OffPolicySettings())
 
 
-def _measured(clicks_N: Floats) -> Measured:
-    low, high = wilson(float(clicks_N.sum()), len(clicks_N))
-    return Measured(float(clicks_N.mean()), low, high, len(clicks_N))
+def _measured(clicks_N: Floats) -> SampleEstimate:
+    low, high = wilson_interval(float(clicks_N.sum()), len(clicks_N))
+    return SampleEstimate(float(clicks_N.mean()), low, high, len(clicks_N))
 
 
-def impression_plan(rows: pl.DataFrame, best: pl.DataFrame | None, settings: CreativeSettings) -> pl.DataFrame:
+def plan_impressions(rows: pl.DataFrame, best: pl.DataFrame | None, settings: CreativeSettings) -> pl.DataFrame:
     """Shares of creatives at each placement for each audience: what ran where nothing is claimed, else the learned
     creative; `explore` of it all drawn evenly. Impressions within the budget, a day, and the cap a viewer."""
     by = ["placement", "audience"]
@@ -446,12 +453,14 @@ def impression_plan(rows: pl.DataFrame, best: pl.DataFrame | None, settings: Cre
     return _paced(plan, settings)
 
 
-def fatigue_of(rows: pl.DataFrame) -> pl.DataFrame:
+def click_rate_by_exposure(rows: pl.DataFrame) -> pl.DataFrame:
     """exposure, impressions, clicks, rate, low, high: clicks by how often a viewer had seen the creative before, where
     viewers are named. Who sees it often is no random viewer: read it as a description."""
     if rows["customer"].null_count():
         return pl.DataFrame()
-    seen = rows.with_columns(exposure=pl.int_range(pl.len()).over("customer", "creative").clip(0, EXPOSURES - 1) + 1)
+    seen = rows.with_columns(
+        exposure=pl.int_range(pl.len()).over("customer", "creative").clip(0, MAX_EXPOSURES - 1) + 1
+    )
     counts = seen.group_by("exposure").agg(pl.len().alias("impressions"), pl.col("clicks").sum()).sort("exposure")
-    spans = [(hits / n, *wilson(hits, n)) for _, n, hits in counts.iter_rows()]
+    spans = [(hits / n, *wilson_interval(hits, n)) for _, n, hits in counts.iter_rows()]
     return counts.with_columns(pl.DataFrame(spans, schema=["rate", "low", "high"], orient="row"))

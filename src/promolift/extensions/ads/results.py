@@ -1,6 +1,6 @@
-"""What a file of impressions or of tests of creatives means; what was learned, valued and planned out.
+"""Settings and results of an advertising project (`[ads]`), in which an offer is a creative at a placement.
 
-The trade `ads`: an offer is a creative at a placement. Legend: A creatives.
+Legend: A creatives.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from promolift.foundation.evidence import Measured
+from promolift.foundation.evidence import SampleEstimate
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
@@ -107,16 +107,16 @@ class CreativeCatalogue(Note):
     creatives: dict[str, Creative]
 
     @staticmethod
-    def planned(store: Store) -> pl.DataFrame:
+    def load_shares(store: Store) -> pl.DataFrame:
         """placement, audience, creative, share, shown, clicks: what is served, and what the next shares go on from."""
         return store.frame("creatives")
 
-    def keep_plan(self, store: Store, planned: pl.DataFrame) -> None:
+    def save_plan(self, store: Store, planned: pl.DataFrame) -> None:
         """Write both into the work folder, the note last."""
         store.save("creatives", planned)
         self.keep(store)
 
-    def shown(self, creative: str) -> dict[str, Any]:
+    def to_response(self, creative: str) -> dict[str, Any]:
         """A creative as it is answered: `offer`, of the type `creative`, and its words as the message."""
         each = self.creatives.get(creative, Creative(text=creative))
         offer = {"id": creative, "type": "creative", "benefit": {"type": "none"}, **each.model_dump()}
@@ -139,10 +139,10 @@ class CreativeResults:
     layout: Layout
     counts: pl.DataFrame
     catalogue: CreativeCatalogue
-    learned: int
-    judged: int
+    training_rows: int
+    evaluation_rows: int
     plan: pl.DataFrame
-    values: Mapping[str, Measured]
+    values: Mapping[str, SampleEstimate]
     fatigue: pl.DataFrame
     verdict: str
     notes: tuple[str, ...]

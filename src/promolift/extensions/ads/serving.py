@@ -1,7 +1,7 @@
-"""A plan of creatives in; a release that serves it out, and from what was shown and clicked since, the next one.
+"""Serve a plan of creatives as a release, and learn the next shares from its impressions and clicks.
 
-The bandit's batches are the runs of learning: each takes the counts that the plan was learned from, and all impressions
-that the ledger has of the campaign with their clicks.
+Each learning run is one batch of the bandit. It adds the campaign's impressions and clicks in the ledger to the counts
+that the plan was learned from.
 """
 
 import json
@@ -17,13 +17,13 @@ from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.terms import Benefit
 from promolift.extensions.ads.creatives import (
-    COUNTS,
+    COUNTS_FRAME,
     bandit_policy,
-    impression_plan,
-    next_words,
-    planned_creatives,
-    policy_values,
-    split,
+    describe_next_shares,
+    estimate_policy_values,
+    plan_impressions,
+    serving_shares,
+    split_by_time,
 )
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import BudgetError, PromoError, SupportError
@@ -32,33 +32,33 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS
 from promolift.foundation.time.units import DAY_MS
 from promolift.foundation.version import __version__
-from promolift.server.decisions.live_release import CREATIVES, AdCell
-from promolift.server.ledger.event_rows import FILLED
+from promolift.server.decisions.live_release import CREATIVE_POLICY, AdCell
+from promolift.server.ledger.event_rows import OFFER_MESSAGE
 from promolift.server.ledger.policy import FrequencyCap, Pacing, Policy
-from promolift.server.ledger.records import Campaign, Learned, Task
+from promolift.server.ledger.records import Campaign, LearningProposal, LearningTask
 from promolift.server.ledger.schema import DECISIONS, EVENTS
-from promolift.server.tasks.response_counts import NOT_TAKEN
+from promolift.server.tasks.response_counts import NOT_A_RESPONSE
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.pipeline.release import CUSTOMER, Manifest, freeze, new_draft, read_manifest
-from promolift.shop.results.plan import PlanNote
+from promolift.shop.pipeline.release import CUSTOMER_COLUMNS, Manifest, freeze_release, new_draft, read_manifest
+from promolift.shop.results.plan_note import PlanNote
 
-MENU = MenuItem(id="creative", benefit=Benefit(type="reminder"), valid_days=1)
-EVERYBODY = "everybody"  # the audience of those who were shown what everybody gets
-SEEN = {
+CREATIVE_MENU_ITEM = MenuItem(id="creative", benefit=Benefit(type="reminder"), valid_days=1)
+DEFAULT_AUDIENCE = "everybody"  # the audience of those who were shown what everybody gets
+IMPRESSION_SCHEMA = {
     "creative": pl.String, "shown": pl.Float64, "clicks": pl.Float64, "prob": pl.Float64, "placement": pl.String,
     "audience": pl.String, "at": pl.Int64, "test": pl.String, "customer": pl.String,
 }  # fmt: skip
 
 
-def build(store: Store) -> str | None:
+def build_release(store: Store) -> str | None:
     """Freeze the work folder's plan of creatives as a release; its id, None where the folder has another plan."""
     if PlanNote.has(store) or not CreativeCatalogue.has(store):
         return None
-    return frozen(store.root, CreativeCatalogue.planned(store), CreativeCatalogue.load(store))
+    return freeze_shares(store.root, CreativeCatalogue.load_shares(store), CreativeCatalogue.load(store))
 
 
-def frozen(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogue) -> str:
-    """Freeze shares (`planned_creatives`) as a release; its id. BudgetError where they are of no impression."""
+def freeze_shares(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogue) -> str:
+    """Freeze shares (`serving_shares`) as a release and return its id. BudgetError if no impression is planned."""
     settings, shown = catalogue.settings, planned.filter(pl.col("share") > 0)
     budget = int(settings.budget * settings.price_cents + 1e-6)
     if shown.is_empty() or budget < 1:
@@ -71,39 +71,41 @@ def frozen(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogue) -> s
     rows = cells.select(
         pl.Series("customer_id", where), offer_id="creative", target=pl.lit(None, pl.String), gain_cents="share",
         cost_cents=pl.lit(settings.price_cents), charge_cents=pl.lit(0.0), eligible=pl.lit(True),
-        why_not=pl.lit(None, pl.String), scope=pl.lit("all"), kind=pl.lit(None, pl.String), menu_id=pl.lit(MENU.id),
+        why_not=pl.lit(None, pl.String), scope=pl.lit("all"), kind=pl.lit(None, pl.String),
+        menu_id=pl.lit(CREATIVE_MENU_ITEM.id),
     ).sort("customer_id", "offer_id")  # fmt: skip
     text = pl.lit(None, pl.String)
     frames = {
         "candidates": rows,
         # the price of an impression is how many of those who ask see none
         "frontier": pl.DataFrame({"cost_cents": [0.0, settings.budget * settings.price_cents], "price": [1.0, 0.0]}),
-        "customers": CUSTOMERS.empty().select(CUSTOMER),
+        "customers": CUSTOMERS.empty().select(CUSTOMER_COLUMNS),
         "messages": rows.clear().select("customer_id", "offer_id", message_zh=text, message_en=text),
         "products": pl.DataFrame(schema=dict.fromkeys(("product_id", "target", "name", "category"), pl.String)),
-        "counts": planned.select(COUNTS.columns).filter(pl.col("shown") > 0),
+        "counts": planned.select(COUNTS_FRAME.columns).filter(pl.col("shown") > 0),
     }  # fmt: skip
     draft, files = new_draft(root), {}
     for name, frame in frames.items():
         frame.write_parquet(draft / f"{name}.parquet", compression="zstd")
         files[name] = sha256_of_file(draft / f"{name}.parquet")
     terms = ReleaseTerms(
-        campaign_id=settings.campaign, policy_id=CREATIVES, policy_version=files["candidates"][:16], price=0.0,
+        campaign_id=settings.campaign, policy_id=CREATIVE_POLICY, policy_version=files["candidates"][:16], price=0.0,
         draws="shares",
     )  # fmt: skip
     note = PlanNote(
         budget_cents=budget, gain_cents=0.0, gain_low_cents=None, gain_high_cents=None, cost_cents=float(budget),
         added_cents=0.0, subsidy_cents=0.0, treated=settings.budget, customers=settings.budget, held_out=0, barred=0,
         price=0.0, worth=0.0, bound_cents=0.0, planned_cents=0.0, gap=0.0, evidence="assumed",
-        explain="creatives by their shares; what they earn is counted in clicks", terms=terms, menu=(MENU,),
-        shop=ShopSettings(language=settings.language), consent=ConsentSettings(default=settings.unasked),
+        explain="creatives by their shares; what they earn is counted in clicks", terms=terms,
+        menu=(CREATIVE_MENU_ITEM,), shop=ShopSettings(language=settings.language),
+        consent=ConsentSettings(default=settings.unasked),
     )  # fmt: skip
-    return freeze(draft, Manifest(
+    return freeze_release(draft, Manifest(
         form=2, code=__version__, plan=note, terms=terms, offers=(), files=files, creatives=catalogue,
     ))  # fmt: skip
 
 
-def first_policy(catalogue: CreativeCatalogue, now_ms: int, own: Policy) -> Policy:
+def initial_policy(catalogue: CreativeCatalogue, now_ms: int, own: Policy) -> Policy:
     """What a campaign's creatives begin with: its own cap and pacing, or where it has none the plan's cap on each
     creative and the plan's budget paced over its days from now on.
     """
@@ -115,19 +117,19 @@ def first_policy(catalogue: CreativeCatalogue, now_ms: int, own: Policy) -> Poli
     return own.model_copy(update={"caps": caps, "pacing": pacing})
 
 
-def impressions(db: Connection, campaign_id: str, since_ms: int = 0) -> pl.DataFrame:
+def load_impressions(db: Connection, campaign_id: str, since_ms: int = 0) -> pl.DataFrame:
     """The campaign's impressions with their clicks, as `read_creatives` has rows. A click is what takes an offer up
     elsewhere, too: any event of the decision but a view or a dismissal. `prob` is the creative's among those open,
     given that one was shown: whether one was, was drawn apart from which.
     """
     clicked = exists().where(
-        EVENTS.c.decision_id == DECISIONS.c.decision_id, EVENTS.c.name.not_in(NOT_TAKEN | {FILLED})
+        EVENTS.c.decision_id == DECISIONS.c.decision_id, EVENTS.c.name.not_in(NOT_A_RESPONSE | {OFFER_MESSAGE})
     )
     columns = DECISIONS.c.offer_id, DECISIONS.c.ts_ms, DECISIONS.c.propensity, DECISIONS.c.price, DECISIONS.c.terms
-    mine = DECISIONS.c.campaign_id == campaign_id, DECISIONS.c.policy_id == CREATIVES  # it may have served offers
+    mine = DECISIONS.c.campaign_id == campaign_id, DECISIONS.c.policy_id == CREATIVE_POLICY  # it may have served offers
     shown = *mine, DECISIONS.c.unanswered == 0, DECISIONS.c.offer_id != "none", DECISIONS.c.ts_ms >= since_ms
     found = db.execute(select(*columns, clicked.label("clicked")).where(*shown).order_by(DECISIONS.c.decision_id))
-    rows = pl.DataFrame(map(_impression, found), schema=SEEN, orient="row", infer_schema_length=None)
+    rows = pl.DataFrame(map(_impression, found), schema=IMPRESSION_SCHEMA, orient="row", infer_schema_length=None)
     return rows.filter(pl.col("placement").is_not_null())
 
 
@@ -135,11 +137,13 @@ def _impression(row: Any) -> tuple[Any, ...]:
     creative, ts_ms, propensity, price, said, clicked = row
     terms = json.loads(said)
     shown = (1 - price) * (1 - terms.get("holdout_share", 0.0))
-    where = terms.get("placement"), terms.get("audience") or EVERYBODY
+    where = terms.get("placement"), terms.get("audience") or DEFAULT_AUDIENCE
     return creative, 1.0, float(clicked), min(1.0, propensity / shown), *where, ts_ms, "all", None
 
 
-def learn(db: Connection, task: Task, counted: Callable[..., pl.DataFrame]) -> Learned | None:
+def learn_next_shares(
+    db: Connection, task: LearningTask, counted: Callable[..., pl.DataFrame]
+) -> LearningProposal | None:
     """The next shares, from the counts the plan began with and all that was shown since on days that are `counted`, as
     far back as clicks are kept; frozen as a release, with what the shares of its earlier part would have earned on the
     later. None for a campaign of offers, SupportError where nobody clicked.
@@ -152,7 +156,7 @@ def learn(db: Connection, task: Task, counted: Callable[..., pl.DataFrame]) -> L
         catalogue = None
     if catalogue is None:
         return None
-    rows = counted(impressions(db, task.campaign_id, task.events_since_ms), at="at")
+    rows = counted(load_impressions(db, task.campaign_id, task.events_since_ms), at="at")
     counts = pl.read_parquet(home / "counts.parquet")
     if rows.is_empty() or not float(rows["clicks"].sum()) + float(counts["clicks"].sum()):
         raise SupportError(
@@ -160,12 +164,12 @@ def learn(db: Connection, task: Task, counted: Callable[..., pl.DataFrame]) -> L
             "creatives: nobody clicked yet; events with the decision_id, such as Promotion Clicked, say so",
         )
     explore, every = catalogue.settings.explore, catalogue.creatives
-    earlier, later = split(rows)
-    before, values = pl.concat([counts, earlier.select(COUNTS.columns)]), {}
+    earlier, later = split_by_time(rows)
+    before, values = pl.concat([counts, earlier.select(COUNTS_FRAME.columns)]), {}
     if before["clicks"].sum():
-        values = policy_values(later, {"next shares": bandit_policy(before, explore, every)}).values
+        values = estimate_policy_values(later, {"next shares": bandit_policy(before, explore, every)}).values
     why = f"{later['clicks'].sum():.0f} clicks in {later.height:,} later impressions, {rows.height:,} served in all"
-    whole = pl.concat([counts, rows.select(COUNTS.columns)])
-    plan = impression_plan(whole, bandit_policy(whole, explore, every), catalogue.settings)
-    made = frozen(task.work, planned_creatives(plan, counts), catalogue)
-    return Learned(made=made, why=next_words(values, why))
+    whole = pl.concat([counts, rows.select(COUNTS_FRAME.columns)])
+    plan = plan_impressions(whole, bandit_policy(whole, explore, every), catalogue.settings)
+    made = freeze_shares(task.work, serving_shares(plan, counts), catalogue)
+    return LearningProposal(made=made, why=describe_next_shares(values, why))

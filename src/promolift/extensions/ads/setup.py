@@ -9,23 +9,25 @@ import polars as pl
 
 from promolift.extensions.ads.results import CreativeSettings
 from promolift.foundation.errors import InputError
-from promolift.foundation.files.column_types import typed
-from promolift.foundation.files.table_files import raw_trial
-from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.files.column_types import infer_types
+from promolift.foundation.files.table_files import read_trial_file
+from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.settings import rows_of
-from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _tongue, _written
+from promolift.foundation.settings import read_tsv
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _guess_language, _write_settings
 
-OF_ADS = {role: re.compile(pattern, re.IGNORECASE) for role, pattern in rows_of("extensions/ads/column_names.tsv")}
+ROLE_PATTERNS = {
+    role: re.compile(pattern, re.IGNORECASE) for role, pattern in read_tsv("extensions/ads/column_names.tsv")
+}
 
 
-def start_ads(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
+def write_ads_settings(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
     """`promolift init --trade ads`."""
-    frame = typed(raw_trial(path)).frame
-    said = given.named(path, frame, (*OF_ADS, "audience", "picture"))
+    frame = infer_types(read_trial_file(path)).frame
+    said = given.named(path, frame, (*ROLE_PATTERNS, "audience", "picture"))
     settings: dict[str, Any] = {"path": os.path.relpath(path.resolve(), config.resolve().parent)}
     several = ("test", "audience")
-    for role, pattern in OF_ADS.items():
+    for role, pattern in ROLE_PATTERNS.items():
         fits = [name for name in frame.columns if pattern.search(name.strip())]
         numbers = [name for name in fits if frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean]
         fits = numbers if role in ("clicked", "shown", "propensity") else fits
@@ -39,13 +41,13 @@ def start_ads(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
     for role in ("creative", "clicked"):
         if role not in settings:
             raise InputError("column_missing", f"{path}: no column says the {role}; name it: --map {role}=COLUMN")
-    settings["language"] = given.language or _tongue(frame)
+    settings["language"] = given.language or _guess_language(frame)
     CreativeSettings.parse(settings, str(config))
-    _written(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")
-    lines = [f"{path.name}: {pick(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
+    _write_settings(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")
+    lines = [f"{path.name}: {localize(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
     lines += [f"  {role:<10} <- {name if isinstance(name, str) else ', '.join(name)}" for role, name in settings.items()
-              if role in OF_ADS or role == "audience"]  # fmt: skip
-    done = pick(
+              if role in ROLE_PATTERNS or role == "audience"]  # fmt: skip
+    done = localize(
         f"written: {config}. Check it, then: promolift run", f"已写入：{config}。请检查，然后运行：promolift run"
     )
     return StepSummary("\n".join([*lines, "", done]), {"step": "init", "trade": "ads", **settings})

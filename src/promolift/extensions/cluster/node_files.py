@@ -1,31 +1,52 @@
-"""A task and the names of the files that it may read in; what it finds, on a node that shares no folder with who asks,
-and the names of the files that it wrote, out.
+"""Send a task's files to nodes that share no folder with the calling process, and return the files that it wrote.
 
-Each process that works there has a copy of the work folder, empty at first: a file is brought from the URL when it is
-read, and what a task wrote is sent when it is done. Paths in the task are those of the copy. Only contents lie at the
-URL, by their hash: who asks knows which file they are, and a task that is done twice sends the same ones.
+Each worker process has its own copy of the work folder, which starts empty. A file is downloaded when the task reads
+it, and the files that the task wrote are uploaded when it is done. Paths in the task refer to the worker's copy. The
+URL stores contents by their hash only: the caller knows their names, and a task that runs twice uploads the same
+contents.
 """
 
 import copyreg
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from socket import gethostname
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from promolift.extensions.cluster.object_store import Content, Remote
-from promolift.foundation.errors import full_said
+from promolift.extensions.cluster.object_store import Content, ObjectStoreFolder
+from promolift.foundation.errors import convert_disk_full_error
+from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.location import copy_with
 
+Result = TypeVar("Result")
 
-class NodeAnswer(NamedTuple):
-    """What a task found, and the files that it wrote."""
 
-    found: Any
+def map_at_nodes(
+    map_tasks: Callable[[Callable[[int], Any], Sequence[int]], Iterator[Any]],
+    task: Callable[[int], Result], shards: Sequence[int], store: Store, node_bytes: int,
+) -> Iterator[Result]:  # fmt: skip
+    """Return the results of `task` for the shards, which `map_tasks` runs on nodes with copies of `store`.
+
+    The store lies at a URL. Paths in the task that lie below it, and nothing else of this machine, are found on a node,
+    which keeps at most `node_bytes` of its files for later tasks.
+    """
+    remote = store.remote
+    assert isinstance(remote, ObjectStoreFolder)
+    remote.apart = True
+    files = remote.share(store.place.work)
+    for answer in map_tasks(NodeTask(remote.url, files, task, node_bytes), shards):
+        remote.learn(answer.files)
+        yield answer.value
+
+
+class NodeResult(NamedTuple):
+    """The return value of a task, and the files that the task wrote."""
+
+    value: Any
     files: dict[str, Content]
 
 
@@ -42,24 +63,24 @@ class NodeTask:
     folders: tuple[Path, ...] = ()  # that are there when it begins; known when it has come here
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """All its paths have been read: what `at_node` saw since the task before is this one's."""
+        """All its paths have been read: what `path_on_node` saw since the task before is this one's."""
         self.__dict__.update(state, folders=tuple(_folders))
         _folders.clear()
 
-    def __call__(self, shard: int) -> NodeAnswer:
+    def __call__(self, shard: int) -> NodeResult:
         """Do it here. ConfigError or StepError, which name the node, where the storage cannot be reached from it."""
-        here = copy_of(self.url)
-        with full_said(f"node {gethostname()}, {here.folder}"):
+        here = open_node_copy(self.url)
+        with convert_disk_full_error(f"node {gethostname()}, {here.folder}"):
             here.begin(self.files)
             try:
                 for folder in self.folders:
                     folder.mkdir(parents=True, exist_ok=True)
-                return NodeAnswer(self.task(shard), here.written())
+                return NodeResult(self.task(shard), here.upload_changes())
             finally:
                 here.end(self.most)
 
 
-class NodeCopy(Remote):
+class NodeCopy(ObjectStoreFolder):
     """The copy that a process of a node works in: what there is comes with each task, and goes with it."""
 
     def _read(self) -> None:
@@ -72,9 +93,9 @@ class NodeCopy(Remote):
         self._away = dict(self._files)
         self._there = {kept.sha256 for kept in files.values()}
 
-    def written(self) -> dict[str, Content]:
+    def upload_changes(self) -> dict[str, Content]:
         """Send what was written since, by name. StepError where that fails."""
-        with self._said():
+        with self._translated_errors():
             sent = self._send_all([self.folder / "tmp"])
         return {name: kept for name, kept in sent.items() if self._files.get(name) != kept}
 
@@ -97,12 +118,12 @@ class NodeCopy(Remote):
 
 def node_folder(url: str) -> Path:
     """The copy's folder, in a part of the cache that goes when a run ends."""
-    place = Remote.place_of(url)
+    place = ObjectStoreFolder.place_of(url)
     return place.with_name(f"{place.name}-node") / "runs" / f"{os.getpid()}-node-{gethostname()}"
 
 
 @lru_cache(maxsize=1)
-def copy_of(url: str) -> NodeCopy:
+def open_node_copy(url: str) -> NodeCopy:
     """The copy of this process."""
     folder = node_folder(url)
     shutil.rmtree(folder, ignore_errors=True)  # of a process that had this number before
@@ -111,12 +132,12 @@ def copy_of(url: str) -> NodeCopy:
     return found
 
 
-def leave(url: str) -> None:
+def remove_node_files(url: str) -> None:
     """Remove all that this node has of a work folder."""
     shutil.rmtree(node_folder(url).parent.parent, ignore_errors=True)
 
 
-def at_node(url: str, name: str, is_folder: bool) -> Path:
+def path_on_node(url: str, name: str, is_folder: bool) -> Path:
     """A path of a task as it is on a node; a folder is there when the task begins."""
     path = node_folder(url) / name
     if is_folder:
@@ -124,12 +145,12 @@ def at_node(url: str, name: str, is_folder: bool) -> Path:
     return path
 
 
-def as_it_travels(path: Path) -> Any:
+def pickle_path(path: Path) -> Any:
     """How a path is pickled: by its name below the work folder, where that is to be another's copy of it."""
     if (copy := copy_with(path)) and copy.apart:
-        return at_node, (copy.url, path.relative_to(copy.folder).as_posix(), path.is_dir())
+        return path_on_node, (copy.url, path.relative_to(copy.folder).as_posix(), path.is_dir())
     return path.__reduce__()
 
 
 _folders = set[Path]()
-copyreg.pickle(type(Path()), as_it_travels)
+copyreg.pickle(type(Path()), pickle_path)

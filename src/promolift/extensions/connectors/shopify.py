@@ -1,6 +1,7 @@
-"""Shopify's webhooks in, events in the Segment shape out; a discount function's input in, its output out.
+"""Translate between Shopify and promolift: webhooks to events, and discount function inputs to carts and back.
 
-Shapes are those of Shopify's public documentation: webhooks of the Admin API, and `cart.lines.discounts.generate.run`.
+The shapes follow Shopify's public documentation of the Admin API's webhooks and of
+`cart.lines.discounts.generate.run`.
 """
 
 import base64
@@ -15,50 +16,56 @@ from pydantic import BaseModel, ConfigDict, Field
 from promolift.core.offers.cart_pricing import PricedCart
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import currency_digits
-from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, brings
-from promolift.server.ledger.event_rows import BY_SHOP
-from promolift.server.ledger.field_types import Id, Typed
+from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, benefit_text
+from promolift.server.ledger.event_rows import SHOPIFY_PREFIX
+from promolift.server.ledger.field_types import Id, TypedCode
 
 Json = Mapping[str, Any]
-ORDER, REFUND, CHECKOUT = ("orders/paid", "orders/create"), "refunds/create", ("checkouts/create", "checkouts/update")
-CUSTOMER = ("customers/create", "customers/update", "customers_email_marketing_consent/update")
-AGREED = {"subscribed": True, "unsubscribed": False}
-DECIMAL = r"^\d{1,9}(\.\d{1,4})?$"
+ORDER_TOPICS, REFUND_TOPIC, CHECKOUT_TOPICS = (
+    ("orders/paid", "orders/create"),
+    "refunds/create",
+    ("checkouts/create", "checkouts/update"),
+)
+CUSTOMER_TOPICS = ("customers/create", "customers/update", "customers_email_marketing_consent/update")
+CONSENT_STATES = {"subscribed": True, "unsubscribed": False}
+DECIMAL_PATTERN = r"^\d{1,9}(\.\d{1,4})?$"
 
 
-def signed(secret: str, body: bytes, signature: str) -> bool:
+def has_valid_signature(secret: str, body: bytes, signature: str) -> bool:
     """Whether `X-Shopify-Hmac-Sha256` is that of the body as it came."""
     made = base64.b64encode(hmac.digest(secret.encode(), body, "sha256"))
     return hmac.compare_digest(made, signature.encode())
 
 
-def event_of(topic: str, body: Json, by: str) -> dict[str, Any] | None:
+def event_from_webhook(topic: str, body: Json, by: str) -> dict[str, Any] | None:
     """What a webhook tells as an event; None for what tells of no customer we know (`by`: `email` or `id`).
 
     A refund names no customer: its event has the `messageId` of its order under `of`, whose customer it is.
     """
-    customer = (body if topic in CUSTOMER[:2] else body.get("customer")) or {}
+    customer = (body if topic in CUSTOMER_TOPICS[:2] else body.get("customer")) or {}
     who = {"email": body.get("email") or customer.get("email"), "id": customer.get("id")}[by]
-    if topic == CUSTOMER[2]:
+    if topic == CUSTOMER_TOPICS[2]:
         who = body.get("email_address") if by == "email" else body.get("customer_id")
     consent = body.get("email_marketing_consent") or {}
     when = body.get("updated_at") or body.get("created_at") or consent.get("consent_updated_at")
-    if topic == REFUND:
+    if topic == REFUND_TOPIC:
         lines = [
             _line(each.get("line_item") or {}, each.get("quantity")) for each in body.get("refund_line_items") or ()
         ]
         said = {"order_id": _text(body.get("order_id")), "products": lines}
-        return _track(topic, body, "Order Refunded", said, when) | {"of": f"{BY_SHOP}order:{body.get('order_id')}"}
+        return _track(topic, body, "Order Refunded", said, when) | {
+            "of": f"{SHOPIFY_PREFIX}order:{body.get('order_id')}"
+        }
     if who in (None, ""):
         return None
-    if topic in CUSTOMER:
+    if topic in CUSTOMER_TOPICS:
         state = consent.get("state") or consent.get("marketing_state")
-        traits: dict[str, Any] = {"consent": AGREED[state]} if state in AGREED else {}
+        traits: dict[str, Any] = {"consent": CONSENT_STATES[state]} if state in CONSENT_STATES else {}
         if locale := body.get("locale"):
             traits |= {"language": str(locale)[:2]}
-        id_ = f"{BY_SHOP}{topic}:{who}:{when}"
+        id_ = f"{SHOPIFY_PREFIX}{topic}:{who}:{when}"
         return {"type": "identify", "messageId": id_, "timestamp": when, "userId": str(who), "traits": traits}
-    if topic not in ORDER + CHECKOUT:
+    if topic not in ORDER_TOPICS + CHECKOUT_TOPICS:
         return None
     codes = body.get("discount_codes") or [{}]
     notes = {each.get("name"): each.get("value") for each in body.get("note_attributes") or ()}
@@ -66,18 +73,22 @@ def event_of(topic: str, body: Json, by: str) -> dict[str, Any] | None:
         "order_id": _text(body.get("name")), "products": [_line(each) for each in body.get("line_items") or ()],
         "coupon": codes[0].get("code"), "currency": body.get("currency"), "decision_id": notes.get("decision_id"),
     }  # fmt: skip
-    name = "Checkout Started" if topic in CHECKOUT else "Order Completed"
+    name = "Checkout Started" if topic in CHECKOUT_TOPICS else "Order Completed"
     kept = {key: value for key, value in said.items() if value is not None}
     return _track(topic, body, name, kept, body.get("created_at")) | {"userId": str(who)}
 
 
 def _track(topic: str, body: Json, name: str, said: Json, when: Any) -> dict[str, Any]:
-    kind = {REFUND: "refund", **dict.fromkeys(ORDER, "order"), **dict.fromkeys(CHECKOUT, "checkout")}[topic]
+    kind = {
+        REFUND_TOPIC: "refund",
+        **dict.fromkeys(ORDER_TOPICS, "order"),
+        **dict.fromkeys(CHECKOUT_TOPICS, "checkout"),
+    }[topic]
     named = body.get("id") or body.get("token")
     return {
         "type": "track",
         "event": name,
-        "messageId": f"{BY_SHOP}{kind}:{named}",
+        "messageId": f"{SHOPIFY_PREFIX}{kind}:{named}",
         "timestamp": when,
         "properties": said,
     }
@@ -106,7 +117,7 @@ class _Read(BaseModel):
 class Money(_Read):
     """Shopify's MoneyV2."""
 
-    amount: Annotated[str, Field(pattern=DECIMAL)]
+    amount: Annotated[str, Field(pattern=DECIMAL_PATTERN)]
     currencyCode: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
 
 
@@ -156,7 +167,7 @@ class FunctionCart(_Read):
 class EnteredCode(_Read):
     """A code that the buyer typed."""
 
-    code: Typed
+    code: TypedCode
 
 
 class FunctionInput(_Read):
@@ -165,7 +176,7 @@ class FunctionInput(_Read):
     cart: FunctionCart
     enteredDiscountCodes: Annotated[list[EnteredCode], Field(max_length=20)] = []
 
-    def asked(self, by: str) -> CartIn:
+    def to_cart(self, by: str) -> CartIn:
         """The cart as the till has it; `by` says which of a customer's names is their id."""
         buyer = self.cart.buyerIdentity or BuyerIdentity()
         signed_in = buyer.customer or FunctionCustomer()
@@ -185,15 +196,17 @@ class FunctionInput(_Read):
         )
 
 
-def operations(body: FunctionInput, mine: Wallet, price: PricedCart, language: Language = "en") -> dict[str, Any]:
+def discount_operations(
+    body: FunctionInput, mine: Wallet, price: PricedCart, language: Language = "en"
+) -> dict[str, Any]:
     """The function's output: each promotion's part of each line as a fixed amount, so that nothing is left to round."""
     currency = body.cart.lines[0].cost.amountPerQuantity.currencyCode
     digits = currency_digits(currency)
-    entered = {name: typed for typed, name in reversed([*mine.opened.items()]) if name in mine.held}
+    entered = {name: typed for typed, name in reversed([*mine.opened.items()]) if name in mine.promotions}
     candidates = []
     for each in price.applied:
-        held, typed = mine.held[each.promotion_id], entered.get(each.promotion_id)
-        named: dict[str, Any] = {"message": brings(held.promotion.benefit, currency, language)}
+        held, typed = mine.promotions[each.promotion_id], entered.get(each.promotion_id)
+        named: dict[str, Any] = {"message": benefit_text(held.promotion.benefit, currency, language)}
         named |= {"associatedDiscountCode": {"code": typed}} if typed else {}
         for line_id, cents in each.allocation.items():
             amount = {"amount": f"{Decimal(cents).scaleb(-digits):f}", "appliesToEachItem": False}

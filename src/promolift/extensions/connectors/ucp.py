@@ -1,33 +1,47 @@
-"""A cart of the Universal Commerce Protocol (UCP) in; the same with its discounts, as `serve.cart` prices it, out.
+"""Price a cart of the Universal Commerce Protocol (UCP) and return the cart with its discounts.
 
-Codes come in under `discounts.codes`, each request the whole set; what applies comes out with allocations that add up,
-what does not as a message with one of the protocol's six codes. What else the customer holds stands under
-`discounts.available`, an extension of ours that others may ignore.
+A request carries the whole set of codes in `discounts.codes`. Codes that apply come back with allocations that add up;
+each other code comes back as a message with one of the protocol's six reasons. Further offers of the customer are
+listed in `discounts.available`, an extension of promolift that other systems may ignore.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
+from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from promolift.core.offers.cart_pricing import Applied, PricedCart
+from promolift.core.offers.cart_pricing import AppliedPromotion, PricedCart
 from promolift.foundation.i18n.text import Language
-from promolift.server.api.problems import wrong_field
-from promolift.server.api.routes import Asked
-from promolift.server.api.routes.carts import router
-from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, brings, priced, wallet
-from promolift.server.ledger.field_types import Cents, Id, Typed, whole
+from promolift.server.api.problems import field_error
+from promolift.server.api.routes import Route
+from promolift.server.carts.carts import (
+    CartIn,
+    CartLineIn,
+    Quantity,
+    Wallet,
+    benefit_text,
+    load_wallet,
+    price_with_wallet,
+)
+from promolift.server.ledger.field_types import Cents, Id, TypedCode, to_whole_number
 from promolift.server.ledger.refusals import REFUSALS
 
+router = APIRouter()
 VERSION = "2026-01-11"  # of the extension, and of a cart that names none
-DISCOUNT, AVAILABLE = "dev.ucp.shopping.discount", "dev.promolift.shopping.available_discounts"
-INVALID, EXPIRED, TWICE = "discount_code_invalid", "discount_code_expired", "discount_code_already_applied"
-BESIDE, UNKNOWN_BUYER = "discount_code_combination_disallowed", "discount_code_user_not_logged_in"
-INELIGIBLE = "discount_code_user_ineligible"
-NOT_BELOW_0 = ("subtotal", "fulfillment", "tax", "fee", "total")
+DISCOUNT_EXTENSION, AVAILABLE_EXTENSION = "dev.ucp.shopping.discount", "dev.promolift.shopping.available_discounts"
+CODE_INVALID, CODE_EXPIRED, CODE_ALREADY_APPLIED = (
+    "discount_code_invalid",
+    "discount_code_expired",
+    "discount_code_already_applied",
+)
+CODE_NOT_COMBINABLE, BUYER_NOT_LOGGED_IN = "discount_code_combination_disallowed", "discount_code_user_not_logged_in"
+BUYER_INELIGIBLE = "discount_code_user_ineligible"
+NON_NEGATIVE_TOTALS = ("subtotal", "fulfillment", "tax", "fee", "total")
 REASONS = {
-    **dict.fromkeys(("code_unknown", "code_not_issued", "code_blocked", "terms_gone", "not_started"), INVALID),
-    **dict.fromkeys(("code_expired", "expired"), EXPIRED), **dict.fromkeys(("not_stackable", "cap"), BESIDE),
+    **dict.fromkeys(("code_unknown", "code_not_issued", "code_blocked", "terms_gone", "not_started"), CODE_INVALID),
+    **dict.fromkeys(("code_expired", "expired"), CODE_EXPIRED),
+    **dict.fromkeys(("not_stackable", "cap"), CODE_NOT_COMBINABLE),
 }  # what is none of these says that this buyer, or this cart, may not have it  # fmt: skip
 
 
@@ -57,19 +71,19 @@ class UcpTotal(_Open):
     """A line of the receipt; of those that come in, all but what discounts change are kept."""
 
     type: Annotated[str, Field(max_length=100)]
-    amount: Annotated[int, Field(ge=-(10**10), le=10**10, strict=True), BeforeValidator(whole)]
+    amount: Annotated[int, Field(ge=-(10**10), le=10**10, strict=True), BeforeValidator(to_whole_number)]
 
     @model_validator(mode="after")
     def _as_the_protocol_signs_it(self) -> Self:
-        if self.type in NOT_BELOW_0 and self.amount < 0:
-            raise ValueError(f"{self.type} is {self.amount}; {', '.join(NOT_BELOW_0)} are 0 or more")
+        if self.type in NON_NEGATIVE_TOTALS and self.amount < 0:
+            raise ValueError(f"{self.type} is {self.amount}; {', '.join(NON_NEGATIVE_TOTALS)} are 0 or more")
         return self
 
 
 class UcpDiscounts(_Open):
     """The codes that the buyer submits, in place of those before."""
 
-    codes: Annotated[list[Typed], Field(max_length=20)] = []
+    codes: Annotated[list[TypedCode], Field(max_length=20)] = []
 
 
 class UcpCart(_Open):
@@ -93,17 +107,17 @@ class UcpCartIn(BaseModel):
     cart: UcpCart
 
     @property
-    def first(self) -> dict[str, str]:
+    def code_spellings(self) -> dict[str, str]:
         """Codes as they were first written, by what is the same in any case."""
         codes = self.cart.discounts.codes
         return dict.fromkeys(map(str.casefold, codes), "") | {code.casefold(): code for code in reversed(codes)}
 
-    def asked(self) -> CartIn:
+    def to_cart(self) -> CartIn:
         """The cart as the till has it. ApiError for a line that is sold by another unit than each."""
         for at, line in enumerate(self.cart.line_items):
             unit = (line.item.model_extra or {}).get("quantity_unit")
             if isinstance(unit, dict) and (unit.get("unit", "C62") != "C62" or unit.get("scale")):
-                raise wrong_field("price this line elsewhere", f"/cart/line_items/{at}/item", "is not sold by each")
+                raise field_error("price this line elsewhere", f"/cart/line_items/{at}/item", "is not sold by each")
         lines = [
             CartLineIn(line_id=str(at), product_id=line.item.id, quantity=line.quantity, price_cents=line.item.price)
             for at, line in enumerate(self.cart.line_items)
@@ -111,40 +125,43 @@ class UcpCartIn(BaseModel):
         shipping = sum(total.amount for total in self.cart.totals if total.type == "fulfillment")
         return CartIn(
             customer_id=self.customer_id or f"not signed in: {self.cart.id}"[:256], lines=tuple(lines),
-            shipping_cents=max(0, shipping), codes=tuple(self.first.values()),
+            shipping_cents=max(0, shipping), codes=tuple(self.code_spellings.values()),
             decision_ids=None if self.customer_id else (),
         )  # fmt: skip
 
 
-def discounted(body: UcpCartIn, mine: Wallet, price: PricedCart) -> dict[str, Any]:
+def apply_discounts(body: UcpCartIn, mine: Wallet, price: PricedCart) -> dict[str, Any]:
     """The cart as UCP has it, with discounts, totals and messages."""
     cart = body.cart
     language: Language = "zh" if str(cart.context.get("language", "en")).startswith("zh") else "en"
 
     def named(promotion_id: str) -> dict[str, Any]:
-        held = mine.held[promotion_id]
-        text = brings(held.promotion.benefit, cart.currency, language)
+        held = mine.promotions[promotion_id]
+        text = benefit_text(held.promotion.benefit, cart.currency, language)
         return {"title": text, "automatic": held.code is None} | ({"code": held.code} if held.code else {})
 
     applied = [
         named(each.promotion_id)
         | {
             "amount": each.discount_cents + each.shipping_off_cents, "priority": rank,
-            "method": "across" if mine.held[each.promotion_id].promotion.benefit.amount_cents else "each",
+            "method": "across" if mine.promotions[each.promotion_id].promotion.benefit.amount_cents else "each",
             "allocations": _allocations(each),
         }
         for rank, each in enumerate(price.applied, 1)
     ]  # fmt: skip
     available = [
         named(no.promotion_id)
-        | {"reason": no.reason, "content": REFUSALS[no.reason].words.in_(language)}
+        | {"reason": no.reason, "content": REFUSALS[no.reason].words.text_in(language)}
         | {"missing_amount": no.missing_cents, "missing_quantity": no.missing_units}
         for no in price.refused
     ]
     discounts = cart.discounts.model_dump() | {"applied": applied, "available": available}
     known = cart.ucp.get("capabilities")
     version = cart.ucp.get("version", VERSION)
-    mine_too = {DISCOUNT: [{"version": version}], AVAILABLE: [{"version": VERSION, "extends": [DISCOUNT]}]}
+    mine_too = {
+        DISCOUNT_EXTENSION: [{"version": version}],
+        AVAILABLE_EXTENSION: [{"version": VERSION, "extends": [DISCOUNT_EXTENSION]}],
+    }
     ucp = (
         {"status": "success"}
         | dict(cart.ucp)
@@ -157,7 +174,7 @@ def discounted(body: UcpCartIn, mine: Wallet, price: PricedCart) -> dict[str, An
     )
 
 
-def _allocations(each: Applied) -> list[dict[str, Any]]:
+def _allocations(each: AppliedPromotion) -> list[dict[str, Any]]:
     parts = [{"path": f"$.line_items[{at}]", "amount": cents} for at, cents in each.allocation.items()]
     shipping = {"path": '$.totals[?@.type == "fulfillment"]', "amount": each.shipping_off_cents}
     return [*parts, *([shipping] if each.shipping_off_cents else [])]
@@ -175,7 +192,7 @@ def _totals(cart: UcpCart, price: PricedCart) -> list[dict[str, Any]]:
     total = price.subtotal_cents - price.discount_cents - price.shipping_off_cents + sum(one["amount"] for one in kept)
     if total < 0:
         wrong = f"{total} would be left to pay: what the shop takes off itself, such as a credit, is more than the rest"
-        raise wrong_field("take off less beside these discounts", "/cart/totals", wrong)
+        raise field_error("take off less beside these discounts", "/cart/totals", wrong)
     off = {"items_discount": -price.discount_cents, "discount": -price.shipping_off_cents}
     *first, last = _receipt(price.subtotal_cents, off, total)
     return [*first, *kept, last]
@@ -190,7 +207,7 @@ def _messages(body: UcpCartIn, mine: Wallet, price: PricedCart, language: Langua
     """A warning for each code that did nothing, in the order that they came in."""
     applied = {each.promotion_id for each in price.applied}
     late: dict[str, str] = {no.promotion_id: no.reason for no in price.refused}
-    first, found, used = body.first, [], set[str]()
+    first, found, used = body.code_spellings, [], set[str]()
     for at, code in enumerate(body.cart.discounts.codes):
         typed = first[code.casefold()]
         opened = mine.opened.get(typed, "")
@@ -198,10 +215,10 @@ def _messages(body: UcpCartIn, mine: Wallet, price: PricedCart, language: Langua
         if opened in applied and opened not in used:
             used.add(opened)
             continue
-        meant = TWICE if opened in applied else REASONS.get(why, INELIGIBLE)
+        meant = CODE_ALREADY_APPLIED if opened in applied else REASONS.get(why, BUYER_INELIGIBLE)
         if why == "code_of_another" and body.customer_id is None:
-            meant = UNKNOWN_BUYER
-        words = REFUSALS["code_used" if meant == TWICE else why].words.in_(language)
+            meant = BUYER_NOT_LOGGED_IN
+        words = REFUSALS["code_used" if meant == CODE_ALREADY_APPLIED else why].words.text_in(language)
         found.append(
             {"type": "warning", "code": meant, "path": f"$.discounts.codes[{at}]", "content": f"{code}: {words}"}
         )
@@ -209,9 +226,9 @@ def _messages(body: UcpCartIn, mine: Wallet, price: PricedCart, language: Langua
 
 
 @router.post("/v1/carts:ucp", tags=["carts"])
-def ucp_cart(call: Asked, body: UcpCartIn) -> dict[str, Any]:
+def ucp_cart(call: Route, body: UcpCartIn) -> dict[str, Any]:
     """A cart as the Universal Commerce Protocol has it, with its discounts; nothing is held."""
-    now_ms, asked = call.server.clock.now_ms(), body.asked()
+    now_ms, asked = call.server.clock.now_ms(), body.to_cart()
     with call.read() as db:
-        mine = wallet(db, call.server.decider.ensure, asked, now_ms)
-    return discounted(body, mine, priced(asked, mine, {}, now_ms))
+        mine = load_wallet(db, call.server.decider.ensure, asked, now_ms)
+    return apply_discounts(body, mine, price_with_wallet(asked, mine, {}, now_ms))

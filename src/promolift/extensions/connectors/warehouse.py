@@ -1,7 +1,7 @@
-"""A query to a warehouse in, its rows as frames out; frames in, the rows of a table in the warehouse out.
+"""Read queries from a data warehouse as frames, and replace rows of its tables.
 
-Every warehouse is reached by its driver of ADBC (Arrow's database connectivity): rows come and go as Arrow tables, with
-the types that the driver gives them. Who may connect stands in the environment alone.
+Every warehouse is reached through its ADBC driver (Arrow Database Connectivity), so rows travel as Arrow tables with
+the types that the driver gives them. Credentials come from environment variables only.
 """
 
 import os
@@ -17,11 +17,11 @@ from pydantic import Field
 
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import ident, literal
+from promolift.foundation.sql import quote_identifier, sql_literal
 
-DAYS = range(-719_162, 2_932_897)  # from 1970-01-01 to the first and the last day that a calendar prints
-UNITS = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
-UUID = (0, 8), (8, 4), (12, 4), (16, 4), (20, 12)
+VALID_EPOCH_DAYS = range(-719_162, 2_932_897)  # from 1970-01-01 to the first and the last day that a calendar prints
+UNITS_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+UUID_GROUPS = (0, 8), (8, 4), (12, 4), (16, 4), (20, 12)
 
 
 class WarehouseSettings(Settings):
@@ -52,14 +52,14 @@ class WarehouseSettings(Settings):
         default="promolift_", description="How the names of those tables begin: promolift_plan and so on."
     )
 
-    def named(self, table: str) -> str:
+    def table_name(self, table: str) -> str:
         """The name of a table that is written, as SQL says it."""
         parts = [part for part in (self.target_schema, self.prefix + table) if part]
-        return ".".join(f"`{part}`" if self.driver == "bigquery" else ident(part) for part in parts)
+        return ".".join(f"`{part}`" if self.driver == "bigquery" else quote_identifier(part) for part in parts)
 
 
 class Warehouse:
-    """An open connection; `opened` gives one. InputError for what it refuses, without what must stay secret."""
+    """An open connection, from `open_warehouse`. InputError for what it refuses, without what must stay secret."""
 
     def __init__(self, settings: WarehouseSettings, connection: Any, secrets: Iterable[str]) -> None:
         """Around a connection; `secrets` are taken out of every message."""
@@ -77,9 +77,9 @@ class Warehouse:
                     raise InputError(
                         "column_duplicate", f"{place}: two columns are called {twice!r}; give one another name by `as`"
                     )
-                yield frame_of(reader.schema.empty_table(), place)
+                yield arrow_to_frame(reader.schema.empty_table(), place)
                 for batch in reader:
-                    yield frame_of(batch, place)
+                    yield arrow_to_frame(batch, place)
                     read += batch.num_rows
             except _errors() as error:
                 after = f" after row {read:,}" if read else ""
@@ -95,7 +95,7 @@ class Warehouse:
         """
         import pyarrow as pa
 
-        name, written = self.settings.named(table), 0
+        name, written = self.settings.table_name(table), 0
         try:
             with self._connection.cursor() as cursor:
                 if self._has(name):
@@ -129,7 +129,7 @@ class Warehouse:
 
 
 @contextmanager
-def opened(settings: WarehouseSettings, writes: bool = False) -> Iterator[Warehouse]:
+def open_warehouse(settings: WarehouseSettings, writes: bool = False) -> Iterator[Warehouse]:
     """The warehouse, closed when the block ends. ConfigError where driver, variable or server are missing."""
     uri = _variable(settings.uri_env, "uri_env")
     options = {option: _variable(name, f"options_env.{option}") for option, name in settings.options_env.items()}
@@ -160,7 +160,7 @@ def opened(settings: WarehouseSettings, writes: bool = False) -> Iterator[Wareho
         yield Warehouse(settings, connection, secrets)
 
 
-def frame_of(rows: Any, place: str) -> pl.DataFrame:
+def arrow_to_frame(rows: Any, place: str) -> pl.DataFrame:
     """An Arrow table, or a batch, as a frame of plain columns: numbers of any size, JSON and UUIDs as text; times that
     no calendar has (infinity) are empty. InputError names a column of a kind that no table of ours has.
     """
@@ -184,17 +184,21 @@ def frame_of(rows: Any, place: str) -> pl.DataFrame:
 
 def _dashed(column: pl.Series) -> pl.Series:
     digits = pl.col(column.name).bin.encode("hex")
-    parts = [digits.str.slice(start, size) for start, size in UUID]
+    parts = [digits.str.slice(start, size) for start, size in UUID_GROUPS]
     return column.to_frame().select(pl.concat_str(parts, separator="-").alias(column.name)).to_series()
 
 
 def _of_a_calendar(column: pl.Series) -> pl.Series:
     kind = column.dtype
-    a_day = 1 if kind == pl.Date else UNITS[kind.time_unit] if isinstance(kind, pl.Datetime) else 0
+    a_day = 1 if kind == pl.Date else UNITS_PER_DAY[kind.time_unit] if isinstance(kind, pl.Datetime) else 0
     if not a_day:
         return column
     number = pl.col(column.name).to_physical()
-    known = number.is_between(DAYS.start * a_day, DAYS.stop * a_day - 1) if a_day < UNITS["ns"] else pl.lit(True)
+    known = (
+        number.is_between(VALID_EPOCH_DAYS.start * a_day, VALID_EPOCH_DAYS.stop * a_day - 1)
+        if a_day < UNITS_PER_DAY["ns"]
+        else pl.lit(True)
+    )
     return column.to_frame().select(pl.when(known).then(pl.col(column.name))).to_series()
 
 
@@ -206,7 +210,7 @@ def _small(kind: Any) -> Any:
 
 
 def _plain(value: object) -> str:
-    return str(value) if isinstance(value, int) else literal(str(value))
+    return str(value) if isinstance(value, int) else sql_literal(str(value))
 
 
 def _variable(name: str, key: str) -> str:

@@ -1,6 +1,7 @@
-"""A WooCommerce shop's address in; its orders, by its REST API, as lines of a CSV that `promolift init` reads, out.
+"""Download the orders of a WooCommerce shop through its REST API as a CSV file that `promolift init` reads.
 
-The client is WooCommerce's own for Python (`pip install woocommerce`). Key and secret come from the environment alone.
+Requests go through WooCommerce's own Python client (`pip install woocommerce`). Key and secret come from environment
+variables only.
 """
 
 import csv
@@ -13,10 +14,10 @@ from typing import Any, NamedTuple
 
 from promolift.foundation.errors import ConfigError, InputError
 
-KEY, SECRET = "PROMOLIFT_WOO_KEY", "PROMOLIFT_WOO_SECRET"
-PER_PAGE, TRIES, TIMEOUT_S = 100, 4, 30
-AGAIN = frozenset({429, 500, 502, 503, 504})
-COLUMNS = (
+KEY_VARIABLE, SECRET_VARIABLE = "PROMOLIFT_WOO_KEY", "PROMOLIFT_WOO_SECRET"
+PER_PAGE, MAX_ATTEMPTS, TIMEOUT_S = 100, 4, 30
+RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
+ORDER_COLUMNS = (
     "order_id", "customer_id", "time", "status", "product_id", "product_name", "quantity", "amount", "list_amount",
     "coupon", "currency",
 )  # fmt: skip
@@ -37,14 +38,16 @@ def pull_orders(
 
     ConfigError where key or client are missing, InputError where the shop refuses; `to` then stays as it was.
     """
-    named = {name: os.environ.get(name, "") for name in (KEY, SECRET)}
+    named = {name: os.environ.get(name, "") for name in (KEY_VARIABLE, SECRET_VARIABLE)}
     if missing := [name for name, value in named.items() if not value]:
         raise ConfigError(
             "variable_missing",
             f"woocommerce: {' and '.join(missing)}: not in the environment; make a key that may read",
         )
     try:
-        api = import_module("woocommerce").API(url, named[KEY], named[SECRET], version="wc/v3", timeout=TIMEOUT_S)
+        api = import_module("woocommerce").API(
+            url, named[KEY_VARIABLE], named[SECRET_VARIABLE], version="wc/v3", timeout=TIMEOUT_S
+        )
     except ImportError:
         raise ConfigError(
             "extra_missing", "woocommerce: its client is not installed; `pip install woocommerce`"
@@ -57,7 +60,7 @@ def pull_orders(
     part = to.with_name(f".{to.name}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.DictWriter(file, COLUMNS)
+            rows = csv.DictWriter(file, ORDER_COLUMNS)
             rows.writeheader()
             for order in _orders(api, asked, wait):
                 orders += 1
@@ -90,7 +93,7 @@ def _orders(api: Any, asked: Mapping[str, Any], wait: Callable[[float], object])
 
 def _asked(api: Any, params: Mapping[str, Any], wait: Callable[[float], object]) -> Any:
     why, code = "", "remote_refused"
-    for tried in range(TRIES):
+    for tried in range(MAX_ATTEMPTS):
         if tried:
             wait(2.0**tried)
         try:
@@ -101,7 +104,7 @@ def _asked(api: Any, params: Mapping[str, Any], wait: Callable[[float], object])
         if reply.status_code == 200:
             return reply
         why, code = f"status {reply.status_code}", "remote_refused"
-        if reply.status_code not in AGAIN:
+        if reply.status_code not in RETRY_STATUSES:
             break
     raise InputError(
         code, f"woocommerce: page {params['page']} was refused ({why}); check address, key and its right to read"

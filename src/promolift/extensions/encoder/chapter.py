@@ -1,17 +1,17 @@
-"""How well an encoder, where there is one, learned what each customer will do next."""
+"""The report chapter on the encoder: how well it forecasts what each customer will do next."""
 
 from collections.abc import Sequence
 
-from promolift.extensions.encoder.results import Checked, EpochFigures
-from promolift.foundation.i18n.formatting import count, number, pick, share
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.pages.blocks import Block, Chapter, Figure, gap, note
-from promolift.foundation.pages.charts import Axis, Line, by_x, lines
+from promolift.extensions.encoder.results import EpochFigures, ForecastCheck
+from promolift.foundation.i18n.formatting import count, localize, number, percent
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.pages.blocks import Block, Chapter, Figure, note, unknown_note
+from promolift.foundation.pages.charts import Axis, Line, line_chart, table_by_x
 from promolift.shop.reports.score_figures import calibration_figure, score_block
 from promolift.shop.reports.story import Story
 
 
-def tell(story: Story) -> Chapter | None:
+def forecast_chapter(story: Story) -> Chapter | None:
     """What is forecast; where an encoder was asked for and none was learned, why; no chapter where nobody asked."""
     found, why = story.forecast, story.missing.get("forecast")
     if found is None and why is None:
@@ -23,45 +23,45 @@ def tell(story: Story) -> Chapter | None:
     blocks = _quality(found) if found else []
     if found is None:
         lead = "No neural network was learned in this run. The plan needs none, and all else is told without it."
-        blocks = [gap("what each customer will do next", why)]
+        blocks = [unknown_note("what each customer will do next", why)]
     title = "What will each customer do next?"
     return Chapter("forecast", "What comes next", title, lead, blocks)
 
 
-def _quality(found: Checked) -> list[Block | Figure]:
+def _quality(found: ForecastCheck) -> list[Block | Figure]:
     """Figures beside habit, the training, and calibration."""
     title = "How well the next basket is forecast, in weeks never learned from"
-    said, came = share(found.stays_away.predicted), share(found.stays_away.observed)
-    text = kept(
+    said, came = percent(found.stays_away.predicted), percent(found.stays_away.observed)
+    text = translate(
         f"Of the customers, {said} were expected to stay away for those 8 weeks, and {came} did. "
         "The weeks served to stop the learning in time, which flatters the figures a little; each half of the "
         "customers was calibrated on the other half."
     )
-    basket, loss = kept("The next basket (NDCG@10)"), kept("The loss")
+    basket, loss = translate("The next basket (NDCG@10)"), translate("The loss")
     return [
         score_block(found.scores, title),
         note(text),
-        _curve(found.epochs, found.kept, "ndcg", basket, kept("higher is better")),
-        _curve(found.epochs, found.kept, "loss", loss, kept("lower is better")),
+        _curve(found.epochs, found.best_epoch, "ndcg", basket, translate("higher is better")),
+        _curve(found.epochs, found.best_epoch, "loss", loss, translate("lower is better")),
         *([calibration_figure(found.reliability, "forecast-calibration")] if found.reliability else ()),
     ]
 
 
 def _curve(epochs: Sequence[EpochFigures], best: EpochFigures, slug: str, name: str, good: str) -> Figure:
     """A figure epoch by epoch, where it was learned and where it was not."""
-    parts = (("train", "blue", kept("learned from")), ("valid", "orange", kept("not learned from")))
+    parts = (("train", "blue", translate("learned from")), ("valid", "orange", translate("not learned from")))
     series = [Line(said, tone, [(e.epoch, getattr(e, f"{part}_{slug}")) for e in epochs]) for part, tone, said in parts]
     first, top = (number(getattr(e, f"valid_{slug}")) for e in (epochs[0], best))
     only = best == epochs[0]
-    finding = pick(
+    finding = localize(
         f"{name} of the weeks not learned from: {first} after one pass over the data"
         + (", which is kept." if only else f", {top} after {best.epoch}, which is kept."),
         f"{name}，没学过的几周：一遍之后{first}"
         + ("，保留这一遍。" if only else f"，{best.epoch}遍之后{top}，保留这一遍。"),
     )
     short = f"{name[:1].lower()}{name[1:]}"
-    along, upright = Axis("epoch", "count"), Axis(f"{short}{pick(', ', '，')}{good}", "fixed")
-    how = kept("An epoch is one pass over the data. Were the lines to part, it would be learning by heart.")
-    grid = by_x(along.name, series, count, number)
-    title = kept("Learning: ") + short
-    return lines(f"learning-{slug}", title, finding, along, upright, series, grid, how=how, close=True)
+    along, upright = Axis("epoch", "count"), Axis(f"{short}{localize(', ', '，')}{good}", "fixed")
+    how = translate("An epoch is one pass over the data. Were the lines to part, it would be learning by heart.")
+    grid = table_by_x(along.name, series, count, number)
+    title = translate("Learning: ") + short
+    return line_chart(f"learning-{slug}", title, finding, along, upright, series, grid, how=how, close=True)

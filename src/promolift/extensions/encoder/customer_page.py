@@ -1,11 +1,11 @@
-"""One customer's id in; all that is known and expected of them, from which visits, and who is like them, out."""
+"""Show everything known and forecast about one customer, with reasons and similar customers (`profile --customer`)."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from promolift.extensions.encoder.results import MODEL, SHARED, Ordered
+from promolift.extensions.encoder.results import ENCODER_MODEL, SHARED_MODEL, BasketTrees
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.formatting import money
 from promolift.foundation.progress import StepSummary
@@ -13,7 +13,7 @@ from promolift.foundation.time.units import DAY_MS
 from promolift.shop.reports.attribute_text import describe
 from promolift.shop.results.work_folder.run_context import Job, local_day, moments
 
-REASONS, ALIKE = 5, 5
+REASONS_SHOWN, SIMILAR_CUSTOMERS_SHOWN = 5, 5
 
 
 def customer_page(job: Job, customer_id: str) -> StepSummary:
@@ -31,13 +31,13 @@ def customer_page(job: Job, customer_id: str) -> StepSummary:
     if not ahead:
         return StepSummary("\n".join(lines), known | {"outlook": None})
     outlook = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
-    found = why(job, customer_id)
+    found = explain_forecast(job, customer_id)
     lines += ["", *ahead[0]["sentences"].splitlines(), *found.lines()]
     return StepSummary("\n".join(lines), known | {"outlook": outlook} | asdict(found))
 
 
 @dataclass(frozen=True)
-class Visit:
+class VisitReason:
     """A visit that moves the odds of an item: its day, what may be told of its basket, and the factor."""
 
     day: str
@@ -50,7 +50,7 @@ class CustomerForecast:
     """The likeliest item that may be named, the visits that speak for and against it, and the customers most alike."""
 
     item: str | None
-    reasons: list[Visit]
+    reasons: list[VisitReason]
     alike: list[str]
 
     def lines(self) -> Iterator[str]:
@@ -62,28 +62,34 @@ class CustomerForecast:
         yield f"Most like this customer: {', '.join(self.alike)}."
 
 
-def why(job: Job, customer_id: str) -> CustomerForecast:
+def explain_forecast(job: Job, customer_id: str) -> CustomerForecast:
     """By the same order of next baskets that was forecast: with the trees, where they have any weight."""
-    from promolift.extensions.encoder.network.forecast import LearnedEncoder, drivers, nearest
+    from promolift.extensions.encoder.network.forecast import LearnedEncoder, nearest_customers, visit_contributions
     from promolift.extensions.encoder.network.purchase_histories import Popularity
-    from promolift.extensions.encoder.training_data import drawn, of_customer, set_scene
+    from promolift.extensions.encoder.training_data import customer_history, load_context, sampled_histories
 
-    kept, scene = job.store.load_files(MODEL), set_scene(job)
+    kept, scene = job.store.load_files(ENCODER_MODEL), load_context(job)
     kept.pop("made_from", None)
     model = LearnedEncoder.from_files(kept)
-    arrays, about = job.store.load_model(SHARED)
+    arrays, about = job.store.load_model(SHARED_MODEL)
     shared = Popularity(about["opened"], arrays["log_WI"])
-    everyone = job.profiled.kept_outlook.select("customer_id", "visits", "next_1", "embedding").sort("customer_id")
+    everyone = job.profiled.required_outlook.select("customer_id", "visits", "next_1", "embedding").sort("customer_id")
     row = everyone["customer_id"].to_list().index(customer_id)
-    item, moved = everyone["next_1"][row], list[Visit]()
+    item, moved = everyone["next_1"][row], list[VisitReason]()
     state_ND = np.stack(everyone["embedding"].to_list()).astype(np.float32)
     if item and everyone["visits"][row]:
-        h, order = of_customer(job, scene, customer_id), Ordered.kept(job.store)
+        h, order = customer_history(job, scene, customer_id), BasketTrees.load_or_none(job.store)
         if order is not None and order.weight:
-            model = model.looking(order.trees, order.weight, drawn(job, scene), scene.day)
-        for visit in drivers(model, h, shared, 0, scene.day, item).head(REASONS).iter_rows(named=True):
-            names = sorted(filter(None, map(scene.voice.name, visit["items"])))
+            model = model.with_ranker(order.trees, order.weight, sampled_histories(job, scene), scene.day)
+        for visit in (
+            visit_contributions(model, h, shared, 0, scene.day, item).head(REASONS_SHOWN).iter_rows(named=True)
+        ):
+            names = sorted(filter(None, map(scene.sentence_format.name, visit["items"])))
             day = local_day(round(visit["day"] * DAY_MS), job.config.shop.zone)
-            moved.append(Visit(day.isoformat(), names, float(np.exp(visit["effect"]))))
-    alike = everyone["customer_id"].gather(nearest(state_ND, row, min(ALIKE, len(state_ND) - 1))).to_list()
-    return CustomerForecast(scene.voice.name(item) if item else None, moved, alike)
+            moved.append(VisitReason(day.isoformat(), names, float(np.exp(visit["effect"]))))
+    alike = (
+        everyone["customer_id"]
+        .gather(nearest_customers(state_ND, row, min(SIMILAR_CUSTOMERS_SHOWN, len(state_ND) - 1)))
+        .to_list()
+    )
+    return CustomerForecast(scene.sentence_format.name(item) if item else None, moved, alike)

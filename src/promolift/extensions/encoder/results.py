@@ -1,17 +1,17 @@
-"""What a learned encoder keeps; and what people read of it: how it learned, how good it is."""
+"""Results of a trained encoder that the work folder stores: its training record and its accuracy."""
 
 from typing import ClassVar, NamedTuple
 
-from promolift.core.customers.forecasts.model_weights import MemberNote
+from promolift.core.customers.forecasts.model_weights import ModelWeight
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 from promolift.shop.results.predictions import Reliability, Scored
 
 # names under which the encoder, what customers share, and the trees that order next baskets are kept
-MODEL, SHARED, BASKET = "encoder", "encoder_shared", "encoder_basket"
+ENCODER_MODEL, SHARED_MODEL, BASKET_MODEL = "encoder", "encoder_shared", "encoder_basket"
 
-NEXT, HABIT = "the next basket, ten likeliest", "what they bought most often, then what all buy"
+NEXT_BASKET_LABEL, HABIT_LABEL = "the next basket, ten likeliest", "what they bought most often, then what all buy"
 
 
 class EpochFigures(Settings):
@@ -39,14 +39,14 @@ class Ndcg(FigureRange):
     n: int
 
 
-class Predicted(Settings):
+class PredictedShare(Settings):
     """A share as it was predicted and as it happened."""
 
     predicted: float
     observed: float
 
 
-class Checked(Settings):
+class ForecastCheck(Settings):
     """How well an encoder saw the last weeks: one row per epoch of training, and the figures on the window.
 
     `lead` is paired by customer; `basket` says what the trees add; `reliability` is of an item in the next basket.
@@ -55,12 +55,12 @@ class Checked(Settings):
     epochs: tuple[EpochFigures, ...]
     ndcg: Ndcg
     lead: FigureRange
-    basket: MemberNote
+    basket: ModelWeight
     reliability: Reliability | None
-    stays_away: Predicted
+    stays_away: PredictedShare
 
     @property
-    def kept(self) -> EpochFigures:
+    def best_epoch(self) -> EpochFigures:
         """The epoch that is kept: the best where it was not learned."""
         return max(self.epochs, key=lambda each: each.valid_ndcg)
 
@@ -68,7 +68,7 @@ class Checked(Settings):
     def scores(self) -> tuple[Scored, ...]:
         """The list against habit: the figure itself, and the lead."""
         ndcg, lead = self.ndcg, self.lead
-        shared = {"model": NEXT, "n": ndcg.n, "baseline": HABIT, "better": "higher"}
+        shared = {"model": NEXT_BASKET_LABEL, "n": ndcg.n, "baseline": HABIT_LABEL, "better": "higher"}
         known = {"low": ndcg.low, "high": ndcg.high, "baseline_value": ndcg.habit}
         return (
             Scored(figure="NDCG@10", value=ndcg.value, **known, **shared),
@@ -77,11 +77,11 @@ class Checked(Settings):
         )
 
 
-class Ordered(NamedTuple):
+class BasketTrees(NamedTuple):
     """Trees of the next basket as LightGBM text, "" where there are none; what they weigh, None until it is known."""
 
     trees: str
-    note: MemberNote | None
+    note: ModelWeight | None
 
     @property
     def weight(self) -> float:
@@ -89,20 +89,26 @@ class Ordered(NamedTuple):
         return self.note.weight if self.note else 0.0
 
     @classmethod
-    def kept(cls, store: Store) -> "Ordered | None":
+    def load_or_none(cls, store: Store) -> "BasketTrees | None":
         """Those of an earlier run, None where there are none."""
-        files = store.load_files(BASKET)
+        files = store.load_files(BASKET_MODEL)
         if "member.json" not in files:
             return None
-        return cls(files["trees.txt"].decode(), MemberNote.model_validate_json(files["member.json"]))
+        return cls(files["trees.txt"].decode(), ModelWeight.model_validate_json(files["member.json"]))
 
 
-def _trees(note: MemberNote) -> tuple[Scored, ...]:
+def _trees(note: ModelWeight) -> tuple[Scored, ...]:
     """What the trees add to the encoder's order, at the weight that they were given; nothing where there are none."""
     if note.lead is None:
         return ()
     figure = f"lead in NDCG@10 of trees at weight {note.weight:g}, paired"
-    shared = {"model": NEXT, "n": note.n, "baseline": "the encoder alone", "baseline_value": 0.0, "better": "higher"}
+    shared = {
+        "model": NEXT_BASKET_LABEL,
+        "n": note.n,
+        "baseline": "the encoder alone",
+        "baseline_value": 0.0,
+        "better": "higher",
+    }
     return (Scored(figure=figure, value=note.lead, low=note.lead_low, high=note.lead_high, **shared),)
 
 
@@ -111,4 +117,4 @@ class ForecastNote(Note):
 
     NAME: ClassVar[str] = "outlook"
     missing: str | None = None
-    checked: Checked | None = None
+    checked: ForecastCheck | None = None

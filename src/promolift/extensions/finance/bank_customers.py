@@ -1,6 +1,6 @@
-"""A bank's file and what its columns mean in; features, outcomes and groups of customers out, and what was left out.
+"""Read a bank's file into features, outcomes and groups of customers, and report which columns were left out.
 
-What is protected, leaks, or stands for a protected group is no feature. Legend: N customers.
+Protected columns, columns that leak an outcome and proxies of a protected group are no features. Legend: N customers.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,24 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.core.effects.trial_arrays import Floats, Ints
-from promolift.core.experiments.group_gaps import score_of, together
-from promolift.extensions.finance.leakage import area, find_leaks
+from promolift.core.experiments.group_gaps import joint_probability, proxy_score
+from promolift.extensions.finance.leakage import find_leaks, roc_auc
 from promolift.extensions.finance.results import LendingSettings
 from promolift.foundation.errors import InputError
-from promolift.foundation.files.column_types import nearest, typed
-from promolift.foundation.files.table_files import raw_trial
+from promolift.foundation.files.column_types import infer_types, suggest_nearest
+from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.formatting import listed, plural
-from promolift.trials.analysis.settings import word
+from promolift.foundation.i18n.formatting import join_list, plural
+from promolift.trials.analysis.settings import value_text
 
-KEYS = 0.9  # texts with a value of their own for more of the rows name customers
-BLOCKS = 400  # periods that are told apart; more are taken together
-HELD, FEW_HELD, MOST_HELD = 0.05, 500, 1 / 3  # rows decided on that the models do not see: of the latest periods
-BANDS = (1 / 3, 2 / 3)  # quantiles at which a protected number, such as an age, is cut into groups
+KEY_UNIQUENESS = 0.9  # texts with a value of their own for more of the rows name customers
+MAX_PERIODS = 400  # periods that are told apart; more are taken together
+HOLDOUT_SHARE, MIN_HOLDOUT_ROWS, MAX_HOLDOUT_SHARE = (
+    0.05,
+    500,
+    1 / 3,
+)  # rows decided on that the models do not see: of the latest periods
+GROUP_QUANTILES = (1 / 3, 2 / 3)  # quantiles at which a protected number, such as an age, is cut into groups
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class BankCustomers:
     left_out: dict[str, str]
     notes: tuple[str, ...]
 
-    def part(self, rows: Ints) -> "BankCustomers":
+    def select_rows(self, rows: Ints) -> "BankCustomers":
         """Some of them."""
         names = ("rows", "who", "features", "taken_N", "defaulted_N", "amount_N", "months_N", "rate_N", "income_N")
         arrays: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
@@ -68,7 +72,7 @@ def read_customers(path: Path, settings: LendingSettings, like: BankCustomers | 
 
     InputError names the file and the column that is missing, or is not what it should be.
     """
-    raw = raw_trial(path)
+    raw = read_trial_file(path)
     if raw.is_empty():
         raise InputError("table_empty", f"{path}: no rows")
     outcomes = [name for name in (settings.taken, settings.defaulted) if name]
@@ -76,9 +80,9 @@ def read_customers(path: Path, settings: LendingSettings, like: BankCustomers | 
     named = [name for name in roles.values() if name] + [*settings.protected, *settings.ignore]
     for name in named + (outcomes if like is None else []):
         if name not in raw.columns:
-            text = f"{path}: no column {name!r}{nearest(name, raw.columns)}"
+            text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
             raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
-    frame, doubts = typed(raw, (*outcomes, settings.customer))
+    frame, doubts = infer_types(raw, (*outcomes, settings.customer))
     size = frame.height
     block_N = _blocks(frame, settings.period)
     left = _left_out(frame, settings, outcomes) if like is None else like.left_out
@@ -106,11 +110,11 @@ def read_customers(path: Path, settings: LendingSettings, like: BankCustomers | 
     )
 
 
-def cleared(found: BankCustomers, settings: LendingSettings, learned: Ints) -> BankCustomers:
+def drop_unusable_features(found: BankCustomers, settings: LendingSettings, learned: Ints) -> BankCustomers:
     """The same without features that stand for a protected group, or that leak an outcome, as the `learned` rows tell.
     With what the features that are left tell of each group together, as a note."""
-    some, left, notes = found.part(learned), dict(found.left_out), [*found.notes]
-    for name, why in proxies(some.features, some.groups, settings).items():
+    some, left, notes = found.select_rows(learned), dict(found.left_out), [*found.notes]
+    for name, why in find_proxies(some.features, some.groups, settings).items():
         left[name] = why
     for column, outcome_N in ((settings.taken, some.taken_N), (settings.defaulted, some.defaulted_N)):
         known = np.flatnonzero(~np.isnan(outcome_N))
@@ -131,15 +135,15 @@ def cleared(found: BankCustomers, settings: LendingSettings, learned: Ints) -> B
     return replace(found, features=found.features.select(names), left_out=left, notes=tuple(notes))
 
 
-def proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: LendingSettings) -> dict[str, str]:
+def find_proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: LendingSettings) -> dict[str, str]:
     """Features that alone tell a protected group better than the bound, each with why it is left out."""
     found: dict[str, str] = {}
     for column in groups.columns:
         for group in _large(groups[column], settings.least_customers):
             in_N = (groups[column] == group).fill_null(False).to_numpy()
             for name in features.columns:
-                score_N = score_of(features[name], in_N)
-                tells = 0.5 if score_N is None else area(in_N.astype(np.float64), score_N)
+                score_N = proxy_score(features[name], in_N)
+                tells = 0.5 if score_N is None else roc_auc(in_N.astype(np.float64), score_N)
                 if tells > settings.proxy_bound:
                     found[name] = (
                         f"stands for {column}={group} (AUC {tells:.2f}, the bound is {settings.proxy_bound:g})"
@@ -151,7 +155,9 @@ def _group_auc(features: pl.DataFrame, column: pl.Series, least: int) -> dict[st
     found = {}
     for group in _large(column, least)[:4]:
         in_N: NDArray[np.bool_] = (column == group).fill_null(False).to_numpy()
-        found[f"{column.name}={group}"] = area(in_N.astype(np.float64), together(features, features.columns, in_N))
+        found[f"{column.name}={group}"] = roc_auc(
+            in_N.astype(np.float64), joint_probability(features, features.columns, in_N)
+        )
     return found
 
 
@@ -172,7 +178,7 @@ def _left_out(frame: pl.DataFrame, settings: LendingSettings, outcomes: Sequence
             left[name] = "protected"
         elif column.null_count() == len(column) or column.n_unique() < 2:
             left[name] = "the same for everybody"
-        elif column.dtype == pl.String and column.n_unique() > KEYS * max(100, len(column)):
+        elif column.dtype == pl.String and column.n_unique() > KEY_UNIQUENESS * max(100, len(column)):
             left[name] = "a value of its own for every row"
         elif column.dtype.is_nested():
             left[name] = "holds lists"
@@ -199,10 +205,10 @@ def _yes(path: Path, frame: pl.DataFrame, name: str | None, yes: str, role: str,
     """1 and 0, NaN where nothing is said."""
     if name is None or (like is not None and name not in frame.columns):
         return np.full(frame.height, np.nan)
-    text = pl.Series([None if value is None else str(word(value)) for value in frame[name]], dtype=pl.String)
+    text = pl.Series([None if value is None else str(value_text(value)) for value in frame[name]], dtype=pl.String)
     values = text.drop_nulls().unique().sort().to_list()
     if like is None and yes not in values:
-        shown = listed([repr(each) for each in values[:8]], "or")
+        shown = join_list([repr(each) for each in values[:8]], "or")
         raise InputError(
             "value_not_found", f"{path}: no row has {name} = {yes!r}, which {role}_yes names; it is {shown}"
         )
@@ -255,7 +261,7 @@ def _group(column: pl.Series, name: str, like: BankCustomers | None) -> pl.Serie
 
 
 def _cuts(column: pl.Series) -> list[float]:
-    return sorted({float(column.quantile(q, "nearest")) for q in BANDS})  # type: ignore[arg-type]
+    return sorted({float(column.quantile(q, "nearest")) for q in GROUP_QUANTILES})  # type: ignore[arg-type]
 
 
 def _blocks(frame: pl.DataFrame, name: str | None) -> Ints | None:
@@ -266,21 +272,21 @@ def _blocks(frame: pl.DataFrame, name: str | None) -> Ints | None:
     if column.dtype.is_temporal():
         column = column.cast(pl.Date).dt.truncate("1mo")
     runs = column.rle_id()
-    if not column.dtype.is_temporal() and int(runs.max() or 0) < min(BLOCKS, len(column) / 5):  # type: ignore[arg-type]
+    if not column.dtype.is_temporal() and int(runs.max() or 0) < min(MAX_PERIODS, len(column) / 5):  # type: ignore[arg-type]
         return runs.cast(pl.Int64).to_numpy()
     rank = (column.rank("dense").cast(pl.Int64) - 1).fill_null(0).to_numpy()
     many = int(rank.max()) + 1
-    return rank if many <= BLOCKS else rank * BLOCKS // many
+    return rank if many <= MAX_PERIODS else rank * MAX_PERIODS // many
 
 
-def held_out(found: BankCustomers, seed: int) -> Ints:
+def holdout_rows(found: BankCustomers, seed: int) -> Ints:
     """Rows that are decided on and not learned from: the latest periods, or a part drawn by hash where all are of one
     time."""
     size = len(found)
     if found.block_N is None or len(np.unique(found.block_N)) < 2:
-        share = MOST_HELD if size < 6 * FEW_HELD else 0.2
+        share = MAX_HOLDOUT_SHARE if size < 6 * MIN_HOLDOUT_ROWS else 0.2
         return np.flatnonzero(hash_units(f"held{seed}", pl.Series([str(n) for n in range(size)])) < share)
-    wanted = min(max(HELD * size, FEW_HELD), MOST_HELD * size)
+    wanted = min(max(HOLDOUT_SHARE * size, MIN_HOLDOUT_ROWS), MAX_HOLDOUT_SHARE * size)
     sizes = np.bincount(found.block_N)
     later = np.cumsum(sizes[::-1])[::-1]
     start = int(np.flatnonzero(later >= wanted)[-1])

@@ -1,7 +1,8 @@
-"""Features and a yes or no in; features that can only have been known after the outcome out.
+"""Find features that can only have been known after the outcome.
 
-No name is asked: a feature leaks by what it tells. How long a call lasted is no word for "bought", and yet leaves less
-open than all that was known before the call. Legend: N rows.
+The test ignores names; it measures how much a feature tells about the outcome beyond all other features. The duration
+of a call, for example, has a harmless name but leaves less uncertainty than everything known before the call.
+Legend: N rows.
 """
 
 from collections.abc import Sequence
@@ -12,17 +13,26 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import Floats, encoder_of
+from promolift.core.effects.trial_arrays import Floats, fit_encoder
 from promolift.foundation.hashing import hash_units
 
-ROWS = 20_000  # looked at, drawn by hash
-TELLS = 0.95  # an AUC of one feature alone that nothing known before has
-ALL, SHARE = 0.88, 0.5  # with it all features reach this AUC, and it closes this share of what the others leave open
-LEAST = 0.02  # of AUC that it adds: where the others tell all, none is needed
-TIED = 0.6  # a rank correlation with the feature from which another one says the same, and is no judge of it
-SURE, OTHERS, FEW = 0.99, 0.8, 30  # so many rows all but sure of the rarer outcome, of which the others were not
-LOOKED = 4  # features, the most telling first
-TREES: dict[str, Any] = {
+MAX_ROWS = 20_000  # looked at, drawn by hash
+LEAK_AUC = 0.95  # an AUC of one feature alone that nothing known before has
+ALL_FEATURES_AUC, GAP_CLOSED_SHARE = (
+    0.88,
+    0.5,
+)  # with it all features reach this AUC, and it closes this share of what the others leave open
+MIN_AUC_GAIN = 0.02  # of AUC that it adds: where the others tell all, none is needed
+DUPLICATE_CORRELATION = (
+    0.6  # a rank correlation with the feature from which another one says the same, and is no judge of it
+)
+CERTAIN_RATE, OTHERS_MAX_RATE, MIN_CERTAIN_ROWS = (
+    0.99,
+    0.8,
+    30,
+)  # so many rows all but sure of the rarer outcome, of which the others were not
+MAX_FEATURES = 4  # features, the most telling first
+LIGHTGBM_OPTIONS: dict[str, Any] = {
     "objective": "binary", "verbose": -1, "num_threads": 1, "deterministic": True, "seed": 1, "num_leaves": 8,
     "learning_rate": 0.1, "min_data_in_leaf": 20,
 }  # fmt: skip
@@ -48,7 +58,7 @@ def find_leaks(features: pl.DataFrame, outcome_N: Floats, keep: Sequence[str] = 
     doubt it.
     """
     y_N = np.asarray(outcome_N, dtype=np.float64)
-    rows = np.argsort(hash_units("leaks0", pl.Series([str(n) for n in range(len(y_N))])))[:ROWS]
+    rows = np.argsort(hash_units("leaks0", pl.Series([str(n) for n in range(len(y_N))])))[:MAX_ROWS]
     y_N, frame = y_N[rows], features[rows]
     found: list[Leak] = []
     left = [name for name in frame.columns if frame[name].n_unique() > 1]
@@ -60,14 +70,18 @@ def find_leaks(features: pl.DataFrame, outcome_N: Floats, keep: Sequence[str] = 
 
 def _next_leak(frame: pl.DataFrame, y_N: Floats, keep: Sequence[str]) -> Leak | None:
     prob = {name: _held_out(frame.select(name), y_N) for name in frame.columns if name not in keep}
-    alone = sorted(((area(y_N, prob_N), name) for name, prob_N in prob.items()), reverse=True)[:LOOKED]
+    alone = sorted(((roc_auc(y_N, prob_N), name) for name, prob_N in prob.items()), reverse=True)[:MAX_FEATURES]
     for tells, name in alone:
-        others = [each for each in frame.columns if each != name and _tie(frame[each], frame[name]) < TIED]
+        others = [
+            each for each in frame.columns if each != name and _tie(frame[each], frame[name]) < DUPLICATE_CORRELATION
+        ]
         other_N = _held_out(frame.select(others), y_N) if others else np.full(len(y_N), y_N.mean())
         both_N = _held_out(frame.select(*others, name), y_N)
-        leak = Leak(name, tells, area(y_N, other_N), area(y_N, both_N))
-        closes = leak.both >= ALL and leak.both - leak.others >= max(SHARE * (1 - leak.others), LEAST)
-        if tells >= TELLS or closes or _settles(prob[name], other_N, y_N):
+        leak = Leak(name, tells, roc_auc(y_N, other_N), roc_auc(y_N, both_N))
+        closes = leak.both >= ALL_FEATURES_AUC and leak.both - leak.others >= max(
+            GAP_CLOSED_SHARE * (1 - leak.others), MIN_AUC_GAIN
+        )
+        if tells >= LEAK_AUC or closes or _settles(prob[name], other_N, y_N):
             return leak
     return None
 
@@ -76,12 +90,12 @@ def _settles(prob_N: Floats, other_N: Floats, y_N: Floats) -> bool:
     """Whether the feature is sure of the rarer outcome, and right, of rows of which the others are not."""
     rare = y_N.mean() <= 0.5
     mine_N, other_N, hit_N = (each if rare else 1 - each for each in (prob_N, other_N, y_N))
-    sure = mine_N >= SURE - 0.02
-    many = int(sure.sum()) >= max(FEW, len(y_N) // 200)
-    return many and bool(hit_N[sure].mean() >= SURE and other_N[sure].mean() <= OTHERS)
+    sure = mine_N >= CERTAIN_RATE - 0.02
+    many = int(sure.sum()) >= max(MIN_CERTAIN_ROWS, len(y_N) // 200)
+    return many and bool(hit_N[sure].mean() >= CERTAIN_RATE and other_N[sure].mean() <= OTHERS_MAX_RATE)
 
 
-def area(y_N: Floats, score_N: Floats) -> float:
+def roc_auc(y_N: Floats, score_N: Floats) -> float:
     """Area under the ROC curve; ties count one half. 0.5 where all are alike."""
     yes = y_N > 0.5
     n1, n0 = int(yes.sum()), int((~yes).sum())
@@ -95,9 +109,9 @@ def _held_out(frame: pl.DataFrame, y_N: Floats) -> Floats:
     """Probabilities of each half by trees that learned from the other."""
     import lightgbm
 
-    x_NF, half_N, prob_N = encoder_of(frame).encode(frame), np.arange(len(y_N)) % 2 == 0, np.empty(len(y_N))
+    x_NF, half_N, prob_N = fit_encoder(frame).encode(frame), np.arange(len(y_N)) % 2 == 0, np.empty(len(y_N))
     for half in (half_N, ~half_N):
-        trees = lightgbm.train(TREES, lightgbm.Dataset(x_NF[~half], y_N[~half]), 60)
+        trees = lightgbm.train(LIGHTGBM_OPTIONS, lightgbm.Dataset(x_NF[~half], y_N[~half]), 60)
         prob_N[half] = trees.predict(x_NF[half])
     return prob_N
 

@@ -1,4 +1,4 @@
-"""A bank's customers and its terms in; who is offered which terms within a budget of capital, who is not and why, out.
+"""Plan which bank customers are offered which credit terms within a budget of capital, and give reasons for refusals.
 
 Expected profit = take-up x (margin x (1 - default) - loss x default) - contact. Legend: N customers, K terms.
 """
@@ -12,24 +12,36 @@ import numpy as np
 import polars as pl
 
 from promolift.core import allocation
-from promolift.core.allocation.fairness_limits import COLUMN
+from promolift.core.allocation.fairness_limits import GROUPS_COLUMN
 from promolift.core.allocation.settings import Limit
 from promolift.core.allocation.solver import AllocatedOffers
-from promolift.core.customers.segments import members_of
+from promolift.core.customers.segments import segment_members
 from promolift.core.effects.trial_arrays import Floats, Ints
 from promolift.core.effects.uplift.dose_response import DoseModel, fit_dose
-from promolift.core.experiments.prediction_metrics import auc, calibration, log_loss, wilson
-from promolift.extensions.finance.bank_customers import BankCustomers, cleared, held_out, read_customers
-from promolift.extensions.finance.results import REFUSALS, GroupShare, Known, LendingResults, LendingSettings, Refusal
-from promolift.extensions.finance.scorecard import LEAST, RiskReason, Scorecard, fit_scorecard
+from promolift.core.experiments.prediction_metrics import auc, calibration, log_loss, wilson_interval
+from promolift.extensions.finance.bank_customers import (
+    BankCustomers,
+    drop_unusable_features,
+    holdout_rows,
+    read_customers,
+)
+from promolift.extensions.finance.results import (
+    REFUSALS,
+    GroupShare,
+    LendingResults,
+    LendingSettings,
+    RateEvidence,
+    Refusal,
+)
+from promolift.extensions.finance.scorecard import MIN_CLASS_ROWS, RiskReason, Scorecard, fit_scorecard
 from promolift.foundation.errors import BudgetError
-from promolift.foundation.evidence import Z95, Measured
-from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.evidence import Z95, SampleEstimate
+from promolift.foundation.progress import Progress, no_progress
 
-UNLIKE = 0.05  # a probability of having been granted below which the granted say nothing of a customer
-RATES = 8  # groups that the rates of a file are taken in
-TRIED = (0.01, 0.99)  # quantiles of the rates of the file between which a rate counts as tried
-RATIOS = 5  # common shares that are tried between those of the groups
+MIN_GRANT_PROB = 0.05  # a probability of having been granted below which the granted say nothing of a customer
+RATE_GROUPS = 8  # groups that the rates of a file are taken in
+RATE_QUANTILES = (0.01, 0.99)  # quantiles of the rates of the file between which a rate counts as tried
+SHARE_STEPS = 5  # common shares that are tried between those of the groups
 
 
 class LendingModels(NamedTuple):
@@ -73,7 +85,7 @@ class OfferGrid:
         return np.asarray(1 - self.default_NK[:, 0] if lends else self.take_NK[:, 0])
 
 
-def run_lending(settings: LendingSettings, folder: Path, tell: Tell = quiet) -> LendingResults:
+def run_lending(settings: LendingSettings, folder: Path, tell: Progress = no_progress) -> LendingResults:
     """Learn from the file, decide on the customers it asks for, and value the decisions where outcomes are known.
 
     Paths start at `folder`. InputError for a file that does not fit, SupportError where too little is known to learn
@@ -82,15 +94,15 @@ def run_lending(settings: LendingSettings, folder: Path, tell: Tell = quiet) -> 
     tell("learn", 0.0, "reading the file")
     found = read_customers(folder / settings.path, settings)
     rows = np.arange(len(found))
-    apart = held_out(found, settings.seed) if settings.asked is None else rows[:0]
+    apart = holdout_rows(found, settings.seed) if settings.asked is None else rows[:0]
     learned = np.setdiff1d(rows, apart)
     tell("learn", 0.1, "what leaks, and what stands for a group")
-    found = cleared(found, settings, learned)
-    past = found.part(learned)
+    found = drop_unusable_features(found, settings, learned)
+    past = found.select_rows(learned)
     tell("learn", 0.3, "take-up and default")
     models = fit_models(past, settings)
     held = settings.asked is None
-    asked = read_customers(folder / settings.asked, settings, found) if settings.asked else found.part(apart)
+    asked = read_customers(folder / settings.asked, settings, found) if settings.asked else found.select_rows(apart)
     tell("plan", 0.6, f"terms for {len(asked):,} customers")
     return _decided(past, asked, models, settings, held)
 
@@ -107,7 +119,7 @@ def fit_models(past: BankCustomers, settings: LendingSettings) -> LendingModels:
             past.features[answered], past.taken_N[answered], _of(past.block_N, answered), settings.seed
         )
         if settings.rate:
-            dose, top, usual_N = _dose(past.part(answered))
+            dose, top, usual_N = _dose(past.select_rows(answered))
     if settings.defaulted:
         default = fit_scorecard(
             _with_rate(past.features[known], past.rate_N[known]), past.defaulted_N[known],
@@ -117,7 +129,7 @@ def fit_models(past: BankCustomers, settings: LendingSettings) -> LendingModels:
         lent_N[known] = 1.0
         refused_N = lent_N if not settings.taken else np.where(took_N, lent_N, np.nan)
         some = np.flatnonzero(~np.isnan(refused_N))
-        if min(refused_N[some].sum(), len(some) - refused_N[some].sum()) >= LEAST:
+        if min(refused_N[some].sum(), len(some) - refused_N[some].sum()) >= MIN_CLASS_ROWS:
             granted = fit_scorecard(past.features[some], refused_N[some], None, settings.seed)
     return LendingModels(take, default, granted, dose, top, usual_N)
 
@@ -145,7 +157,7 @@ def _dose(past: BankCustomers) -> _Along:
     """The curve of take-up along the rate, where the file has different ones."""
     known = ~np.isnan(past.rate_N)
     rate_N = past.rate_N[known]
-    cuts = np.unique(np.quantile(rate_N, np.linspace(0, 1, RATES + 1)[1:-1])) if rate_N.size else np.zeros(0)
+    cuts = np.unique(np.quantile(rate_N, np.linspace(0, 1, RATE_GROUPS + 1)[1:-1])) if rate_N.size else np.zeros(0)
     group_N = np.searchsorted(cuts, rate_N, side="left")
     mean_G = np.array([rate_N[group_N == g].mean() if (group_N == g).any() else np.nan for g in range(len(cuts) + 1)])
     top = float(np.nanmax(mean_G, initial=-1.0))
@@ -160,7 +172,9 @@ def _dose(past: BankCustomers) -> _Along:
     return _Along(model, top, usual_N)
 
 
-def grid_of(asked: BankCustomers, models: LendingModels, settings: LendingSettings, past: BankCustomers) -> OfferGrid:
+def build_offer_grid(
+    asked: BankCustomers, models: LendingModels, settings: LendingSettings, past: BankCustomers
+) -> OfferGrid:
     """What every line of terms would earn, lose and bind of every customer, and which lines are closed to whom."""
     n, terms = len(asked), settings.terms
     rate_NK = np.column_stack([asked.rate_N if t.rate is None else np.full(n, t.rate) for t in terms])
@@ -211,7 +225,7 @@ def _closed(
     def close(where_NK: np.ndarray, code: Refusal) -> None:
         closed_NK[np.broadcast_to(where_NK, closed_NK.shape) & (closed_NK == "")] = code
 
-    for rule, mine in zip(settings.exclude, members_of(asked.rows, settings.exclude), strict=True):
+    for rule, mine in zip(settings.exclude, segment_members(asked.rows, settings.exclude), strict=True):
         close(mine.to_numpy()[:, None], rule.why)
     month_NK = np.maximum(np.nan_to_num(rate_NK) / 12, 1e-9)
     paid_NK = lent_NK * month_NK / -np.expm1(-np.maximum(months_N, 1)[:, None] * np.log1p(month_NK))
@@ -221,16 +235,16 @@ def _closed(
     if settings.amount:
         close(np.isnan(asked.amount_N)[:, None], "unlike")
     if models.granted is not None:
-        close((models.granted.predict(asked.features) < UNLIKE)[:, None], "unlike")
+        close((models.granted.predict(asked.features) < MIN_GRANT_PROB)[:, None], "unlike")
     if settings.rate:
         known = past.rate_N[~np.isnan(past.rate_N)]
-        low, high = np.quantile(known, TRIED) if known.size else (np.inf, -np.inf)
+        low, high = np.quantile(known, RATE_QUANTILES) if known.size else (np.inf, -np.inf)
         close(~((rate_NK >= low - 1e-9) & (rate_NK <= high + 1e-9)), "rate_untried")
     close(default_NK > settings.most_risk, "loss_expected")
     return closed_NK
 
 
-def candidates_of(asked: BankCustomers, grid: OfferGrid) -> pl.DataFrame:
+def allocation_candidates(asked: BankCustomers, grid: OfferGrid) -> pl.DataFrame:
     """A row per customer and terms, as allocation takes them; `units`: how far each would pay back, or take up."""
     n, k = grid.take_NK.shape
     gain_NK = np.where(grid.closed_NK == "", grid.gain_NK, np.nan)
@@ -242,14 +256,14 @@ def candidates_of(asked: BankCustomers, grid: OfferGrid) -> pl.DataFrame:
         "customer_id": np.repeat(asked.who.to_numpy(), k), "offer_id": np.tile(np.array(grid.ids, dtype=object), n),
         "gain_cents": gain_NK.ravel(), "cost_cents": grid.cost_NK.ravel(), "place": np.repeat(np.arange(n), k),
         "slot": np.tile(np.arange(k), n), "units": np.repeat(grid.good_N, k),
-        COLUMN: pl.Series([groups[row] for row in range(n) for _ in range(k)], dtype=pl.List(pl.String)),
+        GROUPS_COLUMN: pl.Series([groups[row] for row in range(n) for _ in range(k)], dtype=pl.List(pl.String)),
     }, schema_overrides={"customer_id": pl.String, "offer_id": pl.String}).with_columns(
         pl.col("gain_cents").fill_nan(None)
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class EqualPlan:
+class FairLendingPlan:
     """The plan under the band, the best plan without it, how far groups lie apart in each, and the limits."""
 
     chosen: AllocatedOffers
@@ -259,21 +273,21 @@ class EqualPlan:
     limits: tuple[Limit, ...]
 
 
-def plan_fairly(candidates: pl.DataFrame, budget: float, settings: LendingSettings) -> EqualPlan:
+def plan_fairly(candidates: pl.DataFrame, budget: float, settings: LendingSettings) -> FairLendingPlan:
     """The most gain within a budget, and with a `band` the shares of each group's good customers that get an offer no
     further apart. BudgetError where no plan can keep the band."""
     free = allocation.plan(candidates, budget, seed=settings.seed)
     sums = group_sums(candidates, free.chosen, settings.least_customers)
     free_gap = largest_gap(sums)
     if settings.band is None or free_gap is None or free_gap <= settings.band:
-        return EqualPlan(free, free, free_gap, free_gap, ())
+        return FairLendingPlan(free, free, free_gap, free_gap, ())
     shares = [given / good for given, good in sums.values()]
-    best: EqualPlan | None = None
+    best: FairLendingPlan | None = None
     half = settings.band / 2
-    for middle in np.linspace(min(shares), max(shares), RATIOS).tolist():
+    for middle in np.linspace(min(shares), max(shares), SHARE_STEPS).tolist():
         limits = tuple(
             Limit(
-                name=f"equal opportunity: {group}", measure="units", where={COLUMN: (group,)},
+                name=f"equal opportunity: {group}", measure="units", where={GROUPS_COLUMN: (group,)},
                 at_least=max(middle - half, 0.0) * good, at_most=(middle + half) * good,
             )
             for group, (_, good) in sums.items()
@@ -284,7 +298,7 @@ def plan_fairly(candidates: pl.DataFrame, budget: float, settings: LendingSettin
             continue
         if best is None or found.gain_cents > best.chosen.gain_cents:
             gap = largest_gap(group_sums(candidates, found.chosen, settings.least_customers))
-            best = EqualPlan(found, free, gap, free_gap, limits)
+            best = FairLendingPlan(found, free, gap, free_gap, limits)
     if best is None:
         raise BudgetError(
             "limits_infeasible",
@@ -297,7 +311,7 @@ def plan_fairly(candidates: pl.DataFrame, budget: float, settings: LendingSettin
 class GroupSum(NamedTuple):
     """What offers of a group come to among its good customers, and how many of these there are."""
 
-    given: float
+    offered: float
     good: float
 
 
@@ -306,12 +320,11 @@ def group_sums(candidates: pl.DataFrame, chosen: pl.DataFrame, least: int) -> di
     people = candidates.filter(pl.col("gain_cents").is_not_null()).unique("customer_id", maintain_order=True)
 
     def summed(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(COLUMN, "units").explode(COLUMN).drop_nulls(COLUMN).group_by(COLUMN).agg(
-            pl.col("units").sum(), pl.len()
-        )  # fmt: skip
+        members = rows.select(GROUPS_COLUMN, "units").explode(GROUPS_COLUMN).drop_nulls(GROUPS_COLUMN)
+        return members.group_by(GROUPS_COLUMN).agg(pl.col("units").sum(), pl.len())
 
-    given = dict(summed(chosen).select(COLUMN, "units").iter_rows())
-    sizes = summed(people).filter(pl.col("len") >= least).sort(COLUMN)
+    given = dict(summed(chosen).select(GROUPS_COLUMN, "units").iter_rows())
+    sizes = summed(people).filter(pl.col("len") >= least).sort(GROUPS_COLUMN)
     return {name: GroupSum(given.get(name, 0.0), good) for name, good, _ in sizes.iter_rows() if good > 0}
 
 
@@ -319,7 +332,7 @@ def largest_gap(sums: dict[str, GroupSum]) -> float | None:
     """How far the shares of two groups of one column lie apart at most; None where no column has two."""
     by: dict[str, list[float]] = {}
     for name, each in sums.items():
-        by.setdefault(name.partition("=")[0], []).append(each.given / each.good)
+        by.setdefault(name.partition("=")[0], []).append(each.offered / each.good)
     gaps = [max(shares) - min(shares) for shares in by.values() if len(shares) > 1]
     return max(gaps) if gaps else None
 
@@ -327,25 +340,25 @@ def largest_gap(sums: dict[str, GroupSum]) -> float | None:
 def _decided(
     past: BankCustomers, asked: BankCustomers, models: LendingModels, settings: LendingSettings, held: bool
 ) -> LendingResults:
-    grid = grid_of(asked, models, settings, past)
-    candidates = candidates_of(asked, grid)
+    grid = build_offer_grid(asked, models, settings, past)
+    candidates = allocation_candidates(asked, grid)
     whole = allocation.plan(candidates, float(np.nansum(grid.cost_NK.max(axis=1))) + 1.0, seed=settings.seed)
     budget = 0.5 * whole.cost_cents if settings.budget_cents is None else float(settings.budget_cents)
     fair = plan_fairly(candidates, budget, settings)
-    slot_N = slots(fair.chosen.chosen, len(asked))
-    free_N = slots(fair.free.chosen, len(asked))
+    slot_N = chosen_terms(fair.chosen.chosen, len(asked))
+    free_N = chosen_terms(fair.free.chosen, len(asked))
     sums = group_sums(candidates, fair.chosen.chosen, settings.least_customers)
-    checked = checks(past, asked, models, settings, held)
-    tried: Known = "randomised" if settings.rate_randomised else "adjusted"
+    checked = check_models(past, asked, models, settings, held)
+    tried: RateEvidence = "randomised" if settings.rate_randomised else "adjusted"
     return LendingResults(
-        settings=settings, learned=len(past), decided=len(asked), held_out=held,
-        plan=plan_frame(asked, grid, models, slot_N, free_N), left_out=asked.left_out | _fixed(models),
+        settings=settings, training_rows=len(past), decided_rows=len(asked), held_out=held,
+        plan=plan_table(asked, grid, models, slot_N, free_N), left_out=asked.left_out | _fixed(models),
         checks=checked.figures, bins=checked.bins, gain_cents=fair.chosen.gain_cents, cost_cents=fair.chosen.cost_cents,
-        budget_cents=budget, worth=worth(asked, grid, slot_N, budget) if held else {},
+        budget_cents=budget, worth=estimate_plan_value(asked, grid, slot_N, budget) if held else {},
         groups=tuple(_shares(asked, grid, slot_N, sums, held)), gap=fair.gap, free_gap=fair.free_gap,
         price_cents=fair.free.gain_cents - fair.chosen.gain_cents, limits=fair.limits,
         evidence="assumed" if models.dose is None else tried,
-        unknown=tuple(unknowns(past, models, settings)), notes=past.notes,
+        unknown=tuple(list_assumptions(past, models, settings)), notes=past.notes,
     )  # fmt: skip
 
 
@@ -354,7 +367,7 @@ def _fixed(models: LendingModels) -> dict[str, str]:
     return {name: "says when, not who" for card in cards for name in card.fixed}
 
 
-def slots(chosen: pl.DataFrame, size: int) -> Ints:
+def chosen_terms(chosen: pl.DataFrame, size: int) -> Ints:
     """The place of each customer's terms; -1 for no offer."""
     slot_N = np.full(size, -1, np.int64)
     slot_N[chosen["place"].to_numpy()] = chosen["slot"].to_numpy()
@@ -364,15 +377,15 @@ def slots(chosen: pl.DataFrame, size: int) -> Ints:
 class ModelChecks(NamedTuple):
     """Figures of the models, by name, and what was predicted beside what happened."""
 
-    figures: dict[str, Measured]
+    figures: dict[str, SampleEstimate]
     bins: dict[str, pl.DataFrame]
 
 
-def checks(
+def check_models(
     past: BankCustomers, asked: BankCustomers, models: LendingModels, settings: LendingSettings, held: bool
 ) -> ModelChecks:
     """How good take-up and default are: on customers the models did not see, held out or else out of fold."""
-    figures, bins = dict[str, Measured](), dict[str, pl.DataFrame]()
+    figures, bins = dict[str, SampleEstimate](), dict[str, pl.DataFrame]()
     for name, card in (("take-up", models.take), ("default", models.default)):
         if card is None:
             continue
@@ -391,13 +404,15 @@ def checks(
             continue
         level = calibration(y_N, prob_N)
         for figure in (auc(y_N, prob_N), log_loss(y_N, prob_N), level.in_the_large):
-            figures[f"{name}, {figure.figure}"] = Measured(figure.value, figure.low, figure.high, figure.n)
+            figures[f"{name}, {figure.figure}"] = SampleEstimate(figure.value, figure.low, figure.high, figure.n)
         bins[name] = pl.DataFrame([(b.prob, b.rate, b.low, b.high, b.n) for b in level.bins], orient="row",
                                   schema=["predicted", "happened", "low", "high", "n"])  # fmt: skip
     return ModelChecks(figures, bins)
 
 
-def worth(asked: BankCustomers, grid: OfferGrid, slot_N: Ints, budget: float) -> dict[str, Measured]:
+def estimate_plan_value(
+    asked: BankCustomers, grid: OfferGrid, slot_N: Ints, budget: float
+) -> dict[str, SampleEstimate]:
     """What the plan earned by what its customers did, beside a response model's at the same budget: who is likeliest to
     take the offer, or where all take it the safest, first; and the difference, paired by customer. In minor units."""
     took_N = np.where(np.isnan(asked.taken_N), 1.0, asked.taken_N)
@@ -428,9 +443,9 @@ def _value(value_NK: Floats, slot_N: Ints) -> Floats:
     return np.where(slot_N >= 0, picked_N, 0.0)
 
 
-def _total(value_N: Floats) -> Measured:
+def _total(value_N: Floats) -> SampleEstimate:
     total, reach = float(value_N.sum()), Z95 * float(np.sqrt(len(value_N) * value_N.var(ddof=1)))
-    return Measured(total, total - reach, total + reach, len(value_N))
+    return SampleEstimate(total, total - reach, total + reach, len(value_N))
 
 
 def _shares(
@@ -443,11 +458,11 @@ def _shares(
         column, _, value = name.partition("=")
         mine_N = (asked.groups[column] == value).fill_null(False).to_numpy() & open_N
         due, given = int((mine_N & good_N).sum()), int((mine_N & good_N & (slot_N >= 0)).sum())
-        happened = Measured(given / due, *wilson(given, due), due) if held and due else None
-        yield GroupShare(name, int(mine_N.sum()), each.good, each.given / each.good, happened)
+        happened = SampleEstimate(given / due, *wilson_interval(given, due), due) if held and due else None
+        yield GroupShare(name, int(mine_N.sum()), each.good, each.offered / each.good, happened)
 
 
-def plan_frame(
+def plan_table(
     asked: BankCustomers, grid: OfferGrid, models: LendingModels, slot_N: Ints, free_N: Ints
 ) -> pl.DataFrame:
     """A row per customer: the terms or none, what is expected of them, and of a refusal the code, the reason in English
@@ -502,7 +517,7 @@ def _sentence(code: Refusal | None, against: Sequence[RiskReason], language: Any
     return f"{text}; above all: {'; '.join(f'{each.feature} is {each.value!r}' for each in against)}"
 
 
-def unknowns(past: BankCustomers, models: LendingModels, settings: LendingSettings) -> Iterator[str]:
+def list_assumptions(past: BankCustomers, models: LendingModels, settings: LendingSettings) -> Iterator[str]:
     """What the file cannot say and the plan rests on, in words."""
     if models.take is None:
         yield "take-up: the file has only customers who took what they were offered, so it is taken as certain"

@@ -1,17 +1,17 @@
-"""What a run of the trade `finance` found in; its page out: who is offered which terms, who is not and why."""
+"""Render the results page of a lending project: which customers are offered which terms, and the refusals."""
 
 from typing import Any
 
 import polars as pl
 
-from promolift.core.messages.channels import SOURCES, credit_notices
+from promolift.core.messages.channels import RULE_SOURCES, credit_notices
 from promolift.extensions.finance.results import REFUSALS, LendingResults, Refusal
-from promolift.foundation.evidence import Measured
-from promolift.foundation.i18n.formatting import Cash, count, ends, number, pick, share
-from promolift.foundation.pages.blocks import Big, Block, Chapter, Figure, Page, note, sentences, table
-from promolift.foundation.pages.charts import calibration
+from promolift.foundation.evidence import SampleEstimate
+from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, low_to_high, number, percent
+from promolift.foundation.pages.blocks import Block, Chapter, Figure, KeyFigure, Page, note, sentences, table
+from promolift.foundation.pages.charts import calibration_chart
 
-NAMES = {
+MEASURE_NAMES = {
     "plan": ("the plan", "本计划"),
     "response model": ("a response model at the same budget", "同等预算下的响应模型"),
     "plan over response model": ("the plan over the response model", "本计划比响应模型多"),
@@ -22,51 +22,53 @@ NAMES = {
 
 def lending_page(found: LendingResults) -> Page:
     """The page of `promolift run` for a bank's file."""
-    cash, plan = Cash(found.settings.currency), found.plan
+    cash, plan = MoneyFormat(found.settings.currency), found.plan
     offered = plan["terms"].drop_nulls().len()
-    said = pick(
-        f"expected of {count(offered)} offers to {count(found.decided)} customers, net of losses and contacts; binds "
-        f"{cash(found.cost_cents)} of {cash(found.budget_cents)}",
-        f"对{count(found.decided)}位客户作出{count(offered)}次推介的预期收益，已扣除损失和联系成本；占用"
+    said = localize(
+        f"expected of {count(offered)} offers to {count(found.decided_rows)} customers, net of losses and contacts; "
+        f"binds {cash(found.cost_cents)} of {cash(found.budget_cents)}",
+        f"对{count(found.decided_rows)}位客户作出{count(offered)}次推介的预期收益，已扣除损失和联系成本；占用"
         f"{cash(found.budget_cents)}中的{cash(found.cost_cents)}",
     )
-    head = Big(pick("expected profit", "预期利润"), cash(found.gain_cents), said, found.evidence)
+    head = KeyFigure(localize("expected profit", "预期利润"), cash(found.gain_cents), said, found.evidence)
     facts = {
-        pick("learned from", "学习样本"): count(found.learned),
-        pick("decided on", "决策客户"): count(found.decided),
+        localize("learned from", "学习样本"): count(found.training_rows),
+        localize("decided on", "决策客户"): count(found.decided_rows),
     }
     chapters = [_terms(found, cash), _refusals(found), _models(found), _fair(found, cash), _rests(found)]
-    return Page(found.settings.path, pick("Offers of a bank", "银行推介"), facts, head, chapters,
+    return Page(found.settings.path, localize("Offers of a bank", "银行推介"), facts, head, chapters,
                 currency=found.settings.currency)  # fmt: skip
 
 
-def _terms(found: LendingResults, cash: Cash) -> Chapter:
+def _terms(found: LendingResults, cash: MoneyFormat) -> Chapter:
     rows = found.plan.filter(pl.col("terms").is_not_null()).group_by("terms").agg(
         pl.len(), pl.col("take_up").mean(), pl.col("default").mean(), pl.col("gain_cents").sum(),
         pl.col("cost_cents").sum(),
     ).sort("terms")  # fmt: skip
     pairs = (("terms", "条款"), ("offers", "推介数"), ("take-up", "接受率"), ("default", "违约率"),
              ("expected profit", "预期利润"), ("binds", "占用"))  # fmt: skip
-    heads = [pick(*pair) for pair in pairs]
-    cells = [[r[0], count(r[1]), share(r[2]), share(r[3]), cash(r[4]), cash(r[5])] for r in rows.iter_rows()]
-    blocks: list[Figure | Block] = [table(pick("Who is offered which terms", "谁得到哪些条款"), heads, cells)]
+    heads = [localize(*pair) for pair in pairs]
+    cells = [[r[0], count(r[1]), percent(r[2]), percent(r[3]), cash(r[4]), cash(r[5])] for r in rows.iter_rows()]
+    blocks: list[Figure | Block] = [table(localize("Who is offered which terms", "谁得到哪些条款"), heads, cells)]
     if found.worth:
-        title = pick("What it earned by what they did", "按客户实际行为计算的收益")
-        worth = [[pick(*NAMES[name]), *_cells(each, cash)] for name, each in found.worth.items()]
-        text = pick(
+        title = localize("What it earned by what they did", "按客户实际行为计算的收益")
+        worth = [[localize(*MEASURE_NAMES[name]), *_cells(each, cash)] for name, each in found.worth.items()]
+        text = localize(
             "On customers whom the models did not see; paired by customer. Loans are valued as they would have ended "
             "under these terms, the lost part is assumed.",
             "基于模型未见过的客户，逐客户配对比较；贷款按这些条款下的结果估值，损失比例为假设。",
         )
-        blocks.append(table(title, ["", pick("profit", "利润"), pick("95 % interval", "95%区间"), "n"], worth, text))
+        blocks.append(
+            table(title, ["", localize("profit", "利润"), localize("95 % interval", "95%区间"), "n"], worth, text)
+        )
     notices = credit_notices(found.settings.packs, False, found.settings.language)
     if notices:
-        blocks.append(sentences(pick("Goes with every offer", "随每次推介告知"), notices))
-    return Chapter("terms", pick("Terms", "条款"), pick("Offers", "推介"), "", blocks)
+        blocks.append(sentences(localize("Goes with every offer", "随每次推介告知"), notices))
+    return Chapter("terms", localize("Terms", "条款"), localize("Offers", "推介"), "", blocks)
 
 
-def _cells(each: Measured, say: Any) -> list[str]:
-    return [say(each.value), ends(each.low, each.high, say), count(each.n)]
+def _cells(each: SampleEstimate, say: Any) -> list[str]:
+    return [say(each.value), low_to_high(each.low, each.high, say), count(each.n)]
 
 
 def _refusals(found: LendingResults) -> Chapter:
@@ -74,17 +76,21 @@ def _refusals(found: LendingResults) -> Chapter:
         ["count", "refused"], descending=[True, False]
     )  # fmt: skip
     cells = [[code, _why(code, found), count(n)] for code, n in counts.iter_rows()]
-    heads = [pick("code", "代码"), pick("reason", "原因"), pick("customers", "客户数")]
-    blocks: list[Figure | Block] = [table(pick("Who is offered nothing", "谁没有得到推介"), heads, cells, words=(1,))]
+    heads = [localize("code", "代码"), localize("reason", "原因"), localize("customers", "客户数")]
+    blocks: list[Figure | Block] = [
+        table(localize("Who is offered nothing", "谁没有得到推介"), heads, cells, words=(1,))
+    ]
     notices = credit_notices(found.settings.packs, True, found.settings.language)
     if notices:
-        blocks.append(sentences(pick("Goes with every refusal", "随每次拒绝告知"), notices))
-        blocks.append(sentences(pick("Sources", "来源"), [SOURCES[pack] for pack in found.settings.packs]))
-    text = pick(
+        blocks.append(sentences(localize("Goes with every refusal", "随每次拒绝告知"), notices))
+        blocks.append(sentences(localize("Sources", "来源"), [RULE_SOURCES[pack] for pack in found.settings.packs]))
+    text = localize(
         "plan.csv has each customer's reason in English and Chinese, with the features that speak most against them.",
         "plan.csv中有每位客户的中英文原因，以及最不利的因素。",
     )
-    return Chapter("refusals", pick("Refusals", "拒绝"), pick("Who is not, and why", "谁没有，为什么"), text, blocks)
+    return Chapter(
+        "refusals", localize("Refusals", "拒绝"), localize("Who is not, and why", "谁没有，为什么"), text, blocks
+    )
 
 
 def _why(code: Refusal, found: LendingResults) -> str:
@@ -93,50 +99,53 @@ def _why(code: Refusal, found: LendingResults) -> str:
 
 def _models(found: LendingResults) -> Chapter:
     cells = [[name, *_cells(each, number)] for name, each in found.checks.items()]
-    heads = [pick("figure", "指标"), pick("value", "数值"), pick("95 % interval", "95%区间"), "n"]
-    blocks: list[Figure | Block] = [table(pick("How good the predictions are", "预测质量"), heads, cells)]
+    heads = [localize("figure", "指标"), localize("value", "数值"), localize("95 % interval", "95%区间"), "n"]
+    blocks: list[Figure | Block] = [table(localize("How good the predictions are", "预测质量"), heads, cells)]
     for name, bins in found.bins.items():
-        finding = pick("what was predicted of customers alike, and what came", "相似客户的预测与实际")
-        blocks.append(calibration(f"cal-{name}", pick(*NAMES[name]), finding, [*bins.iter_rows()], share,
-                                  pick("customers", "客户数")))  # fmt: skip
+        finding = localize("what was predicted of customers alike, and what came", "相似客户的预测与实际")
+        title, customers = localize(*MEASURE_NAMES[name]), localize("customers", "客户数")
+        blocks.append(calibration_chart(f"cal-{name}", title, finding, [*bins.iter_rows()], percent, customers))
     left = [[name, why] for name, why in found.left_out.items()]
     if left:
-        title = pick("Columns that no model sees", "模型不使用的列")
-        blocks.append(table(title, [pick("column", "列"), pick("why", "原因")], left, words=(1,)))
-    how = pick("on customers the models did not see", "基于模型未见过的客户")
-    return Chapter("models", pick("Predictions", "预测"), pick("Take-up and default", "接受与违约"), how, blocks)
+        title = localize("Columns that no model sees", "模型不使用的列")
+        blocks.append(table(title, [localize("column", "列"), localize("why", "原因")], left, words=(1,)))
+    how = localize("on customers the models did not see", "基于模型未见过的客户")
+    return Chapter(
+        "models", localize("Predictions", "预测"), localize("Take-up and default", "接受与违约"), how, blocks
+    )
 
 
-def _fair(found: LendingResults, cash: Cash) -> Chapter:
+def _fair(found: LendingResults, cash: MoneyFormat) -> Chapter:
     pairs = (("group", "群体"), ("customers", "客户数"), ("due an offer", "应得推介"), ("share expected", "预期比例"),
              ("share as it happened", "实际比例"))  # fmt: skip
-    heads = [pick(*pair) for pair in pairs]
+    heads = [localize(*pair) for pair in pairs]
     cells = [
-        [g.group, count(g.n), number(g.good), share(g.expected),
-         f"{share(g.happened.value)} ({ends(g.happened.low, g.happened.high, share)})" if g.happened else "?"]
+        [g.group, count(g.n), number(g.good), percent(g.expected),
+         f"{percent(g.happened.value)} ({low_to_high(g.happened.low, g.happened.high, percent)})"
+         if g.happened else "?"]
         for g in found.groups
     ]  # fmt: skip
-    title = pick("Equal opportunity", "机会均等")
-    blocks: list[Figure | Block] = [note(fair_words(found, cash))]
+    title = localize("Equal opportunity", "机会均等")
+    blocks: list[Figure | Block] = [note(describe_fairness(found, cash))]
     if cells:
-        text = pick(
+        text = localize(
             "Of those who would pay back (or, where nothing is lent, take it up), the share that get an offer.",
             "在会按时还款（或会接受）的客户中，得到推介的比例。",
         )
         blocks.append(table(title, heads, cells, text))
-    return Chapter("fair", pick("Fairness", "公平"), pick("Groups", "群体"), "", blocks)
+    return Chapter("fair", localize("Fairness", "公平"), localize("Groups", "群体"), "", blocks)
 
 
-def fair_words(found: LendingResults, cash: Cash) -> str:
+def describe_fairness(found: LendingResults, cash: MoneyFormat) -> str:
     """How far groups lie apart, and what the limit costs."""
     if found.gap is None:
-        return pick("no protected column has two groups that are large enough to compare", "没有可比较的受保护群体")
+        return localize("no protected column has two groups that are large enough to compare", "没有可比较的受保护群体")
     if not found.limits:
-        return pick(f"groups lie {100 * found.gap:.1f} points apart at most; no limit binds",
+        return localize(f"groups lie {100 * found.gap:.1f} points apart at most; no limit binds",
                     f"群体间最多相差{100 * found.gap:.1f}个百分点；限制未起作用")  # fmt: skip
     gap, free = f"{100 * found.gap:.1f}", f"{100 * (found.free_gap or 0):.1f}"
     band, price = f"{100 * (found.settings.band or 0):g}", cash(found.price_cents)
-    return pick(
+    return localize(
         f"groups lie {gap} points apart at most, within the band of {band}; without it {free}. The band costs {price} "
         "of expected profit",
         f"群体间最多相差{gap}个百分点，在{band}的范围内；没有限制时为{free}。该限制的代价是预期利润减少{price}",
@@ -145,5 +154,5 @@ def fair_words(found: LendingResults, cash: Cash) -> str:
 
 def _rests(found: LendingResults) -> Chapter:
     rows = [*found.unknown, *found.notes]
-    title = pick("What is not known, and what to look at", "未知与需要核对之处")
-    return Chapter("rests", pick("Unknown", "未知"), title, "", [sentences("", rows)])
+    title = localize("What is not known, and what to look at", "未知与需要核对之处")
+    return Chapter("rests", localize("Unknown", "未知"), title, "", [sentences("", rows)])

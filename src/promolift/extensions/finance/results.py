@@ -1,6 +1,6 @@
-"""What a file of a bank's customers means and what it may offer them; what was learned, planned and refused out.
+"""Settings and results of a lending project (`[finance]`), in which an offer is a rate, a fee and a limit.
 
-The trade `finance`: an offer is a rate, a fee and a limit. Legend: N customers, K terms.
+Legend: N customers, K terms.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from promolift.core.allocation.settings import Limit
 from promolift.core.customers.segments import Segment
-from promolift.core.messages.channels import CreditPack
-from promolift.foundation.evidence import Measured
+from promolift.core.messages.channels import CreditRulePack
+from promolift.foundation.evidence import SampleEstimate
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings
-from promolift.trials.analysis.settings import Names, word
+from promolift.trials.analysis.settings import Names, value_text
 
 Refusal = Literal[
     "vulnerable", "affordability", "unlike", "rate_untried", "loss_expected", "unlikely", "fairness", "budget"
 ]
-Known = Literal["randomised", "adjusted", "assumed"]
+RateEvidence = Literal["randomised", "adjusted", "assumed"]
 REFUSALS: Mapping[Refusal, Mapping[Language, str]] = {
     "vulnerable": {
         "en": "no personal offer is made to customers who need protection",
@@ -101,14 +101,14 @@ class LendingSettings(Settings):
     taken: str | None = Field(
         default=None, description="Column that says who took the offer. Left out: all did.", examples=["y"]
     )
-    taken_yes: Annotated[str, BeforeValidator(word)] = Field(
+    taken_yes: Annotated[str, BeforeValidator(value_text)] = Field(
         default="yes", description="Its value for those who did.", examples=["yes"]
     )
     defaulted: str | None = Field(
         default=None, description="Column that says who did not pay back; empty where nothing was lent.",
         examples=["credit_risk"],
     )  # fmt: skip
-    defaulted_yes: Annotated[str, BeforeValidator(word)] = Field(
+    defaulted_yes: Annotated[str, BeforeValidator(value_text)] = Field(
         default="yes", description="Its value for those who did not.", examples=["bad"]
     )
     amount: str | None = Field(default=None, description="Column of the amount lent, in units of the currency.",
@@ -170,7 +170,7 @@ class LendingSettings(Settings):
     rate_randomised: bool = Field(
         default=False, description="Whether the rates of the file were drawn at random; else their effect is adjusted."
     )
-    packs: tuple[CreditPack, ...] = Field(
+    packs: tuple[CreditRulePack, ...] = Field(
         default=(), description="Rule packs whose notices go with offers and refusals.", examples=[["credit_eu"]]
     )
     language: Language = Field(default="en", description="Of the report and the notices: zh or en.")
@@ -208,7 +208,7 @@ class GroupShare:
     n: int
     good: float
     expected: float
-    happened: Measured | None
+    happened: SampleEstimate | None
 
 
 @dataclass(frozen=True)
@@ -217,22 +217,22 @@ class LendingResults:
     models on customers they did not see. `limits`: the fairness limits that held; `price_cents`: what they cost."""
 
     settings: LendingSettings
-    learned: int
-    decided: int
+    training_rows: int
+    decided_rows: int
     held_out: bool
     plan: pl.DataFrame
     left_out: Mapping[str, str]
-    checks: Mapping[str, Measured]
+    checks: Mapping[str, SampleEstimate]
     bins: Mapping[str, pl.DataFrame]
     gain_cents: float
     cost_cents: float
     budget_cents: float
-    worth: Mapping[str, Measured]
+    worth: Mapping[str, SampleEstimate]
     groups: tuple[GroupShare, ...]
     gap: float | None
     free_gap: float | None
     price_cents: float
     limits: tuple[Limit, ...]
-    evidence: Known
+    evidence: RateEvidence
     unknown: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())

@@ -1,45 +1,34 @@
-"""The settings of a trade in; its plan and page in a folder, and a summary for a person, out."""
+"""Run a bank's plan from its settings file: write the plan and the page, and return a summary."""
 
 from dataclasses import asdict
 from pathlib import Path
 
-from promolift.extensions.ads.results import CreativeSettings
-from promolift.extensions.ads.run import run_ads
 from promolift.extensions.finance.lending import run_lending
-from promolift.extensions.finance.page import fair_words, lending_page
+from promolift.extensions.finance.page import describe_fairness, lending_page
 from promolift.extensions.finance.results import LendingResults, LendingSettings
-from promolift.foundation.i18n.formatting import Cash, count, ends, number, pick, speaking
+from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, low_to_high, number, use_locale
 from promolift.foundation.pages.rendering import render_page
-from promolift.foundation.progress import StepSummary, Tell
+from promolift.foundation.progress import Progress, StepSummary
 from promolift.shop.reports.plan_rows import _write
 
 
-def run_trade(
-    settings: LendingSettings | CreativeSettings, config: Path, work: Path, out: Path, tell: Tell
-) -> StepSummary:
-    """`promolift run` on the file of a trade."""
-    if isinstance(settings, CreativeSettings):
-        return run_ads(settings, config, work, out, tell)
-    return run_finance(settings, config, out, tell)
-
-
-def run_finance(settings: LendingSettings, config: Path, out: Path, tell: Tell) -> StepSummary:
+def run_finance(settings: LendingSettings, config: Path, work: Path, out: Path, tell: Progress) -> StepSummary:
     """`promolift run` on a bank's file: plan.csv, plan.parquet and report.html into a folder."""
-    with speaking(settings.language):
+    with use_locale(settings.language):
         found = run_lending(settings, config.resolve().parent, tell)
         _write(out, "plan", found.plan, render_page(lending_page(found)))
         tell("plan", 1.0, "done")
-        return StepSummary(lending_words(found, out), lending_figures(found, out))
+        return StepSummary(describe_lending(found, out), lending_figures(found, out))
 
 
-def lending_words(found: LendingResults, out: Path) -> str:
+def describe_lending(found: LendingResults, out: Path) -> str:
     """The run in words."""
-    cash, plan = Cash(found.settings.currency), found.plan
+    cash, plan = MoneyFormat(found.settings.currency), found.plan
     offered, refused = plan["terms"].drop_nulls().len(), plan["refused"].drop_nulls()
-    given, everybody, gain = count(offered), count(found.decided), cash(found.gain_cents)
+    given, everybody, gain = count(offered), count(found.decided_rows), cash(found.gain_cents)
     bound, budget = cash(found.cost_cents), cash(found.budget_cents)
     lines = [
-        pick(
+        localize(
             f"{given} of {everybody} customers are offered terms; expected profit {gain}, {bound} of {budget} bound "
             f"({found.evidence})",
             f"{everybody}位客户中有{given}位得到推介；预期利润{gain}，占用{budget}中的{bound}（{found.evidence}）",
@@ -48,34 +37,35 @@ def lending_words(found: LendingResults, out: Path) -> str:
     if found.worth:
         lines.append(
             "  "
-            + pick(
+            + localize(
                 f"what it would have earned of the {everybody} customers, by what they did afterwards:",
                 f"按这{everybody}位客户后来的实际情况，本可赚得：",
             )
         )
     lines += [
-        f"    {name}: {cash(each.value)} ({ends(each.low, each.high, cash)})" for name, each in found.worth.items()
+        f"    {name}: {cash(each.value)} ({low_to_high(each.low, each.high, cash)})"
+        for name, each in found.worth.items()
     ]
-    lines += [f"  {name}: {number(each.value)} ({ends(each.low, each.high, number)}), n = {count(each.n)}"
+    lines += [f"  {name}: {number(each.value)} ({low_to_high(each.low, each.high, number)}), n = {count(each.n)}"
               for name, each in found.checks.items()]  # fmt: skip
-    lines.append(f"  {fair_words(found, cash)}")
+    lines.append(f"  {describe_fairness(found, cash)}")
     counts = refused.value_counts().sort(["count", "refused"], descending=[True, False])
     lines.append(
-        "  " + pick("refused: ", "未推介：") + ", ".join(f"{code} {count(n)}" for code, n in counts.iter_rows())
+        "  " + localize("refused: ", "未推介：") + ", ".join(f"{code} {count(n)}" for code, n in counts.iter_rows())
     )
     lines += [f"  {name}: {why}" for name, why in found.left_out.items() if why.startswith(("leaks", "stands"))]
-    lines += ["  " + pick("not known: ", "未知：") + each for each in found.unknown]
-    lines.append(pick(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
+    lines += ["  " + localize("not known: ", "未知：") + each for each in found.unknown]
+    lines.append(localize(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
     return "\n".join(lines)
 
 
 def lending_figures(found: LendingResults, out: Path) -> dict[str, object]:
     """The run as JSON values."""
-    names = ("learned", "decided", "held_out", "gain_cents", "cost_cents", "budget_cents", "gap", "free_gap",
-             "price_cents", "evidence")  # fmt: skip
+    names = ("held_out", "gain_cents", "cost_cents", "budget_cents", "gap", "free_gap", "price_cents", "evidence")
     plan = found.plan
     return {
-        "step": "run", "trade": "finance", **{name: getattr(found, name) for name in names},
+        "step": "run", "trade": "finance", "learned": found.training_rows, "decided": found.decided_rows,
+        **{name: getattr(found, name) for name in names},
         "offered": plan["terms"].drop_nulls().len(),
         "refused": dict(plan["refused"].drop_nulls().value_counts().sort("refused").iter_rows()),
         "left_out": dict(found.left_out), "worth": {name: asdict(each) for name, each in found.worth.items()},

@@ -1,8 +1,8 @@
-"""What was known of customers, and a yes or no that followed, in; a calibrated probability and its reasons out.
+"""Predict a yes or no outcome as a calibrated probability with reasons: take-up of an offer, or default on a loan.
 
-Take-up of an offer and default on a loan are both such. What is learned is who says yes, apart from when: months whose
-rates differ have a level each, and the level of the next is that of the latest rows. A PREDICTION, not an effect.
-Legend: N rows, F features, P columns of the basis, B blocks of time (months), J folds.
+The model learns which customers say yes, separately from when: each month has its own level, and the level of the next
+month is estimated from the latest rows. A score is a prediction, not an effect. Legend: N rows, F features, P columns
+of the basis, B blocks of time (months), J folds.
 """
 
 from collections.abc import Sequence
@@ -14,31 +14,33 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import FeatureEncoder, Floats, Ints, encoder_of, row_keys
-from promolift.core.effects.uplift.linear_learners import Basis, basis_of
+from promolift.core.effects.trial_arrays import FeatureEncoder, Floats, Ints, fit_encoder, row_keys
+from promolift.core.effects.uplift.linear_learners import Basis, fit_basis
 from promolift.foundation.errors import SupportError
 
-LEAST = 30  # of yes and of no, below which there is no model
+MIN_CLASS_ROWS = 30  # of yes and of no, below which there is no model
 FOLDS = 5
-FIXED = 0.8  # of the variance of a column's ranks between blocks: then it says when a row was made, not whose it is
+PERIOD_CORRELATION = (
+    0.8  # of the variance of a column's ranks between blocks: then it says when a row was made, not whose it is
+)
 PENALTIES = (0.003, 0.03, 0.3)  # inverse ones of the logistic regression on standardised columns
-SIZES = ((4, 0.05, 100), (8, 0.04, 200))  # leaves, rate and number of trees
-TREES: dict[str, Any] = {
+TREE_SIZES = ((4, 0.05, 100), (8, 0.04, 200))  # leaves, rate and number of trees
+LIGHTGBM_OPTIONS: dict[str, Any] = {
     "objective": "binary", "verbose": -1, "num_threads": 1, "deterministic": True, "seed": 1, "min_data_in_leaf": 30,
     "feature_fraction": 0.7, "lambda_l2": 5.0,
 }  # fmt: skip
-WINDOWS = (250, 500, 1000, 2000, 4000)  # latest rows that the next block's level may be read from
-FORGET = 0.7  # how much of a block's say in that choice is left a block later; each block has one, however large
-FEWEST_BLOCKS = 3  # before a level is forecast
+LEVEL_WINDOWS = (250, 500, 1000, 2000, 4000)  # latest rows that the next block's level may be read from
+BLOCK_DECAY = 0.7  # how much of a block's say in that choice is left a block later; each block has one, however large
+MIN_BLOCKS = 3  # before a level is forecast
 
 
-class CardMembers(NamedTuple):
+class MemberLogOdds(NamedTuple):
     """Log odds of a logistic regression and of trees, without the level of any time."""
 
     linear_N: Floats
     trees_N: Floats
 
-    def joined(self, weight_2: Floats) -> Floats:
+    def combine(self, weight_2: Floats) -> Floats:
         return np.asarray(weight_2[0] * self.linear_N + weight_2[1] * self.trees_N)
 
 
@@ -71,13 +73,13 @@ class Scorecard:
     fold_prob_N: Floats
     usual: pl.DataFrame
 
-    def members(self, features: pl.DataFrame) -> CardMembers:
+    def member_log_odds(self, features: pl.DataFrame) -> MemberLogOdds:
         x_NF = self.encoder.encode(features)
-        return CardMembers(self.basis.columns(x_NF)[:, 1:] @ self.coef_P, self.trees.predict(x_NF, raw_score=True))
+        return MemberLogOdds(self.basis.columns(x_NF)[:, 1:] @ self.coef_P, self.trees.predict(x_NF, raw_score=True))
 
     def log_odds(self, features: pl.DataFrame) -> Floats:
         """Of rows to come, one for each row of `features`."""
-        return np.asarray(self.level + self.members(features).joined(self.weight_2))
+        return np.asarray(self.level + self.member_log_odds(features).combine(self.weight_2))
 
     def predict(self, features: pl.DataFrame) -> Floats:
         """The probability of a yes, in (0, 1). InputError where a feature is missing."""
@@ -108,31 +110,31 @@ def fit_scorecard(features: pl.DataFrame, outcome_N: Floats, block_N: Ints | Non
     """
     y_N = np.asarray(outcome_N, dtype=np.float64)
     yes = int(y_N.sum())
-    if min(yes, len(y_N) - yes) < LEAST:
+    if min(yes, len(y_N) - yes) < MIN_CLASS_ROWS:
         raise SupportError(
             "too_few_outcomes",
-            f"{yes} said yes and {len(y_N) - yes} no: at least {LEAST} of each are needed to learn from",
+            f"{yes} said yes and {len(y_N) - yes} no: at least {MIN_CLASS_ROWS} of each are needed to learn from",
         )
     at_N = np.zeros(len(y_N), np.int64) if block_N is None else np.unique(block_N, return_inverse=True)[1]
     order = np.argsort(at_N, kind="stable")
-    fixed = fixed_in_time(features, at_N)
+    fixed = period_features(features, at_N)
     names = [name for name in features.columns if name not in fixed]
     if not names:
         raise SupportError(
             "no_usable_features", "every feature only says when a row was made; give what was known of the customers"
         )
     rows = features[order].select(names)
-    encoder = encoder_of(rows)
+    encoder = fit_encoder(rows)
     x_NF, y, at = encoder.encode(rows), y_N[order], at_N[order]
     fold_N = ((row_keys(np.column_stack([x_NF, y]), seed) >> np.uint64(24)) % np.uint64(FOLDS)).astype(np.int64)
-    basis = basis_of(x_NF)
+    basis = fit_basis(x_NF)
     z_NP = basis.columns(x_NF)[:, 1:]
     linear = _best([_Linear(z_NP, y, at, penalty) for penalty in PENALTIES], y, at, fold_N)
-    grown = _best([_Trees(x_NF, y, at, size) for size in SIZES], y, at, fold_N)
-    held = CardMembers(linear.held_N, grown.held_N)
+    grown = _best([_Trees(x_NF, y, at, size) for size in TREE_SIZES], y, at, fold_N)
+    held = MemberLogOdds(linear.held_N, grown.held_N)
     weight_2 = _weights(held, y, at)
-    eta_N = held.joined(weight_2)
-    level_B = levels_of(eta_N, y, at)
+    eta_N = held.combine(weight_2)
+    level_B = fit_levels(eta_N, y, at)
     window = _window(eta_N, y, at)
     usual = rows.select(
         pl.col(name).median() if rows.schema[name].is_numeric() else pl.col(name).drop_nulls().mode().sort().first()
@@ -142,14 +144,17 @@ def fit_scorecard(features: pl.DataFrame, outcome_N: Floats, block_N: Ints | Non
     prob_N[order] = scipy.special.expit(eta_N + level_B[at])
     return Scorecard(
         tuple(names), tuple(fixed), encoder, basis, linear.model.slopes(np.arange(len(y))),
-        grown.model.grown(np.arange(len(y))), weight_2, level_of(eta_N[-window:], y[-window:]), window, prob_N, usual,
+        grown.model.grown(np.arange(len(y))), weight_2, fit_level(eta_N[-window:], y[-window:]), window, prob_N, usual,
     )  # fmt: skip
 
 
-def fixed_in_time(features: pl.DataFrame, block_N: Ints) -> list[str]:
-    """Features that blocks of time all but settle (correlation ratio of ranks of at least FIXED), such as an index of
-    the month: in a new block they have values never seen. None where there are few blocks."""
-    if len(np.unique(block_N)) < FEWEST_BLOCKS:
+def period_features(features: pl.DataFrame, block_N: Ints) -> list[str]:
+    """Return features that the block of time almost determines, such as an index of the month.
+
+    Their correlation ratio of ranks is at least PERIOD_CORRELATION; in a new block they have values never seen. The
+    list is empty if there are few blocks.
+    """
+    if len(np.unique(block_N)) < MIN_BLOCKS:
         return []
     found = []
     for column in features:
@@ -157,12 +162,12 @@ def fixed_in_time(features: pl.DataFrame, block_N: Ints) -> list[str]:
         rank = pl.DataFrame({"at": block_N, "rank": column.rank(method).cast(pl.Float64).fill_null(0.0)})
         total = float(rank["rank"].var(ddof=0) or 0.0)  # type: ignore[arg-type]
         within = rank.select((pl.col("rank") - pl.col("rank").mean().over("at")).pow(2).mean()).item()
-        if total > 0 and within <= (1 - FIXED) * total:
+        if total > 0 and within <= (1 - PERIOD_CORRELATION) * total:
             found.append(column.name)
     return found
 
 
-def level_of(eta_N: Floats, y_N: Floats) -> float:
+def fit_level(eta_N: Floats, y_N: Floats) -> float:
     """What is added to log odds so that they come to the number of yes; half a yes and half a no more, for blocks in
     which all are alike."""
     more_N = np.append(eta_N, float(np.median(eta_N)))
@@ -174,9 +179,9 @@ def level_of(eta_N: Floats, y_N: Floats) -> float:
     )  # fmt: skip
 
 
-def levels_of(eta_N: Floats, y_N: Floats, at_N: Ints) -> Floats:
+def fit_levels(eta_N: Floats, y_N: Floats, at_N: Ints) -> Floats:
     """The level of each block."""
-    return np.array([level_of(eta_N[at_N == b], y_N[at_N == b]) for b in range(int(at_N.max()) + 1)])
+    return np.array([fit_level(eta_N[at_N == b], y_N[at_N == b]) for b in range(int(at_N.max()) + 1)])
 
 
 class _Linear(NamedTuple):
@@ -214,9 +219,9 @@ class _Trees(NamedTuple):
 
         leaves, rate, trees = self.size
         y_N, at_N = self.y_N[rows], np.unique(self.at_N[rows], return_inverse=True)[1]
-        start_N = levels_of(np.zeros(len(rows)), y_N, at_N)[at_N]
+        start_N = fit_levels(np.zeros(len(rows)), y_N, at_N)[at_N]
         data = lightgbm.Dataset(self.x_NF[rows], y_N, init_score=start_N)
-        return lightgbm.train(TREES | {"num_leaves": int(leaves), "learning_rate": rate}, data, int(trees))
+        return lightgbm.train(LIGHTGBM_OPTIONS | {"num_leaves": int(leaves), "learning_rate": rate}, data, int(trees))
 
     def predict(self, learned: Ints, asked: Ints) -> Floats:
         return np.asarray(self.grown(learned).predict(self.x_NF[asked], raw_score=True))
@@ -238,7 +243,7 @@ def _best(models: Sequence[Any], y_N: Floats, at_N: Ints, fold_N: Ints) -> _Chos
             mine = fold_N == fold
             if mine.any():
                 held_N[mine] = model.predict(np.flatnonzero(~mine), np.flatnonzero(mine))
-        loss = _loss(held_N + levels_of(held_N, y_N, at_N)[at_N], y_N)
+        loss = _loss(held_N + fit_levels(held_N, y_N, at_N)[at_N], y_N)
         found.append((loss, _Chosen(model, held_N)))
     return min(found, key=lambda each: each[0])[1]
 
@@ -247,13 +252,13 @@ def _loss(eta_N: Floats, y_N: Floats) -> float:
     return float(np.mean(np.logaddexp(0.0, eta_N) - y_N * eta_N))
 
 
-def _weights(held: CardMembers, y_N: Floats, at_N: Ints) -> Floats:
+def _weights(held: MemberLogOdds, y_N: Floats, at_N: Ints) -> Floats:
     """Weights of 0 or more at which both models' log odds lose least, levels free: they calibrate the spread, too."""
     some = np.column_stack([held.linear_N, held.trees_N])
 
     def loss(weight_2: NDArray[np.float64]) -> float:
         eta_N = some @ weight_2
-        return _loss(eta_N + levels_of(eta_N, y_N, at_N)[at_N], y_N) + 1e-4 * float(((weight_2 - 0.5) ** 2).sum())
+        return _loss(eta_N + fit_levels(eta_N, y_N, at_N)[at_N], y_N) + 1e-4 * float(((weight_2 - 0.5) ** 2).sum())
 
     found = scipy.optimize.minimize(loss, np.array([0.5, 0.5]), method="L-BFGS-B", bounds=[(0.0, 2.0)] * 2)
     return np.asarray(found.x)
@@ -262,14 +267,14 @@ def _weights(held: CardMembers, y_N: Floats, at_N: Ints) -> Floats:
 def _window(eta_N: Floats, y_N: Floats, at_N: Ints) -> int:
     """How many of the latest rows have told the next block's level best so far; all where there are few blocks."""
     starts = np.flatnonzero(np.r_[True, at_N[1:] != at_N[:-1]])
-    if len(starts) < FEWEST_BLOCKS:
+    if len(starts) < MIN_BLOCKS:
         return len(y_N)
-    loss_W = np.zeros(len(WINDOWS))
+    loss_W = np.zeros(len(LEVEL_WINDOWS))
     for start, end in zip(starts[1:], [*starts[2:], len(y_N)], strict=True):
         mine = slice(int(start), int(end))
         each = [
-            _loss(eta_N[mine] + level_of(eta_N[max(0, start - w) : start], y_N[max(0, start - w) : start]), y_N[mine])
-            for w in WINDOWS
+            _loss(eta_N[mine] + fit_level(eta_N[max(0, start - w) : start], y_N[max(0, start - w) : start]), y_N[mine])
+            for w in LEVEL_WINDOWS
         ]
-        loss_W = FORGET * loss_W + np.array(each)
-    return WINDOWS[int(loss_W.argmin())]
+        loss_W = BLOCK_DECAY * loss_W + np.array(each)
+    return LEVEL_WINDOWS[int(loss_W.argmin())]

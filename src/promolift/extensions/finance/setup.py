@@ -1,39 +1,34 @@
-"""A file of a trade in; a commented settings file with the guessed meaning of its columns out, and whose run it is."""
+"""Guess the meaning of the columns of a bank's file and write commented settings (`promolift init --trade finance`)."""
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from promolift.extensions.ads.results import CreativeFile, CreativeSettings
-from promolift.extensions.ads.setup import start_ads
-from promolift.extensions.finance.results import FinanceFile, LendingSettings
-from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.files.column_types import typed
-from promolift.foundation.files.table_files import raw_trial
-from promolift.foundation.i18n.formatting import pick
+from promolift.extensions.finance.results import LendingSettings
+from promolift.foundation.errors import InputError
+from promolift.foundation.files.column_types import infer_types
+from promolift.foundation.files.table_files import read_trial_file
+from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.settings import rows_of, toml_value
-from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _tongue, _written
-from promolift.trials.analysis.settings import word
+from promolift.foundation.settings import read_tsv, toml_value
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _guess_language, _write_settings
+from promolift.trials.analysis.settings import value_text
 
-# trades with a file of their own, and what a row of it is
-STARTS = {"finance": "customer or application", "ads": "impression, or creative of a test"}
 # Regular expressions by role: what columns of a bank's file are called, what means yes, what is protected.
-PATTERNS = {
-    role: re.compile(pattern, re.IGNORECASE) for role, pattern in rows_of("extensions/finance/column_names.tsv")
+ROLE_PATTERNS = {
+    role: re.compile(pattern, re.IGNORECASE) for role, pattern in read_tsv("extensions/finance/column_names.tsv")
 }
 OUTCOMES = ("taken", "defaulted")
-NAMES = tuple(role for role in PATTERNS if role not in ("yes", "protected", "age"))
+SINGLE_ROLES = tuple(role for role in ROLE_PATTERNS if role not in ("yes", "protected", "age"))
 
 
 @dataclass(frozen=True)
-class Guess:
+class ColumnRoleGuess:
     """A role, its column, and whether its name alone says so."""
 
     role: str
@@ -41,43 +36,10 @@ class Guess:
     sure: bool
 
 
-def trade_of(config: Path) -> LendingSettings | CreativeSettings | None:
-    """The settings of a trade with a file of its own, or None where it is a shop's promolift.toml, or there is none.
-
-    ConfigError for a part that is wrong, naming the key.
-    """
-    try:
-        values = tomllib.loads(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None
-    if "ads" in values:
-        return CreativeFile.parse(values, str(config)).ads
-    return FinanceFile.parse(values, str(config)).finance if "finance" in values else None
-
-
-def start(trade: str, files: Sequence[Path], config: Path, force: bool, said: TradeAnswers) -> StepSummary:
-    """Write the settings of a trade for its file; what was guessed, as lines a person can check.
-
-    ConfigError where settings are there already, or a trade, role or column is none; InputError for a file that cannot
-    be read, or that says nothing of what came of an offer.
-    """
-    if trade not in STARTS:
-        raise ConfigError(
-            "trade_unknown", f"--trade {trade}: no such trade; there are {', '.join(('shop', 'retail', *STARTS))}"
-        )
-    if len(files) > 1:
-        raise ConfigError(
-            "too_many_files", f"--trade {trade}: one file, a row per {STARTS[trade]}; join {len(files)} files first"
-        )
-    if config.exists() and not force:
-        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
-    return {"finance": start_finance, "ads": start_ads}[trade](files[0], config, said)
-
-
-def start_finance(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
+def write_finance_settings(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
     """`promolift init --trade finance`."""
-    frame = typed(raw_trial(path)).frame
-    said = given.named(path, frame, (*NAMES, "protected", "ignore"))
+    frame = infer_types(read_trial_file(path)).frame
+    said = given.named(path, frame, (*SINGLE_ROLES, "protected", "ignore"))
     guesses = guess_roles(frame, said)
     found = {guess.role: guess.column for guess in guesses}
     if "taken" not in found and "defaulted" not in found:
@@ -87,26 +49,26 @@ def start_finance(path: Path, config: Path, given: TradeAnswers) -> StepSummary:
             "--map defaulted=COLUMN",
         )
     where = os.path.relpath(path.resolve(), config.resolve().parent)
-    language = given.language or _tongue(frame)
+    language = given.language or _guess_language(frame)
     currency = given.currency or ("CNY" if language == "zh" else "USD")
-    settings = composed(where, frame, found, said, currency.upper(), language)
+    settings = compose_settings(where, frame, found, said, currency.upper(), language)
     LendingSettings.parse(settings, str(config))
-    _written(
+    _write_settings(
         config, "finance", settings, "a bank's offers", ", above all what is protected, and set your rates and losses"
     )
     return StepSummary(_shown(path, frame, guesses, settings, config), {"step": "init", "trade": "finance", **settings})
 
 
-def guess_roles(frame: pl.DataFrame, said: Mapping[str, str]) -> list[Guess]:
+def guess_roles(frame: pl.DataFrame, said: Mapping[str, str]) -> list[ColumnRoleGuess]:
     """Which column is what: as a person says, by its name, and for the outcome, by its two values and its place."""
-    found = [Guess(role, column, True) for role, column in said.items() if role in NAMES]
+    found = [ColumnRoleGuess(role, column, True) for role, column in said.items() if role in SINGLE_ROLES]
     taken = {guess.column for guess in found}
     two = [column.name for column in frame if column.drop_nulls().n_unique() == 2]
     outcomes = {*OUTCOMES} & {guess.role for guess in found}
-    for role in NAMES:
+    for role in SINGLE_ROLES:
         if any(guess.role == role for guess in found):
             continue
-        named = [name for name in frame.columns if name not in taken and PATTERNS[role].search(name.strip())]
+        named = [name for name in frame.columns if name not in taken and ROLE_PATTERNS[role].search(name.strip())]
         fits = [name for name in named if _may(frame[name], role)]
         if role in OUTCOMES:
             fits = [name for name in fits if name in two]
@@ -115,11 +77,11 @@ def guess_roles(frame: pl.DataFrame, said: Mapping[str, str]) -> list[Guess]:
             if role == "defaulted" and fits and not last and not frame[fits[0]].null_count():
                 continue  # who defaulted before is a feature where what came of the offer stands last
         if fits:
-            found.append(Guess(role, fits[0], True))
+            found.append(ColumnRoleGuess(role, fits[0], True))
             taken.add(fits[0])
             outcomes |= {role} & {*OUTCOMES}
     if not outcomes and two:
-        found.append(Guess("taken", frame.columns[-1] if frame.columns[-1] in two else two[-1], False))
+        found.append(ColumnRoleGuess("taken", frame.columns[-1] if frame.columns[-1] in two else two[-1], False))
     if not any(guess.role == "defaulted" for guess in found):  # without it no loan can be judged
         found = [guess for guess in found if guess.role not in ("amount", "months", "rate")]
     return found
@@ -135,7 +97,7 @@ def _may(column: pl.Series, role: str) -> bool:
     return role in OUTCOMES or column.dtype.is_numeric()
 
 
-def composed(
+def compose_settings(
     where: str, frame: pl.DataFrame, found: Mapping[str, str], said: Mapping[str, str], currency: str, language: str
 ) -> dict[str, Any]:
     """The settings that fit: a menu in round numbers, what is protected, packs of the language."""
@@ -144,7 +106,7 @@ def composed(
         if role in found:
             settings[f"{role}_yes"] = _yes_of(frame[found[role]])
     named = said["protected"].split(",") if "protected" in said else [
-        name for name in frame.columns if PATTERNS["protected"].search(name) and name not in found.values()
+        name for name in frame.columns if ROLE_PATTERNS["protected"].search(name) and name not in found.values()
     ]  # fmt: skip
     settings["protected"] = named
     if "ignore" in said:
@@ -153,7 +115,7 @@ def composed(
     ages = [name for name in named if frame[name].dtype.is_numeric() and float(frame[name].min() or 0) < 18]  # type: ignore[arg-type]
     settings["exclude"] = [
         {"name": f"{name}-under-18", "where": f'"{name}" < 18', "why": "vulnerable"}
-        for name in ages if PATTERNS["age"].search(name)
+        for name in ages if ROLE_PATTERNS["age"].search(name)
     ]  # fmt: skip
     if "amount" in found:
         settings["band"] = 0.1
@@ -171,23 +133,25 @@ def composed(
 def _yes_of(column: pl.Series) -> str:
     """The value that means yes: by its word, else the rarer one."""
     counts = column.drop_nulls().value_counts().sort(["count", column.name])
-    values = [str(word(value)) for value in counts[column.name]]
-    return next((value for value in values if PATTERNS["yes"].match(value)), values[0])
+    values = [str(value_text(value)) for value in counts[column.name]]
+    return next((value for value in values if ROLE_PATTERNS["yes"].match(value)), values[0])
 
 
-def _shown(path: Path, frame: pl.DataFrame, guesses: list[Guess], settings: Mapping[str, Any], config: Path) -> str:
-    lines = [f"{path.name}: {pick(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
+def _shown(
+    path: Path, frame: pl.DataFrame, guesses: list[ColumnRoleGuess], settings: Mapping[str, Any], config: Path
+) -> str:
+    lines = [f"{path.name}: {localize(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
     for guess in guesses:
         values = ", ".join(map(str, frame[guess.column].drop_nulls().unique(maintain_order=True)[:3].to_list()))
-        doubt = "" if guess.sure else pick("  NOT SURE", "  不确定")
+        doubt = "" if guess.sure else localize("  NOT SURE", "  不确定")
         yes = settings.get(f"{guess.role}_yes")
         lines.append(f"  {guess.role:<10} <- {guess.column}  ({values}){f'; yes = {yes!r}' if yes else ''}{doubt}")
-    named = ", ".join(settings["protected"]) or pick("none found", "未发现")
-    lines.append(f"  {'protected':<10} <- {named}  {pick('no model sees these', '模型不使用这些列')}")
+    named = ", ".join(settings["protected"]) or localize("none found", "未发现")
+    lines.append(f"  {'protected':<10} <- {named}  {localize('no model sees these', '模型不使用这些列')}")
     terms = "; ".join(toml_value(each) for each in settings["terms"])
-    lines.append(f"  {'terms':<10} =  {terms}  {pick('PLEASE SET YOURS', '请改成您自己的')}")
+    lines.append(f"  {'terms':<10} =  {terms}  {localize('PLEASE SET YOURS', '请改成您自己的')}")
     lines.append(
-        pick(
+        localize(
             f"\nwritten: {config}. Check it, then: promolift run",
             f"\n已写入：{config}。请检查，然后运行：promolift run",
         )

@@ -1,7 +1,8 @@
-"""The log before the plan and the catalogue's pictures in; pairs of products for a bundle, as lines of the menu, out.
+"""Suggest pairs of products to sell as a bundle, as menu lines for promolift.toml.
 
-Two kinds: bought in one order more often than by coincidence, and alike to the eye, of one colour and two categories.
-A line is one price for both together, a tenth below theirs; whether it pays, the plan says.
+There are two kinds of pairs: products bought in one order more often than by coincidence, and products that look alike,
+with one colour and two categories. A menu line is one price for both products, a tenth below the sum of their prices.
+The plan then decides whether the bundle pays.
 """
 
 from typing import Any
@@ -14,16 +15,21 @@ from promolift.extensions.media import product_vectors
 from promolift.foundation import sql
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_id
-from promolift.foundation.i18n.formatting import pick
-from promolift.foundation.i18n.text import AND
+from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import toml_value
 from promolift.foundation.sql import bind
-from promolift.shop.results.work_folder.run_context import Job, found_in, mapped, moments
+from promolift.shop.results.work_folder.run_context import Job, map_shards, moments, query_shard
 
-MOST, FEWEST, AT_LEAST, ALIKE = 300, 10, 1.5, 0.3  # products looked at; orders with both; lift; likeness of pictures
-SHARE = 0.1  # of both prices, taken off
-ORDERS = """
+MAX_PRODUCTS, MIN_ORDERS, MIN_LIFT, MIN_SIMILARITY = (
+    300,
+    10,
+    1.5,
+    0.3,
+)  # products looked at; orders with both; lift; likeness of pictures
+DISCOUNT_SHARE = 0.1  # of both prices, taken off
+ORDERS_SQL = """
 with lines as (
     select distinct order_id, product_id from events
     where kind = 'purchase' and order_id is not null and product_id is not null and ts_ms < $asof
@@ -31,7 +37,7 @@ with lines as (
 select product_id, count(*) as orders from lines group by all
 union all select null, count(distinct order_id) from lines
 """
-PAIRS = """
+PAIRS_SQL = """
 with lines as (
     select distinct order_id, product_id from events semi join often using (product_id)
     where kind = 'purchase' and order_id is not null and ts_ms < $asof
@@ -41,10 +47,10 @@ from lines a join lines b on a.order_id = b.order_id and a.product_id < b.produc
 """
 
 
-def bundles(job: Job, most: int) -> StepSummary:
+def suggest_bundles(job: Job, most: int) -> StepSummary:
     """At most so many pairs of each kind, as text and menu lines to paste into promolift.toml."""
     goods = job.clean.catalogue.filter(pl.col("price_cents") > 0)
-    pairs = pl.concat([together(job), alike(job)], how="vertical")
+    pairs = pl.concat([bought_together(job), similar_looking(job)], how="vertical")
     named = pairs.join(goods.select("product_id", "name", "price_cents"), on="product_id")
     named = named.join(goods.select(other="product_id", name_2="name", price_2="price_cents"), on="other")
     named = named.sort("why", "score", "product_id", "other", descending=[True, True, False, False])
@@ -53,33 +59,34 @@ def bundles(job: Job, most: int) -> StepSummary:
     if not rows:
         none = "no bundles: no two products with prices were bought together, or look alike, often enough to say so"
         return StepSummary(
-            pick(none, "没有可搭配的商品：没有两件有价格的商品经常同购或足够相似"), {"step": "bundles", "bundles": []}
+            localize(none, "没有可搭配的商品：没有两件有价格的商品经常同购或足够相似"),
+            {"step": "bundles", "bundles": []},
         )
-    return StepSummary("\n\n".join(map(said, rows)), {"step": "bundles", "bundles": rows})
+    return StepSummary("\n\n".join(map(format_pair, rows)), {"step": "bundles", "bundles": rows})
 
 
-def together(job: Job) -> pl.DataFrame:
+def bought_together(job: Job) -> pl.DataFrame:
     """Pairs in one order: `score` is how many times as often as by coincidence, the lower end of the 95 % interval."""
     asof = moments(job).asof
-    counts = pl.concat(mapped(job, found_in, job.clean.shards, bind(ORDERS, asof=asof)))
+    counts = pl.concat(map_shards(job, query_shard, job.clean.shards, bind(ORDERS_SQL, asof=asof)))
     counts = counts.group_by("product_id").agg(pl.col("orders").sum())
     whole = counts.filter(pl.col("product_id").is_null())["orders"].sum()
-    often = counts.drop_nulls().sort("orders", "product_id", descending=[True, False]).head(MOST)
-    both = pl.concat(mapped(job, found_with, job.clean.shards, bind(PAIRS, asof=asof), often))
-    both = both.group_by("product_id", "other").agg(pl.col("orders").sum()).filter(pl.col("orders") >= FEWEST)
+    often = counts.drop_nulls().sort("orders", "product_id", descending=[True, False]).head(MAX_PRODUCTS)
+    both = pl.concat(map_shards(job, query_shard_products, job.clean.shards, bind(PAIRS_SQL, asof=asof), often))
+    both = both.group_by("product_id", "other").agg(pl.col("orders").sum()).filter(pl.col("orders") >= MIN_ORDERS)
     both = both.join(often.rename({"orders": "n"}), on="product_id")
     both = both.join(often.select(other="product_id", m="orders"), on="other")
     least = pl.col("orders") - Z95 * pl.col("orders").sqrt()
-    lift = both.with_columns(score=least * whole / (pl.col("n") * pl.col("m"))).filter(pl.col("score") >= AT_LEAST)
+    lift = both.with_columns(score=least * whole / (pl.col("n") * pl.col("m"))).filter(pl.col("score") >= MIN_LIFT)
     return lift.select("product_id", "other", "score", "orders", why=pl.lit("together")).cast({"orders": pl.Int64})
 
 
-def found_with(job: Job, shard: int, query: str, often: pl.DataFrame) -> pl.DataFrame:
+def query_shard_products(job: Job, shard: int, query: str, often: pl.DataFrame) -> pl.DataFrame:
     """What a SELECT finds in a shard's `events` and the products `often`."""
-    return sql.fetch(sql.run(query, events=job.clean.events(shard), often=often))
+    return sql.fetch_frame(sql.run_select(query, events=job.clean.events(shard), often=often))
 
 
-def alike(job: Job) -> pl.DataFrame:
+def similar_looking(job: Job) -> pl.DataFrame:
     """Pairs of one colour and two categories, each the most alike to the other there; none without pictures."""
     schema = {"product_id": pl.String, "other": pl.String, "score": pl.Float64, "orders": pl.Int64, "why": pl.String}
     known, vectors = job.clean.senses, job.clean.vectors
@@ -90,8 +97,8 @@ def alike(job: Job) -> pl.DataFrame:
     seen = seen.filter(pl.col("category").is_not_null() & (pl.col("price_cents") > 0)).sort("product_id")
     found = []
     for (colour,), part in seen.group_by("colour", maintain_order=True):
-        x_ND = part["vector"].to_numpy()[:, -product_vectors.PICTURE :]
-        if x_ND.shape[1] < product_vectors.PICTURE or not colour:
+        x_ND = part["vector"].to_numpy()[:, -product_vectors.PICTURE_WIDTH :]
+        if x_ND.shape[1] < product_vectors.PICTURE_WIDTH or not colour:
             continue
         x_ND = x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-9)
         category, names = part["category"].to_numpy(), part["product_id"].to_list()
@@ -102,24 +109,24 @@ def alike(job: Job) -> pl.DataFrame:
             alike_SN[category[rows, None] == category] = -1.0
             best[rows], size[rows] = alike_SN.argmax(axis=1), alike_SN.max(axis=1)
         for n, m in enumerate(best):
-            if n < m and best[m] == n and size[n] >= ALIKE:
+            if n < m and best[m] == n and size[n] >= MIN_SIMILARITY:
                 found.append((names[n], names[m], float(size[n]), None, "alike"))
     return pl.DataFrame(found, schema=schema, orient="row")
 
 
-def said(row: dict[str, Any]) -> str:
+def format_pair(row: dict[str, Any]) -> str:
     """A pair and why, then its menu line."""
     ids, whole = (row["product_id"], row["other"]), row["price_cents"] + row["price_2"]
     names = " + ".join(" ".join((row[name] or one).split()) for name, one in zip(("name", "name_2"), ids, strict=True))
     if row["why"] == "together":
         times = f"{row['score']:.1f}"
-        why = pick(f"bought together in {row['orders']} orders, at least {times} times as often as by coincidence",
+        why = localize(f"bought together in {row['orders']} orders, at least {times} times as often as by coincidence",
                    f"同单{row['orders']}次，至少是偶然的{times}倍")  # fmt: skip
     else:
-        why = pick("of one colour and alike to the eye", "同色，看着相近")
+        why = localize("of one colour and alike to the eye", "同色，看着相近")
     line = {
-        "id": hash_id("set", AND.join(ids)).replace("_", "-"),
-        "benefit": {"type": "fixed_price", "price_cents": round(whole * (1 - SHARE))},
+        "id": hash_id("set", CATEGORY_SEPARATOR.join(ids)).replace("_", "-"),
+        "benefit": {"type": "fixed_price", "price_cents": round(whole * (1 - DISCOUNT_SHARE))},
         "scope": "product", "covers": ids, "together": True,
     }  # fmt: skip
     keys = [f"{key} = {toml_value(value)}" for key, value in line.items()]

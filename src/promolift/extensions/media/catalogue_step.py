@@ -1,8 +1,8 @@
-"""Part of step 1: the clean catalogue and its pictures in; a vector a product, and what was left out filled in, out.
+"""Compute product vectors from the catalogue's texts and pictures, and fill in missing attributes (part of step 1).
 
-Kept: `senses` (product_id, vector, colour in English, and whether the catalogue or the picture says so) and `pictures`
-(what was read of each, by the hash of its file, so that no picture is read twice). A catalogue without names,
-descriptions and pictures keeps neither, and nothing else changes.
+The step stores two tables. `senses` has product_id, vector, colour in English, and whether the colour comes from the
+catalogue or from the picture. `pictures` has the features of each picture by the hash of its file, so that no picture
+is read twice. If a catalogue has no names, descriptions and pictures, neither table is stored and nothing changes.
 """
 
 from hashlib import blake2b
@@ -14,18 +14,18 @@ import polars as pl
 
 from promolift.core.customers.sensitive_topics import sensitive_products
 from promolift.core.customers.vectors import Floats
-from promolift.core.offers.colour_names import colour_said
+from promolift.core.offers.colour_names import find_colour
 from promolift.extensions.media import product_vectors
-from promolift.extensions.media.pictures import picture_bytes, read_picture, reader
+from promolift.extensions.media.pictures import picture_bytes, pillow_module, read_picture
 from promolift.foundation.errors import InputError
-from promolift.foundation.files.table_files import beside
+from promolift.foundation.files.table_files import resolve_linked_file
 from promolift.shop.results.work_folder.run_context import Job
 
-SAID = 10  # unreadable pictures that are named one by one
-NO_PILLOW = "the catalogue's pictures were not read: pip install 'promolift[image]'"
+UNREADABLE_SHOWN = 10  # unreadable pictures that are named one by one
+PILLOW_MISSING = "the catalogue's pictures were not read: pip install 'promolift[image]'"
 
 
-class SeenPictures(NamedTuple):
+class PictureFeatures(NamedTuple):
     """Figures of each product's picture, NaN where there is none, and a line for each that could not be read."""
 
     features_NP: Floats
@@ -44,22 +44,24 @@ def run(job: Job) -> list[str]:
     about = (*said, "brand", "department", "category", "type")
     texts = goods.select(pl.concat_str([pl.col(name).fill_null("") for name in about], separator=" "))
     words = texts.to_series().to_list() if said else [""] * goods.height
-    seen = look(job, goods["picture"]) if shown else SeenPictures(none_of(goods.height), [])
-    vectors = product_vectors.joined(product_vectors.text_vectors(words), seen.features_NP)
+    seen = (
+        load_picture_features(job, goods["picture"]) if shown else PictureFeatures(missing_pictures(goods.height), [])
+    )
+    vectors = product_vectors.join_vectors(product_vectors.text_vectors(words), seen.features_NP)
     if not vectors.any():
         return seen.lines
     pictured = np.where(np.isnan(seen.features_NP).any(axis=1, keepdims=True), 0, vectors)
     lines, whole = list(seen.lines), goods
     for level in ("category", "type"):
         if 0 < goods[level].null_count() < goods.height:
-            placed = product_vectors.place(vectors, goods[level].to_list(), settings.certain)
+            placed = product_vectors.predict_labels(vectors, goods[level].to_list(), settings.certain)
             whole = whole.with_columns(pl.coalesce(level, pl.Series(placed.labels, dtype=pl.String)).alias(level))
-            lines.append(filled_in(level, goods[level].null_count(), placed))
-    stated = [stated_colour(*row) for row in goods.select("colour", "name").iter_rows()]
-    found = product_vectors.place(pictured, stated, settings.certain)
+            lines.append(describe_filled(level, goods[level].null_count(), placed))
+    stated = [catalogue_colour(*row) for row in goods.select("colour", "name").iter_rows()]
+    found = product_vectors.predict_labels(pictured, stated, settings.certain)
     colour = [own or other for own, other in zip(stated, found.labels, strict=True)]
     if shown and any(each is None for each in stated):
-        lines.append(filled_in("colour", sum(each is None for each in stated), found))
+        lines.append(describe_filled("colour", sum(each is None for each in stated), found))
     store.save("products", whole)
     by = [None if c is None else "catalogue" if own else "picture" for c, own in zip(colour, stated, strict=True)]
     private = sensitive_products(whole, job.config.privacy.sensitive_allowed)["product_id"]
@@ -73,7 +75,7 @@ def run(job: Job) -> list[str]:
     return lines
 
 
-def filled_in(what: str, missing: int, placed: product_vectors.Placed) -> str:
+def describe_filled(what: str, missing: int, placed: product_vectors.LabelPredictions) -> str:
     """How many products without one were given one, and how sure that is."""
     given = sum(each is not None for each in placed.labels)
     if not given:
@@ -87,22 +89,22 @@ def filled_in(what: str, missing: int, placed: product_vectors.Placed) -> str:
     )
 
 
-def stated_colour(colour: str | None, name: str | None) -> str | None:
+def catalogue_colour(colour: str | None, name: str | None) -> str | None:
     """The colour that the catalogue states, in its column or in the name."""
-    found = colour_said(colour or "") or colour_said(name or "")
+    found = find_colour(colour or "") or find_colour(name or "")
     return found.en if found else None
 
 
-def none_of(products: int) -> Floats:
+def missing_pictures(products: int) -> Floats:
     """No pictures at all."""
-    return np.full((products, product_vectors.PICTURE), np.nan, np.float32)
+    return np.full((products, product_vectors.PICTURE_WIDTH), np.nan, np.float32)
 
 
-def look(job: Job, pictures: pl.Series) -> SeenPictures:
+def load_picture_features(job: Job, pictures: pl.Series) -> PictureFeatures:
     """Figures of the pictures, from files read now or from an earlier run's."""
-    if reader() is None:
-        return SeenPictures(none_of(len(pictures)), [NO_PILLOW])
-    store, found = job.store, none_of(len(pictures))
+    if pillow_module() is None:
+        return PictureFeatures(missing_pictures(len(pictures)), [PILLOW_MISSING])
+    store, found = job.store, missing_pictures(len(pictures))
     file = job.config.data.products
     folder = Path(file.path).resolve().parent if file and file.path else Path.cwd()
     before = job.clean.pictures
@@ -115,20 +117,24 @@ def look(job: Job, pictures: pl.Series) -> SeenPictures:
         try:
             if "://" in name:
                 raise InputError("url_unsupported", f"{name}: addresses are not fetched; name files")
-            path = beside(folder, name)
+            path = resolve_linked_file(folder, name)
             content = picture_bytes(path)
-            key = blake2b(content, digest_size=16, key=str(product_vectors.VERSION).encode()).hexdigest()
+            key = blake2b(content, digest_size=16, key=str(product_vectors.VECTOR_VERSION).encode()).hexdigest()
             if key not in kept:
                 old = known.get(key)
                 kept[key] = (
-                    product_vectors.picture_features(read_picture(content, path, product_vectors.SIDE))
+                    product_vectors.picture_features(read_picture(content, path, product_vectors.PICTURE_SIDE))
                     if old is None
                     else np.array(old, np.float32)
                 )
             found[n] = kept[key]
         except InputError as error:
             bad.append(f"picture of a product not read: {error}")
-    features = pl.Series("features", list(kept.values()), dtype=pl.Array(pl.Float32, product_vectors.PICTURE))
+    features = pl.Series("features", list(kept.values()), dtype=pl.Array(pl.Float32, product_vectors.PICTURE_WIDTH))
     store.save("pictures", pl.DataFrame({"key": list(kept)}, schema={"key": pl.String}).with_columns(features))
-    more = [f"and {len(bad) - SAID:,} more pictures that could not be read"] if len(bad) > SAID else []
-    return SeenPictures(found, bad[:SAID] + more)
+    more = (
+        [f"and {len(bad) - UNREADABLE_SHOWN:,} more pictures that could not be read"]
+        if len(bad) > UNREADABLE_SHOWN
+        else []
+    )
+    return PictureFeatures(found, bad[:UNREADABLE_SHOWN] + more)

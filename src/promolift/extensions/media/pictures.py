@@ -1,7 +1,7 @@
-"""A picture's file in; its pixels as a small square on white, or an error that names the file, out.
+"""Read a picture file as a square of pixels on white; errors name the file.
 
-JPEG, PNG, WebP, GIF, AVIF, BMP or TIFF, and none that is a program, such as EPS; CMYK and palettes become RGB, of an
-animation the first frame counts.
+Accepts JPEG, PNG, WebP, GIF, AVIF, BMP and TIFF, and no format that contains a program, such as EPS. CMYK and palettes
+become RGB; an animation counts by its first frame.
 """
 
 import io
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError
 
-KINDS = frozenset({"AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
-MOST_BYTES, MOST_PIXELS = 64 * 2**20, 64_000_000
+PICTURE_FORMATS = frozenset({"AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
+MAX_BYTES, MAX_PIXELS = 64 * 2**20, 64_000_000
 
 
-def reader() -> ModuleType | None:
+def pillow_module() -> ModuleType | None:
     """Pillow's Image, or None where it is not installed."""
     try:
         return import_module("PIL.Image")
@@ -35,9 +35,9 @@ def picture_bytes(path: Path) -> bytes:
             raise InputError("file_not_found", f"{path}: no such file")
         if size == 0:
             raise InputError("file_empty", f"{path}: the file is empty")
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise InputError(
-                "picture_too_large", f"{path}: {size / 2**20:.0f} MiB, more than {MOST_BYTES // 2**20}; make it smaller"
+                "picture_too_large", f"{path}: {size / 2**20:.0f} MiB, more than {MAX_BYTES // 2**20}; make it smaller"
             )
         return path.read_bytes()
     except (OSError, ValueError) as error:
@@ -46,16 +46,16 @@ def picture_bytes(path: Path) -> bytes:
 
 def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
     """side x side x 3 pixels. InputError, naming the file `where`, where it is no whole picture or a huge one."""
-    image = reader()
+    image = pillow_module()
     if image is None:
         raise InputError("extra_missing", "pictures need Pillow: pip install 'promolift[image]'")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a size that is refused just below, or of odd metadata
             image.init()
-            picture = image.open(io.BytesIO(content), formats=sorted(KINDS & {*image.OPEN}))
+            picture = image.open(io.BytesIO(content), formats=sorted(PICTURE_FORMATS & {*image.OPEN}))
             wide, high = picture.size
-            if wide * high > MOST_PIXELS:
+            if wide * high > MAX_PIXELS:
                 raise InputError("picture_too_large", f"{where}: {wide} x {high} pixels are too many; make it smaller")
             picture.draft("RGB", (2 * side, 2 * side))  # a large JPEG is read at a fraction of its size
             flat = picture.convert("RGBA")

@@ -1,9 +1,9 @@
-"""A catalogue's words and pictures in; one vector a product, its colour, and the category of those without one, out.
+"""Compute one vector per product from its texts and its picture, and predict missing colours and categories from them.
 
-Words are weighed pieces of 2 to 4 characters, the same for Chinese and English, laid on their common directions (latent
-semantic analysis: Deerwester et al. 1990); pictures are the directions of their edges by place (histograms of oriented
-gradients: Dalal & Triggs 2005) and the shares of their colours. Nothing is learned from anywhere but the shop's own
-catalogue, and the same catalogue gives the same vectors. Legend: N products, D dimensions, H, W pixels, C classes.
+Texts are weighted character n-grams of 2 to 4 characters, for Chinese and English alike, reduced by latent semantic
+analysis (Deerwester et al. 1990). Pictures are histograms of oriented gradients (Dalal & Triggs 2005) and shares of
+colours. Everything is learned from the shop's own catalogue, and the same catalogue gives the same vectors.
+Legend: N products, D dimensions, H, W pixels, C classes.
 """
 
 from collections import Counter
@@ -20,14 +20,14 @@ from promolift.foundation.hashing import hash_units
 if TYPE_CHECKING:
     pass
 
-VERSION = 1  # of the vectors: another number makes all of them anew
-WORD_DIRECTIONS, MOST_FITTED, MOST_PIECES = 128, 20_000, 50_000
-SIDE, CELL, ANGLES = 96, 16, 8
+VECTOR_VERSION = 1  # of the vectors: another number makes all of them anew
+WORD_DIRECTIONS, MAX_FITTED_TEXTS, MAX_NGRAMS = 128, 20_000, 50_000
+PICTURE_SIDE, CELL, ANGLES = 96, 16, 8
 COLOURS = 80  # 12 hues x 2 saturations x 3 values, and 8 greys
-PICTURE = (SIDE // CELL) ** 2 * ANGLES + COLOURS
-LOOKS = 0.7  # weight of edges and of colours each, where words have 1
-FOLDS, FEWEST, RIDGE = 5, 8, 0.1
-AROUND_WHITE = 0.06  # a pixel so near to the colour of the border is background
+PICTURE_WIDTH = (PICTURE_SIDE // CELL) ** 2 * ANGLES + COLOURS
+PICTURE_WEIGHT = 0.7  # weight of edges and of colours each, where words have 1
+FOLDS, MIN_CLASS_PRODUCTS, RIDGE = 5, 8, 0.1
+BACKGROUND_DISTANCE = 0.06  # a pixel so near to the colour of the border is background
 
 
 def text_vectors(texts: Sequence[str]) -> Floats:
@@ -39,11 +39,11 @@ def text_vectors(texts: Sequence[str]) -> Floats:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     fitted = (
-        sorted(known, key=lambda text: hash_units("words", [text])[0])[:MOST_FITTED]
-        if len(known) > MOST_FITTED
+        sorted(known, key=lambda text: hash_units("words", [text])[0])[:MAX_FITTED_TEXTS]
+        if len(known) > MAX_FITTED_TEXTS
         else known
     )
-    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MOST_PIECES)
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_NGRAMS)
     weighed = pieces.fit_transform(fitted)
     directions = TruncatedSVD(min(WORD_DIRECTIONS, min(weighed.shape) - 1), random_state=0).fit(weighed)
     place = {text: n for n, text in enumerate(known)}
@@ -53,7 +53,7 @@ def text_vectors(texts: Sequence[str]) -> Floats:
 
 
 def picture_features(pixels_HWC: NDArray[np.uint8]) -> Floats:
-    """PICTURE figures of a square picture of SIDE pixels, 0 to 255: edges, then colours. 2 CPU ms."""
+    """Return PICTURE_WIDTH features of a square picture of PICTURE_SIDE pixels, 0 to 255: edges, then colours."""
     x: Floats = (pixels_HWC / 255).astype(np.float32)
     return np.concatenate([_edges(x.mean(axis=2)), _colours(x)]).astype(np.float32)
 
@@ -62,8 +62,8 @@ def _edges(grey_HW: Floats) -> Floats:
     """How much edge there is in each direction in each cell, as a share of that around it."""
     down, right = np.gradient(grey_HW)
     angle = (np.arctan2(down, right) % np.pi / np.pi * ANGLES).astype(int) % ANGLES
-    n = SIDE // CELL
-    cell = (np.arange(SIDE) // CELL)[:, None] * n + np.arange(SIDE) // CELL
+    n = PICTURE_SIDE // CELL
+    cell = (np.arange(PICTURE_SIDE) // CELL)[:, None] * n + np.arange(PICTURE_SIDE) // CELL
     sums = np.bincount((cell * ANGLES + angle).ravel(), np.hypot(down, right).ravel(), n * n * ANGLES)
     cells = sums.reshape(n, n, ANGLES)
     around = np.pad((cells**2).sum(axis=2), 1, mode="edge")
@@ -73,10 +73,10 @@ def _edges(grey_HW: Floats) -> Floats:
 
 def _colours(x_HWC: Floats) -> Floats:
     """Roots of the shares of colours in the middle, where the product is; what looks like the border counts a tenth."""
-    edge = SIDE // 8
+    edge = PICTURE_SIDE // 8
     pixels = x_HWC[edge:-edge, edge:-edge].reshape(-1, 3)
     border = np.median(np.concatenate([x_HWC[0], x_HWC[-1], x_HWC[:, 0], x_HWC[:, -1]]), axis=0)
-    weight = np.where(np.abs(pixels - border).max(axis=1) < AROUND_WHITE, 0.1, 1.0)
+    weight = np.where(np.abs(pixels - border).max(axis=1) < BACKGROUND_DISTANCE, 0.1, 1.0)
     value, low = pixels.max(axis=1), pixels.min(axis=1)
     spread = value - low
     some = np.where(spread > 0, spread, 1.0)
@@ -92,18 +92,18 @@ def _colours(x_HWC: Floats) -> Floats:
     return found
 
 
-def joined(text_ND: Floats, picture_ND: Floats) -> Floats:
+def join_vectors(text_ND: Floats, picture_ND: Floats) -> Floats:
     """Words, edges and colours side by side; pictures that are missing are rows of NaN and count nothing."""
     seen = ~np.isnan(picture_ND).any(axis=1)
     parts = [text_ND]
     for part in (picture_ND[:, :-COLOURS], picture_ND[:, -COLOURS:]) if seen.any() else ():
         centred = np.zeros_like(part)
-        centred[seen] = LOOKS * _long(part[seen] - part[seen].mean(axis=0))
+        centred[seen] = PICTURE_WEIGHT * _long(part[seen] - part[seen].mean(axis=0))
         parts.append(centred)
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-class Placed(NamedTuple):
+class LabelPredictions(NamedTuple):
     """The label of each product that had none, where it is certain, else None; of how many with a label that was
     learned, and how often it was right where it would have spoken, out of fold: at least so often in 95 of 100.
     """
@@ -113,7 +113,7 @@ class Placed(NamedTuple):
     at_least: float
 
 
-def place(x_ND: Floats, labels: Sequence[str | None], least: float) -> Placed:
+def predict_labels(x_ND: Floats, labels: Sequence[str | None], least: float) -> LabelPredictions:
     """Labels for the products without one, such as their category, by the vectors of those with one.
 
     Ridge regression on each class; certainty is the lead of the best class over the next. What lead is enough is found
@@ -124,8 +124,8 @@ def place(x_ND: Floats, labels: Sequence[str | None], least: float) -> Placed:
     rows = [n for n, each in enumerate(labels) if each is not None and there[n]]
     asked = [n for n, each in enumerate(labels) if each is None and there[n]]
     times = Counter(str(labels[n]) for n in rows)
-    often = sorted(name for name, n in times.items() if n >= FEWEST)
-    nothing = Placed([None] * len(labels), len(rows), 0.0)
+    often = sorted(name for name, n in times.items() if n >= MIN_CLASS_PRODUCTS)
+    nothing = LabelPredictions([None] * len(labels), len(rows), 0.0)
     if len(often) < 2 or not asked:
         return nothing
     # rows of a rare class are judged, too: they are always guessed wrongly, as new ones of such a class will be
@@ -147,7 +147,7 @@ def place(x_ND: Floats, labels: Sequence[str | None], least: float) -> Placed:
     for n, which, lead in zip(asked, best, ahead, strict=True):
         if lead >= lead_R[order[enough[-1]]]:
             found[n] = often[which]
-    return Placed(found, len(rows), float(sure_R[enough[-1]]))
+    return LabelPredictions(found, len(rows), float(sure_R[enough[-1]]))
 
 
 class BestClass(NamedTuple):

@@ -1,6 +1,6 @@
-"""Before step 1: the recordings that the file of words names in; what is said in them (TRANSCRIPTS) out.
+"""Transcribe the recordings that the file of customer texts names, before step 1 (table TRANSCRIPTS).
 
-A recording that was heard once is not heard again while its bytes are the same; what cannot be heard says why.
+A recording is not transcribed again while its bytes are the same. A recording that cannot be transcribed has a reason.
 """
 
 from collections import Counter
@@ -10,22 +10,22 @@ from typing import Any
 
 import polars as pl
 
-from promolift.extensions.media.speech import Heard, hear, recogniser_of
+from promolift.extensions.media.speech import Transcript, open_recogniser, transcribe_recording
 from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.files.table_files import beside
+from promolift.foundation.files.table_files import resolve_linked_file
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.language_model import Writer
+from promolift.foundation.language_model import LanguageModel
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.sql import ident
+from promolift.foundation.sql import quote_identifier
 from promolift.foundation.tables.schemas import TRANSCRIPTS
-from promolift.shop.ingest.cleaning.table_cleaning import permitted
-from promolift.shop.pipeline.steps.ingest import open_one
+from promolift.shop.ingest.cleaning.table_cleaning import rows_with_consent
+from promolift.shop.pipeline.steps.ingest import open_raw_source
 from promolift.shop.results.work_folder.run_context import Job
 
-KEEP_EVERY = 20  # recordings: an interruption costs no more
+SAVE_EVERY = 20  # recordings: an interruption costs no more
 
 
-def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
+def transcribe(job: Job, recogniser: LanguageModel | None = None) -> StepSummary:
     """Hear every recording of the file of words whose customer lets their words be read.
 
     Raises ConfigError where no file of words names recordings, or the recogniser is missing.
@@ -36,9 +36,9 @@ def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
             "setting_missing",
             "data.words: no file of words whose mapping names recordings (columns.audio); add one first",
         )
-    raw = open_one(job.store, "words", file)
-    reader = permitted(raw.table.rows, raw.mapping, job.config.words.unasked)
-    who, audio = (ident(raw.mapping.sources(role)[0]) for role in ("customer_id", "audio"))
+    raw = open_raw_source(job.store, "words", file)
+    reader = rows_with_consent(raw.table.rows, raw.mapping, job.config.words.unasked)
+    who, audio = (quote_identifier(raw.mapping.sources(role)[0]) for role in ("customer_id", "audio"))
     asked = reader.project(f"{who}::varchar as customer_id, {audio}::varchar as audio").distinct().pl()
     asked = asked.drop_nulls().sort("audio", "customer_id")
     earlier = job.clean.transcripts
@@ -49,18 +49,20 @@ def transcribe(job: Job, recogniser: Writer | None = None) -> StepSummary:
     for done, (customer, name) in enumerate(asked.iter_rows(), 1):
         mark, row = "", None
         try:
-            path = beside(folder, name)
+            path = resolve_linked_file(folder, name)
             mark = sha256_of_file(path) if path.is_file() else ""
             row = heard.get(mark) if mark else None
             if row is None or row["fault"]:  # a fault may be gone: another recogniser, a longer limit
-                recogniser = recogniser or recogniser_of(speech, job.config.llm.remote, job.config.llm.records)
-                row = hear(path, recogniser, speech)._asdict() | {"model": speech.model or speech.recogniser}
+                recogniser = recogniser or open_recogniser(speech, job.config.llm.remote, job.config.llm.records)
+                row = transcribe_recording(path, recogniser, speech)._asdict() | {
+                    "model": speech.model or speech.recogniser
+                }
         except (InputError, OSError) as why:
-            row = Heard(fault=str(why))._asdict() | {"model": ""}
+            row = Transcript(fault=str(why))._asdict() | {"model": ""}
         made.append(row | {"customer_id": customer, "audio": name, "sha256": mark, "made_ms": round(time() * 1000)})
         heard[mark] = made[-1]
         job.tell("transcribe", done / asked.height, name)
-        if done % KEEP_EVERY == 0 or done == asked.height:
+        if done % SAVE_EVERY == 0 or done == asked.height:
             fresh = TRANSCRIPTS.conform(pl.DataFrame(made, infer_schema_length=None))
             rest = known.join(fresh, on=["customer_id", "audio"], how="anti")
             job.store.save("transcripts", pl.concat([rest, fresh]))

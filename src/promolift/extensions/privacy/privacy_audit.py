@@ -1,9 +1,8 @@
-"""A shop in, planned or not; how well an attacker would tell who its models learned from, and what its messages and
-pages tell of single customers, in figures and words, out.
+"""Audit a shop's privacy by attack: what its models, messages and pages reveal about single customers.
 
-Members are drawn by a coin for each customer. An encoder is trained as the shop's own, once for the attack and again as
-shadow models; the noisy sums are attacked by whoever knows everything but the coins, and the made-up customers by
-whoever looks for the nearest of them. What is printed is exact and for the shop alone.
+Members are drawn by a coin for each customer. The encoder is trained as the shop trains it, once as the target of the
+attack and again as shadow models. The attacker of the noisy sums knows everything except the coins; the attacker of the
+synthetic customers looks for the nearest one. The printed figures are exact and for the shop only.
 """
 
 from collections.abc import Sequence
@@ -17,39 +16,39 @@ from numpy.typing import NDArray
 
 from promolift.extensions.encoder import pipeline_step
 from promolift.extensions.privacy.mechanisms.membership_inference import (
-    Guessed,
-    Membership,
-    exact,
-    guessed,
-    lira,
-    membership,
-    nearness,
+    AttributeInference,
+    MembershipResult,
+    clopper_pearson,
+    infer_attributes,
+    likelihood_ratios,
+    nearest_similarity,
+    score_membership,
 )
-from promolift.extensions.privacy.mechanisms.noise import noisy
-from promolift.extensions.privacy.mechanisms.reconstruction import Rebuilt, printed, read_pages
+from promolift.extensions.privacy.mechanisms.noise import add_noise
+from promolift.extensions.privacy.mechanisms.reconstruction import ReconstructedCell, parse_page, reconstruct_pages
 from promolift.extensions.privacy.mechanisms.synthetic_customers import (
-    CUSTOMERS,
+    CUSTOMERS_SQL,
     FIRST_CLIP,
     SECOND_CLIP,
     LogSpan,
     ShopSums,
     catalogue_targets,
-    first_total,
-    made_up_log,
-    second_total,
+    first_release_sum,
+    second_release_sum,
+    synthetic_log,
     usual_line,
 )
-from promolift.extensions.privacy.results import known_sums, privacy_spent, stated
-from promolift.extensions.privacy.synthetic_step import span_of
+from promolift.extensions.privacy.results import load_shop_sums, privacy_spent, require_budget
+from promolift.extensions.privacy.synthetic_step import log_span
 from promolift.foundation import sql
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.sql import bind, fetch, literal
+from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.shop.pipeline.steps.report import plan_file
 from promolift.shop.reports.chapters.summary import render
-from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.messages import Messages
 from promolift.shop.results.work_folder.run_context import Job, moments
 
@@ -58,14 +57,14 @@ if TYPE_CHECKING:
     from promolift.extensions.encoder.network.purchase_histories import Histories
 
 Real = NDArray[np.float64]
-ASKED = 5_000  # customers whose attributes are guessed
-SHOWN = 3  # of the attributes that are guessed best, and of the cells that can be worked out
-SENT = (
+ATTACKED_CUSTOMERS = 5_000  # customers whose attributes are guessed
+FINDINGS_SHOWN = 3  # of the attributes that are guessed best, and of the cells that can be worked out
+MESSAGE_COLUMNS = (
     "status", "benefit", "percent", "amount", "price", "buy", "get", "points", "min_spend", "scope", "target",
     "channel", "valid_days", "angle", "message_en",
 )  # fmt: skip
-FILED = ("expected_gain_cents", "expected_cost_cents", "reason")
-NAMES = {
+PLAN_COLUMNS = ("expected_gain_cents", "expected_cost_cents", "reason")
+ATTACK_NAMES = {
     "sums": ("noisy sums", "加噪声的求和"),
     "nearest": ("made-up customers, by the nearest one", "虚构客户（按最近邻）"),
     "encoder_loss": ("encoder, by its loss", "编码器（按损失）"),
@@ -80,7 +79,7 @@ class AuditSize(NamedTuple):
     shadows: int = 7
 
 
-class Told(NamedTuple):
+class AttackFinding(NamedTuple):
     """What one attack found on what leaves the system, in a sentence and in figures."""
 
     text: str
@@ -91,26 +90,26 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
     """Attack what the shop releases about its customers, and what leaves it with their messages; `pages` are HTML that
     left before, the oldest first. SupportError where there is nothing to attack.
     """
-    found: dict[str, Membership] = {}
+    found: dict[str, MembershipResult] = {}
     budget = job.config.privacy.epsilon
     delta = job.config.privacy.delta if budget is not None else 0.0
     if budget is not None:
         job.tell("audit", 0.0, "noisy sums")
         found["sums"] = attack_sums(job, size.customers, delta)
-        found["nearest"] = attack_stand_in(job, size.customers, delta)
-    if (why := pipeline_step.unable(job)) is None:
-        with pipeline_step.few_threads(job):
+        found["nearest"] = attack_synthetic(job, size.customers, delta)
+    if (why := pipeline_step.unavailable_reason(job)) is None:
+        with pipeline_step.limit_threads(job):
             found |= attack_encoder(job, size, delta)
-    leaves = attack_leaves(job, pages)
+    leaves = attack_messages_and_pages(job, pages)
     if not found and not leaves:
         raise SupportError(
             "nothing_to_audit", f"audit: nothing here is learned from customers that an attack is written for: {why}"
         )
     spent = privacy_spent(job.config, job.store)
-    lines = [said(name, each) for name, each in found.items()]
+    lines = [describe_membership(name, each) for name, each in found.items()]
     if spent is not None:
         lines.append(spent.text)
-    figures: dict[str, object] = {name: as_numbers(each) for name, each in found.items()}
+    figures: dict[str, object] = {name: membership_figures(each) for name, each in found.items()}
     ledger = None if spent is None else spent.spent
     lines += [each.text for each in leaves.values()]
     more: dict[str, object] = {name: each.figures for name, each in leaves.items()}
@@ -118,20 +117,22 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
     return StepSummary("\n".join(lines), first | more)
 
 
-def attack_leaves(job: Job, pages: Sequence[str]) -> dict[str, Told]:
+def attack_messages_and_pages(job: Job, pages: Sequence[str]) -> dict[str, AttackFinding]:
     """What can be guessed from messages and plan.csv, and worked out of pages; nothing where nothing is planned."""
-    found = dict[str, Told]()
+    found = dict[str, AttackFinding]()
     job.tell("audit", 0.0, "messages and pages")
     with suppress(StepError):  # no messages yet
-        secret, rows = of_customers(job)
+        secret, rows = load_secret_and_sent(job)
         columns = [name for name in secret.columns if name not in ("customer_id", "asof_ms")]
-        sent = [name for name in SENT if name in rows.columns and rows[name].n_unique() > 1]
-        filed = [*sent, *(name for name in FILED if name in rows.columns)]
-        found["messages"] = of_attributes(guessed(secret, rows.select(sent), columns), pick("messages", "消息"))
-        found["plan_file"] = of_attributes(guessed(secret, rows.select(filed), columns), "plan.csv")
+        sent = [name for name in MESSAGE_COLUMNS if name in rows.columns and rows[name].n_unique() > 1]
+        filed = [*sent, *(name for name in PLAN_COLUMNS if name in rows.columns)]
+        found["messages"] = describe_attributes(
+            infer_attributes(secret, rows.select(sent), columns), localize("messages", "消息")
+        )
+        found["plan_file"] = describe_attributes(infer_attributes(secret, rows.select(filed), columns), "plan.csv")
     with suppress(StepError):  # not evaluated yet
-        pages = [*pages, render(tell_story(job))]
-    return found | ({"pages": of_pages(pages, job.config.privacy.least_cell)} if pages else {})
+        pages = [*pages, render(build_story(job))]
+    return found | ({"pages": describe_pages(pages, job.config.privacy.least_cell)} if pages else {})
 
 
 class SecretAndSent(NamedTuple):
@@ -141,7 +142,7 @@ class SecretAndSent(NamedTuple):
     sent: pl.DataFrame
 
 
-def of_customers(job: Job) -> SecretAndSent:
+def load_secret_and_sent(job: Job) -> SecretAndSent:
     """Stated and computed attributes of some customers, in an order that says nothing, and their rows of plan.csv; who
     has none there is told so.
     """
@@ -150,78 +151,80 @@ def of_customers(job: Job) -> SecretAndSent:
     stated_too = people.select("customer_id", *(name for name in people.columns if name not in profiles.columns))
     plain = [name for name, kind in profiles.schema.items() if kind.is_numeric() or kind == pl.String]
     secret = profiles.select(plain).join(stated_too, on="customer_id", how="left", maintain_order="left")
-    secret = secret.sort(pl.Series(hash_units(("audit", 0), secret["customer_id"]))).head(ASKED)
+    secret = secret.sort(pl.Series(hash_units(("audit", 0), secret["customer_id"]))).head(ATTACKED_CUSTOMERS)
     words = Messages.load(job.store).rows
     rows = plan_file(job).join(words.select("customer_id", pl.col("^angle$")), on="customer_id", how="left")
     sent = secret.select("customer_id").join(rows, on="customer_id", how="left", maintain_order="left")
     return SecretAndSent(secret, sent.with_columns(pl.col("status").fill_null("none")))
 
 
-def of_attributes(found: list[Guessed], name: str) -> Told:
+def describe_attributes(found: list[AttributeInference], name: str) -> AttackFinding:
     """The attributes that are guessed best, in a sentence."""
-    known = [each for each in found if each.shown]
-    listed = [
-        f"{each.attribute} {each.found.auc.value:.2f} ({each.found.auc.low:.2f}–{each.found.auc.high:.2f})"
-        for each in known[:SHOWN]
-    ]
-    best = pick("; ", "；").join(listed)
-    best = pick(f": AUC of {best}", f"：AUC {best}") if known else ""
-    text = pick(
+    known = [each for each in found if each.beats_chance]
+    areas = [(each.attribute, each.membership.auc) for each in known[:FINDINGS_SHOWN]]
+    listed = [f"{attribute} {auc.value:.2f} ({auc.low:.2f}–{auc.high:.2f})" for attribute, auc in areas]
+    best = localize("; ", "；").join(listed)
+    best = localize(f": AUC of {best}", f"：AUC {best}") if known else ""
+    text = localize(
         f"{name}: {len(known)} of {len(found)} attributes are guessed better than from the population, all that was "
         f"asked counted in{best}",
         f"{name}：{len(found)}个属性中有{len(known)}个可猜得比按总体更准（已计入全部比较）{best}",
     )
-    rows = [{"attribute": each.attribute, "share": each.share, **as_numbers(each.found)} for each in found]
+    rows = [{"attribute": each.attribute, "share": each.share, **membership_figures(each.membership)} for each in found]
     for row in rows:
         row.pop("epsilon_low")  # an attribute is no coin
-    return Told(text, {"asked": len(found), "shown": len(known), "attributes": rows})
+    return AttackFinding(text, {"asked": len(found), "shown": len(known), "attributes": rows})
 
 
-def of_pages(pages: Sequence[str], least: int) -> Told:
+def describe_pages(pages: Sequence[str], least: int) -> AttackFinding:
     """What can be worked out of pages, the oldest first, in a sentence."""
-    found = read_pages(pages, least)
-    cells = sum(len(printed(page).cells) for page in pages)
-    sizes = exact(len(found), max(cells, len(found), 1))
-    listed = pick("; ", "；").join(_cell(each) for each in found[:SHOWN])
-    text = pick(
+    found = reconstruct_pages(pages, least)
+    cells = sum(len(parse_page(page).cells) for page in pages)
+    sizes = clopper_pearson(len(found), max(cells, len(found), 1))
+    listed = localize("; ", "；").join(_cell(each) for each in found[:FINDINGS_SHOWN])
+    text = localize(
         f"pages: {len(found)} of {cells} printed numbers give away fewer than {least} customers ({sizes.low:.1%} to "
         f"{sizes.high:.1%}){': ' if found else ''}{listed}",
         f"页面：{cells}个人数中有{len(found)}个泄露少于{least}位的客户（{sizes.low:.1%}至{sizes.high:.1%}）"
         f"{'：' if found else ''}{listed}",
     )
-    return Told(text, {"cells": cells, "rebuilt": [each._asdict() for each in found]})
+    return AttackFinding(text, {"cells": cells, "rebuilt": [each._asdict() for each in found]})
 
 
-def _cell(each: Rebuilt) -> str:
+def _cell(each: ReconstructedCell) -> str:
     ways = {"printed": ("printed", "直接印出"), "left over": ("what others leave over", "由其余推出"),
             "difference": ("difference of two pages", "两份页面之差")}  # fmt: skip
-    return f"{each.where} = {each.customers} ({pick(*ways[each.way])})"
+    return f"{each.where} = {each.customers} ({localize(*ways[each.way])})"
 
 
-def attack_stand_in(job: Job, customers: int, delta: float) -> Membership:
+def attack_synthetic(job: Job, customers: int, delta: float) -> MembershipResult:
     """Made-up customers as they would be made of half of some customers: is one nearer to who is in than to others?"""
-    span, targets, products = span_of(job), catalogue_targets(job.clean.products), job.clean.products
-    noise = stated(job).noise("profiles", 2)
+    span, targets, products = log_span(job), catalogue_targets(job.clean.products), job.clean.products
+    noise = require_budget(job).noise("profiles", 2)
     events = job.clean.events().filter("kind = 'purchase'")
-    who = fetch(events.project("customer_id").distinct().order("hash(customer_id), customer_id").limit(customers))
+    who = fetch_frame(events.project("customer_id").distinct().order("hash(customer_id), customer_id").limit(customers))
     member_M = np.random.default_rng().random(who.height) < 0.5
-    names = ", ".join(map(literal, who["customer_id"].filter(pl.Series(member_M))))
+    names = ", ".join(map(sql_literal, who["customer_id"].filter(pl.Series(member_M))))
     mine = events.filter(f"customer_id in ({names})")
-    first = noisy(first_total(mine, products, span), FIRST_CLIP, noise)
-    second = second_total(mine, products, targets, span, usual_line(first))
-    sums = ShopSums(first, noise * FIRST_CLIP, noisy(second, SECOND_CLIP, noise), noise * SECOND_CLIP)
-    made = made_up_log(sums, targets, span, int(np.random.default_rng().integers(2**31)))
+    first = add_noise(first_release_sum(mine, products, span), FIRST_CLIP, noise)
+    second = second_release_sum(mine, products, targets, span, usual_line(first))
+    sums = ShopSums(first, noise * FIRST_CLIP, add_noise(second, SECOND_CLIP, noise), noise * SECOND_CLIP)
+    made = synthetic_log(sums, targets, span, int(np.random.default_rng().integers(2**31)))
     if made.is_empty():  # all drowned in the noise: there is nobody to be near to
-        return membership(np.zeros(who.height), member_M, delta)
-    near = who.join(traits(events, products, span), on="customer_id", how="left", maintain_order="left").fill_null(0.0)
-    made_CF, customer_MF = (rows.drop("customer_id").to_numpy() for rows in (traits(made, products, span), near))
-    return membership(nearness(made_CF, customer_MF), member_M, delta)
+        return score_membership(np.zeros(who.height), member_M, delta)
+    near = who.join(
+        customer_traits(events, products, span), on="customer_id", how="left", maintain_order="left"
+    ).fill_null(0.0)
+    made_CF, customer_MF = (
+        rows.drop("customer_id").to_numpy() for rows in (customer_traits(made, products, span), near)
+    )
+    return score_membership(nearest_similarity(made_CF, customer_MF), member_M, delta)
 
 
-def traits(events: Relation | pl.DataFrame, products: Relation, span: LogSpan) -> pl.DataFrame:
+def customer_traits(events: Relation | pl.DataFrame, products: Relation, span: LogSpan) -> pl.DataFrame:
     """customer_id and the numbers that the first release counts customers by."""
-    query = bind(CUSTOMERS, asof=span.asof_ms, since=span.asof_ms - span.window_ms)
-    rows = fetch(sql.run(query, products=products, events=events))
+    query = bind(CUSTOMERS_SQL, asof=span.asof_ms, since=span.asof_ms - span.window_ms)
+    rows = fetch_frame(sql.run_select(query, products=products, events=events))
     length = max(span.asof_ms - span.first_ms, 1)
     return rows.select(
         "customer_id",
@@ -231,24 +234,24 @@ def traits(events: Relation | pl.DataFrame, products: Relation, span: LogSpan) -
     )
 
 
-def said(name: str, each: Membership) -> str:
+def describe_membership(name: str, each: MembershipResult) -> str:
     """One attack in a sentence."""
     chance = (
-        pick("as good as guessing", "与随机猜测无异")
+        localize("as good as guessing", "与随机猜测无异")
         if each.holds_chance
-        else pick("better than guessing", "优于随机猜测")
+        else localize("better than guessing", "优于随机猜测")
     )
     area, low, high, rate = each.auc.value, each.auc.low, each.auc.high, f"{each.false_rate:.1%}".replace(".0%", "%")
-    return pick(
-        f"{NAMES[name][0]}: members are known with AUC {area:.3f} ({low:.3f} to {high:.3f}), advantage at {rate} "
-        f"false positives {each.advantage:+.3f} ({each.low:+.3f} to {each.high:+.3f}): {chance}; epsilon is at least "
-        f"{each.epsilon_low:.2f}",
-        f"{NAMES[name][1]}：识别成员的AUC为{area:.3f}（{low:.3f}至{high:.3f}），误报率{rate}时的优势{each.advantage:+.3f}"
+    return localize(
+        f"{ATTACK_NAMES[name][0]}: members are known with AUC {area:.3f} ({low:.3f} to {high:.3f}), advantage "
+        f"at {rate} false positives {each.advantage:+.3f} ({each.low:+.3f} to {each.high:+.3f}): {chance}; "
+        f"epsilon is at least {each.epsilon_low:.2f}",
+        f"{ATTACK_NAMES[name][1]}：识别成员的AUC为{area:.3f}（{low:.3f}至{high:.3f}），误报率{rate}时的优势{each.advantage:+.3f}"
         f"（{each.low:+.3f}至{each.high:+.3f}）：{chance}；epsilon不低于{each.epsilon_low:.2f}",
     )  # fmt: skip
 
 
-def as_numbers(each: Membership) -> dict[str, float]:
+def membership_figures(each: MembershipResult) -> dict[str, float]:
     """The same for `--json`."""
     return {
         "auc": each.auc.value, "auc_low": each.auc.low, "auc_high": each.auc.high, "advantage": each.advantage,
@@ -257,66 +260,68 @@ def as_numbers(each: Membership) -> dict[str, float]:
     }  # fmt: skip
 
 
-def attack_sums(job: Job, customers: int, delta: float) -> Membership:
+def attack_sums(job: Job, customers: int, delta: float) -> MembershipResult:
     """Both releases with new noise and a coin for each of some customers: the attacker knows every customer's part, and
     scores them by how far the release leans towards it.
     """
-    span, targets, products = span_of(job), catalogue_targets(job.clean.products), job.clean.products
-    usual, noise = usual_line(known_sums(job.store).first), stated(job).noise("profiles", 2)
+    span, targets, products = log_span(job), catalogue_targets(job.clean.products), job.clean.products
+    usual, noise = usual_line(load_shop_sums(job.store).first), require_budget(job).noise("profiles", 2)
     events = job.clean.events()
-    known = fetch(events.project("customer_id").distinct().order("hash(customer_id), customer_id").limit(customers))
+    known = fetch_frame(
+        events.project("customer_id").distinct().order("hash(customer_id), customer_id").limit(customers)
+    )
     parts = []
     for who in known["customer_id"]:
-        mine = events.filter(f"customer_id = {literal(who)}")
-        second = second_total(mine, products, targets, span, usual)
-        parts.append((first_total(mine, products, span), second.ravel()))
+        mine = events.filter(f"customer_id = {sql_literal(who)}")
+        second = second_release_sum(mine, products, targets, span, usual)
+        parts.append((first_release_sum(mine, products, span), second.ravel()))
     member_M = np.random.default_rng().random(known.height) < 0.5
     score_M = np.zeros(known.height)
     for at, clip in enumerate((FIRST_CLIP, SECOND_CLIP)):
         rows_MV = np.stack([part[at] for part in parts])
-        seen = noisy(rows_MV[member_M].sum(axis=0), clip, noise) - rows_MV.sum(axis=0) / 2
+        seen = add_noise(rows_MV[member_M].sum(axis=0), clip, noise) - rows_MV.sum(axis=0) / 2
         score_M += rows_MV @ seen / (noise * clip) ** 2
-    return membership(score_M, member_M, delta)
+    return score_membership(score_M, member_M, delta)
 
 
-def attack_encoder(job: Job, size: AuditSize, delta: float) -> dict[str, Membership]:
+def attack_encoder(job: Job, size: AuditSize, delta: float) -> dict[str, MembershipResult]:
     """The encoder as it would be learned from half of some customers: by its loss, and by what shadow models say."""
-    from promolift.extensions.encoder.network.purchase_histories import popularity
-    from promolift.extensions.encoder.network.training import fit_made_up, losses_of
-    from promolift.extensions.encoder.training_data import drawn, made_up, set_scene
+    from promolift.extensions.encoder.network.purchase_histories import weekly_popularity
+    from promolift.extensions.encoder.network.training import customer_losses, fit_synthetic
+    from promolift.extensions.encoder.training_data import load_context, sampled_histories, synthetic_histories
 
-    scene = set_scene(job)
-    whole = drawn(job, scene)
+    scene = load_context(job)
+    whole = sampled_histories(job, scene)
     visits, private = (
-        np.diff(whole.until(scene.day - pipeline_step.WINDOW).start_C),
+        np.diff(whole.until(scene.day - pipeline_step.VALIDATION_DAYS).start_C),
         job.config.privacy.epsilon is not None,
     )
     h = whole.of(np.flatnonzero(visits > 0)[: size.customers])
-    common = made_up(job, scene) if private else None
-    first = None if common is None else fit_made_up(common, scene.day, pipeline_step.settings_of(job))
+    common = synthetic_histories(job, scene) if private else None
+    first = None if common is None else fit_synthetic(common, scene.day, pipeline_step.encoder_settings(job))
     names, models = h.customers, size.shadows + 1
     in_SM = np.stack([hash_units(("audit", job.config.plan.seed, s), names) < 0.5 for s in range(models)])
     loss_SM = np.zeros(in_SM.shape)
     for s in range(models):
         job.tell("audit", s / models, "models that learn from half of the customers")
         mine = h.of(np.flatnonzero(in_SM[s]))
-        model = trained(job, mine, common, scene.day, first)
-        shared = popularity(common or mine, scene.day)
-        loss_SM[s] = losses_of(model, h, shared, scene.day - pipeline_step.WINDOW)
+        model = train_target_encoder(job, mine, common, scene.day, first)
+        shared = weekly_popularity(common or mine, scene.day)
+        loss_SM[s] = customer_losses(model, h, shared, scene.day - pipeline_step.VALIDATION_DAYS)
     return {
-        "encoder_loss": membership(-loss_SM[0], in_SM[0], delta),
-        "encoder_lira": membership(lira(loss_SM, in_SM, 0), in_SM[0], delta),
+        "encoder_loss": score_membership(-loss_SM[0], in_SM[0], delta),
+        "encoder_lira": score_membership(likelihood_ratios(loss_SM, in_SM, 0), in_SM[0], delta),
     }
 
 
-def trained(
+def train_target_encoder(
     job: Job, h: "Histories", made_up: "Histories | None", day: float, first: "LearnedEncoder | None"
 ) -> "LearnedEncoder":
     """An encoder learned as the shop's own, kept nowhere and in no ledger; `first` is what the made-up ones taught."""
-    from promolift.extensions.encoder.network.training import PrivateSteps, fit_encoder, fit_private
+    from promolift.extensions.encoder.network.training import PrivateTraining, fit_encoder, fit_private
 
-    settings = pipeline_step.settings_of(job)
+    settings = pipeline_step.encoder_settings(job)
     if made_up is None:
         return fit_encoder(h, day, settings)
     steps, noise = pipeline_step.private_steps(job)
-    return fit_private(h, made_up, day, settings, PrivateSteps(steps, noise, float(len(h.customers))), first=first)
+    return fit_private(h, made_up, day, settings, PrivateTraining(steps, noise, float(len(h.customers))), first=first)

@@ -1,7 +1,7 @@
-"""A work folder in; what was released about its customers, the budget that is left, and one door to release more, out.
+"""The privacy ledger of a work folder: past releases, the remaining budget, and the function that releases more.
 
-Whatever is learned from all customers under `privacy.epsilon` passes `released`: it writes the ledger before it gives a
-number, so that what was seen is always counted, and gives the same numbers again where nothing changed.
+Everything that is learned from all customers under `privacy.epsilon` passes `release_total`. It writes the ledger
+before it returns a number, so that every release is counted, and returns the same numbers if nothing changed.
 """
 
 from contextlib import suppress
@@ -11,12 +11,18 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.extensions.privacy.mechanisms.noise import noisy
-from promolift.extensions.privacy.mechanisms.privacy_budget import SHARES, PrivacyBudget, Purpose, Spend, epsilon_of
+from promolift.extensions.privacy.mechanisms.noise import add_noise
+from promolift.extensions.privacy.mechanisms.privacy_budget import (
+    BUDGET_SHARES,
+    PrivacyBudget,
+    Purpose,
+    Spend,
+    epsilon_of,
+)
 from promolift.extensions.privacy.mechanisms.synthetic_customers import ShopSums
 from promolift.foundation.errors import ConfigError, StepError
 from promolift.foundation.hashing import sha256_of
-from promolift.foundation.i18n.formatting import pick
+from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 from promolift.shop.configuration.configuration import Config
@@ -60,7 +66,7 @@ class PrivacyLedger(Note):
     spends: tuple[Spend, ...] = ()
 
     @classmethod
-    def kept(cls, store: Store) -> "PrivacyLedger":
+    def load_or_empty(cls, store: Store) -> "PrivacyLedger":
         """The ledger; empty where nothing was released yet."""
         return cls.load(store) if cls.has(store) else cls()
 
@@ -72,7 +78,7 @@ class Release(NamedTuple):
     sd: float
 
 
-def budget_of(config: Config) -> PrivacyBudget | None:
+def configured_budget(config: Config) -> PrivacyBudget | None:
     """The budget that the settings state; None where they state none."""
     privacy = config.privacy
     if privacy.epsilon is None:
@@ -82,48 +88,48 @@ def budget_of(config: Config) -> PrivacyBudget | None:
     )
 
 
-def spend(job: Job, spends: list[Spend]) -> None:
+def record_spends(job: Job, spends: list[Spend]) -> None:
     """Write releases into the ledger before they are made. BudgetError, and nothing written, if the budget would be
     passed.
     """
-    budget, ledger = stated(job), PrivacyLedger.kept(job.store)
+    budget, ledger = require_budget(job), PrivacyLedger.load_or_empty(job.store)
     budget.check(ledger.spends, spends)
     PrivacyLedger(spends=(*ledger.spends, *spends)).keep(job.store)
 
 
-def stated(job: Job) -> PrivacyBudget:
-    """The budget, where there must be one."""
-    budget = budget_of(job.config)
+def require_budget(job: Job) -> PrivacyBudget:
+    """Return the privacy budget. ConfigError if the settings state none."""
+    budget = configured_budget(job.config)
     if budget is None:
         raise ConfigError("setting_missing", "privacy.epsilon is not stated, so nothing is released with noise")
     return budget
 
 
-def released(job: Job, purpose: Purpose, name: str, total_V: Real, clip: float, releases: int = 1) -> Release:
+def release_total(job: Job, purpose: Purpose, name: str, total_V: Real, clip: float, releases: int = 1) -> Release:
     """A total over customers, no part of which is longer than `clip`, as it may be known: kept from an earlier run if
     total and budget are the same, else with new noise, one of so many `releases` of the purpose in a run.
     """
-    noise = stated(job).noise(purpose, releases)
+    noise = require_budget(job).noise(purpose, releases)
     mark = sha256_of(repr((noise, clip, total_V.shape)).encode() + np.ascontiguousarray(total_V).tobytes())
     with suppress(StepError):  # none yet
         arrays, manifest = job.store.load_model(f"private_{name}")
         if manifest["mark"] == mark:
             return Release(arrays["values"], noise * clip)
-    spend(job, [Spend(purpose=purpose, at_ms=time_ns() // 1_000_000, noise=noise)])
-    values = noisy(total_V, clip, noise)
+    record_spends(job, [Spend(purpose=purpose, at_ms=time_ns() // 1_000_000, noise=noise)])
+    values = add_noise(total_V, clip, noise)
     job.store.save_model(f"private_{name}", {"values": values}, {"mark": mark, "sd": noise * clip})
     return Release(values, noise * clip)
 
 
-def found(store: Store, name: str) -> Release:
-    """What an earlier step `released`."""
+def load_release(store: Store, name: str) -> Release:
+    """Load what `release_total` released in an earlier step."""
     arrays, manifest = store.load_model(f"private_{name}")
     return Release(arrays["values"], manifest["sd"])
 
 
-def known_sums(store: Store) -> ShopSums:
-    """What the profiles released of the shop as a whole."""
-    return ShopSums(*found(store, "shop"), *found(store, "targets"))
+def load_shop_sums(store: Store) -> ShopSums:
+    """Load the sums of the whole shop that the profiles released."""
+    return ShopSums(*load_release(store, "shop"), *load_release(store, "targets"))
 
 
 class PrivacySpent(NamedTuple):
@@ -138,17 +144,17 @@ class PrivacySpent(NamedTuple):
 
 def privacy_spent(config: Config, store: Store) -> PrivacySpent | None:
     """How much of the budget is spent; None where none is stated."""
-    budget = budget_of(config)
+    budget = configured_budget(config)
     if budget is None:
         return None
-    spends = PrivacyLedger.kept(store).spends
+    spends = PrivacyLedger.load_or_empty(store).spends
     by = {
         p: epsilon_of([each for each in spends if each.purpose == p], budget.delta)
-        for p in SHARES if any(each.purpose == p for each in spends)
+        for p in BUDGET_SHARES if any(each.purpose == p for each in spends)
     }  # fmt: skip
     spent = epsilon_of(spends, budget.delta)
     left = max(budget.epsilon - spent, 0.0)
-    said = pick(
+    said = localize(
         f"differential privacy: epsilon {spent:.2f} of {budget.epsilon:g} spent (delta {budget.delta:g}) on "
         f"{len(spends)} releases, {left:.2f} left",
         f"差分隐私：共{len(spends)}次发布，已用epsilon {spent:.2f}，上限{budget.epsilon:g}（delta {budget.delta:g}），"

@@ -1,7 +1,7 @@
-"""Part of step 2 under privacy.epsilon: purchases in; noisy sums and the log of made-up customers kept.
+"""Release noisy sums and store the log of synthetic customers (part of step 2 under `privacy.epsilon`).
 
-What customers share is then learned from the made-up ones. The last window's revenue comes from the same
-sums, and so does the amount at which outcomes are cut.
+Everything that customers share is then learned from the synthetic customers. The revenue of the last window and the
+amount at which outcomes are capped come from the same sums.
 """
 
 import numpy as np
@@ -16,55 +16,55 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import (
     ShopSums,
     catalogue_targets,
     deals_by_week,
-    first_total,
-    made_up_log,
-    second_total,
+    first_release_sum,
+    second_release_sum,
+    synthetic_log,
     usual_line,
 )
-from promolift.extensions.privacy.results import known_sums, released
+from promolift.extensions.privacy.results import load_shop_sums, release_total
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.work_folder.run_context import Job, mapped, moments
+from promolift.shop.results.work_folder.run_context import Job, map_shards, moments
 
-MADE_UP = -1  # the number of the shard that the made-up customers are
+SYNTHETIC_SHARD = -1  # the number of the shard that the made-up customers are
 
 
-def keep_stand_in(job: Job) -> None:
+def save_synthetic_customers(job: Job) -> None:
     """Release the sums of this log, or find them released, and keep the table `stand_in`."""
-    span, targets = span_of(job), catalogue_targets(job.clean.products)
+    span, targets = log_span(job), catalogue_targets(job.clean.products)
     shards = job.clean.shards
-    first = np.sum(list(mapped(job, first_of, shards, span)), axis=0)
-    came = released(job, "profiles", "shop", first, FIRST_CLIP, 2)
+    first = np.sum(list(map_shards(job, shard_first_sum, shards, span)), axis=0)
+    came = release_total(job, "profiles", "shop", first, FIRST_CLIP, 2)
     usual = usual_line(came.values)
-    second = np.sum(list(mapped(job, second_of, shards, targets, span, usual)), axis=0)
-    chose = released(job, "profiles", "targets", second, SECOND_CLIP, 2)
+    second = np.sum(list(map_shards(job, shard_second_sum, shards, targets, span, usual)), axis=0)
+    chose = release_total(job, "profiles", "targets", second, SECOND_CLIP, 2)
     sums = ShopSums(came.values, came.sd, chose.values, chose.sd)
-    job.store.save("stand_in", made_up_log(sums, targets, span, job.config.plan.seed))
+    job.store.save("stand_in", synthetic_log(sums, targets, span, job.config.plan.seed))
 
 
-def deals_of(job: Job) -> pl.DataFrame:
+def load_deals(job: Job) -> pl.DataFrame:
     """Discounted lines as they are known to everybody."""
-    return deals_by_week(job.clean.products, span_of(job), known_sums(job.store).deals)
+    return deals_by_week(job.clean.products, log_span(job), load_shop_sums(job.store).deals)
 
 
-def first_of(job: Job, shard: int, span: LogSpan) -> np.ndarray:
+def shard_first_sum(job: Job, shard: int, span: LogSpan) -> np.ndarray:
     """A shard's part of the first release."""
-    return first_total(job.clean.events(shard), job.clean.products, span)
+    return first_release_sum(job.clean.events(shard), job.clean.products, span)
 
 
-def second_of(job: Job, shard: int, targets: CatalogueTargets, span: LogSpan, usual: float) -> np.ndarray:
+def shard_second_sum(job: Job, shard: int, targets: CatalogueTargets, span: LogSpan, usual: float) -> np.ndarray:
     """A shard's part of the second one."""
-    return second_total(job.clean.events(shard), job.clean.products, targets, span, usual)
+    return second_release_sum(job.clean.events(shard), job.clean.products, targets, span, usual)
 
 
-def span_of(job: Job) -> LogSpan:
+def log_span(job: Job) -> LogSpan:
     """From the log's first moment to the plan's."""
     first = Span.load(job.store).first_ms
     return LogSpan(first or 0, moments(job).asof, job.config.plan.window_days * DAY_MS)
 
 
-def as_shard(job: Job) -> customers.Shard:
+def synthetic_shard(job: Job) -> customers.Shard:
     """The made-up customers as a shard; no campaign ever reached them."""
     clean = job.clean
     asked, used = (None if rows is None else rows.filter("false") for rows in (clean.exposures, clean.redemptions))
-    return customers.Shard(job.profiled.stand_in, clean.products, asked, used)
+    return customers.Shard(job.profiled.synthetic_events, clean.products, asked, used)

@@ -1,11 +1,9 @@
-"""A demo's server whose plan decides in; weeks of simulated days played through it out, for every screen to show.
+"""Play weeks of simulated days through a demo's server, so that every console screen has data to show.
 
-Households come as they came in the last weeks of the log, are decided on by the release, and take an offer as its plan
-expects. Nothing of it happened: the ledger says so, every page does, and what is measured on it has the evidence
-`simulated`.
+Households come as they came in the last weeks of the log; the release decides for them, and they use offers as the plan
+expects. None of it happened: the ledger and every page say so, and measurements of it have the evidence `simulated`.
 """
 
-import json
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from random import Random
@@ -13,36 +11,38 @@ from typing import Any, NamedTuple
 
 from promolift.core.experiments.experiment_design import Design
 from promolift.foundation.money import currency_digits
-from promolift.foundation.progress import Tell
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.progress import Progress
+from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS, HOUR_MS
-from promolift.server.api.routes import Call, admin, experiments
-from promolift.server.api.routes.campaign_summary import Played
+from promolift.server.api.routes import RouteContext, admin, experiments
+from promolift.server.api.routes.campaign_summary import SimulatedPeriod
 from promolift.server.api.server import Server
 from promolift.server.budgets.models import ConfirmIn, ReserveIn
-from promolift.server.budgets.redemptions import STEPS, Wanted
-from promolift.server.decisions.decisions import Ask
-from promolift.server.decisions.experiment_results import judged_by
+from promolift.server.budgets.redemptions import STEPS, StepRequest
+from promolift.server.decisions.decisions import DecisionRequest
+from promolift.server.decisions.experiment_results import with_known_outcome
 from promolift.server.events import events
-from promolift.server.ledger.records import Campaign, ExperimentIn, LearnRun
-from promolift.server.tasks.learning_schedule import keep
-from promolift.server.tasks.learning_task import answer
+from promolift.server.ledger.records import ExperimentIn, LearnRun
+from promolift.server.tasks.learning_schedule import store_proposal
+from promolift.server.tasks.learning_task import run_task
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.work_tables import Clean
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
 BEFORE_DAYS, DAYS, TEST_DAYS = 28, 63, 28  # known before the first decision; played; of them with a test running
 STEP_MS, WINDOW_MS = 6 * HOUR_MS, 28 * DAY_MS
-TAKES = 0.35  # of the customers with an offer use it in a window; what they add and cost is the plan's mean over all
-ORDERS = """
+UPTAKE_SHARE = (
+    0.35  # of the customers with an offer use it in a window; what they add and cost is the plan's mean over all
+)
+ORDERS_SQL = """
 select customer_id, order_id, min(ts_ms) + $ahead as ts_ms, sum(revenue_cents)::bigint as cents from events
 where kind = 'purchase' and ts_ms > $since group by customer_id, order_id having cents > 0 order by 3, 2
 """
 
 
-class Order(NamedTuple):
+class DemoOrder(NamedTuple):
     """A basket of the log, at the moment at which it is played."""
 
     customer_id: str
@@ -59,14 +59,14 @@ class ExpectedUse(NamedTuple):
     cost_cents: float
 
 
-class Taken(NamedTuple):
+class OfferUse(NamedTuple):
     """What an offer makes an order larger by, and what it takes off."""
 
     more_cents: int
     off_cents: int
 
 
-class Rehearsal:
+class DemoHistory:
     """The play of one campaign."""
 
     def __init__(self, server: Server, config: Config, release_id: str) -> None:
@@ -76,14 +76,14 @@ class Rehearsal:
         with Store(server.settings.work) as store:
             last_ms = Span.load(store).last_ms or 0
             since = last_ms - (BEFORE_DAYS + DAYS) * DAY_MS
-            log = bind(ORDERS, ahead=self.end_ms - last_ms - 1, since=since)
-            rows = fetch(Clean(store).events().query("events", log))
-            self.orders = [Order(*row) for row in rows.iter_rows()]
+            log = bind(ORDERS_SQL, ahead=self.end_ms - last_ms - 1, since=since)
+            rows = fetch_frame(CleanTables(store).events().query("events", log))
+            self.orders = [DemoOrder(*row) for row in rows.iter_rows()]
             chosen = Plan.load(store).chosen.select("customer_id", "offer_id", "gain_cents", "cost_cents")
         self.expected = {who: ExpectedUse(*rest) for who, *rest in chosen.iter_rows()}
         self.took_ms: dict[str, int] = {}
 
-    def play(self, tell: Tell) -> None:
+    def play(self, tell: Progress) -> None:
         """All days, a few hours at a time; then learn from them."""
         clock, at, begin_ms = self.server.clock, 0, self.end_ms - DAYS * DAY_MS
         moment = self.end_ms - (BEFORE_DAYS + DAYS) * DAY_MS
@@ -105,12 +105,12 @@ class Rehearsal:
         finally:
             clock.behind_ms = 0
         tell("simulated days", 1.0, "what was learned")
-        run = keep(self.server, self.campaign_id, answer(self.server.scheduler.task(self.campaign_id)))
+        run = store_proposal(self.server, self.campaign_id, run_task(self.server.scheduler.task(self.campaign_id)))
         times = {"started_ms": self.end_ms, "ended_ms": self.end_ms}
 
         def note(db: Any, some: list[None]) -> list[None]:
-            LearnRun(**run.model_dump() | times).keep(db, self.campaign_id, self.end_ms)
-            Played(begun_ms=begin_ms, ended_ms=self.end_ms).keep(db, self.campaign_id, self.end_ms)
+            LearnRun(**run.model_dump() | times).save(db, self.campaign_id, self.end_ms)
+            SimulatedPeriod(begun_ms=begin_ms, ended_ms=self.end_ms).save(db, self.campaign_id, self.end_ms)
             return some
 
         self.server.ledger.write(note)
@@ -124,16 +124,18 @@ class Rehearsal:
             evidence="simulated",
         )  # fmt: skip
         question = "Do the offers earn more than they cost?"
-        test = ExperimentIn(design=judged_by(design), releases={"a": self.release_id}, question=question)
-        experiments.put_experiment(Call(self.server, "demo"), self.campaign_id, test)
+        test = ExperimentIn(design=with_known_outcome(design), releases={"a": self.release_id}, question=question)
+        experiments.put_experiment(RouteContext(self.server, "demo"), self.campaign_id, test)
 
-    def decide(self, some: list[Order]) -> dict[str, dict[str, Any]]:
+    def decide(self, some: list[DemoOrder]) -> dict[str, dict[str, Any]]:
         """The record of the decision for each customer who comes."""
         ledger, work = self.server.ledger, self.server.decider.work
-        asked = {each.customer_id: ledger.submit(work, Ask(each.customer_id, self.campaign_id)) for each in some}
+        asked = {
+            each.customer_id: ledger.submit(work, DecisionRequest(each.customer_id, self.campaign_id)) for each in some
+        }
         return {who: made.record for who, future in asked.items() if (made := future.result()).record}
 
-    def buy(self, some: list[Order], given: dict[str, dict[str, Any]]) -> None:
+    def buy(self, some: list[DemoOrder], given: dict[str, dict[str, Any]]) -> None:
         """Their orders; who takes an offer buys more by it, pays less, and it is redeemed."""
         unit, heard = 10.0 ** currency_digits(self.config.shop.currency), list[dict[str, Any]]()
         holds = dict[str, Future[Any]]()
@@ -151,7 +153,9 @@ class Rehearsal:
                 "timestamp": datetime.fromtimestamp(each.ts_ms / 1000, UTC).isoformat(),
                 "messageId": f"played_{each.order_id}",
             })  # fmt: skip
-        kept = self.server.ledger.submit(events.keep, events.parse(heard, None, self.server.clock.now_ms()))
+        kept = self.server.ledger.submit(
+            events.store_events, events.parse_events(heard, None, self.server.clock.now_ms())
+        )
         answered = [future.result().answer for future in holds.values()]
         paid = [self.settle("confirm", ConfirmIn(redemption_id=each.body["redemption_id"]))
                 for each in answered if each.status == 200]  # fmt: skip
@@ -160,42 +164,31 @@ class Rehearsal:
 
     def settle(self, step: str, body: Any) -> "Future[Any]":
         """A step of a redemption."""
-        return self.server.ledger.submit(self.server.redeemer.work, Wanted(STEPS[step], body, "demo", None))
+        return self.server.ledger.submit(self.server.redeemer.work, StepRequest(STEPS[step], body, "demo", None))
 
-    def taken(self, order: Order, made: dict[str, Any] | None) -> Taken:
+    def taken(self, order: DemoOrder, made: dict[str, Any] | None) -> OfferUse:
         """Nothing of both where no offer is taken."""
         who, known = order.customer_id, self.expected.get(order.customer_id)
         if made is None or known is None or made["offer_id"] != known.offer_id:
-            return Taken(0, 0)
+            return OfferUse(0, 0)
         if order.ts_ms - self.took_ms.get(who, -WINDOW_MS) < WINDOW_MS:
-            return Taken(0, 0)
+            return OfferUse(0, 0)
         self.took_ms[who] = order.ts_ms
-        if self.rng.random() >= TAKES:
-            return Taken(0, 0)
-        more = (known.gain_cents + known.cost_cents) / self.config.value.margin_rate / TAKES
-        return Taken(max(0, round(more)), max(0, round(known.cost_cents / TAKES)))
+        if self.rng.random() >= UPTAKE_SHARE:
+            return OfferUse(0, 0)
+        more = (known.gain_cents + known.cost_cents) / self.config.value.margin_rate / UPTAKE_SHARE
+        return OfferUse(max(0, round(more)), max(0, round(known.cost_cents / UPTAKE_SHARE)))
 
 
-def rehearse(server: Server, tell: Tell) -> None:
+def play_demo_history(server: Server, tell: Progress) -> None:
     """Play the weeks before now through a server whose campaign has no release yet, from the demo's own log alone."""
     config = server.config
     if config is None or config.data.source == "files":
         return
     server.clock.behind_ms = DAYS * DAY_MS
     try:
-        release_id = serve_the_plan(server)
+        release_id = admin.release_first_plan(server)
     finally:
         server.clock.behind_ms = 0
     if release_id is not None:
-        Rehearsal(server, config, release_id).play(tell)
-
-
-def serve_the_plan(server: Server) -> str | None:
-    """Decide from the work folder's plan; its release. None where some campaign has one already."""
-    call = Call(server, "setup")
-    with call.read() as db:
-        if any(campaign.release for campaign in Campaign.all(db).values()):
-            return None
-    made: str = json.loads(bytes(admin.make_release(call).body))["release_id"]
-    admin.activate(call, made)
-    return made
+        DemoHistory(server, config, release_id).play(tell)

@@ -1,7 +1,7 @@
-"""Stated settings in; promolift's own path through the months of a made-up shop, and what it truly earned, out.
+"""Run promolift month by month in a simulated shop with the command-line functions, and report what it truly earned.
 
-Ingest, plan, the customers' answers, ingest, learn, approve: the functions that every shop runs. A hand rule lives in a
-copy of the same shop with the same budget and the same luck. Every number is simulated.
+A month is ingest, plan, the customers' response, ingest, learn and approve: the functions that every shop runs. A hand
+rule runs in a copy of the same shop with the same budget and the same random draws. Every number is simulated.
 """
 
 import tomllib
@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from pydantic import Field
 
 from promolift.foundation.errors import ConfigError, SupportError
-from promolift.foundation.progress import Tell, quiet
+from promolift.foundation.progress import Progress, no_progress
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from promolift.extensions.simulation.worlds.simulated_worlds import LivingWorld, TrueWorth
+    from promolift.extensions.simulation.worlds.simulated_worlds import SimulatedWorld, TrueEffect
     from promolift.foundation.progress import StepSummary
 
 BUDGET_SHARE = 0.015  # of the revenue of the last four weeks
-AWAY, TEN_PERCENT = 56, 0.1  # the hand rule: so much off everything for whoever has been away so many days
-STATED = """
+HAND_RULE_DAYS, HAND_RULE_DEPTH = (
+    56,
+    0.1,
+)  # the hand rule: so much off everything for whoever has been away so many days
+SETTINGS_TEMPLATE = """
 [shop]
 name = "Made up"
 [data.events]
@@ -74,7 +77,7 @@ id = "favourite-20"
 benefit = {{ type = "percent_off", percent = 20 }}
 scope = "category"
 """
-THRESHOLD = """
+THRESHOLD_TEMPLATE = """
 [[menu]]
 id = "spend-save"
 benefit = {{ type = "amount_off", amount_cents = {amount} }}
@@ -82,7 +85,7 @@ min_spend_cents = {least}
 """
 
 
-class LoopSettings(Settings):
+class SimulationRunSettings(Settings):
     """`market` shares nothing with promolift's models (its margin is `margin`), `goods` is a shop of many products.
 
     `drift`: from the end of this month on customers
@@ -97,7 +100,7 @@ class LoopSettings(Settings):
     margin: float = Field(default=0.3, gt=0, lt=1)
 
 
-class ReadMessages(NamedTuple):
+class MonthMessages(NamedTuple):
     """A month's messages: how many were sent with a text of the pool, the share that is read by them, and the share
     that their angles' texts would have if all were chosen alike."""
 
@@ -107,13 +110,13 @@ class ReadMessages(NamedTuple):
 
 
 @dataclass
-class RealPath:
-    """The product by its documented path, in a folder of its own; `said` is what plans and learning said."""
+class CommandLinePath:
+    """Run promolift by its documented commands in its own folder; `summaries` holds the texts of plans and learning."""
 
     folder: Path
-    said: list[str] = field(default_factory=list)
+    summaries: list[str] = field(default_factory=list)
     seed: int = 1
-    messages: list[ReadMessages] = field(default_factory=list)
+    messages: list[MonthMessages] = field(default_factory=list)
     words, more = False, ""  # whether a plan gets its words; what the settings say besides
 
     def __enter__(self) -> Self:
@@ -123,7 +126,7 @@ class RealPath:
     def __exit__(self, *_: object) -> None:
         """Nothing is left open."""
 
-    def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
+    def decide(self, world: "SimulatedWorld", budget_cents: float) -> "pl.DataFrame":
         """Who gets what this month: the plan's chosen candidates, learned from what came before. The budget is that
         of the first month."""
         import polars as pl
@@ -136,48 +139,48 @@ class RealPath:
         if config.is_file():
             self._learn(config)
         else:
-            config.write_text(stated(world, budget_cents) + self.more, encoding="utf-8")
+            config.write_text(render_settings(world, budget_cents) + self.more, encoding="utf-8")
         with Shop.open(config, work=self.folder / "work") as shop:
             plan = shop.plan()
-            self.said.append(str(plan))
+            self.summaries.append(str(plan))
             if self.words:
                 shop.step("message")
             nothing_off = pl.col("benefit") == "reminder"  # as the worlds take it: an offer of a share of nothing
             return plan.chosen.with_columns(pl.when(nothing_off).then(0.0).otherwise("depth").alias("depth"))
 
-    def hear(self, world: "LivingWorld") -> None:
+    def finish_month(self, world: "SimulatedWorld") -> None:
         """A month is over. Nothing to do here: the next plan reads the shop's files."""
 
     def _learn(self, config: Path) -> None:
         from promolift.shop.configuration.configuration import load_config
         from promolift.shop.feedback.decision_outcomes import LearnSettings
         from promolift.shop.feedback.learning import Request, run_learn
-        from promolift.shop.feedback.proposal import Where, approve
+        from promolift.shop.feedback.proposal import ProposalLocation, approve_proposal
         from promolift.shop.pipeline.shop import Shop
 
         work, learned = self.folder / "work", self.folder / "learned"
         with Shop.open(config, work=work) as shop:
             shop.step("ingest")
         try:
-            run_learn(Request(None, None, work, learned, config, LearnSettings()), quiet)
-            approve(Where(load_config(config), work, learned))
+            run_learn(Request(None, None, work, learned, config, LearnSettings()), no_progress)
+            approve_proposal(ProposalLocation(load_config(config), work, learned))
         except (SupportError, ConfigError) as error:  # nothing can be said yet, or the draws cannot be trusted
-            self.said.append(f"learn: {error}")
+            self.summaries.append(f"learn: {error}")
 
 
-def stated(world: "LivingWorld", budget_cents: float) -> str:
+def render_settings(world: "SimulatedWorld", budget_cents: float) -> str:
     """promolift.toml of a made-up shop; an amount off at the scale of its baskets."""
     import polars as pl
 
-    text = STATED.format(margin=world.margin, budget=round(budget_cents))
+    text = SETTINGS_TEMPLATE.format(margin=world.margin, budget=round(budget_cents))
     if not world.amounts:
         return text
     orders = world.events.group_by("customer_id", "order_id").agg(pl.col("list_cents").sum())["list_cents"]
     least = round(float(orders.quantile(0.75) or 0.0) / 500) * 500
-    return text + THRESHOLD.format(amount=max(100, round(least / 1000) * 100), least=least)
+    return text + THRESHOLD_TEMPLATE.format(amount=max(100, round(least / 1000) * 100), least=least)
 
 
-def budget_of(world: "LivingWorld") -> float:
+def monthly_budget(world: "SimulatedWorld") -> float:
     """What a month's offers may cost."""
     import polars as pl
 
@@ -187,7 +190,7 @@ def budget_of(world: "LivingWorld") -> float:
     return BUDGET_SHARE * float(recent["paid_cents"].sum())
 
 
-def hand_rule(world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
+def hand_rule(world: "SimulatedWorld", budget_cents: float) -> "pl.DataFrame":
     """10 % off everything for whoever has been away 56 days, the nearest first, until the expected cost is spent."""
     import polars as pl
 
@@ -201,72 +204,78 @@ def hand_rule(world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
         pl.col("age").min().alias("away"), pl.col("list_cents").mean().alias("basket"),
         (pl.col("paid_cents").filter(pl.col("age") < 112).sum() / 4).alias("month"),
     )  # fmt: skip
-    cost = TEN_PERCENT * pl.max_horizontal("month", 0.03 * pl.col("basket"))
-    away = people.filter(pl.col("away") >= AWAY).sort("away", "customer_id").filter(cost.cum_sum() <= budget_cents)
+    cost = HAND_RULE_DEPTH * pl.max_horizontal("month", 0.03 * pl.col("basket"))
+    away = (
+        people.filter(pl.col("away") >= HAND_RULE_DAYS)
+        .sort("away", "customer_id")
+        .filter(cost.cum_sum() <= budget_cents)
+    )
     return away.select(
-        "customer_id", pl.lit(None, pl.String).alias("target"), pl.lit(TEN_PERCENT).alias("depth"),
+        "customer_id", pl.lit(None, pl.String).alias("target"), pl.lit(HAND_RULE_DEPTH).alias("depth"),
         pl.lit(None, pl.Int64).alias("amount_cents"), pl.lit(None, pl.Int64).alias("min_spend_cents"),
     )  # fmt: skip
 
 
-class Month(NamedTuple):
+class MonthResult(NamedTuple):
     """A policy's month: customers with an offer, and what that truly adds and costs."""
 
     treated: int
-    worth: "TrueWorth"
+    worth: "TrueEffect"
 
 
 def run_simulation(
-    given: Mapping[str, object], folder: Path, tell: Tell = quiet, file: Path | None = None,
-    path_in: Callable[[Path], RealPath] = RealPath,
+    given: Mapping[str, object], folder: Path, tell: Progress = no_progress, file: Path | None = None,
+    path_in: Callable[[Path], CommandLinePath] = CommandLinePath,
 ) -> "StepSummary":  # fmt: skip
-    """Live through the months in `folder`; the table of what was earned. What is `given` (None: nothing) goes before
-    the [simulate] part of a TOML `file`. `path_in`: RealPath or ServedPath. Raises ConfigError for settings that cannot
-    be, or a folder in use."""
+    """Run the simulated months in `folder` and return the table of what was earned.
+
+    Values in `given` that are not None override the [simulate] section of the TOML `file`. `path_in` is CommandLinePath
+    or ServerPath. Raises ConfigError for invalid settings or a folder in use.
+    """
     chosen = {key: value for key, value in given.items() if value is not None}
-    settings = LoopSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
+    settings = SimulationRunSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
     if (folder / "promolift.toml").exists():
         raise ConfigError(
             "folder_not_empty", f"{folder}: a simulation was here already; name another folder with --out"
         )
     with path_in(folder) as path:
         path.seed = settings.seed
-        return _summary(settings, live_both(settings, path, tell), path)
+        return _summary(settings, simulate_both(settings, path, tell), path)
 
 
-class BothLived(NamedTuple):
+class PolicyMonths(NamedTuple):
     """The months of promolift and of the hand rule."""
 
-    promolift: "list[Month]"
-    hand_rule: "list[Month]"
+    promolift: "list[MonthResult]"
+    hand_rule: "list[MonthResult]"
 
 
-def live_both(settings: LoopSettings, path: RealPath, tell: Tell) -> BothLived:
+def simulate_both(settings: SimulationRunSettings, path: CommandLinePath, tell: Progress) -> PolicyMonths:
     """Both policies, each in its own copy of the same shop."""
-    from promolift.extensions.simulation.worlds.simulated_worlds import GIVEN, LivingGoods, LivingMarket
+    from promolift.extensions.simulation.worlds.simulated_worlds import OFFER_COLUMNS, GoodsWorld, MarketWorld
 
     path.folder.mkdir(parents=True, exist_ok=True)
 
     def live(
-        decide: "Callable[[LivingWorld, float], pl.DataFrame]", note: str, hear: "Callable[[LivingWorld], None]"
-    ) -> list[Month]:
+        decide: "Callable[[SimulatedWorld, float], pl.DataFrame]", note: str, hear: "Callable[[SimulatedWorld], None]"
+    ) -> list[MonthResult]:
         tell("simulate", 0.0, "a year of history")
         market = settings.world == "market"
-        world: LivingWorld = (
-            LivingMarket(settings.seed, settings.customers, settings.margin) if market
-            else LivingGoods(settings.seed, settings.customers)
+        world: SimulatedWorld = (
+            MarketWorld(settings.seed, settings.customers, settings.margin) if market
+            else GoodsWorld(settings.seed, settings.customers)
         )  # fmt: skip
         months = []
         for month in range(settings.months):
             tell("simulate", month / settings.months, f"{note}, month {month + 1}")
-            offers = decide(world, budget_of(world)).select(GIVEN)
-            months.append(Month(offers.height, world.answer(offers)))
+            offers = decide(world, monthly_budget(world)).select(OFFER_COLUMNS)
+            months.append(MonthResult(offers.height, world.advance_month(offers)))
             hear(world)
             if settings.drift == month + 1:
                 world.drift()
         return months
 
-    return BothLived(live(path.decide, "promolift", path.hear), live(hand_rule, "hand rule", lambda _: None))
+    return PolicyMonths(live(path.decide, "promolift", path.finish_month), live(hand_rule, "hand rule", lambda _: None))
 
 
 def _part(file: Path | None) -> dict[str, object]:
@@ -280,7 +289,7 @@ def _part(file: Path | None) -> dict[str, object]:
         raise ConfigError("file_unreadable", f"{file}: not readable as TOML: {error}") from None
 
 
-def _summary(settings: LoopSettings, lived: BothLived, path: RealPath) -> "StepSummary":
+def _summary(settings: SimulationRunSettings, lived: PolicyMonths, path: CommandLinePath) -> "StepSummary":
     from promolift.foundation.progress import StepSummary
 
     beside = "promolift: offers, cost, gain in the window, with the horizon; the same of the hand rule"
@@ -303,13 +312,13 @@ def _summary(settings: LoopSettings, lived: BothLived, path: RealPath) -> "StepS
             "all texts were chosen alike."
         )
     texts = [each._asdict() for each in path.messages]
-    figures = {"simulated": True, "messages": texts, **settings.model_dump(), "said": path.said} | {
+    figures = {"simulated": True, "messages": texts, **settings.model_dump(), "said": path.summaries} | {
         name: [{"treated": each.treated, **each.worth._asdict()} for each in months]
         for name, months in lived._asdict().items()
     }
     return StepSummary("\n".join(lines), figures)
 
 
-def _sum(months: list[Month]) -> Month:
+def _sum(months: list[MonthResult]) -> MonthResult:
     worth = [sum(each) for each in zip(*(month.worth for month in months), strict=True)]
-    return Month(sum(month.treated for month in months), type(months[0].worth)(*worth))
+    return MonthResult(sum(month.treated for month in months), type(months[0].worth)(*worth))

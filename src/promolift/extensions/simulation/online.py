@@ -1,8 +1,8 @@
-"""A made-up shop and promolift's own server in; months that customers live through by what the server decides, out.
+"""Run promolift month by month in a simulated shop through its own server.
 
-The plan becomes a release; `POST /v1/decisions:batch` decides for everybody; who reads their message may use the offer;
-orders come as events, messages that were read as feedback; the server learns, a person approves. The server is the real
-one, on a port of this machine; its clock is put back to the shop's months.
+The plan becomes a release, `POST /v1/decisions:batch` decides for every customer, and customers who read their message
+may use the offer. Orders arrive as events and read messages as feedback; the server learns and a person approves. The
+server is the real one, on a local port; only its clock is set to the shop's months.
 """
 
 import threading
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import scipy
 
-from promolift.extensions.simulation.offline import ReadMessages, RealPath
+from promolift.extensions.simulation.offline import CommandLinePath, MonthMessages
 from promolift.foundation.errors import PromoError, StepError
 from promolift.foundation.hashing import hash_unit
 from promolift.foundation.time.units import HOUR_MS
@@ -23,18 +23,18 @@ from promolift.foundation.time.units import HOUR_MS
 if TYPE_CHECKING:
     import polars as pl
 
-    from promolift.extensions.simulation.worlds.simulated_worlds import LivingWorld
+    from promolift.extensions.simulation.worlds.simulated_worlds import SimulatedWorld
     from promolift.server.api.client import Client
     from promolift.server.api.server import Server
 
 CAMPAIGN = "made-up"
-TOGETHER, EVENTS = 10_000, 2_000  # customers, and events, of one request
-READ, APPEAL = 0.6, 0.8  # of readers with a usual text; s.d. between texts of its log odds
-STARTED_S, LEARNED_S = 30.0, 900.0
+BATCH_CUSTOMERS, BATCH_EVENTS = 10_000, 2_000  # customers, and events, of one request
+USUAL_READ_SHARE, READ_LOG_ODDS_SD = 0.6, 0.8  # of readers with a usual text; s.d. between texts of its log odds
+START_TIMEOUT_S, LEARN_TIMEOUT_S = 30.0, 900.0
 T = TypeVar("T")
 
 
-class ServedPath(RealPath):
+class ServerPath(CommandLinePath):
     """The product by its service. Use it in a `with`: it starts the server of `folder` with the first month."""
 
     words, more = True, '[message]\napprove = "judged"\n'
@@ -52,7 +52,7 @@ class ServedPath(RealPath):
         self._open.close()
         self._served = None
 
-    def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
+    def decide(self, world: "SimulatedWorld", budget_cents: float) -> "pl.DataFrame":
         """What the server gave to those who read of it, and nothing else."""
         planned = super().decide(world, budget_cents)
         self._heard_ms = world.now_ms
@@ -60,17 +60,17 @@ class ServedPath(RealPath):
         made = served.change("/v1/releases")["release_id"]
         served.change(f"/v1/releases/{made}:activate")
         self.releases.append(made)
-        given = [answer for answer in self.ask(world) if answer["offer_id"] != "none"]
+        given = [answer for answer in self.request_decisions(world) if answer["offer_id"] != "none"]
         self._same(planned, given)
         read = self._read(served, given)
         return planned.filter(planned["customer_id"].is_in(read))
 
-    def ask(self, world: "LivingWorld") -> list[Any]:
+    def request_decisions(self, world: "SimulatedWorld") -> list[Any]:
         """The server's decisions for everybody, in the order of their ids."""
         served = self._at_start(world)
         return [
             answer
-            for part in _parts(world.customer_ids, TOGETHER)
+            for part in _parts(world.customer_ids, BATCH_CUSTOMERS)
             for answer in served.client.decide_all(part, campaign_id=CAMPAIGN, words=True)
         ]
 
@@ -79,29 +79,29 @@ class ServedPath(RealPath):
         if self._served is not None:
             self._served.change(f"/v1/campaigns/{CAMPAIGN}:rollback")
 
-    def hear(self, world: "LivingWorld") -> None:
+    def finish_month(self, world: "SimulatedWorld") -> None:
         """What was bought since the last month goes to the server, which learns from it; the proposal is approved."""
         import polars as pl
 
         from promolift.shop.configuration.configuration import load_config
-        from promolift.shop.feedback.proposal import Where, approve
+        from promolift.shop.feedback.proposal import ProposalLocation, approve_proposal
 
         served, config = self._server(world.now_ms), self.folder / "promolift.toml"
-        for part in _parts(_orders(world.events.filter(pl.col("ts_ms") >= self._heard_ms)), EVENTS):
+        for part in _parts(_orders(world.events.filter(pl.col("ts_ms") >= self._heard_ms)), BATCH_EVENTS):
             served.client.track(part)
         served.change(f"/v1/campaigns/{CAMPAIGN}:learn")
-        deadline = time.monotonic() + LEARNED_S
+        deadline = time.monotonic() + LEARN_TIMEOUT_S
         while (run := served.client.call("GET", f"/v1/campaigns/{CAMPAIGN}/learning"))["status"] == "running":
             if time.monotonic() > deadline:
                 raise StepError(
                     "server_timed_out",
-                    f"simulate: the server has been learning for {LEARNED_S:.0f} seconds; see its log",
+                    f"simulate: the server has been learning for {LEARN_TIMEOUT_S:.0f} seconds; see its log",
                 )
             time.sleep(0.2)
-        self.said.append(f"learn: {run['status']}: {run['why']}")
+        self.summaries.append(f"learn: {run['status']}: {run['why']}")
         if run["status"] == "proposed":
             work = self.folder / "work"
-            approve(Where(load_config(config), work, work / "serve" / "learn" / CAMPAIGN))
+            approve_proposal(ProposalLocation(load_config(config), work, work / "serve" / "learn" / CAMPAIGN))
 
     def _learn(self, config: Path) -> None:
         """The server has learned already; the shop's files of the month come in."""
@@ -127,28 +127,28 @@ class ServedPath(RealPath):
         readers, sent, expected, alike = [], 0, 0.0, 0.0
         for answer in given:
             text, who = answer.get("text_id"), answer["customer_id"]
-            prob = self.appeal(text)
+            prob = self.read_share(text)
             if text:
                 kind = answer["offer"]["benefit"]["type"]
                 live = choice(release[answer["release_id"]])
                 arms = live.arms(answer["angle"], kind, answer["language"]).texts
                 sent, expected = sent + 1, expected + prob
-                alike += float(np.mean([self.appeal(each.text_id) for each in arms])) if arms else prob
+                alike += float(np.mean([self.read_share(each.text_id) for each in arms])) if arms else prob
             if hash_unit("reads", self.seed, self._heard_ms, who) < prob:
                 readers.append(who)
                 if text:
                     served.client.feedback(answer["decision_id"], 0, "Message Read")
         served.server.count_texts(0.0)
         if sent:
-            self.messages.append(ReadMessages(sent, expected / sent, alike / sent))
+            self.messages.append(MonthMessages(sent, expected / sent, alike / sent))
         return readers
 
-    def appeal(self, text_id: str | None) -> float:
+    def read_share(self, text_id: str | None) -> float:
         """The share of customers who read a text; those who get no text of the pool read as usual."""
         bell = 0.0 if text_id is None else float(scipy.special.ndtri(hash_unit("appeal", self.seed, text_id)))
-        return float(scipy.special.expit(scipy.special.logit(READ) + APPEAL * bell))
+        return float(scipy.special.expit(scipy.special.logit(USUAL_READ_SHARE) + READ_LOG_ODDS_SD * bell))
 
-    def _at_start(self, world: "LivingWorld") -> "_Served":
+    def _at_start(self, world: "SimulatedWorld") -> "_Served":
         """The server an hour before the month, so that the window of a decision ends with it."""
         return self._server(world.now_ms - HOUR_MS)
 
@@ -174,18 +174,18 @@ class _Served(NamedTuple):
 @contextmanager
 def _serving(folder: Path) -> Iterator[_Served]:
     """The server of a folder on a free port, in a thread."""
-    from promolift.server.api.app import Listener, configured, create
+    from promolift.server.api.app import HttpServer, create, uvicorn_config
     from promolift.server.api.client import Client
     from promolift.server.settings import ServeSettings
     from promolift.shop.configuration.configuration import load_config
 
     settings = ServeSettings(work=folder / "work", deadline_ms=60_000, rate_per_second=1e6, burst=10**6)
     app = create(settings, load_config(folder / "promolift.toml"))
-    listener = Listener(configured(app, "127.0.0.1", 0))
+    listener = HttpServer(uvicorn_config(app, "127.0.0.1", 0))
     thread = threading.Thread(target=listener.run, name="simulated-server")
     thread.start()
     try:
-        deadline = time.monotonic() + STARTED_S
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not listener.started and thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.01)
         if not listener.started:

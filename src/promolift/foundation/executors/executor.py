@@ -1,24 +1,28 @@
-"""A task and shards of customers in; what it finds for each, in the order of the shards, out, wherever that is done.
+"""Run one function on many shards of customers: in this process, in several, or on the machines of an extension.
 
-In this process, in several processes of this machine, or on a Ray cluster. A task may run twice, or on a worker that is
-lost in the middle: it writes each of its files in one go, so that nothing shows afterwards.
+`Executor` is the protocol, `ExecutorSettings` the section [engine] of promolift.toml, and `open_executor` finds the
+executor that a section names. Results never depend on which one it is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 from pydantic import Field
 
+from promolift.foundation.extension import RegisteredName, load_reference, registered
 from promolift.foundation.settings import Settings
 
-Found = TypeVar("Found")
+if TYPE_CHECKING:
+    from promolift.foundation.storage.local_store import Store
+
+Result = TypeVar("Result")
 
 
-class EngineSettings(Settings):
+class ExecutorSettings(Settings):
     """What works on shards of customers. Results do not depend on it."""
 
-    kind: Literal["local", "ray"] = Field(
+    kind: Annotated[str, RegisteredName("executors", "local")] = Field(
         default="local",
         description='Where: "local" is this machine, "ray" a [cluster](scale.md), which needs `promolift[cluster]`.',
         examples=["ray"],
@@ -53,33 +57,38 @@ class EngineSettings(Settings):
     )
 
 
-class Engine(Protocol):
-    """What runs tasks.
+class Executor(Protocol):
+    """Runs a task on many shards of customers.
 
-    `node_disk` is None where workers are of this machine, else how many bytes each node may keep of a work folder at a
-    URL; `leaving` is done on every node when the engine ends.
+    In several processes of this machine, or on the machines of a cluster. A task may run twice, or on a worker that is
+    lost halfway: it writes each of its files in one step, so that no half-written file is ever seen.
     """
 
-    node_disk: int | None
-    leaving: Callable[[], object] | None
+    def map(
+        self, task: Callable[[int], Result], shards: Sequence[int], store: "Store | None" = None
+    ) -> Iterator[Result]:
+        """Return the result of `task` for each shard, in their order; a few shards are computed ahead.
 
-    def map(self, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
-        """`task` of each shard, in their order, a few ahead of who asks; it and what it finds travel."""
+        The task and its results are pickled. `store` is the work folder that the task reads and writes: the executor
+        takes its files to workers that do not see the folder, and takes back what they wrote.
+        """
         ...
 
 
 @contextmanager
-def opened(settings: EngineSettings) -> Iterator[Engine | None]:
-    """The engine, which starts at its first task and ends with the block; None where this process does the work."""
-    if settings.kind == "ray":
-        from promolift.extensions.cluster.ray_executor import Cluster
+def open_executor(settings: ExecutorSettings) -> Iterator[Executor | None]:
+    """Open the executor that the settings name; it starts at its first task and ends with the block.
 
-        with Cluster(settings) as cluster:
-            yield cluster
+    None where this process does the work. An extension registers a further `kind` with a function that takes the
+    settings and returns a context manager of an Executor.
+    """
+    if settings.kind != "local":
+        with load_reference(registered("executors")[settings.kind])(settings) as executor:
+            yield executor
     elif settings.workers > 1:
-        from promolift.foundation.executors.processes import Processes
+        from promolift.foundation.executors.processes import LocalProcesses
 
-        with Processes(settings.workers) as processes:
+        with LocalProcesses(settings.workers) as processes:
             yield processes
     else:
         yield None

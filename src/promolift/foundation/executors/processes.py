@@ -1,6 +1,4 @@
-"""Tasks in, their results out, by several processes of this machine; one that is killed is replaced, and its task done
-again.
-"""
+"""Run tasks in several processes of this machine. A process that is killed is replaced, and its task is run again."""
 
 import os
 import signal
@@ -10,30 +8,33 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import uuid4
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.executors.worker import work
+from promolift.foundation.storage.location import PARTS, brought
 
-Found = TypeVar("Found")
+if TYPE_CHECKING:
+    from promolift.foundation.storage.local_store import Store
+
+Result = TypeVar("Result")
 AHEAD = 2  # tasks of a worker that are done or waiting before their results are asked for
 RETRIES = 3  # workers that may be lost in one round
 
 
-class Processes:
-    """An engine of this machine. They are started by spawning: a program of one's own needs the usual
-    `if __name__ == "__main__":`.
+class LocalProcesses:
+    """An executor of several processes of this machine, which see its folders.
+
+    They are started by spawning: a program that uses them needs the usual `if __name__ == "__main__":`.
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self.node_disk: int | None = None
-        self.leaving: Callable[[], object] | None = None
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        """The engine itself."""
+        """Return the executor itself."""
         return self
 
     def __exit__(
@@ -44,10 +45,16 @@ class Processes:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
-    def map(self, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
-        """See Engine. StepError where workers are killed again and again."""
+    def map(
+        self, task: Callable[[int], Result], shards: Sequence[int], store: "Store | None" = None
+    ) -> Iterator[Result]:
+        """See Executor. StepError where workers are killed again and again."""
+        if store is not None and store.remote is not None:  # workers read the copy of this machine
+            store.remote.apart = False
+            for part in PARTS:
+                brought(store.root / part)
         token, lost = uuid4().hex, 0
-        waiting: dict[int, Future[Found]] = {}
+        waiting: dict[int, Future[Result]] = {}
         for place, shard in enumerate(shards):
             while True:
                 try:
@@ -88,6 +95,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(token: str, task: Callable[[int], Found], shard: int) -> Found:
-    found: Found = work(token, lambda: task, shard)
+def _work(token: str, task: Callable[[int], Result], shard: int) -> Result:
+    found: Result = work(token, lambda: task, shard)
     return found

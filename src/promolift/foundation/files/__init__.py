@@ -1,1 +1,1 @@
-"""Real data sets and file formats: each opens its rows as DuckDB relations with a row number, unchanged."""
+"""Read files of any common format as DuckDB relations, with a row number and unchanged values."""

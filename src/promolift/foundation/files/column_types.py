@@ -1,5 +1,5 @@
-"""Columns as people have them (amounts such as "1,234.50", days in any order, categories) in; numbers, times and words
-out, and what was guessed of them.
+"""Infer the types of text columns: amounts such as "1,234.50", dates in any order, categories. Report every doubtful
+guess.
 """
 
 import re
@@ -12,7 +12,8 @@ import polars.selectors as cs
 
 from promolift.foundation.files.time_formats import guess_time
 
-GONE = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "\\n", ".")  # of numbers that are not known
+# Texts that stand for a number that is not known.
+NULL_TEXTS = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "\\n", ".")
 CURRENCY = re.compile(r"[$€£¥₹￥元]|\b(?:USD|EUR|GBP|CNY|RMB|JPY|INR|CAD|AUD|CHF|BRL|MXN|KRW)\b")
 AMOUNT = re.compile(r"^\(?[+-]?(\d+([.,]\d*)?|[.,]\d+|\d{1,3}([,.' \u00a0\u202f]\d{3})+([.,]\d+)?)\)?$")
 THOUSANDS = re.compile(r"^\D*\d{1,3}([,.' \u00a0\u202f]\d{3})+\D*$")
@@ -21,8 +22,8 @@ THOUSANDS = re.compile(r"^\D*\d{1,3}([,.' \u00a0\u202f]\d{3})+\D*$")
 ZONE = r"\s*(Z|z|UTC|GMT|[+-]\d\d:?\d\d)$"
 
 
-class Typed(NamedTuple):
-    """Columns with their types, and what a person should look at."""
+class TypedFrame(NamedTuple):
+    """A frame with typed columns, and the guesses that a person should check."""
 
     frame: pl.DataFrame
     doubts: tuple[str, ...]
@@ -35,15 +36,16 @@ class _Read(NamedTuple):
     doubt: str = ""
 
 
-def typed(frame: pl.DataFrame, words: tuple[str | None, ...] = ()) -> Typed:
-    """The same; text that is nothing but numbers, amounts, shares ("10%") or times becomes these; else it stays text.
+def infer_types(frame: pl.DataFrame, words: tuple[str | None, ...] = ()) -> TypedFrame:
+    """Return the frame with text that is only numbers, amounts, shares ("10%") or times converted. Other text stays
+    text.
 
     Empty text and NaN are missing; so are words such as "NA" in a column of numbers. Columns in `words` hold names:
     they become numbers only where they are written as plain ones.
     """
     found = [_plain(column) if column.name in words else _read(column) for column in frame]
     columns = [each.column for each in found]
-    return Typed(
+    return TypedFrame(
         pl.DataFrame(columns).with_columns(cs.float().fill_nan(None)), tuple(each.doubt for each in found if each.doubt)
     )
 
@@ -64,7 +66,7 @@ def _read(column: pl.Series) -> _Read:
     plain = _plain(column).column
     if plain.dtype != pl.String or plain.null_count() == len(plain):
         return _Read(plain)
-    known = plain.set(plain.str.to_lowercase().is_in(GONE), None)
+    known = plain.set(plain.str.to_lowercase().is_in(NULL_TEXTS), None)
     values: list[str] = known.drop_nulls().unique(maintain_order=True).to_list()
     if not values:
         return _Read(plain)
@@ -138,7 +140,7 @@ def _times(text: pl.Series, values: list[str]) -> _Read | None:
     return _Read(read.alias(text.name), doubt)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?", or nothing where no known name is near."""
+def suggest_nearest(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?", or an empty text if no known name is near."""
     near = get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,8 +1,8 @@
-"""A text table in; its lines whose quotes do not fit, and a copy without them, out.
+"""Find the lines of a CSV file whose quotes do not match, and write a copy without them.
 
-DuckDB lets a quote that is never closed swallow what follows, up to the end of the file, and does not say where that
-ends; nor does it wonder at a cell that holds hundreds of lines, each of which looks like a row, because two quotes
-stand far apart. Here a stray quote costs the line in which it stands, and all others are read.
+DuckDB lets a quote that is never closed consume the text after it, up to the end of the file, and does not report it.
+It also accepts a cell of hundreds of lines, each of which looks like a row, because two stray quotes are far apart.
+Here a stray quote costs only its own line; all other lines are read.
 """
 
 import csv
@@ -13,27 +13,27 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from promolift.foundation.files.text_format import LONGEST, Dialect, chunks
+from promolift.foundation.files.text_format import MAX_LINE_CHARS, Dialect, read_chunks
 
 LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r)")
 
 
 class BrokenLine(NamedTuple):
-    """A line whose quotes do not fit: which row of the file it is, from 1, and its text."""
+    """A line whose quotes do not match: its row number in the file, from 1, and its text."""
 
     row: int
     text: str
 
 
 class FilePart(NamedTuple):
-    """Bytes of a table: whole records whose quotes fit, or one line whose quotes do not."""
+    """Bytes of a file: whole records whose quotes match, or one line whose quotes do not."""
 
     text: bytes
     fits: bool
 
 
-def set_aside(path: Path, dialect: Dialect, target: Path) -> list[BrokenLine]:
-    """The broken lines of a file; if there are any, all else is written to `target`."""
+def split_broken_lines(path: Path, dialect: Dialect, target: Path) -> list[BrokenLine]:
+    """Return the broken lines of a file. If there are any, write all other lines to `target`."""
     if all(part.fits for part in file_parts(path, dialect)):
         return []
     record, broken, row = re.compile(_record(dialect)), [], -dialect.skip
@@ -48,17 +48,17 @@ def set_aside(path: Path, dialect: Dialect, target: Path) -> list[BrokenLine]:
 
 
 def file_parts(path: Path, dialect: Dialect) -> Iterator[FilePart]:
-    """All bytes of the file in order."""
+    """Yield all bytes of the file, in order."""
     lines, quote = re.compile(b"(?:" + _record(dialect, "\r\n") + b")*+"), dialect.quote.encode()
     record = re.compile(_record(dialect))
     rest, line_end = b"", b""
-    for piece in chain(chunks(path), [b""]):
+    for piece in chain(read_chunks(path), [b""]):
         if not line_end and (found := re.search(rb"\r\n|\n|\r", rest + piece)):
             line_end = found[0]
         rest += piece if piece or not rest or rest.endswith((b"\n", b"\r")) else line_end or b"\n"
         if piece and rest.endswith(b"\r"):
             continue  # its \n may be in the next piece
-        at, enough = 0, LONGEST if piece else 0
+        at, enough = 0, MAX_LINE_CHARS if piece else 0
         while at < len(rest):
             found = lines.match(rest, at) if quote in rest or b"\n" not in rest else None
             end = found.end() if found else rest.rfind(b"\n") + 1
@@ -70,8 +70,8 @@ def file_parts(path: Path, dialect: Dialect) -> Iterator[FilePart]:
                 yield FilePart(whole[0], True)
                 at = whole.end()
                 continue
-            # A quote that is open for longer than LONGEST is never closed; a record that swallows others has its end
-            # here already.
+            # A quote that is open for longer than MAX_LINE_CHARS is never closed; a record that swallows others has its
+            # end here already.
             line = LINE.match(rest, at) if whole or len(rest) - at > enough else None
             if not line:
                 break  # what follows will show whether it fits

@@ -1,4 +1,6 @@
-"""What every source hands over: the rows of one raw table, unchanged and numbered, and those that could not be read."""
+"""The common result of every data source: the numbered rows of one raw table, unchanged, and the rows that could not be
+read.
+"""
 
 import json
 from collections.abc import Sequence
@@ -9,30 +11,32 @@ import duckdb
 import polars as pl
 
 from promolift.foundation.files.quote_repair import BrokenLine
-from promolift.foundation.sql import ident
+from promolift.foundation.sql import quote_identifier
 
 Relation = duckdb.DuckDBPyRelation
-PLAIN = """VARCHAR BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE DECIMAL
-    DATE TIME TIMESTAMP TIMESTAMP_S TIMESTAMP_MS TIMESTAMP_NS"""  # types that a frame takes as they are
+SIMPLE_TYPES = """VARCHAR BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE
+    DECIMAL DATE TIME TIMESTAMP TIMESTAMP_S TIMESTAMP_MS TIMESTAMP_NS"""  # types that a frame takes as they are
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """One raw table: its rows with `_row` from 1, a name for reports, and its mapping as plain values if it is known.
+    """One raw table: its rows with `_row` from 1, its name for reports, and its column mapping as plain values if it is
+    known.
 
-    `about` is the number of rows, estimated for text. `rejects` names the table in which DuckDB notes rows it could
-    not split into columns, filled as the rows are read; `skipped` is how many lines of the file stand above its first
-    row; `broken` are the lines that DuckDB was not given; `notes` is what a person should know of the file.
+    `estimated_rows` is the number of rows, exact for Parquet and estimated for text. `rejects` names the table in which
+    DuckDB collects the rows that it could not split into columns, filled as the rows are read. `skipped` is the number
+    of lines above the first row. `broken_lines` are lines that DuckDB was not given. `notes` is what a person should
+    know about the file.
     """
 
     rows: Relation = field(repr=False)
     source: str
-    about: int = 0
+    estimated_rows: int = 0
     mapping: dict[str, Any] = field(default_factory=dict)
     connection: duckdb.DuckDBPyConnection | None = None
     rejects: str = ""
     skipped: int = 0
-    broken: Sequence[BrokenLine] = ()
+    broken_lines: Sequence[BrokenLine] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -41,7 +45,8 @@ class RawTable:
         return [name for name in self.rows.columns if name != "_row"]
 
     def sample(self, size: int = 2000) -> pl.DataFrame:
-        """Up to `size` rows from all over the table (the first ones alone would show one day only), in their order.
+        """Return up to `size` rows from all parts of the table, in their order (the first rows alone would cover only
+        one day).
 
         Eight neighbours are taken together, so that an order's lines are seen beside each other. The choice is by
         arithmetic on the row number: the same on every machine.
@@ -56,15 +61,15 @@ class RawTable:
         """The rows with columns of rarer types (intervals, bits, lists, ...) as text."""
         columns = []
         for name, dtype in zip(self.rows.columns, self.rows.types, strict=True):
-            quoted = ident(name)
-            plain = str(dtype).split("(")[0].removesuffix(" WITH TIME ZONE") in PLAIN.split() and not str(
+            quoted = quote_identifier(name)
+            plain = str(dtype).split("(")[0].removesuffix(" WITH TIME ZONE") in SIMPLE_TYPES.split() and not str(
                 dtype
             ).endswith("]")
             columns.append(quoted if plain else f"cast({quoted} as varchar) as {quoted}")
         return self.rows.project(", ".join(columns))
 
     def unreadable(self) -> pl.DataFrame:
-        """Rows that could not be split into columns, as tables.REJECTED.
+        """Return the rows that could not be split into columns, as the table `rejected`.
 
         Complete once all rows have been read; empty for Parquet. Their `row` counts all rows of the file, while `_row`
         counts those that could be read.
@@ -75,10 +80,10 @@ class RawTable:
         found = self.connection.execute(
             f"select line, min(csv_line), min(error_type::varchar) from {self.rejects} group by line order by line"
         ).fetchall()
-        lines = [(line.row, line.text, "quotes that do not fit") for line in self.broken]
+        lines = [(line.row, line.text, "quotes that do not fit") for line in self.broken_lines]
         above = 0  # broken lines, which DuckDB does not see
         for at, text, problem in found:
-            while above < len(self.broken) and self.broken[above].row <= at - self.skipped + above:
+            while above < len(self.broken_lines) and self.broken_lines[above].row <= at - self.skipped + above:
                 above += 1
             lines.append((at - self.skipped + above, text, problem))
         rows = [(self.source, row, "unreadable row", _as_json(text, problem)) for row, text, problem in sorted(lines)]

@@ -1,4 +1,6 @@
-"""A CSV, Parquet, JSON or Excel file in, its rows as one relation out: CSV as text, every row numbered, none lost."""
+"""Open a CSV, Parquet, JSON or Excel file as one relation with numbered rows. CSV columns stay text, and no row is
+lost.
+"""
 
 import os.path
 import re
@@ -14,27 +16,35 @@ import polars as pl
 from duckdb.sqltypes import DuckDBPyType
 
 from promolift.foundation.errors import InputError
-from promolift.foundation.files.quote_repair import set_aside
+from promolift.foundation.files.quote_repair import split_broken_lines
 from promolift.foundation.files.raw_table import RawTable
-from promolift.foundation.files.text_format import dialect_of, is_aligned, safe_names, scan, to_tabs, to_utf8
-from promolift.foundation.sql import ident, literal
+from promolift.foundation.files.text_format import (
+    detect_dialect,
+    detect_encoding,
+    is_space_aligned,
+    unique_column_names,
+    write_tab_separated,
+    write_utf8,
+)
+from promolift.foundation.sql import quote_identifier, sql_literal
 
 if TYPE_CHECKING:
     from fastexcel import ExcelReader
 
-RECORDS = (".json", ".jsonl", ".ndjson")
-WORKBOOKS = (".xlsx", ".xlsm")
-SAMPLED = 10_000  # rows that are looked at for the keys of pairs
-MOST_COLUMNS = 1000  # keys of JSON records
-BIGGEST = 64 << 20  # bytes of one record
-PARQUET = (".parquet", ".pq")
-TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", ".log")
+JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+WORKBOOK_SUFFIXES = (".xlsx", ".xlsm")
+TYPE_SAMPLE_ROWS = 10_000  # rows that are looked at for the keys of pairs
+MAX_COLUMNS = 1000  # keys of JSON records
+MAX_JSON_RECORD_BYTES = 64 << 20  # bytes of one record
+PARQUET_SUFFIXES = (".parquet", ".pq")
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", ".log")
 
 
 def open_file(
     connection: duckdb.DuckDBPyConnection, path: Path, work: Path, names: Sequence[str] | None = None
 ) -> RawTable:
-    """The rows of a file, lazy. `work` takes a copy if the text is not UTF-8; `names` are for a file without a header.
+    """Return the rows of a file, lazily. A copy goes to `work` if the text is not UTF-8; `names` are the columns of a
+    file without a header.
 
     Raises InputError naming the file and the remedy: missing, empty, not a table, no header, no rows.
     """
@@ -50,14 +60,14 @@ def open_file(
     if path.stat().st_size == 0:
         raise InputError("file_empty", f"{path}: empty; export it again")
     endings = [suffix.lower() for suffix in path.suffixes]
-    if endings and endings[-1] in PARQUET:
+    if endings and endings[-1] in PARQUET_SUFFIXES:
         return _open_parquet(connection, path)
-    if endings and endings[-1] in WORKBOOKS:
+    if endings and endings[-1] in WORKBOOK_SUFFIXES:
         return replace(_open_text(connection, workbook_as_csv(path, _there(work)), work, names), source=path.name)
     kind = endings[-2] if len(endings) > 1 and endings[-1] == ".gz" else endings[-1] if endings else ""
-    if kind in RECORDS:
-        return replace(_open_parquet(connection, flattened(connection, path, _there(work))), source=path.name)
-    if kind not in TEXT:
+    if kind in JSON_SUFFIXES:
+        return replace(_open_parquet(connection, flatten_json(connection, path, _there(work))), source=path.name)
+    if kind not in TEXT_SUFFIXES:
         raise InputError(
             "file_type_unsupported",
             f"{path}: files ending in {kind or 'nothing'} are not read; export it as CSV (.csv, .csv.gz), Parquet, "
@@ -66,9 +76,9 @@ def open_file(
     return _open_text(connection, path, work, names)
 
 
-def beside(folder: Path, name: str) -> Path:
-    """The file that a row names, from the folder of its table on. InputError where it leads out of that folder: rows
-    may be written by strangers, and what lies elsewhere is none of theirs.
+def resolve_linked_file(folder: Path, name: str) -> Path:
+    """Return the path of a file that a row names, relative to the folder of its table. Raises InputError for a path
+    outside of that folder: rows may be written by strangers.
     """
     home = Path(os.path.normpath(folder.absolute()))
     path = Path(os.path.normpath(home / name))
@@ -94,31 +104,31 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
     if about == 0:
         raise InputError("table_empty", f"{path}: a table without rows; export it again")
     leaves = _all_leaves(rows)
-    names = safe_names([leaf.name for leaf in leaves])
-    columns = ", ".join(f"{leaf.sql} as {ident(new)}" for leaf, new in zip(leaves, names, strict=True))
+    names = unique_column_names([leaf.name for leaf in leaves])
+    columns = ", ".join(f"{leaf.sql} as {quote_identifier(new)}" for leaf, new in zip(leaves, names, strict=True))
     return RawTable(rows.project(f"file_row_number + 1 as _row, {columns}"), path.name, about)
 
 
 def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, names: Sequence[str] | None) -> RawTable:
     readable, notes = path, list[str]()
-    encoding, mixed_ends = scan(path)
+    encoding, mixed_ends = detect_encoding(path)
     if encoding != "utf-8" or mixed_ends:
         readable = work / f"{uuid4().hex}.csv"
-        other = to_utf8(path, encoding, readable)
+        other = write_utf8(path, encoding, readable)
         if other.lines:
             notes.append(
                 f"{path.name}: {other.lines:,} lines are UTF-8, the rest {encoding}; the first is line {other.first}; "
                 "each is read as what it is"
             )
-    if is_aligned(readable):
+    if is_space_aligned(readable):
         readable, spaced = work / f"{uuid4().hex}.csv", readable
-        to_tabs(spaced, readable)
-    dialect, whole = dialect_of(readable, names, path), work / f"{uuid4().hex}.csv"
-    if dialect.titles:
-        notes.append(f"{dialect.titles} lines above the column names are left out")
-    for name in dialect.repeated:
+        write_tab_separated(spaced, readable)
+    dialect, whole = detect_dialect(readable, names, path), work / f"{uuid4().hex}.csv"
+    if dialect.title_lines:
+        notes.append(f"{dialect.title_lines} lines above the column names are left out")
+    for name in dialect.repeated_names:
         notes.append(f"{path.name}: the column {name!r} stands twice; the second is called '{name}_2'")
-    if broken := set_aside(readable, dialect, whole):
+    if broken := split_broken_lines(readable, dialect, whole):
         readable = whole
         if broken[0].row < 1:
             raise InputError(
@@ -126,13 +136,14 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
                 f"{path}: a quote in its line of column names is not closed: {broken[0].text[:80]}; close it",
             )
     rejects = f"rejects_{uuid4().hex}"
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in dialect.names)
+    columns = ", ".join(f"{sql_literal(name)}: 'VARCHAR'" for name in dialect.names)
     # Not ignore_errors: with it DuckDB also drops good rows that follow a bad one; store_rejects keeps them.
     rows = connection.sql(
-        f"""select row_number() over () as _row, * from read_csv({literal(str(readable))}, auto_detect = false,
-            columns = {{{columns}}}, delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)},
-            escape = {literal(dialect.escape)}, header = false, skip = {dialect.skip}, store_rejects = true,
-            rejects_table = {literal(rejects)}, rejects_scan = {literal(rejects + "_scan")}, rejects_limit = 0)"""
+        f"""select row_number() over () as _row, * from read_csv({sql_literal(str(readable))}, auto_detect = false,
+            columns = {{{columns}}}, delim = {sql_literal(dialect.delimiter)}, quote = {sql_literal(dialect.quote)},
+            escape = {sql_literal(dialect.escape)}, header = false, skip = {dialect.skip}, store_rejects = true,
+            rejects_table = {sql_literal(rejects)}, rejects_scan = {sql_literal(rejects + "_scan")},
+            rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
     return RawTable(
@@ -142,21 +153,22 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
         connection=connection,
         rejects=rejects,
         skipped=dialect.skip,
-        broken=broken,
+        broken_lines=broken,
         notes=tuple(notes),
     )
 
 
-def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> Path:
-    """A Parquet copy in `work` of JSON records, one a line or in one list: "a.b" for b inside a, lists as JSON text.
+def flatten_json(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> Path:
+    """Write JSON records, one per line or in one list, to a Parquet copy in `work`: "a.b" for b inside a, lists as JSON
+    text.
 
     All rows are looked at for their keys. Raises InputError where the file is no list of records.
     """
     try:
-        rows = _unwrapped(connection.read_json(str(path), sample_size=-1, maximum_object_size=BIGGEST))
+        rows = _unwrapped(connection.read_json(str(path), sample_size=-1, maximum_object_size=MAX_JSON_RECORD_BYTES))
         _must_be_rows(path, rows)
-        columns = [f"{leaf.sql} as {ident(leaf.name)}" for leaf in _all_leaves(rows)]
-        if len(columns) > MOST_COLUMNS:
+        columns = [f"{leaf.sql} as {quote_identifier(leaf.name)}" for leaf in _all_leaves(rows)]
+        if len(columns) > MAX_COLUMNS:
             raise InputError(
                 "columns_too_many",
                 f"{path}: {len(columns)} different keys are no columns; export a table as CSV or Parquet",
@@ -172,15 +184,15 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
 
 
 # One record with one of these is no wrapper, but an order that is alone in its file.
-OF_A_RECORD = re.compile(r"customer|client|user|member|buyer|e-?mail|^id$|order_?(?:id|no|number)$", re.IGNORECASE)
+RECORD_KEY = re.compile(r"customer|client|user|member|buyer|e-?mail|^id$|order_?(?:id|no|number)$", re.IGNORECASE)
 
 
 def _unwrapped(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """The records that one record wraps, as an answer of a web service: {"orders": [{...}, {...}]}."""
     lists = [name for name, dtype in zip(rows.columns, rows.types, strict=True) if _holds_records(dtype)]
-    if len(lists) != 1 or any(map(OF_A_RECORD.search, rows.columns)) or len(rows.limit(2).fetchall()) != 1:
+    if len(lists) != 1 or any(map(RECORD_KEY.search, rows.columns)) or len(rows.limit(2).fetchall()) != 1:
         return rows
-    inner = rows.project(f"unnest({ident(lists[0])}) as record")
+    inner = rows.project(f"unnest({quote_identifier(lists[0])}) as record")
     return inner.project("unnest(record)") if len(inner.limit(2).fetchall()) > 1 else rows
 
 
@@ -199,52 +211,54 @@ def _must_be_rows(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
         )
 
 
-class Leaf(NamedTuple):
+class ScalarField(NamedTuple):
     """A plain value inside a column: its dotted name and the SQL that reads it."""
 
     name: str
     sql: str
 
 
-def _all_leaves(rows: duckdb.DuckDBPyRelation) -> list[Leaf]:
+def _all_leaves(rows: duckdb.DuckDBPyRelation) -> list[ScalarField]:
     """The plain values of all columns, and those that stand in lists of keys and values, by their keys."""
     found = []
     for name, dtype in zip(rows.columns, rows.types, strict=True):
         if name != "file_row_number":
-            found += [*_leaves(name, dtype, ident(name)), *_pairs(rows, name, dtype)]
+            found += [*_leaves(name, dtype, quote_identifier(name)), *_pairs(rows, name, dtype)]
     return found
 
 
-def _pairs(rows: duckdb.DuckDBPyRelation, name: str, dtype: DuckDBPyType) -> list[Leaf]:
+def _pairs(rows: duckdb.DuckDBPyRelation, name: str, dtype: DuckDBPyType) -> list[ScalarField]:
     """What stands under each key of a list of {key, value}, as Google Analytics exports the parameters of an event."""
     inner = dict(dtype.children)["child"] if dtype.id == "list" else None
     fields = dict(inner.children) if isinstance(inner, DuckDBPyType) and inner.id == "struct" else {}
     if fields.keys() != {"key", "value"} or not isinstance(fields["value"], DuckDBPyType):
         return []
-    column = ident(name)
-    keys = rows.limit(SAMPLED).project(f"unnest({column}).key::varchar as key").distinct().order("key").fetchall()
+    column = quote_identifier(name)
+    keys = (
+        rows.limit(TYPE_SAMPLE_ROWS).project(f"unnest({column}).key::varchar as key").distinct().order("key").fetchall()
+    )
     one = f"list_filter({column}, lambda pair: pair.key::varchar = {{}})[1].value"
     texts = [f"cast({leaf.sql} as varchar)" for leaf in _leaves("", fields["value"], one)]
     said = f"coalesce({', '.join([*texts, 'null'])})"
-    return [Leaf(f"{name}.{key}", said.replace("{}", literal(key))) for (key,) in keys if key]
+    return [ScalarField(f"{name}.{key}", said.replace("{}", sql_literal(key))) for (key,) in keys if key]
 
 
-def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[Leaf]:
+def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[ScalarField]:
     """A column itself, or what a struct holds; what is no plain value as JSON text."""
     if dtype.id == "struct":
         return [
             leaf
             for name, kind in dtype.children
             if isinstance(kind, DuckDBPyType)
-            for leaf in _leaves(f"{label}.{name}", kind, f"struct_extract({value}, {literal(name)})")
+            for leaf in _leaves(f"{label}.{name}", kind, f"struct_extract({value}, {sql_literal(name)})")
         ]
     if dtype.id in ("list", "map", "array", "union") or str(dtype) == "JSON":
         value = f"cast(to_json({value}) as varchar)"
-    return [Leaf(label, value)]
+    return [ScalarField(label, value)]
 
 
 def workbook_as_csv(path: Path, work: Path) -> Path:
-    """A CSV copy in `work` of a workbook; sheets with the same columns are one table, in their order.
+    """Write a workbook to a CSV copy in `work`. Sheets with the same columns become one table, in their order.
 
     Raises InputError for no workbook, no rows, or sheets that are different tables.
     """
@@ -286,8 +300,8 @@ def _sheet_rows(book: "ExcelReader", name: str) -> pl.DataFrame:
     return rows.filter(pl.any_horizontal(pl.all().is_not_null())).select(days) if rows.width else rows
 
 
-def raw_trial(path: Path) -> pl.DataFrame:
-    """All rows and columns of a trial's file as they stand there: those of a CSV as text.
+def read_trial_file(path: Path) -> pl.DataFrame:
+    """Return all rows and columns of a trial's file unchanged; those of a CSV as text.
 
     InputError for a file that cannot be read, or with rows that cannot be split into columns: a trial that lost
     customers is no trial.

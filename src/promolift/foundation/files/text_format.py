@@ -1,4 +1,4 @@
-"""The bytes of a text table in: its encoding, delimiter, quote and column names out, without any library's guessing."""
+"""Detect the encoding, delimiter, quote and column names of a text table from its bytes."""
 
 import codecs
 import csv
@@ -16,9 +16,9 @@ from typing import IO, NamedTuple, cast
 from promolift.foundation.errors import InputError
 
 CHUNK = 1 << 20
-SYLLABLES = 20  # different Korean letters, below which bytes are taken for Chinese
-LONGEST = 2_000_000  # bytes of a record, the most that DuckDB takes
-TITLES = 20  # lines that may stand above the column names
+MIN_DISTINCT_SYLLABLES = 20  # different Korean letters, below which bytes are taken for Chinese
+MAX_LINE_CHARS = 2_000_000  # bytes of a record, the most that DuckDB takes
+MAX_TITLE_LINES = 20  # lines that may stand above the column names
 DELIMITERS = (",", ";", "\t", "|")
 _VALUE = re.compile(r"^[+-]?\d+([.,]\d+)*$|^\d{4}-\d\d-\d\d|^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 _MAGIC = {
@@ -33,7 +33,7 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text table is written."""
+    """The format of a text table."""
 
     names: tuple[str, ...]
     delimiter: str
@@ -41,24 +41,24 @@ class Dialect:
     escape: str
     skip: int
     row_bytes: float
-    repeated: tuple[str, ...] = ()  # names that stand more than once
-    titles: int = 0  # lines above the column names, such as a report's title and its dates
+    repeated_names: tuple[str, ...] = ()  # names that stand more than once
+    title_lines: int = 0  # lines above the column names, such as a report's title and its dates
 
 
-class TextForm(NamedTuple):
-    """How the letters and lines of a file are written: its encoding, and whether lines end in more than one way."""
+class TextEncoding(NamedTuple):
+    """The encoding of a file, and whether its lines end in more than one way."""
 
     encoding: str
     mixed_ends: bool
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, unpacked if it ends in .gz."""
+    """Open the file's bytes, decompressed if its name ends in .gz."""
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
-def chunks(path: Path) -> Iterator[bytes]:
-    """The file in pieces. Raises InputError where a compressed file is broken."""
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the file in pieces. Raises InputError if a compressed file is broken."""
     try:
         with open_bytes(path) as file:
             while piece := file.read(CHUNK):
@@ -69,19 +69,18 @@ def chunks(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def scan(path: Path) -> TextForm:
-    """Its encoding is one of utf-8, utf-16, gb18030, cp949, big5, cp932, cp1250, cp1251, cp1252 and
-    cp1254.
+def detect_encoding(path: Path) -> TextEncoding:
+    """Return the encoding of a file: utf-8, utf-16, gb18030, cp949, big5, cp932, cp1250, cp1251, cp1252 or cp1254.
 
     Reads the whole file; raises InputError if it is no text at all.
     """
-    head = next(chunks(path), b"")
+    head = next(read_chunks(path), b"")
     _must_be_text(path, head)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return TextForm("utf-16", True)
+        return TextEncoding("utf-16", True)
     decoder, encoding, before = codecs.getincrementaldecoder("utf-8")(), "", b""
     ends: Counter[bytes] = Counter()
-    for piece in chunks(path):
+    for piece in read_chunks(path):
         # A piece may part \r\n in two: then its first half is put back before the second, and not counted again.
         joined = b"\r" + piece if before.endswith(b"\r") else piece
         if b"\r" in joined:
@@ -96,7 +95,7 @@ def scan(path: Path) -> TextForm:
             encoding = _not_quite_utf8(before + piece)
         before = piece[-4:]
     crlf, lf, cr = ends[b"\r\n"], ends[b"\n"], ends[b"\r"]
-    return TextForm(encoding or "utf-8", not (cr == 0 or lf == 0 or crlf == lf == cr))
+    return TextEncoding(encoding or "utf-8", not (cr == 0 or lf == 0 or crlf == lf == cr))
 
 
 def _must_be_text(path: Path, head: bytes) -> None:
@@ -154,7 +153,9 @@ def _latin(piece: bytes) -> str:
 def _korean(piece: bytes) -> bool:
     """Whether nearly all of many different letters are syllables: Chinese ones lie in the same bytes and far beyond."""
     letters = {letter for letter in piece.decode("cp949", "ignore") if letter > "\x7f"}
-    return len(letters) >= SYLLABLES and sum("\uac00" <= letter <= "\ud7a3" for letter in letters) > 0.95 * len(letters)
+    return len(letters) >= MIN_DISTINCT_SYLLABLES and sum(
+        "\uac00" <= letter <= "\ud7a3" for letter in letters
+    ) > 0.95 * len(letters)
 
 
 def _led(piece: bytes, encoding: str, first: int, last: int) -> float:
@@ -165,15 +166,15 @@ def _led(piece: bytes, encoding: str, first: int, last: int) -> float:
     return sum(first <= letter.encode(encoding, "replace")[0] <= last for letter in letters) / max(len(letters), 1)
 
 
-class Rewritten(NamedTuple):
-    """Lines of a file that are in another encoding than the rest: how many, and the first, from 1."""
+class ReencodedLines(NamedTuple):
+    """Lines in another encoding than the rest of the file: their number, and the first of them, from 1."""
 
     lines: int
     first: int
 
 
-def to_utf8(path: Path, encoding: str, target: Path) -> Rewritten:
-    """Write the file's text again in UTF-8, each line ended in one way. A byte that means nothing becomes U+FFFD.
+def write_utf8(path: Path, encoding: str, target: Path) -> ReencodedLines:
+    """Write the file's text again in UTF-8 with one kind of line end. A byte without a meaning becomes U+FFFD.
 
     A line that is UTF-8 among others that are not is read as what it is.
     """
@@ -182,11 +183,11 @@ def to_utf8(path: Path, encoding: str, target: Path) -> Rewritten:
     with target.open("w", encoding="utf-8", newline="") as out:
         if encoding == "utf-16":
             wide = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), translate=True)
-            for piece in chunks(path):
+            for piece in read_chunks(path):
                 out.write(wide.decode(piece))
             out.write(wide.decode(b"", final=True))
-            return Rewritten(0, 0)
-        for piece in chain(chunks(path), [b""]):
+            return ReencodedLines(0, 0)
+        for piece in chain(read_chunks(path), [b""]):
             lines = re.split(rb"(?<=\n)", rest + piece) if piece else [rest]
             rest = lines.pop() if piece else b""
             for line in lines:
@@ -200,7 +201,7 @@ def to_utf8(path: Path, encoding: str, target: Path) -> Rewritten:
                     text = line.decode(encoding, "replace")
                 out.write(decoder.decode(text))
         out.write(decoder.decode("", final=True))
-    return Rewritten(found, first)
+    return ReencodedLines(found, first)
 
 
 def _is_utf8(line: bytes, encoding: str) -> bool:
@@ -212,29 +213,30 @@ def _is_utf8(line: bytes, encoding: str) -> bool:
     return encoding.startswith("cp125") or any("\u0800" <= letter < "\ufffd" for letter in text)
 
 
-def is_aligned(path: Path) -> bool:
-    """Whether spaces alone set the columns of a UTF-8 file apart, as in a printed table."""
-    text = next(chunks(path), b"").decode("utf-8", "replace")
+def is_space_aligned(path: Path) -> bool:
+    """Return whether only spaces separate the columns of a UTF-8 file, as in a printed table."""
+    text = next(read_chunks(path), b"").decode("utf-8", "replace")
     lines = [line for line in text.splitlines()[:200] if line.strip()]
     plain = not any(delimiter in text for delimiter in DELIMITERS)
     widths = {len(line.split()) for line in lines}
     return plain and len(lines) > 1 and len(widths) == 1 and widths.pop() > 2
 
 
-def to_tabs(path: Path, target: Path) -> None:
-    """Write such a file again with a tab between columns."""
+def write_tab_separated(path: Path, target: Path) -> None:
+    """Write a space-aligned file again with a tab between its columns."""
     with open_bytes(path) as file, target.open("wb") as out:
         out.writelines(b"\t".join(line.split()) + b"\n" for line in file)
 
 
-def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | None = None) -> Dialect:
-    """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header.
+def detect_dialect(path: Path, given: Sequence[str] | None = None, called: Path | None = None) -> Dialect:
+    """Return the delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a
+    header.
 
     `called` is what a person calls the file, where `path` is a copy of it.
     """
-    csv.field_size_limit(LONGEST)
+    csv.field_size_limit(MAX_LINE_CHARS)
     called = called or path
-    text = next(chunks(path), b"").decode("utf-8", "replace").lstrip("\ufeff")
+    text = next(read_chunks(path), b"").decode("utf-8", "replace").lstrip("\ufeff")
     complete = text[: text.rfind("\n") + 1] if len(text) >= CHUNK - 8 else text
     skip = 1 if re.match(r"sep=.\r?\n", complete) else 0  # a hint Excel writes
     lines = complete.splitlines(keepends=True)[skip:]
@@ -266,7 +268,7 @@ def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | No
     counted = Counter(name.strip() for name in names if name.strip())
     repeated = tuple(name for name, number in counted.items() if number > 1)
     skip += 0 if given else 1
-    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip, row_bytes, repeated, above)
+    return Dialect(tuple(unique_column_names(names)), delimiter, quote, escape, skip, row_bytes, repeated, above)
 
 
 def _titles(lines: Sequence[str]) -> int:
@@ -281,7 +283,7 @@ def _titles(lines: Sequence[str]) -> int:
     delimiter, cells = max(zip(DELIMITERS, tables, strict=True), key=lambda each: sum(map(len, each[1])))
     filled = [sum(map(bool, record)) for record in cells]
     width, times = Counter(map(len, cells)).most_common(1)[0]
-    first = next((at for at, many in enumerate(filled[:TITLES]) if many > 0.5 * width), 0)
+    first = next((at for at, many in enumerate(filled[:MAX_TITLE_LINES]) if many > 0.5 * width), 0)
     named = len(cells[first]) == width and filled[first] >= 0.8 * width
     if width < 3 or times < max(3, 0.6 * len(cells)) or not named or any(map(_VALUE.match, cells[first])):
         return 0
@@ -296,8 +298,8 @@ def _each_record(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows]
 
 
-def safe_names(names: Sequence[str]) -> list[str]:
-    """Column names that are there, differ in more than case, and are none of our own hidden ones."""
+def unique_column_names(names: Sequence[str]) -> list[str]:
+    """Return column names that are not empty, differ in more than case, and are none of our own hidden names."""
     taken = {"_row", "_key", "_customer", "_mix", "_shard"}
     result = []
     for position, name in enumerate(names, start=1):

@@ -1,4 +1,4 @@
-"""Sample values of a column in, how its times are written out: ISO, epoch, counted days, or strptime formats."""
+"""Guess how the times of a column are written from sample values: ISO, epoch, counted days, or strptime formats."""
 
 import re
 from collections import Counter
@@ -10,25 +10,25 @@ ISO = re.compile(
     r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?)?\s*(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)?$"
 )
 NUMERIC = re.compile(r"^(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(.*)$")
-DIGITS = {6: "%y%m%d", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-CLOCKS = (
+DIGIT_FORMATS = {6: "%y%m%d", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+TIME_OF_DAY_FORMATS = (
     "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %I:%M %p",
     " %H", "T%H:%M",
 )  # fmt: skip
-DATES = (
+DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%b %d, %Y",
     "%b %d %Y", "%B %d, %Y", "%d %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d%b%y", "%Y-%m", "%b %Y",
 )  # fmt: skip
-ZONED = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
+ZONED_FORMATS = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
 MONTH_DAY = "%m%d"
 EXCEL_DAYS = (32_874, 54_789)  # of the years 1990 to 2049
-LONG = 100_000  # a count beyond is of seconds: so many hours are eleven years
-SEEN = 400  # distinct values looked at
+LEAST_SECONDS_COUNT = 100_000  # a count beyond is of seconds: so many hours are eleven years
+MAX_SAMPLED_VALUES = 400  # distinct values looked at
 
 
 @dataclass(frozen=True)
 class TimeGuess:
-    """How times are written, the share of sample values it reads, and what is doubtful about it."""
+    """A time format, the share of the sample that it reads, and notes about what is doubtful."""
 
     format: str
     share: float
@@ -38,9 +38,11 @@ class TimeGuess:
 
 
 def guess_time(values: Sequence[str], name: str) -> TimeGuess | None:
-    """The way most of `values` (text, none missing) are times, or None if they are not. `name` is for the notes."""
+    """Return the time format of most of `values` (text, none missing), or None if they are not times. `name` is used in
+    the notes.
+    """
     distinct = Counter(value.strip() for value in values)
-    seen = [value for value, _ in distinct.most_common(SEEN)]
+    seen = [value for value, _ in distinct.most_common(MAX_SAMPLED_VALUES)]
     if not seen:
         return None
     iso = sum(bool(ISO.match(value)) for value in seen) / len(seen)
@@ -58,7 +60,7 @@ def guess_time(values: Sequence[str], name: str) -> TimeGuess | None:
 
 def _guess_number(values: list[str], name: str) -> TimeGuess | None:
     width, times = Counter(len(value.split(".")[0]) for value in values).most_common(1)[0]
-    pattern = DIGITS.get(width)
+    pattern = DIGIT_FORMATS.get(width)
     if pattern and _share(values, (pattern,)) > 0.9:
         return TimeGuess(pattern, _share(values, (pattern,)), day_only=width <= 8)
     if width >= 9:
@@ -83,7 +85,7 @@ def _guess_clock(values: list[float], name: str) -> TimeGuess | None:
     of_day = all(value % 100 < 60 and value // 100 % 100 < 60 and value < 240_000 for value in values)
     if not re.search(r"time|stamp|时", name.lower()) or of_day or max(values) < 48:
         return None
-    unit = "seconds" if max(values) >= LONG else "hours"
+    unit = "seconds" if max(values) >= LEAST_SECONDS_COUNT else "hours"
     note = (
         f"{name} counts {unit}, as it seems (set time_format if it counts days, minutes or others); its start is not "
         "known, 2000-01-01 stands for it (set time_origin)"
@@ -117,19 +119,19 @@ def _guess_day_month(matches: list[re.Match[str]], seen: list[str], name: str) -
 
 
 def _guess_named(seen: list[str]) -> TimeGuess | None:
-    for pattern in ZONED:
+    for pattern in ZONED_FORMATS:
         if _share(seen, (pattern,)) > 0.5:
             return TimeGuess(pattern, _share(seen, (pattern,)))
-    return _with_clocks(DATES, seen, ())
+    return _with_clocks(DATE_FORMATS, seen, ())
 
 
 def _with_clocks(dates: Sequence[str], seen: list[str], notes: tuple[str, ...]) -> TimeGuess | None:
     """The formats, of dates with and without a time of day, that read a visible part of the values."""
     found = []
     for date in dates:
-        if _share(seen[:20], tuple(date + clock for clock in CLOCKS)) == 0:
+        if _share(seen[:20], tuple(date + clock for clock in TIME_OF_DAY_FORMATS)) == 0:
             continue
-        found += [date + clock for clock in CLOCKS if _share(seen, (date + clock,)) > 0.005]
+        found += [date + clock for clock in TIME_OF_DAY_FORMATS if _share(seen, (date + clock,)) > 0.005]
     share = _share(seen, tuple(found))
     if share < 0.5:
         return None

@@ -1,1 +1,1 @@
-"""Numbers, money, dates and sentences in English and Chinese."""
+"""Format numbers, money, dates and sentences in English and Chinese."""

@@ -1,4 +1,4 @@
-"""A text in both languages."""
+"""Define a text in both languages, English and Chinese."""
 
 from typing import Literal
 
@@ -7,15 +7,15 @@ from pydantic import Field
 from promolift.foundation.settings import Settings
 
 Language = Literal["zh", "en"]
-AND = " ++ "  # between the two categories of an offer on both
+CATEGORY_SEPARATOR = " ++ "  # between the two categories of an offer on both
 
 
-class Words(Settings):
+class LocalizedText(Settings):
     """The same name in both languages."""
 
     zh: str = Field(min_length=1, description="In Chinese.", examples=["马克杯"])
     en: str = Field(min_length=1, description="In English.", examples=["mug"])
 
-    def in_(self, language: Language) -> str:
-        """The name in `language`."""
+    def text_in(self, language: Language) -> str:
+        """Return the text in `language`."""
         return self.zh if language == "zh" else self.en

@@ -1,8 +1,7 @@
-"""A sentence in English in; the same in Chinese, by the catalogue chinese.tsv, out.
+"""Translate English sentences to Chinese with the catalogue sentences_zh.tsv.
 
-What is said is written in English, with its numbers in it. The catalogue holds each of these sentences as a pattern,
-where `{}` stands for what differs, beside its Chinese, where `{0}` is the first of them. Groups of customers are named
-by a function of their own.
+The code writes every sentence in English, with its numbers in it. The catalogue holds each sentence as a pattern, in
+which `{}` stands for the variable parts, beside its Chinese, in which `{0}` is the first of them.
 """
 
 import re
@@ -11,59 +10,63 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from promolift.foundation.i18n.formatting import spoken
-from promolift.foundation.settings import rows_of
+from promolift.foundation.i18n.formatting import current_locale
+from promolift.foundation.settings import read_tsv
 
 WORD = re.compile(r"[A-Za-z]+")
-OWN = re.compile(r"(?<![}A-Za-z])[A-Za-z]+(?![{A-Za-z])")  # a word of a pattern that no fill can lengthen
+WHOLE_WORD = re.compile(r"(?<![}A-Za-z])[A-Za-z]+(?![{A-Za-z])")  # a word of a pattern that no fill can lengthen
 
 
-class Pattern(NamedTuple):
-    """A sentence of the catalogue: how many of its letters are its own, what matches its English, and its Chinese."""
+class CatalogueMessage(NamedTuple):
+    """A sentence of the catalogue: the number of its fixed characters, a pattern of its English, and its Chinese."""
 
-    own: int
+    literal_letters: int
     english: re.Pattern[str]
     chinese: str
 
 
-def kept(text: str, names: Mapping[str, str] | None = None) -> str:
-    """`text` in the language that is spoken; `names`: see `in_chinese`."""
-    return in_chinese(text, names) if spoken() == "zh" else text
+def translate(text: str, names: Mapping[str, str] | None = None) -> str:
+    """Return `text` in the language that is in use. `names`: see `to_chinese`."""
+    return to_chinese(text, names) if current_locale() == "zh" else text
 
 
-def in_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
-    """`text` in Chinese; as it is where the catalogue does not hold it. What fills a pattern is looked up, too; `names`
-    are the Chinese of further names that stand in it.
+def to_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
+    """Return `text` in Chinese, or unchanged if the catalogue does not hold it. The variable parts are translated, too;
+    `names` are the Chinese of further names in it.
     """
     if names and text in names:
         return names[text]
-    for _, english, chinese in near(text):
+    for _, english, chinese in candidate_patterns(text):
         if found := english.fullmatch(text):
-            return chinese.format(*(in_chinese(each, names) for each in found.groups()))
+            return chinese.format(*(to_chinese(each, names) for each in found.groups()))
     return text
 
 
-def line_in_chinese(line: str) -> str:
-    """A line of which nobody knows whether it is a sentence: in Chinese where the catalogue holds it by words, else as
-    it is, whatever commas and colons are in it.
+def line_to_chinese(line: str) -> str:
+    """Translate a line that may or may not be a sentence: only if the catalogue holds it by a word. Otherwise it stays
+    unchanged, whatever commas and colons it contains.
     """
-    worded = any(each.english.fullmatch(line) for word in WORD.findall(line) for each in catalogue().get(word, ()))
-    return in_chinese(line) if worded else line
+    worded = any(each.english.fullmatch(line) for word in WORD.findall(line) for each in load_catalogue().get(word, ()))
+    return to_chinese(line) if worded else line
 
 
-def near(text: str) -> list[Pattern]:
-    """Patterns that share a word with `text`, and those without words; the one with the most letters of its own first,
-    so that a general one takes no other's place.
+def candidate_patterns(text: str) -> list[CatalogueMessage]:
+    """Return the entries that share a word with `text` and those without words. The entry with the most fixed
+    characters comes first, so that a general entry does not win over a specific one.
     """
     words = sorted({"", *WORD.findall(text)})
-    return sorted((each for word in words for each in catalogue().get(word, ())), key=lambda each: -each.own)
+    return sorted(
+        (each for word in words for each in load_catalogue().get(word, ())), key=lambda each: -each.literal_letters
+    )
 
 
 @lru_cache
-def catalogue() -> Mapping[str, list[Pattern]]:
-    """All of it, each pattern under its longest word."""
+def load_catalogue() -> Mapping[str, list[CatalogueMessage]]:
+    """Load the catalogue: every entry under its longest word."""
     found = defaultdict(list)
-    for en, zh in rows_of("foundation/i18n/sentences_zh.tsv"):
+    for en, zh in read_tsv("foundation/i18n/sentences_zh.tsv"):
         english = re.compile(re.escape(en).replace(r"\{\}", "(.*?)"), re.S)
-        found[max(OWN.findall(en), key=len, default="")].append(Pattern(len(en.replace("{}", "")), english, zh))
+        found[max(WHOLE_WORD.findall(en), key=len, default="")].append(
+            CatalogueMessage(len(en.replace("{}", "")), english, zh)
+        )
     return dict(found)

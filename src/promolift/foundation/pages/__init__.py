@@ -1,12 +1,12 @@
-"""A `Story` of a shop's promotions, or any other `Page`, in; one self-contained HTML report out."""
+"""Render a `Page` to one self-contained HTML report."""
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = ["render_page"]
 
 if TYPE_CHECKING:
     from promolift.foundation.pages.rendering import render_page
 else:
-    lazy(__name__)
+    make_lazy(__name__)

@@ -1,19 +1,21 @@
-"""What a chapter is made of: text, figures with their data beside them, tables, cards, and honest gaps."""
+"""Define the parts of a page: chapters of text, figures with their data, tables, cards, and boxes for what is not
+known.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.translation import translate
 
 Badge = Level | Literal["simulated"]
 Tone = Literal["plain", "good", "warn", "bad"]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A table of text cells, columns flush right but those in `words`; `marked` is the row to stand out."""
+class TextTable:
+    """A table of text cells. Columns are right-aligned except those in `words`; row `marked` is highlighted."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -23,13 +25,13 @@ class Grid:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart: what it asks, the finding in words, its data for the script, and the same data as a table."""
+    """A chart: its question, the finding in words, its data for the script, and the same data as a table."""
 
     id: str
     title: str
     finding: str
     spec: Mapping[str, Any]
-    grid: Grid
+    grid: TextTable
     how: str = ""
     n: str = ""
     evidence: Badge | None = None
@@ -40,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Block:
-    """Anything else a template knows by its `kind`; `data` is what that template prints."""
+    """Any other block, which a template renders by its `kind`; `data` is what the template prints."""
 
     kind: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -66,7 +68,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class SpanDrawing:
-    """An interval as positions from 0 to 100, for a small drawing: low, value, high and zero; and in words."""
+    """An interval as positions from 0 to 100 for a small drawing (low, value, high, zero), and in words."""
 
     low: float
     value: float
@@ -78,8 +80,8 @@ class SpanDrawing:
 
 
 @dataclass(frozen=True)
-class Big:
-    """One number of the first screen; the interval of the largest one is drawn."""
+class KeyFigure:
+    """One number of the first screen. The interval of the headline number is drawn."""
 
     label: str
     value: str
@@ -89,9 +91,10 @@ class Big:
 
 
 @dataclass(frozen=True)
-class Stand:
-    """Something the headline stands on and nobody measured: its name, a sentence, the value taken, the value that would
-    bring the result to nothing, and the places of both from 0 to 100 for a small drawing; None where no value would.
+class HeadlineAssumption:
+    """An assumption behind the headline that nobody measured: its name, a sentence, the value used, and the value that
+    would bring the result to zero. The places of both values on a scale from 0 to 100 are for a small drawing; None if
+    no value would.
     """
 
     name: str
@@ -103,7 +106,7 @@ class Stand:
 
 
 @dataclass(frozen=True)
-class Todo:
+class ActionItem:
     """Something to do now: in few words, and what else must be known for it."""
 
     what: str
@@ -112,25 +115,25 @@ class Todo:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole page: whose it is, the first screen (one headline number with `asides` that explain it, what to `do` now,
-    what it `stands` on, further numbers), chapters.
+    """A whole page: its owner, the first screen (one headline number with `explanations`, the `actions` to take now,
+    the `assumptions` behind it, further `key_figures`), and the chapters.
     """
 
     name: str
     eyebrow: str
     facts: Mapping[str, str]
-    head: Big
+    head: KeyFigure
     chapters: Sequence[Chapter]
-    bigs: Sequence[Big] = ()
-    asides: Sequence[str] = ()
+    key_figures: Sequence[KeyFigure] = ()
+    explanations: Sequence[str] = ()
     warning: str = ""
-    do: Sequence[Todo] = ()
-    stands: Sequence[Stand] = ()
+    actions: Sequence[ActionItem] = ()
+    assumptions: Sequence[HeadlineAssumption] = ()
     currency: str | None = None
 
 
-def balanced(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
-    """The same blocks; one of half width that would stand alone takes the whole width."""
+def widen_lone_blocks(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
+    """Return the same blocks; a block of half width that would stand alone takes the full width."""
     placed: list[Figure | Block] = []
     alone = False
     for block in [*blocks, None]:
@@ -142,22 +145,22 @@ def balanced(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
     return placed
 
 
-def gap(what: str, why: str | None) -> Block:
-    """The honest box: what is not known and, if the caller said so, because of what."""
-    return Block("gap", {"what": what, "why": why or kept("no reason was given")})
+def unknown_note(what: str, why: str | None) -> Block:
+    """Return a box that says what is not known and, if the caller gives a reason, why."""
+    return Block("gap", {"what": what, "why": why or translate("no reason was given")})
 
 
 def note(text: str, tone: Tone = "plain") -> Block:
-    """A sentence set apart."""
+    """Return a highlighted sentence."""
     return Block("note", {"text": text, "tone": tone})
 
 
 def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], text: str = "", **extra: Any) -> Block:
-    """A block of one table; every column but the first is set flush right unless `words` names it."""
-    grid = Grid(headers, rows, (0, *extra.pop("words", ())))
+    """Return a block with one table. Every column but the first is right-aligned unless `words` names it."""
+    grid = TextTable(headers, rows, (0, *extra.pop("words", ())))
     return Block("grid", {"grid": grid, "text": text}, title, **extra)
 
 
 def sentences(title: str, rows: Sequence[str]) -> Block:
-    """Sentences below each other."""
+    """Return a block of sentences, one below the other."""
     return Block("sentences", {"rows": list(rows)}, title)

@@ -1,40 +1,60 @@
-"""Typed rows, and how their numbers are said, in; what more than one page draws out.
+"""Build the charts that several pages share: forest plots, lines, calibration, frontier.
 
-Every number stands in the chart as it is and in the table beside it in words. No figure is computed here.
+Every number is in the chart as a number and in the table beside it as text. No figure is computed here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from promolift.foundation.evidence import Ranged
-from promolift.foundation.i18n.formatting import Cash, count, ends, interval_name, known, number, pick, plural
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, SpanDrawing, sentences
+from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.formatting import (
+    MoneyFormat,
+    count,
+    finite_or_none,
+    interval_name,
+    localize,
+    low_to_high,
+    number,
+    plural,
+)
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.pages.blocks import (
+    Badge,
+    Block,
+    Chapter,
+    Figure,
+    KeyFigure,
+    SpanDrawing,
+    TextTable,
+    sentences,
+)
 
-Say = Callable[[object], str]
+FormatValue = Callable[[object], str]
 Point = Sequence[float | None]  # x, y, and as far as they are known low, high and n
 
 
-def plain(value: float | None) -> float | None:
-    """Drawn as it is."""
+def unchanged(value: float | None) -> float | None:
+    """Return the value as it is."""
     return value
 
 
 class Axis(NamedTuple):
-    """What an axis shows, the form in which the chart prints it, and how a value is put into the chart's unit."""
+    """The name of an axis, the format in which the chart prints its values, and the conversion of a value to the
+    chart's unit.
+    """
 
     name: str
     fmt: str
-    draw: Callable[[float | None], float | None] = plain
+    draw: Callable[[float | None], float | None] = unchanged
 
     @property
     def spec(self) -> dict[str, str]:
-        return {"name": kept(self.name), "fmt": self.fmt}
+        return {"name": translate(self.name), "fmt": self.fmt}
 
 
-class Mark(NamedTuple):
-    """A named value with its interval, and further cells of its row in the table; in the chart it has the name `drawn`,
-    and the `text` beside it.
+class ForestRow(NamedTuple):
+    """A named value with its interval, and further cells of its row in the table. In the chart it is called
+    `chart_name`, with `text` beside it.
 
     `tone` is main, quiet, bad, or ours: the one to stand out.
     """
@@ -45,7 +65,7 @@ class Mark(NamedTuple):
     high: float | None = None
     cells: Sequence[str] = ()
     tone: str = "main"
-    drawn: str = ""
+    chart_name: str = ""
     text: str = ""
 
 
@@ -57,111 +77,121 @@ class Line(NamedTuple):
     points: Sequence[Point]
 
 
-def thin(rows: Any, most: int = 20) -> Any:
-    """Every nth row, about `most` of them: a table beside a chart need not hold all points."""
+def thin_rows(rows: Any, most: int = 20) -> Any:
+    """Return every nth row, about `most` of them: the table beside a chart need not hold all points."""
     return rows[:: max(1, len(rows) // most)]
 
 
-def forest(
-    slug: str, title: str, finding: str, axis: Axis, heads: Sequence[str] | Grid, marks: Sequence[Mark], say: Say,
+def forest_plot(
+    slug: str, title: str, finding: str, axis: Axis, heads: Sequence[str] | TextTable, marks: Sequence[ForestRow],
+    say: FormatValue,
     words: Sequence[int] = (), **extra: Any,
 ) -> Figure:  # fmt: skip
-    """Values with their intervals below each other. `heads` name the first two columns of the table and those of
-    further cells, or are the whole table.
+    """Return a forest plot: values with their intervals, one below the other. `heads` names the first two columns of
+    the table and those of further cells, or is the whole table.
     """
     banded = any(mark.low is not None for mark in marks)
     rows = [
-        {"name": m.drawn or m.name, "tone": m.tone, "text": m.text}
+        {"name": m.chart_name or m.name, "tone": m.tone, "text": m.text}
         | dict(zip(("value", "low", "high"), map(axis.draw, (m.value, m.low, m.high)), strict=True))
         for m in marks
     ]
     spec = {"kind": "forest", "x": axis.spec, "rows": rows}
-    if isinstance(heads, Grid):
+    if isinstance(heads, TextTable):
         return Figure(slug, title, finding, spec, heads, **extra)
-    cells = [[m.name, say(m.value), *([ends(m.low, m.high, say)] if banded else []), *m.cells] for m in marks]
+    cells = [[m.name, say(m.value), *([low_to_high(m.low, m.high, say)] if banded else []), *m.cells] for m in marks]
     headers = [*heads[:2], *([interval_name()] if banded else []), *heads[2:]]
     ours = next((place for place, mark in enumerate(marks) if mark.tone == "ours"), None)
-    return Figure(slug, title, finding, spec, Grid(headers, cells, (0, *words), ours), **extra)
+    return Figure(slug, title, finding, spec, TextTable(headers, cells, (0, *words), ours), **extra)
 
 
-def lines(
-    slug: str, title: str, finding: str, x: Axis, y: Axis, series: Sequence[Line], grid: Grid, **extra: Any
+def line_chart(
+    slug: str, title: str, finding: str, x: Axis, y: Axis, series: Sequence[Line], grid: TextTable, **extra: Any
 ) -> Figure:
-    """Lines with bands where the points have intervals. `close`: the upright axis need not begin at zero; `origin`: the
-    first point is where the lines begin and no finding."""
+    """Return a line chart, with bands where the points have intervals. `close`: the vertical axis need not begin at
+    zero. `origin`: the first point is only where the lines begin, not a finding.
+    """
     chart = {name: True for name in ("close", "origin") if extra.pop(name, False)}
     drawn = [
-        {"name": line.name, "tone": line.tone, "points": [drawn_point(p, y) for p in line.points]} for line in series
+        {"name": line.name, "tone": line.tone, "points": [chart_point(p, y) for p in line.points]} for line in series
     ]
     spec = {"kind": "lines", "x": x.spec, "y": y.spec, "series": drawn, **chart}
     return Figure(slug, title, finding, spec, grid, **extra)
 
 
-def drawn_point(point: Point, upright: Axis) -> list[float | None]:
-    """x, y, low, high and n as the script reads them."""
+def chart_point(point: Point, upright: Axis) -> list[float | None]:
+    """Return x, y, low, high and n in the form that the script reads."""
     x, y, low, high, n = [*point, None, None, None][:5]
     return [x, upright.draw(y), upright.draw(low), upright.draw(high), n]
 
 
-def by_point(heads: Sequence[str], series: Sequence[Line], say_x: Say, say: Say, words: Sequence[int] = (0,)) -> Grid:
-    """A row per point of each line: its name, x, y with the interval, and the number of cases; ascending in x."""
+def table_by_point(
+    heads: Sequence[str], series: Sequence[Line], say_x: FormatValue, say: FormatValue, words: Sequence[int] = (0,)
+) -> TextTable:
+    """Return a table with a row per point of each line, ascending in x: line, x, y with its interval, n."""
     rows = sorted(((line.name, p) for line in series for p in line.points), key=lambda row: row[1][0] or 0.0)
-    cells = [[name, say_x(x), say(y), ends(low, high, say), count(n)] for name, (x, y, low, high, n) in rows]
-    return Grid([*heads[:3], interval_name(), heads[3]], cells, words)
+    cells = [[name, say_x(x), say(y), low_to_high(low, high, say), count(n)] for name, (x, y, low, high, n) in rows]
+    return TextTable([*heads[:3], interval_name(), heads[3]], cells, words)
 
 
-def by_x(head: str, series: Sequence[Line], say_x: Say, say: Say) -> Grid:
-    """A row per x, which all lines share, and a column per line, with its interval where the line has one."""
+def table_by_x(head: str, series: Sequence[Line], say_x: FormatValue, say: FormatValue) -> TextTable:
+    """Return a table with a row per x, which all lines share, and a column per line, with its interval where the line
+    has one.
+    """
     heads, columns = [head], [[say_x(p[0]) for p in series[0].points]]
     for line in series:
         heads.append(line.name)
         columns.append([say(p[1]) for p in line.points])
         if any(len(p) > 2 and p[2] is not None for p in line.points):
             heads.append(interval_name())
-            columns.append([ends(p[2], p[3], say) for p in line.points])
-    return Grid(heads, [list(row) for row in zip(*columns, strict=True)], ())
+            columns.append([low_to_high(p[2], p[3], say) for p in line.points])
+    return TextTable(heads, [list(row) for row in zip(*columns, strict=True)], ())
 
 
-def cumulated(
-    slug: str, measure: str, finding: str, x: Axis, y: Axis, series: Sequence[Line], say: Say, **extra: Any
+def cumulative_chart(
+    slug: str, measure: str, finding: str, x: Axis, y: Axis, series: Sequence[Line], say: FormatValue, **extra: Any
 ) -> Figure:
-    """What was added so far over the holdout, day by day."""
-    grid = by_x(x.name, series, count if x.fmt == "count" else number, say)
-    return lines(slug, f"Cumulative incremental {measure}", finding, x, y, series, grid, wide=True, **extra)
+    """Return a chart of what was added so far over the holdout, day by day."""
+    grid = table_by_x(x.name, series, count if x.fmt == "count" else number, say)
+    return line_chart(slug, f"Cumulative incremental {measure}", finding, x, y, series, grid, wide=True, **extra)
 
 
-def calibration(
-    slug: str, title: str, finding: str, bins: Sequence[Point], say: Say, cases: str, axis: Axis | None = None,
+def calibration_chart(
+    slug: str, title: str, finding: str, bins: Sequence[Point], say: FormatValue, cases: str, axis: Axis | None = None,
     **extra: Any,
 ) -> Figure:  # fmt: skip
-    """What was predicted of cases alike beside what came: predicted, realised, low, high and number of each bin.
+    """Return a chart of predicted against realised values: predicted, realised, low, high and number of cases of each
+    bin.
 
     Rates are drawn against the diagonal; amounts, which have an `axis`, one below the other.
     """
     if axis is not None:
         marks = [
-            Mark(say(p), y, low, high, (count(n),), "main", kept("predicted ") + say(p)) for p, y, low, high, n in bins
+            ForestRow(say(p), y, low, high, (count(n),), "main", translate("predicted ") + say(p))
+            for p, y, low, high, n in bins
         ]
-        return forest(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, **extra)
-    axes = {name: Axis(word, "share").spec for name, word in (("x", kept("predicted")), ("y", kept("happened")))}
-    cells = [[say(p), say(y), ends(low, high, say), count(n)] for p, y, low, high, n in bins]
-    grid = Grid(["predicted", "happened", interval_name(), cases], cells, ())
+        return forest_plot(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, **extra)
+    axes = {
+        name: Axis(word, "share").spec for name, word in (("x", translate("predicted")), ("y", translate("happened")))
+    }
+    cells = [[say(p), say(y), low_to_high(low, high, say), count(n)] for p, y, low, high, n in bins]
+    grid = TextTable(["predicted", "happened", interval_name(), cases], cells, ())
     return Figure(
         slug, title, finding, {"kind": "calibration", **axes, "points": [list(b) for b in bins]}, grid, **extra
     )
 
 
-def frontier(
+def frontier_chart(
     finding: str,
     points: Sequence[Point],
     chosen: Sequence[float | None],
-    say: Say,
+    say: FormatValue,
     slope: str,
-    grid: Grid,
+    grid: TextTable,
     **extra: Any,
 ) -> Figure:
-    """Budget against what the best plan earns with it, in minor units; `chosen` are its budget, gain and slope, which
-    `slope` says in words.
+    """Return the frontier of budget against the gain of the best plan, in minor units. `chosen` is the budget, gain and
+    slope of the plan; `slope` says the slope in words.
     """
     spec = {
         "kind": "frontier",
@@ -170,39 +200,43 @@ def frontier(
         "points": [list(p) for p in points],
         "chosen": list(chosen),
         "slope": slope,
-        "label": kept("chosen: ") + f"{say(chosen[0])} → {say(chosen[1])}",
+        "label": translate("chosen: ") + f"{say(chosen[0])} → {say(chosen[1])}",
     }
     title = "Budget against expected extra profit"
     return Figure("frontier", title, finding, spec, grid, wide=True, **extra)
 
 
 def unknowns(rows: Sequence[Mapping[str, str]]) -> Block:
-    """What is not known, why it matters, and what would tell: `what`, `why` and `todo` of each."""
+    """Return a block of open questions: `what` is not known, `why` it matters, and `todo`, which would answer it."""
     return Block("unknowns", {"rows": rows})
 
 
-def next_steps(rows: Sequence[str]) -> Chapter:
-    """What to do next, the most pressing first."""
+def next_steps_chapter(rows: Sequence[str]) -> Chapter:
+    """Return a chapter of what to do next, the most urgent first."""
     return Chapter("todo", "What to do", "What to do next", "From this page alone.", [sentences("Next steps", rows)])
 
 
 def headline(
-    label: str, found: Ranged | None, sentence: str, evidence: Badge | None, cash: Cash, name: str | None = None,
+    label: str, found: IntervalEstimate | None, sentence: str, evidence: Badge | None, cash: MoneyFormat,
+    name: str | None = None,
     shown: bool = True,
-) -> Big:  # fmt: skip
-    """The number a page is about, with its interval, which `name` names, drawn beside it. A number that chance alone
-    could bring is not `shown`: the sentence says it, and nothing is promised in large type."""
+) -> KeyFigure:  # fmt: skip
+    """Return the headline number of a page with its interval, which `name` names, drawn beside it. A number that chance
+    alone could produce is not `shown` large: the sentence states it instead.
+    """
     if found is None:
-        return Big(label, kept("Not known"), sentence)
-    amount, span = cash(found.value, sign=True), span_of(found, cash, name or interval_name())
+        return KeyFigure(label, translate("Not known"), sentence)
+    amount, span = cash(found.value, sign=True), interval_drawing(found, cash, name or interval_name())
     if shown:
-        return Big(label, amount, sentence, evidence, span)
-    return Big(label, kept("Not shown yet"), kept(f"So far {amount}.") + pick(" ", "") + sentence, evidence, span)
+        return KeyFigure(label, amount, sentence, evidence, span)
+    return KeyFigure(
+        label, translate("Not shown yet"), translate(f"So far {amount}.") + localize(" ", "") + sentence, evidence, span
+    )
 
 
-def span_of(found: Ranged, cash: Cash, name: str) -> SpanDrawing | None:
-    """The drawing of an amount's interval; None where it is not known."""
-    value, low, high = found.value, known(found.low), known(found.high)
+def interval_drawing(found: IntervalEstimate, cash: MoneyFormat, name: str) -> SpanDrawing | None:
+    """Return the drawing of an amount's interval; None if the interval is not known."""
+    value, low, high = found.value, finite_or_none(found.low), finite_or_none(found.high)
     if low is None or high is None or not low <= high:
         return None
     first, last = min(0.0, low, value), max(0.0, high, value)
@@ -210,11 +244,11 @@ def span_of(found: Ranged, cash: Cash, name: str) -> SpanDrawing | None:
     return SpanDrawing(at[low], at[value], at[high], at[0.0], cash(low, sign=True), cash(high, sign=True), name)
 
 
-def people_n(n: int) -> str:
-    """So many customers."""
-    return pick(plural(n, "customer"), f"{count(n)}位客户")
+def customer_count(n: int) -> str:
+    """Format a number of customers."""
+    return localize(plural(n, "customer"), f"{count(n)}位客户")
 
 
-def answer_words(answer: str) -> str:
-    """A verdict in a word or two."""
-    return pick(answer, "为时过早") if answer == "too early" else kept(answer)
+def verdict_text(answer: str) -> str:
+    """Return a verdict in a word or two."""
+    return localize(answer, "为时过早") if answer == "too early" else translate(answer)

@@ -1,4 +1,4 @@
-"""A `Page` in; one HTML file out that needs nothing else: no network, no other file."""
+"""Render a `Page` as one HTML file that needs no network and no other file."""
 
 import json
 import math
@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from promolift.foundation.i18n.formatting import digits, pick, spoken, symbol
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.pages.blocks import Figure, Page, balanced
+from promolift.foundation.i18n.formatting import currency_symbol, current_locale, localize, minor_digits
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.pages.blocks import Figure, Page, widen_lone_blocks
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
 def render_page(page: Page) -> str:
-    """Any page as one HTML document, in the language that is spoken; the same page gives the same text.
+    """Return the page as one HTML document in the language that is in use. The same page gives the same text.
 
     Customers' texts are escaped, the charts' data are JSON in a block that runs nothing, and a Content-Security-Policy
     allows only this document's scripts and styles, by hash.
     """
-    chapters = [replace(chapter, blocks=balanced(chapter.blocks)) for chapter in page.chapters]
+    chapters = [replace(chapter, blocks=widen_lone_blocks(chapter.blocks)) for chapter in page.chapters]
     figures = {b.id: b.spec for chapter in chapters for b in chapter.blocks if isinstance(b, Figure)}
-    money = {"symbol": symbol(page.currency), "digits": digits(page.currency)}
+    money = {"symbol": currency_symbol(page.currency), "digits": minor_digits(page.currency)}
     style, scripts = _asset("vendor/fonts.css") + _asset("static/report.css"), _scripts()
     text = (
         _templates()
@@ -37,7 +37,7 @@ def render_page(page: Page) -> str:
             csp=_policy(style, scripts),
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
-            data=Markup(embed({"money": money, "language": spoken(), "figures": figures})),
+            data=Markup(embed_json({"money": money, "language": current_locale(), "figures": figures})),
             page=page,
             chapters=chapters,
         )
@@ -45,8 +45,8 @@ def render_page(page: Page) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written to a file
 
 
-def embed(value: object) -> str:
-    """JSON that may stand inside <script>: nothing in it can close the element or open a comment; NaN becomes null."""
+def embed_json(value: object) -> str:
+    """Return JSON that may stand inside <script>: no text can close the element or open a comment; NaN becomes null."""
     text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -85,13 +85,13 @@ def _digest(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def code(text: str) -> Markup:
-    """A text with what stands between backquotes marked as something to type."""
+def mark_code(text: str) -> Markup:
+    """Return text with the parts between backquotes marked as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def environment(*packages: str) -> "Environment":
-    """The templates of some packages, with what all of them may say; every text is escaped."""
+def template_environment(*packages: str) -> "Environment":
+    """Return the templates of some packages with the functions that all of them use. Every text is escaped."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # a refusal need not wait for it
 
     made = Environment(
@@ -101,11 +101,11 @@ def environment(*packages: str) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"pick": pick, "spoken": spoken}
-    made.filters |= {"code": code, "kept": kept}
+    made.globals |= {"localize": localize, "current_locale": current_locale}
+    made.filters |= {"code": mark_code, "translate": translate}
     return made
 
 
 @lru_cache
 def _templates() -> "Environment":
-    return environment("promolift.foundation.pages")
+    return template_environment("promolift.foundation.pages")

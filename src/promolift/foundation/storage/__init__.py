@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = ["Store", "StorePlace", "shards_for", "write_rows"]
 
 if TYPE_CHECKING:
     from promolift.foundation.storage.local_store import Store, StorePlace, shards_for, write_rows
 else:
-    lazy(__name__)
+    make_lazy(__name__)

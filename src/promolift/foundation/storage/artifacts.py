@@ -1,6 +1,6 @@
 """What the steps keep in a work folder, be it table, note or model, and the verb that makes each: errors name it."""
 
-KEPT: dict[str, str] = {
+PRODUCED_BY: dict[str, str] = {
     **dict.fromkeys(
         ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "words", "rejected",
          "health", "span", "pulled_", "senses", "pictures"),

@@ -7,7 +7,7 @@
     root/steps.json                         which step was done on which inputs
 
 Every write goes to root/tmp first and is renamed into place, so an interruption leaves the old table or the new one.
-Where the folder is a URL, root is a copy of this machine, and what a step wrote is sent when it is done (remote.py).
+Where the folder is a URL, root is a copy of this machine, and what a step wrote is sent when it is done.
 """
 
 import json
@@ -30,11 +30,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.extensions.cluster.object_store import Remote
-from promolift.foundation.errors import FULL, ConfigError, InputError, StepError
-from promolift.foundation.sql import ident, literal
-from promolift.foundation.storage.artifacts import KEPT
-from promolift.foundation.storage.location import brought, is_kept, listed, on_this_machine, url_of
+from promolift.foundation.errors import DISK_FULL, ConfigError, InputError, StepError
+from promolift.foundation.sql import quote_identifier, sql_literal
+from promolift.foundation.storage.artifacts import PRODUCED_BY
+from promolift.foundation.storage.location import brought, is_stored, listed, on_this_machine, url_of
+from promolift.foundation.storage.remote_storage import storage_at
 
 try:
     import fcntl
@@ -50,7 +50,7 @@ SECRET_LENGTH = 32  # characters that a secret has at least
 
 def made_by(name: str) -> str:
     """The verb that makes a table, a note or a model; a model of a trial's outcome is made where its trial is."""
-    return "effect fit" if name.startswith("effect_") else KEPT.get(name, "run")
+    return "effect fit" if name.startswith("effect_") else PRODUCED_BY.get(name, "run")
 
 
 def shards_for(rows: int, memory: str = "1GB") -> int:
@@ -61,11 +61,11 @@ def shards_for(rows: int, memory: str = "1GB") -> int:
 
 def shard_expression(column: str, shards: int) -> str:
     """SQL for the shard (0 to shards - 1) of a customer: low 64 bits of md5, the same in every version and machine."""
-    hashed = f"cast(md5_number_lower(coalesce({ident(column)}, '')) % {shards} as integer)"
+    hashed = f"cast(md5_number_lower(coalesce({quote_identifier(column)}, '')) % {shards} as integer)"
     return hashed if shards > 1 else "0"
 
 
-class StoredModel(NamedTuple):
+class SavedModel(NamedTuple):
     """The arrays and the manifest of a model."""
 
     arrays: dict[str, NDArray[Any]]
@@ -91,7 +91,7 @@ class Store:
         Temporary files lie `within` a folder, which a worker shares with who asks; by itself in root/tmp.
         """
         url = url_of(root)
-        self.remote = Remote(url) if url else None
+        self.remote = storage_at(url).open_folder(url) if url else None
         self.root = self.remote.folder if self.remote else on_this_machine(root)
         self._lock: int | None = None
         self._closed = False
@@ -108,7 +108,7 @@ class Store:
         for setting in (
             f"memory_limit = '{memory}'",
             f"threads = {threads}",
-            f"temp_directory = {literal(str(self._work / 'spill'))}",
+            f"temp_directory = {sql_literal(str(self._work / 'spill'))}",
             "preserve_insertion_order = false",  # results are ordered where order matters
             "TimeZone = 'UTC'",
             "enable_progress_bar = false",
@@ -176,7 +176,7 @@ class Store:
 
     def has(self, name: str) -> bool:
         """Whether the table exists, in one file or in shards."""
-        return any(is_kept(path) for path in (self._file(name), self._folder(name)))
+        return any(is_stored(path) for path in (self._file(name), self._folder(name)))
 
     def table(self, name: str, shard: int | None = None) -> Relation:
         """The table, or one shard of it, as a lazy relation. Raises StepError if it is not there yet."""
@@ -184,7 +184,7 @@ class Store:
             raise StepError("store_closed", f"{self.root} was closed; open the shop, or the store, again")
         if shard is None and brought(self._file(name)).is_file():
             return self.connection.read_parquet(str(self._file(name)))
-        if not is_kept(self._folder(name)):
+        if not is_stored(self._folder(name)):
             raise StepError("step_missing", f"no table {name!r} yet; run `promolift {made_by(name)}` first")
         if shard is None:
             brought(self._folder(name))
@@ -219,7 +219,7 @@ class Store:
 
     def shards(self, name: str) -> list[int]:
         """The shards a table has, in order. Raises StepError if the table is not there yet."""
-        if not is_kept(self._folder(name)):
+        if not is_stored(self._folder(name)):
             self.table(name)
             return []
         names = (name.removeprefix("shard=") for name in listed(self._folder(name)) if name.startswith("shard="))
@@ -335,7 +335,7 @@ class Store:
 
     def has_json(self, name: str) -> bool:
         """Whether a value is kept under that name."""
-        return is_kept(self.root / "notes" / f"{name}.json")
+        return is_stored(self.root / "notes" / f"{name}.json")
 
     def save_model(self, name: str, arrays: Mapping[str, NDArray[Any]], manifest: Any) -> None:
         """Keep a model as plain arrays and a JSON manifest; nothing is pickled."""
@@ -346,7 +346,7 @@ class Store:
         self._publish(draft, self.root / "models" / draft.name)
         self._write_text(self.root / "models" / f"{name}.json", json.dumps(manifest, ensure_ascii=False))
 
-    def load_model(self, name: str) -> StoredModel:
+    def load_model(self, name: str) -> SavedModel:
         """The model kept under a name. Raises StepError if there are none."""
         path = brought(self.root / "models" / f"{name}.npz")
         if not path.is_file():
@@ -354,7 +354,7 @@ class Store:
         brought(path.with_suffix(".json"))
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-        return StoredModel(arrays, _read_json(path.with_suffix(".json")))
+        return SavedModel(arrays, _read_json(path.with_suffix(".json")))
 
     def forget(self, customer_id: str) -> dict[str, int]:
         """Delete a customer's rows from every table that has `customer_id`; how many went, by table.
@@ -583,7 +583,7 @@ class Scratch(MutableMapping[str, pl.DataFrame]):
 def write_rows(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
     """Write a Parquet file: a relation, or frames of equal columns, at least one, one after another."""
     if isinstance(rows, Relation):
-        _run(rows, f"copy rows to {literal(str(path))} (format parquet, compression zstd)", path.name)
+        _run(rows, f"copy rows to {sql_literal(str(path))} (format parquet, compression zstd)", path.name)
         return
     import pyarrow as pa
     from pyarrow import parquet
@@ -610,7 +610,7 @@ def _said(what: str) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         reason = str(error).splitlines()[0]
         raise StepError(
-            "disk_full" if FULL.search(reason) else "out_of_memory",
+            "disk_full" if DISK_FULL.search(reason) else "out_of_memory",
             f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory",
         ) from None
     except (duckdb.Error, ArrowException) as error:

@@ -2,31 +2,27 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from promolift.foundation.errors import ConfigError
+from promolift.foundation.storage.remote_storage import RemoteFolder, is_registered, unknown_scheme
 
-if TYPE_CHECKING:
-    from promolift.extensions.cluster.object_store import Remote
-
-URL = re.compile(r"(s3a?|gs|abfss?|az|azure|adl):/+([^/].*)")  # a Path joins the two slashes of a URL into one
+URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)")  # a Path joins the two slashes of a URL into one
 PARTS = ("tables", "notes", "models", "serve/releases", "steps.json", "secret.key")
-OPEN_COPIES: dict[Path, "Remote"] = {}  # of this process, by their folder
+OPEN_COPIES: dict[Path, RemoteFolder] = {}  # of this process, by their folder
 
 
 def url_of(work: Path | str) -> str | None:
-    """The URL that a work folder is named by; None for a folder of this machine."""
+    """Return the URL that a work folder is named by; None for a folder of this machine."""
     found = URL.fullmatch(str(work))
-    return f"{found[1]}://{found[2].rstrip('/')}" if found else None
+    if found is None or found[1] == "file" or not is_registered(found[1]):
+        return None
+    return f"{found[1]}://{found[2].rstrip('/')}"
 
 
 def on_this_machine(work: Path | str) -> Path:
     """The folder that a path, or a URL with file:, names. ConfigError for a URL of a kind that is not known."""
     text = re.sub(r"^file:/+", "/", str(work))
     if kind := re.match(r"([a-z][a-z0-9+.-]+):/", text):
-        raise ConfigError(
-            "url_scheme_unknown", f"{text}: no storage is reached by {kind[1]}:; there are s3, gs, abfs and file"
-        )
+        raise unknown_scheme(text, kind[1])
     return Path(text)
 
 
@@ -42,7 +38,7 @@ def brought(path: Path) -> Path:
     return path
 
 
-def is_kept(path: Path) -> bool:
+def is_stored(path: Path) -> bool:
     """Whether something lies there, brought or not."""
     return path.exists() or bool((copy := copy_with(path)) and copy.knows(path))
 
@@ -53,6 +49,6 @@ def listed(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*") if path.is_file()} | (copy.names(folder) if copy else set())
 
 
-def copy_with(path: Path) -> "Remote | None":
+def copy_with(path: Path) -> RemoteFolder | None:
     """The copy of this process that a path lies in."""
     return next((copy for folder, copy in [*OPEN_COPIES.items()] if path.is_relative_to(folder)), None)

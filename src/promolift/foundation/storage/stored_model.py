@@ -9,7 +9,7 @@ from pydantic import ConfigDict, ValidationError
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.settings import Settings
-from promolift.foundation.storage.artifacts import KEPT
+from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.local_store import Store
 
 
@@ -36,7 +36,7 @@ class Note(Settings):
             raise StepError(
                 "result_outdated",
                 f"the kept result {cls.NAME!r} was written by another version ({f'{key}: ' if key else ''}{said}); "
-                f"run `promolift {KEPT[cls.NAME]}` again",
+                f"run `promolift {PRODUCED_BY[cls.NAME]}` again",
             ) from None
 
     @classmethod

@@ -1,1 +1,1 @@
-"""The schema of every table, and a check that a frame follows it."""
+"""Define the schema of every table, and check that a frame follows it."""

@@ -1,4 +1,4 @@
-"""What a table promises: its columns' types, units and meanings, and a check that names what breaks the promise."""
+"""Define table schemas (type, unit, range and meaning of each column), and check a frame against its schema."""
 
 from dataclasses import dataclass
 
@@ -23,13 +23,13 @@ class Column:
 
 
 def type_name(dtype: pl.DataType | type[pl.DataType]) -> str:
-    """A column's type for people: String, or List(Struct) with its fields."""
+    """Return a column's type as text: String, or List(Struct) with its fields."""
     return dtype.__name__ if isinstance(dtype, type) else str(dtype)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table's contract. `key` columns identify a row; further columns are allowed only if `open`."""
+    """The schema of a table. `key` columns identify a row; further columns are allowed only if `open`."""
 
     name: str
     meaning: str
@@ -39,15 +39,17 @@ class Table:
 
     @property
     def schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:
-        """Column name to Polars type, in order."""
+        """The Polars type of each column, in order."""
         return {c.name: c.dtype for c in self.columns}
 
     def empty(self) -> pl.DataFrame:
-        """A frame of this table with no rows."""
+        """Return a frame of this table with no rows."""
         return pl.DataFrame(schema=self.schema)
 
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """`frame` with this table's columns first, in order: absent ones null, types cast; others kept only if open."""
+        """Return `frame` with this table's columns first, in order: missing columns are null, types are cast. Other
+        columns stay only if the table is open.
+        """
         known = [
             (pl.col(c.name) if c.name in frame.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
             for c in self.columns

@@ -1,7 +1,9 @@
-"""The columns of every table, from tables.tsv: type, unit, range, meaning. docs/tables.md is generated from the same.
+"""Load the schema of every table from schemas.tsv: type, unit, range and meaning of each column. docs/tables.md is
+generated from the same file.
 
-There a line that begins with `#` names a table, its key, whether it is open to further columns, and what it holds; its
-columns follow: `!` after a type means never null. `@` takes in the columns of another table that are not there yet.
+In that file a line that begins with `#` names a table, its key, whether it is open to further columns, and its meaning.
+Its columns follow; `!` after a type means never null. `@` includes those columns of another table that are not listed
+yet.
 """
 
 from importlib.resources import files
@@ -14,10 +16,10 @@ OPTION = pl.Struct(
     {"offer": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "charge_cents": pl.Float64,
      "prob": pl.Float64}
 )  # fmt: skip
-CLOSED = pl.Struct({"offer": pl.String, "reason": pl.String})
-TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
+CLOSED_OFFER = pl.Struct({"offer": pl.String, "reason": pl.String})
+COLUMN_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {
     "text": Text, "int": Int, "real": Real, "flag": Flag, "date": pl.Date, "texts": pl.List(Text),
-    "options": pl.List(OPTION), "closed": pl.List(CLOSED),
+    "options": pl.List(OPTION), "closed": pl.List(CLOSED_OFFER),
 }  # fmt: skip
 
 
@@ -35,7 +37,7 @@ def _read() -> dict[str, Table]:
             column, kind, unit, span, said = line.split("\t")
             low, _, high = span.partition("..")
             columns[column] = Column(
-                column, TYPES[kind.rstrip("!")], said, unit, kind.endswith("!"),
+                column, COLUMN_TYPES[kind.rstrip("!")], said, unit, kind.endswith("!"),
                 int(low) if low else None, int(high) if high else None,
             )  # fmt: skip
         found[name] = Table(name, meaning, tuple(key.split()), tuple(columns.values()), open_ == "open")
@@ -51,15 +53,16 @@ DECISIONS, REJECTED, CANDIDATES = TABLES["decisions"], TABLES["rejected"], TABLE
 PLANNED, PLAN_FILE = TABLES["planned"], TABLES["plan_file"]
 OUTLOOK, OUTLOOK_ITEMS = TABLES["outlook"], TABLES["outlook_items"]
 
-# What a category offer covers: the category, or in catalogues without any the finer type, or the product itself. LEVEL
-# is a common table expression over `products`; TARGET reads it for an event row `e` joined with its product `p`.
-LEVEL = """level as (
+# What a category offer covers: the category, or in catalogues without categories the finer type, or the product itself.
+# CATEGORY_LEVEL_SQL is a common table expression over `products`; CATEGORY_TARGET_SQL reads it for an event row `e`
+# joined with its product `p`.
+CATEGORY_LEVEL_SQL = """level as (
     select case when count(category) > 0 then 'category' when count(type) > 0 then 'type' else 'product' end as level
     from products
 )"""
-TARGET = "case level.level when 'category' then p.category when 'type' then p.type else e.product_id end"
+CATEGORY_TARGET_SQL = "case level.level when 'category' then p.category when 'type' then p.type else e.product_id end"
 
 
 def all_tables() -> list[Table]:
-    """Every table, in the order of the story."""
+    """Return every table, in the order in which the pipeline makes them."""
     return list(TABLES.values())

@@ -1,1 +1,1 @@
-"""Units of time and the clock."""
+"""Units of time and the server clock."""

@@ -1,8 +1,8 @@
-"""The wall clock and a clock that only counts on in; moments in ms UTC that neither jump nor go back, out.
+"""A server clock that never jumps and never goes back, in milliseconds UTC.
 
-A wall clock is set: by hand, by a virtual machine that wakes up, by a time server gone wrong. Moments follow it while
-it moves as the steady clock does, within `skew_ms`; beyond that they count on from where both agreed last, and `skewed`
-says so until the wall clock is back or the server is started anew.
+A wall clock can be set: by hand, by a virtual machine that resumes, by a faulty time server. The clock follows the wall
+clock while both it and the steady clock advance alike, within `skew_ms`. Beyond that it continues from the moment at
+which both last agreed, and sets `skewed` until the wall clock is back or the server restarts.
 """
 
 import logging
@@ -17,22 +17,22 @@ STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) if hasattr
 
 
 def wall_ms() -> int:
-    """Milliseconds UTC by the machine's clock."""
+    """Return milliseconds UTC by the machine's clock."""
     return time.time_ns() // 1_000_000
 
 
 def steady_ms() -> int:
-    """Milliseconds since some start, by a clock that nobody sets."""
+    """Return milliseconds since an arbitrary start, by a clock that nobody can set."""
     return (time.monotonic_ns() if STEADY is None else time.clock_gettime_ns(STEADY)) // 1_000_000
 
 
 class Clock:
-    """One per server; from any thread."""
+    """The clock of one server; safe to use from any thread."""
 
     def __init__(
         self, skew_ms: int, wall: Callable[[], int] = wall_ms, steady: Callable[[], int] = steady_ms, last_ms: int = 0
     ) -> None:
-        """`last_ms`: the latest moment on record; moments go on from there if it is ahead by no more than `skew_ms`."""
+        """`last_ms` is the latest recorded moment; the clock continues from it if it is ahead by at most `skew_ms`."""
         self.skew_ms, self._wall, self._steady = skew_ms, wall, steady
         self._lock = threading.Lock()
         self._ahead_ms = wall() - steady()  # how far the wall clock was ahead of the steady one when they last agreed
@@ -46,12 +46,12 @@ class Clock:
             )
 
     def now_ms(self) -> int:
-        """This moment; two calls may get the same."""
+        """Return the current moment. Two calls may return the same."""
         with self._lock:
             return self._now()
 
     def next_ms(self) -> int:
-        """This moment, or one later than any that was given here before: ids are made from it."""
+        """Return the current moment, or one later than every moment returned before: ids are made from it."""
         with self._lock:
             self._last_ms = max(self._now(), self._last_ms + 1)
             return self._last_ms

@@ -1,8 +1,6 @@
-"""Who may do what, and how often; and secrets, kept so that nobody reads them.
+"""API keys: what each scope may call, how keys are created and looked up, and the rate limit per key.
 
-Keys are random, shown once, and kept only as a hash. A secret that must be read again is sealed with the work folder's
-own: a stream of SHAKE-256 over it and a nonce of its own, used once, covers the text. Whoever can write the ledger can
-spoil it, not read it.
+A key is random and shown once; only its hash is stored, so a lost key cannot be recovered.
 """
 
 import base64
@@ -14,17 +12,17 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from promolift.foundation.hashing import sha256_of
-from promolift.server.ledger.audit_log import Act, audit, every, put
+from promolift.server.ledger.audit_log import AuditAction, append_audit, list_records, put_record
 from promolift.server.ledger.field_types import Scope
 
 # A write key may stand in a web page: it can only send events. A decide key stays on the shop's own servers.
-MAY: dict[Scope, tuple[Scope, ...]] = {
+SCOPE_GRANTS: dict[Scope, tuple[Scope, ...]] = {
     "write": ("write",), "decide": ("write", "decide"), "admin": ("write", "decide", "admin"),
 }  # fmt: skip
 EVENT_KINDS = ("track", "identify", "page", "screen")  # have paths of their own: ours, and those of Jitsu's clients
-JITSU = ("/api/s/", "/api/s/s2s/")
-EVENT_PATHS = frozenset({"/v1/batch", *(place + kind for place in ("/v1/", *JITSU) for kind in EVENT_KINDS)})
-SNIPPET = "/promolift.js"  # for web pages
+JITSU_PREFIXES = ("/api/s/", "/api/s/s2s/")
+EVENT_PATHS = frozenset({"/v1/batch", *(place + kind for place in ("/v1/", *JITSU_PREFIXES) for kind in EVENT_KINDS)})
+SNIPPET_PATH = "/promolift.js"  # for web pages
 DECIDE_PATHS = frozenset(
     {
         "/v1/decisions",
@@ -36,13 +34,13 @@ DECIDE_PATHS = frozenset(
         "/v1/codes:validate",
     }
 )
-FLAG_PATHS = "/ofrep/v1/evaluate/flags"  # and one flag below it
-SIGNED = "/v1/shopify/webhooks"  # by a signature in place of a key
-OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json", SNIPPET, SIGNED})
+FLAGS_PATH = "/ofrep/v1/evaluate/flags"  # and one flag below it
+SIGNED_WEBHOOK_PATH = "/v1/shopify/webhooks"  # by a signature in place of a key
+OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json", SNIPPET_PATH, SIGNED_WEBHOOK_PATH})
 
 
 class Key(NamedTuple):
-    """A known key: its id (which is no secret), what it may do, and its name."""
+    """An API key: its id (not secret), its scope and its name."""
 
     key_id: str
     scope: Scope
@@ -50,39 +48,39 @@ class Key(NamedTuple):
 
 
 class NewKey(NamedTuple):
-    """A key as it is shown once: its id and its secret."""
+    """A new key: its id, and its secret, which is shown once."""
 
     key_id: str
     secret: str
 
 
-def needed(method: str, path: str) -> Scope | None:
-    """The right a path needs; None for those open to all. What is not listed needs admin."""
+def required_scope(method: str, path: str) -> Scope | None:
+    """Return the scope that a path needs; None for public paths. A path that is not listed needs admin."""
     if path in OPEN_PATHS:
         return None
     if path in EVENT_PATHS:
         return "write"
-    decides = path in DECIDE_PATHS or path.partition(":")[0] in DECIDE_PATHS or path.startswith(FLAG_PATHS)
+    decides = path in DECIDE_PATHS or path.partition(":")[0] in DECIDE_PATHS or path.startswith(FLAGS_PATH)
     till = method == "POST" and decides
     return "decide" if till else "admin"
 
 
-def make_key(db: Connection, scope: Scope, name: str, now_ms: int, actor: str) -> NewKey:
-    """A new key; only the hash of its secret is kept: a plain one, as the secret is 256 random bits."""
+def create_key(db: Connection, scope: Scope, name: str, now_ms: int, actor: str) -> NewKey:
+    """Create a key; only the hash of its secret is stored (a plain hash, as the secret is 256 random bits)."""
     key_id, secret = f"key_{secrets.token_hex(6)}", f"pl_{scope}_{secrets.token_urlsafe(32)}"
-    put(db, "key", key_id, {"hash": sha256_of(secret), "scope": scope, "name": name, "revoked": False}, now_ms)
-    audit(db, now_ms, Act(actor, "key.create", key_id), None, {"scope": scope})
+    put_record(db, "key", key_id, {"hash": sha256_of(secret), "scope": scope, "name": name, "revoked": False}, now_ms)
+    append_audit(db, now_ms, AuditAction(actor, "key.create", key_id), None, {"scope": scope})
     return NewKey(key_id, secret)
 
 
-def first_key(db: Connection, now_ms: int) -> str | None:
-    """The admin key of a new ledger, None if it has keys: it is shown once and cannot be found again."""
-    return None if every(db, "key") else make_key(db, "admin", "first admin key", now_ms, "setup").secret
+def create_first_key(db: Connection, now_ms: int) -> str | None:
+    """Create the admin key of a new ledger; None if the ledger has keys. It is shown once and cannot be recovered."""
+    return None if list_records(db, "key") else create_key(db, "admin", "first admin key", now_ms, "setup").secret
 
 
 def load_keys(db: Connection) -> dict[str, Key]:
-    """Valid keys by the hash of their secret."""
-    valid = {id_: body for id_, body in every(db, "key").items() if not body["revoked"]}
+    """Load the valid keys by the hash of their secret."""
+    valid = {id_: body for id_, body in list_records(db, "key").items() if not body["revoked"]}
     return {body["hash"]: Key(key_id, body["scope"], body["name"]) for key_id, body in valid.items()}
 
 
@@ -100,8 +98,8 @@ def find_key(header: str, keys: dict[str, Key]) -> Key | None:
     return keys.get(sha256_of(rest)) if rest else None
 
 
-class Rates:
-    """A bucket of tokens per key: `burst` at once, refilled at `per_second`."""
+class RateLimiter:
+    """A token bucket per key: `burst` requests at once, refilled at `per_second`."""
 
     def __init__(self, per_second: float, burst: int) -> None:
         """Start full."""

@@ -1,4 +1,4 @@
-"""Settings in, the ASGI application out; and `serve`, which runs it."""
+"""Build the ASGI application from the server settings (`create`) and run it with uvicorn (`serve`)."""
 
 import asyncio
 import gc
@@ -26,14 +26,14 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from promolift.extensions.connectors import feature_flags, shopify_routes
 from promolift.foundation.errors import ConfigError, PromoError
+from promolift.foundation.extension import listed, load_reference
 from promolift.foundation.version import __version__
 from promolift.server.api import observability
-from promolift.server.api.api_keys import OPEN_PATHS, SNIPPET
-from promolift.server.api.connection_limits import Door
-from promolift.server.api.middleware import Guard
-from promolift.server.api.problems import ApiError, Problem, invalid, problem
+from promolift.server.api.api_keys import OPEN_PATHS, SNIPPET_PATH
+from promolift.server.api.connection_limits import LimitedHttpProtocol
+from promolift.server.api.middleware import ApiMiddleware
+from promolift.server.api.problems import ApiError, Problem, problem_response, validation_error
 from promolift.server.api.routes import (
     IdempotencyKey,
     admin,
@@ -48,31 +48,31 @@ from promolift.server.api.routes import (
     lists,
     redemptions,
 )
-from promolift.server.api.routes.fast_routes import HotRoute
+from promolift.server.api.routes.fast_routes import FastRoute
 from promolift.server.api.server import Server
 from promolift.server.delivery import outbox
-from promolift.server.ledger.audit_log import put
+from promolift.server.ledger.audit_log import put_record
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
 
-GARBAGE = 20_000  # new objects before they are looked through; at Python's 700 every few requests
-FAILED = 3  # exit code of a server that could not start, as uvicorn has it
-SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every answer sent could wait so long
+GC_THRESHOLD = 20_000  # new objects before they are looked through; at Python's 700 every few requests
+STARTUP_FAILED = 3  # exit code of a server that could not start, as uvicorn has it
+THREAD_SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every answer sent could wait so long
 LOG = logging.getLogger("promolift.server")
 
 
-class Dressed(NamedTuple):
-    """The app with pages for people beside it, and the path by which the first person enters, None if there is one."""
+class WrappedApp(NamedTuple):
+    """The application with the console mounted, and the path where the first user signs in (None if users exist)."""
 
     app: Any
     first_path: str | None
 
 
-Dress = Callable[[Any], Dressed]
+AppWrapper = Callable[[Any], WrappedApp]
 
 
 def create(settings: ServeSettings, config: Config | None = None) -> Any:
-    """The ASGI app. `app.server` is its state; it closes with the app's lifespan.
+    """Build the ASGI application. `app.server` is its state; it closes with the app's lifespan.
 
     Exports run in a process of their own, which imports the script that was started: call it under
     `if __name__ == "__main__":`. Raises ConfigError in that process if it is not.
@@ -86,16 +86,16 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        server.duties.start()
+        server.tasks.start()
         try:
             yield
         finally:
-            await server.duties.stop()
+            await server.tasks.stop()
             await server.outbox.stop()
             await server.scheduler.stop()
             await asyncio.to_thread(server.close)
 
-    traced = observability.telemetry()
+    traced = observability.tracing_options()
     app = FastAPI(
         title="promolift", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
         responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}}, **traced,
@@ -103,7 +103,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     app.state.server = server
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
-    routes = fast_routes.add(app, server)
+    routes = fast_routes.add_fast_routes(app, server)
     for each in (
         redemptions,
         lists,
@@ -115,21 +115,21 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
         campaign_summary,
         experiments,
         annotations,
-        feature_flags,
-        shopify_routes,
     ):
         app.include_router(each.router)
+    for router in listed("routes"):
+        app.include_router(load_reference(router))
     _operations(app, server)
-    describe(app, routes)
+    add_openapi(app, routes)
     # FastAPI traces what passes through it: then decisions and events do too, and cost more
-    guarded: Any = Guard(app, server, {} if traced else {route.path: route.endpoint for route in routes})
+    guarded: Any = ApiMiddleware(app, server, {} if traced else {route.path: route.endpoint for route in routes})
     guarded.server, guarded.openapi = server, app.openapi
     return guarded
 
 
 def serve(
     settings: ServeSettings, config: Config | None, host: str, port: int, as_json: bool = False,
-    console: Dress | None = None,
+    console: AppWrapper | None = None,
 ) -> None:  # fmt: skip
     """Run the server until it is stopped; requests under way are finished.
 
@@ -149,7 +149,7 @@ def serve(
             link = f"{url}{dressed.first_path}"
             print(json.dumps({"console": link}) if as_json else f"console, opens once: {link}", flush=True)
     said = json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}"
-    run(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
+    run_uvicorn(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
 
 
 class Drain(NamedTuple):
@@ -159,34 +159,36 @@ class Drain(NamedTuple):
     begun: threading.Event
 
 
-def run(app: Any, host: str, port: int, ready: str = "", connections: int = 2000, drain: Drain | None = None) -> None:
+def run_uvicorn(
+    app: Any, host: str, port: int, ready: str = "", connections: int = 2000, drain: Drain | None = None
+) -> None:
     """Run an ASGI app as the server is run; `ready` is printed once requests are taken."""
-    sys.setswitchinterval(SWITCH_S)
+    sys.setswitchinterval(THREAD_SWITCH_S)
     gc.collect()
     gc.freeze()  # releases and code live as long as the process: looking through them again would stop it for long
-    gc.set_threshold(GARBAGE, 20, 20)
-    server = Listener(configured(app, host, port, connections, drain and drain.begun), ready, drain)
+    gc.set_threshold(GC_THRESHOLD, 20, 20)
+    server = HttpServer(uvicorn_config(app, host, port, connections, drain and drain.begun), ready, drain)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
-        raise SystemExit(FAILED)
+        raise SystemExit(STARTUP_FAILED)
 
 
-def configured(
+def uvicorn_config(
     app: Any, host: str, port: int, connections: int = 2000, draining: threading.Event | None = None
 ) -> uvicorn.Config:
-    """How uvicorn runs an app behind the door."""
+    """Return the uvicorn configuration with limited connections."""
     plain = uvicorn.Config(
         app, host=host, port=port, lifespan="on", log_config=None, access_log=False, server_header=False,
         proxy_headers=False,
     )  # fmt: skip
     if plain.http == "auto":
-        plain.http = partial(Door, connections, draining or threading.Event())  # type: ignore[assignment]
+        plain.http = partial(LimitedHttpProtocol, connections, draining or threading.Event())  # type: ignore[assignment]
     return plain
 
 
-class Listener(uvicorn.Server):
-    """A server that prints a line as soon as it takes requests, closes connections that are too slow, and drains."""
+class HttpServer(uvicorn.Server):
+    """A uvicorn server that reports when it is ready, closes slow connections and drains before it ends."""
 
     def __init__(self, config: uvicorn.Config, line: str = "", drain: Drain | None = None) -> None:
         """Not started yet."""
@@ -222,7 +224,7 @@ class Listener(uvicorn.Server):
         if counter % 10 == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Door):
+                if isinstance(connection, LimitedHttpProtocol):
                     connection.close_if_late(now_s)
         return await super().on_tick(counter)
 
@@ -233,11 +235,11 @@ def _operations(app: FastAPI, server: Server) -> None:
         """The process runs."""
         return {"status": "live"}
 
-    @app.get(SNIPPET, tags=["events"], response_class=Response)
+    @app.get(SNIPPET_PATH, tags=["events"], response_class=Response)
     def script() -> Response:
         """The script that sends a web page's events here."""
         kept = {"cache-control": "public, max-age=3600", "cross-origin-resource-policy": "cross-origin"}
-        return Response(snippet(), headers=kept, media_type="text/javascript; charset=utf-8")
+        return Response(load_snippet(), headers=kept, media_type="text/javascript; charset=utf-8")
 
     @app.get("/health/ready", tags=["operations"])
     def ready() -> JSONResponse:
@@ -248,12 +250,14 @@ def _operations(app: FastAPI, server: Server) -> None:
             return JSONResponse({"status": "not ready", "why": ["the server is about to end"]}, 503)
         try:
             now_ms = server.clock.now_ms()
-            server.ledger.write(lambda db, some: [put(db, "health", "ready", now_ms, now_ms) for _ in some], None, 5)
-            missing = sorted(server.needed() - server.decider.releases.keys())
+            server.ledger.write(
+                lambda db, some: [put_record(db, "health", "ready", now_ms, now_ms) for _ in some], None, 5
+            )
+            missing = sorted(server.releases_in_use() - server.decider.releases.keys())
         except (PromoError, TimeoutError):
             return JSONResponse({"status": "not ready", "why": ["the ledger takes no changes"]}, 503)
         why = [f"release {name} is not loaded" for name in missing]
-        why += [f"duty {name} fails" for name in server.duties.dead]
+        why += [f"duty {name} fails" for name in server.tasks.dead]
         if why := why + ["the clock jumped"] * server.clock.skewed:
             return JSONResponse({"status": "not ready", "why": why}, 503)
         return JSONResponse({"status": "ready", "releases": sorted(server.decider.releases)})
@@ -262,15 +266,15 @@ def _operations(app: FastAPI, server: Server) -> None:
     def metrics() -> Response:
         """Prometheus counters; needs an admin key, as they show how the business goes."""
         with server.ledger.read() as db:
-            server.metrics.waiting.set(outbox.waiting(db))
-        for duty in server.duties.all:
+            server.metrics.waiting.set(outbox.count_waiting(db))
+        for duty in server.tasks.all:
             server.metrics.duties.labels(duty.name).set(duty.failed)
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @cache
-def snippet() -> str:
-    """promolift.js as pages load it: without indents and lines that are comments."""
+def load_snippet() -> str:
+    """Return promolift.js as pages load it: without indentation and comment lines."""
     text = files("promolift.server.api").joinpath("promolift.js").read_text("utf-8")
     lines = map(str.strip, text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
@@ -287,20 +291,20 @@ async def _problem(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         errors = error.errors()
         broken = any(each["type"] == "json_invalid" for each in errors)
-        error = ApiError(400, "json_invalid", "the body is not valid JSON") if broken else invalid(errors)
+        error = ApiError(400, "json_invalid", "the body is not valid JSON") if broken else validation_error(errors)
     elif isinstance(error, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-        reply = problem(ApiError(error.status_code, code, str(error.detail)), request_id)
+        reply = problem_response(ApiError(error.status_code, code, str(error.detail)), request_id)
         reply.headers.update(error.headers or {})
         if error.status_code == 405:  # Starlette names those of the first route that has this path
             reply.headers["allow"] = ", ".join(sorted(_methods(request)))
         return reply
     elif not isinstance(error, ApiError):
         LOG.info("refused", extra={"request_id": request_id, "kind": type(error).__name__})
-    return problem(error, request_id)
+    return problem_response(error, request_id)
 
 
-def describe(app: FastAPI, plain: Sequence[HotRoute]) -> None:
+def add_openapi(app: FastAPI, plain: Sequence[FastRoute]) -> None:
     """Replace the app's `openapi` by one that says what the app does, routes outside FastAPI included."""
 
     def openapi() -> dict[str, Any]:
@@ -335,7 +339,7 @@ def describe(app: FastAPI, plain: Sequence[HotRoute]) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _stub(route: HotRoute) -> Callable[..., Any]:
+def _stub(route: FastRoute) -> Callable[..., Any]:
     """What FastAPI would be given for a route: its signature is read for the document, it is never called."""
     if route.tag == "events":
 

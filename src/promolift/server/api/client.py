@@ -1,4 +1,7 @@
-"""A thin client: `Client("http://127.0.0.1:8080", key).decide("customer-7")`. Changes carry a key: retries are safe."""
+"""A Python client of the server: `Client("http://127.0.0.1:8080", key).decide("customer-7")`.
+
+Every change is sent with an Idempotency-Key, so a retry after a lost connection is safe.
+"""
 
 from collections.abc import Mapping, Sequence
 from time import sleep
@@ -12,8 +15,8 @@ from promolift.foundation.errors import PromoError
 from promolift.server.ledger.event_rows import EventsTaken
 from promolift.server.response_models import CartAnswer, DecisionAnswer, FeedbackTaken, PricesAnswer, Redeemed
 
-TRIES = 3
-AGAIN = frozenset({429, 502, 503, 504})
+MAX_TRIES = 3
+RETRY_STATUSES = frozenset({429, 502, 503, 504})
 
 
 class ServerRefusedError(PromoError):
@@ -110,8 +113,8 @@ class Client:
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
     ) -> Mapping[str, Any]:  # fmt: skip
         """The answer's JSON of any operation. A lost connection or a busy server is tried again, with the same key."""
-        for attempt in range(TRIES):
-            last = attempt == TRIES - 1
+        for attempt in range(MAX_TRIES):
+            last = attempt == MAX_TRIES - 1
             try:
                 reply = self._http.request(method, path, json=body, headers=headers)
             except httpx.TransportError:
@@ -119,7 +122,7 @@ class Client:
                     raise
                 sleep(0.1 * 2**attempt)
                 continue
-            if reply.status_code not in AGAIN or last:
+            if reply.status_code not in RETRY_STATUSES or last:
                 break
             sleep(min(float(reply.headers.get("retry-after", 0.1 * 2**attempt)), 5.0))
         answer = reply.json() if "json" in reply.headers.get("content-type", "") else {"detail": reply.text[:200]}

@@ -1,6 +1,7 @@
-"""Bytes of a stranger in, before any key is looked at; whole requests of bounded size and time to the guard, out.
+"""Limit the size and the duration of a request while it is being received, before any API key is checked.
 
-The parser itself collects a header for as long as it comes. Here a head has a size, and a head and a body a time.
+The parser of uvicorn collects headers without a limit. This protocol closes a connection whose head is too large, or
+whose head or body takes too long.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 32_768  # the request line and all headers
-HEADERS = 100
+MAX_HEADERS = 100
 HEAD_S, BODY_S = 10.0, 30.0  # how long each may take; a kept connection that says nothing is closed by uvicorn
 
 
@@ -22,7 +23,7 @@ class _TooLargeError(Exception):
     """Raised within the parser, which ends with it."""
 
 
-class Door(HttpToolsProtocol):
+class LimitedHttpProtocol(HttpToolsProtocol):
     """One connection. `most`: connections that are kept at the same time; one more is closed at once. Once it is
     `draining`, each ends with the next answer, which says so.
     """
@@ -70,7 +71,7 @@ class Door(HttpToolsProtocol):
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES or len(self.headers) > HEADERS:
+        if self._head_bytes > HEAD_BYTES or len(self.headers) > MAX_HEADERS:
             self._large = True
             raise _TooLargeError
 
@@ -89,7 +90,7 @@ class Door(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What could not be read, or is too large."""
         if self._large:
-            self._refuse(431, "headers_too_large", f"a head may have {HEAD_BYTES} bytes and {HEADERS} headers")
+            self._refuse(431, "headers_too_large", f"a head may have {HEAD_BYTES} bytes and {MAX_HEADERS} headers")
         else:
             self._refuse(400, "http_invalid", "this is no HTTP request")
 
@@ -112,8 +113,8 @@ class Door(HttpToolsProtocol):
         self.transport.close()
 
 
-def send_whole(send: Send, status: int, head: bytes, body: bytes) -> bool:
-    """Answer in one write to the socket, where uvicorn makes two: each takes as long as a decision's own work.
+def send_in_one_write(send: Send, status: int, head: bytes, body: bytes) -> bool:
+    """Send head and body in one write to the socket; uvicorn makes two, each as slow as a decision's own work.
 
     `head` are header lines. False where nothing was sent: `send` is not uvicorn's own, or the connection must wait.
     """

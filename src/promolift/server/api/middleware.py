@@ -1,4 +1,4 @@
-"""The door around the app: request id, key and rate, size of the body, errors as problems, a log line, counters."""
+"""ASGI middleware around the API: request id, API key, rate limit, body size, errors, log line and metrics."""
 
 import logging
 import re
@@ -16,16 +16,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promolift.foundation.errors import PromoError
-from promolift.server.api.api_keys import EVENT_PATHS, MAY, Key, needed
-from promolift.server.api.problems import ApiError, FieldError, problem
+from promolift.server.api.api_keys import EVENT_PATHS, SCOPE_GRANTS, Key, required_scope
+from promolift.server.api.problems import ApiError, FieldError, problem_response
 from promolift.server.api.server import Endpoint, Server
 
 LOG = logging.getLogger("promolift.server")
-START, NUMBER = token_hex(4), count()  # ids of requests: of this start of the process, and counted
-MEMBERS = 16  # parts that a gzip body may have
-NOBODY = Key("key_none", "write", "nobody")
-SECURE = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
-ALLOWED = b"access-control-allow-origin"
+PROCESS_ID, REQUEST_NUMBERS = token_hex(4), count()  # ids of requests: of this start of the process, and counted
+MAX_GZIP_MEMBERS = 16  # parts that a gzip body may have
+ANONYMOUS_KEY = Key("key_none", "write", "nobody")
+SECURITY_HEADERS = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+ALLOW_ORIGIN = b"access-control-allow-origin"
 ALLOWED_HEADERS = (
     "authorization, content-type, content-encoding, idempotency-key, x-write-key, x-enable-debug, x-ip-policy"
 )
@@ -33,16 +33,16 @@ ALLOWED_HEADERS = (
 
 @dataclass(slots=True)
 class RequestContext:
-    """What a route may know of the request: its id, its headers, whose key it came with, and its body in one piece."""
+    """What a route may know of its request: id, headers, API key and the whole body."""
 
     request_id: str
     headers: Mapping[bytes, bytes]
-    key: Key = NOBODY
+    key: Key = ANONYMOUS_KEY
     body: bytes = b""
 
 
-class Guard:
-    """ASGI middleware. Every path needs a key except the few that `security` names: a new route is closed at first."""
+class ApiMiddleware:
+    """ASGI middleware. Every path needs a key except the few in `security`, so a new route is closed by default."""
 
     def __init__(self, app: ASGIApp, server: Server, hot: Mapping[str, Endpoint]) -> None:
         """`app` is what the requests reach that may pass; `hot` are endpoints called without the app around them."""
@@ -55,8 +55,8 @@ class Guard:
             return
         started, status = perf_counter(), 500
         headers = dict(scope["headers"])
-        context = RequestContext(f"req_{START}{next(NUMBER):08x}", headers)
-        extra = {b"x-request-id": context.request_id.encode(), **SECURE}
+        context = RequestContext(f"req_{PROCESS_ID}{next(REQUEST_NUMBERS):08x}", headers)
+        extra = {b"x-request-id": context.request_id.encode(), **SECURITY_HEADERS}
         origin = headers.get(b"origin") if scope["path"] in EVENT_PATHS else None
         if origin is not None:
             extra |= self._shared_with(origin)
@@ -91,7 +91,7 @@ class Guard:
             if not isinstance(error, PromoError | ValidationError):
                 LOG.error("request failed", exc_info=error, extra={"request_id": context.request_id})
             if not begun:
-                reply = problem(error, context.request_id)
+                reply = problem_response(error, context.request_id)
                 if isinstance(error, ApiError) and error.status == 429:
                     reply.headers["retry-after"] = str(ceil(float(error.errors[0].message)))
                 if isinstance(error, ApiError) and error.code == "encoding_unknown":
@@ -104,19 +104,19 @@ class Guard:
 
     def _shared_with(self, origin: bytes) -> dict[bytes, bytes]:
         allowed = origin.decode("latin-1") in self.server.settings.origins
-        return {b"vary": b"origin"} | ({ALLOWED: origin} if allowed else {})
+        return {b"vary": b"origin"} | ({ALLOW_ORIGIN: origin} if allowed else {})
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
-        right = needed(scope["method"], scope["path"])
+        right = required_scope(scope["method"], scope["path"])
         if right is None:
-            return NOBODY
+            return ANONYMOUS_KEY
         header = headers.get(b"authorization", b"")
         if not header and scope["path"] in EVENT_PATHS:
             header = _key_beside(scope, headers)
-        key = self.server.key_of(header)
+        key = self.server.find_key(header)
         if key is None or (key.scope != "write" and b"authorization" not in headers):
             raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
-        if right not in MAY[key.scope]:
+        if right not in SCOPE_GRANTS[key.scope]:
             raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
         self.server.used[key.key_id] = round(time() * 1000)
         wait_s = self.server.rates.take(key.key_id)
@@ -158,8 +158,8 @@ class Guard:
         well are counted alone."""
         path = scope["path"]
         route = getattr(scope.get("route"), "path", None) or (path if path in self.hot else "other")
-        self.server.metrics.answered(route, status, seconds)
-        if LOG.isEnabledFor(logging.INFO) and route not in QUIET and (status >= 400 or path not in self.hot):
+        self.server.metrics.count_response(route, status, seconds)
+        if LOG.isEnabledFor(logging.INFO) and route not in UNLOGGED_PATHS and (status >= 400 or path not in self.hot):
             line: dict[str, object] = {"route": route, "method": scope["method"], "status": status}
             line |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
             LOG.info("request", extra={"clean": line})
@@ -176,21 +176,21 @@ def _key_beside(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
 
 def _preflight(extra: Mapping[bytes, bytes]) -> Response:
     """The answer to a browser that asks before it sends; ApiError for an origin that the settings do not name."""
-    if ALLOWED not in extra:
+    if ALLOW_ORIGIN not in extra:
         raise ApiError(403, "origin_unknown", "pages of this origin may not send events; name it in origins")
     allowed = {"methods": "POST", "headers": ALLOWED_HEADERS}
     headers = {f"access-control-allow-{name}": value for name, value in allowed.items()}
     return Response(status_code=204, headers=headers | {"access-control-max-age": "600"})
 
 
-QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+UNLOGGED_PATHS = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
 def _unpacked(body: bytes, most: int) -> bytes:
     """A gzip body of one or more members, up to its end; ApiError if it is cut, damaged or unpacks to too much."""
     plain, rest = bytearray(), body
     try:
-        for _ in range(MEMBERS):
+        for _ in range(MAX_GZIP_MEMBERS):
             unpacker = zlib.decompressobj(31)
             plain += unpacker.decompress(rest, most - len(plain) + 1)
             if len(plain) > most:
@@ -202,7 +202,9 @@ def _unpacked(body: bytes, most: int) -> bytes:
                 return bytes(plain)
     except zlib.error:
         pass
-    raise ApiError(400, "gzip_invalid", f"the body is not valid gzip, is cut, or has more than {MEMBERS} members")
+    raise ApiError(
+        400, "gzip_invalid", f"the body is not valid gzip, is cut, or has more than {MAX_GZIP_MEMBERS} members"
+    )
 
 
 def _too_large(most: int) -> ApiError:

@@ -1,4 +1,4 @@
-"""What happens in; Prometheus counters and JSON log lines without personal data out."""
+"""Prometheus metrics, and JSON log lines without personal data."""
 
 import json
 import logging
@@ -20,12 +20,12 @@ from prometheus_client.registry import Collector
 
 from promolift.foundation.redaction import redact
 
-STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+LOG_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
 class Metrics(Collector):
-    """The counters of one server, in a registry of their own.
+    """The metrics of one server, in a registry of their own.
 
     What every request counts is kept in plain numbers and read when the page is asked for.
     """
@@ -42,39 +42,41 @@ class Metrics(Collector):
         self._answers: dict[tuple[str, int], int] = defaultdict(int)
         self._decisions: dict[tuple[str, str], int] = defaultdict(int)
         self._redemptions: dict[tuple[str, str], int] = defaultdict(int)
-        self._times: dict[str, list[float]] = defaultdict(lambda: [0.0] * (len(SECONDS) + 2))  # by bucket; their sum
+        self._times: dict[str, list[float]] = defaultdict(
+            lambda: [0.0] * (len(LATENCY_BUCKETS_S) + 2)
+        )  # by bucket; their sum
         home.register(self)
 
-    def decided(self, answer: Any) -> None:
+    def count_decision(self, answer: Any) -> None:
         """Count a decision by the rule that settled it: the reason's first words, never a customer's data."""
         rule = answer.reason.partition(":")[0][:60]
         with self._lock:
             self._decisions["none" if answer.offer_id == "none" else "offer", rule] += 1
 
-    def redeemed(self, step: str, result: str) -> None:
-        """Count a step of a redemption by what came of it: ok, or the code of the refusal."""
+    def count_redemption(self, step: str, result: str) -> None:
+        """Count a step of a redemption by its result: ok, or the code of the refusal."""
         with self._lock:
             self._redemptions[step, result] += 1
 
-    def message_ended(self, channel: str, result: str) -> None:
+    def count_message(self, channel: str, result: str) -> None:
         """Count a message that is no longer tried."""
         self.messages.labels(channel, result).inc()
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer and the time it took."""
+    def count_response(self, route: str, status: int, seconds: float) -> None:
+        """Count a response and its duration."""
         with self._lock:
             self._answers[route, status] += 1
             times = self._times[route]
-            times[bisect_left(SECONDS, seconds)] += 1
+            times[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
             times[-1] += seconds
 
-    def within_s(self, route: str, part: float) -> float | None:
+    def latency_buckets(self, route: str, part: float) -> float | None:
         """Seconds within which this part of a route's answers came since the start, by bucket; None before any came."""
         with self._lock:
             times = list(self._times[route][:-1]) if route in self._times else [0.0]
         sums = list(accumulate(times))
         place = bisect_left(sums, part * sums[-1])
-        return None if not sums[-1] else SECONDS[place] if place < len(SECONDS) else math.inf
+        return None if not sums[-1] else LATENCY_BUCKETS_S[place] if place < len(LATENCY_BUCKETS_S) else math.inf
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus reads of the plain numbers."""
@@ -91,12 +93,12 @@ class Metrics(Collector):
                 for labels, number in counted.items():
                     family.add_metric([*labels], number)
             for route, times in self._times.items():
-                bounds = [*map(str, map(float, SECONDS)), "+Inf"]
+                bounds = [*map(str, map(float, LATENCY_BUCKETS_S)), "+Inf"]
                 seconds.add_metric([route], list(zip(bounds, accumulate(times[:-1]), strict=True)), times[-1])
         yield from (requests, decisions, redemptions, seconds)
 
-    def received(self, new: int, duplicates: int, rejected: int) -> None:
-        """Count events."""
+    def count_events(self, new: int, duplicates: int, rejected: int) -> None:
+        """Count accepted, duplicate and rejected events."""
         for result, number in (("accepted", new), ("duplicate", duplicates), ("rejected", rejected)):
             if number:
                 self.events.labels(result).inc(number)
@@ -111,7 +113,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        extra = {name: value for name, value in vars(record).items() if name not in STANDARD}
+        extra = {name: value for name, value in vars(record).items() if name not in LOG_RECORD_FIELDS}
         line: dict[str, object] = {"ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")}
         line |= {"level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
         if "clean" in extra:  # fields that cannot hold personal data: searching each would cost more than the request
@@ -147,8 +149,8 @@ def _names_someone(scope: Any) -> bool:
     return str(scope.get("path", "")).startswith("/v1/privacy/")
 
 
-def telemetry() -> dict[str, Any]:
-    """FastAPI's own OpenTelemetry switched on where OTEL_* asks for it and its packages are there; else nothing."""
+def tracing_options() -> dict[str, Any]:
+    """Return the options of FastAPI's OpenTelemetry tracing if OTEL_* asks for it and its packages are installed."""
     asked = sorted(name for name in os.environ if name.startswith("OTEL_"))
     if not asked or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return {}

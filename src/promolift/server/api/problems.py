@@ -1,6 +1,6 @@
-"""Every error the API answers, as RFC 9457 problem+json: status, code, detail, request_id, and errors with pointers.
+"""Errors of the API as RFC 9457 problem+json: status, code, detail, request_id, and errors with JSON pointers.
 
-A refusal by a rule says it in words, too, that a shop can show its customer or its staff, in both languages.
+A refusal by a business rule also carries a sentence in both languages that a shop can show to its customers or staff.
 """
 
 import json
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import LedgerError, Refused
 
@@ -36,7 +36,7 @@ class Problem(BaseModel):
     detail: str
     request_id: str
     errors: list[FieldError] = []
-    reason: Words | None = None
+    reason: LocalizedText | None = None
 
 
 class ApiError(PromoError):
@@ -51,13 +51,13 @@ class ApiError(PromoError):
         return type(self), (self.status, self.code, self.message, *self.errors)
 
 
-def wrong_field(detail: str, pointer: str, message: str) -> ApiError:
-    """The error of a request in which one field is wrong."""
+def field_error(detail: str, pointer: str, message: str) -> ApiError:
+    """Return the error of a request in which one field is wrong."""
     return ApiError(422, "invalid", detail, FieldError(pointer, message))
 
 
-def problem(error: Exception, request_id: str) -> Response:
-    """The response to an error; what nobody expected is 500, with no word of its inside."""
+def problem_response(error: Exception, request_id: str) -> Response:
+    """Return the response to an error; an unexpected error is 500 without any internal detail."""
     known = _known(error)
     body = {
         "type": "about:blank", "title": HTTPStatus(known.status).phrase, "status": known.status, "code": known.code,
@@ -68,8 +68,8 @@ def problem(error: Exception, request_id: str) -> Response:
     return Response(json.dumps(body), known.status, media_type="application/problem+json")
 
 
-def invalid(errors: Iterable[Any]) -> ApiError:
-    """From pydantic's list of errors."""
+def validation_error(errors: Iterable[Any]) -> ApiError:
+    """Return the ApiError for pydantic's list of errors."""
     wrong = []
     for each in errors:
         parts = [part for part in each["loc"] if part not in ("body", "query", "path", "header")]
@@ -83,7 +83,7 @@ def _known(error: Exception) -> ApiError:
         case ApiError():
             return error
         case ValidationError():
-            return invalid(error.errors())
+            return validation_error(error.errors())
         case Refused(code=code):
             return ApiError(REFUSALS[code].status, code, str(error))
         case LedgerError():

@@ -1,4 +1,4 @@
-"""The bodies of requests, strict: an unknown or wrong field is an error that names it."""
+"""Request bodies of the API. An unknown or wrong field is an error that names the field."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -15,19 +15,19 @@ from pydantic import (
     model_validator,
 )
 
-from promolift.server.delivery.sender import By
+from promolift.server.delivery.sender import SenderName
 from promolift.server.ledger.field_types import (
-    PLAIN,
+    PRINTABLE_PATTERN,
     Body,
     Cents,
     Channel,
     Id,
-    Moment,
     Scope,
     Slug,
-    Yes,
+    StrictBool,
+    TimestampMs,
     ZoneName,
-    whole,
+    to_whole_number,
 )
 from promolift.server.ledger.policy import Policy
 
@@ -37,7 +37,7 @@ Campaigns = Annotated[
 ]
 
 
-Reached = Annotated[
+ReachableChannels = Annotated[
     tuple[Channel, ...], Field(max_length=5, description="Channels on which the customer can be reached.")
 ]
 HookEvent = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
@@ -54,14 +54,14 @@ class DecisionIn(Body):
     customer_id: Id
     campaign_id: Campaigns = None
     channel: Channel = "site"
-    channels: Reached = ()
+    channels: ReachableChannels = ()
     placement: Annotated[Id | None, Field(description="Where a creative is to be shown, as the plan calls it.")] = None
     audience: Annotated[
         Id | None, Field(description="What is known of who looks, as in the plan: values joined by |.")
     ] = None
     language: Literal["zh", "en"] | None = None
     timezone: ZoneName | None = None
-    explain: Yes = False
+    explain: StrictBool = False
 
 
 class FeedbackIn(Body):
@@ -69,9 +69,9 @@ class FeedbackIn(Body):
 
     decision_id: Id
     name: Id = "Conversion"
-    value_cents: Annotated[int, Field(ge=-(10**12), le=10**12, strict=True), BeforeValidator(whole)] = 0
+    value_cents: Annotated[int, Field(ge=-(10**12), le=10**12, strict=True), BeforeValidator(to_whole_number)] = 0
     message_id: Id | None = None
-    ts_ms: Moment | None = None
+    ts_ms: TimestampMs | None = None
 
 
 class LimitIn(Body):
@@ -103,7 +103,7 @@ class SharedLimitsIn(Body):
 class CampaignIn(Body):
     """A campaign: paused or live, its policy and its limits. The release is set by activating one."""
 
-    paused: Yes = False
+    paused: StrictBool = False
     policy: Policy = Policy()
     limits: Annotated[tuple[LimitIn, ...], Field(max_length=100)] = ()
 
@@ -119,17 +119,17 @@ class KeyIn(Body):
     """A new key."""
 
     scope: Scope
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PLAIN)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PRINTABLE_PATTERN)]
 
 
 class WebhookIn(Body):
     """Where to tell what happened."""
 
-    url: Annotated[str, StringConstraints(min_length=8, max_length=2000, pattern=PLAIN)]
+    url: Annotated[str, StringConstraints(min_length=8, max_length=2000, pattern=PRINTABLE_PATTERN)]
     events: Annotated[tuple[HookEvent, ...], Field(min_length=1, max_length=20)]
 
 
-LOOKED_AT = Field(validate_default=True)
+ALWAYS_VALIDATED = Field(validate_default=True)
 
 
 class MailIn(Body):
@@ -139,12 +139,14 @@ class MailIn(Body):
     """
 
     decision_id: Id
-    by: By = "email"
-    to: Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\s<>,;]*$"), LOOKED_AT] = ""
+    by: SenderName = "email"
+    to: Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\s<>,;]*$"), ALWAYS_VALIDATED] = ""
     language: Literal["zh", "en"] | None = None
     channel: Channel | None = None
-    unsubscribe_url: Annotated[str, StringConstraints(pattern=r"^(https://[^\s<>]{1,500})?$"), LOOKED_AT] = ""
-    postal_address: Annotated[str, StringConstraints(max_length=300, pattern=rf"^$|{PLAIN}"), LOOKED_AT] = ""
+    unsubscribe_url: Annotated[str, StringConstraints(pattern=r"^(https://[^\s<>]{1,500})?$"), ALWAYS_VALIDATED] = ""
+    postal_address: Annotated[
+        str, StringConstraints(max_length=300, pattern=rf"^$|{PRINTABLE_PATTERN}"), ALWAYS_VALIDATED
+    ] = ""
 
     @field_validator("to", "unsubscribe_url", "postal_address")
     @classmethod

@@ -1,4 +1,4 @@
-"""Settings in; what all routes share out: ledger, releases, keys, rates, counters, and the work done on the side."""
+"""The state of one server process that all routes share: ledger, releases, keys, rate limits, metrics, tasks."""
 
 import asyncio
 import logging
@@ -19,14 +19,14 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from promolift.core.decisions.decision_rule import NONE
-from promolift.core.decisions.response_hours import fit_hours
+from promolift.core.decisions.response_hours import fit_response_hours
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import Clock
 from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
 from promolift.server.api import api_keys, observability
-from promolift.server.api.connection_limits import send_whole
+from promolift.server.api.connection_limits import send_in_one_write
 from promolift.server.api.problems import ApiError
 from promolift.server.budgets import redemptions
 from promolift.server.carts import carts
@@ -34,41 +34,49 @@ from promolift.server.decisions import decisions
 from promolift.server.delivery import outbox
 from promolift.server.events import events
 from promolift.server.ledger.audit_log import (
-    Answered,
-    HttpAnswer,
-    OnceAnswer,
-    amend,
-    drop,
-    get,
-    keep_answers,
-    kept_answers,
-    once,
-    put,
+    HttpResponse,
+    IdempotentResponse,
+    StoredResponse,
+    delete_record,
+    get_record,
+    load_responses,
+    put_record,
+    replace_response,
+    run_once,
+    store_responses,
 )
-from promolift.server.ledger.event_rows import Parsed
-from promolift.server.ledger.ledger import Ledger, Locks, is_file
-from promolift.server.ledger.limits import expire, late_now
-from promolift.server.ledger.migrations import ALIVE_MS, SERVER, UNHEARD, outdated, pulse
+from promolift.server.ledger.engines import is_local_file
+from promolift.server.ledger.event_rows import ParsedEvents
+from promolift.server.ledger.ledger import Ledger, Locks
+from promolift.server.ledger.limits import expire_reservations, expired_reservations
+from promolift.server.ledger.migrations import (
+    ALIVE_MS,
+    PENDING_REFUSALS,
+    SERVER_KIND,
+    is_outdated,
+    open_tables,
+    record_heartbeat,
+)
 from promolift.server.ledger.records import Campaign
-from promolift.server.ledger.schema import Refused, nothing, of_key
+from promolift.server.ledger.schema import Refused, no_locks, request_key_lock
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import background_tasks, response_counts
-from promolift.server.tasks.learning_schedule import Scheduler
+from promolift.server.tasks.learning_schedule import LearningScheduler
 from promolift.shop.configuration.configuration import Config
 
 LOG = logging.getLogger("promolift.server")
-PULSE_S = 1.0
-HEAR_S = 2.0  # how long refusals in the events of an older ledger are looked for at a time
-HEADERS = 1000  # remembered; a key may be written in more than one way
-FEW = 20  # events that are kept in a millisecond
-KEY_USE = "key_use"  # things of the ledger: when a key came last
-GIVEN_UP = "timeout: no decision within the deadline"
-Change = Callable[[Connection, int], HttpAnswer]  # from the connection and now_ms
+TASK_EVERY_S = 1.0
+REFUSALS_LIMIT_S = 2.0  # how long refusals in the events of an older ledger are looked for at a time
+MAX_CACHED_HEADERS = 1000  # remembered; a key may be written in more than one way
+BRIEF_EVENTS = 20  # events that are kept in a millisecond
+KEY_USE_KIND = "key_use"  # things of the ledger: when a key came last
+DEADLINE_REASON = "timeout: no decision within the deadline"
+Change = Callable[[Connection, int], HttpResponse]  # from the connection and now_ms
 ChangeLocks = Callable[[Connection], Iterable[str]]
 
 
 class Server:
-    """One process's state. Close it to keep what waits."""
+    """The state of one server process. Close it to store what is pending."""
 
     def __init__(self, settings: ServeSettings, config: Config | None = None) -> None:
         """Open the ledger, load the releases in use; `config` is needed for making new releases."""
@@ -78,40 +86,42 @@ class Server:
         _close_to_others(settings)
         with Store(settings.work) as store:
             self.secret = store.secret()
-        self.ledger = Ledger(settings.ledger_url)
-        if not is_file(settings.ledger_url):
+        self.ledger = Ledger(settings.ledger_url, open_tables)
+        if not is_local_file(settings.ledger_url):
             self._check_secret()
         with self.ledger.read() as db:
-            self.clock = Clock(settings.clock_skew_ms, last_ms=decisions.last_moment(db))
+            self.clock = Clock(settings.clock_skew_ms, last_ms=decisions.last_decision_ms(db))
             campaigns = Campaign.all(db)
         now_ms = self.clock.now_ms()
-        self.first_key: str | None = self.ledger.write(lambda db, some: [api_keys.first_key(db, now_ms) for _ in some])
+        self.first_key: str | None = self.ledger.write(
+            lambda db, some: [api_keys.create_first_key(db, now_ms) for _ in some]
+        )
         self.decider = decisions.Decider(settings.work, self.secret, self.clock, settings.releases)
-        self.redeemer = redemptions.Redeemer(self.clock)
-        self.carts = carts.Carts(self.decider)
+        self.redeemer = redemptions.RedemptionService(self.clock)
+        self.carts = carts.CartService(self.decider)
         self.used: dict[str, int] = {}  # when each key came last, of those since the last note
         self._noted_ms = self._hours_ms = 0
         self._heard = False  # whether all refusals of personal decisions count that an earlier form kept as events
         self.reload_keys()
-        self.rates = api_keys.Rates(settings.rate_per_second, settings.burst)
-        self.crowd = events.Throttle()
+        self.rates = api_keys.RateLimiter(settings.rate_per_second, settings.burst)
+        self.event_throttle = events.PageEventThrottle()
         self.metrics = observability.Metrics()
         self.outbox = outbox.Outbox(
-            self.ledger, settings, self.clock, self.secret, costs=self.decider, ended=self.metrics.message_ended
+            self.ledger, settings, self.clock, self.secret, costs=self.decider, ended=self.metrics.count_message
         )
-        self.scheduler = Scheduler(self)
+        self.scheduler = LearningScheduler(self)
         self.texts = response_counts.TextCounter(settings.work / "serve")
         work = {
-            "releases": lambda: asyncio.to_thread(lambda: self.decider.tend(self.needed())),
-            "keys": lambda: asyncio.to_thread(self.tend_keys),
+            "releases": lambda: asyncio.to_thread(lambda: self.decider.refresh_releases(self.releases_in_use())),
+            "keys": lambda: asyncio.to_thread(self.refresh_keys),
             "texts": lambda: asyncio.to_thread(self.count_texts),
-            "hours": lambda: asyncio.to_thread(self.learn_hours),
+            "hours": lambda: asyncio.to_thread(self.fit_send_hours),
             "expiry": lambda: asyncio.to_thread(self.expire),
-            "webhooks": self.outbox.look, "learning": self.scheduler.look,
+            "webhooks": self.outbox.look, "learning": self.scheduler.start_due,
         }  # fmt: skip
-        self.duties = background_tasks.Duties(
-            [background_tasks.Duty(name, PULSE_S, each) for name, each in work.items()]
-            + [background_tasks.Duty("pulse", ALIVE_MS / 5000, lambda: asyncio.to_thread(self.pulse))]
+        self.tasks = background_tasks.BackgroundTasks(
+            [background_tasks.BackgroundTask(name, TASK_EVERY_S, each) for name, each in work.items()]
+            + [background_tasks.BackgroundTask("pulse", ALIVE_MS / 5000, lambda: asyncio.to_thread(self.pulse))]
         )
         self.closing: list[Callable[[], None]] = []  # what else ends with the server
         self._running: set[str] = set()
@@ -124,29 +134,31 @@ class Server:
                 LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
 
     def pulse(self) -> None:
-        """Tell others of a shared ledger that this one is here; end where it has become too old for the ledger."""
+        """Record a heartbeat for other servers of a shared ledger; stop if the ledger is too new for this version."""
         if not self.ledger.sqlite:
             self._tell()
-        until_s = monotonic() + HEAR_S
+        until_s = monotonic() + REFUSALS_LIMIT_S
         while not self._heard and monotonic() < until_s:
-            if not self.ledger.write(events.hear_refusals):
+            if not self.ledger.write(events.apply_pending_refusals):
                 with self.ledger.read() as db:
-                    self._heard = get(db, "ledger", UNHEARD) is None
+                    self._heard = get_record(db, "ledger", PENDING_REFUSALS) is None
                 break
 
     def _tell(self) -> None:
         def noted(db: Connection, some: list[None]) -> list[bool]:
-            pulse(db, self.name)
-            return [outdated(db) for _ in some]
+            record_heartbeat(db, self.name)
+            return [is_outdated(db) for _ in some]
 
-        if self.ledger.submit(noted, None, nothing).result() and not self.draining.is_set():
+        if self.ledger.submit(noted, None, no_locks).result() and not self.draining.is_set():
             LOG.critical("a later version has changed the ledger so that this one cannot go on; it ends")
             self.draining.set()
 
     def _check_secret(self) -> None:
         """Codes and webhooks of one ledger are made with one secret. ConfigError if this is another server's."""
         mine = sha256_of(f"promolift server {self.secret}")[:16]
-        kept = self.ledger.write(lambda db, some: [get(db, "secret", "mark") or put_new(db, mine) for _ in some])
+        kept = self.ledger.write(
+            lambda db, some: [get_record(db, "secret", "mark") or store_secret_mark(db, mine) for _ in some]
+        )
         if kept != mine:
             self.ledger.close()
             wrong = "differs from that of the servers of this ledger"
@@ -154,16 +166,16 @@ class Server:
             raise ConfigError("secret_differs", f"{self.settings.work / 'secret.key'}: {wrong}; {where}")
 
     def close(self) -> None:
-        """Keep what waits and close."""
+        """Store what is pending and close."""
         for each in self.closing:
             each()
         self._readers.shutdown(cancel_futures=True)
         if not self.ledger.sqlite:
             with suppress(PromoError):
-                self.ledger.write(lambda db, some: [drop(db, SERVER, self.name) for _ in some])
+                self.ledger.write(lambda db, some: [delete_record(db, SERVER_KIND, self.name) for _ in some])
         self.ledger.close()
 
-    def beside(self, work: Callable[..., Any], *given: Any) -> Any:
+    def run_in_reader(self, work: Callable[..., Any], *given: Any) -> Any:
         """What `work` reads of the ledger and the work folder, in a process of its own: no decision waits for it.
 
         `work` gets the ledger's URL, the work folder and `given`; one reading at a time. ApiError if it is killed.
@@ -178,15 +190,15 @@ class Server:
             raise ApiError(503, "reader_ended", "the process that reads ended, see the log; or ask for less") from None
 
     def reload_keys(self) -> None:
-        """Read the keys again after a change."""
+        """Reload the keys after a change."""
         with self.ledger.read() as db:
             keys = api_keys.load_keys(db)
         self.keys: dict[str, api_keys.Key] = keys
         # by header as it came, so that its hash is made once; anew with every reading, so that none outlives its key
         self._by_header: dict[bytes, api_keys.Key] = {}
 
-    def tend_keys(self) -> None:
-        """Read the keys again, since another process may revoke one; note once a minute when each came last."""
+    def refresh_keys(self) -> None:
+        """Reload the keys, since another process may revoke one; store once a minute when each was last used."""
         self.reload_keys()
         now_ms = self.clock.now_ms()
         if not self.used or now_ms - self._noted_ms < MINUTE_MS:
@@ -195,34 +207,34 @@ class Server:
 
         def note(db: Connection, some: list[None]) -> list[None]:
             for key_id, ms in used.items():
-                put(db, KEY_USE, key_id, ms, now_ms)
+                put_record(db, KEY_USE_KIND, key_id, ms, now_ms)
             return some
 
         self.ledger.write(note)
 
-    def key_of(self, header: bytes) -> api_keys.Key | None:
-        """The key of an Authorization header, if it is a valid one."""
+    def find_key(self, header: bytes) -> api_keys.Key | None:
+        """Return the key of an Authorization header, if it is valid."""
         by_header, keys = self._by_header, self.keys
         key = by_header.get(header)
         if key is None:
             key = api_keys.find_key(header.decode("latin-1"), keys)
-            if key is not None and self.keys is keys and len(by_header) < HEADERS:
+            if key is not None and self.keys is keys and len(by_header) < MAX_CACHED_HEADERS:
                 by_header[header] = key
         return key
 
-    async def decide(self, ask: decisions.Ask) -> decisions.Answer:
-        """A decision, or "no offer" with the reason if it fails or takes longer than the deadline."""
+    async def decide(self, ask: decisions.DecisionRequest) -> decisions.DecisionResult:
+        """Decide one request; "no offer" with the reason if it fails or exceeds the deadline."""
         try:
-            answer: decisions.Answer = await self._in_time(
+            answer: decisions.DecisionResult = await self._in_time(
                 ask, self.decider.work, ask, self._too_late, self.decider.locks
             )
         except Exception as error:
-            return self._none(GIVEN_UP) if ask.given_up else self._failed(error)
-        self.metrics.decided(answer)
+            return self._none(DEADLINE_REASON) if ask.cancelled else self._failed(error)
+        self.metrics.count_decision(answer)
         return answer
 
     async def _in_time(
-        self, ask: decisions.Ask, work: Any, payload: Any, late: Callable[[Any], object], locks: Locks
+        self, ask: decisions.DecisionRequest, work: Any, payload: Any, late: Callable[[Any], object], locks: Locks
     ) -> Any:
         future = self.ledger.call(work, payload, brief=True, late=late, locks=locks)
         timer = future.get_loop().call_later(self.settings.deadline_ms / 1000, _give_up, ask, future)
@@ -231,24 +243,24 @@ class Server:
         finally:
             timer.cancel()
 
-    def _failed(self, error: Exception) -> decisions.Answer:
+    def _failed(self, error: Exception) -> decisions.DecisionResult:
         """The answer to an error: no offer, logged and counted. Words that we did not choose may name a customer."""
         what = {"kind": type(error).__name__} | ({"detail": str(error)} if isinstance(error, PromoError) else {})
         LOG.error("decision failed", exc_info=error, extra=what)
         return self._none("timeout" if isinstance(error, TimeoutError) else f"failure: {type(error).__name__}")
 
-    def _none(self, reason: str) -> decisions.Answer:
-        answer = decisions.Answer(NONE, reason)
-        self.metrics.decided(answer)
+    def _none(self, reason: str) -> decisions.DecisionResult:
+        answer = decisions.DecisionResult(NONE, reason)
+        self.metrics.count_decision(answer)
         return answer
 
     def _too_late(self, answer: object) -> None:
-        if isinstance(answer, decisions.Answer) and answer.record:
-            self.ledger.submit(decisions.mark_unanswered, answer.record["decision_id"], nothing)
+        if isinstance(answer, decisions.DecisionResult) and answer.record:
+            self.ledger.submit(decisions.mark_unanswered, answer.record["decision_id"], no_locks)
 
     async def decide_once(
-        self, ask: decisions.Ask, key: str, request: Any, body: Callable[[decisions.Answer], Any]
-    ) -> HttpAnswer:
+        self, ask: decisions.DecisionRequest, key: str, request: Any, body: Callable[[decisions.DecisionResult], Any]
+    ) -> HttpResponse:
         """A decision, once per Idempotency-Key, as `body` puts it.
 
         Where the deadline comes before the answer, the decision counts for no cap and no experiment, a retry hears what
@@ -259,55 +271,62 @@ class Server:
             late = partial(self._missed, wanted)
             found: _Found = await self._in_time(ask, self._decide_keyed, wanted, late, self._locks_keyed)
         except Exception as error:
-            if ask.given_up:  # the key is taken until what happens now is kept, too
-                return HttpAnswer(200, body(self._none(GIVEN_UP)))
+            if ask.cancelled:  # the key is taken until what happens now is kept, too
+                return HttpResponse(200, body(self._none(DEADLINE_REASON)))
             self._free_key(wanted.key)
-            return HttpAnswer(200, body(self._failed(error)))
+            return HttpResponse(200, body(self._failed(error)))
         self._free_key(wanted.key)
         if found.refused:
             raise found.refused
         if found.decided is not None:
-            self.metrics.decided(found.decided)
+            self.metrics.count_decision(found.decided)
         return found.reply
 
     def _decide_keyed(self, db: Connection, some: "list[_Keyed]") -> "list[_Found]":
         """The decisions, made together, or the answers kept for their keys."""
         now_ms = self.clock.now_ms()
-        kept = kept_answers(db, {each.key: each.request for each in some}, now_ms)
+        kept = load_responses(db, {each.key: each.request for each in some}, now_ms)
         fresh = [each for each in some if each.key not in kept]
         made = self.decider.work(db, [each.ask for each in fresh])
-        found = {each.key: _Found(one, HttpAnswer(200, each.body(one))) for each, one in zip(fresh, made, strict=True)}
-        keep_answers(db, [Answered(each.key, each.request, found[each.key].reply) for each in fresh], now_ms)
+        found = {
+            each.key: _Found(one, HttpResponse(200, each.body(one))) for each, one in zip(fresh, made, strict=True)
+        }
+        store_responses(db, [StoredResponse(each.key, each.request, found[each.key].reply) for each in fresh], now_ms)
         return [found.get(each.key) or _Found(None, *kept[each.key]) for each in some]
 
     def _locks_keyed(self, db: Connection, some: "list[_Keyed]") -> set[str]:
-        return self.decider.locks(db, [each.ask for each in some]) | {of_key(each.key) for each in some}
+        return self.decider.locks(db, [each.ask for each in some]) | {request_key_lock(each.key) for each in some}
 
     def _missed(self, wanted: "_Keyed", found: object) -> None:
         """What came after the deadline counts for nothing; what is kept for a retry is what the caller got."""
         if not isinstance(found, _Found) or found.decided is None:
             self._free_key(wanted.key)
             return
-        record, given_up = found.decided.record, HttpAnswer(200, wanted.body(decisions.Answer(NONE, GIVEN_UP)))
+        record, given_up = (
+            found.decided.record,
+            HttpResponse(200, wanted.body(decisions.DecisionResult(NONE, DEADLINE_REASON))),
+        )
 
         def take_back(db: Connection, some: list[None]) -> list[None]:
             decisions.mark_unanswered(db, [record["decision_id"]] if record else [])
-            amend(db, wanted.key, given_up)
+            replace_response(db, wanted.key, given_up)
             return some
 
         self.ledger.submit(take_back).add_done_callback(lambda _: self._free_key(wanted.key))
 
-    async def keep(self, parsed: Parsed) -> int:
-        """Keep events durably; how many were new."""
+    async def store_events(self, parsed: ParsedEvents) -> int:
+        """Store events durably and return how many were new."""
         if not (parsed.events or parsed.rejects):
             return 0
-        new: int = await self.ledger.call(events.keep, parsed, brief=len(parsed.events) <= FEW, locks=events.locks)
-        self.metrics.received(new, len(parsed.events) - new, len(parsed.rejected))
+        new: int = await self.ledger.call(
+            events.store_events, parsed, brief=len(parsed.events) <= BRIEF_EVENTS, locks=events.event_locks
+        )
+        self.metrics.count_events(new, len(parsed.events) - new, len(parsed.rejected))
         return new
 
     def change(
         self, do: Change, key: str | None = None, request: Any = None, locks: "ChangeLocks | None" = None
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         """Run a change in the ledger, once per Idempotency-Key. Blocking: for routes that run in a thread.
 
         `locks`: what it must have to itself; left out, everything.
@@ -315,25 +334,25 @@ class Server:
         held: Locks | None = None if locks is None else lambda db, _: locks(db)
         if key is None:
             done = self.ledger.submit(lambda db, some: [do(db, self.clock.now_ms()) for _ in some], None, held)
-            answer: HttpAnswer = done.result()
+            answer: HttpResponse = done.result()
             return answer
         with self._alone(key) as short:
-            keyed: Locks | None = None if locks is None else lambda db, _: {*locks(db), of_key(short)}
+            keyed: Locks | None = None if locks is None else lambda db, _: {*locks(db), request_key_lock(short)}
             return _said(self.ledger.submit(self._changes, _Wanted(do, short, request), keyed).result())
 
-    async def settle(self, wanted: redemptions.Wanted) -> HttpAnswer:
-        """A step of a redemption, once per Idempotency-Key. Many share one commit with decisions."""
+    async def run_redemption_step(self, wanted: redemptions.StepRequest) -> HttpResponse:
+        """Run a step of a redemption once per Idempotency-Key. Many steps share one commit with decisions."""
         if wanted.key is None:
             return _said(await self._redeemed(wanted))
         with self._alone(wanted.key) as short:
             return _said(await self._redeemed(wanted._replace(key=short)))
 
-    def _redeemed(self, wanted: redemptions.Wanted) -> Awaitable[OnceAnswer]:
+    def _redeemed(self, wanted: redemptions.StepRequest) -> Awaitable[IdempotentResponse]:
         return self.ledger.call(self.redeemer.work, wanted, brief=True, locks=self.redeemer.locks)
 
-    def _changes(self, db: Connection, some: "list[_Wanted]") -> list[OnceAnswer]:
+    def _changes(self, db: Connection, some: "list[_Wanted]") -> list[IdempotentResponse]:
         now_ms = self.clock.now_ms()
-        return [once(db, each.key, each.request, now_ms, partial(each.do, db, now_ms)) for each in some]
+        return [run_once(db, each.key, each.request, now_ms, partial(each.do, db, now_ms)) for each in some]
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[str]:
@@ -357,25 +376,25 @@ class Server:
             self._running.discard(short)
 
     def expire(self) -> None:
-        """Give back what was reserved for too long. Only where there is any: it has the whole ledger to itself."""
+        """Return expired reservations. Runs only if there are any, because it locks the whole ledger."""
         with self.ledger.read() as db:
-            late = late_now(db, self.clock.now_ms())
+            late = expired_reservations(db, self.clock.now_ms())
         if late:
-            self.ledger.write(lambda db, some: [expire(db, self.clock.now_ms()) for _ in some])
+            self.ledger.write(lambda db, some: [expire_reservations(db, self.clock.now_ms()) for _ in some])
 
-    def count_texts(self, every_s: float = response_counts.EVERY_S) -> bool:
-        """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
+    def count_texts(self, every_s: float = response_counts.COUNT_EVERY_S) -> bool:
+        """Update the text counts from new responses; return whether anything changed."""
         return self.texts.refresh(self.ledger, self.clock.now_ms(), every_s)
 
-    def learn_hours(self) -> None:
-        """At which hours and on which channels customers answer, once an hour where a campaign asks."""
+    def fit_send_hours(self) -> None:
+        """Fit at which hours and on which channels customers respond, once an hour where a campaign asks for it."""
         with self.ledger.read() as db:
             asked = any(each.policy.sending and each.policy.sending.learned for each in Campaign.all(db).values())
             now_ms, releases = self.clock.now_ms(), self.decider.releases
             if asked and releases and now_ms - self._hours_ms >= HOUR_MS:
                 self._hours_ms = now_ms
                 zone = next(iter(releases.values())).shop.zone
-                self.decider.hours = fit_hours(response_counts.sends(db, zone, now_ms))
+                self.decider.hours = fit_response_hours(response_counts.load_sends(db, zone, now_ms))
 
     def check_clock(self) -> None:
         """ApiError while the clock is off: a moment decides what is still valid and which limit it counts in."""
@@ -383,15 +402,15 @@ class Server:
         if self.clock.skewed:
             raise ApiError(503, "clock_skewed", "the server's clock jumped; money waits until it is right again")
 
-    def needed(self) -> set[str]:
-        """The releases that campaigns decide from now."""
+    def releases_in_use(self) -> set[str]:
+        """Return the releases that live campaigns decide from."""
         with self.ledger.read() as db:
             return {name for each in Campaign.all(db).values() if not each.paused for name in each.releases}
 
 
-def put_new(db: Connection, mark: str) -> str:
-    """Keep what tells which secret the ledger's servers have."""
-    put(db, "secret", "mark", mark, 0)
+def store_secret_mark(db: Connection, mark: str) -> str:
+    """Store the mark that identifies the secret of the ledger's servers."""
+    put_record(db, "secret", "mark", mark, 0)
     return mark
 
 
@@ -424,34 +443,34 @@ class _Wanted(NamedTuple):
 class _Keyed(NamedTuple):
     """A decision that is asked for with a key: the payload it must come with again, and how it is answered."""
 
-    ask: decisions.Ask
+    ask: decisions.DecisionRequest
     key: str
     request: Any
-    body: Callable[[decisions.Answer], Any]
+    body: Callable[[decisions.DecisionResult], Any]
 
 
 class _Found(NamedTuple):
     """What was decided now, None if it was decided, and counted, before; how it is answered, or why it is not."""
 
-    decided: decisions.Answer | None
-    reply: HttpAnswer
+    decided: decisions.DecisionResult | None
+    reply: HttpResponse
     refused: Refused | None = None
 
 
-def _said(found: OnceAnswer) -> HttpAnswer:
+def _said(found: IdempotentResponse) -> HttpResponse:
     if found.refused:
         raise found.refused
     return found.answer
 
 
-def _give_up(ask: decisions.Ask, future: "asyncio.Future[decisions.Answer]") -> None:
-    ask.given_up = True
+def _give_up(ask: decisions.DecisionRequest, future: "asyncio.Future[decisions.DecisionResult]") -> None:
+    ask.cancelled = True
     if not future.done():
         future.set_exception(TimeoutError())
 
 
-class HotAnswer(NamedTuple):
-    """An answer in JSON: an ASGI application, and shorter ways to send it."""
+class FastResponse(NamedTuple):
+    """A JSON response: an ASGI application, with shorter ways to send it."""
 
     status: int
     text: bytes
@@ -460,7 +479,7 @@ class HotAnswer(NamedTuple):
         """Send it with more headers."""
         headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(self.text), **more}
         head = b"".join(b"%b: %b\r\n" % pair for pair in headers.items())
-        if send_whole(send, self.status, head, self.text):
+        if send_in_one_write(send, self.status, head, self.text):
             return
         await send({"type": "http.response.start", "status": self.status, "headers": [*headers.items()]})
         await send({"type": "http.response.body", "body": self.text})
@@ -470,4 +489,4 @@ class HotAnswer(NamedTuple):
         await self.send(send, {})
 
 
-Endpoint = Callable[[Request], Awaitable[HotAnswer]]
+Endpoint = Callable[[Request], Awaitable[FastResponse]]

@@ -1,6 +1,6 @@
 """Bodies of the requests that reserve, confirm and roll back money."""
 
-from promolift.server.ledger.field_types import Body, Cents, Id, Slug, Typed
+from promolift.server.ledger.field_types import Body, Cents, Id, Slug, TypedCode
 
 
 class ReserveIn(Body):
@@ -11,7 +11,7 @@ class ReserveIn(Body):
     campaign_id: Slug | None = None
     offer_id: Id | None = None
     decision_id: Id | None = None
-    code: Typed | None = None
+    code: TypedCode | None = None
     order_id: Id | None = None
     redemption_id: Slug | None = None
 

@@ -1,4 +1,4 @@
-"""Reservations, confirmations and cancellations of one commit in; what each came to, and who hears of it, out."""
+"""Reserve, confirm and roll back money: process the steps that one ledger transaction collects."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
@@ -10,27 +10,50 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, bindparam, select
 
 from promolift.core.decisions.decision_rule import NONE
-from promolift.core.offers.coupon_codes import normalise
+from promolift.core.offers.coupon_codes import normalise_code
 from promolift.foundation.time.clock import Clock
 from promolift.foundation.time.units import MINUTE_MS
 from promolift.server.budgets.models import ConfirmIn, ReserveIn, RollbackIn
-from promolift.server.ledger.audit_log import Answered, HttpAnswer, OnceAnswer, keep_answers, kept_answers, refusal_of
-from promolift.server.ledger.limits import SOME_CODES, SOME_REDEMPTIONS, Books, Claim, Row, meant, to_redeem
-from promolift.server.ledger.outbox_rows import News, announce_all
+from promolift.server.ledger.audit_log import (
+    HttpResponse,
+    IdempotentResponse,
+    StoredResponse,
+    load_responses,
+    refusal_response,
+    store_responses,
+)
+from promolift.server.ledger.limits import (
+    SELECT_CODES,
+    SELECT_REDEMPTIONS,
+    RedemptionClaim,
+    RedemptionTransaction,
+    Row,
+    redemption_locks,
+    resolve_code,
+)
+from promolift.server.ledger.outbox_rows import WebhookEvent, post_webhook_events
 from promolift.server.ledger.records import Campaign
-from promolift.server.ledger.schema import DECISIONS, Members, Query, Refused, members, of_customer, of_key
+from promolift.server.ledger.schema import (
+    DECISIONS,
+    JsonList,
+    Query,
+    Refused,
+    customer_lock,
+    json_list,
+    request_key_lock,
+)
 from promolift.server.response_models import REDEMPTION
 
-SHOWN = itemgetter(*REDEMPTION)
-DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
-OF_DECISION = ("decision_id", "customer_id", "campaign_id", "offer_id", "code")
-GIVEN = Query(
-    select(*(DECISIONS.c[name] for name in OF_DECISION)).where(DECISIONS.c.decision_id.op("in")(Members("names")))
+select_redemption_fields = itemgetter(*REDEMPTION)
+SELECT_DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
+DECISION_COLUMNS = ("decision_id", "customer_id", "campaign_id", "offer_id", "code")
+SELECT_DECISIONS = Query(
+    select(*(DECISIONS.c[name] for name in DECISION_COLUMNS)).where(DECISIONS.c.decision_id.op("in")(JsonList("names")))
 )
 
 
-class Step(NamedTuple):
-    """A step of a redemption: its body, what it is for, what it makes of the redemption, and the change itself."""
+class RedemptionStep(NamedTuple):
+    """A step of a redemption: its body, its description, the resulting status and the change itself."""
 
     body: type[BaseModel]
     text: str
@@ -38,10 +61,10 @@ class Step(NamedTuple):
     change: "Callable[[_Round, Any, str], Row]"
 
 
-class Wanted(NamedTuple):
-    """A step that is asked for, by which API key, and its Idempotency-Key."""
+class StepRequest(NamedTuple):
+    """A requested step, the API key that asked for it, and its Idempotency-Key."""
 
-    step: Step
+    step: RedemptionStep
     body: Any
     who: str
     key: str | None
@@ -52,14 +75,14 @@ class Wanted(NamedTuple):
         return self.body.model_dump(mode="json")
 
 
-class Redeemer:
-    """The work of the ledger that moves money. One per process."""
+class RedemptionService:
+    """The ledger work that moves money. One per process."""
 
     def __init__(self, clock: Clock) -> None:
         """`clock` gives the moments of all steps."""
         self.clock = clock
 
-    def locks(self, db: Connection, some: Sequence[Wanted]) -> set[str]:
+    def locks(self, db: Connection, some: Sequence[StepRequest]) -> set[str]:
         """The customers, keys and campaigns of these steps. Where there is one campaign it is that, unless it turns out
         otherwise.
         """
@@ -67,19 +90,19 @@ class Redeemer:
         campaigns: Iterable[str] = Campaign.all(db)
         if len([*campaigns]) > 1:
             campaigns = _campaigns(db, bodies)
-        keys = {of_key(each.key) for each in some if each.key}
-        customers = {of_customer(body.customer_id) for body in bodies if isinstance(body, ReserveIn)}
-        return to_redeem(db, campaigns) | keys | customers
+        keys = {request_key_lock(each.key) for each in some if each.key}
+        customers = {customer_lock(body.customer_id) for body in bodies if isinstance(body, ReserveIn)}
+        return redemption_locks(db, campaigns) | keys | customers
 
-    def work(self, db: Connection, some: Sequence[Wanted]) -> list[OnceAnswer]:
+    def work(self, db: Connection, some: Sequence[StepRequest]) -> list[IdempotentResponse]:
         """All steps one after the other, or the answers that are kept for their keys.
 
         A refusal changes nothing and is an answer, so that none makes the others run again.
         """
         now_ms = self.clock.now_ms()
-        kept = kept_answers(db, {each.key: each.request for each in some if each.key}, now_ms)
+        kept = load_responses(db, {each.key: each.request for each in some if each.key}, now_ms)
         found, told = [], []
-        with Books(db, now_ms) as books:
+        with RedemptionTransaction(db, now_ms) as books:
             round_ = _Round(db, books, [each.body for each in some if each.key not in kept])
             for each in some:
                 if each.key in kept:
@@ -88,28 +111,30 @@ class Redeemer:
                 try:
                     row = each.step.change(round_, each.body, each.who)
                 except Refused as refusal:
-                    found.append(refusal_of(refusal))
+                    found.append(refusal_response(refusal))
                     continue
-                shown = dict(zip(REDEMPTION, SHOWN(row), strict=True))
-                found.append(OnceAnswer(HttpAnswer(200, shown)))
+                shown = dict(zip(REDEMPTION, select_redemption_fields(row), strict=True))
+                found.append(IdempotentResponse(HttpResponse(200, shown)))
                 part = each.step.becomes == "rolled_back" and row["status"] == "confirmed"
-                told.append(News("redemption.returned" if part else f"redemption.{each.step.becomes}", shown))
-        announce_all(db, told, now_ms)
+                told.append(WebhookEvent("redemption.returned" if part else f"redemption.{each.step.becomes}", shown))
+        post_webhook_events(db, told, now_ms)
         fresh = [(each, one) for each, one in zip(some, found, strict=True) if each.key and each.key not in kept]
-        keep_answers(db, [Answered(each.key or "", each.request, one.answer) for each, one in fresh], now_ms)
+        store_responses(db, [StoredResponse(each.key or "", each.request, one.answer) for each, one in fresh], now_ms)
         return found
 
 
 class _Round:
     """What the steps of one commit look at, read at once."""
 
-    def __init__(self, db: Connection, books: Books, bodies: Sequence[Any]) -> None:
+    def __init__(self, db: Connection, books: RedemptionTransaction, bodies: Sequence[Any]) -> None:
         self.db, self.books = db, books
         self._campaign = cache(partial(Campaign.find, db))
         wishes = [body for body in bodies if isinstance(body, ReserveIn)]
         decided = {wish.decision_id for wish in wishes if wish.decision_id}
-        self.decisions = {row["decision_id"]: row for row in GIVEN.dicts(db, names=members(decided))} if decided else {}
-        self.printed = {wish.code: normalise(wish.code) for wish in wishes if wish.code}
+        self.decisions = (
+            {row["decision_id"]: row for row in SELECT_DECISIONS.dicts(db, names=json_list(decided))} if decided else {}
+        )
+        self.printed = {wish.code: normalise_code(wish.code) for wish in wishes if wish.code}
         given = (row["code"] for row in self.decisions.values())
         codes = {*self.printed, *self.printed.values(), *given} - {None}
         books.look_up(
@@ -127,7 +152,7 @@ class _Round:
         named, hold_ms = body.redemption_id or f"rdm_{token_hex(12)}", round(known.policy.hold_minutes * MINUTE_MS)
         who_and_what = named, campaign, offer, body.customer_id, body.amount_cents
         return self.books.reserve(
-            Claim(*who_and_what, self.books.now_ms, hold_ms, body.order_id, code, body.decision_id, who)
+            RedemptionClaim(*who_and_what, self.books.now_ms, hold_ms, body.order_id, code, body.decision_id, who)
         )
 
     def confirm(self, body: ConfirmIn, who: str) -> Row:
@@ -153,7 +178,7 @@ class _Round:
         code = body.code or ""
         printed = self.printed.get(code)
         if campaign and offer:
-            return _Meant(campaign, offer, meant(self.books, campaign, offer, code, printed))
+            return _Meant(campaign, offer, resolve_code(self.books, campaign, offer, code, printed))
         for typed in (code, printed):
             row = self.books.code(typed) if typed else None
             if row and campaign in (None, row["campaign_id"]) and offer in (None, row["offer_id"]):
@@ -170,13 +195,13 @@ class _Meant(NamedTuple):
 
 
 STEPS = {
-    "reserve": Step(
+    "reserve": RedemptionStep(
         ReserveIn, "Hold an offer's money and code for an order, within all limits", "reserved", _Round.reserve
     ),
-    "confirm": Step(
+    "confirm": RedemptionStep(
         ConfirmIn, "The order is paid: spend what was reserved, or less of it", "confirmed", _Round.confirm
     ),
-    "rollback": Step(
+    "rollback": RedemptionStep(
         RollbackIn, "The order is cancelled: give the money and the code back", "rolled_back", _Round.rollback
     ),
 }
@@ -185,19 +210,19 @@ STEPS = {
 def _campaigns(db: Connection, bodies: Sequence[Any]) -> set[str]:
     """The campaigns of some steps: of the decision, the code or the redemption that each names."""
     wishes = [body for body in bodies if isinstance(body, ReserveIn)]
-    typed = {each for wish in wishes if wish.code for each in (wish.code, normalise(wish.code)) if each}
+    typed = {each for wish in wishes if wish.code for each in (wish.code, normalise_code(wish.code)) if each}
     asked = (
-        (GIVEN, {wish.decision_id for wish in wishes if wish.decision_id}),
-        (SOME_CODES, typed),
-        (SOME_REDEMPTIONS, {body.redemption_id for body in bodies if body.redemption_id}),
+        (SELECT_DECISIONS, {wish.decision_id for wish in wishes if wish.decision_id}),
+        (SELECT_CODES, typed),
+        (SELECT_REDEMPTIONS, {body.redemption_id for body in bodies if body.redemption_id}),
     )
-    found = (row["campaign_id"] for query, names in asked if names for row in query.dicts(db, names=members(names)))
+    found = (row["campaign_id"] for query, names in asked if names for row in query.dicts(db, names=json_list(names)))
     return {*found, *(wish.campaign_id for wish in wishes if wish.campaign_id)}
 
 
-def decision(db: Connection, decision_id: str) -> Row:
-    """The row of a decision; Refused if there is none."""
-    row = DECISION.first(db, named=decision_id)
+def load_decision(db: Connection, decision_id: str) -> Row:
+    """Load the row of a decision; Refused if there is none."""
+    row = SELECT_DECISION.first(db, named=decision_id)
     if row is None:
         raise Refused("decision_unknown", "no such decision")
     return row

@@ -1,7 +1,8 @@
-"""A cart in; its price under all that its customer may use, and what was held for it, out.
+"""Price a cart with every promotion that its customer may use, and reserve money and codes for it on request.
 
-What a customer may use: the promotions that the shop keeps for everybody, the codes they typed, and what was decided
-for them and still holds. `offer.cart` computes; here is who holds what, and the money of a cart held all or not at all.
+A customer may use the promotions that the shop keeps for everybody, the codes they typed, and the offers that were
+decided for them and are still valid. `core.offers.cart_pricing` computes the price. A cart is reserved as a whole or
+not at all.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,33 +14,41 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BeforeValidator, Field, model_validator
 from sqlalchemy import Connection, bindparam, literal_column, select
 
-from promolift.core.messages.angles import Known
-from promolift.core.messages.channels import Sender, notices
-from promolift.core.messages.offer_text import money
+from promolift.core.messages.angles import AngleFacts
+from promolift.core.messages.channels import Sender, rule_pack_notices
+from promolift.core.messages.offer_text import format_money
 from promolift.core.offers.cart_pricing import (
-    Applied,
+    AppliedPromotion,
     Cart,
     CartLine,
-    NotApplied,
     PricedCart,
     Promotion,
     PromotionTerms,
+    RefusedPromotion,
     price_cart,
 )
-from promolift.core.offers.coupon_codes import normalise
-from promolift.core.offers.terms import Benefit, covered
-from promolift.foundation.i18n.text import Language, Words
+from promolift.core.offers.coupon_codes import normalise_code
+from promolift.core.offers.terms import Benefit, covered_targets
+from promolift.foundation.i18n.text import Language, LocalizedText
 from promolift.foundation.time.units import DAY_MS, MINUTE_MS
 from promolift.server.decisions.decisions import Decider
-from promolift.server.decisions.eligibility import SAID
-from promolift.server.decisions.live_release import CREATIVES, LiveRelease
-from promolift.server.decisions.message_rendering import printable
-from promolift.server.ledger.field_types import Body, Cents, Id, Slug, Typed, Yes, whole
-from promolift.server.ledger.limits import CODE, Claim, Row, reserve, to_redeem, unusable, used_up
-from promolift.server.ledger.outbox_rows import announce
-from promolift.server.ledger.records import Campaign, KeptPromotion
+from promolift.server.decisions.eligibility import SELECT_CUSTOMERS
+from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
+from promolift.server.decisions.message_rendering import render_offer
+from promolift.server.ledger.field_types import Body, Cents, Id, Slug, StrictBool, TypedCode, to_whole_number
+from promolift.server.ledger.limits import (
+    SELECT_CODE,
+    RedemptionClaim,
+    Row,
+    code_problem,
+    exhausted_offers,
+    redemption_locks,
+    reserve,
+)
+from promolift.server.ledger.outbox_rows import post_webhook_event
+from promolift.server.ledger.records import Campaign, StoredPromotion
 from promolift.server.ledger.refusals import REFUSALS
-from promolift.server.ledger.schema import DECISIONS, Members, Query, Refused, driver_sql, members, of_customer
+from promolift.server.ledger.schema import DECISIONS, JsonList, Query, Refused, customer_lock, execute_raw, json_list
 from promolift.server.response_models import (
     REDEMPTION,
     CartAnswer,
@@ -49,35 +58,36 @@ from promolift.server.response_models import (
     ProductPrice,
 )
 
-MOST_DECISIONS = 20  # of a customer that are looked at where the request names none
+MAX_DECISIONS = 20  # of a customer that are looked at where the request names none
 FEW_PROMOTIONS, FEW_LINES = 6, 50  # of a cart that is priced in a moment
-LONGEST_DAYS = 366  # that an offer can hold
-ReleaseOf = Callable[[str], LiveRelease]
-OF_DECISION = ("decision_id", "ts_ms", "campaign_id", "offer_id", "release_id", "code")
-GIVEN = (
-    select(*(DECISIONS.c[name] for name in OF_DECISION))
+MAX_OFFER_DAYS = 366  # that an offer can hold
+ReleaseLookup = Callable[[str], LiveRelease]
+DECISION_COLUMNS = ("decision_id", "ts_ms", "campaign_id", "offer_id", "release_id", "code")
+DECIDED_OFFERS = (
+    select(*(DECISIONS.c[name] for name in DECISION_COLUMNS))
     .where(DECISIONS.c.customer_id == bindparam("who"), DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
     .order_by(DECISIONS.c.ts_ms.desc())
 )
-LATEST = Query(  # each impression of a creative is a decision, too: a page of them would push every offer out
-    GIVEN.where(DECISIONS.c.ts_ms > bindparam("since_ms"), DECISIONS.c.policy_id != CREATIVES)
-    .limit(literal_column(str(MOST_DECISIONS)))
+# each impression of a creative is a decision, too: a page of them would push every offer out
+SELECT_LATEST_OFFERS = Query(
+    DECIDED_OFFERS.where(DECISIONS.c.ts_ms > bindparam("since_ms"), DECISIONS.c.policy_id != CREATIVE_POLICY)
+    .limit(literal_column(str(MAX_DECISIONS)))
 )  # fmt: skip
-OFFERED = Query(GIVEN.where(DECISIONS.c.decision_id.op("in")(Members("names"))))
-LANGUAGES: dict[Language, str] = {"zh": "再买{}，可{}", "en": "{} more for {}"}
-BRINGS: dict[str, Words] = {  # what a benefit brings; {0} and {1} as `brings` fills them
-    "percent_off": Words(zh="享{0}%优惠", en="{0}% off"),
-    "amount_off": Words(zh="减{0}", en="{0} off"),
-    "fixed_price": Words(zh="享{0}特价", en="a price of {0}"),
-    "buy_x_get_y": Words(zh="享买{0}优惠{1}件", en="{1} at a lower price when you buy {0}"),
-    "gift": Words(zh="得赠品", en="a gift"),
-    "free_shipping": Words(zh="免运费", en="free delivery"),
-    "points": Words(zh="得{0}积分", en="{0} points"),
-    "exchange": Words(zh="{0}换购", en="an extra item for {0}"),
+SELECT_NAMED_OFFERS = Query(DECIDED_OFFERS.where(DECISIONS.c.decision_id.op("in")(JsonList("names"))))
+NEARLY_TEXTS: dict[Language, str] = {"zh": "再买{}，可{}", "en": "{} more for {}"}
+BENEFIT_TEXTS: dict[str, LocalizedText] = {  # what a benefit brings; {0} and {1} as `brings` fills them
+    "percent_off": LocalizedText(zh="享{0}%优惠", en="{0}% off"),
+    "amount_off": LocalizedText(zh="减{0}", en="{0} off"),
+    "fixed_price": LocalizedText(zh="享{0}特价", en="a price of {0}"),
+    "buy_x_get_y": LocalizedText(zh="享买{0}优惠{1}件", en="{1} at a lower price when you buy {0}"),
+    "gift": LocalizedText(zh="得赠品", en="a gift"),
+    "free_shipping": LocalizedText(zh="免运费", en="free delivery"),
+    "points": LocalizedText(zh="得{0}积分", en="{0} points"),
+    "exchange": LocalizedText(zh="{0}换购", en="an extra item for {0}"),
 }
 
 
-Quantity = Annotated[int, Field(ge=1, le=1000, strict=True), BeforeValidator(whole)]
+Quantity = Annotated[int, Field(ge=1, le=1000, strict=True), BeforeValidator(to_whole_number)]
 
 
 class CartLineIn(Body):
@@ -98,12 +108,12 @@ class CartIn(Body):
     customer_id: Id
     lines: Annotated[tuple[CartLineIn, ...], Field(min_length=1, max_length=200)]
     shipping_cents: Cents = 0
-    codes: Annotated[tuple[Typed, ...], Field(max_length=20)] = ()
+    codes: Annotated[tuple[TypedCode, ...], Field(max_length=20)] = ()
     decision_ids: Annotated[tuple[Id, ...], Field(max_length=20)] | None = None
     campaign_id: Slug | None = None
     choose: Literal["best", "priority"] = "best"
     most_off_cents: Annotated[Cents | None, Field(description="The most that all promotions take off together.")] = None
-    hold: Annotated[Yes, Field(description="Whether to reserve the money and codes of what is applied.")] = False
+    hold: Annotated[StrictBool, Field(description="Whether to reserve the money and codes of what is applied.")] = False
     order_id: Id | None = None
 
     @model_validator(mode="after")
@@ -127,7 +137,7 @@ class PricesIn(Body):
 
     customer_id: Id
     items: Annotated[tuple[PriceIn, ...], Field(min_length=1, max_length=50)]
-    codes: Annotated[tuple[Typed, ...], Field(max_length=20)] = ()
+    codes: Annotated[tuple[TypedCode, ...], Field(max_length=20)] = ()
     campaign_id: Slug | None = None
     language: Language = "en"
 
@@ -141,8 +151,8 @@ class PromotionIn(PromotionTerms):
     )
 
 
-class Held(NamedTuple):
-    """A promotion that the customer may use here, and what says so."""
+class UsablePromotion(NamedTuple):
+    """A promotion that the customer may use here, and the decision or code that allows it."""
 
     promotion: Promotion
     campaign_id: str
@@ -153,7 +163,7 @@ class Held(NamedTuple):
 class Wallet(NamedTuple):
     """What a customer may use, by promotion; what was refused before any price was looked at (its reason's code)."""
 
-    held: dict[str, Held]
+    promotions: dict[str, UsablePromotion]
     refused: dict[str, str]
     release: LiveRelease | None  # of a campaign that is live: the shop's currency, and the rule packs of its texts
     catalogue: Mapping[str, str]  # a product of the cart: what its offers stand on
@@ -165,7 +175,7 @@ class Wallet(NamedTuple):
         return self.release.shop.currency if self.release else None
 
 
-class HeldCart(NamedTuple):
+class ReservedCart(NamedTuple):
     """A priced cart, the redemption of each promotion in it, and the promotions that a limit refused, with why."""
 
     price: PricedCart
@@ -173,33 +183,33 @@ class HeldCart(NamedTuple):
     refused: dict[str, str]
 
 
-class Shelf(NamedTuple):
+class CartContext(NamedTuple):
     """What is the same for all carts of a moment: campaigns that are live with their releases, what the shop keeps for
     everybody, and the offers of each campaign whose limits have no room.
     """
 
     live: dict[str, Campaign]
     releases: dict[str, LiveRelease]
-    kept: dict[str, KeptPromotion]
-    everybody: dict[str, Held]
+    promotions: dict[str, StoredPromotion]
+    everybody: dict[str, UsablePromotion]
     full: dict[str, set[str]]
 
 
-def shelf(db: Connection, release_of: ReleaseOf, now_ms: int) -> Shelf:
-    """Read once for all carts that are priced together."""
-    kept, live = KeptPromotion.all(db), {name: one for name, one in Campaign.all(db).items() if not one.paused}
+def load_cart_context(db: Connection, release_of: ReleaseLookup, now_ms: int) -> CartContext:
+    """Load what all carts that are priced together share."""
+    kept, live = StoredPromotion.all(db), {name: one for name, one in Campaign.all(db).items() if not one.paused}
     releases = {name: release_of(one.release) for name, one in live.items() if one.release}
     releases = {name: one for name, one in releases.items() if one.creatives is None}
     everybody = {
-        name: Held(one.promotion(name), one.campaign_id)
+        name: UsablePromotion(one.promotion(name), one.campaign_id)
         for name, one in kept.items()
         if one.holder == "everybody" and one.campaign_id in live
     }
-    return Shelf(live, releases, kept, everybody, {name: used_up(db, name, now_ms) for name in live})
+    return CartContext(live, releases, kept, everybody, {name: exhausted_offers(db, name, now_ms) for name in live})
 
 
-class Carts:
-    """The work of the ledger that prices carts and holds nothing. One per process."""
+class CartService:
+    """The ledger work that prices carts without reserving anything. One per process."""
 
     def __init__(self, decider: Decider) -> None:
         """`decider` has the releases in memory."""
@@ -209,21 +219,23 @@ class Carts:
         """Carts that wait together are priced together; None for one that may take long: requests go on meanwhile."""
         now_ms, release_of = self.decider.clock.now_ms(), self.decider.releases.__getitem__
         with suppress(KeyError):  # a release that is not in memory
-            common = shelf(db, release_of, now_ms)
+            common = load_cart_context(db, release_of, now_ms)
             return [self._soon(db, body, now_ms, common) for body in some]
         return [None for _ in some]
 
-    def _soon(self, db: Connection, body: CartIn, now_ms: int, common: Shelf) -> CartAnswer | None:
+    def _soon(self, db: Connection, body: CartIn, now_ms: int, common: CartContext) -> CartAnswer | None:
         with suppress(KeyError):
-            mine = wallet(db, self.decider.releases.__getitem__, body, now_ms, common)
-            if len(mine.held) <= FEW_PROMOTIONS and len(body.lines) <= FEW_LINES:
-                return unheld(body, mine, now_ms)
+            mine = load_wallet(db, self.decider.releases.__getitem__, body, now_ms, common)
+            if len(mine.promotions) <= FEW_PROMOTIONS and len(body.lines) <= FEW_LINES:
+                return price_only(body, mine, now_ms)
         return None
 
 
-def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, common: Shelf | None = None) -> Wallet:
-    """Everything that may be used in this cart, each promotion once."""
-    live, releases, kept, everybody, full = common or shelf(db, release_of, now_ms)
+def load_wallet(
+    db: Connection, release_of: ReleaseLookup, body: CartIn, now_ms: int, common: CartContext | None = None
+) -> Wallet:
+    """Load everything that may be used in this cart, each promotion once."""
+    live, releases, kept, everybody, full = common or load_cart_context(db, release_of, now_ms)
     if (only := body.campaign_id) is not None:
         live = {name: one for name, one in live.items() if name == only}
         releases = {name: one for name, one in releases.items() if name == only}
@@ -239,7 +251,7 @@ def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, com
     opened: dict[str, str] = {}
     for typed in body.codes:
         row = find_code(db, typed)
-        if row is None or (why := unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
+        if row is None or (why := code_problem(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
             refused[typed] = (why if row else None) or "code_unknown"
             continue
         name, campaign = row["offer_id"], row["campaign_id"]
@@ -247,11 +259,11 @@ def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, com
         if name in held and held[name].code:
             continue
         if name in kept:
-            held[name] = Held(kept[name].promotion(name), campaign, code=row["code"])
+            held[name] = UsablePromotion(kept[name].promotion(name), campaign, code=row["code"])
         elif (release := releases.get(campaign)) and name in release.labels:
             lasts_ms = release.menu[release.labels[name].menu_id].valid_days * DAY_MS
             started_ms = row["expires_ms"] - lasts_ms if row["expires_ms"] else now_ms
-            held[name] = Held(_promotion(release, name, started_ms, body), campaign, code=row["code"])
+            held[name] = UsablePromotion(_promotion(release, name, started_ms, body), campaign, code=row["code"])
         else:
             refused[typed] = "terms_gone"
     for named, made in _decisions(db, body, now_ms).items():
@@ -259,16 +271,16 @@ def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, com
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
             release = release_of(made["release_id"])
-            if not takes_off(release, made["offer_id"]):
+            if not lowers_price(release, made["offer_id"]):
                 if body.decision_ids is not None:
                     refused[named] = "not_eligible"
                 continue
             promotion = _promotion(release, made["offer_id"], made["ts_ms"], body)
-            row = CODE.first(db, named=made["code"]) if made["code"] else None
-            if row and (why := unusable(row, body.customer_id, now_ms)):
+            row = SELECT_CODE.first(db, named=made["code"]) if made["code"] else None
+            if row and (why := code_problem(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
-                held[made["offer_id"]] = Held(promotion, made["campaign_id"], named, made["code"])
+                held[made["offer_id"]] = UsablePromotion(promotion, made["campaign_id"], named, made["code"])
     for name, each in list(held.items()):
         if full[each.campaign_id] & {"", name}:
             refused[name] = "limit_reached"
@@ -276,19 +288,19 @@ def wallet(db: Connection, release_of: ReleaseOf, body: CartIn, now_ms: int, com
     return Wallet(held, refused, next(iter(releases.values()), None), catalogue, opened)
 
 
-def priced(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int) -> PricedCart:
-    """The cart under the promotions of a wallet, without some."""
+def price_with_wallet(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int) -> PricedCart:
+    """Price the cart under the promotions of a wallet, except those in `left_out`."""
     category = {one.line_id: one.category or mine.catalogue.get(one.product_id, "") for one in body.lines}
     lines = [
         CartLine(one.line_id, one.product_id, category[one.line_id], one.quantity, one.price_cents)
         for one in body.lines
     ]
-    can = [each.promotion for name, each in mine.held.items() if name not in left_out]
+    can = [each.promotion for name, each in mine.promotions.items() if name not in left_out]
     at = datetime.fromtimestamp(now_ms / 1000, UTC)
     return price_cart(Cart(lines, body.shipping_cents, body.most_off_cents), can, at, body.choose)
 
 
-def prices(body: PricesIn, mine: Wallet, now_ms: int) -> PricesAnswer:
+def price_products(body: PricesIn, mine: Wallet, now_ms: int) -> PricesAnswer:
     """One unit of each product, as if it were bought alone: what needs more in the cart lowers no price on a page.
 
     A price is personal where a decision made it. A price is struck through where the shop may say that it was lowered:
@@ -298,11 +310,11 @@ def prices(body: PricesIn, mine: Wallet, now_ms: int) -> PricesAnswer:
     packs, sender = (mine.release.wording.packs, mine.release.wording.sender) if mine.release else ((), Sender())
     for item in body.items:
         line = CartLineIn(line_id="1", product_id=item.product_id, price_cents=item.price_cents, category=item.category)
-        price = priced(CartIn(customer_id=body.customer_id, lines=(line,)), mine, {}, now_ms)
-        used = [mine.held[each.promotion_id] for each in price.applied if each.discount_cents]
+        price = price_with_wallet(CartIn(customer_id=body.customer_id, lines=(line,)), mine, {}, now_ms)
+        used = [mine.promotions[each.promotion_id] for each in price.applied if each.discount_cents]
         own = [each for each in used if each.decision_id]
         before = item.lowest_30d_cents if "eu_price_30d" in packs else item.price_cents
-        known = Known(lowest=item.lowest_30d_cents)
+        known = AngleFacts(lowest=item.lowest_30d_cents)
         cents = price.subtotal_cents - price.discount_cents
         found.append({
             "product_id": item.product_id,
@@ -311,26 +323,26 @@ def prices(body: PricesIn, mine: Wallet, now_ms: int) -> PricesAnswer:
             "promotion_ids": [each.promotion.id for each in used],
             "personal": bool(own),
             "expires": min((e.promotion.expires.isoformat() for e in used if e.promotion.expires), default=None),
-            "notices": notices(packs, sender, mine.currency or "", known, body.language) if own else [],
+            "notices": rule_pack_notices(packs, sender, mine.currency or "", known, body.language) if own else [],
         })  # fmt: skip
     return {"currency": mine.currency, "data": found}
 
 
-def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> HeldCart:
+def reserve_cart(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> ReservedCart:
     """Hold the money and codes of every promotion in the cart, or of none.
 
     One that a limit refuses is left out, and the cart is priced again.
     """
     refused: dict[str, str] = {}
     while True:
-        found = priced(body, mine, refused, now_ms)
-        driver_sql(db, "savepoint cart")
+        found = price_with_wallet(body, mine, refused, now_ms)
+        execute_raw(db, "savepoint cart")
         redemptions: dict[str, str] = {}
         for applied in found.applied:
-            each = mine.held[applied.promotion_id]
+            each = mine.promotions[applied.promotion_id]
             cents = applied.discount_cents + applied.shipping_off_cents
-            hold_ms = round(Campaign.known(db, each.campaign_id).policy.hold_minutes * MINUTE_MS)
-            claim = Claim(
+            hold_ms = round(Campaign.load(db, each.campaign_id).policy.hold_minutes * MINUTE_MS)
+            claim = RedemptionClaim(
                 f"rdm_{token_hex(12)}", each.campaign_id, applied.promotion_id, body.customer_id, cents, now_ms,
                 hold_ms, body.order_id, each.code, each.decision_id, who,
             )  # fmt: skip
@@ -338,22 +350,24 @@ def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> H
                 row = reserve(db, claim)
             except Refused as refusal:
                 refused[applied.promotion_id] = refusal.code
-                driver_sql(db, "rollback to savepoint cart")
+                execute_raw(db, "rollback to savepoint cart")
                 break
-            announce(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
+            post_webhook_event(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
             redemptions[applied.promotion_id] = claim.redemption_id
-        driver_sql(db, "release savepoint cart")
+        execute_raw(db, "release savepoint cart")
         if len(redemptions) == len(found.applied):
-            return HeldCart(found, redemptions, refused)
+            return ReservedCart(found, redemptions, refused)
 
 
-def locks(body: CartIn, mine: Wallet, db: Connection) -> set[str]:
-    """What holding a cart must have to itself: its customer, and the campaigns of all that may apply."""
-    return to_redeem(db, {each.campaign_id for each in mine.held.values()}) | {of_customer(body.customer_id)}
+def cart_locks(body: CartIn, mine: Wallet, db: Connection) -> set[str]:
+    """Return the locks that reserving a cart needs: its customer, and the campaigns of all usable promotions."""
+    return redemption_locks(db, {each.campaign_id for each in mine.promotions.values()}) | {
+        customer_lock(body.customer_id)
+    }
 
 
-def shown(body: CartIn, mine: Wallet, found: HeldCart) -> CartAnswer:
-    """The answer: totals, what each line costs, what was applied, what was not and why, and what is nearly reached."""
+def cart_answer(body: CartIn, mine: Wallet, found: ReservedCart) -> CartAnswer:
+    """Return the answer: totals, line costs, applied, refused (with reasons) and nearly reached promotions."""
     price = found.price
     early = (mine.refused | found.refused).items()
     return {
@@ -372,7 +386,7 @@ def shown(body: CartIn, mine: Wallet, found: HeldCart) -> CartAnswer:
             }
             for one in body.lines
         ],
-        "applied": [_applied(each, mine.held[each.promotion_id], found.redemptions) for each in price.applied],
+        "applied": [_applied(each, mine.promotions[each.promotion_id], found.redemptions) for each in price.applied],
         "refused": [_refused(name, why) for name, why in early]
         + [_refused(each.promotion_id, each.reason, each) for each in price.refused],
         "nearly": [
@@ -380,7 +394,7 @@ def shown(body: CartIn, mine: Wallet, found: HeldCart) -> CartAnswer:
                 "promotion_id": each.promotion_id,
                 "missing_cents": each.missing_cents,
                 "missing_units": each.missing_units,
-                "words": _brings(each, mine.held[each.promotion_id].promotion.benefit, mine.currency or ""),
+                "words": _brings(each, mine.promotions[each.promotion_id].promotion.benefit, mine.currency or ""),
             }
             for each in price.nearly
         ],
@@ -388,7 +402,7 @@ def shown(body: CartIn, mine: Wallet, found: HeldCart) -> CartAnswer:
     }
 
 
-def _applied(each: Applied, by: Held, redemptions: Mapping[str, str]) -> CartApplied:
+def _applied(each: AppliedPromotion, by: UsablePromotion, redemptions: Mapping[str, str]) -> CartApplied:
     gift: dict[str, str | int] = {}
     if each.gift_product_id:
         gift = {"product_id": each.gift_product_id, "quantity": each.gift_quantity}
@@ -407,7 +421,7 @@ def _applied(each: Applied, by: Held, redemptions: Mapping[str, str]) -> CartApp
     }
 
 
-def _refused(name: str, why: str, no: NotApplied | None = None) -> CartRefused:
+def _refused(name: str, why: str, no: RefusedPromotion | None = None) -> CartRefused:
     return {
         "id": name,
         "reason": why,
@@ -418,20 +432,22 @@ def _refused(name: str, why: str, no: NotApplied | None = None) -> CartRefused:
     }
 
 
-def unheld(body: CartIn, mine: Wallet, now_ms: int) -> CartAnswer:
-    """The answer where nothing is held."""
-    return shown(body, mine, HeldCart(priced(body, mine, {}, now_ms), {}, {}))
+def price_only(body: CartIn, mine: Wallet, now_ms: int) -> CartAnswer:
+    """Return the answer for a cart that reserves nothing."""
+    return cart_answer(body, mine, ReservedCart(price_with_wallet(body, mine, {}, now_ms), {}, {}))
 
 
-def kept(body: PromotionIn) -> KeptPromotion:
-    """A request's promotion as it is kept."""
+def stored_promotion(body: PromotionIn) -> StoredPromotion:
+    """Convert a request body to the stored promotion."""
     terms = PromotionTerms(**{name: getattr(body, name) for name in PromotionTerms.model_fields})
-    return KeptPromotion(campaign_id=body.campaign_id, holder=body.holder, terms=terms)
+    return StoredPromotion(campaign_id=body.campaign_id, holder=body.holder, terms=terms)
 
 
 def find_code(db: Connection, typed: str) -> Row | None:
-    """The code that a person means who typed this; None if there is none."""
-    tried = (CODE.first(db, named=text) for text in (typed, normalise(typed), typed.strip().upper()) if text)
+    """Find the code that was typed; None if there is none."""
+    tried = (
+        SELECT_CODE.first(db, named=text) for text in (typed, normalise_code(typed), typed.strip().upper()) if text
+    )
     return next(filter(None, tried), None)
 
 
@@ -443,25 +459,25 @@ def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | Non
     one who has not refused personal decisions since. What is named was promised.
     """
     if body.decision_ids is None:
-        if any(row["personal"] == 0 for row in SAID.dicts(db, people=members([body.customer_id]))):
+        if any(row["personal"] == 0 for row in SELECT_CUSTOMERS.dicts(db, people=json_list([body.customer_id]))):
             return {}
-        made = LATEST.dicts(db, who=body.customer_id, since_ms=now_ms - LONGEST_DAYS * DAY_MS)
+        made = SELECT_LATEST_OFFERS.dicts(db, who=body.customer_id, since_ms=now_ms - MAX_OFFER_DAYS * DAY_MS)
     else:
-        made = OFFERED.dicts(db, who=body.customer_id, names=members(body.decision_ids))
+        made = SELECT_NAMED_OFFERS.dicts(db, who=body.customer_id, names=json_list(body.decision_ids))
     found: dict[str, Row | None] = {row["decision_id"]: row for row in made}
     return dict.fromkeys(name for name in body.decision_ids or () if name not in found) | found
 
 
-def takes_off(release: LiveRelease, offer_id: str) -> bool:
-    """Whether an offer lowers a price at all: a reminder is a letter and nothing else."""
+def lowers_price(release: LiveRelease, offer_id: str) -> bool:
+    """Return whether an offer lowers a price: a reminder is only a message."""
     label = release.labels.get(offer_id)
     return label is None or release.menu[label.menu_id].benefit.type != "reminder"
 
 
 def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) -> Promotion:
     """A planned offer as a promotion: on the products of this cart that the release counts to what it covers."""
-    offer = printable(release, offer_id, ts_ms)
-    names = set(covered(offer.covers))
+    offer = render_offer(release, offer_id, ts_ms)
+    names = set(covered_targets(offer.covers))
     on = [
         line.product_id
         for line in body.lines
@@ -479,18 +495,18 @@ def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) ->
     )
 
 
-def brings(benefit: Benefit, currency: str, language: Language) -> str:
-    """What a benefit is, in a word: '20% off', '免运费'."""
+def benefit_text(benefit: Benefit, currency: str, language: Language) -> str:
+    """Describe a benefit in a few words: '20% off', '免运费'."""
     cents = benefit.amount_cents or benefit.price_cents
-    what = money(cents, currency, language) if cents else benefit.percent or benefit.points or benefit.buy
-    return BRINGS[benefit.type].in_(language).format(what, benefit.get)
+    what = format_money(cents, currency, language) if cents else benefit.percent or benefit.points or benefit.buy
+    return BENEFIT_TEXTS[benefit.type].text_in(language).format(what, benefit.get)
 
 
-def _brings(no: NotApplied, benefit: Benefit, currency: str) -> Mapping[str, str]:
+def _brings(no: RefusedPromotion, benefit: Benefit, currency: str) -> Mapping[str, str]:
     """'$8.50 more for free delivery', '再买8.50美元，可免运费'."""
     said: dict[str, str] = {}
-    for language, more in LANGUAGES.items():
-        lacks = money(no.missing_cents, currency, language) if no.missing_cents else str(no.missing_units)
+    for language, more in NEARLY_TEXTS.items():
+        lacks = format_money(no.missing_cents, currency, language) if no.missing_cents else str(no.missing_units)
         unit = "件" if language == "zh" and not no.missing_cents else ""
-        said[language] = more.format(lacks + unit, brings(benefit, currency, language))
+        said[language] = more.format(lacks + unit, benefit_text(benefit, currency, language))
     return said

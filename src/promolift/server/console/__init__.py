@@ -1,12 +1,12 @@
-"""A server in; pages for the people who run a campaign out, under `/console` beside the API for machines."""
+"""The web console under `/console` for the people who run a campaign, beside the API for programs."""
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
-__all__ = ["dressed"]
+__all__ = ["with_console"]
 
 if TYPE_CHECKING:
-    from promolift.server.console.app import dressed
+    from promolift.server.console.app import with_console
 else:
-    lazy(__name__)
+    make_lazy(__name__)

@@ -1,7 +1,7 @@
-"""The server's app in; the same with pages for people under `/console` beside it, out.
+"""Mount the web console under `/console` beside the API application.
 
-Handlers are plain functions in a few threads of their own, so no decision waits for a page. Every one is closed to who
-is not signed in; whoever changes something brings the form's token from the same site, and the role that it needs.
+Handlers are plain functions in a small thread pool, so that decisions do not wait for a page. Every page needs a
+signed-in user. Every form needs the user's role, a token and a request from the same site.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import gzip
 import json
 import logging
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from http import HTTPStatus
@@ -24,57 +25,57 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from promolift.extensions.simulation.demo_history import rehearse, serve_the_plan
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.formatting import Tongue, pick, speaking
-from promolift.foundation.progress import Tell
-from promolift.server.api.app import Dressed
+from promolift.foundation.i18n.formatting import Locale, localize, use_locale
+from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
+from promolift.server.api.routes import admin
 from promolift.server.api.server import Server
 from promolift.server.console import login
 from promolift.server.console.pages.context import (
-    ENTER,
+    INVITATION_PATH,
     Click,
-    Denied,
     Download,
     PageVisit,
+    PermissionDeniedError,
     Redirect,
     Reply,
     Screen,
     as_json,
-    missing,
-    say,
+    missing_error,
+    sentence,
 )
-from promolift.server.console.pages.view import HEADERS, TYPES, Frame, assets, html
-from promolift.server.console.screens import SCREENS
-from promolift.server.console.state.console_state import Console, SaidNote
+from promolift.server.console.pages.view import HEADERS, TYPES, PageFrame, assets, render_html
+from promolift.server.console.screens import extension_navigation, load_screens
+from promolift.server.console.state.console_state import Console, FlashMessage
 from promolift.server.console.state.users import Visitor
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import Refused
-from promolift.server.translations import all_worded
+from promolift.server.translations import translate_group
 
 LOG = logging.getLogger("promolift.server.console")
 ROOT = "/console"
-COOKIE, BEFORE = "promolift_console", "promolift_before"
+SESSION_COOKIE, VISITOR_COOKIE = "promolift_console", "promolift_before"
 THREADS = 4
-FORM_BYTES, PIECE_BYTES = 100_000, 5_000_000  # of a form, and of a piece of a file that somebody signed in sends
-PIECE = "application/octet-stream"
+FORM_BYTES, UPLOAD_PART_BYTES = 100_000, 5_000_000  # of a form, and of a piece of a file that somebody signed in sends
+UPLOAD_TYPE = "application/octet-stream"
 HTML = "text/html; charset=utf-8"
 
 
-def dressed(app: Any, demo: bool = False, file: Path | None = None, play: Tell | None = None) -> Dressed:
-    """The app of `serve.app.create` with the console beside it, and the path by which the first person enters.
+def with_console(
+    app: Any, demo: bool = False, file: Path | None = None, play: Callable[[Server], object] | None = None
+) -> WrappedApp:
+    """Return the app of `serve.app.create` with the console beside it, and the path by which the first person enters.
 
-    `file`: promolift.toml, which the console may change. `demo`: the plan of the work folder is frozen and decides,
-    where no release does yet, and the link asks for nothing. With `play`, which hears how far that is, weeks are
-    simulated that end now.
+    `file` is promolift.toml, which the console may change. With `demo` the link asks for nothing, and the plan of the
+    work folder decides unless a release does already. `play` is called before: it may fill the ledger with a history.
     """
-    pages = Pages(app.server, file)
+    pages = ConsoleApp(app.server, file)
     pages.console.openapi = app.openapi
     if demo and play:
-        rehearse(app.server, play)
+        play(app.server)
     if demo:
-        serve_the_plan(app.server)
+        admin.release_first_plan(app.server)
 
     async def beside(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -87,10 +88,10 @@ def dressed(app: Any, demo: bool = False, file: Path | None = None, play: Tell |
 
     whole: Any = beside
     whole.server, whole.openapi, whole.console = app.server, app.openapi, pages.console
-    return Dressed(whole, login.first_path(app.server, demo))
+    return WrappedApp(whole, login.first_login_path(app.server, demo))
 
 
-class Pages:
+class ConsoleApp:
     """ASGI: all that lies under `/console`."""
 
     def __init__(self, server: Server, file: Path | None = None) -> None:
@@ -98,7 +99,7 @@ class Pages:
         self.server, self.console = server, Console(server, file)
         self._threads = ThreadPoolExecutor(THREADS, "console")
         server.closing += [self._threads.shutdown, self.console.close]
-        self._doors = [(compile_path(door.path)[0], door) for door in SCREENS]
+        self._doors = [(compile_path(door.path)[0], door) for door in load_screens()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -112,21 +113,21 @@ class Pages:
         for name, value in HEADERS.items():
             reply.headers.setdefault(name, value)
         reply.headers.setdefault("cache-control", "no-store")
-        self.server.metrics.answered("/console", reply.status_code, perf_counter() - started)
+        self.server.metrics.count_response("/console", reply.status_code, perf_counter() - started)
         await reply(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         path, method = request.url.path, request.method
         if path.startswith(f"{ROOT}/static/") and method in ("GET", "HEAD"):
-            return static(path.rpartition("/")[2], request.headers.get("accept-encoding", ""))
+            return static_response(path.rpartition("/")[2], request.headers.get("accept-encoding", ""))
         body, loop = b"", asyncio.get_running_loop()
         if method == "POST":
             known: Visitor | None = None
-            if request.headers.get("content-type") == PIECE:
+            if request.headers.get("content-type") == UPLOAD_TYPE:
                 known = await loop.run_in_executor(self._threads, self._visitor, request)
             async for part in request.stream():
                 body += part
-                if len(body) > (PIECE_BYTES if known else FORM_BYTES):
+                if len(body) > (UPLOAD_PART_BYTES if known else FORM_BYTES):
                     return Response(b"", 413)
         elif method not in ("GET", "HEAD", "POST"):
             return Response(b"", 405, {"allow": "GET, HEAD, POST"})
@@ -134,18 +135,18 @@ class Pages:
         return await loop.run_in_executor(self._threads, context.run, self._in_thread, request, body)
 
     def _visitor(self, request: Request) -> Visitor | None:
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(SESSION_COOKIE, "")
         return self.console.visitor(cookie) if cookie else None
 
     def _in_thread(self, request: Request, body: bytes) -> Response:
-        visitor, click = self._visitor(request), clicked(request, body)
+        visitor, click = self._visitor(request), parse_click(request, body)
         accepted = request.headers.get("accept-language", "").strip().lower()
-        language: Tongue = visitor.language if visitor else "zh" if accepted.startswith("zh") else "en"
-        with speaking(language):
+        language: Locale = visitor.language if visitor else "zh" if accepted.startswith("zh") else "en"
+        with use_locale(language):
             if visitor is not None:
                 return self._said(self._visit(visitor, click), visitor, click)
-            before = request.cookies.get(BEFORE) or secrets.token_urlsafe(18)
-            return self._entering(login.Newcomer(self.server, self.console, click, before))
+            before = request.cookies.get(VISITOR_COOKIE) or secrets.token_urlsafe(18)
+            return self._entering(login.LoginAttempt(self.server, self.console, click, before))
 
     def _visit(self, visitor: Visitor, click: Click) -> Reply:
         """What the door of this method and path answers."""
@@ -155,19 +156,19 @@ class Pages:
                 if door.method == method and (found := pattern.match(path)):
                     visit = PageVisit(self.server, visitor, click, found.groupdict(), self.console)
                     if method == "POST" and not click.trusted(visitor.token):
-                        raise ApiError(403, "form_outdated", say("form_old"))
-                    visit.need(door.role)
+                        raise ApiError(403, "form_outdated", sentence("form_old"))
+                    visit.require_role(door.role)
                     return door.handler(visit)
-            if path.startswith(("/sign-in", ENTER)):
+            if path.startswith(("/sign-in", INVITATION_PATH)):
                 return Redirect("/")
-            raise missing("page")
+            raise missing_error("page")
         except Exception as error:
-            return refusal(error)
+            return error_screen(error)
 
     def _said(self, reply: Reply, visitor: Visitor, click: Click) -> Response:
         if isinstance(reply, Redirect):
-            if reply.said:
-                self.console.tell(visitor.session, SaidNote(reply.said, reply.tone))
+            if reply.message:
+                self.console.add_message(visitor.session, FlashMessage(reply.message, reply.tone))
             if click.plain and click.path.endswith("/upload"):  # a script sends files
                 return Response(json.dumps({"go": ROOT + reply.path}), media_type="application/json")
             return Response(b"", 303, {"location": ROOT + reply.path})
@@ -176,17 +177,20 @@ class Pages:
             return Response(reply.content, headers={"content-disposition": named}, media_type=reply.type)
         if click.plain:
             return Response(as_json(reply), reply.status, media_type="application/json")
-        nav = {at: name for at, name in all_worded("nav").items() if at != "/people" or visitor.may("admin")}
-        frame = Frame(visitor, click.path, self.console.shop, nav)
+        nav = {at: name for at, name in translate_group("nav").items() if at != "/people" or visitor.may("admin")}
+        nav |= extension_navigation()
+        frame = PageFrame(visitor, click.path, self.console.shop, nav)
         if reply.whole:
             frame = frame._replace(
-                said=self.console.notes(visitor.session), left_out=self.console.left_out(), played=self.console.played()
+                messages=self.console.pop_messages(visitor.session),
+                left_out=self.console.excluded_days(),
+                played=self.console.simulated_since(),
             )
-        return Response(html(reply, frame), reply.status, media_type=HTML)
+        return Response(render_html(reply, frame), reply.status, media_type=HTML)
 
-    def _entering(self, arrived: login.Newcomer) -> Response:
+    def _entering(self, arrived: login.LoginAttempt) -> Response:
         """What somebody sees who is not signed in; and the cookie, once they are."""
-        reply, begun = login.enter(arrived)
+        reply, begun = login.log_in(arrived)
         keep: Any = {
             "path": ROOT,
             "secure": self.server.settings.console.secure,
@@ -200,18 +204,18 @@ class Pages:
             answer = Response(b"", 303, {"location": ROOT + reply.path})
         else:
             assert isinstance(reply, Screen)
-            answer = Response(html(reply, Frame(None, "", self.console.shop)), reply.status, media_type=HTML)
+            answer = Response(render_html(reply, PageFrame(None, "", self.console.shop)), reply.status, media_type=HTML)
         if begun is not None:
-            answer.set_cookie(COOKIE, begun.cookie, **keep)
-            answer.delete_cookie(BEFORE, path=ROOT)
+            answer.set_cookie(SESSION_COOKIE, begun.cookie, **keep)
+            answer.delete_cookie(VISITOR_COOKIE, path=ROOT)
         else:
-            answer.set_cookie(BEFORE, arrived.before, **keep)
+            answer.set_cookie(VISITOR_COOKIE, arrived.before, **keep)
         return answer
 
 
-def clicked(request: Request, body: bytes) -> Click:
-    """What a request asks; a form comes from a page of this server if the browser says so."""
-    piece = request.headers.get("content-type") == PIECE
+def parse_click(request: Request, body: bytes) -> Click:
+    """Parse a request; a form counts as ours if the browser says it comes from a page of this server."""
+    piece = request.headers.get("content-type") == UPLOAD_TYPE
     text = "" if piece else body.decode("utf-8", "replace")
     form = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=2000))
     if piece:
@@ -224,15 +228,15 @@ def clicked(request: Request, body: bytes) -> Click:
     )  # fmt: skip
 
 
-def refusal(error: Exception) -> Screen:
-    """The page of an error: what happened, and what to do."""
+def error_screen(error: Exception) -> Screen:
+    """Return the page of an error: what happened, and what to do."""
     title, status, role, code = "did_not_work", 422, "", getattr(error, "code", "internal")
     match error:
-        case Denied():
+        case PermissionDeniedError():
             title, status, role, text = "not_your_role", 403, error.role, ""
         case Refused():
             known = REFUSALS.get(code)
-            status, text = known.status if known else 422, pick(str(error), known.zh if known else str(error))
+            status, text = known.status if known else 422, localize(str(error), known.zh if known else str(error))
         case ApiError():
             status, text = error.status, str(error)
         case ValidationError():
@@ -242,9 +246,9 @@ def refusal(error: Exception) -> Screen:
             text = str(error)
         case _:
             LOG.error("console failed", exc_info=error)
-            status, code, text = 500, "internal", say("failed_inside")
+            status, code, text = 500, "internal", sentence("failed_inside")
     data = {"text": text, "code": code, "status": HTTPStatus(status).phrase, "role": role}
-    return Screen("error.html", say("nothing_here" if status == 404 else title), data, status=status)
+    return Screen("error.html", sentence("nothing_here" if status == 404 else title), data, status=status)
 
 
 @cache
@@ -252,8 +256,8 @@ def _zipped(name: str) -> bytes:
     return gzip.compress(assets()[name])
 
 
-def static(name: str, accepts: str) -> Response:
-    """A file, kept by the browser for a year: a changed one has another name."""
+def static_response(name: str, accepts: str) -> Response:
+    """Return a static file, cached by the browser for a year: a changed file has another name."""
     content = assets().get(name)
     if content is None:
         return Response(b"", 404)

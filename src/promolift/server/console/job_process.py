@@ -1,7 +1,7 @@
-"""A task on stdin; its work done on the work folder, its progress and result as lines of JSON on stdout.
+"""Run one console job in a process of its own: read the task from stdin, write progress and result as JSON lines.
 
-`python -m promolift.server.console.job_process`; the console starts it, see `background_jobs`.
-At low priority: no decision waits for it.
+`background_jobs` starts it as `python -m promolift.server.console.job_process`. It runs at low priority, so that
+decisions do not wait.
 """
 
 import json
@@ -15,7 +15,7 @@ from promolift.foundation.storage.local_store import Store
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import audit_archive
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.release import build
+from promolift.shop.pipeline.release import build_release
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.pipeline.steps.evaluate import compare_groups
 from promolift.shop.results.work_folder.run_context import Job
@@ -23,67 +23,71 @@ from promolift.trials import work_folder
 from promolift.trials.analysis.settings import TrialSettings
 
 
-def tell(step: str, share: float, note: str = "") -> None:
-    """A line of progress."""
+def print_progress(step: str, share: float, note: str = "") -> None:
+    """Print a line of progress."""
     print(json.dumps({"step": step, "share": share, "note": note}), flush=True)
 
 
-def do(task: dict[str, Any]) -> dict[str, Any]:
-    """The work of this kind; its result."""
+def run_job(task: dict[str, Any]) -> dict[str, Any]:
+    """Run a task and return its result."""
     if task["kind"] == "trial":
-        return trial(Path(task["work"]) / "trials", task["asked"])
+        return run_trial(Path(task["work"]) / "trials", task["asked"])
     if task["kind"] == "evidence":
-        return evidence(task)
-    with Shop.of(Config.parse(task["config"], "promolift.toml"), Path(task["work"]), tell) as shop:
-        return KINDS[task["kind"]](shop, task["asked"])
+        return write_evidence(task)
+    with Shop.of(Config.parse(task["config"], "promolift.toml"), Path(task["work"]), print_progress) as shop:
+        return SHOP_JOBS[task["kind"]](shop, task["asked"])
 
 
-def plan(shop: Shop, asked: dict[str, Any]) -> dict[str, Any]:
+def run_plan(shop: Shop, asked: dict[str, Any]) -> dict[str, Any]:
     """Plan at another budget and freeze the plan as a release."""
     shop.plan(budget_cents=asked["budget_cents"])
     shop.evaluate()
     shop.step("message")
-    return {"release_id": build(shop.store)}
+    return {"release_id": build_release(shop.store)}
 
 
-def run(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
+def run_pipeline(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
     """All from the files to the words of the plan; what is up to date is skipped."""
     shop.step("ingest", "profile", "effect", "plan", "evaluate", "message")
     return {}
 
 
-def trial(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+def run_trial(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """Read a trial from its file to its plan and page, or plan it anew within a budget."""
     root = folder / asked["trial"]
     with Store(root / "found") as store:
         if "settings" in asked:
-            work_folder.whole(
-                store, root / asked["file"], TrialSettings.parse(asked["settings"], "trial"), root / "out", tell
+            work_folder.run_trial(
+                store,
+                root / asked["file"],
+                TrialSettings.parse(asked["settings"], "trial"),
+                root / "out",
+                print_progress,
             )
         else:
-            work_folder.write(store, work_folder.load(store, tell), root / "out", asked["budget"])
+            work_folder.write(store, work_folder.load_trial(store, print_progress), root / "out", asked["budget"])
     return {"trial": asked["trial"]}
 
 
-def fairness(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
+def run_fairness(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
     """Compare groups of customers; what is found is kept in the work folder."""
-    compare_groups(Job(shop.config, shop.store, tell))
+    compare_groups(Job(shop.config, shop.store, print_progress))
     return {}
 
 
-def evidence(task: dict[str, Any]) -> dict[str, Any]:
+def write_evidence(task: dict[str, Any]) -> dict[str, Any]:
     """Write the archive of evidence beside the ledger; its mark."""
     work, config = Path(task["work"]), Config.parse(task["config"], "promolift.toml")
     said = {"ledger": task["ledger"]} if task["ledger"] else {}
     with Store(work) as store:
         server = ServeSettings.parse({"work": work} | said, "promolift serve")
-        made = audit_archive.write(
-            Job(config, store, tell), config.plan.campaign, server, work / "serve" / "evidence.zip"
+        made = audit_archive.write_archive(
+            Job(config, store, print_progress), config.plan.campaign, server, work / "serve" / "evidence.zip"
         )
     return {"mark": made.figures["mark"]}
 
 
-KINDS = {"plan": plan, "run": run, "fairness": fairness}
+SHOP_JOBS = {"plan": run_plan, "run": run_pipeline, "fairness": run_fairness}
 
 
 def main() -> None:
@@ -91,7 +95,7 @@ def main() -> None:
     getattr(os, "nice", abs)(10)
     task = json.loads(sys.stdin.read())
     try:
-        print(json.dumps({"result": do(task)}), flush=True)
+        print(json.dumps({"result": run_job(task)}), flush=True)
     except PromoError as error:
         print(json.dumps({"error": str(error)}), flush=True)
 

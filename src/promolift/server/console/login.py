@@ -1,4 +1,4 @@
-"""Somebody who is not signed in: a name and password, or a link that works once, in; a session, or why not, out."""
+"""Sign a user in with a name and password, or with a link that works once."""
 
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -6,18 +6,35 @@ from urllib.parse import quote
 from sqlalchemy import Connection, select
 
 from promolift.foundation.hashing import sha256_of
-from promolift.foundation.i18n.formatting import count, pick
+from promolift.foundation.i18n.formatting import count, localize
 from promolift.server.api.server import Server
-from promolift.server.console.pages.context import ENTER, Click, Redirect, Reply, Screen, onward, say
+from promolift.server.console.pages.context import (
+    INVITATION_PATH,
+    Click,
+    Redirect,
+    Reply,
+    Screen,
+    safe_redirect_path,
+    sentence,
+)
 from promolift.server.console.state.console_state import Console
-from promolift.server.console.state.users import SignIn, begin, check_new, hashed, link_of, matches, new_link, use_link
+from promolift.server.console.state.users import (
+    SignIn,
+    check_new,
+    create_link,
+    hash_password,
+    load_link,
+    start_session,
+    use_link,
+    verify_password,
+)
 from promolift.server.ledger.schema import PEOPLE, Refused
 
-DEMO = "demo"
+DEMO_USER = "demo"
 
 
-class Newcomer(NamedTuple):
-    """A request of somebody unknown. `before` is what their browser keeps until they are signed in."""
+class LoginAttempt(NamedTuple):
+    """A request without a session. `before` is a cookie that the browser sends until the user signs in."""
 
     server: Server
     console: Console
@@ -30,90 +47,92 @@ class Newcomer(NamedTuple):
         return sha256_of(f"form before signing in\n{self.server.secret}\n{self.before}")
 
 
-class Entered(NamedTuple):
-    """What they see, and the session if one began."""
+class LoginResult(NamedTuple):
+    """The reply, and the session if one began."""
 
     reply: Reply
     sign_in: SignIn | None = None
 
 
-def first_path(server: Server, demo: bool) -> str | None:
-    """The path of the link for the first person; None where there are people. For a demo it asks for no password."""
+def first_login_path(server: Server, demo: bool) -> str | None:
+    """Return the path of the first user's sign-in link; None if users exist. A demo link needs no password."""
 
     def make(db: Connection, some: list[None]) -> list[str | None]:
         now_ms = server.clock.now_ms()
         if db.execute(select(PEOPLE.c.name).where(PEOPLE.c.password != "")).first():
             return [None for _ in some]
-        return [f"/console{ENTER}{new_link(db, now_ms, 'setup', DEMO if demo else 'first')}" for _ in some]
+        return [
+            f"/console{INVITATION_PATH}{create_link(db, now_ms, 'setup', DEMO_USER if demo else 'first')}" for _ in some
+        ]
 
     found: str | None = server.ledger.write(make)
     return found
 
 
-def enter(arrived: Newcomer) -> Entered:
-    """Answer somebody who is not signed in."""
+def log_in(arrived: LoginAttempt) -> LoginResult:
+    """Answer a request without a session."""
     path, posted = arrived.click.path, arrived.click.method == "POST"
-    if path.startswith(ENTER):
-        return _by_link(arrived, path.removeprefix(ENTER))
+    if path.startswith(INVITATION_PATH):
+        return _by_link(arrived, path.removeprefix(INVITATION_PATH))
     if path == "/sign-in":
         return _by_password(arrived) if posted else _form(arrived)
     if posted:
-        return _form(arrived, say("signed_out"), 401)
-    return Entered(Redirect(f"/sign-in?next={quote(path, safe='')}"))
+        return _form(arrived, sentence("signed_out"), 401)
+    return LoginResult(Redirect(f"/sign-in?next={quote(path, safe='')}"))
 
 
-def _form(arrived: Newcomer, why: str = "", status: int = 200) -> Entered:
+def _form(arrived: LoginAttempt, why: str = "", status: int = 200) -> LoginResult:
     asked = arrived.click
-    data = {"why": why, "next": onward(asked.form.get("next") or asked.query.get("next", "/")),
+    data = {"why": why, "next": safe_redirect_path(asked.form.get("next") or asked.query.get("next", "/")),
             "name": asked.form.get("name", "")[:40], "form_token": arrived.token}  # fmt: skip
-    return Entered(Screen("sign_in.html", pick("Sign in", "登录"), data, status=status))
+    return LoginResult(Screen("sign_in.html", localize("Sign in", "登录"), data, status=status))
 
 
-def _by_password(arrived: Newcomer) -> Entered:
+def _by_password(arrived: LoginAttempt) -> LoginResult:
     form, patience = arrived.click.form, arrived.console.patience
     name, password = form.get("name", "").strip()[:200], form.get("password", "")[:1000]
     who = f"name {name.lower()}", f"address {arrived.click.address}"
     if not arrived.click.trusted(arrived.token):
-        return _form(arrived, say("form_foreign"), 403)
+        return _form(arrived, sentence("form_foreign"), 403)
     if wait_s := patience.wait_s(*who):
-        return _form(arrived, say("wait", seconds=count(wait_s + 0.5)), 429)
+        return _form(arrived, sentence("wait", seconds=count(wait_s + 0.5)), 429)
     with arrived.server.ledger.read() as db:
         row = db.execute(select(PEOPLE).where(PEOPLE.c.name == name)).mappings().first()
-    if not matches(password, row["password"] if row and not row["gone"] else ""):
-        patience.wrong(*who)
-        return _form(arrived, say("sign_in_wrong"), 401)
-    patience.right(*who)
-    found = _session(arrived, lambda db, now_ms: begin(db, now_ms, name, "password"))
-    return Entered(Redirect(onward(form.get("next", "/"))), found)
+    if not verify_password(password, row["password"] if row and not row["gone"] else ""):
+        patience.record_failure(*who)
+        return _form(arrived, sentence("sign_in_wrong"), 401)
+    patience.reset(*who)
+    found = _session(arrived, lambda db, now_ms: start_session(db, now_ms, name, "password"))
+    return LoginResult(Redirect(safe_redirect_path(form.get("next", "/"))), found)
 
 
-def _by_link(arrived: Newcomer, secret: str) -> Entered:
+def _by_link(arrived: LoginAttempt, secret: str) -> LoginResult:
     with arrived.server.ledger.read() as db:
-        link = link_of(db, secret, arrived.server.clock.now_ms())
+        link = load_link(db, secret, arrived.server.clock.now_ms())
     if link is None:
-        return _form(arrived, say("link_gone"), 410)
-    demo, form = link["kind"] == DEMO, arrived.click.form
+        return _form(arrived, sentence("link_gone"), 410)
+    demo, form = link["kind"] == DEMO_USER, arrived.click.form
 
-    def welcome(why: str = "", status: int = 200) -> Entered:
+    def welcome(why: str = "", status: int = 200) -> LoginResult:
         data = {"why": why, "demo": demo, "role": link["role"], "name": form.get("name", "")[:40],
                 "form_token": arrived.token, "path": arrived.click.path}  # fmt: skip
-        return Entered(Screen("welcome.html", pick("Welcome", "欢迎"), data, status=status))
+        return LoginResult(Screen("welcome.html", localize("Welcome", "欢迎"), data, status=status))
 
     if arrived.click.method != "POST":
         return welcome()
     if not arrived.click.trusted(arrived.token):
-        return welcome(say("form_foreign"), 403)
-    name, password = (DEMO, "") if demo else (form.get("name", "").strip(), form.get("password", ""))
+        return welcome(sentence("form_foreign"), 403)
+    name, password = (DEMO_USER, "") if demo else (form.get("name", "").strip(), form.get("password", ""))
     try:
         if not demo:
             check_new(name, password)
-            password = hashed(password)
-        return Entered(Redirect("/"), _session(arrived, lambda db, ms: use_link(db, ms, secret, name, password)))
+            password = hash_password(password)
+        return LoginResult(Redirect("/"), _session(arrived, lambda db, ms: use_link(db, ms, secret, name, password)))
     except Refused as refused:
         return welcome(str(refused), 422)
 
 
-def _session(arrived: Newcomer, do: Any) -> SignIn:
+def _session(arrived: LoginAttempt, do: Any) -> SignIn:
     def doing(db: Connection, some: list[None]) -> list[SignIn]:
         return [do(db, arrived.server.clock.now_ms()) for _ in some]
 

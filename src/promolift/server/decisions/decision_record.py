@@ -1,9 +1,9 @@
-"""A decision as the ledger keeps it in; its whole record out: open offers with their numbers, closed ones with why.
+"""Rebuild the full record of a decision from its ledger row: eligible offers with figures, excluded ones with reasons.
 
-What all decisions of a release share is kept once. The numbers of its candidates are rows of the release, whose id is a
-hash of its files, and the terms are the release's but for what the campaign changed. A row holds what is its own: who,
-when, at which price, what was closed by then, and what was decided. So it takes a tenth of the room, and its lists are
-made, by the code that decides, when somebody asks for them.
+What all decisions of a release share is stored once. The figures of the candidates are rows of the release, whose id is
+a hash of its files, and the terms are those of the release except for what the campaign changed. A ledger row holds
+only what is its own: customer, time, price, exclusions and decision. The lists are rebuilt on request by the code that
+decides.
 """
 
 import json
@@ -19,24 +19,24 @@ from promolift.foundation.errors import PromoError
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.ledger.schema import DECISIONS, Query, Refused
 
-LISTS = ("candidates", "ineligible")
-UNSPELT = Query(
+LIST_COLUMNS = ("candidates", "ineligible")
+SELECT_COMPACT_ROWS = Query(
     select(DECISIONS)
     .where(DECISIONS.c.customer_id == bindparam("subject"), DECISIONS.c.candidates.is_(None))
     .limit(bindparam("most"))
 )
-OWN = frozenset({"price", "closed"})  # columns that the whole record has in other words
-NAMED = ("campaign_id", "policy_version", "price")  # terms that stand in columns of their own
-Load = Callable[[str], LiveRelease]
+COMPACT_COLUMNS = frozenset({"price", "closed"})  # columns that the whole record has in other words
+TERM_COLUMNS = ("campaign_id", "policy_version", "price")  # terms that stand in columns of their own
+ReleaseLoader = Callable[[str], LiveRelease]
 Row = dict[str, Any]  # of `decisions`
-Listed = Sequence[Mapping[str, Any]]  # what a record says of each offer
+OfferEntries = Sequence[Mapping[str, Any]]  # what a record says of each offer
 
 
-class Lists(NamedTuple):
-    """The open offers with gain, cost and probability, and the closed ones with the reason."""
+class OfferLists(NamedTuple):
+    """The eligible offers with gain, cost and probability, and the excluded ones with the reason."""
 
-    candidates: Listed
-    ineligible: Listed
+    candidates: OfferEntries
+    ineligible: OfferEntries
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DecisionRecord:
     """A whole record: its row, its lists, and the terms it was made by, None where they went with its release."""
 
     row: Mapping[str, Any]
-    lists: Lists
+    lists: OfferLists
     terms: decisions.ReleaseTerms | None
 
     @property
@@ -59,11 +59,11 @@ class DecisionRecord:
 
     def columns(self, terms: object) -> dict[str, object]:
         """Column by column, with `terms` as they are to be shown."""
-        own = {name: value for name, value in self.row.items() if name not in OWN}
+        own = {name: value for name, value in self.row.items() if name not in COMPACT_COLUMNS}
         return own | self.lists._asdict() | {"terms": terms}
 
 
-class Replayed(NamedTuple):
+class ReplayResult(NamedTuple):
     """A decision made `again`: whether it is the `same`, and which columns differ."""
 
     same: bool
@@ -74,10 +74,10 @@ class Replayed(NamedTuple):
 def changed_terms(terms: decisions.ReleaseTerms, release: decisions.ReleaseTerms) -> str:
     """JSON of what is not as in the release's own terms, but for what has a column."""
     new, own = terms.model_dump(), release.model_dump()
-    return json.dumps({name: value for name, value in new.items() if name not in NAMED and value != own[name]})
+    return json.dumps({name: value for name, value in new.items() if name not in TERM_COLUMNS and value != own[name]})
 
 
-def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRecord]:
+def expand_rows(rows: Iterable[Mapping[str, Any]], load: ReleaseLoader) -> Iterator[DecisionRecord]:
     """Rows of `decisions` as whole records.
 
     Where the release they refer to is gone, was changed or is of another form, lists and terms are gone with it: the
@@ -88,12 +88,12 @@ def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRec
             try:
                 release = load(row["release_id"])
             except PromoError:
-                yield DecisionRecord(row, Lists([], []), None)
+                yield DecisionRecord(row, OfferLists([], []), None)
                 continue
             terms = _terms(row, release.terms)
-            yield DecisionRecord(row, lists(row, terms, release), terms)
+            yield DecisionRecord(row, rebuild_lists(row, terms, release), terms)
         else:
-            yield DecisionRecord(row, Lists(*(json.loads(row[name]) for name in LISTS)), _kept_terms(row))
+            yield DecisionRecord(row, OfferLists(*(json.loads(row[name]) for name in LIST_COLUMNS)), _kept_terms(row))
 
 
 def _kept_terms(row: Mapping[str, Any]) -> decisions.ReleaseTerms | None:
@@ -103,11 +103,11 @@ def _kept_terms(row: Mapping[str, Any]) -> decisions.ReleaseTerms | None:
 
 
 def _terms(row: Mapping[str, Any], base: decisions.ReleaseTerms) -> decisions.ReleaseTerms:
-    return base.model_copy(update={name: row[name] for name in NAMED} | json.loads(row["terms"]))
+    return base.model_copy(update={name: row[name] for name in TERM_COLUMNS} | json.loads(row["terms"]))
 
 
-def lists(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release: LiveRelease) -> Lists:
-    """From the release's rows and what was closed by then."""
+def rebuild_lists(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release: LiveRelease) -> OfferLists:
+    """Rebuild the lists from the release's rows and the exclusions of that moment."""
     who, reason = row["customer_id"], row["reason"]
     cell = release.cell(terms.placement, terms.audience)
     options = release.rows.options(release.span(who if cell is None else cell.key))
@@ -116,28 +116,28 @@ def lists(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release: LiveRe
             options[at] = decisions.Option(options[at].offer_id, 0.0, 0.0, why)
     refusal = reason.removeprefix("consent: ") if row["holdout"] is None else None
     (made,) = decisions.decide_options([who], [options], [refusal], terms, row["ts_ms"])
-    return Lists(made.candidates, made.ineligible)
+    return OfferLists(made.candidates, made.ineligible)
 
 
-def spell_out(db: Connection, customer_id: str, load: Load, most: int | None = None) -> int:
+def expand_customer_rows(db: Connection, customer_id: str, load: ReleaseLoader, most: int | None = None) -> int:
     """Write what a customer's rows refer to into them, before the id goes: without it nothing leads there any more.
 
     Of `most` rows at a time; how many.
     """
-    rows = UNSPELT.dicts(db, subject=customer_id, most=2**31 - 1 if most is None else most)
-    for made in whole(rows, load):
+    rows = SELECT_COMPACT_ROWS.dicts(db, subject=customer_id, most=2**31 - 1 if most is None else most)
+    for made in expand_rows(rows, load):
         texts = {name: to_json(listed).decode() for name, listed in made.lists._asdict().items()}
         change = update(DECISIONS).where(DECISIONS.c.decision_id == made.row["decision_id"])
         db.execute(change.values(**texts, terms=made.terms_text, closed=None))
     return len(rows)
 
 
-def replay(record: DecisionRecord, columns: Iterable[str]) -> Replayed:
-    """The decision made again from its whole record, compared by these columns. Refused if its terms are gone."""
+def replay(record: DecisionRecord, columns: Iterable[str]) -> ReplayResult:
+    """Make the decision again from its full record and compare these columns. Refused if its terms are gone."""
     if record.terms is None:
         raise Refused("terms_gone", "its release was gone before its terms could be written out")
     whole = record.columns(None)
     plain = {name: whole[name] for name in columns}
     plain["holdout"] = None if plain["holdout"] is None else bool(plain["holdout"])
-    again = decisions.replay(plain, record.terms)
-    return Replayed(again == plain, again, sorted(n for n in plain if plain[n] != again[n]))
+    again = decisions.replay_decision(plain, record.terms)
+    return ReplayResult(again == plain, again, sorted(n for n in plain if plain[n] != again[n]))

@@ -1,8 +1,8 @@
-"""Requests that wait together in; one recorded decision each out, made by the batch's own code at the current price.
+"""Decide a batch of waiting requests at the current price, and record each decision.
 
-`Decider.work` runs in the ledger's writer: what it reads is what it decides on, and no answer leaves before its record
-is durable. Several requests are scored and decided in one call; a customer's decision does not hang on who came with
-them.
+`Decider.work` runs in the ledger's writer: it decides on what it reads in the same transaction, and no answer leaves
+before its record is durable. Several requests are scored in one call; decisions do not depend on how requests are
+batched.
 """
 
 import logging
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import repeat
 from pathlib import Path
 from time import monotonic
@@ -24,50 +24,60 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select, update
 
 from promolift.core import decisions
-from promolift.core.allocation.budget_pacing import DayForecast, Pace, PriceNow
-from promolift.core.customers.consent import REFUSED, may_send
+from promolift.core.allocation.budget_pacing import DayForecast, Pace, PacedPrice
+from promolift.core.customers.consent import OPTED_OUT_REASON, may_send
 from promolift.core.decisions.decision_rule import NONE
-from promolift.core.experiments.experiment_design import assign
+from promolift.core.experiments.experiment_design import assign_arms
 from promolift.core.offers import coupon_codes
-from promolift.core.offers.terms import covered
+from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.time.clock import Clock
 from promolift.foundation.time.units import DAY_MS
 from promolift.server.decisions import decision_record as record
 from promolift.server.decisions.decision_record import Row
-from promolift.server.decisions.eligibility import PAIR, Closed, Facts, Now, closed_now, facts, recent
-from promolift.server.decisions.live_release import NOBODY, AdCell, Floats, LiveRelease, ReleaseRows, Slate
-from promolift.server.decisions.release_storage import load_from, shared
-from promolift.server.ledger.audit_log import get, put
-from promolift.server.ledger.event_rows import BY_PAGE, SAID_BY_PAGE
-from promolift.server.ledger.limits import used_up
+from promolift.server.decisions.eligibility import (
+    KEY_SEPARATOR,
+    CustomerFacts,
+    Exclusions,
+    RecentActivity,
+    find_exclusions,
+    load_customer_facts,
+    load_recent_activity,
+)
+from promolift.server.decisions.live_release import UNKNOWN_CUSTOMER, AdCell, Floats, LiveRelease, ReleaseRows, Slate
+from promolift.server.decisions.release_storage import load_shared_release, open_shared_releases
+from promolift.server.ledger.audit_log import get_record, put_record
+from promolift.server.ledger.event_rows import CONSENT_BY_PAGE, FROM_PAGE_SUFFIX
+from promolift.server.ledger.limits import exhausted_offers
 from promolift.server.ledger.policy import Policy
-from promolift.server.ledger.records import Campaign, KeptPromotion
+from promolift.server.ledger.records import Campaign, StoredPromotion
 from promolift.server.ledger.schema import (
     CODES,
     DECISIONS,
-    STOCKED,
-    THINGS,
+    IS_STOCK_CODE,
+    RECORDS,
     Query,
-    memo,
-    need,
-    of_campaign,
-    of_customer,
+    campaign_lock,
+    customer_lock,
+    require_lock,
+    transaction_cache,
 )
 
 LOG = logging.getLogger("promolift.server")
-AGAIN_S = 10.0  # between two tries to load a release
-LATE = "it ends before it could be sent"
-IDLE_S = 600.0  # a release that no campaign needs is kept so long for those who look at it
-ALL = (Campaign, "as kept")
-CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))
-KEEP = Query(insert(DECISIONS).inline())
-ISSUE = Query(insert(CODES).inline())
+RELOAD_AFTER_S = 10.0  # between two tries to load a release
+ENDS_BEFORE_SENT = "it ends before it could be sent"
+UNLOAD_AFTER_S = 600.0  # a release that no campaign needs is kept so long for those who look at it
+CAMPAIGNS_CACHE_KEY = (Campaign, "as kept")
+SELECT_CAMPAIGNS = Query(
+    select(RECORDS.c.id, RECORDS.c.body).where(RECORDS.c.kind == "campaign").order_by(RECORDS.c.id)
+)
+INSERT_DECISIONS = Query(insert(DECISIONS).inline())
+INSERT_CODES = Query(insert(CODES).inline())
 
 
 @dataclass(slots=True)
-class Ask:
-    """One request. `given_up` is set by the caller when it no longer waits: then nothing is decided."""
+class DecisionRequest:
+    """One request. The caller sets `cancelled` when it no longer waits: then nothing is decided."""
 
     customer_id: str
     campaign_id: str | Sequence[str] | None = None  # None: all that are live
@@ -76,42 +86,42 @@ class Ask:
     channels: Sequence[str] = ()
     placement: str | None = None  # where a creative is to be shown; None: an offer is asked for
     audience: str | None = None
-    given_up: bool = False
+    cancelled: bool = False
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was decided. `record` is the row of `decisions`, made by `terms`; None where no release could be asked."""
+class DecisionResult:
+    """A decision. `record` is its row of `decisions`, made by `terms`; None where no release could be used."""
 
     offer_id: str
     reason: str
     record: Row | None = None
     terms: decisions.ReleaseTerms | None = None
-    lately: Now | None = None  # what the customer did in the last minutes: their message may say so
+    lately: RecentActivity | None = None  # what the customer did in the last minutes: their message may say so
     general: Sequence[Row] | None = None  # who refused personal decisions: the promotions that everybody has
 
 
 class GroupTerms(NamedTuple):
-    """What decisions are made by, and JSON of how that differs from the release's own terms."""
+    """The terms of decisions, and JSON of how they differ from the release's own terms."""
 
     terms: decisions.ReleaseTerms
     changed: str
 
 
 @dataclass(frozen=True, eq=False)
-class Running:
-    """A campaign that decides, as it stands: it is not paused, and has a release."""
+class LiveCampaign:
+    """A campaign that decides: it is not paused, and has a release."""
 
     campaign_id: str
     state: Campaign
 
-    def group(self, customer_id: str) -> "Group":
-        """Whom the customer is decided with."""
+    def group(self, customer_id: str) -> "DecisionGroup":
+        """Return the group that the customer is decided with."""
         test, release = self.state.test, self.state.release or ""
         if test is None:
-            return Group(self, None, release)
-        (arm,) = assign([customer_id], test.design)
-        return Group(self, arm, test.releases.get(arm, release))
+            return DecisionGroup(self, None, release)
+        (arm,) = assign_arms([customer_id], test.design)
+        return DecisionGroup(self, arm, test.releases.get(arm, release))
 
     @lru_cache(maxsize=64)  # noqa: B019 - campaigns live as long as they are unchanged
     def terms(self, release: LiveRelease) -> GroupTerms:
@@ -128,15 +138,15 @@ class Running:
         return GroupTerms(terms, record.changed_terms(terms, release.terms))
 
 
-class Group(NamedTuple):
-    """Whom one call decides on: those of a campaign in one arm of its experiment, served from one release."""
+class DecisionGroup(NamedTuple):
+    """Customers who are decided in one call: those of a campaign in one arm of its experiment, with one release."""
 
-    campaign: Running
+    campaign: LiveCampaign
     arm: str | None
     release_id: str
 
 
-class WeighedSlate(NamedTuple):
+class ScoredSlate(NamedTuple):
     """What a campaign has for one customer, and what it decided: worth and cost are those of the open offers."""
 
     slate: Slate
@@ -151,13 +161,13 @@ class DecidedGroup:
     a paced campaign, and what was weighed.
     """
 
-    group: Group
+    group: DecisionGroup
     release: LiveRelease
     terms: decisions.ReleaseTerms
-    answers: dict[str, Answer]
-    known: Facts
-    meter: "Meter | None"
-    weighed: dict[str, WeighedSlate]
+    answers: dict[str, DecisionResult]
+    known: CustomerFacts
+    meter: "BudgetMeter | None"
+    weighed: dict[str, ScoredSlate]
 
     @property
     def rows(self) -> list[Row]:
@@ -181,25 +191,25 @@ class DecidedGroup:
         return decisions.Bid(name, priority, _offer(self.release, slate, best), net)
 
 
-class Round(NamedTuple):
-    """What was decided together: the groups to keep, and the answers in the order of the asks."""
+class DecisionRound(NamedTuple):
+    """What was decided together: the groups to record, and the results in the order of the requests."""
 
     groups: list[DecidedGroup]
-    answers: list[Answer]
+    answers: list[DecisionResult]
 
 
 class Decider:
-    """Releases in memory, and the work that decides. One per process."""
+    """Releases in memory, and the ledger work that decides. One per process."""
 
     def __init__(self, root: Path, secret: str, clock: Clock, place: str | None = None) -> None:
         """`secret` makes codes, `clock` the moments that decisions have; releases are shared at `place`."""
         self.root, self.secret, self.clock, self.place = root, secret, clock, place
         self.releases: dict[str, LiveRelease] = {}
-        self._campaigns: dict[str, tuple[str, Running | None]] = {}
+        self._campaigns: dict[str, tuple[str, LiveCampaign | None]] = {}
         self._loading = threading.Lock()
         self._tried: dict[str, float] = {}  # when loading was begun last
         self._used: dict[str, float] = {}  # when each was asked for last, but by decisions
-        self.hours: decisions.SendHours | None = None  # at which hours customers answer; None: not learned yet
+        self.hours: decisions.ResponseHours | None = None  # at which hours customers answer; None: not learned yet
         self._counting: set[str] = set()  # campaigns whose decisions share a pace or a stock of codes
 
     def ensure(self, release_id: str) -> LiveRelease:
@@ -207,7 +217,7 @@ class Decider:
         self._used[release_id] = monotonic()
         with self._loading:
             if release_id not in self.releases:
-                release = load_from(self.place, self.root, release_id)
+                release = load_shared_release(self.place, self.root, release_id)
                 warm_up(release)
                 self.releases = self.releases | {release_id: release}
             return self.releases[release_id]
@@ -216,7 +226,7 @@ class Decider:
         """The same, and it is where other servers find it. StepError if it cannot be sent there."""
         release = self.ensure(release_id)
         if self.place is not None:
-            shared(self.place).send(self.root / "serve" / "releases" / release_id)
+            open_shared_releases(self.place).send(self.root / "serve" / "releases" / release_id)
         return release
 
     def _load_soon(self, release_id: str) -> None:
@@ -228,28 +238,28 @@ class Decider:
             except PromoError as error:
                 LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
 
-        if monotonic() - self._tried.get(release_id, -AGAIN_S) >= AGAIN_S:
+        if monotonic() - self._tried.get(release_id, -RELOAD_AFTER_S) >= RELOAD_AFTER_S:
             self._tried[release_id] = monotonic()
             threading.Thread(target=loading, daemon=True).start()
 
-    def tend(self, needed: set[str]) -> None:
-        """Load what campaigns need and is missing, unload what nobody needs nor asked for lately."""
+    def refresh_releases(self, needed: set[str]) -> None:
+        """Load releases that campaigns need, and unload those that nobody needs or requested lately."""
         for release_id in sorted(needed - self.releases.keys()):
             self._load_soon(release_id)
-        old = [name for name in self.releases if monotonic() - self._used.get(name, 0.0) > IDLE_S]
+        old = [name for name in self.releases if monotonic() - self._used.get(name, 0.0) > UNLOAD_AFTER_S]
         with self._loading:
             self.releases = {name: one for name, one in self.releases.items() if name in needed or name not in old}
 
-    def locks(self, _: Connection, asks: Sequence[Ask]) -> set[str]:
+    def locks(self, _: Connection, asks: Sequence[DecisionRequest]) -> set[str]:
         """The customers, whose caps and codes count what came before, and campaigns whose decisions share something."""
-        named = {one for ask in asks for one in named_in(ask.campaign_id, self._counting)}
-        return {of_customer(ask.customer_id) for ask in asks} | {of_campaign(one) for one in named & self._counting}
+        named = {one for ask in asks for one in requested_campaigns(ask.campaign_id, self._counting)}
+        return {customer_lock(ask.customer_id) for ask in asks} | {campaign_lock(one) for one in named & self._counting}
 
-    def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
+    def work(self, db: Connection, asks: Sequence[DecisionRequest]) -> list[DecisionResult]:
         """Decide all of `asks` and record it. Two requests for one customer and the same campaigns share one decision;
         of other campaigns, and for creatives, they are decided one after the other, so that caps count the first.
         """
-        answers: dict[int, Answer] = {}
+        answers: dict[int, DecisionResult] = {}
         left: Sequence[int] = range(len(asks))
         while left:
             first: dict[str, object] = {}
@@ -274,13 +284,17 @@ class Decider:
         return release
 
     def _decided(
-        self, db: Connection, asks: Sequence[Ask], now_ms: int, release_of: Callable[[str], LiveRelease | None]
-    ) -> Round:
+        self,
+        db: Connection,
+        asks: Sequence[DecisionRequest],
+        now_ms: int,
+        release_of: Callable[[str], LiveRelease | None],
+    ) -> DecisionRound:
         """What is decided of each, by reading alone. Of several campaigns one decides (`deliver.arbitrate`)."""
         running = self._running(db)
         release_of = cache(release_of)  # one that finishes loading meanwhile is there from the next round on
         meeting = [_meeting(ask, running, release_of) for ask in asks]
-        groups: dict[Group, dict[str, Ask]] = {}
+        groups: dict[DecisionGroup, dict[str, DecisionRequest]] = {}
         for ask, found in zip(asks, meeting, strict=True):
             for group in found.groups:
                 groups.setdefault(group, {}).setdefault(ask.customer_id, ask)
@@ -297,7 +311,7 @@ class Decider:
             if len(there := [made[group] for group in some if group in made]) > 1:
                 _settle_rivals(who, there)
         answers = {who: answer for each in made.values() for who, answer in each.answers.items()}
-        return Round(
+        return DecisionRound(
             list(made.values()),
             [
                 answers.get(ask.customer_id, found.without) if found.groups else found.without
@@ -312,23 +326,25 @@ class Decider:
                 made.meter.count(db, made.paid, len(rows), now_ms)
             if made.release.creatives is None:
                 self._give_codes(db, made.release, rows, made.known, now_ms)
-            KEEP.many(db, rows)
+            INSERT_DECISIONS.many(db, rows)
 
-    def _running(self, db: Connection) -> dict[str, Running | None]:
+    def _running(self, db: Connection) -> dict[str, LiveCampaign | None]:
         """All campaigns as they stand, None for those that do not decide; read anew where they were changed."""
-        found, kept = {}, memo(db)
-        rows = kept[ALL] = kept[ALL] if ALL in kept else CAMPAIGNS.rows(db)
+        found, kept = {}, transaction_cache(db)
+        rows = kept[CAMPAIGNS_CACHE_KEY] = (
+            kept[CAMPAIGNS_CACHE_KEY] if CAMPAIGNS_CACHE_KEY in kept else SELECT_CAMPAIGNS.rows(db)
+        )
         for id_, body in rows:
             known = self._campaigns.get(id_)
             if known is None or known[0] != body:
                 state = Campaign.model_validate_json(body)
-                known = body, Running(id_, state) if state.release and not state.paused else None
+                known = body, LiveCampaign(id_, state) if state.release and not state.paused else None
             found[id_] = known
         self._campaigns = found
         return {id_: campaign for id_, (_, campaign) in found.items()}
 
-    def dry(self, db: Connection, ask: Ask) -> Answer:
-        """What would be decided now; nothing is kept, no code is given, no budget used. For a reading connection."""
+    def preview(self, db: Connection, ask: DecisionRequest) -> DecisionResult:
+        """Return what would be decided now; nothing is stored or used. For a read-only connection."""
         return self._decided(db, [ask], self.clock.now_ms(), self.ensure).answers[0]
 
     def cost_of(self, db: Connection, decision_id: str) -> float:
@@ -353,42 +369,48 @@ class Decider:
         if made and pacing and pacing.starts_ms <= made.ts_ms <= pacing.ends_ms:
             pace = _pace(db, made.campaign_id, pacing.starts_ms)
             pace = replace(pace, spent=max(0.0, pace.spent - cost))
-            put(db, "pace", made.campaign_id, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
+            put_record(db, "pace", made.campaign_id, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
             theirs = row.customer_id == made.customer_id, row.code == made.code
             later = select(row.decision_id).where(*theirs, row.ts_ms > made.ts_ms).exists()
             db.execute(update(CODES).where(CODES.c.code == made.code, ~later).values(expires_ms=now_ms))
 
     def _settled(
-        self, db: Connection, group: Group, release: LiveRelease, asks: dict[str, Ask], now_ms: int, together: int
+        self,
+        db: Connection,
+        group: DecisionGroup,
+        release: LiveRelease,
+        asks: dict[str, DecisionRequest],
+        now_ms: int,
+        together: int,
     ) -> DecidedGroup:
         """What one campaign decides of each, by reading alone; so many `together` share what is left of its budget."""
         campaign, arm, release_id = group
         people, policy = sorted(asks), campaign.state.policy
-        known = facts(db, campaign.campaign_id, people)
-        lately = recent(db, people, policy.live, now_ms)
-        closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
+        known = load_customer_facts(db, campaign.campaign_id, people)
+        lately = load_recent_activity(db, people, policy.live, now_ms)
+        closed = find_exclusions(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
         ends = _ends_ms(release, now_ms) if closed.slots else {}
         _close_before_sent(closed, release, ends)
-        meter = Meter.of(db, campaign, release, now_ms)
+        meter = BudgetMeter.of(db, campaign, release, now_ms)
         refusals = _refusals(release, people, known)
         seen_by: list[str | None] = [asks[who].audience for who in people]
         if release.creatives is not None:
             closed.all = closed.all or (None if meter else "pacing: the plan's time has not begun, or is over")
             seen_by = [None if why else seen for seen, why in zip(seen_by, refusals, strict=True)]
-            gone = {who for who, said in known.said.items() if said["erased"]}
+            gone = {who for who, said in known.customers.items() if said["erased"]}
             refusals = [why if who in gone else None for who, why in zip(people, refusals, strict=True)]
         cells = [release.cell(asks[who].placement, seen) for who, seen in zip(people, seen_by, strict=True)]
         slates = candidates(release, people, closed, cells)
         if meter or known.stock:
             self._counting.add(campaign.campaign_id)
-            need(db, of_campaign(campaign.campaign_id))
+            require_lock(db, campaign_lock(campaign.campaign_id))
         slates = meter.close(release.rows, slates, together) if meter else slates
         terms, changed = campaign.terms(release)
         if meter:
             terms = terms.model_copy(update={"price": meter.price})
         places = [slice(0, 0) if why else slate.at_O for slate, why in zip(slates, refusals, strict=True)]
         worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
-        decided = decisions.verdicts(people, worth, cost, refusals, terms, now_ms)
+        decided = decisions.choose_slots(people, worth, cost, refusals, terms, now_ms)
         test = campaign.state.test
         shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
@@ -396,34 +418,43 @@ class Decider:
             "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0, "code": None,
             "experiment_id": test.design.name if test else None, "send_ms": None, "send_prob": None, "considered": None,
         }  # fmt: skip
-        weighed = dict(zip(people, map(WeighedSlate, slates, worth, cost, decided), strict=True))
+        weighed = dict(zip(people, map(ScoredSlate, slates, worth, cost, decided), strict=True))
         answers = {}
         for cell, (who, (slate, *_, choice)) in zip(cells, weighed.items(), strict=True):
             row = _row(shared | {"channel": asks[who].channel}, release, slate, choice)
             own = terms
             if cell is not None:
                 own = terms.model_copy(update=cell._asdict())
-                row |= {"terms": record.changed_terms(own, release.terms), "reason": decisions.reason_of(own, choice)}
+                row |= {
+                    "terms": record.changed_terms(own, release.terms),
+                    "reason": decisions.creative_reason(own, choice),
+                }
             if who in closed.slots:
                 last_ms = ends.get(row["offer_id"], 0)
-                ways = closed.own_slots.get(who + PAIR + row["offer_id"], closed.slots[who])
+                ways = closed.own_slots.get(who + KEY_SEPARATOR + row["offer_id"], closed.slots[who])
                 slots = [slot for slot in ways if slot.send_ms <= last_ms]
                 row |= _sent(slots, policy, row, terms.seed)
-            general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {REFUSED}" else None
-            answers[who] = Answer(row["offer_id"], row["reason"], row, own, lately.get(who), general)
+            general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {OPTED_OUT_REASON}" else None
+            answers[who] = DecisionResult(row["offer_id"], row["reason"], row, own, lately.get(who), general)
         return DecidedGroup(group, release, terms, answers, known, meter, weighed)
 
-    def _general(self, db: Connection, ask: Ask, now_ms: int) -> list[Row]:
+    def _general(self, db: Connection, ask: DecisionRequest, now_ms: int) -> list[Row]:
         """What everybody has in the live campaigns that were asked for: promotions that run and are not used up."""
         running, at = self._running(db), datetime.fromtimestamp(now_ms / 1000, UTC)
-        full = {name: used_up(db, name, now_ms) for name in named_in(ask.campaign_id, running) if running.get(name)}
+        full = {
+            name: exhausted_offers(db, name, now_ms)
+            for name in requested_campaigns(ask.campaign_id, running)
+            if running.get(name)
+        }
         return [
             {"promotion_id": name, "campaign_id": one.campaign_id, **one.terms.model_dump(mode="json")}
-            for name, one in KeptPromotion.all(db).items()
+            for name, one in StoredPromotion.all(db).items()
             if one.holder == "everybody" and one.runs(at) and not full.get(one.campaign_id, {""}) & {"", name}
         ]
 
-    def _give_codes(self, db: Connection, release: LiveRelease, rows: list[Row], known: Facts, now_ms: int) -> None:
+    def _give_codes(
+        self, db: Connection, release: LiveRelease, rows: list[Row], known: CustomerFacts, now_ms: int
+    ) -> None:
         """The code of each offer into its row; new codes are kept in one statement."""
         made = []
         for row in rows:
@@ -432,7 +463,7 @@ class Decider:
                 continue
             held = known.codes.get((row["customer_id"], offer))
             expires = now_ms + release.menu[release.labels[offer].menu_id].valid_days * DAY_MS
-            given = {"expires_ms": expires, "cap_cents": most_cents(release, offer)}
+            given = {"expires_ms": expires, "cap_cents": max_discount_cents(release, offer)}
             if held is not None:
                 row["code"] = held["code"]
                 if (held["expires_ms"] or expires) < expires - DAY_MS:  # once a day is often enough
@@ -441,20 +472,20 @@ class Decider:
                 row["code"] = _from_stock(db, row, given)
             else:
                 own = {name: row[name] for name in ("campaign_id", "customer_id", "offer_id")}
-                row["code"] = coupon_codes.code(own["campaign_id"], own["customer_id"], offer, self.secret)
+                row["code"] = coupon_codes.coupon_code(own["campaign_id"], own["customer_id"], offer, self.secret)
                 made.append(own | given | {"code": row["code"], "status": "issued", "stocked": 0})
-        ISSUE.many(db, made)
+        INSERT_CODES.many(db, made)
 
 
 @dataclass
-class Meter:
-    """The pace of a campaign within one transaction: read, used, written back."""
+class BudgetMeter:
+    """The pace of a campaign's budget within one transaction: read, used, written back."""
 
     campaign_id: str
     starts_ms: int
     forecast: DayForecast
     pace: Pace
-    now: PriceNow
+    now: PacedPrice
 
     @property
     def price(self) -> float:
@@ -462,7 +493,7 @@ class Meter:
         return self.now.price
 
     @staticmethod
-    def of(db: Connection, campaign: Running, release: LiveRelease, now_ms: int) -> "Meter | None":
+    def of(db: Connection, campaign: LiveCampaign, release: LiveRelease, now_ms: int) -> "BudgetMeter | None":
         """The meter at this moment, None for a campaign without pacing or outside its time."""
         pacing = campaign.state.policy.pacing
         if pacing is None or not pacing.starts_ms <= now_ms <= pacing.ends_ms:
@@ -473,7 +504,7 @@ class Meter:
         budget, able = float(release.plan.budget_cents), max(1, release.plan.able)
         forecast = DayForecast.of(curve, able, budget, pacing.arrivals)
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
-        return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, pace.reprice(forecast, moment))
+        return BudgetMeter(campaign.campaign_id, pacing.starts_ms, forecast, pace, pace.reprice(forecast, moment))
 
     def close(self, rows: ReleaseRows, slates: Sequence[Slate], together: int) -> list[Slate]:
         """Close what costs more than each of so many customers may take of what is left: it is never passed."""
@@ -488,12 +519,12 @@ class Meter:
     def count(self, db: Connection, cost: float, seen: int, now_ms: int) -> None:
         """Add what `seen` decisions cost, and keep it with them."""
         pace = _pace(db, self.campaign_id, self.starts_ms).after(cost, seen, self.now)  # other arms counted, too
-        put(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
+        put_record(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
 
 
 def _pace(db: Connection, campaign_id: str, starts_ms: int) -> Pace:
     """Where the paced time that began then stands."""
-    kept = get(db, "pace", campaign_id) or {}
+    kept = get_record(db, "pace", campaign_id) or {}
     return Pace(**kept["pace"]) if kept.get("starts_ms") == starts_ms else Pace()
 
 
@@ -502,7 +533,9 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
 
     Then the ledger tries them one by one, and the last finds the offer closed.
     """
-    mine = select(CODES.c.code).where(CODES.c.campaign_id == row["campaign_id"], STOCKED, CODES.c.status == "stock")
+    mine = select(CODES.c.code).where(
+        CODES.c.campaign_id == row["campaign_id"], IS_STOCK_CODE, CODES.c.status == "stock"
+    )
     code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).limit(1)).scalar()
     if code is None:
         raise SupportError("code_stock_empty", f"codes: the stock of {row['offer_id']} ended")
@@ -512,19 +545,25 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
 
 
 def candidates(
-    release: LiveRelease, people: Sequence[str], closed: Closed, cells: Sequence[AdCell | None] | None = None
+    release: LiveRelease, people: Sequence[str], closed: Exclusions, cells: Sequence[AdCell | None] | None = None
 ) -> list[Slate]:
     """What each of some customers may be given now, at a cell of creatives or of their own; nothing for one the release
     does not know.
     """
-    rows, touched, found = release.rows, closed.touched(), []
+    rows, touched, found = release.rows, closed.affected_customers(), []
     for who, cell in zip(people, cells or repeat(None), strict=False):
         at = who if cell is None else cell.key
         slate = Slate(release.span(at).start, release.opened(at), {})
         if touched is None or who in touched:
-            slate = rows.close(slate, lambda at, who=who: closed.why(who, rows.name(at), rows.targets[rows.name(at)]))  # type: ignore[misc]
+            reason = partial(_reason_at, rows, closed, who)
+            slate = rows.close(slate, reason)
         found.append(slate)
     return found
+
+
+def _reason_at(rows: ReleaseRows, closed: Exclusions, who: str, at: int) -> str | None:
+    offer = rows.name(at)
+    return closed.reason_for(who, offer, rows.targets[offer])
 
 
 def _offer(release: LiveRelease, slate: Slate, slot: int) -> str:
@@ -541,25 +580,25 @@ def _ends_ms(release: LiveRelease, now_ms: int) -> dict[str, int]:
     return {offer: by_line[label.menu_id] for offer, label in release.labels.items()}
 
 
-def _close_before_sent(closed: Closed, release: LiveRelease, ends: Mapping[str, int]) -> None:
+def _close_before_sent(closed: Exclusions, release: LiveRelease, ends: Mapping[str, int]) -> None:
     """An offer is closed to a customer to whom it could be sent only after it has ended."""
     soonest = min(ends.values(), default=0)
     for who, slots in closed.slots.items():
         first_ms = min((slot.send_ms for slot in slots), default=0)
         if first_ms > soonest:
             for offer in (name for name, end_ms in ends.items() if end_ms < first_ms):
-                closed.pairs.setdefault(who + PAIR + offer, LATE)
+                closed.pairs.setdefault(who + KEY_SEPARATOR + offer, ENDS_BEFORE_SENT)
     for pair, slots in closed.own_slots.items():
-        end_ms = ends.get(pair.partition(PAIR)[2])
+        end_ms = ends.get(pair.partition(KEY_SEPARATOR)[2])
         if end_ms is not None and end_ms < min(slot.send_ms for slot in slots):
-            closed.pairs.setdefault(pair, LATE)
+            closed.pairs.setdefault(pair, ENDS_BEFORE_SENT)
 
 
 def _sent(slots: Sequence[decisions.SendSlot], policy: Policy, row: Row, seed: int) -> Row:
     """Columns of a row that say on which channel and when its offer is sent; without an offer nothing is."""
     if row["offer_id"] == NONE or policy.sending is None:
         return {"channel": None}
-    slot, prob = decisions.draw_send(slots, policy.sending.explore, seed, row["decision_id"])
+    slot, prob = decisions.draw_send_slot(slots, policy.sending.explore, seed, row["decision_id"])
     return {**slot._asdict(), "send_prob": prob}
 
 
@@ -588,15 +627,15 @@ def _row(shared: Row, release: LiveRelease, slate: Slate, decided: decisions.Cho
 def warm_up(release: LiveRelease) -> None:
     """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer an offer."""
     who = next(iter(release.place), "")
-    (slate,) = candidates(release, [who], Closed())
+    (slate,) = candidates(release, [who], Exclusions())
     rows = release.rows
-    decisions.verdicts([who], [rows.worth_O[slate.at_O]], [rows.cost_O[slate.at_O]], [None], release.terms, 0)
+    decisions.choose_slots([who], [rows.worth_O[slate.at_O]], [rows.cost_O[slate.at_O]], [None], release.terms, 0)
 
 
-def most_cents(release: LiveRelease, offer_id: str) -> int | None:
-    """The most an offer may take off one order, as it is printed; None where nothing is."""
+def max_discount_cents(release: LiveRelease, offer_id: str) -> int | None:
+    """Return the most an offer may take off one order, as printed; None where nothing is."""
     label = release.labels[offer_id]
-    most, times = release.menu[label.menu_id].benefit.most_cents, max(1, len(covered(label.target)))
+    most, times = release.menu[label.menu_id].benefit.most_cents, max(1, len(covered_targets(label.target)))
     return None if most is None else most * times  # an offer on two may give its benefit on each
 
 
@@ -606,32 +645,34 @@ def mark_unanswered(db: Connection, decision_ids: Sequence[str]) -> list[None]:
     return [None for _ in decision_ids]
 
 
-def last_moment(db: Connection) -> int:
-    """The moment of the latest decision on record, 0 before the first: ids rise with time."""
+def last_decision_ms(db: Connection) -> int:
+    """Return the time of the latest decision, 0 before the first: ids rise with time."""
     return db.execute(select(DECISIONS.c.ts_ms).order_by(DECISIONS.c.decision_id.desc()).limit(1)).scalar() or 0
 
 
-class Meeting(NamedTuple):
+class RequestedGroups(NamedTuple):
     """The campaigns that a request asks, each with whom it decides the customer; what is answered without any."""
 
-    groups: list[Group]
-    without: Answer
+    groups: list[DecisionGroup]
+    without: DecisionResult
 
 
-def named_in(campaigns: str | Sequence[str] | None, every: Iterable[str]) -> Iterable[str]:
-    """The campaigns that a request names; `every` one where it names none."""
+def requested_campaigns(campaigns: str | Sequence[str] | None, every: Iterable[str]) -> Iterable[str]:
+    """Return the campaigns that a request names; all of `every` where it names none."""
     return (campaigns,) if isinstance(campaigns, str) else campaigns or every
 
 
-def _shared(ask: Ask, at: int) -> object:
+def _shared(ask: DecisionRequest, at: int) -> object:
     """What requests of one customer that share a decision have in common; each creative is an impression of its own."""
     return ask.campaign_id if ask.placement is None else at
 
 
-def _meeting(ask: Ask, running: dict[str, Running | None], release_of: Callable[[str], LiveRelease | None]) -> Meeting:
-    if ask.given_up:
-        return Meeting([], Answer(NONE, "timeout: nobody waits any more"))
-    named = named_in(ask.campaign_id, running)
+def _meeting(
+    ask: DecisionRequest, running: dict[str, LiveCampaign | None], release_of: Callable[[str], LiveRelease | None]
+) -> RequestedGroups:
+    if ask.cancelled:
+        return RequestedGroups([], DecisionResult(NONE, "timeout: nobody waits any more"))
+    named = requested_campaigns(ask.campaign_id, running)
     every = [found.group(ask.customer_id) for name in sorted(set(named)) if (found := running.get(name))]
     groups = [one for one in every if _asked_for(ask, release_of(one.release_id))]
     why = "release: still being loaded" if groups else "campaign: unknown, paused or without a release"
@@ -639,30 +680,30 @@ def _meeting(ask: Ask, running: dict[str, Running | None], release_of: Callable[
         why = (
             "campaign: has offers, no creatives" if ask.placement else "campaign: has creatives, for a placement alone"
         )
-    return Meeting(groups, Answer(NONE, why))
+    return RequestedGroups(groups, DecisionResult(NONE, why))
 
 
-def _asked_for(ask: Ask, release: LiveRelease | None) -> bool:
+def _asked_for(ask: DecisionRequest, release: LiveRelease | None) -> bool:
     """Whether a release has what is asked for, creatives or offers; one that is still being loaded may have it."""
     return release is None or (release.creatives is None) == (ask.placement is None)
 
 
-def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list[str | None]:
+def _refusals(release: LiveRelease, people: Sequence[str], known: CustomerFacts) -> list[str | None]:
     """Why nothing may be sent, by what the customer said last: to the API, else to the shop before the release."""
-    heard = [who for who in people if who in known.said or who not in release.barred]
+    heard = [who for who in people if who in known.customers or who not in release.barred]
     again = _asked_again(release, heard, known) if heard else {}
     return [again[who] if who in again else release.barred[who] for who in people]
 
 
-def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:
+def _asked_again(release: LiveRelease, people: Sequence[str], known: CustomerFacts) -> dict[str, str | None]:
     rows = []
     for who in people:
-        _, age, _, consent, personal = release.people.get(who, NOBODY)
-        said = known.said.get(who)
+        _, age, _, consent, personal = release.people.get(who, UNKNOWN_CUSTOMER)
+        said = known.customers.get(who)
         if said is not None:
-            if said["age"] and (age is None or not said["age"].endswith(SAID_BY_PAGE)):
+            if said["age"] and (age is None or not said["age"].endswith(FROM_PAGE_SUFFIX)):
                 age = said["age"]
-            if said["consent"] != BY_PAGE or consent is None:  # a page does not give back what was withdrawn
+            if said["consent"] != CONSENT_BY_PAGE or consent is None:  # a page does not give back what was withdrawn
                 consent = bool(said["consent"]) if said["consent"] is not None else consent
             consent = False if said["erased"] else consent
             personal = personal if said["personal"] is None else bool(said["personal"])

@@ -1,6 +1,6 @@
-"""What happened since the release in; which offers are closed to which of a few customers now, with the reason, out.
+"""Find which offers are unavailable to a customer right now, and why: caps, quiet hours, purchases, codes, budgets.
 
-A customer's last minutes are read from the events themselves at every decision, so that what came a moment ago counts.
+A customer's last minutes are read from the events themselves at every decision, so the latest event counts.
 """
 
 import json
@@ -15,40 +15,49 @@ from zoneinfo import ZoneInfo
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, bindparam, select, text, union_all
 
-from promolift.core.decisions.response_hours import SendHours
-from promolift.core.decisions.send_slots import SendSlot, next_at
-from promolift.core.offers.terms import covered
+from promolift.core.decisions.response_hours import ResponseHours
+from promolift.core.decisions.send_slots import SendSlot, next_occurrence
+from promolift.core.offers.terms import covered_targets
 from promolift.foundation.time.units import DAY_MS, MINUTE_MS
-from promolift.server.decisions.live_release import CREATIVES, LiveRelease
-from promolift.server.ledger.event_rows import complains, lines
-from promolift.server.ledger.limits import used_up
+from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
+from promolift.server.ledger.event_rows import event_items, is_complaint
+from promolift.server.ledger.limits import exhausted_offers
 from promolift.server.ledger.policy import FrequencyCap, Live, Policy, Sending
 from promolift.server.ledger.schema import (
-    BOUGHT,
     CODES,
     CUSTOMERS,
     DECISIONS,
     EVENTS,
-    OF_WORDS,
-    READ,
-    Members,
+    IS_WORDS_READ,
+    PURCHASES,
+    WORDS_READ,
+    JsonList,
     Query,
-    memo,
+    transaction_cache,
 )
 
-PAIR = "\x1f"
-VIEWED, ADDED, REMOVED, ORDERED = "Product Viewed", "Product Added", "Product Removed", "Order Completed"
-WHOLE = frozenset({"Cart Viewed", "Checkout Started"})  # these list all that lies in the cart
-NAMES = json.dumps([VIEWED, ADDED, REMOVED, ORDERED, *sorted(WHOLE)])
-PEOPLE = Members("people")
-CAMPAIGN: BindParameter[str] = bindparam("campaign")
-SINCE: BindParameter[int] = bindparam("since_ms")
-UNTIL: BindParameter[int] = bindparam("until_ms")
-SAID = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(PEOPLE)))
-ISSUED = Query(select(CODES).where(CODES.c.campaign_id == CAMPAIGN, CODES.c.customer_id.op("in")(PEOPLE)))
+KEY_SEPARATOR = "\x1f"
+PRODUCT_VIEWED, PRODUCT_ADDED, PRODUCT_REMOVED, ORDER_COMPLETED = (
+    "Product Viewed",
+    "Product Added",
+    "Product Removed",
+    "Order Completed",
+)
+WHOLE_CART_EVENTS = frozenset({"Cart Viewed", "Checkout Started"})  # these list all that lies in the cart
+RECENT_EVENT_NAMES = json.dumps(
+    [PRODUCT_VIEWED, PRODUCT_ADDED, PRODUCT_REMOVED, ORDER_COMPLETED, *sorted(WHOLE_CART_EVENTS)]
+)
+CUSTOMER_IDS = JsonList("people")
+CAMPAIGN_PARAMETER: BindParameter[str] = bindparam("campaign")
+SINCE_PARAMETER: BindParameter[int] = bindparam("since_ms")
+UNTIL_PARAMETER: BindParameter[int] = bindparam("until_ms")
+SELECT_CUSTOMERS = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(CUSTOMER_IDS)))
+SELECT_ISSUED_CODES = Query(
+    select(CODES).where(CODES.c.campaign_id == CAMPAIGN_PARAMETER, CODES.c.customer_id.op("in")(CUSTOMER_IDS))
+)
 # From one offer to the next by the index: an offer may have a million codes, and each decision asks. Conditions as the
 # partial index says them.
-STOCK = Query(text("""
+SELECT_STOCK = Query(text("""
     with recursive offers (offer_id) as (
       select min(offer_id) from codes where campaign_id = :campaign and stocked = 1
       union all
@@ -59,23 +68,23 @@ STOCK = Query(text("""
                              and c.offer_id = offers.offer_id and c.status = 'stock')
     from offers where offer_id is not null
 """))  # fmt: skip
-LATELY = Query(
-    select(BOUGHT.c.customer_id, BOUGHT.c.product_id, BOUGHT.c.category)
-    .where(BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE)
+SELECT_PURCHASES = Query(
+    select(PURCHASES.c.customer_id, PURCHASES.c.product_id, PURCHASES.c.category)
+    .where(PURCHASES.c.customer_id.op("in")(CUSTOMER_IDS), PURCHASES.c.ts_ms > SINCE_PARAMETER)
 )  # fmt: skip
-GIVEN = Query(
+SELECT_PAST_OFFERS = Query(
     select(DECISIONS.c.customer_id, DECISIONS.c.policy_id, DECISIONS.c.ts_ms, DECISIONS.c.channel, DECISIONS.c.offer_id)
-    .where(DECISIONS.c.customer_id.op("in")(PEOPLE), DECISIONS.c.ts_ms > SINCE)
+    .where(DECISIONS.c.customer_id.op("in")(CUSTOMER_IDS), DECISIONS.c.ts_ms > SINCE_PARAMETER)
     .where(DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
 )
-HAPPENED = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body, EVENTS.c.seq).where(
-    EVENTS.c.customer_id.op("in")(PEOPLE), EVENTS.c.received_ms <= UNTIL
+CUSTOMER_EVENTS = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body, EVENTS.c.seq).where(
+    EVENTS.c.customer_id.op("in")(CUSTOMER_IDS), EVENTS.c.received_ms <= UNTIL_PARAMETER
 )
 # In two parts: their own words, of days, are few and have an index; of all else only the last minutes are read.
-RECENT = Query(
+SELECT_RECENT_EVENTS = Query(
     union_all(
-        HAPPENED.where(EVENTS.c.ts_ms > SINCE, EVENTS.c.name.op("in")(Members("names"))),
-        HAPPENED.where(EVENTS.c.ts_ms > bindparam("words_ms"), OF_WORDS),
+        CUSTOMER_EVENTS.where(EVENTS.c.ts_ms > SINCE_PARAMETER, EVENTS.c.name.op("in")(JsonList("names"))),
+        CUSTOMER_EVENTS.where(EVENTS.c.ts_ms > bindparam("words_ms"), IS_WORDS_READ),
     ).order_by("ts_ms", "seq")
 )
 
@@ -88,8 +97,8 @@ class CartItem(NamedTuple):
 
 
 @dataclass
-class Now:
-    """What one customer did lately. Products stand as they were named, with their category where it was given."""
+class RecentActivity:
+    """What one customer did lately. Products are listed as they were named, with their category where it was sent."""
 
     ordered_ms: int | None = None
     cart: dict[CartItem, int] = field(default_factory=dict)  # and when it was put there, or seen there
@@ -104,33 +113,35 @@ class Now:
         return {"ordered_ms": self.ordered_ms, **named}
 
 
-def recent(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, Now]:
+def load_recent_activity(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, RecentActivity]:
     """What each of `people` did in the last minutes before a moment, and whether they complained in the last days; who
     did nothing is missing.
     """
     since_ms = until_ms - round(max(rule.minutes, rule.after_order_minutes) * MINUTE_MS)
     since = {"since_ms": since_ms, "words_ms": until_ms - round(rule.complaint_days * DAY_MS), "until_ms": until_ms}
-    return read(RECENT.rows(db, people=to_json(people).decode(), names=NAMES, **since))
+    return summarise_events(
+        SELECT_RECENT_EVENTS.rows(db, people=to_json(people).decode(), names=RECENT_EVENT_NAMES, **since)
+    )
 
 
-def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
-    """From customer_id, ts_ms, name and body, in order of time."""
-    found: dict[str, Now] = {}
+def summarise_events(rows: Iterable[Sequence[Any]]) -> dict[str, RecentActivity]:
+    """Summarise rows of customer_id, ts_ms, name and body, in order of time, by customer."""
+    found: dict[str, RecentActivity] = {}
     for who, ts_ms, name, body, *_ in rows:
-        mine = found.setdefault(who, Now())
-        if name == READ:
-            mine.complained |= complains(body)
+        mine = found.setdefault(who, RecentActivity())
+        if name == WORDS_READ:
+            mine.complained |= is_complaint(body)
             continue
-        listed = lines(json.loads(body).get("properties"))
+        listed = event_items(json.loads(body).get("properties"))
         items = [CartItem(line.product, line.category) for line in listed if line.product or line.category]
-        if name == VIEWED:
+        if name == PRODUCT_VIEWED:
             mine.viewed |= dict.fromkeys(items, ts_ms)
-        elif name == ADDED:
+        elif name == PRODUCT_ADDED:
             mine.cart |= dict.fromkeys(items, ts_ms)
-        elif name == REMOVED:
+        elif name == PRODUCT_REMOVED:
             gone = {item.product for item in items}
             mine.cart = {item: at for item, at in mine.cart.items() if item.product not in gone}
-        elif name in WHOLE:
+        elif name in WHOLE_CART_EVENTS:
             mine.cart = dict.fromkeys(items, ts_ms)
         else:
             mine.ordered_ms, mine.cart = ts_ms, {}
@@ -139,31 +150,34 @@ def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the ledger knows of some customers: their own words and codes; and which offers' own codes are left."""
+class CustomerFacts:
+    """What the ledger knows of some customers: their rows and codes; and which offers' own codes are left."""
 
-    said: dict[str, Mapping[str, Any]]
+    customers: dict[str, Mapping[str, Any]]
     codes: dict[tuple[str, str], Mapping[str, Any]]
     stock: dict[str, bool]
 
 
-def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
-    """Three queries for all of `people`. That a campaign has no stock of codes is remembered: few have."""
-    named, kept = to_json(people).decode(), memo(db)
+def load_customer_facts(db: Connection, campaign_id: str, people: Sequence[str]) -> CustomerFacts:
+    """Load the facts of all `people` in three queries. That a campaign has no stock of codes is cached: few have."""
+    named, kept = to_json(people).decode(), transaction_cache(db)
     empty = ("stock", campaign_id)
-    stock = {} if empty in kept else {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)}
+    stock = {} if empty in kept else {offer: bool(left) for offer, left in SELECT_STOCK.rows(db, campaign=campaign_id)}
     if not stock:
         kept[empty] = True
-    return Facts(
-        {row["customer_id"]: row for row in SAID.dicts(db, people=named)},
-        {(row["customer_id"], row["offer_id"]): row for row in ISSUED.dicts(db, people=named, campaign=campaign_id)},
+    return CustomerFacts(
+        {row["customer_id"]: row for row in SELECT_CUSTOMERS.dicts(db, people=named)},
+        {
+            (row["customer_id"], row["offer_id"]): row
+            for row in SELECT_ISSUED_CODES.dicts(db, people=named, campaign=campaign_id)
+        },
         stock,
     )
 
 
 @dataclass
-class Closed:
-    """Reasons by whom or what they close; the first found for a row counts."""
+class Exclusions:
+    """Reasons by what they exclude; the first reason found for a row counts."""
 
     customers: dict[str, str] = field(default_factory=dict)
     offers: dict[str, str] = field(default_factory=dict)
@@ -173,34 +187,42 @@ class Closed:
     slots: dict[str, list[SendSlot]] = field(default_factory=dict)  # where an offer may be sent, of those who asked
     own_slots: dict[str, list[SendSlot]] = field(default_factory=dict)  # customer, PAIR, offer: capped elsewhere
 
-    def touched(self) -> set[str] | None:
-        """The customers to whom something is closed; None for everybody."""
+    def affected_customers(self) -> set[str] | None:
+        """Return the customers with an exclusion; None for everybody."""
         if self.all or self.offers:
             return None
-        return {key.partition(PAIR)[0] for part in (self.customers, self.targets, self.pairs) for key in part}
+        return {key.partition(KEY_SEPARATOR)[0] for part in (self.customers, self.targets, self.pairs) for key in part}
 
-    def why(self, who: str, offer: str, target: str | None) -> str | None:
-        """The reason why an offer is closed to a customer now, None if it is open."""
+    def reason_for(self, who: str, offer: str, target: str | None) -> str | None:
+        """Return why an offer is unavailable to a customer now; None if it is eligible."""
         return (
             self.customers.get(who)
             or self.offers.get(offer)
-            or next(filter(None, (self.targets.get(who + PAIR + one) for one in covered(target))), None)
-            or self.pairs.get(who + PAIR + offer)
+            or next(
+                filter(None, (self.targets.get(who + KEY_SEPARATOR + one) for one in covered_targets(target))), None
+            )
+            or self.pairs.get(who + KEY_SEPARATOR + offer)
             or self.all
         )
 
 
-def closed_now(
-    db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, lately: dict[str, Now],
-    now_ms: int, hours: SendHours | None = None,
-) -> Closed:  # fmt: skip
+def find_exclusions(
+    db: Connection,
+    release: LiveRelease,
+    policy: Policy,
+    asks: Sequence[Any],
+    known: CustomerFacts,
+    lately: dict[str, RecentActivity],
+    now_ms: int,
+    hours: ResponseHours | None = None,
+) -> Exclusions:
     """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget.
 
     `lately` is what each of them did in the last minutes; `hours` say when they answer, where that was learned.
     """
     people = [ask.customer_id for ask in asks]
-    closed = Closed()
-    for offer in used_up(db, release.terms.campaign_id, now_ms):
+    closed = Exclusions()
+    for offer in exhausted_offers(db, release.terms.campaign_id, now_ms):
         if offer:
             closed.offers[offer] = "the budget of this offer is used up"
         else:
@@ -208,13 +230,13 @@ def closed_now(
     empty = [offer for offer, left in known.stock.items() if not left]
     for who, offer in product(people, empty):
         if (who, offer) not in known.codes:
-            closed.pairs[who + PAIR + offer] = "no codes are left in stock"
+            closed.pairs[who + KEY_SEPARATOR + offer] = "no codes are left in stock"
     for (who, offer), code in known.codes.items():
         if code["status"] != "issued":
-            closed.pairs[who + PAIR + offer] = f"its code is {code['status']} already"
+            closed.pairs[who + KEY_SEPARATOR + offer] = f"its code is {code['status']} already"
     since_ms = now_ms - round(policy.rest_days * DAY_MS)
-    for who, *bought in LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms):
-        closed.targets |= {who + PAIR + target: "bought it lately" for target in _targets(release, bought)}
+    for who, *bought in SELECT_PURCHASES.rows(db, people=to_json(people).decode(), since_ms=since_ms):
+        closed.targets |= {who + KEY_SEPARATOR + target: "bought it lately" for target in _targets(release, bought)}
     for who in (each for each, mine in lately.items() if mine.complained):
         closed.customers[who] = f"complained less than {policy.live.complaint_days:g} days ago, in their own words"
     if policy.live.looks:
@@ -222,11 +244,11 @@ def closed_now(
     given = _given(db, policy, people, now_ms, release.creatives is not None) if policy.caps else {}
     for ask in asks:
         who, moments = ask.customer_id, given.get(ask.customer_id, ())
-        said = known.said.get(who)
+        said = known.customers.get(who)
         zone = ask.zone or (said["zone"] if said else None) or release.shop.zone
         if ask.channels and policy.sending:
             slots = _slots(policy, policy.sending, ask, moments, zone, now_ms)
-            closed.slots[who] = hours.ranked(who, slots, zone) if hours and policy.sending.learned else slots
+            closed.slots[who] = hours.rank(who, slots, zone) if hours and policy.sending.learned else slots
             no_slot = "no channel is open: quiet hours, caps, or none of those that are sent on"
             why = _capped(policy, None, moments, now_ms) or (None if closed.slots[who] else no_slot)
         else:
@@ -240,9 +262,9 @@ def closed_now(
         }
         for offer, why in (pair for some in each.values() for pair in some.items()):
             if left := [slot for slot in ways if offer not in each[slot.channel]]:
-                closed.own_slots[who + PAIR + offer] = left
+                closed.own_slots[who + KEY_SEPARATOR + offer] = left
             else:
-                closed.pairs[who + PAIR + offer] = why
+                closed.pairs[who + KEY_SEPARATOR + offer] = why
     return closed
 
 
@@ -253,24 +275,31 @@ def _targets(release: LiveRelease, named: Iterable[str | None]) -> Iterator[str]
 
 
 def _close_lately(
-    closed: Closed, release: LiveRelease, rule: Live, lately: dict[str, Now], people: Sequence[str], now_ms: int
+    closed: Exclusions,
+    release: LiveRelease,
+    rule: Live,
+    lately: dict[str, RecentActivity],
+    people: Sequence[str],
+    now_ms: int,
 ) -> None:
     """What the policy closes after what customers did in the last minutes; what is closed already keeps its reason."""
     offered = {label.target for label in release.labels.values() if label.target} if rule.viewed == "only" else set()
     for who in people:
-        mine = lately.get(who) or Now()
+        mine = lately.get(who) or RecentActivity()
         if mine.ordered_ms is not None and now_ms - mine.ordered_ms < rule.after_order_minutes * MINUTE_MS:
             closed.customers[who] = f"ordered less than {rule.after_order_minutes:g} minutes ago"
         if rule.cart == "close":
             for target in (name for item in mine.cart for name in _targets(release, item)):
-                closed.targets.setdefault(who + PAIR + target, "it lies in their cart already")
+                closed.targets.setdefault(who + KEY_SEPARATOR + target, "it lies in their cart already")
         seen = {name for item in mine.viewed for name in _targets(release, item)}
         for target in sorted(offered - seen):
-            closed.targets.setdefault(who + PAIR + target, f"not looked at in the last {rule.minutes:g} minutes")
+            closed.targets.setdefault(
+                who + KEY_SEPARATOR + target, f"not looked at in the last {rule.minutes:g} minutes"
+            )
 
 
-class OfferGiven(NamedTuple):
-    """When an offer of any campaign was given, and on which channel."""
+class PastOffer(NamedTuple):
+    """When an offer of any campaign was made, and on which channel."""
 
     ts_ms: int
     channel: str | None
@@ -279,33 +308,33 @@ class OfferGiven(NamedTuple):
 
 def _given(
     db: Connection, policy: Policy, people: Sequence[str], now_ms: int, creatives: bool
-) -> dict[str, list[OfferGiven]]:
+) -> dict[str, list[PastOffer]]:
     """What customers were given, over all campaigns, as long ago as a cap counts: creatives, or else offers."""
     longest = now_ms - round(max(cap.days for cap in policy.caps) * DAY_MS)
-    given = defaultdict[str, list[OfferGiven]](list)
-    for who, policy_id, *one in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
-        if (policy_id == CREATIVES) == creatives:
-            given[who].append(OfferGiven(*one))
+    given = defaultdict[str, list[PastOffer]](list)
+    for who, policy_id, *one in SELECT_PAST_OFFERS.rows(db, people=to_json(people).decode(), since_ms=longest):
+        if (policy_id == CREATIVE_POLICY) == creatives:
+            given[who].append(PastOffer(*one))
     return given
 
 
-class CountedCap(NamedTuple):
-    """A cap, and how often a customer had which offer in its days."""
+class CapUsage(NamedTuple):
+    """A frequency cap, and how often a customer had which offer in its days."""
 
     cap: FrequencyCap
     had: Counter[str]
 
 
-def _caps(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> Iterator[CountedCap]:
+def _caps(policy: Policy, channel: str | None, given: Sequence[PastOffer], now_ms: int) -> Iterator[CapUsage]:
     """Each cap that counts on a channel (None: on any)."""
     for cap in policy.caps:
         if cap.channel in (None, channel):
             since_ms = now_ms - round(cap.days * DAY_MS)
             which = (one for one in given if one.ts_ms > since_ms and cap.channel in (None, one.channel))
-            yield CountedCap(cap, Counter(one.offer_id for one in which))
+            yield CapUsage(cap, Counter(one.offer_id for one in which))
 
 
-def _capped_each(policy: Policy, channel: str, given: Sequence[OfferGiven], now_ms: int) -> dict[str, str]:
+def _capped_each(policy: Policy, channel: str, given: Sequence[PastOffer], now_ms: int) -> dict[str, str]:
     """By offer that a customer had as often as a cap on each lets them, which cap that is."""
     return {
         offer: f"frequency cap: {cap.offers} times in {cap.days:g} days"
@@ -315,7 +344,7 @@ def _capped_each(policy: Policy, channel: str, given: Sequence[OfferGiven], now_
     }
 
 
-def _capped(policy: Policy, channel: str | None, given: Sequence[OfferGiven], now_ms: int) -> str | None:
+def _capped(policy: Policy, channel: str | None, given: Sequence[PastOffer], now_ms: int) -> str | None:
     """Why a customer who was `given` so many offers gets no more on a channel; None: on any."""
     for cap, had in _caps(policy, channel, given, now_ms):
         if not cap.each and had.total() >= cap.offers:
@@ -333,11 +362,11 @@ def _quiet(policy: Policy, channel: str, ts_ms: int, zone: str) -> str | None:
 
 
 def _slots(
-    policy: Policy, sending: Sending, ask: Any, given: Sequence[OfferGiven], zone: str, now_ms: int
+    policy: Policy, sending: Sending, ask: Any, given: Sequence[PastOffer], zone: str, now_ms: int
 ) -> list[SendSlot]:
     """When an offer may be sent on which of the channels that reach the customer, the usual one first."""
     slots = [
-        SendSlot(one.channel, next_at(hour, now_ms, zone))
+        SendSlot(one.channel, next_occurrence(hour, now_ms, zone))
         for one in sending.channels
         if one.channel in ask.channels and not _capped(policy, one.channel, given, now_ms)
         for hour in one.hours

@@ -1,4 +1,4 @@
-"""The ledger and a test in; its verdicts as of now and day by day, its groups, and how long it still needs, out."""
+"""Compute the result of a test of releases from the ledger: comparisons, daily series, groups and remaining days."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,26 +8,26 @@ import polars as pl
 from pydantic import BaseModel
 from sqlalchemy import Connection, create_engine, func, select
 
-from promolift.core.experiments.arm_sums import Cap, sums_by
-from promolift.core.experiments.experiment_design import HOLDOUT, WHOLE, Analysis, Design, Verdict, analyse
+from promolift.core.experiments.arm_sums import OutlierCap, sum_by_group
+from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT, Analysis, Design, Verdict, analyse
 from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import PromoError
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS
-from promolift.server.ledger.event_rows import complains
-from promolift.server.ledger.outcomes import KINDS, HeardEvent
-from promolift.server.ledger.outcomes import outcomes as bought
-from promolift.server.ledger.records import KeptTest
-from promolift.server.ledger.schema import DECISIONS, EVENTS, READ
-from promolift.shop.results.work_folder.work_tables import Profiled
+from promolift.server.ledger.event_rows import is_complaint
+from promolift.server.ledger.outcomes import OUTCOME_KINDS, LedgerEvent
+from promolift.server.ledger.outcomes import read_outcomes as bought
+from promolift.server.ledger.records import StoredExperiment
+from promolift.server.ledger.schema import DECISIONS, EVENTS, WORDS_READ
+from promolift.shop.results.work_folder.work_tables import ProfileTables
 
-VALUE, BOUGHT = (
+VALUE_METRIC, BOUGHT_METRIC = (
     Metric(name="value_cents", value="value_cents", unit="minor units"),
     Metric(name="bought", value="bought"),
 )
-COMPLAINED = Metric(name="complained", value="complained")  # in their own words, read; the fewer the better
-MANY = 10_000  # decisions that are read beside the requests, in another process
-LOOKS = 14  # moments of a test at which its interval is drawn
+COMPLAINT_METRIC = Metric(name="complained", value="complained")  # in their own words, read; the fewer the better
+SLOW_AFTER_DECISIONS = 10_000  # decisions that are read beside the requests, in another process
+MAX_DAILY_POINTS = 14  # moments of a test at which its interval is drawn
 
 
 class ExperimentDay(BaseModel):
@@ -70,7 +70,7 @@ class ExperimentRows(NamedTuple):
     people: pl.DataFrame
     money: pl.DataFrame
     source: str
-    caps: dict[str, Cap]
+    caps: dict[str, OutlierCap]
     complaints: pl.DataFrame  # customer_id, ts_ms
 
     def rows(self, until_ms: int) -> pl.DataFrame:
@@ -92,8 +92,8 @@ class ExperimentRows(NamedTuple):
         return rows.with_columns(complained=pl.col("customer_id").is_in(who).cast(pl.Float64))
 
 
-def heard(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
-    """What the ledger knows of a test.
+def load_experiment_rows(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
+    """Load what the ledger knows of a test.
 
     It is `value_cents` of the feedback and of events sent with a decide key; where there is none, the money of orders
     since the first decision, winsorised: anybody can read a web page's key and make up an order.
@@ -102,9 +102,9 @@ def heard(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
     arms = select(DECISIONS.c.customer_id, DECISIONS.c.variant, func.min(DECISIONS.c.ts_ms)).where(*mine)
     arms = arms.group_by(DECISIONS.c.customer_id, DECISIONS.c.variant)
     people = _frame(db.execute(arms), customer_id=pl.String, arm=pl.String, since_ms=pl.Int64)
-    words = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.name == READ)
+    words = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.name == WORDS_READ)
     words = words.where(EVENTS.c.customer_id.in_(select(DECISIONS.c.customer_id).where(*mine)))
-    angry = (row[:2] for row in db.execute(words) if complains(row[2]))
+    angry = (row[:2] for row in db.execute(words) if is_complaint(row[2]))
     complaints = _frame(angry, customer_id=pl.String, ts_ms=pl.Int64)
     said = select(DECISIONS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.value_cents)
     said = said.select_from(EVENTS.join(DECISIONS, EVENTS.c.decision_id == DECISIONS.c.decision_id))
@@ -113,116 +113,123 @@ def heard(db: Connection, experiment_id: str, currency: str) -> ExperimentRows:
     if money.height:
         return ExperimentRows(people, money, "feedback", {}, complaints)
     who = select(DECISIONS.c.customer_id).where(*mine)
-    orders = select(*(EVENTS.c[name] for name in HeardEvent._fields))
-    orders = orders.where(EVENTS.c.customer_id.in_(who), EVENTS.c.name.in_(KINDS))
-    paid = bought((HeardEvent(*row) for row in db.execute(orders)), currency)
+    orders = select(*(EVENTS.c[name] for name in LedgerEvent._fields))
+    orders = orders.where(EVENTS.c.customer_id.in_(who), EVENTS.c.name.in_(OUTCOME_KINDS))
+    paid = bought((LedgerEvent(*row) for row in db.execute(orders)), currency)
     since = paid.join(people.select("customer_id", "since_ms"), on="customer_id")
     money = since.filter(pl.col("ts_ms") >= pl.col("since_ms")).select(
         "customer_id", "ts_ms", pl.col("revenue_cents").cast(pl.Float64).alias("cents")
     )
     sums = money.group_by("customer_id").agg(pl.col("cents").sum())["cents"]
     high = sums.quantile(0.99) if money.height else None
-    caps = {} if high is None else {"value_cents": Cap("99th percentile of all arms together", high=high)}
+    caps = {} if high is None else {"value_cents": OutlierCap("99th percentile of all arms together", high=high)}
     return ExperimentRows(people, money, "orders", caps, complaints)
 
 
-def many(db: Connection, tested: KeptTest) -> bool:
-    """Whether so many decisions were made since it began that reading them takes long."""
+def is_slow(db: Connection, tested: StoredExperiment) -> bool:
+    """Return whether so many decisions were made since the test began that reading them takes long."""
     since = select(DECISIONS.c.decision_id).where(DECISIONS.c.decision_id >= f"dec_{tested.begun_ms or 0:011x}")
-    return len(db.execute(since.limit(MANY)).all()) == MANY
+    return len(db.execute(since.limit(SLOW_AFTER_DECISIONS)).all()) == SLOW_AFTER_DECISIONS
 
 
-def read_result(ledger: str, work: Path, tested: str, currency: str, now_ms: int) -> ExperimentResult:
-    """The same in a process of its own; `tested` is JSON."""
-    engine, test = create_engine(ledger), KeptTest.model_validate_json(tested)
+def read_experiment(ledger: str, work: Path, tested: str, currency: str, now_ms: int) -> ExperimentResult:
+    """Analyse a test in a separate process; `tested` is JSON."""
+    engine, test = create_engine(ledger), StoredExperiment.model_validate_json(tested)
     try:
         with engine.connect() as db:
-            found = heard(db, test.experiment.design.name, currency)
+            found = load_experiment_rows(db, test.experiment.design.name, currency)
     finally:
         engine.dispose()
-    return result(found, test, now_ms, past_groups(work))
+    return analyse_experiment(found, test, now_ms, spend_segments(work))
 
 
 def _frame(rows: Iterable[Any], **schema: Any) -> pl.DataFrame:
     return pl.DataFrame([tuple(row) for row in rows], schema, orient="row")
 
 
-def result(found: ExperimentRows, tested: KeptTest, now_ms: int, groups: pl.DataFrame | None) -> ExperimentResult:
-    """Verdicts on what customers were worth and on how many bought, of all and of each group."""
+def analyse_experiment(
+    found: ExperimentRows, tested: StoredExperiment, now_ms: int, groups: pl.DataFrame | None
+) -> ExperimentResult:
+    """Compare what customers were worth and how many bought, over all and by group."""
     until_ms = min(now_ms, tested.ended_ms or now_ms)
-    design = judged_by(tested.experiment.design)
+    design = with_known_outcome(tested.experiment.design)
     rows = found.rows(until_ms)
-    analysis = analysed(rows, design, found.caps, groups)
-    primary = [v for v in analysis.verdicts if v.metric == design.primary and v.segment == WHOLE]
-    rest, best = [v for v in analysis.verdicts if v not in primary], winner(primary, design.control)
+    analysis = analyse_outcomes(rows, design, found.caps, groups)
+    primary = [v for v in analysis.verdicts if v.metric == design.primary and v.segment == ALL_CUSTOMERS]
+    rest, best = [v for v in analysis.verdicts if v not in primary], winning_arm(primary, design.control)
     primary.sort(key=lambda v: (v.arm != best, v.arm == HOLDOUT))  # what is asked about first
     since = until_ms - min(7 * DAY_MS, max(DAY_MS, until_ms - (tested.begun_ms or 0)))
     pace = rows.filter(pl.col("since_ms") > since).height / max((until_ms - since) / DAY_MS, 1.0)
     left = max(0, design.planned_customers - rows.height) / pace if pace else None
     return ExperimentResult(
         experiment_id=design.name, sample_ratio=analysis.ratio.rule, sample_ratio_ok=analysis.ratio.ok,
-        verdicts=[plain(v) for v in (*primary, *rest)], text=str(analysis), outcome=found.source,
+        verdicts=[verdict_json(v) for v in (*primary, *rest)], text=str(analysis), outcome=found.source,
         customers=rows.height, days_left=left,
-        winner=best, broken=broken(rest),
-        by_day=list(by_day(found, design, tested.begun_ms or 0, until_ms)),
+        winner=best, broken=guardrail_broken(rest),
+        by_day=list(primary_by_day(found, design, tested.begun_ms or 0, until_ms)),
     )  # fmt: skip
 
 
-def winner(primary: list[Verdict], control: str) -> str | None:
-    """The arm that is shown to be best."""
+def winning_arm(primary: list[Verdict], control: str) -> str | None:
+    """Return the arm that is shown to be best."""
     higher = [v for v in primary if v.answer == "higher" and v.lift]
     if higher:
         return max(higher, key=lambda v: v.lift.lift if v.lift else 0.0).arm
     return control if primary and all(v.answer == "lower" for v in primary) else None
 
 
-def broken(rest: list[Verdict]) -> bool:
+def guardrail_broken(rest: list[Verdict]) -> bool:
     """Whether a guardrail is: the outcome beside the primary one is shown to be lower, or complaints to be more."""
-    return any(v.segment == WHOLE and v.answer == ("higher" if v.metric == COMPLAINED.name else "lower") for v in rest)
+    return any(
+        v.segment == ALL_CUSTOMERS and v.answer == ("higher" if v.metric == COMPLAINT_METRIC.name else "lower")
+        for v in rest
+    )
 
 
-def judged_by(design: Design) -> Design:
+def with_known_outcome(design: Design) -> Design:
     """The design with an outcome that the ledger knows; any other name stands for the money."""
-    known = design.primary in (VALUE.name, BOUGHT.name)
-    return design if known else design.model_copy(update={"primary": VALUE.name})
+    known = design.primary in (VALUE_METRIC.name, BOUGHT_METRIC.name)
+    return design if known else design.model_copy(update={"primary": VALUE_METRIC.name})
 
 
-def analysed(rows: pl.DataFrame, design: Design, caps: dict[str, Cap], groups: pl.DataFrame | None = None) -> Analysis:
+def analyse_outcomes(
+    rows: pl.DataFrame, design: Design, caps: dict[str, OutlierCap], groups: pl.DataFrame | None = None
+) -> Analysis:
     """All outcomes; those that are not primary are guardrails."""
-    metrics = [metric for metric in (VALUE, BOUGHT, COMPLAINED) if metric.name in rows.columns]
+    metrics = [metric for metric in (VALUE_METRIC, BOUGHT_METRIC, COMPLAINT_METRIC) if metric.name in rows.columns]
     columns = [metric.name for metric in metrics]
     segments = None
     if groups is not None:
         known = rows.join(groups, on="customer_id", how="inner")
-        segments = sums_by(known, columns, ("arm", "segment"), caps) if known.height else None
-    return analyse(sums_by(rows, columns, caps=caps), metrics, design, segments)
+        segments = sum_by_group(known, columns, ("arm", "segment"), caps) if known.height else None
+    return analyse(sum_by_group(rows, columns, caps=caps), metrics, design, segments)
 
 
-def plain(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON, the parts of the lift beside it; what is not known is left out."""
     (row,) = Analysis(None, (verdict,)).frame().to_dicts()  # type: ignore[arg-type]
     return {name: value for name, value in row.items() if value is not None}
 
 
-def by_day(found: ExperimentRows, design: Design, begun_ms: int, until_ms: int) -> Iterable[ExperimentDay]:
+def primary_by_day(found: ExperimentRows, design: Design, begun_ms: int, until_ms: int) -> Iterable[ExperimentDay]:
     """The primary outcome as it stood at up to LOOKS moments, whole days apart."""
     days = max(1, -(-(until_ms - begun_ms) // DAY_MS))
-    step = -(-days // LOOKS) * DAY_MS
+    step = -(-days // MAX_DAILY_POINTS) * DAY_MS
     for moment in [*range(begun_ms + step, until_ms, step), until_ms]:
         rows = found.rows(moment)
         if not rows.height:
             continue
-        for v in analysed(rows, design, found.caps).verdicts:
+        for v in analyse_outcomes(rows, design, found.caps).verdicts:
             if v.metric == design.primary:
                 lift = v.lift.lift if v.lift else None
                 yield ExperimentDay(ts_ms=moment, arm=v.arm, customers=rows.height, lift=lift, low=v.low, high=v.high)
 
 
-def past_groups(work: Path) -> pl.DataFrame | None:
+def spend_segments(work: Path) -> pl.DataFrame | None:
     """customer_id, segment by what customers spent in the year before; None where the work folder has no profiles."""
     try:
         with Store(work) as store:
-            rows = Profiled(store).yearly
+            rows = ProfileTables(store).yearly
     except (PromoError, OSError):
         return None
     known = rows.filter(pl.col("asof_ms") == pl.col("asof_ms").max())

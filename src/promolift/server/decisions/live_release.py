@@ -1,17 +1,17 @@
-"""A planned work folder in; an immutable release out: the plan's own candidates, words and terms, to be served so.
+"""Load a frozen plan as an immutable release in memory: its candidates, texts and terms.
 
-    work/serve/releases/rel_<hash>/candidates.parquet   the plan's: what may be offered to whom, gain, cost and charge
+    work/serve/releases/rel_<hash>/candidates.parquet   the plan's: offers by customer, gain, cost and charge
                                    frontier.parquet     the plan's: gain by budget, the forecast of the pace
                                    customers.parquet    consent and age, name and language
                                    messages.parquet     the verified words of the plan
                                    products.parquet     which target a product belongs to
                                    manifest.json        the plan in numbers, terms, offers, and the hash of each file
 
-Nothing is scored here: what was planned is what is served. The id is a hash of what is inside: the same plan gives the
-same release, and a changed file is noticed when loading.
+Nothing is scored here: the server serves what was planned. The id is a hash of the content: the same plan gives the
+same release, and a changed file is detected on loading.
 
 Legend: R rows (customer and offer), sorted by both; `none` needs no row. A row's offer and the reason why the plan
-closed it are numbers that point into `names` and `reasons`. O are the rows that the plan left open, N customers.
+excluded it are numbers that point into `names` and `reasons`. O are the eligible rows, N customers.
 """
 
 from collections.abc import Callable
@@ -28,23 +28,23 @@ from promolift.core import decisions
 from promolift.core.customers.consent import may_send
 from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.terms import Offer
-from promolift.core.offers.terms import covered as of_target
+from promolift.core.offers.terms import covered_targets as of_target
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.text import AND, Language
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.pipeline.release import CUSTOMER, SAID, read_manifest
+from promolift.shop.pipeline.release import CUSTOMER_COLUMNS, MESSAGE_COLUMNS, read_manifest
 from promolift.shop.results.messages import LANGUAGES, PoolWords
-from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.plan_note import PlanNote
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-TABLES = ("candidates", "frontier", "customers", "messages", "products")
-CREATIVES = "creatives"  # the policy of all plans of creatives
-OPEN = -1
-NUMBERS = ("gain_cents", "cost_cents", "charge_cents")
-DECIDED = ["customer_id", "offer_id", "target", *NUMBERS, "eligible", "why_not"]
+RELEASE_TABLES = ("candidates", "frontier", "customers", "messages", "products")
+CREATIVE_POLICY = "creatives"  # the policy of all plans of creatives
+OPEN_CODE = -1
+NUMBER_COLUMNS = ("gain_cents", "cost_cents", "charge_cents")
+CANDIDATE_COLUMNS = ["customer_id", "offer_id", "target", *NUMBER_COLUMNS, "eligible", "why_not"]
 
 
 class AdCell(NamedTuple):
@@ -60,7 +60,7 @@ class AdCell(NamedTuple):
 
 
 class KnownCustomer(NamedTuple):
-    """What the shop knew of a customer when the release was made; `personal` false: refused personal decisions."""
+    """What the shop knew of a customer when the release was made; `personal` false: opted out of personalisation."""
 
     name: str | None = None
     age: str | None = None
@@ -69,11 +69,11 @@ class KnownCustomer(NamedTuple):
     personal: bool | None = None
 
 
-NOBODY = KnownCustomer()
+UNKNOWN_CUSTOMER = KnownCustomer()
 
 
-class SaidWords(NamedTuple):
-    """What a customer reads in one language, why, and the text it was filled from with its propensity."""
+class RenderedMessage(NamedTuple):
+    """A message in one language, its reason, and the text it was filled from with its propensity."""
 
     message: str | None
     title: str | None = None
@@ -89,7 +89,7 @@ class CatalogueEntry(NamedTuple):
     category: str | None = None
 
 
-class Label(NamedTuple):
+class OfferLabel(NamedTuple):
     """What an offer covers (its kind or scope), which category or product, its menu line, and the name to print."""
 
     covers: str | None
@@ -129,7 +129,7 @@ class ReleaseRows:
 
         A missing gain or cost is unknown and closes the row. Raises InputError for numbers that cannot be.
         """
-        number = pl.col(*NUMBERS)
+        number = pl.col(*NUMBER_COLUMNS)
         wrong = scored.filter(pl.any_horizontal(number.is_finite().not_().fill_null(False), pl.col("cost_cents") < 0))
         if wrong.height:
             raise InputError(
@@ -144,13 +144,17 @@ class ReleaseRows:
         )
         coded = [scored["offer_id"], scored.select(why.alias("why"))["why"]]
         names, reasons = (sorted(texts.drop_nulls().unique().to_list()) for texts in coded)
-        code_2R = np.stack([
-            texts.replace_strict(known, range(len(known)), default=OPEN, return_dtype=pl.Int32).fill_null(OPEN)
-            for texts, known in zip(coded, (names, reasons), strict=True)
-        ])  # fmt: skip
+        code_2R = np.stack(
+            [
+                texts.replace_strict(known, range(len(known)), default=OPEN_CODE, return_dtype=pl.Int32).fill_null(
+                    OPEN_CODE
+                )
+                for texts, known in zip(coded, (names, reasons), strict=True)
+            ]
+        )
         targets = dict(scored.unique("offer_id", keep="first").select("offer_id", "target").iter_rows())
-        number_3R = np.stack([scored[name].cast(pl.Float64).fill_null(0.0).to_numpy() for name in NUMBERS])
-        row_O = np.flatnonzero(code_2R[1] == OPEN)
+        number_3R = np.stack([scored[name].cast(pl.Float64).fill_null(0.0).to_numpy() for name in NUMBER_COLUMNS])
+        row_O = np.flatnonzero(code_2R[1] == OPEN_CODE)
         gain_O, cost_O, charge_O = number_3R[:, row_O]
         return ReleaseRows(names, targets, reasons, code_2R, number_3R, row_O, gain_O - charge_O, cost_O.copy())
 
@@ -174,8 +178,8 @@ class ReleaseRows:
         offers, closed = self.code_2R[:, span].tolist()
         gain, cost, charge = self.number_3R[:, span].tolist()
         why: Any = repeat(None)
-        if closed and max(closed) != OPEN:
-            why = [None if code == OPEN else self.reasons[code] for code in closed]
+        if closed and max(closed) != OPEN_CODE:
+            why = [None if code == OPEN_CODE else self.reasons[code] for code in closed]
         return list(map(decisions.Option, map(self.names.__getitem__, offers), gain, cost, why, charge))
 
 
@@ -198,11 +202,11 @@ class LiveRelease:
     people: dict[str, KnownCustomer]
     products: dict[str, str]
     catalogue: dict[str, CatalogueEntry]
-    messages: dict["MessageKey", SaidWords]
+    messages: dict["MessageKey", RenderedMessage]
     wording: PoolWords
     offers: dict[str, Offer]
     menu: dict[str, MenuItem]
-    labels: dict[str, Label]
+    labels: dict[str, OfferLabel]
     frontier: pl.DataFrame
     creatives: CreativeCatalogue | None = None
 
@@ -233,24 +237,26 @@ class LiveRelease:
         return slice(0, 0) if at is None else slice(int(first_N[at]), int(first_N[at + 1]))
 
 
-def load(root: Path, release_id: str) -> LiveRelease:
-    """Read a release. Raises StepError if it is not there and InputError if a file is not what it was when built."""
+def load_release(root: Path, release_id: str) -> LiveRelease:
+    """Load a release. Raises StepError if it is not there and InputError if a file was changed since it was built."""
     folder = root / "serve" / "releases" / release_id
     manifest = read_manifest(folder, release_id)
-    for name in TABLES:
+    for name in RELEASE_TABLES:
         if sha256_of_file(folder / f"{name}.parquet") != manifest.files.get(name):
             raise InputError(
                 "file_changed", f"{folder}/{name}.parquet was changed after the release was made; make a new release"
             )
-    frontier, customers, messages, products = (pl.read_parquet(folder / f"{name}.parquet") for name in TABLES[1:])
+    frontier, customers, messages, products = (
+        pl.read_parquet(folder / f"{name}.parquet") for name in RELEASE_TABLES[1:]
+    )
     scored = pl.scan_parquet(folder / "candidates.parquet")
     people = scored.select(pl.col("customer_id").unique(maintain_order=True)).collect()["customer_id"]
-    decided = scored.filter(pl.col("offer_id") != "none").select(DECIDED).collect()
+    decided = scored.filter(pl.col("offer_id") != "none").select(CANDIDATE_COLUMNS).collect()
     rows = ReleaseRows.of(decided)
     runs = decided["customer_id"].rle().struct.unnest()
     start_N = np.concatenate([[0], np.cumsum(runs["len"].to_numpy())]).astype(np.int64)
     allowed = may_send(people, customers, manifest.plan.consent)
-    known = customers.select(pl.col(CUSTOMER), "^personal$").iter_rows()
+    known = customers.select(pl.col(CUSTOMER_COLUMNS), "^personal$").iter_rows()
     catalogue = products.select("product_id", "name", "category").iter_rows()
     return LiveRelease(
         release_id=release_id, terms=manifest.terms, plan=manifest.plan, rows=rows,
@@ -274,21 +280,25 @@ class MessageKey(NamedTuple):
     language: Language
 
 
-def _planned(messages: pl.DataFrame) -> dict[MessageKey, SaidWords]:
+def _planned(messages: pl.DataFrame) -> dict[MessageKey, RenderedMessage]:
     found = {}
     for row in messages.iter_rows(named=True):
         for language in LANGUAGES:
-            said = {name: row.get(f"{name}_{language}") for name in SAID}
-            found[MessageKey(row["customer_id"], row["offer_id"], language)] = SaidWords(**said, angle=row.get("angle"))
+            said = {name: row.get(f"{name}_{language}") for name in MESSAGE_COLUMNS}
+            found[MessageKey(row["customer_id"], row["offer_id"], language)] = RenderedMessage(
+                **said, angle=row.get("angle")
+            )
     return found
 
 
-def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, Label]:
+def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, OfferLabel]:
     names = dict(products.drop_nulls("name").select("product_id", "name").iter_rows())
     columns = ("offer_id", "scope", "kind", "target", "menu_id")
     offers = rows.filter(pl.col("offer_id") != "none").select(columns).unique("offer_id", keep="any").collect()
     found = {}
     for offer, scope, kind, target, menu in offers.sort("offer_id").iter_rows():
-        name = AND.join(names.get(one, one) for one in of_target(target)) if kind == "product" else target
-        found[offer] = Label(kind if scope == "category" else scope, target, menu, name)
+        name = (
+            CATEGORY_SEPARATOR.join(names.get(one, one) for one in of_target(target)) if kind == "product" else target
+        )
+        found[offer] = OfferLabel(kind if scope == "category" else scope, target, menu, name)
     return found

@@ -1,8 +1,8 @@
-"""A decision and what the customer did in the last minutes in; the offer as it is printed and its message out.
+"""Render a decided offer and its message from the release's approved texts.
 
-An event of the last minutes gives the reason; else the plan's own message stands while it is the plan's day; else the
-offer is said for its own sake. Words come from the release's approved texts, chosen by a hash with a propensity that is
-logged as an event; what was taken up comes back as feedback or a redemption and moves the shares. No model is asked.
+An event of the last minutes gives the reason of the message; otherwise the plan's own message is used on the plan's
+day, and a generic one later. A hash chooses the text with a propensity that is logged as an event; responses move the
+shares. No language model is called.
 """
 
 import json
@@ -11,52 +11,58 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from promolift.core.messages.angles import Angle, Known, SeenItem, live_angle, may_say
-from promolift.core.messages.composition import write
-from promolift.core.messages.text_pool import WordChoice
+from promolift.core.messages.angles import Angle, AngleFacts, SeenItem, find_live_angle, may_give_reason
+from promolift.core.messages.composition import write_message
+from promolift.core.messages.text_pool import TextChooser
 from promolift.core.offers.menu import make_offer
-from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import Offer, covered
+from promolift.core.offers.product_names import readable_name
+from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.text import Language
-from promolift.server.decisions.eligibility import CartItem, Now
-from promolift.server.decisions.live_release import NOBODY, CatalogueEntry, LiveRelease, MessageKey, SaidWords
-from promolift.server.ledger.event_rows import FILLED, Parsed, event_row
+from promolift.server.decisions.eligibility import CartItem, RecentActivity
+from promolift.server.decisions.live_release import (
+    UNKNOWN_CUSTOMER,
+    CatalogueEntry,
+    LiveRelease,
+    MessageKey,
+    RenderedMessage,
+)
+from promolift.server.ledger.event_rows import OFFER_MESSAGE, ParsedEvents, event_row
 
-CACHED = 20_000  # printed offers kept in memory, by day
+CACHE_SIZE = 20_000  # printed offers kept in memory, by day
 
 
-def printable(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
+def render_offer(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
     """The offer given at a moment: valid from that day, in the shop's zone, for as long as its menu line says."""
     day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone))
     return _printed(release, offer_id, day.date().isoformat())
 
 
-@lru_cache(maxsize=CACHED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _printed(release: LiveRelease, offer_id: str, day: str) -> Offer:
     scope, target, menu_id, name = release.labels[offer_id]
     starts = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(release.shop.zone))
     kind: Any = scope
-    words = None if scope == "all" else label(name or target or "", kind)
+    words = None if scope == "all" else readable_name(name or target or "", kind)
     return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency)
 
 
-@lru_cache(maxsize=CACHED)
+@lru_cache(maxsize=CACHE_SIZE)
 def _as_json(release: LiveRelease, offer_id: str, day: str) -> dict[str, object]:
     return _printed(release, offer_id, day).model_dump(mode="json")
 
 
-def words(
+def render_message(
     release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None,
-    lately: Now | None = None, choice: WordChoice | None = None,
+    lately: RecentActivity | None = None, choice: TextChooser | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """`offer`, `message` with `title`, `angle`, `text_id` and its propensity, and the `language`.
+    """Return `offer`, `message` with `title`, `angle`, `text_id` and its propensity, and the `language`.
 
     A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` says why.
     """
     if release.creatives is not None:
-        return release.creatives.shown(offer_id)
-    known = release.people.get(customer_id, NOBODY)
+        return release.creatives.to_response(offer_id)
+    known = release.people.get(customer_id, UNKNOWN_CUSTOMER)
     spoken: Language = "zh" if (language or known.language or release.shop.language).startswith("zh") else "en"
     day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()
     reason = _reason(release, customer_id, offer_id, ts_ms, lately)
@@ -76,7 +82,7 @@ def words(
     return _answer(offer, said, spoken)
 
 
-def _answer(offer: dict[str, object], said: SaidWords, language: Language) -> dict[str, Any]:
+def _answer(offer: dict[str, object], said: RenderedMessage, language: Language) -> dict[str, Any]:
     return {
         "offer": offer, "message": said.message, "language": language, "title": said.title, "angle": said.angle,
         "text_id": said.text, "text_propensity": said.text_prob,
@@ -85,28 +91,30 @@ def _answer(offer: dict[str, object], said: SaidWords, language: Language) -> di
 
 class _Reason(NamedTuple):
     angle: Angle
-    known: Known
+    known: AngleFacts
 
 
 def _reason(
-    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lately: Now | None
+    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lately: RecentActivity | None
 ) -> _Reason | None:  # fmt: skip
     """What the last minutes say; None where they say nothing, or nothing may be said."""
     if lately is None:
         return None
     scope, target, *_ = release.labels[offer_id]
-    known = release.people.get(customer_id, NOBODY)
+    known = release.people.get(customer_id, UNKNOWN_CUSTOMER)
     within = _entry(release, target).category if scope == "product" else None
-    if not may_say(target, scope or "all", within, known.personal):
+    if not may_give_reason(target, scope or "all", within, known.personal):
         return None
     seen = (_seen(release, lately.bought), _seen(release, lately.viewed), _seen(release, lately.cart))
-    found = live_angle(covered(target), *seen, ts_ms)
+    found = find_live_angle(covered_targets(target), *seen, ts_ms)
     if found is None:
         return None
     bought = (
-        (label(_entry(release, found.bought.key).name or found.bought.key or "", "product"),) if found.bought else ()
+        (readable_name(_entry(release, found.bought.key).name or found.bought.key or "", "product"),)
+        if found.bought
+        else ()
     )
-    return _Reason(found.angle, Known(name=known.name, bought=bought, angle=found.angle))
+    return _Reason(found.angle, AngleFacts(name=known.name, bought=bought, angle=found.angle))
 
 
 def _entry(release: LiveRelease, product: str | None) -> CatalogueEntry:
@@ -128,18 +136,18 @@ def _seen(release: LiveRelease, lines: dict[CartItem, int]) -> list[SeenItem]:
 
 def _filled(
     release: LiveRelease, customer_id: str, offer: Offer, reason: _Reason | None, ts_ms: int, language: Language,
-    choice: WordChoice | None,
-) -> SaidWords:  # fmt: skip
-    known = reason.known if reason else Known(name=release.people.get(customer_id, NOBODY).name)
+    choice: TextChooser | None,
+) -> RenderedMessage:  # fmt: skip
+    known = reason.known if reason else AngleFacts(name=release.people.get(customer_id, UNKNOWN_CUSTOMER).name)
     texts = choice or release.wording.choice()
-    picked = texts.pick(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
-    message = write(offer, known, language, picked.text.draft if picked.text else None, release.wording.way)
+    picked = texts.choose(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
+    message = write_message(offer, known, language, picked.text.draft if picked.text else None, release.wording.way)
     used = message.text_id is not None
     prob = picked.propensity if used else None
-    return SaidWords(message.text, message.title, message.text_id, prob, known.angle)
+    return RenderedMessage(message.text, message.title, message.text_id, prob, known.angle)
 
 
-def logged(row: Any, said: dict[str, Any]) -> Parsed | None:
+def message_event(row: Any, said: dict[str, Any]) -> ParsedEvents | None:
     """The event that says which text a decision was answered with; None where no text of the pool was."""
     if not said.get("text_id"):
         return None
@@ -149,6 +157,6 @@ def logged(row: Any, said: dict[str, Any]) -> Parsed | None:
     }  # fmt: skip
     ts_ms, message_id = row["ts_ms"], f"{row['decision_id']}.{said['language']}"
     event = event_row(
-        message_id, row["customer_id"], ts_ms, ts_ms, FILLED, json.dumps(body), decision_id=row["decision_id"]
+        message_id, row["customer_id"], ts_ms, ts_ms, OFFER_MESSAGE, json.dumps(body), decision_id=row["decision_id"]
     )
-    return Parsed(events=[event], places=[0])
+    return ParsedEvents(events=[event], places=[0])

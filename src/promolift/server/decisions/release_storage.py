@@ -1,10 +1,10 @@
-"""A place that servers of one ledger share, as a URL or a folder, in; releases sent there and brought from there out.
+"""Share releases between the servers of one ledger, through a URL or a folder.
 
     URL/rel_<hash>/candidates.parquet, ...   as in a work folder
-    URL/rel_<hash>/manifest.json             written last: with it the release is whole
+    URL/rel_<hash>/manifest.json             written last: a release without it is incomplete
 
-A release's id is a hash of its manifest, which holds the hashes of its files: nothing there is ever changed, and what
-is brought is looked at before it counts.
+The id of a release is a hash of its manifest, which holds the hashes of its files. Stored files never change, and
+downloaded files are verified before use.
 """
 
 import json
@@ -15,15 +15,15 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from promolift.extensions.cluster.object_store import Bucket
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.storage.location import on_this_machine, url_of
-from promolift.server.decisions.live_release import LiveRelease, load
-from promolift.shop.pipeline.release import named, to_disk
+from promolift.foundation.storage.remote_storage import storage_at
+from promolift.server.decisions.live_release import LiveRelease, load_release
+from promolift.shop.pipeline.release import release_id_of, sync_to_disk
 
 MANIFEST = "manifest.json"
-THEN = "releases that are here already go on; try again when it does"
+RETRY_ADVICE = "releases that are here already go on; try again when it does"
 
 
 class SharedReleases:
@@ -31,16 +31,16 @@ class SharedReleases:
 
     def __init__(self, place: str) -> None:
         """ConfigError where the library, the place or the right to it are missing."""
-        self._bucket = Bucket(url_of(place) or on_this_machine(place).absolute().as_uri(), THEN)
+        url = url_of(place) or on_this_machine(place).absolute().as_uri()
+        self._bucket = storage_at(url).open_bucket(url, RETRY_ADVICE)
         self._known = set[str]()  # are there, whole
 
     def send(self, folder: Path) -> None:
         """Send a release, unless it is there. StepError where that fails: then it is not there, or not whole."""
         if folder.name in self._known:
             return
-        with self._bucket.said():
-            with suppress(FileNotFoundError):
-                self._bucket.library.head(self._bucket.store, f"{folder.name}/{MANIFEST}")
+        with self._bucket.translated_errors():
+            if self._bucket.exists(f"{folder.name}/{MANIFEST}"):
                 self._known.add(folder.name)
                 return
             for path in (*sorted(folder.glob("*.parquet")), folder / MANIFEST):
@@ -52,7 +52,7 @@ class SharedReleases:
         draft = folder.with_name(f"draft.{uuid4().hex}")
         draft.mkdir(parents=True)
         try:
-            with self._bucket.said():
+            with self._bucket.translated_errors():
                 try:
                     self._bucket.get(f"{folder.name}/{MANIFEST}", draft / MANIFEST)
                 except FileNotFoundError:
@@ -62,7 +62,7 @@ class SharedReleases:
                     if sha256_of_file(draft / f"{name}.parquet") != digest:
                         raise self._changed(folder.name)
             for path in (*draft.iterdir(), draft):
-                to_disk(path)
+                sync_to_disk(path)
             with suppress(OSError):  # another process of this machine was quicker
                 draft.rename(folder)
         finally:
@@ -70,23 +70,23 @@ class SharedReleases:
 
     def remove(self, keep: set[str], before_s: float) -> int:
         """Delete the releases that are older and not kept; how many."""
-        with self._bucket.said():
-            listed = [each for some in self._bucket.library.list(self._bucket.store) for each in some]
-            made: dict[str, float] = {}
-            for each in listed:
-                name, at = each["path"].split("/")[-2], each["last_modified"].timestamp()
-                made[name] = max(at, made.get(name, at))
-            gone = {name for name, at in made.items() if name not in keep and at < before_s}
-            mine = (each["path"] for each in listed if each["path"].split("/")[-2] in gone)
-            for path in sorted(mine, key=lambda path: not path.endswith(MANIFEST)):  # first it is no release any more
-                self._bucket.library.delete(self._bucket.store, path)
+        with self._bucket.translated_errors():
+            files = list(self._bucket.files())
+            modified_s: dict[str, float] = {}  # by release
+            for file in files:
+                name = file.name.split("/")[-2]
+                modified_s[name] = max(file.modified_s, modified_s.get(name, file.modified_s))
+            gone = {name for name, at_s in modified_s.items() if name not in keep and at_s < before_s}
+            paths = (file.name for file in files if file.name.split("/")[-2] in gone)
+            for path in sorted(paths, key=lambda path: not path.endswith(MANIFEST)):  # first it is no release any more
+                self._bucket.delete(path)
         self._known -= gone
         return len(gone)
 
     def _files(self, draft: Path, release_id: str) -> dict[str, str]:
         """The hash of each file by its name, as the manifest says."""
         text = (draft / MANIFEST).read_text(encoding="utf-8")
-        files: dict[str, str] = json.loads(text)["files"] if named(text) == release_id else {"": ""}
+        files: dict[str, str] = json.loads(text)["files"] if release_id_of(text) == release_id else {"": ""}
         if not all(map(re.compile("[a-z_]+").fullmatch, files)):
             raise self._changed(release_id)
         return files
@@ -97,15 +97,15 @@ class SharedReleases:
         )
 
 
-def load_from(place: str | None, root: Path, release_id: str) -> LiveRelease:
-    """A release of a work folder, brought from the place that is shared if it is not there yet."""
+def load_shared_release(place: str | None, root: Path, release_id: str) -> LiveRelease:
+    """Load a release of a work folder, and download it first if it is only in the shared place."""
     folder = root / "serve" / "releases" / release_id
     if place is not None and not (folder / MANIFEST).is_file():
-        shared(place).bring(folder)
-    return load(root, release_id)
+        open_shared_releases(place).bring(folder)
+    return load_release(root, release_id)
 
 
 @cache
-def shared(place: str) -> SharedReleases:
+def open_shared_releases(place: str) -> SharedReleases:
     """The one of this process."""
     return SharedReleases(place)

@@ -1,10 +1,10 @@
-"""What others shall hear of in; signed webhooks and messages to customers out, tried again until they arrive or a day
-has passed. A message waits out its channel's quiet hours, and goes to nobody who took back their consent meanwhile, nor
-after its offer's last moment: then it ends as expired. One that is given up (its lane goes on) is kept until then, so
-that it can be sent again.
+"""Deliver signed webhooks and messages to customers, with retries until they arrive or expire.
 
-A message is written in the same transaction as what it tells of, so none is lost and none is sent for what did not
-happen. A receiver may get one twice: `webhook-id` is the same then.
+A message waits for the end of its channel's quiet hours. It is not sent to a customer who withdrew consent, nor after
+its offer has ended; then it expires. A message that failed for good is stored until then, so it can be sent again.
+
+A message is written in the same transaction as the change it reports, so none is lost and none reports a change that
+was rolled back. A receiver may get a message twice, with the same `webhook-id`.
 """
 
 import asyncio
@@ -25,107 +25,126 @@ import httpcore
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, null, select, text, update
 from standardwebhooks import Webhook
 
-from promolift.core.decisions.send_slots import next_at
-from promolift.extensions.connectors import braze, klaviyo, wechat
+from promolift.core.decisions.send_slots import next_occurrence
 from promolift.foundation.time.clock import Clock
 from promolift.foundation.time.units import MINUTE_MS
-from promolift.server.delivery.mail import send_mail
-from promolift.server.delivery.sender import OfferMessage, Post, post_json
-from promolift.server.ledger.audit_log import drop
+from promolift.server.delivery.sender import HttpPost, OfferMessage, post_json, send_by_service, send_mail
+from promolift.server.ledger.audit_log import delete_record
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.outbox_rows import POST, Delivery, Hook, _waiting
-from promolift.server.ledger.records import Campaign, Thing
-from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, MAILS, OUTBOX, REDEMPTIONS, Members, Query, members
+from promolift.server.ledger.outbox_rows import INSERT_MESSAGES, OutboxMessage, WebhookEndpoint, _waiting
+from promolift.server.ledger.records import Campaign, StoredModel
+from promolift.server.ledger.schema import (
+    CUSTOMERS,
+    DECISIONS,
+    IS_EMAIL,
+    OUTBOX,
+    REDEMPTIONS,
+    JsonList,
+    Query,
+    json_list,
+)
 from promolift.server.ledger.secrets import unseal
 from promolift.server.settings import ServeSettings
 
 LOG = logging.getLogger("promolift.server")
-SENDERS = {"braze": braze.send, "klaviyo": klaviyo.send, "wechat": wechat.send}
-WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
+RETRY_WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
 TIMEOUT_S = 10.0
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given to anybody; IPv4 behind NAT64 comes beside it
-SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))  # of the network itself
-BATCH = 200  # messages to one receiver between two changes of the ledger
-PART, PARTS = 500, 20  # messages that one change lets wait again, and such changes in a look
-AT_ONCE = 16  # requests under way to one receiver
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given to anybody; IPv4 behind NAT64 comes beside it
+RESERVED_NETWORKS = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("192.88.99.0/24"),
+)  # of the network itself
+BATCH_SIZE = 200  # messages to one receiver between two changes of the ledger
+REPLAY_PART, REPLAY_PARTS = 500, 20  # messages that one change lets wait again, and such changes in a look
+REQUESTS_PER_RECEIVER = 16  # requests under way to one receiver
 ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
-SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
-EXPIRED = "expired"
+SAFE_PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
+EXPIRED_STATUS = "expired"
 NEVER_MS = 2**53  # of what was given up and has no last moment
-DUE = (
+DUE_MESSAGES = (
     select(*(OUTBOX.c[name] for name in ("delivery_id", "channel", "target", "body", "attempts", "next_ms")))
     .where(OUTBOX.c.next_ms <= bindparam("now_ms"))
     .order_by(OUTBOX.c.next_ms)
-    .limit(BATCH)
+    .limit(BATCH_SIZE)
 )
-WAITS = OUTBOX.c.status == "waiting"
-OPEN = WAITS | (OUTBOX.c.status == "failed")
-TAKE = {
-    "webhook": Query(DUE.where(WAITS, OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))),
-    "email": Query(DUE.where(MAILS, OPEN)),  # what was given up expires, too
+IS_WAITING = OUTBOX.c.status == "waiting"
+IS_OPEN = IS_WAITING | (OUTBOX.c.status == "failed")
+SELECT_DUE = {
+    "webhook": Query(
+        DUE_MESSAGES.where(IS_WAITING, OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))
+    ),
+    "email": Query(DUE_MESSAGES.where(IS_EMAIL, IS_OPEN)),  # what was given up expires, too
 }
 # From one receiver to the next by the index: however many messages wait, or were sent. A receiver's first one is
 # asked for by `min`, as PostgreSQL reads all that wait to see whether one `exists`.
-RECEIVERS = """
+RECEIVERS_SQL = """
     with recursive receivers (target) as (
       select min(target) from outbox where channel = 'webhook'
       union all
       select (select min(o.target) from outbox o where o.channel = 'webhook' and o.target > receivers.target)
       from receivers where receivers.target is not null)
 """
-OF_ONE = "from outbox o where o.channel = 'webhook' and o.target = receivers.target and o.status = 'waiting'"
-OF_MAILS = "from outbox where channel = 'email' and status ="
-LANES = Query(text(f"""{RECEIVERS}
-    select 'webhook', target from receivers where (select min(o.next_ms) {OF_ONE}) <= :now_ms
-    union all select 'email', '' where (select min(next_ms) {OF_MAILS} 'waiting') <= :now_ms
-                                    or (select min(next_ms) {OF_MAILS} 'failed') <= :now_ms
+OF_ONE_RECEIVER_SQL = (
+    "from outbox o where o.channel = 'webhook' and o.target = receivers.target and o.status = 'waiting'"
+)
+OF_EMAILS_SQL = "from outbox where channel = 'email' and status ="
+SELECT_DUE_LANES = Query(text(f"""{RECEIVERS_SQL}
+    select 'webhook', target from receivers where (select min(o.next_ms) {OF_ONE_RECEIVER_SQL}) <= :now_ms
+    union all select 'email', '' where (select min(next_ms) {OF_EMAILS_SQL} 'waiting') <= :now_ms
+                                    or (select min(next_ms) {OF_EMAILS_SQL} 'failed') <= :now_ms
 """))  # fmt: skip
-WAITING = Query(text(f"""{RECEIVERS}
-    select sum((select count(*) {OF_ONE})), (select count(*) {OF_MAILS} 'waiting') from receivers
+COUNT_WAITING = Query(text(f"""{RECEIVERS_SQL}
+    select sum((select count(*) {OF_ONE_RECEIVER_SQL})), (select count(*) {OF_EMAILS_SQL} 'waiting') from receivers
 """))  # fmt: skip
-NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(Members("ids")))
-TAKEN = Query(NAMED.values(next_ms=bindparam("again_ms")))
-SENT = Query(NAMED.where(OPEN).values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1")))
-UNWANTED = Query(
+UPDATE_NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(JsonList("ids")))
+CLAIM_MESSAGES = Query(UPDATE_NAMED.values(next_ms=bindparam("again_ms")))
+MARK_SENT = Query(
+    UPDATE_NAMED.where(IS_OPEN).values(status="sent", error=null(), attempts=OUTBOX.c.attempts + literal_column("1"))
+)
+SELECT_UNWANTED = Query(
     select(DECISIONS.c.decision_id)
     .join(CUSTOMERS, CUSTOMERS.c.customer_id == DECISIONS.c.customer_id)
     .where(
-        DECISIONS.c.decision_id.op("in")(Members("ids")),
+        DECISIONS.c.decision_id.op("in")(JsonList("ids")),
         (CUSTOMERS.c.consent == literal_column("0"))
         | (CUSTOMERS.c.personal == literal_column("0"))
         | (CUSTOMERS.c.erased != literal_column("0")),
     )
 )  # fmt: skip
-UNSAID = Query(NAMED.where((OUTBOX.c.status == "sent") | (OUTBOX.c.status == EXPIRED)).values(body="{}"))
-CHANGED = Query(  # only as it was read or taken: whoever took it since, or sent it, knows better
+CLEAR_BODIES = Query(
+    UPDATE_NAMED.where((OUTBOX.c.status == "sent") | (OUTBOX.c.status == EXPIRED_STATUS)).values(body="{}")
+)
+UPDATE_IF_UNCHANGED = Query(  # only as it was read or taken: whoever took it since, or sent it, knows better
     update(OUTBOX)
-    .where(OUTBOX.c.delivery_id == bindparam("id"), OPEN, OUTBOX.c.next_ms == bindparam("taken_ms"))
+    .where(OUTBOX.c.delivery_id == bindparam("id"), IS_OPEN, OUTBOX.c.next_ms == bindparam("taken_ms"))
     .values(**{name: bindparam(name) for name in ("status", "attempts", "next_ms", "error")})
 )
-UNREADABLE = Query(
+MARK_UNREADABLE = Query(
     update(OUTBOX)
     .where(OUTBOX.c.delivery_id == bindparam("id"))
     .values(status="failed", next_ms=bindparam("next_ms"), error=func.coalesce(OUTBOX.c.error, bindparam("error")))
 )  # one that was given up by an earlier version has no body either, and keeps its error
-AT_TILL = REDEMPTIONS.c.decision_id.is_(None) & (REDEMPTIONS.c.code == DECISIONS.c.code)  # which knows the code alone
+IS_REDEEMED_BY_CODE = REDEMPTIONS.c.decision_id.is_(None) & (
+    REDEMPTIONS.c.code == DECISIONS.c.code
+)  # which knows the code alone
 # A decision whose offer went out some other way, or may yet: another message of it, or the till.
-STILL_OUT = Query(
+SELECT_OTHER_USES = Query(
     select(OUTBOX.c.delivery_id)
-    .where(MAILS, OUTBOX.c.target == bindparam("decision"), OUTBOX.c.status != EXPIRED)
+    .where(IS_EMAIL, OUTBOX.c.target == bindparam("decision"), OUTBOX.c.status != EXPIRED_STATUS)
     .union_all(
         select(REDEMPTIONS.c.redemption_id)
         .join(DECISIONS, DECISIONS.c.customer_id == REDEMPTIONS.c.customer_id)  # which has an index
         .where(
             DECISIONS.c.decision_id == bindparam("decision"),
-            (REDEMPTIONS.c.decision_id == DECISIONS.c.decision_id) | AT_TILL,
+            (REDEMPTIONS.c.decision_id == DECISIONS.c.decision_id) | IS_REDEEMED_BY_CODE,
             (REDEMPTIONS.c.status == "reserved") | (REDEMPTIONS.c.status == "confirmed"),
         )
     )
 )
 
 
-class Resend(Thing):
+class WebhookReplay(StoredModel):
     """Messages of a webhook that are to be sent again: those made from `since_ms` to `until_ms`, of one `status` if it
     is named. `after` is the last message of the outbox that was looked at.
     """
@@ -138,7 +157,7 @@ class Resend(Thing):
     after: str = ""
 
     @property
-    def meant(self) -> list[ColumnElement[bool]]:
+    def conditions(self) -> list[ColumnElement[bool]]:
         """Which messages it is about."""
         mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == self.webhook_id
         made = OUTBOX.c.ts_ms.between(self.since_ms, self.until_ms)
@@ -155,7 +174,7 @@ class WebhookTarget(NamedTuple):
     path: str
 
 
-class Lane(NamedTuple):
+class DeliveryLane(NamedTuple):
     """Whose messages go one after the other: those of a webhook, or all e-mails."""
 
     channel: str
@@ -175,7 +194,7 @@ class OfferCosts(Protocol):
 class _Tried(NamedTuple):
     """A message that was sent, and what went wrong, if anything did; what its offer was to cost, if it expired."""
 
-    delivery: Delivery
+    delivery: OutboxMessage
     error: str | None
     cost: float = 0.0
 
@@ -183,7 +202,7 @@ class _Tried(NamedTuple):
 class _Turn(NamedTuple):
     """What was tried on a lane since its last turn."""
 
-    lane: Lane
+    lane: DeliveryLane
     results: list[_Tried]
 
 
@@ -196,16 +215,16 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> str:
+def post_message(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> str:
     """Put one message into the outbox; its id."""
     row = _waiting(channel, target, body, now_ms)
-    POST.many(db, [row])
+    INSERT_MESSAGES.many(db, [row])
     return str(row["delivery_id"])
 
 
-def waiting(db: Connection) -> int:
+def count_waiting(db: Connection) -> int:
     """How many messages are still to be sent."""
-    ((hooks, mails),) = WAITING.rows(db)
+    ((hooks, mails),) = COUNT_WAITING.rows(db)
     return int(hooks or 0) + int(mails)
 
 
@@ -230,42 +249,50 @@ def safe_address(url: str, private: bool) -> WebhookTarget:
         raise UnsafeTargetError("this host has no address") from None
     if not private and not all(_public(ipaddress.ip_address(address.split("%")[0])) for address in found):
         raise UnsafeTargetError("this host lies in a private network")
-    path = quote(parts.path or "/", SAFE) + (f"?{quote(parts.query, SAFE)}" if parts.query else "")
+    path = quote(parts.path or "/", SAFE_PATH_CHARACTERS) + (
+        f"?{quote(parts.query, SAFE_PATH_CHARACTERS)}" if parts.query else ""
+    )
     return WebhookTarget(parts.scheme, host, min(found), port, path)
 
 
 def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether it, and each IPv4 address it may lead to (mapped, NAT64, 6to4, Teredo), belongs to the open network."""
     if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not address.is_multicast and not any(address in each for each in SPECIAL)
+        return address.is_global and not address.is_multicast and not any(address in each for each in RESERVED_NETWORKS)
     if address.ipv4_mapped:
         return _public(address.ipv4_mapped)
     if address in NAT64:
         return _public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
     inner = [each for each in (address.sixtofour, *(address.teredo or ())) if each is not None]
-    return address in UNICAST and address.is_global and all(map(_public, inner))
+    return address in GLOBAL_UNICAST and address.is_global and all(map(_public, inner))
 
 
 class Outbox:
     """Sends what is due, to each receiver on its own. On a shared ledger each message is taken by one process only."""
 
     def __init__(
-        self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S,
-        post: Post = post_json, costs: OfferCosts | None = None,
+        self,
+        ledger: Ledger,
+        settings: ServeSettings,
+        clock: Clock,
+        secret: str,
+        waits_s: Sequence[float] = RETRY_WAITS_S,
+        post: HttpPost = post_json,
+        costs: OfferCosts | None = None,
         ended: Callable[[str, str], object] = lambda channel, how: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`secret` opens those of the webhooks; `waits_s`: seconds between tries; `post` reaches services that send;
         `costs` knows what offers cost; `ended` hears on which channel a message ended how.
         """
         self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
         self.post, self.costs, self.ended = post, costs, ended
         self._secret = secret
-        self._lanes: dict[Lane, asyncio.Task[int]] = {}
+        self._lanes: dict[DeliveryLane, asyncio.Task[int]] = {}
 
     async def look(self) -> None:
         """Begin to send to every receiver something is due for, unless that goes on already."""
         for replay in await asyncio.to_thread(self._replays):
-            parts = iter(range(PARTS))  # the rest at the next look: others wait for this one
+            parts = iter(range(REPLAY_PARTS))  # the rest at the next look: others wait for this one
             while await self.ledger.call(self._again, replay) and next(parts, None) is not None:
                 pass
         for lane in await asyncio.to_thread(self._due):
@@ -284,38 +311,38 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*self._lanes.values(), return_exceptions=True)
 
-    def _over(self, lane: Lane, done: "asyncio.Task[int]") -> None:
+    def _over(self, lane: DeliveryLane, done: "asyncio.Task[int]") -> None:
         self._lanes.pop(lane, None)
         if not done.cancelled() and (error := done.exception()):
             LOG.error("sending failed", exc_info=error, extra={"channel": lane.channel})
 
     def _replays(self) -> list[str]:
         with self.ledger.read() as db:
-            return list(Resend.all(db))
+            return list(WebhookReplay.all(db))
 
     def _again(self, db: Connection, replays: Sequence[str]) -> list[bool]:
         """Let a part of what is to be sent again wait; whether more is left."""
         return [self._some_again(db, name) for name in replays]
 
     def _some_again(self, db: Connection, name: str) -> bool:
-        replay, now_ms, id_ = Resend.find(db, name), self.clock.now_ms(), OUTBOX.c.delivery_id
+        replay, now_ms, id_ = WebhookReplay.find(db, name), self.clock.now_ms(), OUTBOX.c.delivery_id
         if replay is None:
             return False
-        part = select(id_).where(id_ > replay.after).order_by(id_).limit(PART)
+        part = select(id_).where(id_ > replay.after).order_by(id_).limit(REPLAY_PART)
         if ids := db.execute(part).scalars().all():
-            again = update(OUTBOX).where(id_.between(ids[0], ids[-1]), *replay.meant)
+            again = update(OUTBOX).where(id_.between(ids[0], ids[-1]), *replay.conditions)
             db.execute(again.values(status="waiting", attempts=0, next_ms=now_ms))
-        if len(ids) < PART:
-            drop(db, Resend.KIND, name)
+        if len(ids) < REPLAY_PART:
+            delete_record(db, WebhookReplay.KIND, name)
         else:
-            replay.model_copy(update={"after": ids[-1]}).keep(db, name, now_ms)
-        return len(ids) == PART
+            replay.model_copy(update={"after": ids[-1]}).save(db, name, now_ms)
+        return len(ids) == REPLAY_PART
 
-    def _due(self) -> list[Lane]:
+    def _due(self) -> list[DeliveryLane]:
         with self.ledger.read() as db:
-            return [Lane(*row) for row in LANES.rows(db, now_ms=self.clock.now_ms())]
+            return [DeliveryLane(*row) for row in SELECT_DUE_LANES.rows(db, now_ms=self.clock.now_ms())]
 
-    async def _empty(self, lane: Lane) -> int:
+    async def _empty(self, lane: DeliveryLane) -> int:
         """Send what is due on a lane until no more is; how many were tried."""
         tried, results = 0, list[_Tried]()
         while due := await self.ledger.call(self._turn, _Turn(lane, results)):
@@ -324,15 +351,15 @@ class Outbox:
             tried += len(due)
         return tried
 
-    async def _mails(self, due: Sequence[Delivery]) -> list[_Tried]:
-        def send(each: Delivery) -> _Tried:
+    async def _mails(self, due: Sequence[OutboxMessage]) -> list[_Tried]:
+        def send(each: OutboxMessage) -> _Tried:
             try:
                 message = _message(each.body)
                 if _last_ms(message) < self.clock.now_ms():
-                    return _Tried(each, EXPIRED, self._cost(each.target))
+                    return _Tried(each, EXPIRED_STATUS, self._cost(each.target))
                 if message.by == "email":
                     return _Tried(each, send_mail(self.settings.mail, message))
-                return _Tried(each, SENDERS[message.by](message, self.post))
+                return _Tried(each, send_by_service(message, self.post))
             except Exception as error:  # its text may hold an address or a key
                 return _Tried(each, type(error).__name__)
 
@@ -349,7 +376,7 @@ class Outbox:
             LOG.error("no cost of an expired offer", exc_info=error, extra={"decision_id": decision_id})
             return 0.0
 
-    async def _webhooks(self, due: Sequence[Delivery]) -> list[_Tried]:
+    async def _webhooks(self, due: Sequence[OutboxMessage]) -> list[_Tried]:
         """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""
         hook, why = await asyncio.to_thread(self._hook, due[0].target), "the webhook was removed"
         if hook is not None:
@@ -362,39 +389,39 @@ class Outbox:
                     async with httpcore.AsyncConnectionPool(max_connections=1) as pool:
                         return [await _sent(pool, target, hook, each, now_ms) for each in waiting]
 
-                parts = await asyncio.gather(*(one_by_one() for _ in range(AT_ONCE)))
+                parts = await asyncio.gather(*(one_by_one() for _ in range(REQUESTS_PER_RECEIVER)))
                 return [tried for part in parts for tried in part]
             except UnsafeTargetError as error:
                 why = str(error)
         return [_Tried(each, why) for each in due]
 
-    def _hook(self, webhook_id: str) -> Hook | None:
+    def _hook(self, webhook_id: str) -> WebhookEndpoint | None:
         with self.ledger.read() as db:
-            hook = Hook.find(db, webhook_id)
+            hook = WebhookEndpoint.find(db, webhook_id)
         return hook and hook.model_copy(update={"secret": unseal(self._secret, hook.secret)})
 
-    def _turn(self, db: Connection, turns: Sequence[_Turn]) -> list[list[Delivery]]:
+    def _turn(self, db: Connection, turns: Sequence[_Turn]) -> list[list[OutboxMessage]]:
         """Note what was tried on each lane, and take what is due there now: one change, as each waits for the disk."""
         for turn in turns:
             self._note(db, turn)
         return [self._take(db, turn.lane) for turn in turns]
 
-    def _take(self, db: Connection, lane: Lane) -> list[Delivery]:
+    def _take(self, db: Connection, lane: DeliveryLane) -> list[OutboxMessage]:
         now_ms, target = self.clock.now_ms(), {"target": lane.target} if lane.target else {}
-        due = [Delivery(*row) for row in TAKE[lane.channel].rows(db, now_ms=now_ms, **target)]
+        due = [OutboxMessage(*row) for row in SELECT_DUE[lane.channel].rows(db, now_ms=now_ms, **target)]
         again_ms = now_ms + 10 * MINUTE_MS
         if lane.channel == "email":
             due = self._now(db, due, now_ms)
             mail = self.settings.mail  # one goes after the other, and each may hang
             again_ms += round(len(due) * max(TIMEOUT_S, mail.timeout_s if mail else 0.0) * 1000)
         if due:
-            TAKEN.run(db, ids=members(each.delivery_id for each in due), again_ms=again_ms)
+            CLAIM_MESSAGES.run(db, ids=json_list(each.delivery_id for each in due), again_ms=again_ms)
         return [each._replace(next_ms=again_ms) for each in due]
 
-    def _now(self, db: Connection, due: Sequence[Delivery], now_ms: int) -> list[Delivery]:
+    def _now(self, db: Connection, due: Sequence[OutboxMessage], now_ms: int) -> list[OutboxMessage]:
         """Messages that may go now: the rest waits for the end of the quiet hours, or ends without consent."""
         policies = {name: each.policy.quiet for name, each in Campaign.all(db).items()}
-        unwanted = {row[0] for row in UNWANTED.rows(db, ids=members(each.target for each in due))}
+        unwanted = {row[0] for row in SELECT_UNWANTED.rows(db, ids=json_list(each.target for each in due))}
         found = []
         for each in due:
             try:
@@ -402,7 +429,7 @@ class Outbox:
                 hour = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(message.zone)).hour
                 last_ms = _last_ms(message)
             except (TypeError, ValueError, KeyError, OSError):  # whatever wrote it: the others go on
-                UNREADABLE.run(db, id=each.delivery_id, error="the body cannot be read", next_ms=NEVER_MS)
+                MARK_UNREADABLE.run(db, id=each.delivery_id, error="the body cannot be read", next_ms=NEVER_MS)
                 self.ended(each.channel, "failed")
                 continue
             quiet = policies.get(message.campaign_id)
@@ -410,14 +437,14 @@ class Outbox:
                 self._end(db, each, each.attempts, "consent_missing", NEVER_MS)
                 db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == each.delivery_id).values(body="{}"))
             elif last_ms >= now_ms and quiet and message.channel in quiet.channels and quiet.quiet(hour):
-                end_ms = next_at(quiet.end, now_ms, message.zone)
+                end_ms = next_occurrence(quiet.end, now_ms, message.zone)
                 values = {"status": "waiting", "attempts": each.attempts, "error": None}
                 _change(db, each, next_ms=min(end_ms, last_ms + 1), **values)
             else:
                 found.append(each)
         return found
 
-    def _end(self, db: Connection, each: Delivery, tries: int, error: str, next_ms: int) -> None:
+    def _end(self, db: Connection, each: OutboxMessage, tries: int, error: str, next_ms: int) -> None:
         """Give a message up: its lane goes on, and it can be sent again."""
         if _change(db, each, status="failed", attempts=tries, error=error, next_ms=next_ms):
             self.ended(each.channel, "failed")
@@ -426,19 +453,19 @@ class Outbox:
         channel, now_ms = turn.lane.channel, self.clock.now_ms()
         arrived = [each.delivery.delivery_id for each in turn.results if each.error is None]
         if arrived:
-            SENT.run(db, ids=members(arrived))
+            MARK_SENT.run(db, ids=json_list(arrived))
             for _ in arrived:
                 self.ended(channel, "sent")
         for tried, error, cost in turn.results:
             if error is None:
                 continue
             last_ms, tries = _last_ms(_message(tried.body)) if channel == "email" else NEVER_MS, tried.attempts + 1
-            if error == EXPIRED:
+            if error == EXPIRED_STATUS:
                 values = {"attempts": tried.attempts, "error": None, "next_ms": now_ms}
-                if not _change(db, tried, status=EXPIRED, **values):
+                if not _change(db, tried, status=EXPIRED_STATUS, **values):
                     continue
-                self.ended(channel, EXPIRED)
-                if cost and self.costs and not STILL_OUT.rows(db, decision=tried.target):
+                self.ended(channel, EXPIRED_STATUS)
+                if cost and self.costs and not SELECT_OTHER_USES.rows(db, decision=tried.target):
                     self.costs.give_back(db, tried.target, cost, now_ms)
             elif tries > len(self.waits_s):
                 self._end(db, tried, tries, error, min(last_ms + 1, NEVER_MS))
@@ -446,12 +473,12 @@ class Outbox:
                 again_ms = min(now_ms + round(self.waits_s[tries - 1] * 1000), last_ms + 1)
                 _change(db, tried, status="waiting", attempts=tries, error=error, next_ms=again_ms)
         if turn.results and channel == "email":
-            UNSAID.run(db, ids=members(each.delivery.delivery_id for each in turn.results))
+            CLEAR_BODIES.run(db, ids=json_list(each.delivery.delivery_id for each in turn.results))
 
 
-def _change(db: Connection, each: Delivery, **values: Any) -> bool:
+def _change(db: Connection, each: OutboxMessage, **values: Any) -> bool:
     """Note what became of a message; False where somebody else has it meanwhile, or it is out."""
-    return CHANGED.run(db, id=each.delivery_id, taken_ms=each.next_ms, **values) == 1
+    return UPDATE_IF_UNCHANGED.run(db, id=each.delivery_id, taken_ms=each.next_ms, **values) == 1
 
 
 def _message(body: str) -> OfferMessage:
@@ -467,8 +494,8 @@ def _last_ms(message: OfferMessage) -> int:
 async def _sent(
     pool: httpcore.AsyncConnectionPool,
     to: WebhookTarget,
-    hook: Hook,
-    due: Delivery,
+    hook: WebhookEndpoint,
+    due: OutboxMessage,
     now_ms: int,
 ) -> _Tried:
     """Send one message; whatever a receiver answers or a hook holds, it becomes the error of this message alone."""

@@ -1,6 +1,7 @@
-"""Segment-shaped events in; rows of the ledger, and each event that cannot be taken with its place and reason, out.
+"""Parse events in Segment's format into ledger rows, and reject the others with their position and reason.
 
-Dedupe key is `messageId`. Event time is corrected for a wrong clock on the device: received - (sentAt - timestamp).
+`messageId` is the deduplication key. Event times are corrected for a wrong device clock:
+received - (sentAt - timestamp).
 """
 
 import asyncio
@@ -15,77 +16,89 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 from sqlalchemy import Connection, func, insert, literal_column, select, update
 
-from promolift.core.customers.text_intents import read_intents
+from promolift.core.customers.text_intents import predict_intents
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.settings import Zone
 from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
-from promolift.server.ledger.audit_log import drop, get, put
+from promolift.server.ledger.audit_log import delete_record, get_record, put_record
 from promolift.server.ledger.event_rows import (
-    BY_PAGE,
-    BY_SHOP,
-    FILLED,
+    CONSENT_BY_PAGE,
+    FROM_PAGE_SUFFIX,
     ID_LENGTH,
-    SAID_BY_PAGE,
-    SURE,
+    OFFER_MESSAGE,
+    SHOPIFY_PREFIX,
+    STOP_THRESHOLD,
+    CustomerWords,
     Json,
-    OwnWords,
-    Parsed,
+    ParsedEvents,
     _fit,
+    event_items,
     event_row,
-    lines,
-    text,
+    text_or_none,
 )
-from promolift.server.ledger.migrations import HEARS, PART, UNHEARD, alive, named_in
+from promolift.server.ledger.migrations import (
+    PENDING_REFUSALS,
+    REFUSALS_VERSION,
+    ROWS_PER_BATCH,
+    find_customer_id,
+    live_servers,
+)
 from promolift.server.ledger.schema import (
     ALIASES,
-    BOUGHT,
     CUSTOMERS,
     EVENTS,
-    READ,
+    PURCHASES,
     REJECTS,
-    Members,
+    WORDS_READ,
+    JsonList,
     Query,
-    of_customer,
+    customer_lock,
 )
 
-KINDS = ("track", "identify", "page", "screen", "alias", "group")
-NAMES = {
+SEGMENT_KINDS = ("track", "identify", "page", "screen", "alias", "group")
+GA4_EVENT_NAMES = {
     "view_item": "Product Viewed", "add_to_cart": "Product Added", "view_cart": "Cart Viewed",
     "begin_checkout": "Checkout Started", "purchase": "Order Completed", "refund": "Order Refunded",
     "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
 }  # of GA4  # fmt: skip
-TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
+TRAIT_COLUMNS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
 EVENT_BYTES = 32_768  # as the Segment API allows
-MOST_CENTS = 10**12
-SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 10 * MINUTE_MS
-AT_ONCE = 20  # events that are read before others have their turn: half a millisecond or so
-MOVED = 1000  # events of a visitor that become a customer's at most
+MAX_CENTS = 10**12
+THROTTLE_SLOTS, MAX_EVENTS_PER_SLOT, WINDOW_MS = 2**18, 200, 10 * MINUTE_MS
+EVENTS_PER_TURN = 20  # events that are read before others have their turn: half a millisecond or so
+MAX_MERGED_EVENTS = 1000  # events of a visitor that become a customer's at most
 LONG_NUMBER = re.compile(rb"\d{17}|Infinity|NaN|[eE]\+?\d\d")
-ZONE = TypeAdapter(Zone)
-COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
-KEEP = Query(insert(EVENTS).inline(), COLUMNS, " on conflict (message_id) do nothing")
-JOIN = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
-PEOPLE = Members("people")
-ALIAS = Query(select(ALIASES.c.anonymous_id, ALIASES.c.customer_id).where(ALIASES.c.anonymous_id.op("in")(PEOPLE)))
-ERASED = Query(
+ZONE_ADAPTER = TypeAdapter(Zone)
+EVENT_COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
+INSERT_EVENTS = Query(insert(EVENTS).inline(), EVENT_COLUMNS, " on conflict (message_id) do nothing")
+INSERT_ALIAS = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
+CUSTOMER_IDS = JsonList("people")
+SELECT_ALIASES = Query(
+    select(ALIASES.c.anonymous_id, ALIASES.c.customer_id).where(ALIASES.c.anonymous_id.op("in")(CUSTOMER_IDS))
+)
+SELECT_ERASED = Query(
     select(CUSTOMERS.c.customer_id)
-    .where(CUSTOMERS.c.customer_id.op("in")(PEOPLE), CUSTOMERS.c.erased != literal_column("0"))
+    .where(CUSTOMERS.c.customer_id.op("in")(CUSTOMER_IDS), CUSTOMERS.c.erased != literal_column("0"))
 )  # fmt: skip
 
 
-def read_said(parsed: Parsed) -> None:
+def classify_customer_words(parsed: ParsedEvents) -> None:
     """Read the words that came with events: what they are about becomes an event of its own, and who asks for no more
     messages withdraws their consent. Fits a model at its first use, which takes a second or two.
     """
-    found = read_intents([each.words for each in parsed.said]).iter_rows(named=True) if parsed.said else ()
-    for (_, row, decision, by_page), about in zip(parsed.said, found, strict=False):
+    found = (
+        predict_intents([each.words for each in parsed.customer_words]).iter_rows(named=True)
+        if parsed.customer_words
+        else ()
+    )
+    for (_, row, decision, by_page), about in zip(parsed.customer_words, found, strict=False):
         body = json.dumps({"properties": about})
         who, ts_ms = row["customer_id"], row["ts_ms"]
         mark = hash_id("words", row["message_id"])
-        parsed.read.append(event_row(mark, who, ts_ms, row["received_ms"], READ, body, decision_id=decision))
-        if (about["stop_prob"] or 0.0) >= SURE:
+        parsed.read.append(event_row(mark, who, ts_ms, row["received_ms"], WORDS_READ, body, decision_id=decision))
+        if (about["stop_prob"] or 0.0) >= STOP_THRESHOLD:
             parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": by_page, "consent": 0})
-    parsed.said = []
+    parsed.customer_words = []
 
 
 class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
@@ -94,7 +107,7 @@ class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
         self.place = (pointer, code, detail)
 
 
-class Throttle:
+class PageEventThrottle:
     """How many of the present events each customer was sent by web pages lately: a decision reads them all.
 
     Counted in SLOTS by hash, so that it takes no more room whoever sends what: two customers may share one.
@@ -107,52 +120,65 @@ class Throttle:
     def room(self, customer_id: str, size: int, now_ms: int) -> bool:
         """Whether `size` more may come now; they are counted if so."""
         if not 0 <= now_ms - self._began_ms < WINDOW_MS:
-            self._began_ms, self._counted = now_ms, array("H", bytes(2 * SLOTS))
-        slot = hash(customer_id) % SLOTS
-        room = self._counted[slot] + size <= CROWDED
+            self._began_ms, self._counted = now_ms, array("H", bytes(2 * THROTTLE_SLOTS))
+        slot = hash(customer_id) % THROTTLE_SLOTS
+        room = self._counted[slot] + size <= MAX_EVENTS_PER_SLOT
         if room:
             self._counted[slot] += size
         return room
 
 
-def parse(
-    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None,
+def parse_events(
+    events: Iterable[Any],
+    sent_at: Any,
+    received_ms: int,
+    kind: str | None = None,
+    crowd: PageEventThrottle | None = None,
     words: str = "agreed",
-) -> Parsed:  # fmt: skip
+) -> ParsedEvents:
     """Read the events of one request. `kind` is that of the path, where each event has one path of its own; `words`:
     see ServeSettings.
 
     With a `crowd` the sender is a web page, which anybody can read the key of: it may not say what anything is worth,
     nor give a consent back, and the events of one customer are counted.
     """
-    parsed = Parsed()
+    parsed = ParsedEvents()
     for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd, words):
         pass
-    read_said(parsed)
+    classify_customer_words(parsed)
     return parsed
 
 
-async def parse_in_turns(
-    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None,
+async def parse_events_async(
+    events: Iterable[Any],
+    sent_at: Any,
+    received_ms: int,
+    kind: str | None = None,
+    crowd: PageEventThrottle | None = None,
     words: str = "agreed",
-) -> Parsed:  # fmt: skip
+) -> ParsedEvents:
     """`parse`, a few events at a time: decisions go on between them."""
-    parsed = Parsed()
+    parsed = ParsedEvents()
     for _ in _reading(parsed, events, sent_at, received_ms, kind, crowd, words):
         await asyncio.sleep(0)
-    if parsed.said:
-        await asyncio.to_thread(read_said, parsed)
+    if parsed.customer_words:
+        await asyncio.to_thread(classify_customer_words, parsed)
     return parsed
 
 
 def _reading(
-    parsed: Parsed, events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None, crowd: Throttle | None,
+    parsed: ParsedEvents,
+    events: Iterable[Any],
+    sent_at: Any,
+    received_ms: int,
+    kind: str | None,
+    crowd: PageEventThrottle | None,
     words: str,
-) -> Iterator[None]:  # fmt: skip
+) -> Iterator[None]:
     """Fill `parsed`; a pause after every AT_ONCE events."""
     sent_ms = _moment(sent_at)
     for index, event in enumerate(events):
-        if index and not index % AT_ONCE:
+        if index and not index % EVENTS_PER_TURN:
             yield
         try:
             _take(parsed, event, sent_ms, received_ms, kind, crowd, words)
@@ -162,17 +188,17 @@ def _reading(
             parsed.refuse(index, pointer, code, detail)
             body = json.dumps(_wordless(event))[:EVENT_BYTES]
             reject = {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
-            parsed.rejects.append(reject | {"customer_id": named_in(body)})
+            parsed.rejects.append(reject | {"customer_id": find_customer_id(body)})
 
 
-def locks(_: Connection, requests: Sequence[Parsed]) -> set[str]:
+def event_locks(_: Connection, requests: Sequence[ParsedEvents]) -> set[str]:
     """The customers whom events are of or tell of, visitors who become one of them included."""
     named = {row["customer_id"] for parsed in requests for rows in (parsed.events, parsed.traits) for row in rows}
     joined = (who for parsed in requests for pair in parsed.joins.items() for who in pair)
-    return {of_customer(who) for who in (*named, *joined)}
+    return {customer_lock(who) for who in (*named, *joined)}
 
 
-def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
+def store_events(db: Connection, requests: Sequence[ParsedEvents]) -> list[int]:
     """Keep the events of several requests; how many of each were new."""
     counts = []
     for parsed in requests:
@@ -180,13 +206,13 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
     for parsed in requests:
         _rename(db, parsed)
     names = {row["customer_id"] for parsed in requests for row in parsed.events}
-    gone = {who for (who,) in ERASED.rows(db, people=to_json(sorted(names)).decode())} if names else set()
+    gone = {who for (who,) in SELECT_ERASED.rows(db, people=to_json(sorted(names)).decode())} if names else set()
     for parsed in requests:
         if gone:
             _leave_out(parsed, gone)
-        counts.append(KEEP.many(db, parsed.events))
-        KEEP.many(db, parsed.read)
-        for table, rows in ((BOUGHT, parsed.bought), (REJECTS, parsed.rejects)):
+        counts.append(INSERT_EVENTS.many(db, parsed.events))
+        INSERT_EVENTS.many(db, parsed.read)
+        for table, rows in ((PURCHASES, parsed.bought), (REJECTS, parsed.rejects)):
             if rows:
                 db.execute(insert(table), rows)
         for row in sorted(parsed.traits, key=lambda row: row["updated_ms"]):
@@ -194,7 +220,7 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
     return counts
 
 
-def _join(db: Connection, parsed: Parsed) -> None:
+def _join(db: Connection, parsed: ParsedEvents) -> None:
     """Let the events of a visitor who has said who they are be that customer's, those from before, too, and what the
     visitor refused be refused by the customer: nothing else that a visitor said says anything of them.
 
@@ -203,14 +229,14 @@ def _join(db: Connection, parsed: Parsed) -> None:
     """
     for visitor, customer in parsed.joins.items():
         joined = {"anonymous_id": visitor, "customer_id": customer, "ts_ms": parsed.events[0]["ts_ms"]}
-        if not JOIN.many(db, [joined]):
+        if not INSERT_ALIAS.many(db, [joined]):
             continue
         mine = select(EVENTS.c.seq, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.customer_id == visitor)
-        rows = db.execute(mine.order_by(EVENTS.c.seq.desc()).limit(MOVED)).all()
+        rows = db.execute(mine.order_by(EVENTS.c.seq.desc()).limit(MAX_MERGED_EVENTS)).all()
         alone = [row for row in rows if not json.loads(row.body).get("userId")]
         moved = EVENTS.c.seq.in_([row.seq for row in alone])
-        times = BOUGHT.c.ts_ms.in_([row.ts_ms for row in alone])
-        for table, which in ((EVENTS, moved), (BOUGHT, times & (BOUGHT.c.customer_id == visitor))):
+        times = PURCHASES.c.ts_ms.in_([row.ts_ms for row in alone])
+        for table, which in ((EVENTS, moved), (PURCHASES, times & (PURCHASES.c.customer_id == visitor))):
             db.execute(update(table).where(which).values(customer_id=customer))
         for row in db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == visitor)).mappings():
             if no := {name: 0 for name in ("consent", "personal") if row[name] == 0}:
@@ -218,15 +244,15 @@ def _join(db: Connection, parsed: Parsed) -> None:
                 parsed.traits.append(said | no)
 
 
-def _rename(db: Connection, parsed: Parsed) -> None:
+def _rename(db: Connection, parsed: ParsedEvents) -> None:
     """What comes of a visitor is the customer's whom they are known to be by now."""
     if parsed.visitors:
-        owner = dict(map(tuple, ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())))
+        owner = dict(map(tuple, SELECT_ALIASES.rows(db, people=to_json(sorted(parsed.visitors)).decode())))
         for row in [*parsed.events, *parsed.bought, *parsed.read, *parsed.traits]:
             row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
 
 
-def _leave_out(parsed: Parsed, gone: set[str]) -> None:
+def _leave_out(parsed: ParsedEvents, gone: set[str]) -> None:
     both = list(zip(parsed.places, parsed.events, strict=True))
     for place, row in both:
         if row["customer_id"] in gone:
@@ -237,14 +263,19 @@ def _leave_out(parsed: Parsed, gone: set[str]) -> None:
 
 
 def _take(
-    parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None, crowd: Throttle | None,
+    parsed: ParsedEvents,
+    event: Any,
+    sent_ms: int | None,
+    received_ms: int,
+    kind: str | None,
+    crowd: PageEventThrottle | None,
     words: str,
-) -> None:  # fmt: skip
+) -> None:
     if not isinstance(event, dict):
         raise _BadEvent("", "not_an_object", "an event is a JSON object")
     kind = kind or event.get("type")
-    if kind not in KINDS:
-        raise _BadEvent("/type", "type_unknown", f"use one of {', '.join(KINDS)}")
+    if kind not in SEGMENT_KINDS:
+        raise _BadEvent("/type", "type_unknown", f"use one of {', '.join(SEGMENT_KINDS)}")
     body = _compact(event)
     who = _id(event, "userId", "anonymousId")
     named = "traits" if kind == "identify" else "properties"
@@ -264,18 +295,18 @@ def _take(
         parsed.joins[_id(event, "anonymousId")] = who
     bought = [
         {"customer_id": who, "ts_ms": ts_ms, "product_id": line.product, "category": line.category}
-        for line in (lines(properties) if name == "Order Completed" else ())
+        for line in (event_items(properties) if name == "Order Completed" else ())
         if line.product or line.category
     ]
     lately = received_ms - ts_ms < HOUR_MS  # older events are read by no decision
     if crowd is not None and (lately or bought) and not crowd.room(who, max(1, len(bought)), received_ms):
-        most = f"{CROWDED} a customer in {WINDOW_MS // MINUTE_MS} minutes"
+        most = f"{MAX_EVENTS_PER_SLOT} a customer in {WINDOW_MS // MINUTE_MS} minutes"
         raise _BadEvent("/userId", "too_many_events", f"a write key may send {most}")
     decision = properties.get("decision_id")
     decision = decision if isinstance(decision, str) and _fit(decision) else None
     message_id = _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body)
-    if crowd is not None and message_id.startswith(BY_SHOP):
-        raise _BadEvent("/messageId", "id_reserved", f"{BY_SHOP} begins ids that the shop system gives")
+    if crowd is not None and message_id.startswith(SHOPIFY_PREFIX):
+        raise _BadEvent("/messageId", "id_reserved", f"{SHOPIFY_PREFIX} begins ids that the shop system gives")
     if "words" in properties:
         body = _compact(_wordless(event))
     parsed.events.append(event_row(
@@ -284,7 +315,7 @@ def _take(
         value_cents=_worth(event, properties) if crowd is None else None,
     ))  # fmt: skip
     if said and (words == "all" or (words == "agreed" and properties.get("may_read") is True)):
-        parsed.said.append(OwnWords(said, parsed.events[-1], decision, crowd is not None))
+        parsed.customer_words.append(CustomerWords(said, parsed.events[-1], decision, crowd is not None))
     parsed.bought += bought
     if kind == "identify" or name == "Consent Updated":
         columns = _traits(properties)
@@ -329,7 +360,7 @@ def _unfit(value: object, pointer: str = "") -> str | None:
 
 def _worth(event: Json, properties: Json) -> int | None:
     for value in (event.get("value_cents"), properties.get("value_cents")):
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_CENTS:
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_CENTS:
             return value
     return None
 
@@ -340,16 +371,16 @@ def _name(event: Json, kind: str) -> str:
     name = event.get("event")
     if not isinstance(name, str) or not _fit(name):
         raise _BadEvent("/event", "event_missing", "a track event needs its name, at most 256 characters")
-    if name in (FILLED, READ):
+    if name in (OFFER_MESSAGE, WORDS_READ):
         raise _BadEvent("/event", "event_reserved", f"{name} is written by the server alone; use another name")
-    return NAMES.get(name, name)
+    return GA4_EVENT_NAMES.get(name, name)
 
 
 def _id(event: Json, *names: str) -> str:
     for name in names:
         value = event.get(name)
         if value is not None and value != "":
-            if (found := text(value)) and not isinstance(value, float):
+            if (found := text_or_none(value)) and not isinstance(value, float):
                 return found
             raise _BadEvent(f"/{name}", "id_invalid", f"text of 1 to {ID_LENGTH} printable characters")
     raise _BadEvent(f"/{names[0]}", "id_missing", f"give {' or '.join(names)}")
@@ -383,9 +414,11 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
 def _traits(said: Json) -> dict[str, Any]:
     answers = {name: said.get(name) for name in ("consent", "personal")}
     columns: dict[str, Any] = {name: int(value) for name, value in answers.items() if isinstance(value, bool)}
-    columns |= {column: value for name, column in TRAITS.items() if (value := text(said.get(name))) is not None}
+    columns |= {
+        column: value for name, column in TRAIT_COLUMNS.items() if (value := text_or_none(said.get(name))) is not None
+    }
     try:
-        ZONE.validate_python(columns.get("zone", "UTC"))
+        ZONE_ADAPTER.validate_python(columns.get("zone", "UTC"))
     except ValidationError:
         del columns["zone"]
     return columns
@@ -397,9 +430,9 @@ def _by_page(columns: dict[str, Any]) -> dict[str, Any]:
     """
     said = {name: value for name, value in columns.items() if name != "person_id" and (name, value) != ("personal", 1)}
     if said.get("consent"):
-        said["consent"] = BY_PAGE
+        said["consent"] = CONSENT_BY_PAGE
     if "age" in said:
-        said["age"] += SAID_BY_PAGE
+        said["age"] += FROM_PAGE_SUFFIX
     return said
 
 
@@ -418,21 +451,21 @@ def _keep_traits(db: Connection, row: dict[str, Any]) -> None:
         return
     no = {name: 0 for name in ("consent", "personal") if row.get(name) == 0}
     if known.updated_ms > row["updated_ms"]:
-        unsaid = {"consent": known.consent in (None, BY_PAGE), "personal": known.personal is None}
+        unsaid = {"consent": known.consent in (None, CONSENT_BY_PAGE), "personal": known.personal is None}
         if late := {name: 0 for name in no if unsaid[name]}:
             db.execute(update(CUSTOMERS).where(mine).values(**late))
         return
-    aged = known.age is not None and not known.age.endswith(SAID_BY_PAGE)
+    aged = known.age is not None and not known.age.endswith(FROM_PAGE_SUFFIX)
     kept = {  # what the shop has said, and a page may not change
-        "consent": known.consent is not None and row.get("consent") == BY_PAGE,
-        "age": aged and row.get("age", "").endswith(SAID_BY_PAGE),
+        "consent": known.consent is not None and row.get("consent") == CONSENT_BY_PAGE,
+        "age": aged and row.get("age", "").endswith(FROM_PAGE_SUFFIX),
         "updated_ms": row["by_page"] and not no,
     }
     told = {name: value for name, value in said.items() if not kept.get(name)}
     db.execute(update(CUSTOMERS).where(mine).values(**told))
 
 
-def hear_refusals(db: Connection, some: list[Any]) -> list[int]:
+def apply_pending_refusals(db: Connection, some: list[Any]) -> list[int]:
     """Let refusals of personal decisions count that a server of an earlier form kept as events alone: those of the next
     PART events; how many events are left. It is over once all are read and no such server is alive.
 
@@ -443,10 +476,10 @@ def hear_refusals(db: Connection, some: list[Any]) -> list[int]:
 
 
 def _hear_part(db: Connection) -> int:
-    if (mark := get(db, "ledger", UNHEARD)) is None:
+    if (mark := get_record(db, "ledger", PENDING_REFUSALS)) is None:
         return 0
     last = db.execute(select(func.max(EVENTS.c.seq))).scalar_one() or 0
-    after, upto = mark["after"], min(last, mark["after"] + PART)
+    after, upto = mark["after"], min(last, mark["after"] + ROWS_PER_BATCH)
     said_in = EVENTS.c.name.in_(("identify", "Consent Updated")) & EVENTS.c.body.contains('"personal"')
     columns = (EVENTS.c[name] for name in ("customer_id", "ts_ms", "name", "body"))
     found = select(*columns).where(EVENTS.c.seq > after, EVENTS.c.seq <= upto, said_in)
@@ -454,8 +487,8 @@ def _hear_part(db: Connection) -> int:
         said = json.loads(body).get("traits" if name == "identify" else "properties")
         if isinstance(said, dict) and said.get("personal") is False:
             _keep_traits(db, {"customer_id": who, "updated_ms": ts_ms, "by_page": True, "personal": 0})
-    if upto == last and all(form >= HEARS for form in alive(db).values()):
-        drop(db, "ledger", UNHEARD)
+    if upto == last and all(form >= REFUSALS_VERSION for form in live_servers(db).values()):
+        delete_record(db, "ledger", PENDING_REFUSALS)
     elif upto > after:
-        put(db, "ledger", UNHEARD, {"after": upto}, 0)
+        put_record(db, "ledger", PENDING_REFUSALS, {"after": upto}, 0)
     return int(last - upto)

@@ -1,7 +1,7 @@
-"""A customer in; their rows gone, or left under a pseudonym, out.
+"""Erase a customer's rows, or keep them under a pseudonym.
 
-Each statement is compiled once: SQLAlchemy takes longer to build the thirty of an erasure than a database to run them,
-and decisions wait meanwhile.
+Each statement is compiled once, because SQLAlchemy takes longer to build the statements of an erasure than a database
+to run them, and decisions wait meanwhile.
 """
 
 import json
@@ -14,39 +14,52 @@ from promolift.server.ledger.limits import rename_customer
 from promolift.server.ledger.schema import (
     ALIASES,
     ANSWERS,
-    BOUGHT,
     CODES,
     CUSTOMERS,
     DECISIONS,
     EVENTS,
     OUTBOX,
+    PURCHASES,
     REDEMPTIONS,
     REJECTS,
     Query,
 )
 
-WITH_CUSTOMER = (ALIASES, EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
-FORGOTTEN = (EVENTS, BOUGHT)
-KEPT = (DECISIONS, CODES, REDEMPTIONS)
-WHO: BindParameter[str] = bindparam("subject")
-ALIAS: BindParameter[str] = bindparam("alias")
-COUNT = {table.name: Query(select(func.count()).where(table.c.customer_id == WHO)) for table in WITH_CUSTOMER}
-GONE = {table: Query(delete(table).where(table.c.customer_id == WHO)) for table in (CUSTOMERS, REJECTS, ALIASES)}
-MARK = Query(insert(CUSTOMERS).inline(), ["customer_id", "consent", "erased", "updated_ms"])
-MOST: BindParameter[int] = bindparam("most")
-PARTS = {
-    table: table.c.seq.in_(select(table.c.seq).where(table.c.customer_id == WHO).limit(MOST)) for table in FORGOTTEN
+CUSTOMER_TABLES = (ALIASES, EVENTS, PURCHASES, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
+ERASED_TABLES = (EVENTS, PURCHASES)
+PSEUDONYMISED_TABLES = (DECISIONS, CODES, REDEMPTIONS)
+SUBJECT_PARAMETER: BindParameter[str] = bindparam("subject")
+ALIAS_PARAMETER: BindParameter[str] = bindparam("alias")
+COUNT_ROWS = {
+    table.name: Query(select(func.count()).where(table.c.customer_id == SUBJECT_PARAMETER)) for table in CUSTOMER_TABLES
 }
-FORGET = {table: Query(delete(table).where(part)) for table, part in PARTS.items()}
-NAMELESS = {
-    table: Query(update(table).where(part).values(customer_id=ALIAS, **({"body": "{}"} if "body" in table.c else {})))
-    for table, part in PARTS.items()  # bodies may name them
+DELETE_ROWS = {
+    table: Query(delete(table).where(table.c.customer_id == SUBJECT_PARAMETER))
+    for table in (CUSTOMERS, REJECTS, ALIASES)
 }
-MAILED = select(DECISIONS.c.decision_id).where(DECISIONS.c.customer_id == WHO)
-UNSENT = Query(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(MAILED)))
-MADE = Query(select(CODES.c.code).where(CODES.c.customer_id == WHO, CODES.c.stocked == literal_column("0")))
-RENAME = [
-    Query(update(table).where(table.c.customer_id == WHO).values(customer_id=ALIAS)) for table in (DECISIONS, CODES)
+INSERT_ERASED_MARK = Query(insert(CUSTOMERS).inline(), ["customer_id", "consent", "erased", "updated_ms"])
+BATCH_SIZE_PARAMETER: BindParameter[int] = bindparam("most")
+ROW_BATCHES = {
+    table: table.c.seq.in_(
+        select(table.c.seq).where(table.c.customer_id == SUBJECT_PARAMETER).limit(BATCH_SIZE_PARAMETER)
+    )
+    for table in ERASED_TABLES
+}
+DELETE_BATCH = {table: Query(delete(table).where(part)) for table, part in ROW_BATCHES.items()}
+PSEUDONYMISE_BATCH = {
+    table: Query(
+        update(table).where(part).values(customer_id=ALIAS_PARAMETER, **({"body": "{}"} if "body" in table.c else {}))
+    )
+    for table, part in ROW_BATCHES.items()  # bodies may name them
+}
+CUSTOMER_DECISIONS = select(DECISIONS.c.decision_id).where(DECISIONS.c.customer_id == SUBJECT_PARAMETER)
+DELETE_EMAILS = Query(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(CUSTOMER_DECISIONS)))
+SELECT_GENERATED_CODES = Query(
+    select(CODES.c.code).where(CODES.c.customer_id == SUBJECT_PARAMETER, CODES.c.stocked == literal_column("0"))
+)
+SET_ALIAS = [
+    Query(update(table).where(table.c.customer_id == SUBJECT_PARAMETER).values(customer_id=ALIAS_PARAMETER))
+    for table in (DECISIONS, CODES)
 ]
 
 
@@ -54,53 +67,55 @@ def _said(table: Table) -> Query:
     body: Any = table.c.body
     for form in ("escaped", "plain"):  # however their id is written in it
         body = func.replace(body, bindparam(form), bindparam("quoted_alias"))
-    return Query(update(table).where(table.c.customer_id == WHO).values(body=body, customer_id=ALIAS))
+    return Query(
+        update(table).where(table.c.customer_id == SUBJECT_PARAMETER).values(body=body, customer_id=ALIAS_PARAMETER)
+    )
 
 
-SAID = [_said(table) for table in (ANSWERS, OUTBOX)]
+REPLACE_ID_IN_BODY = [_said(table) for table in (ANSWERS, OUTBOX)]
 
 
 def count_rows(db: Connection, subject: str) -> dict[str, int]:
-    """How many rows of each table are about a customer."""
-    return {name: int(count.rows(db, subject=subject)[0][0]) for name, count in COUNT.items()}
+    """Count the rows of each table about a customer."""
+    return {name: int(count.rows(db, subject=subject)[0][0]) for name, count in COUNT_ROWS.items()}
 
 
 def mark_erased(db: Connection, subject: str, now_ms: int) -> int:
     """They must not be written to, and nothing more is kept under their id; what they said of themselves goes. Of so
     many rows no part is left: 0.
     """
-    GONE[CUSTOMERS].run(db, subject=subject)
-    MARK.many(db, [{"customer_id": subject, "consent": 0, "erased": 1, "updated_ms": now_ms}])
+    DELETE_ROWS[CUSTOMERS].run(db, subject=subject)
+    INSERT_ERASED_MARK.many(db, [{"customer_id": subject, "consent": 0, "erased": 1, "updated_ms": now_ms}])
     return 0
 
 
-def forget_part(db: Connection, table: Table, subject: str, alias: str | None, most: int) -> int:
+def erase_batch(db: Connection, table: Table, subject: str, alias: str | None, most: int) -> int:
     """Up to `most` of their rows in a table of FORGOTTEN go, or get the `alias` and lose what names them; how many."""
     if alias is None:
-        return FORGET[table].run(db, subject=subject, most=most)
-    return NAMELESS[table].run(db, subject=subject, alias=alias, most=most)
+        return DELETE_BATCH[table].run(db, subject=subject, most=most)
+    return PSEUDONYMISE_BATCH[table].run(db, subject=subject, alias=alias, most=most)
 
 
-def rename(db: Connection, subject: str, alias: str, erased: bool) -> None:
+def replace_customer_id(db: Connection, subject: str, alias: str, erased: bool) -> None:
     """What stays gets the alias in place of the id; mails that wait, what was rejected and, unless they are `erased`,
     what is known of the customer go.
     """
-    UNSENT.run(db, subject=subject)
+    DELETE_EMAILS.run(db, subject=subject)
     _recode(db, subject)
-    for query in RENAME:
+    for query in SET_ALIAS:
         query.run(db, subject=subject, alias=alias)
     rename_customer(db, subject, alias)
     forms = {"escaped": json.dumps(subject), "plain": json.dumps(subject, ensure_ascii=False)}
-    for query in SAID:
+    for query in REPLACE_ID_IN_BODY:
         query.run(db, subject=subject, alias=alias, quoted_alias=json.dumps(alias), **forms)
     for table in (REJECTS, ALIASES) if erased else (REJECTS, ALIASES, CUSTOMERS):
-        GONE[table].run(db, subject=subject)
+        DELETE_ROWS[table].run(db, subject=subject)
 
 
 def _recode(db: Connection, subject: str) -> None:
     """Codes made from the customer's id get other names: they lead to them, and may be given to them anew."""
-    for (old,) in MADE.rows(db, subject=subject):
+    for (old,) in SELECT_GENERATED_CODES.rows(db, subject=subject):
         new = f"cod_{token_hex(8)}"
-        for table in KEPT:
+        for table in PSEUDONYMISED_TABLES:
             mine = table.c.customer_id == subject, table.c.code == old
             db.execute(update(table).where(*mine).values(code=new))

@@ -19,36 +19,36 @@ class EventsTaken(TypedDict):
     dry_run: NotRequired[bool]
 
 
-FILLED = "Offer Message"  # says which text a decision was answered with; the server alone writes it
-BY_SHOP = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
-SURE = 0.5  # from this probability on it is a complaint, or a request for no more messages
+OFFER_MESSAGE = "Offer Message"  # says which text a decision was answered with; the server alone writes it
+SHOPIFY_PREFIX = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
+STOP_THRESHOLD = 0.5  # from this probability on it is a complaint, or a request for no more messages
 ID_LENGTH = 256
-BY_PAGE = 2  # a consent that a web page told of
-SAID_BY_PAGE = "?"  # ends an age that a web page told of: it counts where the shop knows none
+CONSENT_BY_PAGE = 2  # a consent that a web page told of
+FROM_PAGE_SUFFIX = "?"  # ends an age that a web page told of: it counts where the shop knows none
 Json = Mapping[str, object]  # an object of the request: anything may stand in it
 
 
-class EventLine(NamedTuple):
-    """What a line of an event is about, and all that it says."""
+class EventItem(NamedTuple):
+    """A product or category that an event names, and all properties of its line."""
 
     product: str | None
     category: str | None
-    said: Json
+    properties: Json
 
 
-def lines(properties: object) -> list[EventLine]:
-    """What an event is about, line by line: its `products`, or the event itself."""
+def event_items(properties: object) -> list[EventItem]:
+    """Return the items of an event: its `products`, or the event itself."""
     whole = properties if isinstance(properties, dict) else {}
     products = whole.get("products")
     return [
-        EventLine(text(line.get("product_id") or line.get("sku")), text(line.get("category")), line)
+        EventItem(text_or_none(line.get("product_id") or line.get("sku")), text_or_none(line.get("category")), line)
         for line in (products if isinstance(products, list) else [whole])
         if isinstance(line, dict)
     ]
 
 
-def text(value: object) -> str | None:
-    """An id or a name, also one given as a number; None for what is none."""
+def text_or_none(value: object) -> str | None:
+    """Return an id or a name as text, also if it is a number; None for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     return value if isinstance(value, str) and _fit(value) else None
@@ -61,7 +61,7 @@ def event_row(message_id: str, who: str, ts_ms: int, now_ms: int, name: str, bod
 
 
 @dataclass
-class Parsed:
+class ParsedEvents:
     """One request's events as rows of `events`, `bought`, `customers` and `rejects`, ready to be kept."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Parsed:
     places: list[int] = field(default_factory=list)  # of each of `events` in the request
     visitors: set[str] = field(default_factory=set)  # customer ids that came as an anonymousId alone
     joins: dict[str, str] = field(default_factory=dict)  # an anonymousId to the userId that it turned out to be
-    said: list["OwnWords"] = field(default_factory=list)  # which may be read, and are not yet
+    customer_words: list["CustomerWords"] = field(default_factory=list)  # which may be read, and are not yet
     read: list[dict[str, Any]] = field(default_factory=list)  # further rows of `events`: what words were about
 
     def refuse(self, index: int, pointer: str, code: str, detail: str) -> None:
@@ -91,7 +91,7 @@ class Parsed:
         return taken
 
 
-class OwnWords(NamedTuple):
+class CustomerWords(NamedTuple):
     """A customer's own words, the event that brought them, and whether a web page sent it."""
 
     words: str
@@ -100,9 +100,9 @@ class OwnWords(NamedTuple):
     by_page: bool
 
 
-def complains(body: str) -> bool:
-    """Whether the body of an event READ says that it is a complaint."""
-    return (json.loads(body)["properties"]["complaint_prob"] or 0.0) >= SURE
+def is_complaint(body: str) -> bool:
+    """Return whether the body of a WORDS_READ event says that it is a complaint."""
+    return (json.loads(body)["properties"]["complaint_prob"] or 0.0) >= STOP_THRESHOLD
 
 
 def _fit(said: str) -> bool:

@@ -7,12 +7,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from promolift.foundation.settings import Zone
 
-PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"  # no control characters, no line ends
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
+PRINTABLE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"  # no control characters, no line ends
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PRINTABLE_PATTERN)]
 ZoneName = Annotated[Zone, WithJsonSchema({"type": "string", "enum": sorted(available_timezones())})]
-Yes = Annotated[bool, Field(strict=True)]
+StrictBool = Annotated[bool, Field(strict=True)]
 # what a person typed, such as a code: tabs, wide spaces and line ends come along when it is copied
-Typed = Annotated[
+TypedCode = Annotated[
     str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+$")
 ]
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -28,15 +28,15 @@ Scope = Literal["write", "decide", "admin"]
 Channel = Literal["site", "app", "email", "sms", "push"]
 
 
-def whole(value: object) -> object:
-    """JSON has no integers of its own: 5.0 is one, "5" is none."""
+def to_whole_number(value: object) -> object:
+    """Convert a whole float to int: JSON has no integers of its own. 5.0 is one, "5" is none."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whole)]
-Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
+Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(to_whole_number)]
+TimestampMs = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(to_whole_number)]
 # numbers of a request; the bounds stand within, or the document would not say them
-Count = Annotated[int, Field(ge=0, strict=True), BeforeValidator(whole)]
-Priority = Annotated[int, Field(ge=-1000, le=1000, strict=True), BeforeValidator(whole)]
-Hour = Annotated[int, Field(ge=0, le=23, strict=True), BeforeValidator(whole)]
+Count = Annotated[int, Field(ge=0, strict=True), BeforeValidator(to_whole_number)]
+Priority = Annotated[int, Field(ge=-1000, le=1000, strict=True), BeforeValidator(to_whole_number)]
+Hour = Annotated[int, Field(ge=0, le=23, strict=True), BeforeValidator(to_whole_number)]
 Number = Annotated[float, Field(strict=True)]

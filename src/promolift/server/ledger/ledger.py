@@ -1,15 +1,14 @@
-"""Changes from many threads and an event loop in; each kept durably, many in one commit, or refused whole, out.
+"""Apply changes from many threads and an event loop to the ledger, many in one durable commit (group commit).
 
-All that waits runs in one transaction and is answered after the commit (group commit): a disk that syncs 250 times a
-second still keeps thousands of changes. SQLite runs in WAL mode with synchronous=FULL. On PostgreSQL the writers of
-several processes work beside each other: a change that says what it must have to itself (`locks`: names of customers,
-campaigns, keys) waits only for those who have the same; any other has the whole ledger, and waits for all. An earlier
-version, which knows but the one lock of the whole ledger, may run beside this one.
+All waiting changes run in one transaction and are answered after its commit; each is stored whole or refused whole.
+SQLite runs in WAL mode with synchronous=FULL. On PostgreSQL, writers of several processes work in parallel: a change
+that names its locks (customers, campaigns, keys) waits only for changes with the same locks; any other change takes the
+whole ledger and waits for all. An earlier version, which knows only the lock on the whole ledger, may run beside it.
 
-Two threads that want Python's interpreter at once wait for each other at every statement. So brief changes that an
-event loop asks for run in its own thread where the database is a file, and only their commit, which waits for the disk,
-runs in the writer's; the loop goes on meanwhile. All else runs in the writer's thread and joins that commit: brief
-changes first, then others for a short while, so that none of them costs those a turn of the disk.
+Two threads that want Python's interpreter at once wait for each other at every statement. So brief changes of an event
+loop run in the loop's own thread where the database is a file, and only their commit, which waits for the disk, runs in
+the writer's thread. Everything else runs in the writer's thread and joins that commit: brief changes first, then
+others for a short while, so that they do not delay the brief ones by a commit.
 """
 
 import asyncio
@@ -23,44 +22,42 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Dialect, make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from promolift.foundation.errors import ConfigError
-from promolift.server.ledger.migrations import open_tables
+from promolift.server.ledger.engines import LOCK_TIMEOUT_S, Checkpointer, create_engines, is_local_file
 from promolift.server.ledger.schema import (
-    HELD,
+    CACHE_INFO_KEY,
     LEDGER_LOCK,
-    MEMO,
+    LOCKS_INFO_KEY,
     LedgerError,
-    NotHeldError,
-    driver_sql,
-    hold,
-    together,
-    volatile,
+    LockMissingError,
+    acquire_locks,
+    clear_shared_cache,
+    execute_raw,
+    pipelined,
 )
 
 LOG = logging.getLogger("promolift.foundation.storage")
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 Locks = Callable[[Connection, list[Any]], Iterable[str]]
-GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
+GROUP_SIZE = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
 SLICE_S = 0.002  # how long others run in a commit that brief changes wait for
-LOCKED_S = 30.0  # how long another process may hold the database
-STUCK_S = 0.05  # how long the writer's own changes wait for an event loop whose turn it is
-MOST_LOCKS = 1000  # names that one transaction holds; with more it takes the whole ledger, which is one lock
+SLOW_CHANGE_S = 0.05  # how long the writer's own changes wait for an event loop whose turn it is
+MAX_LOCKS = 1000  # names that one transaction holds; with more it takes the whole ledger, which is one lock
 # Turns are counted once the lock is there: of those alone for all, so that each knows whether a rule may have changed
 # since its last; of everybody for an earlier version, which remembers more.
-TURN = f"""
+BEGIN_TRANSACTION = f"""
     with mine as materialized (select pg_advisory_xact_lock{{}}({LEDGER_LOCK})),
          turn as materialized (select nextval('turns') as number from mine)
     select {{}} from turn where number > 0
 """
-ALONE = TURN.format("", "nextval('rules')")
-BESIDE = TURN.format("_shared", "coalesce(pg_sequence_last_value('rules'::regclass), 0)")
+BEGIN_EXCLUSIVE = BEGIN_TRANSACTION.format("", "nextval('rules')")
+BEGIN_SHARED = BEGIN_TRANSACTION.format("_shared", "coalesce(pg_sequence_last_value('rules'::regclass), 0)")
 TRIES, LOCK_TIMEOUT = 30, "55P03"  # to change a table that somebody reads, each a second at most
-MEMO_S = 1.0  # how long what was read counts there at most: who changes tables past the ledger takes no turn
+CACHE_LIFETIME_S = 1.0  # how long what was read counts there at most: who changes tables past the ledger takes no turn
 
 
 @dataclass(slots=True, eq=False)
@@ -90,13 +87,6 @@ class _Prepared(NamedTuple):
     outcomes: list[_Outcome]
 
 
-class Engines(NamedTuple):
-    """The writer's engine and the readers'; the same one where the database has no file or is a server."""
-
-    writer: Engine
-    readers: Engine
-
-
 class Ledger:
     """A database of decisions, events and money. Use it in a `with`.
 
@@ -104,12 +94,13 @@ class Ledger:
     where missing. Raises ConfigError if the database cannot be opened.
     """
 
-    def __init__(self, url: str) -> None:
-        """Open, make missing tables, start the writer."""
+    def __init__(self, url: str, open_tables: Callable[[Connection], None]) -> None:
+        """Open, make missing tables by `open_tables` (server/ledger/migrations.py), start the writer."""
+        self._make_or_migrate = open_tables
         self.sqlite = make_url(url).get_backend_name() == "sqlite"
         self._kept_open: Connection | None = None
         try:
-            self._writer, self._readers = engines(url)
+            self._writer, self._readers = create_engines(url)
             self._start()
         except (SQLAlchemyError, ImportError) as error:
             raise ConfigError(
@@ -125,8 +116,8 @@ class Ledger:
         self._group: list[_Task] = []  # what the writer is at
         self._memo: dict[Any, Any] = {}
         self._seen, self._read_s = 0, 0.0
-        self._inline = is_file(url)
-        self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
+        self._inline = is_local_file(url)
+        self._checkpoints = Checkpointer(str(make_url(url).database)) if self._inline else None
         self._thread = threading.Thread(target=self._keep_on, name="ledger", daemon=True)
         self._thread.start()
 
@@ -147,7 +138,7 @@ class Ledger:
             self._turn.notify_all()
         self._thread.join()
         with self._turn:
-            self._turn.wait_for(lambda: not self._reading, LOCKED_S)
+            self._turn.wait_for(lambda: not self._reading, LOCK_TIMEOUT_S)
         if self._checkpoints:
             self._checkpoints.close()
         if self._kept_open is not None:
@@ -166,7 +157,7 @@ class Ledger:
                         raise
                     sleep(PATIENCE_S * (TRIES - left))
             if self.sqlite:  # the loop must not wait; the writer does, see `_open`
-                driver_sql(self._connection(), "pragma busy_timeout = 0")
+                execute_raw(self._connection(), "pragma busy_timeout = 0")
         except BaseException:
             self._dispose()
             raise
@@ -174,11 +165,11 @@ class Ledger:
     def _open_tables(self) -> None:
         with self._writer.begin() as connection:
             if self.sqlite:
-                driver_sql(connection, "begin immediate")
+                execute_raw(connection, "begin immediate")
             else:  # two that open a new ledger at once take turns; none changes a table that others write to
-                driver_sql(connection, f"select pg_advisory_xact_lock({LEDGER_LOCK})")
-                driver_sql(connection, "set local lock_timeout = '1s'")
-            open_tables(connection)
+                execute_raw(connection, f"select pg_advisory_xact_lock({LEDGER_LOCK})")
+                execute_raw(connection, "set local lock_timeout = '1s'")
+            self._make_or_migrate(connection)
 
     def _dispose(self) -> None:
         for engine in (self._writer, self._readers):
@@ -276,7 +267,7 @@ class Ledger:
                 self._turn.notify_all()
                 return
             self._taken = True
-            group, self._brief = self._brief[:GROUP], self._brief[GROUP:]
+            group, self._brief = self._brief[:GROUP_SIZE], self._brief[GROUP_SIZE:]
         prepared = None
         try:
             with suppress(Exception):  # another process holds the database, or the disk is full: the writer says which
@@ -312,7 +303,7 @@ class Ledger:
         while True:
             with self._turn:
                 if self._brief and self._inline:
-                    self._turn.wait_for(lambda: self._prepared or self._closed, STUCK_S)
+                    self._turn.wait_for(lambda: self._prepared or self._closed, SLOW_CHANGE_S)
                 self._turn.wait_for(self._something)
                 prepared, self._prepared = self._prepared, None
                 if not (prepared or self._tasks or self._brief):
@@ -335,23 +326,25 @@ class Ledger:
         will prepare any more."""
         self._taken = True
         waiting, patience = 0, monotonic() + PATIENCE_S
-        while waiting < self._waiting() < min(usual, GROUP) and monotonic() < patience:
+        while waiting < self._waiting() < min(usual, GROUP_SIZE) and monotonic() < patience:
             waiting = self._waiting()
             self._turn.wait(QUIET_S)
         if self._inline and not self._closed:
             return []
-        brief, self._brief = self._brief[:GROUP], self._brief[GROUP:]
+        brief, self._brief = self._brief[:GROUP_SIZE], self._brief[GROUP_SIZE:]
         return brief
 
     def _waiting(self) -> int:
         """How many wait for the writer; none may keep it from those that an event loop will prepare."""
-        return len(self._tasks) + len(self._brief) if not (self._inline and self._brief) else GROUP
+        return len(self._tasks) + len(self._brief) if not (self._inline and self._brief) else GROUP_SIZE
 
     def _commit(self, prepared: _Prepared | None, brief: list[_Task]) -> list[_Outcome]:
         """Keep what is brief, and of the writer's own changes what there is time for."""
         try:
             prepared = prepared or self._open(brief, wait=True)
-            if HELD not in prepared.connection.info:  # beside others only what says beforehand what it must have
+            if (
+                LOCKS_INFO_KEY not in prepared.connection.info
+            ):  # beside others only what says beforehand what it must have
                 prepared.outcomes.extend(self._run_own(prepared.connection))
         except BaseException as error:
             if prepared:
@@ -391,7 +384,7 @@ class Ledger:
             beside = all(task.locks for task in (*group, *self._tasks[:1]))
             self._group = group = group + self._tasks[:1] if beside else group
             self._tasks = self._tasks[1:] if beside else self._tasks
-        with suppress(NotHeldError):
+        with suppress(LockMissingError):
             return self._ran(group, wait, beside)
         return self._ran(group, wait, beside=False)
 
@@ -400,18 +393,18 @@ class Ledger:
         connection = self._begun(wait, beside)
         try:
             if beside:
-                hold(connection, _wanted(connection, by_work.values()))
+                acquire_locks(connection, _wanted(connection, by_work.values()))
             if len(by_work) == 1:  # then the transaction does for a savepoint, which would be waited for twice
                 ((work, tasks),) = by_work.items()
                 try:
                     return _Prepared(connection, _results(connection, work, tasks))
-                except NotHeldError:
+                except LockMissingError:
                     raise
                 except BaseException:
                     self._undo(connection)
                 connection = self._begun(wait, beside)
                 if beside:
-                    hold(connection, _wanted(connection, by_work.values()))
+                    acquire_locks(connection, _wanted(connection, by_work.values()))
             for work, tasks in by_work.items():
                 outcomes.extend(_run(connection, work, tasks))
         except BaseException:
@@ -420,11 +413,11 @@ class Ledger:
         return _Prepared(connection, outcomes)
 
     def _finish(self, connection: Connection, outcomes: list[_Outcome]) -> list[_Outcome]:
-        connection.info.pop(MEMO, None)
-        if connection.info.pop(HELD, None) is not None:
-            volatile(self._memo)
+        connection.info.pop(CACHE_INFO_KEY, None)
+        if connection.info.pop(LOCKS_INFO_KEY, None) is not None:
+            clear_shared_cache(self._memo)
         try:
-            driver_sql(connection, "commit")
+            execute_raw(connection, "commit")
         except Exception as error:
             with suppress(Exception):
                 self._undo(connection)
@@ -443,13 +436,13 @@ class Ledger:
 
         A server that was started anew ends the connection: nothing is done by then, and another one is taken.
         """
-        until, again = monotonic() + LOCKED_S, not self.sqlite
+        until, again = monotonic() + LOCK_TIMEOUT_S, not self.sqlite
         while True:
             connection = self._connection()
             try:
-                connection.info[MEMO] = self._remembered(_turn(connection, self.sqlite, beside), beside)
+                connection.info[CACHE_INFO_KEY] = self._remembered(_turn(connection, self.sqlite, beside), beside)
                 if beside:
-                    volatile(self._memo)
+                    clear_shared_cache(self._memo)
                 return connection
             except BaseException as error:
                 self._undo(connection)
@@ -462,7 +455,7 @@ class Ledger:
     def _remembered(self, seen: int, beside: bool) -> dict[Any, Any]:
         """What earlier transactions of this writer read, while no other connection was alone since; by its turn."""
         mine = 0 if self.sqlite or beside else 1
-        if seen != self._seen + mine or not (self.sqlite or monotonic() - self._read_s < MEMO_S):
+        if seen != self._seen + mine or not (self.sqlite or monotonic() - self._read_s < CACHE_LIFETIME_S):
             self._memo, self._read_s = {}, monotonic()
         self._seen = seen
         return self._memo
@@ -471,10 +464,10 @@ class Ledger:
         """Roll back. A connection to a server that cannot is given up, and the next transaction gets a new one."""
         self._memo = {}
         try:
-            connection.info.pop(MEMO, None)
-            connection.info.pop(HELD, None)
+            connection.info.pop(CACHE_INFO_KEY, None)
+            connection.info.pop(LOCKS_INFO_KEY, None)
             if not self.sqlite or _driver(connection).in_transaction:  # a full disk may have ended it already
-                driver_sql(connection, "rollback")
+                execute_raw(connection, "rollback")
         except Exception:
             if self.sqlite:
                 raise
@@ -505,9 +498,9 @@ def _turn(connection: Connection, sqlite: bool, beside: bool) -> int:
     if sqlite:
         driver.execute("begin immediate")
         return int(driver.execute("pragma data_version").fetchone()[0])
-    with together(connection):
+    with pipelined(connection):
         driver.execute("begin isolation level read committed")  # else it sees what was there before its turn
-        asked = driver.execute(BESIDE if beside else ALONE)
+        asked = driver.execute(BEGIN_SHARED if beside else BEGIN_EXCLUSIVE)
     return int(asked.fetchone()[0])
 
 
@@ -516,7 +509,7 @@ def _driver(connection: Connection) -> Any:
 
 
 def _wanted(connection: Connection, groups: Iterable[list[_Task]]) -> set[str]:
-    """What the works of a transaction must have to themselves. NotHeldError where that is so much as to be all."""
+    """What the works of a transaction must have to themselves. LockMissingError where that is so much as to be all."""
     found = set[str]()
     for tasks in groups:
         by_locks: dict[Locks | None, list[Any]] = {}
@@ -524,8 +517,8 @@ def _wanted(connection: Connection, groups: Iterable[list[_Task]]) -> set[str]:
             by_locks.setdefault(task.locks, []).append(task.payload)
         for locks, payloads in by_locks.items():
             found.update(locks(connection, payloads) if locks else ())
-    if len(found) > MOST_LOCKS:
-        raise NotHeldError
+    if len(found) > MAX_LOCKS:
+        raise LockMissingError
     return found
 
 
@@ -564,17 +557,17 @@ def _results(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Ou
 
 def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcome]:
     """Results of one work in a savepoint of its own; if many fail together, each is tried alone."""
-    driver_sql(connection, "savepoint work")
+    execute_raw(connection, "savepoint work")
     try:
         outcomes = _results(connection, work, tasks)
-        driver_sql(connection, "release savepoint work")
+        execute_raw(connection, "release savepoint work")
         return outcomes
-    except NotHeldError:
+    except LockMissingError:
         raise
     except BaseException as error:  # whatever it is, it is the caller's: the writer goes on
         try:
-            driver_sql(connection, "rollback to savepoint work")
-            driver_sql(connection, "release savepoint work")
+            execute_raw(connection, "rollback to savepoint work")
+            execute_raw(connection, "release savepoint work")
         except Exception:
             raise error from None  # a full disk ends the whole transaction: then nobody's change was kept
         if len(tasks) == 1:
@@ -599,90 +592,3 @@ def _first_line(error: BaseException) -> str:
     """What the database said, without the statement and its values: these may be personal."""
     cause = getattr(error, "orig", None) or error
     return (str(cause).splitlines() or [type(cause).__name__])[0]
-
-
-SET_UP = ("busy_timeout = 30000", "journal_mode = wal", "synchronous = full", "cache_size = -65536",
-          "wal_autocheckpoint = 0")  # fmt: skip
-
-
-def engines(url: str) -> Engines:
-    """How a ledger is reached; SQLite is set up as this module needs it."""
-    if make_url(url).get_backend_name() != "sqlite":
-        writer, readers = create_engine(url, pool_size=1), create_engine(url, pool_size=4, pool_pre_ping=True)
-        event.listen(writer, "connect", _by_index)
-        return Engines(writer, readers)
-    # autocommit at the driver: BEGIN and COMMIT are ours, so that the writer takes its lock at once
-    args = {"check_same_thread": False, "isolation_level": None, "timeout": 30}
-    writer = create_engine(url, connect_args=args, poolclass=StaticPool)
-    readers = create_engine(url, connect_args=args) if is_file(url) else writer
-    for engine in {writer, readers}:
-        event.listen(engine, "connect", _set_up)
-    return Engines(writer, readers)
-
-
-def is_file(url: str) -> bool:
-    """Whether the ledger is a file of its own."""
-    return make_url(url).get_backend_name() == "sqlite" and make_url(url).database not in (None, "", ":memory:")
-
-
-def _set_up(connection: Any, _: object) -> None:
-    for setting in SET_UP:
-        connection.execute(f"pragma {setting}").close()
-
-
-def _by_index(connection: Any, _: object) -> None:
-    """Plans are kept: one made while a table was empty would go on to read it whole when it is long."""
-    connection.execute("set enable_seqscan = off")
-    connection.execute("set jit = off")  # a table that is read whole for want of an index counts as very dear then
-    connection.commit()
-
-
-EVERY_S = 2.0  # a log is copied back at most that often: pages changed many times meanwhile are copied once
-LONG_PAGES = 32_768  # 128 MB: then what came meanwhile is copied while nobody writes
-
-
-class Checkpoints:
-    """Copies the write-ahead log back beside the commits. One per ledger file, with a connection of its own.
-
-    SQLite copies the log back within every commit that finds it long, and that one commit then takes many times as long
-    as the others. Here a thread copies it while commits go on; what they add meanwhile is left over, so a log that has
-    grown too long is copied to its end between two transactions, and the next one starts it anew. `wal_autocheckpoint`
-    must be 0 on all that write.
-    """
-
-    def __init__(self, path: str) -> None:
-        """Open the file and start the thread."""
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-        self._wake = threading.Event()
-        self._last, self._long, self._closed = monotonic(), False, False
-        self._thread = threading.Thread(target=self._loop, name="ledger log", daemon=True)
-        self._thread.start()
-
-    def between(self) -> None:
-        """The writer tells that one transaction is over and the next has not begun."""
-        if self._long:  # then the thread is at rest
-            self._copy()
-            self._long = False
-        elif monotonic() - self._last > EVERY_S:
-            self._last = monotonic()
-            self._wake.set()
-
-    def close(self) -> None:
-        """Stop; SQLite itself copies the rest when the last connection closes."""
-        self._closed = True
-        self._wake.set()
-        self._thread.join()
-        self._database.close()
-
-    def _loop(self) -> None:
-        while self._wake.wait() and not self._closed:
-            self._wake.clear()
-            self._long = self._copy() >= LONG_PAGES
-
-    def _copy(self) -> int:
-        """Copy what can be copied now; pages in the log, 0 if it cannot be read."""
-        try:
-            _, pages, _ = self._database.execute("pragma wal_checkpoint(passive)").fetchone()
-        except sqlite3.Error:  # a full disk: the log stays as it is, and commits say what is wrong
-            return 0
-        return int(pages)

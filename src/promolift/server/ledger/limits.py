@@ -1,9 +1,9 @@
-"""Limits, codes and a redemption in; money reserved, confirmed or given back out, never beyond a limit.
+"""Reserve, confirm and return money within the limits of a campaign; none of them is ever exceeded.
 
 Every limit counts in cells of `usage`: (campaign, limit, subject, period). A reservation holds its amount in each cell
-it falls in; confirming turns what was held into spent, rolling back or expiry gives it back. A cell is always the sum
-of the redemptions that fall in it, so that a limit that comes, goes or is stated anew counts what was before it. All
-checks come before all writes, so that a refusal changes nothing.
+it falls in; a confirmation turns held into spent; a rollback or expiry returns it. A cell is always the sum of its
+redemptions, so a new, removed or changed limit counts what came before. All checks precede all writes, so a refusal
+changes nothing.
 """
 
 import unicodedata
@@ -31,81 +31,89 @@ from sqlalchemy import (
 )
 
 from promolift.foundation.time.units import DAY_MS
-from promolift.server.ledger.audit_log import Act, AuditNote, audit_all
+from promolift.server.ledger.audit_log import AuditAction, AuditEntry, append_audit_entries
 from promolift.server.ledger.schema import (
     CODES,
     CUSTOMERS,
-    FOLDED,
+    IS_STOCK_CODE,
     LIMITS,
     REDEMPTIONS,
-    STOCKED,
+    UPPERCASE_CODE,
     USAGE,
-    Members,
+    JsonList,
     Query,
     Refused,
-    campaigns_held,
-    members,
-    memo,
-    need,
-    of_campaign,
-    together,
+    campaign_lock,
+    json_list,
+    locked_campaigns,
+    pipelined,
+    require_lock,
+    transaction_cache,
 )
 
-UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
-CAMPAIGN: BindParameter[str] = bindparam("campaign")
-ALL_LIMITS = Query(select(LIMITS).where(LIMITS.c.campaign_id == CAMPAIGN).order_by(LIMITS.c.limit_id))
-NAMES = Members("names")
+ASCII_UPPERCASE = str.maketrans(ascii_lowercase, ascii_uppercase)
+CAMPAIGN_PARAMETER: BindParameter[str] = bindparam("campaign")
+SELECT_LIMITS = Query(select(LIMITS).where(LIMITS.c.campaign_id == CAMPAIGN_PARAMETER).order_by(LIMITS.c.limit_id))
+NAMES_PARAMETER = JsonList("names")
 # One by one: asked for as a list, PostgreSQL may read what a limit holds of everybody.
-USED = Query(text("""
+SELECT_CELL_USE = Query(text("""
     select n.value, (select u.held + u.spent from usage u where u.campaign_id = :campaign and u.limit_id = :limit
                      and u.period_key = :period and u.subject = n.value)
     from json_each(:names) n
 """))  # fmt: skip
-SUMS = Query(
+SELECT_USAGE_SUMS = Query(
     select(
         USAGE.c.limit_id, USAGE.c.period_key, func.sum(USAGE.c.held), func.sum(USAGE.c.spent),
         func.max(USAGE.c.held + USAGE.c.spent),
     )
-    .where(USAGE.c.campaign_id == CAMPAIGN)
+    .where(USAGE.c.campaign_id == CAMPAIGN_PARAMETER)
     .group_by(USAGE.c.limit_id, USAGE.c.period_key)
 )  # fmt: skip
-ADD = Query(
+ADD_USAGE = Query(
     insert(USAGE).inline(),
     then=" on conflict (campaign_id, limit_id, subject, period_key)"
     " do update set held = usage.held + excluded.held, spent = usage.spent + excluded.spent",
 )
-NAMED = REDEMPTIONS.c.redemption_id == bindparam("named")
-REDEMPTION = Query(select(REDEMPTIONS).where(NAMED))
-SOME_REDEMPTIONS = Query(select(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id.op("in")(NAMES)))
-SOME_CODES = Query(select(CODES).where(CODES.c.code.op("in")(NAMES)))
-FOLDED_CODES = Query(
+IS_NAMED_REDEMPTION = REDEMPTIONS.c.redemption_id == bindparam("named")
+SELECT_REDEMPTION = Query(select(REDEMPTIONS).where(IS_NAMED_REDEMPTION))
+SELECT_REDEMPTIONS = Query(select(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id.op("in")(NAMES_PARAMETER)))
+SELECT_CODES = Query(select(CODES).where(CODES.c.code.op("in")(NAMES_PARAMETER)))
+SELECT_SIMILAR_CODES = Query(
     select(CODES.c.code)
     .where(
-        CODES.c.campaign_id == CAMPAIGN,
+        CODES.c.campaign_id == CAMPAIGN_PARAMETER,
         CODES.c.offer_id == bindparam("offer"),
-        STOCKED,
-        FOLDED.in_([bindparam("ascii"), bindparam("all")]),
+        IS_STOCK_CODE,
+        UPPERCASE_CODE.in_([bindparam("ascii"), bindparam("all")]),
     )
     .limit(literal_column("2"))
 )
 PERSONAL_LIMITS = Query(select(LIMITS).where(LIMITS.c.per != "campaign"))
-MINE: ColumnElement[bool] = REDEMPTIONS.c.customer_id == bindparam("subject")
-REDEMPTIONS_OF = Query(select(REDEMPTIONS).where(MINE))
-PERSON = case((REDEMPTIONS.c.person == bindparam("subject"), bindparam("alias")), else_=REDEMPTIONS.c.person)
-RENAMED = Query(update(REDEMPTIONS).where(MINE).values(customer_id=bindparam("alias"), person=PERSON))
-OVER = REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
-LATE = Query(select(REDEMPTIONS).where(*OVER))
-LATE_OF = Query(select(REDEMPTIONS).where(*OVER, REDEMPTIONS.c.campaign_id.op("in")(NAMES)))
-KEEP = Query(
+IS_OF_CUSTOMER: ColumnElement[bool] = REDEMPTIONS.c.customer_id == bindparam("subject")
+SELECT_CUSTOMER_REDEMPTIONS = Query(select(REDEMPTIONS).where(IS_OF_CUSTOMER))
+RENAMED_PERSON = case((REDEMPTIONS.c.person == bindparam("subject"), bindparam("alias")), else_=REDEMPTIONS.c.person)
+RENAME_CUSTOMER_REDEMPTIONS = Query(
+    update(REDEMPTIONS).where(IS_OF_CUSTOMER).values(customer_id=bindparam("alias"), person=RENAMED_PERSON)
+)
+IS_EXPIRED_RESERVATION = REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
+SELECT_EXPIRED = Query(select(REDEMPTIONS).where(*IS_EXPIRED_RESERVATION))
+SELECT_EXPIRED_OF_CAMPAIGNS = Query(
+    select(REDEMPTIONS).where(*IS_EXPIRED_RESERVATION, REDEMPTIONS.c.campaign_id.op("in")(NAMES_PARAMETER))
+)
+UPSERT_REDEMPTIONS = Query(
     insert(REDEMPTIONS).inline(),
     then=" on conflict (redemption_id) do update set status = excluded.status, final_cents = excluded.final_cents",
 )
-CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
-CODE_STATUS = Query(
-    update(CODES).where(CODES.c.code.op("in")(NAMES), CODES.c.status != "blocked").values(status=bindparam("to_status"))
+SELECT_CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
+UPDATE_CODE_STATUS = Query(
+    update(CODES)
+    .where(CODES.c.code.op("in")(NAMES_PARAMETER), CODES.c.status != "blocked")
+    .values(status=bindparam("to_status"))
 )
-PERSONS = Query(select(CUSTOMERS.c.customer_id, CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id.op("in")(NAMES)))
-UNUSABLE = {
+SELECT_PERSONS = Query(
+    select(CUSTOMERS.c.customer_id, CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id.op("in")(NAMES_PARAMETER))
+)
+UNUSABLE_CODE_REASONS = {
     "code_not_issued": "this code was not given to anybody yet",
     "code_blocked": "this code was blocked",
     "code_of_another": "this code was given to another customer",
@@ -113,16 +121,16 @@ UNUSABLE = {
     "code_expired": "this code is no longer valid",
     "above_cap": "this offer takes off {} at most, in minor units",
 }
-SUBJECT = {"customer": "customer_id", "natural_person": "person"}
+SUBJECT_COLUMNS = {"customer": "customer_id", "natural_person": "person"}
 USAGE_COLUMNS = [str(column.name) for column in USAGE.c]  # plain ones: JSON takes long to see what others are
 ALL_CAMPAIGNS = "*"  # whose limits count over all campaigns; no campaign can be called so
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
-COUNTED = ("reserved", "confirmed")
+COUNTED_STATUSES = ("reserved", "confirmed")
 
 
-class PresentUse(NamedTuple):
-    """A limit, and what it holds and has spent in its present period: in all, and the most for one subject."""
+class LimitUsageRow(NamedTuple):
+    """A limit, and what it holds and has spent in its present period: in total, and the most for one subject."""
 
     limit: Row
     held: int
@@ -131,7 +139,7 @@ class PresentUse(NamedTuple):
 
 
 class UsageCell(NamedTuple):
-    """A row of `usage`: what a limit counts of a subject in a period."""
+    """The key of a row of `usage`: what a limit counts of a subject in a period."""
 
     campaign_id: str
     limit_id: str
@@ -139,18 +147,18 @@ class UsageCell(NamedTuple):
     period_key: str
 
 
-class Counted(NamedTuple):
-    """What a redemption holds and has spent: 1 of a limit on redemptions, cents of one on discounts."""
+class UsageAmount(NamedTuple):
+    """What a redemption holds and has spent: 1 for a limit on redemptions, cents for one on discounts."""
 
     held: int
     spent: int
 
 
-NOTHING, ONE_HELD, ONE_SPENT = Counted(0, 0), Counted(1, 0), Counted(0, 1)
+NO_USAGE, ONE_HELD, ONE_SPENT = UsageAmount(0, 0), UsageAmount(1, 0), UsageAmount(0, 1)
 
 
-class Claim(NamedTuple):
-    """A wish to use an offer now. Without a `code` the campaign's limits alone decide."""
+class RedemptionClaim(NamedTuple):
+    """A request to use an offer now. Without a `code` the campaign's limits alone decide."""
 
     redemption_id: str
     campaign_id: str
@@ -177,7 +185,7 @@ def period_key(period: str, ts_ms: int, zone: str) -> str:
     return local.date().isoformat()[: 10 if period == "day" else 7]
 
 
-class Books:
+class RedemptionTransaction:
     """What one transaction moves: rows are read once for all steps and written once for all, when the `with` ends.
 
     Each step checks all before it changes anything, so a refusal leaves the books as they were.
@@ -195,14 +203,14 @@ class Books:
         self._marked: dict[str, str] = {}  # codes and their new status
         self._cells: dict[UsageCell, list[int]] = {}  # what is added to held and to spent
         self._limits: dict[tuple[str, str], list[dict[str, Any]]] = {}  # of an offer of a campaign
-        self._notes: list[AuditNote] = []
+        self._notes: list[AuditEntry] = []
         self.expired = 0
 
     def __enter__(self) -> Self:
         """The books themselves, after all reservations whose time is over have given their money back: of those
         campaigns that are held, where others work beside.
         """
-        late = late_now(self.db, self.now_ms, campaigns_held(self.db))
+        late = expired_reservations(self.db, self.now_ms, locked_campaigns(self.db))
         self._rows |= {row["redemption_id"]: row for row in late}
         for row in late:
             self._put({**row, "status": "expired"}, row, "issued")
@@ -218,12 +226,12 @@ class Books:
     def look_up(self, redemptions: Iterable[str], codes: Iterable[str], customers: Iterable[str]) -> None:
         """Read at once what the next steps will ask for one by one."""
         wanted = (
-            (SOME_REDEMPTIONS, sorted(set(redemptions) - self._rows.keys())),
-            (SOME_CODES, sorted(set(codes) - self._codes.keys())),
-            (PERSONS, sorted(set(customers) - self._person.keys())),
+            (SELECT_REDEMPTIONS, sorted(set(redemptions) - self._rows.keys())),
+            (SELECT_CODES, sorted(set(codes) - self._codes.keys())),
+            (SELECT_PERSONS, sorted(set(customers) - self._person.keys())),
         )
-        with together(self.db):
-            asked = [query.ask(self.db, names=members(names)) if names else () for query, names in wanted]
+        with pipelined(self.db):
+            asked = [query.execute(self.db, names=json_list(names)) if names else () for query, names in wanted]
         rows, known, people = (query.read(self.db, each) for (query, _), each in zip(wanted, asked, strict=True))
         (_, ids), (_, typed), (_, who) = wanted
         self._rows |= dict.fromkeys(ids) | {row["redemption_id"]: row for row in rows}
@@ -243,7 +251,7 @@ class Books:
             self.look_up((), (code,), ())
         return self._codes[code]
 
-    def reserve(self, claim: Claim) -> Row:
+    def reserve(self, claim: RedemptionClaim) -> Row:
         """Hold the claim's amount in all limits; the new row of `redemptions`. Raises Refused with the rule's code.
 
         The same claim again is answered with the row that is there, while that counts.
@@ -300,14 +308,14 @@ class Books:
         self._note(actor, "rollback", redemption_id, {"status": row["status"]}, {"status": "rolled_back"})
         return self._put({**row, "status": "rolled_back"}, row, "issued")
 
-    def _check_code(self, claim: Claim) -> None:
+    def _check_code(self, claim: RedemptionClaim) -> None:
         if claim.code is None:
             return
         code = self.code(claim.code)
         if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
             raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
-        if why := unusable(code, claim.customer_id, self.now_ms, claim.amount_cents):
-            raise Refused(why, UNUSABLE[why].format(code["cap_cents"]))
+        if why := code_problem(code, claim.customer_id, self.now_ms, claim.amount_cents):
+            raise Refused(why, UNUSABLE_CODE_REASONS[why].format(code["cap_cents"]))
 
     def _check_room(self, row: Row) -> None:
         for limit in self._limits_of(row):
@@ -321,7 +329,7 @@ class Books:
         offer = row["campaign_id"], row["offer_id"]
         found = self._limits.get(offer)
         if found is None:
-            need(self.db, of_campaign(offer[0]))
+            require_lock(self.db, campaign_lock(offer[0]))
             found = self._limits[offer] = _limits(self.db, *offer)
         return found
 
@@ -388,7 +396,7 @@ class Books:
             self._codes[code] = {**known, "status": status}
 
     def _note(self, actor: str, action: str, subject: str, old: object, new: object) -> None:
-        self._notes.append(AuditNote(self.now_ms, Act(actor, action, subject), old, new))
+        self._notes.append(AuditEntry(self.now_ms, AuditAction(actor, action, subject), old, new))
 
     def keep(self) -> None:
         """Write what changed."""
@@ -396,39 +404,45 @@ class Books:
         self._read_cells(self._cells.keys() - self._there)
         # the cell of a period before its limit was made is not there, and is not made
         moved = [(*cell, *added) for cell, added in self._cells.items() if cell in self._there]
-        memo(db)[USED] = {cell: used for cell, used in self._used.items() if cell.subject == cell.campaign_id}
-        with together(db):
-            ADD.many(db, [dict(zip(USAGE_COLUMNS, values, strict=True)) for values in moved])
-            KEEP.many(db, [self._rows[name] or {} for name in self._changed])
+        transaction_cache(db)[SELECT_CELL_USE] = {
+            cell: used for cell, used in self._used.items() if cell.subject == cell.campaign_id
+        }
+        with pipelined(db):
+            ADD_USAGE.many(db, [dict(zip(USAGE_COLUMNS, values, strict=True)) for values in moved])
+            UPSERT_REDEMPTIONS.many(db, [self._rows[name] or {} for name in self._changed])
             for status in sorted(set(self._marked.values())):
-                marked = members(code for code, its in self._marked.items() if its == status)
-                CODE_STATUS.run(db, names=marked, to_status=status)
-            audit_all(db, self._notes)
+                marked = json_list(code for code, its in self._marked.items() if its == status)
+                UPDATE_CODE_STATUS.run(db, names=marked, to_status=status)
+            append_audit_entries(db, self._notes)
 
 
-def reserve(db: Connection, claim: Claim) -> Row:
+def reserve(db: Connection, claim: RedemptionClaim) -> Row:
     """One reservation: see `Books.reserve`."""
-    with Books(db, claim.now_ms) as books:
+    with RedemptionTransaction(db, claim.now_ms) as books:
         return books.reserve(claim)
 
 
-def late_now(db: Connection, now_ms: int, campaigns: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """The reservations whose time is over, of these campaigns or of all."""
+def expired_reservations(db: Connection, now_ms: int, campaigns: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Return the expired reservations of these campaigns, or of all."""
     over = {"open": "reserved", "now_ms": now_ms}
-    return LATE.dicts(db, **over) if campaigns is None else LATE_OF.dicts(db, **over, names=members(campaigns))
+    return (
+        SELECT_EXPIRED.dicts(db, **over)
+        if campaigns is None
+        else SELECT_EXPIRED_OF_CAMPAIGNS.dicts(db, **over, names=json_list(campaigns))
+    )
 
 
-def to_redeem(db: Connection, campaigns: Iterable[str]) -> set[str]:
+def redemption_locks(db: Connection, campaigns: Iterable[str]) -> set[str]:
     """What those who move money of these campaigns must have to themselves: each, and what they all count in, if it is
     limited.
     """
     shared = {ALL_CAMPAIGNS} if all_limits(db, ALL_CAMPAIGNS) else set()
-    return {of_campaign(each) for each in {*campaigns, *shared}}
+    return {campaign_lock(each) for each in {*campaigns, *shared}}
 
 
-def expire(db: Connection, now_ms: int) -> int:
-    """Give back all reservations whose time is over; how many."""
-    with Books(db, now_ms) as books:
+def expire_reservations(db: Connection, now_ms: int) -> int:
+    """Return the money of all expired reservations; return how many there were."""
+    with RedemptionTransaction(db, now_ms) as books:
         return books.expired
 
 
@@ -449,13 +463,13 @@ def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: 
         if after:
             db.execute(insert(LIMITS).values(**after))
         if after and not same:
-            recount(db, after, now_ms)
-    memo(db).clear()
+            recount_usage(db, after, now_ms)
+    transaction_cache(db).clear()
 
 
-def recount(db: Connection, limit: Row, now_ms: int) -> None:
+def recount_usage(db: Connection, limit: Row, now_ms: int) -> None:
     """Fill the cells of the present period from the redemptions that fall in them."""
-    mine: list[ColumnElement[bool]] = [REDEMPTIONS.c.status.in_(COUNTED)]
+    mine: list[ColumnElement[bool]] = [REDEMPTIONS.c.status.in_(COUNTED_STATUSES)]
     if limit["campaign_id"] != ALL_CAMPAIGNS:
         mine.append(REDEMPTIONS.c.campaign_id == limit["campaign_id"])
     if limit["offer_id"]:
@@ -464,7 +478,7 @@ def recount(db: Connection, limit: Row, now_ms: int) -> None:
         mine.append(REDEMPTIONS.c.ts_ms > now_ms - LONGEST_DAYS[limit["period"]] * DAY_MS)
     period = period_key(limit["period"], now_ms, limit["zone"])
     sums = _sums([limit], map(dict[str, Any], db.execute(select(REDEMPTIONS).where(*mine)).mappings()))
-    ADD.many(db, [{**cell._asdict(), **sums[cell]._asdict()} for cell in sums if cell.period_key == period])
+    ADD_USAGE.many(db, [{**cell._asdict(), **sums[cell]._asdict()} for cell in sums if cell.period_key == period])
 
 
 def rename_customer(db: Connection, customer_id: str, alias: str) -> None:
@@ -472,16 +486,16 @@ def rename_customer(db: Connection, customer_id: str, alias: str) -> None:
     and without what the same name counts for a campaign, or for others who are the same natural person.
     """
     limits = PERSONAL_LIMITS.dicts(db)
-    sums = _sums(limits, REDEMPTIONS_OF.dicts(db, subject=customer_id))
+    sums = _sums(limits, SELECT_CUSTOMER_REDEMPTIONS.dicts(db, subject=customer_id))
     for limit in limits:
         cells = USAGE.c.campaign_id == limit["campaign_id"], USAGE.c.limit_id == limit["limit_id"]
         theirs = and_(*cells, USAGE.c.subject == customer_id)
         for cell in [UsageCell(*row[:4]) for row in db.execute(select(USAGE).where(theirs))]:
-            held, spent = sums.get(cell, NOTHING)
+            held, spent = sums.get(cell, NO_USAGE)
             there, here = cell._asdict(), cell._asdict() | {"subject": alias}
-            ADD.many(db, [there | {"held": -held, "spent": -spent}, here | {"held": held, "spent": spent}])
+            ADD_USAGE.many(db, [there | {"held": -held, "spent": -spent}, here | {"held": held, "spent": spent}])
         db.execute(delete(USAGE).where(theirs, USAGE.c.held == 0, USAGE.c.spent == 0))
-    RENAMED.run(db, subject=customer_id, alias=alias)
+    RENAME_CUSTOMER_REDEMPTIONS.run(db, subject=customer_id, alias=alias)
 
 
 def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:
@@ -491,11 +505,11 @@ def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[s
     new = [{"code": code, **offer} for code in sorted(set(codes) - known)]
     if new:
         db.execute(insert(CODES), new)
-        memo(db).clear()
+        transaction_cache(db).clear()
     return len(new)
 
 
-def meant(books: Books, campaign_id: str, offer_id: str, typed: str, printed: str | None) -> str:
+def resolve_code(books: RedemptionTransaction, campaign_id: str, offer_id: str, typed: str, printed: str | None) -> str:
     """The code of an offer that a person means who typed this; `printed`: if it is one of ours.
 
     A code as it is kept is always meant. The shop's own are found in any case, spacing and width too, where that fits
@@ -509,14 +523,14 @@ def meant(books: Books, campaign_id: str, offer_id: str, typed: str, printed: st
                 return typed
             found.add(name)
     plain = "".join(unicodedata.normalize("NFKC", typed).split())
-    upper = plain.translate(UPPER), plain.upper()  # SQLite knows the ASCII letters alone
-    folded = FOLDED_CODES.rows(books.db, campaign=campaign_id, offer=offer_id, ascii=upper[0], all=upper[1])
+    upper = plain.translate(ASCII_UPPERCASE), plain.upper()  # SQLite knows the ASCII letters alone
+    folded = SELECT_SIMILAR_CODES.rows(books.db, campaign=campaign_id, offer=offer_id, ascii=upper[0], all=upper[1])
     found |= {code for (code,) in folded}
     return found.pop() if len(found) == 1 else typed
 
 
-def unusable(code: Row, customer_id: str, now_ms: int, cents: int = 0) -> str | None:
-    """Why this customer cannot use a code now for so much, as a key of UNUSABLE; None if they can."""
+def code_problem(code: Row, customer_id: str, now_ms: int, cents: int = 0) -> str | None:
+    """Return why this customer cannot use a code now, as a key of UNUSABLE_CODE_REASONS; None if they can."""
     if code["status"] in ("stock", "blocked"):
         return "code_not_issued" if code["status"] == "stock" else "code_blocked"
     if code["customer_id"] not in (None, customer_id):
@@ -530,20 +544,20 @@ def unusable(code: Row, customer_id: str, now_ms: int, cents: int = 0) -> str | 
 
 def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
     """Codes left in stock; None for an offer that was never given any."""
-    mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id, STOCKED)
+    mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id, IS_STOCK_CODE)
     counts = select(CODES.c.status, func.count()).where(mine).group_by(CODES.c.status)
     by_status: dict[str, int] = {row[0]: row[1] for row in db.execute(counts)}
     return by_status.get("stock", 0) if by_status else None
 
 
-def used_now(db: Connection, campaign_id: str, now_ms: int) -> list[PresentUse]:
+def current_usage(db: Connection, campaign_id: str, now_ms: int) -> list[LimitUsageRow]:
     """All limits of a campaign as they are used; what was used in earlier periods holds nobody back."""
-    found = {(limit, period): used for limit, period, *used in SUMS.rows(db, campaign=campaign_id)}
+    found = {(limit, period): used for limit, period, *used in SELECT_USAGE_SUMS.rows(db, campaign=campaign_id)}
     here = ((limit, period_key(limit["period"], now_ms, limit["zone"])) for limit in all_limits(db, campaign_id))
-    return [PresentUse(limit, *map(int, found.get((limit["limit_id"], key), (0, 0, 0)))) for limit, key in here]
+    return [LimitUsageRow(limit, *map(int, found.get((limit["limit_id"], key), (0, 0, 0)))) for limit, key in here]
 
 
-class Stock(NamedTuple):
+class CodeStock(NamedTuple):
     """The shop's own codes of an offer: how many are left, and how many there were."""
 
     offer_id: str
@@ -551,15 +565,15 @@ class Stock(NamedTuple):
     total: int
 
 
-def stocks(db: Connection, campaign_id: str) -> list[Stock]:
+def code_stocks(db: Connection, campaign_id: str) -> list[CodeStock]:
     """Of every offer of a campaign that was given codes, the one with the least left first."""
     left: Any = func.sum(case((CODES.c.status == "stock", 1), else_=0))
-    counts = select(CODES.c.offer_id, left, func.count()).where(CODES.c.campaign_id == campaign_id, STOCKED)
-    return sorted((Stock(*row) for row in db.execute(counts.group_by(CODES.c.offer_id))), key=lambda each: each[1:])
+    counts = select(CODES.c.offer_id, left, func.count()).where(CODES.c.campaign_id == campaign_id, IS_STOCK_CODE)
+    return sorted((CodeStock(*row) for row in db.execute(counts.group_by(CODES.c.offer_id))), key=lambda each: each[1:])
 
 
-def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
-    """Offer ids of the campaign with no room left in a limit over all customers; '' stands for all of them."""
+def exhausted_offers(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
+    """Return the offers of the campaign with no room left in a limit over all customers; '' stands for all of them."""
     limits = [*all_limits(db, campaign_id), *all_limits(db, ALL_CAMPAIGNS)]
     here = {"campaign_id": campaign_id, "ts_ms": now_ms}
     shared = (limit for limit in limits if limit["per"] == "campaign")
@@ -571,33 +585,33 @@ def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
     }
 
 
-def wrong_cells(db: Connection) -> list[UsageCell]:
-    """The cells of `usage` that are not the sum of the redemptions that fall in them."""
+def inconsistent_cells(db: Connection) -> list[UsageCell]:
+    """Return the cells of `usage` that are not the sum of their redemptions."""
     limits = [dict(row) for row in db.execute(select(LIMITS)).mappings()]
-    rows = db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED))).mappings()
+    rows = db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED_STATUSES))).mappings()
     sums = _sums(limits, map(dict[str, Any], rows))
-    cells = {UsageCell(*row[:4]): Counted(row.held, row.spent) for row in db.execute(select(USAGE))}
-    return [cell for cell, found in cells.items() if found != sums.get(cell, NOTHING)]
+    cells = {UsageCell(*row[:4]): UsageAmount(row.held, row.spent) for row in db.execute(select(USAGE))}
+    return [cell for cell, found in cells.items() if found != sums.get(cell, NO_USAGE)]
 
 
 # parts
 
 
-def _again(found: Row, claim: Claim) -> Row:
+def _again(found: Row, claim: RedemptionClaim) -> Row:
     same = {"campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id"}
     stated = {name: getattr(claim, name) for name in same} | {"reserved_cents": claim.amount_cents}
     if stated != {name: found[name] for name in stated}:
         raise Refused("redemption_differs", "this redemption_id was used for something else; use a new one")
-    if found["status"] not in COUNTED:
+    if found["status"] not in COUNTED_STATUSES:
         raise Refused(f"already_{found['status']}", f"{claim.redemption_id} is {found['status']}; use a new id")
     return found
 
 
 def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     """The limits of a campaign, or of all of them together (ALL_CAMPAIGNS), by id."""
-    kept, name = memo(db), ("limits", campaign_id)
+    kept, name = transaction_cache(db), ("limits", campaign_id)
     if name not in kept:
-        kept[name] = ALL_LIMITS.dicts(db, campaign=campaign_id)
+        kept[name] = SELECT_LIMITS.dicts(db, campaign=campaign_id)
     found: list[dict[str, Any]] = kept[name]
     return found
 
@@ -605,45 +619,45 @@ def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
 def _limits(db: Connection, campaign: str, offer: str) -> list[dict[str, Any]]:
     shared = all_limits(db, ALL_CAMPAIGNS)
     if shared:
-        need(db, of_campaign(ALL_CAMPAIGNS))
+        require_lock(db, campaign_lock(ALL_CAMPAIGNS))
     limits = [*all_limits(db, campaign), *shared]
     return [each for each in limits if each["offer_id"] in ("", offer)]
 
 
 def _cell(limit: Row, row: Row) -> UsageCell:
     period = period_key(limit["period"], row["ts_ms"], limit["zone"])
-    whose = limit["campaign_id"] if limit["per"] == "campaign" else row[SUBJECT[limit["per"]]]
+    whose = limit["campaign_id"] if limit["per"] == "campaign" else row[SUBJECT_COLUMNS[limit["per"]]]
     return UsageCell(limit["campaign_id"], limit["limit_id"], whose, period)
 
 
-def _counted(limit: Row, row: Row | None) -> Counted:
+def _counted(limit: Row, row: Row | None) -> UsageAmount:
     status = row["status"] if row else None
-    if row is None or status not in COUNTED:
-        return NOTHING
+    if row is None or status not in COUNTED_STATUSES:
+        return NO_USAGE
     if limit["metric"] == "redemptions":
         return ONE_HELD if status == "reserved" else ONE_SPENT
-    return Counted(row["reserved_cents"], 0) if status == "reserved" else Counted(0, row["final_cents"])
+    return UsageAmount(row["reserved_cents"], 0) if status == "reserved" else UsageAmount(0, row["final_cents"])
 
 
-def _sums(limits: Iterable[Row], rows: Iterable[Row]) -> dict[UsageCell, Counted]:
+def _sums(limits: Iterable[Row], rows: Iterable[Row]) -> dict[UsageCell, UsageAmount]:
     """What each cell of these limits must hold."""
-    limits, sums = list(limits), dict[UsageCell, Counted]()
+    limits, sums = list(limits), dict[UsageCell, UsageAmount]()
     for row in rows:
         for limit in limits:
             mine = limit["campaign_id"] in (ALL_CAMPAIGNS, row["campaign_id"])
             if mine and limit["offer_id"] in ("", row["offer_id"]):
                 (held, spent), cell = _counted(limit, row), _cell(limit, row)
-                before = sums.get(cell, NOTHING)
-                sums[cell] = Counted(before.held + held, before.spent + spent)
+                before = sums.get(cell, NO_USAGE)
+                sums[cell] = UsageAmount(before.held + held, before.spent + spent)
     return sums
 
 
 def _used(db: Connection, limit: UsageCell, subjects: Sequence[str]) -> dict[str, int]:
     """What the cells of a limit and period hold that are there, by subject. All customers' shared one is remembered."""
-    kept: dict[UsageCell, int] = memo(db).get(USED, {})
+    kept: dict[UsageCell, int] = transaction_cache(db).get(SELECT_CELL_USE, {})
     campaign, name, _, period = limit
     shared = limit._replace(subject=campaign)
     if shared in kept and list(subjects) == [campaign]:
         return {campaign: kept[shared]}
-    given = {"campaign": campaign, "limit": name, "period": period, "names": members(subjects)}
-    return {who: int(used) for who, used in USED.rows(db, **given) if used is not None}
+    given = {"campaign": campaign, "limit": name, "period": period, "names": json_list(subjects)}
+    return {who: int(used) for who, used in SELECT_CELL_USE.rows(db, **given) if used is not None}

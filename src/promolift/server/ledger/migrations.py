@@ -1,13 +1,13 @@
-"""A ledger of an earlier version in; the same with all its data in the present tables, or refused, out.
+"""Upgrade a ledger of an earlier version to the present tables with all its data, or refuse it.
 
-The steps run in the transaction that opens the ledger, on SQLite and PostgreSQL alike: a kill in the middle leaves it
-as it was. There is no way down, so keep the backup from before.
+The steps run in the transaction that opens the ledger, on SQLite and PostgreSQL alike: a kill in the middle leaves the
+ledger as it was. There is no downgrade, so keep a backup.
 
-Servers of two versions may share a ledger while one follows the other. So a step expands or contracts, never both. One
-that expands adds tables, indexes, and columns that may be null: code of the form before goes on beside it, and is
-opened on such a ledger, too. One that contracts, or changes what a column means, comes a version later, when no code
-that is still in use needs what goes: it says which form that is (`oldest`), and is refused while a server of an
-earlier one is alive. A server that finds itself older than that drains and ends.
+Servers of two versions may share a ledger during an upgrade. So a step expands or contracts, never both. An expanding
+step adds tables, indexes and nullable columns; code of the previous schema version keeps working on such a ledger. A
+contracting step, or one that changes the meaning of a column, comes a version later, when no running code needs what
+goes. It names the oldest version that can work on its result (`oldest`) and is refused while an older server is alive.
+A server that finds itself too old drains and ends.
 """
 
 import json
@@ -23,8 +23,8 @@ from sqlalchemy.schema import CreateColumn
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.version import __version__
-from promolift.server.ledger.audit_log import drop, every, get, put
-from promolift.server.ledger.limits import recount
+from promolift.server.ledger.audit_log import delete_record, get_record, list_records, put_record
+from promolift.server.ledger.limits import recount_usage
 from promolift.server.ledger.schema import (
     ANSWERS,
     CODES,
@@ -33,19 +33,21 @@ from promolift.server.ledger.schema import (
     EVENTS,
     LIMITS,
     OUTBOX,
+    RECORDS,
     REJECTS,
-    THINGS,
     USAGE,
     make_tables,
 )
 
-VERSION = 4
+SCHEMA_VERSION = 4
 ALIVE_MS = 20_000  # since a server was heard of last
-SERVER = "server"  # things of the ledger: who serves it
-UNKEPT = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
-PART = 5000  # rows that are read at a time
-UNHEARD = "refusals"  # a thing of the ledger: after which event refusals of personal decisions may be in events alone
-HEARS = 4  # the form whose servers keep them
+SERVER_KIND = "server"  # things of the ledger: who serves it
+UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
+ROWS_PER_BATCH = 5000  # rows that are read at a time
+PENDING_REFUSALS = (
+    "refusals"  # a thing of the ledger: after which event refusals of personal decisions may be in events alone
+)
+REFUSALS_VERSION = 4  # the form whose servers keep them
 
 
 def open_tables(db: Connection) -> None:
@@ -54,48 +56,48 @@ def open_tables(db: Connection) -> None:
     ConfigError for a later one's that this version cannot work on, and while servers run that could not go on.
     """
     found = inspect(db)
-    marked = get(db, "ledger", "schema") if found.has_table(THINGS.name) else None
-    version = marked["version"] if marked else VERSION
+    marked = get_record(db, "ledger", "schema") if found.has_table(RECORDS.name) else None
+    version = marked["version"] if marked else SCHEMA_VERSION
     if marked is None and found.has_table("redemptions"):  # the first version left no mark
         version = 1 if "cells" in {column["name"] for column in found.get_columns("redemptions")} else 2
-    if version > VERSION:
-        if outdated(db):
-            fault = f"a later version of promolift made it (form {version}, this one knows {VERSION})"
+    if version > SCHEMA_VERSION:
+        if is_outdated(db):
+            fault = f"a later version of promolift made it (form {version}, this one knows {SCHEMA_VERSION})"
             raise ConfigError("ledger_too_new", f"ledger: {fault}; use that version, or the backup from before")
         return
-    for step in (STEPS[form] for form in range(version, VERSION)):
-        if late := [who for who, form in alive(db).items() if form < step.oldest]:
+    for step in (MIGRATION_STEPS[form] for form in range(version, SCHEMA_VERSION)):
+        if late := [who for who, form in live_servers(db).items() if form < step.oldest]:
             fault = f"servers of an earlier version serve it: {', '.join(sorted(late))}"
             raise ConfigError(
                 "servers_too_old", f"ledger: {fault}; end them, or bring them to the version before this one first"
             )
         step.work(db)
     make_tables(db)
-    mark = {"version": VERSION, "oldest": max(step.oldest for step in STEPS.values())}
+    mark = {"version": SCHEMA_VERSION, "oldest": max(step.oldest for step in MIGRATION_STEPS.values())}
     if marked != mark:
-        put(db, "ledger", "schema", mark, round(time() * 1000))
+        put_record(db, "ledger", "schema", mark, round(time() * 1000))
 
 
-def outdated(db: Connection) -> bool:
-    """Whether the ledger has a form that this version cannot work on."""
-    marked = get(db, "ledger", "schema") or {"version": VERSION}
-    return int(marked.get("oldest", marked["version"])) > VERSION
+def is_outdated(db: Connection) -> bool:
+    """Return whether this version cannot work on the ledger's schema."""
+    marked = get_record(db, "ledger", "schema") or {"version": SCHEMA_VERSION}
+    return int(marked.get("oldest", marked["version"])) > SCHEMA_VERSION
 
 
-def pulse(db: Connection, name: str) -> None:
-    """Note that a server is alive, and of which form it is."""
-    here = {"form": VERSION, "code": __version__, "host": socket.gethostname(), "pid": os.getpid()}
-    put(db, SERVER, name, here | {"seen_ms": _now_ms(db)}, 0)
+def record_heartbeat(db: Connection, name: str) -> None:
+    """Record that a server is alive, and its schema version."""
+    here = {"form": SCHEMA_VERSION, "code": __version__, "host": socket.gethostname(), "pid": os.getpid()}
+    put_record(db, SERVER_KIND, name, here | {"seen_ms": _now_ms(db)}, 0)
 
 
-def alive(db: Connection) -> dict[str, int]:
-    """The servers that were heard of lately, by host and process, and of which form each is; others are forgotten."""
+def live_servers(db: Connection) -> dict[str, int]:
+    """Return the schema version of each server with a recent heartbeat; forget the others."""
     found, now_ms = {}, _now_ms(db)
-    for name, said in every(db, SERVER).items():
+    for name, said in list_records(db, SERVER_KIND).items():
         if now_ms - said["seen_ms"] < ALIVE_MS:
             found[f"{said['host']}:{said['pid']}"] = int(said["form"])
         else:
-            drop(db, SERVER, name)
+            delete_record(db, SERVER_KIND, name)
     return found
 
 
@@ -129,7 +131,7 @@ def _from_1(db: Connection) -> None:
         table.create(db)
     for limit in limits:
         db.execute(insert(LIMITS).values(**limit))
-        recount(db, limit, round(time() * 1000))
+        recount_usage(db, limit, round(time() * 1000))
 
 
 def _from_2(db: Connection) -> None:
@@ -143,7 +145,7 @@ def _from_3(db: Connection) -> None:
     others look for it there (promolift.server.events.events).
     """
     _add(db, CUSTOMERS, CUSTOMERS.c.personal)
-    put(db, "ledger", UNHEARD, {"after": 0}, round(time() * 1000))
+    put_record(db, "ledger", PENDING_REFUSALS, {"after": 0}, round(time() * 1000))
 
 
 def _add(db: Connection, table: Table, column: Column[Any]) -> None:
@@ -152,12 +154,12 @@ def _add(db: Connection, table: Table, column: Column[Any]) -> None:
 
 def _name_customers(db: Connection, table: Table, key: Column[int] | Column[str]) -> None:
     for name, body in db.execute(select(key, table.c.body)).all():
-        who = named_in(body)
+        who = find_customer_id(body)
         if who is not None:
             db.execute(update(table).where(key == name).values(customer_id=who))
 
 
-def named_in(body: str) -> str | None:
+def find_customer_id(body: str) -> str | None:
     """The customer whom an answer, a message or an event tells of; None for an id that no database keeps."""
     try:
         said = json.loads(body)
@@ -167,16 +169,20 @@ def named_in(body: str) -> str | None:
         for name in ("customer_id", "userId", "anonymousId"):
             if isinstance(part, dict) and part.get(name) not in (None, ""):
                 who = str(part[name])[:256]
-                return None if UNKEPT.search(who) else who
+                return None if UNSTORABLE_CHARACTERS.search(who) else who
     return None
 
 
-class StepUp(NamedTuple):
+class MigrationStep(NamedTuple):
     """A step up from one form: its work, and the oldest form whose code can work on what it leaves."""
 
     work: Callable[[Connection], None]
     oldest: int
 
 
-STEPS = {1: StepUp(_from_1, oldest=2), 2: StepUp(_from_2, oldest=2), 3: StepUp(_from_3, oldest=2)}
-assert set(STEPS) == set(range(1, VERSION)), "every version but the present needs a step up"
+MIGRATION_STEPS = {
+    1: MigrationStep(_from_1, oldest=2),
+    2: MigrationStep(_from_2, oldest=2),
+    3: MigrationStep(_from_3, oldest=2),
+}
+assert set(MIGRATION_STEPS) == set(range(1, SCHEMA_VERSION)), "every version but the present needs a step up"

@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from promolift.foundation.money import currency_digits
-from promolift.server.ledger.event_rows import lines
+from promolift.server.ledger.event_rows import event_items
 
-COLUMNS = {
+OUTCOME_COLUMNS = {
     "customer_id": pl.String, "ts_ms": pl.Int64, "kind": pl.String, "product_id": pl.String, "order_id": pl.String,
     "quantity": pl.Float64, "revenue_cents": pl.Int64, "list_cents": pl.Int64, "coupon_cents": pl.Int64,
     "arrived_ms": pl.Int64,
 }  # fmt: skip
-MOST = 1e15  # minor units; what is dearer is a mistake, and would not fit
-KINDS = {"Order Completed": "purchase", "Order Refunded": "refund"}
+MAX_VALUE = 1e15  # minor units; what is dearer is a mistake, and would not fit
+OUTCOME_KINDS = {"Order Completed": "purchase", "Order Refunded": "refund"}
 
 
-class HeardEvent(NamedTuple):
+class LedgerEvent(NamedTuple):
     """An event of the ledger."""
 
     customer_id: str
@@ -28,45 +28,51 @@ class HeardEvent(NamedTuple):
     body: str
 
 
-def outcomes(events: Iterable[HeardEvent], currency: str) -> pl.DataFrame:
-    """Rows of COLUMNS from the ledger's events.
+def read_outcomes(events: Iterable[LedgerEvent], currency: str) -> pl.DataFrame:
+    """Return rows of OUTCOME_COLUMNS from the ledger's events.
 
     A row per product with its price, less its part of the order's `discount`; an order that prices no product is one
     row of its `total` or `revenue`. What has no amount at all says nothing of money and is left out. A refund's money
     is negative.
     """
     unit = 10 ** currency_digits(currency)
-    rows = [row for event in events if event.name in KINDS for row in _rows(event, unit)]
-    return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+    rows = [row for event in events if event.name in OUTCOME_KINDS for row in _rows(event, unit)]
+    return pl.DataFrame(rows, schema=OUTCOME_COLUMNS, orient="row")
 
 
-def _rows(event: HeardEvent, unit: int) -> Iterator[tuple[Any, ...]]:
+def _rows(event: LedgerEvent, unit: int) -> Iterator[tuple[Any, ...]]:
     """In the order of COLUMNS; a line is worth its price times its quantity, in minor units."""
     who, ts_ms, received_ms, name, body = event
     properties = json.loads(body).get("properties")
     properties = properties if isinstance(properties, dict) else {}
-    sign = -1 if KINDS[name] == "refund" else 1
+    sign = -1 if OUTCOME_KINDS[name] == "refund" else 1
     order = properties.get("order_id")
     priced = [
-        (line.product, quantity := abs(number(line.said.get("quantity", 1)) or 1.0), abs(price) * quantity * unit)
-        for line in lines(properties)
-        if (price := number(line.said.get("price"))) is not None
+        (
+            line.product,
+            quantity := abs(finite_number(line.properties.get("quantity", 1)) or 1.0),
+            abs(price) * quantity * unit,
+        )
+        for line in event_items(properties)
+        if (price := finite_number(line.properties.get("price"))) is not None
     ]
-    total = next((value for key in ("total", "revenue") if (value := number(properties.get(key))) is not None), None)
+    total = next(
+        (value for key in ("total", "revenue") if (value := finite_number(properties.get(key))) is not None), None
+    )
     whole_order: list[Any] = [] if total is None else [(None, None, abs(total) * unit)]
-    listed = [line for line in priced or whole_order if line[2] < MOST]
+    listed = [line for line in priced or whole_order if line[2] < MAX_VALUE]
     whole = sum(value for *_, value in listed)
-    off = min(abs(number(properties.get("discount")) or 0.0) * unit, whole)
+    off = min(abs(finite_number(properties.get("discount")) or 0.0) * unit, whole)
     for product, quantity, value in listed:
         less = round(off * value / whole) if whole else 0
         yield (
-            who, ts_ms, KINDS[name], product, None if order is None else str(order), quantity,
+            who, ts_ms, OUTCOME_KINDS[name], product, None if order is None else str(order), quantity,
             sign * (round(value) - less), sign * round(value), less if sign > 0 else 0, received_ms,
         )  # fmt: skip
 
 
-def number(value: object) -> float | None:
-    """A finite number, also one written as text; else None."""
+def finite_number(value: object) -> float | None:
+    """Return a finite number, also from text; else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

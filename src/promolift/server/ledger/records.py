@@ -1,4 +1,4 @@
-"""Lines of the menu that people write: drafts, what became of them, and every version of the menu that was approved."""
+"""JSON records of the ledger's `things` table as models: campaigns, releases, tests, menu drafts, notes."""
 
 import re
 from datetime import date, datetime
@@ -13,10 +13,10 @@ from promolift.core.experiments.experiment_design import Design
 from promolift.core.offers.cart_pricing import Promotion, PromotionTerms
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.settings import Settings
-from promolift.server.ledger.audit_log import every, get, put
-from promolift.server.ledger.field_types import PLAIN, Body, Slug, Yes
+from promolift.server.ledger.audit_log import get_record, list_records, put_record
+from promolift.server.ledger.field_types import PRINTABLE_PATTERN, Body, Slug, StrictBool
 from promolift.server.ledger.policy import Policy
-from promolift.server.ledger.schema import Refused, memo
+from promolift.server.ledger.schema import Refused, transaction_cache
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 
@@ -29,16 +29,19 @@ class ExperimentIn(Body):
     design: Design
     releases: dict[str, Slug]
     question: Annotated[str, StringConstraints(max_length=300)] = ""
-    paused: Yes = False
+    paused: StrictBool = False
 
     @model_validator(mode="after")
     def _names_can_be_kept(self) -> Self:
-        if any(len(name) > 256 or not re.fullmatch(PLAIN, name) for name in (self.design.name, *self.design.arms)):
+        if any(
+            len(name) > 256 or not re.fullmatch(PRINTABLE_PATTERN, name)
+            for name in (self.design.name, *self.design.arms)
+        ):
             raise ValueError("a test and its arms have names of 1 to 256 characters, without control characters")
         return self
 
 
-class Task(Settings):
+class LearningTask(Settings):
     """What to learn from, and where to write. `config` is that of promolift.toml, if there is one; `releases`: where
     they are shared; `events_since_ms`: from when on all events are still kept.
     """
@@ -57,8 +60,8 @@ class Task(Settings):
         return self.work / "serve" / "learn" / self.campaign_id
 
 
-class Learned(BaseModel):
-    """A proposal without what only its file holds; or, with no `release`, `why` nothing can be said."""
+class LearningProposal(BaseModel):
+    """A proposal without what only its file holds; or, with no `release`, `why` nothing could be learned."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     release: ReleaseTerms | None = None
@@ -67,28 +70,28 @@ class Learned(BaseModel):
     made: str | None = None  # of creatives: the next release, which is frozen already
 
 
-M = TypeVar("M", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
-class Thing(BaseModel):
-    """A body of the ledger's `things`. What was never said of it is not written, what others said of it stays."""
+class StoredModel(BaseModel):
+    """A JSON body of the ledger's `things` table. Unset fields are not written; unknown fields are preserved."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     KIND: ClassVar[str]
 
     @classmethod
     def find(cls, db: Connection, id_: str) -> Self | None:
-        """The one of this id, None if there is none."""
-        kept, name = memo(db), (cls, id_)
+        """Return the record with this id; None if there is none."""
+        kept, name = transaction_cache(db), (cls, id_)
         if name not in kept:
-            body = get(db, cls.KIND, id_)
+            body = get_record(db, cls.KIND, id_)
             kept[name] = None if body is None else cls.model_validate(body)
         found: Self | None = kept[name]
         return found
 
     @classmethod
-    def known(cls, db: Connection, id_: str) -> Self:
-        """The one of this id; Refused if there is none."""
+    def load(cls, db: Connection, id_: str) -> Self:
+        """Return the record with this id; Refused if there is none."""
         found = cls.find(db, id_)
         if found is None:
             raise Refused(f"{cls.KIND}_unknown", f"no {cls.KIND} {id_}")
@@ -96,16 +99,16 @@ class Thing(BaseModel):
 
     @classmethod
     def all(cls, db: Connection) -> dict[str, Self]:
-        """All of them by id, in order of id."""
-        kept, name = memo(db), (cls,)
+        """Return all records by id, in order of id."""
+        kept, name = transaction_cache(db), (cls,)
         if name not in kept:
-            kept[name] = {id_: cls.model_validate(body) for id_, body in every(db, cls.KIND).items()}
+            kept[name] = {id_: cls.model_validate(body) for id_, body in list_records(db, cls.KIND).items()}
         found: dict[str, Self] = kept[name]
         return found
 
-    def keep(self, db: Connection, id_: str, now_ms: int) -> Self:
-        """Write it, in place of what had this id."""
-        put(db, self.KIND, id_, self.to_json(), now_ms)
+    def save(self, db: Connection, id_: str, now_ms: int) -> Self:
+        """Write the record, replacing the one with this id."""
+        put_record(db, self.KIND, id_, self.to_json(), now_ms)
         return self
 
     def to_json(self) -> dict[str, object]:
@@ -113,7 +116,7 @@ class Thing(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-class Campaign(Thing):
+class Campaign(StoredModel):
     """A campaign as it stands: the release it is served from and the one before, its policy and its experiment.
 
     A policy that changes gets the next version; 0 before it was given one.
@@ -138,23 +141,23 @@ class Campaign(Thing):
         """The experiment that splits customers now: none while it is paused."""
         return None if self.experiment is None or self.experiment.paused else self.experiment
 
-    def governed(self, paused: bool, policy: Policy) -> Self:
-        """Paused or not, under this policy."""
-        new = self.model_copy(update={"paused": paused, "policy": spelt_out(policy)})
+    def with_policy(self, paused: bool, policy: Policy) -> Self:
+        """Return the campaign, paused or not, under this policy."""
+        new = self.model_copy(update={"paused": paused, "policy": with_all_fields(policy)})
         changed = new.to_json()["policy"] != self.to_json().get("policy")
         return new.model_copy(update={"policy_version": self.policy_version + changed})
 
-    def served_from(self, release: str) -> Self:
-        """With another release; the present one is the one before."""
+    def with_release(self, release: str) -> Self:
+        """Return the campaign with another release; the present one becomes the previous one."""
         return self.model_copy(update={"release": release, "previous": self.release})
 
-    def testing(self, experiment: ExperimentIn | None) -> Self:
-        """With this experiment, or none."""
-        return self.model_copy(update={"experiment": experiment and spelt_out(experiment)})
+    def with_experiment(self, experiment: ExperimentIn | None) -> Self:
+        """Return the campaign with this experiment, or none."""
+        return self.model_copy(update={"experiment": experiment and with_all_fields(experiment)})
 
 
-class KeptPromotion(Thing):
-    """A promotion as it is kept."""
+class StoredPromotion(StoredModel):
+    """A stored promotion of the shop."""
 
     KIND = "promotion"
     campaign_id: str
@@ -171,7 +174,7 @@ class KeptPromotion(Thing):
         return (starts is None or starts <= at) and (expires is None or at <= expires)
 
 
-class MadeRelease(Thing):
+class ReleaseRecord(StoredModel):
     """A release that was made here: a draft until a person asks for approval (asked) and somebody says yes
     (approved)."""
 
@@ -185,7 +188,7 @@ class MadeRelease(Thing):
     note: str | None = None
 
 
-class KeptTest(Thing):
+class StoredExperiment(StoredModel):
     """A test of a campaign, kept after its end: its design, who drafted it, when it began and ended."""
 
     KIND = "test"
@@ -196,12 +199,12 @@ class KeptTest(Thing):
     ended_ms: int | None = None
 
     @staticmethod
-    def named(campaign_id: str, name: str) -> str:
-        """Its id."""
+    def record_id(campaign_id: str, name: str) -> str:
+        """Return the id of a campaign's test."""
         return f"{campaign_id}/{name}"
 
 
-class Annotation(Thing):
+class Annotation(StoredModel):
     """What somebody notes of some days of the shop; `excluded` days count in no result, in neither group."""
 
     KIND = "annotation"
@@ -212,7 +215,7 @@ class Annotation(Thing):
     by: str = ""
 
 
-class LearnRun(Thing):
+class LearnRun(StoredModel):
     """The last run of learning for a campaign: when, and what became of it."""
 
     KIND = "learn"
@@ -222,12 +225,12 @@ class LearnRun(Thing):
     why: str | None = None
 
 
-def spelt_out(model: M) -> M:
+def with_all_fields(model: Model) -> Model:
     """The same with every field said: it is kept whole, so that a later default does not change it."""
     return model.model_validate(model.model_dump())
 
 
-class MenuDraft(Thing):
+class MenuDraft(StoredModel):
     """A line that somebody wants on the menu: a draft, until they ask for approval (asked) and somebody says yes
     (approved) or no (rejected).
     """
@@ -240,7 +243,7 @@ class MenuDraft(Thing):
     note: str = ""
 
 
-class MenuVersion(Thing):
+class MenuVersion(StoredModel):
     """The whole menu as somebody approved it: when, and what was changed."""
 
     KIND = "menu_version"
@@ -250,11 +253,11 @@ class MenuVersion(Thing):
     ts_ms: int
 
 
-def versions(db: Connection) -> dict[int, MenuVersion]:
-    """All of them, the latest first."""
+def menu_versions(db: Connection) -> dict[int, MenuVersion]:
+    """Return all menu versions, the latest first."""
     return dict(sorted(((int(name), each) for name, each in MenuVersion.all(db).items()), reverse=True))
 
 
-def as_stated(line: MenuItem) -> dict[str, Any]:
-    """A line as promolift.toml has it: without what is left at its default."""
+def stated_fields(line: MenuItem) -> dict[str, Any]:
+    """Return a line as promolift.toml states it: without fields at their default."""
     return line.model_dump(mode="json", exclude_defaults=True)

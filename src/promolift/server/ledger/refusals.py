@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 
 
 class Refusal(NamedTuple):
@@ -13,9 +13,9 @@ class Refusal(NamedTuple):
     en: str
 
     @property
-    def words(self) -> Words:
+    def words(self) -> LocalizedText:
         """Both languages."""
-        return Words(zh=self.zh, en=self.en)
+        return LocalizedText(zh=self.zh, en=self.en)
 
 
 REFUSALS = {

@@ -1,4 +1,4 @@
-"""The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
+"""Tables of the ledger for SQLite and PostgreSQL, compiled queries, locks, and the errors that callers can meet."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,15 +63,15 @@ EVENTS = Table(
     UniqueConstraint("message_id"),
 )  # fmt: skip
 Index("events_customer", EVENTS.c.customer_id, EVENTS.c.ts_ms)
-READ = "Words Read"  # the name of an event that says what a customer's own words were about
-OF_WORDS = EVENTS.c.name == literal_column(f"'{READ}'")
+WORDS_READ = "Words Read"  # the name of an event that says what a customer's own words were about
+IS_WORDS_READ = EVENTS.c.name == literal_column(f"'{WORDS_READ}'")
 Index(
     "events_words",
     EVENTS.c.name,
     EVENTS.c.customer_id,
     EVENTS.c.ts_ms,
-    sqlite_where=OF_WORDS,
-    postgresql_where=OF_WORDS,
+    sqlite_where=IS_WORDS_READ,
+    postgresql_where=IS_WORDS_READ,
 )
 Index("events_decision", EVENTS.c.decision_id, sqlite_where=EVENTS.c.decision_id.is_not(None))
 
@@ -86,7 +86,7 @@ REJECTS = Table(
 )  # fmt: skip
 
 # What was bought, one row per line of an order: closes offers on it at once.
-BOUGHT = Table(
+PURCHASES = Table(
     "bought", META,
     Column("seq", Serial, primary_key=True, autoincrement=True),
     Column("customer_id", Text, nullable=False),
@@ -94,7 +94,7 @@ BOUGHT = Table(
     Column("product_id", Text),
     Column("category", Text),
 )  # fmt: skip
-Index("bought_customer", BOUGHT.c.customer_id, BOUGHT.c.ts_ms)
+Index("bought_customer", PURCHASES.c.customer_id, PURCHASES.c.ts_ms)
 
 # What the API has heard of a customer since the release: it goes before what the release says.
 CUSTOMERS = Table(
@@ -153,7 +153,7 @@ DECISIONS = Table(
 Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
 
 # Decisions whose message was taken up: each counts once.
-TAKEN = Table(
+ACCEPTED_OFFERS = Table(
     "taken", META,
     Column("decision_id", Text, primary_key=True),
     Column("ts_ms", Big, nullable=False),
@@ -192,19 +192,26 @@ CODES = Table(
     Column("cap_cents", Big),  # the most its offer may take off; null: nothing is printed about it
 )  # fmt: skip
 Index("codes_customer", CODES.c.customer_id, CODES.c.campaign_id)  # both: or SQLite reads all codes of the campaign
-FOLDED = func.upper(func.replace(CODES.c.code, literal_column("' '"), literal_column("''")))  # as people may type it
-STOCKED = CODES.c.stocked == literal_column("1")
+UPPERCASE_CODE = func.upper(
+    func.replace(CODES.c.code, literal_column("' '"), literal_column("''"))
+)  # as people may type it
+IS_STOCK_CODE = CODES.c.stocked == literal_column("1")
 Index(
     "codes_stocked",
     CODES.c.campaign_id,
     CODES.c.offer_id,
     CODES.c.status,
-    sqlite_where=STOCKED,
-    postgresql_where=STOCKED,
+    sqlite_where=IS_STOCK_CODE,
+    postgresql_where=IS_STOCK_CODE,
 )
 Index(
-    "codes_folded", CODES.c.campaign_id, CODES.c.offer_id, FOLDED, sqlite_where=STOCKED, postgresql_where=STOCKED
-)  # fmt: skip
+    "codes_folded",
+    CODES.c.campaign_id,
+    CODES.c.offer_id,
+    UPPERCASE_CODE,
+    sqlite_where=IS_STOCK_CODE,
+    postgresql_where=IS_STOCK_CODE,
+)
 
 REDEMPTIONS = Table(
     "redemptions", META,
@@ -245,7 +252,7 @@ AUDIT = Table(
     Column("hash", Text, nullable=False),
 )  # fmt: skip
 # Small things with an id and a JSON body: keys, campaigns, policies, releases, experiments, webhooks, pace.
-THINGS = Table(
+RECORDS = Table(
     "things", META,
     Column("kind", Text, primary_key=True),
     Column("id", Text, primary_key=True),
@@ -265,8 +272,8 @@ OUTBOX = Table(
     Column("ts_ms", Big, nullable=False),
     Column("customer_id", Text, index=True),
 )  # fmt: skip
-MAILS = OUTBOX.c.channel == literal_column("'email'")  # one lane, whichever decisions they tell of
-Index("outbox_mails", OUTBOX.c.status, OUTBOX.c.next_ms, sqlite_where=MAILS, postgresql_where=MAILS)
+IS_EMAIL = OUTBOX.c.channel == literal_column("'email'")  # one lane, whichever decisions they tell of
+Index("outbox_mails", OUTBOX.c.status, OUTBOX.c.next_ms, sqlite_where=IS_EMAIL, postgresql_where=IS_EMAIL)
 Index("outbox_target", OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.status, OUTBOX.c.next_ms)
 
 # Who signs in to the console, and from where they are signed in now; no machine's key is among them.
@@ -304,7 +311,10 @@ JOBS = Table(
 )  # fmt: skip
 
 
-UNUSED = Index("codes_stock"), Index("outbox_waiting")  # earlier versions': each change had to be written in them
+DROPPED_INDEXES = (
+    Index("codes_stock"),
+    Index("outbox_waiting"),
+)  # earlier versions': each change had to be written in them
 
 
 def make_tables(db: Connection) -> None:
@@ -320,76 +330,76 @@ def make_tables(db: Connection) -> None:
             )
         for index in table.indexes:
             db.execute(CreateIndex(index, if_not_exists=True))
-    for index in UNUSED:
+    for index in DROPPED_INDEXES:
         db.execute(DropIndex(index, if_exists=True))
 
 
-def driver_sql(db: Connection, text: str) -> None:
+def execute_raw(db: Connection, text: str) -> None:
     """A word to the database itself, past SQLAlchemy, which would end a transaction that it did not begin."""
     driver: Any = db.connection.dbapi_connection
     driver.execute(text)
     if text.startswith("rollback"):
-        memo(db).clear()
+        transaction_cache(db).clear()
 
 
-def together(db: Connection) -> AbstractContextManager[object]:
+def pipelined(db: Connection) -> AbstractContextManager[object]:
     """Within it PostgreSQL gets statements one after the other without being waited for: their rows are not counted,
     and those that are asked for are there at its end."""
     driver: Any = db.connection.dbapi_connection
     return nullcontext() if db.dialect.name == "sqlite" else cast(AbstractContextManager[object], driver.pipeline())
 
 
-class NotHeldError(Exception):
+class LockMissingError(Exception):
     """A change that runs beside others needs what it did not name: it is to be run again with everything."""
 
 
-def hold(db: Connection, names: Iterable[str]) -> None:
-    """Wait until nobody else has any of `names`, and have them until the transaction ends. Before its first change."""
+def acquire_locks(db: Connection, names: Iterable[str]) -> None:
+    """Acquire all of `names` until the transaction ends. Call it before the transaction's first change."""
     mine = frozenset(names)
     if mine:  # always in the same order, so that no two wait for each other
         driver: Any = db.connection.dbapi_connection
-        driver.execute(TAKE_ALL, [sorted(map(_number, mine))])
-    db.info[HELD] = mine
+        driver.execute(TAKE_LOCKS, [sorted(map(_number, mine))])
+    db.info[LOCKS_INFO_KEY] = mine
 
 
-def need(db: Connection, name: str) -> None:
-    """Raises NotHeldError in a transaction that runs beside others and did not name this."""
-    held = db.info.get(HELD)
+def require_lock(db: Connection, name: str) -> None:
+    """Raise LockMissingError in a shared transaction that does not hold this lock."""
+    held = db.info.get(LOCKS_INFO_KEY)
     if held is not None and name not in held:
-        raise NotHeldError(name)
+        raise LockMissingError(name)
 
 
-def held(db: Connection) -> frozenset[str] | None:
-    """What this transaction has to itself; None for everything."""
-    found: frozenset[str] | None = db.info.get(HELD)
+def acquired_locks(db: Connection) -> frozenset[str] | None:
+    """Return the locks of this transaction; None for all."""
+    found: frozenset[str] | None = db.info.get(LOCKS_INFO_KEY)
     return found
 
 
-def campaigns_held(db: Connection) -> list[str] | None:
-    """The campaigns among what it has to itself; None for all of them."""
-    mine = held(db)
+def locked_campaigns(db: Connection) -> list[str] | None:
+    """Return the campaigns that this transaction has locked; None for all of them."""
+    mine = acquired_locks(db)
     return (
         None if mine is None else [each.removeprefix(CAMPAIGN_LOCK) for each in mine if each.startswith(CAMPAIGN_LOCK)]
     )
 
 
-def nothing(_: Connection, __: list[Any]) -> frozenset[str]:
-    """The locks of what only reads, or touches but its own rows."""
+def no_locks(_: Connection, __: list[Any]) -> frozenset[str]:
+    """Return the locks of work that only reads, or touches only rows of its own."""
     return frozenset()
 
 
-def of_customer(customer_id: str) -> str:
-    """The name of the lock on what is given to a customer and said by them."""
+def customer_lock(customer_id: str) -> str:
+    """Return the name of the lock on a customer's offers and statements."""
     return f"u:{customer_id}"
 
 
-def of_campaign(campaign_id: str) -> str:
-    """The name of the lock on a campaign's limits, pace and stock of codes."""
+def campaign_lock(campaign_id: str) -> str:
+    """Return the name of the lock on a campaign's limits, pace and stock of codes."""
     return f"{CAMPAIGN_LOCK}{campaign_id}"
 
 
-def of_key(key: str) -> str:
-    """The name of the lock on an Idempotency-Key."""
+def request_key_lock(key: str) -> str:
+    """Return the name of the lock on an Idempotency-Key."""
     return f"k:{key}"
 
 
@@ -397,7 +407,7 @@ def _number(name: str) -> int:
     return hash_int(name) - 2**63  # as PostgreSQL has 64 bits with a sign
 
 
-def volatile(kept: dict[Any, Any]) -> None:
+def clear_shared_cache(kept: dict[Any, Any]) -> None:
     """Forget of a memo what those beside may change: all but the rules, which change in nobody's company."""
     for name in [name for name in kept if not isinstance(name, tuple)]:
         del kept[name]
@@ -405,26 +415,26 @@ def volatile(kept: dict[Any, Any]) -> None:
 
 LEDGER_LOCK = 7_063_518  # any number of our own; PostgreSQL's advisory lock on everything, shared by those beside
 CHAIN_LOCK = LEDGER_LOCK + 1  # of the audit log, which is one chain: taken last, and for the shortest time
-TAKE_ALL = "select pg_advisory_xact_lock(each) from unnest(%s::bigint[]) each"
-HELD = "promolift locks"
+TAKE_LOCKS = "select pg_advisory_xact_lock(each) from unnest(%s::bigint[]) each"
+LOCKS_INFO_KEY = "promolift locks"
 CAMPAIGN_LOCK = "c:"
 
 
-def memo(db: Connection) -> dict[Any, Any]:
+def transaction_cache(db: Connection) -> dict[Any, Any]:
     """What the writer has read and nobody else has changed since; empty outside of one of its transactions.
 
     Whoever writes such a thing clears it; so does undoing a savepoint or a transaction.
     """
-    found: dict[Any, Any] = db.info.get(MEMO, {})
+    found: dict[Any, Any] = db.info.get(CACHE_INFO_KEY, {})
     return found
 
 
-MEMO = "promolift"
-BLOCK = 100
-NAMED = re.compile(r"%\((\w+)\)s")
+CACHE_INFO_KEY = "promolift"
+ROWS_PER_STATEMENT = 100
+NAMED_PARAMETER = re.compile(r"%\((\w+)\)s")
 # As a list the texts find rows by an index; as a query PostgreSQL may read the whole table beside it instead.
-LISTED = re.compile(r"in (\(select jsonb_array_elements_text\(cast\(%s(?:::\w+)? as jsonb\)\)\))")
-PLAIN = (str, int, float)  # what a parameter may be fixed to
+LIST_SUBQUERY = re.compile(r"in (\(select jsonb_array_elements_text\(cast\(%s(?:::\w+)? as jsonb\)\)\))")
+CONSTANT_TYPES = (str, int, float)  # what a parameter may be fixed to
 
 
 class _Compiled(NamedTuple):
@@ -436,7 +446,7 @@ class _Compiled(NamedTuple):
     columns: Sequence[str]  # of the rows it finds
     row: str  # what an insert has for one row; empty for all else
 
-    def given(self, values: Mapping[str, Any]) -> Sequence[Any]:
+    def bind(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """Values in the order of the parameters."""
         return self.pick({**self.fixed, **values} if self.fixed else values)
 
@@ -453,11 +463,11 @@ class Query:
         self._statement, self._columns, self._then = statement, columns, then
         self._ready: dict[str, _Compiled] = {}
 
-    def ask(self, db: Connection, **values: Any) -> Any:
-        """Run it; where its rows can be read, after `together` if it was asked within it."""
+    def execute(self, db: Connection, **values: Any) -> Any:
+        """Run it and return the driver's cursor; inside `pipelined`, read its rows only after the block."""
         ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        return driver.execute(ready.text, ready.given(values))
+        return driver.execute(ready.text, ready.bind(values))
 
     def read(self, db: Connection, asked: Any) -> list[dict[str, Any]]:
         """Its rows by column."""
@@ -466,11 +476,11 @@ class Query:
 
     def rows(self, db: Connection, **values: Any) -> Sequence[Sequence[Any]]:
         """Run it; its rows as tuples."""
-        return list(self.ask(db, **values))
+        return list(self.execute(db, **values))
 
     def dicts(self, db: Connection, **values: Any) -> list[dict[str, Any]]:
         """Run it; its rows by column."""
-        return self.read(db, self.ask(db, **values))
+        return self.read(db, self.execute(db, **values))
 
     def first(self, db: Connection, **values: Any) -> dict[str, Any] | None:
         """Run it; its first row by column, None for none."""
@@ -480,7 +490,7 @@ class Query:
         """Run a change; how many rows it touched."""
         ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        return int(driver.execute(ready.text, ready.given(values)).rowcount)
+        return int(driver.execute(ready.text, ready.bind(values)).rowcount)
 
     def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Insert all rows, which have all columns; how many were new. BLOCK rows go in one statement.
@@ -490,22 +500,25 @@ class Query:
         """
         ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        blocks = [rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK)]
+        blocks = [rows[first : first + ROWS_PER_STATEMENT] for first in range(0, len(rows), ROWS_PER_STATEMENT)]
         if db.dialect.name != "sqlite":
             texts = (to_json([*map(_without_booleans, block)]).decode() for block in blocks)
             return sum(driver.execute(ready.text, [text]).rowcount for text in texts)
         # SQLite keeps few statements ready: there the last ones go one by one
-        last = [ready.given(row) for row in blocks.pop()] if blocks and len(blocks[-1]) < BLOCK else []
-        text = ready.text.replace(ready.row, ", ".join([ready.row] * BLOCK), 1)
-        new: int = sum(driver.execute(text, [*chain.from_iterable(map(ready.given, each))]).rowcount for each in blocks)
+        last = [ready.bind(row) for row in blocks.pop()] if blocks and len(blocks[-1]) < ROWS_PER_STATEMENT else []
+        text = ready.text.replace(ready.row, ", ".join([ready.row] * ROWS_PER_STATEMENT), 1)
+        new: int = sum(driver.execute(text, [*chain.from_iterable(map(ready.bind, each))]).rowcount for each in blocks)
         return new + (int(driver.executemany(ready.text, last).rowcount) if last else 0)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]
-        fixed = {name: value for name, value in compiled.params.items() if type(value) in PLAIN}
+        fixed = {name: value for name, value in compiled.params.items() if type(value) in CONSTANT_TYPES}
         text, names = str(compiled), compiled.positiontup
         if names is None:  # psycopg takes parameters by place, too
-            text, names = LISTED.sub(r"= any (array\1)", NAMED.sub("%s", text)), NAMED.findall(text)
+            text, names = (
+                LIST_SUBQUERY.sub(r"= any (array\1)", NAMED_PARAMETER.sub("%s", text)),
+                NAMED_PARAMETER.findall(text),
+            )
             text = text.replace("json_each(%s) n", "jsonb_array_elements_text(cast(%s as jsonb)) n(value)")
         into, _, row = text.partition(" VALUES ")
         if row and dialect.name != "sqlite":
@@ -523,26 +536,26 @@ def _without_booleans(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: int(value) if value is True or value is False else value for name, value in row.items()}
 
 
-class Members(ColumnElement[str]):
-    """The texts in a JSON list, for `column.op("in")(Members("people"))`: one parameter, however many they are."""
+class JsonList(ColumnElement[str]):
+    """The texts of a JSON list, for `column.op("in")(JsonList("people"))`: one parameter, however many they are."""
 
     inherit_cache = True
 
     def __init__(self, name: str) -> None:
         """The list is given as JSON in the parameter `name`."""
-        self.given = bindparam(name, type_=Text())
+        self.parameter = bindparam(name, type_=Text())
 
 
-def members(texts: Iterable[str]) -> str:
-    """What a parameter of `Members` is given."""
+def json_list(texts: Iterable[str]) -> str:
+    """Encode texts as the value of a `JsonList` parameter."""
     return to_json(list(texts)).decode()
 
 
-@compiles(Members, "sqlite")
-def _in_sqlite(element: Members, compiler: Any, **options: Any) -> str:
-    return f"(select value from json_each({compiler.process(element.given, **options)}))"
+@compiles(JsonList, "sqlite")
+def _in_sqlite(element: JsonList, compiler: Any, **options: Any) -> str:
+    return f"(select value from json_each({compiler.process(element.parameter, **options)}))"
 
 
-@compiles(Members)
-def _in_postgresql(element: Members, compiler: Any, **options: Any) -> str:
-    return f"(select jsonb_array_elements_text(cast({compiler.process(element.given, **options)} as jsonb)))"
+@compiles(JsonList)
+def _in_postgresql(element: JsonList, compiler: Any, **options: Any) -> str:
+    return f"(select jsonb_array_elements_text(cast({compiler.process(element.parameter, **options)} as jsonb)))"

@@ -1,8 +1,8 @@
-"""A work folder, and a server's ledger where there is one, in; one archive an auditor can replay, and its check, out.
+"""Write an archive that an auditor can replay from a work folder and ledger, and verify such an archive.
 
-The archive is a ZIP of plain files (JSON, Parquet) in sorted order with one fixed time, so that the same state gives
-the same bytes. What it claims is computed from what lies in it, by the functions that made it: `check` does so again.
-Customers are pseudonyms by a key that stays in the work folder; erased ones are left out.
+The archive is a ZIP of plain files (JSON, Parquet) in sorted order with one fixed time, so the same state gives
+the same bytes. Its claims are computed from its files; `check_archive` computes them again. Customers are pseudonyms
+under a key that stays in the work folder; erased customers are left out.
 """
 
 import io
@@ -26,13 +26,18 @@ from pydantic import ValidationError
 from promolift.core import allocation
 from promolift.core.allocation import strategic_rules
 from promolift.core.allocation.settings import Limit
-from promolift.core.decisions.decision_rule import EXPLORED, NONE, ReleaseTerms, explored, verdicts
-from promolift.core.experiments.arm_sums import Cap, sums_by
+from promolift.core.decisions.decision_rule import (
+    EXPLORATION_REASON,
+    NONE,
+    ReleaseTerms,
+    action_propensity,
+    choose_slots,
+)
+from promolift.core.experiments.arm_sums import OutlierCap, sum_by_group
 from promolift.core.experiments.experiment_design import HOLDOUT, Design, analyse
 from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import InputError, PromoError
-from promolift.foundation.hash_chain import chain_break
-from promolift.foundation.hashing import sha256_of, sha256_of_file
+from promolift.foundation.hashing import find_chain_break, sha256_of, sha256_of_file
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.redaction import pseudonym
 from promolift.foundation.settings import Settings
@@ -40,21 +45,22 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.version import __version__
 from promolift.server.settings import ServeSettings
 from promolift.shop.feedback.decision_outcomes import LearnSettings
-from promolift.shop.feedback.learning import Request, evidence_of
+from promolift.shop.feedback.learning import Request, load_evidence
 from promolift.shop.feedback.policy_verdict import design_of, metric_of
 from promolift.shop.pipeline.steps.plan import limits_of
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import PoolWords
-from promolift.shop.results.plan import FairPlan, Plan
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import FairPlan
 from promolift.shop.results.work_folder.run_context import Job
 
-FORM = 1
-VERDICT = "verdict.json"  # of the plan over its holdout, in the form of a test
-MANIFEST, KEY = "manifest.json", "evidence.key"
-WHEN = (1980, 1, 1, 0, 0, 0)
-NEAR = 1e-9  # of a figure that another machine computes again
-TOLD = (
+ARCHIVE_FORM = 1
+VERDICT_FILE = "verdict.json"  # of the plan over its holdout, in the form of a test
+MANIFEST_FILE, KEY_FILE = "manifest.json", "evidence.key"
+ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
+RELATIVE_TOLERANCE = 1e-9  # of a figure that another machine computes again
+CANDIDATE_COLUMNS = (
     "customer_id", "offer_id", "menu_id", "scope", "target", "kind", "benefit", "depth", "eligible", "why_not",
     "gain_cents", "gain_se_cents", "cost_cents", "subsidy_cents", "evidence", "caution_cents", "boost_cents",
     "charge_cents", "open", "prob", "segments", "groups", "units",
@@ -129,32 +135,32 @@ class Archive(NamedTuple):
         return f"ev_{sha256_of(self.manifest.model_dump_json())[:32]}"
 
 
-def write(
+def write_archive(
     job: Job, campaign: str, server: ServeSettings | None, to: Path, learned: Path = Path("learn-report")
 ) -> StepSummary:
     """Write the archive of a campaign; `learned` is where `promolift learn` wrote its verdict, if it did."""
-    found = gather(job, campaign, server, learned)
+    found = collect_archive(job, campaign, server, learned)
     draft = to.with_name(f".{to.name}.draft")
     to.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_bytes(packed(found))
+    draft.write_bytes(pack_archive(found))
     draft.replace(to)
-    faults = list(check(found))
+    faults = list(check_archive(found))
     if faults:
         raise InputError(
             "results_inconsistent", f"{to}: what the work folder holds does not agree with itself: {'; '.join(faults)}"
         )
     said = f"{to}: {len(found.files)} files, {found.mark}. Keep this mark elsewhere; promolift evidence --verify {to}"
-    if VERDICT not in found.files and (learned / "learn.json").is_file():
+    if VERDICT_FILE not in found.files and (learned / "learn.json").is_file():
         said += f". {learned / 'learn.json'} is not in it: it is not of this plan and the work folder's own events"
     return StepSummary(said, {"step": "evidence", "file": str(to), "mark": found.mark, "files": [*found.files]})
 
 
-def verify(path: Path) -> StepSummary:
-    """Replay an archive. InputError says in which file what does not hold."""
-    found = read(path)
-    if faults := list(check(found)):
+def verify_archive(path: Path) -> StepSummary:
+    """Replay an archive. InputError names the file with a mismatch."""
+    found = read_archive(path)
+    if faults := list(check_archive(found)):
         raise InputError("evidence_invalid", f"{path}: {'; '.join(faults)}")
-    made, tests = found.manifest, protocols(found)
+    made, tests = found.manifest, protocol_files(found)
     text = (
         f"{path}: {len(found.files)} files are as they were written, and everything recomputed agrees "
         f"({len(tests)} verdicts, {made.audit_rows:,} audit rows up to {made.audit_head or 'none'}). Mark: {found.mark}"
@@ -162,36 +168,36 @@ def verify(path: Path) -> StepSummary:
     return StepSummary(text, {"step": "evidence verify", "mark": found.mark, "sound": True, "tests": len(tests)})
 
 
-def gather(job: Job, campaign: str, server: ServeSettings | None, learned: Path) -> Archive:
-    """All that speaks of a campaign, under pseudonyms."""
+def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learned: Path) -> Archive:
+    """Collect all files about a campaign, under pseudonyms."""
     store, plan = job.store, Plan.load(job.store)
     if campaign != plan.note.terms.campaign_id:
         raise InputError(
             "campaign_differs",
             f"evidence: the work folder plans campaign {plan.note.terms.campaign_id!r}, not {campaign!r}",
         )
-    named = partial(pseudonym, key=key_of(store))
+    named = partial(pseudonym, key=pseudonym_key(store))
     kept: dict[str, bytes] = {}
     erased, chain = LedgerPart(set(), [])
-    if server is not None and ledger_of(server):
-        erased, chain = from_ledger(server, campaign, plan.note.shop.currency, named, kept)
-    from_learned(job, plan, learned, partial(hidden, named=named, erased=erased), kept)
-    left = [name for name in TOLD if name in plan.candidates.columns]
-    rows = hidden(plan.candidates.select(left), named, erased)
-    decided = hidden(plan.decisions, named, erased)
-    decided = decided.with_columns(decision_id=hidden_ids(decided["decision_id"], named))
+    if server is not None and has_ledger(server):
+        erased, chain = ledger_files(server, campaign, plan.note.shop.currency, named, kept)
+    learning_files(job, plan, learned, partial(pseudonymise_rows, named=named, erased=erased), kept)
+    left = [name for name in CANDIDATE_COLUMNS if name in plan.candidates.columns]
+    rows = pseudonymise_rows(plan.candidates.select(left), named, erased)
+    decided = pseudonymise_rows(plan.decisions, named, erased)
+    decided = decided.with_columns(decision_id=pseudonymise_ids(decided["decision_id"], named))
     kept |= {
-        "candidates.parquet": parquet(rows), "decisions.parquet": parquet(decided),
-        "plan.json": as_json(plan.note.model_dump(mode="json")),
-        "certificate.json": as_json(certified(job, plan, rows, decided).model_dump(mode="json")),
+        "candidates.parquet": to_parquet(rows), "decisions.parquet": to_parquet(decided),
+        "plan.json": to_json_bytes(plan.note.model_dump(mode="json")),
+        "certificate.json": to_json_bytes(plan_certificate(job, plan, rows, decided).model_dump(mode="json")),
         "audit.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False, sort_keys=True)}\n" for row in chain).encode(),
     }  # fmt: skip
     for note in (Health, PoolWords, FairnessNote):
         if note.has(store):
-            kept[f"{note.NAME}.json"] = as_json(note.load(store).model_dump(mode="json"))
+            kept[f"{note.NAME}.json"] = to_json_bytes(note.load(store).model_dump(mode="json"))
     return Archive(
         ArchiveNote(
-            form=FORM, version=__version__, code=code_hash(), campaign=campaign,
+            form=ARCHIVE_FORM, version=__version__, code=code_hash(), campaign=campaign,
             left_out=plan.note.customers - decided.height,
             audit_rows=len(chain), audit_head=chain[-1]["hash"] if chain else None,
             files={name: sha256_of(kept[name]) for name in sorted(kept)}, work=work_hashes(store),
@@ -200,19 +206,25 @@ def gather(job: Job, campaign: str, server: ServeSettings | None, learned: Path)
     )  # fmt: skip
 
 
-def from_ledger(
+def ledger_files(
     server: ServeSettings, campaign: str, currency: str, named: Callable[[str], str], kept: dict[str, bytes]
 ) -> LedgerPart:
     """Who was erased, and the audit log; into `kept` go decisions that were served and every test with its verdict."""
     from sqlalchemy import select
 
-    from promolift.server.decisions.experiment_results import BOUGHT, VALUE, heard, judged_by
+    from promolift.server.decisions.experiment_results import (
+        BOUGHT_METRIC,
+        VALUE_METRIC,
+        load_experiment_rows,
+        with_known_outcome,
+    )
     from promolift.server.ledger.audit_log import audit_rows
     from promolift.server.ledger.ledger import Ledger
-    from promolift.server.ledger.records import KeptTest
+    from promolift.server.ledger.migrations import open_tables
+    from promolift.server.ledger.records import StoredExperiment
     from promolift.server.ledger.schema import CUSTOMERS, DECISIONS
 
-    with Ledger(server.ledger_url) as ledger, ledger.read() as db:
+    with Ledger(server.ledger_url, open_tables) as ledger, ledger.read() as db:
         chain = [*audit_rows(db)]
         erased = set(db.execute(select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.erased == 1)).scalars())
         erased |= {
@@ -220,13 +232,13 @@ def from_ledger(
         }  # what stays of them is under it
         mine = select(DECISIONS).where(DECISIONS.c.campaign_id == campaign).order_by(DECISIONS.c.decision_id)
         served = [dict(row) for row in db.execute(mine).mappings()]
-        for name, test in KeptTest.all(db).items():
+        for name, test in StoredExperiment.all(db).items():
             if test.campaign_id != campaign:
                 continue
-            design = judged_by(test.experiment.design)
-            found = heard(db, design.name, currency)
+            design = with_known_outcome(test.experiment.design)
+            found = load_experiment_rows(db, design.name, currency)
             last = max([test.ended_ms or 0, *found.people["since_ms"], *found.money["ts_ms"]])
-            rows = hidden(found.rows(test.ended_ms or last), named, erased)
+            rows = pseudonymise_rows(found.rows(test.ended_ms or last), named, erased)
             put = [
                 row["ts_ms"] for row in chain
                 if row["action"] == "experiment.put" and row["subject"] == campaign and design.name in row["new"]
@@ -234,21 +246,21 @@ def from_ledger(
             begun = test.begun_ms or (put[0] if put else 0)
             protocol = Protocol(
                 name=name, registered_ms=min(put, default=begun), begun_ms=test.begun_ms, design=design,
-                first_ms=found.people["since_ms"].min(), metrics=(VALUE, BOUGHT),
+                first_ms=found.people["since_ms"].min(), metrics=(VALUE_METRIC, BOUGHT_METRIC),
                 caps={column: asdict(cap) for column, cap in found.caps.items()},
             )  # fmt: skip
             protocol = protocol.model_copy(update={"verdicts": verdicts_of(protocol, rows)})
             slug = name.replace("/", "_")
-            kept[f"tests/{slug}.json"] = as_json(protocol.model_dump(mode="json"))
-            kept[f"tests/{slug}.parquet"] = parquet(rows)
+            kept[f"tests/{slug}.json"] = to_json_bytes(protocol.model_dump(mode="json"))
+            kept[f"tests/{slug}.parquet"] = to_parquet(rows)
     if served:
-        rows = hidden(pl.DataFrame(served, infer_schema_length=None).drop("code"), named, erased)
-        rows = rows.with_columns(decision_id=hidden_ids(rows["decision_id"], named))
-        kept["served.parquet"] = parquet(rows.sort("decision_id"))
+        rows = pseudonymise_rows(pl.DataFrame(served, infer_schema_length=None).drop("code"), named, erased)
+        rows = rows.with_columns(decision_id=pseudonymise_ids(rows["decision_id"], named))
+        kept["served.parquet"] = to_parquet(rows.sort("decision_id"))
     return LedgerPart(erased, chain)
 
 
-def from_learned(
+def learning_files(
     job: Job, plan: Plan, learned: Path, hide: Callable[[pl.DataFrame], pl.DataFrame], kept: dict[str, bytes]
 ) -> None:
     """Into `kept` goes what `promolift learn` said of this plan, with a row per customer; nothing where it was another
@@ -258,7 +270,7 @@ def from_learned(
         said: dict[str, Any] = json.loads((learned / "learn.json").read_text(encoding="utf-8"))
         settings = LearnSettings(window_days=said["window_days"])
         asked = Request(None, None, Path(), learned, job.config, settings)
-        evidence = evidence_of(asked, job.store, job.config)
+        evidence = load_evidence(asked, job.store, job.config)
     except (OSError, ValueError, KeyError, PromoError):
         return
     metric, release = metric_of(evidence), evidence.release
@@ -273,16 +285,16 @@ def from_learned(
     )  # fmt: skip
     verdicts = verdicts_of(protocol, rows)
     mine = next((each for each in verdicts if each.get("arm") == release.policy_id), {})
-    if rows.height == evidence.customers.height and list(unlike(said["gain_per_customer"], mine.get("lift"))):
+    if rows.height == evidence.customers.height and list(json_differences(said["gain_per_customer"], mine.get("lift"))):
         return
-    kept[VERDICT] = as_json(protocol.model_copy(update={"verdicts": verdicts}).model_dump(mode="json"))
-    kept[VERDICT.replace("json", "parquet")] = parquet(rows)
+    kept[VERDICT_FILE] = to_json_bytes(protocol.model_copy(update={"verdicts": verdicts}).model_dump(mode="json"))
+    kept[VERDICT_FILE.replace("json", "parquet")] = to_parquet(rows)
 
 
-def protocols(found: Archive) -> list[str]:
+def protocol_files(found: Archive) -> list[str]:
     """The files that hold a test, or the plan over its holdout."""
     tests = [name for name in found.files if name.startswith("tests/") and name.endswith(".json")]
-    return sorted(tests) + [VERDICT] * (VERDICT in found.files)
+    return sorted(tests) + [VERDICT_FILE] * (VERDICT_FILE in found.files)
 
 
 def wrong_arms(rows: pl.DataFrame, decided: pl.DataFrame) -> Iterator[str]:
@@ -292,40 +304,43 @@ def wrong_arms(rows: pl.DataFrame, decided: pl.DataFrame) -> Iterator[str]:
     yield from (f"{who} was not decided on so" for who in wrong["customer_id"][:1])
 
 
-def certified(job: Job, plan: Plan, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
+def plan_certificate(job: Job, plan: Plan, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
     """The certificate of the plan, worked out on what lies in the archive."""
     note, seed = plan.note, job.config.plan.seed
     if note.drawn or note.terms.explore or note.terms.effects:
         why = "offers were drawn at random to learn from, so that no plan of them is the best"
         return Certificate(budget_cents=note.budget_cents, seed=seed, fairness=note.fairness, why=why)
     fair = note.fairness.limits if note.fairness else ()
-    free = open_to_all(rows, decided)
+    free = eligible_candidates(rows, decided)
     limits = tuple(limits_of(job, fair=fair).at(free, note.budget_cents))
     bare = Certificate(budget_cents=note.budget_cents, seed=seed, limits=limits, fairness=note.fairness)
-    return worked_out(bare, rows, decided)
+    return compute_certificate(bare, rows, decided)
 
 
-def worked_out(asked: Certificate, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
+def compute_certificate(asked: Certificate, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
     """The certificate with its figures."""
-    given = chosen_of(rows, decided)
+    given = chosen_candidates(rows, decided)
     best = allocation.plan(
-        strategic_rules.preferred(open_to_all(rows, decided)), asked.budget_cents, asked.limits, seed=asked.seed
+        strategic_rules.with_decision_gains(eligible_candidates(rows, decided)),
+        asked.budget_cents,
+        asked.limits,
+        seed=asked.seed,
     )
-    gain = float(strategic_rules.preferred(given)["gain_cents"].sum())
+    gain = float(strategic_rules.with_decision_gains(given)["gain_cents"].sum())
     return asked.model_copy(
         update={"gain_cents": gain, "cost_cents": float(given["cost_cents"].sum()),
                 "bound_cents": max(float(best.allocation.bound), gain)}
     )  # fmt: skip
 
 
-def open_to_all(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
-    """What was open to those who may be written to and are not held out."""
+def eligible_candidates(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
+    """Return the candidates of customers who may be contacted and are not in the holdout."""
     able = decided.filter(pl.col("holdout").eq(False)).select("customer_id")
     free = rows.filter("eligible", pl.col("offer_id") != NONE)
     return free.join(able, on="customer_id", how="semi").sort("customer_id", "offer_id")
 
 
-def chosen_of(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
+def chosen_candidates(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
     """The candidates that were decided for."""
     given = decided.filter(pl.col("offer_id") != NONE).select("customer_id", "offer_id")
     return rows.join(given, on=["customer_id", "offer_id"], how="semi").sort("customer_id")
@@ -334,15 +349,15 @@ def chosen_of(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
 def verdicts_of(protocol: Protocol, rows: pl.DataFrame) -> tuple[dict[str, Any], ...]:
     """What a test shows, by its protocol."""
     columns = [*dict.fromkeys(name for each in protocol.metrics for name in (each.value, *each.covariates))]
-    caps = {column: Cap(**cap) for column, cap in protocol.caps.items()}
+    caps = {column: OutlierCap(**cap) for column, cap in protocol.caps.items()}
     try:
-        found = analyse(sums_by(rows, columns, caps=caps), list(protocol.metrics), protocol.design)
+        found = analyse(sum_by_group(rows, columns, caps=caps), list(protocol.metrics), protocol.design)
     except PromoError as error:
         return ({"why": str(error)},)
     return tuple({name: value for name, value in row.items() if value is not None} for row in found.frame().to_dicts())
 
 
-def check(found: Archive) -> Iterator[str]:
+def check_archive(found: Archive) -> Iterator[str]:
     """What does not hold of an archive, by file: hashes, the audit log, decisions, certificate, limits, verdicts."""
     stated = found.manifest.files
     for name in sorted({*stated, *found.files}):
@@ -355,44 +370,45 @@ def check(found: Archive) -> Iterator[str]:
     if any(name not in found.files or sha256_of(found.files[name]) != digest for name, digest in stated.items()):
         return  # what was changed is not worth computing with
     try:
-        yield from replayed(found)
+        yield from check_computations(found)
     except (PromoError, ValidationError, pl.exceptions.PolarsError, KeyError, ValueError) as error:
         yield f"cannot be replayed: {type(error).__name__}: {str(error).splitlines()[0]}"
 
 
-def replayed(found: Archive) -> Iterator[str]:
+def check_computations(found: Archive) -> Iterator[str]:
     """What comes out otherwise when it is computed again."""
     chain = [json.loads(line) for line in found.files["audit.jsonl"].decode().splitlines()]
-    if broken := chain_break(chain):
+    if broken := find_chain_break(chain):
         yield f"audit.jsonl: row {broken} does not follow from the one before"
     if (chain[-1]["hash"] if chain else None) != found.manifest.audit_head:
         yield "audit.jsonl: its last hash is not the one in the manifest"
-    rows, decided = (frame(found, f"{name}.parquet") for name in ("candidates", "decisions"))
+    rows, decided = (read_frame(found, f"{name}.parquet") for name in ("candidates", "decisions"))
     plan = json.loads(found.files["plan.json"])
     yield from (f"decisions.parquet: {each}" for each in wrong_decisions(decided, ReleaseTerms(**plan["terms"])))
     stated = Certificate.model_validate_json(found.files["certificate.json"])
-    given = chosen_of(rows, decided)
+    given = chosen_candidates(rows, decided)
     if stated.why is None:
-        again = worked_out(stated, rows, decided)
-        yield from (f"certificate.json: {each}" for each in unlike(stated.model_dump(), again.model_dump()))
-        if given["cost_cents"].sum() > stated.budget_cents * (1 + NEAR):
+        again = compute_certificate(stated, rows, decided)
+        yield from (f"certificate.json: {each}" for each in json_differences(stated.model_dump(), again.model_dump()))
+        if given["cost_cents"].sum() > stated.budget_cents * (1 + RELATIVE_TOLERANCE):
             yield "certificate.json: what was decided for costs more than the budget"
         yield from (
-            f"certificate.json: limit {each.limit.name!r} is broken" for each in allocation.breaks(given, stated.limits)
+            f"certificate.json: limit {each.limit.name!r} is broken"
+            for each in allocation.find_violations(given, stated.limits)
         )
     if stated.fairness and not found.manifest.left_out:
         yield from (f"plan.json: {each}" for each in stated.fairness.broken(given))
-    if VERDICT in found.files:
-        each = frame(found, VERDICT.replace("json", "parquet"))
-        yield from (f"{VERDICT}: {fault}" for fault in wrong_arms(each, decided))
-    for name in protocols(found):
+    if VERDICT_FILE in found.files:
+        each = read_frame(found, VERDICT_FILE.replace("json", "parquet"))
+        yield from (f"{VERDICT_FILE}: {fault}" for fault in wrong_arms(each, decided))
+    for name in protocol_files(found):
         protocol = Protocol.model_validate_json(found.files[name])
-        again_of = json.loads(json.dumps(verdicts_of(protocol, frame(found, name.replace(".json", ".parquet")))))
-        yield from (f"{name}: verdicts: {each}" for each in unlike(list(protocol.verdicts), again_of))
+        again_of = json.loads(json.dumps(verdicts_of(protocol, read_frame(found, name.replace(".json", ".parquet")))))
+        yield from (f"{name}: verdicts: {each}" for each in json_differences(list(protocol.verdicts), again_of))
         if protocol.first_ms is not None and protocol.registered_ms > protocol.first_ms:
             yield f"{name}: it was registered after its first decision"
     for name in (each for each in sorted(found.files) if each.endswith(".parquet")):
-        if not frame(found, name)["customer_id"].str.starts_with("cus_").all():
+        if not read_frame(found, name)["customer_id"].str.starts_with("cus_").all():
             yield f"{name}: names a customer without a pseudonym"
 
 
@@ -406,51 +422,53 @@ def wrong_decisions(decided: pl.DataFrame, terms: ReleaseTerms) -> Iterator[str]
     for row in decided.iter_rows(named=True):
         options = [each for each in row["candidates"] or [] if each["offer"] != NONE]
         worth = [each["gain_cents"] - each["charge_cents"] for each in options]
-        (best,) = verdicts([""], [worth], [[each["cost_cents"] for each in options]], [None], plain, 0)
+        (best,) = choose_slots([""], [worth], [[each["cost_cents"] for each in options]], [None], plain, 0)
         names, refused = [*(each["offer"] for each in options), NONE], row["holdout"] is None
         pays = names[best.slot]
         if row["offer_id"] not in names:
             yield f"{row['decision_id']}: {row['offer_id']!r} was not open"
             continue
-        right = NONE if refused or row["holdout"] else row["offer_id"] if row["reason"] == EXPLORED else pays
+        right = NONE if refused or row["holdout"] else row["offer_id"] if row["reason"] == EXPLORATION_REASON else pays
         if row["offer_id"] != right:
             yield f"{row['decision_id']}: {row['offer_id']!r} was decided, its options give {right!r}"
             continue
-        explore, share = (0.0, 0.0) if refused else (terms.explored(best.slot >= 0), terms.holdout_share)
+        explore, share = (0.0, 0.0) if refused else (terms.exploration_share(best.slot >= 0), terms.holdout_share)
         at, size, top = names.index(row["offer_id"]), len(options), names.index(pays)
-        prob = explored(np.array([at]), np.array([size]), np.array([top]), np.array([explore]), np.array([share]))
-        if not math.isclose(prob[0], row["propensity"], rel_tol=NEAR):
+        prob = action_propensity(
+            np.array([at]), np.array([size]), np.array([top]), np.array([explore]), np.array([share])
+        )
+        if not math.isclose(prob[0], row["propensity"], rel_tol=RELATIVE_TOLERANCE):
             yield f"{row['decision_id']}: propensity {row['propensity']}, by its terms {prob[0]}"
 
 
-def unlike(stated: Any, again: Any, at: str = "") -> Iterator[str]:
+def json_differences(stated: Any, again: Any, at: str = "") -> Iterator[str]:
     """Where two values of JSON differ, numbers by more than NEAR."""
     if isinstance(stated, Mapping) and isinstance(again, Mapping):
         for name in sorted({*stated, *again}):
-            yield from unlike(stated.get(name), again.get(name), f"{at}.{name}" if at else str(name))
+            yield from json_differences(stated.get(name), again.get(name), f"{at}.{name}" if at else str(name))
     elif isinstance(stated, list | tuple) and isinstance(again, list | tuple) and len(stated) == len(again):
         for place, (one, other) in enumerate(zip(stated, again, strict=True)):
-            yield from unlike(one, other, f"{at}[{place}]")
+            yield from json_differences(one, other, f"{at}[{place}]")
     elif isinstance(stated, int | float) and isinstance(again, int | float):
-        if not math.isclose(stated, again, rel_tol=NEAR, abs_tol=NEAR):
+        if not math.isclose(stated, again, rel_tol=RELATIVE_TOLERANCE, abs_tol=RELATIVE_TOLERANCE):
             yield f"{at} is {stated}, computed again {again}"
     elif stated != again:
         yield f"{at} is {stated!r}, computed again {again!r}"
 
 
-def packed(found: Archive) -> bytes:
-    """The archive's bytes: the same for the same content."""
+def pack_archive(found: Archive) -> bytes:
+    """Return the archive's bytes: the same for the same content."""
     out = io.BytesIO()
-    every = {**found.files, MANIFEST: found.manifest.model_dump_json(indent=1).encode()}
+    every = {**found.files, MANIFEST_FILE: found.manifest.model_dump_json(indent=1).encode()}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(every):
-            entry = zipfile.ZipInfo(name, WHEN)
+            entry = zipfile.ZipInfo(name, ZIP_TIMESTAMP)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, every[name])
     return out.getvalue()
 
 
-def read(path: Path) -> Archive:
+def read_archive(path: Path) -> Archive:
     """An archive as it lies there. InputError where it is none, or not exactly what its content would be written as."""
     try:
         raw = path.read_bytes()
@@ -459,17 +477,17 @@ def read(path: Path) -> Archive:
                 raise zipfile.BadZipFile("a file in it is compressed")  # so that none unpacks to more than came
             names = archive.namelist()
             every = {name: archive.read(name) for name in names}
-        manifest = ArchiveNote.model_validate_json(every.pop(MANIFEST))
+        manifest = ArchiveNote.model_validate_json(every.pop(MANIFEST_FILE))
     except (OSError, EOFError, KeyError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise InputError(
             "file_unreadable", f"{path}: is no archive of evidence, or damaged ({type(error).__name__}: {error})"
         ) from None
-    if manifest.form != FORM:
+    if manifest.form != ARCHIVE_FORM:
         raise InputError(
-            "file_version_unsupported", f"{path}: is of form {manifest.form}; this version reads form {FORM}"
+            "file_version_unsupported", f"{path}: is of form {manifest.form}; this version reads form {ARCHIVE_FORM}"
         )
     found = Archive(manifest, every)
-    if not list(check_names(found)) and packed(found) != raw:
+    if not list(check_names(found)) and pack_archive(found) != raw:
         raise InputError(
             "file_changed", f"{path}: its bytes are not those that its content is written as; it was packed anew"
         )
@@ -481,7 +499,7 @@ def check_names(found: Archive) -> Iterator[str]:
     return (name for name, digest in found.manifest.files.items() if sha256_of(found.files.get(name, b"")) != digest)
 
 
-def hidden(rows: pl.DataFrame, named: Callable[[str], str], erased: set[str]) -> pl.DataFrame:
+def pseudonymise_rows(rows: pl.DataFrame, named: Callable[[str], str], erased: set[str]) -> pl.DataFrame:
     """Rows under pseudonyms, sorted by them, without those of erased customers."""
     rows = rows.filter(~pl.col("customer_id").is_in(sorted(erased)))
     people = rows["customer_id"].unique().to_list()
@@ -490,14 +508,14 @@ def hidden(rows: pl.DataFrame, named: Callable[[str], str], erased: set[str]) ->
     return rows.sort([name for name in ("customer_id", "offer_id", "decision_id") if name in rows.columns])
 
 
-def hidden_ids(ids: pl.Series, named: Callable[[str], str]) -> pl.Series:
+def pseudonymise_ids(ids: pl.Series, named: Callable[[str], str]) -> pl.Series:
     """Ids of decisions, which are hashes of the customer's, by the same key."""
     return pl.Series("decision_id", [f"dec_{named(each)[4:]}" for each in ids], dtype=pl.String)
 
 
-def key_of(store: Store) -> str:
+def pseudonym_key(store: Store) -> str:
     """The work folder's own key of pseudonyms; made when it is first asked for."""
-    path = store.root / KEY
+    path = store.root / KEY_FILE
     if not path.exists():
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
@@ -505,8 +523,8 @@ def key_of(store: Store) -> str:
     return path.read_text(encoding="ascii")
 
 
-def ledger_of(server: ServeSettings) -> bool:
-    """Whether there is a ledger to read."""
+def has_ledger(server: ServeSettings) -> bool:
+    """Return whether there is a ledger to read."""
     url = server.ledger_url
     return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).is_file()
 
@@ -525,18 +543,18 @@ def work_hashes(store: Store) -> dict[str, str]:
     return {path.relative_to(store.root).as_posix(): sha256_of_file(path) for path in sorted(every) if path.is_file()}
 
 
-def parquet(rows: pl.DataFrame) -> bytes:
+def to_parquet(rows: pl.DataFrame) -> bytes:
     """A table as a file."""
     out = io.BytesIO()
     rows.write_parquet(out, compression="zstd")
     return out.getvalue()
 
 
-def as_json(value: Any) -> bytes:
+def to_json_bytes(value: Any) -> bytes:
     """A value as a file."""
     return f"{json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1)}\n".encode()
 
 
-def frame(found: Archive, name: str) -> pl.DataFrame:
+def read_frame(found: Archive, name: str) -> pl.DataFrame:
     """A table of the archive."""
     return pl.read_parquet(io.BytesIO(found.files[name]))

@@ -1,6 +1,6 @@
-"""When to learn and what becomes of a proposal; a campaign served from its next release, webhooks called, out.
+"""Schedule learning runs and handle their proposals.
 
-A proposal is a release that waits for a person, or goes live where that is allowed.
+A proposal is a release that waits for approval, or becomes active where the settings allow it.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import Clock
 from promolift.foundation.time.units import DAY_MS, HOUR_MS
 from promolift.server.decisions.decisions import Decider
-from promolift.server.ledger.audit_log import Act, HttpAnswer, audit
+from promolift.server.ledger.audit_log import AuditAction, HttpResponse, append_audit
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.outbox_rows import announce
+from promolift.server.ledger.outbox_rows import post_webhook_event
 from promolift.server.ledger.policy import Policy
-from promolift.server.ledger.records import Campaign, Learned, LearnRun, MadeRelease, Task
+from promolift.server.ledger.records import Campaign, LearningProposal, LearningTask, LearnRun, ReleaseRecord
 from promolift.server.ledger.schema import Refused
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.results.work_folder.active_release import approve, forget
+from promolift.shop.results.work_folder.active_release import remove_approved_release, save_approved_release
 
 LOG = logging.getLogger("promolift.server")
-LOOK_S = 20.0
-LONGEST_S = 4 * 3600.0
+CHECK_EVERY_S = 20.0
+RUN_TIMEOUT_S = 4 * 3600.0
 ACTOR = "learning"
-NEW = Campaign(paused=False, policy=Policy(), policy_version=1)
+NEW_CAMPAIGN = Campaign(paused=False, policy=Policy(), policy_version=1)
 
 
-class Serving(Protocol):
+class ReleaseServer(Protocol):
     """What of the server a change of release needs."""
 
     settings: ServeSettings
@@ -44,30 +44,30 @@ class Serving(Protocol):
     decider: Decider
     clock: Clock
 
-    def change(self, do: Callable[[Connection, int], HttpAnswer]) -> HttpAnswer:
+    def change(self, do: Callable[[Connection, int], HttpResponse]) -> HttpResponse:
         """Run a change in the ledger."""
 
 
-def switch(db: Connection, now_ms: int, act: Act, release_id: str) -> None:
+def switch_release(db: Connection, now_ms: int, act: AuditAction, release_id: str) -> None:
     """Serve the campaign `act.subject` from this release from the next decision on; it must be loaded before."""
-    old = Campaign.find(db, act.subject) or NEW
+    old = Campaign.find(db, act.subject) or NEW_CAMPAIGN
     if old.release == release_id:
         return
-    new = old.served_from(release_id).keep(db, act.subject, now_ms)
+    new = old.with_release(release_id).save(db, act.subject, now_ms)
     body = {"campaign_id": act.subject, "release": new.release, "previous": new.previous}
-    announce(db, "release.activated", body, now_ms)
-    audit(db, now_ms, act, {"release": old.release}, body)
+    post_webhook_event(db, "release.activated", body, now_ms)
+    append_audit(db, now_ms, act, {"release": old.release}, body)
 
 
-def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None:
+def roll_back_release(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None:
     """Back to the release before the present one, which then is the one before. Refused if there is none."""
-    before = (Campaign.find(db, campaign_id) or NEW).previous
+    before = (Campaign.find(db, campaign_id) or NEW_CAMPAIGN).previous
     if not before:
         raise Refused("previous_missing", "there is no release before the present one")
-    switch(db, now_ms, Act(actor, "release.rollback", campaign_id), before)
+    switch_release(db, now_ms, AuditAction(actor, "release.rollback", campaign_id), before)
 
 
-def remember(server: Serving, release_id: str) -> None:
+def remember_learning(server: ReleaseServer, release_id: str) -> None:
     """Let the next plan start from what was learned for the release that is live.
 
     If the work folder is busy, that is logged and no more: the plan that is being made has started already.
@@ -75,7 +75,7 @@ def remember(server: Serving, release_id: str) -> None:
     terms = server.decider.ensure(release_id).terms
     try:
         with Store(server.settings.work) as store:
-            approve(store, terms) if terms.effects else forget(store)
+            save_approved_release(store, terms) if terms.effects else remove_approved_release(store)
     except PromoError as error:
         LOG.warning("what is live was not noted for the next plan", extra={"detail": str(error)})
 
@@ -94,20 +94,20 @@ class _Ended(NamedTuple):
     run: LearnRun
 
 
-class Scheduler:
+class LearningScheduler:
     """Starts a run when one is due. One per server; on a shared ledger each run is claimed by one of them."""
 
-    def __init__(self, server: Serving) -> None:
+    def __init__(self, server: ReleaseServer) -> None:
         """Nothing runs yet."""
         self.server = server
         self._looked = monotonic()
         self._starting = asyncio.Lock()
         self._runs: dict[str, asyncio.Task[None]] = {}
 
-    async def look(self) -> None:
-        """Start what is due; called often, looks seldom."""
+    async def start_due(self) -> None:
+        """Start runs that are due; called often, checks rarely."""
         rule = self.server.settings.learn
-        if rule.every_hours is None or monotonic() - self._looked < LOOK_S:
+        if rule.every_hours is None or monotonic() - self._looked < CHECK_EVERY_S:
             return
         self._looked = monotonic()
         for campaign_id in await asyncio.to_thread(self._live):
@@ -137,36 +137,36 @@ class Scheduler:
     async def _run(self, campaign_id: str) -> None:
         try:
             found = await self._child(campaign_id)
-            run = await asyncio.to_thread(keep, self.server, campaign_id, found)
+            run = await asyncio.to_thread(store_proposal, self.server, campaign_id, found)
         except Exception as error:
             LOG.error("learning failed", exc_info=error, extra={"campaign": campaign_id})
             run = LearnRun(status="failed", why=f"{type(error).__name__}; the log of the server has more")
         await self.server.ledger.call(self._note, _Ended(campaign_id, run))
 
-    def task(self, campaign_id: str) -> Task:
+    def task(self, campaign_id: str) -> LearningTask:
         """What the process gets."""
         settings, days = self.server.settings, self.server.settings.keep.events_days
         since_ms = 0 if days is None else self.server.clock.now_ms() - round(days * DAY_MS)
-        return Task(
+        return LearningTask(
             ledger=settings.readers_url, work=settings.work.absolute(), campaign_id=campaign_id,
             settings=settings.learn.settings, config=self.server.config, releases=settings.releases,
             events_since_ms=max(0, since_ms),
         )  # fmt: skip
 
-    async def _child(self, campaign_id: str) -> Learned:
+    async def _child(self, campaign_id: str) -> LearningProposal:
         """What the process says; it is killed if it takes too long or the server stops."""
         pipe, asked = asyncio.subprocess.PIPE, self.task(campaign_id).model_dump_json()
         command = (sys.executable, "-m", "promolift.server.tasks.learning_task")
         child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
         try:
-            out, _ = await asyncio.wait_for(child.communicate(asked.encode()), LONGEST_S)
+            out, _ = await asyncio.wait_for(child.communicate(asked.encode()), RUN_TIMEOUT_S)
         finally:
             if child.returncode is None:
                 child.kill()
                 await child.wait()
         if child.returncode:
             raise RuntimeError(f"the learning process ended with {child.returncode}")
-        return Learned.model_validate_json(out.splitlines()[-1])
+        return LearningProposal.model_validate_json(out.splitlines()[-1])
 
     def _claim(self, db: Connection, some: list[_Wanted]) -> list[bool]:
         now_ms, mine = self.server.clock.now_ms(), []
@@ -174,7 +174,7 @@ class Scheduler:
             last = LearnRun.find(db, campaign_id)
             mine.append(last is None or now_ms - last.started_ms >= every_hours * HOUR_MS)
             if mine[-1]:
-                LearnRun(started_ms=now_ms, status="running").keep(db, campaign_id, now_ms)
+                LearnRun(started_ms=now_ms, status="running").save(db, campaign_id, now_ms)
         return mine
 
     def _note(self, db: Connection, some: list[_Ended]) -> list[None]:
@@ -182,11 +182,11 @@ class Scheduler:
         for campaign_id, run in some:
             begun = LearnRun.find(db, campaign_id)
             times = {"started_ms": begun.started_ms if begun else now_ms, "ended_ms": now_ms}
-            run.model_copy(update=times).keep(db, campaign_id, now_ms)
+            run.model_copy(update=times).save(db, campaign_id, now_ms)
         return [None for _ in some]
 
 
-def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
+def store_proposal(server: ReleaseServer, campaign_id: str, found: LearningProposal) -> LearnRun:
     """What draws taught changes who gets what, which is a plan's work: the release that serves stays, and the proposal
     waits for the next plan, or is approved for it where the settings allow and nothing speaks against it."""
     if found.made is not None:
@@ -196,22 +196,22 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     folder = server.settings.work / "serve" / "learn" / campaign_id
     if server.settings.learn.release and found.within_guardrails:
         with Store(server.settings.work) as store:
-            approve(store, found.release)
+            save_approved_release(store, found.release)
         return LearnRun(status="approved", why=f"the next `promolift run` plans by it: {found.why}")
     return LearnRun(status="proposed", why=f"{found.why}; for the next plan: `promolift learn approve --out {folder}`")
 
 
-def _keep_creatives(server: Serving, campaign_id: str, release_id: str, why: str) -> LearnRun:
+def _keep_creatives(server: ReleaseServer, campaign_id: str, release_id: str, why: str) -> LearnRun:
     """The next shares of creatives are a release of their own: it goes live where the settings allow, else it waits."""
     price = server.decider.ensure_everywhere(release_id).terms.price
     live = server.settings.learn.release
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        made = MadeRelease(release_id=release_id, campaign_id=campaign_id, price=price).keep(db, release_id, now_ms)
-        audit(db, now_ms, Act(ACTOR, "release.make", release_id), None, made.to_json())
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        made = ReleaseRecord(release_id=release_id, campaign_id=campaign_id, price=price).save(db, release_id, now_ms)
+        append_audit(db, now_ms, AuditAction(ACTOR, "release.make", release_id), None, made.to_json())
         if live:
-            switch(db, now_ms, Act(ACTOR, "release.activate", campaign_id), release_id)
-        return HttpAnswer(200, None)
+            switch_release(db, now_ms, AuditAction(ACTOR, "release.activate", campaign_id), release_id)
+        return HttpResponse(200, None)
 
     server.change(do)
     then = "it is live" if live else f"POST /v1/releases/{release_id}:activate lets it decide"

@@ -1,7 +1,7 @@
-"""A task on stdin; what `promolift learn` says of the ledger's decisions, on stdout. A process of its own.
+"""Run `promolift learn` on the ledger's decisions in a process of its own: task on stdin, result on stdout.
 
-So no decision waits for it: it reads the ledger through its own connection, at low priority, and writes but into its
-own folder. `python -m promolift.server.tasks.learning_task`; the server starts it, see `schedule`.
+It reads through a connection of its own at low priority and writes only into its own folder, so decisions do not wait.
+`learning_schedule` starts it as `python -m promolift.server.tasks.learning_task`.
 """
 
 import os
@@ -18,29 +18,29 @@ from promolift.extensions.ads import serving
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
-from promolift.server.decisions.decision_record import whole
-from promolift.server.decisions.release_storage import load_from
-from promolift.server.ledger.outcomes import KINDS, HeardEvent, outcomes
-from promolift.server.ledger.records import Annotation, Learned, Task
+from promolift.server.decisions.decision_record import expand_rows
+from promolift.server.decisions.release_storage import load_shared_release
+from promolift.server.ledger.outcomes import OUTCOME_KINDS, LedgerEvent, read_outcomes
+from promolift.server.ledger.records import Annotation, LearningProposal, LearningTask
 from promolift.server.ledger.schema import DECISIONS, EVENTS
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.feedback.learning import Request, run_learn
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NO_DRAWS
-from promolift.shop.results.work_folder.work_tables import Clean
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
-PART = 50_000
+ROWS_PER_READ = 50_000
 
 
-def answer(task: Task) -> Learned:
-    """What was learned, or `why` nothing can be said."""
+def run_task(task: LearningTask) -> LearningProposal:
+    """Return what was learned, or `why` nothing can be said."""
     try:
         return learn(task)
     except PromoError as error:
-        return Learned(why=str(error))
+        return LearningProposal(why=str(error))
 
 
-def learn(task: Task) -> Learned:
+def learn(task: LearningTask) -> LearningProposal:
     """Run `promolift learn` on the ledger's decisions; its proposal. PromoError where nothing can be said."""
     config, folder = task.config, task.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,10 +49,10 @@ def learn(task: Task) -> Learned:
     engine = create_engine(task.ledger)
     try:
         with engine.connect() as db:
-            counted = partial(without, left_out=Annotation.all(db).values(), zone=shop.zone)
-            if (next_shares := serving.learn(db, task, counted)) is not None:
+            counted = partial(exclude_days, left_out=Annotation.all(db).values(), zone=shop.zone)
+            if (next_shares := serving.learn_next_shares(db, task, counted)) is not None:
                 return next_shares
-            some(counted(read_decisions(db, task))).write_parquet(decisions)
+            require_rows(counted(read_decisions(db, task))).write_parquet(decisions)
             counted(read_events(db, task, shop.currency)).write_parquet(events)
     finally:
         engine.dispose()
@@ -63,18 +63,18 @@ def learn(task: Task) -> Learned:
         for file in (decisions, events):  # they name customers, who may ask to be forgotten
             file.unlink(missing_ok=True)
     if proposal is None:
-        return Learned(why=NO_DRAWS)
-    return Learned(release=proposal.release, why=proposal.why, within_guardrails=proposal.within_guardrails)
+        return LearningProposal(why=NO_DRAWS)
+    return LearningProposal(release=proposal.release, why=proposal.why, within_guardrails=proposal.within_guardrails)
 
 
-def without(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str, at: str = "ts_ms") -> pl.DataFrame:
+def exclude_days(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str, at: str = "ts_ms") -> pl.DataFrame:
     """Rows whose moment (`at`) is of the days that somebody excluded are left out, of every group alike."""
     day = pl.from_epoch(at, "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
     spans = [day.is_between(each.first, each.last) for each in left_out if each.excluded]
     return rows.filter(~pl.any_horizontal(spans)) if spans else rows
 
 
-def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
+def read_decisions(db: Connection, task: LearningTask) -> pl.DataFrame:
     """The campaign's decisions that the shop got in time, with the terms they were made by.
 
     Those whose release is gone say nothing of their offers and are left out. SupportError if there are no others.
@@ -82,10 +82,14 @@ def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
     names = [*CONTRACT.schema, "terms"]
     wanted = select(DECISIONS).where(DECISIONS.c.campaign_id == task.campaign_id, DECISIONS.c.unanswered == 0)
     schema = CONTRACT.schema | {"terms": pl.String}
-    parts, release, gone = [pl.DataFrame(schema=schema)], cache(partial(load_from, task.releases, task.work)), 0
+    parts, release, gone = (
+        [pl.DataFrame(schema=schema)],
+        cache(partial(load_shared_release, task.releases, task.work)),
+        0,
+    )
     for rows in _parts(db, wanted.order_by(DECISIONS.c.ts_ms, DECISIONS.c.decision_id)):
         kept = (dict(zip(DECISIONS.c.keys(), row, strict=True)) for row in rows)
-        known = [each for each in whole(kept, release) if each.terms is not None]
+        known = [each for each in expand_rows(kept, release) if each.terms is not None]
         gone += len(rows) - len(known)
         listed = [tuple(map(each.columns(each.terms_text).__getitem__, names)) for each in known]
         parts.append(pl.DataFrame(listed, schema=schema | {"holdout": pl.Int64}, orient="row"))
@@ -97,27 +101,27 @@ def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
     return found
 
 
-def some(rows: pl.DataFrame) -> pl.DataFrame:
+def require_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """The same; SupportError where nobody was decided on."""
     if rows.is_empty():
         raise SupportError("decisions_missing", "learn: nobody was decided on yet")
     return rows
 
 
-def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
+def read_events(db: Connection, task: LearningTask, currency: str) -> pl.DataFrame:
     """What the work folder knows was bought, and what the ledger heard after that."""
     kept, last_ms = [], -1
     with Store(task.work) as store:
-        clean = Clean(store)
+        clean = CleanTables(store)
         if clean.has_events:
             last_ms = Span.load(store).last_ms or -1
             columns = ("customer_id", "ts_ms", "kind", "product_id", "order_id", "quantity", "revenue_cents",
                        "list_cents", "coupon_cents")  # fmt: skip
             kept.append(clean.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())
     wanted = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.body)
-    wanted = wanted.where(EVENTS.c.name.in_(KINDS), EVENTS.c.ts_ms > last_ms).order_by(EVENTS.c.seq)
-    heard = [outcomes([HeardEvent(*row) for row in rows], currency) for rows in _parts(db, wanted)]
-    frame: pl.DataFrame = pl.concat([outcomes([], currency), *kept, *heard], how="diagonal_relaxed")
+    wanted = wanted.where(EVENTS.c.name.in_(OUTCOME_KINDS), EVENTS.c.ts_ms > last_ms).order_by(EVENTS.c.seq)
+    heard = [read_outcomes([LedgerEvent(*row) for row in rows], currency) for rows in _parts(db, wanted)]
+    frame: pl.DataFrame = pl.concat([read_outcomes([], currency), *kept, *heard], how="diagonal_relaxed")
     if frame.is_empty():
         raise SupportError(
             "orders_missing", "learn: no order is known yet, neither from the shop's files nor from /v1/batch"
@@ -127,14 +131,14 @@ def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
 
 def _parts(db: Connection, wanted: Any) -> Iterator[list[Any]]:
     found = db.execution_options(stream_results=True).execute(wanted)
-    while rows := found.fetchmany(PART):
+    while rows := found.fetchmany(ROWS_PER_READ):
         yield [tuple(row) for row in rows]
 
 
 def main() -> None:
     """Read the task, learn, print one line of JSON."""
     os.nice(10)
-    print(answer(Task.model_validate_json(sys.stdin.read())).model_dump_json(exclude_unset=True), flush=True)
+    print(run_task(LearningTask.model_validate_json(sys.stdin.read())).model_dump_json(exclude_unset=True), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A server's ledger and releases in; a backup, that put back, a check of all, or what is kept too long deleted, out.
+"""Back up and restore a server, verify its data and delete what exceeds its retention period.
 
-A backup is a folder with a manifest of hashes: `ledger.db`, `releases/` and `secret.key`, which codes are made from. It
-is written under another name and renamed when all is on disk, so that one with its name is whole. PostgreSQL has its
-own tools.
+A backup is a folder with `ledger.db`, `releases/`, `secret.key` (from which codes are made) and a manifest of hashes.
+It is written under a temporary name and renamed when all is on disk, so a folder with the final name is complete.
+PostgreSQL has its own backup tools.
 """
 
 import os
@@ -23,17 +23,19 @@ from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS
 from promolift.foundation.version import __version__
-from promolift.server.decisions.release_storage import load_from, shared
+from promolift.server.decisions.release_storage import load_shared_release, open_shared_releases
 from promolift.server.ledger.audit_log import first_break
-from promolift.server.ledger.ledger import Ledger, is_file
-from promolift.server.ledger.limits import wrong_cells
+from promolift.server.ledger.engines import is_local_file
+from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.limits import inconsistent_cells
+from promolift.server.ledger.migrations import open_tables
 from promolift.server.ledger.records import Campaign
-from promolift.server.ledger.schema import BOUGHT, DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS, TAKEN
+from promolift.server.ledger.schema import ACCEPTED_OFFERS, DECISIONS, EVENTS, OUTBOX, PURCHASES, REDEMPTIONS, REJECTS
 from promolift.server.settings import ServeSettings
 from promolift.shop.results.line_tests import purge_draws
 
-PART = 2000  # rows that go in one change, so that a server goes on meanwhile
-KEY, LEDGER, RELEASES, MANIFEST = "secret.key", "ledger.db", "releases", "manifest.json"
+ROWS_PER_CHANGE = 2000  # rows that go in one change, so that a server goes on meanwhile
+KEY_FILE, LEDGER_FILE, RELEASES_FOLDER, MANIFEST_FILE = "secret.key", "ledger.db", "releases", "manifest.json"
 
 
 class BackupNote(Settings):
@@ -53,18 +55,18 @@ def backup(settings: ServeSettings, to: Path) -> StepSummary:
     draft = to.with_name(f"{to.name}.part")
     shutil.rmtree(draft, ignore_errors=True)  # of a backup that did not come to its end
     draft.mkdir(parents=True, mode=0o700)
-    with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as here, sqlite3.connect(draft / LEDGER) as there:
+    with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as here, sqlite3.connect(draft / LEDGER_FILE) as there:
         here.backup(there, pages=4096)
         there.execute("pragma journal_mode = delete")
     here.close()
     there.close()
-    home = settings.work / "serve" / RELEASES
+    home = settings.work / "serve" / RELEASES_FOLDER
     if home.is_dir():
-        shutil.copytree(home, draft / RELEASES, ignore=shutil.ignore_patterns("draft.*"))
-    shutil.copy(settings.work / KEY, draft / KEY)
+        shutil.copytree(home, draft / RELEASES_FOLDER, ignore=shutil.ignore_patterns("draft.*"))
+    shutil.copy(settings.work / KEY_FILE, draft / KEY_FILE)
     files = {str(path.relative_to(draft)): sha256_of_file(path) for path in sorted(_files(draft))}
     note = BackupNote(code=__version__, made_ms=round(time() * 1000), files=files)
-    (draft / MANIFEST).write_text(note.model_dump_json(indent=1), encoding="utf-8")
+    (draft / MANIFEST_FILE).write_text(note.model_dump_json(indent=1), encoding="utf-8")
     _sync(draft)
     draft.rename(to)
     size = sum(path.stat().st_size for path in _files(to))
@@ -76,9 +78,9 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
     """Put a backup where a server looks for it; refused where a ledger is, or where the backup is not whole."""
     place = settings.work / "serve"
     if _file_of(settings, there=False).exists():
-        raise InputError("file_exists", f"{place / LEDGER}: is there already; move {place} away first")
+        raise InputError("file_exists", f"{place / LEDGER_FILE}: is there already; move {place} away first")
     try:
-        note = BackupNote.model_validate_json((source / MANIFEST).read_text(encoding="utf-8"))
+        note = BackupNote.model_validate_json((source / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             "backup_invalid", f"{source}: is no whole backup ({type(error).__name__}); name the folder of one"
@@ -86,8 +88,8 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
     for name, digest in note.files.items():
         if not (source / name).is_file() or sha256_of_file(source / name) != digest:
             raise InputError("file_changed", f"{source / name}: is missing or was changed; use another backup")
-    key = settings.work / KEY
-    if key.exists() and key.read_bytes() != (source / KEY).read_bytes():
+    key = settings.work / KEY_FILE
+    if key.exists() and key.read_bytes() != (source / KEY_FILE).read_bytes():
         raise InputError(
             "secret_differs",
             f"{key}: differs from the backup's, which its codes and secrets are made with; move it away",
@@ -99,7 +101,7 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
         (draft / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, draft / name)
     _sync(draft)
-    (draft / KEY).replace(key)
+    (draft / KEY_FILE).replace(key)
     if place.exists():
         place.rmdir()  # only where it is empty
     draft.rename(place)
@@ -114,18 +116,18 @@ def verify(settings: ServeSettings) -> StepSummary:
     a decision refers to.
     """
     faults = []
-    if is_file(settings.ledger_url):
+    if is_local_file(settings.ledger_url):
         with sqlite3.connect(f"file:{_file_of(settings)}?mode=ro", uri=True) as db:
             faults += [f"database: {line}" for (line,) in db.execute("pragma integrity_check") if line != "ok"]
         db.close()
-    with Ledger(settings.ledger_url) as ledger, ledger.read() as found:
+    with Ledger(settings.ledger_url, open_tables) as ledger, ledger.read() as found:
         broken = first_break(found)
         faults += [f"audit: row {broken} does not follow from the one before"] if broken else []
-        faults += [f"limits: {cell}" for cell in wrong_cells(found)]
+        faults += [f"limits: {cell}" for cell in inconsistent_cells(found)]
         referred = _referred(found)
     for release_id in sorted(referred):
         try:
-            load_from(settings.releases, settings.work, release_id)
+            load_shared_release(settings.releases, settings.work, release_id)
         except Exception as error:
             faults.append(f"release {release_id}: {error}")
     figures = {"step": "ledger verify", "sound": not faults, "faults": faults, "releases": len(referred)}
@@ -137,12 +139,12 @@ def purge(settings: ServeSettings) -> StepSummary:
     of tests, in the work folder, are kept as long as decisions."""
     keep, gone = settings.keep, dict[str, int]()
     now_ms = round(time() * 1000)
-    with Ledger(settings.ledger_url) as ledger:
+    with Ledger(settings.ledger_url, open_tables) as ledger:
         for name, table, old in _outdated(settings, now_ms):
             gone[name] = sum(iter(lambda t=table, o=old: ledger.write(_delete_part(t, o)), 0))  # type: ignore[misc]
         with ledger.read() as db:
             referred = _referred(db)
-    home = settings.work / "serve" / RELEASES
+    home = settings.work / "serve" / RELEASES_FOLDER
     old_ms = now_ms - round((keep.releases_days or 0) * DAY_MS)
     unused = [
         path
@@ -153,7 +155,7 @@ def purge(settings: ServeSettings) -> StepSummary:
         shutil.rmtree(path)
     gone["releases"] = len(unused)
     if keep.releases_days is not None and settings.releases is not None:
-        gone["shared releases"] = shared(settings.releases).remove(referred, old_ms / 1000)
+        gone["shared releases"] = open_shared_releases(settings.releases).remove(referred, old_ms / 1000)
     if keep.decisions_days is not None and settings.work.is_dir():
         with Store(settings.work) as store:
             gone["draws"] = purge_draws(store, now_ms - round(keep.decisions_days * DAY_MS))
@@ -161,7 +163,7 @@ def purge(settings: ServeSettings) -> StepSummary:
     return StepSummary(f"deleted: {said}", {"step": "ledger purge", "deleted": gone})
 
 
-class Outdated(NamedTuple):
+class ExpiredRows(NamedTuple):
     """Which rows of a table are older than they are kept."""
 
     name: str
@@ -169,26 +171,26 @@ class Outdated(NamedTuple):
     old: ColumnElement[bool]
 
 
-def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[Outdated]:
+def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[ExpiredRows]:
     keep = settings.keep
     used = select(REDEMPTIONS.c.decision_id).where(REDEMPTIONS.c.decision_id.is_not(None))
     over = OUTBOX.c.status != "waiting"
     for name, table, days, when, more in (
         ("events", EVENTS, keep.events_days, EVENTS.c.received_ms, None),
-        ("bought", BOUGHT, keep.events_days, BOUGHT.c.ts_ms, None),
+        ("bought", PURCHASES, keep.events_days, PURCHASES.c.ts_ms, None),
         ("messages", OUTBOX, keep.events_days, OUTBOX.c.ts_ms, over),
         ("rejects", REJECTS, keep.rejects_days, REJECTS.c.received_ms, None),
-        ("taken", TAKEN, keep.decisions_days, TAKEN.c.ts_ms, None),
+        ("taken", ACCEPTED_OFFERS, keep.decisions_days, ACCEPTED_OFFERS.c.ts_ms, None),
         ("decisions", DECISIONS, keep.decisions_days, DECISIONS.c.ts_ms, DECISIONS.c.decision_id.not_in(used)),
     ):
         if days is not None:
             old = when < now_ms - round(days * DAY_MS)
-            yield Outdated(name, table, old if more is None else old & more)
+            yield ExpiredRows(name, table, old if more is None else old & more)
 
 
 def _delete_part(table: Table, old: ColumnElement[bool]) -> Callable[[Connection, list[Any]], list[int]]:
     (key,) = table.primary_key
-    part = select(key).where(old).limit(PART)
+    part = select(key).where(old).limit(ROWS_PER_CHANGE)
 
     def work(db: Connection, some: list[Any]) -> list[int]:
         return [db.execute(delete(table).where(key.in_(part))).rowcount for _ in some]
@@ -205,7 +207,7 @@ def _referred(db: Connection) -> set[str]:
 
 
 def _file_of(settings: ServeSettings, there: bool = True) -> Path:
-    if not is_file(settings.ledger_url):
+    if not is_local_file(settings.ledger_url):
         raise ConfigError(
             "ledger_not_file",
             "ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it",
@@ -217,7 +219,7 @@ def _file_of(settings: ServeSettings, there: bool = True) -> Path:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    return (path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST_FILE)
 
 
 def _sync(folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""promolift.toml as one frozen tree of settings."""
+"""The settings in promolift.toml as one frozen tree of classes."""

@@ -1,4 +1,7 @@
-"""How a shop's own columns become ours: one frozen Mapping per raw table, read from and written to TOML."""
+"""Map a shop's own columns to promolift's columns.
+
+There is one frozen Mapping per raw table. It is read from promolift.toml and can be written back as TOML.
+"""
 
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
@@ -7,33 +10,33 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from promolift.foundation.errors import InputError
+from promolift.foundation.errors import InputError, SettingError
 from promolift.foundation.money import Currency, currency_digits
-from promolift.foundation.settings import COUNTED, SettingError, Settings, Zone, rows_of, toml_key, toml_value
+from promolift.foundation.settings import SECONDS_PER_UNIT, Settings, Zone, read_tsv, toml_key, toml_value
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf", "words"]
 Kind = Literal["purchase", "view", "impression", "add_to_cart", "refund", "other"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # What a source column can be, per raw table: its role, what it says, and the names it is known by, best first.
-ROLE_ROWS = rows_of("foundation/files/column_names.tsv")
+ROLE_ROWS = read_tsv("foundation/files/column_names.tsv")
 ROLES: Dict[str, Dict[str, str]] = {
     table: {role: meaning for name, role, _, meaning, _ in ROLE_ROWS if name == table} for table in get_args(RawTable)
 }
-NEEDED: Dict[str, tuple[str, ...]] = {
+REQUIRED_ROLES: Dict[str, tuple[str, ...]] = {
     table: tuple(role for name, role, needed, *_ in ROLE_ROWS if name == table and needed) for table in ROLES
 }
-WELCOME: Dict[str, tuple[str, ...]] = {
-    table: tuple(role for role in roles if role not in NEEDED[table]) for table, roles in ROLES.items()
+OPTIONAL_ROLES: Dict[str, tuple[str, ...]] = {
+    table: tuple(role for role in roles if role not in REQUIRED_ROLES[table]) for table, roles in ROLES.items()
 }
-ADDED_UP = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
-GAPS = "gaps"  # how a column says times: days since the same customer's order before
-JOINED = frozenset({"name", "status"})  # several columns: joined by a space
-FIRST = frozenset({"product_id"})  # several columns: the first that says something
-DATED = frozenset({"time"})  # three columns: year, month and day
-SEVERAL = ADDED_UP | JOINED | FIRST | DATED
+SUMMED_ROLES = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
+DAYS_SINCE_LAST = "gaps"  # how a column says times: days since the same customer's order before
+CONCATENATED_ROLES = frozenset({"name", "status"})  # several columns: joined by a space
+FIRST_VALUE_ROLES = frozenset({"product_id"})  # several columns: the first that says something
+DATE_PART_ROLES = frozenset({"time"})  # three columns: year, month and day
+MULTI_COLUMN_ROLES = SUMMED_ROLES | CONCATENATED_ROLES | FIRST_VALUE_ROLES | DATE_PART_ROLES
 # What may stand on an order's first line alone.
-OF_AN_ORDER = ("customer_id", "time", "clock", "status", "session_id", "store_id", "channel", "currency", "kind")
+ORDER_ROLES = ("customer_id", "time", "clock", "status", "session_id", "store_id", "channel", "currency", "kind")
 
 
 class Mapping(Settings):
@@ -146,7 +149,7 @@ class Mapping(Settings):
 
     @model_validator(mode="after")
     def _roles_fit_the_table(self) -> Self:
-        roles = NEEDED[self.table] + WELCOME[self.table]
+        roles = REQUIRED_ROLES[self.table] + OPTIONAL_ROLES[self.table]
         for role in (*self.columns, *self.constants):
             if role not in roles:
                 near = get_close_matches(role, roles, n=1)
@@ -156,26 +159,28 @@ class Mapping(Settings):
                     + (f"did you mean {near[0]!r}?" if near else f"roles: {', '.join(roles)}"),
                 )
         for role, source in self.columns.items():
-            if isinstance(source, tuple) and role not in SEVERAL:
-                raise ValueError(f"{role} takes one column; only {', '.join(sorted(SEVERAL))} may name several")
-            if isinstance(source, tuple) and role in DATED and len(source) != 3:
+            if isinstance(source, tuple) and role not in MULTI_COLUMN_ROLES:
+                raise ValueError(
+                    f"{role} takes one column; only {', '.join(sorted(MULTI_COLUMN_ROLES))} may name several"
+                )
+            if isinstance(source, tuple) and role in DATE_PART_ROLES and len(source) != 3:
                 raise ValueError(f"{role} takes one column, or three: year, month and day")
         for role in self.inherit:
-            if role not in OF_AN_ORDER or not self.has("order_id"):
-                raise ValueError(f"inherit takes {', '.join(OF_AN_ORDER)}, and needs columns.order_id")
+            if role not in ORDER_ROLES or not self.has("order_id"):
+                raise ValueError(f"inherit takes {', '.join(ORDER_ROLES)}, and needs columns.order_id")
         for role in self.shared:
-            if role not in ADDED_UP:
-                raise ValueError(f"shared takes {', '.join(sorted(ADDED_UP))}, not {role}")
-        for role in NEEDED[self.table]:
+            if role not in SUMMED_ROLES:
+                raise ValueError(f"shared takes {', '.join(sorted(SUMMED_ROLES))}, not {role}")
+        for role in REQUIRED_ROLES[self.table]:
             if not self.has(role):
                 raise SettingError("setting_missing", f'needs {role}; write {role} = "<your column>" under columns')
         if self.table == "words" and not (self.has("text") or self.has("audio")):
             raise SettingError("setting_missing", 'needs text or audio; write text = "<your column>" under columns')
-        if self.time_format == GAPS and not self.has("sequence"):
+        if self.time_format == DAYS_SINCE_LAST and not self.has("sequence"):
             raise SettingError(
                 "setting_missing", "time_format gaps needs columns.sequence, which numbers the orders of each customer"
             )
-        if (self.time_format in (*COUNTED, GAPS) or self.yearless) and not self.time_origin:
+        if (self.time_format in (*SECONDS_PER_UNIT, DAYS_SINCE_LAST) or self.yearless) and not self.time_origin:
             raise SettingError(
                 "setting_missing",
                 f"time_format {self.time_format} needs time_origin, the local day that number 0 stands for or a day of "

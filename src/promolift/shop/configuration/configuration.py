@@ -1,12 +1,13 @@
-"""promolift.toml in, one frozen Config tree out; and the commented file that `init` writes."""
+"""Load promolift.toml into one frozen Config tree, and write the commented file that `init` creates."""
 
 import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, cast, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from promolift.core.allocation.settings import FairnessSettings, Limit, Risk, StrategicRule
 from promolift.core.customers.segments import Segment
@@ -19,18 +20,21 @@ from promolift.extensions.connectors.warehouse import WarehouseSettings
 from promolift.extensions.encoder.settings import ForecastSettings
 from promolift.extensions.media.settings import SensesSettings
 from promolift.extensions.media.speech import SpeechSettings
-from promolift.foundation.errors import ConfigError
-from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.errors import ConfigError, SettingError
+from promolift.foundation.executors.executor import ExecutorSettings
+from promolift.foundation.extension import RegisteredName, load_reference, registered
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
 from promolift.foundation.money import Currency
-from promolift.foundation.settings import SettingError, Settings, Zone
+from promolift.foundation.settings import Settings, Zone
 from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.configuration.extension_sections import project_sections
 from promolift.shop.configuration.settings import CleanRules, PrivacySettings, WordsSettings
 
+Section = TypeVar("Section", bound=Settings)
 RawName = Literal["events", "customers", "products", "promotions", "words"]
-RAW: tuple[RawName, ...] = get_args(RawName)
-BY_PRICE = "price_sensitivity"  # in plan.groups: no segment, but halves of the groups there are
+RAW_NAMES: tuple[RawName, ...] = get_args(RawName)
+PRICE_SENSITIVITY_GROUP = "price_sensitivity"  # in plan.groups: no segment, but halves of the groups there are
 
 
 class ShopSettings(Settings):
@@ -132,7 +136,7 @@ class RawFile(Settings):
 class DataSettings(Settings):
     """Where the raw logs are, and what reading them may take."""
 
-    source: Literal["files", "complete-journey"] = Field(
+    source: Annotated[str, RegisteredName("sources", "files")] = Field(
         default="files",
         description="Where raw data come from: the files named below, or the demo's data out of its Python package.",
     )
@@ -173,7 +177,7 @@ class DataSettings(Settings):
     def _each_mapping_knows_its_table(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        filled = {name: _as_part(values[name], name) if name in RAW else values[name] for name in values}
+        filled = {name: _as_part(values[name], name) if name in RAW_NAMES else values[name] for name in values}
         if isinstance(filled.get("more_events"), list):
             filled["more_events"] = [_as_part(part, "events") for part in filled["more_events"]]
         return filled
@@ -190,7 +194,7 @@ class DataSettings(Settings):
     @property
     def files(self) -> dict[str, RawFile]:
         """All raw files and queries that are named: events, events2 and so on, customers, products and the others."""
-        named: dict[str, RawFile | None] = {name: getattr(self, name) for name in RAW}
+        named: dict[str, RawFile | None] = {name: getattr(self, name) for name in RAW_NAMES}
         named |= {f"events{number}": file for number, file in enumerate(self.more_events, start=2)}
         return {name: file for name, file in named.items() if file is not None}
 
@@ -332,7 +336,7 @@ class Config(Settings):
     shop: ShopSettings = ShopSettings()
     data: DataSettings
     warehouse: WarehouseSettings = WarehouseSettings()
-    engine: EngineSettings = EngineSettings()
+    engine: ExecutorSettings = ExecutorSettings()
     senses: SensesSettings = SensesSettings()
     encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
@@ -352,6 +356,28 @@ class Config(Settings):
     words: WordsSettings = WordsSettings()
     speech: SpeechSettings = SpeechSettings()
     report: ReportSettings = ReportSettings()
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Validate `values`, also the sections that extensions register. See `Settings.parse`."""
+        sections = tuple(RegisteredSection(*each) for each in registered("settings").items())
+        if cls is not Config or not sections:
+            return super().parse(values, where)
+        return cast(Self, _with_sections(sections).parse(values, where))
+
+    def section(self, kind: type[Section]) -> Section:
+        """Return the section of this settings class that an extension registered; its defaults where it is left out."""
+        parts = (getattr(self, name) for name in type(self).model_fields)
+        return next((part for part in parts if type(part) is kind), None) or kind()
+
+    def __reduce__(self) -> Any:
+        """Pickle by the registered sections: a class that is made at run time cannot be found by its name."""
+        sections = tuple(
+            RegisteredSection(name, each)
+            for name, each in registered("settings").items()
+            if name in type(self).model_fields
+        )
+        return _restore, (sections, self.__getstate__())
 
     @property
     def report_language(self) -> Language:
@@ -421,7 +447,7 @@ class Config(Settings):
         known = [each.name for each in self.segment]
         asked = [("rules.excluded_segments", self.rules.excluded_segments)]
         asked += [("fairness.excluded", self.fairness.excluded)]
-        asked += [("plan.groups", tuple(name for name in self.plan.groups if name != BY_PRICE))]
+        asked += [("plan.groups", tuple(name for name in self.plan.groups if name != PRICE_SENSITIVITY_GROUP))]
         asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
         asked += [(f"strategic rule {rule.name!r}", rule.segments) for rule in self.strategic]
         limits = [Limit.read(text) for text in self.plan.limits]
@@ -433,6 +459,34 @@ class Config(Settings):
                     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
                     raise ValueError(f"{where} names the segment {name!r}, which no [[segment]] defines; {hint}")
         return self
+
+
+class RegisteredSection(NamedTuple):
+    """A section of promolift.toml that an extension registers: its name and the reference of its settings class."""
+
+    name: str
+    reference: str
+
+
+@lru_cache
+def _with_sections(sections: tuple[RegisteredSection, ...]) -> type[Config]:
+    """Return the settings with the sections that extensions register, each under its name."""
+    fields: dict[str, Any] = {}
+    for name, reference in sections:
+        if name in Config.model_fields:
+            raise ConfigError(
+                "extension_conflict", f"{reference}: the section [{name}] is promolift's own; give it another name"
+            )
+        kind = load_reference(reference)
+        fields[name] = (kind, Field(default_factory=kind))
+    return create_model("Config", __base__=Config, **fields)
+
+
+def _restore(sections: tuple[RegisteredSection, ...], state: dict[Any, Any]) -> Config:
+    kind = _with_sections(sections) if sections else Config
+    config = kind.__new__(kind)
+    config.__setstate__(state)
+    return config
 
 
 def _all_differ(names: Sequence[str], what: str) -> None:
@@ -461,8 +515,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError("file_unreadable", f"{path}: not valid TOML: {error}") from None
 
 
-def laid_over(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Settings with what another file says: key by key of a part, a list as a whole."""
+def merge_settings(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Merge settings with those of another file: sections key by key, lists as a whole."""
     whole = dict(values)
     for part, said in over.items():
         known = whole.get(part)
@@ -470,20 +524,17 @@ def laid_over(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-TRADES = ("finance", "ads")  # parts of settings files that are no shop's
-
-
 def load_config(path: Path) -> Config:
     """Read promolift.toml. Raises ConfigError naming the file, the key, its value and the rule."""
     values = read_toml(path)
     for name in values.get("include", ()):
-        values = laid_over(values, read_toml(path.parent / str(name)))
-    if trade := next((name for name in TRADES if name in values), None):
+        values = merge_settings(values, read_toml(path.parent / str(name)))
+    if trade := next((each.name for each in project_sections() if each.name in values), None):
         raise ConfigError(
             "file_kind_mismatch", f"{path}: [{trade}] is the file of a trade, which `promolift run` works on"
         )
     config = Config.parse(values, str(path))
-    found = {name: getattr(config.data, name) for name in RAW}
+    found = {name: getattr(config.data, name) for name in RAW_NAMES}
     placed: dict[str, Any] = {name: file.placed(path.parent) for name, file in found.items() if file}
     placed["more_events"] = tuple(file.placed(path.parent) for file in config.data.more_events)
     return config.model_copy(update={"data": config.data.model_copy(update=placed)})

@@ -1,4 +1,4 @@
-"""Parts of the settings that somebody changed in the console in; console.toml, which promolift.toml includes, out."""
+"""Write the settings that were changed in the console to console.toml, which promolift.toml includes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.settings import to_toml
-from promolift.shop.configuration.configuration import Config, laid_over, load_config, read_toml
+from promolift.shop.configuration.configuration import Config, load_config, merge_settings, read_toml
 
-FILE = "console.toml"
+CONSOLE_FILE = "console.toml"
 
 
 def change_settings(path: Path, now: Config, parts: Mapping[str, Any]) -> Config:
@@ -20,26 +20,26 @@ def change_settings(path: Path, now: Config, parts: Mapping[str, Any]) -> Config
     """
     if not path.exists():
         _write(path, to_toml(now.model_dump(mode="json", exclude_defaults=True)))
-    base, fragment = read_toml(path), path.with_name(FILE)
-    if "include" in base and FILE not in base["include"]:
+    base, fragment = read_toml(path), path.with_name(CONSOLE_FILE)
+    if "include" in base and CONSOLE_FILE not in base["include"]:
         raise ConfigError(
-            "include_missing", f"{path}: add {FILE!r} to include, so that what the console changes is read"
+            "include_missing", f"{path}: add {CONSOLE_FILE!r} to include, so that what the console changes is read"
         )
-    new = laid_over(read_toml(fragment) if fragment.exists() else {}, dict(parts))
-    Config.parse(laid_over(base, new), f"{path} with {FILE}")
+    new = merge_settings(read_toml(fragment) if fragment.exists() else {}, dict(parts))
+    Config.parse(merge_settings(base, new), f"{path} with {CONSOLE_FILE}")
     _write(fragment, "# Written by the console; promolift.toml includes it.\n\n" + to_toml(new).lstrip())
     if "include" not in base:
-        _write(path, including([FILE], path.read_text(encoding="utf-8")))
+        _write(path, add_includes([CONSOLE_FILE], path.read_text(encoding="utf-8")))
     return load_config(path)
 
 
-def including(names: Sequence[str], text: str) -> str:
-    """Settings that include these files, too."""
+def add_includes(names: Sequence[str], text: str) -> str:
+    """Return settings text that includes these files, too."""
     return f"include = {json.dumps(names)}  # what was changed in the console\n\n{text}" if names else text
 
 
-def included(path: Path) -> list[str]:
-    """The files that settings include, of those that are there; none where they cannot be read."""
+def list_includes(path: Path) -> list[str]:
+    """Return the included files that exist; empty if the settings cannot be read."""
     try:
         return [name for name in read_toml(path).get("include", ()) if path.with_name(name).is_file()]
     except ConfigError:

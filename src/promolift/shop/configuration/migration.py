@@ -1,4 +1,4 @@
-"""A promolift.toml of an earlier version in; the same settings under today's names out."""
+"""Rewrite a promolift.toml of an earlier version with the current names of settings."""
 
 import re
 import tomllib
@@ -7,11 +7,11 @@ from typing import Any
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.settings import Settings, settings_in
+from promolift.foundation.settings import Settings, settings_class_in
 from promolift.shop.configuration.configuration import Config, load_config
 
-TABLE = re.compile(r"^\s*\[+\s*([A-Za-z0-9_.\"-]+)\s*\]+")
-KEY = re.compile(r"^(\s*)([A-Za-z0-9_.-]+)(\s*=)")
+TABLE_HEADER = re.compile(r"^\s*\[+\s*([A-Za-z0-9_.\"-]+)\s*\]+")
+KEY_LINE = re.compile(r"^(\s*)([A-Za-z0-9_.-]+)(\s*=)")
 
 
 def migrate(path: Path) -> StepSummary:
@@ -26,12 +26,12 @@ def migrate(path: Path) -> StepSummary:
         raise ConfigError("file_not_found", f"{path}: no such file") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("file_unreadable", f"{path}: not readable as TOML: {error}") from None
-    found = old_names(Config, values)
+    found = find_renamed_keys(Config, values)
     if not found:
         load_config(path)
         return StepSummary(f"{path}: nothing to rename", {"config": str(path), "renamed": {}})
-    new = renamed(text, found)
-    if left := old_names(Config, tomllib.loads(new)):
+    new = rename_keys(text, found)
+    if left := find_renamed_keys(Config, tomllib.loads(new)):
         place = next(iter(left))
         raise ConfigError(
             "setting_renamed", f"{path}: {place} is called {left[place]!r} now; rename it by hand where it stands"
@@ -45,26 +45,26 @@ def migrate(path: Path) -> StepSummary:
     return StepSummary("\n".join(lines), {"config": str(path), "renamed": found})
 
 
-def old_names(kind: type[Settings], values: Any, place: str = "") -> dict[str, str]:
-    """Dotted keys that were renamed, with their names of today."""
+def find_renamed_keys(kind: type[Settings], values: Any, place: str = "") -> dict[str, str]:
+    """Return dotted keys that were renamed, with their current names."""
     found: dict[str, str] = {}
     for part in values if isinstance(values, list) else [values]:
         for key, value in part.items() if isinstance(part, dict) else ():
             dotted = f"{place}.{key}" if place else key
             if key in kind.RENAMED:
                 found[dotted] = kind.RENAMED[key]
-            elif key in kind.model_fields and (inner := settings_in(kind.model_fields[key].annotation)):
-                found |= old_names(inner, value, dotted)
+            elif key in kind.model_fields and (inner := settings_class_in(kind.model_fields[key].annotation)):
+                found |= find_renamed_keys(inner, value, dotted)
     return found
 
 
-def renamed(text: str, names: dict[str, str]) -> str:
-    """The TOML text with each dotted key of `names` under its new name."""
+def rename_keys(text: str, names: dict[str, str]) -> str:
+    """Return the TOML text with each dotted key of `names` under its new name."""
     lines, table = [], ""
     for line in text.splitlines(keepends=True):
-        if header := TABLE.match(line):
+        if header := TABLE_HEADER.match(line):
             table = header[1]
-        elif key := KEY.match(line):
+        elif key := KEY_LINE.match(line):
             dotted = f"{table}.{key[2]}" if table else key[2]
             if dotted in names:
                 line = f"{key[1]}{key[2].rpartition('.')[0]}{'.' * ('.' in key[2])}{names[dotted]}{line[key.end(2) :]}"

@@ -1,11 +1,11 @@
-"""Who may be written to where nothing else is known, and what customers and authorities are told: settings."""
+"""Settings of customers' texts, of privacy and of the cleaning rules."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from promolift.core.customers.disclosure_control import LEAST
-from promolift.core.customers.sensitive_topics import Matter
+from promolift.core.customers.disclosure_control import MIN_CELL_SIZE
+from promolift.core.customers.sensitive_topics import SensitiveTopic
 from promolift.foundation.settings import Settings
 from promolift.foundation.time.units import DAY_MS
 
@@ -68,7 +68,7 @@ class PrivacySettings(Settings):
         description="Where customers write about their data. Without it `promolift privacy` says that it is missing.",
         examples=["privacy@example.com"],
     )
-    sensitive_allowed: tuple[Matter, ...] = Field(
+    sensitive_allowed: tuple[SensitiveTopic, ...] = Field(
         default=(),
         description="Matters that profiles may know of: `health`, `religion`, `sex_life`, `union`, `politics`, "
         "`children` (columns alone). Of all others `promolift ingest` keeps no customer column, and purchases and "
@@ -76,7 +76,7 @@ class PrivacySettings(Settings):
         examples=[["health"]],
     )
     least_cell: int = Field(
-        default=LEAST,
+        default=MIN_CELL_SIZE,
         ge=1,
         description="Groups of fewer customers are not printed in reports, exports and the console, nor what would "
         "give them away. 1 prints all.",

@@ -1,1 +1,1 @@
-"""Decisions and what happened after them in; a verdict, the value of other policies and the next release out."""
+"""Learning from decisions and their outcomes: the verdict, the value of other policies and the next release."""

@@ -1,4 +1,6 @@
-"""A log of decisions with their rewards in; what policies that never ran would have earned, or why not, out.
+"""Estimate from a log of decisions and rewards what policies that never ran would have earned.
+
+A policy that the log cannot support is refused with the reason.
 
 Legend: N decisions, A actions.
 """
@@ -20,10 +22,10 @@ from promolift.core.experiments.off_policy.estimators import (
     OffPolicySettings,
     OffPolicyValue,
     Ranking,
+    estimate_value,
     rank_policies,
     read_log,
     read_policy,
-    value_of,
 )
 from promolift.core.experiments.off_policy.policy_tree import LearnedTree, LearnerSettings, learn_policy
 from promolift.foundation.errors import InputError, SupportError
@@ -31,22 +33,24 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.frames import as_frame
 from promolift.foundation.i18n.formatting import as_html
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.sql import ident
+from promolift.foundation.sql import quote_identifier
 
 Floats = NDArray[np.float64]
-Given = str | pl.DataFrame | NDArray[Any]
-Policy = Given | Callable[[pl.DataFrame], Given]
-MOST_ACTIONS = 500  # a dense table of probabilities is held
-HELD = 20_000_000  # probabilities (decisions x actions) that are held; of a longer file a share of customers is valued
-FILES = (".parquet", ".pq")
-ALSO = {
+PolicySpec = str | pl.DataFrame | NDArray[Any]
+Policy = PolicySpec | Callable[[pl.DataFrame], PolicySpec]
+MAX_ACTIONS = 500  # a dense table of probabilities is held
+MAX_PROBABILITIES = (
+    20_000_000  # probabilities (decisions x actions) that are held; of a longer file a share of customers is valued
+)
+PARQUET_SUFFIXES = (".parquet", ".pq")
+COLUMN_ALIASES = {
     "offer_id": ("offer", "item_id", "action", "action_id", "arm", "arm_id", "treatment"),
     "propensity": ("propensity_score", "pscore", "action_prob", "action_probability", "prob", "probability"),
     "customer_id": ("customer", "user_id", "uid", "user", "visitor_id", "client_id"),
 }  # names that other logs give these columns
-TIMES = ("decided_ms", "ts_ms", "timestamp", "time", "ts")  # columns that order decisions
+TIME_COLUMNS = ("decided_ms", "ts_ms", "timestamp", "time", "ts")  # columns that order decisions
 OPTION = pl.List(pl.Struct({"offer": pl.String, "prob": pl.Float64}))
-NAMED = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
+POLICY_FORMS = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
 UNKNOWN_CUSTOMER = "no customer column: each decision counts as one of its own, so intervals may be narrow"
 
 
@@ -79,7 +83,7 @@ class Log:
     ) -> None:
         """Check the log; nothing is valued yet."""
         self.frame = as_frame(decisions, name)
-        self.time = time or next((each for each in TIMES if each in self.frame.columns), None)
+        self.time = time or next((each for each in TIME_COLUMNS if each in self.frame.columns), None)
         if time is not None and time not in self.frame.columns:
             raise InputError(
                 "column_unknown",
@@ -140,7 +144,7 @@ class Log:
         if budget is not None:
             return self._within(policy, settings, Budget(budget, cost, none))
         log, probs = self._read({"policy": policy})
-        return value_of(log, read_policy(log, probs["policy"]), settings)
+        return estimate_value(log, read_policy(log, probs["policy"]), settings)
 
     def learn(
         self,
@@ -166,7 +170,7 @@ class Log:
             raise InputError("column_missing", f"{self.name}: {text}; it has {', '.join(self.frame.columns)}")
         given = policy(self.frame) if callable(policy) else policy
         gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
-        made: dict[str, Given] = {} if gains is not None else {"policy": given}
+        made: dict[str, PolicySpec] = {} if gains is not None else {"policy": given}
         priced = None if gains is None else _long(gains, self.key, "gain", "cost")
         more = [budget.none, *(priced["offer_id"] if priced is not None else ())]
         log, probs = self._read(made, more)
@@ -209,7 +213,7 @@ class Log:
         rows = self.frame
         for ours, theirs in given.items():
             self._needs(rows, *([theirs] if theirs is not None else []))
-            found = theirs or next((each for each in (ours, *ALSO[ours]) if each in rows.columns), None)
+            found = theirs or next((each for each in (ours, *COLUMN_ALIASES[ours]) if each in rows.columns), None)
             if found is not None:
                 rows = rows.with_columns(pl.col(found).alias(ours))
                 if theirs is None and found != ours:
@@ -259,7 +263,7 @@ class Log:
         log = replace(log, logging_NA=self._logged(place))
         return _Read(log, {name: self._probs(name, each, log, place) for name, each in made.items()})
 
-    def _all_actions(self, policies: Mapping[str, Given], more: Sequence[str] = ()) -> list[str]:
+    def _all_actions(self, policies: Mapping[str, PolicySpec], more: Sequence[str] = ()) -> list[str]:
         found = {*self.actions, *more}
         for each in policies.values():
             if isinstance(each, str) and each.startswith("always:"):
@@ -268,12 +272,12 @@ class Log:
                 found |= set(_long(each, self.key, "prob")["offer_id"])
             elif isinstance(each, str) and each == "logged" and "options" in self._rows.columns:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
-        if len(found) > MOST_ACTIONS:
-            text = f"{len(found)} offers; at most {MOST_ACTIONS} can be told apart"
+        if len(found) > MAX_ACTIONS:
+            text = f"{len(found)} offers; at most {MAX_ACTIONS} can be told apart"
             raise InputError("too_many_offers", f"{self.name}: {text}; evaluate groups of offers")
         return sorted(found)
 
-    def _probs(self, name: str, policy: Given, log: DecisionLog, place: Mapping[str, int]) -> Floats:
+    def _probs(self, name: str, policy: PolicySpec, log: DecisionLog, place: Mapping[str, int]) -> Floats:
         if isinstance(policy, np.ndarray):
             return self._from_array(name, policy, place)
         if isinstance(policy, pl.DataFrame):
@@ -291,7 +295,7 @@ class Log:
         elif policy.startswith("always:"):
             found[:, place[policy.removeprefix("always:")]] = 1.0
         else:
-            raise InputError("policy_unknown", f"policy {policy!r}: not known; give {NAMED}")
+            raise InputError("policy_unknown", f"policy {policy!r}: not known; give {POLICY_FORMS}")
         return found
 
     def _from_array(self, name: str, policy: NDArray[Any], place: Mapping[str, int]) -> Floats:
@@ -379,7 +383,7 @@ def _options(rows: pl.DataFrame) -> pl.Expr:
 
 def _named_in(policy: pl.DataFrame, ours: str) -> str:
     """The column of a policy that is one of ours, under our name or another log's."""
-    return next((each for each in (ours, *ALSO[ours]) if each in policy.columns), ours)
+    return next((each for each in (ours, *COLUMN_ALIASES[ours]) if each in policy.columns), ours)
 
 
 def _long(policy: pl.DataFrame, key: str, *amounts: str) -> pl.DataFrame:
@@ -410,7 +414,7 @@ def evaluate_log(
     read, SupportError for what the log cannot tell.
     """
     if not policies:
-        raise InputError("value_missing", f"policy: none named; give {NAMED}")
+        raise InputError("value_missing", f"policy: none named; give {POLICY_FORMS}")
     with _connected() as connection:
         log, notes = _held(connection, path, reward, features)
         given = {name: _policy(connection, name) for name in policies}
@@ -448,7 +452,7 @@ def learn_from_log(
 
 
 def _within_summary(
-    name: str, log: Log, given: Mapping[str, Given], settings: OffPolicySettings, budget: "Budget"
+    name: str, log: Log, given: Mapping[str, PolicySpec], settings: OffPolicySettings, budget: "Budget"
 ) -> StepSummary:
     lines, valued = [f"{name}: {len(log)} decisions, {log.reward} within a budget of {budget.amount:g}"], []
     names = ("value", "low", "high", "spent", "lasts", "unlimited", "naive", "naive_low", "naive_high")
@@ -478,22 +482,22 @@ class _Held(NamedTuple):
 def _held(connection: duckdb.DuckDBPyConnection, path: Path, reward: str, features: Sequence[str]) -> _Held:
     """As many decisions as can be held, in an order fixed by their customers' hashes."""
     rows = open_file(connection, path, path.parent).rows
-    theirs = next((each for each in ("customer_id", *ALSO["customer_id"]) if each in rows.columns), "_row")
-    offer = next((each for each in ("offer_id", *ALSO["offer_id"]) if each in rows.columns), None)
-    count, offers = (rows.aggregate(f"count(*), count(distinct {ident(offer)})" if offer else "count(*), 1")
+    theirs = next((each for each in ("customer_id", *COLUMN_ALIASES["customer_id"]) if each in rows.columns), "_row")
+    offer = next((each for each in ("offer_id", *COLUMN_ALIASES["offer_id"]) if each in rows.columns), None)
+    count, offers = (rows.aggregate(f"count(*), count(distinct {quote_identifier(offer)})" if offer else "count(*), 1")
                      .fetchall()[0])  # fmt: skip
-    share = min(1.0, HELD / max(count * offers, 1))
-    place = f"md5_number_lower({ident(theirs)}::varchar)"
+    share = min(1.0, MAX_PROBABILITIES / max(count * offers, 1))
+    place = f"md5_number_lower({quote_identifier(theirs)}::varchar)"
     then = [each for each in (theirs, "decision_id") if each in rows.columns]
     kept = rows if share == 1 else rows.filter(f"{place} < {share} * 18446744073709551616.0")
-    ordered = kept.order(", ".join([place, *map(ident, then)]))
+    ordered = kept.order(", ".join([place, *map(quote_identifier, then)]))
     note = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
     log = Log(ordered.project("* exclude (_row)").pl(), reward=reward, features=features, name=str(path))
     return _Held(log, [note] if share < 1 else [])
 
 
-def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> Given:
-    if not name.endswith(FILES):
+def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> PolicySpec:
+    if not name.endswith(PARQUET_SUFFIXES):
         return name
     rows: pl.DataFrame = open_file(connection, Path(name), Path(name).parent).rows.project("* exclude (_row)").pl()
     return rows

@@ -1,4 +1,4 @@
-"""Decision records and clean events in; customers' windows with what they spent, and the offers open to them, out.
+"""Join decision records with clean events: each customer's window with its spend, and the offers open to the customer.
 
 Legend: N decisions (the first of each customer), K open offers, A = K + 1 actions, the last is no offer.
 """
@@ -18,15 +18,16 @@ from pydantic import Field
 
 from promolift.core.decisions.decision_rule import ReleaseTerms, in_holdout
 from promolift.core.experiments.experiment_design import HOLDOUT
-from promolift.core.experiments.outcome_join import Joined, JoinSettings, join_outcomes
+from promolift.core.experiments.outcome_join import JoinedOutcomes, JoinSettings, join_outcomes
 from promolift.foundation.errors import InputError, StepError, SupportError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import bind, fetch, ident
+from promolift.foundation.sql import bind, fetch_frame, quote_identifier
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.tables.schemas import CLOSED, DECISIONS, OPTION
+from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.results.plan import Plan, PlanNote
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import PlanNote
 
 Floats = NDArray[np.float64]
 NONE = "none"
@@ -37,7 +38,7 @@ EVENT_TYPES = {
     "quantity": "double", "revenue_cents": "bigint", "list_cents": "bigint", "coupon_cents": "bigint",
     "arrived_ms": "bigint",
 }  # fmt: skip
-NEEDED = ("customer_id", "ts_ms", "kind", "revenue_cents")
+REQUIRED_COLUMNS = ("customer_id", "ts_ms", "kind", "revenue_cents")
 OUTCOMES = """
 select e.customer_id, e.ts_ms, e.kind, e.order_id, e.arrived_ms, e.revenue_cents,
     coalesce(e.coupon_cents, 0)::bigint as coupon_cents,
@@ -73,7 +74,7 @@ class LearnSettings(Settings):
 
 
 @dataclass(frozen=True, eq=False)
-class Slots:
+class FirstDecisions:
     """The first decision of every customer whose window is over. Closed slots have offer -1, gain NaN, probability 0.
 
     `reward_N` is what the customer was worth in the window, `before_N` in the weeks before.
@@ -113,9 +114,9 @@ class Evidence:
     settings: LearnSettings
     decisions: pl.DataFrame
     outcomes: pl.DataFrame
-    joined: Joined
+    joined: JoinedOutcomes
     customers: pl.DataFrame
-    slots: Slots
+    slots: FirstDecisions
     release: ReleaseTerms
     salt_known: bool
     measure: str
@@ -134,18 +135,18 @@ def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
         frame = Plan.load(store).decisions
     else:
         with duckdb.connect() as connection:
-            frame = fetch(open_file(connection, file, file.parent).rows).drop("_row")
+            frame = fetch_frame(open_file(connection, file, file.parent).rows).drop("_row")
     if missing := [c.name for c in DECISIONS.columns if c.required and c.name not in frame.columns]:
         raise InputError(
             "column_missing", f"{file or 'decisions'}: columns {missing} are missing; see the DECISIONS table"
         )
     terms = frame["terms"] if "terms" in frame.columns else pl.lit(None, pl.String)  # a server's records have them
-    return DECISIONS.check(DECISIONS.conform(listed(frame, file))).with_columns(terms.alias("terms"))
+    return DECISIONS.check(DECISIONS.conform(parse_list_columns(frame, file))).with_columns(terms.alias("terms"))
 
 
-def listed(frame: pl.DataFrame, file: Path | None) -> pl.DataFrame:
-    """Decisions whose lists are lists, wherever a CSV or an older file holds them as JSON."""
-    kinds = {"candidates": pl.List(OPTION), "ineligible": pl.List(CLOSED)}
+def parse_list_columns(frame: pl.DataFrame, file: Path | None) -> pl.DataFrame:
+    """Return decisions with list columns, where a CSV or an older file holds lists as JSON."""
+    kinds = {"candidates": pl.List(OPTION), "ineligible": pl.List(CLOSED_OFFER)}
     texts = [name for name in kinds if frame.schema[name] == pl.String]
     try:
         return frame.with_columns(pl.col(name).str.json_decode(kinds[name]) for name in texts)
@@ -160,20 +161,27 @@ def read_outcomes(
     events: Relation, products: pl.DataFrame | None, decisions: pl.DataFrame, rate: float | None
 ) -> pl.DataFrame:
     """The decided customers' events with `goods_cents`: what the goods cost the shop, by product or by margin rate."""
-    if missing := [name for name in NEEDED if name not in events.columns]:
-        raise InputError("column_missing", f"events: columns {missing} are missing; clean events have {list(NEEDED)}")
+    if missing := [name for name in REQUIRED_COLUMNS if name not in events.columns]:
+        raise InputError(
+            "column_missing", f"events: columns {missing} are missing; clean events have {list(REQUIRED_COLUMNS)}"
+        )
     catalogue = pl.DataFrame(schema={"product_id": pl.String, "cost_cents": pl.Int64}) if products is None else products
     with duckdb.connect() as connection:
         connection.register("typed", _typed(events))
         connection.register("products", catalogue.select("product_id", "cost_cents").to_arrow())
         connection.register("decided", decisions.select("customer_id").unique().to_arrow())
-        return fetch(connection.sql(bind(OUTCOMES, rate=rate)))
+        return fetch_frame(connection.sql(bind(OUTCOMES, rate=rate)))
 
 
 def _typed(events: Relation) -> Any:
     """The columns that are used, with their types; in CSV all is text and empty is missing."""
-    texts = {name: f"nullif({ident(name)}::varchar, '')" if name in events.columns else "null" for name in EVENT_TYPES}
-    columns = ", ".join(f"cast({texts[name]} as {kind}) as {ident(name)}" for name, kind in EVENT_TYPES.items())
+    texts = {
+        name: f"nullif({quote_identifier(name)}::varchar, '')" if name in events.columns else "null"
+        for name in EVENT_TYPES
+    }
+    columns = ", ".join(
+        f"cast({texts[name]} as {kind}) as {quote_identifier(name)}" for name, kind in EVENT_TYPES.items()
+    )
     try:
         return events.project(columns).to_arrow_table()
     except duckdb.Error as error:
@@ -182,7 +190,7 @@ def _typed(events: Relation) -> Any:
         ) from None
 
 
-def gather(
+def join_evidence(
     decisions: pl.DataFrame, outcomes: pl.DataFrame, release: ReleaseTerms | None, settings: LearnSettings
 ) -> Evidence:
     """Join decisions with outcomes. SupportError without a holdout, a complete window or enough customers."""
@@ -201,8 +209,8 @@ def gather(
     joined = join_outcomes(decisions, outcomes, join, asof_ms)
     _windows_over(joined, decisions, settings, asof_ms)
     measured = _measure(outcomes)
-    windows = worth(joined.windows, measured.by)
-    joined = Joined(windows, joined.decision_counts, joined.outcome_counts, joined.changed_arm)
+    windows = add_outcome_value(joined.windows, measured.by)
+    joined = JoinedOutcomes(windows, joined.decision_counts, joined.outcome_counts, joined.changed_arm)
     customers = joined.customers()
     last = decisions.filter(pl.col("ts_ms") <= asof_ms).sort("ts_ms", "decision_id").row(-1, named=True)
     arm = str(last["policy_id"])
@@ -216,7 +224,7 @@ def gather(
     )
 
 
-def _windows_over(joined: Joined, decisions: pl.DataFrame, settings: LearnSettings, asof_ms: int) -> None:
+def _windows_over(joined: JoinedOutcomes, decisions: pl.DataFrame, settings: LearnSettings, asof_ms: int) -> None:
     if joined.windows.height:
         return
     first = int(decisions.filter(pl.col("holdout").is_not_null())["ts_ms"].min())  # type: ignore[arg-type]
@@ -262,15 +270,15 @@ def _measure(outcomes: pl.DataFrame) -> _Measure:
     )
 
 
-def worth(windows: pl.DataFrame, measure: str) -> pl.DataFrame:
-    """Windows with `value` and, where history was joined, `value_before`, by the measure."""
+def add_outcome_value(windows: pl.DataFrame, measure: str) -> pl.DataFrame:
+    """Add `value` and, if history was joined, `value_before`, by the measure."""
     ends = [end for end in ("", "_before") if f"revenue_cents{end}" in windows.columns]
     less = {end: pl.col(f"goods_cents{end}") if measure == "margin" else pl.lit(0) for end in ends}
     values = [(pl.col(f"revenue_cents{end}") - less[end]).cast(pl.Float64).alias(f"value{end}") for end in ends]
     return windows.with_columns(values).drop(f"goods_cents{end}" for end in ends)
 
 
-def _slots(decisions: pl.DataFrame, windows: pl.DataFrame) -> Slots:
+def _slots(decisions: pl.DataFrame, windows: pl.DataFrame) -> FirstDecisions:
     """First decisions as arrays. InputError if probabilities do not sum to 1 or are not those logged."""
     opened_by = windows.select("customer_id", "value", "value_before", pl.col("start_ms").alias("ts_ms"))
     first = (
@@ -297,7 +305,7 @@ def _slots(decisions: pl.DataFrame, windows: pl.DataFrame) -> Slots:
     prob[none["row"].to_numpy(), shape[1]] = none["prob"].to_numpy()
     slot = {(row, offer): place for row, offer, place in opened.select("row", "offer", "slot").iter_rows()}
     gain, cost, charge = (_put(np.full(shape, np.nan), at, opened[name].fill_null(0.0)) for name in AMOUNTS)
-    found = Slots(
+    found = FirstDecisions(
         offers=tuple(names),
         customer_id=first["customer_id"],
         offer_NK=_put(np.full(shape, -1.0), at, [number[name] for name in opened["offer"]]).astype(np.int64),
@@ -320,7 +328,7 @@ def _put(array: Floats, at: Any, values: Any) -> Floats:
     return array
 
 
-def _check(slots: Slots, first: pl.DataFrame) -> None:
+def _check(slots: FirstDecisions, first: pl.DataFrame) -> None:
     wrong = np.abs(slots.prob_NA.sum(axis=1) - 1) > 1e-6
     wrong |= (np.abs(slots.logged_N - first["propensity"].to_numpy()) > 1e-6) | (slots.logged_N <= 0)
     if wrong.any():
@@ -332,7 +340,7 @@ def _check(slots: Slots, first: pl.DataFrame) -> None:
         )
 
 
-def _terms(row: Mapping[str, Any], slots: Slots, release: ReleaseTerms | None) -> ReleaseTerms:
+def _terms(row: Mapping[str, Any], slots: FirstDecisions, release: ReleaseTerms | None) -> ReleaseTerms:
     """The release in force, by its last decision."""
     shares = _shares(slots)
     release = ReleaseTerms(**json.loads(row["terms"])) if row.get("terms") else release
@@ -363,7 +371,7 @@ class _Shares(NamedTuple):
     explored: float
 
 
-def _shares(slots: Slots) -> _Shares | None:
+def _shares(slots: FirstDecisions) -> _Shares | None:
     """The shares read from the probabilities: all offers but the best one have equally little.
 
     With holdout h, exploration e and K open offers: a weak offer e (1 - h) / (K + 1), none h more than that.

@@ -1,8 +1,8 @@
-"""Decisions and what happened since in; a verdict, its page, and what to plan next out.
+"""Judge the decisions by their outcomes and write the verdict, its page and the proposal for the next plan.
 
 out/learn.html     the page
 out/learn.json     the same in numbers
-out/proposal.json  what follows from kept draws, for a person to approve (see proposal.py)
+out/proposal.json  what follows from the stored draws, for a person to approve (see proposal.py)
 out/release.json   only with `auto`, and only if nothing speaks against the draws
 """
 
@@ -21,20 +21,33 @@ from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import money
 from promolift.foundation.pages.rendering import render_page
-from promolift.foundation.progress import StepSummary, Tell
+from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.location import exists
 from promolift.shop.configuration.configuration import Config, load_config
-from promolift.shop.feedback.decision_outcomes import Evidence, LearnSettings, gather, read_decisions, read_outcomes
+from promolift.shop.feedback.decision_outcomes import (
+    Evidence,
+    LearnSettings,
+    join_evidence,
+    read_decisions,
+    read_outcomes,
+)
 from promolift.shop.feedback.policy_earnings import earned_numbers
-from promolift.shop.feedback.policy_verdict import ThenAndNow, judge, numbers_of
-from promolift.shop.feedback.proposal import FILE, Proposed, Status, plan_mark, proposed, write_whole
+from promolift.shop.feedback.policy_verdict import ProfilePair, judge_policy, numbers_of
+from promolift.shop.feedback.proposal import (
+    PROPOSAL_FILE,
+    Proposal,
+    Status,
+    make_proposal,
+    plan_fingerprint,
+    write_atomically,
+)
 from promolift.shop.reports.learning_page import page_of, summary_text
-from promolift.shop.reports.next_step import standing
+from promolift.shop.reports.next_step import shop_status
 from promolift.shop.results.learned_policy import LearnedPolicy
-from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job
-from promolift.shop.results.work_folder.work_tables import Clean, Profiled
+from promolift.shop.results.work_folder.work_tables import CleanTables, ProfileTables
 
 
 @dataclass(frozen=True)
@@ -54,11 +67,11 @@ class Request:
 class LearnResult:
     """What was learned: the proposal, None where no draws are kept, and the findings in figures and words."""
 
-    proposal: Proposed | None
+    proposal: Proposal | None
     summary: StepSummary
 
 
-def run_learn(request: Request, tell: Tell) -> LearnResult:
+def run_learn(request: Request, tell: Progress) -> LearnResult:
     """Judge the decisions and write the files.
 
     Raises SupportError where the outcomes cannot say: nobody held out, windows not over, too few customers.
@@ -66,41 +79,43 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
     config: Config | None = request.config if isinstance(request.config, Config) else None
     if isinstance(request.config, Path) and request.config.is_file():
         config = load_config(request.config)
-    with opened(request.work) as store:
+    with open_work_folder(request.work) as store:
         tell("learn", 0.1, "decisions and outcomes")
-        evidence = evidence_of(request, store, config)
+        evidence = load_evidence(request, store, config)
         tell("learn", 0.4, "verdict")
-        judged = judge(evidence, _profiles(store, evidence))
-        mark = plan_mark(store) if store is not None else None
-        from promolift.shop.feedback.next_release import Served, arm_release, learn_arms
+        judged = judge_policy(evidence, _profiles(store, evidence))
+        mark = plan_fingerprint(store) if store is not None else None
+        from promolift.shop.feedback.next_release import ServedDecisions, learn_line_effects, propose_release
 
         own, arms = request.decisions is None and request.events is None, None
         private = None
         if store is not None and config is not None and config.privacy.epsilon is not None:
             private = private_effect(Job(config, store, tell), evidence)
         elif store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
-            served = None if own else Served(evidence.decisions, evidence.outcomes, evidence.asof_ms)
-            arms = learn_arms(store, config, served)
-        stands = standing(config, store, arms is not None) if store is not None and config is not None and own else None
+            served = None if own else ServedDecisions(evidence.decisions, evidence.outcomes, evidence.asof_ms)
+            arms = learn_line_effects(store, config, served)
+        stands = (
+            shop_status(config, store, arms is not None) if store is not None and config is not None and own else None
+        )
     currency = config.shop.currency if config else None
     tell("learn", 0.7, "next release")
     say = partial(money, currency=currency)
-    following = None if arms is None else arm_release(judged, arms, say)
+    following = None if arms is None else propose_release(judged, arms, say)
     earned = earned_numbers(judged, config.shop.zone if config else "UTC")
     released = request.auto and following is not None and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
     done = _write(request.out, learned, earned, mark)
     if private is not None:
-        done = LearnResult(done.proposal, done.summary.adding(private.text, **private.figures))
+        done = LearnResult(done.proposal, done.summary.with_line(private.text, **private.figures))
     if stands is None or released:
         return done
-    said = done.summary.adding(stands.text, stage=stands.stage, next=stands.command)
+    said = done.summary.with_line(stands.text, stage=stands.stage, next=stands.command)
     return LearnResult(done.proposal, said)
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Store | None]:
-    """The work folder if there is one; none is made."""
+def open_work_folder(folder: Path) -> Iterator[Store | None]:
+    """Open the work folder if there is one; none is made."""
     if not exists(folder):
         yield None
         return
@@ -108,10 +123,10 @@ def opened(folder: Path) -> Iterator[Store | None]:
         yield store
 
 
-def evidence_of(request: Request, store: Store | None, config: Config | None) -> Evidence:
-    """What a verdict needs, from the files that are named, else from the work folder."""
+def load_evidence(request: Request, store: Store | None, config: Config | None) -> Evidence:
+    """Load the evidence for a verdict from the named files, else from the work folder."""
     decisions = read_decisions(request.decisions, store)
-    clean = Clean(store) if store is not None else None
+    clean = CleanTables(store) if store is not None else None
     products = clean.catalogue if clean is not None and clean.has_products else None
     rate = config.value.margin_rate if config else None
     release = PlanNote.load(store).terms if store is not None and PlanNote.has(store) else None
@@ -123,40 +138,42 @@ def evidence_of(request: Request, store: Store | None, config: Config | None) ->
         with duckdb.connect() as connection:
             rows = open_file(connection, request.events, request.events.parent).rows
             outcomes = read_outcomes(rows, products, decisions, rate)
-    return gather(decisions, outcomes, release, request.settings)
+    return join_evidence(decisions, outcomes, release, request.settings)
 
 
-def _profiles(store: Store | None, evidence: Evidence) -> ThenAndNow | None:
+def _profiles(store: Store | None, evidence: Evidence) -> ProfilePair | None:
     """None unless both are kept."""
-    if store is None or not Profiled(store).has_profiles:
+    if store is None or not ProfileTables(store).has_profiles:
         return None
-    profiles = Profiled(store).every_profile
+    profiles = ProfileTables(store).every_profile
     decided = int(evidence.slots.start_N.max())
     moments = profiles["asof_ms"].unique().sort().to_list()
     then, now = [m for m in moments if m <= decided], [m for m in moments if m > decided]
     if not then or not now:
         return None
-    return ThenAndNow(*(profiles.filter(pl.col("asof_ms") == asof_ms) for asof_ms in (then[-1], now[-1])))
+    return ProfilePair(*(profiles.filter(pl.col("asof_ms") == asof_ms) for asof_ms in (then[-1], now[-1])))
 
 
 def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: str | None) -> LearnResult:
     """Write the files; `mark` is that of the plan which the work folder had."""
     out.mkdir(parents=True, exist_ok=True)
     status: Status = "accepted by auto" if learned.released else "waiting for a person"
-    proposal = None if learned.next is None else proposed(learned.next, mark, status)
+    proposal = None if learned.next is None else make_proposal(learned.next, mark, status)
     numbers = numbers_of(learned.judged) | earned | {"proposal": None if proposal is None else proposal.to_json()}
     texts: dict[str, dict[str, object]] = {"learn.json": numbers}
-    for name in ("release.json", FILE):  # an older one would pass for the answer to these decisions
+    for name in ("release.json", PROPOSAL_FILE):  # an older one would pass for the answer to these decisions
         (out / name).unlink(missing_ok=True)
     if proposal is not None:
-        texts[FILE] = proposal.to_json()
+        texts[PROPOSAL_FILE] = proposal.to_json()
         if learned.released:
             texts["release.json"] = proposal.release.model_dump(mode="json")
     for name, value in texts.items():
-        write_whole(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
     page = out / "learn.html"
-    write_whole(page, render_page(page_of(learned)))
-    return LearnResult(proposal, StepSummary(summary_text(learned), numbers).adding(f"Report: {page}", page=str(page)))
+    write_atomically(page, render_page(page_of(learned)))
+    return LearnResult(
+        proposal, StepSummary(summary_text(learned), numbers).with_line(f"Report: {page}", page=str(page))
+    )
 
 
-__all__ = ["LearnSettings", "Request", "evidence_of", "run_learn"]
+__all__ = ["LearnSettings", "Request", "load_evidence", "run_learn"]

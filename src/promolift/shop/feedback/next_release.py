@@ -1,5 +1,7 @@
-"""Every draw that a campaign kept and what came of it in; what each menu line adds for each group, and the release that
-follows from it, out. Windows that are over are pooled; a customer who stands in several is one cluster."""
+"""Estimate what each menu line adds for each group from a campaign's draws and their outcomes, and propose a release.
+
+Windows that are over are pooled. A customer in several windows counts as one cluster.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,50 +12,62 @@ import numpy as np
 import polars as pl
 
 from promolift.core.decisions.decision_rule import LineEffect
-from promolift.core.experiments.line_effects import ArmValue, Draws, changes, effects, soon
-from promolift.core.experiments.surrogate import EVERYBODY, Ahead, features, fit_ahead, value_between
+from promolift.core.experiments.line_effects import (
+    ArmValue,
+    Draws,
+    estimate_arm_values,
+    find_change_points,
+    visit_weight,
+)
+from promolift.core.experiments.surrogate import EVERYBODY, SurrogateModel, features, fit_surrogate, value_between
 from promolift.core.offers.menu import MenuItem
-from promolift.foundation.evidence import Z95, Ranged
-from promolift.foundation.progress import quiet
+from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NextRelease
-from promolift.shop.results.line_tests import all_draws, kept_cells
+from promolift.shop.results.line_tests import all_draws, load_cells
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.plan_inputs import arm_effects, budget_cents, numbered, rules_of, spans_of
+from promolift.shop.results.work_folder.plan_inputs import (
+    arm_effects,
+    budget_cents,
+    index_cells,
+    line_choice_rules,
+    plan_spans,
+)
 from promolift.shop.results.work_folder.run_context import Job, daily_sales, local_day, moments
 
 NONE = "none"
 HABITS = ("orders_28", "orders_112", "orders_364", "recency")  # what says most of coming visits
-TAKES_OFF = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
+DISCOUNT_BENEFITS = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
 
 
-class Changed(NamedTuple):
-    """That customers answer otherwise since the window that began on `day`, and how likely that is."""
+class EffectChange(NamedTuple):
+    """A change of the effects since the window that began on `day`, and its probability."""
 
     day: date
     prob: float
 
 
 @dataclass(frozen=True)
-class LearnedArms:
+class LearnedEffects:
     """What the draws of `windows` campaign windows say, over `horizon_days`, and what following it is `expected` to add
     per customer of the groups. `changed` where the draws before some window are likelier to say nothing of now; `tests`
     are the windows since then in which a line was drawn."""
 
     effects: tuple[LineEffect, ...]
-    expected: Ranged
+    expected: IntervalEstimate
     windows: int
     horizon_days: int
     customers: int
-    changed: Changed | None = None
+    changed: EffectChange | None = None
     tests: int = 0
 
 
-class Served(NamedTuple):
+class ServedDecisions(NamedTuple):
     """Decisions that a server made of the plan's draws, and what came of them until `asof_ms`: DECISIONS, and outcomes
     as `evidence.read_outcomes` gives them."""
 
@@ -62,18 +76,18 @@ class Served(NamedTuple):
     asof_ms: int
 
 
-def learn_arms(store: Store, config: Config, served: Served | None = None) -> LearnedArms | None:
+def learn_line_effects(store: Store, config: Config, served: ServedDecisions | None = None) -> LearnedEffects | None:
     """None where nothing was drawn, or no window of a draw is over. Without `served` the plan was sent as a list, and
     the work folder knows what came; else those count who were decided on within a window, and later orders too."""
-    drawn, cells = all_draws(store), kept_cells(store)
+    drawn, cells = all_draws(store), load_cells(store)
     if drawn is None or cells is None:
         return None
-    job = Job(config, store, quiet)
+    job = Job(config, store, no_progress)
     at, aimed = moments(job), bool(cells["aimed"].any())
     # what draws among the likeliest to gain say is not said of whole groups, nor the other way round
     kept = drawn.filter((pl.col("campaign_id") == config.plan.campaign) & (pl.col("aimed") == aimed))
     end = pl.col("ts_ms") + pl.col("window_days") * DAY_MS
-    kept = sent(kept).filter(end <= (at.asof if served is None else served.asof_ms))
+    kept = drop_replaced_draws(kept).filter(end <= (at.asof if served is None else served.asof_ms))
     if served is not None:
         asked = served.decisions.select("customer_id", pl.col("ts_ms").alias("asked_ms")).join(kept, on="customer_id")
         inside = asked.filter(pl.col("asked_ms").is_between(pl.col("ts_ms"), end, closed="left"))
@@ -84,49 +98,57 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     sales = daily_sales(job, first, config.value.margin_rate)
     if served is not None:
         heard = served.outcomes.filter(pl.col("ts_ms") > (Span.load(store).last_ms or 0))
-        sales = pl.concat([sales, heard_sales(heard, first).select(sales.columns)]).group_by("customer_id", "day").sum()
+        sales = (
+            pl.concat([sales, ledger_daily_sales(heard, first).select(sales.columns)])
+            .group_by("customer_id", "day")
+            .sum()
+        )
         sales = sales.sort("customer_id", "day")
-    ahead = fit_ahead(sales.filter(pl.col("day") < 0), 0, spans_of(job))  # knows no offer that was drawn
-    rows = pl.concat([came_of(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)])
-    rows = as_shop_pays(rows, config.menu, cells)
+    ahead = fit_surrogate(sales.filter(pl.col("day") < 0), 0, plan_spans(job))  # knows no offer that was drawn
+    rows = pl.concat(
+        [draw_outcomes(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)]
+    )
+    rows = subtract_shop_costs(rows, config.menu, cells)
     spread = pl.col("group").replace_strict(ahead.sd, default=ahead.sd.get(EVERYBODY, 0.0), return_dtype=pl.Float64)
     cells = cells.with_columns(pl.when(pl.col("sd") > 0).then("sd").otherwise(spread).alias("sd"))
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
-    draws, known = draws_of(rows, names["arm"], names["group"]), numbered(cells)
-    since = changes(draws, known)
+    draws, known = draws_as_arrays(rows, names["arm"], names["group"]), index_cells(cells)
+    since = find_change_points(draws, known)
     plan, now = Plan.load(store).note, since[0].rows_R
     tests = len(np.unique(draws.when_R[now & (draws.prob_RK > 0).any(axis=1)]))
-    found = effects(draws, known, since, tests)
+    found = estimate_arm_values(draws, known, since, tests)
     if aimed:
-        found = effects(draws, numbered(as_used(cells, found)), since, tests)
-    rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
+        found = estimate_arm_values(draws, index_cells(scale_to_observed_cost(cells, found)), since, tests)
+    rules = line_choice_rules(job, plan.terms, float(budget_cents(job, at)), tests)
     done = arm_effects(cells, found, rules, plan.evidence)
-    began = known_rows(rows, names["group"])["ts_ms"].unique().sort()
-    changed = Changed(local_day(began[since[0].since], config.shop.zone), since[0].prob) if since[0].since else None
-    return LearnedArms(
-        done, expected_of(done, cells, rules.held), kept["ts_ms"].n_unique(), ahead.spans.horizon,
+    began = rows_of_current_groups(rows, names["group"])["ts_ms"].unique().sort()
+    changed = (
+        EffectChange(local_day(began[since[0].since], config.shop.zone), since[0].prob) if since[0].since else None
+    )
+    return LearnedEffects(
+        done, expected_gain(done, cells, rules.holdout_share), kept["ts_ms"].n_unique(), ahead.spans.horizon,
         kept["customer_id"].n_unique(), changed, tests,
     )  # fmt: skip
 
 
-def as_used(cells: pl.DataFrame, found: list[ArmValue]) -> pl.DataFrame:
+def scale_to_observed_cost(cells: pl.DataFrame, found: list[ArmValue]) -> pl.DataFrame:
     """Aimed cells with what was predicted moved by the share of the predicted cost that came: an offer that is used by
     fewer costs less and adds less. Draws tell the cost long before they tell the gain; a cell without draws of its own
     is moved as all others together."""
-    seen = [each for each in found if each.found.se is not None]
-    predicted = sum(each.cell.cost * each.found.n_arm for each in seen)
-    came = sum(each.cost * each.found.n_arm for each in seen)
+    seen = [each for each in found if each.drawn.se is not None]
+    predicted = sum(each.cell.cost * each.drawn.n_arm for each in seen)
+    came = sum(each.cost * each.drawn.n_arm for each in seen)
     if not (predicted > 0 and came > 0):
         return cells
     all_ = came / predicted
     used = [
-        each.cost / each.cell.cost if each.found.se is not None and each.cell.cost > 0 < each.cost else all_
+        each.cost / each.cell.cost if each.drawn.se is not None and each.cell.cost > 0 < each.cost else all_
         for each in found
     ]
     return cells.with_columns(pl.col("prior", "prior_se", "cost") * pl.Series("used", used))
 
 
-def expected_of(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float) -> Ranged:
+def expected_gain(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float) -> IntervalEstimate:
     """What giving and testing by these effects adds per customer of all groups, with its 95 % interval: all of them
     may err together."""
     sizes = dict(zip(cells.select("arm", "group").iter_rows(), cells["customers"], strict=True))
@@ -139,11 +161,11 @@ def expected_of(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float)
         value, doubt = value + given * each.net_cents, doubt + given * each.net_se_cents
     everybody = float(cells.group_by("group").agg(pl.col("customers").max())["customers"].sum()) or 1.0
     mean, reach = value / everybody, Z95 * doubt / everybody
-    return Ranged(mean, mean - reach, mean + reach)
+    return IntervalEstimate(mean, mean - reach, mean + reach)
 
 
-def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
-    """What a server heard after the work folder's log, as `daily_sales` counts it."""
+def ledger_daily_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
+    """Return what a server received after the work folder's log, in the form of `daily_sales`."""
     sign = pl.when(pl.col("kind") == "refund").then(-1).otherwise(1)
     sold = outcomes.filter(pl.col("kind").is_in(["purchase", "refund"]))
     each = sold.group_by("customer_id", ((pl.col("ts_ms") - first_ms) // DAY_MS).alias("day")).agg(
@@ -155,15 +177,15 @@ def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
     return each.filter("bought").drop("bought")
 
 
-def sent(kept: pl.DataFrame) -> pl.DataFrame:
-    """Draws without those of plans that another plan replaced before half of their window was over."""
+def drop_replaced_draws(kept: pl.DataFrame) -> pl.DataFrame:
+    """Drop the draws of plans that another plan replaced before half of their window was over."""
     plans = kept.select("ts_ms", "window_days").unique().sort("ts_ms")
     last = pl.col("ts_ms").shift(-1)
     stays = last.is_null() | (last - pl.col("ts_ms") >= pl.col("window_days") * DAY_MS / 2)
     return kept.join(plans.filter(stays).select("ts_ms"), on="ts_ms", how="semi").sort("ts_ms", "customer_id")
 
 
-def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int) -> pl.DataFrame:
+def draw_outcomes(mine: pl.DataFrame, sales: pl.DataFrame, ahead: SurrogateModel, first_ms: int) -> pl.DataFrame:
     """One window's draws with value, window and cost of each customer, and what was expected of them.
 
     What follows the window is what was seen to follow such a window's end before any offer was drawn.
@@ -172,10 +194,10 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     end = day + int(mine["window_days"][0])
     before, later = features(sales, day), features(sales, end)
     people = mine["customer_id"]
-    expected = ahead.expect(before)
+    expected = ahead.predict(before)
     window = value_between(sales, people, day, end)
-    rest = pl.DataFrame({"customer_id": later["customer_id"], "rest": ahead.expect(later).rest_N})
-    weight = pl.Series(soon(end - day))
+    rest = pl.DataFrame({"customer_id": later["customer_id"], "rest": ahead.predict(later).rest_N})
+    weight = pl.Series(visit_weight(end - day))
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
         pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("visits"),
         pl.lit(weight).gather(pl.col("day") - day).sum().alias("soon"),
@@ -190,16 +212,16 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
 
 
-def known_rows(rows: pl.DataFrame, groups: list[str]) -> pl.DataFrame:
-    """Those of groups that there are now."""
+def rows_of_current_groups(rows: pl.DataFrame, groups: list[str]) -> pl.DataFrame:
+    """Return the rows whose groups still exist."""
     return rows.filter(pl.col("group").is_in(groups))
 
 
-def as_shop_pays(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFrame) -> pl.DataFrame:
+def subtract_shop_costs(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFrame) -> pl.DataFrame:
     """Value, window and cost of those who drew a line with what no receipt says: the supplier's part of what was taken
     off comes back, telling a customer costs, and what is given that is no money off costs what was expected of it."""
     lines = pl.DataFrame(
-        [(item.id, item.supplier_share, item.send_cost_cents, item.benefit.type in TAKES_OFF) for item in menu],
+        [(item.id, item.supplier_share, item.send_cost_cents, item.benefit.type in DISCOUNT_BENEFITS) for item in menu],
         {"arm": pl.String, "part": pl.Float64, "send": pl.Float64, "off": pl.Boolean}, orient="row",
     )  # fmt: skip
     mine = rows.join(lines, on="arm", how="left", maintain_order="left")
@@ -211,9 +233,9 @@ def as_shop_pays(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFra
     return mine.with_columns(pl.col("value", "window") + more, cost=paid).select(rows.columns)
 
 
-def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
-    """As arrays; what was expected takes its part of the noise off (CUPED)."""
-    known = known_rows(rows, groups).with_row_index("row")
+def draws_as_arrays(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
+    """Return the draws as arrays; the expected value reduces the noise (CUPED)."""
+    known = rows_of_current_groups(rows, groups).with_row_index("row")
     prob = np.zeros((known.height, len(arms)))
     each = known.select("row", "arms").explode("arms").unnest("arms").drop_nulls("arm")
     each = each.filter(pl.col("arm").is_in(arms))
@@ -243,10 +265,10 @@ def _steadied(rows: pl.DataFrame, value: str, *past: str) -> np.ndarray:
     return rest
 
 
-def arm_release(judged: JudgedEvidence, learned: LearnedArms, say: Callable[[float], str]) -> NextRelease:
-    """The release whose plan goes by what was learned. It is refused where the draw itself cannot be trusted."""
+def propose_release(judged: JudgedEvidence, learned: LearnedEffects, say: Callable[[float], str]) -> NextRelease:
+    """Return the release that follows from the learned effects; refused if the draw cannot be trusted."""
     old = judged.evidence.release
-    changed = {"policy_version": after(old.policy_version), "seed": old.seed + 1, "effects": learned.effects}
+    changed = {"policy_version": next_version(old.policy_version), "seed": old.seed + 1, "effects": learned.effects}
     release = old.model_copy(update=changed)
     given, tested = ([e for e in learned.effects if e.state == state] for state in ("give", "test"))
     if given:
@@ -256,7 +278,7 @@ def arm_release(judged: JudgedEvidence, learned: LearnedArms, say: Callable[[flo
     else:
         tests = f"{learned.tests} test{'s' * (learned.tests > 1)}"
         what = f"after {tests} nothing has been shown to pay: no offers are given any more"
-    against = hindrances(judged)
+    against = acceptance_blockers(judged)
     why = "; ".join(against) or what
     gains = given and learned.expected.value > 0
     kind: Literal["release", "test", "stop"] = "release" if gains else "test" if given or tested else "stop"
@@ -265,17 +287,17 @@ def arm_release(judged: JudgedEvidence, learned: LearnedArms, say: Callable[[flo
     if learned.changed:
         day, prob = learned.changed
         head += f"; customers answer otherwise since {day} ({prob:.0%} likely), and draws before count so much less"
-    said = (head, *(arm_words(each, say) for each in shown(learned.effects)))
+    said = (head, *(effect_sentence(each, say) for each in effects_to_report(learned.effects)))
     return NextRelease(release, kind, learned.expected, said, not against, why)
 
 
-def after(version: str) -> str:
-    """The version that follows; versions never change."""
+def next_version(version: str) -> str:
+    """Return the version that follows; versions never change."""
     return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
 
 
-def hindrances(judged: JudgedEvidence) -> list[str]:
-    """Why a machine may not accept, whatever the figures say."""
+def acceptance_blockers(judged: JudgedEvidence) -> list[str]:
+    """Return the reasons why a release must not be accepted automatically, whatever the figures."""
     found = []
     if not judged.main.ratio.ok:
         found.append("the sample ratio is broken, so no figure of these decisions can be trusted")
@@ -286,15 +308,15 @@ def hindrances(judged: JudgedEvidence) -> list[str]:
     return found
 
 
-def shown(found: tuple[LineEffect, ...]) -> list[LineEffect]:
-    """Those that are given or tested, or that draws say something of; the likeliest to pay first."""
+def effects_to_report(found: tuple[LineEffect, ...]) -> list[LineEffect]:
+    """Return the effects that are given, tested or drawn; the most likely to pay first."""
     return sorted(
         (each for each in found if each.state != "closed" or each.n_arm), key=lambda e: (-e.pays, e.arm, e.group)
     )
 
 
-def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
-    """One effect in a line: window and horizon beside each other."""
+def effect_sentence(effect: LineEffect, say: Callable[[float], str]) -> str:
+    """Describe one effect in a line, over the window and over the horizon."""
     low, high = (say(effect.net_cents + side * Z95 * effect.net_se_cents) for side in (-1, 1))
     drawn = "" if effect.drawn_cents is None or effect.drawn_se_cents is None else (
         f" ({say(effect.drawn_cents)} by the draws alone, {say(effect.drawn_cents - Z95 * effect.drawn_se_cents)} to "

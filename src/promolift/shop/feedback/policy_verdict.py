@@ -1,6 +1,6 @@
-"""Joined decisions in; the verdict, the gain day by day, weights, calibration and drift out, each with its rule.
+"""Judge a policy from joined decisions: verdict, cumulative gain, weights, calibration and drift, each with its rule.
 
-Legend: N customers in the order of `Slots`, A actions.
+Legend: N customers in the order of `FirstDecisions`, A actions.
 """
 
 from collections.abc import Sequence
@@ -13,27 +13,27 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.core.experiments import drift
-from promolift.core.experiments.arm_sums import sums_by
-from promolift.core.experiments.experiment_design import HOLDOUT, WHOLE, Analysis, Design, Verdict, analyse
-from promolift.core.experiments.lift import Lift, Metric, boundary, lift
-from promolift.core.experiments.off_policy.overlap import weigh
+from promolift.core.experiments.arm_sums import sum_by_group
+from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT, Analysis, Design, Verdict, analyse
+from promolift.core.experiments.lift import Lift, Metric, lift, sequential_boundary
+from promolift.core.experiments.off_policy.overlap import measure_support
 from promolift.core.experiments.outcome_join import JoinSettings, join_outcomes
 from promolift.foundation.errors import SupportError
-from promolift.foundation.evidence import Ranged
+from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.time.units import WEEK_MS
-from promolift.shop.feedback.decision_outcomes import VALUES, Evidence, LearnSettings, Slots, worth
-from promolift.shop.results.learned_policy import JudgedPolicy, Look, NotLookedAt, Quintile
+from promolift.shop.feedback.decision_outcomes import VALUES, Evidence, FirstDecisions, LearnSettings, add_outcome_value
+from promolift.shop.results.learned_policy import CumulativeGain, JudgedPolicy, Quintile, UnansweredQuestion
 
 Floats = NDArray[np.float64]
 QUINTILES = 5
-ORDERS = Metric(name="orders", value="orders", covariates=("value_before",))
-INPUTS = (
+ORDERS_METRIC = Metric(name="orders", value="orders", covariates=("value_before",))
+DRIFT_COLUMNS = (
     "spend_per_week_cents", "recency_days", "cadence_days", "orders_16w", "basket_mean_cents", "category_count",
     "discount_share", "coupon_share", "price_sensitivity", "top_category_1", "top_channel",
 )  # fmt: skip
 
 
-class ThenAndNow(NamedTuple):
+class ProfilePair(NamedTuple):
     """Profiles as of the decisions, and as of a later moment."""
 
     then: pl.DataFrame
@@ -47,13 +47,13 @@ class JudgedEvidence(JudgedPolicy):
     evidence: Evidence
 
 
-def judge(evidence: Evidence, profiles: ThenAndNow | None) -> JudgedEvidence:
+def judge_policy(evidence: Evidence, profiles: ProfilePair | None) -> JudgedEvidence:
     """Judge the policy in force against the holdout; whether customers have changed is known only with `profiles`."""
     arm, share = evidence.release.policy_id, evidence.release.holdout_share
     customers = with_segments(evidence)
-    main = analysed(evidence, customers, metric_of(evidence), by_past=True)
-    drifts, unseen = drifted(evidence, profiles)
-    verdict = next(v for v in main.verdicts if v.arm == arm and v.segment == WHOLE)
+    main = analyse_metric(evidence, customers, metric_of(evidence), by_past=True)
+    drifts, unseen = find_drifts(evidence, profiles)
+    verdict = next(v for v in main.verdicts if v.arm == arm and v.segment == ALL_CUSTOMERS)
     slots, settings, joined = evidence.slots, evidence.settings, evidence.joined
     return JudgedEvidence(
         release=evidence.release,
@@ -65,15 +65,15 @@ def judge(evidence: Evidence, profiles: ThenAndNow | None) -> JudgedEvidence:
         decision_counts=joined.decision_counts,
         changed_arm=joined.changed_arm,
         main=main,
-        orders=analysed(evidence, customers, ORDERS),
-        discount=discounts(customers, arm, settings.alpha),
-        looks=cumulated(evidence, arm),
-        weights=weigh(1 / slots.logged_N, 0.0),
-        quintiles=quintiles(slots, share, settings),
+        orders=analyse_metric(evidence, customers, ORDERS_METRIC),
+        discount=discount_difference(customers, arm, settings.alpha),
+        looks=cumulative_gains(evidence, arm),
+        weights=measure_support(1 / slots.logged_N, 0.0),
+        quintiles=gain_by_quintile(slots, share, settings),
         predicted=float(planned_gain(slots, share).mean()),
         drifts=drifts,
         unseen_drifts=unseen,
-        shown=detectable(verdict, settings),
+        shown=detectable_gain(verdict, settings),
         evidence=evidence,
     )
 
@@ -96,11 +96,11 @@ def with_segments(evidence: Evidence) -> pl.DataFrame:
     return evidence.customers.with_columns(past=past)
 
 
-def analysed(evidence: Evidence, customers: pl.DataFrame, metric: Metric, by_past: bool = False) -> Analysis:
-    """One metric as a family of its own: over all customers and, where asked, by the segments of `past`."""
+def analyse_metric(evidence: Evidence, customers: pl.DataFrame, metric: Metric, by_past: bool = False) -> Analysis:
+    """Analyse one metric as a family of its own: over all customers and, if `by_past`, by the segments of `past`."""
     columns = ["value", "value_before", "orders"]
-    segments = sums_by(customers, columns, ("arm", "past")) if by_past else None
-    return analyse(sums_by(customers, columns), [metric], design_of(evidence, customers, metric), segments)
+    segments = sum_by_group(customers, columns, ("arm", "past")) if by_past else None
+    return analyse(sum_by_group(customers, columns), [metric], design_of(evidence, customers, metric), segments)
 
 
 def design_of(evidence: Evidence, customers: pl.DataFrame, metric: Metric) -> Design:
@@ -122,22 +122,22 @@ def _eligible(evidence: Evidence) -> int:
     return int(evidence.decisions.filter(pl.col("holdout").is_not_null())["customer_id"].n_unique())
 
 
-def discounts(customers: pl.DataFrame, arm: str, alpha: float) -> Ranged | None:
+def discount_difference(customers: pl.DataFrame, arm: str, alpha: float) -> IntervalEstimate | None:
     """Coupon discounts per customer beyond the holdout's, with the interval at the planned end; None where none vary.
 
     No verdict: a holdout without coupons is not a rate of 0 that could have been another one.
     """
-    sums = sums_by(customers, ["coupon_cents"])
+    sums = sum_by_group(customers, ["coupon_cents"])
     try:
         found = lift(sums[(HOLDOUT,)], sums[(arm,)], Metric(name="discounts", value="coupon_cents"))
     except SupportError:
         return None
-    reach = boundary(1.0, alpha) * found.se
-    return Ranged(found.lift, found.lift - reach, found.lift + reach)
+    reach = sequential_boundary(1.0, alpha) * found.se
+    return IntervalEstimate(found.lift, found.lift - reach, found.lift + reach)
 
 
-def cumulated(evidence: Evidence, arm: str) -> tuple[Look, ...]:
-    """The gain over the holdout, so and so many days after the decision: always-valid over the days of the window."""
+def cumulative_gains(evidence: Evidence, arm: str) -> tuple[CumulativeGain, ...]:
+    """Return the gain over the holdout by days since the decision, with always-valid intervals."""
     settings = evidence.settings
     windows = evidence.joined.windows.filter(pl.col("arm").is_in([arm, HOLDOUT]))
     before = windows.select("customer_id", "value_before").unique("customer_id")
@@ -150,20 +150,24 @@ def cumulated(evidence: Evidence, arm: str) -> tuple[Look, ...]:
     for part in range(1, settings.looks + 1):
         days = settings.window_days * part / settings.looks
         joined = join_outcomes(starts, sales, JoinSettings(window_days=days, values=VALUES), evidence.asof_ms)
-        value = worth(joined.windows, evidence.measure).group_by("customer_id", "arm").agg(pl.col("value").sum())
+        value = (
+            add_outcome_value(joined.windows, evidence.measure)
+            .group_by("customer_id", "arm")
+            .agg(pl.col("value").sum())
+        )
         rows = value.join(before, on="customer_id")
-        each = compared(rows, arm, metric_of(evidence))
+        each = compare_arm(rows, arm, metric_of(evidence))
         if each is None:
             continue
-        reach = boundary(done * part / settings.looks, settings.alpha) * each.se
+        reach = sequential_boundary(done * part / settings.looks, settings.alpha) * each.se
         ends = (each.lift, each.lift - reach, each.lift + reach)
-        found.append(Look(days, *(each.units * end for end in ends)))
+        found.append(CumulativeGain(days, *(each.units * end for end in ends)))
     return tuple(found)
 
 
-def compared(rows: pl.DataFrame, arm: str, metric: Metric) -> Lift | None:
-    """The lift of an arm over the holdout; None where nothing can be compared."""
-    sums = sums_by(rows, ["value", "value_before"])
+def compare_arm(rows: pl.DataFrame, arm: str, metric: Metric) -> Lift | None:
+    """Return the lift of an arm over the holdout; None if they cannot be compared."""
+    sums = sum_by_group(rows, ["value", "value_before"])
     if (HOLDOUT,) not in sums or (arm,) not in sums:
         return None
     try:
@@ -172,23 +176,23 @@ def compared(rows: pl.DataFrame, arm: str, metric: Metric) -> Lift | None:
         return None
 
 
-def planned_gain(slots: Slots, holdout_share: float) -> Floats:
+def planned_gain(slots: FirstDecisions, holdout_share: float) -> Floats:
     """The predicted gain of the policy for each customer, before the draw that held some of them out."""
     gain: Floats = (slots.prob_NA[:, :-1] * np.nan_to_num(slots.gain_NK)).sum(axis=1) / (1 - holdout_share)
     return gain
 
 
-def slot_lift(slots: Slots, mask_N: NDArray[np.bool_], least: int) -> Lift | None:
+def slot_lift(slots: FirstDecisions, mask_N: NDArray[np.bool_], least: int) -> Lift | None:
     """Realised gain over the holdout among the customers of a mask; None with too few of either."""
     arm = np.where(slots.held_N, HOLDOUT, "offered")[mask_N]
     if min((arm == HOLDOUT).sum(), (arm != HOLDOUT).sum()) < least:
         return None
     rows = pl.DataFrame({"arm": arm, "value": slots.reward_N[mask_N], "value_before": slots.before_N[mask_N]})
-    return compared(rows, "offered", Metric(name="value", value="value", covariates=("value_before",)))
+    return compare_arm(rows, "offered", Metric(name="value", value="value", covariates=("value_before",)))
 
 
-def quintiles(slots: Slots, holdout_share: float, settings: LearnSettings) -> tuple[Quintile, ...]:
-    """Predicted against realised gain, by quintiles of the prediction, each against the holdout of the same one."""
+def gain_by_quintile(slots: FirstDecisions, holdout_share: float, settings: LearnSettings) -> tuple[Quintile, ...]:
+    """Compare predicted and realised gain by quintile of the prediction, each against its own holdout."""
     predicted = planned_gain(slots, holdout_share)
     got = predicted > 0
     if got.sum() < QUINTILES:
@@ -212,40 +216,40 @@ class _Drifts(NamedTuple):
     """Findings on inputs, predictions and effects; and what could not be looked at."""
 
     found: tuple[drift.Drift, ...]
-    gaps: tuple[NotLookedAt, ...]
+    gaps: tuple[UnansweredQuestion, ...]
 
 
-def drifted(evidence: Evidence, profiles: ThenAndNow | None) -> _Drifts:
-    """Whether the world has changed since the decisions."""
+def find_drifts(evidence: Evidence, profiles: ProfilePair | None) -> _Drifts:
+    """Test whether profiles, predictions and effects have changed since the decisions."""
     found: list[drift.Drift] = []
-    gaps: list[NotLookedAt] = []
+    gaps: list[UnansweredQuestion] = []
     if profiles is None:
         why = "profiles of then and now are not both in the work folder"
-        gaps.append(NotLookedAt("whether the customers have changed", why))
+        gaps.append(UnansweredQuestion("whether the customers have changed", why))
     else:
-        names = [name for name in INPUTS if name in profiles.then.columns and profiles.then[name].n_unique() > 1]
+        names = [name for name in DRIFT_COLUMNS if name in profiles.then.columns and profiles.then[name].n_unique() > 1]
         found += drift.input_drift(profiles.then.select(names), profiles.now.select(names))
     parts = _cohorts(evidence.slots, evidence.settings)
     if len(parts) < 2:
         why = "all decisions with a complete window fell into one week; two weeks of decisions are needed"
-        return _Drifts(tuple(found), (*gaps, NotLookedAt("whether predictions or effects have changed", why)))
+        return _Drifts(tuple(found), (*gaps, UnansweredQuestion("whether predictions or effects have changed", why)))
     observed, share = pseudo_gain(evidence.slots), evidence.release.holdout_share
     predicted = planned_gain(evidence.slots, share)
-    first, last = (drift.Period(predicted[part], observed[part]) for part in (parts[0], parts[-1]))
+    first, last = (drift.PredictionPeriod(predicted[part], observed[part]) for part in (parts[0], parts[-1]))
     found.append(drift.prediction_drift(first, last))
     lifts = [each for part in parts if (each := slot_lift(evidence.slots, part, evidence.settings.least))]
     found.append(drift.effect_drift([each.lift for each in lifts], [each.se for each in lifts]))
     return _Drifts(tuple(found), tuple(gaps))
 
 
-def _cohorts(slots: Slots, settings: LearnSettings) -> list[NDArray[np.bool_]]:
+def _cohorts(slots: FirstDecisions, settings: LearnSettings) -> list[NDArray[np.bool_]]:
     """Customers by the week of their decision, weeks with too few in an arm left out."""
     week = (slots.start_N - slots.start_N.min()) // WEEK_MS
     parts: Sequence[NDArray[np.bool_]] = [week == each for each in np.unique(week)]
     return [p for p in parts if min((p & slots.held_N).sum(), (p & ~slots.held_N).sum()) >= settings.least]
 
 
-def pseudo_gain(slots: Slots) -> Floats:
+def pseudo_gain(slots: FirstDecisions) -> Floats:
     """A number per customer whose mean is the gain over the holdout: the outcome divided by the probability of its arm.
 
     What the weeks before predict is taken off first (Robins, Rotnitzky 1995), which changes the noise and not the mean.
@@ -259,11 +263,11 @@ def pseudo_gain(slots: Slots) -> Floats:
     return gain
 
 
-def detectable(verdict: Verdict, settings: LearnSettings) -> float | None:
-    """The smallest gain per customer that the finished test would show with 80 % power, from the noise alone."""
+def detectable_gain(verdict: Verdict, settings: LearnSettings) -> float | None:
+    """Return the smallest gain per customer that the finished test shows with 80 % power, from the noise alone."""
     if verdict.lift is None:
         return None
-    need = boundary(1.0, settings.alpha) + float(scipy.stats.norm.ppf(0.8))
+    need = sequential_boundary(1.0, settings.alpha) + float(scipy.stats.norm.ppf(0.8))
     return float(need * verdict.lift.se)
 
 

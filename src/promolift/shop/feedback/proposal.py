@@ -1,4 +1,7 @@
-"""A proposal that `promolift learn` wrote in; shown, approved for the plans that follow, or rejected, by a person."""
+"""Show, approve or reject the proposal that `promolift learn` wrote.
+
+The plans that follow start from an approved proposal.
+"""
 
 import json
 import os
@@ -22,17 +25,18 @@ from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.location import exists
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.reports.next_step import Standing, standing
+from promolift.shop.reports.next_step import ShopStatus, shop_status
 from promolift.shop.results.learned_policy import KINDS, NextRelease
-from promolift.shop.results.plan import Plan, PlanNote
-from promolift.shop.results.work_folder.active_release import approve as keep_release
-from promolift.shop.results.work_folder.active_release import approved
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.work_folder.active_release import load_approved_release
+from promolift.shop.results.work_folder.active_release import save_approved_release as keep_release
 
-FILE = "proposal.json"
+PROPOSAL_FILE = "proposal.json"
 Status = Literal["waiting for a person", "accepted by auto", "approved by a person", "rejected by a person"]
 
 
-class Proposed(Settings):
+class Proposal(Settings):
     """What stands in proposal.json. Values are per customer, in minor units, with their 95 % interval.
 
     `kind` is what following it would be: a `release` only where it is expected to gain by its own figures, a `test`
@@ -58,7 +62,7 @@ class Proposed(Settings):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The proposal of a folder. StepError if there is none, InputError or ConfigError if it is damaged."""
-        path = folder / FILE
+        path = folder / PROPOSAL_FILE
         if not path.is_file():
             raise StepError(
                 "proposal_missing",
@@ -72,7 +76,7 @@ class Proposed(Settings):
 
     def write(self, folder: Path) -> Self:
         """Put it in the place of the folder's proposal."""
-        write_whole(folder / FILE, _json(self.to_json()))
+        write_atomically(folder / PROPOSAL_FILE, _json(self.to_json()))
         return self
 
     def to_json(self) -> dict[str, object]:
@@ -92,20 +96,20 @@ class Proposed(Settings):
         return tuple(found)
 
 
-def proposed(found: NextRelease, plan: str | None, status: Status) -> Proposed:
-    """The proposal for the person who decides; `plan` is the mark of the plan that it was learned with."""
+def make_proposal(found: NextRelease, plan: str | None, status: Status) -> Proposal:
+    """Return the proposal for the person who decides; `plan` is the fingerprint of the plan it was learned with."""
     value, low, high = found.expected.value, found.expected.low, found.expected.high
     values = {
         "release": found.release.model_dump(mode="json"),  # every field said, so that the file says it
         "kind": found.kind, "changes": found.changes, "within_guardrails": found.accepted, "why": found.why,
         "expected_per_customer": value, "expected_interval": (low, high), "plan": plan, "status": status,
     }  # fmt: skip
-    return Proposed.parse(values, "proposal")
+    return Proposal.parse(values, "proposal")
 
 
 @dataclass(frozen=True)
-class Where:
-    """Where a proposal lies, and the work folder and settings of the shop that it is for."""
+class ProposalLocation:
+    """The location of a proposal, with the work folder and settings of its shop."""
 
     config: Config
     work: Path
@@ -117,8 +121,8 @@ class Where:
         return self.config.plan.campaign
 
 
-def plan_mark(store: Store) -> str | None:
-    """A text that changes with the plan of a work folder: its terms and who gets what; None if there is no plan."""
+def plan_fingerprint(store: Store) -> str | None:
+    """Return a text that changes with the plan of a work folder, its terms and decisions; None if there is no plan."""
     if not PlanNote.has(store):
         return None
     terms = PlanNote.load(store).terms.model_dump_json()
@@ -126,11 +130,11 @@ def plan_mark(store: Store) -> str | None:
     return sha256(terms.encode() + rows.write_csv().encode()).hexdigest()[:16]
 
 
-def show(at: Where) -> StepSummary:
-    """The proposal and the approved release, in figures and in words."""
+def show_proposal(at: ProposalLocation) -> StepSummary:
+    """Show the proposal and the approved release, in figures and in words."""
     with _opened(at.work) as store:
-        now = approved(store, at.campaign)
-    found = Proposed.read(at.out) if (at.out / FILE).is_file() else None
+        now = load_approved_release(store, at.campaign)
+    found = Proposal.read(at.out) if (at.out / PROPOSAL_FILE).is_file() else None
     lines = [f"There is no proposal in {at.out}; `promolift learn` makes one."] if found is None else _lines(at, found)
     if now is None:
         lines.append(f"Approved now: nothing for campaign {at.campaign}; its plans start from their own terms.")
@@ -146,20 +150,20 @@ def show(at: Where) -> StepSummary:
     return StepSummary("\n".join(lines), figures)
 
 
-def stands(config: Config, work: Path, out: Path) -> StepSummary:
-    """Where the shop stands, a proposal in `out` that waits for a person among it; nothing is written."""
+def show_shop_status(config: Config, work: Path, out: Path) -> StepSummary:
+    """Show the shop's status and whether a proposal in `out` waits for a person; nothing is written."""
     if not exists(work):
-        found = Standing("data", "No log has been read yet.", "promolift run")
+        found = ShopStatus("data", "No log has been read yet.", "promolift run")
     else:
-        proposal = Proposed.read(out) if (out / FILE).is_file() else None
+        proposal = Proposal.read(out) if (out / PROPOSAL_FILE).is_file() else None
         with Store(work) as store:
-            waiting = proposal is not None and not proposal.decided and proposal.plan == plan_mark(store)
-            found = standing(config, store, waiting)
+            waiting = proposal is not None and not proposal.decided and proposal.plan == plan_fingerprint(store)
+            found = shop_status(config, store, waiting)
     figures = {"step": "next", "stage": found.stage, "what": found.what, "next": found.command}
     return StepSummary(found.text, figures)
 
 
-def approve(at: Where, sure: bool = False) -> StepSummary:
+def approve_proposal(at: ProposalLocation, sure: bool = False) -> StepSummary:
     """Let the next plans start from the proposal. What speaks against it is refused unless the person is `sure`.
 
     What it replaces is written first, the proposal is marked last: an interruption in between leaves a proposal that
@@ -174,7 +178,7 @@ def approve(at: Where, sure: bool = False) -> StepSummary:
                 "confirmation_required",
                 f"not approved: {why}; `promolift learn approve --yes` approves it all the same",
             )
-        before = approved(store, at.campaign)
+        before = load_approved_release(store, at.campaign)
         if before != found.release:
             found = found.model_copy(update={"replaced": before}).write(at.out)
         keep_release(store, found.release)
@@ -196,19 +200,19 @@ def approve(at: Where, sure: bool = False) -> StepSummary:
     return StepSummary("\n".join(text), figures)
 
 
-def reject(at: Where, why: str = "") -> StepSummary:
+def reject_proposal(at: ProposalLocation, why: str = "") -> StepSummary:
     """Mark the proposal as rejected; the release in force stays."""
     found = _waiting(at)
     said = {"status": "rejected by a person", "decided_at": _now()} | ({"note": why} if why else {})
     found.model_copy(update=said).write(at.out)
     with _opened(at.work) as store:
-        now = approved(store, at.campaign)
+        now = load_approved_release(store, at.campaign)
     stays = "nothing was approved before" if now is None else f"version {now.policy_version} stays approved"
     text = f"rejected: version {found.release.policy_version} of campaign {at.campaign}; {stays}"
     return StepSummary(text, {"step": "learn reject", "status": "rejected by a person", "why": why})
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a file beside its place and put it there in one move: an interruption leaves the old one or the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
@@ -227,9 +231,9 @@ def _opened(work: Path) -> Store:
     return Store(work)
 
 
-def _waiting(at: Where) -> Proposed:
+def _waiting(at: ProposalLocation) -> Proposal:
     """The proposal, if a person may still decide on it and it is for this campaign."""
-    found, path = Proposed.read(at.out), at.out / FILE
+    found, path = Proposal.read(at.out), at.out / PROPOSAL_FILE
     if found.release.campaign_id != at.campaign:
         raise ConfigError(
             "campaign_differs",
@@ -245,9 +249,9 @@ def _waiting(at: Where) -> Proposed:
     return found
 
 
-def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
+def _other_plan(found: Proposal, store: Store, at: ProposalLocation) -> Sequence[str]:
     """Refuses a proposal for another plan than the work folder's; a doubt where nobody can know."""
-    now = plan_mark(store)
+    now = plan_fingerprint(store)
     if found.plan == now:
         return ()
     if found.plan is None:
@@ -255,16 +259,16 @@ def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
     there = "another plan is in the work folder now" if now else "the work folder has no plan"
     raise StepError(
         "result_outdated",
-        f"{at.out / FILE}: it was made for another plan: {there} ({at.work}); run `promolift learn` again on what "
-        "that plan decided, or name its work folder with --work",
+        f"{at.out / PROPOSAL_FILE}: it was made for another plan: {there} ({at.work}); run `promolift learn` again on "
+        "what that plan decided, or name its work folder with --work",
     )
 
 
-def _lines(at: Where, found: Proposed) -> list[str]:
+def _lines(at: ProposalLocation, found: Proposal) -> list[str]:
     say = partial(money, currency=at.config.shop.currency, sign=True)
     release = found.release
     when = f", {found.decided_at}" if found.decided_at else ""
-    lines = [f"{KINDS[found.kind]} in {at.out / FILE}: {found.status}{when}."]
+    lines = [f"{KINDS[found.kind]} in {at.out / PROPOSAL_FILE}: {found.status}{when}."]
     lines.append(f"For campaign {release.campaign_id}, as version {release.policy_version}. What changes:")
     lines += [f"- {change}" for change in found.changes]
     low, high = (say(end) for end in found.expected_interval)

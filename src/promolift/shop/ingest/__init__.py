@@ -1,43 +1,43 @@
-"""Room 1. Raw tables in any column names in, clean tables and an account of every row out."""
+"""Turn raw tables with any column names into clean tables, with an account of every row."""
 
 from typing import TYPE_CHECKING
 
-from promolift.foundation.lazy_imports import lazy
+from promolift.foundation.lazy_imports import make_lazy
 
 __all__ = [
-    "ASKED",
-    "Cleaned",
+    "CONFIRM_BELOW",
+    "CleanedTable",
     "HealthReport",
+    "JoinKey",
     "JudgedShard",
     "MappingGuess",
     "RoleGuess",
     "ShardSums",
     "Summary",
-    "Tie",
-    "bulk",
+    "add_catalogue_price",
+    "add_shard_keys",
+    "bulk_quantity_limit",
     "clean_coupons",
     "clean_customers",
     "clean_events",
     "clean_exposures",
     "clean_products",
     "clean_redemptions",
+    "clean_shard_events",
     "clean_shelf",
     "clean_words",
-    "cost_of_line",
-    "explained_mapping",
-    "find_tie",
+    "find_join_key",
     "first_rows",
     "guess_mapping",
+    "guess_mapping_with_reasons",
     "health",
+    "is_line_cost",
     "join_rows",
-    "judged_events",
-    "key_rows",
-    "latest",
+    "latest_values",
     "order_lines",
-    "parted_events",
-    "permitted",
-    "price_rows",
+    "partition_events",
     "rejected_rows",
+    "rows_with_consent",
     "rules_text",
     "shard_sums",
     "summarise",
@@ -48,13 +48,13 @@ if TYPE_CHECKING:
     from promolift.shop.ingest.cleaning.data_health import HealthReport, health
     from promolift.shop.ingest.cleaning.data_summary import ShardSums, Summary, shard_sums, summarise
     from promolift.shop.ingest.cleaning.event_cleaning import (
-        Cleaned,
+        CleanedTable,
         JudgedShard,
+        add_catalogue_price,
+        add_shard_keys,
         clean_events,
-        judged_events,
-        key_rows,
-        parted_events,
-        price_rows,
+        clean_shard_events,
+        partition_events,
         rejected_rows,
     )
     from promolift.shop.ingest.cleaning.row_counts import first_rows
@@ -66,13 +66,17 @@ if TYPE_CHECKING:
         clean_redemptions,
         clean_shelf,
         clean_words,
-        latest,
-        permitted,
+        latest_values,
+        rows_with_consent,
     )
-    from promolift.shop.ingest.cleaning.table_join import Tie, find_tie, join_rows, order_lines
-    from promolift.shop.ingest.schema_matching.column_patterns import bulk, cost_of_line
-    from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, explained_mapping, guess_mapping
-    from promolift.shop.ingest.schema_matching.role_matching import ASKED, RoleGuess
+    from promolift.shop.ingest.cleaning.table_join import JoinKey, find_join_key, join_rows, order_lines
+    from promolift.shop.ingest.schema_matching.column_patterns import bulk_quantity_limit, is_line_cost
+    from promolift.shop.ingest.schema_matching.mapping_inference import (
+        MappingGuess,
+        guess_mapping,
+        guess_mapping_with_reasons,
+    )
+    from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, RoleGuess
 
 else:
-    lazy(__name__)
+    make_lazy(__name__)

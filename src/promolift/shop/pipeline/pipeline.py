@@ -1,38 +1,40 @@
-"""The whole story: the steps in order, each done only if something it depends on changed; what the last one says."""
+"""Run the steps in order, skip those whose inputs did not change, and summarise the last one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from importlib import import_module
 from importlib.resources import files
 from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
-from promolift.extensions.connectors.warehouse_import import pull
+from promolift.extensions.connectors.warehouse_import import import_tables
 from promolift.extensions.encoder.results import ForecastNote
-from promolift.foundation.errors import StepError, full_said
+from promolift.foundation import extension
+from promolift.foundation.errors import ConfigError, StepError, convert_disk_full_error
 from promolift.foundation.evidence import Z95
-from promolift.foundation.executors.executor import opened
+from promolift.foundation.executors.executor import open_executor
+from promolift.foundation.extension import PipelineStep
 from promolift.foundation.hashing import sha256_of, sha256_of_file
-from promolift.foundation.i18n.formatting import pick, share
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import localize, percent
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config, load_config
-from promolift.shop.pipeline.consent_updates import hear, heard_mark
-from promolift.shop.reports.next_step import standing
+from promolift.shop.pipeline.consent_updates import consent_fingerprint, load_consent_updates
+from promolift.shop.reports.next_step import shop_status
 from promolift.shop.results import effects
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.segments import segment_table, segment_words
-from promolift.shop.results.work_folder.active_release import mark as approval
+from promolift.shop.results.segments import segment_table, segment_text
+from promolift.shop.results.work_folder.active_release import approved_release_fingerprint as approval
 from promolift.shop.results.work_folder.run_context import Job
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
@@ -40,7 +42,7 @@ STEP_PACKAGE = "promolift.shop.pipeline.steps"
 SOURCES = ("events", "customers", "promotions", "words")  # of personal data
 FORM = 7  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
-READS: dict[str, tuple[str, ...]] = {
+STEP_SETTINGS: dict[str, tuple[str, ...]] = {
     "ingest": (
         "data",
         "senses",
@@ -54,37 +56,79 @@ READS: dict[str, tuple[str, ...]] = {
     "message": ("message", "llm"),
 }
 # Parts that a step reads and no later step depends on.
-READS_ALONE: dict[str, tuple[str, ...]] = {"profile": ("encoder",)}
+OPTIONAL_STEP_SETTINGS: dict[str, tuple[str, ...]] = {"profile": ("encoder",)}
 
 
-def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
+def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     """Run the named steps in order and return the summary of the last. A step whose inputs did not change is skipped.
 
     Raises StepError if a step before the first named one is missing or out of date.
     """
-    wanted = [name for name in STEPS if name in steps]
+    order, wanted = step_order(), [name for name in STEPS if name in steps]
+    extra = {name: step for name, step in extension_steps().items() if step.anchor in wanted or name in steps}
     if "ingest" in wanted:
-        pull(job)
+        import_tables(job)
     if "plan" in wanted:
-        hear(job)
-    with full_said(job.store.root), opened(job.config.engine) as engine:
-        for name in STEPS:
+        load_consent_updates(job)
+    with convert_disk_full_error(job.store.root), open_executor(job.config.engine) as engine:
+        for name in order:
+            asked = name in wanted or name in extra
             mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign), job.store)
-            if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
+            if asked and (again or job.store.stale(name, mark) or name == "report"):
                 job.tell(name, 0.0)
-                job.store.undone(STEPS[STEPS.index(name) :])  # if it is interrupted, it is not done
-                step = import_module(f"{STEP_PACKAGE}.{name}")  # not before: a refusal waits for no model's library
-                step.run(replace(job, engine=engine))
+                job.store.undone(order[order.index(name) :])  # if it is interrupted, it is not done
+                load_step(name)(replace(job, engine=engine))
                 job.store.done(name, mark)
                 job.tell(name, 1.0, "done")
-            elif name in wanted:
+            elif asked:
                 job.tell(name, 1.0, "nothing changed")
-            elif job.store.stale(name, mark) and any(STEPS.index(w) > STEPS.index(name) for w in wanted):
+            elif job.store.stale(name, mark) and any(order.index(w) > order.index(name) for w in wanted):
+                verb = name if name in STEPS else extension_steps()[name].anchor
                 raise StepError(
-                    "step_missing", f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first"
+                    "step_missing", f"{wanted[0]}: {name} has not run on these settings; run `promolift {verb}` first"
                 )
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)
+
+
+class ExtensionStep(NamedTuple):
+    """A step that an extension adds, the step of promolift that it runs with, and the sections of its settings."""
+
+    step: PipelineStep
+    anchor: str
+    sections: tuple[str, ...]
+
+
+def extension_steps() -> dict[str, ExtensionStep]:
+    """Return the steps that extensions add, by name. ConfigError where one names no place among promolift's own."""
+    found: dict[str, ExtensionStep] = {}
+    for each in extension.extensions():
+        for step in each.steps:
+            anchor = step.before or step.after
+            if anchor not in STEPS or step.name in STEPS:
+                raise ConfigError(
+                    "extension_broken", f"the extension {each.name!r} adds the step {step.name!r} at {anchor!r}; it "
+                    f"needs a name of its own, and a place before or after one of {', '.join(STEPS)}",
+                )  # fmt: skip
+            found[step.name] = ExtensionStep(step, anchor, tuple(each.settings))
+    return found
+
+
+def step_order() -> tuple[str, ...]:
+    """Return all steps in the order in which they run."""
+    order = [*STEPS]
+    for name, (step, anchor, _) in extension_steps().items():
+        order.insert(order.index(anchor) + (0 if step.before else 1), name)
+    return tuple(order)
+
+
+def load_step(name: str) -> Callable[[Job], None]:
+    """Import a step. Not before it runs: a refusal then waits for no model's library."""
+    if name in STEPS:
+        run: Callable[[Job], None] = import_module(f"{STEP_PACKAGE}.{name}").run
+    else:
+        run = extension.load_reference(extension_steps()[name].step.run)
+    return run
 
 
 def fingerprint(config: Config, step: str, approved: str = "", store: Store | None = None) -> str:
@@ -92,10 +136,15 @@ def fingerprint(config: Config, step: str, approved: str = "", store: Store | No
 
     `approved` is the text of the approved release, which the plan starts from; `store` holds what queries gave.
     """
-    names = STEPS[: STEPS.index(step) + 1]
-    keys = sorted({*READS_ALONE.get(step, ()), *(key for name in names for key in READS.get(name, ()))})
+    order, extra = step_order(), extension_steps()
+    names = order[: order.index(step) + 1]
+    keys = sorted(
+        {*OPTIONAL_STEP_SETTINGS.get(step, ()), *(key for name in names for key in STEP_SETTINGS.get(name, ()))}
+    )
     values = config.model_dump(mode="json")
     parts: list[Any] = [__version__, FORM, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
+    for name in (name for name in names if name in extra):
+        parts.append((name, {section: values[section] for section in extra[name].sections}))
     for name, file in config.data.files.items():
         if file.query and store is not None and store.has_json(note := f"pulled_{name}"):
             parts.append((note, store.load_json(note)))
@@ -105,7 +154,7 @@ def fingerprint(config: Config, step: str, approved: str = "", store: Store | No
             parts.append((path, state.st_size, state.st_mtime_ns))
     if approved and "plan" in names:
         parts.append(approved)
-    if store is not None and "plan" in names and (said := heard_mark(store)):
+    if store is not None and "plan" in names and (said := consent_fingerprint(store)):
         parts.append(said)
     pool = config.message.pool
     if pool and "message" in names and Path(pool).exists():
@@ -120,11 +169,11 @@ def summary(job: Job, step: str) -> dict[str, Any]:
         return health_summary(job)
     if step == "profile":
         rows = job.profiled.size
-        said = kept(f"{rows:,} customers profiled")
+        said = translate(f"{rows:,} customers profiled")
         found = forecast_summary(job, said)
         return {"step": step, "customers": rows, **found, **_with_segments(str(found["text"]), segment_table(job))}
     if step == "effect":
-        return effect_summary(effects.response(store))
+        return effect_summary(effects.load_response(store))
     return plan_summary(job, step)
 
 
@@ -132,9 +181,9 @@ def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     """What a discount adds, in figures and words."""
     names = ("level", "why", "beta", "beta_se", "beta_z", "beta_z_se", "later", "later_se", "cells", "customers")
     value = f"{response.beta:.2f} +- {Z95 * response.beta_se:.2f}"
-    text = pick(
+    text = localize(
         f"discount response {value} ({response.level}): {response.why}",
-        f"客户对折扣的反应{value}（{kept(response.level)}）：{kept(response.why)}",
+        f"客户对折扣的反应{value}（{translate(response.level)}）：{translate(response.why)}",
     )
     return {"step": "effect", **{name: getattr(response, name) for name in names}, "text": text}
 
@@ -143,15 +192,15 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
     note = ForecastNote.load(job.store)
     if note.checked is None:
-        missing = kept("no encoder: ") + kept(note.missing or "")
+        missing = translate("no encoder: ") + translate(note.missing or "")
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\n{missing}"}
     ndcg, lead, trees = note.checked.ndcg, note.checked.lead, note.checked.basket
-    text = said + pick(
+    text = said + localize(
         "; what each will do next stands in the table outlook (next basket of the last 8 weeks, NDCG@10: "
         f"{ndcg.value:.3f}, by habit alone {ndcg.habit:.3f}, "
-        f"lead {lead.low:+.3f} to {lead.high:+.3f}; trees have {share(trees.weight)} of its order: {trees.why})",
+        f"lead {lead.low:+.3f} to {lead.high:+.3f}; trees have {percent(trees.weight)} of its order: {trees.why})",
         f"；每人接下来会做什么见outlook表（最近8周的下一个购物篮，NDCG@10：{ndcg.value:.3f}，仅凭习惯{ndcg.habit:.3f}，"
-        f"领先{lead.low:+.3f}至{lead.high:+.3f}；其排序的{share(trees.weight)}来自提升树：{kept(trees.why)}）",
+        f"领先{lead.low:+.3f}至{lead.high:+.3f}；其排序的{percent(trees.weight)}来自提升树：{translate(trees.why)}）",
     )
     return {"encoder": ndcg.model_dump(), "no_encoder": None, "text": text}
 
@@ -162,20 +211,20 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     place: dict[str, str] = {}
     if step == "report" and job.out:
         place = {"report": str(job.out / "report.html"), "plan": str(job.out / "plan.csv")}
-    names = {"report": kept("report: "), "plan": kept("plan:   ")}
+    names = {"report": translate("report: "), "plan": translate("plan:   ")}
     where = [f"{names[name]}{path}" for name, path in place.items()]
     figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
     found = Health.load(job.store).warnings if step == "report" else ()
-    warnings = [kept("warning: ") + kept(each) for each in found]
-    stands = standing(job.config, job.store)
+    warnings = [translate("warning: ") + translate(each) for each in found]
+    stands = shop_status(job.config, job.store)
     grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
     bare = (
         plan.note.treated and step in STEPS[STEPS.index("message") :] and not PoolWords.load(job.store).sendable.texts
     )
     if bare:
         warnings.insert(
-            0, kept("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
+            0, translate("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
         )
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}
@@ -193,7 +242,7 @@ def _with_segments(text: str, table: pl.DataFrame) -> dict[str, Any]:
     """`text` with a line on the shop's segments, and their figures; `text` alone where it has none."""
     if table.is_empty():
         return {"text": text}
-    return {"text": f"{text}\n{segment_words(table)}", "segments": table.drop("name_zh").to_dicts()}
+    return {"text": f"{text}\n{segment_text(table)}", "segments": table.drop("name_zh").to_dicts()}
 
 
 def demo_config() -> Config:
@@ -201,4 +250,4 @@ def demo_config() -> Config:
     return load_config(Path(str(files("promolift") / "shop/pipeline/demo.toml")))
 
 
-__all__ = ["STEPS", "Job", "demo_config", "fingerprint", "run"]
+__all__ = ["STEPS", "Job", "demo_config", "fingerprint", "run_steps"]

@@ -10,26 +10,27 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from promolift import __version__
 from promolift.core import decisions
 from promolift.core.offers.terms import Offer
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import InputError, StepError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.settings import Settings
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.tables.schemas import CUSTOMERS, LEVEL, TARGET
+from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL, CUSTOMERS
+from promolift.foundation.version import __version__
 from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWords
-from promolift.shop.results.plan import Plan, PlanNote
-from promolift.shop.results.work_folder.work_tables import Clean
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
-CUSTOMER = ["customer_id", "name", "age", "language", "consent"]
-SAID = ("message", "title", "text", "text_prob")
+CUSTOMER_COLUMNS = ["customer_id", "name", "age", "language", "consent"]
+MESSAGE_COLUMNS = ("message", "title", "text", "text_prob")
 # product to the target its offers stand on, as the plan counts them
 PRODUCT_TARGETS = f"""
-with {LEVEL}
-select e.product_id, {TARGET} as target, p.name, p.category from products e cross join level
+with {CATEGORY_LEVEL_SQL}
+select e.product_id, {CATEGORY_TARGET_SQL} as target, p.name, p.category from products e cross join level
 join products p on p.product_id = e.product_id order by e.product_id
 """
 
@@ -51,21 +52,21 @@ class Manifest(Settings):
         return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, sort_keys=True, indent=1)
 
 
-def build(store: Store) -> str:
+def build_release(store: Store) -> str:
     """Freeze the work folder's plan as a release; its id. Raises StepError if there is no finished plan, or it breaks a
     limit of fairness.
     """
-    plan, offers, clean, said = Plan.load(store), Offers.load(store), Clean(store), Messages.load(store).rows
+    plan, offers, clean, said = Plan.load(store), Offers.load(store), CleanTables(store), Messages.load(store).rows
     if plan.note.fairness and (broken := plan.note.fairness.broken(plan.chosen)):
         raise StepError(
             "plan_unfair", f"no release: the plan is not fair. {'; '.join(broken)}. Run `promolift plan` again"
         )
-    spoken = [f"{name}_{language}" for name in SAID for language in LANGUAGES]
+    spoken = [f"{name}_{language}" for name in MESSAGE_COLUMNS for language in LANGUAGES]
     frames = {
-        "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER)
+        "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER_COLUMNS)
         .join(clean.personal, on="customer_id", how="left").sort("customer_id"),
         "messages": said.select("customer_id", "offer_id", *(n for n in ("angle", *spoken) if n in said.columns)),
-        "products": fetch(clean.products.query("products", bind(PRODUCT_TARGETS))),
+        "products": fetch_frame(clean.products.query("products", bind(PRODUCT_TARGETS))),
     }  # fmt: skip
     draft = new_draft(store.root)
     files = plan.freeze(draft)
@@ -74,7 +75,7 @@ def build(store: Store) -> str:
         files[name] = sha256_of_file(draft / f"{name}.parquet")
     wording = PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords()
     terms = plan.note.terms
-    return freeze(draft, Manifest(
+    return freeze_release(draft, Manifest(
         form=2, code=__version__, plan=plan.note, terms=terms, offers=offers.offers, files=files, wording=wording,
     ))  # fmt: skip
 
@@ -86,18 +87,18 @@ def new_draft(root: Path) -> Path:
     return draft
 
 
-def freeze(draft: Path, manifest: Manifest) -> str:
+def freeze_release(draft: Path, manifest: Manifest) -> str:
     """Make a draft a release; its id. It is on disk before the first decision refers to it."""
     text = manifest.text()
     (draft / "manifest.json").write_text(text, encoding="utf-8")
     for path in (*draft.iterdir(), draft):
-        to_disk(path)
-    place = draft.parent / named(text)
+        sync_to_disk(path)
+    place = draft.parent / release_id_of(text)
     if place.exists():
         shutil.rmtree(draft)
     else:
         draft.rename(place)
-        to_disk(draft.parent)
+        sync_to_disk(draft.parent)
     return place.name
 
 
@@ -108,7 +109,7 @@ def read_manifest(folder: Path, release_id: str) -> Manifest:
             "release_unknown", f"no release {release_id!r} in {folder.parent}; make one with POST /v1/releases"
         )
     text = (folder / "manifest.json").read_text(encoding="utf-8")
-    if named(text) != release_id:
+    if release_id_of(text) != release_id:
         raise InputError(
             "file_changed", f"{folder}/manifest.json was changed after the release was made; make a new release"
         )
@@ -122,12 +123,12 @@ def read_manifest(folder: Path, release_id: str) -> Manifest:
         ) from None
 
 
-def named(manifest: str) -> str:
+def release_id_of(manifest: str) -> str:
     """A release's id: a hash of its manifest, which holds the hashes of its files."""
     return f"rel_{sha256_of(manifest)[:16]}"
 
 
-def to_disk(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on disk; folders cannot be opened on Windows."""
     with suppress(PermissionError):
         handle = os.open(path, os.O_RDONLY)

@@ -1,7 +1,7 @@
-"""A shop's settings and work folder in; its data's health, customers, plan, words and page out, each when asked for.
+"""The Python interface of a shop: data health, customers, plan, messages, report and release.
 
-What a notebook, the command line and a program call. A result that is there already and still fits the settings and the
-files is not made again.
+Notebooks, the command line and programs use this class. A step whose result still fits the settings and the files is
+not run again.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ import polars as pl
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.frames import as_frame
-from promolift.foundation.progress import StepSummary, Tell, quiet
+from promolift.foundation.progress import Progress, StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.location import url_of
-from promolift.shop.configuration.configuration import RAW, Config, PlanSettings, load_config
+from promolift.shop.configuration.configuration import RAW_NAMES, Config, PlanSettings, load_config
 from promolift.shop.pipeline import pipeline
 from promolift.shop.results import effects
 from promolift.shop.results.evaluation import Evaluation
@@ -44,7 +44,7 @@ class Shop:
         promotions: Any = None,
         words: Any = None,
         work: str | Path = WORK,
-        on_progress: Tell | None = None,
+        on_progress: Progress | None = None,
     ) -> None:
         """From raw files or data frames: what their columns mean is guessed, as `promolift init` does, and written to
         promolift.toml in the work folder, to be looked at; `guessed` says the same. Raises InputError for what cannot
@@ -62,7 +62,9 @@ class Shop:
                 f"{url}: settings made from files are written to a folder; then Shop.open(work={url!r})",
             )
         folder = Path(work)
-        files: dict[str, Path] = {name: _file(folder, name, given[name]) for name in RAW if given[name] is not None}
+        files: dict[str, Path] = {
+            name: _file(folder, name, given[name]) for name in RAW_NAMES if given[name] is not None
+        }
         config = folder / "promolift.toml"
         from promolift.shop.ingest.setup.initialisation import init
 
@@ -71,13 +73,13 @@ class Shop:
 
     @classmethod
     def open(
-        cls, config: str | Path = "promolift.toml", work: str | Path = WORK, on_progress: Tell | None = None
+        cls, config: str | Path = "promolift.toml", work: str | Path = WORK, on_progress: Progress | None = None
     ) -> Self:
         """The shop of a settings file and its work folder. Raises ConfigError if the file says something impossible."""
         return cls.of(load_config(Path(config)), work, on_progress)
 
     @classmethod
-    def of(cls, config: Config, work: str | Path = WORK, on_progress: Tell | None = None) -> Self:
+    def of(cls, config: Config, work: str | Path = WORK, on_progress: Progress | None = None) -> Self:
         """The shop of settings that are there already."""
         shop = cls.__new__(cls)
         shop.guessed = ""
@@ -85,8 +87,8 @@ class Shop:
         shop._start(config, Store(work, memory=data.memory, threads=data.threads), on_progress)
         return shop
 
-    def _start(self, config: Config, store: Store, on_progress: Tell | None) -> None:
-        self.config, self.store, self._tell = config, store, on_progress or quiet
+    def _start(self, config: Config, store: Store, on_progress: Progress | None) -> None:
+        self.config, self.store, self._tell = config, store, on_progress or no_progress
 
     def __enter__(self) -> Self:
         """The shop itself."""
@@ -123,7 +125,7 @@ class Shop:
     def step(self, *names: str, out: Path | None = None, again: bool = False) -> StepSummary:
         """Run the named steps (`pipeline.STEPS`) and say what the last one did; what is up to date is skipped."""
         try:
-            return pipeline.run(Job(self.config, self.store, self._tell, out), names, again)
+            return pipeline.run_steps(Job(self.config, self.store, self._tell, out), names, again)
         finally:
             self.store.unlock()
 
@@ -147,7 +149,7 @@ class Shop:
     def response(self) -> DiscountResponse:
         """What a discount adds to demand, with its evidence and its checks."""
         self._up_to("effect")
-        return effects.response(self.store)
+        return effects.load_response(self.store)
 
     def plan(self, budget_cents: int | None = None, **changes: Any) -> Plan:
         """Who gets which offer within the budget, in minor units; `changes` are further keys of [plan].
@@ -179,10 +181,10 @@ class Shop:
 
     def release(self) -> str:
         """Freeze the plan with its words as a release that `promolift serve` can activate; its id."""
-        from promolift.shop.pipeline.release import build
+        from promolift.shop.pipeline.release import build_release
 
         self._up_to("message")
-        return build(self.store)
+        return build_release(self.store)
 
     @property
     def _job(self) -> Job:

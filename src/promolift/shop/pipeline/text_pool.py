@@ -1,4 +1,4 @@
-"""The verbs of words and `promolift check`: a pool of texts, or a person's text, in; what became of it out."""
+"""Draft, judge, review and check the texts of the pool, for the commands `words` and `check`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,26 +11,26 @@ import polars as pl
 
 from promolift.core import messages
 from promolift.core.messages import text_pool as pools
-from promolift.core.messages.angles import ANGLES, Known
+from promolift.core.messages.angles import ANGLES, AngleFacts
 from promolift.core.messages.channels import Channel
 from promolift.core.messages.drafts import OFFER_RULE, Draft
-from promolift.core.messages.text_pool import Pool, PoolText, of_draft, of_text
+from promolift.core.messages.text_pool import PoolText, TextPool, draft_to_judge, text_to_judge
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.frames import safe_cells
+from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.text import Language
-from promolift.foundation.language_model import Writer, writer_of
+from promolift.foundation.language_model import LanguageModel, open_language_model
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.messages import Offers
 
-FIRST = Path("words.jsonl")  # where a shop's pool begins, if promolift.toml names none
-WAITS = ("drafted", "edited")  # what a judge has not read
-SHOWN = 10
+DEFAULT_POOL = Path("words.jsonl")  # where a shop's pool begins, if promolift.toml names none
+PENDING_STATES = ("drafted", "edited")  # what a judge has not read
+TEXTS_SHOWN = 10
 
 
-class Said(NamedTuple):
+class ReviewChoices(NamedTuple):
     """Ids that a person approves, rejects or retires, and who it is."""
 
     approve: Sequence[str]
@@ -47,25 +47,25 @@ class TextCheck(NamedTuple):
     channel: str
 
 
-def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
+def draft_texts(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
     """Ask the model for drafts of every angle and language, lint them, keep them."""
     if unknown := sorted(set(angles) - set(ANGLES)):
         raise InputError("option_invalid", f"words draft: angle {unknown[0]!r}; known ones: {', '.join(ANGLES)}")
     wanted = [angle for angle in ANGLES if not angles or angle in angles]
     briefs = [messages.Brief(angle, language) for angle in wanted for language in config.message.languages]
-    written = messages.drafts(briefs, _model(config), several, config.plan.seed)
-    found = pools.drafted(written, _today())
-    pool = _keep(config, _pool(config).merged(found))
+    written = messages.write_drafts(briefs, _model(config), several, config.plan.seed)
+    found = pools.texts_from_drafts(written, _today())
+    pool = _keep(config, _pool(config).merge(found))
     failed = [
         f"  no answer for {each.brief.angle} {each.brief.language}: {each.fault}" for each in written if each.fault
     ]
     faulty = [f"  {text.title} {text.hook}: {text.why}" for text in found if text.state == "faulty"]
     cost = sum(each.cost_cents for each in written)
     head = f"{len(found) - len(faulty)} drafts wait for `promolift words judge`, {len(faulty)} are faulty."
-    return _summary(config, pool, "\n".join([head, *failed[:SHOWN], *faulty[:SHOWN]]), cost_cents=cost)
+    return _summary(config, pool, "\n".join([head, *failed[:TEXTS_SHOWN], *faulty[:TEXTS_SHOWN]]), cost_cents=cost)
 
 
-def suggest(config: Config, angle: messages.Angle, language: Language, draft: Draft, writer: str) -> StepSummary:
+def add_draft(config: Config, angle: messages.Angle, language: Language, draft: Draft, writer: str) -> StepSummary:
     """Lint a text that `writer` made and keep it as a draft: it is sent when judge and person have said yes.
 
     InputError where the pool has these words already, so that nobody's yes is taken back.
@@ -74,9 +74,9 @@ def suggest(config: Config, angle: messages.Angle, language: Language, draft: Dr
         raise InputError(
             "text_exists", "the pool has these words already; `promolift words review` shows where they stand"
         )
-    text = pools.linted(PoolText(text_id=draft.text_id, angle=angle, language=language, writer=writer, date=_today(),
+    text = pools.lint_text(PoolText(text_id=draft.text_id, angle=angle, language=language, writer=writer, date=_today(),
                                  **vars(draft)))  # fmt: skip
-    pool = _keep(config, _pool(config).merged([text]))
+    pool = _keep(config, _pool(config).merge([text]))
     said = f"faulty: {text.why}" if text.state == "faulty" else "a draft; `promolift words review` shows it to a person"
     return _summary(config, pool, f"{text.text_id}: {said}", text_id=text.text_id, state=text.state)
 
@@ -86,26 +86,26 @@ def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
     from promolift.core.messages.text_ranker import fit_ranker  # a refusal waits for no model
 
     pool = _pool(config)
-    texts = [text for text in pool.texts if text.state in WAITS]
-    asks = [of_draft(text.draft, text.angle, text.language) for text in texts]
-    verdicts = messages.judge(asks, _model(config), seed=config.plan.seed) if asks or tests is None else []
-    read = pools.judged(texts, verdicts, _today())
+    texts = [text for text in pool.texts if text.state in PENDING_STATES]
+    asks = [draft_to_judge(text.draft, text.angle, text.language) for text in texts]
+    verdicts = messages.judge_texts(asks, _model(config), seed=config.plan.seed) if asks or tests is None else []
+    read = pools.apply_judgements(texts, verdicts, _today())
     passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
-    pool = pool.merged(read)
+    pool = pool.merge(read)
     if tests is not None:
         arms = _table(tests, ("test_id", "text", "shown", "clicked"))
         spoken = _language(" ".join(arms["text"].drop_nulls().head(50)), None)
         alike = [text for text in pool.texts if text.language == spoken]
         scores = fit_ranker(arms).scores([text.draft.plain for text in alike])
-        pool = pool.merged(pools.ranked(alike, scores.tolist()))
+        pool = pool.merge(pools.apply_ranker_scores(alike, scores.tolist()))
     pool = _keep(config, pool)
-    why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:SHOWN]
+    why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:TEXTS_SHOWN]
     lost = len(verdicts) - passed - refused
     head = f"{passed} texts passed, {refused} were rejected, {lost} got no verdict."
     return _summary(config, pool, "\n".join([head, *why]))
 
 
-def review(config: Config, said: Said) -> StepSummary:
+def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
     """Show what waits for a person, or keep what they say."""
     pool = _pool(config)
     ids = (*said.approve, *said.reject, *said.retire)
@@ -116,24 +116,28 @@ def review(config: Config, said: Said) -> StepSummary:
     if not ids:
         waiting = [text for text in pool.texts if text.state in ("judged", "edited")]
         rows = [f"  {t.text_id} {t.angle} {t.language}: {t.title} / {t.hook} {t.call}".rstrip() for t in waiting]
-        more = f"\n  and {len(rows) - SHOWN} more: `promolift words export FILE.csv`" if len(rows) > SHOWN else ""
-        return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:SHOWN]]) + more)
+        more = (
+            f"\n  and {len(rows) - TEXTS_SHOWN} more: `promolift words export FILE.csv`"
+            if len(rows) > TEXTS_SHOWN
+            else ""
+        )
+        return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:TEXTS_SHOWN]]) + more)
     if not said.by:
         raise InputError("option_missing", "words review: say who you are with --by NAME; it is kept with every text")
     judged = [t for t in pool.texts if t.text_id in (*said.approve, *said.reject)]
-    frame = pools.to_csv(Pool(tuple(judged))).with_columns(
+    frame = pools.to_csv(TextPool(tuple(judged))).with_columns(
         pl.when(pl.col("text_id").is_in(said.approve)).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("approved")
     )
     done = pools.from_csv(pool, frame, said.by, _today())
-    kept = _keep(config, done.pool.retired(said.retire, _today()))
+    kept = _keep(config, done.pool.retire(said.retire, _today()))
     return _summary(config, kept, f"{done.approved} approved, {done.rejected} rejected, {len(said.retire)} retired.")
 
 
-def export(config: Config, file: Path) -> StepSummary:
+def export_pool(config: Config, file: Path) -> StepSummary:
     """The pool as CSV."""
     pool = _pool(config)
     draft_ = file.with_name(f".{file.name}.part")
-    safe_cells(pools.to_csv(pool)).write_csv(draft_, include_bom=True)
+    escape_formulas(pools.to_csv(pool)).write_csv(draft_, include_bom=True)
     draft_.replace(file)
     return _summary(
         config,
@@ -143,7 +147,7 @@ def export(config: Config, file: Path) -> StepSummary:
     )
 
 
-def import_(config: Config, file: Path, by: str) -> StepSummary:
+def import_pool(config: Config, file: Path, by: str) -> StepSummary:
     """A person's CSV."""
     if not by.strip():
         raise InputError("option_missing", "words import: say who you are with --by NAME; it is kept with every text")
@@ -159,13 +163,13 @@ def import_(config: Config, file: Path, by: str) -> StepSummary:
     return _summary(config, kept, text)
 
 
-def check(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSummary:
+def check_file(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSummary:
     """Read the texts of a file against planned offers, as `check_texts` does."""
     return check_texts(config, store, _texts(file, asked.offer), asked, str(file))
 
 
 def check_texts(
-    config: Config, store: Store, texts: Sequence["TextOf"], asked: TextCheck, where: str
+    config: Config, store: Store, texts: Sequence["OfferText"], asked: TextCheck, where: str
 ) -> StepSummary:  # fmt: skip
     """Read texts against planned offers; what code cannot read is asked of the judge, where a model is configured.
 
@@ -180,8 +184,8 @@ def check_texts(
     for number, (text, offer_id) in enumerate(texts, 1):
         if offer_id not in offers:
             some = "".join(
-                f"\n  {each} ({messages.offer_words(offers[each], config.report_language)})"
-                for each in sorted(offers)[:SHOWN]
+                f"\n  {each} ({messages.describe_offer(offers[each], config.report_language)})"
+                for each in sorted(offers)[:TEXTS_SHOWN]
             )
             what = f"no planned offer {offer_id!r}" if offer_id else "which offer is it about?"
             code = "offer_unknown" if offer_id else "option_missing"
@@ -190,11 +194,11 @@ def check_texts(
             )
         offer = offers[offer_id]
         language = _language(text, asked.language)
-        rules = messages.broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
+        rules = messages.find_broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
         verdict = _judged(config, text, offer, language) if any(rule.code == "unread" for rule in rules) else None
         broken = [rule for rule in rules if rule.code != "unread"]
         bad += bool(broken) or verdict is False
-        lines.append(f"text {number}, {messages.offer_words(offer, language)}: {_verdict(rules, verdict)}")
+        lines.append(f"text {number}, {messages.describe_offer(offer, language)}: {_verdict(rules, verdict)}")
         lines += map(_line, rules)
         waits += verdict is None and {rule.code for rule in rules} == {"unread"}
         figures.append({"text": text, "offer_id": offer_id, "judge": verdict, "rules": [vars(rule) for rule in rules]})
@@ -219,25 +223,25 @@ def _verdict(rules: Sequence[messages.BrokenRule], verdict: bool | None) -> str:
 def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool | None:
     if config.message.writer == "pool":
         return None
-    return messages.judge([of_text(text, offer, language, Known())], _model(config))[0].fit
+    return messages.judge_texts([text_to_judge(text, offer, language, AngleFacts())], _model(config))[0].fit
 
 
-class TextOf(NamedTuple):
+class OfferText(NamedTuple):
     """A text and the id of the offer that it is about, None where nobody said."""
 
     text: str
     offer_id: str | None
 
 
-def _texts(file: Path, offer: str | None) -> list[TextOf]:
+def _texts(file: Path, offer: str | None) -> list[OfferText]:
     if file.suffix.lower() != ".csv":
         try:
-            return [TextOf(file.read_text(encoding="utf-8").strip(), offer)]
+            return [OfferText(file.read_text(encoding="utf-8").strip(), offer)]
         except (OSError, UnicodeDecodeError) as error:
             raise _unread(file, error) from None
     rows = _table(file, ("text",) if offer else ("text", "offer_id"), typed=False)
     ids = rows["offer_id"] if "offer_id" in rows.columns else pl.Series([offer] * rows.height)
-    return [TextOf(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
+    return [OfferText(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
 
 
 def _table(file: Path, needed: Sequence[str], typed: bool = True) -> pl.DataFrame:
@@ -269,41 +273,41 @@ def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _model(config: Config) -> Writer:
+def _model(config: Config) -> LanguageModel:
     if config.message.writer == "pool":
         raise ConfigError(
             "llm_not_configured",
             "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]",
         )
-    return writer_of(config.message.writer, config.llm)
+    return open_language_model(config.message.writer, config.llm)
 
 
-def _pool(config: Config) -> Pool:
+def _pool(config: Config) -> TextPool:
     """The shop's pool; where it has none yet, the shipped texts."""
-    path = Path(config.message.pool) if config.message.pool else FIRST
+    path = Path(config.message.pool) if config.message.pool else DEFAULT_POOL
     return load_pool(path if path.exists() else None)
 
 
-def _keep(config: Config, pool: Pool) -> Pool:
-    save_pool(pool, Path(config.message.pool) if config.message.pool else FIRST)
+def _keep(config: Config, pool: TextPool) -> TextPool:
+    save_pool(pool, Path(config.message.pool) if config.message.pool else DEFAULT_POOL)
     return pool
 
 
-def _summary(config: Config, pool: Pool, text: str, **more: object) -> StepSummary:
+def _summary(config: Config, pool: TextPool, text: str, **more: object) -> StepSummary:
     funnel = {state: number for state, number in pool.funnel().items() if number}
     usable = len(pool.usable(config.message.approve).texts)
     said = f"Pool: {', '.join(f'{state}: {number}' for state, number in funnel.items())}; {usable} may be sent."
     if not usable and config.message.approve == "person":
         said += " Nobody has approved any: until then messages state their offer alone."
-    if not config.message.pool and FIRST.exists():
-        said += f' Set [message] pool = "{FIRST}" so that messages are made from it.'
+    if not config.message.pool and DEFAULT_POOL.exists():
+        said += f' Set [message] pool = "{DEFAULT_POOL}" so that messages are made from it.'
     return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})
 
 
-def load_pool(path: Path | None) -> Pool:
+def load_pool(path: Path | None) -> TextPool:
     """The pool of a file, JSON lines; the shipped one for None. InputError naming the line that is none of it."""
     if path is None:
-        return shipped()
+        return shipped_pool()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -313,13 +317,13 @@ def load_pool(path: Path | None) -> Pool:
 
 
 @cache
-def shipped() -> Pool:
+def shipped_pool() -> TextPool:
     """demo_pool.jsonl: written and reviewed by a large language model. No person has approved any text of it."""
     text = files("promolift.shop.pipeline").joinpath("demo_pool.jsonl").read_text(encoding="utf-8")
     return parse_pool(text.splitlines(), "demo_pool.jsonl")
 
 
-def parse_pool(lines: Sequence[str], name: str) -> Pool:
+def parse_pool(lines: Sequence[str], name: str) -> TextPool:
     """Return the pool of JSON lines; `name` says in errors where they stand."""
     texts = []
     for number, line in enumerate(lines, 1):
@@ -336,10 +340,10 @@ def parse_pool(lines: Sequence[str], name: str) -> Pool:
                 "file_changed", f"{name}, line {number}: the words were changed by hand; use `promolift words import`"
             )
         texts.append(text)
-    return Pool().merged(texts)
+    return TextPool().merge(texts)
 
 
-def save_pool(pool: Pool, path: Path) -> None:
+def save_pool(pool: TextPool, path: Path) -> None:
     """As JSON lines; under another name first, so that a run that is cut off leaves the old one."""
     half = path.with_name(f".{path.name}.part")
     half.write_text("".join(f"{text.model_dump_json()}\n" for text in pool.texts), encoding="utf-8")

@@ -1,16 +1,16 @@
-"""A plan's chosen offers in; what must be believed for its gain, and the value at which it would be gone, out."""
+"""List the assumptions behind a plan's gain, each with the value at which the gain would be zero."""
 
 import polars as pl
 
 from promolift.core import effects
-from promolift.foundation.i18n.formatting import pick, share, speaking
-from promolift.foundation.i18n.translation import kept
-from promolift.shop.results.plan import Assumption
+from promolift.foundation.i18n.formatting import localize, percent, use_locale
+from promolift.foundation.i18n.translation import translate
+from promolift.shop.results.plan_note import Assumption
 
 STEPS = 40  # halvings of the interval in which the response that breaks even is looked for
 
 
-def assumptions(
+def list_assumptions(
     chosen: pl.DataFrame,
     response: effects.DiscountResponse,
     stated: effects.ValueSettings,
@@ -23,7 +23,7 @@ def assumptions(
     the choice takes off the gain. Errors of the response are what a choice is lucky by, so it is taken off what is
     added, in proportion to the response.
     """
-    with speaking("zh"):
+    with use_locale("zh"):
         chinese = _assumptions(chosen, response, stated, costs_known, luck_cents)
     found = _assumptions(chosen, response, stated, costs_known, luck_cents)
     return tuple(en.model_copy(update={"text_zh": zh.text}) for en, zh in zip(found, chinese, strict=True))
@@ -53,17 +53,17 @@ def _gain(chosen: pl.DataFrame) -> float:
 
 
 def _flip(flips_at: float | None, never: str) -> str:
-    at = share(flips_at)
-    return never if flips_at is None else kept(f"at {at} this plan would earn nothing")
+    at = percent(flips_at)
+    return never if flips_at is None else translate(f"at {at} this plan would earn nothing")
 
 
 def _margin(stated: effects.ValueSettings, chosen: pl.DataFrame, luck: float) -> Assumption:
     value, added = stated.margin_rate, float(chosen["added_cents"].sum()) - luck
     flips = value * float(chosen["cost_cents"].sum()) / added if added > 0 else None
     own = "margin_rate" in stated.model_fields_set
-    source = kept("as promolift.toml states") if own else kept("a usual value, since no product has a cost")
-    at = _flip(flips, kept("no margin would pay"))
-    text = kept(f"A margin of {share(value)} for every product, {source}: {at}.")
+    source = translate("as promolift.toml states") if own else translate("a usual value, since no product has a cost")
+    at = _flip(flips, translate("no margin would pay"))
+    text = translate(f"A margin of {percent(value)} for every product, {source}: {at}.")
     return Assumption(name="margin", value=value, flips_at=flips, text=text)
 
 
@@ -73,14 +73,14 @@ def _suppliers(chosen: pl.DataFrame, luck: float) -> Assumption | None:
     paid = float(rows["subsidy_cents"].sum())
     whole = float((rows["subsidy_cents"] / (1 - rows["supplier_share"])).sum())
     if whole <= 0 and (chosen["supplier_share"] >= 1).any():
-        text = kept("Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.")
+        text = translate("Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.")
         return Assumption(name="supplier_share", value=1.0, flips_at=None, text=text)
     if whole <= 0:
         return None
     value, flips = 1 - paid / whole, 1 - (_gain(chosen) - luck + paid) / whole
     flips_at = None if flips < 0 else flips
-    at = _flip(flips_at, kept("this plan would pay without them, too"))
-    text = kept(f"Suppliers pay {share(value)} of the discounts, as promolift.toml states: {at}.")
+    at = _flip(flips_at, translate("this plan would pay without them, too"))
+    text = translate(f"Suppliers pay {percent(value)} of the discounts, as promolift.toml states: {at}.")
     return Assumption(name="supplier_share", value=value, flips_at=flips_at, text=text)
 
 
@@ -88,7 +88,7 @@ def _response(chosen: pl.DataFrame, response: effects.DiscountResponse, luck: fl
     """The part of the expected response at which discounts earn nothing, by bisection."""
     if response.level == "randomised" or chosen.filter(pl.col("benefit") == "percent_off").is_empty():
         return None
-    scaled = effects.scaled_gain(chosen)
+    scaled = effects.gain_by_response_scale(chosen)
 
     def left(part: float) -> float:
         return scaled(part) - luck * part
@@ -99,15 +99,15 @@ def _response(chosen: pl.DataFrame, response: effects.DiscountResponse, luck: fl
             middle = (low + high) / 2
             low, high = (low, middle) if left(middle) > 0 else (middle, high)
     flips = high if left(0.0) < 0 < left(1.0) else None
-    at = share(flips)
+    at = percent(flips)
     if response.level == "assumed":
-        how = pick("assumed", "是假设的")
+        how = localize("assumed", "是假设的")
     else:
-        how = kept("read from past shelf prices, not proven by an experiment")
-    turn = kept(f"at {at} of it this plan would earn nothing")
-    never = kept("it would pay without any")
+        how = translate("read from past shelf prices, not proven by an experiment")
+    turn = translate(f"at {at} of it this plan would earn nothing")
+    never = translate("it would pay without any")
     end = never if flips is None else turn
-    text = kept(f"The response to discounts is {how}: {end}.")
+    text = translate(f"The response to discounts is {how}: {end}.")
     return Assumption(name="response", value=1.0, flips_at=flips, text=text)
 
 
@@ -120,13 +120,15 @@ def _reach(value: float, chosen: pl.DataFrame, luck: float) -> Assumption | None
     part = float((rows["added_cents"] - rows["subsidy_cents"]).sum())
     left = 1 - (_gain(chosen) - luck) / part if part > 0 else -1.0
     flips = value * left if left > 0 else None
-    at = _flip(flips, kept("fewer would not turn the plan"))
-    text = kept(f"{share(value)} of customers notice a coupon: {at}.")
+    at = _flip(flips, translate("fewer would not turn the plan"))
+    text = translate(f"{percent(value)} of customers notice a coupon: {at}.")
     return Assumption(name="coupon_reach", value=value, flips_at=flips, text=text)
 
 
 def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:
     if (chosen["benefit"].is_in(["percent_off", "fixed_price"])).all():
         return None
-    text = kept(f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it.")
+    text = translate(
+        f"{percent(value)} of orders just below a threshold are filled up to it: nothing in the log varies it."
+    )
     return Assumption(name="stretch_share", value=value, flips_at=None, text=text)

@@ -1,4 +1,7 @@
-"""One attribute's name and value in, a plain English sentence out. Meaning and unit stand in tables.PROFILES."""
+"""Describe an attribute of a customer's profile in one English sentence.
+
+Meaning and unit of each attribute are stated in PROFILES (foundation/tables/schemas.py).
+"""
 
 from collections.abc import Callable, Mapping
 

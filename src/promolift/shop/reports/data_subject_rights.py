@@ -1,15 +1,16 @@
-"""What is kept of a customer in; what they may know of it, in plain sentences of the spoken language, out.
+"""Explain to a customer which data are stored about them, in plain sentences of the current language.
 
-Which data, what for, how a decision about them comes about, who hears of it, how long it is kept, how to refuse.
+The sections cover the data, their purpose, how a decision is made, who receives the data, how long they are stored and
+how to opt out.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promolift.foundation.i18n.formatting import count, date, listed, pick
+from promolift.foundation.i18n.formatting import count, date, join_list, localize
 from promolift.shop.configuration.settings import PrivacySettings
 
-KINDS = {
+TABLE_LABELS = {
     "events": ("what you did at the shop: visits, carts, orders", "您在店铺的行为：访问、加购、订单"),
     "bought": ("what you bought lately, for limits of offers", "您近期的购买，用于优惠限额"),
     "customers": ("what was said of you: consent, age, language", "您的资料：是否同意、年龄、语言"),
@@ -52,15 +53,15 @@ class SubjectFacts(NamedTuple):
     receivers: Sequence[str]
 
 
-class KeptDays(NamedTuple):
+class RetentionDays(NamedTuple):
     """Days after which events and decisions are deleted; None: nothing is deleted by itself."""
 
     events: float | None
     decisions: float | None
 
 
-class Explained(NamedTuple):
-    """One thing that a customer may know: what it is about, and the sentences."""
+class SubjectStatement(NamedTuple):
+    """One statement for a customer: its topic, title and text."""
 
     about: str
     title: str
@@ -68,36 +69,37 @@ class Explained(NamedTuple):
 
 
 def explain_subject(
-    facts: SubjectFacts, settings: PrivacySettings, shop: str, zone: str, kept: KeptDays
-) -> list[Explained]:
+    facts: SubjectFacts, settings: PrivacySettings, shop: str, zone: str, kept: RetentionDays
+) -> list[SubjectStatement]:
     """All that a customer is told, in the order of their questions, in the language that is spoken."""
     who = settings.controller or shop
-    write = settings.contact or pick("the shop", "店铺")
+    write = settings.contact or localize("the shop", "店铺")
     return [
-        Explained("controller", pick("Who answers for your data", "谁对您的数据负责"),
-                  pick(f"{who}. Write to {write}.", f"{who}。联系方式：{write}。")),
-        Explained("data", pick("What is kept of you", "保存了您的哪些数据"), _data(facts, zone)),
-        Explained("purpose", pick("What for, and what allows it", "用途与依据"), _purpose(settings)),
-        Explained("logic", pick("How a decision comes about", "决策如何产生"), _logic(facts)),
-        Explained("decision", pick("The latest decision about you", "最近一次关于您的决策"), _latest(facts.last, zone)),
-        Explained("receivers", pick("Who else hears of it", "还有谁会收到"), _receivers(facts.receivers)),
-        Explained("kept", pick("How long it is kept", "保存多久"), _kept(kept)),
-        Explained("refuse", pick("How to refuse", "如何拒绝"), _refuse(facts, write)),
+        SubjectStatement("controller", localize("Who answers for your data", "谁对您的数据负责"),
+                         localize(f"{who}. Write to {write}.", f"{who}。联系方式：{write}。")),
+        SubjectStatement("data", localize("What is kept of you", "保存了您的哪些数据"), _data(facts, zone)),
+        SubjectStatement("purpose", localize("What for, and what allows it", "用途与依据"), _purpose(settings)),
+        SubjectStatement("logic", localize("How a decision comes about", "决策如何产生"), _logic(facts)),
+        SubjectStatement("decision", localize("The latest decision about you", "最近一次关于您的决策"),
+                         _latest(facts.last, zone)),
+        SubjectStatement("receivers", localize("Who else hears of it", "还有谁会收到"), _receivers(facts.receivers)),
+        SubjectStatement("kept", localize("How long it is kept", "保存多久"), _kept(kept)),
+        SubjectStatement("refuse", localize("How to refuse", "如何拒绝"), _refuse(facts, write)),
     ]  # fmt: skip
 
 
 def _data(facts: SubjectFacts, zone: str) -> str:
-    held = [f"{pick(*KINDS[name])} ({count(n)})" for name, n in facts.rows.items() if n]
+    held = [f"{localize(*TABLE_LABELS[name])} ({count(n)})" for name, n in facts.rows.items() if n]
     if not held and not facts.planned:
-        return pick("Nothing is kept under this id.", "该编号下没有保存任何数据。")
+        return localize("Nothing is kept under this id.", "该编号下没有保存任何数据。")
     first, last = (date(each, zone) for each in (facts.first_ms, facts.last_ms))
-    span = pick(f" From {first} to {last}.", f"时间为{first}至{last}。") if facts.first_ms is not None else ""
-    parts = "; ".join(held) if held else pick("nothing of the last days", "近期没有新数据")
-    plan = pick(
+    span = localize(f" From {first} to {last}.", f"时间为{first}至{last}。") if facts.first_ms is not None else ""
+    parts = "; ".join(held) if held else localize("nothing of the last days", "近期没有新数据")
+    plan = localize(
         " From your earlier orders: how often and how much you buy, what you like, how prices move you.",
         "由您以往的订单得出：购买频率与金额、偏好、对价格的反应。",
     )
-    return f"{pick(parts[:1].upper() + parts[1:], parts)}{pick('.', '。')}{span}{plan if facts.planned else ''}"
+    return f"{localize(parts[:1].upper() + parts[1:], parts)}{localize('.', '。')}{span}{plan if facts.planned else ''}"
 
 
 def _purpose(settings: PrivacySettings) -> str:
@@ -109,18 +111,18 @@ def _purpose(settings: PrivacySettings) -> str:
     said = []
     for name, title in names.items():
         stated = getattr(settings, name)
-        purpose, basis = stated.purpose or pick(*USED_FOR), pick(*BASES[stated.basis])
-        said.append(pick(f"{title[0]}: {purpose}; allowed by {basis}.", f"{title[1]}：{purpose}；依据：{basis}。"))
-    return pick(" ", "").join(said)
+        purpose, basis = stated.purpose or localize(*USED_FOR), localize(*BASES[stated.basis])
+        said.append(localize(f"{title[0]}: {purpose}; allowed by {basis}.", f"{title[1]}：{purpose}；依据：{basis}。"))
+    return localize(" ", "").join(said)
 
 
 def _logic(facts: SubjectFacts) -> str:
     if facts.refused:
-        return pick(
+        return localize(
             "You refused personal decisions: no offer is chosen for you. What the shop offers everybody is yours, too.",
             "您已拒绝个性化决策：不会专门为您选择优惠；面向所有人的优惠您同样可以享受。",
         )  # fmt: skip
-    return pick(
+    return localize(
         "From what you bought or looked at, a program estimates what you will buy and what an offer would change. "
         "Offers go to whom they are expected to help most within a budget; some customers, drawn at random, get none, "
         "so that the effect can be measured. No person takes part in it; you may ask for one to look again.",
@@ -131,36 +133,36 @@ def _logic(facts: SubjectFacts) -> str:
 
 def _latest(last: LastDecision | None, zone: str) -> str:
     if last is None:
-        return pick("None was made.", "尚无决策。")
+        return localize("None was made.", "尚无决策。")
     day = date(last.ts_ms, zone)
     if last.held:
-        return pick(
+        return localize(
             f"{day}: no offer; you were drawn at random to get none.", f"{day}：没有优惠；您被随机分入不发放组。"
         )
     if last.offer is None:
-        return pick(f"{day}: no offer.", f"{day}：没有优惠。")
-    return pick(f"{day}: {last.offer}", f"{day}：{last.offer}")
+        return localize(f"{day}: no offer.", f"{day}：没有优惠。")
+    return localize(f"{day}: {last.offer}", f"{day}：{last.offer}")
 
 
 def _receivers(hosts: Sequence[str]) -> str:
     if not hosts:
-        return pick("Nobody outside the shop.", "店铺以外没有接收方。")
-    return pick(f"Systems of the shop at {listed(list(hosts))}.", f"店铺的系统：{listed(list(hosts))}。")
+        return localize("Nobody outside the shop.", "店铺以外没有接收方。")
+    return localize(f"Systems of the shop at {join_list(list(hosts))}.", f"店铺的系统：{join_list(list(hosts))}。")
 
 
-def _kept(kept: KeptDays) -> str:
+def _kept(kept: RetentionDays) -> str:
     def said(what: str, days: float | None) -> str:
         if days is None:
-            return pick(f"{what}: until you ask for them to be deleted.", f"{what}：直至您要求删除。")
-        return pick(f"{what}: {count(days)} days.", f"{what}：{count(days)}天。")
+            return localize(f"{what}: until you ask for them to be deleted.", f"{what}：直至您要求删除。")
+        return localize(f"{what}: {count(days)} days.", f"{what}：{count(days)}天。")
 
-    done, decisions = pick("What you did", "行为数据"), pick("Decisions", "决策记录")
-    return pick(" ", "").join([said(done, kept.events), said(decisions, kept.decisions)])
+    done, decisions = localize("What you did", "行为数据"), localize("Decisions", "决策记录")
+    return localize(" ", "").join([said(done, kept.events), said(decisions, kept.decisions)])
 
 
 def _refuse(facts: SubjectFacts, write: str) -> str:
-    now = pick("You are sent no offers now. ", "目前不会向您发送优惠。") if facts.consent is False else ""
-    return now + pick(
+    now = localize("You are sent no offers now. ", "目前不会向您发送优惠。") if facts.consent is False else ""
+    return now + localize(
         f"Write to {write}: for no more offers, for no personal decisions, for a copy of your data, for a correction, "
         "or to have all of it deleted. You may also complain to the data protection authority.",
         f"请联系{write}：可要求不再接收优惠、不作个性化决策、获取数据副本、更正或全部删除。您也可向个人信息保护主管部门投诉。",

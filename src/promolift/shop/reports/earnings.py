@@ -1,28 +1,38 @@
-"""What learning found, as learn.json holds it, in; charts and tables of it out: over time, predicted, drift, lab."""
+"""Charts and tables of the learned results in learn.json: by time, drift and other policies."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from promolift.foundation.evidence import Ranged
+from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.formatting import (
-    Cash,
-    bracket,
-    clip,
+    MoneyFormat,
     count,
     date,
-    ends,
+    in_brackets,
     interval_name,
+    localize,
+    low_to_high,
     number,
-    pick,
-    share,
+    percent,
+    truncate,
     upper_first,
 )
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.pages.blocks import Badge, Big, Block, Figure, Grid, gap
-from promolift.foundation.pages.charts import Axis, Line, Mark, answer_words, by_x, calibration, forest, headline, lines
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.pages.blocks import Badge, Block, Figure, KeyFigure, TextTable, unknown_note
+from promolift.foundation.pages.charts import (
+    Axis,
+    ForestRow,
+    Line,
+    calibration_chart,
+    forest_plot,
+    headline,
+    line_chart,
+    table_by_x,
+    verdict_text,
+)
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.results.learned_policy import Drivers
+from promolift.shop.results.learned_policy import EarningsDrivers
 
 POLICIES = {
     "in force": "the policy in force",
@@ -32,8 +42,8 @@ POLICIES = {
     "at random": "offers at random",
 }
 KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
-SHOWN = ("higher", "lower")  # answers that chance alone does not give
-DRIFTED = {True: "has drifted", False: "no drift shown", None: "cannot say"}
+SIGNIFICANT = ("higher", "lower")  # answers that chance alone does not give
+DRIFT_LABELS = {True: "has drifted", False: "no drift shown", None: "cannot say"}
 GAIN = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) \+/- ([\d.]+(?:e[+-]?\d+)?)")  # as drift says a period's
 
 
@@ -45,16 +55,16 @@ class TimedChange(NamedTuple):
     place: int = 0
 
 
-class LeftOut(NamedTuple):
-    """Days that count in no result, first and last moment."""
+class ExcludedDays(NamedTuple):
+    """Days that count in no result: first and last moment."""
 
     first_ms: int
     last_ms: int
 
 
-def ranged(found: Mapping[str, Any] | None) -> Ranged | None:
+def parse_interval(found: Mapping[str, Any] | None) -> IntervalEstimate | None:
     """An amount with its interval."""
-    return None if found is None else Ranged(found["value"], found["low"], found["high"])
+    return None if found is None else IntervalEstimate(found["value"], found["low"], found["high"])
 
 
 def badge_of(found: Mapping[str, Any]) -> Badge:
@@ -62,43 +72,53 @@ def badge_of(found: Mapping[str, Any]) -> Badge:
     return found["evidence"]  # type: ignore[no-any-return]
 
 
-def earned_head(found: Mapping[str, Any], cash: Cash) -> Big:
+def earned_head(found: Mapping[str, Any], cash: MoneyFormat) -> KeyFigure:
     """The headline."""
     total = (
-        None if found["gain_total"] is None else Ranged(*(found[k] for k in ("gain_total", "total_low", "total_high")))
+        None
+        if found["gain_total"] is None
+        else IntervalEstimate(*(found[k] for k in ("gain_total", "total_low", "total_high")))
     )
     sizes = found["customers"]
-    text = kept(
+    text = translate(
         f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
-        f"random: {answer_words(found['answer'])}. {upper_first(kept(found['why']))}."
+        f"random: {verdict_text(found['answer'])}. {upper_first(translate(found['why']))}."
     )
-    shown = found["answer"] in SHOWN
-    return headline(kept("Added by the offers"), total, text, badge_of(found), cash, shown=shown)
+    shown = found["answer"] in SIGNIFICANT
+    return headline(translate("Added by the offers"), total, text, badge_of(found), cash, shown=shown)
 
 
 def earned_blocks(
-    found: Mapping[str, Any], changes: Sequence[TimedChange], left_out: Sequence[LeftOut], cash: Cash, zone: str
+    found: Mapping[str, Any],
+    changes: Sequence[TimedChange],
+    left_out: Sequence[ExcludedDays],
+    cash: MoneyFormat,
+    zone: str,
 ) -> list[Figure | Block]:
     """All of the page below its headline; what could not be known is a gap with the reason."""
-    blocks = [months(found, cash, zone), curve(found, changes, left_out, cash, zone), predicted(found, cash)]
+    blocks = [
+        months(found, cash, zone),
+        curve(found, changes, left_out, cash, zone),
+        predicted_versus_realised(found, cash),
+    ]
     return [
         each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found, cash)) if each is not None
     ]
 
 
-def months(found: Mapping[str, Any], cash: Cash, zone: str) -> Figure | Block:
+def months(found: Mapping[str, Any], cash: MoneyFormat, zone: str) -> Figure | Block:
     """What windows that began in each month added."""
-    rows = [(each, ranged(each["alone"])) for each in found.get("months", ())]
+    rows = [(each, parse_interval(each["alone"])) for each in found.get("months", ())]
     marks = [
-        Mark(month_name(each["first_ms"], zone), alone.value, alone.low, alone.high,
+        ForestRow(month_name(each["first_ms"], zone), alone.value, alone.low, alone.high,
              (count(each["n"]), count(each["held"])))
         for each, alone in rows if alone is not None
     ]  # fmt: skip
     if not marks:
-        return gap("what each month earned", kept("too few customers in a month"))
+        return unknown_note("what each month earned", translate("too few customers in a month"))
     heads = ("month", "added", "customers", "held out")
-    finding = kept("Windows that began in the month, all customers together.")
-    return forest(
+    finding = translate("Windows that began in the month, all customers together.")
+    return forest_plot(
         "months", "Earned by month, against the holdout", finding,
         Axis("added over the holdout", "money"), heads, marks, cash, evidence=badge_of(found),
         wide=True,
@@ -112,10 +132,14 @@ def month_name(ms: int, zone: str) -> str:
 
 
 def curve(
-    found: Mapping[str, Any], changes: Sequence[TimedChange], left_out: Sequence[LeftOut], cash: Cash, zone: str
+    found: Mapping[str, Any],
+    changes: Sequence[TimedChange],
+    left_out: Sequence[ExcludedDays],
+    cash: MoneyFormat,
+    zone: str,
 ) -> Figure | None:
     """What had been added by the end of each week, with every change of the campaign as a numbered line on it."""
-    weeks = [(each["first_ms"], ranged(each["so_far"])) for each in found.get("weeks", ())]
+    weeks = [(each["first_ms"], parse_interval(each["so_far"])) for each in found.get("weeks", ())]
     known = [(first, so_far) for first, so_far in weeks if so_far is not None]
     if len(known) < 2:
         return None
@@ -124,15 +148,17 @@ def curve(
     def day(ms: float) -> float:
         return (ms - float(start)) / DAY_MS
 
-    line = Line(kept("so far"), "ink", [(day(first), each.value, each.low, each.high) for first, each in known])
+    line = Line(translate("so far"), "ink", [(day(first), each.value, each.low, each.high) for first, each in known])
     last = known[-1][1]
-    finding = kept(f"{cash(last.value, sign=True)} so far{bracket(ends(last.low, last.high, cash))}.")
-    x = Axis(kept(f"days since {date(start, zone)}"), "count")
+    finding = translate(f"{cash(last.value, sign=True)} so far{in_brackets(low_to_high(last.low, last.high, cash))}.")
+    x = Axis(translate(f"days since {date(start, zone)}"), "count")
     y = Axis("added over the holdout so far", "money")
-    figure = lines(
+    figure = line_chart(
         "curve", "How it grew, and what was changed", finding, x, y, [line],
-        by_x(x.name, [line], count, cash), wide=True, evidence=badge_of(found), close=True,
-        how=kept("The band may be read at every point. Numbers are the changes below; grey days count in no result."),
+        table_by_x(x.name, [line], count, cash), wide=True, evidence=badge_of(found), close=True,
+        how=translate(
+            "The band may be read at every point. Numbers are the changes below; grey days count in no result."
+        ),
     )  # fmt: skip
     end = day(known[-1][0])
     marks = [[day(each.ts_ms), str(each.place)] for each in changes if 0 <= day(each.ts_ms) <= end]
@@ -140,97 +166,99 @@ def curve(
     return Figure(**{**vars(figure), "spec": {**figure.spec, "marks": marks, "shaded": shaded}})
 
 
-def predicted(found: Mapping[str, Any], cash: Cash) -> Figure | Block:
-    """What was predicted of customers alike beside what came."""
+def predicted_versus_realised(found: Mapping[str, Any], cash: MoneyFormat) -> Figure | Block:
+    """Compare predicted and realised gain in groups of similar customers."""
     bins = [[each[k] for k in ("predicted", "realised", "low", "high", "n")] for each in found["calibration"]]
     if not bins or found["measure"] != "margin":
-        why = kept("too few customers with a predicted gain in each arm, or only revenue could be measured")
-        return gap("whether predictions were right", why)
+        why = translate("too few customers with a predicted gain in each arm, or only revenue could be measured")
+        return unknown_note("whether predictions were right", why)
     inside = sum(each[2] <= each[0] <= each[3] for each in bins)
-    finding = kept(f"{inside} of {len(bins)} intervals hold what was predicted.")
+    finding = translate(f"{inside} of {len(bins)} intervals hold what was predicted.")
     axis = Axis("realised over the holdout, per customer", "money")
-    return calibration(
+    return calibration_chart(
         "calibration", "Predicted and realised gain", finding, bins, cash,
         "customers", axis, evidence=badge_of(found), wide=True,
     )  # fmt: skip
 
 
-def groups(found: Mapping[str, Any], cash: Cash) -> Figure | None:
+def groups(found: Mapping[str, Any], cash: MoneyFormat) -> Figure | None:
     """What was added by groups of customers, corrected for the looks at all of them."""
     rows = [each for each in found.get("segments", ()) if each["gain"] is not None]
     marks = [
-        Mark(kept(each["segment"]), each["gain"], each["low"], each["high"],
-             (count(each["n"]), count(each["held"]), answer_words(each["answer"])))
+        ForestRow(translate(each["segment"]), each["gain"], each["low"], each["high"],
+             (count(each["n"]), count(each["held"]), verdict_text(each["answer"])))
         for each in rows
     ]  # fmt: skip
     if not marks:
         return None
     heads = ("group", "added", "customers", "held out", "answer")
-    finding = kept("By what they were worth before. The answer counts all of these looks.")
-    return forest(
+    finding = translate("By what they were worth before. The answer counts all of these looks.")
+    return forest_plot(
         "segments", "By customer", finding,
         Axis("added per customer", "money"), heads, marks, cash, (4,), evidence=badge_of(found),
         wide=True,
     )  # fmt: skip
 
 
-def policies(found: Mapping[str, Any], cash: Cash) -> list[Figure | Block]:
+def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block]:
     """The policy lab: what others would have earned; a refusal stands with its reason."""
-    rows = [(kept(POLICIES[each["name"]]), each, ranged(each["value"])) for each in found.get("lab", ())]
+    rows = [(translate(POLICIES[each["name"]]), each, parse_interval(each["value"])) for each in found.get("lab", ())]
     marks = [
-        Mark(name, value.value, value.low, value.high, (count(each["effective"]),),
+        ForestRow(name, value.value, value.low, value.high, (count(each["effective"]),),
              "ours" if each["name"] == "in force" else "main")
         for name, each, value in rows if value is not None
     ]  # fmt: skip
     blocks: list[Figure | Block] = [
-        gap(kept(f"what would have been earned by {name}"), kept(each["why"]))
+        unknown_note(translate(f"what would have been earned by {name}"), translate(each["why"]))
         for name, each, value in rows if value is None
     ]  # fmt: skip
     if marks:
-        how = kept("Doubly robust, from the logged propensities. A policy that does what was never tried is refused.")
+        how = translate(
+            "Doubly robust, from the logged propensities. A policy that does what was never tried is refused."
+        )
         heads = ("policy", "adds per customer over no offers", "worth so many even decisions")
-        blocks.insert(0, forest(
+        blocks.insert(0, forest_plot(
             "lab", "Policy lab: what others would have earned",
-            kept("The same customers, decided by other rules."),
+            translate("The same customers, decided by other rules."),
             Axis(heads[1], "money"), heads, marks, cash, how=how, evidence=badge_of(found), wide=True,
         ))  # fmt: skip
     return blocks
 
 
-def drift(found: Mapping[str, Any], cash: Cash) -> Block | None:
+def drift(found: Mapping[str, Any], cash: MoneyFormat) -> Block | None:
     """Whether the world has changed; what drifted first."""
     rows = sorted(found.get("drifts", ()), key=lambda each: (each["drifted"] is not True, each["drifted"] is None))
     if not rows:
         return None
     cells = [
-        [kept(KINDS[each["kind"]]), clip(drifting(each["what"], cash), 120), number(each["size"]),
-         number(each["p_adjusted"]), kept(DRIFTED[each["drifted"]]), kept(each["action"])]
+        [translate(KINDS[each["kind"]]), truncate(drift_label(each["what"], cash), 120), number(each["size"]),
+         number(each["p_adjusted"]), translate(DRIFT_LABELS[each["drifted"]]), translate(each["action"])]
         for each in rows
     ]  # fmt: skip
     heads = ["kind", "what", "size", "p", "finding", "action"]
-    text = kept("Both a test and a size must speak before it counts as drift.")
-    return Block("grid", {"grid": Grid(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
+    text = translate("Both a test and a size must speak before it counts as drift.")
+    return Block("grid", {"grid": TextTable(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
 
 
-def drifting(what: str, cash: Cash) -> str:
-    """What is watched, in words; a gain by period in money."""
+def drift_label(what: str, cash: MoneyFormat) -> str:
+    """Describe what is watched for drift; a gain by period in money."""
     gains = [f"{cash(float(value), sign=True)} ± {cash(float(se))}" for value, se in GAIN.findall(what)]
-    said = pick("added per customer, period by period: ", "各时段每位客户的增量：")
-    return said + pick(", ", "，").join(gains) if gains else kept(what)
+    said = localize("added per customer, period by period: ", "各时段每位客户的增量：")
+    return said + localize(", ", "，").join(gains) if gains else translate(what)
 
 
-def driver_tiles(found: Mapping[str, Any], cash: Cash) -> list[Big]:
+def driver_tiles(found: Mapping[str, Any], cash: MoneyFormat) -> list[KeyFigure]:
     """Customers x reach x take-up x gain."""
-    each = Drivers(**found["drivers"])
+    each = EarningsDrivers(**found["drivers"])
     reach = each.given / each.customers if each.customers else None
     used = each.used / each.given if each.given else None
-    between = ends(found["total_low"], found["total_high"], cash)
+    between = low_to_high(found["total_low"], found["total_high"], cash)
     said = [
-        (kept("Customers"), count(each.customers), kept("who could get an offer")),
-        (kept("Reach"), share(reach), kept(f"{count(each.given)} were given one")),
-        (kept("Take-up"), share(used), kept(f"{count(each.used)} used a coupon")),
-        (kept("Gain"), cash(each.per_use), kept("for each who used one")),
+        (translate("Customers"), count(each.customers), translate("who could get an offer")),
+        (translate("Reach"), percent(reach), translate(f"{count(each.given)} were given one")),
+        (translate("Take-up"), percent(used), translate(f"{count(each.used)} used a coupon")),
+        (translate("Gain"), cash(each.per_use), translate("for each who used one")),
     ]
-    product = kept(f"the product of the four; {interval_name()} {between}")
-    earned = Big(kept("Earned"), cash(each.total, sign=True), product, badge_of(found))
-    return [*(Big(*each) for each in said), earned]
+    product = translate(f"the product of the four; {interval_name()} {between}")
+    earned = KeyFigure(translate("Earned"), cash(each.total, sign=True), product, badge_of(found))
+    return [*(KeyFigure(*each) for each in said), earned]

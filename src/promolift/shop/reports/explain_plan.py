@@ -1,4 +1,4 @@
-"""A plan that gives nobody an offer, or nearly nobody, in; why, in plain sentences with its numbers, out."""
+"""Explain why a plan gives nobody, or nearly nobody, an offer, in sentences with the plan's own numbers."""
 
 from math import ceil
 from typing import Any, NamedTuple
@@ -7,17 +7,17 @@ import polars as pl
 
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.core.effects.settings import ValueSettings
-from promolift.core.messages.offer_text import line_words
+from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.menu import MenuItem
-from promolift.core.offers.product_names import label
+from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.i18n.formatting import count, listed, money, pick, plural, spoken
-from promolift.foundation.i18n.text import Words
-from promolift.foundation.i18n.translation import in_chinese, kept
+from promolift.foundation.i18n.formatting import count, current_locale, join_list, localize, money, plural
+from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.i18n.translation import to_chinese, translate
 from promolift.shop.results import effects
 from promolift.shop.results.work_folder.run_context import Job
 
-FEW = 0.01  # a plan for a smaller share of the customers it may write to says why
+FEW_SHARE = 0.01  # a plan for a smaller share of the customers it may write to says why
 NOBODY = "Nobody gets an offer"
 MONEY_UNKNOWN = (
     f"{NOBODY}: the log names no prices or amounts, so nobody knows what a discount would cost or bring. Next: name "
@@ -46,32 +46,32 @@ class PlanRules(NamedTuple):
     menu: tuple[MenuItem, ...] = ()
 
 
-def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame, able: int) -> list[str]:
-    """Sentences on why the plan is empty or nearly so; none where it is not. `able`: who may be given an offer."""
-    if chosen.height >= max(1.0, FEW * able):
+def explain_plan(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame, able: int) -> list[str]:
+    """Explain why the plan is empty or nearly so; no sentence if it is not. `able`: eligible customers."""
+    if chosen.height >= max(1.0, FEW_SHARE * able):
         return []
     if able == 0:
-        return [kept(NO_CONSENT)]
-    if job.clean.moneyless:
-        return [kept(MONEY_UNKNOWN)]
+        return [translate(NO_CONSENT)]
+    if job.clean.lacks_amounts:
+        return [translate(MONEY_UNKNOWN)]
     if free.is_empty():
-        return [kept(f"{NOBODY}: ") + closed(valued)]
+        return [translate(f"{NOBODY}: ") + exclusion_reasons(valued)]
     rules = PlanRules(
         job.config.value,
-        effects.response(job.store),
+        effects.load_response(job.store),
         job.clean.catalogue["cost_cents"].drop_nulls().len() > 0,
         job.config.shop.currency,
         bool(job.config.plan.trial),
         job.config.menu,
     )
     if free["added_cents"].drop_nulls().is_empty():
-        return [kept(UNVALUED)]
+        return [translate(UNVALUED)]
     pays = free.filter(pl.col("gain_cents") > 0)
-    if (others := pays["customer_id"].n_unique()) > max(chosen.height, FEW * able):
+    if (others := pays["customer_id"].n_unique()) > max(chosen.height, FEW_SHARE * able):
         least = money(pays["cost_cents"].min(), rules.currency)
         held = f"{plural(others, 'customer')} have an offer that pays, the cheapest of which costs {least}"
         return [
-            pick(
+            localize(
                 f"The budget or a limit holds the plan back: {held}. Next: raise plan.budget_cents or loosen it.",
                 f"预算或某条限制卡住了计划：有{count(others)}位客户的优惠是赚钱的，其中最便宜的要花{least}。"
                 "下一步：提高plan.budget_cents，或放宽限制。",
@@ -79,27 +79,27 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
         ]
     rest = free.filter(~pl.col("customer_id").is_in(pays["customer_id"].implode()))
     known = rest["added_cents"].drop_nulls().len()
-    return loses(rest, rules, chosen.height, able) if known else []
+    return explain_nearest_offer(rest, rules, chosen.height, able) if known else []
 
 
-def closed(valued: pl.DataFrame) -> str:
-    """The most frequent reasons why offers are closed."""
+def exclusion_reasons(valued: pl.DataFrame) -> str:
+    """Return the most frequent reasons why offers are unavailable."""
     rows = valued.filter(~pl.col("eligible") & (pl.col("offer_id") != "none"))
     most = rows.group_by("why_not").len().sort(["len", "why_not"], descending=[True, False]).head(3)
     reasons = [
-        pick(
+        localize(
             f"{why_not} ({count(n)} of {count(rows.height)})",
-            f"{in_chinese(why_not)}（{count(rows.height)}条中的{count(n)}条）",
+            f"{to_chinese(why_not)}（{count(rows.height)}条中的{count(n)}条）",
         )
         for why_not, n in most.iter_rows()
     ]
     if not reasons:
-        return kept("the menu holds no offer that fits anybody.")
-    return kept(f"no offer is open to anybody: {listed(reasons)}.")
+        return translate("the menu holds no offer that fits anybody.")
+    return translate(f"no offer is open to anybody: {join_list(reasons)}.")
 
 
-def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list[str]:
-    """The offer that comes closest to paying, what decides that it does not, where it would, and what to do."""
+def explain_nearest_offer(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list[str]:
+    """Describe the offer closest to paying, what decides that it does not, when it would, and what to do."""
     free = free.filter(pl.col("added_cents").is_not_null())
     worth = pl.col("added_cents") / pl.col("cost_cents").clip(lower_bound=1e-9)
     nearest = free.sort([worth, "customer_id", "offer_id"], descending=[True, False, False], nulls_last=True)
@@ -107,74 +107,77 @@ def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list
     line = free.filter(pl.col("menu_id") == top["menu_id"])
     cost, added = (float(line[f"{name}_cents"].mean()) for name in ("cost", "added"))  # type: ignore[arg-type]
     said = offer_words(top, rules)
-    start = kept("No offer pays")
+    start = translate("No offer pays")
     if treated:
-        start = kept(f"Only for {count(treated)} of {count(able)} customers an offer pays")
+        start = translate(f"Only for {count(treated)} of {count(able)} customers an offer pays")
     loss, costs, adds = (money(x, rules.currency) for x in (cost - added, cost, added))
-    first = kept(
+    first = translate(
         f"{start}. Closest is {said}: per customer it would cost about {costs} and add {adds} of margin (evidence: "
         f"{top['evidence']}), a loss of {loss}."
     )
-    who = kept("another customer") if treated else kept("a first customer")
+    who = translate("another customer") if treated else translate("a first customer")
     margin, more = margin_needed(nearest, top, rules), extra_needed(top) if top["benefit"] == "percent_off" else []
     ways = [*filter(None, [margin]), *more, *supplier_needed(top)]
-    pays = kept(f"It would pay for {who} {listed(ways, 'or')}. ") if ways else ""
-    pays += "" if margin else kept("A higher margin alone would not do. ")
+    pays = translate(f"It would pay for {who} {join_list(ways, 'or')}. ") if ways else ""
+    pays += "" if margin else translate("A higher margin alone would not do. ")
     discount = nearest.filter(pl.col("benefit") == "percent_off").head(1).to_dicts()
     if discount and top["benefit"] != "percent_off" and (lift := extra_needed(discount[0])):
         name = offer_words(discount[0], rules)
-        pays += kept(f"{name} would pay {lift[0]}.")
-    return [first, rests_on(top, line, rules), pays.strip(), todo(rules)]
+        pays += translate(f"{name} would pay {lift[0]}.")
+    return [first, deciding_inputs(top, line, rules), pays.strip(), next_steps(rules)]
 
 
 def offer_words(row: dict[str, Any], rules: PlanRules) -> str:
     """A menu line in a few words; one that was proposed beyond the menu by its row."""
-    one = {"category": Words(zh="一个品类", en="one category"), "product": Words(zh="一件商品", en="one product")}
+    one = {
+        "category": LocalizedText(zh="一个品类", en="one category"),
+        "product": LocalizedText(zh="一件商品", en="one product"),
+    }
     line = next((item for item in rules.menu if item.id == row["menu_id"]), None)
     benefit = line.benefit if line else Benefit(type="percent_off", percent=round(100 * row["depth"]))
     on = (
         None
         if row["scope"] == "all"
-        else label(row["target"], row["kind"])
+        else readable_name(row["target"], row["kind"])
         if line and line.covers
         else one[row["kind"]]
     )
-    return line_words(benefit, row["min_spend_cents"] or 0, rules.currency, spoken(), on)
+    return describe_menu_line(benefit, row["min_spend_cents"] or 0, rules.currency, current_locale(), on)
 
 
 def percent(value: float) -> str:
     """A share as a whole number of per cent."""
-    return pick(f"{100 * value:.0f} %", f"{100 * value:.0f}%")
+    return localize(f"{100 * value:.0f} %", f"{100 * value:.0f}%")
 
 
-def rests_on(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -> str:
-    """Which margin and which response decide."""
+def deciding_inputs(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -> str:
+    """Describe which margin and which response decide."""
     rate = percent(float(line["margin_rate"].mean()))  # type: ignore[arg-type]
     if rules.costs_known:
-        of = kept("from the products' costs")
+        of = translate("from the products' costs")
     elif "margin_rate" in rules.value.model_fields_set:
-        of = kept("as stated")
+        of = translate("as stated")
     else:
-        of = kept("assumed, since none is given")
-    parts = [kept(f"a margin of {rate} ({of})")]
+        of = translate("assumed, since none is given")
+    parts = [translate(f"a margin of {rate} ({of})")]
     if top["activation"] != "automatic" and top["coupon_prob"] is None:
         reach = percent(rules.value.coupon_reach)
-        parts.append(kept(f"{reach} of customers noticing a coupon (assumed)"))
+        parts.append(translate(f"{reach} of customers noticing a coupon (assumed)"))
     if top["benefit"] != "percent_off":
         stretch = percent(rules.value.stretch_share)
-        parts.append(kept(f"{stretch} of orders just below the threshold being filled up (assumed)"))
+        parts.append(translate(f"{stretch} of orders just below the threshold being filled up (assumed)"))
     if top["evidence"] == "assumed" and rules.response.level == "assumed":
         parts.append(
-            pick(
+            localize(
                 f"a response to discounts that is assumed, because {rules.response.why}",
-                f"客户对折扣的反应是假设的，因为{in_chinese(rules.response.why)}",
+                f"客户对折扣的反应是假设的，因为{to_chinese(rules.response.why)}",
             )
         )
     elif top["evidence"] == "assumed":
-        parts.append(kept("a response to this offer that is assumed, because it was never given"))
+        parts.append(translate("a response to this offer that is assumed, because it was never given"))
     else:
-        parts.append(kept(f"a response read from past discounts ({rules.response.level})"))
-    return pick(f"This rests on {listed(parts, 'and on')}.", f"以上的前提：{'；'.join(parts)}。")
+        parts.append(translate(f"a response read from past discounts ({rules.response.level})"))
+    return localize(f"This rests on {join_list(parts, 'and on')}.", f"以上的前提：{'；'.join(parts)}。")
 
 
 def margin_needed(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) -> str:
@@ -187,21 +190,21 @@ def margin_needed(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) 
     if each.is_empty() or (first := float(each.min())) > 1:  # type: ignore[arg-type]
         return ""
     if rules.costs_known:
-        return kept(f"from margins {first / top['margin_rate']:.1f} times as high up")
+        return translate(f"from margins {first / top['margin_rate']:.1f} times as high up")
     half = float(each.median())  # type: ignore[arg-type]
-    most = kept(f" (for half of the customers: {above(half):.2f})") if half <= 1 else ""
-    return kept(f"from a margin of {above(first):.2f} up{most}")
+    most = translate(f" (for half of the customers: {round_up_percent(half):.2f})") if half <= 1 else ""
+    return translate(f"from a margin of {round_up_percent(first):.2f} up{most}")
 
 
 def supplier_needed(top: dict[str, Any]) -> list[str]:
     """The suppliers' part of the discount from which the nearest offer would pay; none where no part would do."""
     paid, left = top["subsidy_cents"], top["added_cents"] - top["send_cost_cents"]
     share = 1 - left * (1 - top["supplier_share"]) / paid if paid > 0 else 2.0
-    now, then = 100 * top["supplier_share"], 100 * above(share)
-    return [kept(f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)")] if share <= 1 else []
+    now, then = 100 * top["supplier_share"], 100 * round_up_percent(share)
+    return [translate(f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)")] if share <= 1 else []
 
 
-def above(value: float) -> float:
+def round_up_percent(value: float) -> float:
     """The least hundredth that is not below `value`: a threshold must not be rounded to a value that misses it."""
     return ceil(100 * value - 1e-9) / 100
 
@@ -218,17 +221,17 @@ def extra_needed(top: dict[str, Any]) -> list[str]:
         return []
     needed = (margin + top["send_cost_cents"] / base) / keeps - 1
     expected = top["added_cents"] / (margin * base)
-    more, now = 100 * above(needed), 100 * expected
-    return [kept(f"if it sold {more:.0f} % more (expected: {now:.0f} %)")]
+    more, now = 100 * round_up_percent(needed), 100 * expected
+    return [translate(f"if it sold {more:.0f} % more (expected: {now:.0f} %)")]
 
 
-def todo(rules: PlanRules) -> str:
-    """What to do next, the cheapest first."""
-    costs = kept("give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours")
-    trial = kept(
+def next_steps(rules: PlanRules) -> str:
+    """Return what to do next, the cheapest first."""
+    costs = translate("give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours")
+    trial = translate(
         "set plan.trial = true and run `promolift run`: offers are then tested within the budget, and "
         "`promolift learn` shows what they earned"
     )
-    suppliers = kept("set supplier_share on the [[menu]] lines that suppliers pay for")
+    suppliers = translate("set supplier_share on the [[menu]] lines that suppliers pay for")
     steps = [*([] if rules.costs_known else [costs]), suppliers, *([] if rules.trial else [trial])]
-    return pick(f"Next: {'; '.join(steps)}.", f"下一步：{'；'.join(steps)}。")
+    return localize(f"Next: {'; '.join(steps)}.", f"下一步：{'；'.join(steps)}。")

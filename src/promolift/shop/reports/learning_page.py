@@ -1,43 +1,53 @@
-"""A judged policy and its successor in; the page of `promolift learn` out, from the verdict to what to do next."""
+"""Build the page of `promolift learn` from the judged policy and its successor, from the verdict to the next steps."""
 
 from collections.abc import Callable, Sequence
 
 from promolift.core.decisions.decision_rule import LineEffect
-from promolift.core.experiments.experiment_design import WHOLE, Verdict
-from promolift.foundation.evidence import Z95, Ranged
-from promolift.foundation.i18n.formatting import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
+from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Verdict
+from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.i18n.formatting import (
+    INTERVAL,
+    MoneyFormat,
+    count,
+    date,
+    days,
+    low_to_high,
+    number,
+    percent,
+    upper_first,
+)
 from promolift.foundation.pages.blocks import (
     Badge,
-    Big,
     Block,
     Chapter,
     Figure,
-    Grid,
+    KeyFigure,
     Page,
+    TextTable,
     Tone,
-    gap,
     note,
     sentences,
     table,
+    unknown_note,
 )
-from promolift.foundation.pages.charts import Axis, Line, Say, cumulated, headline, next_steps
-from promolift.shop.reports.earnings import drift, groups, predicted
+from promolift.foundation.pages.charts import Axis, FormatValue, Line, cumulative_chart, headline, next_steps_chapter
+from promolift.shop.reports.earnings import drift, groups, predicted_versus_realised
 from promolift.shop.results.learned_policy import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy
 from promolift.shop.results.line_tests import group_name
 
-ANSWERS: dict[str, tuple[Tone, str]] = {
+VERDICT_TEXTS: dict[str, tuple[Tone, str]] = {
     "higher": ("good", "The offers earned more than they cost: customers who could get one are worth more."),
     "lower": ("bad", "The offers lost money: customers who could get one are worth less."),
     "not shown": ("warn", "Chance alone could make this difference; that does not mean that there is no effect."),
     "cannot say": ("warn", "Nothing can be said yet."),
 }
-DECIDE = "a person decides on proposal.json, by `promolift learn approve` or `promolift learn reject`"
+DECISION_STEP = "a person decides on proposal.json, by `promolift learn approve` or `promolift learn reject`"
 
 
 def page_of(learned: LearnedPolicy) -> Page:
     """The page, one chapter per question."""
-    judged, verdict, cash = learned.judged, learned.judged.verdict, Cash(learned.currency)
-    total = None if verdict.total is None else Ranged(verdict.total, verdict.total_low, verdict.total_high)
+    judged, verdict, cash = learned.judged, learned.judged.verdict, MoneyFormat(learned.currency)
+    total = None if verdict.total is None else IntervalEstimate(verdict.total, verdict.total_low, verdict.total_high)
     text = f"{upper_first(judged.measure)} in {days(judged.window_days)} over customers held back."
     return Page(
         name=learned.shop or judged.release.campaign_id,
@@ -49,10 +59,10 @@ def page_of(learned: LearnedPolicy) -> Page:
             "Measured by": judged.measure,
         },
         head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
-        bigs=_bigs(judged, cash),
+        key_figures=_bigs(judged, cash),
         chapters=[
             _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged),
-            _drift(judged, cash), _next(learned, cash), next_steps(todo(learned)),
+            _drift(judged, cash), _next(learned, cash), next_steps_chapter(learning_next_steps(learned)),
         ],
         currency=learned.currency,
     )  # fmt: skip
@@ -63,27 +73,26 @@ def _badge(judged: JudgedPolicy) -> Badge:
     return judged.verdict.evidence  # type: ignore[return-value]
 
 
-def _bigs(judged: JudgedPolicy, cash: Cash) -> list[Big]:
+def _bigs(judged: JudgedPolicy, cash: MoneyFormat) -> list[KeyFigure]:
     verdict, badge = judged.verdict, _badge(judged)
     gain = cash(verdict.lift.lift) if verdict.lift else "not known"
     sizes = f"{count(verdict.n_arm)} could get an offer, {count(verdict.n_control)} were held back."
     bigs = [
-        Big("Per customer", gain, f"Predicted was {cash(judged.predicted)}.", badge),
-        Big("Answer", verdict.answer, ANSWERS[verdict.answer][1]),
-        Big("Customers", count(judged.compared), sizes),
+        KeyFigure("Per customer", gain, f"Predicted was {cash(judged.predicted)}.", badge),
+        KeyFigure("Answer", verdict.answer, VERDICT_TEXTS[verdict.answer][1]),
+        KeyFigure("Customers", count(judged.compared), sizes),
     ]
     if (off := judged.discount) is not None:
-        text = (
-            f"Coupon discounts per customer beyond the holdout's ({ends(off.low, off.high, cash)}), already taken off."
-        )
-        bigs.insert(2, Big("Discounts", cash(off.value), text, badge))
+        interval = low_to_high(off.low, off.high, cash)
+        text = f"Coupon discounts per customer beyond the holdout's ({interval}), already taken off."
+        bigs.insert(2, KeyFigure("Discounts", cash(off.value), text, badge))
     return bigs
 
 
-def _verdict(judged: JudgedPolicy, cash: Cash) -> Chapter:
+def _verdict(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     verdict, badge = judged.verdict, _badge(judged)
-    tone, said = ANSWERS[verdict.answer]
-    mine = [v for v in (*judged.main.verdicts, *judged.orders.verdicts) if v.segment == WHOLE]
+    tone, said = VERDICT_TEXTS[verdict.answer]
+    mine = [v for v in (*judged.main.verdicts, *judged.orders.verdicts) if v.segment == ALL_CUSTOMERS]
     text = "Interval: for each comparison alone, may be read any day. Answer: with all comparisons counted."
     grid = _grid(mine, lambda v: f"{v.metric}, {v.arm}", cash)
     blocks: list[Figure | Block] = [
@@ -94,7 +103,7 @@ def _verdict(judged: JudgedPolicy, cash: Cash) -> Chapter:
     by_group = [
         {"segment": v.segment, "n": v.n_arm, "held": v.n_control, "gain": v.lift.lift if v.lift else None,
          "low": v.low, "high": v.high, "answer": v.answer}
-        for v in judged.main.verdicts if v.segment != WHOLE and v.arm == judged.arm
+        for v in judged.main.verdicts if v.segment != ALL_CUSTOMERS and v.arm == judged.arm
     ]  # fmt: skip
     if (drawn := groups({**_head(judged), "segments": by_group}, cash)) is not None:
         blocks.append(drawn)
@@ -102,30 +111,31 @@ def _verdict(judged: JudgedPolicy, cash: Cash) -> Chapter:
     return Chapter("verdict", "Verdict", "Did the offers earn their cost?", lead, blocks)
 
 
-def _grid(verdicts: Sequence[Verdict], name: Callable[[Verdict], str], cash: Cash) -> Grid:
+def _grid(verdicts: Sequence[Verdict], name: Callable[[Verdict], str], cash: MoneyFormat) -> TextTable:
     rows = []
     for v in verdicts:
-        say: Say = cash if v.unit else number
+        say: FormatValue = cash if v.unit else number
         rows.append(
             [
                 name(v), count(v.n_arm), count(v.n_control), say(v.lift.control) if v.lift else "",
-                say(v.lift.lift) if v.lift else "", ends(v.low, v.high, say) if v.lift else v.why,
+                say(v.lift.lift) if v.lift else "", low_to_high(v.low, v.high, say) if v.lift else v.why,
                 number(v.p_adjusted) if v.p_adjusted is not None else "", v.answer,
             ]
         )  # fmt: skip
     heads = ["what", "customers", "held back", "without", "added", INTERVAL, "p, all looked at", "answer"]
-    return Grid(heads, rows, (0, 7))
+    return TextTable(heads, rows, (0, 7))
 
 
-def _days(judged: JudgedPolicy, cash: Cash) -> Chapter:
+def _days(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     looks, measure = judged.looks, judged.measure
     title, lead = "How did it grow?", "Every customer's days are counted from their own decision."
     if not looks:
-        return Chapter("days", "Day by day", title, lead, [gap("how it grew", "nothing could be compared")])
+        return Chapter("days", "Day by day", title, lead, [unknown_note("how it grew", "nothing could be compared")])
     line = Line("over the holdout", "ink", [(k.days, k.total, k.low, k.high) for k in looks])
     last = looks[-1]
-    figure = cumulated(
-        "days", measure, f"After {days(last.days)} {cash(last.total)} was added ({ends(last.low, last.high, cash)}).",
+    figure = cumulative_chart(
+        "days", measure,
+        f"After {days(last.days)} {cash(last.total)} was added ({low_to_high(last.low, last.high, cash)}).",
         Axis("days since the decision", "fixed"), Axis(f"{measure} added", "money"), [line], cash,
         how="The band holds on all days together: it may be looked at every day.", n=count(judged.verdict.n_arm),
         evidence=_badge(judged),
@@ -133,10 +143,12 @@ def _days(judged: JudgedPolicy, cash: Cash) -> Chapter:
     return Chapter("days", "Day by day", title, lead, [figure])
 
 
-def _calibration(judged: JudgedPolicy, cash: Cash) -> Chapter:
+def _calibration(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     found = {**_head(judged), "calibration": [vars(each) for each in judged.quintiles]}
     lead = "The predicted gain stands in each decision; the holdout says what came."
-    return Chapter("calibration", "Calibration", "Was the prediction right?", lead, [predicted(found, cash)])
+    return Chapter(
+        "calibration", "Calibration", "Was the prediction right?", lead, [predicted_versus_realised(found, cash)]
+    )
 
 
 def _head(judged: JudgedPolicy) -> dict[str, str]:
@@ -147,7 +159,7 @@ def _head(judged: JudgedPolicy) -> dict[str, str]:
 def _trust(judged: JudgedPolicy) -> Chapter:
     random = judged.release.explore
     explored = (
-        f"{share(random)} of the draws were random, so every open offer had a known propensity: policies that were "
+        f"{percent(random)} of the draws were random, so every open offer had a known propensity: policies that were "
         "not in force can be valued."
         if random
         else "No exploration was logged: only the best offers were drawn, so nothing can be said of the others."
@@ -172,33 +184,33 @@ def _trust(judged: JudgedPolicy) -> Chapter:
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 
 
-def _drift(judged: JudgedPolicy, cash: Cash) -> Chapter:
+def _drift(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     looked = drift({"drifts": [vars(each) for each in judged.drifts]}, cash)
-    blocks = [*([looked] if looked else []), *(gap(what, why) for what, why in judged.unseen_drifts)]
+    blocks = [*([looked] if looked else []), *(unknown_note(what, why) for what, why in judged.unseen_drifts)]
     lead = "Customers, predictions and effects are compared with what they were; size and test must both speak."
     return Chapter("drift", "Drift", "Has the world changed?", lead, blocks)
 
 
-def _next(learned: LearnedPolicy, cash: Cash) -> Chapter:
+def _next(learned: LearnedPolicy, cash: MoneyFormat) -> Chapter:
     following, title = learned.next, "What should be planned next?"
     lead = "Nothing goes live by itself: a person approves, or --auto where nothing speaks against the draws."
     if following is None:
-        return Chapter("next", "Next release", title, lead, [gap("what to plan next", NO_DRAWS)])
+        return Chapter("next", "Next release", title, lead, [unknown_note("what to plan next", NO_DRAWS)])
     blocks: list[Figure | Block] = [sentences("What would change", following.changes)]
     if drawn := [each for each in following.release.effects if each.n_arm]:
         blocks.append(_drawn_effects(drawn, cash))
     worth = following.expected
-    expected = f"{cash(worth.value)} per customer ({ends(worth.low, worth.high, cash)})"
+    expected = f"{cash(worth.value)} per customer ({low_to_high(worth.low, worth.high, cash)})"
     state = f"{KINDS[following.kind]}: {following.why}. By its own figures it adds {expected} over no offers."
     tone: Tone = "good" if following.accepted and following.kind == "release" else "warn"
     return Chapter("next", "Next release", title, lead, [*blocks, note(f"{state} {_fate(learned)}", tone)])
 
 
-def _drawn_effects(drawn: Sequence[LineEffect], cash: Cash) -> Block:
+def _drawn_effects(drawn: Sequence[LineEffect], cash: MoneyFormat) -> Block:
     """Of each menu line and group that was drawn: visits, added, cost, and value in the window and over the horizon."""
 
-    def between(value: float, se: float, say: Say) -> str:
-        return f"{say(value)} ({ends(value - Z95 * se, value + Z95 * se, say)})"
+    def between(value: float, se: float, say: FormatValue) -> str:
+        return f"{say(value)} ({low_to_high(value - Z95 * se, value + Z95 * se, say)})"
 
     rows = [
         [
@@ -208,7 +220,7 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: Cash) -> Block:
             between(each.window_cents, each.window_se_cents, cash), between(each.net_cents, each.net_se_cents, cash),
             "" if each.drawn_cents is None or each.drawn_se_cents is None
             else between(each.drawn_cents, each.drawn_se_cents, cash),
-            share(each.pays), each.evidence, each.state,
+            percent(each.pays), each.evidence, each.state,
         ]
         for each in sorted(drawn, key=lambda each: (each.group, -each.net_cents))
     ]  # fmt: skip
@@ -228,14 +240,14 @@ def _fate(learned: LearnedPolicy) -> str:
     if learned.released:
         return "As asked for with --auto it was written as release.json."
     if learned.auto:
-        return f"--auto was asked for, but nothing was released; {DECIDE}."
-    return f"{upper_first(DECIDE)}."
+        return f"--auto was asked for, but nothing was released; {DECISION_STEP}."
+    return f"{upper_first(DECISION_STEP)}."
 
 
-def todo(learned: LearnedPolicy) -> list[str]:
-    """What to do next, in plain words, the most pressing first."""
+def learning_next_steps(learned: LearnedPolicy) -> list[str]:
+    """Return what to do next, the most urgent first."""
     judged, verdict, following = learned.judged, learned.judged.verdict, learned.next
-    cash = Cash(learned.currency)
+    cash = MoneyFormat(learned.currency)
     if not judged.main.ratio.ok:
         return ["Stop reading the rest: customers got lost from an arm. Find out where before anything is decided."]
     if verdict.answer == "higher":
@@ -264,13 +276,13 @@ def todo(learned: LearnedPolicy) -> list[str]:
     rows += [f"{upper_first(each.kind)}, {each.what}: {each.action}." for each in judged.drifts if each.drifted]
     if judged.measure != "margin":
         rows.append("Give products a cost, or state value.margin_rate: more revenue can be less profit.")
-    rows.append(f"Keep {share(judged.release.holdout_share)} held back: the next verdict hangs on it.")
+    rows.append(f"Keep {percent(judged.release.holdout_share)} held back: the next verdict hangs on it.")
     return rows
 
 
 def summary_text(learned: LearnedPolicy) -> str:
     """The verdict and the next steps for a terminal."""
-    verdict, cash = learned.judged.verdict, Cash(learned.currency)
-    gain = verdict.lift and f" {cash(verdict.lift.lift)} per customer ({ends(verdict.low, verdict.high, cash)})"
+    verdict, cash = learned.judged.verdict, MoneyFormat(learned.currency)
+    gain = verdict.lift and f" {cash(verdict.lift.lift)} per customer ({low_to_high(verdict.low, verdict.high, cash)})"
     head = f"{learned.judged.measure} over the holdout: {verdict.answer}.{gain or ''}"
-    return "\n".join([head, f"Rule: {verdict.rule}.", *(f"- {row}" for row in todo(learned))])
+    return "\n".join([head, f"Rule: {verdict.rule}.", *(f"- {row}" for row in learning_next_steps(learned))])

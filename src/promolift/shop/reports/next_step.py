@@ -1,25 +1,26 @@
-"""A shop's settings and work folder in; where it stands, and the one thing to do now, out.
+"""Tell at which stage a shop is, and the one command to run next.
 
-The same sentence ends `run`, `learn` and the report, and is what `promolift next` says. The log tells the time.
+`run`, `learn` and the report end with this sentence, and `promolift next` prints it.
 """
 
 from typing import Literal, NamedTuple
 
-from promolift.foundation.i18n.formatting import count, date, pick
+from promolift.foundation.i18n.formatting import count, date, localize
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.line_tests import DrawNote, stopped_words
-from promolift.shop.results.plan import Plan, PlanNote
-from promolift.shop.results.work_folder.active_release import approved
-from promolift.shop.results.work_folder.work_tables import Clean
+from promolift.shop.results.line_tests import LineTestNote, stopped_test_sentence
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.work_folder.active_release import load_approved_release
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
 Stage = Literal["data", "planned", "testing", "learning", "paying", "stopped"]
 
 
-class Standing(NamedTuple):
-    """The stage, what it means, and the command to give now; in the language that is spoken."""
+class ShopStatus(NamedTuple):
+    """The stage, what it means, and the command to run now, in the current language."""
 
     stage: Stage
     what: str
@@ -33,70 +34,70 @@ class Standing(NamedTuple):
             "stopped": "已停止",
         }  # fmt: skip
         stage, (what, command) = self.stage, self[1:]
-        return pick(
+        return localize(
             f"Where this shop stands: {stage}. {what} Next: `{command}`.",
             f"这家店目前：{names[stage]}。{what}下一步：`{command}`。",
         )
 
 
-def standing(config: Config, store: Store, waiting: bool = False) -> Standing:
+def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStatus:
     """Where the shop stands; `waiting`: whether a proposal waits for a person. StepError if the plan kept there is of
     another version."""
-    if not Clean(store).has_events:
-        return Standing("data", pick("No log has been read yet.", "尚未读入日志。"), "promolift run")
+    if not CleanTables(store).has_events:
+        return ShopStatus("data", localize("No log has been read yet.", "尚未读入日志。"), "promolift run")
     campaign = config.plan.campaign
     if not PlanNote.has(store) or (note := PlanNote.load(store)).terms.campaign_id != campaign:
-        return Standing(
-            "data", pick("The log is read; there is no plan yet.", "日志已读入，还没有计划。"), "promolift run"
+        return ShopStatus(
+            "data", localize("The log is read; there is no plan yet.", "日志已读入，还没有计划。"), "promolift run"
         )
     if waiting:
-        what = pick("A proposal waits for a person.", "有一个方案等待批准。")
-        return Standing("learning", what, "promolift learn approve")
-    release = approved(store, campaign)
+        what = localize("A proposal waits for a person.", "有一个方案等待批准。")
+        return ShopStatus("learning", what, "promolift learn approve")
+    release = load_approved_release(store, campaign)
     if release is not None and release.policy_version != note.terms.policy_version:
         version = release.policy_version
-        what = pick(
+        what = localize(
             f"Version {version} is approved, and no plan starts from it yet.",
             f"版本{version}已批准，尚无计划由它开始。",
         )
-        return Standing("learning", what, "promolift run")
+        return ShopStatus("learning", what, "promolift run")
     made_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0)  # type: ignore[arg-type]
     end_ms = made_ms + config.plan.window_days * DAY_MS
     end = date(end_ms - 1, config.shop.zone)
-    tested = DrawNote.load(store).tested if note.drawn and DrawNote.has(store) else ()
+    tested = LineTestNote.load(store).tested if note.drawn and LineTestNote.has(store) else ()
     if not tested and not note.treated:
         if note.able == 0:
-            what = pick(
+            what = localize(
                 "Nobody may be given an offer: all are held out or not to be written to. Say who agreed: a column of "
                 "consent, or consent.default = true in promolift.toml.",
                 "没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。请说明谁同意接收：指明营销同意所在的列，"
                 "或在promolift.toml中设置consent.default = true。",
             )
         elif not note.drawn:
-            what = pick(
+            what = localize(
                 "By what is known no offer pays. Set plan.trial = true in promolift.toml: the plan then tests.",
                 "就目前所知没有优惠赚钱。在promolift.toml中设置plan.trial = true，计划会进行测试。",
             )
         else:
-            drew = DrawNote.load(store) if DrawNote.has(store) else None
-            what = stopped_words(drew, config.shop.currency) if drew is not None and drew.tests else pick(
+            drew = LineTestNote.load(store) if LineTestNote.has(store) else None
+            what = stopped_test_sentence(drew, config.shop.currency) if drew is not None and drew.tests else localize(
                 "Nothing pays and nothing more is worth a test; a longer log or another menu may change that.",
                 "没有优惠赚钱，也没有值得再测试的；更长的日志或另一份优惠清单可能改变这一点。",
             )  # fmt: skip
-        return Standing("stopped", what, "promolift run")
+        return ShopStatus("stopped", what, "promolift run")
     if (Span.load(store).last_ms or 0) + DAY_MS > end_ms:
-        what = pick(f"The days of the last plan were over on {end}.", f"上一个计划的有效期已于{end}结束。")
-        return Standing("learning", what, "promolift learn")
+        what = localize(f"The days of the last plan were over on {end}.", f"上一个计划的有效期已于{end}结束。")
+        return ShopStatus("learning", what, "promolift learn")
     number, given = count(sum(each.treated for each in tested)), count(note.treated)
-    if tested and not DrawNote.load(store).given:
-        what = pick(
+    if tested and not LineTestNote.load(store).given:
+        what = localize(
             f"A test with {number} customers runs until {end}: send plan.csv; read in the new log when it is over.",
             f"有{number}位客户的测试进行到{end}：发送plan.csv，期满后读入新日志。",
         )
-        return Standing("testing", what, "promolift ingest")
-    what = pick(
+        return ShopStatus("testing", what, "promolift ingest")
+    what = localize(
         f"{given} customers get an offer until {end}: send plan.csv; read in the new log when the days are over.",
         f"{given}位客户得到优惠，有效至{end}：发送plan.csv，期满后读入新日志。",
     )
     shown = any(each.state == "give" and each.n_arm for each in note.terms.effects)  # by draws; else planned, no more
-    return Standing("paying" if shown else "planned", what, "promolift ingest")
+    return ShopStatus("paying" if shown else "planned", what, "promolift ingest")

@@ -1,7 +1,7 @@
-"""A chosen offer with its customer's figures in; why this offer for this customer, in a sentence, out.
+"""Write the reason why a customer gets an offer, in one sentence from the customer's own figures.
 
-The arithmetic of the offer comes last and before it what sets the customer apart from others who get one: so that two
-customers share a reason only where they share the facts.
+What sets the customer apart comes before the arithmetic of the offer, so that two customers share a reason only if they
+share the facts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from promolift.core import effects, messages
-from promolift.core.offers.product_names import label
-from promolift.core.offers.terms import covered
-from promolift.foundation.i18n.formatting import count, day_count, listed, money, pick, share, spoken
-from promolift.foundation.i18n.text import Words
-from promolift.foundation.i18n.translation import kept
+from promolift.core.offers.product_names import readable_name
+from promolift.core.offers.terms import covered_targets
+from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_list, localize, money, percent
+from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.i18n.translation import translate
 from promolift.shop.results.messages import Motive
 
 MOTIVES: dict[Motive, str] = {
@@ -46,9 +46,9 @@ class KnownHabits(NamedTuple):
     currency: str
 
 
-def habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effects.DiscountResponse, currency: str,
+def load_habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effects.DiscountResponse, currency: str,
            printed: Mapping[str, str], of: pl.DataFrame) -> KnownHabits:  # fmt: skip
-    """Of the customers in `of`, ranked among all `profiles`. `printed`: names of products by id."""
+    """Load the habits of the customers in `of`, ranked among all `profiles`. `printed`: names of products by id."""
     rank = {
         f"{name}_rank": pl.col(name).rank("average") / pl.col(name).count().clip(lower_bound=1)
         for name in ("price_sensitivity", "revenue_52w_cents")
@@ -74,28 +74,28 @@ class OfferReason(NamedTuple):
     motive: Motive
 
 
-def reason(row: Mapping[str, Any], known: KnownHabits) -> OfferReason:
-    """What they buy, what sets them apart, and what the offer is expected to do, in the language that is spoken."""
+def offer_reason(row: Mapping[str, Any], known: KnownHabits) -> OfferReason:
+    """Describe what the customer buys, what sets them apart and what the offer is expected to do."""
     apart = next(_apart(row, known.people.get(row["customer_id"], {}), known), None)
     parts = [*_lately(row, known), *_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
-    text = pick("; ", "；").join(parts) or _visits(known.people.get(row["customer_id"], {}))
+    text = localize("; ", "；").join(parts) or _visits(known.people.get(row["customer_id"], {}))
     return OfferReason(text, apart.motive if apart else "habit" if _names(row, known) else "visits")
 
 
-def _labels(row: Mapping[str, Any], known: KnownHabits) -> list[Words]:
+def _labels(row: Mapping[str, Any], known: KnownHabits) -> list[LocalizedText]:
     kind: Literal["product", "category"] = "product" if row["kind"] == "product" else "category"
-    return [label(known.printed.get(each, each), kind) for each in covered(row["target"])]
+    return [readable_name(known.printed.get(each, each), kind) for each in covered_targets(row["target"])]
 
 
 def _names(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
-    return [each.in_(spoken()) for each in _labels(row, known)]
+    return [each.text_in(current_locale()) for each in _labels(row, known)]
 
 
 def _lately(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     """What just happened, where that is what the message is about."""
     labels = _labels(row, known)
-    said = messages.reason(row.get("angle"), listed([each.en for each in labels]), row.get("bought_name"))
-    return [kept(said, {each.en: each.zh for each in labels})] if said else []
+    said = messages.event_reason(row.get("angle"), join_list([each.en for each in labels]), row.get("bought_name"))
+    return [translate(said, {each.en: each.zh for each in labels})] if said else []
 
 
 def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
@@ -105,65 +105,67 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
         return []
     if row["scope"] == "product":
         if row.get("is_new"):
-            return [kept(f"{names[0]} is new and like what they buy")]
-        return [] if _lately(row, known) else [kept(f"looked at {names[0]} and did not buy it")]
+            return [translate(f"{names[0]} is new and like what they buy")]
+        return [] if _lately(row, known) else [translate(f"looked at {names[0]} and did not buy it")]
     found = [
         (known.bought.get((row["customer_id"], each)), name)
-        for each, name in zip(covered(row["target"]), names, strict=True)
+        for each, name in zip(covered_targets(row["target"]), names, strict=True)
     ]
     said = [_habit(habit, name) for habit, name in found if habit and habit["bought"]]
     new = [name for habit, name in found if not (habit and habit["bought"])]
     if new:
-        said.append(kept(f"has not bought {listed(new)} yet, but people who buy the same things do"))
-    return [pick(", ", "，").join(said)]
+        said.append(translate(f"has not bought {join_list(new)} yet, but people who buy the same things do"))
+    return [localize(", ", "，").join(said)]
 
 
 def _habit(habit: Mapping[str, Any], name: str) -> str:
     orders, gap, due = habit["orders"], habit["gap_days"], habit["due_in_days"]
     if gap is None or due is None:
-        times = pick("once" if orders == 1 else f"{count(orders)} times", f"{count(orders)}次")
-        return pick(f"bought {name} {times}", f"买过{times}{name}")
+        times = localize("once" if orders == 1 else f"{count(orders)} times", f"{count(orders)}次")
+        return localize(f"bought {name} {times}", f"买过{times}{name}")
     if gap < 1:
-        return kept(f"buys {name} on most visits")
+        return translate(f"buys {name} on most visits")
     every, late = round(gap), day_count(round(abs(due)))
-    often = pick(
+    often = localize(
         f"buys {name} about every {'day' if every == 1 else f'{every} days'}",
         f"大约每{'' if every == 1 else every}天买一次{name}",
     )
     if -due > (LATE - 1) * gap and -due >= 1:
-        return often + kept(f" and is {late} days late")
-    return often + (kept(f" (next in about {late} days)") if due >= 1 else kept(" (due now)"))
+        return often + translate(f" and is {late} days late")
+    return often + (translate(f" (next in about {late} days)") if due >= 1 else translate(" (due now)"))
 
 
 def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits) -> Iterator[OfferReason]:
     """What sets the customer apart from the others, the most telling first."""
-    names = dict(zip(covered(row["target"]), _names(row, known), strict=True))
+    names = dict(zip(covered_targets(row["target"]), _names(row, known), strict=True))
     recency, cadence = person.get("recency_days"), person.get("cadence_days")
     if recency and cadence and recency > max(AWAY * cadence, 21):
         away, usual = day_count(round(recency)), day_count(round(max(cadence, 1)))
         en = f"has stayed away for {away} days, usually comes every {usual}"
-        yield OfferReason(pick(en, f"已{away}天没来，平时每{usual}天来一次"), "away")
+        yield OfferReason(localize(en, f"已{away}天没来，平时每{usual}天来一次"), "away")
     deals = {name: known.bought.get((row["customer_id"], each)) for each, name in names.items()}
     hunted = {
         n: d["deal_share"] for n, d in deals.items() if d and d["orders"] >= OFTEN and d["deal_share"] is not None
     }
     if hunted and max(hunted.values()) >= MOST:
         name = max(hunted, key=hunted.__getitem__)
-        of = share(hunted[name])
-        yield OfferReason(kept(f"bought {of} of their {name} on a deal"), "deals")
+        of = percent(hunted[name])
+        yield OfferReason(translate(f"bought {of} of their {name} on a deal"), "deals")
     ahead, sure = person.get("price_sensitivity_rank"), _sure(person)
     if ahead is not None and sure and ahead >= TOP:
-        yield OfferReason(kept(f"answers prices more than {share(min(ahead, MOST_OF_ALL))} of customers"), "prices")
+        yield OfferReason(
+            translate(f"answers prices more than {percent(min(ahead, MOST_OF_ALL))} of customers"), "prices"
+        )
     best = max(names, key=lambda each: known.responsive.get(each, 0.0), default="")
     if known.responsive.get(best, 0.0) >= MOST:
-        yield OfferReason(kept(f"discounts on {names[best]} move sales more than on most categories"), "category")
+        yield OfferReason(translate(f"discounts on {names[best]} move sales more than on most categories"), "category")
     spend = person.get("revenue_52w_cents_rank")
     if spend is not None and spend >= MOST:
-        yield OfferReason(kept(f"spends more than {share(min(spend, MOST_OF_ALL))} of customers"), "spend")
+        yield OfferReason(translate(f"spends more than {percent(min(spend, MOST_OF_ALL))} of customers"), "spend")
     if ahead is not None and sure:
         more = ahead > 0.5
         yield OfferReason(
-            pick(
+            localize(
                 f"answers prices {'more' if more else 'less'} than most",
                 f"对价格比多数人{'更' if more else '更不'}敏感",
             ),
@@ -175,16 +177,16 @@ def _visits(person: Mapping[str, Any]) -> str:
     """When they come, where nothing sets them apart and the offer is on everything."""
     recency, cadence = person.get("recency_days"), person.get("cadence_days")
     if recency is None:
-        return kept("fits the whole basket")
+        return translate("fits the whole basket")
     days = round(recency)
-    ago = pick("today" if days < 1 else f"{days} day{'s' * (days != 1)} ago", "今天" if days < 1 else f"{days}天前")
+    ago = localize("today" if days < 1 else f"{days} day{'s' * (days != 1)} ago", "今天" if days < 1 else f"{days}天前")
     if cadence is None:
-        return pick(f"came last {ago}", f"上次来是{ago}")
+        return localize(f"came last {ago}", f"上次来是{ago}")
     every = max(round(cadence), 1)
-    often = pick(
+    often = localize(
         "every day" if every == 1 else f"about every {every} days", f"{'每' if every == 1 else f'大约每{every}'}天"
     )
-    return pick(f"comes {often}, last {ago}", f"{often}来一次，上次是{ago}")
+    return localize(f"comes {often}, last {ago}", f"{often}来一次，上次是{ago}")
 
 
 def _sure(person: Mapping[str, Any]) -> bool:
@@ -202,7 +204,7 @@ def _worth(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     grown = sum(x * expm1(each["response_net"] * row["depth"]) for x, each in zip(base, parts, strict=True))
     anyway, more, keeps, pays = (money(x, known.currency) for x in (sum(base), grown, added, cost))
     return [
-        kept(
+        translate(
             f"would buy {anyway} of it anyway and is expected to buy {more} more: {keeps} of margin for {pays} of cost"
         )
     ]

@@ -1,4 +1,4 @@
-"""A plan in; rows ready to be written to a file out. Nothing is written here."""
+"""Turn a plan into rows for files. This module writes no file."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,22 +6,32 @@ from typing import Any
 
 import polars as pl
 
-from promolift.core.offers.terms import Offer, covered
+from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.frames import safe_cells
-from promolift.foundation.i18n.text import AND, Language, Words
+from promolift.foundation.frames import escape_formulas
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.foundation.tables.schemas import PLAN_FILE
 
-EVERYTHING = Words(zh="全场", en="everything")
-WORDS = ("customer_id", "offer_id", "code", "channel", "message_zh", "message_en", "gain_cents", "cost_cents", "reason")
-TERMS = {
+EVERYTHING = LocalizedText(zh="全场", en="everything")
+TEXT_COLUMNS = (
+    "customer_id",
+    "offer_id",
+    "code",
+    "channel",
+    "message_zh",
+    "message_en",
+    "gain_cents",
+    "cost_cents",
+    "reason",
+)
+TERM_COLUMNS = {
     name: PLAN_FILE.schema[name]
     for name in ("offer_id", "benefit", "percent", "amount", "price", "buy", "get", "item_id", "item_quantity",
                  "points", "currency", "min_spend", "max_discount", "scope", "target",
                  "target_ids", "joined", "activation", "starts", "expires", "valid_days")
 }  # fmt: skip
-MAJOR = ("amount", "price", "min_spend", "max_discount")  # columns in major units
+MONEY_COLUMNS = ("amount", "price", "min_spend", "max_discount")  # columns in major units
 
 
 def plan_rows(
@@ -32,15 +42,17 @@ def plan_rows(
     `messages` has the columns WORDS, a row per customer with an offer; `decisions` are everybody's. For Parquet and
     other typed formats. Raises InputError if a column is missing, a customer stands twice, or the two do not agree.
     """
-    if missing := [name for name in WORDS if name not in messages.columns]:
+    if missing := [name for name in TEXT_COLUMNS if name not in messages.columns]:
         raise InputError("column_missing", f"plan: columns {missing} are missing; it has {messages.columns}")
-    words = messages.select(WORDS).rename({"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"})
+    words = messages.select(TEXT_COLUMNS).rename(
+        {"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"}
+    )
     if words["customer_id"].is_duplicated().any():
         raise InputError("rows_duplicate", "plan: a customer has more than one offer")
     key = ["customer_id", "offer_id"]
     records = decisions.select(*key, "propensity", "decision_id", "holdout", pl.col("reason").alias("rule"))
     given = records.filter(pl.col("offer_id") != "none").drop("holdout", "rule")
-    terms = pl.DataFrame([_terms(offer, language) for offer in offers], schema=TERMS)
+    terms = pl.DataFrame([_terms(offer, language) for offer in offers], schema=TERM_COLUMNS)
     rows = words.join(given, on=key).join(terms, on="offer_id")
     if not len(rows) == len(given) == len(words):
         raise InputError(
@@ -65,7 +77,7 @@ def contact_rows(rows: pl.DataFrame, language: Language = "en") -> pl.DataFrame:
     mail = pl.when(who.str.contains(r"^[^@\s]+@[^@\s]+$")).then(who)
     text = {"zh": "message_zh", "en": "message_en"}[language]
     offers = rows.filter(pl.col("status") == "offer")
-    return safe_cells(offers.select(
+    return escape_formulas(offers.select(
         mail.alias("Email Address"), who.alias("Customer ID"), pl.col("offer_id").alias("OFFER"),
         pl.col(text).alias("MESSAGE"), pl.col("code").alias("CODE"), pl.col("expires").alias("ENDS"),
         pl.lit("promolift").alias("Tags"),
@@ -90,8 +102,8 @@ def _terms(offer: Offer, language: Language) -> dict[str, Any]:
         "min_spend": offer.min_spend_cents / unit,
         "max_discount": most / unit if most else None,
         "scope": offer.scope,
-        "target": (offer.label or EVERYTHING).in_(language),
-        "target_ids": list(covered(offer.covers)),
+        "target": (offer.label or EVERYTHING).text_in(language),
+        "target_ids": list(covered_targets(offer.covers)),
         "joined": offer.joined,
         "activation": offer.activation,
         "starts": first,
@@ -106,9 +118,9 @@ def export_rows(rows: pl.DataFrame) -> pl.DataFrame:
     Such a text gets a ' in front (OWASP, CSV injection). Ids are texts too: one that begins so is changed, and must be
     joined through the typed format.
     """
-    printed = [_printed(rows, name) for name in MAJOR]
-    ids = pl.when(pl.col("target_ids").list.len() > 0).then(pl.col("target_ids").list.join(AND))
-    return safe_cells(rows.with_columns(*printed, ids.alias("target_ids")))
+    printed = [_printed(rows, name) for name in MONEY_COLUMNS]
+    ids = pl.when(pl.col("target_ids").list.len() > 0).then(pl.col("target_ids").list.join(CATEGORY_SEPARATOR))
+    return escape_formulas(rows.with_columns(*printed, ids.alias("target_ids")))
 
 
 def _printed(rows: pl.DataFrame, name: str) -> pl.Series:
@@ -120,5 +132,5 @@ def _printed(rows: pl.DataFrame, name: str) -> pl.Series:
 def _write(out: Path, name: str, plan: pl.DataFrame, page: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     plan.write_parquet(out / f"{name}.parquet")
-    safe_cells(plan).write_csv(out / f"{name}.csv", include_bom=True)
+    escape_formulas(plan).write_csv(out / f"{name}.csv", include_bom=True)
     (out / "report.html").write_text(page, encoding="utf-8")

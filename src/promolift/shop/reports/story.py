@@ -1,4 +1,4 @@
-"""What the shop's page is told: one frozen `Story` of typed results, as the steps kept them.
+"""The typed results that the report shows, in one frozen `Story`.
 
 A part that is None (or empty) becomes a box "not known, because ...", with the reason that `Story.missing` holds under
 the name of the field; so do `cadence_days` and `discount_share` of the customers, and `messages`.
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.extensions.encoder.results import Checked
-from promolift.foundation.i18n.formatting import Cash, spoken
+from promolift.extensions.encoder.results import ForecastCheck
+from promolift.foundation.i18n.formatting import MoneyFormat, current_locale
 from promolift.foundation.i18n.text import Language
-from promolift.shop.results.customers import Customers, Given, Tastes
+from promolift.shop.results.customers import Customers, PlannedOffer, Tastes
 from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.evaluation import Lead, Worth
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health
-from promolift.shop.results.messages import MotiveCount, PoolWords, Written
-from promolift.shop.results.plan import Assumption, Headline, Luck, PlanNote, Point
+from promolift.shop.results.messages import LanguageCount, MotiveCount, PoolWords
+from promolift.shop.results.plan_note import Assumption, BudgetPoint, Headline, Luck, PlanNote
 from promolift.shop.results.predictions import Predictions, PurchaseMembers
 
 
@@ -36,16 +36,16 @@ class ReadFact:
     """A fact that was read in a message: in which language, its words, its kind, whether it holds."""
 
     language: str
-    said: str
+    text: str
     kind: str
     holds: bool
 
 
 @dataclass(frozen=True)
-class Card:
-    """One customer: what they get, the offer in words, who they are, figures of their profile, facts of their text."""
+class CustomerCard:
+    """One customer: the planned offer, its text, a description, figures of the profile, facts of the message."""
 
-    given: Given
+    planned: PlannedOffer
     offer: str
     who: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -73,27 +73,27 @@ class Story:
     window_days: int
     language: Language = "en"
     luck: Luck | None = None
-    half: Point | None = None
-    twice: Point | None = None
-    like_everybody: Point | None = None
+    half: BudgetPoint | None = None
+    twice: BudgetPoint | None = None
+    like_everybody: BudgetPoint | None = None
     binding: str = ""
     believed: Sequence[Assumption] = ()
     worth: Worth | None = None
     customers: Customers | None = None
     tastes: Tastes | None = None
-    forecast: Checked | None = None
+    forecast: ForecastCheck | None = None
     predictions: Predictions = field(default_factory=Predictions)
     frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
     policies: pl.DataFrame | None = None
     lead: Lead | None = None
     offers: pl.DataFrame = field(default_factory=pl.DataFrame)
     motives: Sequence[MotiveCount] = ()
-    typical: Sequence[Card] = ()
-    written: Sequence[Written] = ()
+    typical: Sequence[CustomerCard] = ()
+    written: Sequence[LanguageCount] = ()
     silent: int = 0
     angles: Sequence[tuple[str, int]] = ()
     wording: PoolWords | None = None
-    cards: Sequence[Card] = ()
+    cards: Sequence[CustomerCard] = ()
     segments: pl.DataFrame = field(default_factory=pl.DataFrame)
     fairness: FairnessNote | None = None
     unknowns: Sequence[OpenQuestion] = ()
@@ -105,8 +105,8 @@ class Story:
     different: int = 0
 
     @property
-    def cash(self) -> Cash:
-        return Cash(self.plan.shop.currency)
+    def cash(self) -> MoneyFormat:
+        return MoneyFormat(self.plan.shop.currency)
 
     @property
     def tests(self) -> bool:
@@ -122,4 +122,4 @@ class Story:
     @property
     def why(self) -> Sequence[str]:
         """Why nobody, or nearly nobody, gets an offer."""
-        return self.plan.why_zh if spoken() == "zh" and self.plan.why_zh else self.plan.why
+        return self.plan.why_zh if current_locale() == "zh" and self.plan.why_zh else self.plan.why

@@ -1,4 +1,4 @@
-"""A shop's work folder in; the Story that its report tells out: no figure is made here, they are gathered and named."""
+"""Collect the stored results of a work folder into the Story that the report shows. It computes no new figure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,25 +7,26 @@ from typing import Any
 import polars as pl
 
 from promolift.core import messages as message
-from promolift.core.allocation.solver import LIMIT
-from promolift.core.customers.disclosure_control import with_rest
-from promolift.core.offers.product_names import is_couponable, is_sensitive, label
+from promolift.core.allocation.solver import CATEGORY_LIMIT_PREFIX
+from promolift.core.customers.disclosure_control import merge_small_cells
+from promolift.core.offers.product_names import is_couponable, is_sensitive, readable_name
 from promolift.extensions.encoder.results import ForecastNote
-from promolift.foundation.i18n.formatting import count, day_count, pick, share, speaking, spoken
-from promolift.foundation.i18n.text import AND, Words
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import count, current_locale, day_count, localize, percent, use_locale
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.reports.next_step import standing
-from promolift.shop.reports.story import Card, OpenQuestion, ReadFact, Story
+from promolift.shop.reports.next_step import shop_status
+from promolift.shop.reports.story import CustomerCard, OpenQuestion, ReadFact, Story
 from promolift.shop.results import effects
-from promolift.shop.results.customers import Customers, Given, Person, Tastes
+from promolift.shop.results.customers import Customers, Person, PlannedOffer, Tastes
 from promolift.shop.results.evaluation import Evaluation, Worth
 from promolift.shop.results.fairness import FairnessNote
-from promolift.shop.results.ingest import Health, Span, Unknown
+from promolift.shop.results.ingest import Health, Span, UnknownAttributes
 from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWords
-from promolift.shop.results.plan import Plan, PlanNote, Point
-from promolift.shop.results.predictions import PurchaseMembers, Unchecked
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import BudgetPoint, PlanNote
+from promolift.shop.results.predictions import PurchaseMembers, UncheckedPredictions
 from promolift.shop.results.segments import segment_table
 from promolift.shop.results.work_folder.run_context import Job, Moments, moments
 
@@ -33,10 +34,10 @@ UNREDUCED = (
     "the log holds no prices before discounts; name their column under [data.events.mapping] "
     "(columns.list_unit_price or columns.shelf_discount)"
 )
-TYPICAL = 12  # customers whose messages are shown
-CARDS = 5  # customers whose stories are told
+MESSAGES_SHOWN = 12  # customers whose messages are shown
+CUSTOMERS_SHOWN = 5  # customers whose stories are told
 SMALL = 1  # unit of money below which an offer's gain is called small
-TOLD = {
+PROFILE_PHRASES = {
     "age": "age {}",
     "sex": "{}",
     "occupation": "{}",
@@ -47,59 +48,62 @@ TOLD = {
 }
 
 
-def tell_story(job: Job) -> Story:
-    """Everything the report shows, from what the steps kept, in the language of the report."""
-    with speaking(job.config.report_language):
+def build_story(job: Job) -> Story:
+    """Build the story of the report from the stored results, in the language of the report."""
+    with use_locale(job.config.report_language):
         return _tell_story(job)
 
 
-def tell_plan(job: Job) -> Story:
+def build_plan_story(job: Job) -> Story:
     """The plan's part of the story, in the language that is spoken: what it costs and brings, who gets what, the same
     money spent otherwise. Where it was not evaluated yet, what only that tells is missing, with the reason.
     """
     plan, note, store = Plan.load(job.store), PlanNote.load(job.store), job.store
-    found = Evaluation.load(store) if plan.luck is not None or Unchecked.has(store) else None
-    names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
+    found = Evaluation.load(store) if plan.luck is not None or UncheckedPredictions.has(store) else None
+    names = {target: words.text_in(current_locale()) for target, words in labels(job, plan).items()}
     written = Offers.has(store)
     offers = offer_words(job) if written else {}
-    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), kept("nobody gets an offer"))
-    unjudged = kept("the plan was not evaluated yet: `promolift evaluate`")
+    nobody = next(iter(note.why_zh if current_locale() == "zh" else note.why), translate("nobody gets an offer"))
+    unjudged = translate("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     every, least = plan.offers, job.config.privacy.least_cell
     return Story(
-        plan=note, next=standing(job.config, store).text, language=spoken(),
-        head=None if job.clean.moneyless else plan.headline, luck=plan.luck,
+        plan=note, next=shop_status(job.config, store).text, language=current_locale(),
+        head=None if job.clean.lacks_amounts else plan.headline, luck=plan.luck,
         half=plan.curve.at(note.budget_cents / 2), twice=plan.curve.at(2.0 * note.budget_cents),
-        like_everybody=like_everybody(plan, found) if found else None, binding=binding(note.limits, names),
-        believed=plan.assumptions, worth=None if job.clean.moneyless else Worth.of(plan.chosen, small),
+        like_everybody=like_everybody(plan, found) if found else None, binding=binding_limits(note.limits, names),
+        believed=plan.assumptions, worth=None if job.clean.lacks_amounts else Worth.of(plan.chosen, small),
         motives=Messages.load(store).motives if Messages.has(store) and written else (),
         segments=segment_table(job, plan.chosen),
         frontier=plan.frontier, asof_ms=moments(job).asof, window_days=job.config.plan.window_days,
-        health=Health.load(store), response=effects.ResponseFigures.of(effects.response(store), names),
+        health=Health.load(store), response=effects.ResponseFigures.of(effects.load_response(store), names),
         policies=found.judged if found else None, lead=found.lead if found else None,
-        offers=with_rest(every, "treated", least).with_columns(
+        offers=merge_small_cells(every, "treated", least).with_columns(
             pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
         ),
         different=every.height, least=least,
         missing={"offers": nobody, "frontier": nobody, "policies": unjudged}
-        | {name: kept(why) for name, why in (found.unchecked if found else {}).items()},
+        | {name: translate(why) for name, why in (found.unchecked if found else {}).items()},
     )  # fmt: skip
 
 
-def tell_customers(job: Job) -> Story:
-    """The plan's part of the story, and who the shop's customers are."""
+def build_customer_story(job: Job) -> Story:
+    """Build the plan's part of the story with the shop's customers."""
     at, plan = moments(job), Plan.load(job.store)
-    names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
-    of_plan, spend = tell_plan(job), list[pl.DataFrame]()
+    names = {target: words.text_in(current_locale()) for target, words in labels(job, plan).items()}
+    of_plan, spend = build_plan_story(job), list[pl.DataFrame]()
 
     def bought() -> Iterator[pl.DataFrame]:
         for part in job.profiled.parts:  # all at once they are as long as the candidates
             rows = job.profiled.affinities(at.asof, among=part)
             spend.append(rows.group_by("customer_id").agg(pl.col("expected_cents").sum()))
-            yield named(job, rows, names)
+            yield printed_affinities(job, rows, names)
 
     tastes = Tastes.of(bought())
-    missing = {"discount_share": kept(UNREDUCED), "tastes": kept("the log names no amounts to take shares of")}
+    missing = {
+        "discount_share": translate(UNREDUCED),
+        "tastes": translate("the log names no amounts to take shares of"),
+    }
     people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))
     return replace(of_plan, customers=people, tastes=tastes, missing=dict(of_plan.missing) | missing)
 
@@ -107,34 +111,34 @@ def tell_customers(job: Job) -> Story:
 def _tell_story(job: Job) -> Story:
     at, store, plan = moments(job), job.store, Plan.load(job.store)
     found, forecast, said = Evaluation.load(store), ForecastNote.load(store), Messages.load(store)
-    unforecast, of_customers = forecast.missing, tell_customers(job)
-    unchecked = {name: kept(why) for name, why in found.unchecked.items()}
+    unforecast, of_customers = forecast.missing, build_customer_story(job)
+    unchecked = {name: translate(why) for name, why in found.unchecked.items()}
     return replace(
         of_customers,
         forecast=forecast.checked,
         predictions=found.predictions,
-        typical=typical(job, said, offer_words(job)),
+        typical=typical_messages(job, said, offer_words(job)),
         angles=list(said.angles.items()),
         wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
         silent=said.silent,
-        cards=cards(job, at),
+        cards=customer_cards(job, at),
         segments=segment_table(job, plan.chosen),
         fairness=FairnessNote.load(store) if FairnessNote.has(store) else None,
-        unknowns=unknowns(job, plan),
-        attributes=not_known(job, unchecked, unforecast),
+        unknowns=open_questions(job, plan),
+        attributes=missing_models(job, unchecked, unforecast),
         members=PurchaseMembers.load(job.store),
         missing={name: of_customers.missing[name] for name in ("offers", "discount_share", "tastes")}
         | {
             "cards": of_customers.missing["offers"],
-            "predictions": unchecked.get("purchases", kept("there is too little to check")),
+            "predictions": unchecked.get("purchases", translate("there is too little to check")),
         }
-        | ({"forecast": kept(unforecast)} if unforecast and job.config.encoder.depth else {})
+        | ({"forecast": translate(unforecast)} if unforecast and job.config.encoder.depth else {})
         | unchecked,
     )
 
 
-def like_everybody(plan: Plan, found: Evaluation) -> Point | None:
+def like_everybody(plan: Plan, found: Evaluation) -> BudgetPoint | None:
     """The best plan for what one coupon for everybody costs, where that earns more by spending more; else None."""
     judged = found.judged
     if judged is None:
@@ -146,35 +150,35 @@ def like_everybody(plan: Plan, found: Evaluation) -> Point | None:
     return plan.curve.at(every["spend_cents"])
 
 
-def typical(job: Job, said: Messages, offers: Mapping[str, str]) -> list[Card]:
+def typical_messages(job: Job, said: Messages, offers: Mapping[str, str]) -> list[CustomerCard]:
     """Customers of every reason and the most frequent offers, with the facts that are read in what they read."""
     printed = Offers.load(job.store).by_id
     cards = []
-    for row in said.typical(TYPICAL).iter_rows(named=True):
+    for row in said.typical(MESSAGES_SHOWN).iter_rows(named=True):
         found = []
         for language in LANGUAGES:
-            bought = (label(row["bought_name"], "product"),) if row.get("bought_name") else ()
-            known = message.Known(name=row.get("name"), bought=bought)
+            bought = (readable_name(row["bought_name"], "product"),) if row.get("bought_name") else ()
+            known = message.AngleFacts(name=row.get("name"), bought=bought)
             text = row[f"message_{language}"]
-            read = message.facts(text, printed[row["offer_id"]], language, known=known) if text else []
-            found += [ReadFact(language, fact.said, fact.kind, fact.holds) for fact in read]
-        cards.append(Card(Given.of(row), offers[row["offer_id"]], read=found))
+            read = message.extract_facts(text, printed[row["offer_id"]], language, known=known) if text else []
+            found += [ReadFact(language, fact.text, fact.kind, fact.holds) for fact in read]
+        cards.append(CustomerCard(PlannedOffer.of(row), offers[row["offer_id"]], read=found))
     return cards
 
 
-def labels(job: Job, plan: Plan) -> dict[str, Words]:
+def labels(job: Job, plan: Plan) -> dict[str, LocalizedText]:
     """The readable name of every target of the candidates."""
     printed = job.clean.printed_names(plan.targets.filter(pl.col("kind") == "product")["target"])
-    return {target: label(printed.get(target, target), kind) for target, kind in plan.targets.iter_rows()}
+    return {target: readable_name(printed.get(target, target), kind) for target, kind in plan.targets.iter_rows()}
 
 
-def named(job: Job, affinities: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """customer_id, target and spend_share of what was bought and may be told, the target as it is printed."""
+def printed_affinities(job: Job, affinities: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
+    """Return customer_id, target as printed and spend_share of purchases that may be shown."""
     rows = affinities.filter(pl.col("bought") & (pl.col("spend_share") > 0))
     kinds = rows.select("target", "target_kind").unique().sort("target")
     printed = job.clean.printed_names(kinds.filter(pl.col("target_kind") == "product")["target"])
     printable = {
-        t: names.get(t) or label(printed.get(t, t), kind).in_(spoken())
+        t: names.get(t) or readable_name(printed.get(t, t), kind).text_in(current_locale())
         for t, kind in kinds.iter_rows()
         if is_couponable(printed.get(t, t), kind)
     }
@@ -187,16 +191,18 @@ def named(job: Job, affinities: pl.DataFrame, names: Mapping[str, str]) -> pl.Da
 
 def title(name: str) -> str:
     """A name as a chart prints it; Chinese has no capitals."""
-    return name.title() if name.isascii() and spoken() == "en" else name
+    return name.title() if name.isascii() and current_locale() == "en" else name
 
 
-def binding(limits: Sequence[str], names: Mapping[str, str]) -> str:
-    """Which limits hold gain back, the dearest first, in words."""
-    said = [name.removeprefix(LIMIT) for name in limits]
-    words = [kept(f"at most so much of the budget on {names[name]}") if name in names else name for name in said[:5]]
+def binding_limits(limits: Sequence[str], names: Mapping[str, str]) -> str:
+    """Describe the limits that cost gain, the most expensive first."""
+    said = [name.removeprefix(CATEGORY_LIMIT_PREFIX) for name in limits]
+    words = [
+        translate(f"at most so much of the budget on {names[name]}") if name in names else name for name in said[:5]
+    ]
     if not words:
         return ""
-    return pick(
+    return localize(
         f"Loosening these limits would pay, the first one most: {'; '.join(words)}.",
         f"放宽以下限制会多赚，第一条最明显：{'；'.join(words)}。",
     )
@@ -204,55 +210,57 @@ def binding(limits: Sequence[str], names: Mapping[str, str]) -> str:
 
 def offer_words(job: Job) -> dict[str, str]:
     """The words of every planned offer, by its id."""
-    return {offer.id: message.offer_words(offer, spoken()) for offer in Offers.load(job.store).offers}
+    return {offer.id: message.describe_offer(offer, current_locale()) for offer in Offers.load(job.store).offers}
 
 
-def not_known(job: Job, unchecked: Mapping[str, str], unforecast: str | None) -> list[OpenQuestion]:
-    """What could not be modelled, checked or told of anybody, by its name, and why."""
-    gaps = {pick(f"model: {name}", f"模型：{name}"): why for name, why in effects.NoModel.load(job.store) if why}
-    gaps |= {pick(f"check: {name}", f"检验：{name}"): why for name, why in unchecked.items()}
-    gaps |= Unknown.load(job.store).reasons
-    gaps |= {pick("encoder", "编码器"): unforecast} if unforecast else {}
-    return [OpenQuestion(what, kept(why)) for what, why in sorted(gaps.items())]
+def missing_models(job: Job, unchecked: Mapping[str, str], unforecast: str | None) -> list[OpenQuestion]:
+    """List what could not be modelled or checked, by name, with the reason."""
+    gaps = {
+        localize(f"model: {name}", f"模型：{name}"): why for name, why in effects.MissingModels.load(job.store) if why
+    }
+    gaps |= {localize(f"check: {name}", f"检验：{name}"): why for name, why in unchecked.items()}
+    gaps |= UnknownAttributes.load(job.store).reasons
+    gaps |= {localize("encoder", "编码器"): unforecast} if unforecast else {}
+    return [OpenQuestion(what, translate(why)) for what, why in sorted(gaps.items())]
 
 
-def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
-    """What nobody knows from this data, why it matters, and what would tell."""
-    value, held = job.config.value, share(job.config.plan.holdout_share)
-    told_by = kept(
+def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
+    """List what this data cannot answer, why it matters, and what would answer it."""
+    value, held = job.config.value, percent(job.config.plan.holdout_share)
+    told_by = translate(
         f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell."
     )
     if not job.config.plan.holdout_share:
-        told_by = kept("Set plan.holdout_share, so that some customers are held out and the difference can tell.")
+        told_by = translate("Set plan.holdout_share, so that some customers are held out and the difference can tell.")
     notes = [
         OpenQuestion(
-            kept("Whether this plan earns what is expected."),
-            kept("Nothing in the data was randomised, so every effect here is an estimate."),
+            translate("Whether this plan earns what is expected."),
+            translate("Nothing in the data was randomised, so every effect here is an estimate."),
             told_by,
         ),
         OpenQuestion(
-            kept("Whether a personal offer works like a price cut on the shelf."),
-            kept("The response was read from prices open to everybody; a message may be missed, or noticed more."),
-            kept("The customers left out answer this, too."),
+            translate("Whether a personal offer works like a price cut on the shelf."),
+            translate("The response was read from prices open to everybody; a message may be missed, or noticed more."),
+            translate("The customers left out answer this, too."),
         ),
     ]
     if not job.clean.catalogue["cost_cents"].drop_nulls().len():
-        rate, own = share(value.margin_rate), "margin_rate" in value.model_fields_set
-        what = kept(f"The margin: {rate} is a usual value, not yours.")
+        rate, own = percent(value.margin_rate), "margin_rate" in value.model_fields_set
+        what = translate(f"The margin: {rate} is a usual value, not yours.")
         if own:
-            what = kept(f"The margin of each product: {rate} is stated for all.")
-        why = kept("Profit is proportional to it.")
-        ask = kept("Give the products their cost (column cost).")
+            what = translate(f"The margin of each product: {rate} is stated for all.")
+        why = translate("Profit is proportional to it.")
+        ask = translate("Give the products their cost (column cost).")
         notes.append(OpenQuestion(what, why, ask))
     if lines := unmeasured(job, plan):
         notes.append(
             OpenQuestion(
-                pick(
+                localize(
                     f"What these offers add where it was never measured: {'; '.join(lines)}.",
                     f"以下优惠在从未测量过的地方能带来多少：{'；'.join(lines)}。",
                 ),
-                kept("There they are listed with an assumed effect and not planned."),
-                kept("Try them on a small share of customers picked at random (plan.trial)."),
+                translate("There they are listed with an assumed effect and not planned."),
+                translate("Try them on a small share of customers picked at random (plan.trial)."),
             )
         )
     return notes
@@ -260,20 +268,22 @@ def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
 
 def unmeasured(job: Job, plan: Plan) -> list[str]:
     """The menu lines that somewhere were left out because their effect is but assumed, in words."""
-    one, currency, said = Words(zh="一个品类", en="one category"), job.config.shop.currency, list[str]()
+    one, currency, said = LocalizedText(zh="一个品类", en="one category"), job.config.shop.currency, list[str]()
     ids = set(plan.unmeasured)
     for item in (each for each in plan.note.menu if each.id in ids):
         on = one if item.scope == "category" else None
         if item.covers:
-            on = label(AND.join(item.covers), "product" if item.scope == "product" else "category")
-        said.append(message.line_words(item.benefit, item.min_spend_cents, currency, spoken(), on))
+            on = readable_name(
+                CATEGORY_SEPARATOR.join(item.covers), "product" if item.scope == "product" else "category"
+            )
+        said.append(message.describe_menu_line(item.benefit, item.min_spend_cents, currency, current_locale(), on))
     return said
 
 
-def cards(job: Job, at: Moments) -> list[Card]:
+def customer_cards(job: Job, at: Moments) -> list[CustomerCard]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
     offers, described = offer_words(job), job.clean.people
-    picked = varied(Messages.load(job.store).rows, described)
+    picked = varied_messages(Messages.load(job.store).rows, described)
     profiles = job.profiled.profiles(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     if (ahead := job.profiled.outlook) is not None:
         profiles = profiles.join(ahead.select("customer_id", "churn_prob"), on="customer_id", how="left")
@@ -282,22 +292,22 @@ def cards(job: Job, at: Moments) -> list[Card]:
     tastes = top_tastes(job, at, picked)
     found, days = [], log_days(job, at)
     for row in picked.iter_rows(named=True):
-        given = Given.of(row)
+        given = PlannedOffer.of(row)
         person = about.get(given.customer_id, Person())
-        said = who(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
-        found.append(Card(given, offers[given.offer_id], said, facts(person, days)))
+        said = describe_customer(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
+        found.append(CustomerCard(given, offers[given.offer_id], said, profile_figures(person, days)))
     return found
 
 
-def varied(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
+def varied_messages(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
     """At most one customer per target, spread from high to low gain, those who told us something first."""
     known = messages.with_columns(pl.col("customer_id").is_in(described["customer_id"].implode()).alias("known"))
     best = known.sort(["known", "gain_cents", "customer_id"], descending=[True, True, False])
     distinct = best.unique("target", keep="first", maintain_order=True).sort(
         "gain_cents", "customer_id", descending=[True, False]
     )
-    step = max(1, distinct.height // CARDS)
-    return distinct.gather_every(step).head(CARDS)
+    step = max(1, distinct.height // CUSTOMERS_SHOWN)
+    return distinct.gather_every(step).head(CUSTOMERS_SHOWN)
 
 
 def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[str]]:
@@ -310,22 +320,22 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
         names = found.setdefault(who, [])
         name = printed.get(target, target)
         if len(names) < 3 and not is_sensitive(name, kind) and is_couponable(name, kind):
-            names.append(label(name, kind).in_(spoken()))
+            names.append(readable_name(name, kind).text_in(current_locale()))
     return found
 
 
-def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
-    """One or two sentences on the customer."""
-    known = [kept(text.format(said[name])) for name, text in TOLD.items() if said.get(name)]
-    parts = [pick(f"Told the shop: {', '.join(known)}.", f"自述：{'，'.join(known)}。")] if known else []
+def describe_customer(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
+    """Describe the customer in one or two sentences."""
+    known = [translate(text.format(said[name])) for name, text in PROFILE_PHRASES.items() if said.get(name)]
+    parts = [localize(f"Told the shop: {', '.join(known)}.", f"自述：{'，'.join(known)}。")] if known else []
     cadence = person.cadence_days
     if cadence is not None:
         every = day_count(round(cadence))
-        often = kept(f"Shops about every {every} days.")
-        parts.append(often if cadence >= 1.5 else kept("Shops nearly every day."))
+        often = translate(f"Shops about every {every} days.")
+        parts.append(often if cadence >= 1.5 else translate("Shops nearly every day."))
     if tastes:
-        parts.append(pick(f"Buys {', '.join(tastes)} most often.", f"最常买{'、'.join(tastes)}。"))
-    return pick(" ", "").join(parts)
+        parts.append(localize(f"Buys {', '.join(tastes)} most often.", f"最常买{'、'.join(tastes)}。"))
+    return localize(" ", "").join(parts)
 
 
 def log_days(job: Job, at: Moments) -> int:
@@ -336,17 +346,21 @@ def log_days(job: Job, at: Moments) -> int:
 
 def orders_words(days: int | None = None) -> str:
     """What a number of orders counts: those of a year, or of all `days` of a younger log."""
-    return kept("orders in a year") if days is None else pick(f"orders in {count(days)} days", f"{count(days)}天订单数")
+    return (
+        translate("orders in a year")
+        if days is None
+        else localize(f"orders in {count(days)} days", f"{count(days)}天订单数")
+    )
 
 
-def facts(person: Person, days: int) -> dict[str, str]:
-    """Figures of the profile, as far as they are known; `days` is how far the log goes back."""
+def profile_figures(person: Person, days: int) -> dict[str, str]:
+    """Return the known figures of the profile; `days` is the length of the log."""
     young = person.orders_52w is None
     shown = [
         (orders_words(days if young else None), count, person.orders_total if young else person.orders_52w),
-        (kept("last order, days ago"), count, person.recency_days),
-        (kept("paid less than list price"), share, person.discount_share),
-        (kept("bought on a shelf deal"), share, person.deal_share),
-        (kept("stays away for two months"), share, person.churn_prob),
+        (translate("last order, days ago"), count, person.recency_days),
+        (translate("paid less than list price"), percent, person.discount_share),
+        (translate("bought on a shelf deal"), percent, person.deal_share),
+        (translate("stays away for two months"), percent, person.churn_prob),
     ]
     return {name: say(value) for name, say, value in shown if value is not None}

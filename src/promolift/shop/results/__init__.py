@@ -1,1 +1,1 @@
-"""What the steps keep in a work folder, typed and frozen: above the rooms, which see columns alone."""
+"""The typed, frozen results that the steps store in a work folder."""

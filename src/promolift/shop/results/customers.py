@@ -1,4 +1,4 @@
-"""Profiles and affinities in; who the shop's customers are, counted once, and one of them, out."""
+"""Figures of the shop's customers as a whole, and of one customer, from profiles and affinities."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.settings import Settings
-from promolift.shop.results.histograms import Histogram, finite, quantile, typed
+from promolift.shop.results.histograms import Histogram, nulls_for_non_finite, quantile, rows_as
 
 HEAVY = 0.2  # who saves this part of the full price and more buys much on discount
 TOP_CATEGORIES = 10
@@ -46,7 +46,7 @@ class Customers(Settings):
             return None
         spend = affinities.group_by("customer_id").agg(spend_next_cents=pl.col("expected_cents").sum())
         read = profiles.select("customer_id", **{to: pl.col(name).cast(pl.Float64) for to, name in READ.items()})
-        people = finite(read.join(spend, on="customer_id", how="left"))
+        people = nulls_for_non_finite(read.join(spend, on="customer_id", how="left"))
         reduced = people["discount_share"].drop_nulls()
         return cls(
             customers=people.height,
@@ -82,7 +82,7 @@ class Tastes(Settings):
         customers; None without any."""
         people, sums = 0, list[pl.DataFrame]()
         for part in parts:
-            rows = finite(part).drop_nulls(["customer_id", "target", "spend_share"])
+            rows = nulls_for_non_finite(part).drop_nulls(["customer_id", "target", "spend_share"])
             people += rows["customer_id"].n_unique()
             customers = pl.col("customer_id").n_unique().alias("customers")
             sums.append(rows.group_by("target").agg(pl.col("spend_share").sum(), customers))
@@ -91,7 +91,7 @@ class Tastes(Settings):
         every = pl.concat(sums).group_by("target").agg(pl.col("spend_share").sum() / people, pl.col("customers").sum())
         top = every.sort(["spend_share", "target"], descending=[True, False]).head(TOP_CATEGORIES)
         return cls(
-            customers=people, categories=every.height, top=typed(Taste, top), together_share=top["spend_share"].sum()
+            customers=people, categories=every.height, top=rows_as(Taste, top), together_share=top["spend_share"].sum()
         )
 
 
@@ -113,7 +113,7 @@ class Person(Settings):
         return cls(**{name: profile.get(name) for name in cls.model_fields})
 
 
-class Given(Settings):
+class PlannedOffer(Settings):
     """What one customer gets, and what is expected of it."""
 
     customer_id: str

@@ -1,4 +1,4 @@
-"""What the effect step read from the past, kept in a work folder: how demand answers discounts, and what is missing."""
+"""Stored results of the effect step: the discount response, its checks, and the models that could not be fitted."""
 
 from collections.abc import Mapping, Sequence
 from math import expm1
@@ -11,31 +11,31 @@ from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
-from promolift.shop.results.histograms import finite, typed
+from promolift.shop.results.histograms import nulls_for_non_finite, rows_as
 
 DEPTH = 0.2  # the discount at which categories are compared for people
 MAIN = "discount now"  # the row of the placebo table that is the effect itself
 
 
-class NoModel(Note):
+class MissingModels(Note):
     """Why a model could not be fitted, by its name; None where it was."""
 
     NAME: ClassVar[str] = "no_model"
     redemption: str | None = None
 
 
-def response(store: Store) -> DiscountResponse:
-    """The discount response of this work folder. StepError if there is none yet."""
+def load_response(store: Store) -> DiscountResponse:
+    """Load the discount response of this work folder. StepError if there is none yet."""
     return DiscountResponse.from_dict(store.load_json("response"))
 
 
-def halves(store: Store) -> list[DiscountResponse]:
-    """The responses of the two halves of the customers; none where the response is only assumed."""
+def load_half_responses(store: Store) -> list[DiscountResponse]:
+    """Load the responses of the two halves of the customers; empty if the response is only assumed."""
     return [DiscountResponse.from_dict(half) for half in store.load_json("halves")]
 
 
-def keep_responses(store: Store, main: DiscountResponse, each_half: Sequence[DiscountResponse]) -> None:
-    """Keep both."""
+def save_responses(store: Store, main: DiscountResponse, each_half: Sequence[DiscountResponse]) -> None:
+    """Save the discount response and the responses of the two halves."""
     store.save_json("response", main.to_dict())
     store.save_json("halves", [half.to_dict() for half in each_half])
 
@@ -148,30 +148,31 @@ class ResponseFigures(Settings):
     @classmethod
     def of(cls, found: DiscountResponse, names: Mapping[str, str]) -> Self:
         """`names`: the targets to be told of, as they are printed."""
-        curve = finite(found.curve).drop_nulls(["depth", "lift"])
+        curve = nulls_for_non_finite(found.curve).drop_nulls(["depth", "lift"])
         return cls(
             level=found.level, why=found.why, beta=found.beta, beta_se=found.beta_se,
             new_share=1 + found.later / found.beta if found.beta else None,
             beta_z=found.beta_z, beta_z_errors=found.beta_z / found.beta_z_se if found.beta_z_se else None,
             cells=found.cells, customers=found.customers,
             curve=tuple(
-                CurveGroup(group=name, points=typed(CurvePoint, rows.sort("depth")))
+                CurveGroup(group=name, points=rows_as(CurvePoint, rows.sort("depth")))
                 for (name,), rows in curve.group_by("group", maintain_order=True)
             ),
-            placebos=_placebos(finite(found.placebo).drop_nulls("value")), categories=_categories(found.targets, names),
+            placebos=_placebos(nulls_for_non_finite(found.placebo).drop_nulls("value")),
+            categories=_categories(found.targets, names),
         )  # fmt: skip
 
 
 def _placebos(rows: pl.DataFrame) -> tuple[Placebo, ...]:
     main = next(iter(rows.filter(pl.col("name") == MAIN)["value"]), None)
     part = (pl.col("value") / main).abs() if main else pl.lit(None, pl.Float64)
-    return typed(Placebo, rows.with_columns(main=pl.col("name") == MAIN, main_share=part))
+    return rows_as(Placebo, rows.with_columns(main=pl.col("name") == MAIN, main_share=part))
 
 
 def _categories(targets: pl.DataFrame, names: Mapping[str, str]) -> tuple[CategoryResponse, ...]:
-    known = finite(targets).drop_nulls("response").filter(pl.col("target").is_in(list(names)))
+    known = nulls_for_non_finite(targets).drop_nulls("response").filter(pl.col("target").is_in(list(names)))
     rows = known.with_columns(
         pl.col("target").replace_strict(names, return_dtype=pl.String).alias("category"),
         low=pl.col("response") - Z95 * pl.col("response_se"), high=pl.col("response") + Z95 * pl.col("response_se"),
     )  # fmt: skip
-    return typed(CategoryResponse, rows.sort(["response", "category"], descending=[True, False]))
+    return rows_as(CategoryResponse, rows.sort(["response", "category"], descending=[True, False]))

@@ -1,5 +1,4 @@
-"""What the evaluate step found, kept in a work folder: how good predictions were, and policies at equal spend; and how
-the gain of a plan comes about."""
+"""Stored results of the evaluate step: quality of predictions, policies at equal spend, sources of the gain."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from promolift.core import effects
 from promolift.foundation.evidence import Level
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.results.plan import Luck, luck_in
-from promolift.shop.results.predictions import Predictions, Unchecked
+from promolift.shop.results.plan import estimate_luck
+from promolift.shop.results.plan_note import Luck
+from promolift.shop.results.predictions import Predictions, UncheckedPredictions
 
 EQUAL_SPEND = 0.05  # policies whose spend differs by more than this part are not called equal
 LEVELS: tuple[Level, ...] = get_args(Level)  # the strongest first
@@ -53,7 +53,7 @@ class Evaluation:
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        return cls(store, Unchecked.load(store).reasons)
+        return cls(store, UncheckedPredictions.load(store).reasons)
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -62,7 +62,7 @@ class Evaluation:
 
     @cached_property
     def policies(self) -> pl.DataFrame | None:
-        """`learn.compare`: each policy by each estimate; None where there is nothing to compare."""
+        """`experiments.compare_policies`: each policy by each estimate; None where there is nothing to compare."""
         return self.store.frame("policies") if self.store.has("policies") else None
 
     @cached_property
@@ -86,7 +86,7 @@ class Evaluation:
 
     @cached_property
     def luck(self) -> Luck | None:
-        return None if self.policies is None else luck_in(self.policies)
+        return None if self.policies is None else estimate_luck(self.policies)
 
 
 def weakest(levels: Iterable[str]) -> Level | None:
@@ -136,7 +136,7 @@ class Worth(Settings):
         """From the plan's `chosen`; None for an empty plan."""
         if chosen.is_empty():
             return None
-        rows, anyway, more = effects.unfold(chosen), None, None
+        rows, anyway, more = effects.explode_parts(chosen), None, None
         if (rows["benefit"] == "percent_off").all() and "response_net" in rows.columns:
             base = pl.col("base_cents") * pl.col("reach")
             grown = base * ((pl.col("response_net") * pl.col("depth")).exp() - 1)

@@ -1,16 +1,16 @@
-"""What was found of groups of customers in: what they were given and paid; sentences and rows that say it, out."""
+"""Stored results of the fairness audit, with the sentences and rows that describe them."""
 
 from typing import ClassVar
 
-from promolift.core.experiments.group_gaps import ANGLE, GroupGap, Measured, Proxy
-from promolift.core.messages.angles import RULES
-from promolift.foundation.i18n.formatting import Cash, count, number, pick, share, spoken
-from promolift.foundation.i18n.translation import kept
+from promolift.core.experiments.group_gaps import ANGLE_PREFIX, GapMeasure, GroupGap, Proxy
+from promolift.core.messages.angles import ANGLE_RULES
+from promolift.foundation.i18n.formatting import MoneyFormat, count, current_locale, localize, number, percent
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
-from promolift.shop.results.group_names import COLUMNS_ZH, group_words
+from promolift.shop.results.group_names import COLUMNS_ZH, group_label
 
-MEASURES: dict[Measured, str] = {
+MEASURES: dict[GapMeasure, str] = {
     "offers": "customers with an offer",
     "value": "worth of the offers, per customer",
     "refused": "customers to whom a rule closes every offer",
@@ -19,13 +19,13 @@ MEASURES: dict[Measured, str] = {
 }
 
 
-def measure_words(measure: str) -> str:
+def measure_label(measure: str) -> str:
     """What is compared, as people read it."""
-    if not measure.startswith(ANGLE):
-        return kept(MEASURES[measure])  # type: ignore[index]
-    name = measure.removeprefix(ANGLE)
-    label = next((rule.label.in_(spoken()) for angle, rule in RULES.items() if angle == name), name)
-    return pick(f"messages with the reason “{label}”", f"以“{label}”为由的消息")
+    if not measure.startswith(ANGLE_PREFIX):
+        return translate(MEASURES[measure])  # type: ignore[index]
+    name = measure.removeprefix(ANGLE_PREFIX)
+    label = next((rule.label.text_in(current_locale()) for angle, rule in ANGLE_RULES.items() if angle == name), name)
+    return localize(f"messages with the reason “{label}”", f"以“{label}”为由的消息")
 
 
 class Swap(Settings):
@@ -61,18 +61,18 @@ class FairnessNote(Note):
     def amount(self, measure: str, value: float, sign: bool = False) -> str:
         """A value of a measure as people read it."""
         if measure == "value":
-            return Cash(self.currency)(value, sign=sign)
-        text = share(value, 1)
+            return MoneyFormat(self.currency)(value, sign=sign)
+        text = percent(value, 1)
         return f"+{text}" if sign and value > 0 else text
 
     def sentence(self, gap: GroupGap) -> str:
         """One gap beyond chance."""
-        group, what = group_words(gap.group), measure_words(gap.measure)
+        group, what = group_label(gap.group), measure_label(gap.measure)
         size, low, high = (self.amount(gap.measure, each, sign=True) for each in (gap.gap, gap.low, gap.high))
-        side = kept("worse off") if gap.worse else kept("better off")
-        if gap.measure.startswith(ANGLE):
-            side = pick("written to otherwise", "收到的理由不同")
-        return pick(
+        side = translate("worse off") if gap.worse else translate("better off")
+        if gap.measure.startswith(ANGLE_PREFIX):
+            side = localize("written to otherwise", "收到的理由不同")
+        return localize(
             f"{group} ({count(gap.n)}) is {side}: {what} {size} against all others at equal baskets ({low} to {high}).",
             f"{group}（{count(gap.n)}位）{side}：同等购物篮下，{what}比其他人{size}（{low}至{high}）。",
         )
@@ -81,37 +81,37 @@ class FairnessNote(Note):
         """Which features stand for a group, and the gaps that run through them; a line or more for each group."""
         said = []
         for whole in (each for each in self.proxies if each.feature is None):
-            group, auc = group_words(whole.group), number(whole.auc)
+            group, auc = group_label(whole.group), number(whole.auc)
             mine = [each for each in self.proxies if each.group == whole.group and each.feature is not None]
-            text = kept(f"Whether {group}: all else that is known tells it with an AUC of {auc} (0.5 is chance)")
+            text = translate(f"Whether {group}: all else that is known tells it with an AUC of {auc} (0.5 is chance)")
             if mine:
                 names = ", ".join(f"{each.feature} {number(each.auc)}" for each in mine)
-                text += kept(f", closest {names}")
-            said.append(text + pick(".", "。"))
+                text += translate(f", closest {names}")
+            said.append(text + localize(".", "。"))
             said += [self.through_words(each) for each in mine if each.through]
         return said
 
     def through_words(self, found: Proxy) -> str:
         """A gap that runs through a feature."""
-        what = measure_words(found.measure or "offers")
+        what = measure_label(found.measure or "offers")
         gap, left = (self.amount(found.measure or "offers", each or 0.0, sign=True) for each in (found.gap, found.left))
-        return kept(f"A gap runs through {found.feature}: {what} {gap}, at equal {found.feature} {left}.")
+        return translate(f"A gap runs through {found.feature}: {what} {gap}, at equal {found.feature} {left}.")
 
     def swap_words(self, found: Swap) -> str:
         """One column that was swapped."""
-        name, most = pick(found.column, COLUMNS_ZH.get(found.column, found.column)), share(found.high)
+        name, most = localize(found.column, COLUMNS_ZH.get(found.column, found.column)), percent(found.high)
         if not found.changed:
-            return kept(
+            return translate(
                 f"Another {name} alone changes no decision ({found.customers:,} customers tried; at most {most})."
             )
-        return kept(
+        return translate(
             f"Another {name} alone changes {found.changed:,} of {found.customers:,} decisions (at most {most})."
         )
 
     def __str__(self) -> str:
         """All of it, the surest gap first."""
-        head = kept(f"Fairness: {self.customers:,} customers, {len(self.gaps)} comparisons at equal baskets.")
-        none = kept("No gap between groups is beyond chance, all comparisons counted in.")
+        head = translate(f"Fairness: {self.customers:,} customers, {len(self.gaps)} comparisons at equal baskets.")
+        none = translate("No gap between groups is beyond chance, all comparisons counted in.")
         said = [self.sentence(each) for each in self.shown] or [none]
         said += [self.swap_words(each) for each in self.swaps]
         return "\n".join([head, *said, *self.proxy_words()])

@@ -1,4 +1,4 @@
-"""Columns of a table in; typed rows, quantiles and histograms out, for results that people read."""
+"""Turn table columns into typed rows, quantiles and histograms for reports."""
 
 import math
 from typing import Self, TypeVar
@@ -12,15 +12,15 @@ MOST_BARS = 22
 CAP = 0.98  # a histogram is drawn up to this quantile: a few large values would squeeze all others
 
 
-def finite(frame: pl.DataFrame) -> pl.DataFrame:
-    """NaN and infinity as null: what is no number is not known."""
+def nulls_for_non_finite(frame: pl.DataFrame) -> pl.DataFrame:
+    """Replace NaN and infinity by null."""
     real = [name for name, dtype in frame.schema.items() if dtype.is_float()]
     return frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in real)
 
 
-def typed(kind: type[Row], frame: pl.DataFrame) -> tuple[Row, ...]:
-    """The rows of a frame as `kind`, by the names of its fields; further columns are left out."""
-    return tuple(kind(**row) for row in finite(frame.select(*kind.model_fields)).iter_rows(named=True))
+def rows_as(kind: type[Row], frame: pl.DataFrame) -> tuple[Row, ...]:
+    """Return the rows of a frame as `kind`, by the names of its fields; further columns are left out."""
+    return tuple(kind(**row) for row in nulls_for_non_finite(frame.select(*kind.model_fields)).iter_rows(named=True))
 
 
 def quantile(series: pl.Series, q: float) -> float | None:

@@ -1,12 +1,12 @@
-"""What the first steps and the last ones of a shop keep in its work folder: notes as frozen classes."""
+"""Stored results of the ingest step: the span of the log, row counts and the health report."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import polars as pl
 
-from promolift.foundation.i18n.formatting import as_html, pick
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import as_html, localize
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
@@ -29,7 +29,7 @@ class Reason(Settings):
     fate: Literal["repaired", "rejected"]
 
 
-SHOWN = 3  # bad rows shown per rule
+BAD_ROWS_SHOWN = 3  # bad rows shown per rule
 
 
 class BadRow(NamedTuple):
@@ -59,7 +59,7 @@ class Counts:
     def __add__(self, other: Self) -> "Counts":
         """The counts of both: of two shards, or of two files."""
         first = {
-            reason: sorted([*self.first.get(reason, []), *other.first.get(reason, [])])[:SHOWN]
+            reason: sorted([*self.first.get(reason, []), *other.first.get(reason, [])])[:BAD_ROWS_SHOWN]
             for reason in sorted(self.first.keys() | other.first.keys())
         }
         return Counts(
@@ -78,7 +78,7 @@ class Counts:
         """These counts and the lines (tables.REJECTED) that never became rows: read and rejected."""
         if not lines.height:
             return self
-        first = [BadRow(*line) for line in lines.sort("row").head(SHOWN).select("row", "raw").iter_rows()]
+        first = [BadRow(*line) for line in lines.sort("row").head(BAD_ROWS_SHOWN).select("row", "raw").iter_rows()]
         reason = str(lines.item(0, "reason"))
         return self + Counts(self.table, lines.height, rejected={reason: lines.height}, first={reason: first})
 
@@ -155,31 +155,34 @@ class Health(Note):
         indent, lines = " " * 13, []
         for table in self.tables:
             rows = (table.read, table.accepted, table.repaired_rows, table.rejected_rows)
-            said = pick("{:>12,} read {:>12,} taken {:>10,} repaired {:>10,} set aside",
+            said = localize("{:>12,} read {:>12,} taken {:>10,} repaired {:>10,} set aside",
                         "读入{:>12,}行 采用{:>12,} 修复{:>10,} 剔除{:>10,}")  # fmt: skip
-            lines.append(f"{kept(table.table):<12} {said.format(*rows)}")
+            lines.append(f"{translate(table.table):<12} {said.format(*rows)}")
             if table.split:
                 lines.append(
-                    indent + kept(f"{table.split:,} of them are further lines of baskets that stood in one cell")
+                    indent + translate(f"{table.split:,} of them are further lines of baskets that stood in one cell")
                 )
             for fate, found in (("repaired", table.repaired), ("rejected", table.rejected), ("counted", table.counted)):
-                lines += [f"{indent}{kept(fate)}: {kept(reason)} {rows:,}" for reason, rows in found.items()]
+                lines += [f"{indent}{translate(fate)}: {translate(reason)} {rows:,}" for reason, rows in found.items()]
             for reason, first in table.first.items():
                 at = [row for row, _ in first[:1]]
-                lines += [indent + pick(f"first with {reason}: row {n}", f"首例“{kept(reason)}”：第{n}行") for n in at]
+                lines += [
+                    indent + localize(f"first with {reason}: row {n}", f"首例“{translate(reason)}”：第{n}行")
+                    for n in at
+                ]
         lines.append("")
         for ability in self.abilities:
-            lines.append(f"{kept(ability.level):<7} {kept(ability.name)}: {kept(ability.reason)}")
+            lines.append(f"{translate(ability.level):<7} {translate(ability.name)}: {translate(ability.reason)}")
             if ability.add:
-                lines.append(pick(f"        add: {ability.add}", f"        需要：{kept(ability.add)}"))
-        lines += [kept("warning: ") + kept(warning) for warning in self.warnings]
-        return "\n".join([*lines, *(kept("note: ") + kept(note) for note in self.notes)])
+                lines.append(localize(f"        add: {ability.add}", f"        需要：{translate(ability.add)}"))
+        lines += [translate("warning: ") + translate(warning) for warning in self.warnings]
+        return "\n".join([*lines, *(translate("note: ") + translate(note) for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return as_html(str(self))
 
 
-class Unknown(Note):
+class UnknownAttributes(Note):
     """Why an attribute is known of nobody, by the name of its column."""
 
     NAME: ClassVar[str] = "unknown_attributes"

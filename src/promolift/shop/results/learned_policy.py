@@ -1,6 +1,6 @@
-"""What the outcomes of decisions taught in; its figures out, frozen, as the page of learning prints them.
+"""What the outcomes of decisions showed, as frozen figures for the page of learning.
 
-Money is in minor units of the currency, an interval is the 95 % one.
+Money is in minor units of the currency; intervals are 95 % intervals.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, Self
 
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.experiments.drift import Drift
-from promolift.core.experiments.experiment_design import WHOLE, Analysis, Verdict
-from promolift.core.experiments.off_policy.overlap import Support
-from promolift.foundation.evidence import Ranged
+from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Analysis, Verdict
+from promolift.core.experiments.off_policy.overlap import PolicySupport
+from promolift.foundation.evidence import IntervalEstimate
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What had been added `days` after the decision, all customers of the policy together, with its interval."""
+class CumulativeGain:
+    """The gain `days` after the decision of all customers of the policy together, with its interval."""
 
     days: float
     total: float
@@ -54,7 +54,7 @@ class Quintile:
 
 
 @dataclass(frozen=True)
-class EarnedIn:
+class PeriodEarnings:
     """What windows that began in a period added over the holdout, and in all until its end; None where not known.
 
     `n` customers who could get an offer and `held` who were held out began a window in it.
@@ -63,13 +63,13 @@ class EarnedIn:
     first_ms: int
     n: int
     held: int
-    alone: Ranged | None
-    so_far: Ranged | None
+    alone: IntervalEstimate | None
+    so_far: IntervalEstimate | None
 
 
 @dataclass(frozen=True)
-class Drivers:
-    """What was earned as a product: customers, those given an offer, those of them who used a coupon, `total`."""
+class EarningsDrivers:
+    """The gain as a product: customers, customers given an offer, customers who used a coupon, `total`."""
 
     customers: int
     given: int
@@ -83,18 +83,18 @@ class Drivers:
 
 
 @dataclass(frozen=True)
-class LabPolicy:
+class PolicyValue:
     """What another policy would have added per customer over no offers; or `why` the log cannot say. `effective`: so
     many even decisions speak for it.
     """
 
     name: str
-    value: Ranged | None
+    value: IntervalEstimate | None
     effective: float
     why: str
 
 
-class NotLookedAt(NamedTuple):
+class UnansweredQuestion(NamedTuple):
     """A question that the data could not answer, and the reason."""
 
     what: str
@@ -120,13 +120,13 @@ class JudgedPolicy:
     changed_arm: int
     main: Analysis
     orders: Analysis
-    discount: Ranged | None
-    looks: tuple[Look, ...]
-    weights: Support
+    discount: IntervalEstimate | None
+    looks: tuple[CumulativeGain, ...]
+    weights: PolicySupport
     quintiles: tuple[Quintile, ...]
     predicted: float
     drifts: tuple[Drift, ...]
-    unseen_drifts: tuple[NotLookedAt, ...]
+    unseen_drifts: tuple[UnansweredQuestion, ...]
     shown: float | None
 
     @property
@@ -142,7 +142,7 @@ class JudgedPolicy:
     @property
     def verdict(self) -> Verdict:
         """The one comparison that counts: the policy in force against the holdout, all customers."""
-        return next(v for v in self.main.verdicts if v.arm == self.arm and v.segment == WHOLE)
+        return next(v for v in self.main.verdicts if v.arm == self.arm and v.segment == ALL_CUSTOMERS)
 
     @property
     def compared(self) -> int:
@@ -170,7 +170,7 @@ class NextRelease:
 
     release: ReleaseTerms
     kind: Literal["release", "test", "stop"]
-    expected: Ranged
+    expected: IntervalEstimate
     changes: tuple[str, ...]
     accepted: bool
     why: str

@@ -1,4 +1,4 @@
-"""What the message step wrote, kept in a work folder: the words of every planned offer, and the pool they come from."""
+"""Stored results of the message step: the message of every planned offer, and the pool of texts."""
 
 import json
 from collections import Counter
@@ -9,20 +9,20 @@ from typing import ClassVar, Literal, Self
 
 import polars as pl
 
-from promolift.core.messages.channels import Pack, Sender
-from promolift.core.messages.composition import Way
-from promolift.core.messages.text_pool import Approve, Pool, PoolText, TextTally, WordChoice
+from promolift.core.messages.channels import RulePack, Sender
+from promolift.core.messages.composition import MessageDelivery
+from promolift.core.messages.text_pool import ApprovalMode, PoolText, TextChooser, TextCounts, TextPool
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
-from promolift.shop.results.histograms import typed
+from promolift.shop.results.histograms import rows_as
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
-class Written(Settings):
+class LanguageCount(Settings):
     """How many messages there are in a language, and the length of the one in the middle, in characters."""
 
     language: Language
@@ -56,22 +56,22 @@ class PoolWords(Note):
 
     NAME: ClassVar[str] = "wording"
     texts: tuple[PoolText, ...] = ()
-    approve: Approve = "person"
-    packs: tuple[Pack, ...] = ()
+    approve: ApprovalMode = "person"
+    packs: tuple[RulePack, ...] = ()
     sender: Sender = Sender()
     seed: int = 0
 
     @property
-    def pool(self) -> Pool:
-        return Pool(self.texts)
+    def pool(self) -> TextPool:
+        return TextPool(self.texts)
 
     @property
-    def way(self) -> Way:
-        return Way("plain", self.packs, self.sender)
+    def way(self) -> MessageDelivery:
+        return MessageDelivery("plain", self.packs, self.sender)
 
-    def choice(self, tallies: tuple[TextTally, ...] = ()) -> WordChoice:
+    def choice(self, tallies: tuple[TextCounts, ...] = ()) -> TextChooser:
         """Who chooses among the texts that may be sent, given what was learned of them."""
-        return WordChoice(self.pool.usable(self.approve).texts, tallies, self.seed)
+        return TextChooser(self.pool.usable(self.approve).texts, tallies, self.seed)
 
     @property
     def sendable(self) -> "PoolWords":
@@ -79,15 +79,15 @@ class PoolWords(Note):
         return self.model_copy(update={"texts": self.pool.usable(self.approve).texts})
 
 
-TALLIES = "words.json"  # in the folder of the server: what it counted of each text
+TALLIES_FILE = "words.json"  # in the folder of the server: what it counted of each text
 
 
-def read_tallies(folder: Path) -> tuple[TextTally, ...]:
+def read_tallies(folder: Path) -> tuple[TextCounts, ...]:
     """How often each text was shown and taken up, as a server has counted it; none where none ran."""
-    path = folder / TALLIES
+    path = folder / TALLIES_FILE
     if not path.is_file():
         return ()
-    return tuple(TextTally(*row) for row in json.loads(path.read_text(encoding="utf-8")))
+    return tuple(TextCounts(*row) for row in json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ class Messages:
         return store.has("messages")
 
     @cached_property
-    def written(self) -> tuple[Written, ...]:
+    def written(self) -> tuple[LanguageCount, ...]:
         found = []
         for language in LANGUAGES:
             lengths = self.rows[f"message_{language}"].str.len_chars().drop_nulls()
             if lengths.len():
                 middle = float(lengths.median())  # type: ignore[arg-type]
-                found.append(Written(language=language, messages=lengths.len(), characters=middle))
+                found.append(LanguageCount(language=language, messages=lengths.len(), characters=middle))
         return tuple(found)
 
     @cached_property
@@ -132,7 +132,7 @@ class Messages:
         if "motive" not in self.rows.columns:
             return ()
         found = self.rows.group_by("motive").agg(customers=pl.len())
-        return typed(MotiveCount, found.sort(["customers", "motive"], descending=[True, False]))
+        return rows_as(MotiveCount, found.sort(["customers", "motive"], descending=[True, False]))
 
     def typical(self, most: int) -> pl.DataFrame:
         """One row with words for each of the `most` most frequent angles and offers: median gain, ties by customer."""

@@ -1,261 +1,48 @@
-"""What the plan step decided, kept in a work folder: every number once, and who gets which offer."""
+"""Stored results of the plan step: every number once, and which customer gets which offer."""
 
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import polars as pl
 
-from promolift.core.allocation.candidate_table import breaks
-from promolift.core.allocation.fairness_limits import FairLimit
-from promolift.core.allocation.settings import Limit
-from promolift.core.customers.settings import ConsentSettings
-from promolift.core.decisions.decision_rule import ReleaseTerms
-from promolift.core.offers.menu import MenuItem
 from promolift.foundation.errors import StepError
-from promolift.foundation.evidence import Level
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.formatting import Cash, as_html, bracket, interval, money, pick, spoken
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.money import currency_digits
-from promolift.foundation.settings import Settings
-from promolift.foundation.sql import fetch
-from promolift.foundation.sql import run as query
+from promolift.foundation.i18n.formatting import (
+    MoneyFormat,
+    as_html,
+    current_locale,
+    in_brackets,
+    interval,
+    localize,
+    money,
+)
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.sql import fetch_frame
+from promolift.foundation.sql import run_select as query
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.stored_model import Note
 from promolift.foundation.tables.schemas import DECISIONS, PLANNED
-from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.results.group_names import group_words
-from promolift.shop.results.work_folder.work_tables import Among
+from promolift.shop.results.group_names import group_label
+from promolift.shop.results.plan_note import (
+    Assumption,
+    BudgetPoint,
+    FairPlan,
+    Headline,
+    HeadlineAssumptions,
+    Luck,
+    PlanNote,
+    RuleCost,
+    WhatIf,
+    fragile_first,
+)
+from promolift.shop.results.work_folder.work_tables import CustomerSubset
 
 CURVE = "What the best plan earns with each budget, in minor units:"
-FROZEN = ("candidates", "frontier")  # tables that a release serves from
-
-
-class Assumption(Settings):
-    """Something that nobody measured and on which the plan's gain stands.
-
-    `value` is what was taken, `flips_at` the value at which the plan as it stands would earn nothing, None where no
-    value would; both are shares. `text` says it in a sentence, `text_zh` in Chinese.
-    """
-
-    name: str
-    value: float
-    flips_at: float | None
-    text: str
-    text_zh: str = ""
-
-    @property
-    def slack(self) -> float | None:
-        """How far from `value`, as a share of it, lies what would turn the plan; None where nothing would."""
-        if self.flips_at is None:
-            return None
-        return abs(self.value - self.flips_at) / abs(self.value) if self.value else 0.0
-
-
-def fragile_first(assumptions: Iterable[Assumption]) -> tuple[Assumption, ...]:
-    """The assumptions, first the one that needs to be least wrong to turn the plan; last those that cannot."""
-    return tuple(sorted(assumptions, key=lambda a: inf if a.slack is None else a.slack))
-
-
-class HeadlineAssumptions(Note):
-    """What must be believed for the plan's headline, from which luck is taken off, as `evaluate` found it."""
-
-    NAME: ClassVar[str] = "believed"
-    assumptions: tuple[Assumption, ...]
-
-
-class Point(Settings):
-    """The best plan at another budget, by the estimates that choose; `share` of what they promise for its own."""
-
-    budget_cents: float
-    gain_cents: float
-    share: float | None
-
-
-class RuleCost(Settings):
-    """What a strategic rule costs: expected gain without it less with it. `given` offers are such, `able` customers can
-    get one. `price` is the limit's: what one more of its share costs (0.01 of it one percentage point).
-    """
-
-    name: str
-    rule: Literal["pin", "boost", "exclude", "at_least"]
-    given: int
-    able: int
-    cost_cents: float
-    price: float = 0.0
-
-
-class FairUse(Settings):
-    """A limit of fairness on a group (`sex=F`), which has the share `people` of the customers who can be offered
-    something: the share of offers or value that it got (`used`; None where nothing was given), and what one percentage
-    point of it would bring, in minor units.
-    """
-
-    limit: Limit
-    group: str
-    people: float
-    used: float | None
-    price: float = 0.0
-
-
-class FairPlan(Settings):
-    """How the plan keeps the limits of fairness, and what they cost together: expected gain without them less with,
-    None where that is not known. Customers of the segments `excluded` get nothing.
-    """
-
-    uses: tuple[FairUse, ...] = ()
-    excluded: tuple[str, ...] = ()
-    cost_cents: float | None = None
-
-    @property
-    def limits(self) -> tuple[FairLimit, ...]:
-        return tuple(FairLimit(each.limit, each.group, each.people) for each in self.uses)
-
-    def broken(self, chosen: pl.DataFrame) -> list[str]:
-        """What the offers that were decided for break of it, a sentence each."""
-        given = chosen.filter(pl.col("offer_id") != "none")
-        found = [
-            f"{each.limit.name}: {each.used:.2%} of all, {'at most' if each.over else 'at least'} "
-            f"{each.limit.at_most if each.over else each.limit.at_least:.2%} are allowed"
-            for each in breaks(given, [each.limit for each in self.uses])
-        ]
-        if self.excluded:
-            names = pl.lit(list(self.excluded), pl.List(pl.String))
-            barred = given.filter((pl.col("segments").list.set_intersection(names).list.len() > 0).fill_null(False))
-            if barred.height:
-                found.append(f"fairness.excluded: {barred.height} of the segments {', '.join(self.excluded)} get one")
-        return found
-
-
-class WhatIf(Settings):
-    """The best plan at another budget, between two points of the curve: its gain by the estimates that choose (luck is
-    not taken off), cost, what one more cent adds, and how many customers get an offer; beside it the same of the plan.
-    """
-
-    budget_cents: float
-    gain_cents: float
-    cost_cents: float
-    price: float
-    treated: float
-    own_budget_cents: float
-    own_gain_cents: float | None
-    own_treated: float | None
-
-    @property
-    def more_cents(self) -> float | None:
-        return None if self.own_gain_cents is None else self.gain_cents - self.own_gain_cents
-
-    @property
-    def more_treated(self) -> float | None:
-        return None if self.own_treated is None else self.treated - self.own_treated
-
-
-class PlanNote(Note):
-    """The plan in numbers; all but shares and `price` are minor units or customers.
-
-    `gain_cents` is the expected profit after all costs, its interval (95 %) that of the response alone; `planned_cents`
-    what the choice was made by, which under a rule of risk is less; `gap` how far it is from `bound_cents`, which no
-    plan within budget and limits can pass. `price` is what one more cent of budget adds, `worth` the same with the
-    limits that grow with it. `terms` are what the decisions were made by, and are served by.
-    """
-
-    NAME: ClassVar[str] = "plan"
-    budget_cents: int
-    gain_cents: float
-    gain_low_cents: float | None
-    gain_high_cents: float | None
-    cost_cents: float
-    added_cents: float
-    subsidy_cents: float
-    treated: int
-    customers: int
-    held_out: int
-    barred: int
-    price: float
-    worth: float
-    bound_cents: float
-    planned_cents: float
-    gap: float
-    evidence: Level
-    risk: Literal["none", "lower"] = "none"
-    explain: str
-    limits: tuple[str, ...] = ()
-    strategic: tuple[RuleCost, ...] = ()
-    fairness: FairPlan | None = None
-    why: tuple[str, ...] = ()
-    why_zh: tuple[str, ...] = ()
-    assumptions: tuple[Assumption, ...] = ()
-    terms: ReleaseTerms
-    menu: tuple[MenuItem, ...]
-    shop: ShopSettings
-    consent: ConsentSettings
-
-    @property
-    def able(self) -> int:
-        """Customers who may be given an offer."""
-        return self.customers - self.held_out - self.barred
-
-    @property
-    def treated_share(self) -> float | None:
-        return self.treated / self.able if self.able else None
-
-    @property
-    def spent_share(self) -> float | None:
-        return self.cost_cents / self.budget_cents if self.budget_cents else None
-
-    @property
-    def next_cents(self) -> float:
-        """What one more unit of money, such as a dollar, of budget adds, in minor units."""
-        return self.worth * float(10 ** currency_digits(self.shop.currency))
-
-    @property
-    def drawn(self) -> bool:
-        """Whether it is a trial: offers drawn by a hash, whatever they are expected to earn."""
-        return self.terms.policy_id == "trial"
-
-    @property
-    def missing_cents(self) -> float:
-        """What the best possible plan could gain beyond this one, at most."""
-        return max(self.bound_cents - self.planned_cents, 0.0)
-
-
-class Luck(Settings):
-    """What the plan gains by the estimates that chose it, and by those of customers with no part in the choice.
-
-    `low_cents` and `high_cents`: 95 % interval of the latter, over the draw of customers.
-    """
-
-    naive_cents: float
-    checked_cents: float
-    low_cents: float
-    high_cents: float
-
-    @property
-    def share(self) -> float:
-        """The part of the promise that was luck; 0 where nothing was lost."""
-        return max(0.0, 1 - self.checked_cents / self.naive_cents) if self.naive_cents > 0 else 0.0
-
-
-class Headline(Settings):
-    """What the plan is expected to earn after its cost: without luck where that is known, and then also what the
-    estimates that chose it promise (`promised_cents`).
-    """
-
-    gain_cents: float
-    low_cents: float | None
-    high_cents: float | None
-    promised_cents: float | None = None
-
-    @property
-    def luck_cents(self) -> float | None:
-        """What luck in the choice takes off the promise; None where it is not known."""
-        return None if self.promised_cents is None else self.promised_cents - self.gain_cents
+RELEASED_TABLES = ("candidates", "frontier")  # tables that a release serves from
 
 
 def headline(plan: PlanNote, luck: Luck | None) -> Headline:
@@ -274,8 +61,8 @@ def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     )  # fmt: skip
 
 
-def luck_in(policies: pl.DataFrame) -> Luck | None:
-    """From `learn.compare`: what of the plan's promise was luck; None where there is but one estimate."""
+def estimate_luck(policies: pl.DataFrame) -> Luck | None:
+    """Estimate from `compare_policies` what of the plan's promise was luck; None if there is only one estimate."""
     if "check" not in policies["valued_by"]:
         return None
     plan = policies.filter(pl.col("policy") == "plan")
@@ -288,17 +75,17 @@ def luck_in(policies: pl.DataFrame) -> Luck | None:
 
 def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption]) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
-    why = plan.why_zh if spoken() == "zh" else plan.why
+    why = plan.why_zh if current_locale() == "zh" else plan.why
     lines = [
         _head(plan, luck),
-        *(rule_text(each, plan.shop.currency) for each in plan.strategic),
-        *([fair_text(plan.fairness, plan.shop.currency)] if plan.fairness else []),
+        *(strategic_rule_text(each, plan.shop.currency) for each in plan.strategic),
+        *([fairness_text(plan.fairness, plan.shop.currency)] if plan.fairness else []),
         *why,
-        *(pick(each.text, each.text_zh or each.text) for each in believed),
+        *(localize(each.text, each.text_zh or each.text) for each in believed),
     ]
     if plan.consent.default:
         lines.append(
-            kept(
+            translate(
                 "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
                 "consent.default."
             )
@@ -306,68 +93,68 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
     return "\n".join(lines)
 
 
-def rule_text(found: RuleCost, currency: str) -> str:
-    """What a strategic rule did and costs, in a sentence."""
-    cash, given = Cash(currency), f"{found.given:,}"
+def strategic_rule_text(found: RuleCost, currency: str) -> str:
+    """Describe in a sentence what a strategic rule did and costs."""
+    cash, given = MoneyFormat(currency), f"{found.given:,}"
     cost, point = cash(found.cost_cents), cash(found.price / 100)
-    text = pick(
+    text = localize(
         f"Rule {found.name} ({found.rule}): {given} such offers ({found.able:,} customers can get one); it costs "
         f"{cost} of expected gain.",
         f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
     )
     if found.price:
-        text += kept(f" One percentage point more would cost {point}.")
+        text += translate(f" One percentage point more would cost {point}.")
     return text
 
 
-def fair_text(found: FairPlan, currency: str) -> str:
-    """What limits of fairness ask and cost, in a sentence or two."""
+def fairness_text(found: FairPlan, currency: str) -> str:
+    """Describe what limits of fairness require and cost."""
     said = []
     if found.uses:
-        text = kept(f"Fairness: {len(found.uses)} limits on groups' shares are kept.")
+        text = translate(f"Fairness: {len(found.uses)} limits on groups' shares are kept.")
         if found.cost_cents is not None:
-            text += kept(f" They cost {money(found.cost_cents, currency)} of expected gain.")
+            text += translate(f" They cost {money(found.cost_cents, currency)} of expected gain.")
         said.append(text)
     dear = max(found.uses, key=lambda each: each.price, default=None)
     if dear is not None and dear.price > 0:
         point = money(dear.price, currency)
         said.append(
-            kept(
-                f"The dearest is that on {group_words(dear.group)}: one percentage point less strict would add {point}."
+            translate(
+                f"The dearest is that on {group_label(dear.group)}: one percentage point less strict would add {point}."
             )
         )
     if found.excluded:
-        said.append(kept(f"No personal offer for: {', '.join(found.excluded)}."))
-    return pick(" ", "").join(said)
+        said.append(translate(f"No personal offer for: {', '.join(found.excluded)}."))
+    return localize(" ", "").join(said)
 
 
 RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}
 
 
 def _head(plan: PlanNote, luck: Luck | None) -> str:
-    cash = Cash(plan.shop.currency)
+    cash = MoneyFormat(plan.shop.currency)
     treated, customers, held, budget = plan.treated, plan.customers, plan.held_out, cash(plan.budget_cents)
-    text = kept(f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ")
+    text = translate(f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ")
     if plan.why and not plan.treated:
-        return text + kept(f"The budget of {budget} is not touched.")
+        return text + translate(f"The budget of {budget} is not touched.")
     head = headline(plan, luck)
-    span = bracket(interval(head.low_cents, head.high_cents, cash))
+    span = in_brackets(interval(head.low_cents, head.high_cents, cash))
     gain, spent = cash(head.gain_cents, sign=True), cash(plan.cost_cents)
-    text += pick(
+    text += localize(
         f"Expected to add {gain}{span} after its cost of {spent}, of a budget of {budget}. Evidence: {plan.evidence}.",
-        f"扣除花费{spent}（预算{budget}）后，预计增加利润{gain}{span}。证据：{kept(plan.evidence)}。",
+        f"扣除花费{spent}（预算{budget}）后，预计增加利润{gain}{span}。证据：{translate(plan.evidence)}。",
     )
     if head.promised_cents is not None:
         promised = cash(head.promised_cents, sign=True)
-        text += kept(f" By the estimates that chose it: {promised}; the rest was luck.")
+        text += translate(f" By the estimates that chose it: {promised}; the rest was luck.")
     elif plan.treated and plan.evidence != "assumed":
-        text += kept(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
+        text += translate(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
     if not plan.drawn:
         part = f"{plan.gap:.2%}"
         if part == "0.00%":
-            text += kept(" No plan within the budget and the limits is expected to add more.")
+            text += translate(" No plan within the budget and the limits is expected to add more.")
         else:
-            text += kept(f" At most {part} of the best possible plan is missing.")
+            text += translate(f" At most {part} of the best possible plan is missing.")
     return text
 
 
@@ -381,7 +168,7 @@ class PlanMaker(Protocol):
 
 
 @dataclass(frozen=True)
-class Curve:
+class BudgetCurve:
     """What the best plan earns at each budget: `frame` has the columns FRONTIER of core/allocation/solver.py;
     `own_cents` is the budget of the plan itself."""
 
@@ -391,8 +178,10 @@ class Curve:
     def what_if(self, budget_cents: float) -> WhatIf | None:
         """The best plan at another budget, by straight lines between the curve's points; None beyond it."""
         names = ("gain_cents", "cost_cents", "price", "treated")
-        found = {name: on_line(self.frame, budget_cents, name) for name in names}
-        own = {name: on_line(self.frame, float(self.own_cents), name) for name in ("gain_cents", "treated")}
+        found = {name: interpolate_frontier(self.frame, budget_cents, name) for name in names}
+        own = {
+            name: interpolate_frontier(self.frame, float(self.own_cents), name) for name in ("gain_cents", "treated")
+        }
         if found["gain_cents"] is None:
             return None
         return WhatIf.model_validate(
@@ -400,12 +189,12 @@ class Curve:
             | {f"own_{name}": value for name, value in own.items()}
         )  # fmt: skip
 
-    def at(self, budget_cents: float) -> Point | None:
+    def at(self, budget_cents: float) -> BudgetPoint | None:
         """The best plan at another budget, by a straight line between the curve's points; None beyond it."""
-        gain, own = (on_line(self.frame, x) for x in (budget_cents, float(self.own_cents)))
+        gain, own = (interpolate_frontier(self.frame, x) for x in (budget_cents, float(self.own_cents)))
         if gain is None:
             return None
-        return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
+        return BudgetPoint(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
 
     def __str__(self) -> str:
         points = self.frame.select("budget_cents", "gain_cents", "treated").iter_rows()
@@ -416,8 +205,8 @@ class Curve:
         return as_html(CURVE, self.frame)
 
 
-class Tables(NamedTuple):
-    """A plan's rows: see `Plan`; candidates and decisions may come in parts of whole customers."""
+class PlanTables(NamedTuple):
+    """A plan's rows: see `Plan`; candidates and decisions may come in partitions of whole customers."""
 
     candidates: Iterable[pl.DataFrame]
     chosen: pl.DataFrame
@@ -438,7 +227,7 @@ class Plan:
     maker: PlanMaker | None = None
 
     @staticmethod
-    def keep(store: Store, note: PlanNote, tables: Tables) -> "Plan":
+    def keep(store: Store, note: PlanNote, tables: PlanTables) -> "Plan":
         """Write a plan into the work folder, in place of the one before; its note last, so that a half-written plan
         cannot be read."""
         for name in (
@@ -464,37 +253,37 @@ class Plan:
         """PLANNED: a row per customer and offer."""
         return self._kept("candidates")
 
-    def open_to(self, among: Among) -> pl.DataFrame:
+    def open_to(self, among: CustomerSubset) -> pl.DataFrame:
         """Candidates of some customers that may be given, those for nothing left out."""
-        return fetch(among.rows(self.store.table("candidates").filter("eligible and offer_id <> 'none'")))
+        return fetch_frame(among.rows(self.store.table("candidates").filter("eligible and offer_id <> 'none'")))
 
     def charges(self, customer_ids: pl.Series) -> pl.DataFrame:
         """customer_id, offer_id and charge_cents of all candidates of some customers."""
         mine, rows = pl.DataFrame({"customer_id": customer_ids.unique()}), self.store.table("candidates")
         text = "select customer_id, offer_id, charge_cents from rows semi join mine using (customer_id)"
-        return fetch(query(text, rows=rows, mine=mine))
+        return fetch_frame(query(text, rows=rows, mine=mine))
 
     def decision_of(self, customer_id: str) -> pl.DataFrame:
         """DECISIONS of one customer: a row, none for who is not in the plan."""
         mine, rows = pl.DataFrame({"customer_id": [customer_id]}), self.store.table("decisions")
-        return fetch(query("select * from rows semi join mine using (customer_id)", rows=rows, mine=mine))
+        return fetch_frame(query("select * from rows semi join mine using (customer_id)", rows=rows, mine=mine))
 
     def of(self, customer_id: str) -> pl.DataFrame:
         """PLANNED of one customer: a row per offer, none for who is not in the plan."""
         mine, rows = pl.DataFrame({"customer_id": [customer_id]}), self.store.table("candidates")
-        return fetch(query("select * from rows semi join mine using (customer_id)", rows=rows, mine=mine))
+        return fetch_frame(query("select * from rows semi join mine using (customer_id)", rows=rows, mine=mine))
 
     @cached_property
     def targets(self) -> pl.DataFrame:
         """target and kind, each pair once: all that some candidate is an offer on."""
         rows = self.store.table("candidates").filter("target is not null").project("target, kind").distinct()
-        return fetch(rows).sort("target", "kind")
+        return fetch_frame(rows).sort("target", "kind")
 
     @property
     def unmeasured(self) -> list[str]:
         """Ids of menu lines that are listed with an effect only assumed, and therefore closed."""
         rows = self.store.table("candidates").filter("why_not like 'its effect is only%'").project("menu_id").distinct()
-        return fetch(rows)["menu_id"].sort().to_list()
+        return fetch_frame(rows)["menu_id"].sort().to_list()
 
     @cached_property
     def chosen(self) -> pl.DataFrame:
@@ -508,7 +297,7 @@ class Plan:
 
     def decided(self, *columns: str) -> pl.DataFrame:
         """Some columns of DECISIONS alone: its lists are as long as the candidates."""
-        return fetch(self.store.table("decisions").project(", ".join(columns)))
+        return fetch_frame(self.store.table("decisions").project(", ".join(columns)))
 
     def records(self, rows: int) -> Iterator[pl.DataFrame]:
         """DECISIONS, so many rows at once."""
@@ -546,8 +335,8 @@ class Plan:
         return self.store.frame(name)
 
     @property
-    def curve(self) -> Curve:
-        return Curve(self.frontier, self.note.budget_cents)
+    def curve(self) -> BudgetCurve:
+        return BudgetCurve(self.frontier, self.note.budget_cents)
 
     @property
     def luck(self) -> Luck | None:
@@ -557,7 +346,7 @@ class Plan:
         """
         known = self.store.has_json("unchecked") and self.store.has("policies")
         known = known and PlanNote.load(self.store) == self.note
-        return luck_in(self.store.frame("policies")) if known else None
+        return estimate_luck(self.store.frame("policies")) if known else None
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
@@ -592,13 +381,13 @@ class Plan:
 
     def freeze(self, folder: Path) -> dict[str, str]:
         """Copy the tables a release serves from into `folder`, as they are; the SHA-256 of each by name."""
-        for name in FROZEN:
+        for name in RELEASED_TABLES:
             shutil.copyfile(self.store.path(name), folder / f"{name}.parquet")
-        return {name: sha256_of_file(folder / f"{name}.parquet") for name in FROZEN}
+        return {name: sha256_of_file(folder / f"{name}.parquet") for name in RELEASED_TABLES}
 
 
-def on_line(frontier: pl.DataFrame, budget_cents: float, column: str = "gain_cents") -> float | None:
-    """The frontier's gain, or another column, at a budget, between its points by a straight line; None outside them."""
+def interpolate_frontier(frontier: pl.DataFrame, budget_cents: float, column: str = "gain_cents") -> float | None:
+    """Interpolate a column of the frontier at a budget, linearly between its points; None outside them."""
     line = frontier.drop_nulls(["budget_cents", column]).sort("budget_cents", column)
     if line.is_empty() or not line["budget_cents"][0] <= budget_cents <= line["budget_cents"][-1]:
         return None

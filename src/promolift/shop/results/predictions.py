@@ -1,11 +1,11 @@
-"""What predictions said and what happened, in; figures beside a simple rule and calibration, out, kept."""
+"""Stored quality of predictions: scores beside a simple baseline, and calibration."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
-from promolift.core.customers.forecasts.model_weights import MemberNote
-from promolift.core.experiments.prediction_metrics import Bin, Score
-from promolift.foundation.i18n.formatting import known
+from promolift.core.customers.forecasts.model_weights import ModelWeight
+from promolift.core.experiments.prediction_metrics import CalibrationBin, Score
+from promolift.foundation.i18n.formatting import finite_or_none
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
@@ -33,7 +33,7 @@ class Scored(Settings):
 
     @classmethod
     def of(cls, model: str, got: Score, baseline: str, baseline_value: float, better: str) -> Self:
-        value, low, high, beside = map(known, (got.value, got.low, got.high, baseline_value))
+        value, low, high, beside = map(finite_or_none, (got.value, got.low, got.high, baseline_value))
         return cls(
             model=model, figure=PRINTED.get(got.figure, got.figure), value=value, low=low, high=high, n=got.n,
             baseline=baseline, baseline_value=beside, better=better,
@@ -69,7 +69,7 @@ class Reliability(Settings):
     bins: tuple[ReliabilityBin, ...]
 
     @classmethod
-    def of(cls, model: str, bins: Iterable[Bin]) -> Self:
+    def of(cls, model: str, bins: Iterable[CalibrationBin]) -> Self:
         rows = (ReliabilityBin(predicted=b.prob, observed=b.rate, low=b.low, high=b.high, n=b.n) for b in bins)
         return cls(model=model, bins=tuple(rows))
 
@@ -123,11 +123,11 @@ class PurchaseMembers(Note):
     """Which members forecast purchases, and why: as of the plan's moment, and of the moment that is checked."""
 
     NAME: ClassVar[str] = "purchase_members"
-    at_check: MemberNote
-    at_plan: MemberNote
+    at_check: ModelWeight
+    at_plan: ModelWeight
 
 
-class Unchecked(Note):
+class UncheckedPredictions(Note):
     """Why a prediction, or the comparison of policies, could not be checked, by its name."""
 
     NAME: ClassVar[str] = "unchecked"

@@ -1,6 +1,6 @@
-"""Profiles and the segments of promolift.toml in; who belongs to which, and what a plan gives each, out.
+"""Assign customers to the segments of promolift.toml, and count what a plan gives each segment.
 
-So too the groups whose treatment is compared.
+The groups of the fairness audit are assigned here, too.
 """
 
 import polars as pl
@@ -8,18 +8,18 @@ import polars as pl
 from promolift.core.customers.comparison_groups import find_groups
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.customers.segments import find_segments, segment_counts
-from promolift.foundation.i18n.formatting import count, pick
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import count, localize
+from promolift.foundation.i18n.translation import translate
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 
-def members(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
-    """customer_id and segments of everybody in PROFILES of one moment."""
+def segment_members(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
+    """Return customer_id and segments of all customers in PROFILES of one moment."""
     return find_segments(profiles, job.clean.people, job.config.segment)
 
 
-def fairness_groups(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
-    """customer_id and a column of texts for each column of [fairness], and loyalty, of PROFILES of one moment."""
+def fairness_group_columns(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
+    """Return customer_id and a text column for each column of [fairness], and loyalty, of PROFILES of one moment."""
     asked = job.config.fairness
     return find_groups(profiles, job.clean.people, asked.columns, asked.new_days)
 
@@ -31,7 +31,7 @@ def segment_table(job: Job, chosen: pl.DataFrame | None = None) -> pl.DataFrame:
     """
     if not job.config.segment or (profiles := job.profiled.profiles(moments(job).asof)).is_empty():
         return pl.DataFrame()
-    mine = members(job, profiles)
+    mine = segment_members(job, profiles)
     names = pl.DataFrame(
         [(each.name, each.name_zh) for each in job.config.segment],
         schema={"segment": pl.String, "name_zh": pl.String},
@@ -63,14 +63,14 @@ def _without(table: pl.DataFrame, rows: pl.Series, *columns: str) -> pl.DataFram
     return table.with_columns(pl.when(~rows).then(pl.col(name)).alias(name) for name in columns)
 
 
-def segment_words(table: pl.DataFrame) -> str:
-    """How many customers, and offers where a plan is made, each segment has; empty without segments."""
-    said, few = [], kept("too few to be printed")
+def segment_text(table: pl.DataFrame) -> str:
+    """Describe how many customers, and offers if there is a plan, each segment has; empty without segments."""
+    said, few = [], translate("too few to be printed")
     for row in table.iter_rows(named=True):
-        name = pick(row["segment"], row["name_zh"] or row["segment"])
+        name = localize(row["segment"], row["name_zh"] or row["segment"])
         number = few if row["customers"] is None else count(row["customers"])
-        people = pick(f"{name} {number}", f"{name}{number}位")
+        people = localize(f"{name} {number}", f"{name}{number}位")
         if row.get("treated") is not None:
-            people += kept(f" ({count(row['treated'])} with an offer)")
+            people += translate(f" ({count(row['treated'])} with an offer)")
         said.append(people)
-    return pick(f"Segments: {', '.join(said)}.", f"客户分群：{'、'.join(said)}。") if said else ""
+    return localize(f"Segments: {', '.join(said)}.", f"客户分群：{'、'.join(said)}。") if said else ""

@@ -1,1 +1,1 @@
-"""The arithmetic of a trial: reading, effects, evaluation, randomisation units."""
+"""The statistics of a trial: data, effects, evaluation, randomisation units."""

@@ -1,4 +1,4 @@
-"""A trial's customers and how they were assigned in; average effects, models of who gains, gain along the depth out.
+"""Estimate the effects of a trial: averages, pairs of arms, individual models, gain along the depth of a discount.
 
 Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
 """
@@ -11,63 +11,65 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.core.effects.trial_arrays import TrialArrays as Arrays
-from promolift.core.effects.trial_arrays import encoder_of, holm, row_keys
+from promolift.core.effects.trial_arrays import fit_encoder, holm_adjust, row_keys
 from promolift.core.effects.uplift import uplift_model
 from promolift.core.effects.uplift.average_effects import average_effects, e_value
 from promolift.core.effects.uplift.dose_response import fit_dose
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
-from promolift.foundation.progress import Tell, within
-from promolift.trials.analysis.randomisation_units import Assigned, unit_averages
-from promolift.trials.analysis.results import EFFECT, NET
+from promolift.foundation.progress import Progress, sub_progress
+from promolift.trials.analysis.randomisation_units import Assignment, estimate_unit_averages
+from promolift.trials.analysis.results import EFFECT_COLUMNS, NET_COLUMNS
 from promolift.trials.analysis.trial_data import TrialData, depths
 
 Floats = NDArray[np.float64]
-DEPTHS = 13  # points of a depth curve, 0 included
+DEPTH_CURVE_POINTS = 13  # points of a depth curve, 0 included
 
 
-def by_name(frame: pl.DataFrame, arms: tuple[str, ...]) -> pl.DataFrame:
-    """The same with arms by name in place of their numbers."""
+def name_arms(frame: pl.DataFrame, arms: tuple[str, ...]) -> pl.DataFrame:
+    """Return the frame with the names of arms in place of their numbers."""
     return frame.with_columns(pl.col("arm").replace_strict(dict(enumerate(arms)), return_dtype=pl.String))
 
 
-def arrays_of(data: TrialData, prob_NA: Floats) -> Arrays:
-    """The customers with their first outcome as the room of effects takes them."""
-    encoder = encoder_of(data.features)
+def build_trial_arrays(data: TrialData, prob_NA: Floats) -> Arrays:
+    """Return the customers and their first outcome as the arrays that core.effects takes."""
+    encoder = fit_encoder(data.features)
     x_NF, settings = encoder.encode(data.features), data.settings
     first, keys = data.outcomes[settings.outcomes[0]], row_keys(x_NF, settings.seed)
     return Arrays(x_NF, data.arm_N, first, prob_NA, keys, tuple(encoder.names))
 
 
-def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
-    """The `effects` of results.trial.TrialEffects."""
+def estimate_averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
+    """Return the table `effects` of TrialEffects."""
 
     def average(outcomes: dict[str, Floats]) -> pl.DataFrame:
         if data.units is None:
             return average_effects(arrays, outcomes, level, seed=data.settings.seed)
-        return unit_averages(data.units, arrays, outcomes, level, data.settings.seed)
+        return estimate_unit_averages(data.units, arrays, outcomes, level, data.settings.seed)
 
-    found, money = by_name(average(data.outcomes), data.arms), data.settings.money
+    found, money = name_arms(average(data.outcomes), data.arms), data.settings.money
     net, is_money = data.net(money or ""), pl.col("outcome") == pl.lit(money, pl.String)
-    paid = {name: net.effect(gross, data.arms) for gross, name in zip(EFFECT[:3], NET, strict=True)}
-    if money and net.gives_back:  # profit is no multiple of the outcome then: it is estimated for itself
-        profit = {money: net.before_cost(data.outcomes[money], data.arm_N)}
-        own = by_name(average(profit), data.arms).select("outcome", "arm", *EFFECT[:3])
+    paid = {name: net.net_effect(gross, data.arms) for gross, name in zip(EFFECT_COLUMNS[:3], NET_COLUMNS, strict=True)}
+    if money and net.has_percentage_cost:  # profit is no multiple of the outcome then: it is estimated for itself
+        profit = {money: net.profit_before_cost(data.outcomes[money], data.arm_N)}
+        own = name_arms(average(profit), data.arms).select("outcome", "arm", *EFFECT_COLUMNS[:3])
         cost = dict(zip(data.arms, net.mean_A.tolist(), strict=True))
         taken = pl.col("arm").replace_strict(cost, return_dtype=pl.Float64)
         own = own.select(
-            "outcome", "arm", *((pl.col(e) - taken).alias(n) for e, n in zip(EFFECT[:3], NET, strict=True))
+            "outcome",
+            "arm",
+            *((pl.col(e) - taken).alias(n) for e, n in zip(EFFECT_COLUMNS[:3], NET_COLUMNS, strict=True)),
         )
         found = found.join(own, on=["outcome", "arm"], how="left", maintain_order="left")
-        paid = {name: pl.col(name) for name in NET}
+        paid = {name: pl.col(name) for name in NET_COLUMNS}
     found = found.with_columns(**{name: pl.when(is_money).then(each) for name, each in paid.items()})
-    first = ("outcome", "arm", *EFFECT[:3], *NET)
+    first = ("outcome", "arm", *EFFECT_COLUMNS[:3], *NET_COLUMNS)
     return found.select(*first, pl.all().exclude(*first))
 
 
-def pairs(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
-    """The `pairs` of results.trial.TrialEffects: in a panel, only those with control."""
-    found = [averages(arrays, data, level).with_columns(against=pl.lit(data.arms[0]))]
+def estimate_pairs(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
+    """Return the table `pairs` of TrialEffects; of a panel, only pairs with control."""
+    found = [estimate_averages(arrays, data, level).with_columns(against=pl.lit(data.arms[0]))]
     last = 1 if data.units is not None and data.units.panel is not None else len(data.arms) - 1
     for base in range(1, last):
         order = [base, *(arm for arm in range(len(data.arms)) if arm != base)]
@@ -80,8 +82,10 @@ def pairs(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
         )  # fmt: skip
         turned = replace(arrays, arm_N=place_A[arrays.arm_N], prob_NA=arrays.prob_NA[:, order])
         later = pl.col("arm").is_in(list(data.arms[base + 1 :]))
-        found.append(averages(turned, rebased, level).filter(later).with_columns(against=pl.lit(data.arms[base])))
-    columns = ["outcome", "arm", "against", *EFFECT[:3], *NET, "p"]
+        found.append(
+            estimate_averages(turned, rebased, level).filter(later).with_columns(against=pl.lit(data.arms[base]))
+        )
+    columns = ["outcome", "arm", "against", *EFFECT_COLUMNS[:3], *NET_COLUMNS, "p"]
     parts = pl.concat(each.select(columns) for each in found).partition_by("outcome", maintain_order=True)
     return pl.concat(_together(part) for part in parts)
 
@@ -89,7 +93,7 @@ def pairs(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
 def _together(part: pl.DataFrame) -> pl.DataFrame:
     """One outcome's pairs, the better arm first, with intervals that hold for all at once (Sidak 1967) and Holm's p."""
     wider = float(scipy.stats.norm.ppf(0.5 + 0.5 * 0.95 ** (1 / part.height))) / Z95
-    names = ((EFFECT[0], EFFECT[1], EFFECT[2]), NET)
+    names = ((EFFECT_COLUMNS[0], EFFECT_COLUMNS[1], EFFECT_COLUMNS[2]), NET_COLUMNS)
     wide = [
         (pl.col(mid) + wider * (pl.col(end) - pl.col(mid))).alias(end)
         for mid, low, high in names
@@ -101,12 +105,14 @@ def _together(part: pl.DataFrame) -> pl.DataFrame:
     turned += [pl.when(worse).then(-pl.col(a)).otherwise(pl.col(b)).alias(b)
                for mid, low, high in names for a, b in ((mid, mid), (high, low), (low, high))]  # fmt: skip
     shown = pl.coalesce("net_low", "low") > 0
-    adjusted = pl.Series("p_holm", holm(part["p"].to_numpy()))
+    adjusted = pl.Series("p_holm", holm_adjust(part["p"].to_numpy()))
     return part.with_columns(wide).with_columns(turned).with_columns(adjusted, shown=shown)
 
 
-def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> dict[str, float]:
-    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away."""
+def e_values(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> dict[str, float]:
+    """Return the E-value of each arm's effect on the first outcome: how strong an unrecorded cause must be to explain
+    it away.
+    """
     first = effects.filter(pl.col("outcome") == effects["outcome"][0])
     return {
         arm: e_value(effect, se, float(arrays.outcome_N[np.isin(arrays.arm_N, (0, arms.index(arm)))].std()))
@@ -114,18 +120,18 @@ def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) 
     }
 
 
-def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, uplift_model.EffectModel]:
-    """A model of each modelled outcome, net where it is money."""
+def fit_models(data: TrialData, assigned: Assignment, tell: Progress) -> dict[str, uplift_model.EffectModel]:
+    """Fit a model of each modelled outcome, net of cost if the outcome is money."""
     settings, found = data.settings, {}
     same = assigned.level == "randomised" and settings.planned == "equal"
     propensity_NK = None if same else assigned.prob_NA[:, 1:]
-    for done, name in enumerate(settings.modelled):
-        start, part = 0.2 + 0.7 * done / len(settings.modelled), 0.7 / len(settings.modelled)
-        heard = within(tell, "effect", start, part, f"who gains how much {name}")
+    for done, name in enumerate(settings.modelled_outcomes):
+        start, part = 0.2 + 0.7 * done / len(settings.modelled_outcomes), 0.7 / len(settings.modelled_outcomes)
+        heard = sub_progress(tell, "effect", start, part, f"who gains how much {name}")
         heard(0.0)
         net = data.net(name)
-        found[name] = uplift_model.fit(
-            data.features, data.arm_N, net.before_cost(data.outcomes[name], data.arm_N),
+        found[name] = uplift_model.fit_effects(
+            data.features, data.arm_N, net.profit_before_cost(data.outcomes[name], data.arm_N),
             propensity_NK=propensity_NK, cost_NK=net.cost_NK, diagnosis=assigned.diagnosis,
             settings=uplift_model.EffectSettings(seed=settings.seed), on_progress=heard,
         )  # fmt: skip
@@ -133,8 +139,8 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, uplift_
 
 
 def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
-    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high (of
-    the mean gain of the segment).
+    """Return the gain along the depth, for all customers and for thirds by expected outcome: segment, depth, gain, low,
+    high (of the mean gain of the segment).
 
     Gains in money are net of margin and cost, which between two depths lies between theirs. InputError if treatments
     are no depths; SupportError unless they were randomised with the same shares for everybody.
@@ -153,18 +159,20 @@ def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
             f"{data.where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none",
         )
     depth_A = np.array(found_A)
-    features, net = data.features, data.net(settings.deciding)
-    model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding], data.arm_N))
-    expected = model.expected(features)
+    features, net = data.features, data.net(settings.deciding_outcome)
+    model = fit_dose(
+        features, depth_A[data.arm_N], net.profit_before_cost(data.outcomes[settings.deciding_outcome], data.arm_N)
+    )
+    expected = model.predict_outcomes(features)
     third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
     names = np.array(["lowest third", "middle third", "highest third"])[third]
-    grid = np.linspace(0, depth_A.max(), DEPTHS)[1:]
+    grid = np.linspace(0, depth_A.max(), DEPTH_CURVE_POINTS)[1:]
     everybody = model.segment(features, np.full(len(features), "everybody"), grid)
     found = pl.concat([everybody, model.segment(features, names, grid)])
     rising = np.argsort(depth_A[1:])
     paid = [
         np.interp(depth, depth_A[1:][rising], mean_A[1:][rising])
         for segment, depth in found.select("segment", "depth").iter_rows()
-        for mean_A in [net.of(np.flatnonzero((names == segment) | (segment == "everybody"))).mean_A]
+        for mean_A in [net.subset(np.flatnonzero((names == segment) | (segment == "everybody"))).mean_A]
     ]
     return found.with_columns(pl.col("gain", "low", "high") - pl.Series(paid))

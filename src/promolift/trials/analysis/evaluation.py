@@ -1,7 +1,7 @@
-"""A trial in; how well its effects hold for customers that the models did not see, out.
+"""Evaluate the models of a trial on customers that they did not see, and plan treatments within a budget.
 
-Two halves by a hash of each customer's own values: each is predicted by models of the other. Legend: N customers,
-K treatments, A arms (arm 0 is control), M a part of the customers, P points of a curve.
+Customers are split in two halves by a hash of their own values; models of one half predict the other. Legend: N
+customers, K treatments, A arms (arm 0 is control), M a part of the customers, P points of a curve.
 """
 
 from collections.abc import Mapping
@@ -15,51 +15,60 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.core import allocation as allocate
-from promolift.core.effects.trial_arrays import Features, encoder_of, row_keys
+from promolift.core.effects.trial_arrays import Features, fit_encoder, row_keys
 from promolift.core.effects.uplift import uplift_model
 from promolift.core.effects.uplift.average_effects import effect_bins
-from promolift.core.effects.uplift.linear_learners import basis_of
+from promolift.core.effects.uplift.linear_learners import fit_basis
 from promolift.core.effects.uplift.targeting_policy import TargetingRule
 from promolift.core.effects.uplift.uplift_model import EffectModel
 from promolift.core.experiments import uplift_curves
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.evidence import Z95
-from promolift.foundation.i18n.formatting import ends
-from promolift.foundation.progress import Tell, within
-from promolift.trials.analysis.randomisation_units import Assigned
-from promolift.trials.analysis.results import TrialJudged, TrialJudgement, TrialPlan, TrialPlanned, policy_names
+from promolift.foundation.i18n.formatting import low_to_high
+from promolift.foundation.progress import Progress, sub_progress
+from promolift.trials.analysis.randomisation_units import Assignment
+from promolift.trials.analysis.results import (
+    TrialEvaluation,
+    TrialEvaluationNote,
+    TrialPlan,
+    TrialPlanNote,
+    fixed_policy_names,
+)
 from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.analysis.trial_data import TrialData
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MORE = 2.8  # standard errors that a gain must be worth to be shown with 80 % power
+POWER_80 = 2.8  # standard errors that a gain must be worth to be shown with 80 % power
 
 
-class WithinBudget(NamedTuple):
-    """A plan within a budget, the gains it was made by, and whether its customers had to be drawn at random."""
+class BudgetAllocation(NamedTuple):
+    """A plan within a budget, the gains that it maximised, and whether its customers had to be drawn at random."""
 
-    allocation: allocate.SolvedRows
+    allocation: allocate.Solution
     gain_NK: Floats
     at_random: bool
 
 
 @dataclass(frozen=True)
 class TreatmentChoice:
-    """Net gain and cost of each treatment for each customer, by the rule (`gain_NK`) and with all alike (`same_NK`);
-    the arm recommended to them without a budget (0: none). What plans is what is valued: both are made here.
+    """Net gain and cost of each treatment for each customer: by the rule (`gain_NK`), and with the average effect for
+    all (`same_NK`). `recommended_N` is the arm recommended without a budget (0: none). Planning and evaluation both use
+    this class, so the policy that is valued is the one that plans.
     """
 
     rule: TargetingRule
     gain_NK: Floats
     same_NK: Floats
     cost_NK: Floats
-    wanted_N: Ints
+    recommended_N: Ints
 
     @staticmethod
-    def of(model: EffectModel, features: Features, cost_NK: Floats, spent_NK: Floats) -> "TreatmentChoice":
-        """By a model of gains: `cost_NK` is taken off them, `spent_NK` is what counts against a budget."""
-        gain_NK = model.worth(features, cost_NK)
+    def from_model(model: EffectModel, features: Features, cost_NK: Floats, spent_NK: Floats) -> "TreatmentChoice":
+        """Build the choice from a model of gains: `cost_NK` is subtracted from the gains, `spent_NK` counts against a
+        budget.
+        """
+        gain_NK = model.net_gains(features, cost_NK)
         same_NK, wide_NK = (
             np.array(np.broadcast_to(each, gain_NK.shape))
             for each in (model.average.gain_K + model.cost_K - cost_NK, spent_NK)
@@ -67,14 +76,14 @@ class TreatmentChoice:
         return TreatmentChoice(model.rule, gain_NK, same_NK, wide_NK, model.policy(features, cost_NK))
 
     @property
-    def whole(self) -> float:
-        """What the policy costs without a budget."""
-        treated = np.flatnonzero(self.wanted_N > 0)
-        return float(self.cost_NK[treated, self.wanted_N[treated] - 1].sum())
+    def total_cost(self) -> float:
+        """The cost of the recommended policy without a budget."""
+        treated = np.flatnonzero(self.recommended_N > 0)
+        return float(self.cost_NK[treated, self.recommended_N[treated] - 1].sum())
 
     @property
-    def open_NK(self) -> Floats:
-        """Gains of the treatments that a budget may be spent on: without a ranking, of the best arm alone."""
+    def eligible_gain_NK(self) -> Floats:
+        """Gains of the treatments that a budget may be spent on: without a ranking, those of the best arm only."""
         return self.gain_NK if self.rule.ranks else self._only(np.full(len(self.gain_NK), self.rule.best_arm))
 
     def _only(self, arm_N: Ints, least: float = -np.inf) -> Floats:
@@ -82,26 +91,27 @@ class TreatmentChoice:
         gain_NK = self.gain_NK if self.rule.follows else self.same_NK
         return np.where(arm_N[:, None] == np.arange(1, gain_NK.shape[1] + 1), np.maximum(gain_NK, least), np.nan)
 
-    def within(self, budget: float, seed: int) -> WithinBudget:
-        """The policy itself where the budget pays for it; else the first of the ranking, if treating so many of them
-        earned more than as many drawn at random; else customers drawn at random.
+    def allocate(self, budget: float, seed: int) -> BudgetAllocation:
+        """Return the recommended policy if the budget pays for it. Otherwise treat the top of the ranking, if treating
+        so many of them earned more than as many at random; otherwise draw customers at random.
         """
-        if self.wanted_N.any() and budget >= self.whole * (1 - 1e-12):
+        if self.recommended_N.any() and budget >= self.total_cost * (1 - 1e-12):
             least = 1e-12 * max(float(np.abs(self.gain_NK).max(initial=0)), 1.0)  # a gain is no reason to leave any out
-            wanted_NK = self._only(self.wanted_N, least)
-            return WithinBudget(allocate.solve(wanted_NK, self.cost_NK, budget, seed=seed), wanted_NK, False)
-        found = allocate.solve(self.open_NK, self.cost_NK, budget, seed=seed)
+            wanted_NK = self._only(self.recommended_N, least)
+            return BudgetAllocation(allocate.solve(wanted_NK, self.cost_NK, budget, seed=seed), wanted_NK, False)
+        found = allocate.solve(self.eligible_gain_NK, self.cost_NK, budget, seed=seed)
         treated = float(np.mean(found.choice_N >= 0))
         if not self.rule.ranks or treated == 0 or self.rule.leads(treated):
-            return WithinBudget(found, self.open_NK, treated > 0 and not self.rule.ranks)
+            return BudgetAllocation(found, self.eligible_gain_NK, treated > 0 and not self.rule.ranks)
         same_NK = np.where(np.arange(1, self.gain_NK.shape[1] + 1) == self.rule.best_arm, self.same_NK, np.nan)
-        return WithinBudget(allocate.solve(same_NK, self.cost_NK, budget, seed=seed), same_NK, True)
+        return BudgetAllocation(allocate.solve(same_NK, self.cost_NK, budget, seed=seed), same_NK, True)
 
 
-def plan(
-    data: TrialData, models: Mapping[str, EffectModel], budget: float | None, money_NA: Floats | None, tell: Tell
+def plan_treatments(
+    data: TrialData, models: Mapping[str, EffectModel], budget: float | None, money_NA: Floats | None, tell: Progress
 ) -> TrialPlan:
-    """The recommended policy on money, or within a budget the best plan of its treatments; the curve of other budgets.
+    """Return the recommended policy on money, or the best plan of its treatments within a budget, and the curve of
+    other budgets.
 
     Left out, the budget is that of the settings, else none: all are treated whom it pays for. Without a treatment that
     was shown to gain what it costs that is nobody. `money_NA`: the money expected in each arm, where an arm costs a
@@ -116,15 +126,15 @@ def plan(
     tell("plan", 0.2, "what each treatment adds")
     net, model = data.net(settings.money), models[settings.money]
     predicted = model.predict(data.features, net.cost_NK)
-    spent_NK = net.cost_NK if money_NA is None else net.spent(money_NA)[:, 1:]
-    offered = TreatmentChoice.of(model, data.features, net.cost_NK, spent_NK)
+    spent_NK = net.cost_NK if money_NA is None else net.expected_cost(money_NA)[:, 1:]
+    offered = TreatmentChoice.from_model(model, data.features, net.cost_NK, spent_NK)
     budget = settings.budget if budget is None else budget
     named = budget is not None
-    budget = offered.whole if budget is None else budget
-    found = offered.within(budget, settings.seed)
+    budget = offered.total_cost if budget is None else budget
+    found = offered.allocate(budget, settings.seed)
     tell("plan", 0.7, "other budgets")
     allocation = found.allocation
-    frontier = allocate.trace(offered.open_NK, offered.cost_NK, seed=settings.seed)
+    frontier = allocate.solve_frontier(offered.eligible_gain_NK, offered.cost_NK, seed=settings.seed)
     rows_M = np.flatnonzero(allocation.choice_N >= 0)
     slot_M = allocation.choice_N[rows_M].astype(np.int64)
     gain, reach = found.gain_NK[rows_M, slot_M], Z95 * predicted.se_NK[rows_M, slot_M]
@@ -137,12 +147,12 @@ def plan(
     )  # fmt: skip
     who = data.who.alias("customer") if data.who.name in frame.columns else data.who
     frame = frame.insert_column(0, who[rows_M])
-    error = Z95 * _error(data, net.before_cost(data.outcomes[settings.money], data.arm_N), rows_M, slot_M)
+    error = Z95 * _error(data, net.profit_before_cost(data.outcomes[settings.money], data.arm_N), rows_M, slot_M)
     total = float(gain.sum())
     low, high = total - error, total + error
-    note = TrialPlanned(
+    note = TrialPlanNote(
         budget=budget, gain=total, low=low, high=high, cost=allocation.cost,
-        treated=len(rows_M), customers=len(offered.wanted_N), bound=max(allocation.bound, total),
+        treated=len(rows_M), customers=len(offered.recommended_N), bound=max(allocation.bound, total),
         price=allocation.price,
         level=predicted.level, basis=settings.basis(settings.money),
         explain=_all_treated(allocation, total, low, high) if not named and len(rows_M) else
@@ -162,7 +172,7 @@ def _all_treated(found: allocate.Allocation, gain: float, low: float, high: floa
     )
 
 
-def _explained(found: WithinBudget, model: EffectModel, data: TrialData, settings: TrialSettings) -> str:
+def _explained(found: BudgetAllocation, model: EffectModel, data: TrialData, settings: TrialSettings) -> str:
     if not model.rule.ranks and not model.best_arm:
         return _nobody(model, data.arms, settings)
     text = found.allocation.explain()
@@ -178,22 +188,23 @@ def _nobody(model: EffectModel, arms: tuple[str, ...], settings: TrialSettings) 
     """Why nobody is treated, and how large a trial would tell."""
     gain_K, se_K = model.average.gain_K, model.average.se_K
     best = int((gain_K / np.maximum(se_K, 1e-12)).argmax())
-    shown = (
-        f"No treatment is shown to add more than it costs ({settings.basis(settings.deciding)}), so nobody is treated"
-    )
-    span = ends(gain_K[best] - Z95 * se_K[best], gain_K[best] + Z95 * se_K[best], "{:.4g}".format)
+    basis = settings.basis(settings.deciding_outcome)
+    shown = f"No treatment is shown to add more than it costs ({basis}), so nobody is treated"
+    span = low_to_high(gain_K[best] - Z95 * se_K[best], gain_K[best] + Z95 * se_K[best], "{:.4g}".format)
     text = f"{shown}. Nearest is {arms[best + 1]}: {gain_K[best]:.4g} a customer ({span})"
     if gain_K[best] <= 0:
         return f"{text}."
-    times = (MORE * se_K[best] / gain_K[best]) ** 2
+    times = (POWER_80 * se_K[best] / gain_K[best]) ** 2
     return f"{text}; if that is what it is, a trial of about {times * model.rows:,.0f} customers would show it."
 
 
 def expected_money(x_NF: Floats, arm_N: Ints, money_N: Floats, arms: int, x_MF: Floats) -> Floats:
-    """Money expected of customers in each arm (M x A), never below 0: what a percentage of it costs. By ridge."""
+    """Return the money expected of customers in each arm (M x A, at least 0), by ridge regression: what a percentage
+    cost is taken of.
+    """
     from sklearn.linear_model import Ridge
 
-    basis = basis_of(x_NF)
+    basis = fit_basis(x_NF)
     z_NP, z_MP = basis.columns(x_NF)[:, 1:], basis.columns(x_MF)[:, 1:]
     if not z_NP.shape[1]:
         return np.tile([max(float(money_N[arm_N == arm].mean()), 0.0) for arm in range(arms)], (len(x_MF), 1))
@@ -217,13 +228,13 @@ def _error(data: TrialData, profit_N: Floats, rows_M: Ints, slot_M: Ints) -> flo
     return float(np.sqrt(squares))
 
 
-POINTS = 41
+CURVE_POINTS = 41
 Row = Mapping[str, object]  # of a table to be
-QINI = {
+QINI_SCHEMA = {
     "outcome": pl.String, "arm": pl.String, "figure": pl.String, "by": pl.String,
     "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
 }  # fmt: skip
-CURVES = {
+CURVES_SCHEMA = {
     "outcome": pl.String, "arm": pl.String, "by": pl.String, "share": pl.Float64,
     "gain": pl.Float64, "low": pl.Float64, "high": pl.Float64, "other": pl.Float64,
 }  # fmt: skip
@@ -250,14 +261,15 @@ class _Crossed:
     planned_N: Ints | None
 
 
-def judge(
+def evaluate_models(
     data: TrialData,
-    assigned: Assigned,
+    assigned: Assignment,
     models: Mapping[str, uplift_model.EffectModel],
     budget: float | None,
-    tell: Tell,
-) -> TrialJudgement:
-    """Qini of the effects and of the outcome expected without treatment, calibration by deciles, values of policies.
+    tell: Progress,
+) -> TrialEvaluation:
+    """Return the Qini of the effects and of a simple rule (the outcome expected without treatment), calibration by
+    deciles, and values of policies.
 
     Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all:
     the rule of the fitted `models`, the very one that plans, with its curves learned without the half that values it.
@@ -265,12 +277,13 @@ def judge(
     """
     settings = data.settings
     few = np.bincount(data.arm_N, minlength=len(data.arms))
-    if few.min() < 2.5 * uplift_model.LEAST_ROWS:
+    if few.min() < 2.5 * uplift_model.MIN_ARM_CUSTOMERS:
         text = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
         raise SupportError(
             "arm_too_small",
-            f"{data.where}: {text}, and each half needs {uplift_model.LEAST_ROWS} to learn from: at least "
-            f"{2.5 * uplift_model.LEAST_ROWS:.0f} of every arm are needed to judge on customers the models did not see",
+            f"{data.where}: {text}, and each half needs {uplift_model.MIN_ARM_CUSTOMERS} to learn from: at least "
+            f"{2.5 * uplift_model.MIN_ARM_CUSTOMERS:.0f} of every arm are needed to judge on customers the models did "
+            "not see",
         )
     qini: list[Row] = []
     curves: list[Row] = []
@@ -279,9 +292,9 @@ def judge(
     learned: dict[str, int] = {}
     decided_N: Ints | None = None
     fair = assigned.level == "randomised" and bool((assigned.prob_NA == assigned.prob_NA[0]).all())
-    for done, name in enumerate(settings.modelled):  # the deciding outcome comes first
-        start, part = done / len(settings.modelled), 1 / len(settings.modelled)
-        crossed = _cross(data, name, assigned, models[name].rule, budget if name == settings.deciding else None,
+    for done, name in enumerate(settings.modelled_outcomes):  # the deciding outcome comes first
+        start, part = done / len(settings.modelled_outcomes), 1 / len(settings.modelled_outcomes)
+        crossed = _cross(data, name, assigned, models[name].rule, budget if name == settings.deciding_outcome else None,
                          tell, start, 0.85 * part)  # fmt: skip
         tell("evaluate", start + 0.9 * part, f"{name} of customers unseen")
         decided_N = crossed.policy_N if decided_N is None else decided_N
@@ -296,16 +309,16 @@ def judge(
             ))  # fmt: skip
             if fair:
                 _orders(data, crossed, arm, qini, curves)
-    samples = tuple(sampled(learned, len(data.arm_N)))
-    note = TrialJudged(settings=settings, level=assigned.level, learned=learned, samples=samples)
-    return TrialJudgement(
-        note, pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES),
+    samples = tuple(describe_sampling(learned, len(data.arm_N)))
+    note = TrialEvaluationNote(settings=settings, level=assigned.level, learned=learned, samples=samples)
+    return TrialEvaluation(
+        note, pl.DataFrame(qini, schema=QINI_SCHEMA), pl.DataFrame(curves, schema=CURVES_SCHEMA),
         pl.concat(bins), pl.DataFrame(policies, infer_schema_length=None),
     )  # fmt: skip
 
 
-def sampled(learned: dict[str, int], customers: int) -> list[str]:
-    """Which outcomes' models learned from a part of the customers only, in words."""
+def describe_sampling(learned: dict[str, int], customers: int) -> list[str]:
+    """Return, in words, which models learned from a sample of the customers only."""
     return [
         f"the file is large, so the models of {name} learned from {rows:,} of about {customers // 2:,} customers of "
         "the other half, drawn by hash; every customer judges them"
@@ -314,12 +327,12 @@ def sampled(learned: dict[str, int], customers: int) -> list[str]:
 
 
 def _cross(
-    data: TrialData, name: str, assigned: Assigned, rule: TargetingRule, budget: float | None,
-    tell: Tell, start: float, size: float,
+    data: TrialData, name: str, assigned: Assignment, rule: TargetingRule, budget: float | None,
+    tell: Progress, start: float, size: float,
 ) -> _Crossed:  # fmt: skip
-    encoder, net, settings = encoder_of(data.features), data.net(name), data.settings
+    encoder, net, settings = fit_encoder(data.features), data.net(name), data.settings
     x_NF = encoder.encode(data.features)
-    profit_N = net.before_cost(data.outcomes[name], data.arm_N)
+    profit_N = net.profit_before_cost(data.outcomes[name], data.arm_N)
     key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
     wanted, note = uplift_model.EffectSettings(seed=settings.seed), f"{name}, learning on one half at a time"
@@ -329,27 +342,28 @@ def _cross(
     planned_N = None if budget is None else np.zeros(len(half_N), np.int64)
     for half in (0, 1):
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
-        model = uplift_model.fit(
+        model = uplift_model.fit_effects(
             data.features[seen], data.arm_N[seen], profit_N[seen],
-            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, diagnosis=assigned.diagnosis,
-            settings=wanted, rule=rule, on_progress=within(tell, "evaluate", start + size * half / 2, size / 2, note),
+            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.subset(seen).cost_NK, diagnosis=assigned.diagnosis,
+            settings=wanted, rule=rule,
+            on_progress=sub_progress(tell, "evaluate", start + size * half / 2, size / 2, note),
         )  # fmt: skip
         learned = model.learned
-        cost_NK = net.of(new).cost_NK
+        cost_NK = net.subset(new).cost_NK
         gain_NK[new] = model.predict(data.features[new], cost_NK).gain_NK
         policy_N[new] = model.policy(data.features[new], cost_NK)
         if planned_N is not None and budget is not None:
             spent_NK = cost_NK
-            if net.gives_back:
+            if net.has_percentage_cost:
                 money_N = data.outcomes[name][seen]
                 money_NA = expected_money(x_NF[seen], data.arm_N[seen], money_N, len(data.arms), x_NF[new])
-                spent_NK = net.of(new).spent(money_NA)[:, 1:]
-            offered = TreatmentChoice.of(model, data.features[new], cost_NK, spent_NK)
-            chosen = offered.within(budget * len(new) / len(half_N), settings.seed).allocation.choice_N
+                spent_NK = net.subset(new).expected_cost(money_NA)[:, 1:]
+            offered = TreatmentChoice.from_model(model, data.features[new], cost_NK, spent_NK)
+            chosen = offered.allocate(budget * len(new) / len(half_N), settings.seed).allocation.choice_N
             planned_N[new] = chosen.astype(np.int64) + 1
-        mean_NA[new] = model.expected(data.features[new])
-    outcome_N = net.outcome(data.outcomes[name], data.arm_N)
-    score_NA = uplift_curves.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected(mean_NA))
+        mean_NA[new] = model.predict_outcomes(data.features[new])
+    outcome_N = net.profit(data.outcomes[name], data.arm_N)
+    score_NA = uplift_curves.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected_profit(mean_NA))
     return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, half_N, budget, planned_N)
 
 
@@ -379,13 +393,13 @@ def _orders(data: TrialData, crossed: _Crossed, arm: int, qini: list[Row], curve
     keys: Row = {"outcome": crossed.name, "arm": data.arms[arm]}
     with suppress(SupportError):
         ours, theirs = figure(*by_effect), figure(*by_response)
-        lead = uplift_curves.difference(ours, theirs)
+        lead = uplift_curves.paired_difference(ours, theirs)
         each = (("effect", ours), ("expected outcome without treatment", theirs), ("lead of the effect", lead))
         qini += [
             {**keys, "figure": ours.figure, "n": ours.n, "by": by, "value": e.value, "low": e.low, "high": e.high}
             for by, e in each
         ]
-    effect, response = (uplift_curves.qini_curve(*given, POINTS) for given in (by_effect, by_response))
+    effect, response = (uplift_curves.qini_curve(*given, CURVE_POINTS) for given in (by_effect, by_response))
     other_P = np.interp(effect.x_P, response.x_P, response.gain_P)
     curves += [
         {**keys, "by": by, "share": x, "gain": gain, "low": low, "high": high, "other": other}
@@ -403,7 +417,7 @@ def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
     `lead`: over the best of nobody and everybody, a customer. `added`: over nobody, all customers together. `treated`:
     the share that the policy treats. `moved`: the share whom the recommended one gives another arm than the best does.
     """
-    names, n = policy_names(data.arms), len(decided_N)
+    names, n = fixed_policy_names(data.arms), len(decided_N)
     within = [] if crossed.planned_N is None else [crossed.planned_N]
     given = [*(np.full(n, arm) for arm in range(len(names))), *within, decided_N]
     called = (*names, *(f"plan within {crossed.budget:g}" for _ in within), "recommended")
@@ -415,8 +429,8 @@ def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
     rows: list[Row] = []
     for arm_N, each in zip(given, values, strict=True):
         lead, added, ours = (
-            uplift_curves.difference(each, best),
-            uplift_curves.difference(each, values[0]),
+            uplift_curves.paired_difference(each, best),
+            uplift_curves.paired_difference(each, values[0]),
             each is values[-1],
         )
         rows.append(

@@ -1,8 +1,8 @@
-"""Rows that are no independent customers (markets by day, shops, customers over months) in; what was drawn, and what an
-arm adds as whole units tell it, out.
+"""Estimate effects where rows are not independent customers: markets by day, shops, customers over months.
 
-Every estimate is a sum of one share for each unit, and its error is that of these shares. Legend: N rows, U units, T
-units treated, C control units, A arms (arm 0 is control), B draws.
+Finds the unit that was randomised and treats each unit as one observation. Every estimate is a sum of one influence per
+unit, and its standard error is that of these influences. Legend: N rows, U units, T units treated, C control units, A
+arms (arm 0 is control), B draws.
 """
 
 import re
@@ -15,7 +15,7 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import TrialArrays, encoder_of, holm
+from promolift.core.effects.trial_arrays import TrialArrays, fit_encoder, holm_adjust
 from promolift.core.effects.uplift import diagnostics
 from promolift.core.effects.uplift.average_effects import adjusted_means, average_effects
 from promolift.foundation.errors import InputError, SupportError
@@ -25,12 +25,12 @@ from promolift.trials.analysis.settings import TrialSettings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-FEW = 20  # units of an arm below which the distribution of t is drawn, not looked up
-DRAWS = 1999
+FEW_UNITS = 20  # units of an arm below which the distribution of t is drawn, not looked up
+PERMUTATION_DRAWS = 1999
 
 
 class UnitEffect(NamedTuple):
-    """An effect per row with its 95 % interval; `relative` to what had been without it, with its own; `p` two-sided."""
+    """An effect per row with its 95 % interval; `relative` to the outcome without treatment, with `p` two-sided."""
 
     control_mean: float
     effect: float
@@ -41,10 +41,10 @@ class UnitEffect(NamedTuple):
     relative: float
 
 
-class Shares(NamedTuple):
-    """An estimate and each unit's first-order share of its error: those of the treated units, and of the control units.
+class UnitInfluence(NamedTuple):
+    """An estimate and each unit's first-order influence on it: of the treated units and of the control units.
 
-    `base`: what had been without the treatment.
+    `base` is the outcome without the treatment.
     """
 
     effect: float
@@ -53,10 +53,10 @@ class Shares(NamedTuple):
     control_C: Floats
 
 
-def infer(shares: Shares, seed: int = 0) -> UnitEffect:
-    """Interval and p by Welch's t over units.
+def infer_unit_effect(shares: UnitInfluence, seed: int = 0) -> UnitEffect:
+    """Return the interval and p-value of Welch's t-test over units.
 
-    Where an arm has fewer than FEW, t is compared with what reassigning the units' residuals to arms gives (a
+    Where an arm has fewer than FEW_UNITS, t is compared with what reassigning the units' residuals to arms gives (a
     studentised permutation test, which also holds where the arms' spreads differ: Chung & Romano 2013), and with
     Student's t of the smaller arm, whichever asks for more: levels of few shops are skewed.
 
@@ -77,8 +77,8 @@ def infer(shares: Shares, seed: int = 0) -> UnitEffect:
     freedom = (own_T + own_C) ** 2 / ((own_T**2 / (t - 1) if t > 1 else 0.0) + own_C**2 / (c - 1))
     freedom = freedom if t > 1 else c - 1
     size = abs(shares.effect) / se
-    if min(t, c) < FEW:
-        size_B = reassigned(t * treated_T if t > 1 else np.zeros(1), c * control_C, seed)
+    if min(t, c) < FEW_UNITS:
+        size_B = permutation_t(t * treated_T if t > 1 else np.zeros(1), c * control_C, seed)
         least = min(t, c) - 1 if t > 1 else c - 1
         steps = max(float(np.quantile(size_B, 0.95)), float(scipy.stats.t.ppf(0.975, least)))
         p = max(float((1 + np.sum(size_B >= size)) / (1 + len(size_B))), float(2 * scipy.stats.t.sf(size, least)))
@@ -88,8 +88,8 @@ def infer(shares: Shares, seed: int = 0) -> UnitEffect:
     return UnitEffect(shares.base, shares.effect, se, low, high, p, relative)
 
 
-def reassigned(residual_T: Floats, residual_C: Floats, seed: int) -> Floats:
-    """Sizes of t where the units' residuals are dealt to the arms anew."""
+def permutation_t(residual_T: Floats, residual_C: Floats, seed: int) -> Floats:
+    """Return absolute t-statistics after reassigning the units' residuals to the arms at random."""
     t, all_U = len(residual_T), np.r_[residual_T, residual_C]
     c = len(residual_C)
     if t == 1:  # the placebo in space: every control unit takes its turn
@@ -97,33 +97,38 @@ def reassigned(residual_T: Floats, residual_C: Floats, seed: int) -> Floats:
         spread = np.sqrt(max(float(residual_C.var(ddof=1)), 1e-300) * (1 + 1 / c))
         return np.asarray(np.abs(residual_C - left) / spread)
     draw = np.random.default_rng(hash_int("reassigned", seed))
-    order_BU = np.argsort(draw.random((DRAWS, t + c)), axis=1)
+    order_BU = np.argsort(draw.random((PERMUTATION_DRAWS, t + c)), axis=1)
     dealt_BU = all_U[order_BU]
     got_BT, rest_BC = dealt_BU[:, :t], dealt_BU[:, t:]
     square = got_BT.var(axis=1, ddof=1) / t + rest_BC.var(axis=1, ddof=1) / c
     return np.asarray(np.abs(got_BT.mean(axis=1) - rest_BC.mean(axis=1)) / np.sqrt(np.maximum(square, 1e-300)))
 
 
-class Change(NamedTuple):
+class BeforeAfterMeans(NamedTuple):
     """Means of each unit before and after a start, NaN where it has no rows there."""
 
     before_U: Floats
     after_U: Floats
 
 
-def changes(value_N: Floats, unit_N: Ints, time_N: Ints, start: int, end: int, units: int, first: int = 0) -> Change:
-    """Means over the times from `first` to before `start`, and from `start` to before `end`."""
+def before_after_means(
+    value_N: Floats, unit_N: Ints, time_N: Ints, start: int, end: int, units: int, first: int = 0
+) -> BeforeAfterMeans:
+    """Return the means over the times from `first` to before `start`, and from `start` to before `end`."""
     found = []
     for low, high in ((first, start), (start, end)):
         mine = (time_N >= low) & (time_N < high)
         count_U = np.bincount(unit_N[mine], minlength=units)
         total_U = np.bincount(unit_N[mine], value_N[mine], units)
         found.append(np.divide(total_U, count_U, out=np.full(units, np.nan), where=count_U > 0))
-    return Change(*found)
+    return BeforeAfterMeans(*found)
 
 
-def difference(change: Change, treated_U: NDArray[np.bool_], control_U: NDArray[np.bool_], ratio: bool) -> Shares:
-    """Difference in differences of units' means before and after; in shares, units not looked at have none.
+def difference_in_differences(
+    change: BeforeAfterMeans, treated_U: NDArray[np.bool_], control_U: NDArray[np.bool_], ratio: bool
+) -> UnitInfluence:
+    """Return the difference in differences of units' means before and after; units without rows on both sides have no
+    influence.
 
     `ratio`: without the treatment the treated would have changed in the same proportion as control did, else by the
     same amount. Whole units are compared, so that the days of one market, which move together, count once (Bertrand,
@@ -141,7 +146,7 @@ def difference(change: Change, treated_U: NDArray[np.bool_], control_U: NDArray[
     base = float(change.after_U[t].mean()) - effect
     treated, control = np.zeros(len(treated_U)), np.zeros(len(treated_U))
     treated[t], control[c] = (left_T - left_T.mean()) / len(t), -scale * (left_C - left_C.mean()) / len(c)
-    return Shares(effect, base, treated, control)
+    return UnitInfluence(effect, base, treated, control)
 
 
 class Panel(NamedTuple):
@@ -153,9 +158,11 @@ class Panel(NamedTuple):
     times: int
 
 
-def staggered(value_N: Floats, panel: Panel, treated_U: NDArray[np.bool_], ratio: bool, early: bool = False) -> Shares:
-    """Units that start together against those that never do, over the same times, and the mean of these by their number
-    (Callaway & Sant'Anna 2021). `early`: a placebo, the start put to the middle of the time before.
+def staggered_difference(
+    value_N: Floats, panel: Panel, treated_U: NDArray[np.bool_], ratio: bool, early: bool = False
+) -> UnitInfluence:
+    """Compare units that start together with units that never start, over the same times, and average by their number
+    (Callaway & Sant'Anna 2021). `early`: a placebo with the start in the middle of the time before.
     """
     never_U, units = panel.start_U >= panel.times, len(panel.start_U)
     effect, base, treated, control = 0.0, 0.0, np.zeros(units), np.zeros(units)
@@ -163,38 +170,43 @@ def staggered(value_N: Floats, panel: Panel, treated_U: NDArray[np.bool_], ratio
     for start in starts.tolist():
         mine = treated_U & (panel.start_U == start)
         turn, end = (start // 2, start) if early else (start, panel.times)
-        change = changes(value_N, panel.unit_N, panel.time_N, turn, end, units)
-        part, weight = difference(change, mine, never_U, ratio), float(mine.sum()) / float(treated_U.sum())
+        change = before_after_means(value_N, panel.unit_N, panel.time_N, turn, end, units)
+        part, weight = (
+            difference_in_differences(change, mine, never_U, ratio),
+            float(mine.sum()) / float(treated_U.sum()),
+        )
         effect, base = effect + weight * part.effect, base + weight * part.base
         treated, control = treated + weight * part.treated_T, control + weight * part.control_C
-    return Shares(effect, base, treated[treated_U], control[never_U])
+    return UnitInfluence(effect, base, treated[treated_U], control[never_U])
 
 
-def by_ratio(value_N: Floats, panel: Panel, treated_U: NDArray[np.bool_]) -> bool:
-    """Whether arms moved more alike in proportion than by amounts, judged by the time before alone."""
+def moves_in_proportion(value_N: Floats, panel: Panel, treated_U: NDArray[np.bool_]) -> bool:
+    """Return whether the arms moved more alike in proportion than by amounts, judged by the time before treatment
+    alone.
+    """
     if value_N.min() < 0 or not (panel.start_U[treated_U] >= 4).all():
         return False
-    change = changes(value_N, panel.unit_N, panel.time_N, 1, panel.times, len(panel.start_U))
+    change = before_after_means(value_N, panel.unit_N, panel.time_N, 1, panel.times, len(panel.start_U))
     never_U = panel.start_U >= panel.times
     if not all(np.nanmean(change.before_U[mine]) > 0 for mine in (treated_U, never_U)):
         return False
     errors = []
     for ratio in (False, True):
-        found = staggered(value_N, panel, treated_U, ratio, early=True)
+        found = staggered_difference(value_N, panel, treated_U, ratio, early=True)
         own = np.sum(found.treated_T**2) + np.sum(found.control_C**2)
         errors.append(float(own + found.effect**2))
     return errors[1] < errors[0]
 
 
 Design = Literal["clusters", "repeated", "panel"]
-NO_ACCIDENT = 1e-9  # chance below which units that lie wholly in one arm were drawn as wholes
-TIMES = re.compile(r"date|day|week|month|year|time|period|hour|quarter|日|周|月")
-MOVED = 0.01  # p of a placebo below which arms did not move alike before
+REPEAT_CHANCE = 1e-9  # chance below which units that lie wholly in one arm were drawn as wholes
+TIME_COLUMN = re.compile(r"date|day|week|month|year|time|period|hour|quarter|日|周|月")
+PLACEBO_ALPHA = 0.01  # p of a placebo below which arms did not move alike before
 
 
 @dataclass(frozen=True)
-class Units:
-    """Which unit each row belongs to and the arm of each unit; `column` names them, `design` says how they repeat.
+class RandomisationUnits:
+    """The unit of each row and the arm of each unit. `column` names the units, `design` says how they repeat.
 
     clusters: a unit is wholly in one arm. repeated: a unit is given an arm anew each time. panel: treated units were
     seen before their treatment began.
@@ -206,7 +218,7 @@ class Units:
     design: Design
     panel: Panel | None = None
 
-    def in_words(self, arms: tuple[str, ...]) -> str:
+    def describe(self, arms: tuple[str, ...]) -> str:
         sizes = zip(arms, np.bincount(self.arm_U, minlength=len(arms)), strict=True)
         count = ", ".join(f"{name} {n:,}" for name, n in sizes)
         if self.panel is not None:
@@ -218,10 +230,12 @@ class Units:
         return f"arms by {self.column} ({count}): rows of one count together"
 
 
-def units_of(
+def find_units(
     where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints, arms: tuple[str, ...]
-) -> Units | None:
-    """The units that `unit` names; None where every row is a customer. InputError asks where rows seem to repeat."""
+) -> RandomisationUnits | None:
+    """Return the units that the setting `unit` names; None if every row is a customer. Raises InputError if rows seem
+    to repeat.
+    """
     if settings.unit is None:
         _ask(where, frame, settings, arm_N)
         return None
@@ -239,12 +253,12 @@ def units_of(
     if settings.time is not None:
         panel = _panel(where, frame, settings, unit_N, arm_N, highest_U, whole)
         if panel is not None:
-            return Units(settings.unit, unit_N, highest_U, "panel", panel)
+            return RandomisationUnits(settings.unit, unit_N, highest_U, "panel", panel)
     elif settings.start is not None:
         raise InputError(
             "setting_missing", f"{where}: start says when the treatment began; say time= too, the column of the periods"
         )
-    return Units(settings.unit, unit_N, highest_U, "clusters" if whole else "repeated")
+    return RandomisationUnits(settings.unit, unit_N, highest_U, "clusters" if whole else "repeated")
 
 
 def _codes(column: pl.Series) -> Ints:
@@ -346,7 +360,7 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
     for one, u in some.items():
         for other, t in some.items():
             if one < other and rows <= u * t <= 1.1 * rows and frame.select(one, other).n_unique() == rows:
-                unit, time = sorted((one, other), key=lambda name: bool(TIMES.search(name.lower()))
+                unit, time = sorted((one, other), key=lambda name: bool(TIME_COLUMN.search(name.lower()))
                                     or frame[name].dtype.is_temporal())  # fmt: skip
                 raise InputError(
                     "panel_not_declared",
@@ -361,7 +375,7 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
         if units < 3 * (arm_N.max() + 1) or arms["arms"].max() != 1:
             continue
         share = np.bincount(arm_N).max() / rows
-        if (rows - units) * np.log(share) < np.log(NO_ACCIDENT):
+        if (rows - units) * np.log(share) < np.log(REPEAT_CHANCE):
             raise InputError(
                 "clusters_not_declared",
                 f"{where}: every {name} is wholly in one arm ({units:,} values in {rows:,} rows), so {name} was drawn, "
@@ -369,14 +383,14 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
             )
 
 
-def unit_averages(
-    units: Units, arrays: TrialArrays, outcomes: Mapping[str, Floats], level: Level, seed: int
+def estimate_unit_averages(
+    units: RandomisationUnits, arrays: TrialArrays, outcomes: Mapping[str, Floats], level: Level, seed: int
 ) -> pl.DataFrame:
-    """As effect.average_effects, but a unit's rows count together: outcome, arm, control_mean, effect, se, low, high,
-    p, p_holm, n, level, and `relative` to what had been without.
+    """Estimate average effects as `average_effects` does, but with the rows of a unit counted together: outcome, arm,
+    control_mean, effect, se, low, high, p, p_holm, n, level, and `relative` to the outcome without treatment.
 
-    By `adjusted_means`, folds and errors by unit; where units lie wholly in one arm, few of them widen the interval as
-    `infer` says. A panel by difference in differences.
+    Uses `adjusted_means` with folds and errors by unit. Few units per arm widen the interval as in `infer_unit_effect`.
+    A panel uses difference in differences.
     """
     relative = pl.when(pl.col("control_mean") != 0).then(pl.col("effect") / pl.col("control_mean"))
     if units.design == "repeated":
@@ -390,25 +404,31 @@ def unit_averages(
             rows.append({"outcome": name, "arm": arm} | effect._asdict())
     order = ["outcome", "arm", "control_mean", "effect", "se", "low", "high", "p", "relative"]
     frame = pl.DataFrame(rows).select(order)
-    adjusted = pl.Series("p_holm", holm(frame["p"].to_numpy()))
+    adjusted = pl.Series("p_holm", holm_adjust(frame["p"].to_numpy()))
     return frame.with_columns(adjusted, n=pl.lit(len(arrays.arm_N)), level=pl.lit(level))
 
 
-def _cluster_effects(units: Units, arrays: TrialArrays, value_N: Floats, seed: int) -> list[UnitEffect]:
+def _cluster_effects(units: RandomisationUnits, arrays: TrialArrays, value_N: Floats, seed: int) -> list[UnitEffect]:
     found = adjusted_means(arrays, value_N, cluster_N=units.unit_N, seed=seed)
     each = []
     for arm, (gain, part_N) in enumerate(zip(found.gain_K.tolist(), found.part_NK.T, strict=True), start=1):
         share_U, mine_U = np.bincount(units.unit_N, part_N), units.arm_U == arm
         beside_U = ~mine_U & ((units.arm_U == 0) | (share_U != 0))
-        each.append(infer(Shares(gain, found.control_mean, share_U[mine_U], share_U[beside_U]), seed))
+        each.append(
+            infer_unit_effect(UnitInfluence(gain, found.control_mean, share_U[mine_U], share_U[beside_U]), seed)
+        )
     return each
 
 
-def _panel_effects(units: Units, arrays: TrialArrays, value_N: Floats, seed: int) -> list[UnitEffect]:
+def _panel_effects(units: RandomisationUnits, arrays: TrialArrays, value_N: Floats, seed: int) -> list[UnitEffect]:
     found = []
     for arm in range(1, arrays.arms):
         panel, treated_U = _without(units.panel, units.arm_U, arm), units.arm_U == arm  # type: ignore[arg-type]
-        found.append(infer(staggered(value_N, panel, treated_U, by_ratio(value_N, panel, treated_U)), seed))
+        found.append(
+            infer_unit_effect(
+                staggered_difference(value_N, panel, treated_U, moves_in_proportion(value_N, panel, treated_U)), seed
+            )
+        )
     return found
 
 
@@ -420,16 +440,19 @@ def _without(panel: Panel, arm_U: Ints, arm: int) -> Panel:
 
 
 @dataclass(frozen=True)
-class Assigned:
-    """How arms were assigned: the evidence level, everybody's propensity of each arm, the diagnosis behind it."""
+class Assignment:
+    """How arms were assigned: the evidence level, the propensity of each arm for every customer, and the diagnosis
+    behind it.
+    """
 
     level: Level
     prob_NA: Floats
     diagnosis: diagnostics.Diagnosis
 
 
-def unit_diagnosis(
-    units: Units, features: pl.DataFrame, arm_N: Ints, planned_NA: Floats | None, outcomes: Mapping[str, Floats],
+def diagnose_units(
+    units: RandomisationUnits, features: pl.DataFrame, arm_N: Ints, planned_NA: Floats | None,
+    outcomes: Mapping[str, Floats],
     arms: tuple[str, ...], seed: int,
 ) -> diagnostics.Diagnosis:  # fmt: skip
     """The evidence that whole units support: arms drawn by unit pass the tests of a randomisation on units; a panel
@@ -448,7 +471,7 @@ def unit_diagnosis(
     placebos = _early(units, outcomes, seed)
     level: Level | None = "randomised" if found is not None and not reasons else None
     if level is None and units.panel is not None:
-        moved = placebos.filter(pl.col("p") < MOVED)
+        moved = placebos.filter(pl.col("p") < PLACEBO_ALPHA)
         reasons += [f"{row['outcome']} moved apart by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
                     for row in moved.iter_rows(named=True)]  # fmt: skip
         level = "adjusted" if moved.is_empty() else None
@@ -474,9 +497,9 @@ def unit_diagnosis(
                    overlap=overlap, prob_NA=prob_NA)  # fmt: skip
 
 
-def _by_unit(units: Units, features: pl.DataFrame) -> pl.DataFrame:
+def _by_unit(units: RandomisationUnits, features: pl.DataFrame) -> pl.DataFrame:
     """Means of the encoded features of each unit."""
-    encoder = encoder_of(features)
+    encoder = fit_encoder(features)
     x_NF, count_U = encoder.encode(features), np.bincount(units.unit_N)
     means = {
         name: np.bincount(units.unit_N, np.nan_to_num(x_NF[:, f])) / count_U for f, name in enumerate(encoder.names)
@@ -484,20 +507,22 @@ def _by_unit(units: Units, features: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(means) if means else pl.DataFrame({"unit": np.zeros(len(count_U))})
 
 
-def _before(units: Units, outcomes: Mapping[str, Floats]) -> dict[str, Floats]:
+def _before(units: RandomisationUnits, outcomes: Mapping[str, Floats]) -> dict[str, Floats]:
     """What units did before any treatment: no arm can have moved it."""
     if units.panel is None:
         return {}
     first = int(units.panel.start_U[units.arm_U > 0].min())
     found = {}
     for name, value_N in outcomes.items():
-        change = changes(value_N, units.unit_N, units.panel.time_N, first, units.panel.times, len(units.arm_U))
+        change = before_after_means(
+            value_N, units.unit_N, units.panel.time_N, first, units.panel.times, len(units.arm_U)
+        )
         if np.isfinite(change.before_U).all():
             found[f"{name} before the start"] = change.before_U
     return found
 
 
-def _early(units: Units, outcomes: Mapping[str, Floats], seed: int) -> pl.DataFrame:
+def _early(units: RandomisationUnits, outcomes: Mapping[str, Floats], seed: int) -> pl.DataFrame:
     """The placebo in time: the start put into the middle of the time before it."""
     rows = []
     panel = units.panel
@@ -505,9 +530,9 @@ def _early(units: Units, outcomes: Mapping[str, Floats], seed: int) -> pl.DataFr
         for name, value_N in outcomes.items():
             for arm in range(1, int(units.arm_U.max()) + 1):
                 only, treated_U = _without(panel, units.arm_U, arm), units.arm_U == arm
-                ratio = by_ratio(value_N, only, treated_U)
+                ratio = moves_in_proportion(value_N, only, treated_U)
                 try:
-                    found = infer(staggered(value_N, only, treated_U, ratio, early=True), seed)
+                    found = infer_unit_effect(staggered_difference(value_N, only, treated_U, ratio, early=True), seed)
                 except SupportError:
                     continue
                 rows.append((f"{name}, a start that never was", arm, found.effect, found.se, found.p))

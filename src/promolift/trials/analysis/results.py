@@ -1,4 +1,4 @@
-"""What a trial's columns mean; what was fitted, judged and planned, typed and frozen: kept in and read from a folder.
+"""The results of a trial, typed and frozen, and how they are stored in a work folder: fit, evaluation and plan.
 
 Tables name arms as the file does. Legend: N customers, A arms (arm 0 is control), K treatments.
 """
@@ -12,15 +12,15 @@ import polars as pl
 from pydantic import ConfigDict
 
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.formatting import as_html, ends, share
+from promolift.foundation.i18n.formatting import as_html, low_to_high, percent
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 from promolift.trials.analysis.settings import TrialSettings
 
-EFFECT = ("effect", "low", "high", "control_mean")
-NET = ("net", "net_low", "net_high")
-DOSE = "trial_dose"  # is there only where treatments are depths
+EFFECT_COLUMNS = ("effect", "low", "high", "control_mean")
+NET_COLUMNS = ("net", "net_low", "net_high")
+DOSE_TABLE = "trial_dose"  # is there only where treatments are depths
 
 
 class _Part(Settings):
@@ -72,7 +72,7 @@ class TrialFit(Note):
     units: str = ""
 
 
-class TrialJudged(Note):
+class TrialEvaluationNote(Note):
     """What the judgement found beside its tables; `samples` says which models learned from a part only."""
 
     NAME: ClassVar[str] = "trial_judged"
@@ -82,7 +82,7 @@ class TrialJudged(Note):
     samples: tuple[str, ...]
 
 
-class TrialPlanned(Note):
+class TrialPlanNote(Note):
     """The plan: amounts in money of the file, `gain` net of `cost`, with its 95 % interval; `basis` says net of what.
 
     `bound`: what no plan within the budget can exceed; `price`: what the next unit of budget would add.
@@ -103,8 +103,8 @@ class TrialPlanned(Note):
     explain: str
 
 
-class _Kept:
-    """A note and its tables, fields of a dataclass in the order in which `TABLES` names what they are kept as."""
+class _NoteWithTables:
+    """A note and its tables. `TABLES` holds the stored names of the tables, in the order of the fields."""
 
     NOTE: ClassVar[type[Note]]
     TABLES: ClassVar[tuple[str, ...]]
@@ -112,12 +112,12 @@ class _Kept:
     @classmethod
     def load(cls, store: Store) -> Self:
         note = cls.NOTE.load(store)
-        tables = (store.frame(name) if name != DOSE or store.has(name) else None for name in cls.TABLES)
+        tables = (store.frame(name) if name != DOSE_TABLE or store.has(name) else None for name in cls.TABLES)
         return cls(note, *tables)  # type: ignore[call-arg]
 
     @classmethod
-    def found(cls, store: Store) -> Self | None:
-        """What the work folder holds; None where the verb has not run on this fit."""
+    def load_if_present(cls, store: Store) -> Self | None:
+        """Load from the work folder; None if the command has not run on this fit."""
         return cls.load(store) if all(map(store.has, cls.TABLES)) else None
 
     def keep(self, store: Store) -> Self:
@@ -130,9 +130,9 @@ class _Kept:
 
 
 @dataclass(frozen=True)
-class TrialEffects(_Kept):
-    """What each arm adds to each outcome on average, every pair of arms, balance of what was known, placebos; `dose`
-    is the gain along the depth where treatments are depths.
+class TrialEffects(_NoteWithTables):
+    """Average effect of each arm on each outcome, every pair of arms, balance of the features, placebos; `dose` is the
+    gain along the depth if treatments are depths.
 
     `effects`: outcome, arm, effect, low, high in the unit of the file; net, net_low, net_high: what an effect on money
     is worth, its cost paid, null for other outcomes; control_mean, se, p, p_holm, n, level; where
@@ -150,8 +150,8 @@ class TrialEffects(_Kept):
     dose: pl.DataFrame | None
 
     def keep(self, store: Store) -> Self:
-        """Write it, in place of an earlier fit and all that was found of it, which says nothing of this one."""
-        for name in (DOSE, *TrialJudgement.TABLES, *TrialPlan.TABLES):
+        """Store the fit and delete an earlier fit with its evaluation and plan, which do not describe this one."""
+        for name in (DOSE_TABLE, *TrialEvaluation.TABLES, *TrialPlan.TABLES):
             store.remove(name)
         return super().keep(store)
 
@@ -168,13 +168,13 @@ class TrialEffects(_Kept):
         for row in self.effects.iter_rows(named=True):
             outcome, rate = row["outcome"], row["outcome"] in settings.rates
             unit, of = (" points", " %") if rate else ("", "")
-            effect, low, high, control = (f"{100 * row[k]:.2f}" if rate else f"{row[k]:.4g}" for k in EFFECT)
+            effect, low, high, control = (f"{100 * row[k]:.2f}" if rate else f"{row[k]:.4g}" for k in EFFECT_COLUMNS)
             part = f", {100 * row['relative']:+.2f} %" if note.units and row["relative"] is not None else ""
             yield f"  {outcome}: {row['arm']} adds {effect}{unit} ({low} to {high}) to {control}{of}{part}"
             if not settings.gross(outcome) and row["net"] is not None:
-                worth, least, most = (f"{row[k]:.4g}" for k in NET)
+                worth, least, most = (f"{row[k]:.4g}" for k in NET_COLUMNS)
                 yield f"    {settings.basis(outcome)}: {worth} ({least} to {most})"
-        yield from pair_findings(self.pairs, settings, note.arms[0], "{:.4g}".format) if len(note.arms) > 2 else ()
+        yield from describe_pairs(self.pairs, settings, note.arms[0], "{:.4g}".format) if len(note.arms) > 2 else ()
         for name, rows in note.learned.items():
             yield (
                 f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {note.kept:,} "
@@ -190,38 +190,38 @@ class TrialEffects(_Kept):
         return as_html(str(self), self.effects)
 
 
-def pair_findings(
+def describe_pairs(
     pairs: pl.DataFrame, settings: TrialSettings, control: str, say: Callable[[float], str]
 ) -> Iterator[str]:
-    """Of the deciding outcome: the best arm and its runner-up, and which treatment beats which."""
-    mine = pairs.filter(pl.col("outcome") == settings.deciding).to_dicts()
+    """Yield, for the deciding outcome, the best arm and its runner-up, and which treatment beats which."""
+    mine = pairs.filter(pl.col("outcome") == settings.deciding_outcome).to_dicts()
     wins = Counter(pair["arm"] for pair in mine)
     first, second = (sorted({p[key] for p in mine for key in ("arm", "against")}, key=lambda arm: -wins[arm]))[:2]
     basis = (
         "all pairs at once"
-        if settings.gross(settings.deciding)
-        else f"{settings.basis(settings.deciding)}, all pairs at once"
+        if settings.gross(settings.deciding_outcome)
+        else f"{settings.basis(settings.deciding_outcome)}, all pairs at once"
     )
-    yield f"Best by {settings.deciding}: {first}, then {second} ({basis}):"
+    yield f"Best by {settings.deciding_outcome}: {first}, then {second} ({basis}):"
     for pair in sorted(mine, key=lambda pair: (-wins[pair["arm"]], -wins[pair["against"]])):
-        keys = EFFECT[:3] if pair["net"] is None else NET
+        keys = EFFECT_COLUMNS[:3] if pair["net"] is None else NET_COLUMNS
         by, low, high = (say(pair[key]) for key in keys)
         verb = "beats" if pair["shown"] else "is not shown to beat"
         yield f"  {pair['arm']} {verb} {pair['against']}: by {by} ({low} to {high})"
 
 
 @dataclass(frozen=True)
-class TrialJudgement(_Kept):
-    """What was found on customers that the models did not see; trials/analysis/evaluation.py says how.
+class TrialEvaluation(_NoteWithTables):
+    """The evaluation on customers that the models did not see; trials/analysis/evaluation.py explains the method.
 
     `qini`: outcome, arm, figure, by, value, low, high, n. `curves`: points of both orders to treat customers in.
     `deciles`: predicted and realised gains by deciles. `policies`: what nobody, everybody by each treatment and the
     recommended policy are worth, net of cost; the comparisons are paired.
     """
 
-    NOTE = TrialJudged
+    NOTE = TrialEvaluationNote
     TABLES = ("trial_qini", "trial_curves", "trial_deciles", "trial_policies")
-    note: TrialJudged
+    note: TrialEvaluationNote
     qini: pl.DataFrame
     curves: pl.DataFrame
     deciles: pl.DataFrame
@@ -242,26 +242,28 @@ class TrialJudgement(_Kept):
         for row in self.qini.iter_rows(named=True):
             said = f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
             yield f"  {row['outcome']}, {row['arm']}: {row['figure']} by {row['by']} {said}"
-        for outcome in settings.modelled:
+        for outcome in settings.modelled_outcomes:
             rows = self.policies.filter(pl.col("outcome") == outcome)
             yield f"{outcome} per customer under each policy, {settings.basis(outcome)}:"
             for row in rows.iter_rows(named=True):
-                treats = f" (treats {share(row['treated'])})" if row["policy"] == "recommended" else ""
+                treats = f" (treats {percent(row['treated'])})" if row["policy"] == "recommended" else ""
                 yield f"  {row['policy']}{treats}: {row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
-            yield f"  {policy_finding(rows, settings, '{:.4g}'.format)}"
+            yield f"  {describe_policy(rows, settings, '{:.4g}'.format)}"
         yield from (f"Note: {each}." for each in self.note.samples)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.policies)
 
 
-def policy_finding(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[float], str]) -> str:
-    """Whether the recommended policy beats the best of nobody and everybody; `rows` are those of one outcome."""
+def describe_policy(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[float], str]) -> str:
+    """Return whether the recommended policy beats the better of treating nobody and treating everybody; `rows` are
+    those of one outcome.
+    """
     ours = rows.row(-1, named=True)
-    best, treats = ours["best_fixed"], f"treats {share(ours['treated'])} of customers"
+    best, treats = ours["best_fixed"], f"treats {percent(ours['treated'])} of customers"
     lead = f"{say(ours['lead'])} a customer ({say(ours['lead_low'])} to {say(ours['lead_high'])})"
-    if ours["outcome"] != settings.deciding:
-        basis = f"Before cost, so nothing is recommended by it: {settings.deciding} decides."
+    if ours["outcome"] != settings.deciding_outcome:
+        basis = f"Before cost, so nothing is recommended by it: {settings.deciding_outcome} decides."
         return f"{basis} The policy recommended there {treats}; against {best}: {lead}."
     if ours["moved"] == 0:
         return f"Recommended: {best}; no group proved better off otherwise."
@@ -271,16 +273,16 @@ def policy_finding(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[f
 
 
 @dataclass(frozen=True)
-class TrialPlan(_Kept):
+class TrialPlan(_NoteWithTables):
     """Who gets which treatment within the budget, and the gain and cost of every other budget.
 
     `frame` has a row for each customer treated: the column that names customers, if there is one, row (from 1),
     treatment, gain (net of cost), low, high, cost, evidence. `plan["treatment"]` is one of its columns.
     """
 
-    NOTE = TrialPlanned
+    NOTE = TrialPlanNote
     TABLES = ("trial_plan", "trial_frontier")
-    note: TrialPlanned
+    note: TrialPlanNote
     frame: pl.DataFrame
     frontier: pl.DataFrame
 
@@ -288,7 +290,7 @@ class TrialPlan(_Kept):
         return self.frame[column]
 
     def __str__(self) -> str:
-        note, span = self.note, ends(self.note.low, self.note.high, "{:,.2f}".format)
+        note, span = self.note, low_to_high(self.note.low, self.note.high, "{:,.2f}".format)
         by = ", ".join(f"{name} {n:,}" for name, n in self.frame["treatment"].value_counts().sort("treatment").rows())
         sure = f"95 % interval {span}, " if span else ""
         return (
@@ -302,17 +304,17 @@ class TrialPlan(_Kept):
 
 @dataclass(frozen=True)
 class TrialResults:
-    """All that is known of a trial; None where the verb has not run on this fit."""
+    """All results of a trial so far; None where the command has not run on this fit."""
 
     fitted: TrialEffects
-    judged: TrialJudgement | None
-    planned: TrialPlan | None
+    evaluation: TrialEvaluation | None
+    plan: TrialPlan | None
 
     @classmethod
     def load(cls, store: Store) -> Self:
-        return cls(TrialEffects.load(store), TrialJudgement.found(store), TrialPlan.found(store))
+        return cls(TrialEffects.load(store), TrialEvaluation.load_if_present(store), TrialPlan.load_if_present(store))
 
 
-def policy_names(arms: tuple[str, ...]) -> list[str]:
-    """The fixed policies as they are told: nobody is treated, or everybody by one arm."""
+def fixed_policy_names(arms: tuple[str, ...]) -> list[str]:
+    """Return the names of the fixed policies: nobody is treated, or everybody by one arm."""
     return [f"nobody (control {arms[0]})", *(f"everybody: {arm}" for arm in arms[1:])]

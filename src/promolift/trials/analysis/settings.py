@@ -1,4 +1,4 @@
-"""Settings of a trial: arms, outcome, costs and columns."""
+"""Settings of a trial (arms, outcomes, costs, columns), and the profit formula that they define."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from promolift.foundation.i18n.formatting import known, listed, share
+from promolift.foundation.i18n.formatting import finite_or_none, join_list, percent
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MONEY = "{:g}".format  # an amount in the unit of the file
+DEFAULT_MONEY_FORMAT = "{:g}".format  # an amount in the unit of the file
 
 
-def word(value: object) -> object:
-    """A value of a column as text: numbers as short as they can be written, so that 0.0 is 0; text stays."""
+def value_text(value: object) -> object:
+    """Return a value of a column as text. Numbers are as short as possible, so that 0.0 is 0."""
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
     return f"{value:g}" if isinstance(value, float | np.floating) else str(value) if value is not None else value
@@ -34,8 +34,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 @dataclass(frozen=True)
-class Net:
-    """What an outcome is worth: `margin_rate` of it, less what treating a customer cost.
+class ProfitFormula:
+    """The profit of an outcome: `margin_rate` of it, less the cost of treating the customer.
 
     Gains and policies are valued through this class and nowhere else. `cost_NA`: what each customer costs in each arm,
     control 0; one row where all customers cost the same. `part_A`: the part of the outcome that each arm gives back, as
@@ -52,38 +52,38 @@ class Net:
 
     @property
     def mean_A(self) -> Floats:
-        """What the average customer costs in each arm."""
+        """The average cost per customer in each arm."""
         return np.asarray(self.cost_NA.mean(axis=0))
 
-    def of(self, rows: Ints) -> "Net":
-        return self if len(self.cost_NA) == 1 else Net(self.margin_rate, self.cost_NA[rows], self.part_A)
+    def subset(self, rows: Ints) -> "ProfitFormula":
+        return self if len(self.cost_NA) == 1 else ProfitFormula(self.margin_rate, self.cost_NA[rows], self.part_A)
 
     @property
-    def gives_back(self) -> bool:
-        """Whether an arm costs a part of what is bought."""
+    def has_percentage_cost(self) -> bool:
+        """Whether the cost of an arm is a percentage of the purchase."""
         return bool(self.part_A.any())
 
-    def before_cost(self, outcome_N: Floats, arm_N: Ints) -> Floats:
-        """Profit of each customer before what treating them cost: what models learn, since that cost is known. What an
-        arm gives back is taken off, for it hangs on the outcome.
+    def profit_before_cost(self, outcome_N: Floats, arm_N: Ints) -> Floats:
+        """Return each customer's profit before the known cost of treatment, which is what models learn. A percentage
+        cost is subtracted, since it depends on the outcome.
         """
         return np.asarray((self.margin_rate - self.part_A[arm_N]) * outcome_N)
 
-    def outcome(self, outcome_N: Floats, arm_N: Ints) -> Floats:
-        """Profit of each customer, the cost of the arm they were in taken off."""
+    def profit(self, outcome_N: Floats, arm_N: Ints) -> Floats:
+        """Return each customer's profit after the cost of the arm they were in."""
         at_N = np.arange(len(arm_N)) if len(self.cost_NA) > 1 else 0
-        return np.asarray(self.before_cost(outcome_N, arm_N) - self.cost_NA[at_N, arm_N])
+        return np.asarray(self.profit_before_cost(outcome_N, arm_N) - self.cost_NA[at_N, arm_N])
 
-    def spent(self, outcome_NA: Floats) -> Floats:
-        """What treating each customer is expected to cost in each arm, of the outcome expected there (N x A)."""
+    def expected_cost(self, outcome_NA: Floats) -> Floats:
+        """Return the expected cost of each customer in each arm, given the outcome expected there (N x A)."""
         return np.asarray(self.cost_NA + self.part_A * outcome_NA)
 
-    def expected(self, profit_NA: Floats) -> Floats:
-        """Profit expected under each arm, its cost taken off."""
+    def expected_profit(self, profit_NA: Floats) -> Floats:
+        """Return the expected profit under each arm, after its cost."""
         return np.asarray(profit_NA - self.cost_NA)
 
-    def effect(self, column: str, arms: tuple[str, ...]) -> pl.Expr:
-        """An arm's effect in the unit of the file, less what treating the average customer costs in that arm."""
+    def net_effect(self, column: str, arms: tuple[str, ...]) -> pl.Expr:
+        """Return an arm's effect in the unit of the file, less the average cost of treating a customer in that arm."""
         cost = dict(zip(arms, self.mean_A.tolist(), strict=True))
         return self.margin_rate * pl.col(column) - pl.col("arm").replace_strict(cost, return_dtype=pl.Float64)
 
@@ -113,7 +113,7 @@ class TrialSettings(Settings):
 
     name: str = "Trial"
     treatment: str
-    control: Annotated[str, BeforeValidator(word)]
+    control: Annotated[str, BeforeValidator(value_text)]
     rates: Names = ()
     counts: Names = ()
     money: str | None = None
@@ -125,7 +125,7 @@ class TrialSettings(Settings):
     strata: str | None = None
     unit: str | None = None
     time: str | None = None
-    start: Annotated[str | None, BeforeValidator(word)] = None
+    start: Annotated[str | None, BeforeValidator(value_text)] = None
     currency: Currency = "USD"
     days: int | None = Field(default=None, ge=1)
     margin_rate: float = Field(default=1.0, gt=0, le=1)
@@ -138,7 +138,7 @@ class TrialSettings(Settings):
     @classmethod
     def _numbers_parts_or_columns(cls, given: Any) -> float | str | dict[str, float | str]:
         if isinstance(given, Mapping):
-            return {str(word(name)): _cost(value) for name, value in given.items()}
+            return {str(value_text(name)): _cost(value) for name, value in given.items()}
         return _cost(given)
 
     @model_validator(mode="after")
@@ -164,14 +164,14 @@ class TrialSettings(Settings):
         return (*self.rates, *self.counts, *((self.money,) if self.money else ()))
 
     @property
-    def deciding(self) -> str:
+    def deciding_outcome(self) -> str:
         """The outcome by which it is decided who is treated: money, or the first where none is."""
         return self.money or self.outcomes[0]
 
     @property
-    def modelled(self) -> tuple[str, ...]:
+    def modelled_outcomes(self) -> tuple[str, ...]:
         """Outcomes with a model of their own, the deciding one first."""
-        return tuple(dict.fromkeys((self.deciding, self.outcomes[0])))
+        return tuple(dict.fromkeys((self.deciding_outcome, self.outcomes[0])))
 
     @property
     def costs(self) -> list[float | str]:
@@ -180,41 +180,43 @@ class TrialSettings(Settings):
     @property
     def cost_columns(self) -> list[str]:
         """The columns that say what treating a customer costs."""
-        return [each for each in self.costs if isinstance(each, str) and part_of(each) is None]
+        return [each for each in self.costs if isinstance(each, str) and percentage_cost(each) is None]
 
-    def net(self, outcome: str, cost_NA: Floats, part_A: Floats) -> Net:
+    def net(self, outcome: str, cost_NA: Floats, part_A: Floats) -> ProfitFormula:
         """What the outcome is worth. A cost cannot be taken off an outcome that is not money, which stays as it is."""
         if outcome == self.money:
-            return Net(self.margin_rate, cost_NA, part_A)
-        return Net(1.0, np.zeros((1, cost_NA.shape[1])), np.zeros(cost_NA.shape[1]))
+            return ProfitFormula(self.margin_rate, cost_NA, part_A)
+        return ProfitFormula(1.0, np.zeros((1, cost_NA.shape[1])), np.zeros(cost_NA.shape[1]))
 
     def gross(self, outcome: str) -> bool:
         return outcome != self.money or (self.margin_rate == 1 and not any(self.costs))
 
-    def cost_text(self, amount: Callable[[float], str] = MONEY) -> str:
+    def cost_text(self, amount: Callable[[float], str] = DEFAULT_MONEY_FORMAT) -> str:
         """What treating costs; `amount` writes money."""
         if isinstance(self.cost, dict):
-            return f"{listed([f'{_said(cost, amount)} ({arm})' for arm, cost in self.cost.items()])} a customer treated"
+            return (
+                f"{join_list([f'{_said(cost, amount)} ({arm})' for arm, cost in self.cost.items()])} a customer treated"
+            )
         column = self.cost in self.cost_columns
         return f"{_said(self.cost, amount)} {'of each' if column else 'a'} customer treated"
 
-    def basis(self, outcome: str, amount: Callable[[float], str] = MONEY) -> str:
+    def basis(self, outcome: str, amount: Callable[[float], str] = DEFAULT_MONEY_FORMAT) -> str:
         """What is net in the outcome, and of what."""
         if outcome != self.money:
             return "before cost"
         paid = f"net of {self.cost_text(amount)}" if any(self.costs) else "no cost stated"
-        return f"{paid}, margin {share(self.margin_rate)}"
+        return f"{paid}, margin {percent(self.margin_rate)}"
 
 
-def part_of(cost: float | str) -> float | None:
-    """The part of what is bought that a cost such as "20%" stands for; None for an amount or a column."""
+def percentage_cost(cost: float | str) -> float | None:
+    """Return the fraction of the purchase that a cost such as "20%" stands for; None for an amount or a column."""
     amount = _amount(cost[:-1]) if isinstance(cost, str) and cost.endswith("%") else None
     return None if amount is None else amount / 100
 
 
 def _cost(given: Any) -> float | str:
     """A finite amount of 0 or more, also one that stands in a text; a percentage; or the name of a column."""
-    amount, part = _amount(given), part_of(given)
+    amount, part = _amount(given), percentage_cost(given)
     if amount is not None and amount >= 0:
         return amount
     if isinstance(given, str) and given and amount is None and (part is None or 0 <= part <= 1):
@@ -228,13 +230,13 @@ def _cost(given: Any) -> float | str:
 def _said(cost: float | str, amount: Callable[[float], str]) -> str:
     """A cost in words."""
     if isinstance(cost, str):
-        return cost if part_of(cost) is None else f"{cost.removesuffix('%')} % of what is bought"
+        return cost if percentage_cost(cost) is None else f"{cost.removesuffix('%')} % of what is bought"
     return amount(cost)
 
 
 def _amount(value: Any) -> float | None:
     """A finite number, also one that stands in a text."""
     try:
-        return None if isinstance(value, bool) else known(float(value))
+        return None if isinstance(value, bool) else finite_or_none(float(value))
     except (TypeError, ValueError):
         return None

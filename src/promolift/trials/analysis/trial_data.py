@@ -1,4 +1,4 @@
-"""A trial's rows and what its columns mean in; features, arms, outcomes and costs out, and what is doubtful of them.
+"""Read the rows of a trial into features, arms, outcomes and costs, and report what is doubtful about them.
 
 Legend: N customers, A arms (arm 0 is control).
 """
@@ -14,39 +14,41 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError
-from promolift.foundation.files.column_names import NAMES_OF
-from promolift.foundation.files.column_types import nearest, typed
-from promolift.foundation.files.table_files import raw_trial
+from promolift.foundation.files.column_names import COLUMN_SYNONYMS
+from promolift.foundation.files.column_types import infer_types, suggest_nearest
+from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.frames import as_frame
-from promolift.foundation.i18n.formatting import listed, plural
-from promolift.trials.analysis.randomisation_units import Units, units_of
-from promolift.trials.analysis.settings import Net, TrialSettings, part_of, word
+from promolift.foundation.i18n.formatting import join_list, plural
+from promolift.trials.analysis.randomisation_units import RandomisationUnits, find_units
+from promolift.trials.analysis.settings import ProfitFormula, TrialSettings, percentage_cost, value_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 YES, NO = ("yes", "y", "true", "t", "1", "是"), ("no", "n", "false", "f", "0", "否")
-AFTERWARDS = re.compile(
+OUTCOME_WORDS = re.compile(
     r"expos|visit|click|\bopen(?!ing)|conver|purchas|bought|spen[dt]|respon|reten|redeem|churn|cancel|renew|outcome"
     r"|target|impression|rounds|session|duration|\bads?\b|\bpost(?!al|code| ?code)|after"
 )
 # Names that can mean nothing else, as files of several outcomes have them beside each other.
-OUTCOMES = re.compile(
+OUTCOME_NAMES = re.compile(
     r"(?:is |has )?(?:visit(?:s|ed)?|conver(?:sions?|ted)|spen[dt]|expos(?:ure|ed)|click(?:s|ed)?|purchase[ds]?|bought"
     r"|responded|outcome|redeemed|churn(?:ed)?|retained)"
 )
 # In benchmark files: the outcome under the other arm, what it was expected to be, the effect on this very customer.
-UNKNOWABLE = re.compile(
+COUNTERFACTUAL_NAMES = re.compile(
     r"c(ounter)?factual|\by ?cf\b|^(ite|cate|tau)$|^true (effect|uplift|ite|cate|tau)|potential outcome"
 )
-BOTH_WORLDS = re.compile(r"^(y|mu|po) ?([01])$")
-BEFOREHAND = re.compile(r"before|past|prev|prior|last|hist|first|since|\bpre\b|\d[dwmy]\b")
-TELLS = 0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
+POTENTIAL_OUTCOME = re.compile(r"^(y|mu|po) ?([01])$")
+PRE_TREATMENT_WORDS = re.compile(r"before|past|prev|prior|last|hist|first|since|\bpre\b|\d[dwmy]\b")
+LEAK_RANK_CORRELATION = (
+    0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
+)
 EVERYBODY = "the same for everybody"  # the one feature of a file that says nothing of its customers
-MOST_TEXTS = 20  # values of a text that is looked at for this
-ENOUGH = 20_000  # rows that show it
+MAX_CATEGORIES = 20  # values of a text that is looked at for this
+LEAK_SAMPLE_ROWS = 20_000  # rows that show it
 ROW = "row"  # names customers where no column does
-MOST_AMOUNTS = 200  # different ones that are read
-FEW_ARMS = 9  # arms, control included, beyond which amounts are taken in groups
+MAX_AMOUNTS = 200  # different ones that are read
+MAX_UNGROUPED_ARMS = 9  # arms, control included, beyond which amounts are taken in groups
 MOST_BANDS, FEW_BANDS, LEAST_IN_BAND = 10, 4, 200  # groups of a curve; of arms; customers of each
 UNEVEN, FEW_LOST = 0.01, 0.05  # outcomes missing more often in one arm at such a p, or by such a share, are asked after
 ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one is no accident
@@ -56,7 +58,7 @@ ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one
 class TrialData:
     """Features known before, arm numbers (0 control) and their names, outcomes by name.
 
-    `cost_NA`, `part_A`: what treating costs, as in results.trial.Net. `who`: the column that names customers, else the
+    `cost_NA`, `part_A`: what treating costs, as in ProfitFormula. `who`: the column that names customers, else the
     rows of the file by number (`row`, from 1).
     `planned_NA`: every customer's stated propensity of each arm, None where no lot is stated. `units`: which rows count
     together, None where every row is a customer. `doubts`: what a person
@@ -73,14 +75,14 @@ class TrialData:
     part_A: Floats
     who: pl.Series
     planned_NA: Floats | None = None
-    units: Units | None = None
+    units: RandomisationUnits | None = None
     doubts: tuple[str, ...] = ()
     where: str = "data"
 
-    def net(self, outcome: str) -> Net:
+    def net(self, outcome: str) -> ProfitFormula:
         return self.settings.net(outcome, self.cost_NA, self.part_A)
 
-    def of(self, rows: Ints) -> "TrialData":
+    def subset(self, rows: Ints) -> "TrialData":
         outcomes = {name: values[rows] for name, values in self.outcomes.items()}
         cost_NA = self.cost_NA if len(self.cost_NA) == 1 else self.cost_NA[rows]
         return TrialData(
@@ -89,23 +91,23 @@ class TrialData:
         )  # fmt: skip
 
 
-def rows_of(table: Any, what: str = "data") -> pl.DataFrame:
-    """Rows as they stand in a file or a frame of any kind; `what` names a frame in errors."""
-    return raw_trial(Path(table)) if isinstance(table, str | Path) else as_frame(table, what)
+def read_rows(table: Any, what: str = "data") -> pl.DataFrame:
+    """Return the rows of a file or a frame of any kind unchanged; `what` names a frame in errors."""
+    return read_trial_file(Path(table)) if isinstance(table, str | Path) else as_frame(table, what)
 
 
-def read(table: Any, settings: TrialSettings) -> TrialData:
-    """Rows by their meaning. InputError names the file and what is missing or is not what it should be."""
+def read_trial(table: Any, settings: TrialSettings) -> TrialData:
+    """Read the rows as `settings` describes them. Raises InputError naming the file and what is missing or wrong."""
     where = str(table) if isinstance(table, str | Path) else "data"
-    raw = rows_of(table)
+    raw = read_rows(table)
     _all_there(where, raw.columns, settings)
-    frame, guessed = typed(raw, (settings.treatment, settings.strata))
+    frame, guessed = infer_types(raw, (settings.treatment, settings.strata))
     used = (settings.treatment, *settings.outcomes, *settings.placebos)
     arms = _arms(where, frame[settings.treatment], settings)
     arm_N = arm_numbers(frame[settings.treatment], arms)
     if settings.unit is None:
         _one_row_each(where, frame.drop(settings.ignore), arm_N)
-    answered = _answered(where, frame, settings, arm_N, arms)
+    answered = _rows_with_outcomes(where, frame, settings, arm_N, arms)
     frame, raw, arm_N = frame[answered.row_N], raw[answered.row_N], arm_N[answered.row_N]
     values = {name: _outcome(where, frame[name], settings) for name in settings.outcomes}
     placebos = {name: _outcome(where, frame[name], settings) for name in settings.placebos}
@@ -113,7 +115,7 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
     by = (settings.unit, settings.time, settings.start)
     others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys, *settings.cost_columns, *by)]
     oracles = [] if settings.features else _unknowable(others)
-    happened = [] if settings.features else [n for n in others if OUTCOMES.fullmatch(_spoken(n))]
+    happened = [] if settings.features else [n for n in others if OUTCOME_NAMES.fullmatch(_spoken(n))]
     leaks = [] if settings.features else _leaks(frame.select(n for n in others if n not in happened), values, arm_N)
     features = settings.features or tuple(n for n in others if n not in (*oracles, *happened, *leaks))
     if nested := [name for name in features if frame[name].dtype.is_nested()]:
@@ -121,7 +123,7 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
             "column_type_wrong",
             f"{where}: {nested[0]!r} holds a {frame[nested[0]].dtype} in each row; ignore={nested[0]}",
         )
-    units = units_of(where, frame, settings, arm_N, arms)
+    units = find_units(where, frame, settings, arm_N, arms)
     if units is not None and units.design != "repeated":
         arm_N = units.arm_U[units.unit_N]
     known = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
@@ -142,8 +144,8 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
         _follows(where, known, arm_N, arms)
     named = _who(raw, [n for n in frame.columns if n not in (*used, settings.strata, *settings.cost_columns)], keys)
     who = pl.Series(ROW, answered.row_N + 1) if named is None else named
-    part_A = np.array([0.0, *(part_of(cost) or 0.0 for cost in by_arm(where, settings, arms))])
-    cost_NA = costs(where, frame, settings, arms)
+    part_A = np.array([0.0, *(percentage_cost(cost) or 0.0 for cost in stated_costs(where, settings, arms))])
+    cost_NA = treatment_costs(where, frame, settings, arms)
     if units is None and (grouped := _grouped(arms, arm_N, settings.dose)) is not None:
         share_A = np.bincount(arm_N, minlength=len(arms))
         into_AG = (grouped.group_A[:, None] == np.arange(len(grouped.arms))).astype(np.float64)
@@ -157,29 +159,29 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
     )  # fmt: skip
 
 
-class _Answered(NamedTuple):
+class _RowsWithOutcomes(NamedTuple):
     """Rows whose outcomes count, and what is to be said of the others."""
 
     row_N: Ints
     doubts: tuple[str, ...]
 
 
-def _answered(
+def _rows_with_outcomes(
     where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints, arms: tuple[str, ...]
-) -> _Answered:
+) -> _RowsWithOutcomes:
     """The stated rule for missing outcomes; without one, a few that no arm has more of than others are left out."""
     gone = frame.select(pl.any_horizontal(pl.col((*settings.outcomes, *settings.placebos)).is_null())).to_series()
     lost_N = np.flatnonzero(gone.to_numpy())
     everybody = np.arange(frame.height)
     if not lost_N.size:
-        return _Answered(everybody, ())
+        return _RowsWithOutcomes(everybody, ())
     count_A, lost_A = (np.bincount(each, minlength=len(arms)) for each in (arm_N, arm_N[lost_N]))
     names = [name for name in (*settings.outcomes, *settings.placebos) if frame[name].null_count()]
     by = ", ".join(f"{lost} of {n} in {arm}" for arm, lost, n in zip(arms, lost_A, count_A, strict=True))
     rows = f"{', '.join(map(str, lost_N[:3] + 1))}{', ...' if lost_N.size > 3 else ''}"
-    text = f"{plural(lost_N.size, 'customer')} without {listed(names)} ({by}; rows {rows})"
+    text = f"{plural(lost_N.size, 'customer')} without {join_list(names)} ({by}; rows {rows})"
     if settings.missing == "zero":
-        return _Answered(everybody, (f"{text}: counted as 0, as stated (missing=zero)",))
+        return _RowsWithOutcomes(everybody, (f"{text}: counted as 0, as stated (missing=zero)",))
     p = float(scipy.stats.chi2_contingency(np.array([lost_A, count_A - lost_A])).pvalue) if lost_A.any() else 1.0
     uneven = p < UNEVEN
     if settings.missing is None and (uneven or lost_N.size > FEW_LOST * frame.height):
@@ -190,7 +192,7 @@ def _answered(
             "them out, which is fair only if no treatment moved who is missing",
         )
     spread = f"; they are not spread evenly over the arms (p = {p:.2g})" if uneven else ""
-    return _Answered(np.setdiff1d(everybody, lost_N), (f"{text}: left out{spread}",))
+    return _RowsWithOutcomes(np.setdiff1d(everybody, lost_N), (f"{text}: left out{spread}",))
 
 
 def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
@@ -202,7 +204,7 @@ def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
         asked += [(role, name) for name in getattr(settings, role)]
     for role, name in asked:
         if name not in columns:
-            text = f"{where}: no column {name!r}, which {role} names{nearest(name, columns)}"
+            text = f"{where}: no column {name!r}, which {role} names{suggest_nearest(name, columns)}"
             raise InputError("column_unknown", f"{text}; it has {', '.join(columns)}")
 
 
@@ -215,14 +217,14 @@ def _who(raw: pl.DataFrame, others: list[str], keys: list[str]) -> pl.Series | N
     return None
 
 
-def by_arm(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> list[float | str]:
-    """The cost of each treatment as stated. InputError names the arm that is none, or of which nothing is said."""
+def stated_costs(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> list[float | str]:
+    """Return the stated cost of each treatment. Raises InputError naming an arm that is unknown or has no cost."""
     if not isinstance(settings.cost, dict):
         return [settings.cost] * (len(arms) - 1)
     for name, cost in settings.cost.items():
         if name not in arms or (name == arms[0] and cost):
             known = f"treatments of {settings.treatment} are {', '.join(arms[1:])}, control costs nothing"
-            raise InputError("arm_unknown", f"{where}: cost of {name!r}{nearest(name, arms[1:])}; {known}")
+            raise InputError("arm_unknown", f"{where}: cost of {name!r}{suggest_nearest(name, arms[1:])}; {known}")
     if missing := [name for name in arms[1:] if name not in settings.cost]:
         raise InputError(
             "cost_missing", f"{where}: cost says nothing of {missing[0]!r}; say 0 if treating with it is free"
@@ -230,17 +232,18 @@ def by_arm(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> list[f
     return [settings.cost[name] for name in arms[1:]]
 
 
-def costs(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats:
-    """What treating costs before anything is bought, control 0: one row for all customers alike, or N x A where a
-    column says it. InputError names the arm or the column that says nothing of it."""
-    found = [_paid(where, frame, cost) for cost in by_arm(where, settings, arms)]
+def treatment_costs(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats:
+    """Return the cost of treatment before any purchase, control 0: one row for all customers alike, or N x A if a
+    column states it. Raises InputError naming the arm or the column without a cost.
+    """
+    found = [_paid(where, frame, cost) for cost in stated_costs(where, settings, arms)]
     longest = max(map(len, found), default=1)
     return np.column_stack([np.zeros(longest), *(np.broadcast_to(each, longest) for each in found)])
 
 
 def _paid(where: str, frame: pl.DataFrame, cost: float | str) -> Floats:
     """What one treatment costs each customer, one number where all cost the same."""
-    if not isinstance(cost, str) or part_of(cost) is not None:
+    if not isinstance(cost, str) or percentage_cost(cost) is not None:
         return np.array([0.0 if isinstance(cost, str) else cost])
     if cost not in frame.columns:
         raise InputError("column_unknown", f"{where}: no column {cost!r}, which says what treating each customer costs")
@@ -250,16 +253,19 @@ def _paid(where: str, frame: pl.DataFrame, cost: float | str) -> Floats:
     return values.cast(pl.Float64).to_numpy()
 
 
-def features_of(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
-    """The features of new customers in the types of those that the models learned from. InputError names the column."""
+def match_features(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
+    """Return the features of new customers in the types that the models learned from. Raises InputError naming the
+    column.
+    """
     columns = []
     for known in like:
         name = known.name
         if name not in raw.columns:
             raise InputError(
-                "column_missing", f"new: no column {name!r}, which was known in the trial{nearest(name, raw.columns)}"
+                "column_missing",
+                f"new: no column {name!r}, which was known in the trial{suggest_nearest(name, raw.columns)}",
             )
-        column = typed(raw.select(name)).frame[name] if known.dtype != pl.String else raw[name].cast(pl.String)
+        column = infer_types(raw.select(name)).frame[name] if known.dtype != pl.String else raw[name].cast(pl.String)
         if column.null_count() == len(column):
             column = column.cast(known.dtype)
         if known.dtype.is_temporal() and column.dtype.is_temporal():
@@ -285,7 +291,7 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
             "control_unknown", f"{where}: control {settings.control!r} is no value of {settings.treatment}: {shown}"
         )
     others = tuple(name for name in found if name != settings.control)
-    if not 2 <= len(found) <= (MOST_AMOUNTS if depths((settings.control, *others)) else 30):
+    if not 2 <= len(found) <= (MAX_AMOUNTS if depths((settings.control, *others)) else 30):
         remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
         raise InputError(
             "arm_count_invalid",
@@ -295,13 +301,15 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
 
 
 def arm_numbers(column: pl.Series, arms: tuple[str, ...]) -> Ints:
-    """Everybody's arm by its place among `arms`."""
+    """Return each customer's arm as its index in `arms`."""
     place = {name: at for at, name in enumerate(arms)}
     return _names(column).replace_strict(place, return_dtype=pl.Int64).to_numpy()
 
 
 def depths(arms: tuple[str, ...]) -> list[float] | None:
-    """Arms as depths: numbers, or the one number in their names ("10% off" is 0.1); control without one is 0."""
+    """Return arms as depths: numbers, or the one number in their names ("10% off" is 0.1); control without one is 0.
+    None if they are no depths.
+    """
     found = []
     for place, name in enumerate(arms):
         numbers = re.findall(r"\d+(?:[.,]\d+)?", name)
@@ -323,7 +331,7 @@ class _Grouped(NamedTuple):
 def _grouped(arms: tuple[str, ...], arm_N: Ints, dose: bool) -> _Grouped | None:
     """So many amounts that each has few customers, in groups of neighbours with about as many each."""
     amounts, count_A = depths(arms), np.bincount(arm_N, minlength=len(arms))
-    if amounts is None or amounts[0] != 0 or len(arms) <= FEW_ARMS:
+    if amounts is None or amounts[0] != 0 or len(arms) <= MAX_UNGROUPED_ARMS:
         return None
     order = np.argsort(amounts[1:]) + 1
     groups = max(2, min(MOST_BANDS if dose else FEW_BANDS, int(count_A[1:].sum() // LEAST_IN_BAND)))
@@ -345,7 +353,7 @@ def _names(column: pl.Series) -> pl.Series:
     """Treatments as text; numbers as short as they can be written, so that 0.0 is 0."""
     if column.dtype.is_float():
         each = column.unique().drop_nulls().to_list()
-        short = {value: word(value) for value in each}
+        short = {value: value_text(value) for value in each}
         return column.replace_strict(short, return_dtype=pl.String, default=None)
     return column.cast(pl.String)
 
@@ -381,7 +389,7 @@ def _is_key(column: pl.Series) -> bool:
 
 def _is_customer(name: str) -> bool:
     word = re.sub(r"[\W_]+", "", name).lower()
-    return word == "id" or word in NAMES_OF["customer_id"]
+    return word == "id" or word in COLUMN_SYNONYMS["customer_id"]
 
 
 def _outcome(where: str, column: pl.Series, settings: TrialSettings) -> Floats:
@@ -436,10 +444,10 @@ def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tup
 def _unknowable(names: list[str]) -> list[str]:
     """Columns that only a simulation can fill; y0 or mu0 alone may be a baseline, beside y1 or mu1 it is none."""
     said = {name: _spoken(name) for name in names}
-    worlds = {name: match for name, words in said.items() if (match := BOTH_WORLDS.match(words))}
+    worlds = {name: match for name, words in said.items() if (match := POTENTIAL_OUTCOME.match(words))}
     stems = [match[1] for match in worlds.values()]
     both = [name for name, match in worlds.items() if stems.count(match[1]) == 2]
-    return [name for name, words in said.items() if name in both or UNKNOWABLE.search(words)]
+    return [name for name, words in said.items() if name in both or COUNTERFACTUAL_NAMES.search(words)]
 
 
 def _spoken(name: str) -> str:
@@ -449,18 +457,18 @@ def _spoken(name: str) -> str:
 def _sounds_late(features: tuple[str, ...]) -> list[str]:
     """Names that sound like what customers did afterwards."""
     words = {name: _spoken(name) for name in features}
-    return [name for name, said in words.items() if AFTERWARDS.search(said) and not BEFOREHAND.search(said)]
+    return [name for name, said in words.items() if OUTCOME_WORDS.search(said) and not PRE_TREATMENT_WORDS.search(said)]
 
 
 def _leaks(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints, *, named: bool = False) -> list[str]:
     """Features that all but tell any outcome of any one arm; but those whose names say that they were known before,
     which are asked for with `named` instead: the past may explain an outcome that well.
     """
-    asked = [c.name for c in features if bool(BEFOREHAND.search(_spoken(c.name))) == named]
+    asked = [c.name for c in features if bool(PRE_TREATMENT_WORDS.search(_spoken(c.name))) == named]
     found: list[str] = []
     for arm in range(int(arm_N.max()) + 1) if asked else ():
         rows = np.flatnonzero(arm_N == arm)
-        rows = rows[:: max(1, len(rows) // ENOUGH)]
+        rows = rows[:: max(1, len(rows) // LEAK_SAMPLE_ROWS)]
         some = features[rows].select(asked)
         found += [c.name for c in some if any(_tied(c, outcome_N[rows]) for outcome_N in outcomes.values())]
     return list(dict.fromkeys(found))
@@ -468,7 +476,7 @@ def _leaks(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints, *, 
 
 def _tied(column: pl.Series, y: Floats) -> bool:
     if column.dtype == pl.String:  # a text is as good as the mean outcome of those who share it
-        if column.n_unique() > MOST_TEXTS:
+        if column.n_unique() > MAX_CATEGORIES:
             return False
         frame = pl.DataFrame({"text": column.fill_null(""), "y": y})
         x = frame.select(pl.col("y").mean().over("text"))["y"].to_numpy()
@@ -478,7 +486,7 @@ def _tied(column: pl.Series, y: Floats) -> bool:
         return False
     some = np.isfinite(x) & np.isfinite(y)
     varied = some.sum() >= 100 and np.ptp(x[some]) > 0 and np.ptp(y[some]) > 0
-    return bool(varied) and _rank_tie(x[some], y[some]) > TELLS
+    return bool(varied) and _rank_tie(x[some], y[some]) > LEAK_RANK_CORRELATION
 
 
 def _rank_tie(x: Floats, y: Floats) -> float:

@@ -1,4 +1,4 @@
-"""What the solver's modules hand one another: arrays, what kernels take together, and how far a limit is used."""
+"""Array types that the allocation algorithms share: kernel inputs, limit coefficients and limit usage."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class KernelColumns(NamedTuple):
     label_N: Slots
 
 
-class Links(NamedTuple):
+class LimitCoefficients(NamedTuple):
     """The limit rows that touch a class, class by class and in rising order, and their coefficients for every offer."""
 
     first_S: Ints
@@ -30,7 +30,7 @@ class Links(NamedTuple):
     coef_JR4: Floats
 
 
-class Ties(NamedTuple):
+class TieBreaking(NamedTuple):
     """How ties are settled by the hash with `seed`: see `kernel.choose`."""
 
     width: float
@@ -38,7 +38,7 @@ class Ties(NamedTuple):
     seed: np.uint64
 
 
-class State(NamedTuple):
+class LimitState(NamedTuple):
     """Use of every limit row, what it may be, and the fine for each unit above."""
 
     used_M: Floats
@@ -47,7 +47,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Use:
+class LimitUsage:
     """How far a limit is used: `used <= at_most` or `used >= at_least`; `price` is the gain one more unit would add."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Types of the room and `choose`: values and prices in, a slot per customer out, for plan and request.
+"""Choose the best slot of each customer at given prices, for customers in memory or in parts.
 
 And how the solver sees many customers: a task goes out to parts of them, what it finds in each comes back, in their
 order. Such a round is one pass: the task holds a few numbers, and sums and a bounded number of rows come back. Whoever
@@ -13,11 +13,19 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, Self, Type
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.core.allocation.algorithms.arrays import Floats, Ints, KernelColumns, Keys, Slots, Ties, Use
+from promolift.core.allocation.algorithms.arrays import (
+    Floats,
+    Ints,
+    KernelColumns,
+    Keys,
+    LimitUsage,
+    Slots,
+    TieBreaking,
+)
 from promolift.foundation.errors import BudgetError, InputError
 
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +63,7 @@ class Allocation:
     price: float
     budget: float
     treated: int
-    uses: tuple[Use, ...] = ()
+    uses: tuple[LimitUsage, ...] = ()
     row_prices: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -74,7 +82,7 @@ class Allocation:
         return {use.name: use.price for use in self.uses}
 
     @property
-    def binding(self) -> tuple[Use, ...]:
+    def binding(self) -> tuple[LimitUsage, ...]:
         """The limits that cost gain, dearest first by price times size."""
         return tuple(sorted((u for u in self.uses if u.binding), key=lambda u: (-u.price * abs(u.bound), u.name)))
 
@@ -107,7 +115,7 @@ class SlotChoice:
     slot_C: Slots
 
     @classmethod
-    def but_for(cls, prices: Prices, part_C: Ints, row_C: Ints, slot_C: Slots, priced_C: Slots) -> Self:
+    def with_exceptions(cls, prices: Prices, part_C: Ints, row_C: Ints, slot_C: Slots, priced_C: Slots) -> Self:
         """The same where C customers, of whom the prices would give `priced_C`, get `slot_C`."""
         other = slot_C != priced_C
         return cls(prices, part_C[other], row_C[other], slot_C[other])
@@ -169,7 +177,7 @@ class ChoiceRows:
         """A uniform number in [0, 1) for every customer."""
         from promolift.core.allocation.algorithms import kernels
 
-        return kernels.mix_all(self.key_N, word(seed))
+        return kernels.hash_all(self.key_N, to_uint64(seed))
 
     def by_hash(self, seed: int) -> Ints:
         """The order of the rows' hashes, which does not hang on where a row lies."""
@@ -191,7 +199,7 @@ class ChoiceRows:
 
         choice_N = np.full(len(self), -1, np.int32)
         if self.gain_NK.size:
-            ties = Ties(prices.width, prices.share, word(prices.seed))
+            ties = TieBreaking(prices.width, prices.share, to_uint64(prices.seed))
             kernels.choose(self.columns, self.key_N, prices.weight_SJ4, ties, choice_N)
         return choice_N
 
@@ -215,7 +223,7 @@ def choose(gain_NK: Floats, cost_NK: Floats, price: float) -> Slots:
     return ChoiceRows.of(gain_NK, cost_NK).choose(Prices.of(price, np.shape(gain_NK)[1]))
 
 
-def word(seed: int) -> np.uint64:
+def to_uint64(seed: int) -> np.uint64:
     """Any whole number as 64 bits."""
     return np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
 
@@ -228,7 +236,7 @@ def check_budget(budget: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Quanta:
+class ProblemScale:
     """How many customers there are, how many can gain, by how many pairs; the size of prices, a row for each class and
     a column for each offer; and powers of two that turn amounts into whole numbers whose sums fit 62 bits.
     """
@@ -252,7 +260,7 @@ class Quanta:
         return np.array([self.gain, self.cost, 1.0, self.units])
 
 
-class Scanned(NamedTuple):
+class RowSummary(NamedTuple):
     """The largest gain, cost and units of usable pairs of some customers, how many there are, and names of codes."""
 
     gain: float
@@ -265,7 +273,7 @@ class Scanned(NamedTuple):
     offers: int
 
 
-def scanned(rows: ChoiceRows) -> Scanned:
+def summarise_rows(rows: ChoiceRows) -> RowSummary:
     """What the scale of some rows goes by. InputError names the first impossible value."""
     from promolift.core.allocation.algorithms import kernels
 
@@ -284,13 +292,13 @@ def scanned(rows: ChoiceRows) -> Scanned:
             raise InputError("value_invalid", f"allocate: a {name} is {codes.min()}; number them from 0")
     classes, offers = (int(each.max(initial=0)) + 1 for each in (rows.label_N, rows.offer_NK))
     gain, cost, units = tops
-    return Scanned(gain, cost, units, usable, pairs, len(rows), classes, offers)
+    return RowSummary(gain, cost, units, usable, pairs, len(rows), classes, offers)
 
 
-def measure(*parts: Scanned) -> Quanta:
+def combine_summaries(*parts: RowSummary) -> ProblemScale:
     """The scale of all rows."""
     customers = sum(part.customers for part in parts)
-    return Quanta(
+    return ProblemScale(
         customers, sum(part.usable for part in parts), sum(part.pairs for part in parts),
         max(part.classes for part in parts), max(part.offers for part in parts),
         *(_power(max(tops), customers) for tops in zip(*(part[:3] for part in parts), strict=True)),
@@ -306,84 +314,98 @@ def _power(top: float, rows: int) -> float:
 
 # customers in parts
 
-GATHER = 100_000  # rows that are worked on in one place: a whole problem of so few, or a sample
-BLANK = {"gain_NK": np.nan, "cost_NK": np.nan, "units_NK": 0.0, "offer_NK": 0}
+IN_MEMORY_ROWS = 100_000  # rows that are worked on in one place: a whole problem of so few, or a sample
+MISSING_SLOT_VALUES = {"gain_NK": np.nan, "cost_NK": np.nan, "units_NK": 0.0, "offer_NK": 0}
 
 
-class Rounds(Protocol):
+class PartitionedRows(Protocol):
     """Customers in parts. Where rules other than the budget are asked for, each part is in the order of its hashes."""
 
     def each(
-        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
-    ) -> Iterator[Found]:
+        self,
+        task: Callable[Concatenate[ChoiceRows, Parameters], Result],
+        *given: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Iterator[Result]:
         """What a function of a module finds for each part, in their order."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class OnePart:
+class InMemoryRows:
     """All customers in memory."""
 
     rows: ChoiceRows
 
     def each(
-        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
-    ) -> Iterator[Found]:
-        """See Rounds."""
+        self,
+        task: Callable[Concatenate[ChoiceRows, Parameters], Result],
+        *given: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Iterator[Result]:
+        """See PartitionedRows."""
         yield task(self.rows, *given, **named)
 
 
-def scale_of(parts: Rounds) -> Quanta:
+def problem_scale(parts: PartitionedRows) -> ProblemScale:
     """The scale of all rows. InputError names the first impossible value."""
-    return measure(*parts.each(scanned))
+    return combine_summaries(*parts.each(summarise_rows))
 
 
-class Gathered(NamedTuple):
+class GatheredRows(NamedTuple):
     """Rows of several parts together, and where each lies: its part and its place in it."""
 
     rows: ChoiceRows
     part_C: Ints
     row_C: Ints
 
-    def sorted_by(self, seed: int) -> "Gathered":
+    def sorted_by(self, seed: int) -> "GatheredRows":
         """The same in the order of their hashes, which does not hang on the parts they lay in."""
         order = self.rows.by_hash(seed)
-        return Gathered(self.rows.part(order), self.part_C[order], self.row_C[order])
+        return GatheredRows(self.rows.part(order), self.part_C[order], self.row_C[order])
 
 
-class Picked(NamedTuple):
+class SelectedRows(NamedTuple):
     """Rows of one part, and their places in it."""
 
     rows: ChoiceRows
     row_C: Ints
 
 
-def gathered(
-    parts: Rounds, which: Callable[Concatenate[ChoiceRows, Given], Ints], *given: Given.args, **named: Given.kwargs
-) -> Gathered:
+def gather_rows(
+    parts: PartitionedRows,
+    which: Callable[Concatenate[ChoiceRows, Parameters], Ints],
+    *given: Parameters.args,
+    **named: Parameters.kwargs,
+) -> GatheredRows:
     """The rows of each part whose places `which` says."""
-    found = [*parts.each(pick, which, given, named)]
+    found = [*parts.each(select_rows, which, given, named)]
     places = [np.full(len(each.row_C), part, np.int64) for part, each in enumerate(found)]
-    return Gathered(joined([each.rows for each in found]), *map(together, (places, [each.row_C for each in found])))
+    return GatheredRows(
+        concatenate_rows([each.rows for each in found]),
+        *map(concatenate_columns, (places, [each.row_C for each in found])),
+    )
 
 
-def pick(rows: ChoiceRows, which: Callable[..., Ints], given: tuple[Any, ...], named: dict[str, Any]) -> Picked:
+def select_rows(
+    rows: ChoiceRows, which: Callable[..., Ints], given: tuple[Any, ...], named: dict[str, Any]
+) -> SelectedRows:
     """What `which` asks for of one part."""
     row_C = which(rows, *given, **named)
-    return Picked(rows if len(row_C) == len(rows) else rows.part(row_C), row_C)
+    return SelectedRows(rows if len(row_C) == len(rows) else rows.part(row_C), row_C)
 
 
-def everybody(rows: ChoiceRows) -> Ints:
+def all_row_indices(rows: ChoiceRows) -> Ints:
     """The places of all rows."""
     return np.arange(len(rows))
 
 
-def together(columns: list[Ints]) -> Ints:
+def concatenate_columns(columns: list[Ints]) -> Ints:
     """One column after another."""
     return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
-def joined(parts: list[ChoiceRows]) -> ChoiceRows:
+def concatenate_rows(parts: list[ChoiceRows]) -> ChoiceRows:
     """Rows one below another; who has fewer slots than others has no candidate in the rest."""
     if len(parts) == 1:
         return parts[0]
@@ -391,16 +413,16 @@ def joined(parts: list[ChoiceRows]) -> ChoiceRows:
 
     def column(name: str) -> Any:
         columns = [getattr(each, name) for each in parts]
-        if name not in BLANK:
+        if name not in MISSING_SLOT_VALUES:
             return np.concatenate(columns)
         wide = [((0, 0), (0, slots - each.shape[1])) for each in columns]
-        blank = BLANK[name]
+        blank = MISSING_SLOT_VALUES[name]
         return np.concatenate([np.pad(c, w, constant_values=blank) for c, w in zip(columns, wide, strict=True)])
 
     return ChoiceRows(*(column(each.name) for each in fields(ChoiceRows)))
 
 
-class Sample(NamedTuple):
+class HashSample(NamedTuple):
     """Those whose hash with `seed` is below a share."""
 
     seed: int
@@ -417,9 +439,9 @@ class Sample(NamedTuple):
         return rows.first(int(np.searchsorted(rows.hashed(self.seed), self.below)))
 
 
-SALT = 0x5EED  # the hash that picks customers must not be the one that settles ties
+SAMPLE_SALT = 0x5EED  # the hash that picks customers must not be the one that settles ties
 
 
 def hash_seed(seed: int) -> int:
     """The seed of the hashes in whose order parts lie."""
-    return seed ^ SALT
+    return seed ^ SAMPLE_SALT

@@ -1,12 +1,12 @@
-"""Rows and one budget in, the best plan out: exact but for the last few customers, with a bound to prove it.
+"""Solve the allocation under a budget alone: exact except for the last few customers, with an upper bound.
 
 Each customer's candidates form a concave frontier of steps, each with a price (gain per cost). Taking all steps by
 falling price until the budget is spent solves the linear relaxation of the multiple-choice knapsack (Sinha & Zoltners
 1979, Operations Research 27(3)); what the break leaves over is filled by search among the customers near the break.
 Where a single step is a large part of the budget, stopping at the first that does not fit would leave as much unspent:
-then two other ways are tried (`pack`). Many steps are counted by bins of price, finer and finer where the break lies,
-until those near it are few enough to be gone through one by one. N customers, K slots and a last one for none (L),
-P steps, B bins, C customers near the break, G budgets. All sums are of whole numbers, equal in any order of rows.
+then two other ways are tried (`pack_steps`). Many steps are counted by bins of price, finer and finer where the break
+lies, until those near it are few enough to be gone through one by one. N customers, K slots and a last one for none
+(L), P steps, B bins, C customers near the break, G budgets. All sums are of whole numbers, equal in any order of rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,23 +21,23 @@ from promolift.core.allocation.algorithms.arrays import Floats, Ints, Keys, Slot
 from promolift.core.allocation.algorithms.choice import (
     Allocation,
     ChoiceRows,
-    OnePart,
+    InMemoryRows,
+    PartitionedRows,
     Prices,
-    Quanta,
-    Rounds,
+    ProblemScale,
     SlotChoice,
     check_budget,
-    gathered,
-    scale_of,
+    gather_rows,
+    problem_scale,
 )
 
-CORE = 1_000  # steps on either side of the break whose customers the finishing step looks at
-WORTH = 1e-4  # of the gain: more than this left at the break, and other ways than the plain one are tried
-ENOUGH = 1e-7  # the finishing step stops when what is left could add no more than this share of the gain
-FEW = 300_000  # steps that are gone through one by one
-FINE = 2_000  # steps of a bin that is not worth cutting
-BITS = (16, 8, 112)  # of a key that are looked at in the first round, in each of the next, and in all
-PART = 40  # bits of a row's id for its place in its part
+CORE_STEPS = 1_000  # steps on either side of the break whose customers the finishing step looks at
+REFINEMENT_GAP = 1e-4  # of the gain: more than this left at the break, and other ways than the plain one are tried
+STOPPING_GAP = 1e-7  # the finishing step stops when what is left could add no more than this share of the gain
+MAX_LISTED_STEPS = 300_000  # steps that are gone through one by one
+MAX_BIN_STEPS = 2_000  # steps of a bin that is not worth cutting
+KEY_BITS = (16, 8, 112)  # of a key that are looked at in the first round, in each of the next, and in all
+ROW_ID_BITS = 40  # bits of a row's id for its place in its part
 
 
 class StepKeys(NamedTuple):
@@ -62,7 +62,7 @@ class StepRows(NamedTuple):
     hash_P: Floats
 
     @staticmethod
-    def of(rows: ChoiceRows, scale: Quanta, seed: int) -> "StepRows":
+    def of(rows: ChoiceRows, scale: ProblemScale, seed: int) -> "StepRows":
         from promolift.core.allocation.algorithms import kernels
 
         found = kernels.steps(rows.gain_NK, rows.cost_NK, scale.gain, scale.cost)
@@ -101,12 +101,12 @@ class StepBins(NamedTuple):
     def at(self, which: Ints | NDArray[np.bool_]) -> "StepBins":
         return StepBins(*[column[which] for column in self])  # type: ignore[arg-type]
 
-    def cut(self, parts: Rounds, scale: Quanta, seed: int, which: NDArray[np.bool_]) -> "StepBins":
+    def cut(self, parts: PartitionedRows, scale: ProblemScale, seed: int, which: NDArray[np.bool_]) -> "StepBins":
         """Some of the bins cut into smaller ones, by a round; those without a step are left out."""
         wide, kept = self.at(which), self.at(~which)
-        more = np.uint64(BITS[0] if not wide.bits_B.any() else BITS[1])
+        more = np.uint64(KEY_BITS[0] if not wide.bits_B.any() else KEY_BITS[1])
         total = np.zeros((len(wide.bits_B) << int(more), 4), np.int64)
-        for found in parts.each(counted_steps, scale, seed, wide, more):
+        for found in parts.each(count_steps, scale, seed, wide, more):
             total[found.at] += found.sums
         child = np.flatnonzero(total[:, 0])
         of, place = child >> int(more), (child & ((1 << int(more)) - 1)).astype(np.uint64)
@@ -134,14 +134,14 @@ class StepBins(NamedTuple):
         return near
 
 
-class CountedSteps(NamedTuple):
+class StepCounts(NamedTuple):
     """The bins that have steps, and their sums."""
 
     at: Ints
     sums: Ints
 
 
-def counted_steps(rows: ChoiceRows, scale: Quanta, seed: int, bins: StepBins, more: np.uint64) -> CountedSteps:
+def count_steps(rows: ChoiceRows, scale: ProblemScale, seed: int, bins: StepBins, more: np.uint64) -> StepCounts:
     """The sums of the steps of some rows in bins that are cut."""
     from promolift.core.allocation.algorithms import kernels
 
@@ -150,20 +150,20 @@ def counted_steps(rows: ChoiceRows, scale: Quanta, seed: int, bins: StepBins, mo
         steps.keys, (steps.cost_P, steps.gain_P, steps.left_P), (bins.high_B, bins.low_B, bins.bits_B), more
     ).reshape(-1, 4)
     at = np.flatnonzero(sums[:, 0])
-    return CountedSteps(at, sums[at])
+    return StepCounts(at, sums[at])
 
 
-def steps_in(rows: ChoiceRows, scale: Quanta, seed: int, bins: StepBins | None) -> StepRows:
+def steps_in_bins(rows: ChoiceRows, scale: ProblemScale, seed: int, bins: StepBins | None) -> StepRows:
     """The steps of some rows in bins; all of them without."""
     from promolift.core.allocation.algorithms import kernels
 
     steps = StepRows.of(rows, scale, seed)
     if bins is None:
         return steps
-    return steps.at(kernels.within(steps.keys, (bins.high_B, bins.low_B, bins.bits_B)))
+    return steps.at(kernels.keys_in_bins(steps.keys, (bins.high_B, bins.low_B, bins.bits_B)))
 
 
-def before(keys: StepKeys, key: int) -> NDArray[np.bool_]:
+def keys_before(keys: StepKeys, key: int) -> NDArray[np.bool_]:
     """Which keys are before one that is given as a number."""
     if key >> 128:
         return np.ones(len(keys.high_P), np.bool_)
@@ -184,28 +184,30 @@ class Steps:
     whole_4: Ints
 
     @staticmethod
-    def of(parts: Rounds, scale: Quanta, seed: int, quanta: Callable[[int], Ints], reach: int) -> "Steps":
+    def of(
+        parts: PartitionedRows, scale: ProblemScale, seed: int, quanta: Callable[[int], Ints], reach: int
+    ) -> "Steps":
         """The steps near what some budgets, as whole numbers, buy; `quanta` is told the cost of all steps."""
-        if scale.pairs <= FEW:
+        if scale.pairs <= MAX_LISTED_STEPS:
             return Steps._near(parts, scale, seed, None, None)
         bins = StepBins.whole()
         bins = bins.cut(parts, scale, seed, np.ones(1, np.bool_))
         quanta_G = quanta(int(bins.sums_B4[:, 1].sum()))
         while True:
             near = bins.near(quanta_G, reach)
-            wide = near & (bins.sums_B4[:, 0] > FINE) & (bins.bits_B < BITS[2])
-            if int(bins.sums_B4[near, 0].sum()) <= FEW or not wide.any():
+            wide = near & (bins.sums_B4[:, 0] > MAX_BIN_STEPS) & (bins.bits_B < KEY_BITS[2])
+            if int(bins.sums_B4[near, 0].sum()) <= MAX_LISTED_STEPS or not wide.any():
                 return Steps._near(parts, scale, seed, bins, near)
             bins = bins.cut(parts, scale, seed, wide)
 
     @staticmethod
     def _near(
-        parts: Rounds, scale: Quanta, seed: int, bins: StepBins | None, near: NDArray[np.bool_] | None
+        parts: PartitionedRows, scale: ProblemScale, seed: int, bins: StepBins | None, near: NDArray[np.bool_] | None
     ) -> "Steps":
         asked = None if bins is None or near is None else bins.at(near)
         found = [
-            each._replace(row_P=each.row_P + (part << PART))
-            for part, each in enumerate(parts.each(steps_in, scale, seed, asked))
+            each._replace(row_P=each.row_P + (part << ROW_ID_BITS))
+            for part, each in enumerate(parts.each(steps_in_bins, scale, seed, asked))
         ]
         rows = StepRows(*(np.concatenate(each) for each in zip(*found, strict=True)))
         keys = rows.keys
@@ -232,14 +234,14 @@ class Steps:
         return int(one.high_P[0]) << 64 | int(one.low_P[0])
 
 
-def solve_budget(parts: Rounds, scale: Quanta, budget: float, seed: int = 0) -> Allocation:
+def solve_budget(parts: PartitionedRows, scale: ProblemScale, budget: float, seed: int = 0) -> Allocation:
     """The best plan within `budget`, ties in price settled by the hash of the key."""
     none: Ints = np.zeros(0, np.int64)
     if not scale.usable:
         nobody = SlotChoice(Prices.of(0.0, scale.offers, classes=scale.classes), none, none, none.astype(np.int32))
         return Allocation(nobody, scale.customers, 0.0, 0.0, 0.0, 0.0, budget, 0)
-    quanta = quanta_of(budget, scale)
-    steps = Steps.of(parts, scale, seed, lambda _: np.array([quanta]), WINDOW)
+    quanta = budget_in_quanta(budget, scale)
+    steps = Steps.of(parts, scale, seed, lambda _: np.array([quanta]), PACKING_WINDOW)
     rows, fits = steps.rows, int(steps.fits(quanta))
     _, spent, gain, treated = steps.before(fits).tolist()
     left, price, share = quanta - spent, 0.0, 0.0
@@ -247,27 +249,27 @@ def solve_budget(parts: Rounds, scale: Quanta, budget: float, seed: int = 0) -> 
         price, share = float(rows.price_P[fits]), float(rows.hash_P[fits])
     # every whole-number gain is short of the true one by less than 1
     bound = ((gain + treated) / scale.gain + price * left / scale.cost) * (1 + 1e-15)
-    taken, reach = np.arange(len(rows.row_P)) < fits, CORE
-    if price * left / scale.cost > WORTH * gain / scale.gain:
-        taken, reach = pack(steps, fits, quanta), WINDOW
+    taken, reach = np.arange(len(rows.row_P)) < fits, CORE_STEPS
+    if price * left / scale.cost > REFINEMENT_GAP * gain / scale.gain:
+        taken, reach = pack_steps(steps, fits, quanta), PACKING_WINDOW
         _, spent, gain, treated = (steps.before(0) + rows.at(taken).own_P4.sum(axis=0)).tolist()
         left = quanta - spent
     prices = Prices.of(price, scale.offers, share, seed, scale.classes)
-    near = near_break(parts, scale, seed, steps, taken, fits, reach, prices)
+    near = break_neighbourhood(parts, scale, seed, steps, taken, fits, reach, prices)
     usable_CK = (near.rows.gain_NK > 0) & (near.rows.cost_NK < np.inf)
     gain_q = np.floor(np.where(usable_CK, near.rows.gain_NK, 0.0) * scale.gain).astype(np.int64)
     cost_q = np.ceil(np.where(usable_CK, near.rows.cost_NK, 0.0) * scale.cost).astype(np.int64)
-    enough = int(ENOUGH * gain / scale.gain / price * scale.cost) if price else 0
-    filled = fill(cost_q, gain_q, usable_CK, near.slot_C, left, enough)
+    enough = int(STOPPING_GAP * gain / scale.gain / price * scale.cost) if price else 0
+    filled = fill_budget(cost_q, gain_q, usable_CK, near.slot_C, left, enough)
     treated += int((filled.slot_C >= 0).sum()) - int((near.slot_C >= 0).sum())
-    places = near.id_C >> PART, near.id_C & ((1 << PART) - 1)
+    places = near.id_C >> ROW_ID_BITS, near.id_C & ((1 << ROW_ID_BITS) - 1)
     return Allocation(
-        SlotChoice.but_for(prices, *places, filled.slot_C, near.rows.choose(prices)), scale.customers,
+        SlotChoice.with_exceptions(prices, *places, filled.slot_C, near.rows.choose(prices)), scale.customers,
         (gain + filled.gain) / scale.gain, (quanta - left + filled.cost) / scale.cost, bound, price, budget, treated,
     )  # fmt: skip
 
 
-class NearBreak(NamedTuple):
+class BreakNeighbourhood(NamedTuple):
     """Customers near the break in the order of their hashes: rows, ids, and their slots by the steps taken."""
 
     rows: ChoiceRows
@@ -275,48 +277,52 @@ class NearBreak(NamedTuple):
     slot_C: Slots
 
 
-def near_break(
-    parts: Rounds, scale: Quanta, seed: int, steps: Steps, taken: NDArray[np.bool_], fits: int, reach: int,
-    prices: Prices,
-) -> NearBreak:  # fmt: skip
-    """Those who have a step within CORE of the break, and those of whom the price says another slot than the steps."""
+def break_neighbourhood(
+    parts: PartitionedRows, scale: ProblemScale, seed: int, steps: Steps, taken: NDArray[np.bool_], fits: int,
+    reach: int, prices: Prices,
+) -> BreakNeighbourhood:  # fmt: skip
+    """Return the customers with a step within `reach` steps of the break, and those whose slot by price differs from
+    their slot by steps.
+    """
     last = min(fits + reach, len(steps.rows.row_P)) - 1
     span = steps.key(max(fits - reach, 0)), steps.key(last) + 1 if last >= 0 else 1 << 128
-    found = gathered(parts, odd_rows, scale, seed, steps.key(fits), *span, prices)
-    id_C, slot_C = found.part_C << PART | found.row_C, by_steps(found.rows, scale, seed, steps.key(fits))
+    found = gather_rows(parts, inconsistent_rows, scale, seed, steps.key(fits), *span, prices)
+    id_C, slot_C = found.part_C << ROW_ID_BITS | found.row_C, slots_before_key(found.rows, scale, seed, steps.key(fits))
     known, first, of = np.unique(steps.rows.row_P, return_index=True, return_inverse=True)
     slot_U = steps.rows.left_P[first]
     slot_U[of[taken]] = steps.rows.slot_P[taken]  # cheapest first: a customer's last step stays
     mine = np.isin(id_C, known)
     slot_C[mine] = slot_U[np.searchsorted(known, id_C[mine])]
-    core = steps.rows.row_P[max(fits - CORE, 0) : fits + CORE]
+    core = steps.rows.row_P[max(fits - CORE_STEPS, 0) : fits + CORE_STEPS]
     kept = np.flatnonzero(np.isin(id_C, core) | (slot_C != found.rows.choose(prices)))
     kept = kept[np.lexsort((id_C[kept], found.rows.hashed(seed)[kept]))]
-    return NearBreak(found.rows.part(kept), id_C[kept], slot_C[kept])
+    return BreakNeighbourhood(found.rows.part(kept), id_C[kept], slot_C[kept])
 
 
-def by_steps(rows: ChoiceRows, scale: Quanta, seed: int, cut: int) -> Slots:
+def slots_before_key(rows: ChoiceRows, scale: ProblemScale, seed: int, cut: int) -> Slots:
     """The slots of rows that take all steps before a key."""
     steps = StepRows.of(rows, scale, seed)
-    taken, slot_N = before(steps.keys, cut), np.full(len(rows), -1, np.int32)
+    taken, slot_N = keys_before(steps.keys, cut), np.full(len(rows), -1, np.int32)
     slot_N[steps.row_P[taken]] = steps.slot_P[taken]
     return slot_N
 
 
-def odd_rows(rows: ChoiceRows, scale: Quanta, seed: int, cut: int, low: int, high: int, prices: Prices) -> Ints:
+def inconsistent_rows(
+    rows: ChoiceRows, scale: ProblemScale, seed: int, cut: int, low: int, high: int, prices: Prices
+) -> Ints:
     """The places of rows with a step from `low` to before `high`, or of whom price and steps say other slots."""
-    steps, odd = StepRows.of(rows, scale, seed), by_steps(rows, scale, seed, cut) != rows.choose(prices)
+    steps, odd = StepRows.of(rows, scale, seed), slots_before_key(rows, scale, seed, cut) != rows.choose(prices)
     keys = steps.keys
-    odd[steps.row_P[~before(keys, low) & before(keys, high)]] = True
+    odd[steps.row_P[~keys_before(keys, low) & keys_before(keys, high)]] = True
     return np.flatnonzero(odd)
 
 
-def quanta_of(budget: float, scale: Quanta) -> int:
+def budget_in_quanta(budget: float, scale: ProblemScale) -> int:
     """The budget in whole quanta of cost, rounded down."""
     return int(np.floor(min(budget * scale.cost, 2.0**61)))
 
 
-SWAPS = 60  # exchanges between two customers; each costs one sort of the moves, about a millisecond
+MAX_EXCHANGES = 60  # exchanges between two customers; each costs one sort of the moves, about a millisecond
 
 
 class FilledSlots(NamedTuple):
@@ -334,7 +340,7 @@ class Exchange(NamedTuple):
     down: int
 
 
-def fill(
+def fill_budget(
     cost_CK: Ints, gain_CK: Ints, usable_CK: NDArray[np.bool_], slot_C: Slots, left: int, enough: int
 ) -> FilledSlots:
     """Fill what is left of a budget: the best single move while one fits, then exchanges of two customers.
@@ -347,11 +353,11 @@ def fill(
     at_C = np.where(slot_C < 0, cost_CK.shape[1], slot_C).astype(np.int64)
     start, everyone = left, np.arange(len(slot_C))
     before = int(gain_CL[everyone, at_C].sum())
-    for swaps in range(SWAPS):
+    for swaps in range(MAX_EXCHANGES):
         dcost_CL = cost_CL - cost_CL[everyone, at_C][:, None]
         dgain_CL = np.where(usable_CL, gain_CL - gain_CL[everyone, at_C][:, None], -(2**61))
         left = _singles(dcost_CL, dgain_CL, at_C, left)
-        if left <= enough or swaps == SWAPS - 1:
+        if left <= enough or swaps == MAX_EXCHANGES - 1:
             break
         pair = _exchange(dcost_CL, dgain_CL, left)
         if not pair:
@@ -398,18 +404,18 @@ def _exchange(dcost_CL: Ints, dgain_CL: Ints, left: int) -> Exchange | None:
     return None
 
 
-WINDOW = 10_000  # steps on either side of the break that are gone through one by one
-LARGE = 12  # large steps for which room is made in turn
+PACKING_WINDOW = 10_000  # steps on either side of the break that are gone through one by one
+MAX_LARGE_STEPS = 12  # large steps for which room is made in turn
 
 
-def pack(steps: Steps, fits: int, budget: int) -> NDArray[np.bool_]:
+def pack_steps(steps: Steps, fits: int, budget: int) -> NDArray[np.bool_]:
     """Steps taken, a P mask: the best by gain of the ways tried, `budget` kept; ties to the first way."""
     rows = steps.rows
-    low, high = max(fits - WINDOW, 0), min(fits + WINDOW, len(rows.row_P))
+    low, high = max(fits - PACKING_WINDOW, 0), min(fits + PACKING_WINDOW, len(rows.row_P))
     room, part = budget - int(steps.before(low)[1]), slice(low, high)
     ways = [np.arange(low, high) < fits, _take(rows, part, room, -1)]
     skipped = [p for p in range(fits, high) if rows.cost_P[p] > room // 100 and not ways[1][p - low]]
-    ways += [_take(rows, part, room, p - low) for p in skipped[:LARGE]]
+    ways += [_take(rows, part, room, p - low) for p in skipped[:MAX_LARGE_STEPS]]
     taken = np.arange(len(rows.row_P)) < low
     taken[part] = max(ways, key=lambda way: int(rows.gain_P[part][way].sum()))
     return taken
@@ -436,10 +442,10 @@ def _take(steps: StepRows, part: slice, room: int, forced: int) -> NDArray[np.bo
     return np.array(taken, np.bool_)
 
 
-POINTS = 101  # budgets where none are given: 0 % to 100 % of the largest useful spend
+FRONTIER_POINTS = 101  # budgets where none are given: 0 % to 100 % of the largest useful spend
 
 
-def trace(
+def solve_frontier(
     gain_NK: ArrayLike, cost_NK: ArrayLike, budgets: Sequence[float] | None = None, *, seed: int = 0,
     key_N: Keys | None = None,
 ) -> pl.DataFrame:  # fmt: skip
@@ -450,23 +456,25 @@ def trace(
     the next unit of budget, 0 where nothing more can be gained. Without budgets: 101 from nothing to the largest
     useful spend, in even steps.
     """
-    return trace_parts(OnePart(ChoiceRows.of(gain_NK, cost_NK, key_N=key_N)), budgets, seed=seed)
+    return solve_frontier_parts(InMemoryRows(ChoiceRows.of(gain_NK, cost_NK, key_N=key_N)), budgets, seed=seed)
 
 
-def trace_parts(parts: Rounds, budgets: Sequence[float] | None = None, *, seed: int = 0) -> pl.DataFrame:
-    """`trace` of rows in parts."""
-    scale = scale_of(parts)
+def solve_frontier_parts(
+    parts: PartitionedRows, budgets: Sequence[float] | None = None, *, seed: int = 0
+) -> pl.DataFrame:
+    """`solve_frontier` of rows in parts."""
+    scale = problem_scale(parts)
     asked = None if budgets is None else np.sort(np.array([check_budget(each) for each in budgets], np.float64))
 
     def quanta_G(whole: int) -> Ints:
         if asked is not None:
-            return np.array([quanta_of(float(budget), scale) for budget in asked], np.int64)
-        grid = np.array([quanta_of(float(budget), scale) for budget in even(whole)], np.int64)
+            return np.array([budget_in_quanta(float(budget), scale) for budget in asked], np.int64)
+        grid = np.array([budget_in_quanta(float(budget), scale) for budget in even(whole)], np.int64)
         grid[-1] = whole  # the last of the grid lost its rounding
         return grid
 
     def even(whole: int) -> Floats:
-        return np.linspace(0.0, whole / scale.cost, POINTS)
+        return np.linspace(0.0, whole / scale.cost, FRONTIER_POINTS)
 
     steps = Steps.of(parts, scale, seed, quanta_G, 0)
     whole = int(steps.whole_4[1])

@@ -1,4 +1,4 @@
-"""Blocks of rows in, choices and whole-number sums out: the loops that touch every customer-offer pair, compiled.
+"""Compiled loops over every customer-offer pair: choices, whole-number sums, moves and exchanges.
 
 N customers (C of them near the break), K slots (a customer's candidates) and a last one for none (L), J offers, S
 classes of customers, M limit rows, R rows of a class one after the other, P moves. Sums are 64-bit integers of scaled
@@ -17,12 +17,23 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from promolift.core.allocation.algorithms.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots, State, Ties
+    from promolift.core.allocation.algorithms.arrays import (
+        Floats,
+        Ints,
+        KernelColumns,
+        Keys,
+        LimitCoefficients,
+        LimitState,
+        Slots,
+        TieBreaking,
+    )
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-TIE = 1e-12  # relative width within which two penalised values count as equal: a thousand times the rounding error
-SMOOTHED = 1 << 30  # quanta of a part of a customer: the smoothed count
+TIE_TOLERANCE = (
+    1e-12  # relative width within which two penalised values count as equal: a thousand times the rounding error
+)
+SMOOTHED_QUANTA = 1 << 30  # quanta of a part of a customer: the smoothed count
 
 
 def compiled(function: F) -> F:
@@ -31,7 +42,7 @@ def compiled(function: F) -> F:
 
 
 @compiled
-def mix(key: np.uint64, seed: np.uint64) -> float:
+def hash_uniform(key: np.uint64, seed: np.uint64) -> float:
     """A uniform number in [0, 1) from two 64-bit integers (splitmix64 finaliser, Steele et al. 2014)."""
     z = np.uint64(key) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -41,11 +52,11 @@ def mix(key: np.uint64, seed: np.uint64) -> float:
 
 
 @compiled
-def mix_all(key_N: Keys, seed: np.uint64) -> Floats:
-    """`mix` of every key."""
+def hash_all(key_N: Keys, seed: np.uint64) -> Floats:
+    """`hash_uniform` of every key."""
     out_N = np.empty(key_N.size, np.float64)
     for i in range(key_N.size):
-        out_N[i] = mix(key_N[i], seed)
+        out_N[i] = hash_uniform(key_N[i], seed)
     return out_N
 
 
@@ -165,7 +176,7 @@ def bin_of(high: np.uint64, low: np.uint64, starts_B: tuple[Keys, Keys, Keys]) -
 
 
 @compiled
-def within(keys_P: tuple[Keys, Keys], starts_B: tuple[Keys, Keys, Keys]) -> NDArray[np.bool_]:
+def keys_in_bins(keys_P: tuple[Keys, Keys], starts_B: tuple[Keys, Keys, Keys]) -> NDArray[np.bool_]:
     """Which keys are in one of the bins."""
     within_P = np.empty(keys_P[0].size, np.bool_)
     for p in range(within_P.size):
@@ -204,7 +215,7 @@ def amount(columns: KernelColumns, i: int, k: int, m: int) -> float:
 
 
 @compiled
-def whole(columns: KernelColumns, i: int, k: int, m: int, scale_3: Floats) -> np.int64:
+def quantised_amount(columns: KernelColumns, i: int, k: int, m: int, scale_3: Floats) -> np.int64:
     """`amount` in quanta: gains rounded down, costs and units up."""
     if m == 0:
         return np.int64(columns.gain_NK[i, k] * scale_3[0])
@@ -266,7 +277,7 @@ def draw(prob_K: Floats, value_K: Floats, left: float) -> int:
 
 
 @compiled
-def tied(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> int:
+def break_tie(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> int:
     """The cheapest (or dearest) slot whose value reaches `floor`; the last is none, at no cost."""
     K: int = cost_NK.shape[1]
     at, c_at = K, 0.0
@@ -279,7 +290,7 @@ def tied(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> 
 
 
 @compiled
-def choose(columns: KernelColumns, key_N: Keys, weight_SJ4: Floats, ties: Ties, choice_N: Slots) -> None:
+def choose(columns: KernelColumns, key_N: Keys, weight_SJ4: Floats, ties: TieBreaking, choice_N: Slots) -> None:
     """Write each row's best slot at the given weights (gain, cost, count, units) to choice_N, -1 for none.
 
     With width 0, values equal but for rounding are tied, and a tie goes to the
@@ -294,9 +305,15 @@ def choose(columns: KernelColumns, key_N: Keys, weight_SJ4: Floats, ties: Ties, 
         best, size = values(columns, weight_SJ4, i, value_K)
         if width * size > 0.0:
             project(value_K, best, width * size, prob_K)
-            at = draw(prob_K, value_K, mix(key_N[i], seed))
+            at = draw(prob_K, value_K, hash_uniform(key_N[i], seed))
         else:
-            at = tied(columns.cost_NK, i, value_K, best - TIE * size, share > 0.0 and mix(key_N[i], seed) < share)
+            at = break_tie(
+                columns.cost_NK,
+                i,
+                value_K,
+                best - TIE_TOLERANCE * size,
+                share > 0.0 and hash_uniform(key_N[i], seed) < share,
+            )
         choice_N[i] = -1 if at == K else at
 
 
@@ -317,7 +334,7 @@ def pairs(columns: KernelColumns, S: int, J: int) -> Floats:
 
 @compiled
 def curve(
-    columns: KernelColumns, omega: float, weight_SJ4: Floats, width: float, links: Links, M: int
+    columns: KernelColumns, omega: float, weight_SJ4: Floats, width: float, links: LimitCoefficients, M: int
 ) -> tuple[float, Floats, Floats]:
     """Smoothed value of the customers, its sums by class and offer, and its second derivative (lower half of M, M).
 
@@ -347,12 +364,14 @@ def curve(
                     for m in range(4):
                         sums_SJ4[s, columns.offer_NK[i, k], m] += omega * p * amount(columns, i, k, m)
         if n > 1:
-            bend(columns, links, i, prob_K, omega / span, hess_MM)
+            add_hessian(columns, links, i, prob_K, omega / span, hess_MM)
     return total, sums_SJ4, hess_MM
 
 
 @compiled
-def bend(columns: KernelColumns, links: Links, i: int, prob_K: Floats, factor: float, hess_MM: Floats) -> None:
+def add_hessian(
+    columns: KernelColumns, links: LimitCoefficients, i: int, prob_K: Floats, factor: float, hess_MM: Floats
+) -> None:
     """Add row i's part of the second derivative: `factor` times the covariance of the rows over the slots in play."""
     s, K = columns.label_N[i], columns.gain_NK.shape[1]
     low = links.first_S[s]
@@ -403,14 +422,14 @@ def box_step(hess_MM: Floats, slope_M: Floats, low_M: Floats, high_M: Floats, sw
 
 
 @compiled
-def settle(columns: KernelColumns, shape_SJ4: tuple[int, int, int], scale_3: Floats, choice_N: Slots) -> Ints:
+def sum_chosen_slots(columns: KernelColumns, shape_SJ4: tuple[int, int, int], scale_3: Floats, choice_N: Slots) -> Ints:
     """Whole-number sums of the chosen slots by class and offer."""
     sums_SJ4 = np.zeros(shape_SJ4, np.int64)
     for i in range(choice_N.size):
         k = choice_N[i]
         if k >= 0:
             for m in range(4):
-                sums_SJ4[columns.label_N[i], columns.offer_NK[i, k], m] += whole(columns, i, k, m, scale_3)
+                sums_SJ4[columns.label_N[i], columns.offer_NK[i, k], m] += quantised_amount(columns, i, k, m, scale_3)
     return sums_SJ4
 
 
@@ -448,7 +467,7 @@ def margins(columns: KernelColumns, weight_SJ4: Floats) -> Floats:
 
 
 @compiled
-def amounts(columns: KernelColumns, links: Links, i: int, k: int, sign: float, a_R: Floats) -> None:
+def amounts(columns: KernelColumns, links: LimitCoefficients, i: int, k: int, sign: float, a_R: Floats) -> None:
     """Add `sign` times what slot k of row i uses of its class's rows to a_R; the slot after the last uses nothing."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     if k >= gain_NK.shape[1]:
@@ -460,7 +479,7 @@ def amounts(columns: KernelColumns, links: Links, i: int, k: int, sign: float, a
 
 
 @compiled
-def change(columns: KernelColumns, links: Links, i: int, now: int, k: int, a_R: Floats) -> None:
+def write_change(columns: KernelColumns, links: LimitCoefficients, i: int, now: int, k: int, a_R: Floats) -> None:
     """Write to a_R what the class's rows use more when row i goes from slot `now` to slot k."""
     a_R[:] = 0.0
     amounts(columns, links, i, now, -1.0, a_R)
@@ -468,13 +487,13 @@ def change(columns: KernelColumns, links: Links, i: int, now: int, k: int, a_R: 
 
 
 @compiled
-def widest(links: Links) -> Floats:
+def max_limits_per_class(links: LimitCoefficients) -> Floats:
     """Room for the rows of any class."""
     return np.zeros(np.max(links.first_S[1:] - links.first_S[:-1]), np.float64)
 
 
 @compiled
-def harm(links: Links, s: int, a_R: Floats, state: State, but: int) -> float:
+def limit_penalty(links: LimitCoefficients, s: int, a_R: Floats, state: LimitState, but: int) -> float:
     """What the changes a_R add to the rows' excess, each at its fine; row `but` is left out."""
     used_M, bound_M, fine_M = state
     low, high = links.first_S[s], links.first_S[s + 1]
@@ -503,14 +522,16 @@ def losses(columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats) -> Floats:
 
 
 @compiled
-def score(columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats, links: Links, state: State, target: int) -> Floats:
+def score(
+    columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats, links: LimitCoefficients, state: LimitState, target: int
+) -> Floats:
     """What each move costs per unit of the broken row `target` it repairs: loss at the prices and other rows' fines.
 
     Infinite if it repairs nothing or is fined more than it repairs. With target -1: the loss of moves that add gain.
     """
     gain_NK, label_N = columns.gain_NK, columns.label_N
     K = gain_NK.shape[1]
-    a_R = widest(links)
+    a_R = max_limits_per_class(links)
     score_CK = losses(columns, slot_C, weight_SJ4)
     for i in range(slot_C.size):
         s = label_N[i]
@@ -531,24 +552,26 @@ def score(columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats, links: Link
             score_CK[i, k] = np.inf
             if at < 0:
                 continue
-            change(columns, links, i, now, k, a_R)
+            write_change(columns, links, i, now, k, a_R)
             repaired = min(-a_R[at], state.used_M[target] - state.bound_M[target])
             if repaired > 0.0:
-                fines = harm(links, s, a_R, state, target)
+                fines = limit_penalty(links, s, a_R, state, target)
                 if fines < state.fine_M[target] * repaired:
                     score_CK[i, k] = (max(loss, 0.0) + max(fines, 0.0)) / repaired
     return score_CK
 
 
 @compiled
-def apply(columns: KernelColumns, slot_C: Slots, links: Links, order_P: Ints, state: State, target: int) -> int:
+def apply_moves(
+    columns: KernelColumns, slot_C: Slots, links: LimitCoefficients, order_P: Ints, state: LimitState, target: int
+) -> int:
     """Make the moves in the given order, each customer once, until row `target` holds; returns how many were made.
 
     A move is made only if it lowers the sum of fines; with target -1, if it breaks nothing. Changes slot_C and used_M.
     """
     K = columns.gain_NK.shape[1]
     moved_C = np.zeros(slot_C.size, np.bool_)
-    a_R = widest(links)
+    a_R = max_limits_per_class(links)
     made = 0
     for move in order_P:
         i, k = move // (K + 1), move % (K + 1)
@@ -557,8 +580,8 @@ def apply(columns: KernelColumns, slot_C: Slots, links: Links, order_P: Ints, st
         s = columns.label_N[i]
         low, high = links.first_S[s], links.first_S[s + 1]
         now = slot_C[i] if slot_C[i] >= 0 else K
-        change(columns, links, i, now, k, a_R)
-        fines = harm(links, s, a_R, state, -1)
+        write_change(columns, links, i, now, k, a_R)
+        fines = limit_penalty(links, s, a_R, state, -1)
         if (target < 0 and fines > 0.0) or (target >= 0 and fines >= 0.0):
             continue
         for r in range(low, high):
@@ -572,17 +595,19 @@ def apply(columns: KernelColumns, slot_C: Slots, links: Links, order_P: Ints, st
 
 
 @compiled
-def changes(columns: KernelColumns, slot_C: Slots, links: Links, move_P: Ints, M: int) -> tuple[Floats, Floats]:
+def move_changes(
+    columns: KernelColumns, slot_C: Slots, links: LimitCoefficients, move_P: Ints, M: int
+) -> tuple[Floats, Floats]:
     """What each move adds to every row and to the gain."""
     gain_NK, label_N = columns.gain_NK, columns.label_N
     K = gain_NK.shape[1]
     delta_PM, gain_P = np.zeros((move_P.size, M), np.float64), np.zeros(move_P.size, np.float64)
-    a_R = widest(links)
+    a_R = max_limits_per_class(links)
     for p in range(move_P.size):
         i, k = move_P[p] // (K + 1), move_P[p] % (K + 1)
         low, high = links.first_S[label_N[i]], links.first_S[label_N[i] + 1]
         now = slot_C[i] if slot_C[i] >= 0 else K
-        change(columns, links, i, now, k, a_R)
+        write_change(columns, links, i, now, k, a_R)
         for r in range(low, high):
             delta_PM[p, links.row_R[r]] = a_R[r - low]
         gain_P[p] = (gain_NK[i, k] if k < K else 0.0) - (gain_NK[i, now] if now < K else 0.0)

@@ -1,4 +1,4 @@
-"""Rows and rules in, the prices of all rules out, with an upper bound of what any plan can gain; and a whole plan.
+"""Find the price of every constraint by Lagrangian relaxation, bound the gain of any plan, and round to a plan.
 
 Lagrangian relaxation (Fisher 1981, Management Science 27(1)): at prices of all rules each customer is decided alone,
 and the value at any prices is an upper bound. The prices are found by projected Newton steps on the smoothed dual,
@@ -14,21 +14,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promolift.core.allocation.algorithms.arrays import Floats, Ints, Links, Slots, State
+from promolift.core.allocation.algorithms.arrays import Floats, Ints, LimitCoefficients, LimitState, Slots
 from promolift.core.allocation.algorithms.choice import (
-    GATHER,
-    SALT,
+    IN_MEMORY_ROWS,
+    SAMPLE_SALT,
     ChoiceRows,
-    OnePart,
+    HashSample,
+    InMemoryRows,
+    PartitionedRows,
     Prices,
-    Quanta,
-    Rounds,
-    Sample,
+    ProblemScale,
     SlotChoice,
-    gathered,
+    gather_rows,
     hash_seed,
 )
-from promolift.core.allocation.algorithms.constraints import ROUNDING, Rules
+from promolift.core.allocation.algorithms.constraints import ROUNDING_TOLERANCE, Constraints
 
 # Width (of each customer's largest gain), share of customers who may hesitate, size of the sample, and the share of a
 # bound that a rule's use may miss. A wide function is smooth but makes most customers hesitate, which makes a step
@@ -41,13 +41,13 @@ STAGES = (
     (0.01, 0.1, 5_000, 1e-2),
 )
 LAST_WIDTH, LAST_SHARE = 0.0003, 0.01  # of the last function: its width, and who may hesitate at it
-HESITANT = 2_000  # who hesitate: enough for a width on the way
-NARROW = 1e-8  # below this a width is lost in rounding
+MIN_NEAR_TIES = 2_000  # who hesitate: enough for a width on the way
+MIN_WIDTH = 1e-8  # below this a width is lost in rounding
 CLOSE = 1e-5
-STEPS = 25  # Newton steps at one width
+NEWTON_STEPS = 25  # Newton steps at one width
 
 
-def link(rules: Rules) -> Links:
+def limit_coefficients(rules: Constraints) -> LimitCoefficients:
     """The rules of each class; terms of one rule in one class are added up."""
     t_L, s_L = np.nonzero(rules.class_TS)
     code_R, at_L = np.unique(s_L * rules.rows + rules.row_T[t_L], return_inverse=True)
@@ -55,7 +55,7 @@ def link(rules: Rules) -> Links:
     for t, at in zip(t_L, at_L, strict=True):
         coef_JR4[:, at, rules.column_T[t]] += rules.weight_T[t] * rules.offer_TJ[t]
     first_S = np.searchsorted(code_R // max(rules.rows, 1), np.arange(rules.class_TS.shape[1] + 1))
-    return Links(first_S, code_R % max(rules.rows, 1), coef_JR4)
+    return LimitCoefficients(first_S, code_R % max(rules.rows, 1), coef_JR4)
 
 
 class DualPoint(NamedTuple):
@@ -75,37 +75,47 @@ class Dual:
     the sums of gain, cost, count and units of all usable pairs.
     """
 
-    parts: Rounds
+    parts: PartitionedRows
     customers: int
     seed: int
-    rules: Rules
-    links: Links
+    rules: Constraints
+    links: LimitCoefficients
     pairs_SJ4: Floats
     unit_M: Floats
     omega: float = 1.0
     below: float = 1.0
 
     @staticmethod
-    def of(parts: Rounds, customers: int, rules: Rules, seed: int = 0) -> "Dual":
+    def of(parts: PartitionedRows, customers: int, rules: Constraints, seed: int = 0) -> "Dual":
         shape = rules.class_TS.shape[1], rules.offer_TJ.shape[1]
         pairs_SJ4 = np.sum([*parts.each(pair_sums, *shape)], axis=0)
-        return Dual(parts, customers, hash_seed(seed), rules, link(rules), pairs_SJ4, units(rules, pairs_SJ4))
+        return Dual(
+            parts,
+            customers,
+            hash_seed(seed),
+            rules,
+            limit_coefficients(rules),
+            pairs_SJ4,
+            price_units(rules, pairs_SJ4),
+        )
 
-    def under(self, rules: Rules) -> "Dual":
+    def under(self, rules: Constraints) -> "Dual":
         """The same under other rules of the same classes and offers."""
-        return replace(self, rules=rules, links=link(rules), unit_M=units(rules, self.pairs_SJ4))
+        return replace(self, rules=rules, links=limit_coefficients(rules), unit_M=price_units(rules, self.pairs_SJ4))
 
     def fewer(self, size: float) -> "Dual":
         """The same on about `size` of the customers; in one place if they are few."""
         part = min(size / max(self.customers, 1), 1.0)
-        if part * self.customers > GATHER:
+        if part * self.customers > IN_MEMORY_ROWS:
             return replace(self, below=part, omega=1 / part)
-        if part == 1 and isinstance(self.parts, OnePart):
+        if part == 1 and isinstance(self.parts, InMemoryRows):
             return self
-        rows = gathered(self.parts, Sample(self.seed, part).places).sorted_by(self.seed).rows
+        rows = gather_rows(self.parts, HashSample(self.seed, part).places).sorted_by(self.seed).rows
         if not len(rows):
             return self
-        return replace(self, parts=OnePart(rows), customers=len(rows), omega=self.omega * self.customers / len(rows))
+        return replace(
+            self, parts=InMemoryRows(rows), customers=len(rows), omega=self.omega * self.customers / len(rows)
+        )
 
     def margins(self, price_M: Floats) -> Floats:
         """How far the best of each customer's values is from the second best, of customers in one place."""
@@ -113,18 +123,18 @@ class Dual:
 
     def share(self, price_M: Floats, width: float) -> float:
         """The share of customers whose best two values are within `width`."""
-        return sum(self.parts.each(within, self.rules.weights(price_M), width)) / max(self.customers, 1)
+        return sum(self.parts.each(count_closer_than, self.rules.weights(price_M), width)) / max(self.customers, 1)
 
     def width(self, price_M: Floats, width: float, share: float) -> float:
         """The width, or a smaller one at which about `share` of customers in one place hesitate at these prices."""
         omega_N = np.full(self.customers, self.omega)
-        return max(min(width, reach(self.margins(price_M), omega_N, int(share * float(omega_N.sum())))), NARROW)
+        return max(min(width, tie_margin(self.margins(price_M), omega_N, int(share * float(omega_N.sum())))), MIN_WIDTH)
 
     def at(self, price_M: Floats, width: float) -> DualPoint:
         """Value of the customers without the bounds, use of every rule, second derivative."""
         weight_SJ4, rules = self.rules.weights(price_M), self.rules
         total, sums_SJ4, half_MM = 0.0, np.zeros(weight_SJ4.shape), np.zeros((rules.rows, rules.rows))
-        drawn = Sample(self.seed, self.below)
+        drawn = HashSample(self.seed, self.below)
         for found in self.parts.each(curve_sums, drawn, self.omega, weight_SJ4, width, self.links, rules.rows):
             total, sums_SJ4, half_MM = total + found.total, sums_SJ4 + found.sums_SJ4, half_MM + found.half_MM
         return DualPoint(total, rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T)
@@ -135,7 +145,7 @@ class Dual:
         total, used_M, hess_MM = self.at(price_M, width)
         close_M = close * np.maximum(np.abs(bound_M), np.abs(used_M)) + 1e-300
         reach = 2.0
-        for _ in range(STEPS):
+        for _ in range(NEWTON_STEPS):
             slope_M = bound_M - used_M
             free_M = ((price_M > 0) | (slope_M < 0)) & (self.unit_M > 0)
             if not (free_M & (np.abs(slope_M) > close_M)).any() or reach < 1e-9:
@@ -175,7 +185,7 @@ class Dual:
         return step_M * u
 
 
-def units(rules: Rules, pairs_SJ4: Floats) -> Floats:
+def price_units(rules: Constraints, pairs_SJ4: Floats) -> Floats:
     """A step of every rule's price."""
     count = float(pairs_SJ4[:, :, 2].sum())
     gain = float(pairs_SJ4[:, :, 0].sum()) / count if count else 1.0
@@ -211,13 +221,19 @@ def margins_of(rows: ChoiceRows, weight_SJ4: Floats) -> Floats:
     return np.asarray(kernels.margins(rows.columns, weight_SJ4))
 
 
-def within(rows: ChoiceRows, weight_SJ4: Floats, width: float) -> int:
+def count_closer_than(rows: ChoiceRows, weight_SJ4: Floats, width: float) -> int:
     """How many rows' best two values are closer than `width`."""
     return int((margins_of(rows, weight_SJ4) < width).sum())
 
 
 def curve_sums(
-    rows: ChoiceRows, drawn: Sample, omega: float, weight_SJ4: Floats, width: float, links: Links, M: int
+    rows: ChoiceRows,
+    drawn: HashSample,
+    omega: float,
+    weight_SJ4: Floats,
+    width: float,
+    links: LimitCoefficients,
+    M: int,
 ) -> CurveSums:
     """The smoothed dual of the rows whose hash, with a seed, is below a share."""
     from promolift.core.allocation.algorithms import kernels
@@ -225,13 +241,13 @@ def curve_sums(
     return CurveSums(*kernels.curve(drawn.first(rows).columns, omega, weight_SJ4, width, links, M))
 
 
-def hard_sums(rows: ChoiceRows, weight_SJ4: Floats, scale: Quanta) -> Ints:
+def best_slot_sums(rows: ChoiceRows, weight_SJ4: Floats, scale: ProblemScale) -> Ints:
     """Whole-number sums of the best slots."""
     from promolift.core.allocation.algorithms import kernels
 
     columns = rows.columns
     return np.asarray(
-        kernels.settle(columns, weight_SJ4.shape, scale.kernel_3, kernels.best_slots(columns, weight_SJ4))
+        kernels.sum_chosen_slots(columns, weight_SJ4.shape, scale.kernel_3, kernels.best_slots(columns, weight_SJ4))
     )
 
 
@@ -242,9 +258,9 @@ class DrawnSums(NamedTuple):
     margin_C: Floats
 
 
-def drawn_sums(rows: ChoiceRows, prices: Prices, weight_SJ4: Floats, scale: Quanta, most: int) -> DrawnSums:
+def drawn_sums(rows: ChoiceRows, prices: Prices, weight_SJ4: Floats, scale: ProblemScale, most: int) -> DrawnSums:
     """What is drawn at the prices, and how near to another slot those are who hesitate most."""
-    return DrawnSums(sums_of(rows, weight_SJ4, scale, rows.choose(prices)), least_margins(rows, weight_SJ4, most))
+    return DrawnSums(slot_sums(rows, weight_SJ4, scale, rows.choose(prices)), least_margins(rows, weight_SJ4, most))
 
 
 def least_margins(rows: ChoiceRows, weight_SJ4: Floats, most: int) -> Floats:
@@ -253,24 +269,24 @@ def least_margins(rows: ChoiceRows, weight_SJ4: Floats, most: int) -> Floats:
     return np.sort(np.partition(margin_N, most)[:most] if most < len(margin_N) else margin_N)
 
 
-def at_most(rows: ChoiceRows, weight_SJ4: Floats, width: float) -> int:
+def count_within(rows: ChoiceRows, weight_SJ4: Floats, width: float) -> int:
     """How many rows' best two values are no farther apart than `width`."""
     return int((margins_of(rows, weight_SJ4) <= width).sum())
 
 
-def hesitant(rows: ChoiceRows, weight_SJ4: Floats, width: float, seed: int, below: float) -> Ints:
+def near_tie_rows(rows: ChoiceRows, weight_SJ4: Floats, width: float, seed: int, below: float) -> Ints:
     """The places of the rows whose best two values are no farther apart, and whose hash is below a share."""
     at = np.flatnonzero(margins_of(rows, weight_SJ4) <= width)
     return at if below >= 1 else at[rows.part(at).hashed(seed) < below]
 
 
-def reach(margin_N: Floats, omega_N: Floats, aim: int) -> float:
+def tie_margin(margin_N: Floats, omega_N: Floats, aim: int) -> float:
     """The margin between best and second best below which about `aim` customers lie; infinite if all do."""
     at = int(np.searchsorted(np.cumsum(omega_N), aim))
     return float(np.sort(margin_N)[at]) if at < len(margin_N) else np.inf
 
 
-class Priced(NamedTuple):
+class DualPrices(NamedTuple):
     """Prices of the rules, the width that goes with them, and the bound they prove."""
 
     price_M: Floats
@@ -278,7 +294,7 @@ class Priced(NamedTuple):
     bound: float
 
 
-def price(dual: Dual, scale: Quanta) -> Priced:
+def find_dual_prices(dual: Dual, scale: ProblemScale) -> DualPrices:
     """Prices at which the smoothed use of every priced rule meets its bound.
 
     Where everybody hesitates at any width (equal customers, say) it ends at an eighth of the last one.
@@ -290,17 +306,17 @@ def price(dual: Dual, scale: Quanta) -> Priced:
     while True:
         width /= 4
         share = max(share, dual.share(price_M, width))
-        price_M = dual.fewer(HESITANT / max(share, 1e-9)).descend(price_M, width, 1e-2)
+        price_M = dual.fewer(MIN_NEAR_TIES / max(share, 1e-9)).descend(price_M, width, 1e-2)
         share = dual.share(price_M, width)
         if width <= LAST_WIDTH and (share <= LAST_SHARE or width <= LAST_WIDTH / 8):
             price_M = dual.descend(price_M, width, CLOSE)
-            return Priced(price_M, width, upper(dual, price_M, scale))
+            return DualPrices(price_M, width, upper_bound(dual, price_M, scale))
 
 
-def upper(dual: Dual, price_M: Floats, scale: Quanta) -> float:
+def upper_bound(dual: Dual, price_M: Floats, scale: ProblemScale) -> float:
     """The dual value at the given prices: no plan within the rules gains more. Rounding is added on top."""
     rules, weight_SJ4 = dual.rules, dual.rules.weights(price_M)
-    hard: Ints = sum(dual.parts.each(hard_sums, weight_SJ4, scale), np.zeros(weight_SJ4.shape, np.int64))
+    hard: Ints = sum(dual.parts.each(best_slot_sums, weight_SJ4, scale), np.zeros(weight_SJ4.shape, np.int64))
     hard_SJ4 = hard / scale.unit_4
     signed = weight_SJ4 * np.array([1.0, -1.0, -1.0, -1.0])
     value = float(rules.bound_M @ price_M) + float((signed * hard_SJ4).sum())
@@ -309,19 +325,19 @@ def upper(dual: Dual, price_M: Floats, scale: Quanta) -> float:
     return value + 1e-15 * float(parts) + float(lost.sum())
 
 
-NEAR = 6_000  # customers to work with at first
-WELL = 5e-4  # a gap above which a second, wider attempt is made
-WIDER = 16  # how many times as many customers take part in the next attempt
-MOST = 2_000_000  # customers who may take part, in one place
-ROUNDS = 300  # repairs of one rule before giving up
-STUCK = 24  # rounds without a move before giving up: by then the fines have grown ten million times
-FILLS = 8  # rounds of filling and exchanging
-LEFT = 8e-4  # a gap above which moves are weighed together, as small shops under many rules have it
-MOVES, NODES = 300, 50  # of these, and branches that are looked at
-PAIRS = 1_200  # moves among which pairs are sought
+BENCH_CUSTOMERS = 6_000  # customers to work with at first
+RETRY_GAP = 5e-4  # a gap above which a second, wider attempt is made
+BENCH_GROWTH = 16  # how many times as many customers take part in the next attempt
+MAX_BENCH_CUSTOMERS = 2_000_000  # customers who may take part, in one place
+MAX_REPAIR_ROUNDS = 300  # repairs of one rule before giving up
+MAX_IDLE_ROUNDS = 24  # rounds without a move before giving up: by then the fines have grown ten million times
+FILL_ROUNDS = 8  # rounds of filling and exchanging
+WEIGHING_GAP = 8e-4  # a gap above which moves are weighed together, as small shops under many rules have it
+MAX_WEIGHED_MOVES, MAX_NODES = 300, 50  # of these, and branches that are looked at
+MAX_PAIR_MOVES = 1_200  # moves among which pairs are sought
 
 
-class Whole(NamedTuple):
+class IntegerPlan(NamedTuple):
     """A plan, its sums in real units, and how far each rule is broken."""
 
     choice: SlotChoice
@@ -333,22 +349,22 @@ class Whole(NamedTuple):
         return float(self.sums_SJ4[:, :, 0].sum())
 
     @staticmethod
-    def counted(choice: SlotChoice, rules: Rules, scale: Quanta, sums_SJ4: Ints) -> "Whole":
+    def counted(choice: SlotChoice, rules: Constraints, scale: ProblemScale, sums_SJ4: Ints) -> "IntegerPlan":
         """A plan and its sums in whole numbers."""
         real_SJ4 = sums_SJ4 / scale.unit_4
-        return Whole(choice, real_SJ4, rules.excess(real_SJ4))
+        return IntegerPlan(choice, real_SJ4, rules.excess(real_SJ4))
 
 
-def sums_of(rows: ChoiceRows, like_SJ4: Floats | Ints, scale: Quanta, choice_N: Slots) -> Ints:
+def slot_sums(rows: ChoiceRows, like_SJ4: Floats | Ints, scale: ProblemScale, choice_N: Slots) -> Ints:
     """Whole-number sums of the given slots, by as many classes and offers as another sum has."""
     from promolift.core.allocation.algorithms import kernels
 
-    return np.asarray(kernels.settle(rows.columns, like_SJ4.shape, scale.kernel_3, choice_N))
+    return np.asarray(kernels.sum_chosen_slots(rows.columns, like_SJ4.shape, scale.kernel_3, choice_N))
 
 
-def finish(dual: Dual, scale: Quanta, priced: Priced, prices: Prices) -> Whole:
+def round_and_repair(dual: Dual, scale: ProblemScale, priced: DualPrices, prices: Prices) -> IntegerPlan:
     """Draw, repair and fill, with more and more customers until no rule is broken or as many as may took part."""
-    rules, weight_SJ4, best, aim = dual.rules, dual.rules.weights(priced.price_M), None, NEAR
+    rules, weight_SJ4, best, aim = dual.rules, dual.rules.weights(priced.price_M), None, BENCH_CUSTOMERS
     drawn_SJ4, margin_C = np.zeros(weight_SJ4.shape, np.int64), np.zeros(0)
     for found in dual.parts.each(drawn_sums, prices, weight_SJ4, scale, aim + 1):
         drawn_SJ4 += found.sums_SJ4
@@ -358,20 +374,20 @@ def finish(dual: Dual, scale: Quanta, priced: Priced, prices: Prices) -> Whole:
         part = 1.0
         if within_ < np.inf:
             tied = len(margin_C) > aim and margin_C[aim] == within_
-            at = sum(dual.parts.each(at_most, weight_SJ4, within_)) if tied else aim
+            at = sum(dual.parts.each(count_within, weight_SJ4, within_)) if tied else aim
             part = min(1.0, 1.5 * aim / max(at, 1))
-        near = gathered(dual.parts, hesitant, weight_SJ4, within_, SALT + 1, part)
+        near = gather_rows(dual.parts, near_tie_rows, weight_SJ4, within_, SAMPLE_SALT + 1, part)
         bench = Bench(near.rows, dual.links, rules, prices, dual.unit_M)
         drawn_C = near.rows.choose(prices)
-        done = repair_and_fill(bench, drawn_C, drawn_SJ4, scale, (1 - LEFT) * priced.bound)
-        choice = SlotChoice.but_for(prices, near.part_C, near.row_C, done.slot_C, drawn_C)
-        whole = Whole.counted(choice, rules, scale, done.sums_SJ4)
+        done = repair_and_fill(bench, drawn_C, drawn_SJ4, scale, (1 - WEIGHING_GAP) * priced.bound)
+        choice = SlotChoice.with_exceptions(prices, near.part_C, near.row_C, done.slot_C, drawn_C)
+        whole = IntegerPlan.counted(choice, rules, scale, done.sums_SJ4)
         if best is None or (whole.broken_M.any(), -whole.gain) < (best.broken_M.any(), -best.gain):
             best = whole
-        good = not best.broken_M.any() and (best.gain >= (1 - WELL) * priced.bound or aim > NEAR)
-        if good or within_ == np.inf or aim * WIDER > MOST:
+        good = not best.broken_M.any() and (best.gain >= (1 - RETRY_GAP) * priced.bound or aim > BENCH_CUSTOMERS)
+        if good or within_ == np.inf or aim * BENCH_GROWTH > MAX_BENCH_CUSTOMERS:
             return best
-        aim *= WIDER
+        aim *= BENCH_GROWTH
         margin_C = np.zeros(0)
         for least in dual.parts.each(least_margins, weight_SJ4, aim + 1):
             margin_C = np.sort(np.concatenate([margin_C, least]))[: aim + 1]
@@ -384,25 +400,25 @@ class BenchSlots(NamedTuple):
     sums_SJ4: Ints
 
 
-def repair_and_fill(bench: "Bench", drawn_C: Slots, sums_SJ4: Ints, scale: Quanta, well: float) -> BenchSlots:
+def repair_and_fill(bench: "Bench", drawn_C: Slots, sums_SJ4: Ints, scale: ProblemScale, well: float) -> BenchSlots:
     """The slots drawn, moved on the bench until no rule is broken, then filled; `sums_SJ4` are those of everybody. Less
     gain than `well`: moves are also weighed together.
     """
     rules, unit_4, slot_C = bench.rules, scale.unit_4, drawn_C.copy()
-    base_SJ4 = sums_SJ4 - sums_of(bench.rows, sums_SJ4, scale, slot_C)
+    base_SJ4 = sums_SJ4 - slot_sums(bench.rows, sums_SJ4, scale, slot_C)
     for _ in range(3):  # the working sums are floats: count exactly, and repair again if rounding broke a rule
         if not rules.excess(sums_SJ4 / unit_4).any():
             for way in (bench.fill, bench.weigh):
                 filled_C = slot_C.copy()
                 way(filled_C, sums_SJ4 / unit_4)
-                filled_SJ4 = base_SJ4 + sums_of(bench.rows, sums_SJ4, scale, filled_C)
+                filled_SJ4 = base_SJ4 + slot_sums(bench.rows, sums_SJ4, scale, filled_C)
                 if not rules.excess(filled_SJ4 / unit_4).any():
                     slot_C, sums_SJ4 = filled_C, filled_SJ4
                 if float(sums_SJ4[:, :, 0].sum()) / scale.gain >= well:
                     break
             break
         bench.repair(slot_C, sums_SJ4 / unit_4)
-        sums_SJ4 = base_SJ4 + sums_of(bench.rows, sums_SJ4, scale, slot_C)
+        sums_SJ4 = base_SJ4 + slot_sums(bench.rows, sums_SJ4, scale, slot_C)
     return BenchSlots(slot_C, sums_SJ4)
 
 
@@ -420,8 +436,8 @@ class Bench:
     """The near rows with the rules that bind them; its methods change the slots they are given."""
 
     rows: ChoiceRows
-    links: Links
-    rules: Rules
+    links: LimitCoefficients
+    rules: Constraints
     prices: Prices
     unit_M: Floats
 
@@ -430,9 +446,9 @@ class Bench:
         state = self._state(sums_SJ4, np.where(self.unit_M > 0, self.unit_M, 1.0))
         used_M, allowed_M, fine_M = state
         stuck = 0
-        for _ in range(ROUNDS):
+        for _ in range(MAX_REPAIR_ROUNDS):
             due_M = np.where(used_M > allowed_M, (used_M - allowed_M) * fine_M, 0.0)
-            if not due_M.any() or stuck > STUCK:
+            if not due_M.any() or stuck > MAX_IDLE_ROUNDS:
                 return
             target = int(np.argmax(due_M))
             stuck = 0 if self._apply(slot_C, state, target) else stuck + 1
@@ -442,7 +458,7 @@ class Bench:
     def fill(self, slot_C: Slots, sums_SJ4: Floats) -> None:
         """Add gain while some move or pair of moves fits."""
         state = self._state(sums_SJ4, np.ones(self.rules.rows))
-        for _ in range(FILLS):
+        for _ in range(FILL_ROUNDS):
             while self._apply(slot_C, state, -1):
                 pass
             if not self._exchange(slot_C, state):
@@ -454,23 +470,23 @@ class Bench:
         from scipy.optimize import Bounds, LinearConstraint, milp
 
         state = self._state(sums_SJ4, np.ones(self.rules.rows))
-        found = self._moves(slot_C, MOVES)
+        found = self._moves(slot_C, MAX_WEIGHED_MOVES)
         who_P = np.unique(found.who_P, return_inverse=True)[1]
         once = sparse.csr_array((np.ones(len(who_P)), (who_P, np.arange(len(who_P)))))
         limits = [(once, np.ones(once.shape[0])), (found.delta_PM.T, np.maximum(state.bound_M - state.used_M, 0.0))]
         done = milp(
             -found.gain_P, constraints=[LinearConstraint(each, -np.inf, most) for each, most in limits],
             integrality=np.ones(len(who_P)), bounds=Bounds(0, 1),
-            options={"node_limit": NODES, "mip_rel_gap": 1e-9},
+            options={"node_limit": MAX_NODES, "mip_rel_gap": 1e-9},
         )  # fmt: skip
         if done.x is not None and done.fun < 0:
             self._make(slot_C, found.move_P[done.x > 0.5])
 
-    def _exchange(self, slot_C: Slots, state: State) -> int:
+    def _exchange(self, slot_C: Slots, state: LimitState) -> int:
         """Make pairs of moves among the PAIRS that lose least at the prices; how many moves were made."""
         from promolift.core.allocation.algorithms import kernels
 
-        found = self._moves(slot_C, PAIRS)
+        found = self._moves(slot_C, MAX_PAIR_MOVES)
         made_P = found.move_P[kernels.exchange(found.delta_PM, found.gain_P, found.who_P, state.used_M, state.bound_M)]
         self._make(slot_C, made_P)
         return len(made_P)
@@ -483,21 +499,21 @@ class Bench:
         move_P = np.flatnonzero(flat < np.inf)
         if len(move_P) > most:
             move_P = move_P[np.argsort(flat[move_P], kind="stable")[:most]]
-        changes = kernels.changes(self.rows.columns, slot_C, self.links, move_P, self.rules.rows)
+        changes = kernels.move_changes(self.rows.columns, slot_C, self.links, move_P, self.rules.rows)
         return Moves(move_P, move_P // (self.rows.gain_NK.shape[1] + 1), *changes)
 
     def _make(self, slot_C: Slots, move_P: Ints) -> None:
         slots = self.rows.gain_NK.shape[1] + 1
         slot_C[move_P // slots] = np.where(move_P % slots == slots - 1, -1, move_P % slots)
 
-    def _state(self, sums_SJ4: Floats, fine_M: Floats) -> State:
+    def _state(self, sums_SJ4: Floats, fine_M: Floats) -> LimitState:
         """Use of rules, their bounds with the rounding allowed to rules of several terms, and the fines."""
         part_T = np.abs(self.rules.weight_T * self.rules.term_sums(sums_SJ4))
-        slack_M = ROUNDING / 2 * np.bincount(self.rules.row_T, part_T, self.rules.rows)
+        slack_M = ROUNDING_TOLERANCE / 2 * np.bincount(self.rules.row_T, part_T, self.rules.rows)
         slack_M[np.bincount(self.rules.row_T, minlength=self.rules.rows) == 1] = 0.0
-        return State(self.rules.used(sums_SJ4), self.rules.bound_M + slack_M, fine_M)
+        return LimitState(self.rules.used(sums_SJ4), self.rules.bound_M + slack_M, fine_M)
 
-    def _apply(self, slot_C: Slots, state: State, target: int) -> int:
+    def _apply(self, slot_C: Slots, state: LimitState, target: int) -> int:
         """Score all moves, then make them from the best on; how many were made."""
         from promolift.core.allocation.algorithms import kernels
 
@@ -505,4 +521,4 @@ class Bench:
         flat = kernels.score(columns, slot_C, self.prices.weight_SJ4, self.links, state, target).ravel()
         able = np.flatnonzero(flat < np.inf)
         order = able[np.argsort(flat[able], kind="stable")]
-        return kernels.apply(columns, slot_C, self.links, order, state, target)
+        return kernels.apply_moves(columns, slot_C, self.links, order, state, target)

@@ -1,4 +1,4 @@
-"""Events, catalogue and moments in; one row per customer, moment and target out: what they buy, and what they will.
+"""Estimate what each customer buys of each target, and will buy: one row per customer, moment and target.
 
 Rows are (1) every target the customer bought, with what they are expected to spend on it in the next window without any
 further promotion; (2) the likeliest targets they never bought, and (3) targets they only looked at (`bought` false).
@@ -14,22 +14,22 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift.core.customers.forecasts.first_purchases import (
     CHUNK,
-    calibrated,
-    columns_of,
+    build_target_space,
+    calibrated_probability,
+    find_plausible_targets,
     incidence,
-    plausible,
     prospects,
-    space_of,
+    target_columns,
 )
-from promolift.core.customers.forecasts.new_products import newcomers
-from promolift.core.customers.forecasts.repeat_purchases import forecast, order_prior, target_prior
-from promolift.core.customers.profiles.population_sums import Shard, Shared
-from promolift.core.customers.profiles.purchase_counts import firsts, pace, read_cells
-from promolift.core.customers.profiles.purchase_lines import Lines, read_lines, read_moments, words
+from promolift.core.customers.forecasts.new_products import new_product_interests
+from promolift.core.customers.forecasts.repeat_purchases import add_purchase_forecast, order_prior, target_prior
+from promolift.core.customers.profiles.population_sums import PopulationSums, Shard
+from promolift.core.customers.profiles.purchase_counts import first_purchase_times, order_pace, read_purchase_counts
+from promolift.core.customers.profiles.purchase_lines import PurchaseLines, number_texts, read_lines, read_moments
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import AFFINITIES
 from promolift.foundation.time.units import DAY_MS
 
@@ -56,14 +56,14 @@ from looked anti join (from near where kind = 'purchase') using (customer_id, as
 
 
 @dataclass(frozen=True)
-class Names:
+class TextIndex:
     """The sorted texts of the shard's own words and of every target of the shop; `of_word`: the place of each word."""
 
     texts: pl.Series
     of_word: pl.Series
 
     @classmethod
-    def of(cls, own: pl.DataFrame, shared: Shared) -> "Names":
+    def of(cls, own: pl.DataFrame, shared: PopulationSums) -> "TextIndex":
         """From columns word and code of the shard, and the whole shop's targets."""
         words = own.sort("code")["word"]
         texts = pl.concat([words, shared["targets"]["target"]]).unique().sort().rename("target")
@@ -81,7 +81,9 @@ class Names:
         return frame.with_columns(place.cast(pl.UInt32).alias("target"))
 
 
-def affinities(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> Iterator[pl.DataFrame]:
+def estimate_affinities(
+    shard: Shard, moments: Relation, shared: PopulationSums, settings: ProfileSettings
+) -> Iterator[pl.DataFrame]:
     """Table AFFINITIES for the customers and moments of `moments` (columns customer_id, asof_ms), one frame per moment.
 
     Forecasts are those of counts alone; forecast.py makes more of them. At the `earlier` moments of `shared` there are
@@ -94,7 +96,7 @@ def affinities(shard: Shard, moments: Relation, shared: Shared, settings: Profil
     yield from (_finish(*table[1:]) for table in _tables(shard, moments, shared, settings))
 
 
-class CountedMoment(NamedTuple):
+class MomentAffinities(NamedTuple):
     """AFFINITIES of one moment: of all customers (none at an `earlier` moment), and of those that forecasters learn
     from; the sums over all of them (`target_facts`).
     """
@@ -104,33 +106,33 @@ class CountedMoment(NamedTuple):
     facts: pl.DataFrame
 
 
-def counted(
-    shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings, share: float
-) -> Iterator[CountedMoment]:
-    """`affinities`, and those of a share of the customers, drawn by hash, from which forecasters learn."""
-    people = fetch(read_lines(shard, settings.zone).people)
+def estimate_affinities_by_moment(
+    shard: Shard, moments: Relation, shared: PopulationSums, settings: ProfileSettings, share: float
+) -> Iterator[MomentAffinities]:
+    """`estimate_affinities`, and those of a share of the customers, drawn by hash, from which forecasters learn."""
+    people = fetch_frame(read_lines(shard, settings.zone).people)
     people = people.filter(pl.Series(hash_units("purchases", people["name"].to_list()) < share))
     for asof_ms, found, lines, names in _tables(shard, moments, shared, settings):
         facts = target_facts(found)
         facts = facts.with_columns(names.texts.gather(facts["target"]).alias("target"))
         if asof_ms in shared.earlier:
             learned = _finish(found.filter(pl.col("customer_id").is_in(people["customer_id"].implode())), lines, names)
-            yield CountedMoment(learned.clear(), learned, facts)
+            yield MomentAffinities(learned.clear(), learned, facts)
         else:
             rows = _finish(found, lines, names)
-            yield CountedMoment(rows, rows.filter(pl.col("customer_id").is_in(people["name"].implode())), facts)
+            yield MomentAffinities(rows, rows.filter(pl.col("customer_id").is_in(people["name"].implode())), facts)
 
 
 class _Table(NamedTuple):
     asof_ms: int
     found: pl.DataFrame
-    lines: Lines
-    names: Names
+    lines: PurchaseLines
+    names: TextIndex
 
 
-def _tables(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> Iterator[_Table]:
+def _tables(shard: Shard, moments: Relation, shared: PopulationSums, settings: ProfileSettings) -> Iterator[_Table]:
     lines = read_lines(shard, settings.zone)
-    names, known = Names.of(words(shard, settings.zone), shared), _known(lines, moments, shared)
+    names, known = TextIndex.of(number_texts(shard, settings.zone), shared), _known(lines, moments, shared)
     for part in known.sort("asof_ms").partition_by("asof_ms", maintain_order=True):
         yield _Table(part["asof_ms"][0], _at_moment(shard, names, part, shared, settings), lines, names)
 
@@ -142,33 +144,26 @@ def target_facts(rows: pl.DataFrame) -> pl.DataFrame:
     return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, pl.col("buy_prob").sum())
 
 
-def learners(people: pl.Series, share: float) -> pl.Series:
-    """Which customers a forecaster learns from, where a share of them is enough: drawn by hash."""
-    if share >= 1:
-        return pl.repeat(True, len(people), eager=True)
-    return pl.Series(hash_units("purchases", people.to_list()) < share)
-
-
-def _known(lines: Lines, moments: Relation, shared: Shared) -> pl.DataFrame:
-    return fetch(read_moments(lines, moments, shared, shared.earlier))
+def _known(lines: PurchaseLines, moments: Relation, shared: PopulationSums) -> pl.DataFrame:
+    return fetch_frame(read_moments(lines, moments, shared, shared.earlier))
 
 
 def _at_moment(
-    shard: Shard, names: Names, known: pl.DataFrame, shared: Shared, settings: ProfileSettings
+    shard: Shard, names: TextIndex, known: pl.DataFrame, shared: PopulationSums, settings: ProfileSettings
 ) -> pl.DataFrame:
     """All targets of the customers of one moment, customers and targets as numbers."""
     asof_ms = known["asof_ms"][0]
-    paced = pace(shard, asof_ms, settings).join(known.select(*KEY, "shared_ms"), on=KEY, maintain_order="left")
-    choices = names.numbered(read_cells(shard, settings).before(asof_ms, settings))
+    paced = order_pace(shard, asof_ms, settings).join(known.select(*KEY, "shared_ms"), on=KEY, maintain_order="left")
+    choices = names.numbered(read_purchase_counts(shard, settings).before(asof_ms, settings))
     bought = _bought(choices, paced, names, shared, settings)
     novel = bought.clear() if asof_ms in shared.earlier else _novel(shard, paced, names, shared, settings)
-    viewed = fetch(sql.run(bind(VIEWED, asof_ms=asof_ms), lines=read_lines(shard, settings.zone).rows))
+    viewed = fetch_frame(sql.run_select(bind(VIEWED, asof_ms=asof_ms), lines=read_lines(shard, settings.zone).rows))
     viewed = names.numbered(viewed).join(known.select(KEY), on="customer_id")
     table = pl.concat([bought, novel], how="diagonal").join(viewed, on=[*KEY, "target"], how="full", coalesce=True)
     return table.join(known.select("customer_id", "has_shelf"), on="customer_id", how="left")
 
 
-def interests(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
+def find_interests(shard: Shard, moments: Relation, shared: PopulationSums, settings: ProfileSettings) -> pl.DataFrame:
     """Products viewed but not bought in the last `interest_days`; none for data without views. Where the catalogue has
     words or pictures also, with 0 views, products few have bought yet that are like what they buy (newcomers.py).
 
@@ -181,8 +176,8 @@ def interests(shard: Shard, moments: Relation, shared: Shared, settings: Profile
     lines = read_lines(shard, settings.zone)
     known = read_moments(lines, moments, shared)
     query = bind(INTERESTS, window_days=settings.interest_days, day=DAY_MS)
-    seen = fetch(sql.run(query, moments=known, lines=lines.rows))
-    table = lines.texts(seen.join(fetch(known).select(*KEY, "shared_ms"), on=KEY), "product_id")
+    seen = fetch_frame(sql.run_select(query, moments=known, lines=lines.rows))
+    table = lines.texts(seen.join(fetch_frame(known).select(*KEY, "shared_ms"), on=KEY), "product_id")
     counts = shared["interests"].rename({"asof_ms": "shared_ms"})
     overall = counts.group_by("shared_ms").agg((pl.col("bought").sum() / pl.col("pairs").sum()).alias("overall"))
     table = table.join(counts, on=["shared_ms", "product_id"], how="left").join(overall, on="shared_ms", how="left")
@@ -190,7 +185,7 @@ def interests(shard: Shard, moments: Relation, shared: Shared, settings: Profile
     rate = ((bought + 20 * pl.col("overall")) / (pairs + 20)).alias("buy_rate")
     table = table.select(*KEY, "product_id", "views", "last_view_ms", rate)
     if shared.vectors is not None:
-        table = _and_new(table, newcomers(shard, fetch(moments), shared, settings))
+        table = _and_new(table, new_product_interests(shard, fetch_frame(moments), shared, settings))
     return table.sort(*KEY, "product_id")
 
 
@@ -202,7 +197,7 @@ def _and_new(viewed: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
 
 
 def _bought(
-    choices: pl.DataFrame, pace: pl.DataFrame, names: Names, shared: Shared, settings: ProfileSettings
+    choices: pl.DataFrame, pace: pl.DataFrame, names: TextIndex, shared: PopulationSums, settings: ProfileSettings
 ) -> pl.DataFrame:
     orders = order_prior(shared["orders"])
     prior = names.numbered(target_prior(shared["targets"], shared["orders"]))
@@ -217,7 +212,7 @@ def _bought(
     days = (pl.col("eff_days") * fades).clip(0, 1 - 1e-9).arctanh() / fades
     own = pl.col("recent_list_cents") * settings.window_days / days.clip(settings.window_days, settings.recent_days)
     share = settings.own_share
-    return forecast(table, settings.window_days).with_columns(
+    return add_purchase_forecast(table, settings.window_days).with_columns(
         (pl.col("expected_cents") * (1 - share) + own * share if share else pl.col("expected_cents")),
         recency.alias("recency_days"),
         (pl.col("gap_days") - recency).alias("due_in_days"),
@@ -226,20 +221,22 @@ def _bought(
     )
 
 
-def _novel(shard: Shard, paced: pl.DataFrame, names: Names, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
+def _novel(
+    shard: Shard, paced: pl.DataFrame, names: TextIndex, shared: PopulationSums, settings: ProfileSettings
+) -> pl.DataFrame:
     """The never bought targets of highest score, at most `plausible_targets` a customer; ties by target name."""
     parts = [pl.DataFrame(schema={"customer_id": pl.Int32, "asof_ms": pl.Int64, "target": pl.UInt32})]
     if not paced.height or paced["shared_ms"][0] is None:
         return parts[0]
     shared_ms = paced["shared_ms"][0]
-    space, first = space_of(shared, shared_ms, settings), firsts(shard, settings)
-    prior, column_W = names.numbered(space.prior), columns_of(space.targets, words(shard, settings.zone))
+    space, first = build_target_space(shared, shared_ms, settings), first_purchase_times(shard, settings)
+    prior, column_W = names.numbered(space.prior), target_columns(space.targets, number_texts(shard, settings.zone))
     check = shared["calibration"].filter(pl.col("asof_ms") == shared_ms)
     for chunk in paced.iter_slices(CHUNK):
         who = chunk["customer_id"].to_numpy()
         bought_NK = incidence(first, who, column_W, len(space.targets), chunk["asof_ms"][0])
-        found = plausible(prospects(bought_NK, chunk, space, settings), settings.plausible_targets)
-        prob = calibrated(found.prior, found.score, check)
+        found = find_plausible_targets(prospects(bought_NK, chunk, space, settings), settings.plausible_targets)
+        prob = calibrated_probability(found.prior, found.score, check)
         chosen = prior[found.column].select("target", "a", "alpha", "value_cents", "value_strength", "value_var")
         table = pl.concat([chunk[found.row].select(*KEY, "eff_orders"), chosen], how="horizontal")
         parts.append(_value(table.with_columns(pl.Series("buy_prob", prob, dtype=pl.Float64))))
@@ -261,7 +258,7 @@ def _value(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _finish(table: pl.DataFrame, lines: Lines, names: Names) -> pl.DataFrame:
+def _finish(table: pl.DataFrame, lines: PurchaseLines, names: TextIndex) -> pl.DataFrame:
     """Columns and types of AFFINITIES. Counts of things that did not happen are 0; what cannot be known stays null."""
     counts = ["orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "views"]
     table = table.sort("customer_id", "target")  # numbers sort as their texts do

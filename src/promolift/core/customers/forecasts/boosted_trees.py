@@ -1,4 +1,4 @@
-"""LightGBM's text of small boosted trees in; the same raw predictions, bit for bit and several times faster, out.
+"""Evaluate small boosted trees from LightGBM's text format; the raw predictions equal LightGBM's bit for bit.
 
 A node takes leaves away from the rows that it sends right, and the leftmost that is left is a row's own (QuickScorer,
 Lucchese et al. 2015, SIGIR). Legend: R rows, X inputs, T trees, D inner nodes of all trees, L leaves (32 at most).
@@ -18,9 +18,9 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Masks = NDArray[np.uint32]
 LEAVES = 32
-BLOCK = 1024  # rows whose masks are held at once
-LOWEST = np.zeros(32, np.int64)  # the place of a bit that stands alone, by the highest five bits of its product
-LOWEST[[(0x077CB531 << place & 0xFFFFFFFF) >> 27 for place in range(32)]] = range(32)
+BLOCK_ROWS = 1024  # rows whose masks are held at once
+LOWEST_SET_BIT = np.zeros(32, np.int64)  # the place of a bit that stands alone, by the highest five bits of its product
+LOWEST_SET_BIT[[(0x077CB531 << place & 0xFFFFFFFF) >> 27 for place in range(32)]] = range(32)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Trees:
         """The sum over the trees, of each row."""
         out_R = np.zeros(len(x_RX))
         nodes = (self.start_T, self.input_D, self.limit_D, self.nan_left_D, self.mask_D)
-        _walked(np.ascontiguousarray(x_RX.T), *nodes, self.leaf_TL, LOWEST, out_R)
+        _walked(np.ascontiguousarray(x_RX.T), *nodes, self.leaf_TL, LOWEST_SET_BIT, out_R)
         return out_R
 
 
@@ -83,9 +83,9 @@ def _walk(
     x_XR: Floats, start_T: Ints, input_D: Ints, limit_D: Floats, nan_left_D: Any, mask_D: Masks, leaf_TL: Any,
     lowest: Ints, out_R: Any,
 ) -> None:  # fmt: skip
-    mask, every, low = np.empty(BLOCK, np.uint32), np.uint32(0xFFFFFFFF), np.uint32(0x077CB531)
-    for start in range(0, len(out_R), BLOCK):
-        size = min(BLOCK, len(out_R) - start)
+    mask, every, low = np.empty(BLOCK_ROWS, np.uint32), np.uint32(0xFFFFFFFF), np.uint32(0x077CB531)
+    for start in range(0, len(out_R), BLOCK_ROWS):
+        size = min(BLOCK_ROWS, len(out_R) - start)
         out = out_R[start : start + size]
         for t in range(len(start_T) - 1):
             mask[:] = every

@@ -1,4 +1,4 @@
-"""Who bought what so far in; the probability that a customer buys a target for the first time in the window out.
+"""Estimate the probability that a customer buys a target for the first time within the window.
 
 Two signals, multiplied and rooted: P0, the Gamma-Poisson probability for somebody who comes as often and has not
 bought the target in so many orders (counts.py); and the affinity of a ridge regression of every target on all others
@@ -17,9 +17,9 @@ from scipy.sparse import csr_array
 from sklearn.isotonic import isotonic_regression
 
 from promolift.core.customers.forecasts.repeat_purchases import order_prior, target_prior
-from promolift.core.customers.profiles.population_sums import Shared
+from promolift.core.customers.profiles.population_sums import PopulationSums
 from promolift.core.customers.settings import ProfileSettings
-from promolift.foundation.jit import Ints, compiled
+from promolift.foundation.jit import Ints, jit_compile
 
 Matrix = NDArray[np.float64]
 BINS_PER_OCTAVE = 2
@@ -29,7 +29,7 @@ LOWEST = 27  # the bin of FLOOR lies so far below that of 1
 PRIOR_ROWS = 20.0  # a bin of scores needs about so many customers to speak against P0
 
 
-class Space(NamedTuple):
+class TargetSpace(NamedTuple):
     """What one shared moment knows: its targets (sorted), their priors and the EASE weights between them."""
 
     targets: list[str]
@@ -44,7 +44,7 @@ def matrix_targets(targets: pl.DataFrame, settings: ProfileSettings) -> pl.DataF
     return ranked.group_by("asof_ms", maintain_order=True).head(settings.matrix_targets).select("asof_ms", "target")
 
 
-def columns_of(targets: list[str], words: pl.DataFrame) -> Ints:
+def target_columns(targets: list[str], words: pl.DataFrame) -> Ints:
     """The column of each of a shard's numbered words (lines.py): its place among the targets, -1 for other words."""
     place = pl.DataFrame({"word": targets}, schema={"word": pl.String}).with_row_index("column")
     found = words.sort("code").join(place, on="word", how="left", maintain_order="left")["column"]
@@ -54,7 +54,7 @@ def columns_of(targets: list[str], words: pl.DataFrame) -> Ints:
 def incidence(firsts: pl.DataFrame, customers: Ints, column_W: Ints, size: int, asof_ms: int) -> csr_array:
     """1 where the customer bought the target before the moment, as N x K; `customers` are sorted, K is `size`.
 
-    `firsts`: customer_id, target (both as numbers) and first_ms; `column_W` as from `columns_of`.
+    `firsts`: customer_id, target (both as numbers) and first_ms; `column_W` as from `target_columns`.
     """
     who, column = firsts["customer_id"].to_numpy(), column_W[firsts["target"].to_numpy()]
     row = np.searchsorted(customers, who)
@@ -69,7 +69,7 @@ def pair_sums(firsts: pl.DataFrame, targets: list[str], words: pl.DataFrame, aso
 
     `row` and `column` are places in `targets`, the sorted `matrix_targets` of the whole shop.
     """
-    customers, column_W = firsts["customer_id"].unique().sort().to_numpy(), columns_of(targets, words)
+    customers, column_W = firsts["customer_id"].unique().sort().to_numpy(), target_columns(targets, words)
     bought_NK = incidence(firsts, customers, column_W, len(targets), asof_ms)
     both_KK = (bought_NK.T @ bought_NK).tocoo()
     return pl.DataFrame(
@@ -79,16 +79,16 @@ def pair_sums(firsts: pl.DataFrame, targets: list[str], words: pl.DataFrame, aso
     ).select(pl.lit(asof_ms, pl.Int64).alias("asof_ms"), "row", "column", "customers")
 
 
-def space_of(shared: Shared, asof_ms: int, settings: ProfileSettings) -> Space:
+def build_target_space(shared: PopulationSums, asof_ms: int, settings: ProfileSettings) -> TargetSpace:
     """Priors and EASE weights as of one shared moment; no targets where nothing was bought before it."""
-    known: Space | None = shared.spaces.get((asof_ms, settings))
+    known: TargetSpace | None = shared.spaces.get((asof_ms, settings))
     if known is None:
         at = pl.col("asof_ms") == asof_ms
         orders = shared["orders"].filter(at)
         names = matrix_targets(shared["targets"].filter(at), settings)["target"].sort().to_list()
         prior = target_prior(shared["targets"].filter(at, pl.col("target").is_in(names)), orders).sort("target")
         weights_KK = _ease(shared["pairs"].filter(at), names, settings)
-        known = Space(names, prior.join(order_prior(orders), on="shared_ms"), weights_KK)
+        known = TargetSpace(names, prior.join(order_prior(orders), on="shared_ms"), weights_KK)
         shared.spaces[asof_ms, settings] = known
     return known
 
@@ -119,7 +119,7 @@ class Prospects(NamedTuple):
     b_K: Matrix
 
 
-def prospects(bought_NK: csr_array, pace: pl.DataFrame, space: Space, settings: ProfileSettings) -> Prospects:
+def prospects(bought_NK: csr_array, pace: pl.DataFrame, space: TargetSpace, settings: ProfileSettings) -> Prospects:
     """What P0 and the score are made of; `pace` rows are the customers in order."""
     alpha, beta = (float(space.prior[name][0]) if len(space.prior) else 0.0 for name in ("alpha", "beta"))
     size_N = alpha + pace["eff_orders"].to_numpy()
@@ -135,19 +135,19 @@ def prospects(bought_NK: csr_array, pace: pl.DataFrame, space: Space, settings: 
     )
 
 
-@compiled
+@jit_compile
 def _prior(expected: float, size: float, a: float) -> float:
     """P0, from a negative binomial with so many orders expected in the window."""
     spread = 1 / size + 1 / a
     return float(1 - (1 + expected * spread) ** (-1 / spread))
 
 
-@compiled
+@jit_compile
 def _score(affinity: float, prior: float) -> float:
     return float(min(max(np.sqrt(max(affinity, FLOOR) * prior), FLOOR), 1.0))
 
 
-class Plausible(NamedTuple):
+class PlausibleTargets(NamedTuple):
     """Never bought targets, by customer and from the highest score down."""
 
     row: Ints
@@ -156,17 +156,17 @@ class Plausible(NamedTuple):
     score: Matrix
 
 
-def plausible(seen: Prospects, most: int) -> Plausible:
+def find_plausible_targets(seen: Prospects, most: int) -> PlausibleTargets:
     """The never bought targets of highest score, at most so many a customer; ties by place."""
     shape = (len(seen.size_N), most)
     column_NT, prior_NT, score_NT = np.full(shape, -1), np.zeros(shape), np.zeros(shape)
     if most:
         _plausible(tuple(seen), column_NT, prior_NT, score_NT)
     found_NT = column_NT >= 0
-    return Plausible(np.nonzero(found_NT)[0], column_NT[found_NT], prior_NT[found_NT], score_NT[found_NT])
+    return PlausibleTargets(np.nonzero(found_NT)[0], column_NT[found_NT], prior_NT[found_NT], score_NT[found_NT])
 
 
-@compiled  # the fields of Prospects come as a plain tuple: a compiled function on disk must not know a class by name
+@jit_compile  # the fields of Prospects come as a plain tuple: a compiled function on disk must not know a class by name
 def _plausible(seen: Any, column_NT: Ints, prior_NT: Matrix, score_NT: Matrix) -> None:
     start_N, bought, affinity_NK, size_N, rate_N, chances_N, a_K, b_K = seen
     most, bought_K = column_NT.shape[1], np.full(len(a_K), -1)
@@ -194,7 +194,7 @@ def _plausible(seen: Any, column_NT: Ints, prior_NT: Matrix, score_NT: Matrix) -
             column_NT[n, place], prior_NT[n, place], score_NT[n, place] = k, prior, score
 
 
-def check_sums(seen: Prospects, later_NK: csr_array, asof_ms: int) -> pl.DataFrame:
+def calibration_sums(seen: Prospects, later_NK: csr_array, asof_ms: int) -> pl.DataFrame:
     """First purchases that followed, by half-octave bin of the score (0 is a score of 1): the table `calibration`.
 
     `later_NK` holds what was bought before the end of the window, which is `asof_ms`.
@@ -208,7 +208,7 @@ def check_sums(seen: Prospects, later_NK: csr_array, asof_ms: int) -> pl.DataFra
     return table.select("asof_ms", "bin", "rows", "prior", "bought")
 
 
-@compiled
+@jit_compile
 def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
     start_N, bought, affinity_NK, size_N, rate_N, chances_N, a_K, b_K = seen
     bought_K, later_K = np.full(len(a_K), -1), np.full(len(a_K), -1)
@@ -224,7 +224,9 @@ def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
                 sum_B3[at, 2] += later_K[k] == n
 
 
-def calibrated(prior: NDArray[np.float64], scores: NDArray[np.float64], check: pl.DataFrame) -> NDArray[np.float64]:
+def calibrated_probability(
+    prior: NDArray[np.float64], scores: NDArray[np.float64], check: pl.DataFrame
+) -> NDArray[np.float64]:
     """Probability of a first purchase: the observed rate of the score's bin, shrunk to P0, interpolated in log score.
 
     Rates are made monotone in the score by pooling. Without a check (too little history) P0 itself is returned.

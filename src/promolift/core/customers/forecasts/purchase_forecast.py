@@ -1,4 +1,4 @@
-"""AFFINITIES of the shop's last windows in; one forecaster out: what customers will buy of what they bought before.
+"""Fit one forecaster of repeat purchases to AFFINITIES of the shop's last windows.
 
 Its members are the counts (counts.py), which every shop has, and boosted trees over the counts' own rows, which learn
 from the last windows what counts leave: who lapses, what is due, what sells less by now. How much the trees weigh is
@@ -17,26 +17,32 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.core.customers.forecasts.boosted_trees import read_trees
-from promolift.core.customers.forecasts.model_weights import WEIGHTS, MemberNote, paired, still_holds, weigh
+from promolift.core.customers.forecasts.model_weights import (
+    WEIGHTS,
+    ModelWeight,
+    choose_weight,
+    is_still_valid,
+    paired_difference,
+)
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.time.units import DAY_MS
 
 Vector = NDArray[np.float64]
 SNAPSHOTS = 3  # windows that are learned from, the last of which judges first
-LEAST_ROWS, LEAST_HITS = 2_000, 200  # of each window, below which counts alone forecast
-MOST_ROWS = 250_000  # about so many rows of a window are learned from
+MIN_ROWS, MIN_PURCHASES = 2_000, 200  # of each window, below which counts alone forecast
+MAX_TRAINING_ROWS = 250_000  # about so many rows of a window are learned from
 FAULT = 0.15  # log odds by which a model misses a group's level as a rule: standard deviation over groups and shops
 DRIFT = 0.1  # log odds by which a group's level moves from one window to the next, as good as one window's word
 GROUPS = ("new", "regular", "lapsing")
 FEW, LATE = 4, 3.0  # purchases of the target bought most, below which a customer is new; its gaps without any purchase
-FACTS = ("buyers", "again", "trend", "usual_prob")
-OWN = (
+TARGET_FACTS = ("buyers", "again", "trend", "usual_prob")
+OWN_COLUMNS = (
     "orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "recency_days", "gap_days",
     "due_in_days", "spend_share", "deal_share", "views", "expected_cents", "expected_se_cents", "buy_prob",
 )  # fmt: skip
-INPUTS = (
-    *OWN,
+INPUT_COLUMNS = (
+    *OWN_COLUMNS,
     "late",
     "value",
     "share_recent",
@@ -47,12 +53,12 @@ INPUTS = (
     "rank",
     "most",
     "away",
-    *FACTS,
+    *TARGET_FACTS,
 )
 
 
 class PurchaseHistories(NamedTuple):
-    """AFFINITIES of whole customers at some moments, and FACTS of each target there (`together`)."""
+    """AFFINITIES of whole customers at some moments, and FACTS of each target there (`merge_target_facts`)."""
 
     rows: pl.DataFrame
     facts: pl.DataFrame
@@ -60,13 +66,13 @@ class PurchaseHistories(NamedTuple):
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `forecast` found: the trees as LightGBM's text, their weight, and the log odds added by group."""
+    """What `fit_forecast` found: the trees as LightGBM's text, their weight, and the log odds added by group."""
 
-    note: MemberNote
+    note: ModelWeight
     trees: str | None = field(default=None, repr=False)
     shift: tuple[float, ...] = (0.0, 0.0, 0.0)
 
-    def expect(self, now: PurchaseHistories) -> pl.DataFrame:
+    def predict(self, now: PurchaseHistories) -> pl.DataFrame:
         """AFFINITIES of whole customers at one moment with buy_prob, expected_cents and its error as forecast here.
 
         Orders are taken to come as in a Poisson process: expected values move as -ln(1 - probability) does.
@@ -78,7 +84,7 @@ class Forecast:
             return rows
         before = known["buy_prob"].to_numpy()
         odds = _mixed(self.trees, self.note.weight, known, now.facts)
-        prob = _prob(odds + np.array(self.shift)[groups(known)])
+        prob = _prob(odds + np.array(self.shift)[customer_groups(known)])
         ratio = np.log1p(-np.minimum(prob, 0.9999)) / np.log1p(-np.clip(before, 1e-6, 0.9999))
         found = {"prob": np.ones(len(at)), "ratio": np.ones(len(at))}
         found["prob"][at], found["ratio"][at] = prob, ratio
@@ -87,13 +93,13 @@ class Forecast:
         return rows.with_columns(scaled, new.alias("buy_prob"))
 
 
-def learned_moments(asof_ms: int, window_ms: int) -> list[int]:
+def training_moments(asof_ms: int, window_ms: int) -> list[int]:
     """The earlier moments whose AFFINITIES a forecaster of `asof_ms` learns from."""
     return [asof_ms - k * window_ms for k in range(1, SNAPSHOTS + 1)]
 
 
-def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """FACTS per moment and target of the whole shop, from the sums of all its customers."""
+def merge_target_facts(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return TARGET_FACTS per moment and target of the whole shop, from the sums of all its customers."""
     sums = pl.concat(parts).group_by("asof_ms", "target").agg(pl.all().sum()).sort("asof_ms", "target")
     people = pl.col("people")
     shares = [
@@ -105,23 +111,23 @@ def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
     return sums.select("asof_ms", "target", *(share.round(9) for share in shares))  # sums in another order differ there
 
 
-def forecast(
-    histories: PurchaseHistories, asof_ms: int, settings: ProfileSettings, earlier: MemberNote | None = None
+def fit_forecast(
+    histories: PurchaseHistories, asof_ms: int, settings: ProfileSettings, earlier: ModelWeight | None = None
 ) -> Forecast:
-    """The forecaster as of a moment, from what is known there and at `learned_moments`; nothing later.
+    """The forecaster as of a moment, from what is known there and at `training_moments`; nothing later.
 
     Whether a row came true is read from the rows of the moment one window later. Where trees did not pay in an earlier
     run, by its note, none are fitted before all windows that they learned from have passed or the log grew by half.
     """
     window_ms, facts = settings.window_days * DAY_MS, histories.facts
-    windows = [_came_true(histories.rows, moment, window_ms) for moment in learned_moments(asof_ms, window_ms)]
+    windows = [_came_true(histories.rows, moment, window_ms) for moment in training_moments(asof_ms, window_ms)]
     last, *before = windows
     counted = _log_odds(last["buy_prob"].to_numpy())
-    few = [part.height for part in windows if part.height < LEAST_ROWS or part["hit"].sum() < LEAST_HITS]
+    few = [part.height for part in windows if part.height < MIN_ROWS or part["hit"].sum() < MIN_PURCHASES]
     if few:
-        needed = f"{LEAST_ROWS:,} with {LEAST_HITS} purchases are needed for trees"
-        note = MemberNote(weight=0.0, why=f"{few[0]:,} rows in a window of the past; {needed}", n=last.height)
-    elif earlier is not None and still_holds(earlier, asof_ms, SNAPSHOTS * window_ms, last.height):
+        needed = f"{MIN_ROWS:,} with {MIN_PURCHASES} purchases are needed for trees"
+        note = ModelWeight(weight=0.0, why=f"{few[0]:,} rows in a window of the past; {needed}", n=last.height)
+    elif earlier is not None and is_still_valid(earlier, asof_ms, SNAPSHOTS * window_ms, last.height):
         note = earlier
     else:
         grown = _mixed(_fit(before, facts), 1.0, last, facts)  # by trees that never saw the last window
@@ -132,7 +138,7 @@ def forecast(
     return Forecast(note, None, _shifts(last, counted, before))
 
 
-def groups(rows: pl.DataFrame) -> NDArray[np.int64]:
+def customer_groups(rows: pl.DataFrame) -> NDArray[np.int64]:
     """The place in GROUPS of each row's customer, from their rows of targets bought at one moment."""
     place = pl.when(pl.col("most") < FEW).then(0).when(pl.col("away") > LATE).then(2).otherwise(1)
     return _with_habits(rows).select(place.cast(pl.Int64)).to_series().to_numpy()
@@ -177,12 +183,12 @@ def _inputs(rows: pl.DataFrame, facts: pl.DataFrame) -> NDArray[np.float32]:
         )
         .join(facts, on=["asof_ms", "target"], how="left", maintain_order="left")
     )
-    return wide.select(pl.col(INPUTS).cast(pl.Float64).round(9).cast(pl.Float32)).to_numpy()
+    return wide.select(pl.col(INPUT_COLUMNS).cast(pl.Float64).round(9).cast(pl.Float32)).to_numpy()
 
 
 def _fit(parts: list[pl.DataFrame], facts: pl.DataFrame) -> str:
     past = pl.concat(parts).sort("asof_ms", "customer_id", "target")
-    data = lgb.Dataset(_inputs(past, facts), past["hit"].to_numpy(), feature_name=list(INPUTS))
+    data = lgb.Dataset(_inputs(past, facts), past["hit"].to_numpy(), feature_name=list(INPUT_COLUMNS))
     options: dict[str, Any] = {
         "objective": "binary", "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 200,
         "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 10.0, "seed": 1,
@@ -199,17 +205,17 @@ def _mixed(trees: str | None, weight: float, rows: pl.DataFrame, facts: pl.DataF
     return np.asarray(weight * read_trees(trees).raw(_inputs(rows, facts)) + (1 - weight) * counted)
 
 
-def _judged(last: pl.DataFrame, counted: Vector, grown: Vector) -> MemberNote:
+def _judged(last: pl.DataFrame, counted: Vector, grown: Vector) -> ModelWeight:
     """The weight of the trees' log odds beside the counts', by a window that they never saw."""
     hit, who = last["hit"].to_numpy(), last["customer_id"]
     loss_RW = np.stack([_losses(weight * grown + (1 - weight) * counted, hit) for weight in WEIGHTS], axis=1)
     people = who.unique(maintain_order=True)
     halves = pl.DataFrame({"who": people, "first": hash_units("halves", people.to_list()) < 0.5})
     first_R = who.to_frame("who").join(halves, on="who", how="left", maintain_order="left")["first"].to_numpy()
-    found = weigh(loss_RW, who, first_R)
-    lead = paired(loss_RW[:, 0] - np.take_along_axis(loss_RW, found.at_R[:, None], 1)[:, 0], who)
+    found = choose_weight(loss_RW, who, first_R)
+    lead = paired_difference(loss_RW[:, 0] - np.take_along_axis(loss_RW, found.at_R[:, None], 1)[:, 0], who)
     why = "the trees lose less on the last window" if found.at else "the counts alone are within one standard error"
-    return MemberNote(
+    return ModelWeight(
         weight=WEIGHTS[found.at], why=why, n=last.height, alone=float(loss_RW[:, 0].mean()), lead=lead.mean,
         lead_low=lead.mean - lead.half, lead_high=lead.mean + lead.half,
     )  # fmt: skip
@@ -240,7 +246,7 @@ class _Missed(NamedTuple):
 
 
 def _missed(part: pl.DataFrame, odds: Vector) -> list[_Missed]:
-    place, hit, prob, found = groups(part), part["hit"].to_numpy(), _prob(odds), []
+    place, hit, prob, found = customer_groups(part), part["hit"].to_numpy(), _prob(odds), []
     for group in range(len(GROUPS)):
         mine = place == group
         spread = float((prob[mine] * (1 - prob[mine])).sum())

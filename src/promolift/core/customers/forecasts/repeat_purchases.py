@@ -1,4 +1,4 @@
-"""Choices, pace and the population's sums in; orders, value and probability to buy per customer and target out.
+"""Forecast orders, value and purchase probability per customer and target from purchase counts.
 
 Gamma-Poisson twice. A customer's orders per day R have a Gamma(alpha, beta) prior over the shop's customers; the share
 g of orders that hold a target has a Gamma(a, b) prior over customers for that target. Given n effective orders in t
@@ -67,7 +67,7 @@ def _value_prior(known: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def forecast(rows: pl.DataFrame, window_days: float) -> pl.DataFrame:
+def add_purchase_forecast(rows: pl.DataFrame, window_days: float) -> pl.DataFrame:
     """Add expected_orders, buy_prob, expected_cents and expected_se_cents to rows of customer, moment and target.
 
     `rows` holds eff_orders n, eff_days t, alpha, beta; own n_c, e; a, b; orders N, list_cents S; value_* of the target.

@@ -1,4 +1,4 @@
-"""Lines, visits and moments in; interpretable attributes per customer and moment out: the SQL, one piece per subject.
+"""SQL of the interpretable attributes per customer and moment, one statement per subject.
 
 Each statement can be read and tested alone on hand-made tables; profiles.py joins them. All look only at rows strictly
 before the moment. Null means it cannot be known: no order means no cadence, a window that starts before the shop's
@@ -8,7 +8,7 @@ data means no count, a shop without discounts means no discount share.
 WINDOW_WEEKS = (4, 8, 16, 52)
 
 
-def windows(aggregate: str, name: str, first: str, condition: str = "true") -> str:
+def window_columns(aggregate: str, name: str, first: str, condition: str = "true") -> str:
     """SQL columns `name`, {weeks} filled in: `aggregate` over the rows of each window, null where data begin inside it.
 
     `first` is the column that tells when the shop's rows of that kind begin; its first day is forgiven, because shops
@@ -27,7 +27,7 @@ select m.customer_id, m.asof_ms,
     case when any_value(m.purchases_first_ms) is not null then count(order_id) end as orders_total,
     (m.asof_ms - min(ts_ms)) / $day as tenure_days,
     (m.asof_ms - max(ts_ms)) / $day as recency_days,
-    {windows("count(order_id)", "orders_{weeks}w", "purchases_first_ms")}
+    {window_columns("count(order_id)", "orders_{weeks}w", "purchases_first_ms")}
 from moments m left join visits v on v.customer_id = m.customer_id and v.asof_ms = m.asof_ms
 group by m.customer_id, m.asof_ms
 """
@@ -46,7 +46,7 @@ select m.customer_id, m.asof_ms,
     -- over 16 weeks, or over the time since the first purchase where that is shorter, but at least one week
     coalesce(sum(revenue_cents) filter (ts_ms >= m.asof_ms - 16 * $week), 0 * max(ts_ms))
         / least(16, greatest(1, (m.asof_ms - min(ts_ms)) / $week)) as spend_per_week_cents,
-    {windows("sum(revenue_cents)", "revenue_{weeks}w_cents", "purchases_first_ms")}
+    {window_columns("sum(revenue_cents)", "revenue_{weeks}w_cents", "purchases_first_ms")}
 from moments m left join money v on v.customer_id = m.customer_id and v.ts_ms < m.asof_ms
 group by m.customer_id, m.asof_ms
 """

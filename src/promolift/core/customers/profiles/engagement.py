@@ -1,4 +1,4 @@
-"""Lines, moments and shared tables in; views, visits, clicks and answers to coupons out, per customer and moment.
+"""Compute views, visits, clicks and coupon responses per customer and moment.
 
 Rates are shrunk towards the shop's: k successes in n trials give (k + s p) / (n + s) with standard error
 sqrt(r (1 - r) / (n + s + 1)), the posterior of a Beta prior with mean p and strength s, fitted by moments to sums over
@@ -8,11 +8,11 @@ customers.
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.core.customers.profiles.attributes import windows
+from promolift.core.customers.profiles.attributes import window_columns
 from promolift.core.customers.profiles.population_sums import Shard
-from promolift.core.customers.profiles.purchase_lines import Lines
+from promolift.core.customers.profiles.purchase_lines import PurchaseLines
 from promolift.foundation import sql
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.time.units import DAY_MS, WEEK_MS
 
 KEY = ["customer_id", "asof_ms"]
@@ -22,8 +22,8 @@ VIEWS = f"""
 select m.customer_id, m.asof_ms,
     case when any_value(m.views_first_ms) is not null then count(*) filter (kind = 'view') end as views_total,
     (any_value(m.asof_ms) - max(ts_ms) filter (kind = 'view')) / $day as view_recency_days,
-    {windows("count(*)", "views_{weeks}w", "views_first_ms", "kind = 'view'")},
-    {windows("count(*)", "carts_{weeks}w", "carts_first_ms", "kind = 'add_to_cart'")},
+    {window_columns("count(*)", "views_{weeks}w", "views_first_ms", "kind = 'view'")},
+    {window_columns("count(*)", "carts_{weeks}w", "carts_first_ms", "kind = 'add_to_cart'")},
     avg(dwell_s) filter (kind = 'view') as dwell_mean_s,
     stddev_samp(dwell_s) filter (kind = 'view') / sqrt(count(dwell_s) filter (kind = 'view')) as dwell_mean_s_se
 from moments m left join lines l
@@ -77,7 +77,7 @@ ONLINE = f"""
 select m.customer_id, m.asof_ms,
     case when least(any_value(m.views_first_ms), any_value(m.impressions_first_ms)) is not null
         then count(ts_ms) end as sessions_total,
-    {windows("count(ts_ms)", "sessions_{weeks}w", "views_first_ms")},
+    {window_columns("count(ts_ms)", "sessions_{weeks}w", "views_first_ms")},
     case when any_value(m.impressions_first_ms) is not null then any_value(shown) end as impressions_total
 from moments m left join sessions s on s.customer_id = m.customer_id and s.ts_ms < m.asof_ms
 left join (
@@ -136,7 +136,7 @@ from moments m left join sent using (customer_id, asof_ms) left join used using 
 """
 
 # each text counts as far as it is likely to be what it is taken for; the reading's own doubt is the error
-SAID = """
+CUSTOMER_TEXTS = """
 select m.customer_id, m.asof_ms, count(ts_ms) as words_16w,
     coalesce(sum(complaint_prob), 0) as complaints_16w,
     sqrt(coalesce(sum(complaint_prob * (1 - complaint_prob)), 0)) as complaints_16w_se,
@@ -149,37 +149,41 @@ group by m.customer_id, m.asof_ms
 """
 
 
-def read_said(moments: Relation, said: Relation) -> pl.DataFrame:
+def read_customer_texts(moments: Relation, said: Relation) -> pl.DataFrame:
     """What each customer's own words were about before each moment."""
-    return fetch(sql.run(bind(SAID, day=DAY_MS), moments=moments, said=said))
+    return fetch_frame(sql.run_select(bind(CUSTOMER_TEXTS, day=DAY_MS), moments=moments, said=said))
 
 
-def read_trials(shard: Shard, lines: Lines, moments: Relation) -> Relation:
+def read_trials(shard: Shard, lines: PurchaseLines, moments: Relation) -> Relation:
     """k successes in n trials per customer, moment and kind of rate ('view', 'cart', 'click', 'redemption')."""
-    looks = shard.hold("looks", lambda: sql.kept(sql.run(LOOKS, lines=lines.rows)))
-    views = sql.run(VIEW_TRIALS, moments=moments, looks=looks)
-    views = views.union(sql.run(CLICK_TRIALS, moments=moments, impressions=_impressions(shard, lines)))
+    looks = shard.cached("looks", lambda: sql.materialise(sql.run_select(LOOKS, lines=lines.rows)))
+    views = sql.run_select(VIEW_TRIALS, moments=moments, looks=looks)
+    views = views.union(sql.run_select(CLICK_TRIALS, moments=moments, impressions=_impressions(shard, lines)))
     if lines.exposures is None or lines.redemptions is None:
-        return sql.kept(views)
+        return sql.materialise(views)
     campaigns = {"exposures": lines.exposures, "redemptions": lines.redemptions}
-    return sql.kept(views.union(sql.run(COUPON_TRIALS, moments=moments, **campaigns)))
+    return sql.materialise(views.union(sql.run_select(COUPON_TRIALS, moments=moments, **campaigns)))
 
 
-def read_online(shard: Shard, lines: Lines, moments: Relation) -> pl.DataFrame:
+def read_online(shard: Shard, lines: PurchaseLines, moments: Relation) -> pl.DataFrame:
     """Visits to site or app and impressions before each moment."""
-    sessions = shard.hold("sessions", lambda: sql.kept(sql.run(SESSIONS, events=shard.events, people=lines.people)))
+    sessions = shard.cached(
+        "sessions", lambda: sql.materialise(sql.run_select(SESSIONS, events=shard.events, people=lines.people))
+    )
     query = bind(ONLINE, day=DAY_MS, week=WEEK_MS)
-    return fetch(sql.run(query, moments=moments, sessions=sessions, impressions=_impressions(shard, lines)))
+    return fetch_frame(
+        sql.run_select(query, moments=moments, sessions=sessions, impressions=_impressions(shard, lines))
+    )
 
 
-def _impressions(shard: Shard, lines: Lines) -> Relation:
-    return shard.hold("impressions", lambda: sql.kept(sql.run(IMPRESSIONS, lines=lines.rows)))
+def _impressions(shard: Shard, lines: PurchaseLines) -> Relation:
+    return shard.cached("impressions", lambda: sql.materialise(sql.run_select(IMPRESSIONS, lines=lines.rows)))
 
 
 def read_coupons(moments: Relation, exposures: Relation, redemptions: Relation) -> pl.DataFrame:
     """Campaigns sent and coupons used before each moment."""
     query = bind(COUPONS, day=DAY_MS)
-    return fetch(sql.run(query, moments=moments, exposures=exposures, redemptions=redemptions))
+    return fetch_frame(sql.run_select(query, moments=moments, exposures=exposures, redemptions=redemptions))
 
 
 def rate_prior(rates: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""What customers share, as small tables: per-shard sums in, added up, out comes what every profile may look at.
+"""Sums over all customers, as small tables that every customer's profile may read.
 
 Nothing here belongs to one customer, and every table is keyed by the moment up to which it was summed, so that a
 profile as of a moment uses only a table no later than that moment. Each pass over the shards builds on the sum of the
@@ -20,45 +20,45 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import SupportError
 
-FEW = 8  # tables that wait to be added up at once
+MAX_PENDING_TABLES = 8  # tables that wait to be added up at once
 Tables = dict[str, pl.DataFrame]
-Held = TypeVar("Held")
+Cached = TypeVar("Cached")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One set of customers: their rows of the clean tables. Catalogue, exposures, redemptions and
-    words may be whole.
+    """One set of customers: their rows of the clean tables.
 
-    `kept` hands what one pass found out about these customers to the next ones, which then need no events: give all
-    passes of a shard the same mapping. `held` holds what was read of the events for as long as this object lives.
+    The catalogue, exposures, redemptions and `customer_texts` may be those of the whole shop. `frames` passes what one
+    pass computed about these customers to the next passes, which then need no events: give all passes of a shard the
+    same mapping. `cache` holds what was read of the events for as long as this object lives.
     """
 
     events: Relation
     products: Relation
     exposures: Relation | None = None
     redemptions: Relation | None = None
-    kept: MutableMapping[str, pl.DataFrame] = field(default_factory=dict)
-    held: dict[str, Any] = field(default_factory=dict)
-    said: Relation | None = None
+    frames: MutableMapping[str, pl.DataFrame] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict)
+    customer_texts: Relation | None = None
 
-    def keep(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-        """The kept frame of that name; made and kept where there is none."""
-        if name in self.kept:
-            return self.kept[name]
-        self.kept[name] = made = make()
+    def saved_frame(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """Return the frame saved under a name; make and save it on first use."""
+        if name in self.frames:
+            return self.frames[name]
+        self.frames[name] = made = make()
         return made
 
-    def hold(self, name: str, make: Callable[[], Held]) -> Held:
-        """What is held under that name; made and held where there is nothing."""
-        if name not in self.held:
-            self.held[name] = make()
-        found: Held = self.held[name]
+    def cached(self, name: str, make: Callable[[], Cached]) -> Cached:
+        """Return the object cached under a name; make and cache it on first use."""
+        if name not in self.cache:
+            self.cache[name] = make()
+        found: Cached = self.cache[name]
         return found
 
 
 # key columns of each shared table; every other column is a sum, or an earliest instant if it ends in `first_ms`
-KEYS: Mapping[str, tuple[str, ...]] = {
+KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "shop": ("asof_ms",),
     "baskets": ("asof_ms", "bin"),
     "prices": ("asof_ms", "type"),
@@ -77,7 +77,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Shared:
+class PopulationSums:
     """The moments it was summed for, and the summed tables by name (see KEYS). Small: write each as one file.
 
     Of the `earlier` moments only what AFFINITIES of targets bought need is summed. `spaces` holds what
@@ -92,16 +92,18 @@ class Shared:
     vectors: pl.DataFrame | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def start(cls, asofs: Iterable[int], earlier: Iterable[int] = (), vectors: pl.DataFrame | None = None) -> "Shared":
+    def start(
+        cls, asofs: Iterable[int], earlier: Iterable[int] = (), vectors: pl.DataFrame | None = None
+    ) -> "PopulationSums":
         """Nothing summed yet, for these moments; raises SupportError when there is none."""
         moments = tuple(sorted(set(asofs)))
         if not moments:
             raise SupportError("value_missing", "profile: no moment was given; name at least one asof_ms")
         return cls(moments, {}, tuple(sorted(set(earlier) - set(moments))), vectors=vectors)
 
-    def plus(self, parts: Iterable[Tables]) -> "Shared":
+    def plus(self, parts: Iterable[Tables]) -> "PopulationSums":
         """These tables and the sum over the shards of one pass."""
-        return Shared(self.asofs, {**self.tables, **add(parts)}, self.earlier, vectors=self.vectors)
+        return PopulationSums(self.asofs, {**self.tables, **add_tables(parts)}, self.earlier, vectors=self.vectors)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """A table by name; raises SupportError naming the pass that is missing."""
@@ -112,20 +114,20 @@ class Shared:
         return self.tables[name]
 
 
-def add(parts: Iterable[Tables]) -> Tables:
+def add_tables(parts: Iterable[Tables]) -> Tables:
     """Sum tables of equal name over shards, a few at a time, so that only the running total is kept."""
     waiting: dict[str, list[pl.DataFrame]] = {}
     for part in parts:
         for name, table in part.items():
             rows = waiting.setdefault(name, [])
             rows.append(table)
-            if len(rows) == FEW:
+            if len(rows) == MAX_PENDING_TABLES:
                 waiting[name] = [_sum(name, rows)]
-    return {name: _sum(name, rows).sort(KEYS[name]) for name, rows in waiting.items()}
+    return {name: _sum(name, rows).sort(KEY_COLUMNS[name]) for name, rows in waiting.items()}
 
 
 def _sum(name: str, tables: list[pl.DataFrame]) -> pl.DataFrame:
-    keys = KEYS[name]
+    keys = KEY_COLUMNS[name]
     values = [column for column in tables[0].columns if column not in keys]
     sums = [pl.col(c).min() if c.endswith("first_ms") else pl.col(c).sum() for c in values]
     return pl.concat(tables, how="vertical").group_by(keys).agg(sums)

@@ -1,5 +1,4 @@
-"""Lines in; which categories, brands and types each customer bought before a moment, and how dear; and when and where
-they are active: hours, weekdays, stores and channels, out.
+"""Compute each customer's preferred categories, brands and price tier, and when and where the customer buys.
 
 A price tier of 1.10 means: the products they take cost 10 % more than what others take of the same types. A customer is
 active in an hour however many rows it holds, and once in each store and channel of that hour.
@@ -14,10 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.customers.profiles.purchase_lines import Lines
+from promolift.core.customers.profiles.purchase_lines import PurchaseLines
 from promolift.foundation import sql
-from promolift.foundation.jit import Bools, Days, Ints, compiled
-from promolift.foundation.sql import fetch
+from promolift.foundation.jit import Bools, Days, Ints, jit_compile
+from promolift.foundation.sql import fetch_frame
 from promolift.foundation.time.units import DAY_MS
 
 TALLY = """
@@ -32,7 +31,7 @@ from lines group by all order by customer_id, hours, ts_ms
 
 
 @dataclass(frozen=True)
-class TasteTally:
+class PreferenceCounts:
     """Lines per customer and key; those of pair p are rows start[p] to start[p + 1]."""
 
     pairs: pl.DataFrame
@@ -51,7 +50,7 @@ class TasteTally:
         return self.pairs.with_columns(found).filter(pl.col("n") > 0)
 
 
-@compiled
+@jit_compile
 def _tally(start_P: Ints, ts_L: Ints, value_LV: Days, asof: int, seen_P3: Ints, sum_PV: Days) -> None:
     for p in range(len(start_P) - 1):
         for at in range(start_P[p], start_P[p + 1]):
@@ -64,15 +63,17 @@ def _tally(start_P: Ints, ts_L: Ints, value_LV: Days, asof: int, seen_P3: Ints, 
                     sum_PV[p, v] += value_LV[at, v]
 
 
-def tally(lines: Lines, key: str, **values: str) -> TasteTally:
+def count_preferences(lines: PurchaseLines, key: str, **values: str) -> PreferenceCounts:
     """Purchase lines by customer and the key's column, with these SQL expressions to be summed up."""
     shown = ", ".join(f"({value})::double as {name}" for name, value in values.items())
-    rows = fetch(sql.run(TALLY.format(key=key, values=shown), lines=lines.rows))
+    rows = fetch_frame(sql.run_select(TALLY.format(key=key, values=shown), lines=lines.rows))
     pairs = rows.select("customer_id", "key")
     numbers = pairs.to_numpy()
     first_P = np.flatnonzero(np.r_[True, (numbers[1:] != numbers[:-1]).any(1)][: len(numbers)])
     start_P = np.r_[first_P, len(numbers)].astype(np.int64)
-    return TasteTally(pairs[first_P], tuple(values), start_P, rows["ts_ms"].to_numpy(), rows.select(*values).to_numpy())
+    return PreferenceCounts(
+        pairs[first_P], tuple(values), start_P, rows["ts_ms"].to_numpy(), rows.select(*values).to_numpy()
+    )
 
 
 def best(table: pl.DataFrame, by: Sequence[str], name: str, places: int) -> pl.DataFrame:
@@ -90,7 +91,7 @@ def best(table: pl.DataFrame, by: Sequence[str], name: str, places: int) -> pl.D
     return table[first_C].select("customer_id", *columns)
 
 
-@compiled
+@jit_compile
 def _best(start_C: Ints, first_P: Days, second_P: Days, row_CK: Ints) -> None:
     for c in range(len(start_C) - 1):
         for p in range(start_C[c], start_C[c + 1]):
@@ -104,7 +105,7 @@ def _best(start_C: Ints, first_P: Days, second_P: Days, row_CK: Ints) -> None:
                     break
 
 
-def breadth(choices: pl.DataFrame) -> pl.DataFrame:
+def category_breadth(choices: pl.DataFrame) -> pl.DataFrame:
     """How many categories, how evenly, and the three of most orders with their share of spend at list prices."""
     spend = pl.col("list_cents").clip(lower_bound=0).cast(pl.Float64)
     table = choices.select("customer_id", "asof_ms", "target", "orders", spend.alias("spend"))
@@ -126,7 +127,7 @@ def breadth(choices: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([found, pl.DataFrame(tops)], how="horizontal")
 
 
-def brands(table: pl.DataFrame, private: Sequence[int] | None) -> pl.DataFrame:
+def brand_preference(table: pl.DataFrame, private: Sequence[int] | None) -> pl.DataFrame:
     """The brand of most lines, and the share of the shop's own; `private` are its numbers, None where it has none."""
     lines = pl.col("n").sum()
     own = pl.col("n").filter(pl.col("key").is_in(list(private or ()))).sum() / lines
@@ -140,7 +141,7 @@ def brands(table: pl.DataFrame, private: Sequence[int] | None) -> pl.DataFrame:
     return found.drop("lines").with_columns(top, share.alias("top_brand_share"))
 
 
-def novelty(table: pl.DataFrame, asof_ms: int, days: int) -> pl.DataFrame:
+def novelty_share(table: pl.DataFrame, asof_ms: int, days: int) -> pl.DataFrame:
     """How many types; of those bought in the last `days`, the share never bought before."""
     since = asof_ms - days * DAY_MS
     new, all_ = (pl.col("first_ms") >= since).sum(), (pl.col("last_ms") >= since).sum()
@@ -180,7 +181,7 @@ def price_tier(table: pl.DataFrame, shared: pl.DataFrame, prices: pl.DataFrame) 
 
 
 @dataclass(frozen=True)
-class Habits:
+class ActiveHours:
     """Rows in order of customer, hour and first instant; a store or channel is -1 where it is unknown."""
 
     customer_L: Ints
@@ -231,8 +232,8 @@ class Habits:
         )
 
 
-def read_habits(lines: Lines) -> Habits:
+def read_active_hours(lines: PurchaseLines) -> ActiveHours:
     """The shard's active hours."""
-    rows = fetch(sql.run(EVER, lines=lines.rows))
+    rows = fetch_frame(sql.run_select(EVER, lines=lines.rows))
     columns: list[NDArray[np.int64]] = [rows[name].to_numpy() for name in rows.columns]
-    return Habits(*columns)
+    return ActiveHours(*columns)

@@ -1,4 +1,4 @@
-"""Purchase lines and the shop's discounts per week in; each customer's price sensitivity, shrunk, and its error out.
+"""Estimate each customer's price sensitivity and its standard error from purchases at discounts.
 
 For a purchase line of customer i let y = 1 if it was bought at a shelf discount, and let p be the share of the *other*
 customers' lines of the same product type and week that were (pulled towards the type's share up to that week, by s = 4
@@ -18,7 +18,8 @@ posterior mean and its error
 
 which hold mu, tau^2 and rho as known. It tells how a customer chooses, not what a deeper discount would cause: a
 favourite product that is often discounted looks the same as a hunt for discounts. Only weeks that ended before the
-moment are used. A shop without shelf discounts has no sensitivity: null for all, with the reason (see `reasons`).
+moment are used. A shop without shelf discounts has no sensitivity: null for all, with the reason (see
+`missing_column_reasons`).
 """
 
 from datetime import UTC, datetime
@@ -29,12 +30,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.customers.profiles.population_sums import Shard, Shared
-from promolift.core.customers.profiles.purchase_lines import read_lines, words
+from promolift.core.customers.profiles.population_sums import PopulationSums, Shard
+from promolift.core.customers.profiles.purchase_lines import number_texts, read_lines
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
-from promolift.foundation.jit import Days, Ints, compiled
-from promolift.foundation.sql import fetch
+from promolift.foundation.jit import Days, Ints, jit_compile
+from promolift.foundation.sql import fetch_frame
 
 KEY = ["customer_id", "asof_ms"]
 BIN_WIDTH = 0.25  # of logit(p): at most 0.125 off, of no weight beside the error of theta
@@ -42,8 +43,8 @@ MIN_OTHERS = 3  # fewer lines of others say nothing about the week
 SMOOTH_LINES = 4.0
 GUESS_TAU2 = 0.25  # weights of the moment estimator; any fixed value is consistent
 NEWTON_STEPS = 60
-ROOT = 1e-12  # a Newton step so small ends the search
-LIMIT = 8.0  # |theta|: odds 3,000 times those of the others
+NEWTON_TOLERANCE = 1e-12  # a Newton step so small ends the search
+MAX_THETA = 8.0  # |theta|: odds 3,000 times those of the others
 
 # lines of one customer, type, week and basket, and how many of them were discounted
 WEEKLY = """
@@ -56,9 +57,11 @@ group by all order by customer_id, target, week
 Vector = NDArray[np.float64]
 
 
-def weekly(shard: Shard, settings: ProfileSettings) -> pl.DataFrame:
+def weekly_lines(shard: Shard, settings: ProfileSettings) -> pl.DataFrame:
     """The shard's purchase lines as WEEKLY says."""
-    return shard.keep("weekly", lambda: fetch(sql.run(WEEKLY, lines=read_lines(shard, settings.zone).rows)))
+    return shard.saved_frame(
+        "weekly", lambda: fetch_frame(sql.run_select(WEEKLY, lines=read_lines(shard, settings.zone).rows))
+    )
 
 
 def deal_sums(weekly: pl.DataFrame) -> pl.DataFrame:
@@ -117,20 +120,22 @@ def _cells(target: NDArray[Any], week: NDArray[Any]) -> Ints:
     return np.asarray(target.astype(np.int64) * 2_000_000 + week + 1_000_000)
 
 
-def trials(shard: Shard, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
+def discount_trials(shard: Shard, shared: PopulationSums, settings: ProfileSettings) -> pl.DataFrame:
     """`deal_trials` of the shard's customers against the whole shop's discounts."""
 
     def make() -> pl.DataFrame:
-        known = words(shard, settings.zone).rename({"word": "target", "code": "coded"})
+        known = number_texts(shard, settings.zone).rename({"word": "target", "code": "coded"})
         deals = shared["deals"].join(known, on="target").drop("target").rename({"coded": "target"})
-        return deal_trials(weekly(shard, settings), deals)
+        return deal_trials(weekly_lines(shard, settings), deals)
 
-    return shard.hold("trials", make)
+    return shard.cached("trials", make)
 
 
-def fits(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
+def fit_shard(shard: Shard, shared: PopulationSums, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
     """`fit_customers` of the shard as of one moment."""
-    return shard.keep(f"fits {asof_ms}", lambda: fit_customers(trials(shard, shared, settings), asof_ms, settings.zone))
+    return shard.saved_frame(
+        f"fits {asof_ms}", lambda: fit_customers(discount_trials(shard, shared, settings), asof_ms, settings.zone)
+    )
 
 
 def fit_customers(trials: pl.DataFrame, asof_ms: int, zone: str) -> pl.DataFrame:
@@ -152,7 +157,7 @@ def fit_customers(trials: pl.DataFrame, asof_ms: int, zone: str) -> pl.DataFrame
     return keys.with_columns(pl.Series(name, found_NF[:, at]) for at, name in enumerate(names))
 
 
-@compiled
+@jit_compile
 def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
     """Root of Firth's score by Newton steps, by halves of the bracket where they fail; then the sums at the root."""
     bin_, n, y = columns
@@ -163,7 +168,7 @@ def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
         for at in range(start_N[c], start_N[c + 1]):
             n_B[int(bin_[at] - lowest)] += n[at]
             y_B[int(bin_[at] - lowest)] += y[at]
-        low, high, theta, change = -LIMIT, LIMIT, 0.0, LIMIT
+        low, high, theta, change = -MAX_THETA, MAX_THETA, 0.0, MAX_THETA
         for _ in range(NEWTON_STEPS):
             score, info, skew = 0.0, 0.0, 0.0
             for b in range(size):
@@ -174,7 +179,7 @@ def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
                     info += weight
                     skew += weight * (1 - 2 * prob)
             step = (score + 0.5 * skew / info) / info
-            if abs(step) <= ROOT:
+            if abs(step) <= NEWTON_TOLERANCE:
                 break  # going on would throw theta off: once it is an end of the bracket, no step stays inside
             if step > 0:
                 low = theta
@@ -224,7 +229,7 @@ def population_sums(fit: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def population(sums: pl.DataFrame) -> pl.DataFrame:
+def population_prior(sums: pl.DataFrame) -> pl.DataFrame:
     """mu and tau2 per `shared_ms`. tau2 is at least 0.0025 (an s.d. of 0.05), so that shrinkage stays defined."""
     mu = pl.col("wx") / pl.col("w")
     q = pl.col("wxx") - pl.col("wx") ** 2 / pl.col("w")
@@ -237,7 +242,7 @@ def population(sums: pl.DataFrame) -> pl.DataFrame:
 def posterior(fit: pl.DataFrame, moments: pl.DataFrame, baskets: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
     """price_sensitivity and its error per customer and moment; `moments` tells the shared table each one may use."""
     known = fit.join(moments.select(*KEY, "shared_ms"), on=KEY)
-    table = with_variance(known, baskets, "shared_ms").join(population(sums), on="shared_ms", how="left")
+    table = with_variance(known, baskets, "shared_ms").join(population_prior(sums), on="shared_ms", how="left")
     precision = 1 / pl.col("v") + 1 / pl.col("tau2")
     mean = (pl.col("theta") / pl.col("v") + pl.col("mu") / pl.col("tau2")) / precision
     return table.select(

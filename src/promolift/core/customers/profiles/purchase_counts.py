@@ -1,4 +1,4 @@
-"""Lines in; what each customer chose before a moment out, per target, and how often they came at all.
+"""Count what each customer chose before a moment, per target, and how often the customer ordered.
 
 Old orders fade with a half-life, so that habits of last year do not outvote last month. Legend: L cells (purchases of
 one customer, target, order and instant, in order of customer, target and time), P pairs of a customer and a target.
@@ -14,11 +14,11 @@ from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
 
 from promolift.core.customers.profiles.population_sums import Shard
-from promolift.core.customers.profiles.purchase_lines import Lines, everybody, read_lines, read_visits
+from promolift.core.customers.profiles.purchase_lines import PurchaseLines, all_customers_at, read_lines, read_visits
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
-from promolift.foundation.jit import Days, Ints, compiled
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.jit import Days, Ints, jit_compile
+from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.time.units import DAY_MS
 
 CELLS = """
@@ -59,12 +59,12 @@ select customer_id, asof_ms, orders,
 from sized order by customer_id
 """
 COLUMNS = ("ts_ms", "day", "order_id", "list_cents", "revenue_cents", "lines", "deal_lines")
-WHOLE = ("orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "last_ms")
-REAL = ("gap_days", "deal_share", "faded_orders", "list_sq")
+INTEGER_COLUMNS = ("orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "last_ms")
+FLOAT_COLUMNS = ("gap_days", "deal_share", "faded_orders", "list_sq")
 
 
 @dataclass(frozen=True)
-class Cells:
+class PurchaseCounts:
     """Purchases per customer, target, order and instant; those of pair p are rows start[p] to start[p + 1]."""
 
     pairs: pl.DataFrame  # customer_id and target, as numbers, in order
@@ -73,19 +73,19 @@ class Cells:
 
     def before(self, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
         """One row per pair bought before the moment: WHOLE, REAL; `gap_days` is the median between days with it."""
-        whole_PI = np.zeros((self.pairs.height, len(WHOLE)), np.int64)
-        real_PR = np.full((self.pairs.height, len(REAL)), np.nan)
+        whole_PI = np.zeros((self.pairs.height, len(INTEGER_COLUMNS)), np.int64)
+        real_PR = np.full((self.pairs.height, len(FLOAT_COLUMNS)), np.nan)
         fade, recent_ms = fade_per_ms(settings.target_half_life_days), settings.recent_days * DAY_MS
         _sum_up(self.start_P, self.columns, (asof_ms, asof_ms - recent_ms, fade), whole_PI, real_PR)
         found = self.pairs.with_columns(
             pl.lit(asof_ms, pl.Int64).alias("asof_ms"),
-            *(pl.Series(name, whole_PI[:, at]) for at, name in enumerate(WHOLE)),
-            *(pl.Series(name, real_PR[:, at], nan_to_null=True) for at, name in enumerate(REAL)),
+            *(pl.Series(name, whole_PI[:, at]) for at, name in enumerate(INTEGER_COLUMNS)),
+            *(pl.Series(name, real_PR[:, at], nan_to_null=True) for at, name in enumerate(FLOAT_COLUMNS)),
         )
         return found.filter(pl.col("orders") > 0)
 
 
-@compiled
+@jit_compile
 def _sum_up(start_P: Ints, cells: Any, when: Any, whole_PI: Ints, real_PR: Days) -> None:
     spans, ts, day, order, listed, revenue, lines, deals = cells
     asof, recent, fade = when
@@ -125,42 +125,45 @@ def _sum_up(start_P: Ints, cells: Any, when: Any, whole_PI: Ints, real_PR: Days)
             real_PR[p, 3] = squares
 
 
-def read_cells(shard: Shard, settings: ProfileSettings) -> Cells:
+def read_purchase_counts(shard: Shard, settings: ProfileSettings) -> PurchaseCounts:
     """The shard's purchases of things that are targets."""
-    return shard.hold("cells", lambda: _cells(read_lines(shard, settings.zone)))
+    return shard.cached("cells", lambda: _cells(read_lines(shard, settings.zone)))
 
 
-def _cells(lines: Lines) -> Cells:
-    rows, spanning = fetch(sql.run(CELLS, lines=lines.rows)), fetch(sql.run(SPANNING, slices=lines.slices))
+def _cells(lines: PurchaseLines) -> PurchaseCounts:
+    rows, spanning = (
+        fetch_frame(sql.run_select(CELLS, lines=lines.rows)),
+        fetch_frame(sql.run_select(SPANNING, slices=lines.slices)),
+    )
     numbers = rows.select("customer_id", "target").to_numpy()
     first_P = np.flatnonzero(np.r_[True, (numbers[1:] != numbers[:-1]).any(1)][: len(numbers)])
     columns = [rows[name].to_numpy().view(np.int64) for name in COLUMNS]
     columns.insert(0, rows["order_id"].is_in(spanning["order_id"].implode()).to_numpy())
     start_P = np.r_[first_P, len(numbers)].astype(np.int64)
-    return Cells(rows[first_P].select("customer_id", "target"), start_P, tuple(columns))
+    return PurchaseCounts(rows[first_P].select("customer_id", "target"), start_P, tuple(columns))
 
 
-def firsts(shard: Shard, settings: ProfileSettings) -> pl.DataFrame:
+def first_purchase_times(shard: Shard, settings: ProfileSettings) -> pl.DataFrame:
     """When each customer bought each target first: customer_id, target, first_ms, in order of the first two."""
 
     def make() -> pl.DataFrame:
-        cells = read_cells(shard, settings)
+        cells = read_purchase_counts(shard, settings)
         first_ms = np.zeros(0, np.int64)
         if len(cells.start_P) > 1:
             first_ms = np.minimum.reduceat(cells.columns[1], cells.start_P[:-1])
         return cells.pairs.with_columns(pl.Series("first_ms", first_ms, pl.Int64))
 
-    return shard.keep("firsts", make)
+    return shard.saved_frame("firsts", make)
 
 
-def pace(shard: Shard, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
+def order_pace(shard: Shard, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
     """`read_pace` of everybody at one moment, in order of customers."""
 
     def make() -> pl.DataFrame:
         lines = read_lines(shard, settings.zone)
-        return read_pace(read_visits(lines.slices, everybody(lines, asof_ms)), settings)
+        return read_pace(read_visits(lines.slices, all_customers_at(lines, asof_ms)), settings)
 
-    return shard.keep(f"pace {asof_ms}", make)
+    return shard.saved_frame(f"pace {asof_ms}", make)
 
 
 def read_pace(visits: Relation, settings: ProfileSettings) -> pl.DataFrame:
@@ -170,7 +173,7 @@ def read_pace(visits: Relation, settings: ProfileSettings) -> pl.DataFrame:
     behave like a plain Poisson count again, which the Gamma prior expects.
     """
     fade, target_fade = fade_per_ms(settings.visit_half_life_days), fade_per_ms(settings.target_half_life_days)
-    return fetch(sql.run(bind(PACE, day=DAY_MS, fade=fade, target_fade=target_fade), visits=visits))
+    return fetch_frame(sql.run_select(bind(PACE, day=DAY_MS, fade=fade, target_fade=target_fade), visits=visits))
 
 
 def fade_per_ms(half_life_days: float) -> float:

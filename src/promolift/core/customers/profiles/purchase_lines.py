@@ -1,4 +1,4 @@
-"""One shard's events, catalogue and moments in; the few small relations out that every profile is computed from.
+"""Read one shard's events into the few small relations from which every profile is computed.
 
 lines     one row per event, joined with the catalogue, with local day, hour, weekday and Monday week of the shop
 slices    one row per customer, order and instant: an order never loses its early lines to a later moment
@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.core.customers.profiles.population_sums import Shard, Shared
+from promolift.core.customers.profiles.population_sums import PopulationSums, Shard
 from promolift.foundation import sql
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.sql import bind, fetch_frame
 
 PEOPLE = """
 select customer_id as name, (row_number() over (order by customer_id) - 1)::int as customer_id
@@ -115,25 +115,25 @@ OWN = "select p.customer_id, e.* exclude (customer_id) from rows e join people p
 
 
 @dataclass(frozen=True)
-class Lines:
+class PurchaseLines:
     """What one read of a shard gives: `rows` and `slices`, its customers' campaigns, and what the numbers stand for."""
 
     rows: Relation
     slices: Relation
     exposures: Relation | None
     redemptions: Relation | None
-    said: Relation | None
+    customer_texts: Relation | None
     people: Relation
     words: Relation
     goods: Relation
 
     def texts(self, frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
         """The frame with the numbers in `columns`, and in customer_id where it has one, turned back into texts."""
-        words = fetch(self.words.order("code"))["word"]
+        words = fetch_frame(self.words.order("code"))["word"]
         found = [words.gather(frame[column]).alias(column) for column in columns]
         if "customer_id" in frame.columns:
             found.append(
-                fetch(self.people.order("customer_id"))["name"].gather(frame["customer_id"]).alias("customer_id")
+                fetch_frame(self.people.order("customer_id"))["name"].gather(frame["customer_id"]).alias("customer_id")
             )
         return frame.with_columns(found)
 
@@ -144,43 +144,47 @@ class Lines:
         return str(found or "product")
 
 
-def read_lines(shard: Shard, zone: str) -> Lines:
+def read_lines(shard: Shard, zone: str) -> PurchaseLines:
     """Every event of the shard, before and after: each later step cuts at its own moment. Read once per shard."""
-    return shard.hold(f"lines {zone}", lambda: _read(shard, zone))
+    return shard.cached(f"lines {zone}", lambda: _read(shard, zone))
 
 
-def _read(shard: Shard, zone: str) -> Lines:
+def _read(shard: Shard, zone: str) -> PurchaseLines:
     events, products = shard.events, shard.products
     if "dwell_s" not in events.columns:
         events = events.project("*, cast(null as double) as dwell_s")
-    people = sql.kept(sql.run(PEOPLE, events=events))
-    words = sql.kept(sql.run(WORDS, events=events, products=products))
-    goods = sql.kept(sql.run(GOODS, events=events, products=products, words=words))
-    rows = sql.kept(sql.run(bind(LINES, zone=zone), events=events, people=people, goods=goods, words=words))
-    exposures, redemptions, said = (
-        None if table is None else sql.kept(sql.run(OWN, rows=table, people=people))
-        for table in (shard.exposures, shard.redemptions, shard.said)
+    people = sql.materialise(sql.run_select(PEOPLE, events=events))
+    words = sql.materialise(sql.run_select(WORDS, events=events, products=products))
+    goods = sql.materialise(sql.run_select(GOODS, events=events, products=products, words=words))
+    rows = sql.materialise(
+        sql.run_select(bind(LINES, zone=zone), events=events, people=people, goods=goods, words=words)
     )
-    slices = sql.kept(sql.run(SLICES, lines=rows))
-    return Lines(rows, slices, exposures, redemptions, said, people, words, goods)
+    exposures, redemptions, said = (
+        None if table is None else sql.materialise(sql.run_select(OWN, rows=table, people=people))
+        for table in (shard.exposures, shard.redemptions, shard.customer_texts)
+    )
+    slices = sql.materialise(sql.run_select(SLICES, lines=rows))
+    return PurchaseLines(rows, slices, exposures, redemptions, said, people, words, goods)
 
 
-def words(shard: Shard, zone: str) -> pl.DataFrame:
+def number_texts(shard: Shard, zone: str) -> pl.DataFrame:
     """Every text and its number: columns word and code."""
-    return shard.keep("words", lambda: fetch(read_lines(shard, zone).words))
+    return shard.saved_frame("words", lambda: fetch_frame(read_lines(shard, zone).words))
 
 
-def read_moments(lines: Lines, moments: Relation, shared: Shared, earlier: Sequence[int] = ()) -> Relation:
+def read_moments(
+    lines: PurchaseLines, moments: Relation, shared: PopulationSums, earlier: Sequence[int] = ()
+) -> Relation:
     """Customer and moment, with what table `shop` knew by the latest of the shared moments (null before the first)."""
     shop = shared["shop"].filter(pl.col("asof_ms").is_in([*shared.asofs, *earlier]))
-    return sql.kept(sql.run(MOMENTS, moments=moments, people=lines.people, shop=shop))
+    return sql.materialise(sql.run_select(MOMENTS, moments=moments, people=lines.people, shop=shop))
 
 
-def everybody(lines: Lines, asof_ms: int) -> Relation:
+def all_customers_at(lines: PurchaseLines, asof_ms: int) -> Relation:
     """Every customer of the shard at one moment, whether seen before it or not."""
     return lines.people.project(f"customer_id, {asof_ms}::bigint as asof_ms")
 
 
 def read_visits(slices: Relation, moments: Relation) -> Relation:
     """Orders before each moment; one row per customer, moment and order."""
-    return sql.kept(sql.run(VISITS, moments=moments, slices=slices))
+    return sql.materialise(sql.run_select(VISITS, moments=moments, slices=slices))

@@ -1,8 +1,8 @@
-"""Logs in, one row per campaign and targeted customer out: what was known before the campaign began.
+"""Build features per campaign and targeted customer from what was known before the campaign began.
 
 The same columns are built for campaigns that took place (`exposure_features`) and for offers that are only thought of
 (`offer_features`), by the same statements. Two shared facts need the whole shop: when its history begins (`since_ms`)
-and how many of a campaign's customers had redeemed by a moment (`yardsticks`). All else is read of one shard of
+and how many of a campaign's customers had redeemed by a moment (`campaign_totals`). All else is read of one shard of
 customers at a time, but for products and coupons.
 """
 
@@ -14,7 +14,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import InputError
-from promolift.foundation.sql import bind, fetch, run
+from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES, PRODUCTS
 from promolift.foundation.time.units import DAY_MS, WEEK_MS
 
@@ -24,11 +24,11 @@ BROAD_CATEGORIES = 10  # a coupon on more suits everybody, and says nothing of h
 
 
 @dataclass(frozen=True)
-class History:
+class CampaignHistory:
     """The logs, as relations of one connection with the columns of `tables`.
 
-    `since_ms` is the first event of the whole shop, `campaigns` what `yardsticks` found in it; without them, they are
-    read of `events`, `exposures` and `redemptions` (right only if these are whole).
+    `since_ms` is the first event of the whole shop, `campaigns` what `campaign_totals` found in it; without them, they
+    are read of `events`, `exposures` and `redemptions` (right only if these are whole).
     """
 
     events: Relation
@@ -38,11 +38,11 @@ class History:
     coupons: Relation | None = None
     customers: Relation | None = None
     since_ms: int | None = None
-    campaigns: "Yardsticks | None" = None
+    campaigns: "CampaignTotals | None" = None
 
 
 @dataclass(frozen=True)
-class Yardsticks:
+class CampaignTotals:
     """How many customers campaigns were sent to, and how many redeemed, before moments that are asked about:
     campaign_id, start_ms, customers; and campaign_id, ts_ms, coupons, redeemers."""
 
@@ -133,7 +133,7 @@ from coupons semi join (
 ) using (campaign_id, coupon_id)
 """
 
-KNOWN = "select campaign_id, customer_id from targets semi join narrow using (campaign_id)"
+TARGETED_CUSTOMERS = "select campaign_id, customer_id from targets semi join narrow using (campaign_id)"
 
 # `materialized` keeps the engine from pairing all lines of a customer with all their campaigns first: 100 times slower
 COVERED = """
@@ -165,7 +165,7 @@ left join met on met.campaign_id = t.campaign_id and met.customer_id = t.custome
 group by all
 """
 
-TOLD_US = """
+PROVIDED_ATTRIBUTES = """
 select customer_id, bool_or(coalesce(name, sex, age, occupation, income) is not null) as told_us
 from customers group by all
 """
@@ -178,15 +178,17 @@ order by all
 """
 
 
-def yardsticks(exposures: Relation, redemptions: Relation, moments_ms: pl.Series) -> Yardsticks:
+def campaign_totals(exposures: Relation, redemptions: Relation, moments_ms: pl.Series) -> CampaignTotals:
     """What features of any shard's customers need to know of all: the tables are the whole shop's, and `moments_ms` all
     starts of the rows and offers whose features are asked for."""
     moments = moments_ms.cast(pl.Int64).unique().sort().rename("moment_ms").to_frame()
-    sent = fetch(run(SENT, exposures=exposures, moments=moments))
-    return Yardsticks(sent, fetch(run(USED, exposures=exposures, redemptions=redemptions, moments=moments)))
+    sent = fetch_frame(run_select(SENT, exposures=exposures, moments=moments))
+    return CampaignTotals(
+        sent, fetch_frame(run_select(USED, exposures=exposures, redemptions=redemptions, moments=moments))
+    )
 
 
-def exposure_features(history: History, targets: Relation | None = None) -> pl.DataFrame:
+def exposure_features(history: CampaignHistory, targets: Relation | None = None) -> pl.DataFrame:
     """One row per row of `targets` (columns of EXPOSURES; without it, all exposures), with EXPOSURE_FEATURES columns.
 
     Only events and redemptions strictly before the row's own `start_ms` count. Without coupons, or for a campaign whose
@@ -198,7 +200,7 @@ def exposure_features(history: History, targets: Relation | None = None) -> pl.D
     return _features(history, rows, history.coupons)
 
 
-def offer_features(history: History, asof_ms: int, covers: pl.DataFrame) -> pl.DataFrame:
+def offer_features(history: CampaignHistory, asof_ms: int, covers: pl.DataFrame) -> pl.DataFrame:
     """The same columns for every customer and every offer of `covers` (offer_id, product_id), as if sent at `asof_ms`.
 
     The offer's id stands in `campaign_id`; each offer counts as one coupon, of no kind. Customers are all with an event
@@ -206,7 +208,7 @@ def offer_features(history: History, asof_ms: int, covers: pl.DataFrame) -> pl.D
     """
     known = f"select distinct customer_id from events where ts_ms < {asof_ms} order by 1"
     offers = pl.DataFrame({"campaign_id": covers["offer_id"].unique()})
-    rows = offers.join(fetch(run(known, events=history.events)), how="cross").with_columns(
+    rows = offers.join(fetch_frame(run_select(known, events=history.events)), how="cross").with_columns(
         kind=pl.lit(None, pl.String), start_ms=pl.lit(asof_ms, pl.Int64), end_ms=pl.lit(None, pl.Int64)
     )
     coupons = covers.unique().select("product_id", campaign_id="offer_id", coupon_id="offer_id")
@@ -216,26 +218,26 @@ def offer_features(history: History, asof_ms: int, covers: pl.DataFrame) -> pl.D
 def target_covers(products: Relation, targets: Sequence[str]) -> pl.DataFrame:
     """The products of each target: offer_id, product_id. A target is a category, else a type, else a product id."""
     wanted = pl.DataFrame({"offer_id": targets}, schema={"offer_id": pl.String}).unique()
-    return fetch(run(COVERS, products=products, wanted=wanted))
+    return fetch_frame(run_select(COVERS, products=products, wanted=wanted))
 
 
-def _features(history: History, rows: pl.DataFrame, coupons: Relation | None) -> pl.DataFrame:
+def _features(history: CampaignHistory, rows: pl.DataFrame, coupons: Relation | None) -> pl.DataFrame:
     since_ms = history.since_ms if history.since_ms is not None else _first(history.events)
     targets = _relation(history.events, rows)
-    moments = run("select distinct customer_id, start_ms from targets", targets=targets).materialize()
-    lines = run(LINES, events=history.events, moments=moments).materialize()
+    moments = run_select("select distinct customer_id, start_ms from targets", targets=targets).materialize()
+    lines = run_select(LINES, events=history.events, moments=moments).materialize()
     habits = bind(
         HABITS, day=float(DAY_MS), window_ms=WINDOW_DAYS * DAY_MS,
         half_life_ms=HALF_LIFE_DAYS * DAY_MS, order_cap=ORDER_CAP,
     )  # fmt: skip
-    shared = history.campaigns or yardsticks(history.exposures, history.redemptions, rows["start_ms"])
-    earlier = run(
+    shared = history.campaigns or campaign_totals(history.exposures, history.redemptions, rows["start_ms"])
+    earlier = run_select(
         EARLIER, exposures=history.exposures, redemptions=history.redemptions, moments=moments,
         sent=shared.sent, used=shared.used,
     )  # fmt: skip
     told_us = pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
     if history.customers is not None:
-        told_us = fetch(run(TOLD_US, customers=history.customers))
+        told_us = fetch_frame(run_select(PROVIDED_ATTRIBUTES, customers=history.customers))
     moment, key = ["customer_id", "start_ms"], ["campaign_id", "customer_id"]
     counts = [
         "earlier_campaigns", "earlier_redeemed", "earlier_coupons", "earlier_expected", "earlier_coupons_expected",
@@ -247,8 +249,8 @@ def _features(history: History, rows: pl.DataFrame, coupons: Relation | None) ->
             faded_weeks=_faded(pl.col("history_weeks"), HALF_LIFE_DAYS / 7),
             window_weeks=pl.min_horizontal("history_weeks", WINDOW_DAYS / 7),
         )
-        .join(fetch(run(habits, lines=lines, moments=moments)), on=moment, how="left")
-        .join(fetch(earlier), on=moment, how="left")
+        .join(fetch_frame(run_select(habits, lines=lines, moments=moments)), on=moment, how="left")
+        .join(fetch_frame(earlier), on=moment, how="left")
         .join(told_us, on="customer_id", how="left")
         .join(_covered(lines, targets, coupons, history.products), on=key, how="left")
         .with_columns(pl.col(counts).fill_null(0), known)
@@ -258,11 +260,11 @@ def _features(history: History, rows: pl.DataFrame, coupons: Relation | None) ->
 
 def _relation(events: Relation, frame: pl.DataFrame) -> Relation:
     """A frame as a relation of the same connection as `events`."""
-    return run("select frame.* from frame", events=events, frame=frame).materialize()
+    return run_select("select frame.* from frame", events=events, frame=frame).materialize()
 
 
 def _first(events: Relation) -> int:
-    first = run("select min(ts_ms) from events", events=events).fetchall()[0][0]
+    first = run_select("select min(ts_ms) from events", events=events).fetchall()[0][0]
     if first is None:
         raise InputError("events_missing", "events: no rows; past purchases are needed to tell who uses coupons")
     return int(first)
@@ -280,11 +282,11 @@ def _covered(lines: Relation, targets: Relation, coupons: Relation | None, produ
         return EXPOSURE_FEATURES.empty().select("campaign_id", "customer_id", "^covered_.*$", "types_bought")
     products = _relation(lines, PRODUCTS.empty()) if products is None else products
     narrow = bind(NARROW, broad_categories=BROAD_CATEGORIES)
-    narrow_coupons = run(narrow, coupons=coupons, products=products).materialize()
-    known = fetch(run(KNOWN, targets=targets, narrow=narrow_coupons))
+    narrow_coupons = run_select(narrow, coupons=coupons, products=products).materialize()
+    known = fetch_frame(run_select(TARGETED_CUSTOMERS, targets=targets, narrow=narrow_coupons))
     covered = bind(COVERED, window_ms=WINDOW_DAYS * DAY_MS)
-    hits = fetch(run(covered, lines=lines, targets=targets, narrow=narrow_coupons))
-    types = fetch(run(TYPES, lines=lines, targets=targets, narrow=narrow_coupons, products=products))
+    hits = fetch_frame(run_select(covered, lines=lines, targets=targets, narrow=narrow_coupons))
+    types = fetch_frame(run_select(TYPES, lines=lines, targets=targets, narrow=narrow_coupons, products=products))
     key, counts = ["campaign_id", "customer_id"], ["covered_recent", "covered_orders", "covered_couponed"]
     fits = known.join(hits, on=key, how="left").with_columns(pl.col(counts).fill_null(0))
     return fits.join(types, on=key, how="left")

@@ -1,4 +1,4 @@
-"""Exposure features and outcomes in; the probability that a targeted customer redeems a coupon of a campaign out.
+"""Predict the probability that a targeted customer redeems a coupon of a campaign.
 
 A PREDICTION, not an effect: it says who redeems once targeted, not what targeting adds; who is targeted was never
 randomised, so no difference between targeted and other customers is formed here. Depth of the discount is unknown to
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.sql import bind, fetch, run
+from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES
 from promolift.foundation.time.units import DAY_MS
 
@@ -40,7 +40,7 @@ order by all
 """
 
 
-DAYS = 56  # a redemption counts so long after the start
+REDEMPTION_DAYS = 56  # a redemption counts so long after the start
 MIN_POSITIVES = 30  # redeemers, and others, below which there is no model
 MIN_HISTORY_WEEKS = 4.0  # before a campaign, without which a customer teaches nothing of it
 # Rates are shrunk as if a customer had been seen so many weeks more at the population's rate, had been offered so many
@@ -90,13 +90,15 @@ class RedemptionModel:
         return np.hstack([z_NT, _one_hot(features["kind"], self.kinds)])
 
 
-def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int, days: int = DAYS) -> pl.DataFrame:
+def redemption_outcomes(
+    exposures: Relation, redemptions: Relation, asof_ms: int, days: int = REDEMPTION_DAYS
+) -> pl.DataFrame:
     """Whether each targeted customer redeemed within `days` of the start: campaign_id, customer_id, redeemed.
 
     Null where the campaign, or its `days`, had not ended by `asof_ms`: its late redeemers are not known yet.
     """
     sql = bind(OUTCOMES, window_ms=days * DAY_MS, asof_ms=asof_ms)
-    return fetch(run(sql, exposures=exposures, redemptions=redemptions))
+    return fetch_frame(run_select(sql, exposures=exposures, redemptions=redemptions))
 
 
 def fit_redemption(features: pl.DataFrame, redeemed: pl.DataFrame) -> RedemptionModel:

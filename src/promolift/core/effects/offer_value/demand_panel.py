@@ -1,4 +1,4 @@
-"""Events in, one row per customer, target and week out: what was bought, and how deep their usual products were cut.
+"""Build the demand panel: one row per customer, target and week with purchases and discount depth.
 
 A week is counted back from `asof_ms` (0 is the last one). Targets are the things an offer covers (tables.TARGET).
 """
@@ -6,24 +6,24 @@ A week is counted back from `asof_ms` (0 is the last one). Targets are the thing
 from duckdb import DuckDBPyRelation
 
 from promolift.core.effects.settings import PanelSettings
-from promolift.foundation.sql import bind, run
-from promolift.foundation.tables.schemas import LEVEL, TARGET
+from promolift.foundation.sql import bind, run_select
+from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.foundation.time.units import WEEK_MS
 
 LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
 
 PANEL = f"""
-with {LEVEL},
+with {CATEGORY_LEVEL_SQL},
 biggest as (
     select target from depths group by target order by sum(list_cents) desc, target limit $targets
 ),
 lines as (
-    select e.customer_id, {TARGET} as target, e.product_id, e.list_cents,
+    select e.customer_id, {CATEGORY_TARGET_SQL} as target, e.product_id, e.list_cents,
            ($asof - 1 - e.ts_ms) // {WEEK_MS} as week,
            least(e.shelf_cents / e.list_cents, 1.0) as depth
     from events e cross join level left join products p on p.product_id = e.product_id
     where e.kind = 'purchase' and e.list_cents > 0 and e.product_id is not null and e.ts_ms < $asof
-      and {TARGET} in (from biggest)
+      and {CATEGORY_TARGET_SQL} in (from biggest)
 ),
 pairs as (  -- whole numbers from here on: strings as keys would take several times the memory
     select row_number() over (order by customer_id, target) as pair, customer_id, target
@@ -95,30 +95,30 @@ order by r.customer_id, r.target, m.week
 """
 
 
-def depth_sums(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: int) -> DuckDBPyRelation:
+def sum_depths(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: int) -> DuckDBPyRelation:
     """Sums that add over shards, per target, product and week: lines, their depths and their list value.
 
     A line's depth is shelf_cents / list_cents, in [0, 1]. Columns: target, product_id, week, lines, depth_sum,
     list_cents.
     """
-    return run(
+    return run_select(
         f"""
-        with {LEVEL}
-        select {TARGET} as target, e.product_id,
+        with {CATEGORY_LEVEL_SQL}
+        select {CATEGORY_TARGET_SQL} as target, e.product_id,
                ({asof_ms} - 1 - e.ts_ms) // {WEEK_MS} as week,
                count(*) as lines,
                sum(least(e.shelf_cents / e.list_cents, 1.0)) as depth_sum,
                sum(e.list_cents)::bigint as list_cents
         from events e cross join level left join products p on p.product_id = e.product_id
         where e.kind = 'purchase' and e.list_cents > 0 and e.product_id is not null and e.ts_ms < {asof_ms}
-          and {TARGET} is not null
+          and {CATEGORY_TARGET_SQL} is not null
         group by all
         """,
         events=events, products=products,
     )  # fmt: skip
 
 
-def panel(
+def build_panel(
     events: DuckDBPyRelation,
     products: DuckDBPyRelation,
     depths: DuckDBPyRelation,
@@ -142,4 +142,4 @@ def panel(
         "half": half, "twice": 2 * half, "seen": half + LAGS, "prior": settings.prior_lines, "asof": asof_ms,
         "bend": settings.curvature, "targets": settings.targets, "known": settings.min_known,
     }  # fmt: skip
-    return run(bind(PANEL, **values), events=events, products=products, depths=depths)
+    return run_select(bind(PANEL, **values), events=events, products=products, depths=depths)

@@ -1,4 +1,4 @@
-"""The response panel in; how list-value demand answers a discount, per target and price sensitivity, with its checks.
+"""Estimate how demand responds to a discount, per target and price sensitivity, with placebo checks.
 
 Legend: M panel cells, K regressors. Poisson pseudo-likelihood with fixed effects and cluster-robust errors is ours: a
 library (pyhdfe, pyfixest) would bring a compiled stack for one estimator of thirty lines.
@@ -24,7 +24,7 @@ SWEEPS, STEPS, TOLERANCE = 3, 40, 1e-5
 MIN_VARIANCE = 0.08  # with less of the discounts' variation between customers of one week, weeks are compared instead
 WINSOR = 0.995  # quantile of weekly amounts at which larger ones are cut off, so that a few do not decide
 PLACEBO_SHARE = 0.25  # a placebo fails that shows more than this part of the response and is not 0 at 99 %
-ALIKE = 1e-6  # the least share of its own variance that a mixture of regressors must have
+MIN_OWN_VARIANCE = 1e-6  # the least share of its own variance that a mixture of regressors must have
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class PoissonFit:
         return np.asarray(np.sqrt(np.diag(self.cov_KK)))
 
 
-def codes(frame: pl.DataFrame, *columns: str) -> Codes:
+def dense_codes(frame: pl.DataFrame, *columns: str) -> Codes:
     """Dense integers 0..G-1, one per distinct combination of `columns`, in sorted order."""
     ranked = frame.select(pl.struct(columns).rank("dense") - 1).to_series()
     return ranked.to_numpy().astype(np.int64)
@@ -70,7 +70,7 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
                 "no_variation", "the discount does not vary within customer, category and week: no response can be read"
             )
         scale = np.sqrt(np.diag(hessian))
-        if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < ALIKE:
+        if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < MIN_OWN_VARIANCE:
             raise SupportError(
                 "discounts_collinear",
                 "what is now and what was before cannot be told apart: discounts stay as they are too long",
@@ -125,7 +125,7 @@ def _spread(fit: PoissonFit) -> float:
 
 Design = Literal["customers", "weeks"]  # what is compared: customers within a week, or weeks within a month
 DEPTH_EDGES, LEAST_CELLS = (0.02, 0.1, 0.2, 0.3, 0.4), 200
-CURVE = {
+CURVE_SCHEMA = {
     "group": pl.String,
     "depth": pl.Float64,
     "lift": pl.Float64,
@@ -133,7 +133,7 @@ CURVE = {
     "high": pl.Float64,
     "cells": pl.Int64,
 }
-CHECKS = {"name": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "meaning": pl.String}
+PLACEBO_SCHEMA = {"name": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "meaning": pl.String}
 
 
 @dataclass(frozen=True)
@@ -152,11 +152,11 @@ class PanelSample:
         """
         common = self.data if self.design == "customers" else self.data.with_columns(pl.col("week") // 4)
         effects = [
-            codes(self.data, "customer_id", "target"),
-            codes(common, "target", "week"),
-            codes(self.data, "customer_id", "week"),
+            dense_codes(self.data, "customer_id", "target"),
+            dense_codes(common, "target", "week"),
+            dense_codes(self.data, "customer_id", "week"),
         ]
-        people, shocks = codes(self.data, "customer_id"), codes(self.data, "target", "week")
+        people, shocks = dense_codes(self.data, "customer_id"), dense_codes(self.data, "target", "week")
         return fit_ppml(self.y_M, x_MK, effects, [people] if self.design == "customers" else [people, shocks])
 
     def only(self, keep_M: NDArray[np.bool_]) -> "PanelSample":
@@ -167,7 +167,7 @@ class PanelSample:
         return self.data.select(names).to_numpy().astype(np.float64)
 
 
-def variance_left(sample: PanelSample, fit: PoissonFit) -> float:
+def identifying_variance(sample: PanelSample, fit: PoissonFit) -> float:
     """Share of the depth's variance, weighted by demand, that the fixed effects do not explain."""
     depth = sample.data["depth"].to_numpy()
     mean = (fit.mu_M * depth).sum() / fit.mu_M.sum()
@@ -182,7 +182,7 @@ def depth_curves(sample: PanelSample) -> pl.DataFrame:
         low, high = np.quantile(z, [1 / 3, 2 / 3])
         groups |= {"least price-sensitive third": z <= low, "most price-sensitive third": z > high}
     curves = [_curve(sample.only(mask), name) for name, mask in groups.items()]
-    return pl.concat([pl.DataFrame(schema=CURVE), *curves])
+    return pl.concat([pl.DataFrame(schema=CURVE_SCHEMA), *curves])
 
 
 def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
@@ -190,12 +190,12 @@ def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
     none, *steps = [(depth >= a) & (depth < b) for a, b in pairwise([-np.inf, *DEPTH_EDGES, 1.01])]
     steps = [step for step in steps if step.sum() >= LEAST_CELLS]
     if not steps or none.sum() < LEAST_CELLS:  # each step is compared with no discount
-        return pl.DataFrame(schema=CURVE)
+        return pl.DataFrame(schema=CURVE_SCHEMA)
     kept = np.any([none, *steps], axis=0)
     try:
         fit = sample.only(kept).fit(np.stack([step[kept].astype(np.float64) for step in steps], axis=1))
     except SupportError:
-        return pl.DataFrame(schema=CURVE)  # a group too small for a curve of its own: the population's is shown
+        return pl.DataFrame(schema=CURVE_SCHEMA)  # a group too small for a curve of its own: the population's is shown
     lift, error = fit.beta_K, Z95 * fit.se_K
     return pl.DataFrame({
         "group": [name] * len(steps), "depth": [float(depth[s].mean()) for s in steps], "lift": np.exp(lift) - 1,
@@ -233,8 +233,8 @@ def _swap(data: pl.DataFrame, seed: int) -> Real:
     return swapped.sort("row")["depth"].to_numpy()
 
 
-TARGETS = {"target": pl.String, "response": pl.Float64, "response_se": pl.Float64, "cells": pl.Int64}
-FRAMES = {"targets": TARGETS, "curve": CURVE, "placebo": CHECKS}
+TARGET_SCHEMA = {"target": pl.String, "response": pl.Float64, "response_se": pl.Float64, "cells": pl.Int64}
+FRAME_SCHEMAS = {"targets": TARGET_SCHEMA, "curve": CURVE_SCHEMA, "placebo": PLACEBO_SCHEMA}
 
 
 @dataclass(frozen=True)
@@ -263,9 +263,9 @@ class DiscountResponse:
     customers: int = 0
     prior_response: float = 0.6
     prior_se: float = 0.4
-    targets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TARGETS))
-    curve: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CURVE))
-    placebo: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CHECKS))
+    targets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TARGET_SCHEMA))
+    curve: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CURVE_SCHEMA))
+    placebo: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PLACEBO_SCHEMA))
 
     def standardise(self, sensitivity: pl.Expr) -> pl.Expr:
         """Price sensitivity as z, within +-3; unknown counts as average."""
@@ -292,7 +292,9 @@ class DiscountResponse:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        plain: dict[str, Any] = {k: pl.DataFrame(v, schema=FRAMES[k]) if k in FRAMES else v for k, v in values.items()}
+        plain: dict[str, Any] = {
+            k: pl.DataFrame(v, schema=FRAME_SCHEMAS[k]) if k in FRAME_SCHEMAS else v for k, v in values.items()
+        }
         return cls(**plain)
 
 
@@ -320,7 +322,7 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
     failed = _failure(main, checks)
     return replace(
         assumed_response(failed, settings) if failed else main,
-        why=failed or f"not randomised: compares {COMPARED[main.design]}; the placebo checks hold",
+        why=failed or f"not randomised: compares {COMPARISON_BY_DESIGN[main.design]}; the placebo checks hold",
         design=main.design,
         cells=main.cells,
         customers=main.customers,
@@ -336,7 +338,9 @@ def in_first_half(customer_ids: pl.Series, settings: DiscountSettings) -> NDArra
     return customer_ids.replace_strict(people, first, return_dtype=pl.Boolean).to_numpy()
 
 
-def fit_halves(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> list[DiscountResponse]:
+def fit_response_halves(
+    panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings
+) -> list[DiscountResponse]:
     """The responses of the first and of the second half of the customers (see `in_first_half`), for cross-fitting.
 
     Who is decided on by one response is judged by the other. Neither is checked again; their level is `adjusted`.
@@ -367,7 +371,7 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
         x = np.column_stack([x, x[:, 0] * z])
     try:
         fit = sample.fit(x)
-        varies = variance_left(sample, fit) >= MIN_VARIANCE
+        varies = identifying_variance(sample, fit) >= MIN_VARIANCE
     except SupportError:
         varies = False
     if not varies:
@@ -427,7 +431,7 @@ def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> _ByTarget:
     usable = raw.filter((pl.col("people") >= 20) & (pl.col("se") > 0) & pl.col("b").is_finite()).sort("target")
     b, se = usable["b"].to_numpy(), usable["se"].to_numpy()
     if len(b) < 3:
-        return _ByTarget(pl.DataFrame(schema=TARGETS), 0.0)
+        return _ByTarget(pl.DataFrame(schema=TARGET_SCHEMA), 0.0)
     w = 1 / se**2
     mean = float((w * b).sum() / w.sum())
     excess = float((w * (b - mean) ** 2).sum()) - (len(b) - 1)
@@ -442,7 +446,7 @@ def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> _ByTarget:
     return _ByTarget(frame, variance**0.5)
 
 
-COMPARED = {
+COMPARISON_BY_DESIGN = {
     "customers": "customers whose usual products were cut with others in the same category and week",
     "weeks": "weeks with and without a discount in the same category and month",
 }

@@ -1,4 +1,4 @@
-"""Candidates and a discount response in; what each offer is expected to add and cost, with error and evidence."""
+"""Value candidates: the expected gain and cost of each offer, with standard error and evidence level."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
@@ -13,14 +13,14 @@ from promolift.core.effects.settings import ValueSettings
 from promolift.foundation.evidence import Level
 from promolift.foundation.hashing import hash_units
 
-PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
-SUMS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents")
-ANSWERED = ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
-REPLAYS = (
+PART_COLUMNS = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
+SUMMED_COLUMNS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents")
+RESPONSE_COLUMNS = ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
+REPLAY_COLUMNS = (
     "orders", "used", "off_cents", "covered_cents", "near", "near_cents", "use_cost_cents", "use_worth_cents", "lowers"
 )  # fmt: skip
 STRETCH_RATIO = 2.0  # just below a threshold means: missing it by at most this many times the reward
-DRAWN = ("response_now", "response_net", "reach", "gain_cents")
+DRAW_COLUMNS = ("response_now", "response_net", "reach", "gain_cents")
 
 
 class ResponseModel(Protocol):
@@ -65,12 +65,14 @@ def add_effects(
         return _add_effects(candidates, response, redeem, settings)
     pair = pl.col("parts").is_not_null()
     two = candidates.filter(pair)
-    each = _add_effects(unfold(candidates.with_columns(pair.alias("pair")), PART), response, redeem, settings)
+    each = _add_effects(
+        explode_parts(candidates.with_columns(pair.alias("pair")), PART_COLUMNS), response, redeem, settings
+    )
     both = _both(two, each.filter("pair"))
     return pl.concat([each.filter(~pl.col("pair")).drop("pair"), both], how="diagonal").sort("customer_id", "offer_id")
 
 
-def unfold(rows: pl.DataFrame, names: tuple[str, ...] = (*PART, *DRAWN)) -> pl.DataFrame:
+def explode_parts(rows: pl.DataFrame, names: tuple[str, ...] = (*PART_COLUMNS, *DRAW_COLUMNS)) -> pl.DataFrame:
     """Offers on two categories as a row for each of them, with what `parts` says of it; other rows as they are.
 
     `parts`: for an offer on two, a list of two structs with the columns PART, and once valued with DRAWN; else null.
@@ -92,10 +94,13 @@ def _both(two: pl.DataFrame, each: pl.DataFrame) -> pl.DataFrame:
         each.sort(*key, "target")
         .group_by(key, maintain_order=True)
         .agg(
-            *(pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sum()).alias(name) for name in SUMS),
+            *(
+                pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sum()).alias(name)
+                for name in SUMMED_COLUMNS
+            ),
             redeem_prob=1 - (1 - pl.col("redeem_prob")).product(),
             evidence=pl.when(~assumed.any()).then(pl.col("evidence").first()).otherwise(pl.lit("assumed")),
-            parts=pl.struct(*PART, *DRAWN),
+            parts=pl.struct(*PART_COLUMNS, *DRAW_COLUMNS),
         )
     )
     return two.drop([name for name in summed.columns if name in two.columns and name not in key]).join(summed, on=key)
@@ -117,7 +122,10 @@ def _add_effects(
         rows = rows.join(coupon, on=["customer_id", "target"], how="left")
     by_baskets = pl.col("orders").is_not_null() if "orders" in rows.columns else pl.lit(False)
     replayed, rows = rows.filter(by_baskets), rows.filter(~by_baskets)
-    nothing, zero = rows.filter(pl.col("menu_id") == "none"), dict.fromkeys((*SUMS, "redeem_prob"), pl.lit(0.0))
+    nothing, zero = (
+        rows.filter(pl.col("menu_id") == "none"),
+        dict.fromkeys((*SUMMED_COLUMNS, "redeem_prob"), pl.lit(0.0)),
+    )
     letter, sending = rows.filter(pl.col("benefit") == "reminder"), pl.col("send_cost_cents")
     valued = pl.concat(
         [
@@ -131,8 +139,8 @@ def _add_effects(
         ],
         how="diagonal",
     )
-    valued = valued.drop(REPLAYS, strict=False)
-    shown = pl.when(pl.col("eligible")).then(pl.col(*SUMS, "redeem_prob")).name.keep()
+    valued = valued.drop(REPLAY_COLUMNS, strict=False)
+    shown = pl.when(pl.col("eligible")).then(pl.col(*SUMMED_COLUMNS, "redeem_prob")).name.keep()
     return valued.with_columns(shown).sort("customer_id", "offer_id")
 
 
@@ -284,7 +292,7 @@ def _normal(seed: int, keys: Iterable[str]) -> NDArray[np.float64]:
     return np.asarray(scipy.stats.norm.ppf(np.clip(hash_units(seed, keys), 1e-12, 1)))
 
 
-def total_draws(
+def simulate_totals(
     chosen: pl.DataFrame, response: DiscountResponse, draws: int = 400, seed: int = 0
 ) -> NDArray[np.float64]:
     """`draws` possible totals of gain_cents over `chosen` rows: what is uncertain together moves together.
@@ -292,13 +300,13 @@ def total_draws(
     The common response, its slope in price sensitivity and the pull-forward are drawn once per draw, a target's own
     deviation once per draw and target, the customers' base values independently (normal, by their summed variance).
     """
-    chosen = unfold(chosen)
+    chosen = explode_parts(chosen)
     rows = chosen.filter(pl.col("benefit") == "percent_off")
     other = chosen.filter(pl.col("benefit") != "percent_off")
     fixed = float(other["gain_cents"].sum())
     if rows.is_empty():
         return np.full(draws, fixed)
-    value = {name: rows[name].to_numpy() for name in ANSWERED}
+    value = {name: rows[name].to_numpy() for name in RESPONSE_COLUMNS}
     z = ((rows["price_sensitivity"] - response.z_mean) / response.z_sd).clip(-3, 3).fill_null(0.0).to_numpy()
     common = _normal(seed, (f"b{i}" for i in range(3 * draws))).reshape(3, draws)
     names = rows["target"].fill_null("").unique().sort().to_list()
@@ -319,12 +327,12 @@ def total_draws(
     return totals - float(rows["send_cost_cents"].sum()) + fixed
 
 
-def scaled_gain(chosen: pl.DataFrame) -> Callable[[float], float]:
+def gain_by_response_scale(chosen: pl.DataFrame) -> Callable[[float], float]:
     """The total gain of `chosen` rows if discounts moved demand `k` times as much as expected, as a function of k."""
-    rows = unfold(chosen)
+    rows = explode_parts(chosen)
     percent = rows.filter(pl.col("benefit") == "percent_off")
     fixed = float(rows.filter(pl.col("benefit") != "percent_off")["gain_cents"].sum())
-    d, base, margin, paid, reach, now, net = (percent[name].to_numpy() for name in ANSWERED)
+    d, base, margin, paid, reach, now, net = (percent[name].to_numpy() for name in RESPONSE_COLUMNS)
     send = float(percent["send_cost_cents"].sum())
 
     def gain(k: float) -> float:

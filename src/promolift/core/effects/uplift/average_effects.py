@@ -1,4 +1,4 @@
-"""One trial and several outcomes in; what each arm adds to each of them, and how far predictions agree, out.
+"""Estimate the average effect of each arm on several outcomes, and check how far predictions agree.
 
 Legend: N customers, A arms (arm 0 is control), K = A - 1 treatments, M outcomes.
 """
@@ -13,15 +13,15 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike
 
-from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, chunks, holm, numbers, row_keys
-from promolift.core.effects.uplift.linear_learners import Basis, basis_of, shrink, unit_of
+from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, chunks, finite_vector, holm_adjust, row_keys
+from promolift.core.effects.uplift.linear_learners import Basis, fit_basis, fit_ridge, outcome_unit
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
-from promolift.foundation.hashing import hash_int, mix
+from promolift.foundation.hashing import hash_int, mix_bits
 
-LEAST = 50  # customers of an arm
+MIN_ARM_CUSTOMERS = 50  # customers of an arm
 FOLDS = 10  # a prediction is made without so small a part that hardly any of its quality is lost
-LEAST_CLUSTERS = 4  # in an arm, with fewer of which nothing is known of the error
+MIN_CLUSTERS = 4  # in an arm, with fewer of which nothing is known of the error
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,17 @@ def adjusted_means(
     rank_N = np.unique(outcome_N, return_inverse=True)[1].astype(np.float64)  # any unit of the outcome, equal folds
     key_N = row_keys(np.column_stack([trial.x_NF, trial.arm_N, rank_N]), seed)
     cluster = None if cluster_N is None else np.unique(np.asarray(cluster_N), return_inverse=True)[1].astype(np.int64)
-    fold_key = key_N if cluster is None else mix(cluster.astype(np.uint64) + np.uint64(hash_int("cluster", seed)))
+    fold_key = key_N if cluster is None else mix_bits(cluster.astype(np.uint64) + np.uint64(hash_int("cluster", seed)))
     fold_N = ((fold_key >> np.uint64(24)) % np.uint64(FOLDS)).astype(np.int64)
     order = np.lexsort((key_N, trial.arm_N, fold_N))
     rows = TrialArrays(
         trial.x_NF[order], trial.arm_N[order], outcome_N[order], trial.prob_NA[order], key_N[order], trial.names
     )
     cluster = None if cluster is None else cluster[order]
-    unit, middle = unit_of(rows.outcome_N), float(rows.outcome_N.mean())
+    unit, middle = outcome_unit(rows.outcome_N), float(rows.outcome_N.mean())
     rows = replace(rows, outcome_N=(rows.outcome_N - middle) / unit)
     same = bool((np.ptp(rows.prob_NA, axis=0) < 1e-12).all())
-    guess = _guesses(rows, fold_N[order], basis or basis_of(trial.x_NF), by_arm=not same)
+    guess = _guesses(rows, fold_N[order], basis or fit_basis(trial.x_NF), by_arm=not same)
     part_NK, gain_K, se_K = np.empty((len(order), trial.arms - 1)), np.empty(trial.arms - 1), np.empty(trial.arms - 1)
     for k in range(trial.arms - 1):
         pair = (0, k + 1)
@@ -89,10 +89,9 @@ def adjusted_means(
     freedom = np.inf
     if cluster is not None:  # clusters less the arms whose means are estimated
         few = [len(np.unique(cluster[rows.arm_N == a])) for a in range(rows.arms)]
-        if min(few) < LEAST_CLUSTERS:
+        if min(few) < MIN_CLUSTERS:
             raise SupportError(
-                "too_few_clusters",
-                f"clusters: {few} by arm; with fewer than {LEAST_CLUSTERS} the error cannot be known",
+                "too_few_clusters", f"clusters: {few} by arm; with fewer than {MIN_CLUSTERS} the error cannot be known"
             )
         freedom = float(len(np.unique(cluster)) - rows.arms)
     return AdjustedMeans(np.clip(unit * gain_K, -wide, wide), unit * se_K, control, freedom, unit * part_NK)
@@ -257,7 +256,7 @@ def _fits(sums: _CellSums, fold: int, weight_A: Floats, columns: _Columns, *, le
     spread, coef = square / rows, np.zeros(wide - 1)
     variance = np.full(3, 0.01 * spread)
     for _ in range(3):
-        coef, variance = shrink(gram / spread, pull / spread, group_P, np.maximum(variance, 1e-9 * spread), 8)
+        coef, variance = fit_ridge(gram / spread, pull / spread, group_P, np.maximum(variance, 1e-9 * spread), 8)
         left = float(square - 2 * coef @ pull + coef @ gram @ coef)
         spread = max(left, 1e-9 * square) / rows
     found, at = [np.r_[0.0, coef]], len(basis.source_P)
@@ -297,7 +296,7 @@ def average_effects(
     being looked at together (Holm 1979). `level` is the one earned in `diagnose`. Costs are outcomes like any other.
     Raises SupportError if an arm has fewer than 50 customers.
     """
-    checked, basis = _checked(trial, outcomes), basis_of(trial.x_NF)
+    checked, basis = _checked(trial, outcomes), fit_basis(trial.x_NF)
     parts = []
     for name, y_N in checked.items():
         found = adjusted_means(trial, y_N, cluster_N=cluster_N, basis=basis, seed=seed)
@@ -310,12 +309,12 @@ def average_effects(
             "high": found.gain_K + found.reach_K, "p": 2 * law.sf(size_K),
         }))  # fmt: skip
     frame = pl.concat(parts)
-    adjusted = pl.Series("p_holm", holm(frame["p"].to_numpy()))
+    adjusted = pl.Series("p_holm", holm_adjust(frame["p"].to_numpy()))
     return frame.with_columns(adjusted, n=pl.lit(len(trial.arm_N)), level=pl.lit(level))
 
 
 def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str, Floats]:
-    found = {name: numbers(values, name) for name, values in outcomes.items()}
+    found = {name: finite_vector(values, name) for name, values in outcomes.items()}
     short = {name: len(values) for name, values in found.items() if len(values) != len(trial.arm_N)}
     if short or not found:
         raise InputError(
@@ -323,10 +322,10 @@ def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str,
             f"outcomes: {short or 'none given'}; give one value for each of {len(trial.arm_N)} customers",
         )
     counts = np.bincount(trial.arm_N, minlength=trial.arms)
-    if counts.min() < LEAST:
+    if counts.min() < MIN_ARM_CUSTOMERS:
         raise SupportError(
             "arm_too_small",
-            f"outcomes: arm {counts.argmin()} has {counts.min()} customers; at least {LEAST} are needed",
+            f"outcomes: arm {counts.argmin()} has {counts.min()} customers; at least {MIN_ARM_CUSTOMERS} are needed",
         )
     return found
 

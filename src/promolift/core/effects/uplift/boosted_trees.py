@@ -1,4 +1,4 @@
-"""Features to a few dozen bins; small boosted trees (LightGBM) grown on them, kept as arrays and walked by numba, out.
+"""Grow small boosted trees (LightGBM) on binned features, and evaluate them with numba.
 
 Every tree of a fit shares the bins, so that new rows are binned once; a tree of 8 leaves is walked by masks of bits as
 in QuickScorer (Lucchese et al. 2015, SIGIR), several times faster than LightGBM does it. Legend: N rows, F features,
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 Codes = NDArray[np.uint8]
 TREES, PATIENCE, LEAVES = 300, 15, 8
-EDGES = 62  # of a feature at most; codes 0..62 are values, MISSING is none
+MAX_EDGES = 62  # of a feature at most; codes 0..62 are values, MISSING is none
 MISSING, NEVER = 255, 254
-SAMPLED = 50_000  # rows that edges are found on
-BLOCK = 1024  # rows whose masks are held at once
-QUIET = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}  # of LightGBM
+EDGE_SAMPLE_ROWS = 50_000  # rows that edges are found on
+BLOCK_ROWS = 1024  # rows whose masks are held at once
+LIGHTGBM_OPTIONS = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}  # of LightGBM
 OBJECTIVE = {"binary": "binary", "count": "poisson", "real": "regression"}
-LOWEST = np.array([0] + [(i & -i).bit_length() - 1 for i in range(1, 256)], dtype=np.int64)  # lowest set bit
+LOWEST_SET_BIT = np.array([0] + [(i & -i).bit_length() - 1 for i in range(1, 256)], dtype=np.int64)  # lowest set bit
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Bins:
         return np.where(np.isnan(x_NF.T), MISSING, code_FN).astype(np.uint8)
 
 
-def bins_of(x_NF: Floats) -> Bins:
+def fit_bins(x_NF: Floats) -> Bins:
     """Edges between all values where they are few, else at quantiles."""
-    edge_FE = np.full((x_NF.shape[1], EDGES), np.inf)
+    edge_FE = np.full((x_NF.shape[1], MAX_EDGES), np.inf)
     for f in range(x_NF.shape[1]):
-        values = x_NF[:: max(1, len(x_NF) // SAMPLED), f]
+        values = x_NF[:: max(1, len(x_NF) // EDGE_SAMPLE_ROWS), f]
         values = values[np.isfinite(values)]
         unique = np.unique(values)
-        if len(unique) > EDGES + 1:
-            unique = np.unique(np.quantile(values, np.linspace(0, 1, EDGES + 1)))
+        if len(unique) > MAX_EDGES + 1:
+            unique = np.unique(np.quantile(values, np.linspace(0, 1, MAX_EDGES + 1)))
         middles = (unique[1:] + unique[:-1]) / 2
         edge_FE[f, : len(middles)] = middles
     return Bins(edge_FE)
@@ -73,7 +73,15 @@ class Boosted:
         """Raw predictions, the start among them."""
         out_N = np.full(code_FN.shape[1], self.start)
         _walker()(
-            code_FN, self.feature_TD, self.limit_TD, self.missing_TD, self.mask_TD, self.leaf_TL, LOWEST, BLOCK, out_N
+            code_FN,
+            self.feature_TD,
+            self.limit_TD,
+            self.missing_TD,
+            self.mask_TD,
+            self.leaf_TL,
+            LOWEST_SET_BIT,
+            BLOCK_ROWS,
+            out_N,
         )
         return out_N
 
@@ -118,14 +126,14 @@ def with_arm(code_FN: Codes, arm: int, arms: int) -> Codes:
     return np.vstack([code_FN, *flags])
 
 
-class Grown(NamedTuple):
+class BoostingData(NamedTuple):
     """What trees are grown on: LightGBM's view of the codes, with a 0/1 column for each treatment after them."""
 
     data: "Dataset"
     features: int
 
 
-def dataset(code_FN: Codes, arm_N: Ints, arms: int) -> Grown:
+def make_boosting_data(code_FN: Codes, arm_N: Ints, arms: int) -> BoostingData:
     """One data set for all trees of a fit."""
     import lightgbm
 
@@ -139,10 +147,10 @@ def dataset(code_FN: Codes, arm_N: Ints, arms: int) -> Grown:
         "enable_bundle": False, "is_enable_sparse": False, "verbosity": -1, "num_threads": 1,
     }  # fmt: skip
     made = lightgbm.Dataset(columns, np.zeros(len(columns)), params=options, free_raw_data=True)
-    return Grown(made.construct(), len(code_FN))
+    return BoostingData(made.construct(), len(code_FN))
 
 
-class Target(NamedTuple):
+class BoostingTarget(NamedTuple):
     """What trees are grown for: some rows, their target and fold, and a start for each fold, J x rows. `arms`: whether
     trees may split by the arm."""
 
@@ -154,7 +162,7 @@ class Target(NamedTuple):
     arms: bool = False
 
 
-def boost(grown: Grown, target: Target, *, rate: float = 0.1) -> tuple[Boosted, ...]:
+def boost(grown: BoostingData, target: BoostingTarget, *, rate: float = 0.1) -> tuple[Boosted, ...]:
     """Gradient boosting (LightGBM) on all folds but one, for each fold; as many trees for all as lose least on average
     where they did not learn, so that no fold's own outcomes choose the model that judges them. Starts are not kept."""
     import lightgbm
@@ -174,7 +182,7 @@ def boost(grown: Grown, target: Target, *, rate: float = 0.1) -> tuple[Boosted, 
     return tuple(_read(model, best) for model in found)
 
 
-def _subset(data: "Dataset", target: Target, rows_N: NDArray[np.bool_], fold: int) -> "Dataset":
+def _subset(data: "Dataset", target: BoostingTarget, rows_N: NDArray[np.bool_], fold: int) -> "Dataset":
     part = data.subset(target.rows_N[rows_N].tolist()).construct()
     return part.set_label(target.y_N[rows_N]).set_init_score(target.start_JN[fold][rows_N])
 
@@ -192,10 +200,10 @@ def _until_patience(model: "Booster") -> list[float]:
     return losses
 
 
-def _params(target: Target, grown: Grown, rows: int, rate: float) -> dict[str, object]:
+def _params(target: BoostingTarget, grown: BoostingData, rows: int, rate: float) -> dict[str, object]:
     width = grown.data.num_feature()
     allowed = [1.0] * width if target.arms else [1.0] * grown.features + [0.0] * (width - grown.features)
-    return QUIET | {
+    return LIGHTGBM_OPTIONS | {
         "objective": OBJECTIVE[target.family], "num_leaves": LEAVES, "learning_rate": rate,
         "min_data_in_leaf": max(10, min(200, rows // 50)), "lambda_l2": 10.0, "feature_fraction": 0.7,
         "feature_contri": allowed, "max_bin": 65, "seed": 1, "boost_from_average": False, "feature_pre_filter": False,

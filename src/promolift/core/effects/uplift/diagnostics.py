@@ -1,4 +1,4 @@
-"""Features and who got what in; the evidence level that an effect of it may carry, with its reasons, out.
+"""Determine the evidence level that a comparison of arms can carry, with the reasons.
 
 Legend: N customers, F features, C columns compared, A arms (arm 0 is control), K = A - 1 treatments.
 
@@ -16,21 +16,29 @@ import polars as pl
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.core.effects.trial_arrays import Features, Floats, Ints, encoder_of, holm, numbers, row_keys
-from promolift.core.effects.uplift.boosted_trees import QUIET
+from promolift.core.effects.trial_arrays import (
+    Features,
+    Floats,
+    Ints,
+    finite_vector,
+    fit_encoder,
+    holm_adjust,
+    row_keys,
+)
+from promolift.core.effects.uplift.boosted_trees import LIGHTGBM_OPTIONS
 from promolift.core.effects.uplift.nuisance import estimate_propensity
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_int
 
-EXACT = 250_000  # at most so many possible counts are enumerated
+MAX_EXACT_COUNTS = 250_000  # at most so many possible counts are enumerated
 DRAWS = 3999  # of the stated randomisation, where there are too few rows for the chi-squared distribution
-FEW = 10  # rows per degree of freedom below which they are drawn
-TREES, LEAST_ROWS, MOST_ROWS = 60, 500, 200_000
+MIN_ROWS_PER_DEGREE = 10  # rows per degree of freedom below which they are drawn
+TREES, MIN_ROWS, MAX_ROWS = 60, 500, 200_000
 
 
 @dataclass(frozen=True)
-class Check:
+class DiagnosticCheck:
     """One test; `meaning` says in words what it found."""
 
     name: str
@@ -40,7 +48,7 @@ class Check:
     meaning: str
 
 
-def sample_ratio(arm_N: Ints, prob_NA: Floats, alpha: float) -> Check:
+def sample_ratio_test(arm_N: Ints, prob_NA: Floats, alpha: float) -> DiagnosticCheck:
     """Do the arms have as many customers as planned? Chi-squared; exact multinomial where an expected count is below 5.
 
     Pearson's statistic; with propensities that differ by row its covariance is the sum of the rows'.
@@ -50,55 +58,59 @@ def sample_ratio(arm_N: Ints, prob_NA: Floats, alpha: float) -> Check:
     statistic, df = _wald(gap_K, cov)
     p, rule = float(scipy.stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
     equal = (prob_NA == prob_NA[0]).all()
-    if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= EXACT:
+    if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= MAX_EXACT_COUNTS:
         p, rule = _exact(counts, prob_NA[0]), "exact multinomial"
     sizes = f"{', '.join(map(str, counts))} customers where {', '.join(f'{e:.0f}' for e in expected)} were planned"
     passed = p >= alpha
     verdict = "sample ratio as planned" if passed else "sample ratio mismatch"
-    return Check("sample ratio", statistic, p, passed, f"{verdict}: {sizes} (p = {p:.2g}, {rule})")
+    return DiagnosticCheck("sample ratio", statistic, p, passed, f"{verdict}: {sizes} (p = {p:.2g}, {rule})")
 
 
-def unrelated(columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> Check:
+def covariate_balance_test(
+    columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int
+) -> DiagnosticCheck:
     """Are all features together balanced? The score test that the arm does not hang on them (Hansen & Bowers 2008)."""
     z_NC = columns_NC - columns_NC.mean(axis=0)
     spread = z_NC.std(axis=0)
     z_NC = z_NC[:, spread > 0] / spread[spread > 0]
     if not z_NC.shape[1]:
-        return Check("balance", 0.0, 1.0, True, "no feature varies, so none can differ")
+        return DiagnosticCheck("balance", 0.0, 1.0, True, "no feature varies, so none can differ")
     got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
     statistic, df = _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov := _covariance(z_NC, prob_NA))
     p = float(scipy.stats.chi2.sf(statistic, df))
-    if len(arm_N) < FEW * df:
+    if len(arm_N) < MIN_ROWS_PER_DEGREE * df:
         p = _drawn(z_NC, prob_NA, cov, statistic, seed)
     passed = p >= alpha
     verdict = "features balanced" if passed else "features differ between arms more than randomisation would make them"
     meaning = f"{verdict} (chi-squared {statistic:.1f}, {df} d.f., p = {p:.2g})"
-    return Check("balance", statistic, p, passed, meaning)
+    return DiagnosticCheck("balance", statistic, p, passed, meaning)
 
 
-def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> list[Check]:
+def arm_prediction_test(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> list[DiagnosticCheck]:
     """Can boosted trees tell the arm from the features? They learn on one half and are tested on the other.
 
     Sum of scores times (1{arm} - propensity) over its standard deviation under the stated shares, mean of both halves;
-    the largest of the treatments, Bonferroni. Needs `LEAST_ROWS`; at most `MOST_ROWS` are used, chosen by their hash.
+    the largest of the treatments, Bonferroni. Needs `MIN_ROWS`; at most `MAX_ROWS` are used, chosen by their hash.
     """
-    if len(arm_N) < LEAST_ROWS or not x_NF.shape[1]:
+    if len(arm_N) < MIN_ROWS or not x_NF.shape[1]:
         return []
     key_N = row_keys(x_NF, seed)
-    rows = np.argsort(key_N, kind="stable")[:MOST_ROWS]
+    rows = np.argsort(key_N, kind="stable")[:MAX_ROWS]
     x, arm, prob = x_NF[rows], arm_N[rows], prob_NA[rows]
     half = np.arange(len(rows)) % 2 == 0
     z_K = np.array([_found_by_trees(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
     p = min(1.0, float(len(z_K) * scipy.stats.norm.sf(z_K.max())))
     passed = p >= alpha
     verdict = "boosted trees cannot tell the arm" if passed else "boosted trees can tell the arm from the features"
-    return [Check("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")]
+    return [
+        DiagnosticCheck("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")
+    ]
 
 
 def _found_by_trees(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
     import lightgbm
 
-    knobs = QUIET | {
+    knobs = LIGHTGBM_OPTIONS | {
         "objective": "regression", "num_leaves": 8, "learning_rate": 0.1,
         "min_data_in_leaf": max(20, len(x_NF) // 200), "max_bin": 63,
     }  # fmt: skip
@@ -157,17 +169,17 @@ def _exact(counts: Ints, share_A: Floats) -> float:
     return float(min(1.0, prob[prob <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
 
 
-LEAST_IN_ARM = 10  # customers without whom no propensity can be estimated
-ROUGH = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
+MIN_ARM_CUSTOMERS = 10  # customers without whom no propensity can be estimated
+MAX_ADJUSTABLE_SMD = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
 ALPHA = 0.001  # of tests of the stated shares, as is usual for sample ratios (Fabijan et al. 2019)
 PLACEBO_ALPHA = 0.01
 # The usual limit of a standard deviation (Austin 2009); arms so small that noise moves them further may differ by two
 # standard errors, but by no more than ROUGH.
-MOST_SMD = 0.1
+MAX_SMD = 0.1
 # Customers whose propensity of some arm is below MIN_PROB are set aside; if they are more than MOST_TRIMMED, or those
 # of an arm are worth fewer than LEAST_EFFECTIVE after weighting (of 50 the mean is known to a seventh of a standard
 # deviation), there is no overlap to speak of.
-MIN_PROB, MOST_TRIMMED, LEAST_EFFECTIVE = 0.02, 0.1, 50.0
+MIN_PROB, MAX_TRIMMED, MIN_EFFECTIVE = 0.02, 0.1, 50.0
 SEED = 1
 
 
@@ -190,7 +202,7 @@ class Diagnosis:
 
     level: Level | None
     reasons: tuple[str, ...]
-    checks: tuple[Check, ...]
+    checks: tuple[DiagnosticCheck, ...]
     balance: pl.DataFrame
     placebos: pl.DataFrame
     overlap: Overlap
@@ -207,7 +219,7 @@ class Diagnosis:
         """The code of the error that refuses these data: the first thing to look into."""
         if any(check.name == "sample ratio" and not check.passed for check in self.checks):
             return "sample_ratio_mismatch"
-        if self.overlap.trimmed > MOST_TRIMMED or self.overlap.effective_A.min() < LEAST_EFFECTIVE:
+        if self.overlap.trimmed > MAX_TRIMMED or self.overlap.effective_A.min() < MIN_EFFECTIVE:
             return "no_overlap"
         if (self.placebos["p"] < PLACEBO_ALPHA).any():
             return "placebo_failed"
@@ -231,22 +243,22 @@ def diagnose(
     ratio refuses everything: lost customers cannot be weighted back. Raises SupportError if an arm has too few
     customers to look at.
     """
-    encoder = encoder_of(features)
+    encoder = fit_encoder(features)
     x_NF = encoder.encode(features)
     arm_N = _arms(treatment_N, len(x_NF), None if planned_A is None else np.asarray(planned_A).shape[-1])
     arms = int(arm_N.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
     columns = _columns(x_NF, encoder.names)
-    false = {name: _same_length(numbers(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
+    false = {name: _same_length(finite_vector(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
     called = tuple(names or [f"arm {arm}" for arm in range(arms)])
     rows = _Rows(x_NF, arm_N, columns, false, called)
     reasons: list[str] = []
-    checks: list[Check] = []
+    checks: list[DiagnosticCheck] = []
     if planned_A is not None:
         prob_NA = _probabilities("planned_A", planned_A, arm_N, arms)
         checks = [
-            sample_ratio(arm_N, prob_NA, ALPHA),
-            unrelated(columns.value_NC, arm_N, prob_NA, ALPHA, SEED),
-            *predictable(x_NF, arm_N, prob_NA, ALPHA, SEED),
+            sample_ratio_test(arm_N, prob_NA, ALPHA),
+            covariate_balance_test(columns.value_NC, arm_N, prob_NA, ALPHA, SEED),
+            *arm_prediction_test(x_NF, arm_N, prob_NA, ALPHA, SEED),
         ]
         look = _look(rows, prob_NA)
         reasons = [check.meaning for check in checks if not check.passed] + _moved(look, called)
@@ -272,9 +284,10 @@ def diagnose(
 
 def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...]) -> Floats:
     few = np.bincount(arm_N, minlength=len(arms))
-    if few.min() < LEAST_IN_ARM:
+    if few.min() < MIN_ARM_CUSTOMERS:
         raise SupportError(
-            "arm_too_small", f"propensity: {arms[few.argmin()]} has {few.min()} customers; {LEAST_IN_ARM} are needed"
+            "arm_too_small",
+            f"propensity: {arms[few.argmin()]} has {few.min()} customers; {MIN_ARM_CUSTOMERS} are needed",
         )
     return estimate_propensity(x_NF, arm_N, row_keys(x_NF, SEED))
 
@@ -369,30 +382,30 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     z_T = np.divide(np.abs(effect), se_T, out=np.where(effect == 0, 0.0, np.inf), where=se_T > 0)
     half = Z95 * pl.col("se")
     limits = [(pl.col("effect") - half).alias("low"), (pl.col("effect") + half).alias("high")]
-    return frame.with_columns(*limits, pl.Series("p", holm(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
+    return frame.with_columns(*limits, pl.Series("p", holm_adjust(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
 
 
 def _thin(look: Diagnosis, rows: _Rows) -> list[str]:
     found = []
-    if look.overlap.trimmed > MOST_TRIMMED:
+    if look.overlap.trimmed > MAX_TRIMMED:
         share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {MIN_PROB:g} of some arm"
         found.append(f"no overlap: {share}, so there is nobody to compare them with")
     for a, worth in enumerate(look.overlap.effective_A):
-        if worth < LEAST_EFFECTIVE:
+        if worth < MIN_EFFECTIVE:
             people = f"the {(rows.arm_N == a).sum()} customers of {rows.arms[a]} are worth {worth:.0f} after weighting"
-            found.append(f"no overlap: {people}, fewer than {LEAST_EFFECTIVE:g}")
+            found.append(f"no overlap: {people}, fewer than {MIN_EFFECTIVE:g}")
     return found
 
 
-def most_gap(most_smd: float, se: float) -> float:
+def max_smd(most_smd: float, se: float) -> float:
     """How far arms may lie apart: `most_smd`, or two standard errors of small arms up to ROUGH."""
-    return max(most_smd, min(2 * float(se), ROUGH))
+    return max(most_smd, min(2 * float(se), MAX_ADJUSTABLE_SMD))
 
 
 def _unlike(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
     worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
     se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
-    most = pl.col("arm").map_elements(lambda arm: most_gap(MOST_SMD, se_A[arm]), return_dtype=pl.Float64)
+    most = pl.col("arm").map_elements(lambda arm: max_smd(MAX_SMD, se_A[arm]), return_dtype=pl.Float64)
     worst = look.balance.filter(pl.col("after").abs() > most)
     if worst.is_empty():
         return []
@@ -429,7 +442,7 @@ def _columns(x_NF: Floats, names: list[str]) -> _Columns:
 
 def _arms(treatment_N: ArrayLike, n: int, arms: int | None) -> Ints:
     """The arm of each customer, where there are so many; None: as many as the numbers say."""
-    arm = _same_length(numbers(treatment_N, "treatment_N"), n)
+    arm = _same_length(finite_vector(treatment_N, "treatment_N"), n)
     if arm.size == 0 or (arm < 0).any() or (arm != np.round(arm)).any():
         raise InputError(
             "treatment_invalid",

@@ -1,4 +1,4 @@
-"""Features, randomised discount depths and outcomes in; what each depth adds for each customer, with bands, out.
+"""Estimate what each randomised discount depth adds for each customer, with credible bands.
 
 Legend: N customers, F encoded features, D depths, K tried depths above 0, J terms of a customer, B columns of a depth,
 P = J x B parameters, C forms or candidates of a blend, T folds, S segments, Z standardised columns. Depth t is
@@ -14,23 +14,25 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.core.effects.trial_arrays import (
-    Asked,
+    CachedRows,
     FeatureEncoder,
     Features,
     Floats,
     Ints,
     TrialArrays,
-    encoder_of,
-    numbers,
+    finite_vector,
+    fit_encoder,
     row_keys,
 )
-from promolift.core.effects.uplift.linear_learners import unit_of
-from promolift.core.effects.uplift.nuisance import Response, fit_nuisance, fold_of, rows_of, sorted_rows
+from promolift.core.effects.uplift.linear_learners import outcome_unit
+from promolift.core.effects.uplift.nuisance import Response, assign_folds, fit_nuisance, sorted_rows, subset_trial
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
 
-FLAT = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
-BEND = 0.5  # a curve may depart from a line by this share of itself (s.d. over the range), whatever the data say
+SLOPE_PRECISION = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
+CURVATURE_SD = (
+    0.5  # a curve may depart from a line by this share of itself (s.d. over the range), whatever the data say
+)
 EVIDENCE_ROUNDS, TOLERANCE = 40, 0.02
 
 
@@ -111,7 +113,7 @@ class DepthBasis(NamedTuple):
     left_D: Floats
 
 
-def basis(depth_D: Floats, tried_D: Floats) -> DepthBasis:
+def depth_basis(depth_D: Floats, tried_D: Floats) -> DepthBasis:
     """Columns of depths, as shares of the deepest tried one.
 
     A bend is a Wiener process that starts at depth 0: straight between tried depths on average, level beyond them.
@@ -140,7 +142,7 @@ def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np
     count_G = np.maximum(np.bincount(group_P), 1)
     scale_G = np.bincount(group_P, np.diag(gram)) / count_G + 1e-12
     alpha_G = 0.01 * scale_G
-    alpha_G[0] = FLAT * scale_G[0]  # the common slope is not shrunk
+    alpha_G[0] = SLOPE_PRECISION * scale_G[0]  # the common slope is not shrunk
     for _ in range(EVIDENCE_ROUNDS):
         cov = np.linalg.inv(gram + np.diag(alpha_G[group_P]))
         mean = cov @ side
@@ -149,7 +151,7 @@ def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np
         new_G[0] = alpha_G[0]
         for g in range(0, min(len(new_G), 4), 2):  # common and base curves may always bend some
             slope = np.flatnonzero(group_P == g)[0]
-            new_G[g + 1] = min(new_G[g + 1], 1 / (BEND**2 * (mean[slope] ** 2 + cov[slope, slope])))
+            new_G[g + 1] = min(new_G[g + 1], 1 / (CURVATURE_SD**2 * (mean[slope] ** 2 + cov[slope, slope])))
         done = np.allclose(np.log(new_G), np.log(alpha_G), atol=TOLERANCE)
         alpha_G = new_G
         if done:
@@ -161,8 +163,8 @@ def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np
     return Posterior(coef_P, cov_PP, bend_J)
 
 
-RARE = 0.005  # a column gets a flag "missing" if more than this share of it is missing, and some is known
-REACH = 3.0  # standardised columns are cut here: nobody is extrapolated far
+MIN_MISSING_SHARE = 0.005  # a column gets a flag "missing" if more than this share of it is missing, and some is known
+MAX_STANDARDISED = 3.0  # standardised columns are cut here: nobody is extrapolated far
 
 
 @dataclass(frozen=True)
@@ -182,17 +184,17 @@ class Standardiser:
         mean_F = t_NF.sum(axis=0) / count_F
         sd_F = np.sqrt((np.where(known_NF, t_NF - mean_F, 0.0) ** 2).sum(axis=0) / count_F)
         share_F = 1 - known_NF.mean(axis=0)
-        flags = np.flatnonzero((share_F > RARE) & (share_F < 1 - RARE))
+        flags = np.flatnonzero((share_F > MIN_MISSING_SHARE) & (share_F < 1 - MIN_MISSING_SHARE))
         return cls(mean_F, np.where(sd_F > 1e-9, sd_F, 0.0), tuple(flags.tolist()))
 
     def columns(self, x_NF: Floats) -> Floats:
         """z_NZ; a column that never varied is 0 for everybody."""
         safe_F = np.where(self.sd_F > 0, self.sd_F, np.inf)
-        z_NF = np.nan_to_num(np.clip((_log(x_NF) - self.mean_F) / safe_F, -REACH, REACH))
+        z_NF = np.nan_to_num(np.clip((_log(x_NF) - self.mean_F) / safe_F, -MAX_STANDARDISED, MAX_STANDARDISED))
         return np.column_stack([z_NF, np.isnan(x_NF[:, list(self.flags)]).astype(np.float64)])
 
 
-def variance(base_N: Floats, y_N: Floats, counts: bool) -> Floats:
+def noise_variance(base_N: Floats, y_N: Floats, counts: bool) -> Floats:
     """How noisy customers' outcomes are around their base: a + b base + c base^2 for counts, else alike."""
     square_N = (y_N - base_N) ** 2
     square_N = np.minimum(square_N, np.quantile(square_N, 0.999))  # one large amount must not set the scale
@@ -213,12 +215,12 @@ def _log(x_NF: Floats) -> Floats:
 
 
 FORMS = ("one curve for all", "in proportion to the base", "by features")
-MOST_DEPTHS = 20
-OWN_ROWS = 20_000  # customers by whom the spread of gains is judged
+MAX_DEPTHS = 20
+SPREAD_SAMPLE_ROWS = 20_000  # customers by whom the spread of gains is judged
 TEMPER = 0.5  # out-of-fold scores are noisy themselves: half of their difference counts
 FOLDS, SEED = 4, 0
-SIMPLER = 1.0  # log score a richer form must win by, out of fold, to weigh as much as the next simpler one
-BEYOND = 1.5  # depths up to this multiple of the deepest tried one are scored
+SIMPLICITY_MARGIN = 1.0  # log score a richer form must win by, out of fold, to weigh as much as the next simpler one
+MAX_EXTRAPOLATION = 1.5  # depths up to this multiple of the deepest tried one are scored
 MIN_ROWS = 100  # customers needed at every depth
 
 
@@ -274,7 +276,7 @@ class DoseModel:
         """How much each form weighs; "one curve for all" near 1 means that no difference was detected."""
         return dict(zip(FORMS, self.weight_C.tolist(), strict=True))
 
-    def expected(self, features: Features) -> Floats:
+    def predict_outcomes(self, features: Features) -> Floats:
         """Outcome each customer is expected to show, over the depths as they were tried."""
         return self._base(self.encoder.encode(features))
 
@@ -309,7 +311,7 @@ class DoseModel:
     def _asked(self, depths: ArrayLike | None) -> Floats:
         if depths is None:
             return self.depth_D[1:]
-        depth_D, top = numbers(np.atleast_1d(np.asarray(depths)), "depths"), BEYOND * self.depth_D[-1]
+        depth_D, top = finite_vector(np.atleast_1d(np.asarray(depths)), "depths"), MAX_EXTRAPOLATION * self.depth_D[-1]
         if (depth_D < 0).any() or (depth_D > top + 1e-12).any():
             raise SupportError(
                 "depth_out_of_range",
@@ -318,7 +320,7 @@ class DoseModel:
         return depth_D
 
     def _base(self, x_NF: Floats) -> Floats:
-        asked = Asked(x_NF)
+        asked = CachedRows(x_NF)
         return np.asarray(self.unit * np.mean([response.mean(asked)[:, 0] for response in self.base_J], axis=0))
 
     def _terms(self, features: Features) -> Floats:
@@ -327,11 +329,11 @@ class DoseModel:
 
     def _moments(self, u_NJ: Floats, depth_D: Floats) -> "_Moments":
         """Gain and standard error, with what depths never tried may hold on top."""
-        b_DB, left_D = basis(depth_D, self.depth_D)
+        b_DB, left_D = depth_basis(depth_D, self.depth_D)
         gain_ND, se_ND = self._spread(u_NJ, b_DB)
         bend_N = np.square(u_NJ) @ (self.weight_C @ self.bend_CJ)
         slope_N = u_NJ @ (self.weight_C @ self.coef_CP).reshape(u_NJ.shape[1], -1)[:, 0]
-        bend_N = np.maximum(bend_N, (BEND * slope_N) ** 2)
+        bend_N = np.maximum(bend_N, (CURVATURE_SD * slope_N) ** 2)
         return _Moments(gain_ND, np.sqrt(se_ND**2 + bend_N[:, None] * left_D))
 
     def _spread(self, u_NJ: Floats, b_DB: Floats) -> "_Moments":
@@ -364,23 +366,23 @@ def fit_dose(features: Features, depth_N: ArrayLike, outcome_N: ArrayLike) -> Do
     (MacKay 1992). Forms from one common curve to features weigh by their out-of-fold log score (pseudo-BMA; Yao et
     al. 2018). SupportError if depth 0 or rows are missing.
     """
-    encoder = encoder_of(features)
-    x_NF, depth_N, y_N = encoder.encode(features), numbers(depth_N, "depth"), numbers(outcome_N, "outcome")
+    encoder = fit_encoder(features)
+    x_NF, depth_N, y_N = encoder.encode(features), finite_vector(depth_N, "depth"), finite_vector(outcome_N, "outcome")
     depth_D, arm_N = _check(x_NF, depth_N, y_N)
     key_N = row_keys(np.column_stack([x_NF, depth_N, y_N]), SEED)
-    unit, nobody = unit_of(y_N), np.zeros(len(y_N), dtype=np.int64)
+    unit, nobody = outcome_unit(y_N), np.zeros(len(y_N), dtype=np.int64)
     alike = TrialArrays(x_NF, nobody, y_N / unit, np.ones((len(y_N), 1)), key_N, tuple(encoder.names))
     order = sorted_rows(alike, FOLDS)
-    alike, arm_N, y_N = rows_of(alike, order), arm_N[order], y_N[order]
-    fold_N = fold_of(alike, FOLDS)
+    alike, arm_N, y_N = subset_trial(alike, order), arm_N[order], y_N[order]
+    fold_N = assign_folds(alike, FOLDS)
     found = fit_nuisance(alike, fold_N)
     base_N, counts, scale = unit * found.mu_NA[:, 0], bool(y_N.min() >= 0), Standardiser.of(alike.x_NF)
-    noise_N = variance(base_N, y_N, counts)
+    noise_N = noise_variance(base_N, y_N, counts)
     noise_N *= float(((y_N - base_N) ** 2 / noise_N).mean())
     z_NZ = scale.columns(alike.x_NF)
     terms = Terms.of(base_N, z_NZ.shape[1], counts)
     share_D = np.bincount(arm_N) / len(arm_N)
-    b_DB = basis(depth_D, depth_D).b_DB
+    b_DB = depth_basis(depth_D, depth_D).b_DB
     rows = DoseRows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
     # one curve for all is the mean gain of all, so every row counts alike: quiet rows may gain less than others
     even = replace(rows, noise_N=np.full(len(rows.noise_N), np.square(rows.left_N).mean()))
@@ -393,13 +395,13 @@ def fit_dose(features: Features, depth_N: ArrayLike, outcome_N: ArrayLike) -> Do
         for t in range(FOLDS):
             unseen = posterior(gram_PP - gram_TPP[t], side_P - side_TP[t], *kept)
             score_C[c] += rows.score(unseen.coef_P, t)
-    weight_C = np.exp(TEMPER * (score_C - SIMPLER * np.arange(len(FORMS)) - score_C.max()))
+    weight_C = np.exp(TEMPER * (score_C - SIMPLICITY_MARGIN * np.arange(len(FORMS)) - score_C.max()))
     coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*posteriors, strict=True))
     model = DoseModel(
         encoder, found.responses, unit, scale, terms, depth_D, weight_C / weight_C.sum(), coef_CP, cov_CPP, bend_CJ,
         np.zeros(len(depth_D) - 1),
     )  # fmt: skip
-    some = np.argsort(alike.key_N)[:OWN_ROWS]
+    some = np.argsort(alike.key_N)[:SPREAD_SAMPLE_ROWS]
     return replace(model, own_K=_own(model, rows, base_N, some))
 
 
@@ -437,9 +439,9 @@ def _check(x_NF: Floats, depth_N: Floats, y_N: Floats) -> _Tried:
             "too_few_depths",
             f"depth: {depth_D.tolist()[:5]} tried; 0 (control) and at least one depth above are needed",
         )
-    if len(depth_D) > MOST_DEPTHS:
+    if len(depth_D) > MAX_DEPTHS:
         raise SupportError(
-            "too_many_depths", f"depth: {len(depth_D)} different ones; round them to at most {MOST_DEPTHS}"
+            "too_many_depths", f"depth: {len(depth_D)} different ones; round them to at most {MAX_DEPTHS}"
         )
     if count_D.min() < MIN_ROWS:
         few = float(depth_D[count_D.argmin()])

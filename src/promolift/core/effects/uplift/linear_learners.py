@@ -1,4 +1,4 @@
-"""A trial's features in; linear effect learners out, whose penalties are learned from the data (empirical Bayes).
+"""Linear effect learners with penalties learned from the data (empirical Bayes).
 
 Legend: N customers, F features, P basis columns, M modifiers, A arms, K treatments, J folds. A customer in arm a has
 the linear predictor z'(sum of modifiers m of arm a of coef_m): modifier 0 holds for everybody, 1 for any treatment, 2..
@@ -14,19 +14,21 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.trial_arrays import Asked, Family, Floats, Ints, TrialArrays, chunks
+from promolift.core.effects.trial_arrays import CachedRows, Family, Floats, Ints, TrialArrays, chunks
 
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
 CLIP = (0.005, 0.995)  # numbers are winsorised here: one large amount must not carry a slope
-COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
-SCREENED = 50_000  # rows that decide which columns those are, and where knots lie
+MAX_COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
+SCREENING_ROWS = 50_000  # rows that decide which columns those are, and where knots lie
 NEWTON, EVIDENCE, WARM = 12, 25, 8
-STRIDE = 2.0  # no linear predictor moves further in one Newton step: under an exponential link it would overshoot
-ETA = 15.0  # largest linear predictor of the exponential and logistic links
-LEAST_SCALE = 0.1  # a flag that few customers carry counts as if 1 in 100 did: 23 of them must not carry a slope of 12
-FEW = 10  # customers who differ in a column of two values, below which it is left out
+MAX_NEWTON_STEP = (
+    2.0  # no linear predictor moves further in one Newton step: under an exponential link it would overshoot
+)
+MAX_LINEAR_PREDICTOR = 15.0  # largest linear predictor of the exponential and logistic links
+MIN_SCALE = 0.1  # a flag that few customers carry counts as if 1 in 100 did: 23 of them must not carry a slope of 12
+MIN_MINORITY_ROWS = 10  # customers who differ in a column of two values, below which it is left out
 CODE_SHARE = 0.002  # rows that one value far from all others must hold to be read as a code, such as -999
-PILOT = 20_000  # rows that the expansion point is found on; one step on all rows is as good as many (Le Cam)
+PILOT_ROWS = 20_000  # rows that the expansion point is found on; one step on all rows is as good as many (Le Cam)
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ class _Column(NamedTuple):
     knot: float
 
 
-def basis_of(x_NF: Floats) -> Basis:
+def fit_basis(x_NF: Floats) -> Basis:
     """Learn the columns from rows, at most SCREENED of them; constant columns, and flags that fewer than FEW carry, are
     dropped."""
-    x_NF = x_NF[:: max(1, len(x_NF) // SCREENED)]
+    x_NF = x_NF[:: max(1, len(x_NF) // SCREENING_ROWS)]
     found: list[_Column] = []
     features = x_NF.shape[1]
     low, high, fill = np.zeros(features), np.zeros(features), np.zeros(features)
@@ -107,9 +109,9 @@ def basis_of(x_NF: Floats) -> Basis:
         square += ((plain.columns(x_NF[part])[:, 1:] - mean) ** 2).sum(axis=0)
     scale, reach = np.sqrt(square / rows), np.maximum(most, 1e-300)
     two = np.isposinf(knot) | np.array([low[f] == 0.0 and high[f] == 1.0 for f in source], dtype=bool)
-    rare = np.minimum(total, rows - total) < min(FEW, rows / 50)
+    rare = np.minimum(total, rows - total) < min(MIN_MINORITY_ROWS, rows / 50)
     keep = (scale > 1e-9 * reach) & ~(two & rare & np.isclose(most, 1.0))
-    scale = np.where(two, np.maximum(scale, LEAST_SCALE), scale)
+    scale = np.where(two, np.maximum(scale, MIN_SCALE), scale)
     return Basis(source[keep], knot[keep], low, high, fill, code, mean[keep], scale[keep])
 
 
@@ -117,7 +119,7 @@ def _code(known: Floats) -> float:
     """The smallest or largest value where many have it and it lies far beyond all others: -999, not a price."""
     for value in (known.min(), known.max()):
         same = known == value
-        if len(known) > same.sum() >= max(FEW, CODE_SHARE * len(known)):
+        if len(known) > same.sum() >= max(MIN_MINORITY_ROWS, CODE_SHARE * len(known)):
             inner = known[~same]
             low, high = np.quantile(inner, CLIP)
             if max(low - value, value - high) > 2 * max(high - low, 1e-12) and value not in (0.0, 1.0) and high > low:
@@ -135,21 +137,21 @@ def _thinned(found: list[_Column]) -> list[_Column]:
     for f, knot in found:
         every[f] += [knot] if np.isfinite(knot) else []
     for some in fewer:
-        if len(found) <= COLUMNS:
+        if len(found) <= MAX_COLUMNS:
             break
         every = {f: some(knots) for f, knots in every.items()}
         found = [column for column in found if not np.isfinite(column.knot) or column.knot in every[column.feature]]
     return found
 
 
-def screened(basis: Basis, x_NF: Floats, target_NT: Floats) -> Basis:
+def screen_columns(basis: Basis, x_NF: Floats, target_NT: Floats) -> Basis:
     """The COLUMNS columns that hang together most with any of the targets; all of them if there are no more."""
-    if len(basis.source_P) <= COLUMNS:
+    if len(basis.source_P) <= MAX_COLUMNS:
         return basis
-    every = max(1, len(x_NF) // SCREENED)
+    every = max(1, len(x_NF) // SCREENING_ROWS)
     target = target_NT[::every] - target_NT[::every].mean(axis=0)
     tie_PT = basis.columns(x_NF[::every])[:, 1:].T @ (target / np.maximum(target.std(axis=0), 1e-12))
-    keep = np.sort(np.argsort(-np.abs(tie_PT).max(axis=1), kind="stable")[:COLUMNS])
+    keep = np.sort(np.argsort(-np.abs(tie_PT).max(axis=1), kind="stable")[:MAX_COLUMNS])
     return replace(
         basis, source_P=basis.source_P[keep], knot_P=basis.knot_P[keep], mean_P=basis.mean_P[keep],
         scale_P=basis.scale_P[keep],
@@ -191,36 +193,36 @@ class Linear:
 
     def eta(self, z_NP: Floats) -> Floats:
         """Linear predictor under each arm, eta_NA, from the basis columns."""
-        return within(z_NP @ self.coef_PA, OutcomeSpan(self.low_A, self.high_A), self.family)
+        return clip_predictors(z_NP @ self.coef_PA, OutcomeSpan(self.low_A, self.high_A), self.family)
 
     def mean(self, z_NP: Floats) -> Floats:
         """Expected outcome under each arm, mu_NA."""
-        return np.clip(inverse(self.eta(z_NP), self.family), self.low_A, self.high_A)
+        return np.clip(inverse_link(self.eta(z_NP), self.family), self.low_A, self.high_A)
 
-    def gain(self, asked: Asked) -> Floats:
-        mu_NA = self.mean(asked.once(self.basis, self.basis.columns))
+    def gain(self, asked: CachedRows) -> Floats:
+        mu_NA = self.mean(asked.cached(self.basis, self.basis.columns))
         return mu_NA[:, 1:] - mu_NA[:, :1]
 
 
-def family_of(outcome_N: Floats) -> Family:
+def outcome_family(outcome_N: Floats) -> Family:
     """Two values 0 and 1: binary; never negative: count (amounts too, by quasi-likelihood); else real."""
     if np.isin(outcome_N, (0.0, 1.0)).all():
         return "binary"
     return "count" if outcome_N.min() >= 0 else "real"
 
 
-def unit_of(y_N: Floats) -> float:
+def outcome_unit(y_N: Floats) -> float:
     """What outcomes are divided by before anything is fitted: their spread; the amount where all who have one have the
     same, so that it is yes or no; 1 for 0/1 and where nothing varies."""
     spread, top = float(y_N.std()), float(y_N.max(initial=0.0))
     if top > 0 and spread > 0 and np.isin(y_N, (0.0, top)).all():
         return top
-    return 1.0 if family_of(y_N) == "binary" or spread <= 1e-12 * float(np.abs(y_N).max()) else spread
+    return 1.0 if outcome_family(y_N) == "binary" or spread <= 1e-12 * float(np.abs(y_N).max()) else spread
 
 
-def inverse(eta: Floats, family: Family) -> Floats:
+def inverse_link(eta: Floats, family: Family) -> Floats:
     """Mean of the outcome at a linear predictor."""
-    bounded = np.clip(eta, -ETA, ETA)
+    bounded = np.clip(eta, -MAX_LINEAR_PREDICTOR, MAX_LINEAR_PREDICTOR)
     match family:
         case "binary":
             return np.asarray(1 / (1 + np.exp(-bounded)))
@@ -237,7 +239,7 @@ class OutcomeSpan(NamedTuple):
     high_A: Floats
 
 
-def span_of(trial: TrialArrays) -> OutcomeSpan:
+def outcome_span(trial: TrialArrays) -> OutcomeSpan:
     """The smallest and largest outcome of each arm."""
     each = [trial.outcome_N[trial.arm_N == a] for a in range(trial.arms)]
     return OutcomeSpan(
@@ -306,11 +308,11 @@ class LinearDesign:
         return _expanded([self.cells[c] for c in used], arm_C[used], self.at_MP, self.family)
 
 
-def design_of(
+def build_design(
     trial: TrialArrays, family: Family, fold_N: Ints | None = None, basis: Basis | None = None
 ) -> LinearDesign:
     """Columns and sums of a trial whose rows are sorted by fold and arm. Wide bases are screened by these rows."""
-    basis = screened(basis or basis_of(trial.x_NF), trial.x_NF, _contrasts(trial, trial.outcome_N))
+    basis = screen_columns(basis or fit_basis(trial.x_NF), trial.x_NF, _contrasts(trial, trial.outcome_N))
     z_NP, m_AM, y_N, arms = basis.columns(trial.x_NF), modifiers(trial.arms), trial.outcome_N, trial.arms
     fold_N = np.zeros(len(y_N), dtype=np.int64) if fold_N is None else fold_N
     folds = int(fold_N.max(initial=0)) + 1
@@ -321,7 +323,7 @@ def design_of(
     at_MP[0, 0] = link(y_N.mean(), family)
     scale = max(float(y_N.var()), 1e-12) if family == "real" else 1.0
     variance = np.full(int(group_MP.max(initial=0)) + 1, 0.1 * scale)
-    every = max(1, len(y_N) // PILOT)
+    every = max(1, len(y_N) // PILOT_ROWS)
 
     def sums(parts: list[slice | Ints]) -> list[_Cell]:
         return [_cell(z_NP[rows], y_N[rows], m_AM[a] @ at_MP, family) for rows, a in zip(parts, arm_C, strict=True)]
@@ -333,7 +335,7 @@ def design_of(
         if settled and parts is pilot:
             continue
         gram, pull = _expanded(sums(parts), arm_C, at_MP, family)
-        to_P, variance = shrink(gram, pull, group_MP.ravel(), variance, WARM)
+        to_P, variance = fit_ridge(gram, pull, group_MP.ravel(), variance, WARM)
         to_MP = to_P.reshape(at_MP.shape)
         settled = bool(step) and np.abs(to_MP - at_MP).max() < 1e-4
         at_MP = _stride(z_NP[::every], m_AM, at_MP, to_MP, family)
@@ -344,13 +346,13 @@ def design_of(
         for j, (low, high) in enumerate(pairwise(edge_C[::arms]))
     ])  # fmt: skip
     return LinearDesign(
-        basis, z_NP, trial.arm_N, y_N, edge_C, span_of(trial), family, at_MP, variance, cells, flat_JPP
+        basis, z_NP, trial.arm_N, y_N, edge_C, outcome_span(trial), family, at_MP, variance, cells, flat_JPP
     )  # fmt: skip
 
 
 def _cell(z_NP: Floats, y_N: Floats, coef_P: Floats, family: Family) -> _Cell:
     """Sums of some rows of one arm, at its coefficients."""
-    mu_N = inverse(z_NP @ coef_P, family)
+    mu_N = inverse_link(z_NP @ coef_P, family)
     left_N = y_N - mu_N
     if family == "real":
         return _Cell(z_NP.T @ z_NP, z_NP.T @ left_N, float((left_N**2).sum()), len(y_N))
@@ -364,16 +366,16 @@ def _stride(z_NP: Floats, m_AM: Floats, at_MP: Floats, to_MP: Floats, family: Fa
     if family == "real":
         return to_MP
     furthest = float(np.abs(z_NP @ (m_AM @ (to_MP - at_MP)).T).max(initial=0.0))
-    return np.asarray(at_MP + (to_MP - at_MP) * min(1.0, STRIDE / max(furthest, 1e-300)))
+    return np.asarray(at_MP + (to_MP - at_MP) * min(1.0, MAX_NEWTON_STEP / max(furthest, 1e-300)))
 
 
-def within(eta_NA: Floats, span: OutcomeSpan, family: Family) -> Floats:
+def clip_predictors(eta_NA: Floats, span: OutcomeSpan, family: Family) -> Floats:
     """Linear predictors no further than outcomes were seen."""
     match family:
         case "binary":
-            return np.clip(eta_NA, -ETA, ETA)
+            return np.clip(eta_NA, -MAX_LINEAR_PREDICTOR, MAX_LINEAR_PREDICTOR)
         case "count":
-            return np.clip(eta_NA, -ETA, np.log(np.maximum(span.high_A, 1e-6)))
+            return np.clip(eta_NA, -MAX_LINEAR_PREDICTOR, np.log(np.maximum(span.high_A, 1e-6)))
         case "real":
             return np.clip(eta_NA, span.low_A, span.high_A)
 
@@ -389,20 +391,20 @@ def fit_linear(design: LinearDesign, held: int | None = None, *, sparse: bool = 
     gram, pull = design.without(held)
     scale = max(float(design.y_N.var()), 1e-12) if design.family == "real" else 1.0
     start = design.variance_G if sparse else np.full(int(group_MP.max(initial=0)) + 1, 0.1 * scale)
-    coef = shrink(gram, pull, group_MP.ravel(), start).coef_P
-    some = design.z_NP[:: max(1, len(design.z_NP) // PILOT)]
+    coef = fit_ridge(gram, pull, group_MP.ravel(), start).coef_P
+    some = design.z_NP[:: max(1, len(design.z_NP) // PILOT_ROWS)]
     coef_MP = _stride(some, modifiers(design.arms), design.at_MP, coef.reshape(group_MP.shape), design.family)
     return Linear(design.basis, coef_MP, design.family, *design.span)
 
 
-class Shrunk(NamedTuple):
+class RidgeFit(NamedTuple):
     """Coefficients, and the prior variance of each group of them."""
 
     coef_P: Floats
     variance_G: Floats
 
 
-def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats, steps: int = EVIDENCE) -> Shrunk:
+def fit_ridge(gram: Floats, pull: Floats, group_P: Ints, variance: Floats, steps: int = EVIDENCE) -> RidgeFit:
     """argmin of b'Gb/2 - pull'b + sum of b_p^2 / (2 variance of p's group), and the variances of highest evidence.
 
     Group -1 is free, group -2 is held at 0.
@@ -428,7 +430,7 @@ def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats, steps: i
             break
     full = np.zeros(len(group_P))
     full[live] = beta
-    return Shrunk(full, variance)
+    return RidgeFit(full, variance)
 
 
 def _groups(basis: Basis, mods: int, sparse: bool) -> Ints:
@@ -470,8 +472,8 @@ class Additive:
     basis: Basis
     coef_KP: Floats
 
-    def gain(self, asked: Asked) -> Floats:
-        return asked.once(self.basis, self.basis.columns) @ self.coef_KP.T
+    def gain(self, asked: CachedRows) -> Floats:
+        return asked.cached(self.basis, self.basis.columns) @ self.coef_KP.T
 
 
 def fit_additive(design: LinearDesign, psi_NK: NDArray[np.float64], held: int | None = None) -> Additive:
@@ -487,5 +489,5 @@ def fit_additive(design: LinearDesign, psi_NK: NDArray[np.float64], held: int | 
     gram = np.kron((m_KM / noise_K[:, None]).T @ m_KM, gram_PP)
     pull = ((m_KM / noise_K[:, None]).T @ psi_z).ravel()
     start = np.full(int(group_MP.max(initial=0)) + 1, 0.01 * float(noise_K.mean()))
-    beta = shrink(gram, pull, group_MP.ravel(), start).coef_P
+    beta = fit_ridge(gram, pull, group_MP.ravel(), start).coef_P
     return Additive(design.basis, m_KM @ beta.reshape(group_MP.shape))

@@ -1,4 +1,4 @@
-"""Customers' gains and scores, out of fold, in; whom to treat with which arm, and whether a ranking has earned it, out.
+"""Choose which customers to treat with which arm, and test whether a ranking earns more than one best arm.
 
 Legend: N customers, K treatments, A = K + 1 arms, C learners, R rankings, J folds, B knots of a curve, D depths.
 """
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from promolift.core.effects.trial_arrays import Floats, Ints
 
-GROUPS, LEAST_IN_GROUP = 80, 100  # groups of equal size along a ranking, and customers in each
-SEARCHED = 50_000  # rows that their borders are found on
+GROUPS, MIN_GROUP_CUSTOMERS = 80, 100  # groups of equal size along a ranking, and customers in each
+SEARCH_ROWS = 50_000  # rows that their borders are found on
 DEPTHS = np.arange(1, 20) / 20  # shares of customers at which a ranking is compared with drawing as many at random
 
 
@@ -125,8 +125,8 @@ class _Curve(NamedTuple):
 
 
 def _curve(score_N: Floats, psi_N: Floats, fold_N: Ints) -> _Curve:
-    groups = int(np.clip(len(score_N) // LEAST_IN_GROUP, 4, GROUPS))
-    some_N = score_N[:: max(1, len(score_N) // SEARCHED)]
+    groups = int(np.clip(len(score_N) // MIN_GROUP_CUSTOMERS, 4, GROUPS))
+    some_N = score_N[:: max(1, len(score_N) // SEARCH_ROWS)]
     edges = np.unique(np.quantile(some_N, np.linspace(0, 1, groups + 1)[1:-1]))
     of_N, size = np.searchsorted(edges, score_N), len(edges) + 1
     folds = int(fold_N.max()) + 1

@@ -1,4 +1,4 @@
-"""Features, treatments and outcomes of a trial in; what each treatment adds for each customer, and how sure, out.
+"""Fit what each treatment adds for each customer, by learners that compete out of fold.
 
 Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control), C candidate learners, J folds.
 """
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from promolift.core.effects.trial_arrays import (
-    Asked,
+    CachedRows,
     Effect,
     FeatureColumn,
     FeatureEncoder,
@@ -22,9 +22,9 @@ from promolift.core.effects.trial_arrays import (
     Ints,
     TrialArrays,
     chunks,
-    encoder_of,
-    named_arms,
-    numbers,
+    encode_arms,
+    finite_vector,
+    fit_encoder,
     row_keys,
 )
 from promolift.core.effects.uplift.average_effects import adjusted_means
@@ -33,10 +33,10 @@ from promolift.core.effects.uplift.linear_learners import (
     Additive,
     Basis,
     Linear,
-    basis_of,
     fit_additive,
+    fit_basis,
     fit_linear,
-    unit_of,
+    outcome_unit,
 )
 from promolift.core.effects.uplift.nuisance import (
     ByResponse,
@@ -46,20 +46,20 @@ from promolift.core.effects.uplift.nuisance import (
     Proportional,
     Response,
     Single,
+    assign_folds,
+    doubly_robust_scores,
     estimate_propensity,
+    fit_by_response,
     fit_direct,
     fit_nuisance,
     fit_proportional,
-    fit_response,
     fit_segment,
     fit_single,
-    fold_of,
-    folds_of,
-    rows_of,
-    scores,
+    fold_count,
     sorted_rows,
-    taught,
-    winsorised,
+    subset_trial,
+    training_outcome,
+    winsorise,
 )
 from promolift.core.effects.uplift.targeting_policy import ScoredTrial, TargetingRule, choose_rule
 from promolift.foundation.errors import InputError, SupportError
@@ -73,16 +73,18 @@ if TYPE_CHECKING:
 
 DRAWS = 20_000  # Gaussian draws behind the quantile of the largest of C correlated tests
 WEIGHT_SD = 0.15  # spread of the stack's weights around an equal share before any data
-TWICE = np.sqrt(2.0)  # of a cross-fitted learner each pair of customers counts twice, once from either side
-NEAR = 0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
-BEYOND_DOUBT = 5.0  # an average effect of so many standard errors is not noise
-STRAY = 4.0  # standard errors by which a learner's mean may differ from the doubly robust average
-UNVERIFIED = "unverified: nobody has checked that the arms are comparable; see diagnose"
-Answer = Literal["none", "simple", "stack"]
+PAIR_FACTOR = np.sqrt(2.0)  # of a cross-fitted learner each pair of customers counts twice, once from either side
+SIMPLER_WITHIN_SE = (
+    0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
+)
+SIGNIFICANT_Z = 5.0  # an average effect of so many standard errors is not noise
+MAX_STRAY_SE = 4.0  # standard errors by which a learner's mean may differ from the doubly robust average
+UNVERIFIED_REASON = "unverified: nobody has checked that the arms are comparable; see diagnose"
+SelectionAnswer = Literal["none", "simple", "stack"]
 
 
-Simple = Literal["proportional", "segment"]
-Rich = Literal[
+SimpleLearner = Literal["proportional", "segment"]
+RichLearner = Literal[
     "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
 ]  # fmt: skip
 
@@ -96,8 +98,8 @@ class EffectSettings(Settings):
     `lead`: by which a ranking must earn more than the best fixed arm, or than drawing as many at random.
     """
 
-    simple: tuple[Simple, ...] = ("proportional", "segment")
-    rich: tuple[Rich, ...] = (
+    simple: tuple[SimpleLearner, ...] = ("proportional", "segment")
+    rich: tuple[RichLearner, ...] = (
         "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
     )  # fmt: skip
     folds: int | None = Field(default=None, ge=2, le=20)
@@ -107,11 +109,11 @@ class EffectSettings(Settings):
     seed: int = 0
 
     @property
-    def learners(self) -> tuple[Simple | Rich, ...]:
+    def learners(self) -> tuple[SimpleLearner | RichLearner, ...]:
         return (*self.simple, *self.rich)
 
 
-DEFAULT = EffectSettings()
+DEFAULT_SETTINGS = EffectSettings()
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,13 @@ class Selection:
     them must exceed its own of `limit_C`.
     """
 
-    answer: Answer
+    answer: SelectionAnswer
     weight_C: Floats
     z_C: Floats
     limit_C: Floats
 
 
-def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, settings: EffectSettings) -> Selection:
+def select_learners(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, settings: EffectSettings) -> Selection:
     """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
 
     Gains are centred within folds: candidates compete only by differences between customers. The first candidate's
@@ -146,10 +148,10 @@ def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, settings: EffectSettin
     product_NC = np.einsum("nkc,nk->nc", gain, psi)
     size_C = np.einsum("nkc,nkc->c", gain, gain)
     total_C, spread_C = product_NC.sum(axis=0), product_NC.std(axis=0) * np.sqrt(len(psi))
-    spread_C[1:] *= TWICE
+    spread_C[1:] *= PAIR_FACTOR
     z_C = np.divide(total_C, spread_C, out=np.zeros_like(total_C), where=spread_C > 1e-12)
     slope_C = np.clip(np.divide(total_C, size_C, out=np.zeros_like(total_C), where=size_C > 1e-12), 0, 1)
-    doubt = np.abs(psi_NK.mean(axis=0) * scale_K).max() * np.sqrt(len(psi)) < BEYOND_DOUBT
+    doubt = np.abs(psi_NK.mean(axis=0) * scale_K).max() * np.sqrt(len(psi)) < SIGNIFICANT_Z
     limit_C = _limits(product_NC, float(z_C[0]), settings, doubt=bool(doubt))
     alike = Selection("none", np.zeros(len(z_C)), z_C, limit_C)
     if not (z_C > limit_C).any():
@@ -157,16 +159,16 @@ def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, settings: EffectSettin
     alone_CC = np.diag(slope_C)
     if not (z_C > limit_C)[1:].any():
         return replace(alike, answer="simple", weight_C=alone_CC[0])
-    mixed_C = stack(gain, psi)
+    mixed_C = stack_weights(gain, psi)
     loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
     for c in range(len(settings.simple)):
         worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
-        if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
+        if slope_C[c] > 0 and worse_N.sum() <= SIMPLER_WITHIN_SE * worse_N.std() * np.sqrt(len(worse_N)):
             return replace(alike, answer="simple", weight_C=alone_CC[c])
     return replace(alike, answer="stack", weight_C=mixed_C)
 
 
-def stack(gain: Floats, psi: Floats) -> Floats:
+def stack_weights(gain: Floats, psi: Floats) -> Floats:
     """Non-negative weights of least squared error, drawn towards an equal share as a Gaussian prior of WEIGHT_SD does.
 
     Where differences are weak the weights stay near equal, which beat fitted ones in simulation; strong ones free them.
@@ -207,19 +209,21 @@ def _limits(product_NC: Floats, first: float, settings: EffectSettings, *, doubt
     return limit_C
 
 
-LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
-LEAST_ROWS = 50  # an arm with fewer customers is refused
-CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
-KNOWN = (
+MAX_TRAINING_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
+MIN_ARM_CUSTOMERS = 50  # an arm with fewer customers is refused
+OUTCOME_QUANTILE = (
+    0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
+)
+MODEL_CLASSES = (
     FeatureEncoder, FeatureColumn, Selection, Basis, Bins, Linear, Additive, Boosted, Response, Proportional,
     ByResponse, BySegment, Single, Direct, TargetingRule,
 )  # fmt: skip
 
 
-class Gains(Protocol):
+class GainModel(Protocol):
     """What every learner's model can do."""
 
-    def gain(self, asked: Asked) -> Floats: ...
+    def gain(self, asked: CachedRows) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -248,7 +252,7 @@ class EffectModel:
     average: Average
     learners: tuple[str, ...]
     verdict: Selection
-    models: tuple[tuple[Gains, ...], ...]
+    models: tuple[tuple[GainModel, ...], ...]
     responses: tuple[Response, ...]
     used: Ints
     mean_JKC: Floats
@@ -277,16 +281,16 @@ class EffectModel:
     def predict(self, features: Features, cost_NK: ArrayLike | None = None) -> Effect:
         """Gain of each customer and treatment, net of cost: the average and the chosen learners' differences from it.
 
-        `cost_NK` is what treating these customers costs, as in `fit`; left out, what it cost on average in training.
-        The standard error joins that of the average with the spread of the folds' models (delete-a-group jackknife).
-        It knows nothing of differences that no learner could see.
+        `cost_NK` is what treating these customers costs, as in `fit_effects`; left out, what it cost on average in
+        training. The standard error joins that of the average with the spread of the folds' models (delete-a-group
+        jackknife). It knows nothing of differences that no learner could see.
         """
         each = self._differences(features, self.verdict.weight_C)
         jackknife = (len(each) - 1) * each.var(axis=0)
         gain_NK = self._net(self.average.gain_K + self.cost_K + each.mean(axis=0), cost_NK)
         return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level, self.reason)
 
-    def worth(self, features: Features, cost_NK: ArrayLike | None = None) -> Floats:
+    def net_gains(self, features: Features, cost_NK: ArrayLike | None = None) -> Floats:
         """Gains net of cost that decide who is treated, gain_NK: along the ranking; the average where there is none."""
         score_NK = self._differences(features, self.rule.weight_C).mean(axis=0)
         if self.rule.ranks:
@@ -302,23 +306,25 @@ class EffectModel:
         each = np.zeros((max(len(self.models), 1), len(x_NF), len(self.average.gain_K)))
         weights = weight_C[self.used]
         for part in chunks(len(x_NF)) if weights.any() else ():
-            asked = Asked(x_NF[part])
+            asked = CachedRows(x_NF[part])
             for j, models in enumerate(self.models):
-                each[j, part] = (self.unit * gains(models, asked, self.span / self.unit) - self.mean_JKC[j]) @ weights
+                each[j, part] = (
+                    self.unit * predict_gains(models, asked, self.span / self.unit) - self.mean_JKC[j]
+                ) @ weights
         return each
 
-    def expected(self, features: Features) -> Floats:
+    def predict_outcomes(self, features: Features) -> Floats:
         """mu_NA: the outcome expected of each customer under each arm, before cost."""
         x_NF = self.encoder.encode(features)
         found = np.empty((len(x_NF), len(self.average.gain_K) + 1))
         for part in chunks(len(x_NF)):
-            asked = Asked(x_NF[part])
+            asked = CachedRows(x_NF[part])
             found[part] = self.unit * np.mean([response.mean(asked) for response in self.responses], axis=0)
         return found
 
     def policy(self, features: Features, cost_NK: ArrayLike | None = None) -> Ints:
         """Recommended arm of each customer: the best fixed one, unless the ranking earned more where it was unseen."""
-        gain_NK = self.worth(features, cost_NK)
+        gain_NK = self.net_gains(features, cost_NK)
         if not self.rule.follows:
             return np.full(len(gain_NK), self.rule.best_arm, dtype=np.int64)
         return np.where(gain_NK.max(axis=1) > 0, gain_NK.argmax(axis=1) + 1, 0)
@@ -382,13 +388,13 @@ class EffectModel:
     @classmethod
     def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
         """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
-        model = from_parts(arrays, manifest, (*KNOWN, Average, cls))
+        model = from_parts(arrays, manifest, (*MODEL_CLASSES, Average, cls))
         if not isinstance(model, cls):
             raise InputError("model_invalid", f"model manifest: holds a {type(model).__name__}, not an effect model")
         return model
 
 
-def fit(
+def fit_effects(
     features_NF: Features,
     treatment_N: ArrayLike,
     outcome_N: ArrayLike,
@@ -397,7 +403,7 @@ def fit(
     cost_NK: ArrayLike = 0.0,
     diagnosis: "Diagnosis | None" = None,
     control: str | None = None,
-    settings: EffectSettings = DEFAULT,
+    settings: EffectSettings = DEFAULT_SETTINGS,
     rule: TargetingRule | None = None,
     on_progress: Callable[[float], object] | None = None,
 ) -> EffectModel:
@@ -413,24 +419,24 @@ def fit(
     model of more customers, to be valued: its ranking is taken, and what it decided. `on_progress` hears how far it is.
     Raises InputError or SupportError for what cannot be used.
     """
-    encoder = encoder_of(features_NF)
-    named = named_arms(treatment_N, control)
+    encoder = fit_encoder(features_NF)
+    named = encode_arms(treatment_N, control)
     trial = _trial(encoder, features_NF, named.arm_N, outcome_N, propensity_NK, settings.seed)
     level: Level = "assumed" if diagnosis is None else diagnosis.require()
-    reason = UNVERIFIED if diagnosis is None else "; ".join(diagnosis.reasons)
+    reason = UNVERIFIED_REASON if diagnosis is None else "; ".join(diagnosis.reasons)
     hear = on_progress or (lambda share: None)
     by_key = np.argsort(trial.key_N, kind="stable")  # so that sums too do not hang on the order of rows
-    trial = rows_of(trial, by_key)
+    trial = subset_trial(trial, by_key)
     cost_NK = _costs(cost_NK, (len(by_key), trial.arms - 1), by_key)
     cost_K = cost_NK.mean(axis=0)
-    basis = basis_of(trial.x_NF)
+    basis = fit_basis(trial.x_NF)
     average = adjusted_means(trial, trial.outcome_N, basis=basis, seed=settings.seed)
     hear(0.1)
     tried = _compete(trial, basis, settings, hear)
     gain_NKC, psi_NK, fold_N = tried.gain_NKC, tried.psi_NK, tried.fold_N
     stray = _strays(gain_NKC, psi_NK, tried.span)
     gain_NKC[:, :, stray] = 0.0
-    verdict = judge(gain_NKC, psi_NK, fold_N, settings)
+    verdict = select_learners(gain_NKC, psi_NK, fold_N, settings)
     mean_JKC = np.stack([gain_NKC[fold_N == j].mean(axis=0) for j in range(len(tried.models))])
     found = _ruled(tried, mean_JKC, cost_NK, verdict, settings, rule)
     used = np.flatnonzero((verdict.weight_C > 0) | (found.weight_C > 0))
@@ -460,14 +466,14 @@ def _ruled(
     return choose_rule(scored, rankings, best, settings.lead)
 
 
-def learnable(trial: TrialArrays) -> int:
+def training_rows(trial: TrialArrays) -> int:
     """How many of the first rows, which are in the order of their keys, models learn from: LEARN_CELLS at most.
 
     More only if an arm would be left with too few: the draw keeps the arms' shares, which the scores rely on.
     """
     rows, features = len(trial.arm_N), trial.x_NF.shape[1]
-    few: int = min(rows, max(LEARN_CELLS // max(features, 1), LEAST_ROWS))
-    while few < rows and int(np.bincount(trial.arm_N[:few], minlength=trial.arms).min()) < LEAST_ROWS:
+    few: int = min(rows, max(MAX_TRAINING_CELLS // max(features, 1), MIN_ARM_CUSTOMERS))
+    while few < rows and int(np.bincount(trial.arm_N[:few], minlength=trial.arms).min()) < MIN_ARM_CUSTOMERS:
         few = min(rows, 2 * few)
     return few
 
@@ -484,7 +490,7 @@ class _Competed(NamedTuple):
     fold_N: Ints
     gain_NKC: Floats
     psi_NK: Floats
-    models: tuple[tuple[Gains, ...], ...]
+    models: tuple[tuple[GainModel, ...], ...]
     responses: tuple[Response, ...]
     span: float
     unit: float
@@ -493,18 +499,18 @@ class _Competed(NamedTuple):
 
 def _compete(trial: TrialArrays, basis: Basis, settings: EffectSettings, hear: Callable[[float], object]) -> _Competed:
     """All learners without each fold; every row is judged by the models that did not see it."""
-    lesson_N = taught(trial.outcome_N)
-    unit = unit_of(lesson_N)
-    folds = settings.folds or folds_of(trial)
-    learned = learnable(trial)
-    some = sorted_rows(rows_of(trial, slice(0, learned)), folds)
+    lesson_N = training_outcome(trial.outcome_N)
+    unit = outcome_unit(lesson_N)
+    folds = settings.folds or fold_count(trial)
+    learned = training_rows(trial)
+    some = sorted_rows(subset_trial(trial, slice(0, learned)), folds)
     order = np.r_[some, np.arange(learned, len(lesson_N))]
-    every = rows_of(replace(trial, outcome_N=lesson_N / unit), order)
-    fold_N = fold_of(every, folds)
-    taught_by = rows_of(every, slice(0, learned))
+    every = subset_trial(replace(trial, outcome_N=lesson_N / unit), order)
+    fold_N = assign_folds(every, folds)
+    taught_by = subset_trial(every, slice(0, learned))
     nuisance = fit_nuisance(taught_by, fold_N[:learned], basis)
     hear(0.4)
-    each: list[tuple[Gains, ...]] = []
+    each: list[tuple[GainModel, ...]] = []
     for done, name in enumerate(settings.learners):
         each.append(fit_learner(name, nuisance))
         hear(0.4 + 0.4 * (done + 1) / len(settings.learners))
@@ -516,11 +522,13 @@ def _compete(trial: TrialArrays, basis: Basis, settings: EffectSettings, hear: C
         held = np.flatnonzero(fold_N == j)
         for part in chunks(len(held)):
             rows = held[part]
-            asked = Asked(every.x_NF[rows])
-            gain_NKC[rows] = gains(fold_models, asked, span)
+            asked = CachedRows(every.x_NF[rows])
+            gain_NKC[rows] = predict_gains(fold_models, asked, span)
             new = rows >= learned
             if new.any():
-                psi_NK[rows[new]] = scores(rows_of(every, rows[new]), nuisance.responses[j].mean(asked)[new])
+                psi_NK[rows[new]] = doubly_robust_scores(
+                    subset_trial(every, rows[new]), nuisance.responses[j].mean(asked)[new]
+                )
     hear(0.9)
     judged = replace(every, outcome_N=every.outcome_N * unit)
     return _Competed(
@@ -532,29 +540,29 @@ def _strays(gain_NKC: Floats, psi_NK: Floats, span: float) -> Ints:
     """Learners whose mean is not the doubly robust one: what they say of customers was not seen in the data."""
     mean_K, se_K = psi_NK.mean(axis=0), psi_NK.std(axis=0) / np.sqrt(len(psi_NK))
     apart_KC = np.abs(gain_NKC.mean(axis=0) - mean_K[:, None])
-    allowed_K = STRAY * se_K + 0.5 * np.abs(mean_K) + 1e-9 * span
+    allowed_K = MAX_STRAY_SE * se_K + 0.5 * np.abs(mean_K) + 1e-9 * span
     return np.flatnonzero((apart_KC > allowed_K[:, None]).any(axis=0))
 
 
-def gains(models: tuple[Gains, ...], asked: Asked, span: float) -> Floats:
+def predict_gains(models: tuple[GainModel, ...], asked: CachedRows, span: float) -> Floats:
     """gain_NKC of all models, none beyond how far outcomes are apart."""
     return np.clip(np.stack([model.gain(asked) for model in models], axis=2), -span, span)
 
 
-def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
+def fit_learner(name: SimpleLearner | RichLearner, nuisance: Nuisance) -> tuple[GainModel, ...]:
     """One learner by name, without each fold; all share the nuisance models."""
     folds = range(nuisance.folds)
     match name:
         case "proportional":
             return tuple(fit_proportional(nuisance, j) for j in folds)
         case "response":
-            return tuple(fit_response(nuisance, j) for j in folds)
+            return tuple(fit_by_response(nuisance, j) for j in folds)
         case "segment":
             return tuple(fit_segment(nuisance, j) for j in folds)
         case "additive":
             return tuple(fit_additive(*nuisance.without(j)) for j in folds)
         case "multiplicative":
-            return tuple(fit_linear(w.design, w.held) for w in map(nuisance.without, folds))
+            return tuple(fit_linear(w.design, w.held_out) for w in map(nuisance.without, folds))
         case "multiplicative-sparse":
             return tuple(response.linear for response in nuisance.responses)
         case "t-trees":
@@ -586,9 +594,9 @@ def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats, bound: float) -> i
 
     Gains are held to have lost the share that outcomes lost: cut ones would face the whole cost.
     """
-    cut_N = winsorised(trial.outcome_N, CUT)
+    cut_N = winsorise(trial.outcome_N, OUTCOME_QUANTILE)
     excess = replace(trial, outcome_N=trial.outcome_N - cut_N)
-    cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
+    cut_NK = psi_NK - doubly_robust_scores(excess, np.zeros_like(trial.prob_NA))
     whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
     best = int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
     net_N2 = np.column_stack([whole * cut_NK[:, best - 1], psi_NK[:, best - 1]]) - cost_K[best - 1]
@@ -605,7 +613,11 @@ def _trial(
     seed: int,
 ) -> TrialArrays:
     """Check what came in."""
-    x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
+    x_NF, outcome_N, given_N = (
+        encoder.encode(features),
+        finite_vector(outcome, "outcome"),
+        finite_vector(treatment, "treatment"),
+    )
     if not len(x_NF) == len(outcome_N) == len(given_N):
         sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
         raise InputError(
@@ -617,9 +629,10 @@ def _trial(
         )
     arm_N = given_N.astype(np.int64)
     count_A = np.bincount(arm_N)
-    if len(count_A) < 2 or count_A.min() < LEAST_ROWS:
+    if len(count_A) < 2 or count_A.min() < MIN_ARM_CUSTOMERS:
         raise SupportError(
-            "arm_too_small", f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {LEAST_ROWS}"
+            "arm_too_small",
+            f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {MIN_ARM_CUSTOMERS}",
         )
     rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
     key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)

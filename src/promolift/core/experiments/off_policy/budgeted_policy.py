@@ -1,4 +1,4 @@
-"""A log of decisions, and a policy with a budget that runs out, in; what it would have earned before launch, out.
+"""Estimate before launch what a policy earns whose budget may run out, from logged decisions.
 
 The recorded arrivals are gone through in their order; what the policy itself spends, by importance weights, sets its
 price for the next ones, or ends it. Replaying the decisions that agree spends too little: the money lasts too long.
@@ -15,7 +15,7 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.core.experiments.off_policy.estimators import DecisionLog, OffPolicySettings
-from promolift.core.experiments.off_policy.overlap import Support, require, unseen_mass, weigh
+from promolift.core.experiments.off_policy.overlap import PolicySupport, measure_support, require_support, unseen_mass
 from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Interval
@@ -85,7 +85,7 @@ class BudgetedValue:
     naive_low: float
     naive_high: float
     price_H: Floats
-    support: Support
+    support: PolicySupport
 
     def __str__(self) -> str:
         end = "the money lasts for all arrivals"
@@ -160,7 +160,7 @@ def budgeted_value(
     around = Interval(*np.quantile(drawn.value_B, noise).tolist())
     lasts = Interval(*np.quantile(drawn.lasts_B, noise).tolist())
     path = PricePath(probs, grid_G, _falling(scores.spent_NG.mean(axis=0)[None])[0], ends_H)
-    naive = replayed(log, cost_N, path, budget, none, settings)
+    naive = naive_replay(log, cost_N, path, budget, none, settings)
     return BudgetedValue(
         value=value, low=around.low, high=around.high, level=settings.level, budget=budget,
         spent=float(run.spent_B[0]), lasts=float(run.lasts_B[0]), lasts_low=lasts.low, lasts_high=lasts.high,
@@ -278,7 +278,7 @@ def _drawn(
 def _supported(
     log: DecisionLog, probs: list[Floats], grid_G: Floats, run: _Run, ends_H: Ints, none: int,
     settings: OffPolicySettings,
-) -> Support:  # fmt: skip
+) -> PolicySupport:  # fmt: skip
     """Whether the log can tell the policy at the prices it had, and offering nothing for the rest."""
     taken = probs[0].copy()
     for place, (start, end) in enumerate(pairwise(ends_H.tolist())):
@@ -292,8 +292,8 @@ def _supported(
             "so nobody knows what follows; log decisions without an offer, or name the action that is none",
         )
     weight_N = taken[np.arange(len(taken)), log.action_N] / log.prob_N
-    support = weigh(weight_N, unseen_mass(log.action_N, taken, log.logging_NA))
-    require(support, settings.most_unseen, settings.least_effective)
+    support = measure_support(weight_N, unseen_mass(log.action_N, taken, log.logging_NA))
+    require_support(support, settings.most_unseen, settings.least_effective)
     return support
 
 
@@ -314,7 +314,7 @@ class NaiveReplay(NamedTuple):
     high: float
 
 
-def replayed(
+def naive_replay(
     log: DecisionLog, cost_N: Floats, path: "PricePath", budget: float, none: int, settings: OffPolicySettings
 ) -> NaiveReplay:
     """The usual replay (Li et al. 2011) with a budget: decisions that agree with the policy count, and spend it."""

@@ -1,4 +1,4 @@
-"""A log of decisions and a policy that never ran in; what it would have earned, with an interval or a refusal, out.
+"""Estimate what a policy that never ran would have earned, from logged decisions, with an interval or a refusal.
 
 Legend: N logged decisions, A actions, F context features, U independent units (customers), P policies, B bootstrap
 draws. Of each decision: `weight_N` is the probability of the logged action under the new policy over its propensity;
@@ -19,7 +19,7 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
-from promolift.core.experiments.off_policy.overlap import Support, require, unseen_mass, weigh
+from promolift.core.experiments.off_policy.overlap import PolicySupport, measure_support, require_support, unseen_mass
 from promolift.core.experiments.off_policy.reward_model import Rewards, RewardSettings, predict_rewards
 from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import Interval
@@ -36,13 +36,13 @@ def standard_error(score_N: Floats) -> float:
     return float(score_N.std(ddof=1) / np.sqrt(len(score_N))) if len(score_N) > 1 else np.inf
 
 
-def normal(score_N: Floats, level: float) -> Interval:
+def normal_interval(score_N: Floats, level: float) -> Interval:
     """Mean plus and minus z standard errors: right for many rows whose weights are not extreme."""
     half = float(scipy.stats.norm.ppf(0.5 + level / 2)) * standard_error(score_N)
     return Interval(float(score_N.mean()) - half, float(score_N.mean()) + half)
 
 
-def bootstrap(score_N: Floats, level: float, draws: int, seed: int) -> Interval:
+def bootstrap_interval(score_N: Floats, level: float, draws: int, seed: int) -> Interval:
     """Percentiles of the mean under Bayesian (exponential) weights of the rows: follows skew the normal cannot."""
     generator = np.random.default_rng(hash_int("bootstrap", seed))
     total_B, weight_B = np.zeros(draws), np.zeros(draws)
@@ -55,7 +55,7 @@ def bootstrap(score_N: Floats, level: float, draws: int, seed: int) -> Interval:
     return Interval(float(low), float(high))
 
 
-def simultaneous(scores_NP: Floats, level: float, draws: int, seed: int) -> float:
+def simultaneous_z(scores_NP: Floats, level: float, draws: int, seed: int) -> float:
     """How many standard errors hold for all policies at once (max-t multiplier bootstrap; Chernozhukov et al. 2013).
 
     Policies that move together need fewer than Bonferroni asks for. A policy whose scores do not vary is left out.
@@ -178,7 +178,7 @@ class OffPolicyValue:
     gain_low: float
     gain_high: float
     estimates: tuple[PolicyEstimate, ...]
-    support: Support
+    support: PolicySupport
     rewarded: float
     reward_model: str
     score_U: Floats
@@ -223,7 +223,7 @@ def off_policy_value(
     did, if the log is worth too few rows for it, or if the logged propensities cannot be the true ones.
     """
     log = read_log(action_N, reward_N, prob_N, context_NF)
-    return value_of(log, read_policy(log, policy_NA), settings)
+    return estimate_value(log, read_policy(log, policy_NA), settings)
 
 
 def read_log(
@@ -283,23 +283,23 @@ def read_policy(log: DecisionLog, policy_NA: ArrayLike) -> Floats:
     return policy
 
 
-def value_of(log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
+def estimate_value(log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
     """Value one checked policy."""
     rows = np.arange(len(log.action_N))
     weight_N = policy_NA[rows, log.action_N] / log.prob_N
-    support = weigh(weight_N, unseen_mass(log.action_N, policy_NA, log.logging_NA))
-    require(support, settings.most_unseen, settings.least_effective)
+    support = measure_support(weight_N, unseen_mass(log.action_N, policy_NA, log.logging_NA))
+    require_support(support, settings.most_unseen, settings.least_effective)
     fits = predict_rewards(log.action_N, log.reward_N, weight_N, log.context_NF, policy_NA.shape[1], settings.reward)
     fit_N, direct_N = fits.best.reward_NA[rows, log.action_N], (policy_NA * fits.best.reward_NA).sum(axis=1)
     parts = EstimatorParts(log.reward_N, weight_N, fit_N, direct_N)
-    scores = {name: per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
+    scores = {name: mean_per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
     anchor = min(scores, key=lambda name: standard_error(scores[name]))
     if (direct_U := _direct(fits.lean, log, policy_NA)) is not None:
         scores["dm"] = direct_U
     sure_U = scores[anchor]
-    scores["blend"], share = blend(scores.get("dm", sure_U), sure_U)
+    scores["blend"], share = blend_scores(scores.get("dm", sure_U), sure_U)
     z = float(scipy.stats.norm.ppf(0.5 + settings.level / 2))
-    held, gain = _interval(sure_U, settings), _around(sure_U - per_unit(log.reward_N, log.unit_N), z)
+    held, gain = _interval(sure_U, settings), _around(sure_U - mean_per_unit(log.reward_N, log.unit_N), z)
     paid_N = weight_N * log.reward_N
     square = float((paid_N**2).sum())
     return OffPolicyValue(
@@ -332,12 +332,12 @@ def rank_policies(
     """
     if len(policies) < 2:
         raise InputError("too_few_policies", "policies: give at least two to rank")
-    values = {name: value_of(log, read_policy(log, policy), settings) for name, policy in policies.items()}
+    values = {name: estimate_value(log, read_policy(log, policy), settings) for name, policy in policies.items()}
     order = sorted(values, key=lambda name: (-values[name].value, name))
     scores_UP = np.column_stack([values[name].score_U for name in order])
-    steps = simultaneous(scores_UP, settings.level, settings.draws, settings.seed)
+    steps = simultaneous_z(scores_UP, settings.level, settings.draws, settings.seed)
     paired_UP = scores_UP[:, 1:] - scores_UP[:, :1]
-    apart = simultaneous(paired_UP, settings.level, settings.draws, settings.seed)
+    apart = simultaneous_z(paired_UP, settings.level, settings.draws, settings.seed)
     held = {name: _around(values[name].score_U, steps) for name in order}
     against = {name: _around(paired_UP[:, p], apart) for p, name in enumerate(order[1:])}
     return Ranking(tuple(order), values, held, against)
@@ -368,26 +368,26 @@ class Ranking:
         return "\n".join(lines)
 
 
-class Mixed(NamedTuple):
+class BlendedScores(NamedTuple):
     """A mix of the scores of a biased and an unbiased estimate, and the share of the biased one."""
 
     score_U: Floats
     share: float
 
 
-def blend(lean_U: Floats, sure_U: Floats) -> Mixed:
+def blend_scores(lean_U: Floats, sure_U: Floats) -> BlendedScores:
     """The mix of a biased and an unbiased estimate with the smallest estimated squared error.
 
     The bias is read from their difference, less what that difference owes to noise.
     """
     gap_U = lean_U - sure_U
     if len(sure_U) < 2 or gap_U.std() == 0:
-        return Mixed(sure_U, 0.0)
+        return BlendedScores(sure_U, 0.0)
     noise = float(gap_U.var(ddof=1)) / len(sure_U)
     bias2 = max(float(gap_U.mean()) ** 2 - noise, 0.0)
     cover = np.cov(lean_U, sure_U) / len(sure_U)
     share = float(np.clip((cover[1, 1] - cover[0, 1]) / (bias2 + noise), 0.0, 1.0))
-    return Mixed(share * lean_U + (1.0 - share) * sure_U, share)
+    return BlendedScores(share * lean_U + (1.0 - share) * sure_U, share)
 
 
 def _direct(model: Rewards, log: DecisionLog, policy_NA: Floats) -> Floats | None:
@@ -396,7 +396,7 @@ def _direct(model: Rewards, log: DecisionLog, policy_NA: Floats) -> Floats | Non
     if pull_N is None:
         return None
     learnt_N = pull_N * (log.reward_N - model.reward_NA[np.arange(len(pull_N)), log.action_N])
-    return per_unit((policy_NA * model.reward_NA).sum(axis=1) + learnt_N - learnt_N.mean(), log.unit_N)
+    return mean_per_unit((policy_NA * model.reward_NA).sum(axis=1) + learnt_N - learnt_N.mean(), log.unit_N)
 
 
 def _error(score_U: Floats, sure_U: Floats) -> float:
@@ -412,8 +412,8 @@ def _estimate(name: str, score_U: Floats, sure_U: Floats, z: float) -> PolicyEst
 
 def _interval(sure_U: Floats, settings: OffPolicySettings) -> Interval:
     if settings.interval == "bootstrap":
-        return bootstrap(sure_U, settings.level, settings.draws, settings.seed)
-    return normal(sure_U, settings.level)
+        return bootstrap_interval(sure_U, settings.level, settings.draws, settings.seed)
+    return normal_interval(sure_U, settings.level)
 
 
 def _around(score_U: Floats, steps: float) -> Interval:
@@ -421,7 +421,7 @@ def _around(score_U: Floats, steps: float) -> Interval:
     return Interval(float(score_U.mean()) - half, float(score_U.mean()) + half)
 
 
-def per_unit(score_N: Floats, unit_N: Ints | None) -> Floats:
+def mean_per_unit(score_N: Floats, unit_N: Ints | None) -> Floats:
     """One score a unit, with the same mean: a customer's decisions are not independent of one another."""
     if unit_N is None:
         return score_N

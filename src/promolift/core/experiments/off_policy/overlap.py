@@ -1,4 +1,4 @@
-"""Propensities and a new policy in; whether the log can say anything of it, and from how many rows, out.
+"""Measure how well logged propensities cover a new policy, and refuse where they cannot.
 
 Legend: N logged decisions, A actions.
 """
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Support:
+class PolicySupport:
     """What the weights w = new probability / propensity say of how well the log covers the policy.
 
     `effective` is (sum of w)^2 / sum of w^2, the rows of a plain average as precise (Kish 1965). `mean` is 1 up to
@@ -35,12 +35,12 @@ class Support:
         return abs(self.mean - 1.0) > 5.0 * self.mean_se + 1e-9 and self.unseen == 0
 
 
-def weigh(weight_N: Floats, unseen: float) -> Support:
+def measure_support(weight_N: Floats, unseen: float) -> PolicySupport:
     """The support of one policy by its weights."""
     rows, total, square = len(weight_N), float(weight_N.sum()), float((weight_N**2).sum())
     mean = total / rows
     spread = float(np.sqrt(max(square / rows - mean**2, 0.0) / rows))
-    return Support(rows, total**2 / square if square else 0.0, float(weight_N.max()), mean, spread, unseen)
+    return PolicySupport(rows, total**2 / square if square else 0.0, float(weight_N.max()), mean, spread, unseen)
 
 
 def unseen_mass(action_N: NDArray[np.int64], policy_NA: Floats, logging_NA: Floats | None) -> float:
@@ -52,7 +52,7 @@ def unseen_mass(action_N: NDArray[np.int64], policy_NA: Floats, logging_NA: Floa
     return float(policy_NA[:, ~taken].sum(axis=1).mean())
 
 
-def require(support: Support, most_unseen: float, least_effective: float) -> None:
+def require_support(support: PolicySupport, most_unseen: float, least_effective: float) -> None:
     """Raises SupportError where the log cannot answer: an unknown is not a zero."""
     if support.unseen > most_unseen:
         raise SupportError(

@@ -1,4 +1,4 @@
-"""A log of decisions in; a policy that is easily told, and what it is worth at least, out.
+"""Learn a small decision tree as a policy from logged decisions, with a lower bound of its value.
 
 The class: always one action, or a tree of at most two questions on the way to an action. One part of the customers
 learns it, another, which had no say in it, values it: so the lower bound is honest however the tree was found.
@@ -18,12 +18,12 @@ from promolift.core.experiments.off_policy.estimators import (
     DecisionLog,
     OffPolicySettings,
     OffPolicyValue,
-    per_unit,
-    value_of,
+    estimate_value,
+    mean_per_unit,
 )
 from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.hashing import hash_int, mix
+from promolift.foundation.hashing import hash_int, mix_bits
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FOLDS = 3  # in which the depth is chosen
-LEAST_TAKEN = 30  # times that an action was taken among the learning rows before it may be chosen
-LEAST_LEAF = 20  # decisions behind each answer of a tree
+MIN_ACTION_ROWS = 30  # times that an action was taken among the learning rows before it may be chosen
+MIN_LEAF_ROWS = 20  # decisions behind each answer of a tree
 
 
 class LearnerSettings(Settings):
@@ -139,8 +139,8 @@ def learn_policy(
     policy = _searched(x_NF[taught], score_MA, settings)
     judged = log.part(held)
     chosen = np.eye(len(actions))[policy.choose(x_NF[held])]
-    value = value_of(judged, chosen, settings.off_policy)
-    logged_U = per_unit(judged.reward_N, judged.unit_N)
+    value = estimate_value(judged, chosen, settings.off_policy)
+    logged_U = mean_per_unit(judged.reward_N, judged.unit_N)
     steps = float(scipy.stats.norm.ppf(settings.level))
     gain_U = value.score_U - logged_U
     errors = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in (value.score_U, gain_U)]
@@ -153,7 +153,7 @@ def learn_policy(
 def _halves(log: DecisionLog, seed: int) -> Ints:
     """Half of the customers each, by hash, so that nobody is in both."""
     unit_N = np.arange(len(log.action_N)) if log.unit_N is None else log.unit_N
-    return ((mix(unit_N.astype(np.uint64) + np.uint64(hash_int("learners", seed) % 2**32)) >> np.uint64(20))
+    return ((mix_bits(unit_N.astype(np.uint64) + np.uint64(hash_int("learners", seed) % 2**32)) >> np.uint64(20))
             % np.uint64(2)).astype(np.int64)  # fmt: skip
 
 
@@ -165,10 +165,11 @@ def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats
         log.action_N, log.reward_N, inverse_N, log.context_NF, actions, made
     ).best.reward_NA.copy()
     score_NA[rows, log.action_N] += inverse_N * (log.reward_N - score_NA[rows, log.action_N])
-    often_A = np.bincount(log.action_N, minlength=actions) >= LEAST_TAKEN
+    often_A = np.bincount(log.action_N, minlength=actions) >= MIN_ACTION_ROWS
     if not often_A.any():
         raise SupportError(
-            "actions_too_rare", f"log: no action was taken {LEAST_TAKEN} times among {len(rows)} decisions; log more"
+            "actions_too_rare",
+            f"log: no action was taken {MIN_ACTION_ROWS} times among {len(rows)} decisions; log more",
         )
     score_NA -= score_NA[:, often_A].mean(axis=1, keepdims=True)  # questions are to part actions, not levels
     score_NA[:, ~often_A] = score_NA.min() - 1
@@ -178,7 +179,7 @@ def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats
 def _searched(x_NF: Floats, score_NA: Floats, settings: LearnerSettings) -> PolicyTree:
     """The tree of a depth that pays on rows that did not grow it."""
     rows = np.arange(len(x_NF))
-    fold_N = (mix(rows.astype(np.uint64)) >> np.uint64(20)) % np.uint64(FOLDS)
+    fold_N = (mix_bits(rows.astype(np.uint64)) >> np.uint64(20)) % np.uint64(FOLDS)
     best, scored_N = 0, np.zeros(len(rows))
     for depth in range((settings.depth if x_NF.shape[1] and score_NA.shape[1] > 1 else 0) + 1):
         found_N = np.zeros(len(rows))
@@ -197,7 +198,7 @@ def _tree(x_NF: Floats, score_NA: Floats, depth: int) -> PolicyTree:
         return PolicyTree(action)
     from sklearn.tree import DecisionTreeRegressor  # a refusal loads no library of models
 
-    grown = DecisionTreeRegressor(max_depth=depth, min_samples_leaf=LEAST_LEAF, random_state=0)
+    grown = DecisionTreeRegressor(max_depth=depth, min_samples_leaf=MIN_LEAF_ROWS, random_state=0)
     return PolicyTree(action, grown.fit(_known(x_NF), score_NA))
 
 

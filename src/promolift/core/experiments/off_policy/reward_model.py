@@ -1,4 +1,4 @@
-"""Contexts, actions and rewards in; the reward of every action, predicted by models that never saw the row, out.
+"""Predict the reward of every action out of fold: no model has seen the row that it predicts.
 
 A ridge-penalised regression of effects common to all actions, a level for each, and each one's own departure; boosted
 trees beside it where rows are many. What makes the doubly robust estimate least variable is taken.
@@ -14,13 +14,13 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from promolift.foundation.hashing import hash_int, mix
+from promolift.foundation.hashing import hash_int, mix_bits
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MOST_COLUMNS = 600  # an action's own effects are dropped when the design would be wider
-Kind = Literal["level", "common", "own", "trees"]
+RewardModelKind = Literal["level", "common", "own", "trees"]
 
 
 class Decisions(NamedTuple):
@@ -36,7 +36,7 @@ class RewardSettings(Settings):
 
     folds: int = 5
     l2: tuple[float, ...] = (0.3, 3.0, 30.0)
-    kinds: tuple[Kind, ...] = ("level", "common", "own", "trees")
+    kinds: tuple[RewardModelKind, ...] = ("level", "common", "own", "trees")
     least_rows_trees: int = 20_000
     trees: int = 200
     seed: int = 0
@@ -55,7 +55,7 @@ class Rewards:
     """q_NA out of fold by one kind of model with one penalty, and the regressions behind it (None for trees)."""
 
     reward_NA: Floats
-    kind: Kind
+    kind: RewardModelKind
     l2: float
     fold_N: Ints
     x_NG: Floats
@@ -109,7 +109,7 @@ def predict_rewards(
     over their 99.9th percentile count as that percentile, so that no single row picks the model.
     """
     log = Decisions(action_N, reward_N, _scaled(context_NF))
-    fold_N = folds(action_N, reward_N, context_NF, settings)
+    fold_N = assign_folds(action_N, reward_N, context_NF, settings)
     square_N = np.minimum(weight_N, np.quantile(weight_N, 0.999)) ** 2
     rows = np.arange(len(action_N))
     best: Fits | None = None
@@ -126,7 +126,9 @@ def predict_rewards(
     return best
 
 
-def _cross_fit(kind: Kind, l2: float, log: Decisions, fold_N: Ints, actions: int, settings: RewardSettings) -> Rewards:
+def _cross_fit(
+    kind: RewardModelKind, l2: float, log: Decisions, fold_N: Ints, actions: int, settings: RewardSettings
+) -> Rewards:
     action_N, reward_N, x_NG = log
     binary = bool(np.isin(reward_N, (0.0, 1.0)).all())
     x_NG = x_NG[:, :1] if kind == "level" else x_NG
@@ -145,12 +147,12 @@ def _cross_fit(kind: Kind, l2: float, log: Decisions, fold_N: Ints, actions: int
     return Rewards(found, kind, l2, fold_N, x_NG, tuple(models), binary)
 
 
-def folds(action_N: Ints, reward_N: Floats, context_NF: Floats, settings: RewardSettings) -> Ints:
+def assign_folds(action_N: Ints, reward_N: Floats, context_NF: Floats, settings: RewardSettings) -> Ints:
     """A fold per row, by a hash of the row's own values, dealt out so that each fold gets its share of rewards."""
     words = np.column_stack([action_N.astype(np.float64), reward_N, context_NF]) + 0.0
     key_N = np.full(len(words), hash_int("fold", settings.seed), dtype=np.uint64)
     for column in np.ascontiguousarray(words.T).view(np.uint64):
-        key_N = mix(key_N ^ column)
+        key_N = mix_bits(key_N ^ column)
     order = np.lexsort((key_N, reward_N != 0))
     fold_N = np.empty(len(words), dtype=np.int64)
     fold_N[order] = np.arange(len(words)) % settings.folds
@@ -172,10 +174,10 @@ def _scaled(context_NF: Floats) -> Floats:
     return np.hstack([ones, scaled_NF[:, spread_F > 0], ~known_NF[:, gone_F]])
 
 
-def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> dict[Kind, tuple[float, ...]]:
+def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> dict[RewardModelKind, tuple[float, ...]]:
     """Kinds of model to try, each with its penalties."""
     features = x_NG.shape[1] - 1
-    possible: dict[Kind, bool] = {
+    possible: dict[RewardModelKind, bool] = {
         "level": True,
         "common": features > 0,
         "own": features > 0 and (actions + 1) * (features + 1) < min(MOST_COLUMNS, len(x_NG) / 5),
@@ -185,7 +187,7 @@ def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> dict[Kind, t
     return {kind: settings.l2 if kind != "trees" else settings.l2[:1] for kind in kinds}
 
 
-def _fit(kind: Kind, train: Decisions, actions: int, l2: float, binary: bool) -> Fold:
+def _fit(kind: RewardModelKind, train: Decisions, actions: int, l2: float, binary: bool) -> Fold:
     """Penalised least squares, or penalised logistic regression; the overall level is not shrunk."""
     action_N, reward_N, x_NG = train
     design_NP = _design(action_N, x_NG, actions, x_NG.shape[1] if kind == "own" else 1)

@@ -1,10 +1,10 @@
-"""Batches of customers' visits in; a state per customer and moment, and what they will do next, out.
+"""The encoder network: a causal transformer over a customer's visits, with heads that forecast the next visit.
 
-A causal transformer over visits. A visit is the sum of its products' vectors plus its gap, spend, size, discounts and
-channel; a first token tells the customer's attributes, known or not. Two heads share the choice of the next items:
-*repeat* scores what they bought before from point-in-time counters (encoder_data.py), *explore* scores everything from
-their state, the set of all they ever bought (started from EASE) and recent popularity. More heads tell when they come,
-what they spend and how often they buy on discount. One dial, `depth`, sets the size.
+A visit is the sum of its products' vectors plus its gap, spend, size, discounts and channel. The first token holds the
+customer's attributes, known or unknown. Two heads share the choice of the next items: *repeat* scores items that the
+customer bought before, from point-in-time counters (`purchase_histories`); *explore* scores every item from the
+customer's state, the set of all items ever bought (initialised from EASE) and recent popularity. Further heads forecast
+when the customer comes, what they spend and how often they buy on discount. `depth` alone sets the size.
 
 Legend: B sequences, T tokens (attributes first), D width, H heads, P points (a customer at a moment, `day` since 1970
 UTC), M personal items, F counters, I items, K horizons.
@@ -20,15 +20,20 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as nf
 
-from promolift.extensions.encoder.network.purchase_histories import PERSONAL, Histories, Popularity, count
+from promolift.extensions.encoder.network.purchase_histories import (
+    CUSTOMER_COUNTERS,
+    Histories,
+    Popularity,
+    count_visits,
+)
 from promolift.foundation.jit import Bools, Days, Floats, Ints
 from promolift.foundation.settings import Settings
 
-SMALL = 0.005  # rates and faded counts below it are all alike
+LOG_SCALE_FLOOR = 0.005  # rates and faded counts below it are all alike
 HORIZONS = (28, 56, 84)  # days of the spend and orders heads
-EDGES = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42, 56)  # days until the next visit; the last bin is beyond
-SPEND_56 = PERSONAL.index("spend_56")
-VISIT = ("gap", "spend", "size", "deal", "sine", "cosine")
+GAP_EDGES_DAYS = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42, 56)  # days until the next visit; the last bin is beyond
+SPEND_56 = CUSTOMER_COUNTERS.index("spend_56")
+VISIT_FEATURES = ("gap", "spend", "size", "deal", "sine", "cosine")
 
 
 class EncoderSettings(Settings):
@@ -56,7 +61,7 @@ class EncoderSettings(Settings):
         return 16 * self.depth
 
 
-class Moved:
+class DeviceTensors:
     """Tensors that go to another device together."""
 
     def to(self, device: torch.device) -> Self:
@@ -66,7 +71,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSizes:
     """What the data decide: items, codes, attributes, channels and counters."""
 
     items: int
@@ -80,7 +85,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Batch(Moved):
+class Batch(DeviceTensors):
     """One batch as tensors; `bag_L`, `bag_start` list the items of all visits, `row_P`, `seen_P` place the points.
 
     `days_BT` is the day of each token (the attribute token has that of the first visit); `prior_WI` the log popularity
@@ -103,7 +108,7 @@ class Batch(Moved):
 
 
 @dataclass(frozen=True)
-class Targets(Moved):
+class Targets(DeviceTensors):
     """What came after each point: items as pairs (point, item, weight), days to the next visit, spend, orders, deals.
 
     `bin_P` is the bin of the next visit; where none came, `open_P` tells that only later bins are possible. Unknown
@@ -122,25 +127,25 @@ class Targets(Moved):
 
 
 @dataclass(frozen=True)
-class Points:
+class HistoryPoints:
     """Customers and moments, with the index of the first visit not yet known."""
 
     customer_P: Ints
     day_P: Days
     visit_P: Ints
 
-    def take(self, rows: Ints) -> "Points":
+    def take(self, rows: Ints) -> "HistoryPoints":
         """Some of the points."""
-        return Points(self.customer_P[rows], self.day_P[rows], self.visit_P[rows])
+        return HistoryPoints(self.customer_P[rows], self.day_P[rows], self.visit_P[rows])
 
 
-def points_at(h: Histories, customer_P: Ints, day_P: Days) -> Points:
-    """Points from customers and moments."""
+def history_points(h: Histories, customer_P: Ints, day_P: Days) -> HistoryPoints:
+    """HistoryPoints from customers and moments."""
     day_P = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
-    return Points(np.asarray(customer_P, np.int64), day_P, h.before(customer_P, day_P))
+    return HistoryPoints(np.asarray(customer_P, np.int64), day_P, h.before(customer_P, day_P))
 
 
-class Bags(NamedTuple):
+class VisitBags(NamedTuple):
     """Items of all visits in a row, and where each of the B x T bags begins (padding: an empty bag)."""
 
     item_L: Ints
@@ -148,7 +153,7 @@ class Bags(NamedTuple):
 
 
 class VisitInputs(NamedTuple):
-    """Day of each visit, and its VISIT features (NaN: unknown)."""
+    """Day of each visit, and its VISIT_FEATURES (NaN: unknown)."""
 
     day_BT: Days
     visit_BTF: Floats
@@ -161,7 +166,7 @@ class SpendOrders(NamedTuple):
     orders_PK: Floats
 
 
-def batch_of(h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int) -> Batch:
+def build_batch(h: Histories, points: HistoryPoints, shared: Popularity, keep: int, max_visits: int) -> Batch:
     """One sequence per customer of `points`, with the last `max_visits` visits before their latest moment."""
     who_B, row_P = np.unique(points.customer_P, return_inverse=True)
     end_B = np.zeros(len(who_B), np.int64)
@@ -171,7 +176,7 @@ def batch_of(h: Histories, points: Points, shared: Popularity, keep: int, max_vi
     at_BT = first_B[:, None] + np.arange(T)
     real_BT = at_BT < end_B[:, None]
     at_BT = np.where(real_BT, at_BT, 0)
-    counts = count(h, points.customer_P, points.visit_P, points.day_P, keep)
+    counts = count_visits(h, points.customer_P, points.visit_P, points.day_P, keep)
     bag_L, start = _bags(h, at_BT[real_BT], real_BT)
     days_BT, visit_BTF = _visits(h, at_BT, real_BT, first_B == h.start_C[who_B])
     days_BT = np.concatenate([days_BT[:, :1], days_BT], axis=1)
@@ -193,13 +198,13 @@ def batch_of(h: Histories, points: Points, shared: Popularity, keep: int, max_vi
     return Batch(**{name: torch.from_numpy(value) for name, value in numbers.items()})
 
 
-def _bags(h: Histories, real: Ints, real_BT: Bools) -> Bags:
+def _bags(h: Histories, real: Ints, real_BT: Bools) -> VisitBags:
     size_BT = np.zeros(real_BT.shape, np.int64)
     size_BT[real_BT] = h.line_V[real + 1] - h.line_V[real]
     ends = np.cumsum(size_BT.ravel())
     total = int(ends[-1]) if len(ends) else 0
     begin = np.repeat(h.line_V[real] - (ends - size_BT.ravel())[real_BT.ravel()], size_BT[real_BT])
-    return Bags(h.item_L[begin + np.arange(total)], ends - size_BT.ravel())
+    return VisitBags(h.item_L[begin + np.arange(total)], ends - size_BT.ravel())
 
 
 def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> VisitInputs:
@@ -225,7 +230,7 @@ def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> VisitI
     return VisitInputs(day_BT, visit_BTF)
 
 
-def targets_of(h: Histories, points: Points, batch: Batch, until: float) -> Targets:
+def build_targets(h: Histories, points: HistoryPoints, batch: Batch, until: float) -> Targets:
     """What came after each point and before `until`."""
     next_P = points.visit_P
     came_P = next_P < h.start_C[points.customer_P + 1]
@@ -241,7 +246,7 @@ def targets_of(h: Histories, points: Points, batch: Batch, until: float) -> Targ
         "point_Y": np.repeat(rows, size),
         "item_Y": h.item_L[np.repeat(h.line_V[next_P[rows]], size) + inside],
         "weight_Y": np.repeat(h.weight_V[next_P[rows]], size),
-        "bin_P": np.searchsorted(np.array(EDGES), gap_P, side="right"),
+        "bin_P": np.searchsorted(np.array(GAP_EDGES_DAYS), gap_P, side="right"),
         "open_P": ~came_P,
         "spend_PK": spend_PK,
         "orders_PK": orders_PK,
@@ -255,7 +260,7 @@ def _at(values: Floats | Days, at: Ints) -> Days:
     return np.asarray(values, np.float64)[np.minimum(at, len(values) - 1)] if len(values) else np.zeros(len(at))
 
 
-def _money(h: Histories, points: Points, until: float) -> SpendOrders:
+def _money(h: Histories, points: HistoryPoints, until: float) -> SpendOrders:
     total_V = np.r_[0.0, np.cumsum(h.spend_V, dtype=np.float64)]
     spend, orders = [], []
     for days in HORIZONS:
@@ -268,13 +273,13 @@ def _money(h: Histories, points: Points, until: float) -> SpendOrders:
 
 def signed_log(x: Tensor) -> Tensor:
     """Odd, near the logarithm above SMALL: a rate of 1 % differs from one of 2 % as 20 % from 40 %."""
-    return torch.asinh(x / SMALL)
+    return torch.asinh(x / LOG_SCALE_FLOOR)
 
 
 class ProductTower(nn.Module):
     """A vector per item from its id, category, brand and price: an item never seen still has the rest."""
 
-    def __init__(self, sizes: Sizes, settings: EncoderSettings) -> None:
+    def __init__(self, sizes: ModelSizes, settings: EncoderSettings) -> None:
         """Embeddings start small, so that an item without an id is an ordinary item."""
         super().__init__()
         D = settings.width
@@ -335,13 +340,13 @@ class MoneyRates(NamedTuple):
 class Encoder(nn.Module):
     """The whole model. `scale` buffers standardise counters; catalogue buffers describe the items."""
 
-    def __init__(self, sizes: Sizes, settings: EncoderSettings) -> None:
-        """All weights; buffers are filled by `describe` and `standardise`."""
+    def __init__(self, sizes: ModelSizes, settings: EncoderSettings) -> None:
+        """All weights; buffers are filled by `fit_buffers` and `standardise`."""
         super().__init__()
         D, S = settings.width, settings
         self.settings, self.sizes = settings, sizes
         self.tower = ProductTower(sizes, settings)
-        self.visit = nn.Linear(len(VISIT), D)
+        self.visit = nn.Linear(len(VISIT_FEATURES), D)
         self.channel = nn.Embedding(sizes.channels + 1, D)
         self.attributes = nn.Linear(2 * sizes.attributes + 1, D)
         self.blocks = nn.ModuleList(TransformerBlock(settings) for _ in range(S.depth))
@@ -358,7 +363,7 @@ class Encoder(nn.Module):
             nn.Linear(D, 48),
         )
         self.repeat, self.direct = nn.Linear(48, 1), nn.Linear(sizes.item_counters, 1)
-        self.later = nn.Linear(D, len(EDGES) + 1)
+        self.later = nn.Linear(D, len(GAP_EDGES_DAYS) + 1)
         self.money = nn.Sequential(nn.Linear(D + sizes.personal, D), nn.SiLU(), nn.Linear(D, 2 * len(HORIZONS)))
         self.deal = nn.Linear(D, 1)
         for table in (self.set_in, self.set_out, self.bias):
@@ -368,8 +373,8 @@ class Encoder(nn.Module):
             nn.init.zeros_(self.sense.weight)
         self._buffers_for(sizes)
 
-    def _buffers_for(self, sizes: Sizes) -> None:
-        scales = {"visit": len(VISIT), "counter": sizes.item_counters, "personal": sizes.personal}
+    def _buffers_for(self, sizes: ModelSizes) -> None:
+        scales = {"visit": len(VISIT_FEATURES), "counter": sizes.item_counters, "personal": sizes.personal}
         for name, size in scales.items():
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_sd", torch.ones(size))
@@ -383,8 +388,8 @@ class Encoder(nn.Module):
             self.register_buffer("sense_IV", torch.zeros(sizes.items, sizes.directions))
 
     def forward(self, batch: Batch, target: Targets) -> dict[str, Tensor]:
-        """The losses: see `loss`."""
-        return loss(self, batch, target)
+        """Return the losses: see `head_losses`."""
+        return head_losses(self, batch, target)
 
     def table(self) -> Tensor:
         """Product vectors, I x D."""
@@ -457,34 +462,34 @@ class Encoder(nn.Module):
         return MoneyRates(nf.softplus(spend + 0.54), nf.softplus(orders))
 
 
-def per(total: Tensor, size: Tensor, least: float = 1.0) -> Tensor:
+def safe_divide(total: Tensor, size: Tensor, least: float = 1.0) -> Tensor:
     """A sum per unit of size."""
     return total / size.detach().to(total.dtype).clamp(min=least)
 
 
-def loss(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:
-    """Each head's loss; `total` is their weighted sum. An item weighs 1 / IDEAL[size]: the order suits NDCG."""
+def head_losses(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:
+    """Each head's loss; `total` is their weighted sum. An item weighs 1 / IDEAL_DCG[size]: the order suits NDCG."""
     table_ID = model.table()
     state_PD = model.states(batch, table_ID)
     log_PI = nf.log_softmax(model.logits(state_PD, table_ID, batch).float(), dim=1)
     picked = log_PI[target.point_Y, target.item_Y]
-    items = -per((target.weight_Y * picked).sum(), target.weight_Y.sum(), 1e-9)
+    items = -safe_divide((target.weight_Y * picked).sum(), target.weight_Y.sum(), 1e-9)
     log_PK = nf.log_softmax(model.later(state_PD).float(), dim=1)
     possible = torch.arange(log_PK.shape[1], device=log_PK.device)[None] >= target.bin_P[:, None]
     after = log_PK.masked_fill(~possible, -math.inf).logsumexp(1)
     came = torch.where(target.open_P, after, log_PK.gather(1, target.bin_P[:, None])[:, 0])
-    later = -per(came.sum(), torch.ones_like(came).sum())
+    later = -safe_divide(came.sum(), torch.ones_like(came).sum())
     rate_PK, orders_PK = model.money_rates(state_PD, batch.personal_PG)
     known = ~target.spend_PK.isnan()
     spend_PK = target.spend_PK.nan_to_num()
     miss = (rate_PK * target.level_P[:, None] * torch.tensor(HORIZONS, device=rate_PK.device) / 56 - spend_PK).abs()
-    money = per((miss * known).sum(), (spend_PK * known).sum(), 1e-9)
+    money = safe_divide((miss * known).sum(), (spend_PK * known).sum(), 1e-9)
     poisson = orders_PK - target.orders_PK.nan_to_num() * torch.log(orders_PK + 1e-6)
-    orders = per((poisson * known).sum(), known.sum())
+    orders = safe_divide((poisson * known).sum(), known.sum())
     seen = ~target.deal_P.isnan()
     deal = nf.binary_cross_entropy_with_logits(
         model.deal(state_PD)[:, 0].float(), target.deal_P.nan_to_num(), reduction="none"
     )
-    deal = per((deal * seen).sum(), seen.sum())
+    deal = safe_divide((deal * seen).sum(), seen.sum())
     total = items + 0.2 * later + 0.5 * money + 0.02 * orders + 0.1 * deal
     return {"total": total, "items": items, "later": later, "money": money, "orders": orders, "deal": deal}

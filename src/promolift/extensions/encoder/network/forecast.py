@@ -1,8 +1,8 @@
-"""A trained encoder, frozen, and histories in; vectors, calibrated expectations with plain sentences, reasons, out.
+"""Forecast with a trained encoder: embeddings, calibrated expectations, sentences and reasons.
 
-Loads without the training code. Calibration is fitted on the validation window, which the weights never saw. Nothing
-here is an effect: it says what is likely, not what an offer would change. Legend as in encoder.py; N customers who came
-before and in the window, R their 40 likeliest items, A all customers who came before.
+This module loads without the training code. Calibration is fitted on the validation window, which the weights were not
+trained on. A forecast is no effect: it says what is likely, not what an offer would change. Legend as in encoder.py; N
+customers who came before the window and in it, R their 40 likeliest items, A all customers who came before.
 """
 
 import json
@@ -18,42 +18,45 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from sklearn.linear_model import LogisticRegression
 
-from promolift.core.customers.forecasts.model_weights import WEIGHTS, MemberNote, paired, weigh
-from promolift.extensions.encoder.network.basket_ranker import BasketRanker, BasketView
+from promolift.core.customers.forecasts.model_weights import WEIGHTS, ModelWeight, choose_weight, paired_difference
+from promolift.extensions.encoder.network.basket_ranker import BasketRanker, RankingSnapshot
 from promolift.extensions.encoder.network.encoder import (
-    EDGES,
+    GAP_EDGES_DAYS,
     HORIZONS,
     SPEND_56,
     Encoder,
     EncoderSettings,
-    Points,
-    Sizes,
-    batch_of,
-    points_at,
+    HistoryPoints,
+    ModelSizes,
+    build_batch,
+    history_points,
 )
 from promolift.extensions.encoder.network.purchase_histories import (
-    COUNTERS,
-    IDEAL,
-    TOP,
+    IDEAL_DCG,
+    ITEM_COUNTERS,
+    LIST_LENGTH,
     Catalogue,
     Histories,
     Popularity,
-    count,
+    count_visits,
 )
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.jit import Bools, Days, Floats, Ints
 from promolift.foundation.time.units import DAY_MS
 
-Money = Callable[[float], str]
-DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
-LEAST, LIKELIEST = 50, 40  # customers needed to calibrate; items of each whose probability is checked
+MoneyFormat = Callable[[float], str]
+HORIZON_DAYS, HORIZON_COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
+MIN_CALIBRATION_CUSTOMERS, CHECKED_ITEMS = (
+    50,
+    40,
+)  # customers needed to calibrate; items of each whose probability is checked
 
 
 @dataclass(frozen=True)
 class ForecastBatch:
     """One batch of points: `state_PD` is the embedding; `logit_PI` ranks items; rates are per horizon of HORIZONS."""
 
-    points: Points
+    points: HistoryPoints
     state_PD: Floats
     logit_PI: Floats
     later_PK: Floats
@@ -72,7 +75,7 @@ class LearnedEncoder:
     """Weights and what they belong to. `record` holds one row per epoch; a `ranker` orders next baskets with it."""
 
     settings: EncoderSettings
-    sizes: Sizes
+    sizes: ModelSizes
     items: tuple[str, ...]
     record: tuple[dict[str, float], ...]
     model: Encoder = field(repr=False)
@@ -95,18 +98,19 @@ class LearnedEncoder:
             )
         table_ID = self.model.table()
         days = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
-        if self.ranker is not None and (days != self.ranker.look.day).any():
+        if self.ranker is not None and (days != self.ranker.snapshot.day).any():
             raise InputError(
-                "moments_differ", "encoder: its ranker looks at another moment; give it a BasketView of this one"
+                "moments_differ",
+                "encoder: its ranker belongs to another moment; give it a RankingSnapshot of this moment",
             )
         for at in range(0, len(customer_P), size):
-            points = points_at(h, customer_P[at : at + size], days[at : at + size])
-            batch = batch_of(h, points, shared, self.settings.keep, self.settings.max_visits)
+            points = history_points(h, customer_P[at : at + size], days[at : at + size])
+            batch = build_batch(h, points, shared, self.settings.keep, self.settings.max_visits)
             state_PD = self.model.states(batch, table_ID)
             spend_PK, orders_PK = self.model.money_rates(state_PD, batch.personal_PG)
             logit_PI = self.model.logits(state_PD, table_ID, batch).numpy()
             if self.ranker is not None:
-                logit_PI = self.ranker.mixed(h, points.customer_P, log_share(logit_PI))
+                logit_PI = self.ranker.combined_scores(h, points.customer_P, log_share(logit_PI))
             yield ForecastBatch(
                 points=points,
                 state_PD=state_PD.numpy(),
@@ -117,9 +121,9 @@ class LearnedEncoder:
                 deal_P=torch.sigmoid(self.model.deal(state_PD)[:, 0]).numpy(),
             )
 
-    def looking(self, trees: str, weight: float, h: Histories, day: float) -> "LearnedEncoder":
+    def with_ranker(self, trees: str, weight: float, h: Histories, day: float) -> "LearnedEncoder":
         """The encoder with trees of this weight (0: none) looking at a moment."""
-        return replace(self, ranker=BasketRanker(trees, weight, BasketView.of(h, day))) if weight else self
+        return replace(self, ranker=BasketRanker(trees, weight, RankingSnapshot.of(h, day))) if weight else self
 
     def to_files(self) -> dict[str, bytes]:
         """manifest.json and weights.safetensors."""
@@ -129,7 +133,7 @@ class LearnedEncoder:
             "sizes": {name: size for name, size in self.sizes.__dict__.items() if size or name != "directions"},
             "items": list(self.items),
             "record": list(self.record),
-            "edges": list(EDGES),
+            "edges": list(GAP_EDGES_DAYS),
             "horizons": list(HORIZONS),
         }
         weights = {k: v.contiguous().clone() for k, v in self.model.state_dict().items()}
@@ -141,7 +145,7 @@ class LearnedEncoder:
         try:
             manifest: dict[str, Any] = json.loads(files["manifest.json"])
             settings = EncoderSettings.parse(manifest["settings"], "encoder: manifest.json")
-            model = Encoder(Sizes(**manifest["sizes"]), settings)
+            model = Encoder(ModelSizes(**manifest["sizes"]), settings)
             model.load_state_dict(load(files["weights.safetensors"]))
             if len(manifest["items"]) != model.sizes.items:
                 raise ValueError(f"{len(manifest['items'])} items where the weights hold {model.sizes.items}")
@@ -169,7 +173,7 @@ class LogitPlane(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FittedForecast:
+class ForecastCalibration:
     """How what the heads say becomes probabilities and means.
 
     `item`: constant and slopes of an item's log share and of the log of the customer's usual basket size; `deal`: of
@@ -182,11 +186,11 @@ class FittedForecast:
     deal: LogitPlane
     spend: float
     orders: float
-    usual: "Usual"
+    usual: "PopulationMeans"
 
 
 @dataclass(frozen=True)
-class Usual:
+class PopulationMeans:
     """Everybody's mean spend in 8 weeks, share of discounted items and items per visit, before a moment."""
 
     spend: float
@@ -195,10 +199,10 @@ class Usual:
 
 
 @dataclass(frozen=True)
-class Voice:
+class SentenceFormat:
     """How sentences print money and items. An item that `names` leaves out is never told; without `names` all are."""
 
-    money: Money
+    money: MoneyFormat
     names: Mapping[str, str] | None = None
 
     def name(self, item: str) -> str | None:
@@ -207,16 +211,16 @@ class Voice:
 
 
 @dataclass(frozen=True)
-class Lookback:
+class BacktestWindow:
     """The 56 days after a moment: what was expected of the A customers known before it, and what came.
 
-    Of the N of them who came, in `who_N` by their place among the A: at each weight W of the trees (members.py; one
-    without trees) NDCG@10 of the next basket, the log shares of the likeliest items and whether these were in it;
-    NDCG@10 by `habit`, and the log of the usual basket size. `churn_A`, `deal_A` and `own_A` are log odds.
+    Of the N of them who came, in `who_N` by their place among the A: at each weight W of the trees (model_weights.py;
+    one without trees) NDCG@10 of the next basket, the log shares of the likeliest items and whether these were in it;
+    NDCG@10 by `habitual_items`, and the log of the usual basket size. `churn_A`, `deal_A` and `own_A` are log odds.
     """
 
     day: float
-    usual: "Usual"
+    usual: "PopulationMeans"
     customer_A: Ints
     churn_A: Days
     gone_A: Bools
@@ -235,32 +239,35 @@ class Lookback:
     bought_NWR: Bools
 
 
-def look_back(model: LearnedEncoder, trees: str, h: Histories, shared: Popularity, day: float) -> Lookback:
+def collect_backtest_window(
+    model: LearnedEncoder, trees: str, h: Histories, shared: Popularity, day: float
+) -> BacktestWindow:
     """One pass over the customers known at `day`, by an encoder that learned before it, and trees that did ("": none).
 
     Raises SupportError below 50 customers.
     """
     everyone = np.arange(len(h.customers))
-    first_C, end_C = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
+    first_C, end_C = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + HORIZON_DAYS))
     asked = np.flatnonzero(first_C > h.start_C[:-1])
-    if len(asked) < LEAST or day + DAYS > h.day_V.max() + 1:
+    if len(asked) < MIN_CALIBRATION_CUSTOMERS or day + HORIZON_DAYS > h.day_V.max() + 1:
         raise SupportError(
             "too_few_customers",
-            f"encoder: {len(asked)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed",
+            f"encoder: {len(asked)} customers known at the start of a whole window of {HORIZON_DAYS} days; "
+            f"{MIN_CALIBRATION_CUSTOMERS} needed",
         )
-    usual = usual_at(h, day)
-    ranker = BasketRanker(trees, 1.0, BasketView.of(h, day)) if trees else None
+    usual = population_means(h, day)
+    ranker = BasketRanker(trees, 1.0, RankingSnapshot.of(h, day)) if trees else None
     popular = np.argsort(-np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items)), kind="stable")
     batches = model.forecast(h, shared, asked, np.full(len(asked), day))
     parts = [_outcomes(h, said, usual, ranker, popular, end_C) for said in batches]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Lookback(day=day, usual=usual, customer_A=asked, who_N=np.flatnonzero(~found["gone_A"]), **found)
+    return BacktestWindow(day=day, usual=usual, customer_A=asked, who_N=np.flatnonzero(~found["gone_A"]), **found)
 
 
 def _outcomes(
-    h: Histories, said: ForecastBatch, usual: Usual, ranker: BasketRanker | None, popular: Ints, end_C: Ints
+    h: Histories, said: ForecastBatch, usual: PopulationMeans, ranker: BasketRanker | None, popular: Ints, end_C: Ints
 ) -> dict[str, NDArray[Any]]:
-    """One batch of a Lookback."""
+    """One batch of a BacktestWindow."""
     p = said.points
     end_P = end_C[p.customer_P]
     came = end_P > p.visit_P
@@ -270,36 +277,36 @@ def _outcomes(
     if ranker is not None:
         gain_NI = ranker.log_gain(h, p.customer_P[came])
         orders += [log_share(w * gain_NI + (1 - w) * alone_NI) for w in WEIGHTS[1:]]
-    top_WNR = [np.argsort(-order, axis=1, kind="stable")[:, :LIKELIEST] for order in orders]
+    top_WNR = [np.argsort(-order, axis=1, kind="stable")[:, :CHECKED_ITEMS] for order in orders]
     bought_WNR = [np.array([np.isin(*each) for each in zip(top, baskets, strict=True)]).reshape(top.shape)
                   for top in top_WNR]  # fmt: skip
-    gains = [[ndcg(*each) for each in zip(top, baskets, strict=True)] for top in top_WNR]
+    gains = [[ndcg_at_10(*each) for each in zip(top, baskets, strict=True)] for top in top_WNR]
     pairs = zip(p.customer_P[came], p.visit_P[came], baskets, strict=True)
     return {
         "churn_A": _logit(said.churn_P),
         "gone_A": ~came,
         "deal_A": _logit(said.deal_P),
-        "own_A": own_deals(h, said, usual.deal),
+        "own_A": deal_log_odds(h, said, usual.deal),
         "deals_A": h.deal_V[next_P].astype(np.float64),
-        "spend_A": said.spend_PK[:, COLUMN] * level(h, said, usual.spend),
+        "spend_A": said.spend_PK[:, HORIZON_COLUMN] * spend_levels(h, said, usual.spend),
         "spent_A": total_V[end_P] - total_V[p.visit_P],
-        "orders_A": said.orders_PK[:, COLUMN].astype(np.float64),
+        "orders_A": said.orders_PK[:, HORIZON_COLUMN].astype(np.float64),
         "visits_A": (end_P - p.visit_P).astype(np.float64),
         "gain_NW": np.array(gains).T,
-        "habit_N": np.array([ndcg(habit(h, c, v, popular), basket) for c, v, basket in pairs]),
-        "size_N": own_size(h, said, usual.size)[came],
+        "habit_N": np.array([ndcg_at_10(habitual_items(h, c, v, popular), basket) for c, v, basket in pairs]),
+        "size_N": log_basket_sizes(h, said, usual.size)[came],
         "log_NWR": np.stack([np.take_along_axis(o, top, 1) for o, top in zip(orders, top_WNR, strict=True)], axis=1),
         "bought_NWR": np.stack(bought_WNR, axis=1),
     }
 
 
-def calibrated(back: Lookback, weight: float, mine_A: Bools | None = None) -> FittedForecast:
+def fit_calibration(back: BacktestWindow, weight: float, mine_A: Bools | None = None) -> ForecastCalibration:
     """From what the customers `mine_A` (all without it) did, next baskets in the order with trees of this weight."""
     mine_A = np.ones(len(back.gone_A), np.bool_) if mine_A is None else mine_A
     mine_N, came_A = mine_A[back.who_N], mine_A & ~back.gone_A
     log_NR, bought_NR = (x[mine_N, WEIGHTS.index(weight)] for x in (back.log_NWR, back.bought_NWR))
     size_R = np.repeat(back.size_N[mine_N], log_NR.shape[1])
-    return FittedForecast(
+    return ForecastCalibration(
         item=_plane(np.stack([log_NR.ravel().astype(np.float64), size_R], axis=1), bought_NR.ravel().astype(float)),
         churn=_line(back.churn_A[mine_A], back.gone_A[mine_A].astype(np.float64)),
         deal=_plane(np.stack([back.deal_A, back.own_A], axis=1)[came_A], back.deals_A[came_A]),
@@ -315,38 +322,40 @@ def log_share(logit_PI: Floats) -> Floats:
     return np.asarray(x - np.log(np.exp(x).sum(axis=1, keepdims=True)), np.float32)
 
 
-def level(h: Histories, said: ForecastBatch, mean: float) -> Days:
+def spend_levels(h: Histories, said: ForecastBatch, mean: float) -> Days:
     """What the spend head's rates multiply: spend per 8 weeks (half-life 8 weeks) plus 7 % of everybody's mean."""
     p = said.points
-    personal_PG = count(h, p.customer_P, p.visit_P, p.day_P, 1).personal_PG
+    personal_PG = count_visits(h, p.customer_P, p.visit_P, p.day_P, 1).personal_PG
     own = np.nan_to_num(personal_PG[:, SPEND_56].astype(np.float64)) * 8
     return np.clip(own, 0, None) + 0.07 * mean
 
 
-def usual_at(h: Histories, day: float) -> Usual:
+def population_means(h: Histories, day: float) -> PopulationMeans:
     """From all visits before a moment; there must be some."""
     known_V = h.day_V < day
-    return Usual(mean_level(h, day), float(h.deal_V[known_V].mean()), float(np.diff(h.line_V)[known_V].mean()))
+    return PopulationMeans(
+        mean_spend_level(h, day), float(h.deal_V[known_V].mean()), float(np.diff(h.line_V)[known_V].mean())
+    )
 
 
-def own_size(h: Histories, said: ForecastBatch, usual: float) -> Days:
+def log_basket_sizes(h: Histories, said: ForecastBatch, usual: float) -> Days:
     """Log of the customer's mean number of items per visit so far, everybody's mean counting as 3 visits."""
     p, first_P = said.points, h.start_C[said.points.customer_P]
     lines_P = h.line_V[p.visit_P] - h.line_V[first_P]
     return np.asarray(np.log((lines_P + 3 * usual) / (p.visit_P - first_P + 3)))
 
 
-def own_deals(h: Histories, said: ForecastBatch, mean: float) -> Days:
+def deal_log_odds(h: Histories, said: ForecastBatch, mean: float) -> Days:
     """Log odds of the share of discounted items on their visits so far, everybody's mean counting as 5 visits."""
     p, total_V = said.points, np.r_[0.0, np.cumsum(h.deal_V, dtype=np.float64)]
     first_P = h.start_C[p.customer_P]
     return _logit((total_V[p.visit_P] - total_V[first_P] + 5 * mean) / (p.visit_P - first_P + 5))
 
 
-def mean_level(h: Histories, day: float) -> float:
+def mean_spend_level(h: Histories, day: float) -> float:
     """Mean level of all customers with a visit before a moment."""
     everyone, days = np.arange(len(h.customers)), np.full(len(h.customers), day)
-    spend_C = count(h, everyone, h.before(everyone, days), days, 1).personal_PG[:, SPEND_56]
+    spend_C = count_visits(h, everyone, h.before(everyone, days), days, 1).personal_PG[:, SPEND_56]
     return float(np.nanmean(spend_C) * 8) if np.isfinite(spend_C).any() else 0.0
 
 
@@ -376,26 +385,28 @@ def _probability(line: LogitLine, x: Days | Floats) -> Days:
     return np.asarray(1 / (1 + np.exp(-(line.intercept + line.slope * x))))
 
 
-def item_probs(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
+def item_probs(fitted: ForecastCalibration, h: Histories, said: ForecastBatch) -> Days:
     """P x I: the calibrated probability of every item to be in the next basket."""
     level, slope, by_size = fitted.item
-    size_P = own_size(h, said, fitted.usual.size)
+    size_P = log_basket_sizes(h, said, fitted.usual.size)
     return _probability(LogitLine(level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
 
 
-def churn_probs(fitted: FittedForecast, said: ForecastBatch) -> Days:
+def churn_probs(fitted: ForecastCalibration, said: ForecastBatch) -> Days:
     """P: the calibrated probability that no visit comes within 56 days."""
     return _probability(fitted.churn, _logit(said.churn_P))
 
 
-def deal_shares(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
+def deal_shares(fitted: ForecastCalibration, h: Histories, said: ForecastBatch) -> Days:
     """P: the calibrated share of the next visit's items bought on discount."""
     level, head, own = fitted.deal
-    return _probability(LogitLine(level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
+    return _probability(
+        LogitLine(level, 1.0), head * _logit(said.deal_P) + own * deal_log_odds(h, said, fitted.usual.deal)
+    )
 
 
-def tell(
-    model: LearnedEncoder, fitted: FittedForecast, h: Histories, said: ForecastBatch, voice: Voice
+def forecast_rows(
+    model: LearnedEncoder, fitted: ForecastCalibration, h: Histories, said: ForecastBatch, voice: SentenceFormat
 ) -> pl.DataFrame:
     """One batch, a row per customer as of a day; items and rhythms are those that `voice` may name.
 
@@ -410,25 +421,27 @@ def tell(
         {
             "customer_id": [h.customers[c] for c in p.customer_P],
             "churn_prob": churn_probs(fitted, said),
-            "spend_cents": fitted.spend * said.spend_PK[:, COLUMN] * level(h, said, fitted.usual.spend),
-            "orders": fitted.orders * said.orders_PK[:, COLUMN].astype(np.float64),
+            "spend_cents": fitted.spend * said.spend_PK[:, HORIZON_COLUMN] * spend_levels(h, said, fitted.usual.spend),
+            "orders": fitted.orders * said.orders_PK[:, HORIZON_COLUMN].astype(np.float64),
             "deal_share": deal_shares(fitted, h, said),
             "items": [[model.items[i] for i in top] for top in top_PT],
             "item_probs": np.take_along_axis(item_probs(fitted, h, said), top_PT, 1).tolist(),
         },
         schema_overrides={"items": pl.List(pl.String), "item_probs": pl.List(pl.Float64)},
     )
-    rhythm = rhythms(h, p.customer_P, p.visit_P, p.day_P, voice)
+    rhythm = describe_rhythms(h, p.customer_P, p.visit_P, p.day_P, voice)
     rows = zip(table.iter_rows(named=True), rhythm, strict=True)
     return table.with_columns(sentences=pl.Series([_sentences(row, r, voice) for row, r in rows]))
 
 
-def rhythms(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, voice: Voice | None = None) -> list[str | None]:
+def describe_rhythms(
+    h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, voice: SentenceFormat | None = None
+) -> list[str | None]:
     """The customer's most regular item bought four times or more: 'Buys milk every 9 days, due in 2.', or None."""
-    counts = count(h, customer_P, visit_P, day_P, 40)
+    counts = count_visits(h, customer_P, visit_P, day_P, 40)
     names = [voice.name(item) if voice else item for item in h.catalogue.items]
     open_I = np.array([name is not None for name in names])
-    c = {name: counts.item_PMF[:, :, at] for at, name in enumerate(COUNTERS)}
+    c = {name: counts.item_PMF[:, :, at] for at, name in enumerate(ITEM_COUNTERS)}
     with np.errstate(invalid="ignore", divide="ignore"):
         steady = (c["visits"] >= 4) & (c["gap"] >= 2) & open_I[counts.item_PM]
         spread_PM = np.where(steady, c["gap_sd"] / c["gap"], np.inf)
@@ -448,7 +461,7 @@ def _rhythm(item: str, gap: float, recency: float) -> str:
     return f"Buys {item} every {round(gap)} days, {when}."
 
 
-def _sentences(row: dict[str, object], rhythm: str | None, voice: Voice) -> list[str]:
+def _sentences(row: dict[str, object], rhythm: str | None, voice: SentenceFormat) -> list[str]:
     items, probs = row["items"], row["item_probs"]
     assert isinstance(items, list)
     assert isinstance(probs, list)
@@ -464,7 +477,7 @@ def _sentences(row: dict[str, object], rhythm: str | None, voice: Voice) -> list
     return said
 
 
-def drivers(
+def visit_contributions(
     model: LearnedEncoder, h: Histories, shared: Popularity, customer: int, day: float, item: str
 ) -> pl.DataFrame:
     """Which of a customer's last 40 visits moved the log odds of `item`: what is lost when a visit is left out.
@@ -476,7 +489,7 @@ def drivers(
     copies = h.of(np.full(len(visits) + 1, customer)).until(day)  # the first whole, each other without one visit
     kept_V = np.ones(len(copies.day_V), np.bool_)
     kept_V[copies.start_C[2:] - len(visits) + np.arange(len(visits))] = False
-    copies = copies.only(kept_V)
+    copies = copies.select_visits(kept_V)
     rows, place = np.arange(len(visits) + 1), model.items.index(item)
     said = model.forecast(copies, shared, rows, np.full(len(rows), day))
     score = np.concatenate([log_share(part.logit_PI)[:, place] for part in said])
@@ -485,7 +498,7 @@ def drivers(
     return table.sort(pl.col("effect").abs(), "day", descending=[True, False])
 
 
-def nearest(state_ND: Floats, row: int, many: int = 5) -> Ints:
+def nearest_customers(state_ND: Floats, row: int, many: int = 5) -> Ints:
     """Rows of the most similar embeddings (cosine), without the row itself; ties by row."""
     unit_ND = state_ND / (np.linalg.norm(state_ND, axis=1, keepdims=True) + 1e-9)
     near_N = unit_ND @ unit_ND[row]
@@ -508,7 +521,7 @@ def item_vectors(model: LearnedEncoder) -> Floats:
     return np.asarray(unit_ID, np.float32)
 
 
-def standing(said: ForecastBatch, shared: Popularity, vec_ID: Floats) -> Floats:
+def position_vectors(said: ForecastBatch, shared: Popularity, vec_ID: Floats) -> Floats:
     """P x 2D, each half of unit length: the state, and where the next basket lies against everybody's last 28 days.
 
     The first tells how somebody shops, the second what sets them apart.
@@ -537,14 +550,14 @@ class Backtest:
     gone_A: Bools
 
 
-def crossed(back: Lookback, first_A: Bools) -> Backtest:
+def cross_backtest(back: BacktestWindow, first_A: Bools) -> Backtest:
     """How the window was forecast, the half `first_A` by the other and the other way round."""
     parts: list[dict[str, NDArray[Any]]] = []
-    chosen = weigh(-back.gain_NW, back.who_N, first_A[back.who_N])
+    chosen = choose_weight(-back.gain_NW, back.who_N, first_A[back.who_N])
     for mine_A in (first_A, ~first_A):
         mine_N = mine_A[back.who_N]
         w = int(chosen.at_R[mine_N].max(initial=0))  # one for all of them: the other half's
-        fitted = calibrated(back, WEIGHTS[w], ~mine_A)
+        fitted = fit_calibration(back, WEIGHTS[w], ~mine_A)
         log_NR = back.log_NWR[mine_N, w]
         by_size_N = fitted.item.second * back.size_N[mine_N]
         line = LogitLine(fitted.item.intercept, 1.0)
@@ -558,30 +571,32 @@ def crossed(back: Lookback, first_A: Bools) -> Backtest:
     return Backtest(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def weighed(back: Lookback, found: Backtest, log_rows: int) -> MemberNote:
+def choose_tree_weight(back: BacktestWindow, found: Backtest, log_rows: int) -> ModelWeight:
     """The trees' weight in the order of next baskets by all who came; their lead where the other half chose it."""
-    n, at = len(back.who_N), weigh(-back.gain_NW, back.who_N, back.who_N < 0).at
+    n, at = len(back.who_N), choose_weight(-back.gain_NW, back.who_N, back.who_N < 0).at
     judged = {"n": n, "judged_ms": round(back.day * DAY_MS), "log_rows": log_rows}
-    if n < LEAST:
-        return MemberNote(weight=0.0, why=f"{n} next baskets in the window; {LEAST} are needed", **judged)
-    lead = paired(found.gain_N - found.alone_N, np.arange(n))
+    if n < MIN_CALIBRATION_CUSTOMERS:
+        return ModelWeight(
+            weight=0.0, why=f"{n} next baskets in the window; {MIN_CALIBRATION_CUSTOMERS} are needed", **judged
+        )
+    lead = paired_difference(found.gain_N - found.alone_N, np.arange(n))
     why = "the encoder alone is within one standard error" if at == 0 else "they rank the next baskets better"
-    return MemberNote(
+    return ModelWeight(
         weight=WEIGHTS[at], why=why, alone=float(found.alone_N.mean()), lead=lead.mean,
         lead_low=lead.mean - lead.half, lead_high=lead.mean + lead.half, **judged,
     )  # fmt: skip
 
 
-def ndcg(ranked: Ints, basket: Ints) -> float:
+def ndcg_at_10(ranked: Ints, basket: Ints) -> float:
     """NDCG@10 of a list against a basket of distinct items."""
-    hit = np.isin(ranked[:TOP], basket)
-    return float((hit / np.log2(np.arange(len(hit)) + 2)).sum() / IDEAL[min(len(basket), TOP) - 1])
+    hit = np.isin(ranked[:LIST_LENGTH], basket)
+    return float((hit / np.log2(np.arange(len(hit)) + 2)).sum() / IDEAL_DCG[min(len(basket), LIST_LENGTH) - 1])
 
 
-def habit(h: Histories, customer: int, end: int, popular: Ints) -> Ints:
-    """The TOP items a customer had in most baskets before visit `end`; then what all buy most, in `popular` order."""
+def habitual_items(h: Histories, customer: int, end: int, popular: Ints) -> Ints:
+    """Return LIST_LENGTH items: first those in most of a customer's baskets before visit `end`, then `popular` ones."""
     items, times = np.unique(h.item_L[h.line_V[h.start_C[customer]] : h.line_V[end]], return_counts=True)
     rank = np.argsort(popular)
     own = items[np.lexsort((rank[items], -times))]
-    rest = popular[: TOP + len(own)]
-    return np.concatenate([own, rest[~np.isin(rest, own)]])[:TOP]
+    rest = popular[: LIST_LENGTH + len(own)]
+    return np.concatenate([own, rest[~np.isin(rest, own)]])[:LIST_LENGTH]

@@ -1,11 +1,13 @@
-"""Purchases and the catalogue in; flat arrays of every customer's visits, and what each bought how often, how lately,
-in what rhythm before a moment, which the encoder and the trees read, out.
+"""Arrange purchases as flat arrays of visits, and count what each customer bought before a moment.
 
-A visit is an order; its lines are the distinct items in it. Everything is counted from visits strictly before a point.
-A visit counts with its weight 1 / IDEAL[size]: one of two items of a small basket is worth more in a list than one of
-thirty. An opening visit is the first after a moment a whole number of weeks before the point: the next visit will be
-one too, and such visits differ from a customer's others. Legend: C customers, V visits, L lines, I items, A attributes,
-P points (a customer at a moment), M items kept per point, F counters of an item, G of the customer.
+The encoder and the trees read these arrays and counters: how often, how recently and how regularly a customer bought an
+item. A visit is an order; its lines are its distinct items. Counters use only visits strictly before a point. A visit
+has the weight 1 / IDEAL_DCG[size], because an item of a small basket is worth more in a ranked list than an item of a
+large one. An opening visit is the first after a moment a whole number of weeks before the point: the next visit will be
+an opening visit too, and opening visits differ from a customer's other visits.
+
+Legend: C customers, V visits, L lines, I items, A attributes, P points (a customer at a moment), M items counted per
+point, F counters of an item, G of the customer.
 """
 
 from collections.abc import Sequence
@@ -20,44 +22,44 @@ from sklearn.utils.extmath import randomized_svd
 
 from promolift.foundation import sql
 from promolift.foundation.errors import InputError, SupportError
-from promolift.foundation.jit import Bools, Days, Floats, Ints, compiled
-from promolift.foundation.sql import fetch
+from promolift.foundation.jit import Bools, Days, Floats, Ints, jit_compile
+from promolift.foundation.sql import fetch_frame
 from promolift.foundation.time.units import DAY_MS
 
-UNKNOWN = ""
-TOP = 10  # places of a list that count in NDCG and recall
-IDEAL = np.cumsum(1 / np.log2(np.arange(TOP) + 2))  # the best possible DCG of 1, 2, ... hits
+UNKNOWN_VALUE = ""
+LIST_LENGTH = 10  # places of a list that count in NDCG and recall
+IDEAL_DCG = np.cumsum(1 / np.log2(np.arange(LIST_LENGTH) + 2))  # the best possible DCG of 1, 2, ... hits
 
-PURCHASES = """
+PURCHASES_SQL = """
 select e.customer_id, coalesce(e.order_id, 'at ' || e.ts_ms) as order_id, e.ts_ms, {item} as item,
     e.revenue_cents, e.shelf_cents + e.coupon_cents > 0 as deal, e.channel
 from events e join products p using (product_id)
 where e.kind = 'purchase' and {item} is not null
 """
-CATALOGUE = """
+CATALOGUE_SQL = """
 select {item} as item, mode(category) as category, mode(brand) as brand, median(price_cents) as price_cents
 from products p where {item} is not null group by 1 order by 1
 """
-LEVELS = {"product": "product_id", "type": "coalesce(p.type, p.category)", "category": "p.category"}
-COUNTERS = (
+LEVEL_SQL = {"product": "product_id", "type": "coalesce(p.type, p.category)", "category": "p.category"}
+ITEM_COUNTERS = (
     "visits", "weight", "faded_10", "faded_40", "faded_120", "recent_visits", "steady_visits", "recency", "age",
     "visits_since", "gap", "gap_sd", "last_gap", "deal", "last_deal", "basket", "spend", "opening",
 )  # fmt: skip
-PERSONAL = (
+CUSTOMER_COUNTERS = (
     "orders", "faded_10", "faded_40", "faded_120", "recent_visits", "steady_visits", "recency", "tenure", "cadence",
     "size", "size_4", "size_1", "value", "value_8", "orders_28", "orders_7", "items_7", "big_share", "big_recency",
     "spend_14", "spend_28", "spend_56", "spend_112", "opening", "opening_size", "opening_value",
 )  # fmt: skip
-RATES = (
+RATE_FEATURES = (
     "rate", "rate_10", "rate_40", "rate_120", "rate_recent", "rate_steady", "rate_opening", "due", "late", "due_visits",
     "last_due",
 )  # fmt: skip
 HALF_LIVES = (10.0, 40.0, 120.0)  # days
-BIG = 10  # items of a big basket
-SPEND_LIVES = np.array([14.0, 28.0, 56.0, 112.0])  # half-lives of the weekly spend, days
+BIG_BASKET_ITEMS = 10  # items of a big basket
+SPEND_HALF_LIVES = np.array([14.0, 28.0, 56.0, 112.0])  # half-lives of the weekly spend, days
 
 
-@compiled
+@jit_compile
 def rows_before(day_V: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
     """The first row not before each day, in the stretch from `first_P` to `end_P`, whose days ascend."""
     found_P = np.empty(len(first_P), np.int64)
@@ -79,7 +81,7 @@ class Catalogue:
     vector_IV: Floats | None = None
 
     @property
-    def place(self) -> dict[str, int]:
+    def row_by_item(self) -> dict[str, int]:
         """Row of each item."""
         return {item: at for at, item in enumerate(self.items)}
 
@@ -88,7 +90,7 @@ class Catalogue:
 class Histories:
     """Visits of customer c are rows start[c] to start[c+1], in order of time; visit v has lines line[v] to line[v+1].
 
-    `day_V` counts days since 1970 UTC; `channel_V` is 0 where unknown; `weight_V` is 1 / IDEAL[distinct items], the
+    `day_V` counts days since 1970 UTC; `channel_V` is 0 where unknown; `weight_V` is 1 / IDEAL_DCG[distinct items], the
     share of a perfect list that one of its items is worth. Missing attributes are NaN.
     """
 
@@ -116,9 +118,9 @@ class Histories:
 
     def until(self, day: float) -> "Histories":
         """The same customers as they were known at a moment: later visits are gone."""
-        return self.only(self.day_V < day)
+        return self.select_visits(self.day_V < day)
 
-    def only(self, kept_V: Bools) -> "Histories":
+    def select_visits(self, kept_V: Bools) -> "Histories":
         """The same customers with some of their visits."""
         seen = np.r_[0, np.cumsum(kept_V)]
         size_V = np.diff(self.line_V)
@@ -162,15 +164,15 @@ class Purchases(NamedTuple):
 
 
 def read_purchases(events: Relation, products: Relation, level: str = "type") -> Purchases:
-    """Purchase lines and the catalogue at one level ('product', 'type' or 'category'), for `histories`."""
-    if level not in LEVELS:
-        raise InputError("value_invalid", f"encoder: level {level!r}; known levels: {', '.join(LEVELS)}")
-    item = LEVELS[level]
-    lines = fetch(sql.run(PURCHASES.format(item=item), events=events, products=products))
-    return Purchases(lines, fetch(sql.run(CATALOGUE.format(item=item), products=products)))
+    """Purchase lines and the catalogue at one level ('product', 'type' or 'category'), for `build_histories`."""
+    if level not in LEVEL_SQL:
+        raise InputError("value_invalid", f"encoder: level {level!r}; known levels: {', '.join(LEVEL_SQL)}")
+    item = LEVEL_SQL[level]
+    lines = fetch_frame(sql.run_select(PURCHASES_SQL.format(item=item), events=events, products=products))
+    return Purchases(lines, fetch_frame(sql.run_select(CATALOGUE_SQL.format(item=item), products=products)))
 
 
-def catalogue(table: pl.DataFrame) -> Catalogue:
+def build_catalogue(table: pl.DataFrame) -> Catalogue:
     """From columns item and, where known, category, brand, price_cents."""
     if table["item"].is_duplicated().any():
         raise InputError("rows_duplicate", "encoder: an item stands twice in the catalogue; give each item once")
@@ -194,7 +196,7 @@ def _codes(table: pl.DataFrame, name: str) -> Ints:
     return np.array([known.get(value, 0) for value in table[name].to_list()], dtype=np.int64)
 
 
-def histories(
+def build_histories(
     lines: pl.DataFrame,
     items: Catalogue,
     attributes: pl.DataFrame | None = None,
@@ -223,7 +225,7 @@ def histories(
         spend_V=visits["spend"].to_numpy().astype(np.float32),
         deal_V=visits["deal"].to_numpy().astype(np.float32),
         channel_V=np.array([codes.get(channel, 0) for channel in visits["channel"]], dtype=np.int64),
-        weight_V=(1 / IDEAL[np.minimum(size, TOP) - 1]).astype(np.float32),
+        weight_V=(1 / IDEAL_DCG[np.minimum(size, LIST_LENGTH) - 1]).astype(np.float32),
         line_V=np.r_[0, np.cumsum(size)].astype(np.int64),
         item_L=rows["i"].to_numpy().astype(np.int64),
         deal_L=rows["deal"].to_numpy().astype(np.float32),
@@ -272,7 +274,7 @@ class Popularity:
         return np.clip((day_P - self.opened) // 7, 0, len(self.log_WI) - 1).astype(np.int64)
 
 
-def popularity(h: Histories, until: float) -> Popularity:
+def weekly_popularity(h: Histories, until: float) -> Popularity:
     """From visits strictly before `until`; what all customers share, to be passed to every shard."""
     opened = float(h.day_V.min()) if len(h.day_V) else until
     weeks = max(int((until - opened) // 7), 0) + 1
@@ -299,23 +301,23 @@ class EaseFactors(NamedTuple):
 class Ease:
     """EASE (Steck 2019, WWW): ridge regression of each item on all others, none predicting itself, in closed form.
 
-    Weights between the items `kept_J`; all others have none.
+    Weights between the items `item_J`; all others have none.
     """
 
     items: int
-    kept_J: Ints
+    item_J: Ints
     weight_JJ: Floats
 
     def factors(self, rank: int, seed: int) -> EaseFactors:
         """Their product is near the weights (randomised SVD)."""
-        used = min(rank, len(self.kept_J))
+        used = min(rank, len(self.item_J))
         u, s, v = randomized_svd(self.weight_JJ, used, n_iter=2, random_state=seed)
         left, right = np.zeros((self.items, rank), np.float32), np.zeros((self.items, rank), np.float32)
-        left[self.kept_J, :used], right[self.kept_J, :used] = u * np.sqrt(s), v.T * np.sqrt(s)
+        left[self.item_J, :used], right[self.item_J, :used] = u * np.sqrt(s), v.T * np.sqrt(s)
         return EaseFactors(left, right)
 
 
-def incidence(h: Histories) -> sparse.csr_matrix:
+def purchase_incidence(h: Histories) -> sparse.csr_matrix:
     """C x I, 1 where the customer ever bought the item."""
     per_L = np.repeat(np.arange(len(h.day_V)), np.diff(h.line_V))
     who_L = np.repeat(np.arange(len(h.customers)), np.diff(h.start_C))[per_L]
@@ -354,45 +356,47 @@ class VisitCounts:
 
     def rates(self) -> Floats:
         """RATES per point and item: shares of the customer's visits, and how due the item is by its own rhythm."""
-        c = {name: self.item_PMF[:, :, at] for at, name in enumerate(COUNTERS)}
-        p = {name: self.personal_PG[:, at, None] for at, name in enumerate(PERSONAL)}
+        c = {name: self.item_PMF[:, :, at] for at, name in enumerate(ITEM_COUNTERS)}
+        p = {name: self.personal_PG[:, at, None] for at, name in enumerate(CUSTOMER_COUNTERS)}
         with np.errstate(invalid="ignore", divide="ignore"):
             shares = [c["weight"] / p["orders"]]
-            shares += [c[name] / p[name] for name in (*COUNTERS[2:7], "opening")]
+            shares += [c[name] / p[name] for name in (*ITEM_COUNTERS[2:7], "opening")]
             visits_gap = (p["orders"] - c["visits_since"]) / c["visits"]
             due = [c["recency"] / c["gap"], (c["recency"] - c["gap"]) / (c["gap_sd"] + 3)]
             due += [c["visits_since"] / visits_gap, c["recency"] / c["last_gap"]]
         return np.stack([*shares, *due], axis=2).astype(np.float32)
 
 
-def count(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, keep: int) -> VisitCounts:
+def count_visits(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, keep: int) -> VisitCounts:
     """Counters of up to `keep` items per point; `visit_P` as from `Histories.before` or an earlier visit index."""
     shape = (len(customer_P), keep)
     item_PM = np.full(shape, -1, np.int64)
-    item_PMF = np.full((*shape, len(COUNTERS)), np.nan, np.float32)
-    personal_PG = np.full((len(customer_P), len(PERSONAL)), np.nan, np.float32)
+    item_PMF = np.full((*shape, len(ITEM_COUNTERS)), np.nan, np.float32)
+    personal_PG = np.full((len(customer_P), len(CUSTOMER_COUNTERS)), np.nan, np.float32)
     points = (h.start_C[customer_P], visit_P.astype(np.int64), day_P.astype(np.float64))
     visits = (h.day_V, h.weight_V, h.line_V, h.item_L, h.deal_L, h.spend_L)
     _count(points, visits, len(h.catalogue.items), item_PM, item_PMF)
     opened = h.day_V.min() if len(h.day_V) else 0.0  # weeks without a visit count from the shop's first day on
-    weeks_PH = SPEND_LIVES / np.log(2) / 7 * (1 - 0.5 ** (np.maximum(day_P - opened, 1)[:, None] / SPEND_LIVES))
+    weeks_PH = (
+        SPEND_HALF_LIVES / np.log(2) / 7 * (1 - 0.5 ** (np.maximum(day_P - opened, 1)[:, None] / SPEND_HALF_LIVES))
+    )
     _persons(points, (*visits[:3], h.spend_V), weeks_PH, personal_PG)
     return VisitCounts(item_PM, item_PMF, personal_PG)
 
 
-@compiled
-def opens(now: float, before: float, day: float) -> bool:
+@jit_compile
+def crosses_week_start(now: float, before: float, day: float) -> bool:
     """Whether a week, counted back from `now`, began between two visits."""
     return bool(np.ceil((now - before) / 7) > np.ceil((now - day) / 7))
 
 
-@compiled
+@jit_compile
 def _count(points: Any, visits: Any, items: int, item_PM: Ints, item_PMF: Floats) -> None:
     first_P, end_P, now_P = points
     day_V, weight_V, line_V, item_L, deal_L, spend_L = visits
     slot_I = np.full(items, -1, np.int64)
     most = np.max(line_V[end_P] - line_V[first_P]) if len(first_P) else 0
-    sums, first, last, square = np.zeros((most, len(COUNTERS))), np.zeros(most), np.zeros(most), np.zeros(most)
+    sums, first, last, square = np.zeros((most, len(ITEM_COUNTERS))), np.zeros(most), np.zeros(most), np.zeros(most)
     which = np.zeros(most, np.int64)
     for p in range(len(first_P)):
         used = 0
@@ -402,7 +406,7 @@ def _count(points: Any, visits: Any, items: int, item_PM: Ints, item_PMF: Floats
             w = weight_V[v]
             f10, f40, f120 = w * 2.0 ** (-age / 10), w * 2.0 ** (-age / 40), w * 2.0 ** (-age / 120)
             recent, steady = w * 0.8**back, w * 0.95**back
-            opening = f120 if v == first_P[p] or opens(now_P[p], day_V[v - 1], day_V[v]) else 0.0
+            opening = f120 if v == first_P[p] or crosses_week_start(now_P[p], day_V[v - 1], day_V[v]) else 0.0
             size = line_V[v + 1] - line_V[v]
             for at in range(line_V[v], line_V[v + 1]):
                 s = slot_I[item_L[at]]
@@ -438,7 +442,7 @@ def _count(points: Any, visits: Any, items: int, item_PM: Ints, item_PMF: Floats
             slot_I[which[s]] = -1
 
 
-@compiled
+@jit_compile
 def _close(p: int, now: float, which: Ints, work: Any, item_PM: Ints, item_PMF: Floats) -> None:
     """Finish the sums of one point and write its best items."""
     sums, first, last, square = work
@@ -458,7 +462,7 @@ def _close(p: int, now: float, which: Ints, work: Any, item_PM: Ints, item_PMF: 
         item_PMF[p, m] = sums[s]
 
 
-@compiled
+@jit_compile
 def _persons(points: Any, visits: Any, weeks_PH: Days, personal_PG: Floats) -> None:
     first_P, end_P, now_P = points
     day_V, weight_V, line_V, spend_V = visits
@@ -466,7 +470,7 @@ def _persons(points: Any, visits: Any, weeks_PH: Days, personal_PG: Floats) -> N
         n = end_P[p] - first_P[p]
         if n == 0:
             continue
-        row = np.zeros(len(PERSONAL))
+        row = np.zeros(len(CUSTOMER_COUNTERS))
         row[18] = np.nan
         for v in range(first_P[p], end_P[p]):
             age = now_P[p] - day_V[v]
@@ -485,15 +489,15 @@ def _persons(points: Any, visits: Any, weeks_PH: Days, personal_PG: Floats) -> N
             row[14] += age <= 28
             row[15] += age <= 7
             row[16] += size if age <= 7 else 0
-            row[17] += (size >= BIG) / n
-            if size >= BIG:
+            row[17] += (size >= BIG_BASKET_ITEMS) / n
+            if size >= BIG_BASKET_ITEMS:
                 row[18] = age
-            if v == first_P[p] or opens(now_P[p], day_V[v - 1], day_V[v]):
+            if v == first_P[p] or crosses_week_start(now_P[p], day_V[v - 1], day_V[v]):
                 row[23] += 2.0 ** (-age / 120)
                 row[24] += size * 2.0 ** (-age / 120)
                 row[25] += weight_V[v] * 2.0 ** (-age / 120)
             for at in range(4):
-                row[19 + at] += spend_V[v] * 2.0 ** (-age / SPEND_LIVES[at]) / weeks_PH[p, at]
+                row[19 + at] += spend_V[v] * 2.0 ** (-age / SPEND_HALF_LIVES[at]) / weeks_PH[p, at]
         row[0] = n
         row[6] = now_P[p] - day_V[end_P[p] - 1]
         row[7] = now_P[p] - day_V[first_P[p]]

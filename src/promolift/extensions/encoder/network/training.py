@@ -1,15 +1,16 @@
-"""Histories in; a trained encoder out. Only training needs this module; a saved model predicts without it.
+"""Train the encoder on purchase histories. Forecasting with a saved model does not need this module.
 
-Points are drawn anew each epoch, uniform over each customer's days before the validation window, so that a model learns
-from moments like those it will be asked about. A batch is worked on in PARTS, whoever does that (`Hooks.work`), and
-what they teach is added in their order. Deterministic given the seed, the data and the kind of machine.
+Points are drawn anew each epoch, uniformly over each customer's days before the validation window, so the model trains
+on moments like those it will forecast from. A batch is processed in BATCH_PARTS parts, in one process or by workers
+(`Hooks.map_parts`), and their gradients are added in order. The result is deterministic given the seed, the data and
+the kind of machine.
 
-`fit_private` learns so that no customer moves the weights by more than the noise hides. The encoder is trained on
-made-up customers, then its heads are fitted to the real ones by DP-SGD (Abadi and others 2016): every step takes each
-customer with the same probability, shortens their whole gradient to the length CLIP, adds normal noise to the sum and
-forgets who was there. The heads are few weights, and noise grows with their number; what lies below them knows made-up
-customers alone. One customer is worked on at a time: the product tower is shared by all, and hooks that take gradients
-apart by rows see no customer in it.
+`fit_private` trains with differential privacy: no customer can move the weights by more than the noise hides. The
+encoder is trained on synthetic customers first. Then only its heads are fitted to the real customers by DP-SGD (Abadi
+and others 2016): each step samples every customer with the same probability, clips the customer's whole gradient to the
+length CLIP_NORM, and adds normal noise to the sum. The noise grows with the number of weights, and the heads have few;
+the layers below them have seen synthetic customers only. Customers are processed one at a time, because the product
+tower is shared by all customers of a batch and per-row gradients do not separate them.
 """
 
 import math
@@ -25,43 +26,43 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from promolift.core.customers.vectors import main_directions, neighbours
+from promolift.core.customers.vectors import nearest_neighbours, principal_directions
 from promolift.extensions.encoder.network.encoder import (
     Batch,
     Encoder,
     EncoderSettings,
-    Points,
-    Sizes,
+    HistoryPoints,
+    ModelSizes,
     Targets,
-    batch_of,
-    points_at,
+    build_batch,
+    build_targets,
+    history_points,
     signed_log,
-    targets_of,
 )
-from promolift.extensions.encoder.network.forecast import LearnedEncoder, ndcg
+from promolift.extensions.encoder.network.forecast import LearnedEncoder, ndcg_at_10
 from promolift.extensions.encoder.network.purchase_histories import (
-    COUNTERS,
-    PERSONAL,
-    RATES,
-    TOP,
+    CUSTOMER_COUNTERS,
+    ITEM_COUNTERS,
+    LIST_LENGTH,
+    RATE_FEATURES,
     Histories,
     Popularity,
     fit_ease,
-    incidence,
-    popularity,
+    purchase_incidence,
+    weekly_popularity,
 )
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.jit import Floats, Ints
 
-DIRECTIONS = 32  # of words and pictures that items are placed by
-PARTS = 2  # of a batch: with four, one process took a fifth longer
+VECTOR_DIRECTIONS = 32  # of words and pictures that items are placed by
+BATCH_PARTS = 2  # of a batch: with four, one process took a fifth longer
 MIN_VISITS = 200  # of all customers together; fewer teach nothing
-CLIP = 1.0
-RATE = 1 / 16  # of the customers, in each step
-HEADS = ("prior", "share", "counters", "repeat", "direct", "later", "money.2", "deal")
-FREE = 2  # times as many epochs on the made-up customers, which cost nobody's privacy
-SLOWER = 0.3  # times the learning rate of the first training
+CLIP_NORM = 1.0
+SAMPLE_RATE = 1 / 16  # of the customers, in each step
+PRIVATE_HEADS = ("prior", "share", "counters", "repeat", "direct", "later", "money.2", "deal")
+PRETRAINING_FACTOR = 2  # times as many epochs on the made-up customers, which cost nobody's privacy
+PRIVATE_LEARNING_RATE_FACTOR = 0.3  # times the learning rate of the first training
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,26 @@ class Epoch:
     best: bool
 
 
-class Example(NamedTuple):
+class TrainingExample(NamedTuple):
     """Inputs, and what came."""
 
     batch: Batch
     target: Targets
 
 
-class Judged(NamedTuple):
+class EvaluationScores(NamedTuple):
     """Mean losses of each head, and NDCG@10."""
 
     losses: dict[str, float]
     ndcg: float
 
 
-class Resumed(NamedTuple):
+class Checkpoint(NamedTuple):
     """Where training goes on: the next epoch, the best NDCG@10 with its weights, a row per epoch so far."""
 
     number: int
     best: float
-    kept: dict[str, torch.Tensor]
+    best_weights: dict[str, torch.Tensor]
     record: list[dict[str, float]]
 
 
@@ -110,17 +111,17 @@ class Training:
     end: float  # end of what is known
     device: torch.device
 
-    def example(self, points: Points, until: float) -> Example:
+    def example(self, points: HistoryPoints, until: float) -> TrainingExample:
         """What is known at the points, and what came before `until`."""
-        batch = batch_of(self.h, points, self.shared, self.settings.keep, self.settings.max_visits)
-        target = targets_of(self.h, points, batch, until)
-        return Example(batch.to(self.device), target.to(self.device))
+        batch = build_batch(self.h, points, self.shared, self.settings.keep, self.settings.max_visits)
+        target = build_targets(self.h, points, batch, until)
+        return TrainingExample(batch.to(self.device), target.to(self.device))
 
 
 class BatchPart(NamedTuple):
     """Points that are worked on at once, and the seed of what is dropped there; what comes at `until` is not known."""
 
-    points: Points
+    points: HistoryPoints
     until: float
     seed: int = 0
 
@@ -132,17 +133,17 @@ class PartGradient(NamedTuple):
     losses: dict[str, float]
 
 
-class PartJudged(NamedTuple):
+class PartScores(NamedTuple):
     """Mean losses of each head, and NDCG@10 of each point."""
 
     losses: dict[str, float]
     gains: list[float]
 
 
-Each = Callable[[Callable[[Training, Encoder, BatchPart], Any], Encoder, Sequence[BatchPart]], Iterable[Any]]
+PartMapper = Callable[[Callable[[Training, Encoder, BatchPart], Any], Encoder, Sequence[BatchPart]], Iterable[Any]]
 
 
-def here(job: Training, model: Encoder) -> Each:
+def map_in_process(job: Training, model: Encoder) -> PartMapper:
     """This process goes through the parts."""
     return lambda task, now, parts: (task(job, now, part) for part in parts)
 
@@ -157,7 +158,7 @@ class Hooks:
     progress: Callable[[Epoch], None] = lambda epoch: None
     checkpoint: Callable[[bytes], None] = lambda state: None
     resume: bytes | None = None
-    work: Callable[[Training, Encoder], Each] = here
+    map_parts: Callable[[Training, Encoder], PartMapper] = map_in_process
 
 
 def fit_encoder(
@@ -176,17 +177,17 @@ def fit_encoder(
             f"encoder: {(h.day_V < until).sum()} visits before the last {settings.horizon_days} days (validation) and "
             f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed",
         )
-    job = Training(h, settings, popularity(h, end_day), until, end_day, device_of(settings))
-    with torch.random.fork_rng(), repeatable():
+    job = Training(h, settings, weekly_popularity(h, end_day), until, end_day, select_device(settings))
+    with torch.random.fork_rng(), deterministic():
         torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)
         model = _start(job).to(job.device)
         record = _train(model, job, hooks)
         if h.catalogue.vector_IV is not None:
-            make_new(model, h.catalogue.vector_IV)
+            fill_new_items(model, h.catalogue.vector_IV)
     return LearnedEncoder.freeze(model.cpu(), h.catalogue, record)
 
 
-def device_of(settings: EncoderSettings) -> torch.device:
+def select_device(settings: EncoderSettings) -> torch.device:
     """Where to train, a GPU's memory bounded; InputError for one that is not there."""
     there = torch.cuda.is_available()
     if settings.device == "cpu" or (settings.device == "auto" and not there):
@@ -202,7 +203,7 @@ def device_of(settings: EncoderSettings) -> torch.device:
 
 
 @contextmanager
-def repeatable() -> Iterator[None]:
+def deterministic() -> Iterator[None]:
     """Sums in one order, on a CPU by one thread; where a device has no such kernel, it warns and goes on."""
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
@@ -217,7 +218,7 @@ def repeatable() -> Iterator[None]:
 def _train(model: Encoder, job: Training, hooks: Hooks) -> list[dict[str, float]]:
     """The loop over epochs; leaves the best weights in `model` and returns one row per epoch."""
     S = job.settings
-    each = (hooks.work if job.device.type == "cpu" else here)(job, model)
+    each = (hooks.map_parts if job.device.type == "cpu" else map_in_process)(job, model)
     optimizer = torch.optim.AdamW(_groups(model), lr=S.learning_rate, betas=(0.9, 0.98))
     steps = S.epochs * math.ceil(len(_customers(job)) / S.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
@@ -249,7 +250,7 @@ def _epoch(
     number: int,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LambdaLR,
-    each: Each,
+    each: PartMapper,
 ) -> dict[str, float]:
     """One pass over all customers; mean losses."""
     S, weights, seen = job.settings, [*model.parameters()], 0
@@ -257,15 +258,15 @@ def _epoch(
     for at, customers in enumerate(_batches(job, number)):
         drawn = draw_points(job, customers, hash_int("points", S.seed, number, at))
         places_CP = np.arange(len(drawn.day_P)).reshape(len(customers), -1)
-        split = [places.ravel() for places in np.array_split(places_CP, PARTS) if len(places)]
-        seeds = (hash_int("dropped", S.seed, number, at, place) for place in range(PARTS))
+        split = [places.ravel() for places in np.array_split(places_CP, BATCH_PARTS) if len(places)]
+        seeds = (hash_int("dropped", S.seed, number, at, place) for place in range(BATCH_PARTS))
         parts = [BatchPart(drawn.take(places), job.until, seed) for places, seed in zip(split, seeds, strict=False)]
         mean_W = np.zeros(sum(each.numel() for each in weights), np.float32)
-        for places, found in zip(split, each(gradient_of, model, parts), strict=True):
+        for places, found in zip(split, each(part_gradient, model, parts), strict=True):
             share = places.size / places_CP.size
             mean_W += share * found.gradient_W
             total = {k: total.get(k, 0.0) + share * v for k, v in found.losses.items()}
-        give_gradient(weights, torch.from_numpy(mean_W).to(job.device))
+        assign_gradient(weights, torch.from_numpy(mean_W).to(job.device))
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
@@ -273,7 +274,7 @@ def _epoch(
     return {k: v / seen for k, v in total.items()}
 
 
-def gradient_of(job: Training, model: Encoder, part: BatchPart) -> PartGradient:
+def part_gradient(job: Training, model: Encoder, part: BatchPart) -> PartGradient:
     """What a part of a batch teaches."""
     torch.manual_seed(part.seed % 2**63)
     losses = model.train()(*job.example(part.points, part.until))
@@ -282,22 +283,24 @@ def gradient_of(job: Training, model: Encoder, part: BatchPart) -> PartGradient:
     return PartGradient(row_W, {k: float(v.detach()) for k, v in losses.items()})
 
 
-def shaped_as(weights: Sequence[nn.Parameter], row_W: torch.Tensor) -> list[torch.Tensor]:
+def unflatten(weights: Sequence[nn.Parameter], row_W: torch.Tensor) -> list[torch.Tensor]:
     """What stands in a row, taken apart as the weights are."""
     parts = torch.split(row_W, [each.numel() for each in weights])
     return [part.view_as(weight) for weight, part in zip(weights, parts, strict=True)]
 
 
-def give_gradient(weights: Sequence[nn.Parameter], row_W: torch.Tensor) -> None:
-    """Each weight its gradient, from all of them in a row."""
-    for weight, part in zip(weights, shaped_as(weights, row_W), strict=True):
+def assign_gradient(weights: Sequence[nn.Parameter], row_W: torch.Tensor) -> None:
+    """PartMapper weight its gradient, from all of them in a row."""
+    for weight, part in zip(weights, unflatten(weights, row_W), strict=True):
         weight.grad = part
 
 
-def evaluate(model: Encoder, job: Training, day: float, until: float, each: Each | None = None) -> Judged:
+def evaluate(
+    model: Encoder, job: Training, day: float, until: float, each: PartMapper | None = None
+) -> EvaluationScores:
     """On the first basket in [day, until), at most 1,024 customers with a visit on both sides."""
     everyone = np.arange(len(job.h.customers))
-    points = points_at(job.h, everyone, np.full(len(everyone), day))
+    points = history_points(job.h, everyone, np.full(len(everyone), day))
     next_C, start_C, end_C = points.visit_P, job.h.start_C[:-1], job.h.start_C[1:]
     came = (next_C > start_C) & (next_C < end_C)
     came[came] &= job.h.day_V[next_C[came]] < until
@@ -306,27 +309,29 @@ def evaluate(model: Encoder, job: Training, day: float, until: float, each: Each
     gains: list[float] = []
     split = np.array_split(chosen, max(len(chosen) // 256, 1))
     parts = [BatchPart(points.take(rows), until) for rows in split]
-    for rows, found in zip(split, (each or here(job, model))(judged_of, model, parts), strict=True):
+    for rows, found in zip(split, (each or map_in_process(job, model))(score_part, model, parts), strict=True):
         for k, v in found.losses.items():
             total[k] = total.get(k, 0.0) + v * len(rows) / max(len(chosen), 1)
         gains += found.gains
-    return Judged(total, float(np.mean(gains)) if gains else 0.0)
+    return EvaluationScores(total, float(np.mean(gains)) if gains else 0.0)
 
 
 @torch.no_grad()
-def judged_of(job: Training, model: Encoder, part: BatchPart) -> PartJudged:
+def score_part(job: Training, model: Encoder, part: BatchPart) -> PartScores:
     """How well a part's next baskets are forecast."""
     batch, target = job.example(part.points, part.until)
     losses = {k: float(v) for k, v in model.eval()(batch, target).items()}
     table_ID = model.table()
     logit_PI = model.logits(model.states(batch, table_ID), table_ID, batch)
-    top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.cpu().numpy()
-    gains = [ndcg(top, job.h.items_of(visit)) for visit, top in zip(part.points.visit_P, top_PT, strict=True)]
-    return PartJudged(losses, gains)
+    top_PT = logit_PI.topk(min(LIST_LENGTH, logit_PI.shape[1]), dim=1).indices.cpu().numpy()
+    gains = [ndcg_at_10(top, job.h.items_of(visit)) for visit, top in zip(part.points.visit_P, top_PT, strict=True)]
+    return PartScores(losses, gains)
 
 
 @torch.no_grad()
-def losses_of(model: LearnedEncoder, h: Histories, shared: Popularity, until: float, draws: int = 2) -> np.ndarray:
+def customer_losses(
+    model: LearnedEncoder, h: Histories, shared: Popularity, until: float, draws: int = 2
+) -> np.ndarray:
     """The mean loss of each customer at moments of theirs before `until`, the same moments for every model."""
     job = Training(h, model.settings, shared, until, until, torch.device("cpu"))
     found = np.zeros(len(h.customers))
@@ -340,19 +345,19 @@ def losses_of(model: LearnedEncoder, h: Histories, shared: Popularity, until: fl
 def _start(job: Training) -> Encoder:
     """A model with the catalogue and the scales of the counters in its buffers, its set head started from EASE."""
     h, S, items = job.h, job.settings, job.h.catalogue
-    sizes = Sizes(
+    sizes = ModelSizes(
         items=len(items.items),
         categories=int(items.category_I.max(initial=0)),
         brands=int(items.brand_I.max(initial=0)),
         attributes=h.attribute_CA.shape[1],
         channels=int(h.channel_V.max(initial=0)),
-        item_counters=len(COUNTERS) + len(RATES),
-        personal=len(PERSONAL),
-        directions=0 if items.vector_IV is None else min(DIRECTIONS, items.vector_IV.shape[1]),
+        item_counters=len(ITEM_COUNTERS) + len(RATE_FEATURES),
+        personal=len(CUSTOMER_COUNTERS),
+        directions=0 if items.vector_IV is None else min(VECTOR_DIRECTIONS, items.vector_IV.shape[1]),
     )
     model = Encoder(sizes, S)
-    describe(model, job)
-    past = incidence(h.until(job.until))
+    fit_buffers(model, job)
+    past = purchase_incidence(h.until(job.until))
     try:
         left, right = fit_ease(past).factors(S.width, S.seed)
     except SupportError:
@@ -365,17 +370,17 @@ def _start(job: Training) -> Encoder:
 
 
 @torch.no_grad()
-def make_new(model: Encoder, vector_IV: Floats) -> None:
+def fill_new_items(model: Encoder, vector_IV: Floats) -> None:
     """What nobody bought goes with the same as the items most like it: nothing else taught its weights."""
     known_I = model.get_buffer("known_I").cpu().numpy() > 0
     old, new = np.flatnonzero(known_I), np.flatnonzero(~known_I & vector_IV.any(axis=1))
-    made_NO = neighbours(vector_IV[new], vector_IV[old]).T
+    made_NO = nearest_neighbours(vector_IV[new], vector_IV[old]).T
     for table in (model.set_in, model.set_out, model.bias):
         made_ND = (made_NO @ table.weight[old].cpu().numpy()).astype(np.float32)
         table.weight[new] = torch.from_numpy(made_ND).to(table.weight.device)
 
 
-def describe(model: Encoder, job: Training) -> None:
+def fit_buffers(model: Encoder, job: Training) -> None:
     """Fill the buffers: catalogue, which items were bought in training, mean and spread of counters and attributes."""
     h, items = job.h, job.h.catalogue
     price = np.log1p(items.price_I)
@@ -391,13 +396,13 @@ def describe(model: Encoder, job: Training) -> None:
     customers = _customers(job)
     sample = np.sort(rng.choice(customers, min(512, len(customers)), replace=False))
     drawn = draw_points(job, sample, hash_int("scales", job.settings.seed))
-    batch = batch_of(h, drawn, job.shared, job.settings.keep, job.settings.max_visits)
+    batch = build_batch(h, drawn, job.shared, job.settings.keep, job.settings.max_visits)
     scaled = {"visit": batch.visit_BTF, "counter": batch.counter_PMF, "personal": batch.personal_PG}
     for name, values in scaled.items():
         buffers |= _scale(name, signed_log(values.reshape(-1, values.shape[-1]).double()).numpy())
     buffers |= _scale("attribute", h.attribute_CA)
     if items.vector_IV is not None and model.sizes.directions:
-        found = main_directions(items.vector_IV, model.sizes.directions)
+        found = principal_directions(items.vector_IV, model.sizes.directions)
         buffers["sense_IV"] = found / max(float(found.std()), 1e-6)
     for name, value in buffers.items():
         model.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
@@ -434,7 +439,7 @@ def _batches(job: Training, number: int) -> Iterator[Ints]:
         yield parts[at]
 
 
-def draw_points(job: Training, customers: Ints, seed: int) -> Points:
+def draw_points(job: Training, customers: Ints, seed: int) -> HistoryPoints:
     """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of their visits."""
     S, h, rng = job.settings, job.h, np.random.default_rng(seed % 2**63)
     first, last = h.start_C[customers], h.before(customers, np.full(len(customers), job.until))
@@ -447,7 +452,7 @@ def draw_points(job: Training, customers: Ints, seed: int) -> Points:
     unit = rng.random((len(customers), S.points))
     days = low[:, None] + unit * np.maximum(high - low, 0.5)[:, None]
     days = np.minimum(days, job.until - 1e-3)
-    return points_at(h, np.repeat(customers, S.points), days.ravel())
+    return history_points(h, np.repeat(customers, S.points), days.ravel())
 
 
 def _groups(model: Encoder) -> list[dict[str, object]]:
@@ -489,7 +494,7 @@ def _state(
 
 def _resume(
     state: bytes, model: Encoder, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
-) -> Resumed:
+) -> Checkpoint:
     try:
         tensors = load(state)
         name = next(k for k in tensors if k.startswith("rows."))
@@ -511,24 +516,24 @@ def _resume(
     for group, rate, base in zip(optimizer.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
         group["lr"] = base * rate(steps)
     kept = {k[5:]: v for k, v in tensors.items() if k.startswith("kept.")}
-    return Resumed(len(record), float(tensors["best"]), kept, record)
+    return Checkpoint(len(record), float(tensors["best"]), kept, record)
 
 
-class PrivateSteps(NamedTuple):
-    """How many steps, the noise of each as a multiple of CLIP, and about how many customers there are."""
+class PrivateTraining(NamedTuple):
+    """How many steps, the noise of each as a multiple of CLIP_NORM, and about how many customers there are."""
 
     steps: int
     noise: float
     customers: float
 
 
-def steps_of(epochs: int) -> int:
+def private_step_count(epochs: int) -> int:
     """Steps in which each customer is taken about `epochs` times."""
-    return round(epochs / RATE)
+    return round(epochs / SAMPLE_RATE)
 
 
 def fit_private(
-    h: Histories, made_up: Histories, end_day: float, settings: EncoderSettings, how: PrivateSteps,
+    h: Histories, made_up: Histories, end_day: float, settings: EncoderSettings, how: PrivateTraining,
     progress: Callable[[float], None] = lambda share: None, rng: np.random.Generator | None = None,
     first: LearnedEncoder | None = None,
 ) -> LearnedEncoder:  # fmt: skip
@@ -537,25 +542,29 @@ def fit_private(
     the made-up customers are too few.
     """
     rng = rng or np.random.default_rng()
-    first = first or fit_made_up(made_up, end_day, settings)
+    first = first or fit_synthetic(made_up, end_day, settings)
     h, until = h.until(end_day), end_day - settings.horizon_days
-    shared = popularity(made_up.until(end_day), end_day)
-    job = Training(h, settings, shared, until, end_day, device_of(settings))
+    shared = weekly_popularity(made_up.until(end_day), end_day)
+    job = Training(h, settings, shared, until, end_day, select_device(settings))
     model = deepcopy(first.model).to(job.device)
-    heads = [each for name, each in model.named_parameters() if name.startswith(HEADS)]
+    heads = [each for name, each in model.named_parameters() if name.startswith(PRIVATE_HEADS)]
     for each in heads:
         each.requires_grad_(True)
-    optimizer = torch.optim.Adam(heads, lr=SLOWER * settings.learning_rate, betas=(0.9, 0.98))
+    optimizer = torch.optim.Adam(heads, lr=PRIVATE_LEARNING_RATE_FACTOR * settings.learning_rate, betas=(0.9, 0.98))
     model.train()
     for step in range(how.steps):
-        taken = np.flatnonzero(rng.random(len(h.customers)) < RATE)
+        taken = np.flatnonzero(rng.random(len(h.customers)) < SAMPLE_RATE)
         total = torch.zeros(sum(each.numel() for each in heads), device=job.device)
         for customer in taken:
             total += clipped_gradient(model, heads, job, int(customer), int(rng.integers(2**62)))
-        noise = torch.from_numpy(rng.normal(0.0, how.noise * CLIP, len(total)).astype(np.float32)).to(job.device)
-        give_gradient(heads, (total + noise) / max(RATE * how.customers, 1.0))
+        noise = torch.from_numpy(rng.normal(0.0, how.noise * CLIP_NORM, len(total)).astype(np.float32)).to(job.device)
+        assign_gradient(heads, (total + noise) / max(SAMPLE_RATE * how.customers, 1.0))
         for group in optimizer.param_groups:
-            group["lr"] = SLOWER * settings.learning_rate * (0.02 + 0.98 * math.cos(math.pi / 2 * step / how.steps))
+            group["lr"] = (
+                PRIVATE_LEARNING_RATE_FACTOR
+                * settings.learning_rate
+                * (0.02 + 0.98 * math.cos(math.pi / 2 * step / how.steps))
+            )
         optimizer.step()
         progress((step + 1) / how.steps)
     record = []
@@ -568,17 +577,15 @@ def fit_private(
     return LearnedEncoder.freeze(model.cpu(), h.catalogue, record)
 
 
-def fit_made_up(made_up: Histories, end_day: float, settings: EncoderSettings) -> LearnedEncoder:
+def fit_synthetic(made_up: Histories, end_day: float, settings: EncoderSettings) -> LearnedEncoder:
     """What a private training begins with: nobody real goes into it."""
-    return fit_encoder(made_up, end_day, settings.model_copy(update={"epochs": FREE * settings.epochs}))
+    return fit_encoder(made_up, end_day, settings.model_copy(update={"epochs": PRETRAINING_FACTOR * settings.epochs}))
 
 
 def clipped_gradient(
     model: Encoder, heads: list[torch.nn.Parameter], job: Training, customer: int, seed: int
 ) -> torch.Tensor:
-    """One customer's gradient of the loss at moments of theirs, no longer than CLIP; 0 of who has no visit, and where
-    it is no number.
-    """
+    """Return one customer's gradient, clipped to CLIP_NORM; 0 if there is no visit or the gradient is not finite."""
     here, size = np.array([customer]), sum(each.numel() for each in heads)
     first = job.h.start_C[customer]
     if first == job.h.start_C[customer + 1] or job.h.day_V[first] >= job.until:
@@ -589,4 +596,4 @@ def clipped_gradient(
         (torch.zeros_like(head) if grad is None else grad).reshape(-1) for head, grad in zip(heads, found, strict=True)
     ])  # fmt: skip
     length = float(flat.norm())
-    return flat * min(1.0, CLIP / max(length, 1e-12)) if math.isfinite(length) else torch.zeros_like(flat)
+    return flat * min(1.0, CLIP_NORM / max(length, 1e-12)) if math.isfinite(length) else torch.zeros_like(flat)

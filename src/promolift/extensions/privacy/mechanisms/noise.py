@@ -1,8 +1,8 @@
-"""Numbers per customer in; noisy sums, quantiles and differences of means, with honest intervals, out.
+"""Add noise to sums over customers, and estimate quantiles and differences of means from noisy sums.
 
-Legend: N customers, V numbers of each. Noise is drawn anew from the machine's entropy: drawn from a seed, whoever knows
-the seed could take it off again. The sums are rounded to a 2^-20 of the noise, so that the last digits of a floating
-number tell nothing (Mironov 2012 shows what they can).
+Legend: N customers, V numbers of each. The noise comes from the machine's entropy, because anybody who knows a seed
+could subtract the noise again. Sums are rounded to 2^-20 of the noise, so that the last digits of floating-point
+numbers reveal nothing (Mironov 2012).
 """
 
 from dataclasses import dataclass
@@ -14,28 +14,18 @@ from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
 
 Real = NDArray[np.float64]
-GRID = 2.0**-20  # of the noise
-LARGEST = 1e100  # larger numbers are held here: their squares must stay numbers
+NOISE_GRID = 2.0**-20  # of the noise
 EFFECT_CLIP = 3**0.5
-LEAST = 8.0  # times the noise that the number of customers in an arm must be
+MIN_SIGNAL_TO_NOISE = 8.0  # times the noise that the number of customers in an arm must be
 
 
-def clipped(value_NV: Real, clip: float) -> Real:
-    """The customers' rows, each shortened to the length `clip` where it is longer: one more or less moves their sum by
-    `clip` at most. Numbers that are not finite count as 0.
-    """
-    value_NV = np.nan_to_num(np.asarray(value_NV, np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(-LARGEST, LARGEST)
-    length_N = np.linalg.norm(value_NV, axis=1)
-    return np.asarray(value_NV * np.minimum(1.0, clip / np.maximum(length_N, clip))[:, None])
-
-
-def noisy(total_V: Real, clip: float, noise: float, rng: np.random.Generator | None = None) -> Real:
+def add_noise(total_V: Real, clip: float, noise: float, rng: np.random.Generator | None = None) -> Real:
     """A total of which no customer's part is longer than `clip`, plus normal noise of `noise` times `clip`."""
-    rng, step = rng or np.random.default_rng(), GRID * noise * clip
+    rng, step = rng or np.random.default_rng(), NOISE_GRID * noise * clip
     return np.asarray(np.round((total_V + rng.normal(0.0, noise * clip, total_V.shape)) / step) * step)
 
 
-def quantile_of(count_B: Real, edge_B: Real, share: float) -> float:
+def quantile_from_counts(count_B: Real, edge_B: Real, share: float) -> float:
     """A quantile by noisy counts of bins; `edge_B` is the upper edge of each. The largest edge where all is noise."""
     mass = np.cumsum(np.maximum(count_B, 0.0))
     return float(edge_B[min(int(np.searchsorted(mass, share * mass[-1])), len(edge_B) - 1)])
@@ -84,7 +74,7 @@ def private_difference(sum_V: Real, cap: float, noise: float) -> PrivateDifferen
     """
     sums, sd = sum_V.reshape(2, 3), noise * EFFECT_CLIP
     n_A = sums[:, 0]
-    if (n_A < LEAST * sd).any():
+    if (n_A < MIN_SIGNAL_TO_NOISE * sd).any():
         raise SupportError(
             "too_few_customers",
             f"private effect: about {max(min(n_A), 0):.0f} customers in the smaller arm, where the noise is "

@@ -1,10 +1,10 @@
-"""What was released about customers in; the epsilon it amounts to, and the noise that keeps a run within a budget, out.
+"""Compute the epsilon of past releases, and the noise that keeps a run within a privacy budget.
 
-The unit is a customer, present or absent with all they did. Every release is a Gaussian mechanism: a sum over customers
-whose contributions are clipped to a length C, plus normal noise of standard deviation `noise` times C; or the steps of
-DP-SGD, each on customers drawn with probability `rate`. Releases compose as they are: of whole sums exactly (Balle and
-Wang 2018: several are one with the squares of 1 / noise added), of drawn ones by Rényi divergences (Mironov 2017), for
-which the extra `privacy` is asked.
+The unit of privacy is a customer, present or absent with all their rows. Every release is a Gaussian mechanism: either
+a sum over customers whose contributions are clipped to a length C, plus normal noise of standard deviation `noise`
+times C, or the steps of DP-SGD on customers sampled with probability `rate`. Whole sums compose exactly (Balle and
+Wang 2018: the squares of 1 / noise add up). Sampled releases compose by Rényi divergences (Mironov 2017), which need
+the extra `privacy`.
 """
 
 import math
@@ -22,9 +22,9 @@ from promolift.foundation.settings import Settings
 
 Purpose = Literal["profiles", "encoder", "price", "effect"]
 # Parts of a run's budget in 1 / noise squared; who learns no encoder gives its part to the profiles.
-SHARES: dict[Purpose, float] = {"profiles": 0.45, "encoder": 0.3, "price": 0.1, "effect": 0.15}
-ORDERS: NDArray[np.float64] = np.r_[1.1:11:0.1, 12:64, 80, 128, 256, 512]
-FINE = 1e-4  # to which a noise is found, always on the side of more
+BUDGET_SHARES: dict[Purpose, float] = {"profiles": 0.45, "encoder": 0.3, "price": 0.1, "effect": 0.15}
+RENYI_ORDERS: NDArray[np.float64] = np.r_[1.1:11:0.1, 12:64, 80, 128, 256, 512]
+NOISE_TOLERANCE = 1e-4  # to which a noise is found, always on the side of more
 
 
 class Spend(Settings):
@@ -45,7 +45,7 @@ def epsilon_of(spends: Sequence[Spend], delta: float) -> float:
     drawn = [each for each in spends if each.rate < 1]
     if not drawn:
         return _least(lambda epsilon: gaussian_delta(epsilon, whole) <= delta)
-    return _from_divergence(sum(map(_drawn_divergence, drawn), ORDERS * whole**2 / 2), delta)
+    return _from_divergence(sum(map(_drawn_divergence, drawn), RENYI_ORDERS * whole**2 / 2), delta)
 
 
 def gaussian_delta(epsilon: float, mu: float) -> float:
@@ -56,7 +56,7 @@ def gaussian_delta(epsilon: float, mu: float) -> float:
 
 def _from_divergence(divergence: NDArray[np.float64], delta: float) -> float:
     """The epsilon of Rényi divergences of ORDERS (Canonne, Kamath and Steinke 2020, proposition 12)."""
-    found = divergence - (math.log(delta) + np.log(ORDERS)) / (ORDERS - 1) + np.log1p(-1 / ORDERS)
+    found = divergence - (math.log(delta) + np.log(RENYI_ORDERS)) / (RENYI_ORDERS - 1) + np.log1p(-1 / RENYI_ORDERS)
     return max(float(np.nanmin(found)), 0.0)
 
 
@@ -68,16 +68,16 @@ def _drawn_divergence(spend: Spend) -> NDArray[np.float64]:
         )
     from opacus.accountants.analysis.rdp import compute_rdp
 
-    found = compute_rdp(q=spend.rate, noise_multiplier=spend.noise, steps=spend.steps, orders=ORDERS.tolist())
+    found = compute_rdp(q=spend.rate, noise_multiplier=spend.noise, steps=spend.steps, orders=RENYI_ORDERS.tolist())
     return np.asarray(found, np.float64)
 
 
 def _least(holds: Callable[[float], bool]) -> float:
-    """The least number above 0 for which something holds that then holds for all larger ones, rounded up to FINE."""
+    """Return the least number above 0 from which on `holds` is true, rounded up to NOISE_TOLERANCE."""
     low, high = 0.0, 1.0
     while not holds(high):
         low, high = high, 2 * high
-    while high - low > FINE * high:
+    while high - low > NOISE_TOLERANCE * high:
         middle = (low + high) / 2
         low, high = (low, middle) if holds(middle) else (middle, high)
     return high
@@ -93,12 +93,16 @@ class PrivacyBudget(Settings):
 
     def noise(self, purpose: Purpose, releases: int = 1) -> float:
         """The noise of each of so many sums that a run releases for a purpose."""
-        share = SHARES[purpose] + (SHARES["encoder"] if purpose == "profiles" and not self.encoder else 0.0)
+        share = BUDGET_SHARES[purpose] + (
+            BUDGET_SHARES["encoder"] if purpose == "profiles" and not self.encoder else 0.0
+        )
         return self._whole * math.sqrt(self.runs * releases / share)
 
     def step_noise(self, rate: float, steps: int) -> float:
         """The noise of each step of an encoder's training, all else that the runs release counted in."""
-        others = [Spend(purpose=p, at_ms=0, noise=self.noise(p), steps=self.runs) for p in SHARES if p != "encoder"]
+        others = [
+            Spend(purpose=p, at_ms=0, noise=self.noise(p), steps=self.runs) for p in BUDGET_SHARES if p != "encoder"
+        ]
 
         def holds(noise: float) -> bool:
             mine = Spend(purpose="encoder", at_ms=0, noise=noise, rate=rate, steps=steps * self.runs)
@@ -110,13 +114,13 @@ class PrivacyBudget(Settings):
     def _whole(self) -> float:
         """The noise of one sum that alone spends everything; with an encoder by the bound that it is added by."""
         if self.encoder:
-            return _least(lambda noise: _from_divergence(ORDERS / (2 * noise**2), self.delta) <= self.epsilon)
+            return _least(lambda noise: _from_divergence(RENYI_ORDERS / (2 * noise**2), self.delta) <= self.epsilon)
         return _least(lambda noise: gaussian_delta(self.epsilon, 1 / noise) <= self.delta)
 
     def check(self, spent: Sequence[Spend], more: Sequence[Spend]) -> None:
         """BudgetError if these releases would pass the budget; it says what was spent, and what is left."""
         before, after = epsilon_of(spent, self.delta), epsilon_of([*spent, *more], self.delta)
-        if after > self.epsilon * (1 + FINE):
+        if after > self.epsilon * (1 + NOISE_TOLERANCE):
             raise BudgetError(
                 "privacy_budget_exceeded",
                 f"privacy: {more[0].purpose} would bring what was spent from epsilon {before:.2f} to {after:.2f}, and "

@@ -1,15 +1,16 @@
-"""Settings of a second world in; a shop that lives by them week by week, its logs, and what any offers truly earn, out.
+"""A simulated market: a shop that runs week by week, its logs, and the exact expected profit of any offers.
 
-Nothing here is shared with the models of the rooms. Customers come or stay away, then choose a category and a basket
-by a nested logit (McFadden 1978); what they bought fills a pantry and keeps them away; they lapse and return; of an
-offer they must become aware; who has used discounts buys less at full price; a tenth are put off by being written to.
+The market shares no code with promolift's models. Customers come or stay away, then choose a category and a basket by a
+nested logit (McFadden 1978). Purchases fill a pantry, and a full pantry keeps customers away; customers lapse and
+return. An offer works only if the customer becomes aware of it. Customers who have used discounts buy less at full
+price, and a tenth of customers are put off by messages.
 
-A customer's hidden state is one of S = 16: active or lapsed, pantry 0 to 3, spoilt by discounts or not. So the expected
-profit of any offers is exact: the distribution over states is carried forward, nothing is sampled.
+A customer's hidden state is one of S = 16: active or lapsed, pantry 0 to 3, spoilt by discounts or not. Expected profit
+is therefore exact: the distribution over states is carried forward and nothing is sampled.
 
 Legend: N customers, S states, K contents of the pantry, J alternatives (category x basket size), C categories. Weeks
-are whole numbers, 0 the first of the log; every draw is a hash of the seed, the customer and the week, so policies meet
-the same luck.
+are whole numbers, 0 the first of the log. Every draw is a hash of the seed, the customer and the week, so policies are
+compared under the same random draws.
 """
 
 from dataclasses import dataclass, field
@@ -21,21 +22,21 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.extensions.simulation.worlds.world import keys, normal, uniform
+from promolift.extensions.simulation.worlds.world import hash_keys, normal, uniform
 from promolift.foundation.time.units import DAY_MS, MINUTE_MS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 WEEK_MS = 7 * DAY_MS
 START_MS = 1_704_067_200_000  # Monday 2024-01-01, 00:00 UTC
-NOTHING, EVERYTHING = -2, -1  # in `GivenOffers.category_N`
-SIZES = np.array([0.55, 1.0, 1.9])  # baskets: a few things, the usual, a stock-up
-PANTRY = 4  # 0 to 3 weeks of supply
+NO_OFFER, ALL_CATEGORIES = -2, -1  # in `MarketOffers.category_N`
+BASKET_SIZES = np.array([0.55, 1.0, 1.9])  # baskets: a few things, the usual, a stock-up
+PANTRY_LEVELS = 4  # 0 to 3 weeks of supply
 VALID_WEEKS, HORIZON_WEEKS = 4, 12
-STATE = np.arange(16)
-ACTIVE, STOCK, SPOILT = STATE // 8, STATE // 2 % PANTRY, STATE % 2
-FORGET = 0.94  # weekly; who was spoilt stays so
-CHUNK = 2000  # customers worked out together: bounds the memory
+STATES = np.arange(16)
+ACTIVE, STOCK, SPOILT = STATES // 8, STATES // 2 % PANTRY_LEVELS, STATES % 2
+SPOILT_PERSISTENCE = 0.94  # weekly; who was spoilt stays so
+CHUNK_CUSTOMERS = 2000  # customers worked out together: bounds the memory
 
 
 class MarketShop(NamedTuple):
@@ -67,13 +68,13 @@ class MarketShop(NamedTuple):
 
 def draw_shop(seed: int, customers: int = 3000, margin: float = 0.3) -> MarketShop:
     """A shop of its own: every parameter is drawn around the usual one by its number."""
-    spread = normal(keys(seed, "market", range(20)))
+    spread = normal(hash_keys(seed, "market", range(20)))
 
     def around(k: int, middle: float, by: float) -> float:
         return float(middle * np.exp(by * np.clip(spread[k], -2, 2)))
 
     return MarketShop(
-        seed=seed, customers=customers, margin=margin, categories=4 + int(uniform(keys(seed, "c", [0]))[0] * 4),
+        seed=seed, customers=customers, margin=margin, categories=4 + int(uniform(hash_keys(seed, "c", [0]))[0] * 4),
         visit=-0.5 + 0.25 * float(spread[1]), visit_spread=around(2, 0.8, 0.15), lapsed=around(3, 3.0, 0.1),
         churn=around(4, 0.025, 0.3), stay=min(0.9, around(5, 0.78, 0.15)), price=around(6, 2.75, 0.15),
         price_spread=0.5, nest=min(0.9, around(7, 0.5, 0.2)), pantry=around(8, 0.34, 0.2),
@@ -84,7 +85,7 @@ def draw_shop(seed: int, customers: int = 3000, margin: float = 0.3) -> MarketSh
 
 
 @dataclass(frozen=True, eq=False)
-class GivenOffers:
+class MarketOffers:
     """What each customer is given for four weeks: a share off a category or off everything, or an amount off a basket.
 
     `category_N` is NOTHING where there is no offer. An amount is taken off every basket worth `least_N` cents or more.
@@ -99,20 +100,20 @@ class GivenOffers:
     def none(cls, customers: int) -> Self:
         """Nobody gets anything."""
         zero = np.zeros(customers)
-        return cls(np.full(customers, NOTHING), zero, zero, zero)
+        return cls(np.full(customers, NO_OFFER), zero, zero, zero)
 
-    def only(self, at: Ints) -> "GivenOffers":
+    def select(self, at: Ints) -> "MarketOffers":
         """The offers of some customers."""
-        return GivenOffers(self.category_N[at], self.depth_N[at], self.amount_N[at], self.least_N[at])
+        return MarketOffers(self.category_N[at], self.depth_N[at], self.amount_N[at], self.least_N[at])
 
-    def where(self, mask_N: NDArray[np.bool_]) -> "GivenOffers":
+    def where(self, mask_N: NDArray[np.bool_]) -> "MarketOffers":
         """The same with nothing for everybody else."""
-        return GivenOffers(np.where(mask_N, self.category_N, NOTHING), *(
+        return MarketOffers(np.where(mask_N, self.category_N, NO_OFFER), *(
             np.where(mask_N, each, 0.0) for each in (self.depth_N, self.amount_N, self.least_N)
         ))  # fmt: skip
 
 
-class Gain(NamedTuple):
+class ProfitGain(NamedTuple):
     """Expected profit that offers add per customer, in cents: in their four weeks and with eight weeks after; and their
     cost, which is taken off both already."""
 
@@ -129,7 +130,7 @@ class _Prices(NamedTuple):
 
 
 @dataclass(eq=False)
-class LivingShop:
+class SimulatedMarket:
     """A shop at the start of week `week`; `advance` lives through further weeks."""
 
     shop: MarketShop
@@ -143,9 +144,9 @@ class LivingShop:
             first = uniform(self.key("first"))
             self.state_N = np.where(first < 0.25, 0, 8) + 2 * np.floor(3 * uniform(self.key("larder"))).astype(np.int64)
 
-    def copy(self) -> "LivingShop":
+    def copy(self) -> "SimulatedMarket":
         """The same shop, to live on by itself."""
-        other = LivingShop(self.shop, self.week, self.state_N.copy(), list(self.lines))
+        other = SimulatedMarket(self.shop, self.week, self.state_N.copy(), list(self.lines))
         fixed = {
             name: value for name, value in self.__dict__.items() if name not in ("shop", "week", "state_N", "lines")
         }
@@ -165,7 +166,7 @@ class LivingShop:
 
     def key(self, purpose: str) -> NDArray[np.uint64]:
         """One key per customer."""
-        return keys(self.shop.seed, f"market {purpose}", self.number_N.tolist())
+        return hash_keys(self.shop.seed, f"market {purpose}", self.number_N.tolist())
 
     @cached_property
     def customer_ids(self) -> list[str]:
@@ -216,19 +217,19 @@ class LivingShop:
 
     def shelf_C(self, week: int) -> Floats:
         """Depth of what is reduced for everybody in a week."""
-        key = keys(self.shop.seed, "market shelf", range(self.shop.categories))
+        key = hash_keys(self.shop.seed, "market shelf", range(self.shop.categories))
         depth = np.where(uniform(key, 2 * week + 1) < 0.5, 0.1, 0.2)
         return np.where(uniform(key, 2 * week) < self.shop.shelf, depth, 0.0)
 
-    def advance(self, weeks: int, offers: GivenOffers | None = None) -> None:
+    def advance(self, weeks: int, offers: MarketOffers | None = None) -> None:
         """Live through `weeks` weeks; `offers` hold in the first four, for those who become aware of them."""
-        given = offers or GivenOffers.none(self.shop.customers)
+        given = offers or MarketOffers.none(self.shop.customers)
         aware = given.where(uniform(self.keys["aware"], self.week) < self.notice_N)
         for since in range(weeks):
-            on = aware if since < VALID_WEEKS else GivenOffers.none(self.shop.customers)
+            on = aware if since < VALID_WEEKS else MarketOffers.none(self.shop.customers)
             self._live(on, since)
 
-    def _live(self, offers: GivenOffers, since: int) -> None:
+    def _live(self, offers: MarketOffers, since: int) -> None:
         """One week: who comes, what they choose, what it leaves behind."""
         every = np.arange(self.shop.customers)
         visit_NS, choice_NKJ, prices = self._probabilities(every, offers, self.week, since)
@@ -243,22 +244,22 @@ class LivingShop:
         u = [uniform(self.keys[name], self.week) for name in ("stays", "eats", "sulks", "lapses")]
         active = np.where(comes, np.where(active == 1, 1, u[0] < shop.stay), active * (u[3] >= shop.churn))
         bought = 1 + (pick % 3 == 2)
-        stock = np.minimum(stock + comes * bought, PANTRY - 1)
+        stock = np.minimum(stock + comes * bought, PANTRY_LEVELS - 1)
         stock = stock - ((u[1] < shop.eat) & (stock > 0))
         used = comes & (off > 0)
-        spoilt = np.where(used & (u[2] < shop.habit), 1, spoilt * (used | (u[2] < FORGET)))
+        spoilt = np.where(used & (u[2] < shop.habit), 1, spoilt * (used | (u[2] < SPOILT_PERSISTENCE)))
         self.state_N = (8 * active + 2 * stock + spoilt).astype(np.int64)
         self.week += 1
 
-    def _probabilities(self, at: Ints, offers: GivenOffers, week: int, since: int) -> "_Choices":
+    def _probabilities(self, at: Ints, offers: MarketOffers, week: int, since: int) -> "_Choices":
         """Of customers `at`: probability of a visit N x S, of alternatives in it N x K x J, and what they bring."""
         shop, shelf = self.shop, self.shelf_C(week)
         c, z = np.repeat(np.arange(shop.categories), 3), np.tile(np.arange(3), shop.categories)
         price, basket = self.price_N[at][:, None], self.basket_N[at][:, None]
-        cents = basket * SIZES[z]
+        cents = basket * BASKET_SIZES[z]
         main, spend = 0.5, self.spend_NC[at]
         percent = np.where(
-            (offers.category_N == EVERYTHING)[:, None], offers.depth_N[:, None],
+            (offers.category_N == ALL_CATEGORIES)[:, None], offers.depth_N[:, None],
             np.where(offers.category_N[:, None] == c, main * offers.depth_N[:, None], 0.0)
             + np.where(offers.category_N[:, None] >= 0, (1 - main) * offers.depth_N[:, None]
                        * np.take_along_axis(spend, np.maximum(offers.category_N, 0)[:, None], 1), 0.0),
@@ -266,7 +267,7 @@ class LivingShop:
         reached = (offers.amount_N[:, None] > 0) & (cents >= offers.least_N[:, None])
         back = np.where(reached, offers.amount_N[:, None], 0.0)
         off, felt = percent * cents + back, percent * cents + shop.strings * back
-        has = (offers.category_N != NOTHING)[:, None]
+        has = (offers.category_N != NO_OFFER)[:, None]
         pull = np.where(self.wrong_N[at][:, None], 0.2, 1.0) * price * felt / basket
         plain = self.taste_NC[at][:, c] + np.array([0.0, 0.6, -0.4])[z]
         known = scipy.special.logsumexp((plain + pull) / shop.nest, axis=1)
@@ -278,31 +279,31 @@ class LivingShop:
         )  # fmt: skip
         visit_NS = scipy.special.expit(logit)
         there = plain + pull + price * shelf[c] * main  # what is reduced is seen by those who have come
-        full = 0.5 * shop.pantry * np.arange(PANTRY)[:, None] * (z == 2)
+        full = 0.5 * shop.pantry * np.arange(PANTRY_LEVELS)[:, None] * (z == 2)
         choice = scipy.special.softmax(there[:, None, :] / shop.nest - full, axis=2)
         taken = cents * main * shelf[c]
         return _Choices(visit_NS, choice, _Prices(off, cents * shop.margin - taken))
 
-    def gain(self, offers: GivenOffers) -> Gain:
+    def gain(self, offers: MarketOffers) -> ProfitGain:
         """What these offers truly add over none, expected over all luck to come, without any offer afterwards."""
-        found = Gain(*(np.zeros(self.shop.customers) for _ in Gain._fields))
-        given = np.flatnonzero(offers.category_N != NOTHING)
-        for start in range(0, len(given), CHUNK):
-            at = given[start : start + CHUNK]
-            ahead, none = self._ahead(at, offers.only(at)), self._ahead(at, GivenOffers.none(len(at)))
+        found = ProfitGain(*(np.zeros(self.shop.customers) for _ in ProfitGain._fields))
+        given = np.flatnonzero(offers.category_N != NO_OFFER)
+        for start in range(0, len(given), CHUNK_CUSTOMERS):
+            at = given[start : start + CHUNK_CUSTOMERS]
+            ahead, none = self._ahead(at, offers.select(at)), self._ahead(at, MarketOffers.none(len(at)))
             for whole, a, b in zip(found, ahead, none, strict=True):
                 whole[at] = self.notice_N[at] * (a - b)
         return found
 
-    def _ahead(self, at: Ints, offers: GivenOffers) -> Gain:
+    def _ahead(self, at: Ints, offers: MarketOffers) -> ProfitGain:
         """Profit and cost of the weeks to come for those aware, by carrying the distribution over states forward."""
-        n, p_NS = len(at), np.zeros((len(at), len(STATE)))
+        n, p_NS = len(at), np.zeros((len(at), len(STATES)))
         p_NS[np.arange(n), self.state_N[at]] = 1.0
         window, horizon, cost = np.zeros(n), np.zeros(n), np.zeros(n)
         for since in range(HORIZON_WEEKS):
-            on = offers if since < VALID_WEEKS else GivenOffers.none(n)
+            on = offers if since < VALID_WEEKS else MarketOffers.none(n)
             visit_NS, choice_NKJ, prices = self._probabilities(at, on, self.week + since, since)
-            come_NK = (p_NS * visit_NS).reshape(n, 2, PANTRY, 2).sum(axis=(1, 3))
+            come_NK = (p_NS * visit_NS).reshape(n, 2, PANTRY_LEVELS, 2).sum(axis=(1, 3))
             weight_NJ = np.einsum("nk,nkj->nj", come_NK, choice_NKJ)
             paid = (weight_NJ * prices.off_NJ).sum(axis=1)
             profit = (weight_NJ * prices.profit_NJ).sum(axis=1) - paid
@@ -313,13 +314,13 @@ class LivingShop:
             used_NKJ = choice_NKJ * (prices.off_NJ > 0)[:, None, :]
             large, both = choice_NKJ[:, :, 2::3].sum(axis=2), used_NKJ[:, :, 2::3].sum(axis=2)
             p_NS = _moved(self.shop, p_NS, visit_NS, _Sizes(large, both, used_NKJ.sum(axis=2) - both))
-        return Gain(window, horizon, cost)
+        return ProfitGain(window, horizon, cost)
 
     def _lines(self, who: Ints, pick: Ints, off: Floats) -> pl.DataFrame:
         """Receipt lines of this week's visits: half of a basket is the category they came for, the rest two others."""
         shop, c, z = self.shop, pick // 3, pick % 3
         shelf = self.shelf_C(self.week)
-        cents = self.basket_N[who] * SIZES[z]
+        cents = self.basket_N[who] * BASKET_SIZES[z]
         moment = START_MS + self.week * WEEK_MS
         day = np.floor(7 * uniform(self.keys["day"][who], self.week)).astype(np.int64)
         minute = np.floor(540 + 660 * uniform(self.keys["minute"][who], self.week)).astype(np.int64)
@@ -378,17 +379,18 @@ class _Sizes(NamedTuple):
 
 def _moved(shop: MarketShop, p_NS: Floats, visit_NS: Floats, sizes: _Sizes) -> Floats:
     """The distribution over states a week later."""
-    out = np.zeros((len(p_NS), 2, PANTRY, 2))
-    for s in STATE:
+    out = np.zeros((len(p_NS), 2, PANTRY_LEVELS, 2))
+    for s in STATES:
         a, k, h = ACTIVE[s], STOCK[s], SPOILT[s]
         come, away = p_NS[:, s] * visit_NS[:, s], p_NS[:, s] * (1 - visit_NS[:, s])
         large, large_used, other_used = (each[:, k] for each in sizes)
-        spoils, keeps = shop.habit + (1 - shop.habit) * h, FORGET * h
+        spoils, keeps = shop.habit + (1 - shop.habit) * h, SPOILT_PERSISTENCE * h
         back = 1.0 if a else shop.stay
         branches = (
-            (come * large, come * (large_used * spoils + (large - large_used) * keeps), min(k + 2, PANTRY - 1), back),
+            (come * large, come * (large_used * spoils + (large - large_used) * keeps),
+             min(k + 2, PANTRY_LEVELS - 1), back),
             (come * (1 - large), come * (other_used * spoils + (1 - large - other_used) * keeps),
-             min(k + 1, PANTRY - 1), back),
+             min(k + 1, PANTRY_LEVELS - 1), back),
             (away, away * keeps, k, a * (1 - shop.churn)),
         )  # fmt: skip
         for mass, bad, stock, live in branches:
@@ -398,4 +400,4 @@ def _moved(shop: MarketShop, p_NS: Floats, visit_NS: Floats, sizes: _Sizes) -> F
                     for active, share in ((1, live), (0, 1 - live)):
                         out[:, active, left, 1] += bad * chance * share
                         out[:, active, left, 0] += (mass - bad) * chance * share
-    return out.reshape(len(p_NS), len(STATE))
+    return out.reshape(len(p_NS), len(STATES))

@@ -1,7 +1,7 @@
-"""Shop settings in; a shop's tables as a real source would give them, and the truth behind them, out.
+"""Simulate the tables of a shop as a real source would deliver them, together with the truth behind them.
 
-Legend: N customers of a block, P products, T weeks. Everything a customer does is a hash of the seed and their own
-number: a shop of 30 customers is the first 30 of a shop of 3,000.
+Legend: N customers of a block, P products, T weeks. Everything a customer does is a hash of the seed and the customer's
+number, so a shop of 30 customers is the first 30 of a shop of 3,000.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.extensions.simulation.worlds.true_effects import means
+from promolift.extensions.simulation.worlds.true_effects import expected_units
 from promolift.extensions.simulation.worlds.world import (
-    GOODS,
+    CATEGORIES,
     Floats,
     Ints,
     SimulationSettings,
     World,
-    cents_off,
+    discount_cents,
     poisson,
     uniform,
 )
 from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 from promolift.foundation.time.units import DAY_MS, MINUTE_MS
 
-BLOCK = 256  # customers worked out together: bounds the memory
+BLOCK_CUSTOMERS = 256  # customers worked out together: bounds the memory
 WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit
 
 
@@ -35,7 +35,7 @@ class SimulatedShop:
 
     truth_customers: customer_id, elasticity, take_up_logit, level, units_per_week. truth_campaigns: campaign_id,
     category, depth, start_week, weeks. truth_targets: campaign_id, customer_id, target_prob, targeted, took_up. `world`
-    answers `expected`.
+    answers `expected_effects`.
     """
 
     settings: SimulationSettings
@@ -58,8 +58,8 @@ def simulate(settings: SimulationSettings | None = None) -> SimulatedShop:
     chosen = settings or SimulationSettings()
     world = World(chosen, np.arange(1, chosen.customers + 1))
     targets = _targets(world)
-    spans = range(0, chosen.customers, BLOCK)
-    lines = pl.concat([_lines(World(chosen, world.number_N[a : a + BLOCK]), targets) for a in spans])
+    spans = range(0, chosen.customers, BLOCK_CUSTOMERS)
+    lines = pl.concat([_lines(World(chosen, world.number_N[a : a + BLOCK_CUSTOMERS]), targets) for a in spans])
     ids = pl.Series("customer_id", world.customer_ids)
     return SimulatedShop(
         settings=chosen,
@@ -135,7 +135,7 @@ def _lines(world: World, targets: pl.DataFrame) -> pl.DataFrame:
     return _lived(world, weeks, _past_coupons(world, weeks, targets))
 
 
-def live(world: World, first_week: int, depth_NPT: Floats) -> pl.DataFrame:
+def simulate_weeks(world: World, first_week: int, depth_NPT: Floats) -> pl.DataFrame:
     """Events of further weeks from `first_week` on, under coupons of these depths, for those who take them up."""
     weeks = np.arange(first_week, first_week + depth_NPT.shape[2])
     none = np.full(depth_NPT.shape, -1, dtype=np.int64)
@@ -144,16 +144,18 @@ def live(world: World, first_week: int, depth_NPT: Floats) -> pl.DataFrame:
 
 def _lived(world: World, weeks: Ints, coupons: _Coupons) -> pl.DataFrame:
     unit = [uniform(world.key(purpose)[:, None, None], _cell(world, weeks)) for purpose in ("buy", "look")]
-    bought = _rows(world, weeks, poisson(unit[0], means(world, weeks, coupons.depth_NPT)), "purchase")
+    bought = _rows(world, weeks, poisson(unit[0], expected_units(world, weeks, coupons.depth_NPT)), "purchase")
     # People who use the app look twice as often as they buy, whatever the price.
-    looked = _rows(world, weeks, poisson(unit[1], means(world, weeks, 0.0) * online_N(world)[:, None, None]), "view")
+    looked = _rows(
+        world, weeks, poisson(unit[1], expected_units(world, weeks, 0.0) * uses_app_N(world)[:, None, None]), "view"
+    )
     n, p, t = (bought[name].to_numpy() for name in "npt")
     price, quantity = world.products["price_cents"].to_numpy()[p], bought["count"].to_numpy()
     purchases = bought.with_columns(
         quantity=quantity,
         list_cents=quantity * price,
-        shelf_cents=quantity * cents_off(price, world.shelf_PT(weeks)[p, t]),
-        coupon_cents=quantity * cents_off(price, coupons.depth_NPT[n, p, t]),
+        shelf_cents=quantity * discount_cents(price, world.shelf_PT(weeks)[p, t]),
+        coupon_cents=quantity * discount_cents(price, coupons.depth_NPT[n, p, t]),
         campaign=coupons.campaign_NPT[n, p, t],
     )
     # What is bought in the app is also looked at, and every look comes 2 to 30 minutes before the visit's receipt.
@@ -175,7 +177,7 @@ def _rows(world: World, weeks: Ints, count_NPT: Ints, kind: str) -> pl.DataFrame
     """The cells with a count above 0 as rows, with the visit they fall into."""
     n, p, t = np.nonzero(count_NPT)
     cell = _cell(world, weeks)[p, t]
-    visit = np.floor(uniform(world.key(f"visit of a {kind}")[n], cell) * visits_N(world)[n]).astype(np.int64)
+    visit = np.floor(uniform(world.key(f"visit of a {kind}")[n], cell) * visits_per_week_N(world)[n]).astype(np.int64)
     before = np.floor(2 + 28 * uniform(world.key(f"before a {kind}")[n], cell)).astype(np.int64)
     return pl.DataFrame(
         {
@@ -190,7 +192,7 @@ def _rows(world: World, weeks: Ints, count_NPT: Ints, kind: str) -> pl.DataFrame
             "before_ms": before * MINUTE_MS,
             "visit": visit,
             "store": (world.number_N % 3 + 1)[n],
-            "online": online_N(world)[n],
+            "online": uses_app_N(world)[n],
             "count": count_NPT[n, p, t],
         }
     )
@@ -253,7 +255,7 @@ def _products(world: World) -> pl.DataFrame:
             pl.col("c").replace_strict(_names(world)),
             (pl.col("p") % 2).replace_strict({0: "small", 1: "large"}),
         ),
-        department=pl.col("c").replace_strict({c: GOODS[c][1] for c in range(world.settings.categories)}),
+        department=pl.col("c").replace_strict({c: CATEGORIES[c][1] for c in range(world.settings.categories)}),
         brand=pl.format("brand {}", pl.col("p") % 3 + 1),
         price_cents="price_cents",
         cost_cents="cost_cents",
@@ -262,7 +264,7 @@ def _products(world: World) -> pl.DataFrame:
 
 
 def _names(world: World) -> dict[int, str]:
-    return {c: GOODS[c][0] for c in range(world.settings.categories)}
+    return {c: CATEGORIES[c][0] for c in range(world.settings.categories)}
 
 
 def _campaigns(world: World) -> pl.DataFrame:
@@ -274,7 +276,15 @@ def _campaigns(world: World) -> pl.DataFrame:
         edge = np.array([campaign.start_week, campaign.start_week + campaign.weeks])
         start, end = world.week_start_ms(edge).tolist()
         rows.append(
-            (campaign.campaign_id, GOODS[campaign.category][0], campaign.depth, edge[0], campaign.weeks, start, end - 1)
+            (
+                campaign.campaign_id,
+                CATEGORIES[campaign.category][0],
+                campaign.depth,
+                edge[0],
+                campaign.weeks,
+                start,
+                end - 1,
+            )
         )
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -307,8 +317,8 @@ def _shelf(world: World) -> pl.DataFrame:
     return shown.sort("start_ms", "product_id", "store_id").cast(SHELF.schema)  # type: ignore[arg-type]
 
 
-FAMILY = ("王", "李", "张", "刘", "陈", "杨", "赵", "黄", "周", "吴")
-GIVEN = {"female": ("芳", "娜", "敏", "静", "秀英", "丽"), "male": ("伟", "强", "磊", "军", "洋", "勇")}
+FAMILY_NAMES = ("王", "李", "张", "刘", "陈", "杨", "赵", "黄", "周", "吴")
+FIRST_NAMES = {"female": ("芳", "娜", "敏", "静", "秀英", "丽"), "male": ("伟", "强", "磊", "军", "洋", "勇")}
 JOBS = ("teacher", "nurse", "engineer", "driver", "clerk", "shop owner", "student", "retired")
 
 
@@ -321,7 +331,7 @@ def customers_table(world: World) -> pl.DataFrame:
         {
             "customer_id": who,
             "sex": (sex := "female" if unit["sex"][i] < 0.55 else "male"),
-            "name": _pick(FAMILY, unit["family"][i]) + _pick(GIVEN[sex], unit["given"][i]),
+            "name": _pick(FAMILY_NAMES, unit["family"][i]) + _pick(FIRST_NAMES[sex], unit["given"][i]),
             "age": str(age) if unit["age known"][i] < 0.9 else None,
             "occupation": _job(int(age), float(unit["job"][i])),
             "income": ("low", "middle", "high")[int(np.clip(1.5 + world.level_N[i], 0, 2.99))],
@@ -333,12 +343,12 @@ def customers_table(world: World) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=CUSTOMERS.schema)
 
 
-def visits_N(world: World) -> NDArray[np.int64]:
+def visits_per_week_N(world: World) -> NDArray[np.int64]:
     """Visits a week, one to three."""
     return np.floor(1 + 3 * uniform(world.key("visits"))).astype(np.int64)
 
 
-def online_N(world: World) -> NDArray[np.bool_]:
+def uses_app_N(world: World) -> NDArray[np.bool_]:
     """True for the three in five who use the app."""
     online: NDArray[np.bool_] = uniform(world.key("online")) < 0.6
     return online

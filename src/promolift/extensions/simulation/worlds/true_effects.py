@@ -1,4 +1,4 @@
-"""A world and offers in; what the offers truly earn, in closed form, out.
+"""Compute the true expected profit of offers in a simulated world, in closed form.
 
 Legend: N customers, P products, T weeks. Units of product p in week t are Poisson with mean
 rate_n,c(p) * share_p * season_c,t * exp(beta_n * (depth_t - stockpiling * depth_t-1)), depth being shelf plus coupon.
@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from promolift.extensions.simulation.worlds.world import GOODS, SHELF_DEPTHS, Floats, Ints, World, cents_off
+from promolift.extensions.simulation.worlds.world import CATEGORIES, SHELF_DEPTHS, Floats, Ints, World, discount_cents
 from promolift.foundation.errors import InputError
 
-OFFERS = {"customer_id": pl.String, "category": pl.String, "depth": pl.Float64}
+OFFER_SCHEMA = {"customer_id": pl.String, "category": pl.String, "depth": pl.Float64}
 
 
-def means(world: World, weeks: Ints, coupon_NPT: Floats | float, before_NP: Floats | float = 0.0) -> Floats:
+def expected_units(world: World, weeks: Ints, coupon_NPT: Floats | float, before_NP: Floats | float = 0.0) -> Floats:
     """Expected units N x P x T, given each customer's coupon depth; `before_NP` is the coupon of the week before."""
     products = world.products
     c = products["c"].to_numpy()
@@ -31,7 +31,7 @@ def means(world: World, weeks: Ints, coupon_NPT: Floats | float, before_NP: Floa
     return units
 
 
-def expected(world: World, offers: pl.DataFrame, start_week: int, weeks: int) -> pl.DataFrame:
+def expected_effects(world: World, offers: pl.DataFrame, start_week: int, weeks: int) -> pl.DataFrame:
     """The exact expectation of each offer (customer_id, category, depth) that runs `weeks` from `start_week`.
 
     Adds redeem_prob (used at least once), gain_cents (incremental profit, discount paid, the week after included when
@@ -44,9 +44,9 @@ def expected(world: World, offers: pl.DataFrame, start_week: int, weeks: int) ->
 
 def _by_offer(world: World, offers: pl.DataFrame, value: Callable[[World, int, float], dict[str, Any]]) -> pl.DataFrame:
     """Rows of `offers` with `value`'s columns: customers of one (category, depth) are worked out together."""
-    names = {GOODS[c][0]: c for c in range(world.settings.categories)}
+    names = {CATEGORIES[c][0]: c for c in range(world.settings.categories)}
     number = dict(zip(world.customer_ids, world.number_N.tolist(), strict=True))
-    rows = offers.select(pl.col(name).cast(kind) for name, kind in OFFERS.items()).with_row_index("at")
+    rows = offers.select(pl.col(name).cast(kind) for name, kind in OFFER_SCHEMA.items()).with_row_index("at")
     _check(rows, names, number)
     parts = []
     for (category, depth), mine in rows.group_by("category", "depth", maintain_order=True):
@@ -83,14 +83,14 @@ def _setting(world: World, c: int, depth: float, start: int, length: int) -> _Se
     products = world.products
     covered = (products["c"].to_numpy() == c)[:, None] & (weeks < start + length)
     price = products["price_cents"].to_numpy()[:, None]
-    unit = price - cents_off(price, world.shelf_PT(weeks)) - products["cost_cents"].to_numpy()[:, None]
-    off_PT = np.where(covered, cents_off(price, depth), 0.0)
+    unit = price - discount_cents(price, world.shelf_PT(weeks)) - products["cost_cents"].to_numpy()[:, None]
+    off_PT = np.where(covered, discount_cents(price, depth), 0.0)
     return _Setting(weeks, np.where(covered, depth, 0.0), unit.astype(np.float64), off_PT)
 
 
 def _expect(world: World, c: int, depth: float, start: int, length: int) -> dict[str, Floats]:
     weeks, coupon_PT, unit_PT, off_PT = _setting(world, c, depth, start, length)
-    plain, drawn = means(world, weeks, 0.0), means(world, weeks, coupon_PT)
+    plain, drawn = expected_units(world, weeks, 0.0), expected_units(world, weeks, coupon_PT)
     take = world.clip_prob_N(depth)
     used = np.where(coupon_PT > 0, drawn, 0.0).sum(axis=(1, 2))
     return {

@@ -1,7 +1,7 @@
-"""Shop settings in; the hidden parameters of customers, products, weeks and campaigns out.
+"""The hidden parameters of a simulated shop: customers, products, weeks and campaigns, drawn from its settings.
 
 Legend: N customers, C categories, P products, T weeks. Week 0 begins at the settings' first Monday, local midnight.
-Any week, also a future or a negative one, has its shelf prices: they are a hash of product and week.
+Every week, also a future or a negative one, has shelf prices, because they are a hash of product and week.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ import scipy
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from promolift.foundation.hashing import hash_int, mix
+from promolift.foundation.hashing import hash_int, mix_bits
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ Keys = NDArray[np.uint64]
 
 # One `hash_int` per row key, then one mixing step per cell: millions of cells cost a second, and a row's numbers depend
 # on nothing but its own key.
-def keys(seed: object, purpose: str, names: Iterable[object]) -> Keys:
+def hash_keys(seed: object, purpose: str, names: Iterable[object]) -> Keys:
     """One 64-bit key per name; another purpose gives independent numbers."""
     return np.array([hash_int(seed, purpose, name) for name in names], dtype=np.uint64)
 
@@ -35,7 +35,7 @@ def uniform(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
     """Numbers in (0, 1), 52 bits, for every broadcast pair of key and cell (splitmix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
         z = key + (np.asarray(cell).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = mix(z)
+        z = mix_bits(z)
     whole: Floats = ((z >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
     return whole
 
@@ -68,7 +68,7 @@ def poisson(unit: Floats, mean: Floats) -> NDArray[np.int64]:
 Ints = NDArray[np.int64]
 
 # name, department, price of the middle product in cents, margin as a share of price, relative popularity
-GOODS = (
+CATEGORIES = (
     ("coffee", "drinks", 3200, 0.50, 1.0),
     ("milk", "dairy", 1250, 0.42, 1.6),
     ("bread", "bakery", 980, 0.55, 1.4),
@@ -96,7 +96,7 @@ class SimulationSettings(Settings):
     seed: int = 1
     customers: int = Field(default=2000, ge=1, le=1_000_000)
     weeks: int = Field(default=52, ge=4, le=520)
-    categories: int = Field(default=10, ge=1, le=len(GOODS))
+    categories: int = Field(default=10, ge=1, le=len(CATEGORIES))
     products_per_category: int = Field(default=4, ge=1, le=50)
     units_per_week: float = Field(default=6.0, gt=0, le=100)
     elasticity: float = Field(default=3.0, ge=0, le=8)
@@ -142,7 +142,7 @@ class World:
 
     def key(self, purpose: str) -> Keys:
         """One key per customer."""
-        return keys(self.settings.seed, purpose, self.number_N.tolist())
+        return hash_keys(self.settings.seed, purpose, self.number_N.tolist())
 
     @property
     def customer_ids(self) -> list[str]:
@@ -176,7 +176,7 @@ class World:
     def rate_NC(self) -> Floats:
         """Expected units a week of each category without any discount and season; 0 for what one never buys."""
         c = np.arange(self.settings.categories)
-        taste = np.exp(0.8 * normal(self.key("taste")[:, None], c)) * [goods[4] for goods in GOODS[: c.size]]
+        taste = np.exp(0.8 * normal(self.key("taste")[:, None], c)) * [goods[4] for goods in CATEGORIES[: c.size]]
         taste *= uniform(self.key("never")[:, None], c) > 0.25
         taste[:, 0] += 1e-3  # everybody buys something, if rarely
         total = self.settings.units_per_week * np.exp(0.7 * self.level_N - 0.245)
@@ -188,9 +188,9 @@ class World:
         """product_id, category number `c`, share within the category, price_cents, cost_cents."""
         s = self.settings
         c = np.repeat(np.arange(s.categories), s.products_per_category)
-        key = keys(s.seed, "product", range(c.size))
-        price = np.rint(np.array([GOODS[i][2] for i in c]) * np.exp(0.25 * normal(key, 0)) / 10) * 10
-        margin = np.array([GOODS[i][3] for i in c]) + 0.05 * (2 * uniform(key, 1) - 1)
+        key = hash_keys(s.seed, "product", range(c.size))
+        price = np.rint(np.array([CATEGORIES[i][2] for i in c]) * np.exp(0.25 * normal(key, 0)) / 10) * 10
+        margin = np.array([CATEGORIES[i][3] for i in c]) + 0.05 * (2 * uniform(key, 1) - 1)
         weight = 0.3 + uniform(key, 2)
         return pl.DataFrame(
             {
@@ -205,14 +205,14 @@ class World:
     def shelf_PT(self, weeks: Ints) -> Floats:
         """Depth of the discount open to everybody, by product and week."""
         s = self.settings
-        key = keys(s.seed, "shelf", range(self.products.height))[:, None]
+        key = hash_keys(s.seed, "shelf", range(self.products.height))[:, None]
         depth = np.array(SHELF_DEPTHS)[np.floor(3 * uniform(key, 2 * weeks + (1 << 40))).astype(np.int64)]
         shelf: Floats = np.where(uniform(key, 2 * weeks + (1 << 41)) < s.shelf_share, depth, 0.0)
         return shelf
 
     def season_CT(self, weeks: Ints) -> Floats:
         """Factor on a category's sales: a year's wave with a category's own peak."""
-        peak = 52 * uniform(keys(self.settings.seed, "season", range(self.settings.categories)))
+        peak = 52 * uniform(hash_keys(self.settings.seed, "season", range(self.settings.categories)))
         wave: Floats = np.exp(0.25 * np.cos(2 * np.pi * (weeks[None, :] - peak[:, None]) / 52))
         return wave
 
@@ -252,7 +252,7 @@ class World:
         return np.array(starts, dtype=np.int64)
 
 
-def cents_off(price: Floats | Ints, depth: Floats | float) -> Ints:
+def discount_cents(price: Floats | Ints, depth: Floats | float) -> Ints:
     """A discount in whole cents; the one place where depths become money."""
     cents: Ints = np.rint(np.asarray(price) * depth).astype(np.int64)
     return cents

@@ -1,4 +1,4 @@
-"""The routes with less traffic, by what they are about; and what each of them asks of its request."""
+"""Routes of the API that go through FastAPI, one module per subject; and the context that each route receives."""
 
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, Self
@@ -9,13 +9,13 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import JSONResponse
 
 from promolift.server.api.server import Change, Server
-from promolift.server.ledger.audit_log import Act, audit
+from promolift.server.ledger.audit_log import AuditAction, append_audit
 from promolift.server.ledger.secrets import unseal
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 IfMatch = Annotated[str | None, Header(max_length=100)]
 Cursor = Annotated[int, Query(ge=0, le=2**53)]
-Page = Annotated[int, Query(ge=1, le=1000)]
+PageSize = Annotated[int, Query(ge=1, le=1000)]
 
 
 class _Name(StringConvertor):
@@ -25,11 +25,11 @@ class _Name(StringConvertor):
 
 
 register_url_convertor("name", _Name())
-SECRETS = ("key", "secret")  # kept sealed in an answer
+SECRET_FIELDS = ("key", "secret")  # kept sealed in an answer
 
 
-class Call:
-    """A request as a route sees it: the server, the id of the key that asks, and its Idempotency-Key if it has one."""
+class RouteContext:
+    """What a route knows of its request: the server, the id of the API key and the Idempotency-Key, if any."""
 
     def __init__(self, server: Server, who: str, key: str | None = None) -> None:
         """`who` is named in the audit log."""
@@ -45,27 +45,29 @@ class Call:
         """What is committed."""
         return self.server.ledger.read()
 
-    def changed(self, do: Change, body: Any = None) -> Response:
-        """Run a change, once per Idempotency-Key; `body` must come with that key again."""
+    def change(self, do: Change, body: Any = None) -> Response:
+        """Run a change once per Idempotency-Key; a repeated key must come with the same `body`."""
         payload = body.model_dump(mode="json") if hasattr(body, "model_dump") else body
         answer = self.server.change(do, self.key, payload)
         shown, secret = answer.body, self.server.secret
         if isinstance(shown, dict):
-            shown = {name: unseal(secret, value) if name in SECRETS else value for name, value in shown.items()}
+            shown = {name: unseal(secret, value) if name in SECRET_FIELDS else value for name, value in shown.items()}
         return JSONResponse(shown, answer.status)
 
-    def note(self, db: Connection, now_ms: int, action: str, subject: str, old: Any = None, new: Any = None) -> None:
-        """A row of the audit log."""
-        audit(db, now_ms, Act(self.who, action, subject), old, new)
+    def append_audit(
+        self, db: Connection, now_ms: int, action: str, subject: str, old: Any = None, new: Any = None
+    ) -> None:
+        """Append a row to the audit log."""
+        append_audit(db, now_ms, AuditAction(self.who, action, subject), old, new)
 
 
-async def _called(request: Request) -> Call:
-    return Call.of(request)
+async def _called(request: Request) -> RouteContext:
+    return RouteContext.of(request)
 
 
-async def _keyed(request: Request, idempotency_key: IdempotencyKey = None) -> Call:
-    return Call.of(request, idempotency_key)
+async def _keyed(request: Request, idempotency_key: IdempotencyKey = None) -> RouteContext:
+    return RouteContext.of(request, idempotency_key)
 
 
-Asked = Annotated[Call, Depends(_called)]
-Keyed = Annotated[Call, Depends(_keyed)]  # a POST that changes something
+Route = Annotated[RouteContext, Depends(_called)]
+IdempotentRoute = Annotated[RouteContext, Depends(_keyed)]  # a POST that changes something

@@ -1,6 +1,10 @@
-"""Campaigns, limits, codes, releases, learning, keys, webhooks, audit log: admin keys only, audited."""
+"""Admin routes: campaigns, limits, codes, releases, learning, keys, webhooks and the audit log.
+
+All of them need an admin key, and every change is written to the audit log.
+"""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -12,80 +16,91 @@ from sqlalchemy import Connection, func, select, update
 from promolift.extensions.ads import serving
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.storage.local_store import Store
-from promolift.server.api.api_keys import make_key
+from promolift.server.api.api_keys import create_key
 from promolift.server.api.problems import ApiError, FieldError
 from promolift.server.api.request_models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, WebhookIn
-from promolift.server.api.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
-from promolift.server.api.server import KEY_USE
+from promolift.server.api.routes import Cursor, IdempotentRoute, IfMatch, PageSize, Route, RouteContext
+from promolift.server.api.server import KEY_USE_KIND, Server
 from promolift.server.delivery import outbox
-from promolift.server.ledger.audit_log import Act, HttpAnswer, canonical, drop, every, first_break, get, put
+from promolift.server.ledger.audit_log import (
+    AuditAction,
+    HttpResponse,
+    canonical_json,
+    delete_record,
+    first_break,
+    get_record,
+    list_records,
+    put_record,
+)
 from promolift.server.ledger.field_types import Slug
 from promolift.server.ledger.limits import (
     ALL_CAMPAIGNS,
     add_stock,
     all_limits,
+    code_stocks,
+    current_usage,
     set_limits,
     stock_left,
-    stocks,
-    used_now,
 )
-from promolift.server.ledger.outbox_rows import Hook
+from promolift.server.ledger.outbox_rows import WebhookEndpoint
 from promolift.server.ledger.policy import Policy
-from promolift.server.ledger.records import Campaign, LearnRun, MadeRelease
-from promolift.server.ledger.schema import AUDIT, MAILS, OUTBOX, Refused
+from promolift.server.ledger.records import Campaign, LearnRun, ReleaseRecord
+from promolift.server.ledger.schema import AUDIT, IS_EMAIL, OUTBOX, Refused
 from promolift.server.ledger.secrets import seal
 from promolift.server.tasks import learning_schedule
-from promolift.shop.pipeline.release import build
+from promolift.shop.pipeline.release import build_release
 
 router = APIRouter(tags=["admin"])
 MessageStatus = Literal["waiting", "sent", "failed", "expired"]
 
 
-def _listed(asked: Call, kind: str, name: str, hidden: str = "") -> dict[str, Any]:
+def _listed(asked: RouteContext, kind: str, name: str, hidden: str = "") -> dict[str, Any]:
     """All things of a kind with their ids."""
     with asked.read() as db:
-        found = every(db, kind).items()
+        found = list_records(db, kind).items()
     return {"data": [{name: id_} | {k: v for k, v in body.items() if k != hidden} for id_, body in found]}
 
 
 @router.get("/v1/campaigns")
-def campaigns(asked: Asked) -> dict[str, Any]:
+def campaigns(asked: Route) -> dict[str, Any]:
     """All campaigns: release, policy, experiment, and whether they are paused."""
     return _listed(asked, Campaign.KIND, "campaign_id")
 
 
 @router.get("/v1/releases")
-def releases(asked: Asked) -> dict[str, Any]:
+def releases(asked: Route) -> dict[str, Any]:
     """All releases made here."""
-    return _listed(asked, MadeRelease.KIND, "release_id")
+    return _listed(asked, ReleaseRecord.KIND, "release_id")
 
 
 @router.get("/v1/keys")
-def keys(asked: Asked) -> dict[str, Any]:
+def keys(asked: Route) -> dict[str, Any]:
     """All keys, without their secrets; `last_used_ms` to the minute, null for one that never came."""
     listed = _listed(asked, "key", "key_id", hidden="hash")
     with asked.read() as db:
-        used = every(db, KEY_USE) | asked.server.used
+        used = list_records(db, KEY_USE_KIND) | asked.server.used
     return {"data": [each | {"last_used_ms": used.get(each["key_id"])} for each in listed["data"]]}
 
 
 @router.get("/v1/campaigns/{campaign_id:name}")
-def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
+def campaign(asked: Route, campaign_id: Slug, response: Response) -> dict[str, Any]:
     """A campaign, its limits as used in their present periods, its pace, the shop's own codes left of each offer.
 
     `ETag` is the version of what can be changed.
     """
     with asked.read() as db:
-        Campaign.known(db, campaign_id)
+        Campaign.load(db, campaign_id)
         limits = _used_limits(db, campaign_id, asked.server.clock.now_ms())
         response.headers["etag"] = _version(db, campaign_id)
-        stock = [each._asdict() for each in stocks(db, campaign_id)]
-        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id), "stock": stock}
+        stock = [each._asdict() for each in code_stocks(db, campaign_id)]
+        return _kept(db, campaign_id) | {"limits": limits, "pace": get_record(db, "pace", campaign_id), "stock": stock}
 
 
 def _used_limits(db: Connection, campaign_id: str, now_ms: int) -> list[dict[str, Any]]:
     """The limits of a campaign or of all together, with what each holds and has spent in its present period."""
-    return [_shown(each.limit) | {"held": each.held, "spent": each.spent} for each in used_now(db, campaign_id, now_ms)]
+    return [
+        _shown(each.limit) | {"held": each.held, "spent": each.spent} for each in current_usage(db, campaign_id, now_ms)
+    ]
 
 
 def _shown(limit: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,23 +113,23 @@ def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
 
 
 @router.get("/v1/limits")
-def shared_limits(asked: Asked) -> dict[str, Any]:
+def shared_limits(asked: Route) -> dict[str, Any]:
     """The limits that count over all campaigns together, and how far each is used."""
     with asked.read() as db:
         return {"data": _used_limits(db, ALL_CAMPAIGNS, asked.server.clock.now_ms())}
 
 
 @router.put("/v1/limits")
-def put_shared_limits(asked: Asked, body: SharedLimitsIn) -> Response:
+def put_shared_limits(asked: Route, body: SharedLimitsIn) -> Response:
     """Let these limits alone count over all campaigns together, beside those that each campaign has of its own."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
+    def do(db: Connection, now_ms: int) -> HttpResponse:
         old = _limits(db, ALL_CAMPAIGNS)
         set_limits(db, ALL_CAMPAIGNS, [_limit_row(limit) for limit in body.limits], now_ms)
-        asked.note(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, _limits(db, ALL_CAMPAIGNS))
-        return HttpAnswer(200, {"data": _used_limits(db, ALL_CAMPAIGNS, now_ms)})
+        asked.append_audit(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, _limits(db, ALL_CAMPAIGNS))
+        return HttpResponse(200, {"data": _used_limits(db, ALL_CAMPAIGNS, now_ms)})
 
-    return asked.changed(do)
+    return asked.change(do)
 
 
 def _limit_row(limit: LimitIn) -> dict[str, Any]:
@@ -122,7 +137,7 @@ def _limit_row(limit: LimitIn) -> dict[str, Any]:
 
 
 @router.put("/v1/campaigns/{campaign_id:name}")
-def put_campaign(asked: Asked, campaign_id: Slug, body: CampaignIn, if_match: IfMatch = None) -> Response:
+def put_campaign(asked: Route, campaign_id: Slug, body: CampaignIn, if_match: IfMatch = None) -> Response:
     """Make a campaign or replace it whole; what its limits have counted so far stays.
 
     Where that would drop a limit or reset the policy, the version that was read must come along (`If-Match`), else 428.
@@ -131,17 +146,17 @@ def put_campaign(asked: Asked, campaign_id: Slug, body: CampaignIn, if_match: If
 
 
 @router.patch("/v1/campaigns/{campaign_id:name}")
-def patch_campaign(asked: Asked, campaign_id: Slug, body: dict[str, Any], if_match: IfMatch = None) -> Response:
+def patch_campaign(asked: Route, campaign_id: Slug, body: dict[str, Any], if_match: IfMatch = None) -> Response:
     """Change what is stated alone, as a JSON merge patch (RFC 7396): null removes, a list replaces the whole list."""
     return _govern(asked, campaign_id, lambda now: CampaignIn(**_merged(now, body)), if_match, patch=True)
 
 
 def _govern(
-    asked: Call, campaign_id: str, new_of: Callable[[dict[str, Any]], CampaignIn], if_match: str | None,
+    asked: RouteContext, campaign_id: str, new_of: Callable[[dict[str, Any]], CampaignIn], if_match: str | None,
     patch: bool = False,
 ) -> Response:  # fmt: skip
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        found = Campaign.known(db, campaign_id) if patch else Campaign.find(db, campaign_id)
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        found = Campaign.load(db, campaign_id) if patch else Campaign.find(db, campaign_id)
         old, old_limits = found or Campaign(), _limits(db, campaign_id)
         stated = [
             {name: limit[name] for name in ("limit_id", "metric", "amount", "period", "per", "timezone")}
@@ -156,14 +171,14 @@ def _govern(
         if found and not patch and if_match is None and (dropped or reset):
             lost = f"the limits {sorted(dropped)}" if dropped else "the policy"
             raise Refused("version_needed", f"this would drop {lost}: PATCH what changes, or send the ETag as If-Match")
-        new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
+        new = old.with_policy(body.paused, body.policy).save(db, campaign_id, now_ms)
         set_limits(db, campaign_id, [_limit_row(limit) for limit in body.limits], now_ms)
         before = old.to_json() | {"limits": old_limits}
         after = new.to_json() | {"limits": _limits(db, campaign_id)}
-        asked.note(db, now_ms, "campaign.put", campaign_id, before, after)
-        return HttpAnswer(200, after)
+        asked.append_audit(db, now_ms, "campaign.put", campaign_id, before, after)
+        return HttpResponse(200, after)
 
-    reply = asked.changed(do)
+    reply = asked.change(do)
     with asked.read() as db:
         reply.headers["etag"] = _version(db, campaign_id)
     return reply
@@ -171,8 +186,8 @@ def _govern(
 
 def _version(db: Connection, campaign_id: str) -> str:
     """The ETag: of all that a PUT or PATCH changes, release and experiment included."""
-    whole = {"campaign": get(db, Campaign.KIND, campaign_id), "limits": all_limits(db, campaign_id)}
-    return f'"{sha256_of(canonical(whole))[:32]}"'
+    whole = {"campaign": get_record(db, Campaign.KIND, campaign_id), "limits": all_limits(db, campaign_id)}
+    return f'"{sha256_of(canonical_json(whole))[:32]}"'
 
 
 def _merged(old: Any, patch: Any) -> Any:
@@ -185,24 +200,24 @@ def _merged(old: Any, patch: Any) -> Any:
 
 
 @router.post("/v1/campaigns/{campaign_id}/codes")
-def codes(asked: Keyed, campaign_id: Slug, body: CodesIn) -> Response:
+def codes(asked: IdempotentRoute, campaign_id: Slug, body: CodesIn) -> Response:
     """Add the shop's own codes to an offer's stock; codes that are there already are left alone."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        Campaign.known(db, campaign_id)
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        Campaign.load(db, campaign_id)
         new = {"added": add_stock(db, campaign_id, body.offer_id, body.codes)}
         new["left"] = stock_left(db, campaign_id, body.offer_id) or 0
-        asked.note(db, now_ms, "codes.add", f"{campaign_id}/{body.offer_id}", new=new)
-        return HttpAnswer(200, new)
+        asked.append_audit(db, now_ms, "codes.add", f"{campaign_id}/{body.offer_id}", new=new)
+        return HttpResponse(200, new)
 
-    return asked.changed(do, body)
+    return asked.change(do, body)
 
 
 @router.get("/v1/campaigns/{campaign_id}/offers")
-def offers(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+def offers(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     """The offers of the campaign's release, with their menu line and what they cover."""
     with asked.read() as db:
-        release_id = Campaign.known(db, campaign_id).release
+        release_id = Campaign.load(db, campaign_id).release
     if release_id is None:
         raise Refused("release_missing", f"campaign {campaign_id} has no release yet; activate one")
     live = asked.server.decider.ensure(release_id)
@@ -214,147 +229,151 @@ def offers(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
 
 
 @router.post("/v1/releases", status_code=201)
-def make_release(asked: Keyed) -> Response:
+def make_release(asked: IdempotentRoute) -> Response:
     """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
     with Store(asked.server.settings.work) as store:
-        release_id = serving.build(store) or build(store)
+        release_id = serving.build_release(store) or build_release(store)
     terms = asked.server.decider.ensure_everywhere(release_id).terms
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        made = MadeRelease.find(db, release_id)  # frozen before, perhaps as somebody's draft
-        made = made or MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
-        new = made.keep(db, release_id, now_ms).to_json()
-        asked.note(db, now_ms, "release.make", release_id, new=new)
-        return HttpAnswer(201, new)
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        made = ReleaseRecord.find(db, release_id)  # frozen before, perhaps as somebody's draft
+        made = made or ReleaseRecord(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
+        new = made.save(db, release_id, now_ms).to_json()
+        asked.append_audit(db, now_ms, "release.make", release_id, new=new)
+        return HttpResponse(201, new)
 
-    return asked.changed(do)
+    return asked.change(do)
 
 
 @router.post("/v1/releases/{release_id}:activate")
-def activate(asked: Keyed, release_id: Slug) -> Response:
+def activate(asked: IdempotentRoute, release_id: Slug) -> Response:
     """Decide from this release from now on. It is loaded first, so that no request waits or fails."""
-    return switch_to(asked, release_id)
+    return activate_release(asked, release_id)
 
 
-def switch_to(asked: Call, release_id: str, may: Callable[[Connection], None] = lambda _: None) -> Response:
-    """The same, if `may` does not object in the change itself."""
+def activate_release(
+    asked: RouteContext, release_id: str, may: Callable[[Connection], None] = lambda _: None
+) -> Response:
+    """Activate a release unless `may`, which is called within the change, objects."""
     loaded = asked.server.decider.ensure_everywhere(release_id)
     campaign_id = loaded.terms.campaign_id
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
+    def do(db: Connection, now_ms: int) -> HttpResponse:
         may(db)
         old = Campaign.find(db, campaign_id)
         served = asked.server.decider.releases.get(old.release or "") if old else None
         if loaded.creatives and not (served and served.creatives):  # its first: later what is left empty stays so
             mine = old or Campaign()
-            policy = serving.first_policy(loaded.creatives, now_ms, mine.policy)
-            new = mine.governed(mine.paused, policy).keep(db, campaign_id, now_ms)
-            asked.note(db, now_ms, "campaign.put", campaign_id, old and old.to_json(), new.to_json())
-        learning_schedule.switch(db, now_ms, Act(asked.who, "release.activate", campaign_id), release_id)
-        return HttpAnswer(200, _kept(db, campaign_id))
+            policy = serving.initial_policy(loaded.creatives, now_ms, mine.policy)
+            new = mine.with_policy(mine.paused, policy).save(db, campaign_id, now_ms)
+            asked.append_audit(db, now_ms, "campaign.put", campaign_id, old and old.to_json(), new.to_json())
+        learning_schedule.switch_release(
+            db, now_ms, AuditAction(asked.who, "release.activate", campaign_id), release_id
+        )
+        return HttpResponse(200, _kept(db, campaign_id))
 
-    reply = asked.changed(do)
-    learning_schedule.remember(asked.server, release_id)
+    reply = asked.change(do)
+    learning_schedule.remember_learning(asked.server, release_id)
     return reply
 
 
 @router.post("/v1/campaigns/{campaign_id}:rollback")
-def roll_back(asked: Keyed, campaign_id: Slug) -> Response:
+def roll_back(asked: IdempotentRoute, campaign_id: Slug) -> Response:
     """Go back to the release before the present one; calling it twice goes forth again."""
     with asked.read() as db:
-        before = Campaign.known(db, campaign_id).previous
+        before = Campaign.load(db, campaign_id).previous
     if before:
         asked.server.decider.ensure_everywhere(before)
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        learning_schedule.roll_back(db, now_ms, asked.who, campaign_id)
-        return HttpAnswer(200, _kept(db, campaign_id))
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        learning_schedule.roll_back_release(db, now_ms, asked.who, campaign_id)
+        return HttpResponse(200, _kept(db, campaign_id))
 
-    reply = asked.changed(do)
+    reply = asked.change(do)
     with asked.read() as db:
-        release_id = Campaign.known(db, campaign_id).release
-    learning_schedule.remember(asked.server, release_id or "")
+        release_id = Campaign.load(db, campaign_id).release
+    learning_schedule.remember_learning(asked.server, release_id or "")
     return reply
 
 
 @router.post("/v1/keys", status_code=201)
-def post_key(asked: Keyed, body: KeyIn) -> Response:
+def post_key(asked: IdempotentRoute, body: KeyIn) -> Response:
     """A new key. The answer shows it once; only its hash is kept."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        made = make_key(db, body.scope, body.name, now_ms, asked.who)
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        made = create_key(db, body.scope, body.name, now_ms, asked.who)
         secret = seal(asked.server.secret, made.secret)
-        return HttpAnswer(201, {"key_id": made.key_id, "key": secret, "scope": body.scope})
+        return HttpResponse(201, {"key_id": made.key_id, "key": secret, "scope": body.scope})
 
-    reply = asked.changed(do, body)
+    reply = asked.change(do, body)
     asked.server.reload_keys()
     return reply
 
 
 @router.delete("/v1/keys/{key_id}")
-def revoke(asked: Asked, key_id: Slug) -> Response:
+def revoke(asked: Route, key_id: Slug) -> Response:
     """Revoke a key at once."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        old = get(db, "key", key_id)
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        old = get_record(db, "key", key_id)
         if old is None:
             raise Refused("key_unknown", f"no key {key_id}")
-        put(db, "key", key_id, old | {"revoked": True}, now_ms)
-        asked.note(db, now_ms, "key.revoke", key_id, {"revoked": old["revoked"]}, {"revoked": True})
-        return HttpAnswer(200, {"key_id": key_id, "revoked": True})
+        put_record(db, "key", key_id, old | {"revoked": True}, now_ms)
+        asked.append_audit(db, now_ms, "key.revoke", key_id, {"revoked": old["revoked"]}, {"revoked": True})
+        return HttpResponse(200, {"key_id": key_id, "revoked": True})
 
-    reply = asked.changed(do)
+    reply = asked.change(do)
     asked.server.reload_keys()
     return reply
 
 
 @router.post("/v1/webhooks", status_code=201)
-def post_webhook(asked: Keyed, body: WebhookIn) -> Response:
+def post_webhook(asked: IdempotentRoute, body: WebhookIn) -> Response:
     """Tell a URL what happens; the signing secret is shown once."""
     try:
         outbox.safe_address(body.url, asked.server.settings.private_webhooks)
     except outbox.UnsafeTargetError as error:
         raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
+    def do(db: Connection, now_ms: int) -> HttpResponse:
         secret, webhook_id = seal(asked.server.secret, outbox.new_secret()), f"whk_{now_ms:x}{token_hex(6)}"
-        Hook(url=body.url, events=body.events, secret=secret).keep(db, webhook_id, now_ms)
+        WebhookEndpoint(url=body.url, events=body.events, secret=secret).save(db, webhook_id, now_ms)
         said = {"events": list(body.events)}
-        asked.note(db, now_ms, "webhook.create", webhook_id, new=said)
-        return HttpAnswer(201, {"webhook_id": webhook_id, "secret": secret, "url": body.url} | said)
+        asked.append_audit(db, now_ms, "webhook.create", webhook_id, new=said)
+        return HttpResponse(201, {"webhook_id": webhook_id, "secret": secret, "url": body.url} | said)
 
-    return asked.changed(do, body)
+    return asked.change(do, body)
 
 
 @router.get("/v1/webhooks")
-def webhooks(asked: Asked) -> dict[str, Any]:
+def webhooks(asked: Route) -> dict[str, Any]:
     """All webhooks, with how many messages wait, arrived and failed."""
     with asked.read() as db:
         counts = select(OUTBOX.c.target, OUTBOX.c.status, func.count()).group_by(OUTBOX.c.target, OUTBOX.c.status)
         states: dict[str, dict[str, int]] = {}
         for target, status, number in db.execute(counts):
             states.setdefault(target, {})[status] = number
-        hooks = Hook.all(db).items()
+        hooks = WebhookEndpoint.all(db).items()
     shown = [{"webhook_id": i, "url": b.url, "events": b.events, "messages": states.get(i, {})} for i, b in hooks]
     return {"data": shown}
 
 
 @router.delete("/v1/webhooks/{webhook_id:name}")
-def delete_webhook(asked: Asked, webhook_id: Slug) -> Response:
+def delete_webhook(asked: Route, webhook_id: Slug) -> Response:
     """Tell this URL nothing more."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        Hook.known(db, webhook_id)
-        drop(db, Hook.KIND, webhook_id)
-        asked.note(db, now_ms, "webhook.delete", webhook_id)
-        return HttpAnswer(200, {"webhook_id": webhook_id, "deleted": True})
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        WebhookEndpoint.load(db, webhook_id)
+        delete_record(db, WebhookEndpoint.KIND, webhook_id)
+        asked.append_audit(db, now_ms, "webhook.delete", webhook_id)
+        return HttpResponse(200, {"webhook_id": webhook_id, "deleted": True})
 
-    return asked.changed(do)
+    return asked.change(do)
 
 
 @router.get("/v1/webhooks/{webhook_id}/messages")
 def webhook_messages(
-    asked: Asked, webhook_id: Slug, status: MessageStatus = "failed", cursor: Cursor = 0, limit: Page = 100
+    asked: Route, webhook_id: Slug, status: MessageStatus = "failed", cursor: Cursor = 0, limit: PageSize = 100
 ) -> dict[str, Any]:
     """Messages of a webhook, those given up at first; `next` is the cursor of the next page, null at the end."""
     names = ("status", "attempts", "error", "ts_ms", "body")
@@ -362,48 +381,48 @@ def webhook_messages(
     mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.status == status
     page = select(*columns).where(*mine).order_by(OUTBOX.c.delivery_id).limit(limit).offset(cursor)
     with asked.read() as db:
-        Hook.known(db, webhook_id)
+        WebhookEndpoint.load(db, webhook_id)
         data = [dict(row) for row in db.execute(page).mappings()]
     return {"data": data, "next": cursor + limit if len(data) == limit else None}
 
 
 @router.post("/v1/webhooks/{webhook_id}:test", status_code=202)
-def try_webhook(asked: Keyed, webhook_id: Slug) -> Response:
+def try_webhook(asked: IdempotentRoute, webhook_id: Slug) -> Response:
     """Send a message of the type `test`, signed as all others."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        Hook.known(db, webhook_id)
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        WebhookEndpoint.load(db, webhook_id)
         moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
         said = {"type": "test", "timestamp": moment, "data": {"webhook_id": webhook_id}}
-        return HttpAnswer(202, {"message_id": outbox.post(db, "webhook", webhook_id, said, now_ms)})
+        return HttpResponse(202, {"message_id": outbox.post_message(db, "webhook", webhook_id, said, now_ms)})
 
-    return asked.changed(do)
+    return asked.change(do)
 
 
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
 def replay_webhook(
-    asked: Keyed, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
+    asked: IdempotentRoute, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
 ) -> Response:
     """Send again what was made since a moment, with the same webhook-id; `status=failed`: what was given up alone.
 
     They wait again within a second or so, some at a time: `messages` is how many there are.
     """
     until_ms = asked.server.clock.now_ms()
-    replay = outbox.Resend(webhook_id=webhook_id, since_ms=since_ms, until_ms=until_ms, status=status)
+    replay = outbox.WebhookReplay(webhook_id=webhook_id, since_ms=since_ms, until_ms=until_ms, status=status)
     with asked.read() as db:
-        count = db.execute(select(func.count()).select_from(OUTBOX).where(*replay.meant)).scalar_one()
+        count = db.execute(select(func.count()).select_from(OUTBOX).where(*replay.conditions)).scalar_one()
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        Hook.known(db, webhook_id)
-        replay.keep(db, f"rsd_{token_hex(8)}", now_ms)
-        return HttpAnswer(202, {"messages": count})
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        WebhookEndpoint.load(db, webhook_id)
+        replay.save(db, f"rsd_{token_hex(8)}", now_ms)
+        return HttpResponse(202, {"messages": count})
 
-    return asked.changed(do, {"since_ms": since_ms, "status": status})
+    return asked.change(do, {"since_ms": since_ms, "status": status})
 
 
 @router.get("/v1/messages")
 def offer_messages(
-    asked: Asked, status: MessageStatus = "failed", cursor: Cursor = 0, limit: Page = 100
+    asked: Route, status: MessageStatus = "failed", cursor: Cursor = 0, limit: PageSize = 100
 ) -> dict[str, Any]:
     """Messages to customers, those given up at first, without address and words: `again` says whether one can be sent
     again, which is so until its offer ends. `next` is the cursor of the next page, null at the end.
@@ -411,7 +430,7 @@ def offer_messages(
     again = (OUTBOX.c.status == "failed") & (OUTBOX.c.body != "{}")
     columns = [OUTBOX.c[name] for name in ("status", "attempts", "error", "ts_ms")]
     names = OUTBOX.c.delivery_id.label("message_id"), OUTBOX.c.target.label("decision_id")
-    page = select(*names, *columns, again.label("again")).where(MAILS, OUTBOX.c.status == status)
+    page = select(*names, *columns, again.label("again")).where(IS_EMAIL, OUTBOX.c.status == status)
     with asked.read() as db:
         rows = db.execute(
             page.order_by(OUTBOX.c.ts_ms.desc(), OUTBOX.c.delivery_id).limit(limit).offset(cursor)
@@ -421,25 +440,25 @@ def offer_messages(
 
 
 @router.post("/v1/messages/{message_id}:resend", status_code=202)
-def resend_message(asked: Keyed, message_id: Slug) -> Response:
+def resend_message(asked: IdempotentRoute, message_id: Slug) -> Response:
     """Send a message that was given up again; consent, quiet hours and its offer's last moment count as before."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        mine = MAILS, OUTBOX.c.delivery_id == message_id
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        mine = IS_EMAIL, OUTBOX.c.delivery_id == message_id
         row = db.execute(select(OUTBOX.c.status, OUTBOX.c.body).where(*mine)).first()
         if row is None:
             raise Refused("message_unknown", f"no message {message_id}")
         if row.status != "failed" or row.body == "{}":
             raise Refused("message_over", f"{message_id} is {row.status}; its words are kept no longer: decide anew")
         db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
-        asked.note(db, now_ms, "message.resend", message_id)
-        return HttpAnswer(202, {"message_id": message_id, "status": "waiting"})
+        asked.append_audit(db, now_ms, "message.resend", message_id)
+        return HttpResponse(202, {"message_id": message_id, "status": "waiting"})
 
-    return asked.changed(do)
+    return asked.change(do)
 
 
 @router.get("/v1/audit")
-def audit_log(asked: Asked, cursor: Cursor = 0, limit: Page = 100) -> dict[str, Any]:
+def audit_log(asked: Route, cursor: Cursor = 0, limit: PageSize = 100) -> dict[str, Any]:
     """The audit log in order, a page at a time; `next` is the cursor of the next page, null at the end."""
     with asked.read() as db:
         rows = db.execute(select(AUDIT).where(AUDIT.c.seq > cursor).order_by(AUDIT.c.seq).limit(limit)).mappings().all()
@@ -447,11 +466,11 @@ def audit_log(asked: Asked, cursor: Cursor = 0, limit: Page = 100) -> dict[str, 
 
 
 @router.get("/v1/audit:verify")
-def verify(asked: Asked) -> dict[str, Any]:
+def verify(asked: Route) -> dict[str, Any]:
     """Whether the chain of hashes holds, the first row that breaks it, and its last hash to keep elsewhere."""
     with asked.read() as db:
         broken = first_break(db)
-        rows, head = last_link(db)
+        rows, head = last_audit_link(db)
     return {"holds": broken is None, "first_break": broken, "rows": rows, "head": head}
 
 
@@ -462,37 +481,51 @@ class AuditLink(NamedTuple):
     head: str
 
 
-def last_link(db: Connection) -> AuditLink:
-    """The end of the chain; 0 rows where nothing was ever changed."""
+def last_audit_link(db: Connection) -> AuditLink:
+    """Return the end of the audit chain; 0 rows where nothing was ever changed."""
     last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
     return AuditLink(*last) if last else AuditLink(0, "")
 
 
 def _kept(db: Connection, campaign_id: str) -> dict[str, object]:
     """A campaign as the ledger has it, which is how answers show it."""
-    return {"campaign_id": campaign_id, **get(db, Campaign.KIND, campaign_id)}
+    return {"campaign_id": campaign_id, **get_record(db, Campaign.KIND, campaign_id)}
 
 
 @router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
-async def learn_now(asked: Keyed, campaign_id: Slug) -> Response:
+async def learn_now(asked: IdempotentRoute, campaign_id: Slug) -> Response:
     """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
     asked_first = []
 
-    def do(db: Connection, _: int) -> HttpAnswer:
-        Campaign.known(db, campaign_id)
+    def do(db: Connection, _: int) -> HttpResponse:
+        Campaign.load(db, campaign_id)
         asked_first.append(True)
-        return HttpAnswer(202, {"campaign_id": campaign_id, "status": "running"})
+        return HttpResponse(202, {"campaign_id": campaign_id, "status": "running"})
 
-    reply = await asyncio.to_thread(asked.changed, do)
+    reply = await asyncio.to_thread(asked.change, do)
     if asked_first:
         await asked.server.scheduler.start(campaign_id)
     return reply
 
 
 @router.get("/v1/campaigns/{campaign_id}/learning")
-def learning(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+def learning(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     """The last run: when, what became of it, the release it proposes and why. `status` never where there was none."""
     with asked.read() as db:
-        Campaign.known(db, campaign_id)
+        Campaign.load(db, campaign_id)
         run = LearnRun.find(db, campaign_id) or LearnRun(status="never")
     return {"campaign_id": campaign_id} | run.to_json()
+
+
+def release_first_plan(server: Server) -> str | None:
+    """Make a release of the plan in the work folder and activate it; return its id.
+
+    None, and no release, if a campaign has an active release already.
+    """
+    call = RouteContext(server, "setup")
+    with call.read() as db:
+        if any(campaign.release for campaign in Campaign.all(db).values()):
+            return None
+    release_id: str = json.loads(bytes(make_release(call).body))["release_id"]
+    activate(call, release_id)
+    return release_id

@@ -1,4 +1,4 @@
-"""What people note of days of the shop, such as an outage or a fair; and days that count in no result."""
+"""Notes on days of the shop, such as an outage or a fair; excluded days count in no result."""
 
 from datetime import date
 from secrets import token_hex
@@ -8,9 +8,9 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, StringConstraints, model_validator
 from sqlalchemy import Connection
 
-from promolift.server.api.routes import Asked, Keyed
-from promolift.server.ledger.audit_log import HttpAnswer, drop
-from promolift.server.ledger.field_types import PLAIN, Body, Slug, Yes
+from promolift.server.api.routes import IdempotentRoute, Route
+from promolift.server.ledger.audit_log import HttpResponse, delete_record
+from promolift.server.ledger.field_types import PRINTABLE_PATTERN, Body, Slug, StrictBool
 from promolift.server.ledger.records import Annotation
 from promolift.server.ledger.schema import Refused
 
@@ -23,8 +23,8 @@ class AnnotationIn(Body):
 
     first: date
     last: date
-    text: Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=PLAIN)]
-    excluded: Yes = False
+    text: Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=PRINTABLE_PATTERN)]
+    excluded: StrictBool = False
 
     @model_validator(mode="after")
     def _in_order(self) -> "AnnotationIn":
@@ -51,7 +51,7 @@ class AnnotationList(BaseModel):
 
 
 @router.get("/v1/annotations")
-def annotations(asked: Asked) -> AnnotationList:
+def annotations(asked: Route) -> AnnotationList:
     """What was noted of the shop's days, and which of them count in no result."""
     with asked.read() as db:
         kept = Annotation.all(db)
@@ -60,28 +60,28 @@ def annotations(asked: Asked) -> AnnotationList:
 
 
 @router.post("/v1/annotations", status_code=201)
-def annotate(asked: Keyed, body: AnnotationIn) -> Response:
+def annotate(asked: IdempotentRoute, body: AnnotationIn) -> Response:
     """Note something of some days."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
+    def do(db: Connection, now_ms: int) -> HttpResponse:
         id_ = f"ann_{token_hex(6)}"
-        kept = Annotation(**body.model_dump(), by=asked.who).keep(db, id_, now_ms)
-        asked.note(db, now_ms, "annotation.add", id_, None, kept.to_json())
-        return HttpAnswer(201, {"annotation_id": id_} | kept.to_json())
+        kept = Annotation(**body.model_dump(), by=asked.who).save(db, id_, now_ms)
+        asked.append_audit(db, now_ms, "annotation.add", id_, None, kept.to_json())
+        return HttpResponse(201, {"annotation_id": id_} | kept.to_json())
 
-    return asked.changed(do, body)
+    return asked.change(do, body)
 
 
 @router.delete("/v1/annotations/{annotation_id}")
-def forget_annotation(asked: Asked, annotation_id: Slug) -> Response:
+def forget_annotation(asked: Route, annotation_id: Slug) -> Response:
     """Take a note back; days that it excluded count again from the next run of learning on."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
+    def do(db: Connection, now_ms: int) -> HttpResponse:
         old = Annotation.find(db, annotation_id)
         if old is None:
             raise Refused("annotation_unknown", f"no annotation {annotation_id}")
-        drop(db, Annotation.KIND, annotation_id)
-        asked.note(db, now_ms, "annotation.drop", annotation_id, old.to_json(), None)
-        return HttpAnswer(200, {"annotation_id": annotation_id})
+        delete_record(db, Annotation.KIND, annotation_id)
+        asked.append_audit(db, now_ms, "annotation.drop", annotation_id, old.to_json(), None)
+        return HttpResponse(200, {"annotation_id": annotation_id})
 
-    return asked.changed(do)
+    return asked.change(do)

@@ -1,4 +1,4 @@
-"""Decisions for many customers in one request."""
+"""Decide for many customers in one request."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from pydantic_core import to_json
 
 from promolift.foundation.i18n.text import Language
-from promolift.server.api.request_models import Campaigns, DecisionIn, Reached
-from promolift.server.api.routes import Keyed, fast_routes
+from promolift.server.api.request_models import Campaigns, DecisionIn, ReachableChannels
+from promolift.server.api.routes import IdempotentRoute, fast_routes
 from promolift.server.decisions import decisions
-from promolift.server.ledger.field_types import Body, Channel, Id, Yes
+from promolift.server.ledger.field_types import Body, Channel, Id, StrictBool
 
 router = APIRouter()
-TOGETHER = 200  # decided in one change of the ledger: others' requests wait for no more than that
+DECISIONS_PER_CHANGE = 200  # decided in one change of the ledger: others' requests wait for no more than that
 
 
 class BatchDecisionIn(Body):
@@ -26,9 +26,9 @@ class BatchDecisionIn(Body):
     ]
     campaign_id: Campaigns = None
     channel: Channel = "site"
-    channels: Reached = ()
+    channels: ReachableChannels = ()
     language: Language | None = None
-    words: Yes = False
+    words: StrictBool = False
 
     @model_validator(mode="after")
     def _once_each(self) -> Self:
@@ -38,7 +38,7 @@ class BatchDecisionIn(Body):
 
 
 @router.post("/v1/decisions:batch", tags=["decisions"])
-async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
+async def batch(call: IdempotentRoute, body: BatchDecisionIn) -> Response:
     """Decisions for up to 10,000 customers: the same as one by one, in the order of `customer_ids`.
 
     With an Idempotency-Key each customer is decided on once; a retry after a failure half way goes on where it ended.
@@ -47,10 +47,14 @@ async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
 
     async def one(who: str) -> Mapping[str, Any]:
         asked = DecisionIn(customer_id=who, **common)
-        ask = fast_routes.ask_of(asked)
+        ask = fast_routes.decision_request(asked)
 
-        def answered(decided: decisions.Answer) -> Mapping[str, Any]:
-            return fast_routes.shown(server, decided, asked) if body.words else fast_routes.recorded(decided, asked)
+        def answered(decided: decisions.DecisionResult) -> Mapping[str, Any]:
+            return (
+                fast_routes.decision_answer(server, decided, asked)
+                if body.words
+                else fast_routes.decision_fields(decided, asked)
+            )
 
         if key is None:
             return answered(await server.decide(ask))
@@ -59,6 +63,6 @@ async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
         return told
 
     found: list[Mapping[str, Any]] = []
-    for first in range(0, len(body.customer_ids), TOGETHER):
-        found += await asyncio.gather(*map(one, body.customer_ids[first : first + TOGETHER]))
+    for first in range(0, len(body.customer_ids), DECISIONS_PER_CHANGE):
+        found += await asyncio.gather(*map(one, body.customer_ids[first : first + DECISIONS_PER_CHANGE]))
     return Response(to_json({"data": found}), media_type="application/json")

@@ -1,4 +1,4 @@
-"""A campaign in; how it stands now out: what it has added, what it spent, how many decisions it makes, what waits."""
+"""The state of one campaign: value added over the holdout, spend and its forecast, decision counts, pending work."""
 
 import json
 from math import sqrt
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from sqlalchemy import Connection, case, func, select
 
-from promolift.core.decisions.decision_rule import first_id
+from promolift.core.decisions.decision_rule import first_decision_id
 from promolift.foundation.evidence import Z95
 from promolift.foundation.time.units import DAY_MS, HOUR_MS
-from promolift.server.api.routes import Asked, Call
+from promolift.server.api.routes import Route, RouteContext
 from promolift.server.ledger.field_types import Slug
-from promolift.server.ledger.limits import ALL_CAMPAIGNS, used_now
-from promolift.server.ledger.records import Campaign, LearnRun, MadeRelease, Task, Thing
+from promolift.server.ledger.limits import ALL_CAMPAIGNS, current_usage
+from promolift.server.ledger.records import Campaign, LearningTask, LearnRun, ReleaseRecord, StoredModel
 from promolift.server.ledger.schema import DECISIONS, EVENTS, REDEMPTIONS, Refused
 from promolift.shop.configuration.configuration import PlanSettings
 
-LEAST_DAYS = 7  # of spending, before anything is said of the days ahead
+MIN_FORECAST_DAYS = 7  # of spending, before anything is said of the days ahead
 router = APIRouter(tags=["admin"])
 
 
-class Played(Thing):
-    """Days of a demo that were simulated, not lived: what is measured on them is simulated, too."""
+class SimulatedPeriod(StoredModel):
+    """Days of a demo that were simulated: what is measured on them is simulated, too."""
 
     KIND = "played"
     begun_ms: int
@@ -123,7 +123,7 @@ class CampaignSummary(BaseModel):
 
 
 @router.get("/v1/campaigns/{campaign_id}/summary")
-def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
+def summary(asked: Route, campaign_id: Slug) -> CampaignSummary:
     """What it has added so far over the holdout, its money, decisions of the last hour and day, and what waits."""
     now_ms = asked.server.clock.now_ms()
     with asked.read() as db:
@@ -135,7 +135,7 @@ def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
         last = select(DECISIONS.c.ts_ms).order_by(DECISIONS.c.decision_id.desc()).limit(1)
         heard = select(EVENTS.c.received_ms).order_by(EVENTS.c.seq.desc()).limit(1)
         waiting = [
-            name for name, made in MadeRelease.all(db).items()
+            name for name, made in ReleaseRecord.all(db).items()
             if made.campaign_id == campaign_id and made.status == "asked" and name != campaign.release
         ]  # fmt: skip
         earned = earned_so_far(asked, campaign_id)
@@ -153,17 +153,17 @@ def summary(asked: Asked, campaign_id: Slug) -> CampaignSummary:
 def _uses(db: Connection, campaign_id: str, now_ms: int) -> tuple[LimitUse, ...]:
     return tuple(
         LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "amount")})
-        for use in used_now(db, campaign_id, now_ms)
+        for use in current_usage(db, campaign_id, now_ms)
     )
 
 
 @router.get("/v1/campaigns/{campaign_id}/spend")
-def spend(asked: Asked, campaign_id: Slug) -> CampaignSpend:
+def spend(asked: Route, campaign_id: Slug) -> CampaignSpend:
     """What was spent in the present release's window, and where that leads: the days' mean and spread, carried on."""
     now_ms, config = asked.server.clock.now_ms(), asked.server.config
     window_days = (config.plan if config else PlanSettings()).window_days
     with asked.read() as db:
-        release = Campaign.known(db, campaign_id).release
+        release = Campaign.load(db, campaign_id).release
         if release is None:
             raise Refused("release_missing", f"campaign {campaign_id} has no release yet; activate one")
         budget_cents = asked.server.decider.ensure(release).plan.budget_cents
@@ -192,8 +192,8 @@ class _Ahead(NamedTuple):
 def _ahead(daily: NDArray[np.float64], window_days: int) -> _Ahead:
     """A random walk with drift: after k further days k means, give or take their spread and the doubt of the mean."""
     n = len(daily)
-    if n < LEAST_DAYS:
-        return _Ahead((), f"{n} whole days with redemptions; {LEAST_DAYS} are needed to say where they lead")
+    if n < MIN_FORECAST_DAYS:
+        return _Ahead((), f"{n} whole days with redemptions; {MIN_FORECAST_DAYS} are needed to say where they lead")
     mean, spread, total, found = float(daily.mean()), float(daily.std(ddof=1)), float(daily.sum()), []
     for k in range(max(0, window_days - n) + 1):
         half, middle = Z95 * spread * sqrt(k * (1 + k / n)), total + k * mean
@@ -202,31 +202,31 @@ def _ahead(daily: NDArray[np.float64], window_days: int) -> _Ahead:
 
 
 @router.get("/v1/campaigns/{campaign_id}/results")
-def results(asked: Asked, campaign_id: Slug) -> dict[str, Any]:
+def results(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     """What the last run of learning found, in numbers: the verdict, by month and by week, by group, what was predicted
     beside what came, drift, what it hangs on, and what other policies would have earned. Money in minor units.
     """
-    found = last_learned(asked, campaign_id)
+    found = load_last_learning(asked, campaign_id)
     if found is None:
         raise Refused("results_missing", "nothing was learned yet; POST /v1/campaigns/{campaign_id}:learn starts it")
     return found
 
 
-def last_learned(asked: Call, campaign_id: str) -> dict[str, Any] | None:
-    """What the last run of learning wrote; None before one found anything."""
-    path = Task(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
+def load_last_learning(asked: RouteContext, campaign_id: str) -> dict[str, Any] | None:
+    """Return what the last learning run wrote; None before the first one with a result."""
+    path = LearningTask(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
     found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     if found is not None:
         with asked.read() as db:
-            played = Played.find(db, campaign_id) is not None
+            played = SimulatedPeriod.find(db, campaign_id) is not None
         if played:
             found |= {"evidence": "simulated", "rule": found["rule"].replace("randomised", "simulated")}
     return found
 
 
-def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:
+def earned_so_far(asked: RouteContext, campaign_id: str) -> EarnedSoFar | None:
     """What the last run of learning found; None before one found anything."""
-    found = last_learned(asked, campaign_id)
+    found = load_last_learning(asked, campaign_id)
     if found is None:
         return None
     return EarnedSoFar(
@@ -240,6 +240,6 @@ def earned_so_far(asked: Call, campaign_id: str) -> EarnedSoFar | None:
 def _made(db: Connection, campaign_id: str, since_ms: int) -> Made:
     """Ids of decisions rise with time, so that those since a moment are found by the key."""
     none: Any = func.sum(case((DECISIONS.c.offer_id == "none", 1), else_=0))
-    since = DECISIONS.c.decision_id >= first_id(since_ms)
+    since = DECISIONS.c.decision_id >= first_decision_id(since_ms)
     row = db.execute(select(func.count(), none).where(since, DECISIONS.c.campaign_id == campaign_id)).one()
     return Made(decisions=row[0], none=row[1] or 0)

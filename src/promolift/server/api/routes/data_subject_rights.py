@@ -1,4 +1,4 @@
-"""A customer's id in; what they may know of their data and of the decisions about them, in plain sentences, out."""
+"""Explain to one customer, in plain sentences, which of their data is stored and how decisions are made."""
 
 from typing import Literal
 from urllib.parse import urlsplit
@@ -8,20 +8,20 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, func, select
 
 from promolift.core.decisions.decision_rule import NONE
-from promolift.foundation.i18n.formatting import speaking, spoken
-from promolift.server.api.routes import Asked, Call
+from promolift.foundation.i18n.formatting import current_locale, use_locale
+from promolift.server.api.routes import Route, RouteContext
 from promolift.server.decisions import message_rendering
-from promolift.server.ledger.erasure import WITH_CUSTOMER
+from promolift.server.ledger.erasure import CUSTOMER_TABLES
 from promolift.server.ledger.field_types import Id
-from promolift.server.ledger.outbox_rows import Hook
+from promolift.server.ledger.outbox_rows import WebhookEndpoint
 from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, EVENTS, OUTBOX, REJECTS
-from promolift.server.translations import worded
+from promolift.server.translations import translate_key
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.configuration.settings import PrivacySettings
-from promolift.shop.reports.data_subject_rights import KeptDays, LastDecision, SubjectFacts, explain_subject
+from promolift.shop.reports.data_subject_rights import LastDecision, RetentionDays, SubjectFacts, explain_subject
 
 router = APIRouter(tags=["privacy"])
-TOLD = (*WITH_CUSTOMER, REJECTS, OUTBOX)
+EXPLAINED_TABLES = (*CUSTOMER_TABLES, REJECTS, OUTBOX)
 
 
 class SubjectPart(BaseModel):
@@ -42,7 +42,7 @@ class SubjectExplained(BaseModel):
 
 
 @router.get("/v1/privacy/{subject}:explain")
-def explain(asked: Asked, subject: Id, language: Literal["zh", "en"] | None = Query(default=None)) -> SubjectExplained:
+def explain(asked: Route, subject: Id, language: Literal["zh", "en"] | None = Query(default=None)) -> SubjectExplained:
     """What a customer may know, in plain words: which data, what for, how decisions come about, how to refuse.
 
     `promolift.toml` says who answers for the data and what allows their use, in its part `[privacy]`.
@@ -50,20 +50,20 @@ def explain(asked: Asked, subject: Id, language: Literal["zh", "en"] | None = Qu
     server = asked.server
     shop = server.config.shop if server.config else ShopSettings()
     settings = server.config.privacy if server.config else PrivacySettings()
-    kept = KeptDays(server.settings.keep.events_days, server.settings.keep.decisions_days)
-    with speaking(language or shop.language):
+    kept = RetentionDays(server.settings.keep.events_days, server.settings.keep.decisions_days)
+    with use_locale(language or shop.language):
         with asked.read() as db:
             facts = _facts(asked, db, subject)
         said = explain_subject(facts, settings, shop.name, shop.zone, kept)
         parts = [SubjectPart(about=each.about, title=each.title, text=each.text) for each in said]
         text = "\n\n".join(f"{each.title}\n{each.text}" for each in said)
-        return SubjectExplained(subject=subject, language=spoken(), parts=parts, text=text)
+        return SubjectExplained(subject=subject, language=current_locale(), parts=parts, text=text)
 
 
-def _facts(asked: Call, db: Connection, subject: str) -> SubjectFacts:
+def _facts(asked: RouteContext, db: Connection, subject: str) -> SubjectFacts:
     releases = asked.server.decider.releases.values()
     known = [each for each in releases if subject in each.place or subject in each.people]
-    counts = {table.name: select(func.count()).where(table.c.customer_id == subject) for table in TOLD}
+    counts = {table.name: select(func.count()).where(table.c.customer_id == subject) for table in EXPLAINED_TABLES}
     span = select(func.min(EVENTS.c.ts_ms), func.max(EVENTS.c.ts_ms)).where(EVENTS.c.customer_id == subject)
     first_ms, last_ms = db.execute(span).one()
     said = select(CUSTOMERS.c.consent, CUSTOMERS.c.personal).where(CUSTOMERS.c.customer_id == subject)
@@ -77,11 +77,11 @@ def _facts(asked: Call, db: Connection, subject: str) -> SubjectFacts:
         consent=next((each.consent for each in stated), None) if consent is None else bool(consent),
         refused=any(each.personal is False for each in stated) if personal is None else not personal,
         last=_latest(asked, db, subject),
-        receivers=sorted({urlsplit(hook.url).hostname or "" for hook in Hook.all(db).values()}),
+        receivers=sorted({urlsplit(hook.url).hostname or "" for hook in WebhookEndpoint.all(db).values()}),
     )
 
 
-def _latest(asked: Call, db: Connection, subject: str) -> LastDecision | None:
+def _latest(asked: RouteContext, db: Connection, subject: str) -> LastDecision | None:
     mine = select(DECISIONS).where(DECISIONS.c.customer_id == subject).order_by(DECISIONS.c.ts_ms.desc()).limit(1)
     row = db.execute(mine).mappings().first()
     if row is None:
@@ -89,6 +89,6 @@ def _latest(asked: Call, db: Connection, subject: str) -> LastDecision | None:
     if row["offer_id"] == NONE:
         return LastDecision(row["ts_ms"], None, bool(row["holdout"]))
     release = asked.server.decider.ensure(row["release_id"])
-    said = message_rendering.words(release, subject, row["offer_id"], row["ts_ms"], spoken())
-    kind = worded("benefit", said["offer"]["benefit"]["type"])
+    said = message_rendering.render_message(release, subject, row["offer_id"], row["ts_ms"], current_locale())
+    kind = translate_key("benefit", said["offer"]["benefit"]["type"])
     return LastDecision(row["ts_ms"], said["message"] or kind, held=False)

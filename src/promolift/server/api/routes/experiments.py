@@ -1,4 +1,4 @@
-"""Tests of releases against each other: start, pause, stop, verdicts, past ones, and what a design would show."""
+"""Tests of releases against each other: start, pause, stop, results, past tests and the power of a design."""
 
 from typing import Annotated, Any
 
@@ -10,28 +10,28 @@ from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, past_days, power
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError, FieldError
-from promolift.server.api.routes import Asked, Call
+from promolift.server.api.routes import Route, RouteContext
 from promolift.server.decisions.experiment_results import (
     ExperimentResult,
-    heard,
-    judged_by,
-    many,
-    past_groups,
-    read_result,
-    result,
+    analyse_experiment,
+    is_slow,
+    load_experiment_rows,
+    read_experiment,
+    spend_segments,
+    with_known_outcome,
 )
-from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.audit_log import HttpResponse
 from promolift.server.ledger.field_types import Body, Slug
-from promolift.server.ledger.records import Campaign, ExperimentIn, KeptTest
+from promolift.server.ledger.records import Campaign, ExperimentIn, StoredExperiment
 from promolift.server.ledger.schema import Refused
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.work_folder.work_tables import Clean
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
 router = APIRouter(tags=["admin"])
 
 
 @router.put("/v1/campaigns/{campaign_id}/experiment")
-def put_experiment(asked: Asked, campaign_id: Slug, body: ExperimentIn) -> Response:
+def put_experiment(asked: Route, campaign_id: Slug, body: ExperimentIn) -> Response:
     """Split the campaign's customers between releases, by hash, unless `paused`. A changed design needs a new name."""
     if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
         raise ApiError(422, "arms_differ", "every arm needs a release", FieldError("/releases", f"differ: {unknown}"))
@@ -43,16 +43,16 @@ def put_experiment(asked: Asked, campaign_id: Slug, body: ExperimentIn) -> Respo
 
 
 @router.delete("/v1/campaigns/{campaign_id}/experiment")
-def stop_experiment(asked: Asked, campaign_id: Slug) -> Response:
+def stop_experiment(asked: Route, campaign_id: Slug) -> Response:
     """Stop the experiment: everybody is served from the campaign's release again. Its decisions stay."""
     return _change(asked, campaign_id, None)
 
 
-def _change(asked: Call, campaign_id: str, test: ExperimentIn | None) -> Response:
+def _change(asked: RouteContext, campaign_id: str, test: ExperimentIn | None) -> Response:
     """Let a campaign have this experiment, or none; what ran before has ended."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        old, new = Campaign.known(db, campaign_id), test and test.model_dump(mode="json")
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        old, new = Campaign.load(db, campaign_id), test and test.model_dump(mode="json")
         running = old.experiment
         if test and running and running.design.name == test.design.name and running.design != test.design:
             raise Refused("design_fixed", "a running experiment's design is fixed; use a new name")
@@ -60,26 +60,26 @@ def _change(asked: Call, campaign_id: str, test: ExperimentIn | None) -> Respons
             _keep(db, campaign_id, running, asked.who, now_ms, ended_ms=now_ms)
         if test:
             _keep(db, campaign_id, test, asked.who, now_ms)
-        old.testing(test).keep(db, campaign_id, now_ms)
+        old.with_experiment(test).save(db, campaign_id, now_ms)
         action = "experiment.stop" if test is None else "experiment.pause" if test.paused else "experiment.put"
-        asked.note(db, now_ms, action, campaign_id, old.to_json().get("experiment"), new)
-        return HttpAnswer(200, new)
+        asked.append_audit(db, now_ms, action, campaign_id, old.to_json().get("experiment"), new)
+        return HttpResponse(200, new)
 
-    return asked.changed(do)
+    return asked.change(do)
 
 
 def _keep(
     db: Connection, campaign_id: str, test: ExperimentIn, who: str, now_ms: int, ended_ms: int | None = None
 ) -> None:
     """Note a test that runs or has ended; it began when it was noted first."""
-    name = KeptTest.named(campaign_id, test.design.name)
-    old = KeptTest.find(db, name) or KeptTest(campaign_id=campaign_id, experiment=test, by=who)
+    name = StoredExperiment.record_id(campaign_id, test.design.name)
+    old = StoredExperiment.find(db, name) or StoredExperiment(campaign_id=campaign_id, experiment=test, by=who)
     begun = old.begun_ms if old.begun_ms is not None else now_ms
-    old.model_copy(update={"experiment": test, "begun_ms": begun, "ended_ms": ended_ms}).keep(db, name, now_ms)
+    old.model_copy(update={"experiment": test, "begun_ms": begun, "ended_ms": ended_ms}).save(db, name, now_ms)
 
 
 @router.get("/v1/campaigns/{campaign_id}/experiment")
-def experiment(asked: Asked, campaign_id: Slug) -> ExperimentResult:
+def experiment(asked: Route, campaign_id: Slug) -> ExperimentResult:
     """Verdicts as of now on what customers were worth, each with its rule; `outcome` says where that is from.
 
     It is `value_cents` of the feedback and of events sent with a decide key; where there is none, the money of
@@ -87,46 +87,46 @@ def experiment(asked: Asked, campaign_id: Slug) -> ExperimentResult:
     customers who were worth anything (`bought`) stands beside it as a guardrail.
     """
     with asked.read() as db:
-        running = Campaign.known(db, campaign_id).experiment
+        running = Campaign.load(db, campaign_id).experiment
         if not running:
             raise Refused("experiment_unknown", "this campaign has no experiment")
-        kept = KeptTest.find(db, KeptTest.named(campaign_id, running.design.name))
-    return _result(asked, kept or KeptTest(campaign_id=campaign_id, experiment=running, by=""))
+        kept = StoredExperiment.find(db, StoredExperiment.record_id(campaign_id, running.design.name))
+    return _result(asked, kept or StoredExperiment(campaign_id=campaign_id, experiment=running, by=""))
 
 
 class ExperimentList(BaseModel):
     """Every test of a campaign, drafts and ended ones included, the latest first."""
 
-    data: list[KeptTest]
+    data: list[StoredExperiment]
 
 
 @router.get("/v1/campaigns/{campaign_id}/experiments")
-def experiments(asked: Asked, campaign_id: Slug) -> ExperimentList:
+def experiments(asked: Route, campaign_id: Slug) -> ExperimentList:
     """Every test of the campaign: its design, who drafted it, when it began and ended."""
     with asked.read() as db:
-        mine = [each for each in KeptTest.all(db).values() if each.campaign_id == campaign_id]
+        mine = [each for each in StoredExperiment.all(db).values() if each.campaign_id == campaign_id]
     latest = 2**60  # what has not begun stands first
     return ExperimentList(data=sorted(mine, key=lambda each: -(each.begun_ms or latest)))
 
 
 @router.get("/v1/campaigns/{campaign_id}/experiments/{name}")
-def ended_experiment(asked: Asked, campaign_id: Slug, name: Slug) -> ExperimentResult:
+def ended_experiment(asked: Route, campaign_id: Slug, name: Slug) -> ExperimentResult:
     """The verdicts of one test; of one that has ended, as of its end."""
     with asked.read() as db:
-        kept = KeptTest.find(db, KeptTest.named(campaign_id, name))
+        kept = StoredExperiment.find(db, StoredExperiment.record_id(campaign_id, name))
     if kept is None or kept.begun_ms is None:
         raise Refused("experiment_unknown", f"no test {name} has begun")
     return _result(asked, kept)
 
 
-def _result(asked: Call, tested: KeptTest) -> ExperimentResult:
+def _result(asked: RouteContext, tested: StoredExperiment) -> ExperimentResult:
     server, now_ms = asked.server, asked.server.clock.now_ms()
     currency = server.decider.ensure(next(iter(tested.experiment.releases.values()))).shop.currency
     with asked.read() as db:
-        if not many(db, tested):
-            found = heard(db, tested.experiment.design.name, currency)
-            return result(found, tested, now_ms, past_groups(server.settings.work))
-    said: ExperimentResult = server.beside(read_result, tested.model_dump_json(), currency, now_ms)
+        if not is_slow(db, tested):
+            found = load_experiment_rows(db, tested.experiment.design.name, currency)
+            return analyse_experiment(found, tested, now_ms, spend_segments(server.settings.work))
+    said: ExperimentResult = server.run_in_reader(read_experiment, tested.model_dump_json(), currency, now_ms)
     return said
 
 
@@ -144,7 +144,7 @@ class PowerIn(Body):
     def design(self) -> Design:
         """As a test would have it, but for its size."""
         values = {"name": "power", "planned_customers": 2} | self.model_dump()
-        return judged_by(Design.parse(values, "power"))
+        return with_known_outcome(Design.parse(values, "power"))
 
 
 class PowerShown(BaseModel):
@@ -165,30 +165,30 @@ class PowerAnswer(BaseModel):
 
 
 @router.post("/v1/campaigns/{campaign_id}/experiment:power")
-def experiment_power(asked: Asked, campaign_id: Slug, body: PowerIn) -> PowerAnswer:
+def experiment_power(asked: Route, campaign_id: Slug, body: PowerIn) -> PowerAnswer:
     """How small a difference a test of this design would show, by the last weeks of the shop's log. Changes nothing."""
     with asked.read() as db:
-        Campaign.known(db, campaign_id)
+        Campaign.load(db, campaign_id)
     with Store(asked.server.settings.work) as store:
-        found = power(shop_past(store), body.design)
+        found = power(load_shop_history(store), body.design)
     return PowerAnswer(data=[PowerShown(**each._asdict()) for each in found])
 
 
-def shop_past(store: Store) -> tuple[PastDays, ...]:
-    """The customers of the last weeks of a work folder's log; none where there is no log."""
-    clean, span = Clean(store), Span.load(store) if Span.has(store) else None
+def load_shop_history(store: Store) -> tuple[PastDays, ...]:
+    """Load the customers of the last weeks of a work folder's log; none where there is no log."""
+    clean, span = CleanTables(store), Span.load(store) if Span.has(store) else None
     return past_days(clean.events(), span.last_ms) if clean.has_events and span and span.last_ms else ()
 
 
-def draft(asked: Call, campaign_id: str, test: ExperimentIn) -> Any:
-    """Keep a test that a person is to start."""
+def save_draft(asked: RouteContext, campaign_id: str, test: ExperimentIn) -> Any:
+    """Store a draft test that a user can start."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        name = KeptTest.named(campaign_id, test.design.name)
-        if KeptTest.find(db, name) is not None:
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        name = StoredExperiment.record_id(campaign_id, test.design.name)
+        if StoredExperiment.find(db, name) is not None:
             raise Refused("design_fixed", "a test of this name is there already; use a new name")
-        KeptTest(campaign_id=campaign_id, experiment=test, by=asked.who).keep(db, name, now_ms)
-        asked.note(db, now_ms, "experiment.draft", name, None, test.model_dump(mode="json"))
-        return HttpAnswer(201, {"name": test.design.name})
+        StoredExperiment(campaign_id=campaign_id, experiment=test, by=asked.who).save(db, name, now_ms)
+        asked.append_audit(db, now_ms, "experiment.draft", name, None, test.model_dump(mode="json"))
+        return HttpResponse(201, {"name": test.design.name})
 
-    return asked.changed(do)
+    return asked.change(do)

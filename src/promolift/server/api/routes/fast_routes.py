@@ -1,4 +1,4 @@
-"""The paths with the most traffic, as plain Starlette endpoints: decisions, events and money."""
+"""The routes with the most traffic (decisions, events, money), as plain Starlette endpoints."""
 
 import asyncio
 import json
@@ -16,34 +16,50 @@ from starlette.routing import Route
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import PromoError
-from promolift.server.api.api_keys import EVENT_KINDS, JITSU
-from promolift.server.api.problems import ApiError, FieldError, wrong_field
+from promolift.server.api.api_keys import EVENT_KINDS, JITSU_PREFIXES
+from promolift.server.api.problems import ApiError, FieldError, field_error
 from promolift.server.api.request_models import BatchIn, DecisionIn, EventIn
-from promolift.server.api.server import Endpoint, HotAnswer, Server
+from promolift.server.api.server import Endpoint, FastResponse, Server
 from promolift.server.budgets import redemptions
 from promolift.server.budgets.models import ReserveIn
 from promolift.server.carts import carts as cart
 from promolift.server.decisions import decisions as live
 from promolift.server.decisions import message_rendering
-from promolift.server.decisions.decision_record import lists
+from promolift.server.decisions.decision_record import rebuild_lists
 from promolift.server.events import events
-from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.audit_log import HttpResponse
 from promolift.server.ledger.event_rows import EventsTaken
-from promolift.server.ledger.schema import Refused, nothing
+from promolift.server.ledger.schema import Refused, no_locks
 from promolift.server.response_models import CartAnswer, DecisionAnswer, Redeemed
 
-KEY, KEY_LENGTH = b"idempotency-key", 255
-TYPES = frozenset({b"application/json", b"text/plain", b""})
-EVENT_TYPES = TYPES | {b"application/x-www-form-urlencoded", b"application/octet-stream"}  # what libraries say of gzip
-SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
-         "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
-SAID = itemgetter(*SHOWN)
-EMPTY: Mapping[str, Any] = dict.fromkeys((*SHOWN, "code", "send_ms", "considered"))
-FLAG = TypeAdapter(bool)
+IDEMPOTENCY_HEADER, MAX_KEY_LENGTH = b"idempotency-key", 255
+JSON_TYPES = frozenset({b"application/json", b"text/plain", b""})
+EVENT_TYPES = JSON_TYPES | {
+    b"application/x-www-form-urlencoded",
+    b"application/octet-stream",
+}  # what libraries say of gzip
+DECISION_FIELDS = (
+    "decision_id",
+    "ts_ms",
+    "customer_id",
+    "campaign_id",
+    "policy_id",
+    "policy_version",
+    "offer_id",
+    "reason",
+    "propensity",
+    "holdout",
+    "release_id",
+    "experiment_id",
+    "variant",
+)
+get_decision_fields = itemgetter(*DECISION_FIELDS)
+EMPTY_DECISION: Mapping[str, Any] = dict.fromkeys((*DECISION_FIELDS, "code", "send_ms", "considered"))
+BOOL_ADAPTER = TypeAdapter(bool)
 
 
-class HotRoute(NamedTuple):
-    """A route outside FastAPI, with what the OpenAPI document has to say of it."""
+class FastRoute(NamedTuple):
+    """A route outside FastAPI, and what the OpenAPI document says about it."""
 
     path: str
     tag: str
@@ -54,38 +70,38 @@ class HotRoute(NamedTuple):
     text: str
 
 
-def add(app: FastAPI, server: Server) -> list[HotRoute]:
-    """Add the routes; what was added."""
+def add_fast_routes(app: FastAPI, server: Server) -> list[FastRoute]:
+    """Add the routes to the app and return them."""
     text = "Which offer for this customer now, or none"
-    routes = [HotRoute("/v1/decisions", "decisions", _decisions(server), DecisionIn, DecisionAnswer, 200, text)]
+    routes = [FastRoute("/v1/decisions", "decisions", _decisions(server), DecisionIn, DecisionAnswer, 200, text)]
     text = "What a cart costs under all that its customer may use; with `hold`, money and codes are reserved for it"
-    routes.append(HotRoute("/v1/carts:price", "carts", _carts(server), cart.CartIn, CartAnswer, 200, text))
+    routes.append(FastRoute("/v1/carts:price", "carts", _carts(server), cart.CartIn, CartAnswer, 200, text))
     text, batch = "Events, as the Segment clients send them", _events(server, None)
-    routes.append(HotRoute("/v1/batch", "events", batch, BatchIn, EventsTaken, 202, text))
+    routes.append(FastRoute("/v1/batch", "events", batch, BatchIn, EventsTaken, 202, text))
     for kind in EVENT_KINDS:
         endpoint, text = _events(server, kind), f"One {kind} event of the Segment spec"
-        paths = {"/v1/": text} | dict.fromkeys(JITSU, f"{text}, where Jitsu's clients send it")
+        paths = {"/v1/": text} | dict.fromkeys(JITSU_PREFIXES, f"{text}, where Jitsu's clients send it")
         for place, said in paths.items():
-            routes.append(HotRoute(place + kind, "events", endpoint, EventIn, EventsTaken, 202, said))
+            routes.append(FastRoute(place + kind, "events", endpoint, EventIn, EventsTaken, 202, said))
     for name, step in redemptions.STEPS.items():
         path, endpoint = f"/v1/redemptions:{name}", _money(server, name, step)
-        routes.append(HotRoute(path, "redemptions", endpoint, step.body, Redeemed, 200, step.text))
+        routes.append(FastRoute(path, "redemptions", endpoint, step.body, Redeemed, 200, step.text))
     app.router.routes.extend(Route(route.path, route.endpoint, methods=["POST"]) for route in routes)
     return routes
 
 
-def _money(server: Server, name: str, step: redemptions.Step) -> Endpoint:
-    async def money(request: Request) -> HotAnswer:
+def _money(server: Server, name: str, step: redemptions.RedemptionStep) -> Endpoint:
+    async def money(request: Request) -> FastResponse:
         body, who = step.body.model_validate(_read(_body(request))), request.scope["promolift"].key.key_id
         if isinstance(body, ReserveIn) and not (body.decision_id or body.code):
-            raise wrong_field("name the decision, or give its code", "/decision_id", "or code")
+            raise field_error("name the decision, or give its code", "/decision_id", "or code")
         server.check_clock()
         try:
-            answer = await server.settle(redemptions.Wanted(step, body, who, _key(request)))
+            answer = await server.run_redemption_step(redemptions.StepRequest(step, body, who, _key(request)))
         except Refused as refusal:
-            server.metrics.redeemed(name, refusal.code)
+            server.metrics.count_redemption(name, refusal.code)
             raise
-        server.metrics.redeemed(name, "ok")
+        server.metrics.count_redemption(name, "ok")
         return _reply(answer.body, answer.status)
 
     return money
@@ -93,52 +109,56 @@ def _money(server: Server, name: str, step: redemptions.Step) -> Endpoint:
 
 def _key(request: Request) -> str | None:
     """What its Idempotency-Key counts for: one path, whichever API key it comes with, since those are replaced."""
-    key = request.scope["promolift"].headers.get(KEY)
+    key = request.scope["promolift"].headers.get(IDEMPOTENCY_HEADER)
     if key is None:
         return None
-    if not 0 < len(key) <= KEY_LENGTH:
-        raise wrong_field("wrong header", "idempotency-key", f"1 to {KEY_LENGTH} characters")
+    if not 0 < len(key) <= MAX_KEY_LENGTH:
+        raise field_error("wrong header", "idempotency-key", f"1 to {MAX_KEY_LENGTH} characters")
     return f"{request.scope['path']}\n{key.decode('latin-1')}"
 
 
-def ask_of(body: DecisionIn) -> live.Ask:
-    """What a decision is asked with."""
-    return live.Ask(
+def decision_request(body: DecisionIn) -> live.DecisionRequest:
+    """Convert a request body to a DecisionRequest."""
+    return live.DecisionRequest(
         body.customer_id, body.campaign_id, body.channel, body.timezone, body.channels, body.placement, body.audience
     )
 
 
 def _decisions(server: Server) -> Endpoint:
-    async def decisions(request: Request) -> HotAnswer:
+    async def decisions(request: Request) -> FastResponse:
         body = DecisionIn.model_validate(_read(_body(request)))
-        ask = ask_of(body)
+        ask = decision_request(body)
         named = _key(request)
         if named is None:
-            return _reply(shown(server, await server.decide(ask), body), 200)
+            return _reply(decision_answer(server, await server.decide(ask), body), 200)
         payload = body.model_dump(mode="json")
-        answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, body))
+        answer = await server.decide_once(ask, named, payload, lambda decided: decision_answer(server, decided, body))
         return _reply(answer.body, answer.status)
 
     return decisions
 
 
 def _carts(server: Server) -> Endpoint:
-    def whole(body: cart.CartIn, who: str, key: str | None) -> HttpAnswer:
+    def whole(body: cart.CartIn, who: str, key: str | None) -> HttpResponse:
         """In a thread of its own: it may load a release, and holds what is asked for."""
         ensure, now_ms = server.decider.ensure, server.clock.now_ms()
         with server.ledger.read() as db:
-            mine = cart.wallet(db, ensure, body, now_ms)
+            mine = cart.load_wallet(db, ensure, body, now_ms)
         if not body.hold:
-            return HttpAnswer(200, cart.unheld(body, mine, now_ms))
+            return HttpResponse(200, cart.price_only(body, mine, now_ms))
         return server.change(
-            lambda db, now_ms: HttpAnswer(200, cart.shown(body, mine, cart.hold(db, body, mine, now_ms, who))),
-            key, body.model_dump(mode="json"), partial(cart.locks, body, mine),
-        )  # fmt: skip
+            lambda db, now_ms: HttpResponse(
+                200, cart.cart_answer(body, mine, cart.reserve_cart(db, body, mine, now_ms, who))
+            ),
+            key,
+            body.model_dump(mode="json"),
+            partial(cart.cart_locks, body, mine),
+        )
 
-    async def carts(request: Request) -> HotAnswer:
+    async def carts(request: Request) -> FastResponse:
         body, key = cart.CartIn.model_validate(_read(_body(request))), _key(request)
         if not body.hold:
-            found = await server.ledger.call(server.carts.work, body, brief=True, locks=nothing)
+            found = await server.ledger.call(server.carts.work, body, brief=True, locks=no_locks)
             if found is not None:
                 return _reply(found, 200)
         if body.hold:
@@ -149,21 +169,25 @@ def _carts(server: Server) -> Endpoint:
     return carts
 
 
-def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:
-    """A decision without its words; without a record it says "no offer" and why."""
+def decision_fields(answer: live.DecisionResult, asked: DecisionIn) -> dict[str, object]:
+    """Return a decision without texts; without a record it says "no offer" and why."""
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
-    record: Mapping[str, Any] = answer.record or {**EMPTY, **given}
-    shown = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
-    return shown | met(record) | general(answer)
+    record: Mapping[str, Any] = answer.record or {**EMPTY_DECISION, **given}
+    shown = dict(zip(DECISION_FIELDS, get_decision_fields(record), strict=True)) | {
+        "offer": None,
+        "message": None,
+        "code": record["code"],
+    }
+    return shown | send_and_rival_fields(record) | general_promotions(answer)
 
 
-def general(answer: live.Answer) -> dict[str, object]:
-    """What everybody has, for who refused personal decisions."""
+def general_promotions(answer: live.DecisionResult) -> dict[str, object]:
+    """Return the promotions for everybody, for customers who opted out of personalisation."""
     return {} if answer.general is None else {"general": answer.general}
 
 
-def met(record: Mapping[str, Any]) -> dict[str, object]:
-    """What a record says of the moment of sending, and of the campaigns that met, where it says anything."""
+def send_and_rival_fields(record: Mapping[str, Any]) -> dict[str, object]:
+    """Return the send time and the competing campaigns of a record, where it has them."""
     found: dict[str, object] = {}
     if (send_ms := record["send_ms"]) is not None:
         send_at = datetime.fromtimestamp(send_ms / 1000, UTC).isoformat(timespec="milliseconds")
@@ -173,54 +197,54 @@ def met(record: Mapping[str, Any]) -> dict[str, object]:
     return found
 
 
-def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
-    """A decision as it is answered (`answers.DecisionAnswer`)."""
-    row, body = answer.record, recorded(answer, asked)
+def decision_answer(server: Server, answer: live.DecisionResult, asked: DecisionIn) -> Mapping[str, object]:
+    """Return a decision as the API answers it (`response_models.DecisionAnswer`)."""
+    row, body = answer.record, decision_fields(answer, asked)
     if row is None:
         return body
     release = server.decider.releases[row["release_id"]]
     if answer.offer_id != NONE:
         try:
             choice, ts_ms = server.texts.choice(release), row["ts_ms"]
-            body |= message_rendering.words(
+            body |= message_rendering.render_message(
                 release, asked.customer_id, answer.offer_id, ts_ms, asked.language, answer.lately, choice
             )
-            if (said := message_rendering.logged(row, body)) is not None:
-                server.ledger.submit(events.keep, said, events.locks)
+            if (said := message_rendering.message_event(row, body)) is not None:
+                server.ledger.submit(events.store_events, said, events.event_locks)
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
     if asked.explain and answer.terms:
-        body |= lists(row, answer.terms, release)._asdict()
+        body |= rebuild_lists(row, answer.terms, release)._asdict()
     return body
 
 
 def _events(server: Server, kind: str | None) -> Endpoint:
-    async def receive(request: Request) -> HotAnswer:
+    async def receive(request: Request) -> FastResponse:
         body = _read(_body(request, EVENT_TYPES))
         if not isinstance(body, dict):
-            raise wrong_field("send a JSON object", "", "an event, or a batch of them, is a JSON object")
+            raise field_error("send a JSON object", "", "an event, or a batch of them, is a JSON object")
         whole: Mapping[str, object] = {"batch": [body]} if kind else body
         listed, most = whole.get("batch"), server.settings.batch_events
         if not isinstance(listed, list):
-            raise wrong_field('send {"batch": [events]}', "/batch", "a list of events is needed")
+            raise field_error('send {"batch": [events]}', "/batch", "a list of events is needed")
         if len(listed) > most:
             detail, wrong = f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
             raise ApiError(413, "batch_too_large", detail, wrong)
         page = request.scope["promolift"].key.scope == "write"
         received_ms = server.clock.now_ms()
-        parsed = await events.parse_in_turns(
+        parsed = await events.parse_events_async(
             listed,
             whole.get("sentAt"),
             received_ms,
             kind,
-            server.crowd if page else None,
+            server.event_throttle if page else None,
             server.settings.words,
         )
         try:
-            dry = FLAG.validate_python(request.query_params.get("dry_run", "false"))
+            dry = BOOL_ADAPTER.validate_python(request.query_params.get("dry_run", "false"))
         except ValidationError:
-            raise wrong_field("wrong parameter", "dry_run", "true or false") from None
-        new = len(parsed.events) if dry else await server.keep(parsed)
+            raise field_error("wrong parameter", "dry_run", "true or false") from None
+        new = len(parsed.events) if dry else await server.store_events(parsed)
         # RudderStack's client for Python takes 200 alone for a success and tries any other again for ever
         agent = request.scope["promolift"].headers.get(b"user-agent", b"")
         return _reply(parsed.answer(new, dry), 200 if agent.startswith(b"analytics-python/") else 202)
@@ -228,11 +252,11 @@ def _events(server: Server, kind: str | None) -> Endpoint:
     return receive
 
 
-def _reply(body: Mapping[str, object], status: int) -> HotAnswer:
-    return HotAnswer(status, to_json(body))
+def _reply(body: Mapping[str, object], status: int) -> FastResponse:
+    return FastResponse(status, to_json(body))
 
 
-def _body(request: Request, types: frozenset[bytes] = TYPES) -> bytes:
+def _body(request: Request, types: frozenset[bytes] = JSON_TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
     context = request.scope["promolift"]
     if context.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in types:

@@ -1,4 +1,4 @@
-"""Feedback, messages, redemptions as they stand, and what a decision was made of."""
+"""Feedback, messages, stored redemptions, and the explanation and replay of a decision."""
 
 import json
 from collections.abc import Mapping
@@ -13,79 +13,83 @@ from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.server.api.problems import ApiError
 from promolift.server.api.request_models import DecisionIn, FeedbackIn, MailIn
-from promolift.server.api.routes import Asked, Call, Keyed, fast_routes
-from promolift.server.budgets.redemptions import decision
+from promolift.server.api.routes import IdempotentRoute, Route, RouteContext, fast_routes
+from promolift.server.budgets.redemptions import load_decision
 from promolift.server.decisions import decision_record, message_rendering
-from promolift.server.decisions.eligibility import Now, recent
-from promolift.server.decisions.live_release import CREATIVES
+from promolift.server.decisions.eligibility import RecentActivity, load_recent_activity
+from promolift.server.decisions.live_release import CREATIVE_POLICY
 from promolift.server.delivery import outbox
-from promolift.server.delivery.sender import OfferMessage, missing
+from promolift.server.delivery.sender import OfferMessage, missing_variables
 from promolift.server.events import events
-from promolift.server.ledger.audit_log import HttpAnswer
-from promolift.server.ledger.event_rows import Parsed, event_row
+from promolift.server.ledger.audit_log import HttpResponse
+from promolift.server.ledger.event_rows import ParsedEvents, event_row
 from promolift.server.ledger.field_types import Id
-from promolift.server.ledger.limits import REDEMPTION as REDEMPTION_ROW
+from promolift.server.ledger.limits import SELECT_REDEMPTION as REDEMPTION_ROW
 from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import CUSTOMERS, Refused
 from promolift.server.response_models import REDEMPTION, FeedbackTaken, Redeemed
 
 router = APIRouter()
-NO_WORDS: dict[str, Any] = {"offer": None, "message": None, "title": None}
-CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
+NO_MESSAGE: dict[str, Any] = {"offer": None, "message": None, "title": None}
+CONTRACT_COLUMNS = [column.name for column in CONTRACT.columns]  # what a replay compares
 
 
 @router.post("/v1/feedback", status_code=202, tags=["decisions"], response_model=FeedbackTaken)
-def feedback(asked: Keyed, body: FeedbackIn) -> Response:
+def feedback(asked: IdempotentRoute, body: FeedbackIn) -> Response:
     """What came of a decision: joins it by its id, and counts once per message_id."""
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        who, message_id = decision(db, body.decision_id)["customer_id"], body.message_id or f"fb_{token_hex(12)}"
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        who, message_id = load_decision(db, body.decision_id)["customer_id"], body.message_id or f"fb_{token_hex(12)}"
         said = {"value_cents": body.value_cents}
         row = event_row(
             message_id, who, body.ts_ms or now_ms, now_ms, body.name, json.dumps(said),
             decision_id=body.decision_id, **said,
         )  # fmt: skip
-        (new,) = events.keep(db, [Parsed(events=[row], places=[0])])
-        return HttpAnswer(202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id})
+        (new,) = events.store_events(db, [ParsedEvents(events=[row], places=[0])])
+        return HttpResponse(202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id})
 
-    return asked.changed(do, body)
+    return asked.change(do, body)
 
 
 @router.post("/v1/messages", status_code=202, tags=["decisions"])
-def message(asked: Keyed, body: MailIn) -> Response:
+def message(asked: IdempotentRoute, body: MailIn) -> Response:
     """Send a decided offer in words, by e-mail or a service. Consent is looked at now and again when it goes, which is
     after the quiet hours of its channel; address and words are forgotten once it is out.
     """
     server = asked.server
     if body.by == "email" and server.settings.mail is None:
         raise ApiError(422, "mail_off", "no SMTP server is configured; set mail in the server's settings")
-    if lacks := missing(body.by):
+    if lacks := missing_variables(body.by):
         raise ApiError(422, "sender_off", f"{body.by}: {', '.join(lacks)}: not in the server's environment")
 
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        made = decision(db, body.decision_id)
+    def do(db: Connection, now_ms: int) -> HttpResponse:
+        made = load_decision(db, body.decision_id)
         said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == made["customer_id"])).mappings().first()
         if said and (said["erased"] or said["consent"] == 0 or said["personal"] == 0):
             raise Refused("consent_missing", "the customer does not want messages, or no personal ones")
         if made["offer_id"] == "none":
             raise Refused("decision_of_another", "this decision gave no offer")
-        if made["policy_id"] == CREATIVES:
+        if made["policy_id"] == CREATIVE_POLICY:
             raise Refused("decision_of_another", "this decision gave a creative, which is shown in its place, not sent")
         release = server.decider.ensure(made["release_id"])
-        text = message_rendering.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
+        text = message_rendering.render_message(
+            release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language
+        )
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
         if datetime.fromisoformat(text["offer"]["expires"]).timestamp() * 1000 < now_ms:
             raise Refused("expired", "this offer has ended; decide anew")
         zone = (said["zone"] if said else None) or release.shop.zone
-        sent = message_of(release.shop.name, text, made, body)._replace(zone=zone)
-        return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], sent._asdict(), now_ms)})
+        sent = build_offer_message(release.shop.name, text, made, body)._replace(zone=zone)
+        return HttpResponse(
+            202, {"message_id": outbox.post_message(db, "email", made["decision_id"], sent._asdict(), now_ms)}
+        )
 
-    return asked.changed(do, body)
+    return asked.change(do, body)
 
 
-def message_of(shop: str, text: dict[str, Any], made: Mapping[str, Any], body: MailIn) -> OfferMessage:
-    """The gated words and the code; in an e-mail also what the law asks for: who sends it, whence, how to stop it."""
+def build_offer_message(shop: str, text: dict[str, Any], made: Mapping[str, Any], body: MailIn) -> OfferMessage:
+    """Build the message from its verified text and code; an e-mail also names sender, address and opt-out."""
     zh, code = text["language"] == "zh", made["code"]
     needed = code if code and text["offer"]["activation"] == "code" else ""
     title = text.get("title") or ("您的优惠" if zh else "an offer for you")
@@ -102,29 +106,31 @@ def message_of(shop: str, text: dict[str, Any], made: Mapping[str, Any], body: M
 
 
 @router.post("/v1/decisions:dry", tags=["decisions"])
-def dry_decision(asked: Asked, body: DecisionIn) -> dict[str, Any]:
+def dry_decision(asked: Route, body: DecisionIn) -> dict[str, Any]:
     """What would be decided for this customer now, with what is open and closed and why; nothing is kept or counted."""
     server = asked.server
     with asked.read() as db:
-        ask = fast_routes.ask_of(body)
-        answer = server.decider.dry(db, ask)
+        ask = fast_routes.decision_request(body)
+        answer = server.decider.preview(db, ask)
     told = {"customer_id": body.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
     row = answer.record
     if row is None or answer.terms is None:
         return (
-            told | {"release_id": None, "holdout": None, "variant": None, "candidates": [], "ineligible": []} | NO_WORDS
+            told
+            | {"release_id": None, "holdout": None, "variant": None, "candidates": [], "ineligible": []}
+            | NO_MESSAGE
         )
     release = server.decider.ensure(row["release_id"])
-    listed = decision_record.lists(row, answer.terms, release)
+    listed = decision_record.rebuild_lists(row, answer.terms, release)
     opened = [_at_price(each, row["price"]) for each in listed.candidates]
-    said = NO_WORDS
+    said = NO_MESSAGE
     if answer.offer_id != NONE:
-        said = message_rendering.words(
+        said = message_rendering.render_message(
             release, body.customer_id, answer.offer_id, row["ts_ms"], body.language, answer.lately,
             server.texts.choice(release),
         )  # fmt: skip
     named = {name: row[name] for name in ("release_id", "holdout", "variant", "propensity", "price")}
-    met = fast_routes.met(row) | fast_routes.general(answer)
+    met = fast_routes.send_and_rival_fields(row) | fast_routes.general_promotions(answer)
     return told | named | {"candidates": opened, "ineligible": listed.ineligible} | met | said
 
 
@@ -137,13 +143,15 @@ def _at_price(option: Mapping[str, Any], price: float) -> Mapping[str, Any]:
 
 
 @router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])
-def explain(asked: Asked, decision_id: Id) -> dict[str, Any]:
+def explain(asked: Route, decision_id: Id) -> dict[str, Any]:
     """Why this decision: the candidates at their price, what was closed, and the rule that settled it."""
     with asked.read() as db:
         made = _whole(asked, db, decision_id)
         row = made.row
         policy = (Campaign.find(db, row["campaign_id"]) or Campaign()).policy
-        lately = recent(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(row["customer_id"], Now())
+        lately = load_recent_activity(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(
+            row["customer_id"], RecentActivity()
+        )
     price = made.terms.price if made.terms else 0.0
     opened = [_at_price(each, price) for each in made.lists.candidates]
     closed = made.lists.ineligible
@@ -153,26 +161,28 @@ def explain(asked: Asked, decision_id: Id) -> dict[str, Any]:
         "customer did since the release closes offers; it changes no score."
     )
     own = {
-        name: row[name] for name in row if name not in (*decision_record.LISTS, "terms", *decision_record.OWN)
-    } | fast_routes.met(row)
+        name: row[name]
+        for name in row
+        if name not in (*decision_record.LIST_COLUMNS, "terms", *decision_record.COMPACT_COLUMNS)
+    } | fast_routes.send_and_rival_fields(row)
     parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_shown, "live": lately.to_json()}
     return own | parts | {"text": text}
 
 
 @router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"])
-def replay(asked: Asked, decision_id: Id) -> dict[str, Any]:
+def replay(asked: Route, decision_id: Id) -> dict[str, Any]:
     """The decision made again from its record; `same` is true unless the record was changed."""
     with asked.read() as db:
-        return decision_record.replay(_whole(asked, db, decision_id), CHECKED)._asdict()
+        return decision_record.replay(_whole(asked, db, decision_id), CONTRACT_COLUMNS)._asdict()
 
 
-def _whole(asked: Call, db: Connection, decision_id: str) -> decision_record.DecisionRecord:
-    (found,) = decision_record.whole([decision(db, decision_id)], asked.server.decider.ensure)
+def _whole(asked: RouteContext, db: Connection, decision_id: str) -> decision_record.DecisionRecord:
+    (found,) = decision_record.expand_rows([load_decision(db, decision_id)], asked.server.decider.ensure)
     return found
 
 
 @router.get("/v1/redemptions/{redemption_id}", tags=["redemptions"], response_model=Redeemed)
-def redemption(asked: Asked, redemption_id: Id) -> dict[str, Any]:
+def redemption(asked: Route, redemption_id: Id) -> dict[str, Any]:
     """A redemption as it stands."""
     with asked.read() as db:
         row = REDEMPTION_ROW.first(db, named=redemption_id)

@@ -1,4 +1,4 @@
-"""One click in: who clicks, what they ask; what a screen may answer with out."""
+"""What a console handler receives (the request, its user, the server) and what it may return."""
 
 import json
 import math
@@ -17,18 +17,18 @@ from promolift.foundation.errors import PromoError
 from promolift.foundation.pages.blocks import Figure
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError
-from promolift.server.api.routes import Call
+from promolift.server.api.routes import RouteContext
 from promolift.server.api.server import Server
 from promolift.server.console.state.users import Role, Visitor
-from promolift.server.ledger.audit_log import HttpAnswer
+from promolift.server.ledger.audit_log import HttpResponse
 from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import Refused
-from promolift.server.translations import refused, worded
+from promolift.server.translations import translate_key, translate_refusal
 from promolift.shop.results.work_folder.run_context import Job
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 FILE_BYTES = 2 << 30
-KINDS = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
+UPLOAD_SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Screen:
 
 @dataclass(frozen=True)
 class Redirect:
-    """Go on to another page of the console, which tells `said`."""
+    """Go on to another page of the console, which shows `message`."""
 
     path: str
-    said: str = ""
+    message: str = ""
     tone: str = "good"
 
 
@@ -67,18 +67,18 @@ class Download:
 Reply = Screen | Redirect | Download
 
 
-def missing(what: str) -> ApiError:
-    """The error of what is not there: a group `missing` of server/translations.tsv."""
-    return ApiError(404, f"{what}_unknown", worded("missing", what))
+def missing_error(what: str) -> ApiError:
+    """Return the error for a missing page or object: a group `missing` of server/translations.tsv."""
+    return ApiError(404, f"{what}_unknown", translate_key("missing", what))
 
 
-def charts(blocks: Iterable[Any]) -> dict[str, Any]:
-    """What the script draws of some blocks, by id."""
+def chart_options(blocks: Iterable[Any]) -> dict[str, Any]:
+    """Return the chart options of some blocks, by id."""
     return {each.id: each.spec for each in blocks if isinstance(each, Figure)}
 
 
-class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
-    """This person may not do that; `role` is the least that may."""
+class PermissionDeniedError(PromoError):
+    """The user lacks permission; `role` is the least role that has it."""
 
     def __init__(self, role: Role) -> None:
         """Nothing was changed."""
@@ -109,7 +109,7 @@ class Click(NamedTuple):
 
 @dataclass
 class PageVisit:
-    """A click of somebody who is signed in, what its path holds, and the server behind."""
+    """A request of a signed-in user: the path's parameters, the user and the server."""
 
     server: Server
     visitor: Visitor
@@ -133,9 +133,9 @@ class PageVisit:
         return self.click.piece
 
     @property
-    def call(self) -> Call:
+    def call(self) -> RouteContext:
         """For the functions of the API, in this person's name."""
-        return Call(self.server, self.visitor.actor)
+        return RouteContext(self.server, self.visitor.actor)
 
     def read(self) -> AbstractContextManager[Connection]:
         """What is committed, for reading alone."""
@@ -146,33 +146,35 @@ class PageVisit:
         with self.read() as db:
             return [dict(row) for row in db.execute(wanted).mappings()]
 
-    def need(self, role: Role) -> None:
-        """Denied unless the visitor may do what this role may."""
+    def require_role(self, role: Role) -> None:
+        """Raise PermissionDeniedError unless the user has this role."""
         if not self.visitor.may(role):
-            raise Denied(role)
+            raise PermissionDeniedError(role)
 
     @property
     def two_eyes(self) -> bool:
         """Whether nobody approves a draft of their own."""
         return self.server.settings.console.two_eyes
 
-    def need_other_eyes(self, by: str | None) -> None:
-        """Refused where two pairs of eyes are asked for, and the draft is the visitor's own."""
+    def require_other_person(self, by: str | None) -> None:
+        """Refuse users to approve their own draft where two people are required."""
         if self.two_eyes and by == self.visitor.name:
-            raise refused("own_work")
+            raise translate_refusal("own_work")
 
     def change(self, do: Callable[[Connection, int], object]) -> None:
         """Run a change in the ledger."""
 
-        def doing(db: Connection, now_ms: int) -> HttpAnswer:
+        def doing(db: Connection, now_ms: int) -> HttpResponse:
             do(db, now_ms)
-            return HttpAnswer(200, None)
+            return HttpResponse(200, None)
 
         self.server.change(doing)
 
-    def note(self, db: Connection, now_ms: int, action: str, subject: str, old: Any = None, new: Any = None) -> None:
-        """A row of the audit log in this person's name."""
-        self.call.note(db, now_ms, action, subject, old, new)
+    def append_audit(
+        self, db: Connection, now_ms: int, action: str, subject: str, old: Any = None, new: Any = None
+    ) -> None:
+        """Append a row to the audit log in this user's name."""
+        self.call.append_audit(db, now_ms, action, subject, old, new)
 
     @property
     def now_ms(self) -> int:
@@ -204,21 +206,21 @@ class PageVisit:
         """The work folder, for reading."""
         return self.shared.store  # type: ignore[no-any-return]
 
-    def received(self, folder: Path) -> Path | None:
+    def save_upload(self, folder: Path) -> Path | None:
         """Keep a piece of a file whose name ends in one of KINDS; its path once it is whole, None before.
 
         A file of the same name is replaced when the new one is there. Refused for what is too large or out of order.
         """
         name = re.sub(r"[^\w.-]+", "_", self.query.get("name", ""))[-80:].lstrip(".")
         at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
-        if not name.lower().endswith(KINDS):
-            raise Refused("file_type_unsupported", say("send_kinds", kinds=", ".join(KINDS)))
+        if not name.lower().endswith(UPLOAD_SUFFIXES):
+            raise Refused("file_type_unsupported", sentence("send_kinds", kinds=", ".join(UPLOAD_SUFFIXES)))
         if size > FILE_BYTES or at + len(self.piece) > size:
-            raise Refused("file_too_large", say("file_too_large", most=FILE_BYTES >> 30))
+            raise Refused("file_too_large", sentence("file_too_large", most=FILE_BYTES >> 30))
         part = folder / f".{self.visitor.session[:16]}.part"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
-            raise refused("file_broken")
+            raise translate_refusal("file_broken")
         with part.open("ab" if at else "wb") as out:
             out.write(self.piece)
         return part.replace(folder / name) if at + len(self.piece) == size else None
@@ -227,7 +229,7 @@ class PageVisit:
         """A field of the form on one line. Refused where it is longer than `most` characters."""
         value = " ".join(self.form.get(name, "").split())
         if len(value) > most:
-            raise Refused("too_long", say("too_long", most=most))
+            raise Refused("too_long", sentence("too_long", most=most))
         return value
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
@@ -249,28 +251,28 @@ class PageRoute(NamedTuple):
 
 
 ROUTES: list[PageRoute] = []  # of all screens, as they are imported
-Doing = TypeVar("Doing", bound=Callable[..., Reply | str | None])
+Handler = TypeVar("Handler", bound=Callable[..., Reply | str | None])
 
 
-def page(path: str, role: Role = "viewer") -> Callable[[Doing], Doing]:
-    """The handler of a page or of a part of one."""
+def page(path: str, role: Role = "viewer") -> Callable[[Handler], Handler]:
+    """Register the handler of a page or of a part of one."""
     return _keeping("GET", path, role, "")
 
 
-def form(path: str, role: Role = "viewer", then: str = "") -> Callable[[Doing], Doing]:
+def form(path: str, role: Role = "viewer", then: str = "") -> Callable[[Handler], Handler]:
     """The handler of a form; where it answers nothing else, the visitor goes on to `then` and reads there what was
     done: the text it gives, or the words of `done` by its own name.
     """
     return _keeping("POST", path, role, then)
 
 
-def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing], Doing]:
-    def keep(do: Doing) -> Doing:
+def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Handler], Handler]:
+    def keep(do: Handler) -> Handler:
         name = f"{do.__module__.rpartition('.')[2]}.{do.__name__}"
 
         def answer(visit: PageVisit) -> Reply:
             if (said := do(visit)) is None or isinstance(said, str):
-                return Redirect(then, said or worded("done", name))
+                return Redirect(then, said or translate_key("done", name))
             return said
 
         ROUTES.append(PageRoute(method, path, answer, role))
@@ -279,12 +281,12 @@ def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Doing],
     return keep
 
 
-def once(*files: str) -> Callable[[Callable[[Job], T]], Callable[[PageVisit], T]]:
-    """What is read of the work folder; from memory until one of `files`, tables or notes, changes."""
+def cached_result(*files: str) -> Callable[[Callable[[Job], Result]], Callable[[PageVisit], Result]]:
+    """Cache what a function reads from the work folder until one of `files`, tables or notes, changes."""
 
-    def keep(make: Callable[[Job], T]) -> Callable[[PageVisit], T]:
-        def read(visit: PageVisit) -> T:
-            found: T = visit.shared.once(f"{make.__module__}.{make.__name__}", make, *files)
+    def keep(make: Callable[[Job], Result]) -> Callable[[PageVisit], Result]:
+        def read(visit: PageVisit) -> Result:
+            found: Result = visit.shared.cached_result(f"{make.__module__}.{make.__name__}", make, *files)
             return found
 
         return read
@@ -292,9 +294,9 @@ def once(*files: str) -> Callable[[Callable[[Job], T]], Callable[[PageVisit], T]
     return keep
 
 
-def say(key: str, **values: object) -> str:
-    """A sentence of server/translations.tsv in the language that is spoken, with what stands in it."""
-    return worded("say", key).format(**values)
+def sentence(key: str, **values: object) -> str:
+    """Return a sentence of server/translations.tsv in the current language, with its values filled in."""
+    return translate_key("say", key).format(**values)
 
 
 def to_plain(value: Any) -> Any:
@@ -319,10 +321,10 @@ def as_json(screen: Screen) -> bytes:
     return json.dumps(to_plain({"title": screen.title, **screen.data}), ensure_ascii=False).encode()
 
 
-ENTER = "/enter/"
+INVITATION_PATH = "/enter/"
 
 
-def onward(path: str) -> str:
-    """A path of the console to go on to; anything else is its first page."""
-    plain = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in", ENTER))
+def safe_redirect_path(path: str) -> str:
+    """Return a console path to redirect to; anything else becomes the first page."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in", INVITATION_PATH))
     return path if plain and all(c.isalnum() or c in "/-_.~" for c in path) else "/"

@@ -1,7 +1,7 @@
-"""A screen in; its HTML out, by the report's own blocks. And the files that pages load: one style, one script, charts.
+"""Render a console screen as HTML, and serve the static files of its pages: style, script, fonts, charts.
 
-All of it comes from this server under a policy that runs no inline script and takes no inline style. Files are named
-by their hash, so browsers keep them until they change.
+All files come from this server under a Content-Security-Policy without inline scripts or styles. Their names contain
+their hash, so browsers cache them until they change.
 """
 
 import re
@@ -20,31 +20,31 @@ from markupsafe import Markup
 
 from promolift.foundation.i18n.formatting import (
     DASH,
-    Cash,
+    MoneyFormat,
     count,
+    currency_symbol,
+    current_locale,
     date,
-    known,
+    finite_or_none,
     number,
-    share,
-    spoken,
-    symbol,
+    percent,
     upper_first,
 )
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
-from promolift.foundation.pages.rendering import embed, environment
-from promolift.server.console.pages.context import Screen, charts
-from promolift.server.console.state.console_state import SaidNote
+from promolift.foundation.pages.rendering import embed_json, template_environment
+from promolift.server.console.pages.context import Screen, chart_options
+from promolift.server.console.state.console_state import FlashMessage
 from promolift.server.console.state.users import ROLES, Visitor
-from promolift.server.translations import worded
+from promolift.server.translations import translate_key
 from promolift.shop.configuration.configuration import ShopSettings
 
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 HEADERS = {
-    "content-security-policy": POLICY,
+    "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -102,17 +102,25 @@ def asset(name: str) -> str:
 
 @lru_cache
 def _templates() -> Environment:
-    made = environment("promolift.server.console", "promolift.foundation.pages")
+    made = template_environment("promolift.server.console", "promolift.foundation.pages")
     made.filters["upper_first"] = upper_first
     made.globals |= {
-        "asset": asset, "date": date, "count": count, "number": number, "share": share, "roles": ROLES, "kept": kept,
-        "moment": moment, "act": partial(worded, "act"), "status_name": partial(worded, "state"),
-        "step_name": partial(worded, "step"),
-    }  # fmt: skip
+        "asset": asset,
+        "date": date,
+        "count": count,
+        "number": number,
+        "share": percent,
+        "roles": ROLES,
+        "translate": translate,
+        "moment": format_moment,
+        "act": partial(translate_key, "act"),
+        "status_name": partial(translate_key, "state"),
+        "step_name": partial(translate_key, "step"),
+    }
     return made
 
 
-class Frame(NamedTuple):
+class PageFrame(NamedTuple):
     """What stands around every screen: who is signed in, where they are, whose shop it is, what they are told once,
     which days count in no result, and since when days were simulated.
     """
@@ -121,7 +129,7 @@ class Frame(NamedTuple):
     here: str
     settings: ShopSettings
     nav: Mapping[str, str] = {}
-    said: Sequence[SaidNote] = ()
+    messages: Sequence[FlashMessage] = ()
     left_out: Sequence[str] = ()
     played: str = ""
 
@@ -136,13 +144,13 @@ class Frame(NamedTuple):
         return self.settings.zone
 
 
-def html(screen: Screen, frame: Frame) -> bytes:
-    """The page, or a part of it."""
-    cash = Cash(frame.settings.currency)
+def render_html(screen: Screen, frame: PageFrame) -> bytes:
+    """Render the page, or a part of it."""
+    cash = MoneyFormat(frame.settings.currency)
     _ZONE.set(frame.zone)
-    money = {"symbol": symbol(frame.settings.currency), "digits": currency_digits(frame.settings.currency)}
-    figures = screen.figures or charts(screen.data.get("blocks", ()))
-    chart_data = Markup(embed({"money": money, "language": spoken(), "figures": figures}))
+    money = {"symbol": currency_symbol(frame.settings.currency), "digits": currency_digits(frame.settings.currency)}
+    figures = screen.figures or chart_options(screen.data.get("blocks", ()))
+    chart_data = Markup(embed_json({"money": money, "language": current_locale(), "figures": figures}))
     visitor = frame.visitor
     given: dict[str, Any] = {
         "screen": screen, "frame": frame, "cash": cash, "token": visitor.token if visitor else "", "paths": frame.nav,
@@ -152,9 +160,9 @@ def html(screen: Screen, frame: Frame) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def moment(ms: object) -> str:
-    """A day and a time, in the shop's zone."""
-    value = known(ms)
+def format_moment(ms: object) -> str:
+    """Format a date and time in the shop's time zone."""
+    value = finite_or_none(ms)
     if value is None:
         return DASH
     local = datetime.fromtimestamp(value / 1000, ZoneInfo(_ZONE.get()))

@@ -1,12 +1,32 @@
-"""The screens: each a module of handlers, which say by which paths they are opened; their place in the navigation is
-the order of `nav` in server/translations.tsv.
+"""The screens of the console, one module of handlers each.
+
+The navigation shows them in the order of `nav` in server/translations.tsv.
 """
 
 from importlib import import_module
 
-from promolift.server.console.pages.context import ROUTES
+from promolift.foundation.extension import listed
+from promolift.foundation.i18n.formatting import localize
+from promolift.server.console.pages.context import ROUTES, PageRoute
 
 for _screen in ("overview", "data", "plan", "texts", "customers", "offers", "experiments", "monitoring", "earnings",
                 "trials", "governance", "developer", "account"):  # fmt: skip
     import_module(f"{__name__}.{_screen}")
-SCREENS = tuple(sorted(ROUTES, key=lambda each: "{" in each.path))  # a path of its own goes before one with a name
+SCREENS = tuple(ROUTES)  # promolift's own
+
+
+def load_screens() -> list[PageRoute]:
+    """Import the screens that extensions register; return all pages and forms, those without a name in the path first.
+
+    A module of an extension decorates its handlers with `page` and `form`, as promolift's own do, and names its place
+    in the navigation by `NAVIGATION = {"/path": ("English label", "Chinese label")}`.
+    """
+    for module in listed("screens"):
+        import_module(module)
+    return sorted(ROUTES, key=lambda each: "{" in each.path)
+
+
+def extension_navigation() -> dict[str, str]:
+    """Return the labels of the extensions' screens by path, in the reader's language."""
+    modules = (import_module(module) for module in listed("screens"))
+    return {path: localize(*label) for module in modules for path, label in getattr(module, "NAVIGATION", {}).items()}

@@ -1,20 +1,41 @@
-"""Who is signed in, and the admin's list of people: roles, invitations, sessions. What was done is in the audit log."""
+"""The user's own account, and the admin's list of users: roles, invitations and sessions.
+
+Every change is written to the audit log.
+"""
 
 from dataclasses import replace
 
 from sqlalchemy import Connection, func, select
 
-from promolift.server.console.pages.context import ENTER, PageVisit, Redirect, Reply, Screen, form, onward, page, say
-from promolift.server.console.state.users import ROLES, change_person, check_new, end, hashed, matches, new_link
+from promolift.server.console.pages.context import (
+    INVITATION_PATH,
+    PageVisit,
+    Redirect,
+    Reply,
+    Screen,
+    form,
+    page,
+    safe_redirect_path,
+    sentence,
+)
+from promolift.server.console.state.users import (
+    ROLES,
+    change_person,
+    check_new,
+    create_link,
+    end_sessions,
+    hash_password,
+    verify_password,
+)
 from promolift.server.ledger.schema import PEOPLE, SESSIONS
-from promolift.server.translations import all_worded, refused, worded
+from promolift.server.translations import translate_group, translate_key, translate_refusal
 
 
 @form("/sign-out")
 def sign_out(visit: PageVisit) -> Reply:
     """End this session."""
     mine = visit.visitor
-    visit.change(lambda db, now_ms: end(db, now_ms, mine.actor, mine.name, mine.session))
+    visit.change(lambda db, now_ms: end_sessions(db, now_ms, mine.actor, mine.name, mine.session))
     return Redirect("/sign-in")
 
 
@@ -23,21 +44,21 @@ def change_language(visit: PageVisit) -> Reply:
     """Speak the other language to this person from now on."""
     mine, language = visit.visitor, "zh" if visit.form.get("language") == "zh" else "en"
     visit.change(lambda db, now_ms: change_person(db, now_ms, mine.actor, mine.name, language=language))
-    return Redirect(onward(visit.form.get("back", "/")))
+    return Redirect(safe_redirect_path(visit.form.get("back", "/")))
 
 
 @page("/account")
-def account(visit: PageVisit) -> Reply:
-    """The visitor's own page: role, password, where they are signed in."""
+def show_account(visit: PageVisit) -> Reply:
+    """Show the user's own account: role, password, sessions."""
     mine = visit.visitor
     seen = select(SESSIONS.c.begun_ms, SESSIONS.c.seen_ms, SESSIONS.c.session).where(SESSIONS.c.name == mine.name)
     with visit.read() as db:
         row = db.execute(select(PEOPLE).where(PEOPLE.c.name == mine.name)).mappings().one()
         sessions = db.execute(seen.order_by(SESSIONS.c.seen_ms.desc())).all()
     listed = [{"begun_ms": s.begun_ms, "seen_ms": s.seen_ms, "here": s.session == mine.session} for s in sessions]
-    data = {"name": row["name"], "role": row["role"], "meanings": all_worded("role"), "sessions": listed,
+    data = {"name": row["name"], "role": row["role"], "meanings": translate_group("role"), "sessions": listed,
             "has_password": bool(row["password"])}  # fmt: skip
-    return Screen("account.html", say("your_account"), data)
+    return Screen("account.html", sentence("your_account"), data)
 
 
 @form("/account/password")
@@ -47,19 +68,19 @@ def change_password(visit: PageVisit) -> Reply:
     with visit.read() as db:
         kept = db.execute(select(PEOPLE.c.password).where(PEOPLE.c.name == name)).scalar_one()
     if patience.wait_s(f"name {name.lower()}"):
-        raise refused("wait")
-    if kept and not matches(visit.form.get("old", "")[:1000], kept):
-        patience.wrong(f"name {name.lower()}")
-        raise refused("password_wrong")
+        raise translate_refusal("wait")
+    if kept and not verify_password(visit.form.get("old", "")[:1000], kept):
+        patience.record_failure(f"name {name.lower()}")
+        raise translate_refusal("password_wrong")
     check_new(name, visit.form.get("new", ""))
-    new = hashed(visit.form["new"])
+    new = hash_password(visit.form["new"])
     visit.change(lambda db, now_ms: change_person(db, now_ms, visit.visitor.actor, name, password=new))
     return Redirect("/sign-in")
 
 
 @page("/people", "admin")
-def people(visit: PageVisit) -> Screen:
-    """Everybody who may sign in, with role and sessions."""
+def show_users(visit: PageVisit) -> Screen:
+    """Show all users with role and sessions."""
     last = select(SESSIONS.c.name, func.count().label("sessions"), func.max(SESSIONS.c.seen_ms).label("seen_ms"))
     seen = last.group_by(SESSIONS.c.name).subquery()
     columns = PEOPLE.c.name, PEOPLE.c.role, PEOPLE.c.gone, PEOPLE.c.made_ms, seen.c.sessions, seen.c.seen_ms
@@ -67,8 +88,8 @@ def people(visit: PageVisit) -> Screen:
     with visit.read() as db:
         rows = db.execute(listed).mappings().all()
     known = [{**row, "gone": bool(row["gone"]), "sessions": row["sessions"] or 0} for row in rows]
-    data = {"people": known, "meanings": all_worded("role"), "two_eyes": visit.two_eyes, "link": ""}
-    return Screen("users.html", worded("nav", "/people"), data)
+    data = {"people": known, "meanings": translate_group("role"), "two_eyes": visit.two_eyes, "link": ""}
+    return Screen("users.html", translate_key("nav", "/people"), data)
 
 
 @form("/people/invite", "admin")
@@ -76,11 +97,11 @@ def invite(visit: PageVisit) -> Reply:
     """A link by which one person may enter, shown once."""
     role = next((each for each in ROLES if each == visit.form.get("role")), None)
     if role is None:
-        raise refused("role_unknown")
+        raise translate_refusal("role_unknown")
     made: list[str] = []
-    visit.change(lambda db, now_ms: made.append(new_link(db, now_ms, visit.visitor.actor, "invite", role)))
-    shown = people(visit)
-    return replace(shown, data={**shown.data, "link": f"/console{ENTER}{made[-1]}", "role": role})
+    visit.change(lambda db, now_ms: made.append(create_link(db, now_ms, visit.visitor.actor, "invite", role)))
+    shown = show_users(visit)
+    return replace(shown, data={**shown.data, "link": f"/console{INVITATION_PATH}{made[-1]}", "role": role})
 
 
 @form("/people/{name}", "admin", "/people")
@@ -95,9 +116,9 @@ def change(visit: PageVisit) -> str:
 
     def do(db: Connection, now_ms: int) -> None:
         if what == "sessions":
-            end(db, now_ms, visit.visitor.actor, name)
+            end_sessions(db, now_ms, visit.visitor.actor, name)
         elif new:
             change_person(db, now_ms, visit.visitor.actor, name, **new)
 
     visit.change(do)
-    return say("changed", name=name)
+    return sentence("changed", name=name)

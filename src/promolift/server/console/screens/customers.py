@@ -1,4 +1,4 @@
-"""Customers: found by their id; one of them with what they did, who they are, what they would get now, and why."""
+"""Customers: search, and one customer's history, profile and current decision with its explanation."""
 
 import json
 from collections import defaultdict
@@ -10,52 +10,61 @@ from sqlalchemy import select
 from promolift.core import messages
 from promolift.foundation.errors import PromoError
 from promolift.foundation.evidence import Z95
-from promolift.foundation.i18n.formatting import Cash, bracket, clip, ends, number, pick, spoken
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import (
+    MoneyFormat,
+    current_locale,
+    in_brackets,
+    localize,
+    low_to_high,
+    number,
+    truncate,
+)
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Block, Figure
-from promolift.foundation.sql import bind, fetch
+from promolift.foundation.sql import bind, fetch_frame
 from promolift.server.api.request_models import DecisionIn
 from promolift.server.api.routes import export as privacy
 from promolift.server.api.routes import lists, redemptions
-from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, form, once, page
-from promolift.server.decisions.message_rendering import printable
-from promolift.server.ledger.outcomes import number as amount
+from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, cached_result, form, page
+from promolift.server.decisions.message_rendering import render_offer
+from promolift.server.ledger.outcomes import finite_number as amount
 from promolift.server.ledger.schema import CUSTOMERS, EVENTS
-from promolift.server.translations import refused, worded
-from promolift.shop.reports.chapters.customers import tell as tell_chapter
+from promolift.server.translations import translate_key, translate_refusal
+from promolift.shop.reports.chapters.customers import build_chapter as tell_chapter
 from promolift.shop.reports.story_builder import (
-    facts,
+    build_customer_story,
+    describe_customer,
     log_days,
     offer_words,
     orders_words,
-    tell_customers,
+    profile_figures,
     top_tastes,
-    who,
 )
 from promolift.shop.results.customers import Person
 from promolift.shop.results.messages import Offers
-from promolift.shop.results.plan import Plan, PlanNote
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job, moments
 
-LISTED, LATEST = 25, 20
-WEIGHED = {"gain_cents": "gain_cents", "cost_cents": "cost_cents", "worth_cents": "worth_at_price_cents"}
-HISTORY = """
+CUSTOMERS_LISTED, TIMELINE_LINES = 25, 20
+OPTION_FIELDS = {"gain_cents": "gain_cents", "cost_cents": "cost_cents", "worth_cents": "worth_at_price_cents"}
+SELECT_LOG_LINES = """
 select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
 where customer_id = $who group by kind, order_id order by 1 desc limit 20
 """
 
 
-class Happened(NamedTuple):
-    """A line of a customer's timeline: when, what kind, and in words."""
+class TimelineLine(NamedTuple):
+    """A line of a customer's timeline: time, kind and text."""
 
     ts_ms: int
     kind: str
     text: str
 
 
-@once("tables/profiles.parquet", "notes/offers.json")
-def everybody(job: Job) -> pl.DataFrame:
+@cached_result("tables/profiles.parquet", "notes/offers.json")
+def load_customers(job: Job) -> pl.DataFrame:
     """customer_id, orders_52w, orders_total, recency_days, offer, gain_cents, holdout: profiles beside what the plan
     decided.
     """
@@ -75,9 +84,9 @@ def everybody(job: Job) -> pl.DataFrame:
 def customers(visit: PageVisit) -> Reply:
     """Search, and the list."""
     if not PlanNote.has(visit.job().store):
-        return Screen("customers/none.html", worded("nav", "/customers"))
+        return Screen("customers/none.html", translate_key("nav", "/customers"))
     wanted, given = visit.query.get("q", "").strip()[:256], visit.query.get("given", "")
-    rows = everybody(visit)
+    rows = load_customers(visit)
     if wanted:
         rows = rows.filter(pl.col("customer_id").str.contains(wanted, literal=True))
     if given == "offer":
@@ -87,30 +96,32 @@ def customers(visit: PageVisit) -> Reply:
     elif given == "none":
         rows = rows.filter(pl.col("offer").is_null() & ~pl.col("holdout").fill_null(False))
     exact = rows.filter(pl.col("customer_id") == wanted) if wanted else rows.clear()
-    listed = pl.concat([exact, rows]).unique("customer_id", keep="first", maintain_order=True).head(LISTED)
+    listed = pl.concat([exact, rows]).unique("customer_id", keep="first", maintain_order=True).head(CUSTOMERS_LISTED)
     young = "orders_52w" not in rows.columns or rows["orders_52w"].count() == 0
     orders = orders_words(log_days(visit.job(), moments(visit.job())) if young else None)
     data = {"orders": orders, "counted": "orders_total" if young else "orders_52w", "q": wanted, "given": given,
-            "number": rows.height, "everybody": everybody(visit).height, "draws": True,
-            "rows": [named(row) for row in listed.to_dicts()]}  # fmt: skip
+            "number": rows.height, "everybody": load_customers(visit).height, "draws": True,
+            "rows": [with_interval(row) for row in listed.to_dicts()]}  # fmt: skip
     part = visit.query.get("part") == "list"
     template = "customers/list.html" if part else "customers/page.html"
-    return Screen(template, worded("nav", "/customers"), data, whole=not part)
+    return Screen(template, translate_key("nav", "/customers"), data, whole=not part)
 
 
-@once("tables/profiles.parquet")
-def drawn(job: Job) -> list[Block | Figure]:
+@cached_result("tables/profiles.parquet")
+def customer_charts(job: Job) -> list[Block | Figure]:
     """Who the shop's customers are."""
-    return [*tell_chapter(tell_customers(job)).blocks]
+    return [*tell_chapter(build_customer_story(job)).blocks]
 
 
 @page("/customers/all")
 def distributions(visit: PageVisit) -> Reply:
     """The part of the screen that comes after the list."""
-    return Screen("customers/all.html", worded("nav", "/customers"), {"blocks": drawn(visit)}, whole=False)
+    return Screen(
+        "customers/all.html", translate_key("nav", "/customers"), {"blocks": customer_charts(visit)}, whole=False
+    )
 
 
-def named(row: dict[str, Any]) -> dict[str, Any]:
+def with_interval(row: dict[str, Any]) -> dict[str, Any]:
     """A row of the list, with the ends of the gain's 95 % interval."""
     se = row.pop("gain_se_cents", None)
     gain = row["gain_cents"]
@@ -119,74 +130,79 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @page("/customers/one")
-def one(visit: PageVisit) -> Reply:
-    """One customer."""
-    customer = named_in(visit)
-    decided, told, logged = dry(visit, customer), None, list[Happened]()
+def show_customer(visit: PageVisit) -> Reply:
+    """Show one customer."""
+    customer = requested_customer(visit)
+    decided, told, logged = preview_decision(visit, customer), None, list[TimelineLine]()
     if visit.server.config is not None:
-        told, logged = profile(visit.job(), customer), from_log(visit.job(), customer)
-    timeline = happened(visit, customer, logged)
-    closed = closed_of(visit, decided)
+        told, logged = describe_profile(visit.job(), customer), log_timeline(visit.job(), customer)
+    timeline = customer_timeline(visit, customer, logged)
+    closed = excluded_options(visit, decided)
     with visit.read() as db:
         said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == customer)).mappings().first()
     if told is None and not timeline and said is None:
-        raise refused("customer_unknown")
+        raise translate_refusal("customer_unknown")
     data = {
         "customer_id": customer, "profile": told, "timeline": timeline, "decided": decided,
-        "reason": kept(decided["reason"]), "weighed": weighed(visit, decided), "closed": closed,
+        "reason": translate(decided["reason"]), "weighed": open_options(visit, decided), "closed": closed,
         "said": dict(said) if said else None,
     }  # fmt: skip
     return Screen("customers/one.html", customer, data)
 
 
-def named_in(visit: PageVisit) -> str:
-    """The id that is asked for: in the query or the form, as it may hold any sign."""
+def requested_customer(visit: PageVisit) -> str:
+    """Return the requested customer id, from the query or the form, as it may hold any character."""
     return (visit.query.get("id") or visit.form.get("id") or " ")[:256]
 
 
-def dry(visit: PageVisit, customer: str) -> dict[str, Any]:
-    """What would be decided now."""
-    asked = DecisionIn(customer_id=customer, campaign_id=visit.campaign_id, language=spoken())
+def preview_decision(visit: PageVisit, customer: str) -> dict[str, Any]:
+    """Return what would be decided now."""
+    asked = DecisionIn(customer_id=customer, campaign_id=visit.campaign_id, language=current_locale())
     return redemptions.dry_decision(visit.call, asked)
 
 
-def said_offer(visit: PageVisit, release_id: str, offer_id: str) -> str:
-    """An offer of a release in a few words."""
+def describe_release_offer(visit: PageVisit, release_id: str, offer_id: str) -> str:
+    """Describe an offer of a release in a few words."""
     release = visit.server.decider.ensure(release_id)
     if release.creatives is not None and offer_id != "none":
-        return str(release.creatives.shown(offer_id)["message"] or offer_id)
+        return str(release.creatives.to_response(offer_id)["message"] or offer_id)
     label = release.labels.get(offer_id)
     if label is None:
-        return pick("no offer", "不发优惠") if offer_id == "none" else offer_id
+        return localize("no offer", "不发优惠") if offer_id == "none" else offer_id
     try:
-        return messages.offer_words(printable(release, offer_id, visit.now_ms), spoken())
+        return messages.describe_offer(render_offer(release, offer_id, visit.now_ms), current_locale())
     except PromoError:
         return offer_id
 
 
-def weighed(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was open, the best first, "no offer" among it: what it brings, costs and is worth at the price."""
+def open_options(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the eligible options, the best first, "no offer" included: gain, cost and worth at the price."""
     found = [
-        {"text": said_offer(visit, decided["release_id"], each["offer"]), "given": each["offer"] == decided["offer_id"]}
-        | {name: each[of] for name, of in WEIGHED.items()} for each in decided["candidates"] if "share" not in each
-    ]  # fmt: skip
+        {
+            "text": describe_release_offer(visit, decided["release_id"], each["offer"]),
+            "given": each["offer"] == decided["offer_id"],
+        }
+        | {name: each[of] for name, of in OPTION_FIELDS.items()}
+        for each in decided["candidates"]
+        if "share" not in each
+    ]
     return sorted(found, key=lambda each: (not each["given"], -each["worth_cents"]))[:12]
 
 
-def closed_of(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was closed, by the reason; the first few of each."""
+def excluded_options(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the excluded options by reason; the first few of each."""
     by: dict[str, list[str]] = defaultdict(list)
     for each in decided["ineligible"]:
         by[each["reason"]].append(each["offer"])
     return [
-        {"why": kept(why), "number": len(offers),
-         "offers": [said_offer(visit, decided["release_id"], each) for each in offers[:4]]}
+        {"why": translate(why), "number": len(offers),
+         "offers": [describe_release_offer(visit, decided["release_id"], each) for each in offers[:4]]}
         for why, offers in sorted(by.items(), key=lambda pair: -len(pair[1]))
     ]  # fmt: skip
 
 
-def profile(job: Job, customer: str) -> dict[str, Any] | None:
-    """Who they are, figures of the profile with their error; None where they are unknown."""
+def describe_profile(job: Job, customer: str) -> dict[str, Any] | None:
+    """Describe a customer and list profile figures with their error; None for an unknown customer."""
     if not PlanNote.has(job.store):
         return None
     at = moments(job)
@@ -197,54 +213,60 @@ def profile(job: Job, customer: str) -> dict[str, Any] | None:
     person = Person.of(rows[0] | (ahead[0] if ahead else {}))
     described = next(job.clean.people.filter(pl.col("customer_id") == customer).iter_rows(named=True), {})
     tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
-    shown = facts(person, log_days(job, at))
+    shown = profile_figures(person, log_days(job, at))
     value, se = person.price_sensitivity, person.price_sensitivity_se
     if value is not None:
-        between = bracket(ends(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""
-        shown[pick("price sensitivity", "价格敏感度")] = f"{number(value)}{between}"
-    return {"who": who(person, described, tastes), "facts": shown}
+        between = in_brackets(low_to_high(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""
+        shown[localize("price sensitivity", "价格敏感度")] = f"{number(value)}{between}"
+    return {"who": describe_customer(person, described, tastes), "facts": shown}
 
 
-def from_log(job: Job, customer: str) -> list[Happened]:
-    """Orders and visits of the shop's log."""
+def log_timeline(job: Job, customer: str) -> list[TimelineLine]:
+    """Return orders and visits of the shop's log."""
     if not job.clean.has_events:
         return []
-    cash = Cash(job.config.shop.currency)
-    rows = fetch(job.clean.events().query("events", bind(HISTORY, who=customer)))
-    return [Happened(row["ts_ms"], "log", log_line(row, cash)) for row in rows.iter_rows(named=True)]
+    cash = MoneyFormat(job.config.shop.currency)
+    rows = fetch_frame(job.clean.events().query("events", bind(SELECT_LOG_LINES, who=customer)))
+    return [TimelineLine(row["ts_ms"], "log", log_line(row, cash)) for row in rows.iter_rows(named=True)]
 
 
-def happened(visit: PageVisit, customer: str, logged: list[Happened]) -> list[Happened]:
-    """What was `logged`, and events, decisions and redemptions of the ledger, the latest first."""
-    cash, found = Cash(visit.shared.shop.currency), [*logged]
-    made = lists.decisions(visit.call, customer, limit=LATEST)["data"]
+def customer_timeline(visit: PageVisit, customer: str, logged: list[TimelineLine]) -> list[TimelineLine]:
+    """Merge `logged` with events, decisions and redemptions of the ledger, the latest first."""
+    cash, found = MoneyFormat(visit.shared.shop.currency), [*logged]
+    made = lists.decisions(visit.call, customer, limit=TIMELINE_LINES)["data"]
     for row in made:
-        offer = said_offer(visit, row["release_id"], row["offer_id"]) if known_release(visit, row) else row["offer_id"]
-        found.append(Happened(row["ts_ms"], "decision", f"{offer}: {kept(row['reason'])}"))
-    for row in lists.redemptions(visit.call, customer, limit=LATEST)["data"]:
+        offer = (
+            describe_release_offer(visit, row["release_id"], row["offer_id"])
+            if is_release_available(visit, row)
+            else row["offer_id"]
+        )
+        found.append(TimelineLine(row["ts_ms"], "decision", f"{offer}: {translate(row['reason'])}"))
+    for row in lists.redemptions(visit.call, customer, limit=TIMELINE_LINES)["data"]:
         paid = cash(row["final_cents"] if row["final_cents"] is not None else row["reserved_cents"])
-        found.append(Happened(row["ts_ms"], "redemption", f"{row['status']}: {paid}"))
+        found.append(TimelineLine(row["ts_ms"], "redemption", f"{row['status']}: {paid}"))
     heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body).where(EVENTS.c.customer_id == customer)
     with visit.read() as db:
-        for event in db.execute(heard.order_by(EVENTS.c.ts_ms.desc()).limit(LATEST)):
-            found.append(Happened(event.ts_ms, "event", event_line(event.name, event.body, visit.shared.shop.currency)))
-    return sorted(found, key=lambda each: -each.ts_ms)[:LATEST]
+        for event in db.execute(heard.order_by(EVENTS.c.ts_ms.desc()).limit(TIMELINE_LINES)):
+            found.append(
+                TimelineLine(event.ts_ms, "event", event_line(event.name, event.body, visit.shared.shop.currency))
+            )
+    return sorted(found, key=lambda each: -each.ts_ms)[:TIMELINE_LINES]
 
 
-def known_release(visit: PageVisit, row: dict[str, Any]) -> bool:
-    """Whether the release of a decision can still be asked."""
+def is_release_available(visit: PageVisit, row: dict[str, Any]) -> bool:
+    """Return whether the release of a decision can still be loaded."""
     try:
         return bool(visit.server.decider.ensure(row["release_id"]))
     except PromoError:
         return False
 
 
-def log_line(row: dict[str, Any], cash: Cash) -> str:
+def log_line(row: dict[str, Any], cash: MoneyFormat) -> str:
     """A line of the shop's log."""
     if row["kind"] == "purchase":
         bought = cash(row["cents"])
-        return pick(f"Order of {bought}, {row['lines']} lines", f"下单{bought}，{row['lines']}件")
-    return f"{kept(row['kind'])}, {row['lines']}"
+        return localize(f"Order of {bought}, {row['lines']} lines", f"下单{bought}，{row['lines']}件")
+    return f"{translate(row['kind'])}, {row['lines']}"
 
 
 def event_line(name: str, body: str, currency: str) -> str:
@@ -253,22 +275,22 @@ def event_line(name: str, body: str, currency: str) -> str:
     total = amount(about.get("total", about.get("revenue")))
     if name == "Order Completed" and total is not None:
         paid = total - (amount(about.get("discount")) or 0.0)
-        bought = Cash(currency)(paid * 10 ** currency_digits(currency))
-        return pick(f"Order of {bought}", f"下单{bought}")
-    return f"{name} {clip(about.get('name') or about.get('product_id') or about.get('order_id') or '', 60)}".strip()
+        bought = MoneyFormat(currency)(paid * 10 ** currency_digits(currency))
+        return localize(f"Order of {bought}", f"下单{bought}")
+    return f"{name} {truncate(about.get('name') or about.get('product_id') or about.get('order_id') or '', 60)}".strip()
 
 
 @page("/customers/export", "admin")
 def export(visit: PageVisit) -> Reply:
     """All that is kept of a customer, as a file."""
-    reply = privacy.known(visit.call, named_in(visit))
+    reply = privacy.known(visit.call, requested_customer(visit))
     return Download(bytes(reply.body), "customer.json")
 
 
 @form("/customers/erase", "admin", "/customers")
 def erase(visit: PageVisit) -> None:
     """Forget a customer: their id must be typed once more."""
-    customer = named_in(visit)
+    customer = requested_customer(visit)
     if visit.form.get("typed", "").strip() != customer:
-        raise refused("id_differs")
+        raise translate_refusal("id_differs")
     privacy.erase(visit.call, customer)

@@ -1,4 +1,4 @@
-"""For who builds the shop's side: keys, webhooks and what was sent, requests by the API's own description, events."""
+"""Tools for developers: keys, webhooks and their messages, example requests from the OpenAPI document, event checks."""
 
 import json
 import shlex
@@ -6,18 +6,18 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import select
 
-from promolift.foundation.i18n.formatting import pick
-from promolift.server.api.api_keys import needed
+from promolift.foundation.i18n.formatting import localize
+from promolift.server.api.api_keys import required_scope
 from promolift.server.api.request_models import HookEvent, KeyIn, WebhookIn
 from promolift.server.api.routes import admin
-from promolift.server.console.pages.context import PageVisit, Reply, Screen, form, page, say
+from promolift.server.console.pages.context import PageVisit, Reply, Screen, form, page, sentence
 from promolift.server.events import events as room
 from promolift.server.ledger.schema import EVENTS, REJECTS, Refused
-from promolift.server.translations import all_worded, refused, worded
+from promolift.server.translations import translate_group, translate_key, translate_refusal
 
-LATEST, DEEP = 20, 6  # rows of a list; levels of a body that an example fills
-FIRST = "POST /v1/decisions"
-KNOWN = {"customer_id": "c-1", "order_id": "order-1", "campaign_id": "cmp_1"}
+MESSAGES_SHOWN, MAX_EXAMPLE_DEPTH = 20, 6  # rows of a list; levels of a body that an example fills
+DEFAULT_OPERATION = "POST /v1/decisions"
+EXAMPLE_VALUES = {"customer_id": "c-1", "order_id": "order-1", "campaign_id": "cmp_1"}
 
 
 class Operation(NamedTuple):
@@ -37,14 +37,14 @@ def developer(visit: PageVisit, **shown: str) -> Reply:
     heard = select(EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.customer_id, EVENTS.c.body)
     refused = select(REJECTS.c.received_ms, REJECTS.c.code, REJECTS.c.detail, REJECTS.c.body)
     hooks = admin.webhooks(visit.call)["data"]
-    return Screen("developer/page.html", worded("nav", "/developer"), {
-        "keys": admin.keys(visit.call)["data"], "scopes": all_worded("scope"),
+    return Screen("developer/page.html", translate_key("nav", "/developer"), {
+        "keys": admin.keys(visit.call)["data"], "scopes": translate_group("scope"),
         "hooks": [each | {"sent": messages(visit, each["webhook_id"])} for each in hooks],
         "unsent": [row for how in ("failed", "expired") for row in unsent(visit, how)],
-        "kinds": get_args(HookEvent), "taken": visit.rows(heard.order_by(EVENTS.c.seq.desc()).limit(LATEST)),
-        "aside": visit.rows(refused.order_by(REJECTS.c.seq.desc()).limit(LATEST)),
+        "kinds": get_args(HookEvent), "taken": visit.rows(heard.order_by(EVENTS.c.seq.desc()).limit(MESSAGES_SHOWN)),
+        "aside": visit.rows(refused.order_by(REJECTS.c.seq.desc()).limit(MESSAGES_SHOWN)),
         "operations": sorted(operations(visit)),
-        "once": shown, **built(visit, visit.query),
+        "once": shown, **build_request(visit, visit.query),
     })  # fmt: skip
 
 
@@ -52,13 +52,13 @@ def messages(visit: PageVisit, webhook_id: str) -> list[dict[str, Any]]:
     """What was not delivered, what waits, and some of what arrived."""
     found: list[dict[str, Any]] = []
     for status in ("failed", "waiting", "sent"):
-        found += admin.webhook_messages(visit.call, webhook_id, status, limit=LATEST)["data"]
-    return found[:LATEST]
+        found += admin.webhook_messages(visit.call, webhook_id, status, limit=MESSAGES_SHOWN)["data"]
+    return found[:MESSAGES_SHOWN]
 
 
 def unsent(visit: PageVisit, status: Literal["failed", "expired"]) -> list[dict[str, Any]]:
     """Messages to customers that were given up, or whose offer ended first."""
-    found: list[dict[str, Any]] = admin.offer_messages(visit.call, status, limit=LATEST)["data"]
+    found: list[dict[str, Any]] = admin.offer_messages(visit.call, status, limit=MESSAGES_SHOWN)["data"]
     return found
 
 
@@ -74,7 +74,7 @@ def operations(visit: PageVisit) -> dict[str, Any]:
 def operation(visit: PageVisit, name: str) -> Operation:
     """One of them; the first that a shop needs where it is unknown."""
     known = operations(visit)
-    name = name if name in known else FIRST
+    name = name if name in known else DEFAULT_OPERATION
     said, (method, _, path) = known[name], name.partition(" ")
     document = visit.shared.openapi()
     schema = said.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
@@ -84,10 +84,10 @@ def operation(visit: PageVisit, name: str) -> Operation:
         for where in ("path", "query")
     }
     text = str(said.get("description") or said.get("summary", ""))
-    return Operation(name, text, needed(method, path) or "", places["path"], places["query"], body)
+    return Operation(name, text, required_scope(method, path) or "", places["path"], places["query"], body)
 
 
-def example(document: dict[str, Any], schema: dict[str, Any], name: str = "", deep: int = DEEP) -> Any:
+def example(document: dict[str, Any], schema: dict[str, Any], name: str = "", deep: int = MAX_EXAMPLE_DEPTH) -> Any:
     """A value that a schema takes: what is required of it, and no more."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
@@ -109,15 +109,17 @@ def example(document: dict[str, Any], schema: dict[str, Any], name: str = "", de
         case "boolean":
             return True
         case "string":
-            return KNOWN.get(name, name or "text")
-    return {} if deep == DEEP else None
+            return EXAMPLE_VALUES.get(name, name or "text")
+    return {} if deep == MAX_EXAMPLE_DEPTH else None
 
 
-def built(visit: PageVisit, said: Any) -> dict[str, Any]:
+def build_request(visit: PageVisit, said: Any) -> dict[str, Any]:
     """A request as somebody fills it in, as lines for a shell, Python and JavaScript."""
-    chosen = operation(visit, said.get("operation", FIRST))
+    chosen = operation(visit, said.get("operation", DEFAULT_OPERATION))
     method, _, path = chosen.name.partition(" ")
-    values = {name: said.get(f"in.{name}", KNOWN.get(name, "")) for name in (*chosen.path_names, *chosen.query_names)}
+    values = {
+        name: said.get(f"in.{name}", EXAMPLE_VALUES.get(name, "")) for name in (*chosen.path_names, *chosen.query_names)
+    }
     for name in chosen.path_names:
         path = path.replace(f"{{{name}}}", values[name] or f"{{{name}}}")
     given = "&".join(f"{name}={values[name]}" for name in chosen.query_names if said.get(f"in.{name}"))
@@ -156,7 +158,7 @@ def snippets(method: str, path: str, body: Any) -> dict[str, str]:
 @page("/developer/request")
 def build(visit: PageVisit) -> Reply:
     """While somebody fills it in: the snippets."""
-    return Screen("developer/request.html", "", built(visit, visit.query), whole=False)
+    return Screen("developer/request.html", "", build_request(visit, visit.query), whole=False)
 
 
 @form("/developer/events")
@@ -165,13 +167,13 @@ def try_events(visit: PageVisit) -> Reply:
     try:
         said = json.loads(visit.form.get("events", ""))
     except ValueError as error:
-        raise Refused("json_invalid", pick(f"This is no JSON: {error}", f"不是有效的JSON：{error}")) from None
+        raise Refused("json_invalid", localize(f"This is no JSON: {error}", f"不是有效的JSON：{error}")) from None
     batch = said.get("batch", [said]) if isinstance(said, dict) else said
     if not isinstance(batch, list):
-        raise refused("json_invalid")
-    parsed = room.parse(batch, None, visit.now_ms)
+        raise translate_refusal("json_invalid")
+    parsed = room.parse_events(batch, None, visit.now_ms)
     data = {"read": parsed.events, "rejected": parsed.rejected, "repaired": parsed.repaired}
-    return Screen("developer/events.html", pick("Events tried", "事件试算"), data)
+    return Screen("developer/events.html", localize("Events tried", "事件试算"), data)
 
 
 @form("/developer/keys", "admin")
@@ -191,7 +193,7 @@ def revoke_key(visit: PageVisit) -> None:
 def send_again(visit: PageVisit) -> str:
     """A message that was given up waits again."""
     admin.resend_message(visit.call, visit.params["message"])
-    return say("message_again")
+    return sentence("message_again")
 
 
 @form("/developer/webhooks", "admin")
@@ -210,9 +212,9 @@ def change_hook(visit: PageVisit) -> str:
         admin.try_webhook(visit.call, name)
     elif said == "replay":
         again = json.loads(bytes(admin.replay_webhook(visit.call, name, status="failed").body))["messages"]
-        return say("hook_replay", number=again)
+        return sentence("hook_replay", number=again)
     elif said == "delete":
         admin.delete_webhook(visit.call, name)
     else:
-        raise refused("said_nothing")
-    return say(f"hook_{said}")
+        raise translate_refusal("said_nothing")
+    return sentence(f"hook_{said}")

@@ -1,4 +1,4 @@
-"""What the offers earned: by month, against the holdout and what was predicted; notes on days, and days left out."""
+"""What the offers earned by month, against the holdout and the prediction; notes on days and excluded days."""
 
 import asyncio
 import csv
@@ -9,52 +9,58 @@ from typing import Any
 
 from sqlalchemy import select
 
-from promolift.foundation.i18n.formatting import Cash, days, pick
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import MoneyFormat, days, localize
+from promolift.foundation.i18n.translation import translate
 from promolift.server.api.routes import admin, annotations
 from promolift.server.api.routes.annotations import AnnotationIn
-from promolift.server.api.routes.campaign_summary import last_learned
+from promolift.server.api.routes.campaign_summary import load_last_learning
 from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, form, page
 from promolift.server.ledger.schema import AUDIT, Refused
-from promolift.server.translations import refused, worded
-from promolift.shop.reports.earnings import LeftOut, TimedChange, driver_tiles, earned_blocks, earned_head
+from promolift.server.translations import translate_key, translate_refusal
+from promolift.shop.reports.earnings import ExcludedDays, TimedChange, driver_tiles, earned_blocks, earned_head
 from promolift.shop.results.work_folder.run_context import midnight_ms
 
-MARKED = ("release.activate", "release.rollback", "campaign.put", "experiment.put", "experiment.pause",
+CHARTED_ACTIONS = ("release.activate", "release.rollback", "campaign.put", "experiment.put", "experiment.pause",
           "experiment.stop", "text.approve", "text.reject")  # fmt: skip
-LISTED, STARTS_S = 40, 10.0
+CHANGES_SHOWN, STARTS_S = 40, 10.0
 
 
 @page("/results")
 def results(visit: PageVisit) -> Reply:
     """The screen; `?part=run` is how the run of learning stands, looked at again while it runs."""
     run = admin.learning(visit.call, visit.campaign_id) if visit.campaign().release else {"status": "never"}
-    state = {"run": run | {"why": kept(run.get("why") or "")}}
+    state = {"run": run | {"why": translate(run.get("why") or "")}}
     if visit.query.get("part") == "run":
-        return Screen("earnings/run.html", pick("Learning", "学习"), state, whole=False)
-    found, cash, shop = last_learned(visit.call, visit.campaign_id), Cash(visit.shared.shop.currency), visit.shared.shop
+        return Screen("earnings/run.html", localize("Learning", "学习"), state, whole=False)
+    found, cash, shop = (
+        load_last_learning(visit.call, visit.campaign_id),
+        MoneyFormat(visit.shared.shop.currency),
+        visit.shared.shop,
+    )
     kept_notes, changed = annotations.annotations(visit.call).data, changes(visit)
     data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found)}
     if found and "months" in found:
         left_out = [
-            LeftOut(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))
+            ExcludedDays(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))
             for each in kept_notes if each.excluded
         ]  # fmt: skip
         blocks = earned_blocks(found, changed, left_out, cash, shop.zone)
         ratio = found["sample_ratio"]
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
-                 "rule": kept(found["rule"]), "ratio": ratio | {"rule": kept(ratio["rule"])},
+                 "rule": translate(found["rule"]), "ratio": ratio | {"rule": translate(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
-    return Screen("earnings/page.html", worded("nav", "/results"), data)
+    return Screen("earnings/page.html", translate_key("nav", "/results"), data)
 
 
 def changes(visit: PageVisit) -> list[TimedChange]:
     """What was changed of the campaign, and what people noted; the latest first, numbered as the chart has them."""
-    wanted = select(AUDIT.c.ts_ms, AUDIT.c.action, AUDIT.c.subject, AUDIT.c.actor).where(AUDIT.c.action.in_(MARKED))
+    wanted = select(AUDIT.c.ts_ms, AUDIT.c.action, AUDIT.c.subject, AUDIT.c.actor).where(
+        AUDIT.c.action.in_(CHARTED_ACTIONS)
+    )
     with visit.read() as db:
-        rows = db.execute(wanted.order_by(AUDIT.c.seq.desc()).limit(LISTED)).all()
+        rows = db.execute(wanted.order_by(AUDIT.c.seq.desc()).limit(CHANGES_SHOWN)).all()
     zone = visit.shared.shop.zone
-    found = [TimedChange(row.ts_ms, f"{row.actor}: {worded('act', row.action)} {row.subject}") for row in rows]
+    found = [TimedChange(row.ts_ms, f"{row.actor}: {translate_key('act', row.action)} {row.subject}") for row in rows]
     found += [
         TimedChange(midnight_ms(each.first, zone), each.text) for each in annotations.annotations(visit.call).data
     ]
@@ -66,10 +72,10 @@ def changes(visit: PageVisit) -> list[TimedChange]:
 def learn(visit: PageVisit) -> None:
     """Read what came of the decisions so far, in a process of its own; a page loaded again knows how it stands."""
     if not visit.campaign().release:
-        raise refused("release_missing")
+        raise translate_refusal("release_missing")
     starting = visit.server.scheduler.start(visit.campaign_id)
     asyncio.run_coroutine_threadsafe(starting, visit.shared.loop).result(STARTS_S)
-    visit.change(lambda db, now_ms: visit.note(db, now_ms, "job.start", "learn"))
+    visit.change(lambda db, now_ms: visit.append_audit(db, now_ms, "job.start", "learn"))
 
 
 @form("/results/annotate", "editor", "/results")
@@ -77,7 +83,7 @@ def annotate(visit: PageVisit) -> None:
     """Note something of some days; leaving them out of results is for who may approve."""
     excluded = visit.form.get("excluded") == "yes"
     if excluded:
-        visit.need("approver")
+        visit.require_role("approver")
     first = visit.text("first", 10)
     values = {"first": first, "last": visit.text("last", 10) or first, "text": visit.text("text", 300)}
     annotations.annotate(visit.call, AnnotationIn.model_validate(values | {"excluded": excluded}))
@@ -88,14 +94,14 @@ def take_back(visit: PageVisit) -> None:
     """Forget a note."""
     named = visit.params["annotation_id"]
     if any(each.annotation_id == named and each.excluded for each in annotations.annotations(visit.call).data):
-        visit.need("approver")
+        visit.require_role("approver")
     annotations.forget_annotation(visit.call, named)
 
 
 @page("/results/export")
 def export(visit: PageVisit) -> Reply:
     """All numbers as JSON, or what each month and week earned as a table."""
-    found = last_learned(visit.call, visit.campaign_id)
+    found = load_last_learning(visit.call, visit.campaign_id)
     if found is None:
         raise Refused("results_missing", "nothing was learned yet")
     if visit.query.get("kind") == "json":

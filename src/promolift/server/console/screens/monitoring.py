@@ -1,4 +1,4 @@
-"""What happens now: spend against limits, refusals by reason, the last decisions and events; pause and limits."""
+"""Live monitoring: spend against limits, refusals by reason, the last decisions and events; pause and limits."""
 
 import re
 from collections import Counter
@@ -8,20 +8,20 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy import select
 
-from promolift.foundation.i18n.formatting import Cash, count, date, days, interval, pick, upper_first
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, interval, localize, upper_first
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Figure
-from promolift.foundation.pages.charts import Axis, Line, by_point, lines, thin
+from promolift.foundation.pages.charts import Axis, Line, line_chart, table_by_point, thin_rows
 from promolift.server.api.routes import admin, lists
 from promolift.server.api.routes.campaign_summary import spend, summary
-from promolift.server.console.pages.context import PageVisit, Reply, Screen, charts, form, page, say
-from promolift.server.console.screens.customers import known_release, said_offer
+from promolift.server.console.pages.context import PageVisit, Reply, Screen, chart_options, form, page, sentence
+from promolift.server.console.screens.customers import describe_release_offer, is_release_available
 from promolift.server.ledger.schema import EVENTS, Refused
-from promolift.server.translations import refused, worded
+from promolift.server.translations import translate_key, translate_refusal
 
 DECIDE = "/v1/decisions"
-LATEST = 100
+DECISIONS_SHOWN = 100
 
 
 @page("/live")
@@ -29,15 +29,17 @@ def live(visit: PageVisit) -> Reply:
     """The screen; `?part=now` is what is looked at again every few seconds."""
     now, campaign, part = summary(visit.call, visit.campaign_id), visit.campaign(), visit.query.get("part") == "now"
     only = visit.query.get("offer", "")
-    made = lists.decisions(visit.call, campaign_id=visit.campaign_id, limit=LATEST)["data"]
+    made = lists.decisions(visit.call, campaign_id=visit.campaign_id, limit=DECISIONS_SHOWN)["data"]
     wanted = [row for row in made if not only or (row["offer_id"] == "none") == (only == "none")]
     rows = [
-        {"ts_ms": row["ts_ms"], "customer_id": row["customer_id"], "reason": kept(row["reason"]),
+        {"ts_ms": row["ts_ms"], "customer_id": row["customer_id"], "reason": translate(row["reason"]),
          "offer": offer_of(visit, row), "none": row["offer_id"] == "none", "unanswered": bool(row["unanswered"])}
         for row in wanted
     ]  # fmt: skip
-    heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.customer_id).order_by(EVENTS.c.seq.desc()).limit(LATEST)
-    answered = visit.server.metrics.within_s
+    heard = (
+        select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.customer_id).order_by(EVENTS.c.seq.desc()).limit(DECISIONS_SHOWN)
+    )
+    answered = visit.server.metrics.latency_buckets
     data = {
         "summary": now, "decisions": rows, "reasons": reasons(made), "events": visit.rows(heard), "offer": only,
         "paused": campaign.paused, "campaign_id": visit.campaign_id, "made": len(made),
@@ -51,53 +53,61 @@ def live(visit: PageVisit) -> Reply:
         stated = admin.campaign(visit.call, visit.campaign_id, Response())
     figure, release = spending(visit) if campaign.release else None, campaign.release or ""
     data |= {
-        "limits": stated["limits"], "figure": figure, "previous": campaign.previous,
-        "stock": [each | {"offer": said_offer(visit, release, each["offer_id"])} for each in stated["stock"]],
-        "shown": {each.limit_id: shown(visit, each.metric, each.used, each.amount) for each in now.limits},
+        "limits": stated["limits"],
+        "figure": figure,
+        "previous": campaign.previous,
+        "stock": [
+            each | {"offer": describe_release_offer(visit, release, each["offer_id"])} for each in stated["stock"]
+        ],
+        "shown": {each.limit_id: format_limit(visit, each.metric, each.used, each.amount) for each in now.limits},
         "digits": currency_digits(visit.shared.shop.currency),
-    }  # fmt: skip
-    return Screen("monitoring/page.html", worded("nav", "/live"), data, charts([figure]))
+    }
+    return Screen("monitoring/page.html", translate_key("nav", "/live"), data, chart_options([figure]))
 
 
 def spending(visit: PageVisit) -> Figure:
     """What was spent beside the budget, and where it leads."""
-    found, cash = spend(visit.call, visit.campaign_id), Cash(visit.shared.shop.currency)
+    found, cash = spend(visit.call, visit.campaign_id), MoneyFormat(visit.shared.shop.currency)
     budget, long = cash(found.budget_cents), days(found.window_days)
-    finding = say("nothing_redeemed", budget=budget)
+    finding = sentence("nothing_redeemed", budget=budget)
     if found.starts_ms is not None:
         since = date(found.starts_ms, visit.shared.shop.zone)
-        finding = say("spent_since", spent=cash(found.spent[-1].cents), since=since, budget=budget, days=long)
+        finding = sentence("spent_since", spent=cash(found.spent[-1].cents), since=since, budget=budget, days=long)
     if found.ahead:
         end = found.ahead[-1]
-        finding += say("spend_leads", end=cash(end.cents), interval=interval(end.low_cents, end.high_cents, cash))
+        finding += sentence("spend_leads", end=cash(end.cents), interval=interval(end.low_cents, end.high_cents, cash))
     elif found.why:
-        finding += pick(f" {upper_first(found.why)}.", f"{kept(found.why)}。")
-    series = [Line(say("budget"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
-              Line(say("spent"), "blue", [(each.day, each.cents) for each in found.spent])]  # fmt: skip
+        finding += localize(f" {upper_first(found.why)}.", f"{translate(found.why)}。")
+    series = [Line(sentence("budget"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
+              Line(sentence("spent"), "blue", [(each.day, each.cents) for each in found.spent])]  # fmt: skip
     if found.ahead:
-        cone = [(each.day, each.cents, each.low_cents, each.high_cents) for each in thin(found.ahead)]
-        series.append(Line(say("leads_to"), "orange", cone))
-    x, y = Axis(say("day"), "count"), Axis(say("money_spent"), "money")
+        cone = [(each.day, each.cents, each.low_cents, each.high_cents) for each in thin_rows(found.ahead)]
+        series.append(Line(sentence("leads_to"), "orange", cone))
+    x, y = Axis(sentence("day"), "count"), Axis(sentence("money_spent"), "money")
     rows = [Line(each.name, each.tone, [[*p, None, None, None][:5] for p in each.points]) for each in series]
-    grid = by_point([say("line"), x.name, y.name, "n"], rows, count, cash)
-    return lines("spend", say("spend_plan"), finding, x, y, series, grid, how=say("cone_how"), wide=True)
+    grid = table_by_point([sentence("line"), x.name, y.name, "n"], rows, count, cash)
+    return line_chart("spend", sentence("spend_plan"), finding, x, y, series, grid, how=sentence("cone_how"), wide=True)
 
 
 def offer_of(visit: PageVisit, row: dict[str, Any]) -> str:
     """The offer of a decision in words; its id where its release is gone."""
-    return said_offer(visit, row["release_id"], row["offer_id"]) if known_release(visit, row) else str(row["offer_id"])
+    return (
+        describe_release_offer(visit, row["release_id"], row["offer_id"])
+        if is_release_available(visit, row)
+        else str(row["offer_id"])
+    )
 
 
 def reasons(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Why the last decisions gave nothing, the most frequent first."""
-    found = Counter(kept(row["reason"]) for row in made if row["offer_id"] == "none")
+    found = Counter(translate(row["reason"]) for row in made if row["offer_id"] == "none")
     return [{"reason": why, "number": n} for why, n in found.most_common()]
 
 
-def shown(visit: PageVisit, metric: str, used: int, amount: int) -> str:
-    """Of a limit, what is used."""
-    tell: Any = Cash(visit.shared.shop.currency) if metric == "discount_amount" else count
-    return pick(f"{tell(used)} of {tell(amount)}", f"{tell(used)} / {tell(amount)}")
+def format_limit(visit: PageVisit, metric: str, used: int, amount: int) -> str:
+    """Format the used amount of a limit."""
+    tell: Any = MoneyFormat(visit.shared.shop.currency) if metric == "discount_amount" else count
+    return localize(f"{tell(used)} of {tell(amount)}", f"{tell(used)} / {tell(amount)}")
 
 
 @form("/live/pause", "approver", "/live")
@@ -105,7 +115,7 @@ def pause(visit: PageVisit) -> str:
     """Every decision is "no offer" until it is resumed."""
     wanted = visit.form.get("paused") == "yes"
     admin.patch_campaign(visit.call, visit.campaign_id, {"paused": wanted})
-    return say("paused_now" if wanted else "resumed_now")
+    return sentence("paused_now" if wanted else "resumed_now")
 
 
 @form("/live/limits/{limit_id}", "approver", "/live")
@@ -116,7 +126,7 @@ def limit(visit: PageVisit) -> str:
     digits = currency_digits(visit.shared.shop.currency) if one and one["metric"] == "discount_amount" else 0
     typed = re.fullmatch(r"([0-9]{1,12})(?:[.,]([0-9]+))?", visit.text("amount", 20))
     if one is None or typed is None or len(typed[2] or "") > digits:
-        raise refused("limit_wrong")
+        raise translate_refusal("limit_wrong")
     names = ("limit_id", "metric", "amount", "period", "per", "timezone")
     new = [
         {name: each[name] for name in names}
@@ -125,4 +135,4 @@ def limit(visit: PageVisit) -> str:
         for each in listed
     ]  # fmt: skip
     admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})
-    return say("limit_changed", name=named)
+    return sentence("limit_changed", name=named)

@@ -1,4 +1,4 @@
-"""The plan: what each budget would bring, how sure that is, who gets what; drafts, approval, and what decides."""
+"""The plan: expected gain by budget and its uncertainty, drafts, approval and the active release."""
 
 import json
 from collections.abc import Callable
@@ -7,60 +7,70 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.formatting import Cash, count, number, pick, share
-from promolift.foundation.pages.blocks import Big, Block, Figure, Stand
+from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, number, percent
+from promolift.foundation.pages.blocks import Block, Figure, HeadlineAssumption, KeyFigure
 from promolift.server.api.routes import admin
-from promolift.server.console.pages.context import PageVisit, Reply, Screen, charts, form, once, page, say
-from promolift.server.ledger.records import Campaign, MadeRelease
-from promolift.server.translations import all_worded, refused, worded
+from promolift.server.console.pages.context import (
+    PageVisit,
+    Reply,
+    Screen,
+    cached_result,
+    chart_options,
+    form,
+    page,
+    sentence,
+)
+from promolift.server.ledger.records import Campaign, ReleaseRecord
+from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.pipeline.release import Manifest, read_manifest
 from promolift.shop.reports.chapters import budget, recipients, summary
 from promolift.shop.reports.story import Story
-from promolift.shop.reports.story_builder import tell_plan
-from promolift.shop.results.plan import Curve, PlanNote, WhatIf
+from promolift.shop.reports.story_builder import build_plan_story
+from promolift.shop.results.plan import BudgetCurve
+from promolift.shop.results.plan_note import PlanNote, WhatIf
 from promolift.shop.results.work_folder.run_context import Job
 
-STEPS_OF_SLIDER = 200
+SLIDER_STEPS = 200
 
 
 class PlanScreen(NamedTuple):
     """What the screen shows of the plan, made once per plan; `top` is the largest budget that was tried."""
 
     story: Story
-    head: Big
-    numbers: list[Big]
-    stands: list[Stand]
+    head: KeyFigure
+    numbers: list[KeyFigure]
+    stands: list[HeadlineAssumption]
     blocks: list[Figure | Block]
     top: float
 
     def what_if(self, budget_cents: float) -> WhatIf | None:
         """The best plan at another budget."""
-        return Curve(self.story.frontier, self.story.plan.budget_cents).what_if(budget_cents)
+        return BudgetCurve(self.story.frontier, self.story.plan.budget_cents).what_if(budget_cents)
 
 
-@once("tables/policies.parquet", "tables/messages.parquet", "notes/unchecked.json", "notes/offers.json")
-def screen_of(job: Job) -> PlanScreen:
-    """From the work folder. The curve stands first, below its slider."""
-    story = tell_plan(job)
-    cost, rules = budget.tell(story).blocks, budget.tell_policies(story).blocks
-    who = [each for each in recipients.tell(story).blocks if each.kind in ("figure", "grid")]
-    blocks = [*budget.tell_method(story).blocks, *who, *cost, *rules]
+@cached_result("tables/policies.parquet", "tables/messages.parquet", "notes/unchecked.json", "notes/offers.json")
+def load_plan_screen(job: Job) -> PlanScreen:
+    """Load the screen from the work folder. The curve stands first, below its slider."""
+    story = build_plan_story(job)
+    cost, rules = budget.build_chapter(story).blocks, budget.build_policies_chapter(story).blocks
+    who = [each for each in recipients.build_chapter(story).blocks if each.kind in ("figure", "grid")]
+    blocks = [*budget.build_method_chapter(story).blocks, *who, *cost, *rules]
     blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
-    stands = [summary.stand(each) for each in story.believed]
+    stands = [summary.assumption_row(each) for each in story.believed]
     top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
-    return PlanScreen(story, summary.first(story), summary.numbers(story), stands, blocks, top)
+    return PlanScreen(story, summary.headline_figure(story), summary.numbers(story), stands, blocks, top)
 
 
 @page("/plan")
 def plan(visit: PageVisit) -> Reply:
     """The screen."""
     if not PlanNote.has(visit.job().store):
-        return Screen("plan/none.html", worded("nav", "/plan"), {"job": visit.shared.jobs.running})
-    shown, lines = screen_of(visit), releases(visit)
+        return Screen("plan/none.html", translate_key("nav", "/plan"), {"job": visit.shared.jobs.running})
+    shown, lines = load_plan_screen(visit), releases(visit)
     story, cents = shown.story, shown.story.plan.budget_cents
-    return Screen("plan/page.html", worded("nav", "/plan"), {
+    return Screen("plan/page.html", translate_key("nav", "/plan"), {
         "head": shown.head, "numbers": shown.numbers, "stands": shown.stands, "why": story.why, "next": story.next,
-        "blocks": shown.blocks, "top": shown.top, "step": max(1, round(shown.top / STEPS_OF_SLIDER)), "budget": cents,
+        "blocks": shown.blocks, "top": shown.top, "step": max(1, round(shown.top / SLIDER_STEPS)), "budget": cents,
         "what_if": shown.what_if(float(cents)), "releases": lines, "job": visit.shared.jobs.last("plan"),
         "two_eyes": visit.two_eyes, "frozen": any(each["budget_cents"] == cents for each in lines),
     })  # fmt: skip
@@ -69,28 +79,28 @@ def plan(visit: PageVisit) -> Reply:
 @page("/plan/what-if")
 def try_budget(visit: PageVisit) -> Reply:
     """The part of the screen that follows the slider; nothing is written."""
-    shown = screen_of(visit)
+    shown = load_plan_screen(visit)
     story, cash = shown.story, shown.story.cash
     found = shown.what_if(visit.number("budget", float(story.plan.budget_cents), 0.0, shown.top))
-    spec = dict(charts(shown.blocks)["frontier"])
+    spec = dict(chart_options(shown.blocks)["frontier"])
     if found is not None:
         spec["chosen"] = [found.budget_cents, found.gain_cents, found.price]
-        spec["label"] = pick("tried: ", "试算：") + f"{cash(found.budget_cents)} → {cash(found.gain_cents)}"
-        spec["slope"] = say("next_adds", unit=cash.unit, more=number(found.price))
+        spec["label"] = localize("tried: ", "试算：") + f"{cash(found.budget_cents)} → {cash(found.gain_cents)}"
+        spec["slope"] = sentence("next_adds", unit=cash.unit, more=number(found.price))
     data = {"what_if": found, "budget": story.plan.budget_cents}
-    return Screen("plan/what_if.html", pick("What if", "试算"), data, {"frontier": spec}, whole=False)
+    return Screen("plan/what_if.html", localize("What if", "试算"), data, {"frontier": spec}, whole=False)
 
 
 def releases(visit: PageVisit) -> list[dict[str, Any]]:
     """All of the campaign, the latest first: with which numbers each was frozen, where it stands, what may be done."""
     campaign = visit.campaign()
     with visit.read() as db:
-        made = {name: one for name, one in MadeRelease.all(db).items() if one.campaign_id == visit.campaign_id}
+        made = {name: one for name, one in ReleaseRecord.all(db).items() if one.campaign_id == visit.campaign_id}
     found = [release_line(visit, name, one, campaign) for name, one in made.items()]
     return sorted(found, key=lambda each: (not each["live"], each["release_id"]))
 
 
-def release_line(visit: PageVisit, name: str, made: MadeRelease, campaign: Campaign) -> dict[str, Any]:
+def release_line(visit: PageVisit, name: str, made: ReleaseRecord, campaign: Campaign) -> dict[str, Any]:
     """One of them."""
     frozen, live, mine = manifest(visit, name), campaign.release == name, made.by == visit.visitor.name
     note = frozen.plan if frozen else None
@@ -119,12 +129,12 @@ def save_draft(visit: PageVisit) -> str:
     try:
         wanted = round(float(visit.form.get("budget", "")))
     except ValueError:
-        raise refused("budget_wrong") from None
-    if wanted != screen_of(visit).story.plan.budget_cents:
+        raise translate_refusal("budget_wrong") from None
+    if wanted != load_plan_screen(visit).story.plan.budget_cents:
         if wanted <= 0:
-            raise refused("budget_zero")
+            raise translate_refusal("budget_zero")
         visit.shared.jobs.start("plan", {"budget_cents": wanted}, visit.visitor.name)
-        return say("draft_begun")
+        return sentence("draft_begun")
     release_id = json.loads(bytes(admin.make_release(visit.call).body))["release_id"]
     return keep_draft(visit, release_id, visit.visitor.name, visit.text("note", 200))
 
@@ -134,17 +144,17 @@ def keep_draft(visit: PageVisit, release_id: str, by: str, note: str) -> str:
     campaign, terms = visit.campaign(), visit.server.decider.ensure_everywhere(release_id).terms
 
     def do(db: Connection, now_ms: int) -> None:
-        made = MadeRelease.find(db, release_id)
+        made = ReleaseRecord.find(db, release_id)
         if made is None:
-            made = MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
-            made.keep(db, release_id, now_ms)
+            made = ReleaseRecord(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
+            made.save(db, release_id, now_ms)
         if campaign.release == release_id or made.by:
             return
-        made.model_copy(update={"status": "draft", "by": by, "note": note}).keep(db, release_id, now_ms)
-        visit.note(db, now_ms, "release.draft", release_id, None, {"by": by, "note": note})
+        made.model_copy(update={"status": "draft", "by": by, "note": note}).save(db, release_id, now_ms)
+        visit.append_audit(db, now_ms, "release.draft", release_id, None, {"by": by, "note": note})
 
     visit.change(do)
-    return say("draft_saved", name=release_id)
+    return sentence("draft_saved", name=release_id)
 
 
 @form("/plan/take/{job_id}", "editor", "/plan")
@@ -152,48 +162,48 @@ def take_draft(visit: PageVisit) -> str:
     """The release that a finished job made, as a draft of who started it."""
     found = visit.shared.jobs.find(visit.params["job_id"])
     if found is None or "release_id" not in found["result"]:
-        raise refused("job_unknown")
+        raise translate_refusal("job_unknown")
     return keep_draft(visit, found["result"]["release_id"], found["name"], "")
 
 
-def move(visit: PageVisit, action: str, may: Callable[[MadeRelease], bool], **new: Any) -> None:
+def change_status(visit: PageVisit, action: str, may: Callable[[ReleaseRecord], bool], **new: Any) -> None:
     """A release as it is `new`, audited; whether it `may` is looked at in the same change, so that nobody comes
     between.
     """
 
     def do(db: Connection, now_ms: int) -> None:
-        made = known(visit, db)
+        made = requested_release(visit, db)
         if not may(made):
-            raise refused("not_a_draft")
-        made.model_copy(update=new).keep(db, made.release_id, now_ms)
-        visit.note(db, now_ms, action, made.release_id, {"status": made.status}, new)
+            raise translate_refusal("not_a_draft")
+        made.model_copy(update=new).save(db, made.release_id, now_ms)
+        visit.append_audit(db, now_ms, action, made.release_id, {"status": made.status}, new)
 
     visit.change(do)
 
 
-def known(visit: PageVisit, db: Connection) -> MadeRelease:
-    """The release that a form names."""
-    found = MadeRelease.find(db, visit.params["release_id"])
+def requested_release(visit: PageVisit, db: Connection) -> ReleaseRecord:
+    """Return the release that the form names."""
+    found = ReleaseRecord.find(db, visit.params["release_id"])
     if found is None:
-        raise refused("release_unknown")
+        raise translate_refusal("release_unknown")
     return found
 
 
 @form("/releases/{release_id}/ask", "editor", "/plan")
 def ask(visit: PageVisit) -> None:
     """Ask somebody to approve a draft."""
-    move(visit, "release.ask", lambda made: made.status == "draft", status="asked")
+    change_status(visit, "release.ask", lambda made: made.status == "draft", status="asked")
 
 
 @form("/releases/{release_id}/approve", "approver", "/plan")
 def approve(visit: PageVisit) -> None:
     """Say yes to a draft; where two pairs of eyes are asked for, not to one's own."""
 
-    def may(made: MadeRelease) -> bool:
-        visit.need_other_eyes(made.by)
+    def may(made: ReleaseRecord) -> bool:
+        visit.require_other_person(made.by)
         return made.status in ("draft", "asked")
 
-    move(visit, "release.approve", may, status="approved", approved_by=visit.visitor.name)
+    change_status(visit, "release.approve", may, status="approved", approved_by=visit.visitor.name)
 
 
 @form("/releases/{release_id}/activate", "approver", "/plan")
@@ -201,14 +211,14 @@ def activate(visit: PageVisit) -> str:
     """Decide from it from the next decision on."""
 
     def may(db: Connection) -> None:
-        made = known(visit, db)
+        made = requested_release(visit, db)
         if visit.two_eyes and made.by is not None and made.approved_by in (None, made.by):
-            raise refused("not_approved")
+            raise translate_refusal("not_approved")
 
     with visit.read() as db:
         may(db)
-    admin.switch_to(visit.call, visit.params["release_id"], may)
-    return say("decides_now", name=visit.params["release_id"])
+    admin.activate_release(visit.call, visit.params["release_id"], may)
+    return sentence("decides_now", name=visit.params["release_id"])
 
 
 @page("/plan/compare")
@@ -217,29 +227,37 @@ def compare(visit: PageVisit) -> Reply:
     names = [visit.query.get(name, "") for name in ("a", "b")]
     found = [frozen for name in names if name and (frozen := manifest(visit, name))]
     if len(found) != 2:
-        raise refused("releases_two")
-    rows = [{"name": name, "a": a, "b": b, "same": a == b}
-            for name, a, b in zip(all_worded("frozen").values(), *map(facts, found), strict=True)]  # fmt: skip
-    return Screen("plan/compare.html", say("two_releases"), {"a": names[0], "b": names[1], "rows": rows})
+        raise translate_refusal("releases_two")
+    rows = [
+        {"name": name, "a": a, "b": b, "same": a == b}
+        for name, a, b in zip(translate_group("frozen").values(), *map(frozen_facts, found), strict=True)
+    ]
+    return Screen("plan/compare.html", sentence("two_releases"), {"a": names[0], "b": names[1], "rows": rows})
 
 
-def facts(frozen: Manifest) -> list[str]:
+def frozen_facts(frozen: Manifest) -> list[str]:
     """What a release was frozen with, in words: as `frozen` in server/translations.tsv names it."""
-    note, cash = frozen.plan, Cash(frozen.plan.shop.currency)
+    note, cash = frozen.plan, MoneyFormat(frozen.plan.shop.currency)
     return [
-        cash(note.budget_cents), cash(note.gain_cents, sign=True), cash(note.cost_cents), count(note.treated),
-        count(note.held_out), count(len(frozen.offers)), count(len(frozen.wording.texts)), share(frozen.terms.explore),
+        cash(note.budget_cents),
+        cash(note.gain_cents, sign=True),
+        cash(note.cost_cents),
+        count(note.treated),
+        count(note.held_out),
+        count(len(frozen.offers)),
+        count(len(frozen.wording.texts)),
+        percent(frozen.terms.explore),
         note.evidence,
-    ]  # fmt: skip
+    ]
 
 
 @page("/jobs/{job_id}")
-def job(visit: PageVisit) -> Reply:
+def show_job(visit: PageVisit) -> Reply:
     """How work in the background stands; asked for again while it runs."""
     found = visit.shared.jobs.find(visit.params["job_id"])
     if found is None:
-        raise refused("work_unknown")
-    return Screen("job.html", pick("Work", "任务"), {"job": found}, whole=False)
+        raise translate_refusal("work_unknown")
+    return Screen("job.html", localize("Work", "任务"), {"job": found}, whole=False)
 
 
 @form("/jobs/{job_id}/stop", "editor", "/plan")

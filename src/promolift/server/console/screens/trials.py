@@ -1,4 +1,4 @@
-"""Trials: a file of who was treated, what its columns mean, what each arm added, and who is to be treated."""
+"""Trials: upload a file of treated customers, map its columns, read the effect of each arm and plan the treatment."""
 
 import json
 import re
@@ -10,33 +10,33 @@ import polars as pl
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.i18n.formatting import clip, count, pick
-from promolift.foundation.i18n.formatting import known as number_known
-from promolift.foundation.pages.page_translation import in_spoken
+from promolift.foundation.i18n.formatting import count, localize, truncate
+from promolift.foundation.i18n.formatting import finite_or_none as number_known
+from promolift.foundation.pages.page_translation import translate_page
 from promolift.foundation.storage.local_store import Store
 from promolift.server.console.pages.context import (
-    KINDS,
+    UPLOAD_SUFFIXES,
     Download,
     PageVisit,
     Redirect,
     Reply,
     Screen,
     form,
-    missing,
+    missing_error,
     page,
-    say,
+    sentence,
 )
-from promolift.server.translations import refused, worded
+from promolift.server.translations import translate_key, translate_refusal
 from promolift.trials.analysis.results import TrialEffects, TrialResults
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.page import page_of
+from promolift.trials.page import build_trial_page
 
 FILES = {"plan.csv": "text/csv", "trial.html": "text/html"}
-MEANINGS, MAPPED = ("rates", "counts", "money", "features", "ignore"), "mapping.json"
+MEANINGS, MAPPING_FILE = ("rates", "counts", "money", "features", "ignore"), "mapping.json"
 PLAIN_KEYS = ("control", "currency", "margin_rate", "cost", "budget", "days", "missing", "planned")
 TREATED = re.compile(r"treat|arm|group|segment|variant|offer|campaign|组|处理|活动", re.I)
 UNTREATED = re.compile(r"control|none|^no|^0|hold|对照|无", re.I)
-MOST_ARMS, SAMPLES, SHOWN = 12, 4, 4
+MAX_ARMS, SAMPLES, SHOWN = 12, 4, 4
 
 
 class TrialColumn(NamedTuple):
@@ -57,12 +57,12 @@ class TrialFolder(NamedTuple):
     @property
     def file(self) -> Path:
         """The file that was sent."""
-        return next(each for each in self.root.iterdir() if each.name.lower().endswith(KINDS))
+        return next(each for each in self.root.iterdir() if each.name.lower().endswith(UPLOAD_SUFFIXES))
 
     @property
     def mapping(self) -> dict[str, Any]:
         """What was said of the columns."""
-        path = self.root / MAPPED
+        path = self.root / MAPPING_FILE
         return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
     @property
@@ -74,54 +74,56 @@ class TrialFolder(NamedTuple):
             return TrialResults.load(store) if all(map(store.has, TrialEffects.TABLES[:4])) else None
 
 
-def folder(visit: PageVisit) -> Path:
+def trials_folder(visit: PageVisit) -> Path:
     """Where trials lie."""
     return visit.server.settings.work / "trials"
 
 
-def known(visit: PageVisit) -> list[TrialFolder]:
-    """All trials, by name."""
-    root = folder(visit)
+def list_trials(visit: PageVisit) -> list[TrialFolder]:
+    """List all trials by name."""
+    root = trials_folder(visit)
     return [TrialFolder(each.name, each) for each in sorted(root.glob("[!.]*"))] if root.is_dir() else []
 
 
-def named(visit: PageVisit) -> TrialFolder:
-    """The one of the path."""
-    found = next((each for each in known(visit) if each.name == visit.params["name"]), None)
+def requested_trial(visit: PageVisit) -> TrialFolder:
+    """Return the trial that the path names."""
+    found = next((each for each in list_trials(visit) if each.name == visit.params["name"]), None)
     if found is None:
-        raise missing("trial")
+        raise missing_error("trial")
     return found
 
 
 @page("/trials")
 def trials(visit: PageVisit) -> Reply:
     """The list, and where a file is sent."""
-    notes = [(each.name, found.fitted.note if (found := each.results) else None) for each in known(visit)]
+    notes = [(each.name, found.fitted.note if (found := each.results) else None) for each in list_trials(visit)]
     rows = [{"name": name, "level": note and note.level, "customers": count(note.customers) if note else ""}
             for name, note in notes]  # fmt: skip
-    return Screen("trials/page.html", worded("nav", "/trials"), {"trials": rows, "kinds": ",".join(KINDS)})
+    return Screen(
+        "trials/page.html", translate_key("nav", "/trials"), {"trials": rows, "kinds": ",".join(UPLOAD_SUFFIXES)}
+    )
 
 
 @form("/trials/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole it is a trial of its own."""
-    path = visit.received(folder(visit) / ".sent")
+    path = visit.save_upload(trials_folder(visit) / ".sent")
     if path is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
-    stem = path.name[: next(len(path.name) - len(kind) for kind in KINDS if path.name.lower().endswith(kind))]
+    stem = path.name[: next(len(path.name) - len(kind) for kind in UPLOAD_SUFFIXES if path.name.lower().endswith(kind))]
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:50].strip("_") or "trial"
-    while (folder(visit) / name).exists():
+    while (trials_folder(visit) / name).exists():
         name += "_2"
-    (folder(visit) / name).mkdir()
-    path.replace(folder(visit) / name / path.name)
-    visit.change(lambda db, now_ms: visit.note(db, now_ms, "data.upload", f"trial {name}"))
-    return Redirect(f"/trials/{name}/columns", say("trial_there"))
+    (trials_folder(visit) / name).mkdir()
+    path.replace(trials_folder(visit) / name / path.name)
+    visit.change(lambda db, now_ms: visit.append_audit(db, now_ms, "data.upload", f"trial {name}"))
+    return Redirect(f"/trials/{name}/columns", sentence("trial_there"))
 
 
 @page("/trials/{name}")
-def one(visit: PageVisit) -> Reply:
+def show_trial(visit: PageVisit) -> Reply:
     """What was found, a chapter at a time; where nothing was, the columns."""
-    trial, found = named(visit), named(visit).results
+    trial, found = requested_trial(visit), requested_trial(visit).results
     job = visit.shared.jobs.last("trial")
     job = job if job and job["asked"].get("trial") == trial.name else None
     if found is None and not job:
@@ -129,14 +131,14 @@ def one(visit: PageVisit) -> Reply:
     data: dict[str, Any] = {"name": trial.name, "job": job, "found": found is not None}
     if found is None:
         return Screen("trials/one.html", trial.name, data)
-    note, planned = found.fitted.note, found.planned
-    shown = in_spoken(page_of(found), (*note.arms, *note.features, *note.settings.outcomes))
+    note, planned = found.fitted.note, found.plan
+    shown = translate_page(build_trial_page(found), (*note.arms, *note.features, *note.settings.outcomes))
     chapter = next((each for each in shown.chapters if each.slug == visit.query.get("chapter")), shown.chapters[0])
     start = int(visit.number("from", 0, 0, 1000))
     blocks = [*chapter.blocks][start : start + SHOWN]
     return Screen("trials/one.html", trial.name, data | {
         "more": start + SHOWN if len(chapter.blocks) > start + SHOWN else None, "head": shown.head,
-        "numbers": shown.bigs, "facts": shown.facts, "chapter": chapter, "blocks": blocks,
+        "numbers": shown.key_figures, "facts": shown.facts, "chapter": chapter, "blocks": blocks,
         "planned": planned is not None, "chapters": [(each.slug, each.name) for each in shown.chapters],
         "money": note.settings.money, "budget": number_known(planned.note.budget) if planned else None,
         "currency": note.settings.currency,
@@ -146,7 +148,7 @@ def one(visit: PageVisit) -> Reply:
 @page("/trials/{name}/columns", "editor")
 def columns(visit: PageVisit) -> Reply:
     """What the columns mean: as it was said, else a guess that somebody looks at."""
-    trial = named(visit)
+    trial = requested_trial(visit)
     said = trial.mapping
     rows = columns_of(trial, said)
     values = next((each.values for each in rows if each.meaning == "treatment"), ())
@@ -170,44 +172,44 @@ def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
     meant |= {said["treatment"]: "treatment"} if said else {}
     found, treated = [], bool(said)
     for name in names:
-        values = [str(each) for each in head[name].drop_nulls().unique(maintain_order=True)[: MOST_ARMS + 1]]
-        few = tuple(sorted(values)) if len(values) <= MOST_ARMS else ()
+        values = [str(each) for each in head[name].drop_nulls().unique(maintain_order=True)[: MAX_ARMS + 1]]
+        few = tuple(sorted(values)) if len(values) <= MAX_ARMS else ()
         guess = "ignore" if head[name].dtype == pl.String and head[name].is_unique().all() else "features"
         if not treated and TREATED.search(name) and len(few) > 1:
             guess, treated = "treatment", True
         found.append(
-            TrialColumn(name, meant.get(name, "ignore" if said else guess), clip(", ".join(values[:SAMPLES])), few)
+            TrialColumn(name, meant.get(name, "ignore" if said else guess), truncate(", ".join(values[:SAMPLES])), few)
         )
     return found
 
 
-def stated(visit: PageVisit) -> dict[str, Any]:
+def submitted_settings(visit: PageVisit) -> dict[str, Any]:
     """What the form says, as `TrialSettings` takes it; what was left empty is left out."""
     form, said = visit.form, dict[str, Any]()
     for place in range(len([each for each in form if each.startswith("column_")])):
         name, meaning = form.get(f"column_{place}", ""), form.get(f"meaning_{place}", "")
         if meaning in ("treatment", "money"):
             if meaning in said:
-                raise refused("meaning_twice")  # fmt: skip
+                raise translate_refusal("meaning_twice")  # fmt: skip
             said[meaning] = name
         elif meaning in MEANINGS:
             said[meaning] = [*said.get(meaning, ()), name]
     said |= {key: value for key in PLAIN_KEYS if (value := visit.text(key, 100))}
     if said.get("planned", "equal") != "equal":
         said["planned"] = [part.strip() for part in said["planned"].split(",")]
-    return said | {"name": named(visit).name}
+    return said | {"name": requested_trial(visit).name}
 
 
 @form("/trials/{name}/fit", "editor")
 def fit(visit: PageVisit) -> Reply:
     """Keep what the columns mean, and read the trial in the background."""
-    trial, said = named(visit), stated(visit)
-    (trial.root / MAPPED).write_text(json.dumps(said, ensure_ascii=False), "utf-8")
+    trial, said = requested_trial(visit), submitted_settings(visit)
+    (trial.root / MAPPING_FILE).write_text(json.dumps(said, ensure_ascii=False), "utf-8")
     try:
-        TrialSettings.parse(said, pick("the trial", "试验"))
+        TrialSettings.parse(said, localize("the trial", "试验"))
     except PromoError as error:
         return Redirect(f"/trials/{trial.name}/columns", str(error), "bad")
-    return begun(visit, trial, {"settings": said})
+    return start_job(visit, trial, {"settings": said})
 
 
 @form("/trials/{name}/plan", "editor")
@@ -217,12 +219,12 @@ def plan(visit: PageVisit) -> Reply:
     try:
         budget = float(typed) if typed else None
     except ValueError:
-        raise refused("budget_number") from None
-    return begun(visit, named(visit), {"budget": budget})
+        raise translate_refusal("budget_number") from None
+    return start_job(visit, requested_trial(visit), {"budget": budget})
 
 
-def begun(visit: PageVisit, trial: TrialFolder, asked: dict[str, Any]) -> Redirect:
-    """A job for this trial."""
+def start_job(visit: PageVisit, trial: TrialFolder, asked: dict[str, Any]) -> Redirect:
+    """Start a job for this trial."""
     visit.shared.jobs.start("trial", {"trial": trial.name, "file": trial.file.name} | asked, visit.visitor.name)
     return Redirect(f"/trials/{trial.name}")
 
@@ -230,16 +232,16 @@ def begun(visit: PageVisit, trial: TrialFolder, asked: dict[str, Any]) -> Redire
 @page("/trials/{name}/files/{file}")
 def download(visit: PageVisit) -> Reply:
     """The plan as a table, or the page of all that was found."""
-    trial, file = named(visit), visit.params["file"]
+    trial, file = requested_trial(visit), visit.params["file"]
     path = trial.root / "out" / file
     if file not in FILES or not path.is_file():
-        raise missing("file")
+        raise missing_error("file")
     return Download(path.read_bytes(), f"{trial.name}-{file}", FILES[file])
 
 
 @form("/trials/{name}/remove", "approver", "/trials")
 def remove(visit: PageVisit) -> None:
     """Forget a trial, its file included."""
-    trial = named(visit)
+    trial = requested_trial(visit)
     shutil.rmtree(trial.root)
-    visit.change(lambda db, now_ms: visit.note(db, now_ms, "trial.remove", trial.name))
+    visit.change(lambda db, now_ms: visit.append_audit(db, now_ms, "trial.remove", trial.name))

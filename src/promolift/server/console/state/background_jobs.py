@@ -1,5 +1,6 @@
-"""Work that takes longer than a page: started by a person, done in a process of its own, told of step by step in the
-ledger, so that a page that is loaded again, or a server that starts again, knows how it stands.
+"""Background jobs of the console: each runs in a process of its own and stores its progress in the ledger.
+
+A page that is loaded again, or a server that restarts, therefore knows the state of a job.
 """
 
 import json
@@ -14,16 +15,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from promolift.server.api.server import Server
-from promolift.server.ledger.audit_log import Act, audit
+from promolift.server.ledger.audit_log import AuditAction, append_audit
 from promolift.server.ledger.schema import JOBS
-from promolift.server.translations import refused
+from promolift.server.translations import translate_refusal
 
-STOPS_S = 10.0  # how long the end of the server waits for a job to end
-WRITE_S = 0.5  # how often progress is written
+STOP_TIMEOUT_S = 10.0  # how long the end of the server waits for a job to end
+WRITE_EVERY_S = 0.5  # how often progress is written
 
 
-class Jobs:
-    """The jobs of one server: one at a time, since they write into the same work folder."""
+class BackgroundJobs:
+    """The jobs of one server: one at a time, because they write into the same work folder."""
 
     def __init__(self, server: Server) -> None:
         """What a server before this one left running is said to have stopped."""
@@ -50,14 +51,16 @@ class Jobs:
         }  # fmt: skip
         with self._starting:
             if self._child is not None and self._child.poll() is None:
-                raise refused("job_running")
+                raise translate_refusal("job_running")
             job_id = f"job_{token_hex(8)}"
             row = {"job_id": job_id, "kind": kind, "asked": json.dumps(dict(asked)), "name": name, "status": "running"}
 
             def begun(db: Connection, some: list[None]) -> list[None]:
                 now_ms = self.server.clock.now_ms()
                 db.execute(insert(JOBS).values(**row, begun_ms=now_ms))
-                audit(db, now_ms, Act(f"person {name}", "job.start", kind), None, {"job_id": job_id, **asked})
+                append_audit(
+                    db, now_ms, AuditAction(f"person {name}", "job.start", kind), None, {"job_id": job_id, **asked}
+                )
                 return some
 
             self.server.ledger.write(begun)
@@ -104,7 +107,7 @@ class Jobs:
             child.stdin.close()
             for line in child.stdout:
                 said = json.loads(line)
-                if "step" in said and monotonic() - written > WRITE_S:
+                if "step" in said and monotonic() - written > WRITE_EVERY_S:
                     self._write(job_id, {name: said[name] for name in ("step", "share", "note")})
                     written = monotonic()
                 elif "result" in said:
@@ -130,4 +133,4 @@ class Jobs:
         if self._child is not None and self._watcher is not None:
             if self._child.poll() is None:
                 self._child.terminate()
-            self._watcher.join(STOPS_S)
+            self._watcher.join(STOP_TIMEOUT_S)

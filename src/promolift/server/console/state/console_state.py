@@ -1,4 +1,4 @@
-"""A server in; what the console keeps between clicks out: sessions as they are asked for, notes, results in memory."""
+"""State of the console between requests: signed-in users, flash messages, cached results."""
 
 import asyncio
 import threading
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from promolift.foundation.i18n.formatting import date, spoken
+from promolift.foundation.i18n.formatting import current_locale, date
 from promolift.foundation.storage.local_store import Store
-from promolift.server.api.routes.campaign_summary import Played
+from promolift.server.api.routes.campaign_summary import SimulatedPeriod
 from promolift.server.api.server import Server
-from promolift.server.console.state.background_jobs import Jobs
-from promolift.server.console.state.users import Patience, Visitor, touch, visitor_of
+from promolift.server.console.state.background_jobs import BackgroundJobs
+from promolift.server.console.state.users import LoginThrottle, Visitor, load_session, touch_session
 from promolift.server.ledger.records import Annotation
-from promolift.server.translations import refused
+from promolift.server.translations import translate_refusal
 from promolift.shop.configuration.configuration import Config, ShopSettings, load_config
 from promolift.shop.configuration.fragment import change_settings
-from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job
 
 
@@ -31,25 +31,25 @@ class _Kept(NamedTuple):
     value: Any
 
 
-class SaidNote(NamedTuple):
-    """What is told once, on the next page: a sentence, and whether it is good or bad news."""
+class FlashMessage(NamedTuple):
+    """A message that the next page shows once: a sentence, and whether it is good or bad news."""
 
     text: str
     tone: str = "good"
 
 
 class Console:
-    """One per server."""
+    """The console's state. One per server."""
 
     def __init__(self, server: Server, file: Path | None = None) -> None:
         """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
-        self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
+        self.server, self.patience, self.jobs = server, LoginThrottle(), BackgroundJobs(server)
         self.loop: asyncio.AbstractEventLoop | None = None  # the server's
         self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
         if file is None and self.file.exists():
             server.config = load_config(self.file)
         self.openapi: Callable[[], dict[str, Any]] = dict  # what the API says of itself
-        self._notes: dict[str, list[SaidNote]] = defaultdict(list)
+        self._notes: dict[str, list[FlashMessage]] = defaultdict(list)
         self._kept: dict[Any, _Kept] = {}
         self._mine, self._stores = threading.local(), list[Store]()
         self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)
@@ -63,35 +63,35 @@ class Console:
         """Who is signed in with this cookie."""
         hours, now_ms = self.server.settings.console.idle_hours, self.server.clock.now_ms()
         with self.server.ledger.read() as db:
-            found = visitor_of(db, cookie, now_ms, hours)
+            found = load_session(db, cookie, now_ms, hours)
         if found and found.stale:
             session = found.visitor.session
 
             def seen(db: Connection, some: list[None]) -> list[None]:
-                touch(db, session, now_ms, hours)
+                touch_session(db, session, now_ms, hours)
                 return some
 
             self.server.ledger.submit(seen)
         return found.visitor if found else None
 
-    def left_out(self) -> list[str]:
-        """The days that count in no result, in words: every page says them."""
+    def excluded_days(self) -> list[str]:
+        """Describe the days that count in no result; every page shows them."""
         with self.server.ledger.read() as db:
             noted = [each for each in Annotation.all(db).values() if each.excluded]
         return [f"{each.first}{'' if each.first == each.last else f' – {each.last}'}: {each.text}" for each in noted]
 
-    def played(self) -> str:
-        """Since when days of a demo were simulated; empty where none were. Every page says so."""
+    def simulated_since(self) -> str:
+        """Return since when days of a demo were simulated; empty where none were. Every page shows it."""
         with self.server.ledger.read() as db:
-            first = min((each.begun_ms for each in Played.all(db).values()), default=None)
+            first = min((each.begun_ms for each in SimulatedPeriod.all(db).values()), default=None)
         return "" if first is None else date(first, self.shop.zone)
 
-    def tell(self, session: str, note: SaidNote) -> None:
-        """Say something on the next page of a session."""
+    def add_message(self, session: str, note: FlashMessage) -> None:
+        """Show a message on the next page of a session."""
         self._notes[session].append(note)
 
-    def notes(self, session: str) -> list[SaidNote]:
-        """What is to be said now, once."""
+    def pop_messages(self, session: str) -> list[FlashMessage]:
+        """Return and remove the messages of a session."""
         return self._notes.pop(session, [])
 
     @property
@@ -115,7 +115,7 @@ class Console:
     def config(self) -> Config:
         """promolift.toml. Refused where there is none yet."""
         if self.server.config is None:
-            raise refused("no_config")
+            raise translate_refusal("no_config")
         return self.server.config
 
     def change(self, parts: Callable[[Config], Mapping[str, Any]]) -> Config:
@@ -124,20 +124,20 @@ class Console:
             self.server.config = change_settings(self.file, self.config, parts(self.config))
             return self.server.config
 
-    def lately(self, name: Any, make: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """What `make` gave in the last so many seconds; one makes it while others wait."""
+    def cached_for(self, name: Any, make: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """Return what `make` returned in the last so many seconds; one thread computes it while others wait."""
         with self._making[name]:
             kept, now_s = self._kept.get(name), monotonic()
             if kept is None or now_s - kept.mark > seconds:
                 kept = self._kept[name] = _Kept(now_s, make())
             return kept.value
 
-    def once(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
+    def cached_result(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
         """What `make` reads of the work folder; made again when one of its `files` (tables or notes) changed.
 
         Kept per language, since it may hold words; one makes it while others wait.
         """
-        key = name, spoken()
+        key = name, current_locale()
         with self._making[key]:
             mark = [self._stamp(each) for each in (*files, f"notes/{PlanNote.NAME}.json")]
             kept = self._kept.get(key)

@@ -1,8 +1,7 @@
-"""Names and passwords in; who is signed in, and what they may do, out. No key of a machine opens a page, and no cookie
-the API.
+"""Users, roles, sessions and sign-in links of the console. An API key opens no page, and a session cookie no API route.
 
-Passwords are kept by scrypt (RFC 7914) with 32 MB and a salt each; a cookie's secret only as a hash. A sign-in makes a
-new session, so none can be fixed beforehand. Names are no personal data of customers and stand in the audit log.
+Passwords are stored as scrypt hashes (RFC 7914; 32 MB, one salt each) and cookies as hashes. Every sign-in creates a
+new session, which prevents session fixation. User names appear in the audit log; they are not customer data.
 """
 
 import re
@@ -16,21 +15,21 @@ from typing import Any, Literal, NamedTuple, get_args
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from promolift.foundation.hashing import sha256_of
-from promolift.foundation.i18n.formatting import Tongue
+from promolift.foundation.i18n.formatting import Locale
 from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
-from promolift.server.ledger.audit_log import Act, audit, drop, every, put
+from promolift.server.ledger.audit_log import AuditAction, append_audit, delete_record, list_records, put_record
 from promolift.server.ledger.schema import PEOPLE, SESSIONS
-from promolift.server.translations import refused
+from promolift.server.translations import translate_refusal
 
 Role = Literal["viewer", "editor", "approver", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)  # each may do what those before it may
-NAME = re.compile(r"[A-Za-z0-9_.\-\u4e00-\u9fff]{1,40}")
-LEAST, MOST = 10, 200  # characters of a password
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_.\-\u4e00-\u9fff]{1,40}")
+MIN_PASSWORD, MAX_PASSWORD = 10, 200  # characters of a password
 COST, BLOCK, WIDTH = 2**15, 8, 32
-LINK, LINK_DAYS = "console_link", 7
-SEEN_MS = MINUTE_MS  # a session's last click is written this often
-TRIES, WAIT_S = 5, 60.0  # wrong passwords before a wait, which doubles with each further one
-NOBODY = f"{'0' * 32}:{'0' * 64}"  # what a wrong name is compared with, so that it takes as long
+LINK_KIND, LINK_DAYS = "console_link", 7
+TOUCH_EVERY_MS = MINUTE_MS  # a session's last click is written this often
+FREE_TRIES, WAIT_S = 5, 60.0  # wrong passwords before a wait, which doubles with each further one
+UNKNOWN_PASSWORD = f"{'0' * 32}:{'0' * 64}"  # what a wrong name is compared with, so that it takes as long
 _WORKING = threading.Semaphore(2)  # scrypt takes 32 MB and 0.1 s each
 
 
@@ -39,7 +38,7 @@ class Visitor(NamedTuple):
 
     name: str
     role: Role
-    language: Tongue
+    language: Locale
     token: str
     session: str
 
@@ -60,7 +59,7 @@ class SignIn(NamedTuple):
     cookie: str
 
 
-def hashed(password: str, salt: str | None = None) -> str:
+def hash_password(password: str, salt: str | None = None) -> str:
     """`salt:hash`."""
     salt = salt or secrets.token_hex(16)
     with _WORKING:
@@ -68,28 +67,28 @@ def hashed(password: str, salt: str | None = None) -> str:
     return f"{salt}:{key.hex()}"
 
 
-def matches(password: str, kept: str) -> bool:
-    """Whether this is the password that was kept; as slow where there is none."""
-    known = kept or NOBODY
-    same = secrets.compare_digest(hashed(password, known.partition(":")[0]), known)
+def verify_password(password: str, kept: str) -> bool:
+    """Return whether the password matches the stored hash; equally slow where there is none."""
+    known = kept or UNKNOWN_PASSWORD
+    same = secrets.compare_digest(hash_password(password, known.partition(":")[0]), known)
     return same and bool(kept)
 
 
 def check_new(name: str, password: str) -> None:
     """Refused, with what to do, where a name or password cannot be."""
-    if not NAME.fullmatch(name):
-        raise refused("name_wrong")
-    if not LEAST <= len(password) <= MOST or password.lower() == name.lower() or len(set(password)) < 4:
-        raise refused("password_weak")
+    if not NAME_PATTERN.fullmatch(name):
+        raise translate_refusal("name_wrong")
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD or password.lower() == name.lower() or len(set(password)) < 4:
+        raise translate_refusal("password_weak")
 
 
 def add_person(db: Connection, now_ms: int, actor: str, name: str, role: Role, password: str) -> None:
     """A new person, `password` already hashed. Refused if the name is taken."""
     if db.execute(select(PEOPLE.c.name).where(func.lower(PEOPLE.c.name) == name.lower())).first():
-        raise refused("name_taken")
+        raise translate_refusal("name_taken")
     row = {"name": name, "role": role, "password": password, "language": "en", "gone": 0, "made_ms": now_ms}
     db.execute(insert(PEOPLE).values(row))
-    audit(db, now_ms, Act(actor, "person.add", name), None, {"role": role})
+    append_audit(db, now_ms, AuditAction(actor, "person.add", name), None, {"role": role})
 
 
 def change_person(db: Connection, now_ms: int, actor: str, name: str, **new: Any) -> None:
@@ -99,97 +98,103 @@ def change_person(db: Connection, now_ms: int, actor: str, name: str, **new: Any
     """
     row = db.execute(select(PEOPLE).where(PEOPLE.c.name == name)).mappings().first()
     if row is None:
-        raise refused("person_unknown")
+        raise translate_refusal("person_unknown")
     weaker = new.get("gone") or new.get("role", "admin") != "admin"
     others = (PEOPLE.c.role == "admin", PEOPLE.c.gone == 0, PEOPLE.c.name != name)
     if row["role"] == "admin" and weaker and not db.execute(select(PEOPLE.c.name).where(*others)).first():
-        raise refused("last_admin")
+        raise translate_refusal("last_admin")
     db.execute(update(PEOPLE).where(PEOPLE.c.name == name).values(**new))
     if new.keys() & {"role", "gone", "password"}:
         shown = {key: value for key, value in new.items() if key != "password"}
         old = {key: row[key] for key in shown}
-        audit(db, now_ms, Act(actor, "person.change", name), old, shown | dict.fromkeys(new.keys() - shown, "changed"))
+        append_audit(
+            db,
+            now_ms,
+            AuditAction(actor, "person.change", name),
+            old,
+            shown | dict.fromkeys(new.keys() - shown, "changed"),
+        )
         db.execute(delete(SESSIONS).where(SESSIONS.c.name == name))
 
 
-def begin(db: Connection, now_ms: int, name: str, how: str) -> SignIn:
-    """A new session of a person."""
+def start_session(db: Connection, now_ms: int, name: str, how: str) -> SignIn:
+    """Start a session of a user."""
     row = db.execute(select(PEOPLE).where(PEOPLE.c.name == name, PEOPLE.c.gone == 0)).mappings().one()
     cookie, token = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     kept = {"session": sha256_of(cookie), "name": name, "token": token, "begun_ms": now_ms, "seen_ms": now_ms}
     db.execute(insert(SESSIONS).values(kept))
-    audit(db, now_ms, Act(f"person {name}", "session.begin", name), None, {"by": how})
+    append_audit(db, now_ms, AuditAction(f"person {name}", "session.begin", name), None, {"by": how})
     return SignIn(Visitor(name, row["role"], row["language"], token, sha256_of(cookie)), cookie)
 
 
-def end(db: Connection, now_ms: int, actor: str, name: str, session: str | None = None) -> int:
-    """End one session of a person, or all of them; how many."""
+def end_sessions(db: Connection, now_ms: int, actor: str, name: str, session: str | None = None) -> int:
+    """End one session of a user, or all of them; return how many."""
     mine = [SESSIONS.c.name == name] + ([SESSIONS.c.session == session] if session else [])
     ended = db.execute(delete(SESSIONS).where(*mine)).rowcount
-    audit(db, now_ms, Act(actor, "session.end", name), None, {"sessions": ended})
+    append_audit(db, now_ms, AuditAction(actor, "session.end", name), None, {"sessions": ended})
     return ended
 
 
-class FoundSession(NamedTuple):
-    """A visitor, and whether their last click is to be written."""
+class LoadedSession(NamedTuple):
+    """A user, and whether the last click is to be stored."""
 
     visitor: Visitor
     stale: bool
 
 
-def visitor_of(db: Connection, cookie: str, now_ms: int, idle_hours: float) -> FoundSession | None:
-    """Whose cookie it is; None where the session ended or was idle for too long."""
+def load_session(db: Connection, cookie: str, now_ms: int, idle_hours: float) -> LoadedSession | None:
+    """Load the session of a cookie; None where it ended or was idle for too long."""
     wanted = select(SESSIONS, PEOPLE.c.role, PEOPLE.c.language).join(PEOPLE, PEOPLE.c.name == SESSIONS.c.name)
     mine = wanted.where(SESSIONS.c.session == sha256_of(cookie), PEOPLE.c.gone == 0)
     row = db.execute(mine).mappings().first()
     if row is None or now_ms - row["seen_ms"] > idle_hours * HOUR_MS:
         return None
     visitor = Visitor(row["name"], row["role"], row["language"], row["token"], row["session"])
-    return FoundSession(visitor, now_ms - row["seen_ms"] > SEEN_MS)
+    return LoadedSession(visitor, now_ms - row["seen_ms"] > TOUCH_EVERY_MS)
 
 
-def touch(db: Connection, session: str, now_ms: int, idle_hours: float) -> None:
-    """Write a session's last click; those idle for too long go."""
+def touch_session(db: Connection, session: str, now_ms: int, idle_hours: float) -> None:
+    """Store a session's last click and delete sessions that were idle for too long."""
     db.execute(update(SESSIONS).where(SESSIONS.c.session == session).values(seen_ms=now_ms))
     db.execute(delete(SESSIONS).where(SESSIONS.c.seen_ms < now_ms - idle_hours * HOUR_MS))
 
 
-def new_link(db: Connection, now_ms: int, actor: str, kind: str, role: Role = "admin") -> str:
+def create_link(db: Connection, now_ms: int, actor: str, kind: str, role: Role = "admin") -> str:
     """The secret of a link that lets one person in, once, within LINK_DAYS. `kind`: `first`, `demo` or `invite`.
 
     An earlier link of the kinds first and demo ends.
     """
-    for old, body in every(db, LINK).items():
+    for old, body in list_records(db, LINK_KIND).items():
         if body["ends_ms"] < now_ms or (kind != "invite" and body["kind"] == kind):
-            drop(db, LINK, old)
+            delete_record(db, LINK_KIND, old)
     secret = secrets.token_urlsafe(24)
     body = {"kind": kind, "role": role, "by": actor, "ends_ms": now_ms + LINK_DAYS * 24 * HOUR_MS}
-    put(db, LINK, sha256_of(secret), body, now_ms)
+    put_record(db, LINK_KIND, sha256_of(secret), body, now_ms)
     if kind == "invite":
-        audit(db, now_ms, Act(actor, "person.invite", "link"), None, {"role": role})
+        append_audit(db, now_ms, AuditAction(actor, "person.invite", "link"), None, {"role": role})
     return secret
 
 
-def link_of(db: Connection, secret: str, now_ms: int) -> Mapping[str, Any] | None:
-    """What a link is for; None where it was used, or is too old."""
-    body: Mapping[str, Any] | None = every(db, LINK).get(sha256_of(secret))
+def load_link(db: Connection, secret: str, now_ms: int) -> Mapping[str, Any] | None:
+    """Load a sign-in link; None where it was used or is too old."""
+    body: Mapping[str, Any] | None = list_records(db, LINK_KIND).get(sha256_of(secret))
     return body if body and body["ends_ms"] >= now_ms else None
 
 
 def use_link(db: Connection, now_ms: int, secret: str, name: str, password: str) -> SignIn:
     """Let a person in by a link, which then is used up; `password` is hashed. Refused where it is used already."""
-    body = link_of(db, secret, now_ms)
+    body = load_link(db, secret, now_ms)
     if body is None:
-        raise refused("link_used")
+        raise translate_refusal("link_used")
     known = db.execute(select(PEOPLE.c.name).where(PEOPLE.c.name == name)).first()
     if not (body["kind"] == "demo" and known):
         add_person(db, now_ms, f"link of {body['by']}", name, body["role"], password)
-    drop(db, LINK, sha256_of(secret))
-    return begin(db, now_ms, name, f"link ({body['kind']})")
+    delete_record(db, LINK_KIND, sha256_of(secret))
+    return start_session(db, now_ms, name, f"link ({body['kind']})")
 
 
-class Patience:
-    """Wrong passwords by name and by address; who makes many of them must wait."""
+class LoginThrottle:
+    """Wrong passwords by name and by address; after too many a user must wait."""
 
     def __init__(self) -> None:
         """Nobody has tried yet."""
@@ -202,19 +207,19 @@ class Patience:
         with self._lock:
             return max(0.0, *(self._wrong.get(each, (0, 0.0))[1] - now for each in who))
 
-    def wrong(self, *who: str) -> None:
-        """Another wrong try."""
+    def record_failure(self, *who: str) -> None:
+        """Record a wrong password."""
         now = monotonic()
         with self._lock:
             if len(self._wrong) > 10_000:  # nobody fills the memory by names
                 self._wrong = {each: kept for each, kept in self._wrong.items() if kept[1] > now}
             for each in who:
                 tries = self._wrong.get(each, (0, 0.0))[0] + 1
-                until = now + WAIT_S * 2.0 ** min(tries - TRIES, 6) if tries >= TRIES else 0.0
+                until = now + WAIT_S * 2.0 ** min(tries - FREE_TRIES, 6) if tries >= FREE_TRIES else 0.0
                 self._wrong[each] = tries, until
 
-    def right(self, *who: str) -> None:
-        """A right one: all is forgotten."""
+    def reset(self, *who: str) -> None:
+        """Forget all failures after a correct password."""
         with self._lock:
             for each in who:
                 self._wrong.pop(each, None)

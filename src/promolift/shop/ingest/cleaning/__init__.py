@@ -1,1 +1,1 @@
-"""Clean tables from raw rows, with the reason for every rejected row."""
+"""Clean tables from raw rows, with a reason for every rejected row."""

@@ -1,4 +1,4 @@
-"""Room 1. Rows that hold a whole basket in a cell in; which column that is, and a row for each item, out."""
+"""Find the column whose cells hold whole baskets, and split each cell into a row per item."""
 
 import json
 import re
@@ -8,24 +8,24 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from promolift.foundation.files.column_names import NAMES_OF
-from promolift.foundation.sql import ident, literal
+from promolift.foundation.files.column_names import COLUMN_SYNONYMS
+from promolift.foundation.sql import quote_identifier, sql_literal
 from promolift.shop.ingest.cleaning import sql_casts
 
 Relation = sql_casts.Relation
 ITEM, UNITS = "\x01", "\x02"  # before each item, and between its units and its name
 UNITS_FIRST = r"(^|[,;|]\s*)(\d+)\s?[×xX*]\s"
 UNITS_LAST = r"\s?[×xX*]\s?(\d+)\s*([,;|]\s*|$)"
-LISTED = (";", "|", ",")
+LIST_SEPARATORS = (";", "|", ",")
 FIELDS = ("product", "quantity")
 
 
 def split_baskets(raw: Relation, basket: str, fields: Sequence[str]) -> Relation:
     """A row for each item of the column `basket`, its `fields` in columns `<basket>.<field>`; `_line` counts them."""
-    cell = f"cast({ident(basket)} as varchar)"
+    cell = f"cast({quote_identifier(basket)} as varchar)"
     texts = f"nullif({_items_of_text(cell)}, [])"
     records = f"case when json_valid({cell}) then cast(nullif(json_extract({cell}, '$[*]'), []) as varchar[]) end"
-    columns = ", ".join(f"{_field(field)} as {ident(f'{basket}.{field}')}" for field in fields)
+    columns = ", ".join(f"{_field(field)} as {quote_identifier(f'{basket}.{field}')}" for field in fields)
     query = f"""
         with listed as (
             select *, coalesce(case when starts_with(ltrim({cell}), '[') then {records} else {texts} end,
@@ -39,23 +39,24 @@ def split_baskets(raw: Relation, basket: str, fields: Sequence[str]) -> Relation
 
 def _items_of_text(cell: str) -> str:
     """SQL for the items of a text cell, each written as units, UNITS and the name; without units where none is said."""
-    mark, between = literal(ITEM), literal(UNITS)
-    first = f"regexp_replace({cell}, {literal(UNITS_FIRST)}, chr(1) || '\\2' || chr(2), 'g')"
-    last = f"regexp_replace({cell}, {literal(UNITS_LAST)}, chr(2) || '\\1' || chr(1), 'g')"
+    mark, between = sql_literal(ITEM), sql_literal(UNITS)
+    first = f"regexp_replace({cell}, {sql_literal(UNITS_FIRST)}, chr(1) || '\\2' || chr(2), 'g')"
+    last = f"regexp_replace({cell}, {sql_literal(UNITS_LAST)}, chr(2) || '\\1' || chr(1), 'g')"
     swapped = f"list_transform(string_split({last}, {mark}), lambda x: string_split(x, {between})[2] || {between} || "
     swapped += f"trim(string_split(x, {between})[1]))"
     plain = "null"
-    for separator in LISTED:
-        split = f"list_transform(string_split({cell}, {literal(separator)}), lambda x: trim(x))"
-        plain = f"case when contains({cell}, {literal(separator)}) then {split} else {plain} end"
+    for separator in LIST_SEPARATORS:
+        split = f"list_transform(string_split({cell}, {sql_literal(separator)}), lambda x: trim(x))"
+        plain = f"case when contains({cell}, {sql_literal(separator)}) then {split} else {plain} end"
     plain = f"coalesce({plain}, [trim({cell})])"
-    return f"""list_filter(case when regexp_matches({cell}, {literal(UNITS_FIRST)}) then string_split({first}, {mark})
-        when regexp_matches({cell}, {literal(UNITS_LAST)}) then {swapped} else {plain} end, lambda x: x <> '')"""
+    return f"""list_filter(case
+        when regexp_matches({cell}, {sql_literal(UNITS_FIRST)}) then string_split({first}, {mark})
+        when regexp_matches({cell}, {sql_literal(UNITS_LAST)}) then {swapped} else {plain} end, lambda x: x <> '')"""
 
 
 def _field(field: str) -> str:
-    between = literal(UNITS)
-    record = f"json_extract_string(_item, {literal(f'$.{json.dumps(field)}')})"
+    between = sql_literal(UNITS)
+    record = f"json_extract_string(_item, {sql_literal(f'$.{json.dumps(field)}')})"
     parts = f"string_split(_item, {between})"
     text = {"product": f"{parts}[-1]", "quantity": f"case when len({parts}) > 1 then {parts}[1] else '1' end"}
     return f"case when starts_with(_item, '{{') then {record} else {text.get(field, 'null')} end"
@@ -83,7 +84,7 @@ def _lists_of_ids(name: str, cells: Sequence[str]) -> bool:
     """Whether cells are lists such as 'A12;B7': few words that come again and again in other company."""
     if re.search(r"tag|categor|path|note|address|name|描述|地址|类", name.lower()):
         return False
-    for separator in LISTED:
+    for separator in LIST_SEPARATORS:
         lists = [cell.split(separator) for cell in cells]
         parts = [part.strip() for each in lists for part in each]
         sizes = {len(each) for each in lists}
@@ -105,7 +106,7 @@ def _records(cell: str) -> list[dict[str, Any]]:
 def _are_things(records: Sequence[list[dict[str, Any]]]) -> bool:
     """Whether records name things bought, and are no list of further properties of the row."""
     keys = {re.sub(r"[\W_]+", "", key).lower() for cell in records for each in cell for key in each}
-    return not keys <= {"key", "value", "name"} and bool(keys & {*NAMES_OF["product_id"], "id", "variantid"})
+    return not keys <= {"key", "value", "name"} and bool(keys & {*COLUMN_SYNONYMS["product_id"], "id", "variantid"})
 
 
 def split_sample(sample: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -1,12 +1,13 @@
-"""The rules of cleaning, from rules.tsv: what is looked for, what it means, what happens. The docs are made from it.
+"""Read the cleaning rules from rules.tsv: what each rule looks for, what it means and what happens.
 
-Each rule's `sql` is the condition itself, over the columns that `clean.parsed` makes; `$name` is a CleanRules field.
+Each rule's `sql` is the condition itself, over the columns that event and table cleaning make; `$name` is a field of
+CleanRules. docs/cleaning.md is made from the same file.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from promolift.foundation.settings import rows_of
+from promolift.foundation.settings import read_tsv
 
 Action = Literal["rejected", "repaired", "counted"]
 
@@ -23,7 +24,7 @@ class Rule:
 
 def _read() -> dict[str, tuple[Rule, ...]]:
     found: dict[str, tuple[Rule, ...]] = {}
-    for table, *rule in rows_of("shop/ingest/cleaning/cleaning_rules.tsv"):
+    for table, *rule in read_tsv("shop/ingest/cleaning/cleaning_rules.tsv"):
         found[table] = (*found.get(table, ()), Rule(*rule))  # type: ignore[arg-type]
     return found
 

@@ -1,4 +1,4 @@
-"""Room 1. Counts and a summary in, a health report out: what was taken, what can be done with it, what would help."""
+"""Make the health report: which rows were accepted, what the data allows and which data would help."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

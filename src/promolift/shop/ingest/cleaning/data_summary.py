@@ -1,4 +1,7 @@
-"""Room 1. Clean tables in, a summary small enough to keep as JSON out. Events come shard by shard; the sums add up."""
+"""Summarise the clean tables in figures that are small enough to store as JSON.
+
+Events are summarised shard by shard; the sums of the shards are added up.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

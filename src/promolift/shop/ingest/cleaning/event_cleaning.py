@@ -1,4 +1,4 @@
-"""Room 1. Raw events and their mapping in, judged events out: each row taken, repaired or set aside."""
+"""Clean raw events: accept, repair or reject each row by the cleaning rules."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,27 +11,27 @@ import numpy as np
 import polars as pl
 
 from promolift.foundation.files.column_names import (
-    GONE_STATUS,
-    KIND_OF_WORD,
-    KIND_WORD_SQL,
-    PART_STATUS,
+    CANCELLED_STATUS,
+    EVENT_NAME_SQL,
+    KIND_BY_EVENT_NAME,
+    PARTIAL_STATUS,
     currency_sql,
-    kind_word,
+    normalise_event_name,
 )
-from promolift.foundation.sql import bind, fetch, ident, kept, literal, run
+from promolift.foundation.sql import bind, fetch_frame, materialise, quote_identifier, run_select, sql_literal
 from promolift.foundation.tables.contract import Table
 from promolift.foundation.tables.schemas import EVENTS
-from promolift.shop.configuration.column_mapping import GAPS, Mapping
+from promolift.shop.configuration.column_mapping import DAYS_SINCE_LAST, Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES, Rule
-from promolift.shop.ingest.cleaning.role_expressions import Reader, moment_of
-from promolift.shop.ingest.cleaning.row_counts import Met, count, tally
+from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions, local_timestamp_sql
+from promolift.shop.ingest.cleaning.row_counts import RuleHits, count_rows, count_rule_hits
 from promolift.shop.results.ingest import Counts
 
 Relation = sql_casts.Relation
 MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")
-TILLS_AT_ONCE = 100  # so many rows lie at most between two lines that one order got at one time
+MAX_ROWS_BETWEEN_REPEATS = 100  # so many rows lie at most between two lines that one order got at one time
 LONGEST_LOOK_S = 86_400  # nobody looks for longer: the page was left open
 ROLE_OF = {  # the role that each typed column of an event says
     **{"ts_ms": "time", "received_ms": "received", "word": "kind"},
@@ -44,7 +44,7 @@ SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES
 
 
 @dataclass(frozen=True)
-class Cleaned:
+class CleanedTable:
     """Judged rows of one table, still lazy: the clean columns, `_row`, `_reason` (null if accepted), `_flags`, `_raw`.
 
     Each of `accepted`, `rejected` and `counts` runs the cleaning anew; inside
@@ -60,19 +60,19 @@ class Cleaned:
         extra = [name for name in self.judged.columns if name not in self.table.schema and not name.startswith("_")]
         columns = [*self.table.schema, *(extra if self.table.open else [])]
         kept = self.judged.filter("_reason is null")
-        return (kept.order(self.order) if self.order else kept).project(", ".join(map(ident, columns)))
+        return (kept.order(self.order) if self.order else kept).project(", ".join(map(quote_identifier, columns)))
 
     def rejected(self, source: str) -> Relation:
         """The rows set aside, as tables.REJECTED."""
         bad = self.judged.filter("_reason is not null").order("_row")
-        return bad.project(f"{literal(source)} as source, _row as row, _reason as reason, _raw as raw")
+        return bad.project(f"{sql_literal(source)} as source, _row as row, _reason as reason, _raw as raw")
 
     def counts(self) -> Counts:
         """Read, accepted, repaired and rejected rows by rule."""
-        return count(self.table.name, self.judged)
+        return count_rows(self.table.name, self.judged)
 
     @contextmanager
-    def staged(self, stage: Callable[[Relation], AbstractContextManager[Relation]]) -> Iterator["Cleaned"]:
+    def staged(self, stage: Callable[[Relation], AbstractContextManager[Relation]]) -> Iterator["CleanedTable"]:
         """The same with its rows computed once and kept by `stage` until the block ends."""
         with stage(self.judged) as kept:
             yield replace(self, judged=kept)
@@ -88,14 +88,14 @@ class JudgedShard(NamedTuple):
     counts: Counts
 
 
-def judged_events(part: Relation, mapping: Mapping, rules: CleanRules) -> JudgedShard:
-    """The rows of one shard of `parted_events`, cleaned."""
+def clean_shard_events(part: Relation, mapping: Mapping, rules: CleanRules) -> JudgedShard:
+    """Clean the rows of one shard of `partition_events`."""
     if "_reason" in part.columns:
-        rows = _with_repeats(fetch(part), part, mapping)
+        rows = _with_repeats(fetch_frame(part), part, mapping)
     else:
-        rows = fetch(clean_events(part, mapping, rules).judged.project("* exclude (_raw)"))
+        rows = fetch_frame(clean_events(part, mapping, rules).judged.project("* exclude (_raw)"))
     met = rows.group_by("_reason", "_flags").agg(pl.len(), (pl.col("_line") > 1).sum())
-    counts = tally("events", (Met(*row) for row in met.iter_rows()))
+    counts = count_rule_hits("events", (RuleHits(*row) for row in met.iter_rows()))
     good = pl.col("_reason").is_null()
     order = rows.select(pl.arg_where(good)).to_series()
     known = rows.select("customer_id", "ts_ms", "_row")[order]
@@ -111,7 +111,7 @@ def _with_repeats(rows: pl.DataFrame, part: Relation, mapping: Mapping) -> pl.Da
     again = _again(rows, part.project("*, coalesce(customer_id, '') as _customer"), mapping)
     if again is None:
         return rows
-    found = rows.select("_key", "_row").join(fetch(again), on="_key", how="left", maintain_order="left")
+    found = rows.select("_key", "_row").join(fetch_frame(again), on="_key", how="left", maintain_order="left")
     repeated = (found["_row"] > found["last_row"]).fill_null(False)
     equal_line = (found["_row"] > found["first_row"]).fill_null(False) & ~repeated
     names = [rule.name for rule in RULES["events"]]
@@ -125,34 +125,34 @@ def _with_repeats(rows: pl.DataFrame, part: Relation, mapping: Mapping) -> pl.Da
 
 def rejected_rows(raw: Relation, mapping: Mapping, aside: pl.DataFrame, source: str) -> Relation:
     """The raw rows that stand in `aside` (see JudgedShard), read once more, as tables.REJECTED."""
-    reader = Reader.of(raw, mapping, mapping.table)
+    reader = RoleExpressions.of(raw, mapping, mapping.table)
     key = ", ".join(name for name in ("_row", "_line") if name in reader.types)
     query = f"""
         with renamed as (select {reader.renamed()} from raw)
-        select {literal(source)} as source, _row as row, _reason::varchar as reason, {reader.raw_json()} as raw
+        select {sql_literal(source)} as source, _row as row, _reason::varchar as reason, {reader.raw_json()} as raw
         from renamed join aside using ({key}) order by row
     """
-    return run(query, raw=raw, aside=aside)
+    return run_select(query, raw=raw, aside=aside)
 
 
-def key_rows(raw: Relation, mapping: Mapping, texts: bool = True) -> Relation:
+def add_shard_keys(raw: Relation, mapping: Mapping, texts: bool = True) -> Relation:
     """Raw rows read, each role as a typed column, and what shards are made by: `_customer` (text, '' if missing) and
     `_key` (equal for duplicates).
 
     A raw relation has `_row` (from 1) and the source's own columns; with `texts` these stay under '=<name>', so that
     rows that are set aside can be shown.
     """
-    reader = Reader.of(raw, mapping, mapping.table)
+    reader = RoleExpressions.of(raw, mapping, mapping.table)
     line = ["_line"] if "_line" in reader.types else []  # equal lines of one basket are two
-    key = f"hash({', '.join([ident('=' + name) for name in reader.raw_columns] + line)})"
+    key = f"hash({', '.join([quote_identifier('=' + name) for name in reader.raw_columns] + line)})"
     if mapping.has("event_id"):
         event = reader.id("event_id")
         # An id that comes again with another time, product or amount is not that of one event: a concert's, say.
-        same = [ident("=" + name) for role in SAME_EVENT for name in mapping.sources(role)]
+        same = [quote_identifier("=" + name) for role in SAME_EVENT for name in mapping.sources(role)]
         sent = ", ".join([reader.id("customer_id"), event, *same, *line])
         key = f"case when {event} is not null then hash({sent}) else {key} end"
     typed = {name: _column(reader, name) for name, role in ROLE_OF.items() if role in mapping.columns}
-    if mapping.time_format == GAPS:
+    if mapping.time_format == DAYS_SINCE_LAST:
         del typed["ts_ms"]
         typed |= {"gap": reader.number("time"), "number": reader.number("sequence")}
         typed["since"] = reader.since_midnight() if mapping.has("clock") else "0"
@@ -162,13 +162,14 @@ def key_rows(raw: Relation, mapping: Mapping, texts: bool = True) -> Relation:
     names = ["_row", *line, *own, *(f"={name}" for name in reader.raw_columns if texts)]
     query = f"""
         with renamed as (select {reader.renamed()} from raw),
-        typed as (select *, {", ".join(f"{value} as {ident(name)}" for name, value in own.items())} from renamed)
-        select {", ".join([*map(ident, names), *_written(reader, typed)])} from typed
+        typed as (
+            select *, {", ".join(f"{value} as {quote_identifier(name)}" for name, value in own.items())} from renamed)
+        select {", ".join([*map(quote_identifier, names), *_written(reader, typed)])} from typed
     """
     return sql_casts.select(raw, query)
 
 
-def _column(reader: Reader, name: str) -> str:
+def _column(reader: RoleExpressions, name: str) -> str:
     """SQL for a typed column of ROLE_OF. Money is in minor units, unrounded; purchases and reductions are positive."""
     mapping, role = reader.mapping, ROLE_OF[name]
     reduced = -1 if mapping.discount == "negative" else 1
@@ -176,7 +177,7 @@ def _column(reader: Reader, name: str) -> str:
         case "ts_ms" | "received_ms":
             return reader.time(role)
         case "word":
-            return KIND_WORD_SQL.format(reader.text(role))
+            return EVENT_NAME_SQL.format(reader.text(role))
         case "channel":
             return reader.text(role)
         case "quantity":
@@ -196,9 +197,9 @@ def _column(reader: Reader, name: str) -> str:
     return reader.id(role)
 
 
-def _written(reader: Reader, typed: Dict[str, str]) -> list[str]:
+def _written(reader: RoleExpressions, typed: Dict[str, str]) -> list[str]:
     """Whether anything stands in the cells of times, quantities and money: asked only where they could not be read."""
-    time = "gap" if reader.mapping.time_format == GAPS else "ts_ms"
+    time = "gap" if reader.mapping.time_format == DAYS_SINCE_LAST else "ts_ms"
     found = []
     for name, columns in (("time", (time,)), ("quantity", ("quantity",)), ("money", MONEY_ROLES)):
         if there := [column for column in columns if column in typed]:
@@ -207,54 +208,54 @@ def _written(reader: Reader, typed: Dict[str, str]) -> list[str]:
     return found
 
 
-def price_rows(raw: Relation, mapping: Mapping, prices: Relation) -> Relation:
+def add_catalogue_price(raw: Relation, mapping: Mapping, prices: Relation) -> Relation:
     """Add to raw events `_price`, the catalogue's price_cents, for purchases that carry none of their own.
 
     `prices` has product_id (unique) and price_cents, as tables.PRODUCTS.
     """
-    reader = Reader.of(raw, mapping, mapping.table)
+    reader = RoleExpressions.of(raw, mapping, mapping.table)
     product = reader.id("product_id").replace('"=', '"')
     catalogue = prices.project("product_id as _product, price_cents as _price").filter("_price is not null")
     joined = raw.set_alias("raw").join(catalogue.set_alias("catalogue"), f"{product} = _product", how="left")
     return joined.project("* exclude (_product)")
 
 
-def parted_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Relation:
+def partition_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Relation:
     """Raw events as they are parted into shards by customer_id or, where that is not there, `_customer`: judged already
     in all that a row says of itself, so that texts are read once. Amounts of whole orders, and days counted from one
     order to the next, need the other rows of a customer first.
     """
-    rows = key_rows(raw, mapping, texts=False)
-    if mapping.shared or mapping.time_format == GAPS:
+    rows = add_shard_keys(raw, mapping, texts=False)
+    if mapping.shared or mapping.time_format == DAYS_SINCE_LAST:
         return rows
     more = ", _key"
     if _counts_lines(mapping):
         more += f", {_order_of(mapping)} as _order"
-    return run(_judging(rows, mapping, rules, False, more), rows=rows)
+    return run_select(_judging(rows, mapping, rules, False, more), rows=rows)
 
 
-def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
-    """Judge every raw event, or row of `key_rows`. A customer's rows are judged without any other customer's, so shards
-    change nothing.
+def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
+    """Judge every raw event, or row of `add_shard_keys`. A customer's rows are judged without any other customer's, so
+    shards change nothing.
     """
-    rows = raw if "_key" in raw.columns else key_rows(raw, mapping)
-    if mapping.time_format == GAPS:
+    rows = raw if "_key" in raw.columns else add_shard_keys(raw, mapping)
+    if mapping.time_format == DAYS_SINCE_LAST:
         rows = _days_of_gaps(rows, mapping)
-    kinds = dict(zip(rows.columns, map(sql_casts.kind_of, rows.types), strict=True))
-    source = Reader(mapping, {name[1:]: kind for name, kind in kinds.items() if name.startswith("=")})
+    kinds = dict(zip(rows.columns, map(sql_casts.type_family, rows.types), strict=True))
+    source = RoleExpressions(mapping, {name[1:]: kind for name, kind in kinds.items() if name.startswith("=")})
     more = f", case when _reason is not null then {source.raw_json() if source.types else 'null::varchar'} end as _raw"
     keyed = rows
     if _counts_lines(mapping):
         keyed = rows.project(f"_customer, _key, _row, {_order_of(mapping)} as _order")
-    again = _again(fetch(keyed.project("_key, _row")), keyed, mapping)
+    again = _again(fetch_frame(keyed.project("_key, _row")), keyed, mapping)
     query = _judging(rows, mapping, rules, again is not None, more)
-    found = run(query, rows=rows) if again is None else run(query, rows=rows, again=again)
-    return Cleaned(EVENTS, found, "customer_id, ts_ms, _row")
+    found = run_select(query, rows=rows) if again is None else run_select(query, rows=rows, again=again)
+    return CleanedTable(EVENTS, found, "customer_id, ts_ms, _row")
 
 
 def _judging(rows: Relation, mapping: Mapping, rules: CleanRules, repeating: bool, more: str) -> str:
-    """The columns of tables.EVENTS, `_row`, `_line`, `_reason` and `_flags` of `key_rows`, and `more`; of those rows
-    that stand in `again` where some are `repeating`.
+    """The columns of tables.EVENTS, `_row`, `_line`, `_reason` and `_flags` of `add_shard_keys`, and `more`; of those
+    rows that stand in `again` where some are `repeating`.
     """
     limits: dict[str, object] = {**rules.model_dump(), "currency": mapping.currency}
     return f"""
@@ -299,7 +300,7 @@ def _again(keys: pl.DataFrame, rows: Relation, mapping: Mapping) -> Relation | N
         query = f"select *, {2**63 - 1} as last_row from often"
     else:
         query = "select *, first_row as last_row from often"
-    return kept(run(query, rows=rows, often=often))
+    return materialise(run_select(query, rows=rows, often=often))
 
 
 def _again_in_orders(alone: str) -> str:
@@ -316,11 +317,12 @@ def _again_in_orders(alone: str) -> str:
             select lines.*, _row - lag(_row) over (partition by _customer, _order order by _row) as step
             from lines semi join orders using (_customer, _order)),
         runs as (
-            select *, count(*) filter (step > {TILLS_AT_ONCE}) over (
+            select *, count(*) filter (step > {MAX_ROWS_BETWEEN_REPEATS}) over (
                 partition by _customer, _order order by _row rows unbounded preceding) as run
             from theirs),
         said as (
-            select _customer, _order, run, _key, count(*) as times, max(step) filter (step <= {TILLS_AT_ONCE}) as reach
+            select _customer, _order, run, _key, count(*) as times,
+                max(step) filter (step <= {MAX_ROWS_BETWEEN_REPEATS}) as reach
             from runs group by all),
         whole as (
             select _customer, _order, run, count(*) as lines, max(reach) as farthest,
@@ -337,7 +339,9 @@ def _again_in_orders(alone: str) -> str:
 
 def _days_of_gaps(rows: Relation, mapping: Mapping) -> Relation:
     """Add `ts_ms`, counted back from the last order of each customer: all last orders stand on the same day."""
-    moment = moment_of(sql_casts.time_ms("_day", "int", "days", "UTC", mapping.time_origin), "since", mapping.zone)
+    moment = local_timestamp_sql(
+        sql_casts.time_ms("_day", "int", "days", "UTC", mapping.time_origin), "since", mapping.zone
+    )
     query = f"""
         with gaps as (select _row, _customer, number, coalesce(gap, 0) as gap from raw),
         orders as (select _customer, number, max(gap) as gap from gaps where number is not null group by all),
@@ -355,7 +359,7 @@ def _days_of_gaps(rows: Relation, mapping: Mapping) -> Relation:
 def reason_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
     """The name of the first rule that rejects the row, or null."""
     cases = " ".join(
-        f"when {bind(rule.sql, **limits)} then {literal(rule.name)}" for rule in rules if rule.action == "rejected"
+        f"when {bind(rule.sql, **limits)} then {sql_literal(rule.name)}" for rule in rules if rule.action == "rejected"
     )
     return f"case {cases} end"
 
@@ -371,13 +375,13 @@ def flags_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
 
 
 def _kind_words(mapping: Mapping) -> str:
-    words = KIND_OF_WORD | {kind_word(word): kind for word, kind in mapping.kinds.items()}
-    return ", ".join(f"({literal(word)}, {literal(kind)})" for word, kind in words.items())
+    words = KIND_BY_EVENT_NAME | {normalise_event_name(word): kind for word, kind in mapping.kinds.items()}
+    return ", ".join(f"({sql_literal(word)}, {sql_literal(kind)})" for word, kind in words.items())
 
 
 def _parsed(rows: Relation, mapping: Mapping, repeating: bool) -> str:
     """Every role as a typed column, also those that no column of the source says, and which rows come again."""
-    nothing = Reader(mapping, {})
+    nothing = RoleExpressions(mapping, {})
     columns = {"customer_id": "nullif(_customer, '')"}
     columns |= {name: _column(nothing, name) for name in ROLE_OF if name not in rows.columns}
     columns |= {f"{name}_written": "false" for name in ("time", "quantity", "money")}
@@ -453,16 +457,16 @@ def _valued(mapping: Mapping) -> str:
 
 def _known(mapping: Mapping) -> str:
     """Events named, refunds recognised, and what the rules ask for."""
-    named, unknown, words = literal(mapping.constants.get("kind", "purchase")), "false", ""
+    named, unknown, words = sql_literal(mapping.constants.get("kind", "purchase")), "false", ""
     if "kind" in mapping.columns:
         named, unknown, words = "coalesce(words.kind, 'other')", "words.kind is null", "left join words using (word)"
     gone = (
-        f"coalesce(regexp_matches(regexp_replace(status, {literal(PART_STATUS)}, '', 'g'), {literal(GONE_STATUS)}),"
-        " false)"
+        f"coalesce(regexp_matches(regexp_replace(status, {sql_literal(PARTIAL_STATUS)}, '', 'g'),"
+        f" {sql_literal(CANCELLED_STATUS)}), false)"
     )
     gone_back = ["named = 'refund'", "(money < 0 and coalesce(quantity, -1) < 0)"]
     if mapping.cancel_prefix:
-        gone_back.append(f"coalesce(starts_with(order_id, {literal(mapping.cancel_prefix)}), false)")
+        gone_back.append(f"coalesce(starts_with(order_id, {sql_literal(mapping.cancel_prefix)}), false)")
     # On a bank statement money that comes in is not a purchase taken back.
     back = "'other'" if mapping.spending == "negative" and "kind" not in mapping.columns else "'refund'"
     return f"""
@@ -485,14 +489,14 @@ def _known(mapping: Mapping) -> str:
 
 
 def _said(condition: bool) -> str:
-    return literal(condition)
+    return sql_literal(condition)
 
 
 def _events(mapping: Mapping) -> str:
     """The columns of tables.EVENTS. A refund's money is negative and carries no discounts; its quantity is positive."""
     moment = "make_timestamp_ms(ts_ms)"
     if mapping.zone != "UTC":
-        moment = f"timezone({literal(mapping.zone)}, timezone('UTC', {moment}))"
+        moment = f"timezone({sql_literal(mapping.zone)}, timezone('UTC', {moment}))"
 
     def cents(purchase: str, refund: str = "0") -> str:
         # A number too large for bigint belongs to a rejected row.

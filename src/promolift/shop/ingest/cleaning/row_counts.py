@@ -1,25 +1,25 @@
-"""Judged rows in, counts out: read, accepted, repaired and rejected by rule, with the first bad rows."""
+"""Count read, accepted, repaired and rejected rows by rule, and list the first rejected rows."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES
-from promolift.shop.results.ingest import SHOWN, BadRow, Counts
+from promolift.shop.results.ingest import BAD_ROWS_SHOWN, BadRow, Counts
 
 
-def count(table: str, judged: sql_casts.Relation) -> Counts:
-    """Count judged rows (see clean.Cleaned). Give it a staged relation, or the cleaning runs twice more."""
+def count_rows(table: str, judged: sql_casts.Relation) -> Counts:
+    """Count judged rows (see CleanedTable). Pass a staged relation, or the cleaning runs twice more."""
     split = "count(*) filter (_line > 1)" if "_line" in judged.columns else "0"
     met = judged.aggregate(f"_reason, _flags, count(*), {split}", "_reason, _flags").fetchall()
-    found = tally(table, (Met(*row) for row in met))
+    found = count_rule_hits(table, (RuleHits(*row) for row in met))
     if not found.rejected:
         return found
     aside = judged.filter("_reason is not null").project("_reason as reason, _row as row, _raw as raw")
     return found + Counts(table, first=first_rows(aside))
 
 
-class Met(NamedTuple):
+class RuleHits(NamedTuple):
     """Rows that met the same rules: the one that rejected them, or the bits of the others (clean.flags_sql); how many
     there are, and how many of them came of other rows.
     """
@@ -30,8 +30,8 @@ class Met(NamedTuple):
     split: int
 
 
-def tally(table: str, met: Iterable[Met]) -> Counts:
-    """The counts of a table whose rows met these rules."""
+def count_rule_hits(table: str, met: Iterable[RuleHits]) -> Counts:
+    """Return the counts of a table from groups of rows that met the same rules."""
     met = list(met)
     good = [each for each in met if each.reason is None]
 
@@ -58,5 +58,5 @@ def tally(table: str, met: Iterable[Met]) -> Counts:
 
 def first_rows(rejected: sql_casts.Relation) -> dict[str, list[BadRow]]:
     """The first rows of each reason among columns reason, row and raw."""
-    first = rejected.aggregate(f"reason, min_by({{'row': row, 'raw': raw}}, row, {SHOWN})", "reason")
+    first = rejected.aggregate(f"reason, min_by({{'row': row, 'raw': raw}}, row, {BAD_ROWS_SHOWN})", "reason")
     return {reason: [BadRow(**item) for item in rows] for reason, rows in sorted(first.fetchall())}

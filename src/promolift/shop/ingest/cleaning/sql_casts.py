@@ -1,14 +1,14 @@
-"""Column names, types and values in, SQL text out: quoting, and how ids, numbers and times are read."""
+"""Write the SQL that quotes column names and casts ids, numbers and times from any source type."""
 
 import duckdb
 
-from promolift.foundation.settings import COUNTED
-from promolift.foundation.sql import ident, literal, some
+from promolift.foundation.settings import SECONDS_PER_UNIT
+from promolift.foundation.sql import quote_identifier, require_relation, sql_literal
 
 Relation = duckdb.DuckDBPyRelation
 
 # Words that stand for "nothing here" in exports of common tools.
-NOTHING = (
+NULL_TEXTS = (
     "", "null", "nan", "none", "n/a", "na", "\\n", "(null)", "<null>", "undefined", "#n/a", "nat", "<na>",
     "(not set)",
 )  # fmt: skip
@@ -26,11 +26,11 @@ _REALS = frozenset({"FLOAT", "DOUBLE"})
 
 def select(raw: Relation, query: str) -> Relation:
     """The lazy result of a SELECT in which the relation is called `raw`."""
-    return some(raw.query("raw", query))
+    return require_relation(raw.query("raw", query))
 
 
-def kind_of(dtype: object) -> str:
-    """The family of a DuckDB type: text, int, real, date, stamp, zoned, time, flag or other."""
+def type_family(dtype: object) -> str:
+    """Return the family of a DuckDB type: text, int, real, date, stamp, zoned, time, flag or other."""
     name = str(dtype).upper()
     if name.endswith("]"):
         return "other"
@@ -48,7 +48,7 @@ def kind_of(dtype: object) -> str:
 
 def text(column: str, kind: str) -> str:
     """Trimmed text, null where the cell says nothing. A whole number stored as a real loses its '.0'."""
-    name = ident(column)
+    name = quote_identifier(column)
     if kind == "real":
         whole = f"{name} = trunc({name}) and abs({name}) < 1e15"
         integer = f"cast(cast({name} as bigint) as varchar)"
@@ -59,19 +59,19 @@ def text(column: str, kind: str) -> str:
 
 
 def _trimmed(name: str) -> str:
-    return f"case when lower(trim({name})) not in {literal(NOTHING)} then trim({name}) end"
+    return f"case when lower(trim({name})) not in {sql_literal(NULL_TEXTS)} then trim({name}) end"
 
 
 def _odd(name: str) -> str:
     """Whether text needs a closer look: most does not, and the look costs five times as much as this question."""
-    words = ", ".join(map(literal, NOTHING))
+    words = ", ".join(map(sql_literal, NULL_TEXTS))
     ends = f"{name} < '!' or ends_with({name}, ' ')"  # a space, a control sign or nothing at the front
     return f"strlen({name}) <> length({name}) or {ends} or lower({name}) in ({words})"
 
 
 def identifier(column: str, kind: str) -> str:
     """As `text`; further, '17850.0' (a whole number once stored as a real) becomes '17850'."""
-    name = ident(column)
+    name = quote_identifier(column)
     if kind != "text":
         return text(column, kind)
     value = _trimmed(name)
@@ -84,17 +84,17 @@ def number(column: str, kind: str, decimal: str) -> str:
 
     Text may carry a currency sign or code, thousands separators, a percent sign, and a minus as -1, 1- or (1).
     """
-    name = ident(column)
+    name = quote_identifier(column)
     if kind in ("int", "real", "flag"):
         value = f"cast({name} as double)"
         return f"case when isfinite({value}) then {value} end" if kind == "real" else value
     if kind != "text":
         return "cast(null as double)"
-    bare = half = f"regexp_replace({name}, {literal(_UNITS)}, '', 'g')"
+    bare = half = f"regexp_replace({name}, {sql_literal(_UNITS)}, '', 'g')"
     if decimal == ",":
         comma = f"replace(regexp_replace({bare}, '\\.(\\d\\d\\d)', '\\1', 'g'), ',', '.')"
         # '1.0000' units beside '19,90': a point that parts no thousands is a decimal one
-        bare = f"case when regexp_matches({name}, {literal(_POINT)}) then {bare} else {comma} end"
+        bare = f"case when regexp_matches({name}, {sql_literal(_POINT)}) then {bare} else {comma} end"
         quick = "null"
     else:
         bare = f"regexp_replace({bare}, ',(\\d\\d\\d)', '\\1', 'g')"
@@ -106,7 +106,7 @@ def number(column: str, kind: str, decimal: str) -> str:
     comma = ""
     if decimal == ".":  # '0,5 kg' among points is no thousand
         point = f"try_cast(replace({half}, ',', '.') as double)"
-        comma = f", case when regexp_matches({name}, {literal(_HALF)}) then {point} end"
+        comma = f", case when regexp_matches({name}, {sql_literal(_HALF)}) then {point} end"
     value = f"coalesce({quick}, {clean}{comma})"
     return f"case when isfinite({value}) then {value} end"
 
@@ -118,16 +118,16 @@ def time_ms(column: str, kind: str, time_format: str, zone: str, origin: str | N
     joined by ' | ', in the year of `origin` if they name none. Text that does not fit the format may still be ISO or
     epoch: neither can be mistaken for another.
     """
-    name = ident(column)
+    name = quote_identifier(column)
     if kind == "zoned":
         return f"epoch_ms({name})"
     if kind in ("stamp", "date"):
         return _local(f"cast({name} as timestamp)", zone)
-    if time_format in COUNTED:
-        count, step = number(column, kind, "."), COUNTED[time_format]
+    if time_format in SECONDS_PER_UNIT:
+        count, step = number(column, kind, "."), SECONDS_PER_UNIT[time_format]
         whole = f"to_days(try_cast({count} * {step // 86_400} as integer))"
         since = whole if step >= 86_400 else f"to_milliseconds(try_cast({count} * {step * 1000} as bigint))"
-        return _local(f"cast({literal(origin)} as timestamp) + {since}", zone)
+        return _local(f"cast({sql_literal(origin)} as timestamp) + {since}", zone)
     if kind in ("int", "real"):
         if "%" in time_format:
             return _stamp(f"cast(cast({name} as bigint) as varchar)", time_format, zone, origin)
@@ -150,7 +150,7 @@ def date_ms(parts: list[str], zone: str) -> str:
 
 
 def _local(stamp: str, zone: str) -> str:
-    return f"epoch_ms({stamp})" if zone == "UTC" else f"epoch_ms(timezone({literal(zone)}, {stamp}))"
+    return f"epoch_ms({stamp})" if zone == "UTC" else f"epoch_ms(timezone({sql_literal(zone)}, {stamp}))"
 
 
 def _stamp(value: str, formats: str, zone: str, origin: str | None) -> str:
@@ -159,14 +159,14 @@ def _stamp(value: str, formats: str, zone: str, origin: str | None) -> str:
     if "%y" not in formats.lower() and origin:
         # '829' is August 29th where the leading zero got lost.
         said = f"case when length({said}) = 3 then '0' || {said} else {said} end"
-        said, names = f"{literal(origin[:4] + ' ')} || {said}", [f"%Y {each}" for each in names]
-    parsed = f"try_strptime({said}, [{', '.join(literal(each) for each in names)}])"
+        said, names = f"{sql_literal(origin[:4] + ' ')} || {said}", [f"%Y {each}" for each in names]
+    parsed = f"try_strptime({said}, [{', '.join(sql_literal(each) for each in names)}])"
     # With %z the result is already an instant.
     return f"epoch_ms({parsed})" if any("%z" in each for each in names) else _local(parsed, zone)
 
 
 def _iso(name: str, zone: str) -> str:
-    offset = f"regexp_matches({name}, {literal(_OFFSET)}) and length(trim({name})) > 12"
+    offset = f"regexp_matches({name}, {sql_literal(_OFFSET)}) and length(trim({name})) > 12"
     instant = f"epoch_ms(try_cast(regexp_replace({name}, 'GMT\\s*$', 'UTC') as timestamptz))"
     return f"case when {offset} then {instant} else {_local(f'try_cast({name} as timestamp)', zone)} end"
 

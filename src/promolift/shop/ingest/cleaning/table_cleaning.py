@@ -1,46 +1,61 @@
-"""Room 1. Raw customers, products, promotions, coupons, shelf rows and words in, judged rows of our tables out."""
+"""Clean raw customers, products, promotions, coupons, shelf rows and texts by the cleaning rules."""
 
-from promolift.foundation.sql import bind, ident, literal
+from promolift.foundation.sql import bind, quote_identifier, sql_literal
 from promolift.foundation.tables.contract import Column, Table, Text
 from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, WORDS
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.configuration.column_mapping import NEEDED, Mapping
+from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES
-from promolift.shop.ingest.cleaning.event_cleaning import Cleaned, flags_sql, reason_sql
-from promolift.shop.ingest.cleaning.role_expressions import Reader
+from promolift.shop.ingest.cleaning.event_cleaning import CleanedTable, flags_sql, reason_sql
+from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
 
 Relation = sql_casts.Relation
-YES = (
+YES_TEXTS = (
     *("true", "t", "yes", "y", "1", "1.0", "on", "opt-in", "opted in", "opted_in", "granted", "subscribed", "agreed"),
     *("是", "同意", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "tak", "да", "はい", "예", "네"),
     *("可", "希望する", "許可", "evet", "có", "đồng ý", "ya", "ano", "igen"),
     *("accepts", "accepted", "allowed", "opt in"),
 )
-NO = (
+NO_TEXTS = (
     *("false", "f", "no", "n", "0", "0.0", "off", "opt-out", "opted out", "opted_out", "denied", "unsubscribed"),
     *("not_subscribed", "not subscribed", "refused", "否", "不同意", "拒绝"),
     *("nein", "nee", "non", "não", "nao", "nie", "нет", "いいえ", "아니요"),
     *("不可", "希望しない", "拒否", "hayır", "không", "tidak", "ne", "nem", "declined", "not allowed", "opt out"),
 )
-NEITHER = ("?", "-", "unknown", "not set", "none", "null", "n/a", "pending", "unbekannt", "inconnu", "未知", "不详")
+UNKNOWN_TEXTS = (
+    "?",
+    "-",
+    "unknown",
+    "not set",
+    "none",
+    "null",
+    "n/a",
+    "pending",
+    "unbekannt",
+    "inconnu",
+    "未知",
+    "不详",
+)
 CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"
 ENGLISH = "^(en|英).*"
-SAID = Table("words", "Words before they are read.", (), (*WORDS.columns[:3], Column("text", Text, "what was said")))
+RAW_WORDS = Table(
+    "words", "Words before they are read.", (), (*WORDS.columns[:3], Column("text", Text, "what was said"))
+)
 
 
-def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
     """One row per customer, the last one of the source; columns we have no name for are kept as text.
 
     Where a row is a `member` of a household, it agrees only if all do, and has name and age only if it is one person.
     """
-    reader = Reader.of(raw, mapping, "customers")
+    reader = RoleExpressions.of(raw, mapping, "customers")
     language = f"lower({reader.text('language')})"
     consent = f"lower({reader.text('consent')})"
     age = reader.id("age")
     young = f"try_cast({age} as double)"
-    unread = bind(f"({consent}) not in $known", known=(*YES, *NO, *NEITHER))
+    unread = bind(f"({consent}) not in $known", known=(*YES_TEXTS, *NO_TEXTS, *UNKNOWN_TEXTS))
     agreed = _case(f"{consent} in $yes", True, f"{consent} in $no or {unread}", False)  # what nobody can read is no yes
     name = reader.text("name")
     if mapping.has("member"):
@@ -63,19 +78,19 @@ def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
     return _judge(raw, reader, rules, CUSTOMERS, columns, _not_the_last("customer_id"))
 
 
-def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
     """One row per product, the last one of the source."""
-    reader = Reader.of(raw, mapping, "products")
+    reader = RoleExpressions.of(raw, mapping, "products")
     path = mapping.category_path
     levels = {role: reader.text(role) for role in ("category", "type", "department")}
     if path:
-        parts = f"list_transform(string_split({reader.text('category')}, {literal(path)}), lambda part: trim(part))"
-        whole = f"array_to_string(({parts})[:2], {literal(path)})"
+        parts = f"list_transform(string_split({reader.text('category')}, {sql_literal(path)}), lambda part: trim(part))"
+        whole = f"array_to_string(({parts})[:2], {sql_literal(path)})"
         levels = {"category": f"nullif({whole}, '')", "type": reader.text("category"), "department": f"({parts})[1]"}
     columns = [
         f"{reader.id('product_id')} as product_id",
         f"{reader.text('name')} as name",
-        *(f"{value} as {ident(role)}" for role, value in levels.items()),
+        *(f"{value} as {quote_identifier(role)}" for role, value in levels.items()),
         *(f"{reader.text(role)} as {role}" for role in ("brand", "description", "picture", "colour")),
     ]
     for role in ("price", "cost"):
@@ -88,12 +103,12 @@ def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleane
     return _judge(raw, reader, rules, PRODUCTS, columns, _not_the_last("product_id"))
 
 
-def clean_exposures(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+def clean_exposures(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
     """Who was targeted by which campaign. An end at local midnight means the whole of that day."""
-    reader = Reader.of(raw, mapping, "promotions")
+    reader = RoleExpressions.of(raw, mapping, "promotions")
     end = reader.time("end")
-    local = f"timezone({literal(mapping.zone)}, timezone('UTC', make_timestamp_ms({end})))"
-    next_day = f"epoch_ms(timezone({literal(mapping.zone)}, date_trunc('day', {local}) + to_days(1)))"
+    local = f"timezone({sql_literal(mapping.zone)}, timezone('UTC', make_timestamp_ms({end})))"
+    next_day = f"epoch_ms(timezone({sql_literal(mapping.zone)}, date_trunc('day', {local}) + to_days(1)))"
     whole_day = f"case when {local} = date_trunc('day', {local}) then {next_day} - 1 else {end} end"
     if not mapping.has("end"):
         whole_day = f"{reader.time('start')} + try_cast({reader.number('valid_days')} * {DAY_MS} as bigint) - 1"
@@ -107,9 +122,9 @@ def clean_exposures(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
     return _judge(raw, reader, rules, EXPOSURES, columns, _not_the_last("campaign_id, customer_id"))
 
 
-def clean_redemptions(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+def clean_redemptions(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
     """Coupons used: a redemptions table, or those rows of a promotions table that say when."""
-    reader = Reader.of(raw, mapping, mapping.table)
+    reader = RoleExpressions.of(raw, mapping, mapping.table)
     if mapping.table == "promotions":
         redeemed = reader.written("redeemed_at").replace('"=', '"')
         raw = raw.filter(redeemed)
@@ -123,50 +138,50 @@ def clean_redemptions(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cle
     return _judge(raw, reader, rules, REDEMPTIONS, columns, again)
 
 
-def clean_coupons(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+def clean_coupons(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
     """Which products a campaign's coupon covers."""
-    reader = Reader.of(raw, mapping, "coupons")
+    reader = RoleExpressions.of(raw, mapping, "coupons")
     columns = [f"{reader.id(role)} as {role}" for role in ("campaign_id", "coupon_id", "product_id")]
     again = "row_number() over (partition by campaign_id, coupon_id, product_id order by _row) > 1"
     return _judge(raw, reader, rules, COUPONS, columns, again)
 
 
-def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
     """Displays and mailers. A place written as 0, no or nothing is no display."""
-    reader = Reader.of(raw, mapping, "shelf")
+    reader = RoleExpressions.of(raw, mapping, "shelf")
     column = mapping.sources("start")[0]
-    nowhere = literal(("0", "no", "n", "false", "f"))
+    nowhere = sql_literal(("0", "no", "n", "false", "f"))
     shown = {role: f"coalesce(lower({reader.text(role)}) not in {nowhere}, false)" for role in ("display", "mailer")}
     query = f"""
         with renamed as (select {reader.renamed()} from raw),
         weeks as (
             select *, {reader.time("start")} as start_ms
-            from (select distinct {ident("=" + column)} from renamed)),
+            from (select distinct {quote_identifier("=" + column)} from renamed)),
         parsed as (
             select _row, {reader.id("product_id")} as product_id, {reader.id("store_id")} as store_id, start_ms,
                 {shown["display"]} as display, {shown["mailer"]} as mailer, renamed.* exclude (_row)
-            from renamed left join weeks using ({ident("=" + column)}))
+            from renamed left join weeks using ({quote_identifier("=" + column)}))
         {_verdict(reader, rules, SHELF)}
     """
-    return Cleaned(SHELF, sql_casts.select(raw, query), "")
+    return CleanedTable(SHELF, sql_casts.select(raw, query), "")
 
 
-def permitted(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
-    """The rows of customers who agreed to have their words read, and if `unasked` of those who said neither."""
-    said = f"lower({Reader.of(raw, mapping, 'words').text('consent')})".replace('"=', '"')
+def rows_with_consent(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
+    """Return the rows of customers who agreed to have their texts read, if `unasked` also of undecided ones."""
+    said = f"lower({RoleExpressions.of(raw, mapping, 'words').text('consent')})".replace('"=', '"')
     return raw.filter(
         bind(
             f"case when {said} in $yes then true when {said} is null or {said} in $neither then {unasked} "
             "else false end",
-            yes=YES,
-            neither=NEITHER,
+            yes=YES_TEXTS,
+            neither=UNKNOWN_TEXTS,
         )
     )
 
 
-def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
-    """What customers wrote, and where there is a column `_text`, what recordings say: SAID, a row a text."""
-    reader = Reader.of(raw, mapping, "words")
+def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
+    """What customers wrote, and where there is a column `_text`, what recordings say: RAW_WORDS, a row a text."""
+    reader = RoleExpressions.of(raw, mapping, "words")
     heard = "_text" if "_text" in reader.types else "null::varchar"
     columns = [
         f"{reader.id('customer_id')} as customer_id",
@@ -176,12 +191,12 @@ def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         *(f"{reader.written(role)} as {role}_written" for role in ("time", "audio")),
     ]
     again = "text is not null and row_number() over (partition by customer_id, ts_ms, text order by _row) > 1"
-    return _judge(raw, reader, rules, SAID, columns, again)
+    return _judge(raw, reader, rules, RAW_WORDS, columns, again)
 
 
 def _judge(
-    raw: Relation, reader: Reader, rules: CleanRules, table: Table, columns: list[str], repeated: str
-) -> Cleaned:
+    raw: Relation, reader: RoleExpressions, rules: CleanRules, table: Table, columns: list[str], repeated: str
+) -> CleanedTable:
     query = f"""
         with renamed as (select {reader.renamed()} from raw),
         typed as (select {", ".join(columns)}, * from renamed),
@@ -189,14 +204,14 @@ def _judge(
         {_verdict(reader, rules, table)}
     """
     keys = ", ".join(table.key) or ", ".join(column.name for column in table.columns if column.required)
-    return Cleaned(table, sql_casts.select(raw, query), f"{keys}, _row")
+    return CleanedTable(table, sql_casts.select(raw, query), f"{keys}, _row")
 
 
-def _verdict(reader: Reader, rules: CleanRules, table: Table) -> str:
+def _verdict(reader: RoleExpressions, rules: CleanRules, table: Table) -> str:
     limits: dict[str, object] = rules.model_dump()
-    columns = [ident(name) for name in table.schema]
+    columns = [quote_identifier(name) for name in table.schema]
     if table.open:
-        columns += [ident(name) for name in _extra_names(reader).values()]
+        columns += [quote_identifier(name) for name in _extra_names(reader).values()]
     return f"""
         select {", ".join(columns)}, _row, _reason, {flags_sql(RULES[table.name], limits)} as _flags,
             case when _reason is not null then {reader.raw_json()} end as _raw
@@ -205,22 +220,22 @@ def _verdict(reader: Reader, rules: CleanRules, table: Table) -> str:
 
 
 def _case(first: str, one: object, second: str, other: object) -> str:
-    case = f"case when {first} then {literal(one)} when {second} then {literal(other)} end"
-    return bind(case, chinese=CHINESE, english=ENGLISH, yes=YES, no=NO)
+    case = f"case when {first} then {sql_literal(one)} when {second} then {sql_literal(other)} end"
+    return bind(case, chinese=CHINESE, english=ENGLISH, yes=YES_TEXTS, no=NO_TEXTS)
 
 
 def _not_the_last(key: str) -> str:
     return f"row_number() over (partition by {key} order by _row desc) > 1"
 
 
-def _extra(reader: Reader) -> list[str]:
+def _extra(reader: RoleExpressions) -> list[str]:
     return [
-        f"{sql_casts.text('=' + name, reader.types[name])} as {ident(new)}"
+        f"{sql_casts.text('=' + name, reader.types[name])} as {quote_identifier(new)}"
         for name, new in _extra_names(reader).items()
     ]
 
 
-def _extra_names(reader: Reader) -> dict[str, str]:
+def _extra_names(reader: RoleExpressions) -> dict[str, str]:
     """Source columns without a role, and a name for each that is none of ours."""
     used = {source for role in reader.mapping.columns for source in reader.mapping.sources(role)}
     taken = set(CUSTOMERS.schema)
@@ -236,26 +251,26 @@ def _extra_names(reader: Reader) -> dict[str, str]:
     return names
 
 
-def latest(raw: Relation, mapping: Mapping) -> Relation:
+def latest_values(raw: Relation, mapping: Mapping) -> Relation:
     """One raw row per customer or product with the last value that stands in each mapped column.
 
     For files in which every event repeats the product's name or the customer's age. Give the result to
     clean_products or clean_customers together with the same mapping.
     """
-    reader = Reader.of(raw, mapping, mapping.table)
-    key_role = NEEDED[mapping.table][0]
+    reader = RoleExpressions.of(raw, mapping, mapping.table)
+    key_role = REQUIRED_ROLES[mapping.table][0]
     key = mapping.sources(key_role)[0]
     others = sorted({name for role in mapping.columns for name in mapping.sources(role)} - {key})
     last = ", ".join(_last(name, reader) for name in others)
     query = f"""
         with renamed as (select {reader.renamed()} from raw)
-        select max(_row) as _row, {reader.id(key_role)} as {ident(key)}, {last} from renamed
+        select max(_row) as _row, {reader.id(key_role)} as {quote_identifier(key)}, {last} from renamed
         where {reader.id(key_role)} is not null group by all
     """
     return sql_casts.select(raw, query)
 
 
-def _last(name: str, reader: Reader) -> str:
+def _last(name: str, reader: RoleExpressions) -> str:
     column = "=" + name
     said = f"{sql_casts.text(column, reader.types[name])} is not null"
-    return f"arg_max({ident(column)}, _row) filter ({said}) as {ident(name)}"
+    return f"arg_max({quote_identifier(column)}, _row) filter ({said}) as {quote_identifier(name)}"

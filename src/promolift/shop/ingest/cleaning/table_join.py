@@ -1,20 +1,20 @@
-"""Raw rows in; the same with what another table, a basket in one cell or an order's first line says of them, out."""
+"""Complete raw rows from another table, from a basket in one cell or from the first line of their order."""
 
 from dataclasses import dataclass
 
-from promolift.foundation.files.column_names import compact
-from promolift.foundation.sql import ident
-from promolift.shop.configuration.column_mapping import NEEDED, Mapping
+from promolift.foundation.files.column_names import normalise_column_name
+from promolift.foundation.sql import quote_identifier
+from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, Mapping
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.basket_cells import split_baskets
-from promolift.shop.ingest.cleaning.role_expressions import Reader
+from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
 
 Relation = sql_casts.Relation
-FEW = 0.2  # where fewer rows find a partner, small numbers met by chance
+MIN_MATCH_SHARE = 0.2  # where fewer rows find a partner, small numbers met by chance
 
 
 @dataclass(frozen=True, order=True)
-class Tie:
+class JoinKey:
     """`on`, a column of many rows, names the one row of another table with the same `key`; `share` of them find one."""
 
     share: float
@@ -22,17 +22,17 @@ class Tie:
     key: str
 
 
-def find_tie(many: Relation, one: Relation, name: str) -> Tie | None:
+def find_join_key(many: Relation, one: Relation, name: str) -> JoinKey | None:
     """The tie by which most rows of `many` find a row of `one`, whose file is called `name`; None if there is none.
 
     Columns called the same are tried, and 'id' in orders.csv for 'order_id'. No key may stand in `one` twice.
     """
-    own = compact(name).removesuffix("s") + "id"
+    own = normalise_column_name(name).removesuffix("s") + "id"
     pairs = (
         (on, key) for on in many.columns for key in one.columns if "_row" not in (on, key) and _alike(on, key, own)
     )
     ties = (_tie(many, one, on, key) for on, key in pairs)
-    return max((tie for tie in ties if tie is not None and tie.share >= FEW), default=None)
+    return max((tie for tie in ties if tie is not None and tie.share >= MIN_MATCH_SHARE), default=None)
 
 
 def join_rows(many: Relation, one: Relation, on: str, key: str, name: str) -> Relation:
@@ -47,7 +47,10 @@ def join_rows(many: Relation, one: Relation, on: str, key: str, name: str) -> Re
         for column in one.columns
         if column not in ("_row", key)
     }
-    columns = [f"{_id(one, key)} as _tied", *(f"{ident(old)} as {ident(new)}" for old, new in added.items())]
+    columns = [
+        f"{_id(one, key)} as _tied",
+        *(f"{quote_identifier(old)} as {quote_identifier(new)}" for old, new in added.items()),
+    ]
     first = f"select {', '.join(columns)} from raw qualify row_number() over (partition by _tied order by _row) = 1"
     tied = many.project(f"*, {_id(many, on)} as _on").set_alias("many")
     joined = tied.join(sql_casts.select(one, first).set_alias("one"), "_on = _tied", how="left")
@@ -55,23 +58,25 @@ def join_rows(many: Relation, one: Relation, on: str, key: str, name: str) -> Re
 
 
 def _alike(on: str, key: str, own: str) -> bool:
-    return compact(on) == compact(key) or (compact(key) == "id" and compact(on) == own)
+    return normalise_column_name(on) == normalise_column_name(key) or (
+        normalise_column_name(key) == "id" and normalise_column_name(on) == own
+    )
 
 
-def _tie(many: Relation, one: Relation, on: str, key: str) -> Tie | None:
+def _tie(many: Relation, one: Relation, on: str, key: str) -> JoinKey | None:
     rows, keys = sql_casts.select(
         one, f"select count({_id(one, key)}), count(distinct {_id(one, key)}) from raw"
     ).fetchall()[0]
     if not rows or rows != keys:
         return None
-    known = one.project(f"_row, {ident(key)}, true as _known")
-    found = join_rows(many.project(f"_row, {ident(on)}"), known, on, key, "one")
+    known = one.project(f"_row, {quote_identifier(key)}, true as _known")
+    found = join_rows(many.project(f"_row, {quote_identifier(on)}"), known, on, key, "one")
     share = found.aggregate("avg(coalesce(_known, false)::int)").fetchall()[0][0]
-    return Tie(float(share or 0), on, key)
+    return JoinKey(float(share or 0), on, key)
 
 
 def _id(relation: Relation, column: str) -> str:
-    return sql_casts.identifier(column, sql_casts.kind_of(relation.types[relation.columns.index(column)]))
+    return sql_casts.identifier(column, sql_casts.type_family(relation.types[relation.columns.index(column)]))
 
 
 def order_lines(raw: Relation, mapping: Mapping) -> Relation:
@@ -84,21 +89,25 @@ def order_lines(raw: Relation, mapping: Mapping) -> Relation:
         raw = split_baskets(
             raw, mapping.basket, sorted({field for source in said if (field := mapping.of_basket(source))})
         )
-    if mapping.inherit and mapping.table in ("events", *NEEDED):
+    if mapping.inherit and mapping.table in ("events", *REQUIRED_ROLES):
         raw = _filled(raw, mapping)
     return raw
 
 
 def _filled(raw: Relation, mapping: Mapping) -> Relation:
     """Empty cells of the inherited roles take what the order's first line says."""
-    reader = Reader.of(raw, mapping, mapping.table)
+    reader = RoleExpressions.of(raw, mapping, mapping.table)
     names = sorted({name for role in mapping.inherit for name in mapping.sources(role)})
     said = {name: f"{sql_casts.text('=' + name, reader.types[name])} is not null" for name in names}
-    first = ", ".join(f"arg_min({ident('=' + n)}, _row) filter ({said[n]}) as {ident('>' + n)}" for n in names)
-    known = ", ".join(
-        f"coalesce(case when {said[n]} then {ident('=' + n)} end, {ident('>' + n)}) as {ident('=' + n)}" for n in names
+    first = ", ".join(
+        f"arg_min({quote_identifier('=' + n)}, _row) filter ({said[n]}) as {quote_identifier('>' + n)}" for n in names
     )
-    back = ", ".join(f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns)
+    known = ", ".join(
+        f"coalesce(case when {said[n]} then {quote_identifier('=' + n)} end, {quote_identifier('>' + n)})"
+        f" as {quote_identifier('=' + n)}"
+        for n in names
+    )
+    back = ", ".join(f"{quote_identifier('=' + name)} as {quote_identifier(name)}" for name in reader.raw_columns)
     hidden = [name for name in reader.types if name not in reader.raw_columns]
     query = f"""
         with renamed as (select {reader.renamed()}, {reader.id("order_id").replace('"=', '"')} as _order from raw),

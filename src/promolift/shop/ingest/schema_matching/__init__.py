@@ -1,1 +1,1 @@
-"""Which column of a file holds what."""
+"""Infer which column of a file holds which role."""

@@ -1,4 +1,4 @@
-"""Sample values of a column in, what they give away out: signs, decimal commas, currencies, totals of whole orders."""
+"""Recognise patterns in sample values: signs, decimal commas, currencies, ids, totals of whole orders."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from promolift.foundation.files.column_names import SYMBOLS, UNCLEAR_SYMBOLS
+from promolift.foundation.files.column_names import AMBIGUOUS_CURRENCY_SYMBOLS, CURRENCY_SYMBOLS
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
@@ -85,24 +85,30 @@ def discount_kind(name: str, values: Sequence[str]) -> str:
     return "percent" if said and max(found) <= 100 else "positive"
 
 
-class CurrencyFound(NamedTuple):
+class CurrencyGuess(NamedTuple):
     """A currency, and the sign it was read from if that is unclear."""
 
     code: str | None = None
     unclear: str | None = None
 
 
-def currency_of(names: Sequence[str], values: Sequence[str]) -> CurrencyFound:
-    """The currency that column names or values tell."""
+def guess_currency(names: Sequence[str], values: Sequence[str]) -> CurrencyGuess:
+    """Guess the currency from column names or values."""
     texts = [*(name.replace("_", " ") for name in names), *values[:400]]
     codes = Counter(code for text in texts for code in re.findall(r"\b[A-Z]{3}\b", text) if code in CURRENCY_DIGITS)
     if codes:
-        return CurrencyFound(codes.most_common(1)[0][0])
-    signs = Counter(sign for text in texts for sign in (*SYMBOLS, *UNCLEAR_SYMBOLS) if _has_sign(text, sign))
+        return CurrencyGuess(codes.most_common(1)[0][0])
+    signs = Counter(
+        sign for text in texts for sign in (*CURRENCY_SYMBOLS, *AMBIGUOUS_CURRENCY_SYMBOLS) if _has_sign(text, sign)
+    )
     if not signs:
-        return CurrencyFound()
+        return CurrencyGuess()
     sign = max(signs, key=lambda each: (len(each), signs[each]))
-    return CurrencyFound(SYMBOLS[sign]) if sign in SYMBOLS else CurrencyFound(UNCLEAR_SYMBOLS[sign], sign)
+    return (
+        CurrencyGuess(CURRENCY_SYMBOLS[sign])
+        if sign in CURRENCY_SYMBOLS
+        else CurrencyGuess(AMBIGUOUS_CURRENCY_SYMBOLS[sign], sign)
+    )
 
 
 def _has_sign(text: str, sign: str) -> bool:
@@ -117,7 +123,7 @@ def are_currencies(values: Sequence[str]) -> bool:
     return bool(values) and all(value in CURRENCY_DIGITS for value in values)
 
 
-def ties_lines(sample: pl.DataFrame, name: str, who: str, time: str) -> bool:
+def groups_order_lines(sample: pl.DataFrame, name: str, who: str, time: str) -> bool:
     """Whether the rows of one word of a column are one customer's on one day, as the lines of an order are.
 
     Seen from words of several rows: at least twenty, and there are others of the same customer on other days.
@@ -146,7 +152,7 @@ def repeats_by_order(sample: pl.DataFrame, order: str, amount: str, product: str
     return several.height >= 10 and several.filter(pl.col("amount") == 1).height >= 0.95 * several.height
 
 
-class IdLike(NamedTuple):
+class IdBehaviour(NamedTuple):
     """How a column of few or many words goes with time: what tells customers, orders and products apart.
 
     `steady` is the share of neighbouring rows of one moment in which it stays the same (None: too few such rows),
@@ -169,7 +175,7 @@ class IdLike(NamedTuple):
         return enough and self.returning >= 0.2 and self.steady is not None and self.steady < 0.7
 
 
-def id_like(sample: pl.DataFrame, name: str, time: str, moment: Sequence[str]) -> IdLike | None:
+def id_behaviour(sample: pl.DataFrame, name: str, time: str, moment: Sequence[str]) -> IdBehaviour | None:
     """How a column behaves beside the columns that tell one moment from the next, `time` among them, or an order's.
 
     None for what cannot name anything: reals, long text, gaps.
@@ -190,7 +196,8 @@ def id_like(sample: pl.DataFrame, name: str, time: str, moment: Sequence[str]) -
         (pl.col("when") == pl.col("when").shift(1)) & (pl.col("word") == pl.col("word").shift(1))
     ).height
     days = frame.drop_nulls().group_by("word").agg(pl.col("day").n_unique())
-    return IdLike(same / pairs if pairs >= 20 else None, float((days["day"] > 1).mean() or 0), days.height, len(words))  # type: ignore[arg-type]
+    returning = float((days["day"] > 1).mean() or 0)  # type: ignore[arg-type]
+    return IdBehaviour(same / pairs if pairs >= 20 else None, returning, days.height, len(words))
 
 
 def are_codes(values: Sequence[str]) -> bool:
@@ -198,12 +205,12 @@ def are_codes(values: Sequence[str]) -> bool:
     return sum(bool(re.fullmatch(r"\S*\d\S*", value)) for value in values) > 0.9 * max(len(values), 1)
 
 
-def are_mails(values: Sequence[str]) -> bool:
+def are_email_addresses(values: Sequence[str]) -> bool:
     """Whether most values are e-mail addresses."""
     return sum(bool(re.fullmatch(r"[^@\s]+@[^@\s]+\.\w+", value)) for value in values) > 0.8 * max(len(values), 1)
 
 
-def says_one(sample: pl.DataFrame, key: str, columns: Sequence[str]) -> bool:
+def is_constant_per_key(sample: pl.DataFrame, key: str, columns: Sequence[str]) -> bool:
     """Whether rows with the same key say the same in all of these columns, but for one key in a hundred."""
     if not columns:
         return True
@@ -214,7 +221,7 @@ def says_one(sample: pl.DataFrame, key: str, columns: Sequence[str]) -> bool:
     return odd.height <= 0.01 * several.height
 
 
-def stands_first(sample: pl.DataFrame, order: str, column: str, least: int = 3, share: float = 0.5) -> bool:
+def is_on_first_line_only(sample: pl.DataFrame, order: str, column: str, least: int = 3, share: float = 0.5) -> bool:
     """Whether a column speaks on an order's first line alone: on most orders of several lines, at least three.
 
     `least` and `share` ask for more orders, and for a larger share of those in which it speaks.
@@ -283,7 +290,7 @@ def looks_like_money(values: Sequence[str]) -> bool:
     return cents >= 0.1 * len(known) and sum(value < 0 for value in known) <= 0.2 * len(known)
 
 
-def spread_within(sample: pl.DataFrame, name: str, product: str, per: str | None = None) -> float:
+def relative_spread(sample: pl.DataFrame, name: str, product: str, per: str | None = None) -> float:
     """How far the values of one product lie apart, by the median product: as a share of how far all values do.
 
     `per`: of the values divided by that column. 1 where too few rows can say.
@@ -301,7 +308,7 @@ def spread_within(sample: pl.DataFrame, name: str, product: str, per: str | None
     return float(within) / whole if isinstance(within, float) else 1.0
 
 
-class Multiplied(NamedTuple):
+class LineTotalColumns(NamedTuple):
     """Columns of a count, the price of one and what a line comes to; in which share of lines of several units the two
     multiply to it, and whether some lines come to less, as with a discount.
     """
@@ -313,9 +320,9 @@ class Multiplied(NamedTuple):
     reduced: bool
 
 
-def multiplied(
+def find_line_total(
     sample: pl.DataFrame, counts: Sequence[str], prices: Sequence[str], lines: Sequence[str]
-) -> Multiplied | None:
+) -> LineTotalColumns | None:
     """The columns in which a count times a price is what the line comes to, or less; None where no three do so.
 
     Seen from lines of several units, at least twenty: a third must come to it to the cent, and none to more.
@@ -335,7 +342,7 @@ def multiplied(
             off = np.maximum(0.011, 0.006 * q[known])  # prices are rounded before they are multiplied
             equal, above = float((np.abs(far) <= off).mean()), float((far > off).mean())
             if equal >= 1 / 3 and above <= 0.01 and (best is None or equal > best.equal + 0.005):
-                best = Multiplied(count, price, line, equal, bool((far < -off).mean() > 0.01))
+                best = LineTotalColumns(count, price, line, equal, bool((far < -off).mean() > 0.01))
     return best
 
 
@@ -346,7 +353,7 @@ def counts_pieces(values: Sequence[str]) -> bool:
     return whole and any(abs(each) > 1 for each in found) and len({*found}) <= max(0.2 * len(found), 20)
 
 
-def bulk(sample: pl.DataFrame, mapping: Mapping) -> int | None:
+def bulk_quantity_limit(sample: pl.DataFrame, mapping: Mapping) -> int | None:
     """Ten times the units of all but one row in two hundred, where as many have more than is believed.
 
     At least twenty rows must: a few are typing errors, which would switch off the check that is there for them.
@@ -359,7 +366,7 @@ def bulk(sample: pl.DataFrame, mapping: Mapping) -> int | None:
     return int(10 ** math.ceil(1 + math.log10(float(units.quantile(0.995) or 1))))
 
 
-def are_one_each(sample: pl.DataFrame, name: str, who: str) -> bool:
+def is_constant_per_customer(sample: pl.DataFrame, name: str, who: str) -> bool:
     """Whether a column says the same in all rows of one customer, so that it is of them: a name, an address.
 
     Seen from customers of several rows; not where few words stand for many customers, as plans of a subscription do.
@@ -377,7 +384,7 @@ def are_one_each(sample: pl.DataFrame, name: str, who: str) -> bool:
     )
 
 
-class Beside(NamedTuple):
+class AmountComparison(NamedTuple):
     """How two columns of money lie: in which share of rows the first is above the second, and in which it is equal."""
 
     above: float
@@ -385,21 +392,21 @@ class Beside(NamedTuple):
     rows: int
 
 
-def beside(sample: pl.DataFrame, one: str, other: str) -> Beside:
+def compare_amounts(sample: pl.DataFrame, one: str, other: str) -> AmountComparison:
     """Of rows in which both are positive numbers and less than ten times apart."""
     a, b = floats(sample, one), floats(sample, other)
     pairs = pl.DataFrame({"a": a, "b": b}).drop_nulls().filter((pl.col("a") > 0) & (pl.col("b") > 0))
     near = pairs.filter((pl.col("a") < 10 * pl.col("b")) & (pl.col("b") < 10 * pl.col("a")))
     if near.height < 0.5 * max(pairs.height, 1) or not near.height:
-        return Beside(0.0, 0.0, 0)
+        return AmountComparison(0.0, 0.0, 0)
     share = near.select(
         (pl.col("a") > pl.col("b") + 1e-9).mean(), ((pl.col("a") - pl.col("b")).abs() < 1e-9).mean().alias("e")
     )
     above, equal = share.row(0)
-    return Beside(float(above), float(equal), near.height)
+    return AmountComparison(float(above), float(equal), near.height)
 
 
-def cost_of_line(sample: pl.DataFrame, cost: str, quantity: str, money: str, of_line: bool) -> bool:
+def is_line_cost(sample: pl.DataFrame, cost: str, quantity: str, money: str, of_line: bool) -> bool:
     """Whether a cost is for all units of a row: it rises with the units as the row's money does.
 
     `of_line` says that `money` is the whole row's, not one unit's.
@@ -420,7 +427,7 @@ def cost_of_line(sample: pl.DataFrame, cost: str, quantity: str, money: str, of_
     return more > 0.75 * one if of_line else more > 1.5 * one
 
 
-def taken_off(sample: pl.DataFrame, lines: Dict[str, str], off: str, totals: Sequence[str]) -> bool:
+def is_order_discount(sample: pl.DataFrame, lines: Dict[str, str], off: str, totals: Sequence[str]) -> bool:
     """Whether some column of `totals` is an order's lines, `price` times `quantity`, less the order's discount `off`.
 
     Seen from at least three orders that have a discount, of which most must agree to the cent.

@@ -1,4 +1,4 @@
-"""Column names and sample rows in, a Mapping out: by the names of the trade first, then by how the values look."""
+"""Infer a Mapping from column names and sample rows: first by known names, then by the values."""
 
 import re
 from collections import Counter
@@ -10,44 +10,52 @@ import polars as pl
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import (
-    GONE_STATUS,
-    KIND_OF_WORD,
-    MINOR_ENDINGS,
-    NAMES_OF,
-    PART_STATUS,
-    ZONE_OF,
-    compact,
+    CANCELLED_STATUS,
+    COLUMN_SYNONYMS,
+    KIND_BY_EVENT_NAME,
+    MINOR_UNIT_SUFFIXES,
+    PARTIAL_STATUS,
+    ZONE_BY_CURRENCY,
     currency_code,
-    home_of,
-    kind_word,
+    guess_region,
+    normalise_column_name,
+    normalise_event_name,
 )
 from promolift.foundation.files.time_formats import guess_time
 from promolift.foundation.money import CURRENCY_DIGITS
-from promolift.shop.configuration.column_mapping import ADDED_UP, NEEDED, OF_AN_ORDER, WELCOME, Kind, Mapping, RawTable
+from promolift.shop.configuration.column_mapping import (
+    OPTIONAL_ROLES,
+    ORDER_ROLES,
+    REQUIRED_ROLES,
+    SUMMED_ROLES,
+    Kind,
+    Mapping,
+    RawTable,
+)
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.role_matching import (
     BY_VALUES,
     LIKELY,
     MONEY,
     TIME_ROLES,
-    Columns,
+    ColumnAssignment,
     RoleGuess,
-    rank,
+    name_rank,
 )
 
 KIND_CODES: tuple[dict[str, Kind], ...] = (
     {"1": "view", "2": "other", "3": "add_to_cart", "4": "purchase"},
     {"0": "view", "1": "add_to_cart", "2": "purchase", "3": "other"},
 )  # of public click logs; 'other' is a favourite
-RETURNED = re.compile(r"refund|return|退款|退货|售后|返品|返金")
+RETURN_WORDS = re.compile(r"refund|return|退款|退货|售后|返品|返金")
 # What sounds like it and is not: a customer who comes again, and what may be given back, until when and why it was.
-NOT_RETURNED = re.compile(r"returning|polic|window|able|reason|eligib")
+NOT_RETURN_WORDS = re.compile(r"returning|polic|window|able|reason|eligib")
 INSTALMENTS = re.compile(r"parcel|instal|cuota|mensual|month|期|分割|taksit|rate[nr]")
 NET = re.compile(r"netto|税抜|(?<![^\W_])(net|ht|ohne|exc?k?l)(?![^\W_])")
 GROSS = re.compile(r"brutto|税込|(?<![^\W_])(gross|ttc|in[ck]l)(?![^\W_])")
 VIEWS = {"kind": "view"}
 VALID_DAYS = "30"
-CAME_OF_IT = ("click", "clicked", "isclick", "clk", "conversion", "converted", "label", "purchased")
+RESPONSE_COLUMNS = ("click", "clicked", "isclick", "clk", "conversion", "converted", "label", "purchased")
 # Parts of names that sound like money in many languages. Short words must be the whole part: 'net' stands in
 # 'network', 'pris' in 'enterprise', 'цен' in 'оценка'.
 MONEY_NAMED = re.compile(
@@ -66,15 +74,25 @@ PERSONAL = re.compile(
     r"|recipient|(customer|client|buyer|member|cardholder|student|user|guest)s?[ _-]?(full)?[ _-]?name|firma|company"
     r"|手机|电话|地址|收货|姓名|昵称|氏名|住所|ニックネーム|điện thoại|địa chỉ|müşteri ad|adres"
 )
-SUBSCRIBED = (
+SUBSCRIPTION_COLUMNS = (
     *("membership", "membershiptype", "membershipplan", "plan", "plantype", "subscription", "subscriptiontype"),
     *("subscriptionname", "course", "coursename", "package", "packagename", "programme", "program"),
     *("课程", "课程名称", "会员卡类型", "コース", "abo", "tarif"),
 )
-MOST_MULTIPLIED = 14  # columns of numbers that are tried against each other
-MOST_SHOWN = 20  # columns named in an error
-GIVEN_NAMES = ("first", "firstname", "givenname", "forename", "vorname", "prenom", "primernombre", "imie", "имя")
-FAMILY_NAMES = ("last", "lastname", "surname", "familyname", "nachname", "apellido", "apellidos", "cognome", "nazwisko")
+MAX_NUMERIC_COLUMNS = 14  # columns of numbers that are tried against each other
+MAX_VALUES_SHOWN = 20  # columns named in an error
+FIRST_NAME_COLUMNS = ("first", "firstname", "givenname", "forename", "vorname", "prenom", "primernombre", "imie", "имя")
+LAST_NAME_COLUMNS = (
+    "last",
+    "lastname",
+    "surname",
+    "familyname",
+    "nachname",
+    "apellido",
+    "apellidos",
+    "cognome",
+    "nazwisko",
+)
 
 
 def guess_mapping(
@@ -94,7 +112,7 @@ def guess_mapping(
     column called the same is taken before any other, so that the tables meet. Raises InputError if a column that is
     needed cannot be found: it lists the columns and says what to do. `fixed` are roles that a person has settled.
     """
-    return explained_mapping(table, sample, zone, currency, leave, keys or {}, fixed or {}).mapping
+    return guess_mapping_with_reasons(table, sample, zone, currency, leave, keys or {}, fixed or {}).mapping
 
 
 class MappingGuess(NamedTuple):
@@ -104,7 +122,7 @@ class MappingGuess(NamedTuple):
     roles: dict[str, RoleGuess]
 
 
-def explained_mapping(
+def guess_mapping_with_reasons(
     table: RawTable,
     sample: pl.DataFrame,
     zone: str,
@@ -118,12 +136,12 @@ def explained_mapping(
     return MappingGuess(guess.mapping(), guess.guesses())
 
 
-class _Guess(Columns):
+class _Guess(ColumnAssignment):
     """One guess in the making: columns still free, roles found, notes."""
 
     def mapping(self) -> Mapping:
         self.find_time()
-        for role in (*NEEDED[self.table], *WELCOME[self.table]):
+        for role in (*REQUIRED_ROLES[self.table], *OPTIONAL_ROLES[self.table]):
             if role not in self.columns and role not in ("clock", "sequence", TIME_ROLES.get(self.table)):
                 self.find(role)
         if self.table == "events":
@@ -187,7 +205,7 @@ class _Guess(Columns):
                     self.notes.append(f"no product column: {self.columns['product_id']!r} stands for the product")
                     break
             else:
-                called = [name for name in self.free if compact(name) in NAMES_OF["products.name"]]
+                called = [name for name in self.free if normalise_column_name(name) in COLUMN_SYNONYMS["products.name"]]
                 self.notes += [
                     f"{name!r} may say who bought, so it is no product (else --map product_id={name})"
                     for name in called
@@ -199,12 +217,12 @@ class _Guess(Columns):
         self._settle_returns()
         self._settle_first_lines()
         if "coupon_discount" in self.columns:
-            more = [name for name in self.free if compact(name) == "couponmatchdisc"]
+            more = [name for name in self.free if normalise_column_name(name) == "couponmatchdisc"]
             self.columns["coupon_discount"] = (str(self.columns["coupon_discount"]), *more)
 
     def _settle_who(self) -> None:
         """An 'id' that comes again is not the row's: it says who."""
-        name = next((name for name in self.free if compact(name) == "id"), None)
+        name = next((name for name in self.free if normalise_column_name(name) == "id"), None)
         values = self.values(name) if name else []
         if name and "customer_id" not in self.columns and len(set(values)) < 0.9 * len(values):
             self.columns["customer_id"] = name
@@ -221,7 +239,7 @@ class _Guess(Columns):
         if "product_id" in self.columns or self.basket or not self._may_be_sales():
             return
         name = self._product_name()
-        name = name or next((each for each in self.free if compact(each) in SUBSCRIBED), None)
+        name = name or next((each for each in self.free if normalise_column_name(each) in SUBSCRIPTION_COLUMNS), None)
         if name:
             self.take("product_id", name, LIKELY)
             self.notes.append(f"no product column: {name!r} stands for the product")
@@ -244,13 +262,13 @@ class _Guess(Columns):
 
     def _is_of_the_customer(self, name: str) -> bool:
         """Whether a column says who the customer is, so that no message may take it for a product."""
-        if PERSONAL.search(name.lower()) or compact(name) in NAMES_OF["customers.name"]:
+        if PERSONAL.search(name.lower()) or normalise_column_name(name) in COLUMN_SYNONYMS["customers.name"]:
             return True
-        if compact(name) == "title" and _are_salutations(self.values(name)):
+        if normalise_column_name(name) == "title" and _are_salutations(self.values(name)):
             return True
         who = self.columns.get("customer_id")
-        known = isinstance(who, str) and column_patterns.are_one_each(self.sample, name, who)
-        return known or column_patterns.are_mails(self.values(name))
+        known = isinstance(who, str) and column_patterns.is_constant_per_customer(self.sample, name, who)
+        return known or column_patterns.are_email_addresses(self.values(name))
 
     def _find_by_values(self) -> None:
         """Who and what, where no name of the trade says it: by what stays the same within one moment, and what not."""
@@ -261,20 +279,20 @@ class _Guess(Columns):
         if "order_id" in self.columns:
             moment = [str(self.columns["order_id"])]
         like = {
-            name: column_patterns.id_like(self.sample, name, time, moment)
+            name: column_patterns.id_behaviour(self.sample, name, time, moment)
             for name in self.free
             if self._time_of(name) is None and not _is_nested(self.sample, name)
         }
         for role, fits in (
-            ("customer_id", column_patterns.IdLike.is_customer),
-            ("product_id", column_patterns.IdLike.is_product),
+            ("customer_id", column_patterns.IdBehaviour.is_customer),
+            ("product_id", column_patterns.IdBehaviour.is_product),
         ):
             if role in self.columns or (role == "customer_id" and "session_id" in self.columns):
                 continue
             found = sorted(((each.distinct, name) for name, each in like.items() if each and fits(each)), reverse=True)
             if role == "customer_id":
                 found = [pair for pair in found if not self._is_money(pair[1])]
-                mail = [pair for pair in found if column_patterns.are_mails(self.values(pair[1]))]
+                mail = [pair for pair in found if column_patterns.are_email_addresses(self.values(pair[1]))]
                 coded = [pair for pair in found if column_patterns.are_codes(self.values(pair[1])) and pair not in mail]
                 found = mail + coded + [pair for pair in found if pair not in mail + coded]
             else:
@@ -295,13 +313,13 @@ class _Guess(Columns):
         if "order_id" in self.columns or not isinstance(who, str) or not isinstance(time, str):
             return
         if self.basket:
-            row = next((name for name in self.free if compact(name) == "id"), None)
-            if row and column_patterns.says_one(self.sample, row, [who, time]) and self.filled(row) > 0.95:
+            row = next((name for name in self.free if normalise_column_name(name) == "id"), None)
+            if row and column_patterns.is_constant_per_key(self.sample, row, [who, time]) and self.filled(row) > 0.95:
                 self.take("order_id", row, LIKELY)
             return
-        found = [name for name in self.free if column_patterns.ties_lines(self.sample, name, who, time)]
+        found = [name for name in self.free if column_patterns.groups_order_lines(self.sample, name, who, time)]
         if found:
-            known = compact(found[0]) == "name"  # as Shopify calls it
+            known = normalise_column_name(found[0]) == "name"  # as Shopify calls it
             self.take("order_id", found[0], LIKELY if known else BY_VALUES, *found[1:2])
         if found and not known:
             self.notes.append(
@@ -330,14 +348,14 @@ class _Guess(Columns):
         settled = len(known) == 2 and ("unit_price" not in self.columns or tagged)
         if self.basket or settled or self.fixed.keys() & {"amount", "quantity", "unit_price"}:
             return
-        free = self._numeric()[:MOST_MULTIPLIED]
+        free = self._numeric()[:MAX_NUMERIC_COLUMNS]
         units = [name for name in free if not INSTALMENTS.search(name.lower())]
         counts = [name for name in units if column_patterns.counts_pieces(self.values(name))]
         prices = [str(self.columns[role]) for role in ("unit_price", "list_unit_price") if role in self.columns]
         lines = [str(self.columns[role]) for role in ("amount", "list_amount") if role in self.columns]
         counts = [known["quantity"]] if "quantity" in known else counts
         free = [] if len(known) == 2 else free
-        found = column_patterns.multiplied(
+        found = column_patterns.find_line_total(
             self.sample, counts, [*prices, *free], lines[:1] if "amount" in known else lines + free
         )
         if found is None or (len(known) == 2 and not found.reduced):
@@ -361,7 +379,11 @@ class _Guess(Columns):
     def _find_money_by_name(self) -> None:
         """What was paid, where a name only sounds like money: too little to turn a log of views into purchases."""
         kind = self.columns.get("kind")
-        kinds = {KIND_OF_WORD.get(kind_word(value)) for value in self.values(kind)} if isinstance(kind, str) else set()
+        kinds = (
+            {KIND_BY_EVENT_NAME.get(normalise_event_name(value)) for value in self.values(kind)}
+            if isinstance(kind, str)
+            else set()
+        )
         sold = self.day_only or "purchase" in kinds or {"order_id", "quantity"} & self.columns.keys()
         if not sold or any(role in self.columns for role in MONEY):
             return
@@ -381,9 +403,9 @@ class _Guess(Columns):
         spread: dict[tuple[str, str], float] = {}
         for name in self.free:
             if self._time_of(name) is None and column_patterns.looks_like_money(self.values(name)):
-                spread["unit_price", name] = column_patterns.spread_within(self.sample, name, product)
+                spread["unit_price", name] = column_patterns.relative_spread(self.sample, name, product)
                 if isinstance(quantity, str):
-                    spread["amount", name] = column_patterns.spread_within(self.sample, name, product, per=quantity)
+                    spread["amount", name] = column_patterns.relative_spread(self.sample, name, product, per=quantity)
         found = sorted((wide, name, role) for (role, name), wide in spread.items() if wide < column_patterns.SAME_PRICE)
         if not found:
             return
@@ -440,7 +462,7 @@ class _Guess(Columns):
             self.columns.setdefault("amount", self.columns["unit_price"])
             del self.columns["unit_price"]
             beside = [role for role in beside if role != "unit_price"] + ["amount"]
-        if shared := tuple(role for role in dict.fromkeys(beside) if role in ADDED_UP):
+        if shared := tuple(role for role in dict.fromkeys(beside) if role in SUMMED_ROLES):
             self.settings["shared"] = shared
             names = ", ".join(repr(self.columns[role]) for role in shared)
             self.notes.append(
@@ -449,7 +471,7 @@ class _Guess(Columns):
             )
 
     def _settle_number(self) -> None:
-        number = next((name for name in self.free if compact(name) == "name"), None)
+        number = next((name for name in self.free if normalise_column_name(name) == "name"), None)
         if "order_id" not in self.columns and number and all(re.search(r"\d", value) for value in self.values(number)):
             self.take("order_id", number, LIKELY)
 
@@ -460,7 +482,9 @@ class _Guess(Columns):
             return False
         totals = [name for name in self.sample.columns if re.search(r"total|summe|合计", name.lower())]
         named = {name: str(self.columns[role]) for name, role in lines.items()}
-        return column_patterns.taken_off(self.sample, named, discount, [name for name in totals if not _of_line(name)])
+        return column_patterns.is_order_discount(
+            self.sample, named, discount, [name for name in totals if not _of_line(name)]
+        )
 
     def _settle_first_lines(self) -> None:
         """What stands on an order's first line alone is of all its lines."""
@@ -469,9 +493,9 @@ class _Guess(Columns):
         order = str(self.columns["order_id"])
         first = tuple(
             role
-            for role in OF_AN_ORDER
+            for role in ORDER_ROLES
             if isinstance(name := self.columns.get(role), str)
-            and column_patterns.stands_first(self.sample, order, name)
+            and column_patterns.is_on_first_line_only(self.sample, order, name)
         )
         if first:
             self.settings["inherit"] = first
@@ -485,8 +509,8 @@ class _Guess(Columns):
                 self.take("kind", name, LIKELY)
         if "kind" in self.columns:
             name = str(self.columns["kind"])
-            counted = Counter(kind_word(value) for value in self.values(name))
-            unknown = [word for word, _ in counted.most_common() if word not in KIND_OF_WORD]
+            counted = Counter(normalise_event_name(value) for value in self.values(name))
+            unknown = [word for word, _ in counted.most_common() if word not in KIND_BY_EVENT_NAME]
             codes = next((codes for codes in KIND_CODES if len(counted) > 1 and set(counted) <= codes.keys()), None)
             if codes:
                 self.settings["kinds"] = codes
@@ -499,7 +523,11 @@ class _Guess(Columns):
             return
         bought = [role for role in (*MONEY, "quantity", "order_id") if role in self.columns]
         # A log that keeps the day alone is no click log.
-        shown = [name for name in self.free if compact(name) in CAME_OF_IT and set(self.values(name)) <= {"0", "1"}]
+        shown = [
+            name
+            for name in self.free
+            if normalise_column_name(name) in RESPONSE_COLUMNS and set(self.values(name)) <= {"0", "1"}
+        ]
         sold = "quantity" in self.columns or "order_id" in self.columns
         kind = "purchase" if sold or (not shown and (bought or self.day_only)) else "view"
         self.settings["constants"] = {"kind": kind}
@@ -537,10 +565,10 @@ class _Guess(Columns):
         if not isinstance(state, str) or "status" in self.fixed:
             return
         for name in self.free:
-            if not RETURNED.search(name.lower()) or NOT_RETURNED.search(name.lower()):
+            if not RETURN_WORDS.search(name.lower()) or NOT_RETURN_WORDS.search(name.lower()):
                 continue
-            states = [re.sub(PART_STATUS, "", value.lower()) for value in self.values(name)]
-            gone = sum(bool(re.search(GONE_STATUS, word)) for word in states)
+            states = [re.sub(PARTIAL_STATUS, "", value.lower()) for value in self.values(name)]
+            gone = sum(bool(re.search(CANCELLED_STATUS, word)) for word in states)
             # Hardly a shop takes back half of what it sells: such a column speaks of something else.
             if self._looks_right("status", name) and gone < 0.5 * self.sample.height:
                 self.columns["status"] = (state, name)
@@ -553,8 +581,8 @@ class _Guess(Columns):
 
     def _settle_names(self) -> None:
         if "name" not in self.columns:
-            first = next((name for name in self.free if _last(name) in GIVEN_NAMES), None)
-            last = next((name for name in self.free if _last(name) in FAMILY_NAMES), None)
+            first = next((name for name in self.free if _last(name) in FIRST_NAME_COLUMNS), None)
+            last = next((name for name in self.free if _last(name) in LAST_NAME_COLUMNS), None)
             if first and last:
                 self.columns["name"] = (first, last)
             elif first:
@@ -578,7 +606,7 @@ class _Guess(Columns):
             self.settings["category_path"] = column_patterns.path_separator(self.values(str(self.columns["category"])))
 
     def _settle_money(self) -> None:
-        if compact(str(self.columns.get("amount", ""))) == "cost" and "unit_price" in self.columns:
+        if normalise_column_name(str(self.columns.get("amount", ""))) == "cost" and "unit_price" in self.columns:
             self.free.append(str(self.columns.pop("amount")))  # beside a price it is what the shop paid
         self._settle_count()
         if self.table == "events":
@@ -589,7 +617,7 @@ class _Guess(Columns):
         values = [value for name in columns for value in self.values(name)]
         if column_patterns.decimal_comma(values):
             self.settings["decimal"] = ","
-        if columns and all(name.lower().endswith(MINOR_ENDINGS) for name in columns):
+        if columns and all(name.lower().endswith(MINOR_UNIT_SUFFIXES) for name in columns):
             self.settings["money"] = "minor"
         self._settle_currency(columns, values)
         self._settle_scale(columns, values)
@@ -630,7 +658,7 @@ class _Guess(Columns):
                     continue
                 if _is_tax_apart(name, paid) or INSTALMENTS.search(name.lower()):
                     continue
-                found = column_patterns.beside(self.sample, name, paid)
+                found = column_patterns.compare_amounts(self.sample, name, paid)
                 if found.rows < 0.5 * self.sample.height or found.equal < 0.02:
                     continue
                 if 0.01 < found.above >= 0.995 - found.equal:
@@ -657,7 +685,7 @@ class _Guess(Columns):
         tag = {"unit_price": "list_unit_price", "amount": "list_amount"}[paid]
         if tag not in self.columns or {paid, tag} & self.fixed.keys():
             return
-        found = column_patterns.beside(self.sample, str(self.columns[tag]), str(self.columns[paid]))
+        found = column_patterns.compare_amounts(self.sample, str(self.columns[tag]), str(self.columns[paid]))
         if found.rows and found.above < 0.01 and found.equal < 0.9:
             self.columns[paid], self.columns[tag] = self.columns[tag], self.columns[paid]
 
@@ -744,7 +772,7 @@ class _Guess(Columns):
             return
 
     def _settle_currency(self, columns: list[str], values: list[str]) -> None:
-        found, unclear = column_patterns.currency_of(columns, values)
+        found, unclear = column_patterns.guess_currency(columns, values)
         if self.table == "events" and "currency" not in self.columns:
             coded = next((name for name in self.free if column_patterns.are_currencies(self.values(name))), None)
             if coded:
@@ -767,9 +795,9 @@ class _Guess(Columns):
         if self.currency or found:
             self.settings["currency"] = self.currency or found
         if self.table == "events" and not (self.currency or found) and self.settings.get("constants") != VIEWS:
-            home = home_of(self.sample.columns)
+            home = guess_region(self.sample.columns)
             likely = self.settings["currency"] = home.currency if home else "USD"
-            names = f" and names are {home.called}" if home else ""
+            names = f" and names are {home.language_name}" if home else ""
             said = "set currency, here and under [shop]"
             self.notes.append(f"no currency is named{names}: amounts are taken for {likely} ({said})")
         if unclear and not self.currency:
@@ -799,7 +827,7 @@ class _Guess(Columns):
         if self.settings.get("discount") in ("rate", "percent"):  # a share is of each line, and no money to share out
             return
         # Where few lines have a discount of their own, it stands first in half of the orders by chance.
-        if not column_patterns.stands_first(self.sample, order, name, least=20, share=0.95):
+        if not column_patterns.is_on_first_line_only(self.sample, order, name, least=20, share=0.95):
             return
         role = role if role in self.fixed else "coupon_discount"
         self.columns = {each: said for each, said in self.columns.items() if said != name} | {role: name}
@@ -819,7 +847,7 @@ class _Guess(Columns):
         order, amount, product = (str(self.columns[role]) for role in roles)
         if isinstance(self.columns["amount"], tuple):
             return
-        first = column_patterns.stands_first(self.sample, order, amount)
+        first = column_patterns.is_on_first_line_only(self.sample, order, amount)
         if self.basket or not (first or column_patterns.repeats_by_order(self.sample, order, amount, product)):
             return
         if any(role in self.columns for role in ("unit_price", "list_amount", "list_unit_price")):
@@ -835,12 +863,12 @@ class _Guess(Columns):
         named = isinstance(time, str) and re.search(r"(?<![a-z])(utc|gmt)(?![a-z])", time.lower())
         if named or self.zone != "UTC":
             return
-        home, why = home_of(self.sample.columns), ""
+        home, why = guess_region(self.sample.columns), ""
         currency = str(self.settings.get("currency", ""))
         if home:
-            self.zone, why = home.zone, f"names are {home.called}, and "
-        elif currency in ZONE_OF:
-            self.zone, why = ZONE_OF[currency], f"money is {currency}, and "
+            self.zone, why = home.zone, f"names are {home.language_name}, and "
+        elif currency in ZONE_BY_CURRENCY:
+            self.zone, why = ZONE_BY_CURRENCY[currency], f"money is {currency}, and "
         if self._has_zones():  # then only a customer's days are of the shop's zone
             return
         self.notes.append(f"{why}times carry no zone: read as {self.zone} (set zone if the clock is another)")
@@ -852,7 +880,9 @@ class _Guess(Columns):
             return
         inside = product.startswith(f"{self.basket}.")
         others = [name for name in self.free if name.startswith(f"{self.basket}.") != inside]
-        ranked = sorted((fit, name) for name in others if (fit := rank(name, NAMES_OF["product_id"])) is not None)
+        ranked = sorted(
+            (fit, name) for name in others if (fit := name_rank(name, COLUMN_SYNONYMS["product_id"])) is not None
+        )
         if ranked and self.values(ranked[0][1]):
             other = ranked[0][1]
             self.columns["product_id"] = (product, other) if inside else (other, product)
@@ -870,14 +900,16 @@ class _Guess(Columns):
         return sum(bool(re.search(r"\d\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)$", value)) for value in values) > 0.5 * len(values)
 
     def _must_have_all(self) -> None:
-        for role in NEEDED[self.table]:
+        for role in REQUIRED_ROLES[self.table]:
             if role not in self.columns:
                 what = {"time": "no column holds a time that can be read"}.get(role, f"no column looks like {role}")
                 names = self.sample.columns
-                shown = ", ".join(names[:MOST_SHOWN])
-                shown += f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+                shown = ", ".join(names[:MAX_VALUES_SHOWN])
+                shown += f" and {len(names) - MAX_VALUES_SHOWN} more" if len(names) > MAX_VALUES_SHOWN else ""
                 empty = [
-                    name for name in names if not self.values(name) and rank(name, NAMES_OF.get(role, ())) is not None
+                    name
+                    for name in names
+                    if not self.values(name) and name_rank(name, COLUMN_SYNONYMS.get(role, ())) is not None
                 ]
                 shown += f" ({', '.join(map(repr, empty))} is empty)" if empty else ""
                 raise InputError(
@@ -889,14 +921,14 @@ class _Guess(Columns):
             raise InputError(
                 "column_unrecognized",
                 "words: no column looks like what customers wrote, or names recordings; it has "
-                f"{', '.join(self.sample.columns[:MOST_SHOWN])}. If one of them does: --map words.text=COLUMN, or "
-                "--map words.audio=COLUMN",
+                f"{', '.join(self.sample.columns[:MAX_VALUES_SHOWN])}. If one of them does: --map words.text=COLUMN, "
+                "or --map words.audio=COLUMN",
             )
 
 
 def _last(name: str) -> str:
     """The last part of a nested record's name, as it is looked up."""
-    return compact(name.rpartition(".")[2])
+    return normalise_column_name(name.rpartition(".")[2])
 
 
 def _sounds_like_money(name: str) -> bool:
@@ -931,5 +963,5 @@ def _of_line(name: str | tuple[str, ...]) -> bool:
 
 def _tells_kinds(values: list[str]) -> bool:
     """Whether a column holds words for what was done, looking or putting in the cart among them."""
-    kinds = [KIND_OF_WORD.get(kind_word(value)) for value in values]
+    kinds = [KIND_BY_EVENT_NAME.get(normalise_event_name(value)) for value in values]
     return {"view", "add_to_cart"} & {*kinds} != set() and None not in kinds and len({*kinds}) > 1

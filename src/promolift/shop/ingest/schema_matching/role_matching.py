@@ -1,4 +1,4 @@
-"""Column names, sample values and the names a role is known by in; which column takes which role out."""
+"""Assign columns to roles by their names and sample values, with a confidence from 0 to 1."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -9,27 +9,27 @@ import polars as pl
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import (
+    ABBREVIATIONS,
+    AMBIGUOUS_WORDS,
+    CANCELLED_STATUS,
+    COLUMN_SYNONYMS,
     DATE_PARTS,
-    ELSEWHERE,
-    ENDINGS,
-    GONE_STATUS,
-    JOINING,
-    KEPT_STATUS,
-    KIND_OF_WORD,
-    NAMES_OF,
+    FULFILLED_STATUS,
+    IGNORED_SUFFIXES,
+    KIND_BY_EVENT_NAME,
     PREFIXES,
-    SHORT,
-    UNCLEAR_INSIDE,
-    compact,
+    STOP_WORDS,
+    UNRELATED_PREFIXES,
     currency_code,
-    kind_word,
+    normalise_column_name,
+    normalise_event_name,
 )
 from promolift.foundation.files.time_formats import MONTH_DAY, TimeGuess, guess_time
 from promolift.foundation.money import CURRENCY_DIGITS
-from promolift.foundation.settings import COUNTED
-from promolift.shop.configuration.column_mapping import GAPS, NEEDED, RawTable
+from promolift.foundation.settings import SECONDS_PER_UNIT
+from promolift.shop.configuration.column_mapping import DAYS_SINCE_LAST, REQUIRED_ROLES, RawTable
 from promolift.shop.ingest.cleaning.basket_cells import basket_column, split_sample
-from promolift.shop.ingest.cleaning.sql_casts import NOTHING
+from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
 from promolift.shop.ingest.schema_matching import column_patterns
 
 TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start", "words": "time"}
@@ -44,8 +44,8 @@ NOT_THE_TIME = re.compile(
 
 
 SURE, LIKELY, BY_VALUES = 0.95, 0.8, 0.5  # of a name of the trade, of a part of one, of what the values look like
-ASKED = 0.6  # below that a person is asked
-RECORDED = re.compile(r"\.(wav|flac|ogg|opus|mp3|m4a|amr|aac)$", re.IGNORECASE)
+CONFIRM_BELOW = 0.6  # below that a person is asked
+AUDIO_FILE = re.compile(r"\.(wav|flac|ogg|opus|mp3|m4a|amr|aac)$", re.IGNORECASE)
 CLOCK = re.compile(r"^\d{1,2}([:.h]?\d\d([:.]?\d\d(\.\d+)?)?)?\s*([ap]\.?m\.?)?(Z|[+-]\d\d:?\d\d)?$", re.IGNORECASE)
 ID_ROLES = ("customer_id", "product_id", "order_id")
 
@@ -59,7 +59,7 @@ class RoleGuess(NamedTuple):
     samples: tuple[str, ...]
 
 
-class Columns:
+class ColumnAssignment:
     """The columns still free, the roles found, what is said of them."""
 
     def __init__(
@@ -118,19 +118,19 @@ class Columns:
 
     def find(self, role: str) -> None:
         """Give the role the free column whose name stands first in its list."""
-        known = NAMES_OF.get(f"{self.table}.{role}", NAMES_OF.get(role, ()))
+        known = COLUMN_SYNONYMS.get(f"{self.table}.{role}", COLUMN_SYNONYMS.get(role, ()))
         if role in ("customer_id", "product_id") and self.table == f"{role.removesuffix('_id')}s":
             known += ("id", "code", "key", "编号", "编码")
         if role in self.keys:
-            known = (compact(self.keys[role]), *known)
+            known = (normalise_column_name(self.keys[role]), *known)
         clear = known
         if self.inside:
-            clear = tuple(name for name in known if name not in UNCLEAR_INSIDE)
+            clear = tuple(name for name in known if name not in AMBIGUOUS_WORDS)
         named = []
         for place, name in enumerate(self.free):
-            fit = rank(name, clear)
+            fit = name_rank(name, clear)
             if fit is None and known != clear and LINE_NAME.match(name):  # 'Lineitem name' is the product's
-                fit = rank(name, known)
+                fit = name_rank(name, known)
             if fit is not None and (role in ("channel", "language") or not _elsewhere(name)):
                 named.append((fit, place, name))
         right = [each for each in sorted(named) if self._looks_right(role, each[2])]
@@ -142,7 +142,7 @@ class Columns:
         name = right[0][2]
         sure = SURE if right[0][0] < 100 else LIKELY
         after = [each[2] for each in right[1:2]]
-        self.take(role, name, sure - 0.2 * (role in NEEDED[self.table] and self.filled(name) < 0.5), *after)
+        self.take(role, name, sure - 0.2 * (role in REQUIRED_ROLES[self.table] and self.filled(name) < 0.5), *after)
 
     def _looks_right(self, role: str, name: str) -> bool:
         values = self.values(name)
@@ -156,7 +156,7 @@ class Columns:
             return any(len(re.sub(r"\.0*$", "", value)) > 1 or value.isalpha() for value in values)
         if role in ("received", "end", "redeemed_at"):
             # A plain 'date' says when a coupon was used only if many never were.
-            sure = role != "redeemed_at" or compact(name) != "date" or len(values) < self.sample.height
+            sure = role != "redeemed_at" or normalise_column_name(name) != "date" or len(values) < self.sample.height
             return sure and guess_time(values, name) is not None
         if role == "kind" and self.table == "events":
             known = sum(_is_kind(value) for value in values)
@@ -164,19 +164,21 @@ class Columns:
                 any(word in name.lower() for word in STRONG_KIND) and len(set(values)) <= 60
             )
         if role == "text" and self.table == "words":
-            plain = [value for value in values if re.search(r"[^\W\d_]{2}", value) and not RECORDED.search(value)]
+            plain = [value for value in values if re.search(r"[^\W\d_]{2}", value) and not AUDIO_FILE.search(value)]
             several = len({*values}) > min(0.25 * len(values), 12)  # short praise is written again and again
             return len(plain) > 0.5 * len(values) and several
         if role == "audio":
-            return sum(bool(RECORDED.search(value)) for value in values) > 0.5 * len(values)
+            return sum(bool(AUDIO_FILE.search(value)) for value in values) > 0.5 * len(values)
         if role == "status":
             words = {value.lower() for value in values}
-            return len(words) <= 40 and any(re.search(f"{GONE_STATUS}|{KEPT_STATUS}", word) for word in words)
+            return len(words) <= 40 and any(re.search(f"{CANCELLED_STATUS}|{FULFILLED_STATUS}", word) for word in words)
         if role == "event_id":
             # A message or event id repeats only where a row was sent twice; other ids may be those of an order.
-            sure = any(word in compact(name) for word in ("message", "event", "事件"))
+            sure = any(word in normalise_column_name(name) for word in ("message", "event", "事件"))
             beside = [str(self.columns[each]) for each in ("customer_id", "time") if each in self.columns]
-            once = column_patterns.says_one(self.sample, name, [each for each in beside if each in self.sample.columns])
+            once = column_patterns.is_constant_per_key(
+                self.sample, name, [each for each in beside if each in self.sample.columns]
+            )
             return once and len(set(values)) >= (0.5 if sure else 0.98) * len(values)
         return True
 
@@ -192,12 +194,12 @@ class Columns:
             guess = self._time_of(name)
             if guess is None:
                 continue
-            fit = rank(name, NAMES_OF[role])
+            fit = name_rank(name, COLUMN_SYNONYMS[role])
             if fit is None:
-                fit = 500 if rank(name, other_names(role)) is None else 800
+                fit = 500 if name_rank(name, other_names(role)) is None else 800
             # A column with the time of day tells more than one with the day, and a count of days tells least.
             counted = 300 if guess.day_only else 350
-            poor = counted if guess.format in COUNTED else 40 if guess.day_only else 0
+            poor = counted if guess.format in SECONDS_PER_UNIT else 40 if guess.day_only else 0
             odd = NOT_THE_TIME.search(name.lower())
             penalty = 600 if odd and (role == "time" or (role == "start" and odd[0] != "receiv")) else 0
             thin = 300 if self.filled(name) < 0.3 and name not in self.fixed.values() else 0
@@ -222,7 +224,7 @@ class Columns:
         self.notes += guess.notes
         if guess.format != "iso":
             self.settings["time_format"] = guess.format
-        if guess.format in (*COUNTED, MONTH_DAY):
+        if guess.format in (*SECONDS_PER_UNIT, MONTH_DAY):
             self.settings["time_origin"] = guess.origin
         self.day_only = guess.day_only
         if guess.day_only and self.table == "events":
@@ -230,7 +232,7 @@ class Columns:
 
     def _find_gaps(self) -> None:
         """Orders that are numbered, each with the days since the one before, tell when, but for the first day."""
-        name = next((name for name in self.free if SINCE_LAST.search(compact(name))), None)
+        name = next((name for name in self.free if SINCE_LAST.search(normalise_column_name(name))), None)
         if self.table != "events" or name is None or not column_patterns.looks_numeric(self.values(name)):
             return
         self.find("sequence")
@@ -238,7 +240,7 @@ class Columns:
             return
         self.columns["time"] = name
         self.free.remove(name)
-        self.settings |= {"time_format": GAPS, "time_origin": "2000-12-31"}
+        self.settings |= {"time_format": DAYS_SINCE_LAST, "time_origin": "2000-12-31"}
         self.notes.append(
             f"{name!r} counts days since the order before: the last order of each customer is put on 2000-12-31, so "
             "seasons and who stayed away are not known (set time_origin)"
@@ -248,7 +250,7 @@ class Columns:
 
     def _find_date_parts(self) -> bool:
         """Whether year, month and day stand in columns of their own; then they are the time."""
-        found = [next((name for name in self.free if compact(name) in part), None) for part in DATE_PARTS]
+        found = [next((name for name in self.free if normalise_column_name(name) in part), None) for part in DATE_PARTS]
         parts = [name for name in found if name and all(value.isdigit() for value in self.values(name))]
         if len(parts) < 3:
             return False
@@ -274,13 +276,13 @@ class Columns:
         return [
             value
             for value in column.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
-            if value.lower() not in NOTHING and not _is_record(value)
+            if value.lower() not in NULL_TEXTS and not _is_record(value)
         ]
 
 
 def _elsewhere(name: str) -> bool:
     """Whether a nested column is of the device, the place or the like, not of what was done."""
-    return "." in name and compact(name.partition(".")[0]) in ELSEWHERE
+    return "." in name and normalise_column_name(name.partition(".")[0]) in UNRELATED_PREFIXES
 
 
 def _is_record(value: str) -> bool:
@@ -288,21 +290,21 @@ def _is_record(value: str) -> bool:
     return (value[:1], value[-1:]) in {("[", "]"), ("{", "}")}
 
 
-def rank(name: str, known: Sequence[str]) -> float | None:
+def name_rank(name: str, known: Sequence[str]) -> float | None:
     """Place of a column's name in a list of names, from 0 to below 100; 100 more if only a part of it stands there."""
-    whole = compact(name)
+    whole = normalise_column_name(name)
     if whole in known:
         return 100 * known.index(whole) / len(known)
-    bare = next((whole.removesuffix(ending) for ending in ENDINGS if whole.endswith(ending)), whole)
-    last = compact(name.rpartition(".")[2])  # of a nested record: 'value.amount'
+    bare = next((whole.removesuffix(ending) for ending in IGNORED_SUFFIXES if whole.endswith(ending)), whole)
+    last = normalise_column_name(name.rpartition(".")[2])  # of a nested record: 'value.amount'
     words = re.findall(r"[^\W_]+", name)
-    parts = [word for word in words if word.lower() not in JOINING]
-    joined = [compact("".join(each)) for each in (parts, parts[::-1]) if len(parts) < len(words)]
-    long = [SHORT.get(word.lower(), word) for word in words]
+    parts = [word for word in words if word.lower() not in STOP_WORDS]
+    joined = [normalise_column_name("".join(each)) for each in (parts, parts[::-1]) if len(parts) < len(words)]
+    long = [ABBREVIATIONS.get(word.lower(), word) for word in words]
     if long != words:
-        joined.append(compact("".join(long)))
+        joined.append(normalise_column_name("".join(long)))
     if len(words) > 1 and currency_code(words[-1]) in CURRENCY_DIGITS:  # 'price_usd'
-        joined.append(compact("".join(words[:-1])))
+        joined.append(normalise_column_name("".join(words[:-1])))
     for rest in (bare, last, *joined, *(bare.removeprefix(prefix) for prefix in PREFIXES if bare.startswith(prefix))):
         if rest in known:
             return 100 + 100 * known.index(rest) / len(known)
@@ -311,8 +313,8 @@ def rank(name: str, known: Sequence[str]) -> float | None:
 
 def other_names(role: str) -> tuple[str, ...]:
     """Names of all roles but one."""
-    return tuple(name for other, names in NAMES_OF.items() if other != role for name in names)
+    return tuple(name for other, names in COLUMN_SYNONYMS.items() if other != role for name in names)
 
 
 def _is_kind(value: str) -> bool:
-    return kind_word(value) in KIND_OF_WORD
+    return normalise_event_name(value) in KIND_BY_EVENT_NAME

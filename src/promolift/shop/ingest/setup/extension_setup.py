@@ -1,4 +1,4 @@
-"""What `init` of every extension shares: answers of a person and the file that is written."""
+"""What `promolift init --trade` does for the project of any extension: answers of a person, and the settings file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,11 @@ from typing import Any
 import polars as pl
 
 from promolift.foundation.errors import ConfigError
-from promolift.foundation.files.column_types import nearest
+from promolift.foundation.extension import load_reference
+from promolift.foundation.files.column_types import suggest_nearest
+from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import to_toml
+from promolift.shop.configuration.extension_sections import project_sections
 
 HEAD = """\
 # promolift's settings for {what}. docs/configuration.md explains every key; docs/trades.md is the walk.
@@ -42,17 +45,39 @@ class TradeAnswers:
                     "column_role_unknown", f"--map {role}={column}: no role here; there are {', '.join(roles)}"
                 )
             if missing := [name for name in column.split(",") if name not in frame.columns]:
-                text = f"{path} has no column {missing[0]!r}{nearest(missing[0], frame.columns)}"
+                text = f"{path} has no column {missing[0]!r}{suggest_nearest(missing[0], frame.columns)}"
                 raise ConfigError("column_unknown", f"--map {role}={column}: {text}")
         return self.columns
 
 
-def _written(config: Path, trade: str, settings: Mapping[str, Any], what: str, check: str) -> None:
+def start_project(trade: str, files: Sequence[Path], config: Path, force: bool, answers: TradeAnswers) -> StepSummary:
+    """Write the settings of a project for its data file; the summary lists what was guessed for a person to check.
+
+    Raises ConfigError where a settings file exists already, or a project, role or column does not; InputError for a
+    file that cannot be read or lacks what the project needs.
+    """
+    projects = {each.name: each for each in project_sections()}
+    if trade not in projects:
+        raise ConfigError(
+            "trade_unknown", f"--trade {trade}: no such trade; there are {', '.join(('shop', 'retail', *projects))}"
+        )
+    project = projects[trade]
+    if len(files) > 1:
+        raise ConfigError(
+            "too_many_files", f"--trade {trade}: one file, a row per {project.row}; join {len(files)} files first"
+        )
+    if config.exists() and not force:
+        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
+    summary: StepSummary = load_reference(project.init)(files[0], config, answers)
+    return summary
+
+
+def _write_settings(config: Path, trade: str, settings: Mapping[str, Any], what: str, check: str) -> None:
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(HEAD.format(what=what, check=check) + to_toml({trade: settings}), encoding="utf-8")
     draft.replace(config)
 
 
-def _tongue(frame: pl.DataFrame) -> str:
+def _guess_language(frame: pl.DataFrame) -> str:
     return "zh" if re.search(r"[一-鿿]", "".join(frame.columns)) else "en"

@@ -1,4 +1,4 @@
-"""Files as the shop has them in; logs of events, each with the files that belong to its rows, out."""
+"""Sort a shop's files into event logs and the files that are joined to them."""
 
 import re
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from promolift.foundation.errors import InputError
-from promolift.foundation.files.column_names import KIND_OF_WORD, kind_word
+from promolift.foundation.files.column_names import KIND_BY_EVENT_NAME, normalise_event_name
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.cleaning.table_join import Tie, find_tie, join_rows
+from promolift.shop.ingest.cleaning.table_join import JoinKey, find_join_key, join_rows
 
 
-class TiedFile(NamedTuple):
+class LookupFile(NamedTuple):
     """A file whose rows belong to those of an event file: where it is, by which columns they are tied, its rows."""
 
     path: Path
-    tie: Tie
+    tie: JoinKey
     table: RawTable
 
 
-class NamedFile(NamedTuple):
+class FileArgument(NamedTuple):
     """A file and the names of its columns, where it has no line of them."""
 
     path: Path
@@ -38,7 +38,7 @@ class EventFile:
     path: Path
     file: RawTable = field(repr=False)
     header: Sequence[str] = ()
-    tied: list[TiedFile] = field(default_factory=list, repr=False)
+    tied: list[LookupFile] = field(default_factory=list, repr=False)
 
     @property
     def table(self) -> RawTable:
@@ -50,15 +50,15 @@ class EventFile:
 
     def take(self, path: Path, other: RawTable) -> bool:
         """Join a file that has one row for a key of this one; where it is the other way round, they change places."""
-        tie = find_tie(self.table.rows, other.rows, path.stem)
+        tie = find_join_key(self.table.rows, other.rows, path.stem)
         if tie is None:
             return self._turn(path, other)
-        self.tied.append(TiedFile(path, tie, other))
+        self.tied.append(LookupFile(path, tie, other))
         return True
 
     def _turn(self, path: Path, other: RawTable) -> bool:
         turned = EventFile(path, other)
-        if self.header or find_tie(other.rows, self.file.rows, self.path.stem) is None:
+        if self.header or find_join_key(other.rows, self.file.rows, self.path.stem) is None:
             return False
         if not all(turned.take(*part) for part in ((self.path, self.file), *((t.path, t.table) for t in self.tied))):
             return False
@@ -77,7 +77,7 @@ def open_logs(store: Store, events: Sequence[Path]) -> list[EventFile]:
 
 def _open_log(store: Store, path: Path) -> EventFile:
     first, *others = [path] if path.exists() else [Path(part.strip()) for part in str(path).split("+")]
-    file, header = named(first)
+    file, header = parse_file_argument(first)
     log = EventFile(file, open_file(store.connection, file, store.root / "tmp", header or None), header)
     waiting = {other: open_file(store.connection, other, store.root / "tmp") for other in others}
     while waiting:
@@ -93,15 +93,15 @@ def _open_log(store: Store, path: Path) -> EventFile:
     return log
 
 
-def named(path: Path) -> NamedFile:
+def parse_file_argument(path: Path) -> FileArgument:
     """A path such as E.csv:user,item,time as the file and its columns' names; any other as it is, without names."""
     file, colon, names = str(path).rpartition(":")
     if not colon or "," not in names or path.exists():
-        return NamedFile(path)
-    return NamedFile(Path(file), [name.strip() for name in names.split(",")])
+        return FileArgument(path)
+    return FileArgument(Path(file), [name.strip() for name in names.split(",")])
 
 
-def kind_by_name(path: Path, mapping: Mapping) -> Mapping:
+def event_kind_from_name(path: Path, mapping: Mapping) -> Mapping:
     """The mapping of one of several logs; where no column says what its events are, the file's name does."""
     words = re.findall(r"[a-z]+|[^\W\d_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", path.stem).lower())
     pairs = [f"{one} {two}" for one, two in pairwise(words)]
@@ -114,5 +114,5 @@ def kind_by_name(path: Path, mapping: Mapping) -> Mapping:
 
 
 def _kind(word: str) -> str | None:
-    bare = kind_word(word)
-    return KIND_OF_WORD.get(bare) or KIND_OF_WORD.get(bare.removesuffix("s"))
+    bare = normalise_event_name(word)
+    return KIND_BY_EVENT_NAME.get(bare) or KIND_BY_EVENT_NAME.get(bare.removesuffix("s"))

@@ -1,4 +1,4 @@
-"""Raw files in; a commented promolift.toml with the guessed meaning of every column out."""
+"""Write a commented promolift.toml from raw files, with the guessed role of every column."""
 
 import json
 import os
@@ -14,31 +14,31 @@ from typing import Literal
 import polars as pl
 
 from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.files.column_names import home_of
+from promolift.foundation.files.column_names import guess_region
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.i18n.formatting import pick, speaking
+from promolift.foundation.i18n.formatting import localize, use_locale
 from promolift.foundation.i18n.text import Language
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration import column_mapping
 from promolift.shop.configuration.column_mapping import ROLES, Mapping
-from promolift.shop.configuration.configuration import RAW, Config, ShopSettings, laid_over, read_toml
-from promolift.shop.configuration.fragment import included, including
+from promolift.shop.configuration.configuration import RAW_NAMES, Config, ShopSettings, merge_settings, read_toml
+from promolift.shop.configuration.fragment import add_includes, list_includes
 from promolift.shop.ingest.schema_matching import column_patterns
-from promolift.shop.ingest.schema_matching.column_patterns import cost_of_line
-from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, explained_mapping
-from promolift.shop.ingest.schema_matching.role_matching import ASKED, RoleGuess
-from promolift.shop.ingest.setup.file_roles import EventFile, TiedFile, kind_by_name, open_logs
-from promolift.shop.ingest.setup.menu_proposal import Baskets, baskets, menu_toml
+from promolift.shop.ingest.schema_matching.column_patterns import is_line_cost
+from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, guess_mapping_with_reasons
+from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, RoleGuess
+from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
+from promolift.shop.ingest.setup.menu_proposal import BasketStatistics, basket_statistics, menu_toml
 
-INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
+EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
     ("customers", "customer_id"),
 )  # tables that may stand inside the events, and the column by which their rows differ
-MOST_LEFT = 24  # columns named of those that are not used
+MAX_UNREAD_COLUMNS = 24  # columns named of those that are not used
 MARGIN = 0.30  # of undiscounted value, until the shop says its own
 HEAD = """\
 # promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
@@ -78,7 +78,7 @@ unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, s
 
 
 @dataclass(frozen=True)
-class Answers:
+class SetupAnswers:
     """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
     `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`).
 
@@ -95,12 +95,12 @@ class Answers:
     @classmethod
     def of(
         cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None, language: str | None = None
-    ) -> "Answers":
+    ) -> "SetupAnswers":
         """From the command line: `role=column` each; ConfigError for what is none, or no role of any table."""
         columns = {}
         for pair in pairs:
             role, equals, column = pair.partition("=")
-            known = [table for table in ROLES if table in RAW and role.rpartition(".")[2] in ROLES[table]]
+            known = [table for table in ROLES if table in RAW_NAMES and role.rpartition(".")[2] in ROLES[table]]
             if not equals or not column or not known or role.rpartition(".")[0] not in ("", *known):
                 roles = ", ".join(ROLES["events"])
                 raise ConfigError(
@@ -127,7 +127,7 @@ class Answers:
 
 
 def init(
-    files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = (), answers: Answers | None = None
+    files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = (), answers: SetupAnswers | None = None
 ) -> StepSummary:
     """Write `config` for the raw `files` (events, products, customers, promotions); what was found.
 
@@ -136,54 +136,54 @@ def init(
     """
     if config.exists() and not force:
         raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
-    answers = answers or Answers()
+    answers = answers or SetupAnswers()
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
-        parts = guess_all(store, files, more, answers)
-        answers = replace(answers, language=answers.language or language_of(parts[0].mapping))
-        with speaking(answers.language or "en"):
-            said = asked(parts, answers.ask) if answers.ask else {}
+        parts = guess_tables(store, files, more, answers)
+        answers = replace(answers, language=answers.language or guess_shop_language(parts[0].mapping))
+        with use_locale(answers.language or "en"):
+            said = ask_columns(parts, answers.ask) if answers.ask else {}
         if said:
             answers = replace(answers, columns={**answers.columns, **said})
-            parts = guess_all(store, files, more, answers)
+            parts = guess_tables(store, files, more, answers)
         log = parts[0].log
-        fit = baskets(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
-        bulk = column_patterns.bulk(log.table.sample(), parts[0].mapping) if log else None
+        fit = basket_statistics(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
+        bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
     if answers.ask and answers.consent is None and not _has_consent(parts):
-        with speaking(answers.language or "en"):
-            question = pick(
+        with use_locale(answers.language or "en"):
+            question = localize(
                 "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)",
                 "没有哪一列说明谁同意接收优惠。这里的所有客户都可以发吗？（yes/no）",
             )
         answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
-    kept_files = included(config)
-    text = including(kept_files, compose(parts, config, answers, fit, bulk))
+    kept_files = list_includes(config)
+    text = add_includes(kept_files, render_settings(parts, config, answers, fit, bulk))
     values = tomllib.loads(text)
     for name in kept_files:
-        values = laid_over(values, read_toml(config.with_name(name)))
+        values = merge_settings(values, read_toml(config.with_name(name)))
     Config.parse(values, str(config))
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(config)
     figures = {"step": "init", "config": str(config), "tables": [part.to_json() for part in parts]}
-    with speaking(answers.language or "en"):
-        return StepSummary(shown(parts, config, answers.consent), figures)
+    with use_locale(answers.language or "en"):
+        return StepSummary(guesses_text(parts, config, answers.consent), figures)
 
 
-def language_of(events: Mapping) -> Language:
+def guess_shop_language(events: Mapping) -> Language:
     """The language that the columns' names, or the currency, speak for."""
-    home = home_of([source for role in events.columns for source in events.sources(role)])
+    home = guess_region([source for role in events.columns for source in events.sources(role)])
     return home.language if home else "zh" if events.currency == "CNY" else "en"
 
 
-def asked(parts: Sequence["Part"], ask: Callable[[str, str], str]) -> dict[str, str]:
+def ask_columns(parts: Sequence["GuessedTable"], ask: Callable[[str, str], str]) -> dict[str, str]:
     """Another column for each role that is not sure, where a person names one."""
     said = {}
     for part in parts:
         for role, guess in part.roles.items():
-            if guess.sure < ASKED and part.name in RAW:
+            if guess.sure < CONFIRM_BELOW and part.name in RAW_NAMES:
                 values = ", ".join(guess.samples)
-                question = pick(
+                question = localize(
                     f"{part.name}.{role}: is it {guess.column!r} ({values})? Enter, or a column",
                     f"{part.name}.{role}：是{guess.column!r}（{values}）吗？回车表示是，否则写列名",
                 )
@@ -194,7 +194,7 @@ def asked(parts: Sequence["Part"], ask: Callable[[str, str], str]) -> dict[str, 
 
 
 @dataclass(frozen=True)
-class Part:
+class GuessedTable:
     """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events.
 
     `unread` are columns of an events file that no table takes anything from.
@@ -209,7 +209,7 @@ class Part:
     unread: Sequence[str] = ()
 
     @property
-    def joined(self) -> Sequence[TiedFile]:
+    def joined(self) -> Sequence[LookupFile]:
         """The further files that its rows are joined with, and how."""
         return self.log.tied if self.log and not self.inside else ()
 
@@ -227,11 +227,11 @@ class Part:
         }
 
 
-def guess_all(
-    store: Store, files: dict[str, Path], more: Sequence[Path] = (), answers: Answers | None = None
-) -> list[Part]:
+def guess_tables(
+    store: Store, files: dict[str, Path], more: Sequence[Path] = (), answers: SetupAnswers | None = None
+) -> list[GuessedTable]:
     """The mapping of each file; products, customers and coupons also from within the events, if they have no file."""
-    answers = answers or Answers()
+    answers = answers or SetupAnswers()
     logs = open_logs(store, [files["events"], *more])
 
     samples: dict[str, pl.DataFrame] = {}
@@ -242,7 +242,7 @@ def guess_all(
         sample = table.sample()
         samples.setdefault(name, sample)
         fixed = answers.of_table(name, sample.columns)
-        found = explained_mapping(name, sample, zone, currency, (), keys, fixed)
+        found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed)
         notes = (*table.notes, *found.mapping.notes)
         return found._replace(mapping=found.mapping.model_copy(update={"notes": notes}))
 
@@ -250,41 +250,45 @@ def guess_all(
     unsure = any("constants.kind" in note for note in found["events"].mapping.notes)
     mappings = {"events": found["events"].mapping}
     if more or unsure:
-        mappings["events"] = kind_by_name(logs[0].path, mappings["events"])
-    for name in RAW[1:]:
+        mappings["events"] = event_kind_from_name(logs[0].path, mappings["events"])
+    for name in RAW_NAMES[1:]:
         if name not in files:
             continue
         events = mappings["events"]
-        keys = {key: events.sources(key)[0] for _, key in INSIDE if key in events.columns}
+        keys = {key: events.sources(key)[0] for _, key in EMBEDDED_TABLES if key in events.columns}
         table = open_file(store.connection, files[name], store.root / "tmp")
         found[name] = guess(name, table, events.zone, events.currency, keys)
         mappings[name] = found[name].mapping
     if "products" in files:
-        mappings |= catalogue(mappings["events"], mappings["products"], samples)
+        mappings |= match_product_ids(mappings["events"], mappings["products"], samples)
     events = mappings["events"]
-    parts = [Part("events", events, logs[0].path, logs[0], roles=found["events"].roles)]
+    parts = [GuessedTable("events", events, logs[0].path, logs[0], roles=found["events"].roles)]
     for log in logs[1:]:
         further = guess("events", log.table, events.zone, events.currency, {})
-        mapping = kind_by_name(log.path, further.mapping)
-        parts.append(Part("more_events", mapping, log.path, log, roles=further.roles))
-    parts += [Part(name, mappings[name], files[name], roles=found[name].roles) for name in RAW[1:] if name in mappings]
+        mapping = event_kind_from_name(log.path, further.mapping)
+        parts.append(GuessedTable("more_events", mapping, log.path, log, roles=further.roles))
+    parts += [
+        GuessedTable(name, mappings[name], files[name], roles=found[name].roles)
+        for name in RAW_NAMES[1:]
+        if name in mappings
+    ]
     taken = set[str]()  # what is said of products is not said of customers
-    for name, key in INSIDE:
+    for name, key in EMBEDDED_TABLES:
         if name not in files and events.has(key):
-            inside = within(samples["events"], name, key, events, answers, taken)
+            inside = guess_embedded_mapping(samples["events"], name, key, events, answers, taken)
             if inside is not None:
-                parts.append(Part(name, inside.mapping, logs[0].path, logs[0], inside=True, roles=inside.roles))
+                parts.append(GuessedTable(name, inside.mapping, logs[0].path, logs[0], inside=True, roles=inside.roles))
                 taken |= {source for role in inside.mapping.columns for source in inside.mapping.sources(role)}
     if "words" not in files:
-        own = [Part("words", said.mapping, log.path, log, inside=True, roles=said.roles)
-               for log in logs if (said := spoken(log.table.sample(), events))]  # fmt: skip
+        own = [GuessedTable("words", said.mapping, log.path, log, inside=True, roles=said.roles)
+               for log in logs if (said := guess_text_mapping(log.table.sample(), events))]  # fmt: skip
         parts += own[:1]
-    if "promotions" not in files and (sent := coupons(samples["events"], events)):
-        parts.append(Part("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
+    if "promotions" not in files and (sent := guess_coupon_mapping(samples["events"], events)):
+        parts.append(GuessedTable("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
     return [replace(part, unread=_unread(part, parts)) for part in parts]
 
 
-def _unread(part: Part, parts: Sequence[Part]) -> list[str]:
+def _unread(part: GuessedTable, parts: Sequence[GuessedTable]) -> list[str]:
     if part.log is None or part.inside:
         return []
     of_file = [each.mapping for each in parts if each.path == part.path]
@@ -292,10 +296,10 @@ def _unread(part: Part, parts: Sequence[Part]) -> list[str]:
     return [name for name in part.log.table.columns if name not in {*used, part.mapping.basket}]
 
 
-def coupons(sample: pl.DataFrame, events: Mapping) -> MappingGuess | None:
+def guess_coupon_mapping(sample: pl.DataFrame, events: Mapping) -> MappingGuess | None:
     """What the events say of coupons that were sent and used, or None: then they name when each was received."""
     try:
-        found = explained_mapping("promotions", sample, events.zone, events.currency, (), {}, {})
+        found = guess_mapping_with_reasons("promotions", sample, events.zone, events.currency, (), {}, {})
     except InputError:
         return None
     start = " ".join(found.mapping.sources("start"))
@@ -303,16 +307,16 @@ def coupons(sample: pl.DataFrame, events: Mapping) -> MappingGuess | None:
     return found if sent else None
 
 
-def spoken(sample: pl.DataFrame, events: Mapping) -> MappingGuess | None:
+def guess_text_mapping(sample: pl.DataFrame, events: Mapping) -> MappingGuess | None:
     """What a log says in customers' own words, or None: then no column of it holds any."""
     try:
         who = {role: events.sources(role)[0] for role in ("customer_id",) if events.sources(role)}
-        return explained_mapping("words", sample, events.zone, events.currency, (), who, {})
+        return guess_mapping_with_reasons("words", sample, events.zone, events.currency, (), who, {})
     except (ConfigError, InputError):
         return None
 
 
-def catalogue(events: Mapping, products: Mapping, samples: dict[str, pl.DataFrame]) -> dict[str, Mapping]:
+def match_product_ids(events: Mapping, products: Mapping, samples: dict[str, pl.DataFrame]) -> dict[str, Mapping]:
     """Events and products, meeting in a column that both have; what keeps the catalogue from being of use is noted."""
     key, columns = products.sources("product_id")[0], samples["products"].columns
     taken = {source for role in events.columns if role != "product_id" for source in events.sources(role)}
@@ -335,8 +339,8 @@ def catalogue(events: Mapping, products: Mapping, samples: dict[str, pl.DataFram
     return {"events": events, "products": products.model_copy(update={"notes": (*products.notes, *said)})}
 
 
-def within(
-    sample: pl.DataFrame, name: Literal["products", "customers"], key: str, events: Mapping, answers: Answers,
+def guess_embedded_mapping(
+    sample: pl.DataFrame, name: Literal["products", "customers"], key: str, events: Mapping, answers: SetupAnswers,
     taken: set[str],
 ) -> MappingGuess | None:  # fmt: skip
     """What the events say of products or customers besides the key and what is `taken`, or None if they say nothing."""
@@ -346,7 +350,7 @@ def within(
         used |= {column for column in sample.columns if not events.of_basket(column)}
     fixed = {role: column for role, column in answers.of_table(name, sample.columns).items() if column not in used}
     try:
-        found = explained_mapping(
+        found = guess_mapping_with_reasons(
             name, sample, events.zone, events.currency, used, {key: events.sources(key)[0]}, fixed
         )
     except InputError:
@@ -374,7 +378,7 @@ def _costed(products: Mapping, sample: pl.DataFrame, events: Mapping) -> Mapping
     if money is None or not events.has("quantity"):
         return products
     named = (products.sources("cost")[0], events.sources("quantity")[0], money)
-    if not cost_of_line(sample, *named, of_line=events.has("amount")):
+    if not is_line_cost(sample, *named, of_line=events.has("amount")):
         return products
     note = f"{named[0]!r} is what all pieces of a line cost: divided by {named[1]!r}"
     columns = products.columns | {"quantity": named[1]}
@@ -385,16 +389,20 @@ def _without(mapping: Mapping, role: str) -> Mapping:
     return mapping.model_copy(update={"columns": {r: name for r, name in mapping.columns.items() if r != role}})
 
 
-def _has_consent(parts: Sequence[Part]) -> bool:
+def _has_consent(parts: Sequence[GuessedTable]) -> bool:
     return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
 
 
-def _inside(parts: Sequence[Part], name: str) -> Mapping | None:
+def _inside(parts: Sequence[GuessedTable], name: str) -> Mapping | None:
     return next((part.mapping for part in parts if part.name == name and part.inside), None)
 
 
-def compose(
-    parts: Sequence[Part], config: Path, answers: Answers, fit: Baskets | None = None, bulk: int | None = None
+def render_settings(
+    parts: Sequence[GuessedTable],
+    config: Path,
+    answers: SetupAnswers,
+    fit: BasketStatistics | None = None,
+    bulk: int | None = None,
 ) -> str:
     """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu; `bulk` the most units of a row
     that are believed, where it sells by the thousand.
@@ -406,7 +414,7 @@ def compose(
     elif consent is None and not _has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
     head = HEAD.format(
-        language=answers.language or language_of(events),
+        language=answers.language or guess_shop_language(events),
         currency=json.dumps(events.currency),
         margin=MARGIN,
         zone=json.dumps(events.zone),
@@ -424,7 +432,7 @@ def compose(
     return head + "".join(_section(part, config.resolve().parent) for part in parts) + ask + menu
 
 
-def _section(part: Part, folder: Path) -> str:
+def _section(part: GuessedTable, folder: Path) -> str:
     """One raw table of promolift.toml; paths start at `folder`."""
     name = f"data.{part.name}"
     many = part.name == "more_events"
@@ -442,7 +450,7 @@ def _section(part: Part, folder: Path) -> str:
         place = _quoted(os.path.relpath(path.resolve(), folder))
         lines += ["", f"[[{name}.join]]", f"path = {place}", f"on = {_quoted(tie.on)}", f"key = {_quoted(tie.key)}"]
     mapping = part.mapping.to_toml().splitlines()
-    doubts = {f"columns.{role} =": guess for role, guess in part.roles.items() if guess.sure < ASKED}
+    doubts = {f"columns.{role} =": guess for role, guess in part.roles.items() if guess.sure < CONFIRM_BELOW}
     for row, line in enumerate(mapping):
         for start, guess in doubts.items():
             if line.startswith(start):
@@ -455,19 +463,19 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> str:
+def guesses_text(parts: Sequence[GuessedTable], config: Path, consent: bool | None = None) -> str:
     """What was guessed, as lines a person can check: column, how sure, three of its values, the runner-up."""
     lines = []
     for part in parts:
         file = part.path.name
-        where = pick(f"inside {file}", f"在{file}中") if part.inside else file
+        where = localize(f"inside {file}", f"在{file}中") if part.inside else file
         lines.append(
-            pick(f"{part.name.removeprefix('more_')} ({where})", f"{part.name.removeprefix('more_')}（{where}）")
+            localize(f"{part.name.removeprefix('more_')} ({where})", f"{part.name.removeprefix('more_')}（{where}）")
         )
         for path, tie, _ in part.joined:
             share = f"{tie.share:.1%}"
             lines.append(
-                pick(
+                localize(
                     f"  joined: {path.name} by {tie.on} ({share} of the rows find theirs)",
                     f"  关联：{path.name}，按{tie.on}（{share}的行找到对应）",
                 )
@@ -476,10 +484,10 @@ def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> s
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
         if part.log and not part.inside:
             lines += _read_how(part)
-        lines += [pick("  note: ", "  注意：") + kept(note) for note in part.mapping.notes]
+        lines += [localize("  note: ", "  注意：") + translate(note) for note in part.mapping.notes]
     if consent is None and not _has_consent(parts):
         lines.append(
-            pick(
+            localize(
                 "\nno column says who agreed to be sent offers, so nobody is: if all did, --consent yes, or set\n"
                 f"consent.default = true in {config.name}; the plan then says that it rests on your word",
                 "\n没有哪一列说明谁同意接收优惠，所以谁也不发：如果全体客户都已同意，加上--consent yes，或在"
@@ -487,7 +495,7 @@ def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> s
             )
         )
     lines.append(
-        pick(
+        localize(
             f"\nwritten: {config}. Check it, then: promolift health, promolift run",
             f"\n已写入：{config}。请检查，然后运行：promolift health，promolift run",
         )
@@ -495,24 +503,24 @@ def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> s
     return "\n".join(lines)
 
 
-def _read_how(part: Part) -> list[str]:
+def _read_how(part: GuessedTable) -> list[str]:
     """How money and times of a log are read, and which columns of its file nothing is read from."""
-    comma = pick(", decimal comma", "，逗号为小数点") if part.mapping.decimal == "," else ""
-    lines = [f"  {pick('money, clock', '币种，时区'):<16} =  {part.mapping.currency}{comma}; {part.mapping.zone}"]
-    rest = len(part.unread) - MOST_LEFT
+    comma = localize(", decimal comma", "，逗号为小数点") if part.mapping.decimal == "," else ""
+    lines = [f"  {localize('money, clock', '币种，时区'):<16} =  {part.mapping.currency}{comma}; {part.mapping.zone}"]
+    rest = len(part.unread) - MAX_UNREAD_COLUMNS
     if part.unread:
-        names = ", ".join(part.unread[:MOST_LEFT])
-        more = pick(f" and {rest} more", f"等{len(part.unread)}列") if rest > 0 else ""
-        lines.append(f"  {pick('not used', '未使用'):<16} :  {names}{more}")
+        names = ", ".join(part.unread[:MAX_UNREAD_COLUMNS])
+        more = localize(f" and {rest} more", f"等{len(part.unread)}列") if rest > 0 else ""
+        lines.append(f"  {localize('not used', '未使用'):<16} :  {names}{more}")
     return lines
 
 
-def _role_line(role: str, part: Part) -> str:
+def _role_line(role: str, part: GuessedTable) -> str:
     source = ", ".join(part.mapping.sources(role))
     guess = part.roles.get(role)
     if guess is None:
         return f"  {role:<16} <- {source}"
     values = ", ".join(value if len(value) <= 24 else f"{value[:23]}…" for value in guess.samples)
-    other = pick(f"; else {guess.runner_up}", f"；或者{guess.runner_up}") if guess.runner_up else ""
-    doubt = pick("  NOT SURE", "  不确定") if guess.sure < ASKED else ""
+    other = localize(f"; else {guess.runner_up}", f"；或者{guess.runner_up}") if guess.runner_up else ""
+    doubt = localize("  NOT SURE", "  不确定") if guess.sure < CONFIRM_BELOW else ""
     return f"  {role:<16} <- {source}  ({guess.sure:.0%}{other}: {values}){doubt}"

@@ -1,4 +1,4 @@
-"""What pip installed, and a shop's settings if there are any, in; what is there, what is missing, what it takes out."""
+"""Check which packages are installed, which are missing and which pip command installs them."""
 
 import platform
 import re
@@ -28,17 +28,19 @@ EXTRAS: dict[str, tuple[str, int]] = {
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")
 
 
-class Needed(NamedTuple):
+class Requirement(NamedTuple):
     """A package that promolift asks for: which versions, for which extra ("" for all), and what is there."""
 
     name: str
     wanted: str
     extra: str
-    found: str | None
+    installed: str | None
 
     @property
     def fits(self) -> bool:
-        return self.found is not None and all(_holds(self.found, each) for each in self.wanted.split(",") if each)
+        return self.installed is not None and all(
+            _holds(self.installed, each) for each in self.wanted.split(",") if each
+        )
 
 
 def _holds(found: str, rule: str) -> bool:
@@ -51,7 +53,7 @@ def _holds(found: str, rule: str) -> bool:
     ]
 
 
-def packages() -> list[Needed]:
+def list_requirements() -> list[Requirement]:
     """All that promolift asks for on this machine, from its own metadata."""
     try:
         lines = requires("promolift") or []
@@ -65,7 +67,7 @@ def packages() -> list[Needed]:
             continue
         if "win32" in rule and platform.system() == "Windows":
             continue
-        found.append(Needed(name, wanted.strip(" ()"), extra[1] if extra else "", _version(name)))
+        found.append(Requirement(name, wanted.strip(" ()"), extra[1] if extra else "", _version(name)))
     return found
 
 
@@ -76,7 +78,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def wanted_by(config: Config) -> dict[str, str]:
+def required_extras(config: Config) -> dict[str, str]:
     """The extras that a shop's settings ask for, each with the key that does."""
     asked = {
         "deep": ("encoder.depth", config.encoder.depth > 0),
@@ -98,13 +100,13 @@ def wanted_by(config: Config) -> dict[str, str]:
     return {extra: key for extra, (key, said) in asked.items() if said}
 
 
-def examine(config: Path) -> StepSummary:
+def check_installation(config: Path) -> StepSummary:
     """What is installed, what is missing and the command that brings it; `faults` counts what cannot work as it is.
 
     A fault is a package of the core, or one that the settings at `config` ask for, which is missing or too old.
     """
-    needed = packages()
-    asked = wanted_by(load_config(config)) if config.is_file() else {}
+    needed = list_requirements()
+    asked = required_extras(load_config(config)) if config.is_file() else {}
     lines, faults = [f"promolift {__version__}, Python {platform.python_version()}, {platform.platform()}"], 0
     figures: dict[str, object] = {"step": "doctor", "version": __version__, "python": platform.python_version()}
     parts: dict[str, dict[str, object]] = {}
@@ -114,10 +116,14 @@ def examine(config: Path) -> StepSummary:
             continue
         wrong = [each for each in mine if not each.fits]
         state = (
-            "installed" if not wrong else "missing" if all(each.found is None for each in wrong) else "too old or new"
+            "installed"
+            if not wrong
+            else "missing"
+            if all(each.installed is None for each in wrong)
+            else "too old or new"
         )
         parts[part or "core"] = {
-            "state": state, "packages": {each.name: each.found for each in mine}, "asked_by": asked.get(part),
+            "state": state, "packages": {each.name: each.installed for each in mine}, "asked_by": asked.get(part),
         }  # fmt: skip
         bad = bool(wrong) and (not part or part in asked)
         faults += bad
@@ -130,9 +136,9 @@ def examine(config: Path) -> StepSummary:
     return StepSummary("\n".join(filter(None, lines)), {**figures, "parts": parts, "faults": faults})
 
 
-def _line(part: str, state: str, wrong: list[Needed], key: str | None) -> str:
+def _line(part: str, state: str, wrong: list[Requirement], key: str | None) -> str:
     if not part:
-        wants = ", ".join(f"{each.name}{each.wanted} (here: {each.found or 'none'})" for each in wrong)
+        wants = ", ".join(f"{each.name}{each.wanted} (here: {each.installed or 'none'})" for each in wrong)
         return f"core: {state}" + (f"; pip install --upgrade promolift, for {wants}" if wrong else "")
     meaning, size = EXTRAS[part]
     if not wrong:
@@ -141,7 +147,7 @@ def _line(part: str, state: str, wrong: list[Needed], key: str | None) -> str:
     return f"[{part}] {state}: {meaning}; pip install 'promolift[{part}]', about {size} MB{why}"
 
 
-def _megabytes(needed: list[Needed]) -> int:
+def _megabytes(needed: list[Requirement]) -> int:
     """What the packages that are there take, by their own lists of files; those they need in turn are not in it."""
-    names = {each.name for each in needed if each.found}
+    names = {each.name for each in needed if each.installed}
     return round(sum(file.size or 0 for name in names for file in distribution(name).files or ()) / 1e6)

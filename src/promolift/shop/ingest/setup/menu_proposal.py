@@ -1,7 +1,7 @@
-"""A shop's log in; the menu of offers that fits it, as lines of promolift.toml, out.
+"""Propose a menu of offers that fits a shop's log, as lines of promolift.toml.
 
-Thresholds are at quantiles of the shop's own baskets, in round numbers of its currency; percentages stay within the
-margin; what is no goods (postage, fees, gift cards) gets no offer.
+Thresholds are quantiles of the shop's own baskets, in round numbers of its currency. Percentages stay within the
+margin. Postage, fees, gift cards and the like get no offer.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable, Relation
 from promolift.foundation.money import currency_digits
-from promolift.foundation.sql import bind, fetch, ident, run
+from promolift.foundation.sql import bind, fetch_frame, quote_identifier, run_select
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
@@ -20,10 +20,10 @@ from promolift.shop.ingest.cleaning.table_join import order_lines
 
 ROWS = 200_000  # of the log that are looked at
 MOST = 100  # things that are no goods; more are not written
-FEWEST = 30  # baskets below which nothing is fitted, and customers with a rhythm below which nobody is won back
-STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of ten
+MIN_BASKETS = 30  # baskets below which nothing is fitted, and customers with a rhythm below which nobody is won back
+ROUND_STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of ten
 PERCENTS = (10, 20, 30)
-NO_GOODS = re.compile(
+NOT_A_PRODUCT = re.compile(
     r"postage|shipping|carriage|deliver(?:y|ies)\b|freight|\bfees?\b|surcharge|gift ?(?:card|voucher|certificate)"
     r"|\badjustments?\b|bank charges?\b|\bcommissions?\b|^(?:manual|porto|deposit|rounding)$"
     r"|versand|livraison|\bfrais d(?:e|')|gastos de env|gutschein"
@@ -63,7 +63,7 @@ where = "recency_days > 28 and recency_days > 2 * cadence_days and orders_total 
 """.splitlines()
 
 
-class Baskets(NamedTuple):
+class BasketStatistics(NamedTuple):
     """What orders come to before discounts, in minor units: the middle one and the 65th of 100; what is no goods; how
     many customers came on three days or more."""
 
@@ -73,7 +73,7 @@ class Baskets(NamedTuple):
     regulars: int = 0
 
 
-def baskets(log: RawTable, mapping: Mapping, catalogue: Mapping | None) -> Baskets | None:
+def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None) -> BasketStatistics | None:
     """From the first rows of a log; None where too few orders with money are there.
 
     What is no goods is known by the words of categories, names or ids of products that stand in the log.
@@ -81,12 +81,12 @@ def baskets(log: RawTable, mapping: Mapping, catalogue: Mapping | None) -> Baske
     rows = log.rows.limit(ROWS)
     try:
         clean = clean_events(order_lines(rows, mapping), mapping, CleanRules())
-        found = fetch(run(bind(SUMS, day_ms=DAY_MS), events=clean.accepted())).row(0)
+        found = fetch_frame(run_select(bind(SUMS, day_ms=DAY_MS), events=clean.accepted())).row(0)
     except PromoError:
         return None
-    if found[0] < FEWEST:
+    if found[0] < MIN_BASKETS:
         return None
-    return Baskets(round(found[1]), round(found[2]), _no_goods(rows, mapping, catalogue), found[3])
+    return BasketStatistics(round(found[1]), round(found[2]), _no_goods(rows, mapping, catalogue), found[3])
 
 
 def _no_goods(rows: Relation, mapping: Mapping, catalogue: Mapping | None) -> tuple[str, ...]:
@@ -100,8 +100,10 @@ def _no_goods(rows: Relation, mapping: Mapping, catalogue: Mapping | None) -> tu
     found: set[str] = set()
     for source, key in wanted:
         if {source, key} <= set(rows.columns):
-            pairs = rows.project(f"{ident(source)}::varchar as said, {ident(key)}::varchar as key").distinct()
-            found |= {key for said, key in pairs.fetchall() if said and key and NO_GOODS.search(said)}
+            pairs = rows.project(
+                f"{quote_identifier(source)}::varchar as said, {quote_identifier(key)}::varchar as key"
+            ).distinct()
+            found |= {key for said, key in pairs.fetchall() if said and key and NOT_A_PRODUCT.search(said)}
     return tuple(sorted(found))[:MOST]
 
 
@@ -109,14 +111,16 @@ def round_up(cents: float, digits: int) -> int:
     """The next round sum of whole currency units that is not less: 4,700 cents are 5,000, 61,200 yen 80,000."""
     unit = round(10.0**digits)
     for power in count():
-        for step in STEPS:
+        for step in ROUND_STEPS:
             value = round(step * 10.0**power) * unit
             if step * 10.0**power % 1 == 0 and value >= cents:
                 return value
     raise AssertionError("unreachable")
 
 
-def menu_toml(fit: Baskets, currency: str, margin: float, categories: bool = False, stores: bool = False) -> str:
+def menu_toml(
+    fit: BasketStatistics, currency: str, margin: float, categories: bool = False, stores: bool = False
+) -> str:
     """[[menu]] lines: a reminder, percentages on a category within the margin, one for a first purchase in a new
     category where goods have `categories`, a win-back where customers have a rhythm, an amount off above the usual
     basket, free delivery.
@@ -150,7 +154,7 @@ def menu_toml(fit: Baskets, currency: str, margin: float, categories: bool = Fal
         lines += _line(
             f"new-category-{percent}", benefit, 'scope = "category"', "untried = true  # never bought before"
         )
-    if percent and fit.regulars >= FEWEST:
+    if percent and fit.regulars >= MIN_BASKETS:
         lines += _line(f"win-back-{percent}", f'type = "percent_off", percent = {percent}', 'segments = ["lapsing"]')
     if amount:
         lines += _line(

@@ -1,1 +1,1 @@
-"""Parts of the planner: targets, tests of offer lines, limits."""
+"""Parts of the planner: offer targets, line tests, limits and partitions."""

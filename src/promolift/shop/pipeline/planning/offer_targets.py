@@ -1,4 +1,4 @@
-"""What an offer could be about, per customer: affinities and interests with their expected value and margin."""
+"""List what an offer could be about for each customer: affinities and interests with expected value and margin."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import polars as pl
 
-from promolift.core.customers.comparison_groups import as_list
+from promolift.core.customers.comparison_groups import group_lists
 from promolift.core.offers.menu import MenuItem
-from promolift.core.offers.order_replay import past_orders, replay
+from promolift.core.offers.order_replay import past_orders, replay_orders
 from promolift.core.offers.proposals import OfferInputs
 from promolift.foundation import sql
-from promolift.foundation.sql import bind, fetch
-from promolift.foundation.tables.schemas import LEVEL, TARGET
+from promolift.foundation.sql import bind, fetch_frame
+from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.results.segments import fairness_groups, members
-from promolift.shop.results.work_folder.run_context import Job, Moments, found_in, mapped
-from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among
+from promolift.shop.results.segments import fairness_group_columns, segment_members
+from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, query_shard
+from promolift.shop.results.work_folder.work_tables import ALL_CUSTOMERS, CustomerSubset
 
 ONLINE = ("web", "app", "online", "mobile", "site", "mini-program")
 PRICES = """
@@ -25,25 +25,26 @@ select product_id, sum(list_cents)::double as list_cents, sum(quantity) as units
 from events where kind = 'purchase' and list_cents > 0 and quantity > 0 and ts_ms < $asof group by product_id
 """
 MARGINS = f"""
-with {LEVEL}
-select {TARGET} as target, avg(1 - p.cost_cents / p.price_cents) as margin_rate
+with {CATEGORY_LEVEL_SQL}
+select {CATEGORY_TARGET_SQL} as target, avg(1 - p.cost_cents / p.price_cents) as margin_rate
 from products e cross join level join products p on p.product_id = e.product_id
-where p.cost_cents is not null and p.price_cents > 0 and {TARGET} is not null group by target order by target
+where p.cost_cents is not null and p.price_cents > 0 and {CATEGORY_TARGET_SQL} is not null
+group by target order by target
 """
 RESTING = f"""
-with {LEVEL}
-select distinct e.customer_id, {TARGET} as target
+with {CATEGORY_LEVEL_SQL}
+select distinct e.customer_id, {CATEGORY_TARGET_SQL} as target
 from (
     select r.customer_id, c.product_id from redemptions r
     join coupons c on c.campaign_id = r.campaign_id and c.coupon_id = r.coupon_id
     where r.ts_ms >= $since and r.ts_ms < $asof
 ) e cross join level left join products p on p.product_id = e.product_id
-where {TARGET} is not null order by all
+where {CATEGORY_TARGET_SQL} is not null order by all
 """
 
 BASKETS = f"""
-with {LEVEL}, lines as (
-    select e.customer_id, e.order_id, e.product_id, {TARGET} as category, sum(e.quantity) as quantity,
+with {CATEGORY_LEVEL_SQL}, lines as (
+    select e.customer_id, e.order_id, e.product_id, {CATEGORY_TARGET_SQL} as category, sum(e.quantity) as quantity,
         sum(e.list_cents)::double as list_cents, max(e.ts_ms) as ts_ms
     from events e cross join level left join products p on p.product_id = e.product_id
     where e.kind = 'purchase' and e.list_cents > 0 and e.order_id is not null and e.ts_ms >= $since and e.ts_ms < $asof
@@ -59,8 +60,8 @@ order by customer_id, order_id, product_id, category
 MOST_BASKETS, MOST_ORDERS, BASKET_DAYS = 8, 400_000, 364  # of one customer, of all, and how far back
 
 
-class SharedScene(NamedTuple):
-    """What the candidates of all shards are made from: see CandidateScene; None where none of them needs it."""
+class SharedInputs(NamedTuple):
+    """Inputs that the candidates of all shards share: see CandidateInputs; None if none of them needs it."""
 
     resting: pl.DataFrame
     prices: pl.DataFrame | None
@@ -69,17 +70,17 @@ class SharedScene(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CandidateScene:
-    """What candidates are made from; what all of them share is read once, when it is first needed, or was `known`."""
+class CandidateInputs:
+    """The inputs of candidates; shared ones are read once, on first use, or were `known`."""
 
     job: Job
     at: Moments
-    known: SharedScene | None = None
+    known: SharedInputs | None = None
 
-    def shared(self) -> SharedScene:
+    def shared(self) -> SharedInputs:
         """What other processes need not read again."""
         prices = self.prices if self.job.profiled.has_interests(self.at.asof) else None
-        return SharedScene(self.resting, prices, self.segments if self.job.config.segment else None, self.groups)
+        return SharedInputs(self.resting, prices, self.segments if self.job.config.segment else None, self.groups)
 
     @cached_property
     def resting(self) -> pl.DataFrame:
@@ -95,7 +96,7 @@ class CandidateScene:
     def segments(self) -> pl.DataFrame:
         """Of everybody: some go by how all others spend."""
         known = self.known and self.known.segments
-        return members(self.job, self.job.profiled.profiles(self.at.asof)) if known is None else known
+        return segment_members(self.job, self.job.profiled.profiles(self.at.asof)) if known is None else known
 
     @cached_property
     def groups(self) -> pl.DataFrame | None:
@@ -104,7 +105,7 @@ class CandidateScene:
             return None
         if self.known is not None:
             return self.known.groups
-        return as_list(fairness_groups(self.job, self.job.profiled.profiles(self.at.asof)))
+        return group_lists(fairness_group_columns(self.job, self.job.profiled.profiles(self.at.asof)))
 
     def grouped(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Candidates with their customers' groups, where limits of fairness need them."""
@@ -112,15 +113,15 @@ class CandidateScene:
             return rows
         return rows.join(self.groups, on="customer_id", how="left", maintain_order="left")
 
-    def inputs(self, among: Among = EVERYBODY) -> OfferInputs:
+    def inputs(self, among: CustomerSubset = ALL_CUSTOMERS) -> OfferInputs:
         """The customers, and what an offer could be about for each."""
         asof = self.at.asof
         people = list_people(self.job, asof, among, lambda: self.segments)
         return OfferInputs(people, list_targets(self.job, asof, among, lambda: self.prices), self.resting)
 
 
-def list_replays(job: Job, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame | None:
-    """What each menu line that is valued by baskets would have done to customers' last orders; see `offer.replay`.
+def list_replays(job: Job, asof_ms: int, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame | None:
+    """Replay the menu lines that are valued by baskets on customers' last orders; see `order_replay.replay_orders`.
 
     None where there is no such line.
     """
@@ -130,16 +131,16 @@ def list_replays(job: Job, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFra
     most = max(1, min(MOST_BASKETS, MOST_ORDERS // max(job.profiled.size, 1)))
     query = bind(BASKETS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms, most=most)
     shards = job.clean.shards if among.shard is None else [among.shard]
-    return pl.concat(mapped(job, replayed, shards, query, among, items))
+    return pl.concat(map_shards(job, replay_shard, shards, query, among, items))
 
 
-def replayed(job: Job, shard: int, query: str, among: Among, items: list[MenuItem]) -> pl.DataFrame:
-    """The same of one shard."""
-    orders = past_orders(found_in(job, shard, query, among))
-    return replay(orders, items, job.config.value.delivery_cost_cents)
+def replay_shard(job: Job, shard: int, query: str, among: CustomerSubset, items: list[MenuItem]) -> pl.DataFrame:
+    """Replay the menu lines on the last orders of one shard."""
+    orders = past_orders(query_shard(job, shard, query, among))
+    return replay_orders(orders, items, job.config.value.delivery_cost_cents)
 
 
-def list_targets(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+def list_targets(job: Job, asof_ms: int, among: CustomerSubset, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """customer_id, target, scope, kind, base_cents, base_se_cents, buy_prob, bought, margin_rate.
 
     Scope `category` is what they buy or may buy (the product itself in catalogues without categories: `kind`), scope
@@ -158,7 +159,7 @@ def list_targets(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.D
         "bought",
     )
     seen = _viewed(job, asof_ms, among, prices)
-    margins = fetch(sql.run(MARGINS, products=job.clean.products))
+    margins = fetch_frame(sql.run_select(MARGINS, products=job.clean.products))
     both = pl.concat([rows, seen], how="diagonal") if seen.height else rows
     return both.join(margins, on="target", how="left").with_columns(
         pl.col("margin_rate").fill_null(job.config.value.margin_rate).clip(upper_bound=1.0)
@@ -168,15 +169,15 @@ def list_targets(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.D
 def product_prices(job: Job, asof_ms: int) -> pl.DataFrame:
     """product_id, price: in the catalogue, else the mean of what was paid before discounts."""
     query = bind(PRICES, asof=asof_ms)
-    sums = pl.concat(mapped(job, found_in, job.clean.shards, query))
+    sums = pl.concat(map_shards(job, query_shard, job.clean.shards, query))
     paid = sums.group_by("product_id").agg(pl.col("list_cents", "units").sum())
-    listed = fetch(job.clean.products.project("product_id, price_cents"))
+    listed = fetch_frame(job.clean.products.project("product_id, price_cents"))
     return listed.join(paid, on="product_id", how="full", coalesce=True).select(
         "product_id", pl.coalesce(pl.col("price_cents"), pl.col("list_cents") / pl.col("units")).alias("price")
     )
 
 
-def _viewed(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+def _viewed(job: Job, asof_ms: int, among: CustomerSubset, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """Products viewed and not bought, each worth its price times the rate at which such views end in a purchase."""
     views = job.profiled.interests(asof_ms, among).filter(pl.col("buy_rate") > 0)
     if views.is_empty():
@@ -195,7 +196,7 @@ def _viewed(job: Job, asof_ms: int, among: Among, prices: Callable[[], pl.DataFr
     )
 
 
-def list_people(job: Job, asof_ms: int, among: Among, segments: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+def list_people(job: Job, asof_ms: int, among: CustomerSubset, segments: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, complaint_recency_days and
     online; where the shop has segments also these, of which `segments` gives everybody's.
     """
@@ -222,4 +223,4 @@ def list_resting(job: Job, asof_ms: int) -> pl.DataFrame:
     if redemptions is None or coupons is None:
         return pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
     query = bind(RESTING, since=asof_ms - job.config.rules.rest_days * DAY_MS, asof=asof_ms)
-    return fetch(sql.run(query, redemptions=redemptions, coupons=coupons, products=job.clean.products))
+    return fetch_frame(sql.run_select(query, redemptions=redemptions, coupons=coupons, products=job.clean.products))

@@ -1,6 +1,7 @@
-"""Frames of whole customers in, in memory or on disk; the same one at a time, changed by what was asked of all, out.
+"""Store candidates in partitions of whole customers, and map functions over the partitions.
 
-And as the solver sees them: a round goes to each part by the engine, which reads no more of it than that round asks.
+One partition is in memory at a time. The solver works on the same partitions through the executor; a round reads only
+what it needs.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
@@ -12,22 +13,29 @@ import numpy as np
 import polars as pl
 
 from promolift.core.allocation.algorithms.choice import ChoiceRows, SlotChoice
-from promolift.core.allocation.algorithms.constraints import Mask
-from promolift.core.allocation.candidate_table import LimitKinds, SpreadRows, all_kinds, code_masks, kinds_of, spread
+from promolift.core.allocation.algorithms.constraints import LimitMask
+from promolift.core.allocation.candidate_table import (
+    CandidateMatrices,
+    LimitKinds,
+    code_masks,
+    find_limit_kinds,
+    merge_limit_kinds,
+    to_matrices,
+)
 from promolift.core.allocation.settings import Limit
-from promolift.core.decisions.price_decisions import Settled
+from promolift.core.decisions.price_decisions import PriceDecisions
 from promolift.foundation.storage.local_store import Scratch
-from promolift.shop.results.work_folder.run_context import Job, mapped
+from promolift.shop.results.work_folder.run_context import Job, map_shards
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
-Asked = ParamSpec("Asked")
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
+Params = ParamSpec("Params")
+TaskParams = ParamSpec("TaskParams")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class CustomerParts:
-    """A table in `count` parts of whole customers, each read whenever it is come to, so that one lies in memory at a
+class PartitionedFrame:
+    """A table in `count` partitions of whole customers. Each is read when it is used, so that one is in memory at a
     time. What was put on disk travels to workers, if `changes` are functions of modules.
     """
 
@@ -36,7 +44,7 @@ class CustomerParts:
     changes: tuple[Change, ...] = ()
 
     @classmethod
-    def of(cls, *frames: pl.DataFrame) -> "CustomerParts":
+    def of(cls, *frames: pl.DataFrame) -> "PartitionedFrame":
         return cls(frames.__getitem__, len(frames))
 
     def part(self, number: int) -> pl.DataFrame:
@@ -51,31 +59,31 @@ class CustomerParts:
     def __len__(self) -> int:
         return self.count
 
-    def then(self, change: Change) -> "CustomerParts":
-        """The same with each part changed, whenever it is read."""
+    def map(self, change: Change) -> "PartitionedFrame":
+        """Return the frame with `change` applied to each partition when it is read."""
         return replace(self, changes=(*self.changes, change))
 
-    def together(self, change: Change) -> pl.DataFrame:
-        """What the change leaves of each part, in one frame."""
+    def collect(self, change: Change) -> pl.DataFrame:
+        """Apply `change` to each partition and return all results in one frame."""
         return pl.concat((change(part) for part in self), how="vertical_relaxed")
 
 
-class PartShelf:
-    """Where a step puts its parts: in memory if there is one, on disk if there are more."""
+class PartitionStore:
+    """Stores the partitions of a step: in memory if there is one, on disk if there are more."""
 
     def __init__(self, frames: MutableMapping[str, pl.DataFrame]) -> None:
         """`frames` holds what is put: a dict, or a `Scratch` of the work folder."""
         self.frames = frames
-        self.slots = dict[str, SpreadRows]()
+        self.slots = dict[str, CandidateMatrices]()
 
     def each(
-        self, job: Job, count: int, task: Callable[Concatenate[Job, int, Asked], Found], *more: Asked.args,
-        **named: Asked.kwargs,
-    ) -> Iterator[Found]:  # fmt: skip
-        """What a function finds for each of so many parts, in their order: see `mapped`. What lies in memory is worked
-        on here."""
+        self, job: Job, count: int, task: Callable[Concatenate[Job, int, Params], Result], *more: Params.args,
+        **named: Params.kwargs,
+    ) -> Iterator[Result]:  # fmt: skip
+        """Yield what `task` returns for each partition, in order (see `map_shards`). Partitions in memory are worked on
+        in this process."""
         if isinstance(self.frames, Scratch):
-            return mapped(job, task, range(count), *more, **named)
+            return map_shards(job, task, range(count), *more, **named)
         return (task(job, number, *more, **named) for number in range(count))
 
     def put(self, name: str, part: int, frame: pl.DataFrame) -> None:
@@ -84,11 +92,11 @@ class PartShelf:
     def get(self, name: str, part: int) -> pl.DataFrame:
         return self.frames[_key(name, part)]
 
-    def parts(self, name: str) -> CustomerParts:
+    def parts(self, name: str) -> PartitionedFrame:
         count = sum(key.rpartition(" ")[0] == name for key in self.frames)
-        return CustomerParts(partial(self.get, name), count)
+        return PartitionedFrame(partial(self.get, name), count)
 
-    def put_slots(self, name: str, part: int, spread: SpreadRows) -> None:
+    def put_slots(self, name: str, part: int, spread: CandidateMatrices) -> None:
         """Keep a part as the solver sees it. Units that are all 0 are not written."""
         if not isinstance(self.frames, Scratch):
             self.slots[_key(name, part)] = spread
@@ -97,7 +105,7 @@ class PartShelf:
         kept = {name: array for name, array in arrays.items() if array.any() or name not in ZEROS}
         self.frames.put_arrays(_key(name, part), {**kept, "row_NK": spread.row_NK})
 
-    def get_slots(self, name: str, part: int) -> SpreadRows:
+    def get_slots(self, name: str, part: int) -> CandidateMatrices:
         if not isinstance(self.frames, Scratch):
             return self.slots[_key(name, part)]
         arrays = self.frames.arrays(_key(name, part))
@@ -107,7 +115,7 @@ class PartShelf:
             if name not in arrays
         }
         row_NK = arrays.pop("row_NK")
-        return SpreadRows(ChoiceRows(**arrays, **zeros), row_NK)
+        return CandidateMatrices(ChoiceRows(**arrays, **zeros), row_NK)
 
 
 ZEROS = {"units_NK": (2, np.float64), "offer_NK": (2, np.int32), "label_N": (1, np.int32)}
@@ -118,103 +126,108 @@ def _key(name: str, part: int) -> str:
 
 
 @dataclass(frozen=True)
-class ShelvedRounds:
-    """Rounds over the parts that lie laid out under a name."""
+class StoredRounds:
+    """Rounds over the partitions that are laid out under a name."""
 
     job: Job
-    shelf: PartShelf
+    shelf: PartitionStore
     name: str
     count: int
 
     def each(
-        self, task: Callable[Concatenate[ChoiceRows, Given], Found], *given: Given.args, **named: Given.kwargs
-    ) -> Iterator[Found]:
-        """See allocate.rounds.Rounds."""
-        return self.shelf.each(self.job, self.count, on_slots, self.shelf, self.name, task, given, named)
+        self,
+        task: Callable[Concatenate[ChoiceRows, TaskParams], Result],
+        *args: TaskParams.args,
+        **kwargs: TaskParams.kwargs,
+    ) -> Iterator[Result]:
+        """See PartitionedRows."""
+        return self.shelf.each(self.job, self.count, run_on_slots, self.shelf, self.name, task, args, kwargs)
 
 
-def on_slots(
-    job: Job, number: int, shelf: PartShelf, name: str, task: Callable[..., Found], given: tuple[Any, ...],
+def run_on_slots(
+    job: Job, number: int, shelf: PartitionStore, name: str, task: Callable[..., Result], given: tuple[Any, ...],
     named: Mapping[str, Any],
-) -> Found:  # fmt: skip
-    """What a task finds in one part as the solver sees it."""
+) -> Result:  # fmt: skip
+    """Run a task on the slots of one partition."""
     return task(shelf.get_slots(name, number).rows, *given, **named)
 
 
 @dataclass(frozen=True)
-class ShelvedOffers:
-    """Candidates on a shelf, under `name`, laid out for limits: see allocate.offers.OpenOffers."""
+class StoredOffers:
+    """Stored candidates under `name`, laid out for limits; they implement PreparedCandidates."""
 
-    rounds: ShelvedRounds
+    partitions: StoredRounds
     name: str
-    masks: Mapping[str, Mask]
+    masks: Mapping[str, LimitMask]
     codes: int
     boosted: bool
     scopes: pl.DataFrame
 
     @classmethod
-    def laid(
-        cls, job: Job, shelf: PartShelf, name: str, limits: Sequence[Limit], scopes: pl.DataFrame, boosted: bool
-    ) -> "ShelvedOffers":
+    def lay_out(
+        cls, job: Job, shelf: PartitionStore, name: str, limits: Sequence[Limit], scopes: pl.DataFrame, boosted: bool
+    ) -> "StoredOffers":
         """Lay out the parts under a name for plans under these limits, whatever their bounds."""
         count, seed = shelf.parts(name).count, job.config.plan.seed
-        found = [*shelf.each(job, count, kinds_in, shelf, name, limits)]
-        kinds = all_kinds(found)
-        for _ in shelf.each(job, count, laid_out, shelf, name, limits, kinds, seed):
+        found = [*shelf.each(job, count, partition_limit_kinds, shelf, name, limits)]
+        kinds = merge_limit_kinds(found)
+        for _ in shelf.each(job, count, lay_out_partition, shelf, name, limits, kinds, seed):
             pass
-        rounds = ShelvedRounds(job, shelf, f"{name} laid", count)
+        rounds = StoredRounds(job, shelf, f"{name} laid", count)
         return cls(rounds, name, code_masks(found, limits), max(kinds.height, 1), boosted, scopes)
 
-    def taken(self, choice: SlotChoice, what: Callable[[pl.DataFrame], Found]) -> Iterator[Found]:
-        """See OpenOffers."""
-        of = self.rounds
-        return of.shelf.each(of.job, of.count, in_chosen, of.shelf, self.name, choice, what)
+    def map_chosen(self, choice: SlotChoice, what: Callable[[pl.DataFrame], Result]) -> Iterator[Result]:
+        """See PreparedCandidates."""
+        of = self.partitions
+        return of.shelf.each(of.job, of.count, map_chosen_rows, of.shelf, self.name, choice, what)
 
 
-def kinds_in(job: Job, number: int, shelf: PartShelf, name: str, limits: Sequence[Limit]) -> LimitKinds:
-    """Which limits touch a part, and how."""
-    return kinds_of(shelf.get(name, number), limits)
+def partition_limit_kinds(
+    job: Job, number: int, shelf: PartitionStore, name: str, limits: Sequence[Limit]
+) -> LimitKinds:
+    """Return which limits apply to a partition, and how."""
+    return find_limit_kinds(shelf.get(name, number), limits)
 
 
-def laid_out(
-    job: Job, number: int, shelf: PartShelf, name: str, limits: Sequence[Limit], kinds: pl.DataFrame, seed: int
+def lay_out_partition(
+    job: Job, number: int, shelf: PartitionStore, name: str, limits: Sequence[Limit], kinds: pl.DataFrame, seed: int
 ) -> None:
-    """Lay out one part."""
-    shelf.put_slots(f"{name} laid", number, spread(shelf.get(name, number), limits, kinds).hashed(seed))
+    """Lay out one partition for the solver."""
+    shelf.put_slots(f"{name} laid", number, to_matrices(shelf.get(name, number), limits, kinds).hashed(seed))
 
 
-def chosen_in(shelf: PartShelf, name: str, number: int, choice: SlotChoice) -> pl.DataFrame:
-    """The rows of a part that are chosen."""
+def chosen_rows(shelf: PartitionStore, name: str, number: int, choice: SlotChoice) -> pl.DataFrame:
+    """Return the chosen rows of a partition."""
     return shelf.get(name, number)[shelf.get_slots(f"{name} laid", number).chosen(choice, number)]
 
 
-def in_chosen(
-    job: Job, number: int, shelf: PartShelf, name: str, choice: SlotChoice, what: Callable[[pl.DataFrame], Found]
-) -> Found:
-    """What is asked of them."""
-    return what(chosen_in(shelf, name, number, choice))
+def map_chosen_rows(
+    job: Job, number: int, shelf: PartitionStore, name: str, choice: SlotChoice, what: Callable[[pl.DataFrame], Result]
+) -> Result:
+    """Apply `what` to the chosen rows of a partition."""
+    return what(chosen_rows(shelf, name, number, choice))
 
 
-class Recorded(NamedTuple):
+class DecisionRecords(NamedTuple):
     """Everybody's decision: the candidates with the probability of each, and DECISIONS, both in parts; the candidates
     that were decided for, by customer; and customer_id, offer_id and holdout of everybody.
     """
 
-    rows: CustomerParts
-    decisions: CustomerParts
+    rows: PartitionedFrame
+    decisions: PartitionedFrame
     chosen: pl.DataFrame
-    given: pl.DataFrame
+    assignments: pl.DataFrame
 
 
-class RecordedPart(NamedTuple):
-    """Of one part what is held of all: see Recorded."""
+class PartitionRecords(NamedTuple):
+    """The chosen rows and assignments of one partition: see DecisionRecords."""
 
     chosen: pl.DataFrame
-    given: pl.DataFrame
+    assignments: pl.DataFrame
 
 
-def record(made: Settled, shelf: PartShelf, name: str, number: int) -> RecordedPart:
-    """Decisions of one part put on the shelf."""
+def record_partition(made: PriceDecisions, shelf: PartitionStore, name: str, number: int) -> PartitionRecords:
+    """Store the decisions of one partition."""
     rows, drawn = made
     known = pl.all_horizontal(pl.col("gain_cents", "cost_cents").is_not_null())
     open_ = pl.col("eligible") & pl.col("why_not").is_null() & known
@@ -222,12 +235,12 @@ def record(made: Settled, shelf: PartShelf, name: str, number: int) -> RecordedP
     ids = drawn.decisions.filter(pl.col("offer_id") != "none")["decision_id"]
     shelf.put(f"{name} rows", number, rows)
     shelf.put(f"{name} decisions", number, drawn.decisions)
-    given = drawn.decisions.select("customer_id", "offer_id", "holdout")
-    return RecordedPart(rows[drawn.chosen_C].with_columns(ids), given)
+    assignments = drawn.decisions.select("customer_id", "offer_id", "holdout")
+    return PartitionRecords(rows[drawn.chosen_C].with_columns(ids), assignments)
 
 
-def recorded(made: Iterable[RecordedPart], shelf: PartShelf, name: str) -> Recorded:
-    """Everybody's decisions, of which each part was put on the shelf."""
-    chosen, given = zip(*made, strict=True)
+def collect_records(made: Iterable[PartitionRecords], shelf: PartitionStore, name: str) -> DecisionRecords:
+    """Collect the stored decisions of all partitions."""
+    chosen, assignments = zip(*made, strict=True)
     rows, decisions = (shelf.parts(f"{name} {what}") for what in ("rows", "decisions"))
-    return Recorded(rows, decisions, pl.concat(chosen).sort("customer_id"), pl.concat(given))
+    return DecisionRecords(rows, decisions, pl.concat(chosen).sort("customer_id"), pl.concat(assignments))

@@ -1,4 +1,4 @@
-"""What a plan may rest on: the weakest evidence, the least gain and most cost of an offer, its budget and price."""
+"""Limits of a plan: the weakest evidence, the least gain and the highest cost of an offer, and the private price."""
 
 import numpy as np
 import polars as pl
@@ -6,14 +6,13 @@ from numpy.typing import NDArray
 
 from promolift.core import allocation
 from promolift.core.allocation.algorithms.choice import ChoiceRows
-from promolift.core.allocation.candidate_table import OpenOffers
-from promolift.extensions.privacy.mechanisms.noise import clipped
-from promolift.extensions.privacy.results import released, stated
+from promolift.core.allocation.candidate_table import PreparedCandidates
 from promolift.foundation.evidence import Level
+from promolift.foundation.release_policy import clip_rows
 from promolift.shop.results.work_folder.run_context import Job
 
 PRICES = (0.0, *(0.1 * 1.4**k for k in range(24)))  # of the budget, among which a private one is found
-NOISY, SAFE = 0.05, 2.0
+NOISE_SHARE, NOISE_MARGIN = 0.05, 2.0
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
@@ -47,31 +46,31 @@ def close_dear(valued: pl.DataFrame, most_cents: float) -> pl.DataFrame:
 
 
 def most_cents(job: Job, budget: int) -> float:
-    """What an offer may cost so that the noise in the cost of a whole plan is about NOISY of its budget."""
-    noise = stated(job).noise("price")
-    return float(NOISY * budget / (noise * len(PRICES) ** 0.5))
+    """What an offer may cost so that the noise in the cost of a whole plan is about NOISE_SHARE of its budget."""
+    noise = job.release_policy.noise_sd("price", clip=1.0)
+    return float(NOISE_SHARE * budget / (noise * len(PRICES) ** 0.5))
 
 
-def private_price(job: Job, offers: OpenOffers, budget: int) -> float:
-    """The least of PRICES at which the plan keeps its budget by a noisy sum of costs, SAFE noises off it to be sure.
+def private_price(job: Job, offers: PreparedCandidates, budget: int) -> float:
+    """Return the least of PRICES at which the noisy cost of the plan stays NOISE_MARGIN noises below its budget.
 
     What a customer costs falls with the price: their parts between one price and the next are at most what one offer
     may cost, all together.
     """
     most = most_cents(job, budget)
-    total_P = sum(offers.rounds.each(costs_between, offers.codes, most), np.zeros(len(PRICES)))
-    found = released(job, "price", "costs", total_P, most)
+    total_P = sum(offers.partitions.each(costs_between, offers.codes, most), np.zeros(len(PRICES)))
+    found = job.release_policy.release("price", "costs", total_P, most)
     above = np.arange(len(PRICES), 0, -1)  # sums that the noise of a price adds up from
-    cost_P = np.cumsum(found.values[::-1])[::-1] + SAFE * found.sd * np.sqrt(above)
+    cost_P = np.cumsum(found.values[::-1])[::-1] + NOISE_MARGIN * found.sd * np.sqrt(above)
     within = np.flatnonzero(cost_P <= budget)
     return PRICES[int(within[0])] if len(within) else PRICES[-1]
 
 
 def costs_between(rows: ChoiceRows, codes: int, most: float) -> NDArray[np.float64]:
     """What customers cost between one price and the next, each of them at most `most` in all, summed."""
-    part_NP = allocation.cost_at(rows, codes, PRICES)
+    part_NP = allocation.costs_at_prices(rows, codes, PRICES)
     part_NP[:, :-1] -= part_NP[:, 1:]
-    return np.asarray(clipped(part_NP, most).sum(axis=0))
+    return np.asarray(clip_rows(part_NP, most).sum(axis=0))
 
 
 def _closed(valued: pl.DataFrame, where: pl.Expr, why: pl.Expr) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Plans and a segment in; the decision of each of its customers at a moment, as the server makes it alone, out."""
+"""Decide for all customers of a segment at one moment, as the server decides for one customer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,17 +10,17 @@ from promolift.core import decisions
 from promolift.core.customers.consent import may_send
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.frames import safe_cells
+from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.formatting import count
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.run_context import Job
-from promolift.shop.results.work_folder.work_tables import Clean
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
-LISTS = ("candidates", "ineligible", "considered")  # in Parquet alone
-ABOUT = ("menu_id", "target", "gain_cents", "cost_cents")
+LIST_COLUMNS = ("candidates", "ineligible", "considered")  # in Parquet alone
+OFFER_COLUMNS = ("menu_id", "target", "gain_cents", "cost_cents")
 
 
 class CampaignRows(NamedTuple):
@@ -57,17 +57,17 @@ def campaign_rows(store: Store, rows: pl.DataFrame, plan: Plan) -> CampaignRows:
     """Some candidates of a plan, with what its customers allow."""
     return CampaignRows(
         rows,
-        may_send(rows["customer_id"], Clean(store).people_of(rows["customer_id"]), plan.note.consent),
+        may_send(rows["customer_id"], CleanTables(store).current_customers(rows["customer_id"]), plan.note.consent),
         plan.note.terms,
     )
 
 
 def decide_rows(rows: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, ts_ms: int) -> pl.DataFrame:
-    """DECISIONS, with menu_id, target, gain_cents and cost_cents of what was decided for; each is what `deliver.decide`
-    says of that customer alone.
+    """Return DECISIONS, with menu_id, target, gain_cents and cost_cents of the chosen offer; each is what
+    `decisions.decide` decides for that customer alone.
     """
     found = decisions.decide(rows, consent, terms, ts_ms)
-    about = rows.select("customer_id", "offer_id", *ABOUT)
+    about = rows.select("customer_id", "offer_id", *OFFER_COLUMNS)
     return found.join(about, on=["customer_id", "offer_id"], how="left", maintain_order="left")
 
 
@@ -81,8 +81,8 @@ def decide_campaigns(some: Sequence[CampaignRows], ts_ms: int) -> pl.DataFrame:
         raise InputError(
             "campaign_duplicate", f"--beside: campaigns {', '.join(names)}; each needs a plan.campaign of its own"
         )
-    bids = pl.concat(decisions.Board.of(each.rows, each.consent).bids(each.terms) for each in some)
-    won = decisions.arbitrated(bids)
+    bids = pl.concat(decisions.OptionTable.of(each.rows, each.consent).bids(each.terms) for each in some)
+    won = decisions.arbitrate_batch(bids)
     found = []
     for each in some:
         mine = won.filter(pl.col("won_by") == each.terms.campaign_id)["customer_id"].implode()
@@ -105,10 +105,10 @@ def write_decisions(job: Job, segment: str | None, ts_ms: int, file: Path, besid
     found = decide_segment(job, segment, ts_ms, beside)
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".csv":
-        safe_cells(found.drop(LISTS, strict=False)).write_csv(file)
+        escape_formulas(found.drop(LIST_COLUMNS, strict=False)).write_csv(file)
     else:
         found.write_parquet(file)
     given = found.filter(pl.col("offer_id") != "none").height
-    text = kept(f"{count(found.height)} decisions, {count(given)} with an offer: {file}")
+    text = translate(f"{count(found.height)} decisions, {count(given)} with an offer: {file}")
     figures = {"step": "decide", "decisions": found.height, "with_offer": given, "file": str(file)}
     return StepSummary(text, figures)

@@ -1,1 +1,1 @@
-"""One module per step of the story: what it reads from the store, which rooms it asks, what it keeps."""
+"""The steps of the pipeline, one module each."""

@@ -1,4 +1,4 @@
-"""Step 3: profiles and past prices in; the discount response and the redemption model kept."""
+"""Step 3: estimate the discount response and the redemption model from profiles and past prices."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,15 +9,15 @@ import polars as pl
 
 from promolift.core import effects as effect
 from promolift.foundation.errors import SupportError
-from promolift.foundation.sql import fetch, some
+from promolift.foundation.sql import fetch_frame, require_relation
 from promolift.foundation.storage.local_store import TableDraft
 from promolift.shop.results import effects
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.work_folder.run_context import Job, Moments, mapped, moments
+from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, moments
 
 KEY = ["campaign_id", "customer_id"]
 WEEK_OF = ["target", "product_id", "week"]
-FEW = 8  # sums that wait to be added up at once
+SUMS_BEFORE_ADDING = 8  # sums that wait to be added up at once
 SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
 MOST_SENT = 2_000_000  # past exposures that the redemption model learns from; of more, those of a share of customers
 
@@ -35,13 +35,13 @@ def run(job: Job) -> None:
         sensitivity = job.profiled.profiles(at.response).select("customer_id", "price_sensitivity")
         response = effect.fit_response(data, sensitivity, settings)
         job.tell("effect", 0.8, "the same on two halves of the customers")
-        halves = [] if response.level == "assumed" else effect.fit_halves(data, sensitivity, settings)
+        halves = [] if response.level == "assumed" else effect.fit_response_halves(data, sensitivity, settings)
     except SupportError as reason:
         response, halves = effect.assumed_response(str(reason), settings), []
     job.tell("effect", 0.9, "who redeems coupons")
-    coupons = keep_redemption(job, at, response.targets["target"].to_list())
-    effects.NoModel(redemption=coupons).keep(job.store)
-    effects.keep_responses(job.store, response, halves)
+    coupons = save_redemption(job, at, response.targets["target"].to_list())
+    effects.MissingModels(redemption=coupons).keep(job.store)
+    effects.save_responses(job.store, response, halves)
 
 
 def response_panel(job: Job, at: Moments) -> pl.DataFrame:
@@ -49,9 +49,9 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     clean, settings = job.clean, job.config.panel.model_copy(update={"weeks": at.weeks})
     shards = clean.shards
     sums: list[pl.DataFrame] = []
-    for part in mapped(job, depth_sums_of, shards, at.asof):
-        sums = [together([*sums, part])] if len(sums) == FEW else [*sums, part]
-    job.store.save("depths", together(sums).sort(WEEK_OF))
+    for part in map_shards(job, depth_sums_of, shards, at.asof):
+        sums = [add_depth_sums([*sums, part])] if len(sums) == SUMS_BEFORE_ADDING else [*sums, part]
+    job.store.save("depths", add_depth_sums(sums).sort(WEEK_OF))
     depths = job.effects.depths
     if not depths.filter("depth_sum > 0").limit(1).fetchall():
         raise SupportError(
@@ -59,31 +59,31 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
         )
     share = 2 * job.config.discount.max_customers / max(1, Span.load(job.store).customers)
     parts: list[pl.DataFrame] = []
-    for done, part in enumerate(mapped(job, panel_of, shards, share, at, settings), 1):
+    for done, part in enumerate(map_shards(job, panel_of, shards, share, at, settings), 1):
         parts.append(part)
         job.tell("effect", 0.5 * done / len(shards), "what discounts each customer met")
     return pl.concat(parts)
 
 
-def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """Sums of `effect.depth_sums` added up."""
+def add_depth_sums(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Sums of `effects.sum_depths` added up."""
     return pl.concat(parts).group_by(WEEK_OF).agg(pl.col("lines", "depth_sum", "list_cents").sum())
 
 
 def depth_sums_of(job: Job, shard: int, asof_ms: int) -> pl.DataFrame:
     """What the depths of a shard's lines add up to."""
-    return fetch(effect.depth_sums(job.clean.events(shard), job.clean.products, asof_ms))
+    return fetch_frame(effect.sum_depths(job.clean.events(shard), job.clean.products, asof_ms))
 
 
 def panel_of(job: Job, shard: int, share: float, at: Moments, settings: effect.PanelSettings) -> pl.DataFrame:
     """The panel of a share of a shard's customers."""
     events = job.clean.events(shard)
     if share < 1:
-        events = some(events.filter(SAMPLE.format(below=int(share * 1_000_000))))
-    return fetch(effect.panel(events, job.clean.products, job.effects.depths, at.asof, settings))
+        events = require_relation(events.filter(SAMPLE.format(below=int(share * 1_000_000))))
+    return fetch_frame(effect.build_panel(events, job.clean.products, job.effects.depths, at.asof, settings))
 
 
-def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
+def save_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
     """Fit on every campaign that is over, keep the model and the odds of a coupon per customer and target.
 
     Returns the reason if there can be no model; nothing is kept then.
@@ -95,11 +95,11 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
     try:
         if job.config.privacy.epsilon is not None:
             raise SupportError("model_not_private", "privacy.epsilon: who redeemed what is nobody else's matter")
-        whole, shards = history(job), job.clean.shards
+        whole, shards = campaign_history(job), job.clean.shards
         with ExitStack() as stack:
-            parts = parted(job, whole, at, stack)
+            parts = partition_campaigns(job, whole, at, stack)
             share = MOST_SENT / max(1, len(whole.exposures))
-            features = pl.concat(mapped(job, features_of, shards, parts, share)).sort(KEY)
+            features = pl.concat(map_shards(job, features_of, shards, parts, share)).sort(KEY)
             outcomes = effect.redemption_outcomes(whole.exposures, whole.redemptions, at.asof)
             model = effect.fit_redemption(features, outcomes)
             store.save("redemption_features", features)
@@ -107,7 +107,7 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
             if targets and any(item.activation != "automatic" for item in job.config.menu):
                 covers = effect.target_covers(job.clean.products, targets)
                 with store.sharded("redemption_odds") as put:
-                    for _ in mapped(job, keep_odds, shards, parts, model, covers, at.asof, put):
+                    for _ in map_shards(job, save_redemption_odds, shards, parts, model, covers, at.asof, put):
                         pass
     except SupportError as reason:
         return str(reason)
@@ -120,18 +120,18 @@ class CampaignParts(NamedTuple):
     exposures: list[Path]
     redemptions: list[Path]
     customers: list[Path]
-    shared: effect.Yardsticks
+    shared: effect.CampaignTotals
 
 
-def parted(job: Job, whole: effect.History, at: Moments, stack: ExitStack) -> CampaignParts:
-    """The campaign tables in parts, so that a shard's task reads its own customers alone; they go with `stack`."""
+def partition_campaigns(job: Job, whole: effect.CampaignHistory, at: Moments, stack: ExitStack) -> CampaignParts:
+    """Partition the campaign tables by shard, so that a task reads its own customers only; `stack` removes them."""
     shards = len(job.clean.shards)
     exposures, redemptions, customers = (
-        stack.enter_context(job.store.split(some(rows), shards, "customer_id"))
+        stack.enter_context(job.store.split(require_relation(rows), shards, "customer_id"))
         for rows in (whole.exposures, whole.redemptions, whole.customers)
     )
-    starts = fetch(whole.exposures.project("start_ms").distinct().order("start_ms"))["start_ms"]
-    shared = effect.yardsticks(whole.exposures, whole.redemptions, starts.extend_constant(at.asof, 1))
+    starts = fetch_frame(whole.exposures.project("start_ms").distinct().order("start_ms"))["start_ms"]
+    shared = effect.campaign_totals(whole.exposures, whole.redemptions, starts.extend_constant(at.asof, 1))
     return CampaignParts(exposures, redemptions, customers, shared)
 
 
@@ -142,7 +142,7 @@ def features_of(job: Job, shard: int, parts: CampaignParts, share: float) -> pl.
     return effect.exposure_features(past, sent)
 
 
-def keep_odds(
+def save_redemption_odds(
     job: Job, shard: int, parts: CampaignParts, model: effect.RedemptionModel, covers: pl.DataFrame, asof_ms: int,
     put: TableDraft,
 ) -> None:  # fmt: skip
@@ -152,19 +152,19 @@ def keep_odds(
     put(shard, [odds.with_columns(pl.Series("redeem_prob", model.predict(asked)))])
 
 
-def history_of(job: Job, shard: int, parts: CampaignParts) -> effect.History:
+def history_of(job: Job, shard: int, parts: CampaignParts) -> effect.CampaignHistory:
     """The campaign tables of one shard's customers, with what all of them had done."""
     exposures, redemptions, customers = (
         job.store.part(rows[shard]) for rows in (parts.exposures, parts.redemptions, parts.customers)
     )
     return replace(
-        history(job), events=job.clean.events(shard), exposures=exposures, redemptions=redemptions,
+        campaign_history(job), events=job.clean.events(shard), exposures=exposures, redemptions=redemptions,
         customers=customers, campaigns=parts.shared,
     )  # fmt: skip
 
 
-def history(job: Job) -> effect.History:
-    """The campaign tables as the redemption model reads them, and everybody's events."""
+def campaign_history(job: Job) -> effect.CampaignHistory:
+    """Return the campaign tables as the redemption model reads them, with the events of all customers."""
     clean = job.clean
     exposures, redemptions = clean.exposures, clean.redemptions
     if exposures is None or redemptions is None:
@@ -172,7 +172,7 @@ def history(job: Job) -> effect.History:
             "campaigns_missing",
             "no past campaigns: give a promotions file that says who was sent what and who redeemed",
         )
-    return effect.History(
+    return effect.CampaignHistory(
         clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers,
         Span.load(job.store).first_ms,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Step 6: models and plan in; how good the predictions were, and policies compared at equal spend, kept."""
+"""Step 6: check how good the predictions were, and compare policies at equal spend."""
 
 import numpy as np
 import polars as pl
@@ -9,26 +9,27 @@ from promolift.core import effects as effect
 from promolift.core.allocation import strategic_rules
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.sql import bind
-from promolift.foundation.tables.schemas import LEVEL, TARGET
+from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.pipeline.fairness_audit import fairness
-from promolift.shop.pipeline.planning.offer_targets import CandidateScene
+from promolift.shop.pipeline.fairness_audit import audit_fairness
+from promolift.shop.pipeline.planning.offer_targets import CandidateInputs
 from promolift.shop.pipeline.planning.plan_limits import close_small, close_weak
-from promolift.shop.pipeline.steps.effect import KEY, history
+from promolift.shop.pipeline.steps.effect import KEY, campaign_history
 from promolift.shop.pipeline.steps.plan import candidates, consents, free_candidates, limits_of
-from promolift.shop.reports.assumptions import assumptions
+from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.results import effects
 from promolift.shop.results.fairness import FairnessNote
-from promolift.shop.results.plan import HeadlineAssumptions, Plan
-from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored, Unchecked
-from promolift.shop.results.work_folder.run_context import Job, Moments, found_in, mapped, moments
-from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import HeadlineAssumptions
+from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored, UncheckedPredictions
+from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, moments, query_shard
+from promolift.shop.results.work_folder.work_tables import ALL_CUSTOMERS, CustomerSubset
 
 BOUGHT = f"""
-with {LEVEL}
-select distinct e.customer_id, {TARGET} as target
+with {CATEGORY_LEVEL_SQL}
+select distinct e.customer_id, {CATEGORY_TARGET_SQL} as target
 from events e cross join level left join products p on p.product_id = e.product_id
-where e.kind = 'purchase' and e.ts_ms >= $start and e.ts_ms < $stop and {TARGET} is not null order by all
+where e.kind = 'purchase' and e.ts_ms >= $start and e.ts_ms < $stop and {CATEGORY_TARGET_SQL} is not null order by all
 """
 MOST_JUDGED = 20_000  # customers whose forecasts are held against what came: of more, so many are drawn by hash
 BUYING, REPEATS = "buying a category in the window", "their most frequent categories"
@@ -59,8 +60,8 @@ def run(job: Job) -> None:
     except PromoError as reason:
         missing["fairness"] = str(reason)
         job.store.remove_json(FairnessNote.NAME)
-    Unchecked(reasons=missing).keep(job.store)
-    believed(job).keep(job.store)
+    UncheckedPredictions(reasons=missing).keep(job.store)
+    headline_assumptions(job).keep(job.store)
 
 
 def purchases(job: Job) -> Predictions:
@@ -69,7 +70,7 @@ def purchases(job: Job) -> Predictions:
     Of more than `MOST_JUDGED` customers by as many, drawn by hash.
     """
     at, days = moments(job), job.config.plan.window_days
-    some = Among(share=min(1.0, MOST_JUDGED / max(job.profiled.size, 1)))
+    some = CustomerSubset(share=min(1.0, MOST_JUDGED / max(job.profiled.size, 1)))
     rows = job.profiled.affinities(at.check, among=some).filter(pl.col("buy_prob").is_not_null())
     truth = bought_in(job, at.check, at.check + days * DAY_MS, some)
     key = ["customer_id", "target"]  # in order: sums of fractions are then the same in every run
@@ -82,10 +83,12 @@ def purchases(job: Job) -> Predictions:
             f"{known.height} customer-category pairs before the last 11 weeks; 100 with 10 purchases are needed",
         )
     often = known["orders"].to_numpy().astype(np.float64)
-    return graded(BUYING, known["hit"].to_numpy(), known["buy_prob"].to_numpy(), REPEATS, often, known["customer_id"])
+    return grade_probability(
+        BUYING, known["hit"].to_numpy(), known["buy_prob"].to_numpy(), REPEATS, often, known["customer_id"]
+    )
 
 
-def graded(
+def grade_probability(
     model: str, y: NDArray[np.int64], prob: NDArray[np.float64], rule: str, ranked: NDArray[np.float64],
     customers: pl.Series,
 ) -> Predictions:  # fmt: skip
@@ -105,14 +108,14 @@ def graded(
     )
 
 
-def bought_in(job: Job, start_ms: int, stop_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
+def bought_in(job: Job, start_ms: int, stop_ms: int, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame:
     """customer_id, target of all that was bought in [start, stop)."""
-    return pl.concat(mapped(job, found_in, job.clean.shards, bind(BOUGHT, start=start_ms, stop=stop_ms), among))
+    return pl.concat(map_shards(job, query_shard, job.clean.shards, bind(BOUGHT, start=start_ms, stop=stop_ms), among))
 
 
 def redemptions(job: Job) -> Predictions:
     """Trained on campaigns over before the check, scored on those begun after it."""
-    at, past = moments(job), history(job)
+    at, past = moments(job), campaign_history(job)
     features = job.effects.redemption_features
     if features is None:
         raise SupportError("model_missing", "no redemption model: too few past campaigns with redemptions")
@@ -126,15 +129,15 @@ def redemptions(job: Job) -> Predictions:
         )
     y, prob = later["redeemed"].cast(pl.Int8).to_numpy(), model.predict(later)
     rate = later["earlier_redeemed"].fill_null(0) / (later["earlier_campaigns"].fill_null(0) + 1)
-    return graded(COUPONS, y, prob, PAST_RATE, rate.to_numpy(), later["customer_id"])
+    return grade_probability(COUPONS, y, prob, PAST_RATE, rate.to_numpy(), later["customer_id"])
 
 
-def believed(job: Job) -> HeadlineAssumptions:
-    """What must be believed for the headline, once luck is taken off it."""
+def headline_assumptions(job: Job) -> HeadlineAssumptions:
+    """Return the assumptions of the headline after luck is taken off."""
     plan = Plan.load(job.store)
     luck = plan.headline.luck_cents or 0.0
     costs = job.clean.catalogue["cost_cents"].count() > 0
-    found = assumptions(plan.chosen, effects.response(job.store), job.config.value, costs, luck)
+    found = list_assumptions(plan.chosen, effects.load_response(job.store), job.config.value, costs, luck)
     return HeadlineAssumptions(assumptions=found)
 
 
@@ -146,23 +149,23 @@ def policies(job: Job) -> pl.DataFrame:
     the one that was kept, unless it was drawn.
     """
     store = job.store
-    halves = effects.halves(store)
+    halves = effects.load_half_responses(store)
     share = min(1.0, COMPARED / max(job.profiled.size, 1))
-    free, kept = free_candidates(job, some := Among(share=share)), Plan.load(store)
+    free, kept = free_candidates(job, some := CustomerSubset(share=share)), Plan.load(store)
     budget, profiles = share * kept.note.budget_cents, job.profiled.profiles(moments(job).asof, some)
     if not (halves or kept.note.terms.explore):
         plan = kept.chosen.join(profiles.select("customer_id"), on="customer_id", how="semi")
         budget = max(budget, float(plan["cost_cents"].sum()))  # those drawn may be dearer than the others
-        return of_all(experiments.compare(free, plan, budget, profiles), share)
-    rows = cross_fitted(job, free, halves) if halves else free
+        return scale_to_all(experiments.compare_policies(free, plan, budget, profiles), share)
+    rows = cross_fit(job, free, halves) if halves else free
     fair = kept.note.fairness.limits if kept.note.fairness else ()
     limits = limits_of(job, fair=fair).at(rows, budget)
     plan = allocation.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
-    return of_all(experiments.compare(rows, plan, budget, profiles), share)
+    return scale_to_all(experiments.compare_policies(rows, plan, budget, profiles), share)
 
 
-def of_all(compared: pl.DataFrame, share: float) -> pl.DataFrame:
-    """Totals of a share of the customers as those of all; `customers` stays how many were compared."""
+def scale_to_all(compared: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Scale totals of a share of the customers to all; `customers` stays the number compared."""
     totals = (
         "expected_profit_cents",
         "low",
@@ -176,8 +179,8 @@ def of_all(compared: pl.DataFrame, share: float) -> pl.DataFrame:
     return compared if share == 1 else compared.with_columns(pl.col(totals) / share)
 
 
-def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountResponse]) -> pl.DataFrame:
-    """Candidates with gain_cents by the half that does not hold the customer, gain_check_cents by the one that does."""
+def cross_fit(job: Job, free: pl.DataFrame, halves: list[effect.DiscountResponse]) -> pl.DataFrame:
+    """Value candidates by both halves: gain_cents by the half without the customer, gain_check_cents by the other."""
     names = ["gain_cents", "cost_cents", "gain_se_cents", "added_cents", "subsidy_cents", "redeem_prob", "evidence"]
     made = ["response_now", "response_net", "response_se", "reach", "coupon_prob"]
     bare = free.drop(*[n for n in [*names, *made] if n in free.columns])
@@ -193,15 +196,17 @@ def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountRespo
 
 def compare_groups(job: Job) -> FairnessNote:
     """What groups of customers are given and paid, and whether who they are decides it."""
-    return fairness(job, decided_anew)
+    return audit_fairness(job, decide_again)
 
 
-def decided_anew(job: Job, at: Moments, plan: Plan, some: Among) -> pl.DataFrame:
+def decide_again(job: Job, at: Moments, plan: Plan, some: CustomerSubset) -> pl.DataFrame:
     """customer_id and the offer of the menu that pays most at the plan's price and charges, none where none does or
     nothing may be sent.
     """
-    rows = close_weak(candidates(CandidateScene(job, at), some).rows, plan.note.evidence)
-    rows = strategic_rules.with_rules(close_small(rows, job.config.rules.least_gain_cents), job.config.strategic)
+    rows = close_weak(candidates(CandidateInputs(job, at), some).rows, plan.note.evidence)
+    rows = strategic_rules.apply_strategic_rules(
+        close_small(rows, job.config.rules.least_gain_cents), job.config.strategic
+    )
     charges = plan.charges(rows["customer_id"])
     rows = rows.join(charges, on=["customer_id", "offer_id"], how="left")
     worth = pl.col("gain_cents") - pl.col("charge_cents").fill_null(0.0)

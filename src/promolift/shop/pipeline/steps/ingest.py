@@ -1,4 +1,4 @@
-"""Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
+"""Step 1: clean the raw files, and store the clean tables, the rejected rows and the health report."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,13 @@ from typing import NamedTuple
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.core.customers.sensitive_topics import MATTER_WORDS, sensitive_columns, sensitive_products
-from promolift.extensions.connectors.complete_journey import open_complete_journey
+from promolift.core.customers.sensitive_topics import SENSITIVE_TOPIC_NAMES, sensitive_columns, sensitive_products
 from promolift.extensions.media import catalogue_step
 from promolift.foundation.errors import InputError
+from promolift.foundation.extension import load_reference, registered
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.sql import ident, literal
+from promolift.foundation.sql import quote_identifier, sql_literal
 from promolift.foundation.storage.local_store import Store, TableDraft, shards_for
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, PRODUCTS
 from promolift.foundation.time.units import DAY_MS
@@ -27,15 +27,15 @@ from promolift.shop.configuration.settings import CleanRules, Processing
 from promolift.shop.ingest.cleaning.data_health import health
 from promolift.shop.ingest.cleaning.data_summary import ShardSums, shard_sums, summarise
 from promolift.shop.ingest.cleaning.event_cleaning import (
-    Cleaned,
+    CleanedTable,
     JudgedShard,
-    judged_events,
-    parted_events,
-    price_rows,
+    add_catalogue_price,
+    clean_shard_events,
+    partition_events,
     rejected_rows,
 )
 from promolift.shop.ingest.cleaning.row_counts import first_rows
-from promolift.shop.ingest.cleaning.sql_casts import NOTHING
+from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
 from promolift.shop.ingest.cleaning.table_cleaning import (
     clean_coupons,
     clean_customers,
@@ -44,12 +44,12 @@ from promolift.shop.ingest.cleaning.table_cleaning import (
     clean_redemptions,
     clean_shelf,
     clean_words,
-    latest,
+    latest_values,
 )
 from promolift.shop.ingest.cleaning.table_join import join_rows, order_lines
 from promolift.shop.pipeline import customer_texts
 from promolift.shop.results.ingest import Counts, Health, Span
-from promolift.shop.results.work_folder.run_context import Job, mapped
+from promolift.shop.results.work_folder.run_context import Job, map_shards
 
 CLEANERS = {
     "customers": clean_customers,
@@ -61,19 +61,23 @@ CLEANERS = {
     "words": clean_words,
 }
 ORDER = sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name))
-UNSAID = 0.001  # of the rows: fewer equal ones are not spoken of
+REPEATS_WARNING_SHARE = 0.001  # of the rows: fewer equal ones are not spoken of
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
-MATTERS_EN = {matter: said.en for matter, said in MATTER_WORDS.items()}
+MATTERS_EN = {matter: said.en for matter, said in SENSITIVE_TOPIC_NAMES.items()}
 ALLOW = "privacy.sensitive_allowed takes it in"
-OLD = "older than it may be kept"  # by privacy.*.keep_days
-UNASKED = "their customers did not agree to have them read"  # by words.unasked
-UNTIL = {"exposures": "end_ms", "redemptions": "ts_ms", "words": "ts_ms"}  # from when the days of a table's rows count
+EXPIRED = "older than it may be kept"  # by privacy.*.keep_days
+NO_CONSENT = "their customers did not agree to have them read"  # by words.unasked
+RETENTION_COLUMNS = {
+    "exposures": "end_ms",
+    "redemptions": "ts_ms",
+    "words": "ts_ms",
+}  # from when the days of a table's rows count
 PART = {"words": "words", "transcripts": "words"}  # of [privacy], for tables that are not of promotions
 
 
 @dataclass(frozen=True)
-class Raw:
-    """A raw table and how its columns become ours; `joined` are the tables that gave it more columns."""
+class RawSource:
+    """A raw table and its mapping; `joined` are the tables that added columns to it."""
 
     table: RawTable
     mapping: Mapping
@@ -88,23 +92,25 @@ def run(job: Job) -> None:
         if store.has(name):
             store.remove(name)
     counts: list[Counts] = []
-    with store.sharded("rejected") as put, joined_as_written(store):
-        aside = Aside(store, put)
+    with store.sharded("rejected") as put, fixed_join_order(store):
+        aside = RejectSink(store, put)
         for done, (name, cleaner) in enumerate(CLEANERS.items()):
             source = raw.get("promotions" if name == "exposures" else name)
             if name == "redemptions" and source is None:
-                source = redeemed(raw)
+                source = redemptions_in_promotions(raw)
             if source is None:
                 continue
             job.tell("ingest", 0.05 * done, name)
             if name == "words":
                 all_rows = source.table.rows
-                admitted = customer_texts.admitted(job, all_rows, source.mapping)
+                admitted = customer_texts.readable_texts(job, all_rows, source.mapping)
                 source = replace(source, table=replace(source.table, rows=admitted))
             counts.append(clean_table(job, name, source, cleaner(source.table.rows, source.mapping, rules), aside))
             if name == "words":
                 left = size_of(all_rows) - size_of(admitted)
-                counts[-1] += customer_texts.counted(job) + Counts(name, left, rejected={UNASKED: left} if left else {})
+                counts[-1] += customer_texts.count_unread_texts(job) + Counts(
+                    name, left, rejected={NO_CONSENT: left} if left else {}
+                )
         for name, table in (("customers", CUSTOMERS), ("products", PRODUCTS)):
             if not store.has(name):
                 store.save(name, table.empty())
@@ -112,7 +118,7 @@ def run(job: Job) -> None:
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
     keep_recent_customers(job)
-    if stopped := customer_texts.refused(job):
+    if stopped := customer_texts.apply_text_opt_outs(job):
         aside.private.append(
             f"{stopped:,} of the customers asked in their own words for no more messages: they count as having refused "
             "offers; let a person look (table words, stop_prob)"
@@ -120,11 +126,11 @@ def run(job: Job) -> None:
     for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
         counts[0] += Counts("events", first=first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
-    keep_health(job, counts, raw, aside.private + seen)
+    save_health(job, counts, raw, aside.private + seen)
 
 
 @contextmanager
-def joined_as_written(store: Store) -> Iterator[None]:
+def fixed_join_order(store: Store) -> Iterator[None]:
     """The right side of a join is the one held in memory: DuckDB takes a log in a text file for a few rows, and would
     hold all of it to look up the prices of a catalogue.
     """
@@ -135,8 +141,8 @@ def joined_as_written(store: Store) -> Iterator[None]:
         store.connection.execute("reset disabled_optimizers")
 
 
-class Aside:
-    """Where rejected rows go, piece by piece: a file full of bad rows must not fill the memory."""
+class RejectSink:
+    """Writes rejected rows piece by piece, so that a file full of bad rows does not fill the memory."""
 
     def __init__(self, store: Store, put: TableDraft) -> None:
         """`put` writes one numbered piece of the table of rejected rows."""
@@ -144,12 +150,12 @@ class Aside:
         self.of_events: list[int] = []
         self.private: list[str] = []  # what was not taken, as it is too private, in sentences
 
-    def keep(self, cleaned: Cleaned, source: str) -> None:
+    def keep(self, cleaned: CleanedTable, source: str) -> None:
         """The rows that cleaning set aside."""
         self.put(self.pieces, cleaned.rejected(source))
         self.pieces += 1
 
-    def again(self, source: Raw, rows: list[pl.DataFrame]) -> None:
+    def again(self, source: RawSource, rows: list[pl.DataFrame]) -> None:
         """The rows of a log that cleaning set aside, as they stand in its file, which is read once more."""
         aside = pl.concat(rows)
         if aside.height:
@@ -157,7 +163,7 @@ class Aside:
             self.put(self.pieces, rejected_rows(source.table.rows, source.mapping, aside, source.table.source))
             self.pieces += 1
 
-    def unreadable(self, counts: Counts, source: Raw) -> Counts:
+    def unreadable(self, counts: Counts, source: RawSource) -> Counts:
         """The lines that could not be read at all; returns the counts with them."""
         for table in (source.table, *source.joined):
             lines = table.unreadable()
@@ -169,29 +175,34 @@ class Aside:
         return counts
 
 
-def open_raw(job: Job) -> dict[str, Raw]:
-    """The raw tables by name: events (events2, ...), customers, products, promotions; the demo has redemptions,
-    coupons and shelf, too."""
+def open_raw(job: Job) -> dict[str, RawSource]:
+    """Return the raw tables by name: events (events2, ...), customers, products, promotions.
+
+    The source of an extension takes DuckDB's connection and the settings, and returns a `RawTable` with its mapping for
+    each name; it may give redemptions, coupons and shelf, too.
+    """
     store, settings = job.store, job.config.data
-    if settings.source == "complete-journey":
-        opened = open_complete_journey(store.connection)
-        return {name: Raw(table, Mapping.parse(table.mapping, table.source)) for name, table in opened.items()}
-    return {name: open_one(store, name, file) for name, file in settings.files.items()}
+    if settings.source != "files":
+        tables: dict[str, RawTable] = load_reference(registered("sources")[settings.source])(
+            store.connection, job.config
+        )
+        return {name: RawSource(table, Mapping.parse(table.mapping, table.source)) for name, table in tables.items()}
+    return {name: open_raw_source(store, name, file) for name, file in settings.files.items()}
 
 
-def lies_in(store: Store, name: str, file: RawFile) -> Path:
-    """The raw file itself, or that of what the warehouse answered its query; StepError if it was not asked yet."""
+def raw_file_path(store: Store, name: str, file: RawFile) -> Path:
+    """Return the raw file, or the file with the warehouse's answer; StepError if it was not queried yet."""
     return store.path(f"pulled_{name}") if file.query else Path(file.path)
 
 
 def open_table(store: Store, name: str, file: RawFile) -> RawTable:
     """The rows of a raw file, or of a query, as they are."""
-    table = open_file(store.connection, lies_in(store, name, file), store.root / "tmp", file.header or None)
+    table = open_file(store.connection, raw_file_path(store, name, file), store.root / "tmp", file.header or None)
     return replace(table, source=f"{name} of the warehouse") if file.query else table
 
 
-def open_one(store: Store, name: str, file: RawFile) -> Raw:
-    """One raw file with all that is joined to it."""
+def open_raw_source(store: Store, name: str, file: RawFile) -> RawSource:
+    """Open one raw file with all that is joined to it."""
     table, place = open_table(store, name, file), file.path or f"data.{name}.query"
     joined = []
     for part in file.join:
@@ -209,12 +220,12 @@ def open_one(store: Store, name: str, file: RawFile) -> Raw:
     file.mapping.check_columns(table.columns, place)
     table = replace(table, rows=order_lines(table.rows, file.mapping))
     if file.per == "last":
-        table = replace(table, rows=latest(table.rows, file.mapping))
-    return Raw(table, file.mapping, tuple(joined))
+        table = replace(table, rows=latest_values(table.rows, file.mapping))
+    return RawSource(table, file.mapping, tuple(joined))
 
 
-def redeemed(raw: dict[str, Raw]) -> Raw | None:
-    """Redemptions that stand in the promotions file itself, one per row that says when."""
+def redemptions_in_promotions(raw: dict[str, RawSource]) -> RawSource | None:
+    """Return the redemptions within the promotions file, one per row that has a redemption time."""
     source = raw.get("promotions")
     if source is None or not source.mapping.has("redeemed_at"):
         return None
@@ -229,9 +240,9 @@ def redeemed(raw: dict[str, Raw]) -> Raw | None:
         if role in ("customer_id", "campaign_id", "coupon_id")
     }
     mapping = source.mapping.model_copy(update={"table": "redemptions", "columns": kept, "constants": constants})
-    column = ident(mapping.sources("redeemed_at")[0])
-    rows = source.table.rows.filter(f"lower(trim({column}::varchar)) not in {literal(NOTHING)}")
-    return Raw(RawTable(rows, source.table.source), mapping)
+    column = quote_identifier(mapping.sources("redeemed_at")[0])
+    rows = source.table.rows.filter(f"lower(trim({column}::varchar)) not in {sql_literal(NULL_TEXTS)}")
+    return RawSource(RawTable(rows, source.table.source), mapping)
 
 
 def clean_rules(job: Job) -> CleanRules:
@@ -240,21 +251,24 @@ def clean_rules(job: Job) -> CleanRules:
     return rules if rules.now_ms is not None else rules.model_copy(update={"now_ms": round(time() * 1000)})
 
 
-def clean_table(job: Job, name: str, source: Raw, cleaned: Cleaned, aside: Aside) -> Counts:
+def clean_table(job: Job, name: str, source: RawSource, cleaned: CleanedTable, aside: RejectSink) -> Counts:
     """Write one clean table and collect what was set aside."""
     store = job.store
     with cleaned.staged(store.staged) as judged:
         rows, counts = judged.accepted(), judged.counts()
         if name == "customers":
             private = private_columns(source, rows.columns, job.config.privacy.sensitive_allowed)
-            own = [f"null::varchar as {ident(each)}" if each in private else ident(each) for each in CUSTOMERS.schema]
-            more = [ident(each) for each in rows.columns if each not in {*CUSTOMERS.schema, *private}]
+            own = [
+                f"null::varchar as {quote_identifier(each)}" if each in private else quote_identifier(each)
+                for each in CUSTOMERS.schema
+            ]
+            more = [quote_identifier(each) for each in rows.columns if each not in {*CUSTOMERS.schema, *private}]
             rows = rows.project(", ".join([*own, *more]))
             aside.private += [f"customers: column {each} is left out, as it tells of {MATTERS_EN[matter]} "
                               f"({ALLOW})" for each, matter in private.items()]  # fmt: skip
-        if name in UNTIL and (since := kept_since(kept_by(job, name))) is not None:
-            old = size_of(rows.filter(f"{UNTIL[name]} < {since}"))
-            rows, counts = rows.filter(f"{UNTIL[name]} >= {since}"), without(counts, old)
+        if name in RETENTION_COLUMNS and (since := retention_cutoff(retention_rule(job, name))) is not None:
+            old = size_of(rows.filter(f"{RETENTION_COLUMNS[name]} < {since}"))
+            rows, counts = rows.filter(f"{RETENTION_COLUMNS[name]} >= {since}"), subtract_expired(counts, old)
         store.save(name, customer_texts.read_words(job, rows) if name == "words" else rows)
         aside.keep(judged, source.table.source)
         return aside.unreadable(counts, source)
@@ -265,25 +279,25 @@ def size_of(rows: Relation) -> int:
     return int(rows.aggregate("count(*)").fetchall()[0][0])
 
 
-def kept_by(job: Job, name: str) -> Processing:
-    """What [privacy] says of the rows of a table of UNTIL."""
+def retention_rule(job: Job, name: str) -> Processing:
+    """Return the [privacy] settings for a table of RETENTION_COLUMNS."""
     found: Processing = getattr(job.config.privacy, PART.get(name, "promotions"))
     return found
 
 
-def kept_since(source: Processing) -> int | None:
-    """The moment before which no row of a source may be kept; None where no end is set."""
+def retention_cutoff(source: Processing) -> int | None:
+    """Return the moment before which no row of a source may be stored; None if no limit is set."""
     return None if source.keep_days is None else round(time() * 1000) - source.keep_days * DAY_MS
 
 
-def without(counts: Counts, old: int) -> Counts:
-    """The counts where so many rows were older than they may be kept: they are kept nowhere, not even aside."""
-    return counts + Counts(counts.table, accepted=-old, rejected={OLD: old}) if old else counts
+def subtract_expired(counts: Counts, old: int) -> Counts:
+    """Subtract rows that are older than their retention; these are not stored, not even as rejected rows."""
+    return counts + Counts(counts.table, accepted=-old, rejected={EXPIRED: old}) if old else counts
 
 
 def keep_recent_customers(job: Job) -> int:
     """Customers who did nothing for longer than they may be kept go out of their table; how many."""
-    since, store = kept_since(job.config.privacy.customers), job.store
+    since, store = retention_cutoff(job.config.privacy.customers), job.store
     if since is None or job.clean.people.is_empty():
         return 0
     recent, people = (
@@ -299,12 +313,12 @@ def keep_recent_customers(job: Job) -> int:
 def purge(job: Job) -> dict[str, int]:
     """Delete what is by now older than [privacy] keeps it; how many rows of each table went."""
     privacy, store, gone = job.config.privacy, job.store, dict[str, int]()
-    since = {"events": kept_since(privacy.events)} | {
-        name: kept_since(kept_by(job, name)) for name in (*UNTIL, "transcripts")
+    since = {"events": retention_cutoff(privacy.events)} | {
+        name: retention_cutoff(retention_rule(job, name)) for name in (*RETENTION_COLUMNS, "transcripts")
     }
     for name, moment in since.items():
         if moment is not None:
-            column = "made_ms" if name == "transcripts" else UNTIL.get(name, "ts_ms")
+            column = "made_ms" if name == "transcripts" else RETENTION_COLUMNS.get(name, "ts_ms")
             gone |= store.delete(column, pl.col(column) < moment, name)
     if went := keep_recent_customers(job):
         gone["customers"] = went
@@ -325,39 +339,39 @@ class CleanShard(NamedTuple):
     old: int
 
 
-def private_columns(source: Raw, columns: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
+def private_columns(source: RawSource, columns: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
     """Columns of CUSTOMERS that tell of a sensitive matter by what the shop calls them, with the matter."""
     said = {role: " ".join(source.mapping.sources(role)) for role in source.mapping.columns}
     return sensitive_columns({name: said.get(name, name) for name in columns}, allowed)
 
 
-def clean_events(job: Job, logs: list[Raw], rules: CleanRules, aside: Aside) -> Counts:
+def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: RejectSink) -> Counts:
     """Split the events by customer hash, then clean shard by shard, so that memory holds one shard at a time."""
     store, settings = job.store, job.config.data
-    shards = settings.shards or shards_for(sum(source.table.about for source in logs), settings.memory)
+    shards = settings.shards or shards_for(sum(source.table.estimated_rows for source in logs), settings.memory)
     job.tell("ingest", 0.3, f"events in {shards} shards of customers")
     products = job.clean.products
     priced = bool(products.filter("price_cents is not null").limit(1).fetchall())
     counts = Counts("events")
     set_aside: list[list[pl.DataFrame]] = [[] for _ in logs]
-    private, since = job.config.privacy.sensitive_allowed, kept_since(job.config.privacy.events)
+    private, since = job.config.privacy.sensitive_allowed, retention_cutoff(job.config.privacy.events)
     hidden = sensitive_products(job.clean.catalogue, private)
     unnamed: Counter[str] = Counter()
     with ExitStack() as stack:
         parts = []
         for source in logs:
-            rows = price_rows(source.table.rows, source.mapping, products) if priced else source.table.rows
-            read = parted_events(rows, source.mapping, rules)
+            rows = add_catalogue_price(source.table.rows, source.mapping, products) if priced else source.table.rows
+            read = partition_events(rows, source.mapping, rules)
             by = "customer_id" if "customer_id" in read.columns else "_customer"
             parts.append(stack.enter_context(store.split(read, shards, by)))
         put = stack.enter_context(store.sharded("events"))
         mappings = [source.mapping for source in logs]
-        made = mapped(job, clean_shard, range(shards), parts, mappings, rules, put, hidden, since)
+        made = map_shards(job, clean_shard, range(shards), parts, mappings, rules, put, hidden, since)
         for done, shard in enumerate(made, 1):
             for one, bad in zip(shard.judged, set_aside, strict=True):
                 bad.append(one.aside)
                 counts = counts + one.counts
-            counts = without(counts, shard.old)
+            counts = subtract_expired(counts, shard.old)
             unnamed.update(shard.unnamed)
             job.tell("ingest", 0.5 + 0.4 * done / shards, f"{counts.accepted:,} events taken")
     for source, bad in zip(logs, set_aside, strict=True):
@@ -380,7 +394,7 @@ def clean_shard(
 ) -> CleanShard:  # fmt: skip
     """One shard of all logs written, without rows before `since` and the products of `hidden` (product_id, matter)."""
     judged = [
-        judged_events(job.store.part(of_log[shard]), mapping, rules)
+        clean_shard_events(job.store.part(of_log[shard]), mapping, rules)
         for of_log, mapping in zip(parts, mappings, strict=True)
     ]
     kept = [each.accepted for each in judged]
@@ -397,28 +411,28 @@ def clean_shard(
     return CleanShard(left, unnamed, rows.height - young.height)
 
 
-def keep_health(job: Job, counts: list[Counts], raw: dict[str, Raw], more: list[str]) -> None:
-    """The health report, with what `more` there is to say, and the span of events that the other steps go by."""
+def save_health(job: Job, counts: list[Counts], raw: dict[str, RawSource], more: list[str]) -> None:
+    """Save the health report with the notes of `more`, and the span of events that the other steps use."""
     store = job.store
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
-    summary = summarise(mapped(job, sums_of, job.clean.shards), **tables)
+    summary = summarise(map_shards(job, shard_summary, job.clean.shards), **tables)
     notes = [note for source in raw.values() for note in source.mapping.notes] + more
     found = health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
-    warnings = (*found.warnings, *unsaid_repeats(counts[0], raw))
+    warnings = (*found.warnings, *repeat_warnings(counts[0], raw))
     Health(tables=found.tables, summary=figures, abilities=found.abilities, warnings=warnings, notes=found.notes).keep(
         store
     )
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)
 
 
-def sums_of(job: Job, shard: int) -> ShardSums:
-    """What the summary needs of one shard."""
+def shard_summary(job: Job, shard: int) -> ShardSums:
+    """Return the sums of one shard for the summary."""
     return shard_sums(job.clean.events(shard))
 
 
-def unsaid_repeats(counts: Counts, raw: dict[str, Raw]) -> list[str]:
-    """A warning where equal rows were left out and nobody said that they are no lines of one receipt."""
+def repeat_warnings(counts: Counts, raw: dict[str, RawSource]) -> list[str]:
+    """Warn if equal rows were left out and the mapping does not state how repeats are meant."""
     rows, where = counts.rejected.get("duplicate", 0), []
     for name, source in raw.items():
         mapping = source.mapping
@@ -426,7 +440,7 @@ def unsaid_repeats(counts: Counts, raw: dict[str, Raw]) -> list[str]:
         told = "repeats" in mapping.model_fields_set or mapping.has("event_id") or mapping.basket or mapping.notes
         if name.startswith("events") and not source.table.mapping and mapping.has("order_id") and not told:
             where.append(source.table.source)
-    if not where or rows <= UNSAID * counts.read:
+    if not where or rows <= REPEATS_WARNING_SHARE * counts.read:
         return []
     return [
         f"{', '.join(where)}: {rows:,} rows equal to an earlier one in every column were left out, as sent twice; "

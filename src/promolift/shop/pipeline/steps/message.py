@@ -1,4 +1,4 @@
-"""Step 5: the plan in; printable offers, codes, the reason of each row and the words it allows, kept."""
+"""Step 5: write the message of every planned offer, with its printable terms, code and reason."""
 
 from datetime import datetime
 from pathlib import Path
@@ -8,13 +8,13 @@ import polars as pl
 
 from promolift.core import messages
 from promolift.core.offers import product_names
-from promolift.core.offers.colour_names import coloured
+from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import make_offer
-from promolift.core.offers.terms import Offer, covered
-from promolift.foundation.i18n.formatting import speaking
-from promolift.foundation.sql import bind, fetch
-from promolift.foundation.sql import run as query
+from promolift.core.offers.terms import Offer, covered_targets
+from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.sql import bind, fetch_frame
+from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.text_pool import load_pool
@@ -22,10 +22,10 @@ from promolift.shop.reports import offer_reasons
 from promolift.shop.results import effects
 from promolift.shop.results.messages import Offers, PoolWords, read_tallies
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.run_context import Job, mapped, moments
+from promolift.shop.results.work_folder.run_context import Job, map_shards, moments
 
 # The last view, cart and purchase of each product a customer met lately.
-MET = """
+RECENT_CONTACT_SQL = """
 select customer_id, product_id,
   max(ts_ms) filter (kind = 'view') as view_ms, max(ts_ms) filter (kind = 'add_to_cart') as cart_ms,
   max(ts_ms) filter (kind = 'purchase') as bought_ms
@@ -33,7 +33,7 @@ from events semi join mine using (customer_id) where product_id is not null and 
   and kind in ('view', 'add_to_cart', 'purchase')
 group by all order by all
 """
-MET_DAYS = 14  # no angle looks further back
+RECENT_DAYS = 14  # no angle looks further back
 ABOUT = ("gap_days", "due_in_days")  # of the target, where it is one
 PERSON = (
     "top_category_1", "top_category_2", "top_category_3", "recency_days", "cadence_days", "tenure_days",
@@ -48,8 +48,12 @@ def run(job: Job) -> None:
     job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
     wording = wording_of(job.config).keep(job.store)
     choice = wording.choice(read_tallies(job.store.root / "serve"))
-    rows = explained(job, with_angles(job, plan)).join(names(job), on="customer_id", how="left").sort("customer_id")
-    written = messages.write_all(rows, offers, choice, wording.way)
+    rows = (
+        add_reasons(job, add_angles(job, plan))
+        .join(customer_names(job), on="customer_id", how="left")
+        .sort("customer_id")
+    )
+    written = messages.write_messages(rows, offers, choice, wording.way)
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
     campaign = job.config.plan.campaign
@@ -79,41 +83,41 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     offers, colours = {}, job.clean.colours
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
-        label = None if scope == "all" else product_names.label(printed.get(target, target), kind)
+        label = None if scope == "all" else product_names.readable_name(printed.get(target, target), kind)
         if label and kind == "product" and target in colours:
-            label = coloured(label, colours[target])
+            label = with_colour(label, colours[target])
         covers = kind if scope == "category" else scope
         offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency)
     return offers
 
 
-def names(job: Job) -> pl.DataFrame:
-    """customer_id and name of those whose name is known."""
+def customer_names(job: Job) -> pl.DataFrame:
+    """Return customer_id and name of customers whose name is known."""
     return job.clean.people.select("customer_id", "name")
 
 
-def with_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """The plan with the angle of each row, all that fit, and what was just bought."""
-    kept = messages.fitting(known_of(job, plan)).select(
+def add_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """Add the angle of each row, all angles that fit, and what was just bought."""
+    kept = messages.add_angles(message_facts(job, plan)).select(
         "customer_id", "offer_id", "angle", "angles",
         pl.when(pl.col("angle") == "just_bought").then("bought_name").alias("bought_name"),
     )  # fmt: skip
     return plan.join(kept, on=["customer_id", "offer_id"], how="left")
 
 
-def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """The plan with `reason`, `reason_zh` and `motive`: why this offer for this customer, from their own figures."""
+def add_reasons(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """Add `reason`, `reason_zh` and `motive`: why this customer gets this offer, from the customer's own figures."""
     asof, currency = moments(job).asof, job.config.shop.currency
-    about = parts_of(plan).select("customer_id", pl.col("part").alias("target"))
+    about = offer_targets(plan).select("customer_id", pl.col("part").alias("target"))
     bought = job.profiled.affinities(asof, plan["customer_id"]).join(about, on=["customer_id", "target"], how="semi")
     printed = job.clean.printed_names(plan.filter(pl.col("kind") == "product")["target"])
-    known = offer_reasons.habits(
-        job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed, plan
+    known = offer_reasons.load_habits(
+        job.profiled.profiles(asof), bought, effects.load_response(job.store), currency, printed, plan
     )
-    rows = with_new(job, plan).sort("customer_id")
-    why = [offer_reasons.reason(row, known) for row in rows.iter_rows(named=True)]
-    with speaking("zh"):
-        why_zh = [offer_reasons.reason(row, known).text for row in rows.iter_rows(named=True)]
+    rows = add_novelty(job, plan).sort("customer_id")
+    why = [offer_reasons.offer_reason(row, known) for row in rows.iter_rows(named=True)]
+    with use_locale("zh"):
+        why_zh = [offer_reasons.offer_reason(row, known).text for row in rows.iter_rows(named=True)]
     return rows.drop("is_new", strict=False).with_columns(
         pl.Series("reason", [each.text for each in why], dtype=pl.String),
         pl.Series("reason_zh", why_zh, dtype=pl.String),
@@ -121,8 +125,8 @@ def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def with_new(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """The plan with `is_new`: the product was not looked at, but is new and like what they buy."""
+def add_novelty(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """Add `is_new`: the product was not looked at, but is new and similar to what the customer buys."""
     if job.clean.vectors is None:
         return plan
     new = job.profiled.interests(moments(job).asof).filter(pl.col("views") == 0)
@@ -130,17 +134,17 @@ def with_new(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     return plan.join(pairs, on=["customer_id", "target"], how="left")
 
 
-def parts_of(plan: pl.DataFrame) -> pl.DataFrame:
-    """customer_id, offer_id and `part`: a row per category or product that a planned offer is on, null for none."""
-    covers = pl.col("target").map_elements(lambda t: list(covered(t)), pl.List(pl.String))
+def offer_targets(plan: pl.DataFrame) -> pl.DataFrame:
+    """Return customer_id, offer_id and `part`: a row per category or product of a planned offer, null for none."""
+    covers = pl.col("target").map_elements(lambda t: list(covered_targets(t)), pl.List(pl.String))
     parts = plan.select("customer_id", "offer_id", covers.alias("part"))
     return parts.explode("part", empty_as_null=True, keep_nulls=True)
 
 
-def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """All that `message.fitting` asks of each planned row: affinity, profile, and what happened lately."""
+def message_facts(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """All that `messages.add_angles` asks of each planned row: affinity, profile, and what happened lately."""
     asof, key = moments(job).asof, ["customer_id", "offer_id"]
-    parts = parts_of(plan)
+    parts = offer_targets(plan)
     affinity = job.profiled.affinities(asof, plan["customer_id"]).rename({"target": "part", "bought": "had"})
     halves = parts.join(
         affinity.select("customer_id", "part", "had", "orders", *ABOUT), on=["customer_id", "part"], how="left"
@@ -170,14 +174,14 @@ def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 
 def _lately(job: Job, asof: int, customer_ids: pl.Series) -> pl.DataFrame:
     mine = pl.DataFrame({"customer_id": customer_ids.unique()})
-    sql = bind(MET, since=asof - MET_DAYS * DAY_MS, asof=asof)
-    met = pl.concat(mapped(job, met_by, job.clean.shards, sql, mine))
+    sql = bind(RECENT_CONTACT_SQL, since=asof - RECENT_DAYS * DAY_MS, asof=asof)
+    met = pl.concat(map_shards(job, recent_contacts, job.clean.shards, sql, mine))
     return met.join(job.clean.catalogue.select("product_id", "name", "category", "type"), on="product_id", how="left")
 
 
-def met_by(job: Job, shard: int, sql: str, mine: pl.DataFrame) -> pl.DataFrame:
-    """What those of a shard looked at and bought lately."""
-    return fetch(query(sql, events=job.clean.events(shard), mine=mine))
+def recent_contacts(job: Job, shard: int, sql: str, mine: pl.DataFrame) -> pl.DataFrame:
+    """Return what customers of a shard recently viewed, added to the cart and bought."""
+    return fetch_frame(query(sql, events=job.clean.events(shard), mine=mine))
 
 
 def _met(met: pl.DataFrame) -> pl.DataFrame:

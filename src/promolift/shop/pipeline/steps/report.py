@@ -1,4 +1,4 @@
-"""Step 7: everything kept so far in; report.html, plan.parquet and plan.csv in the output folder out."""
+"""Step 7: write report.html, plan.parquet and plan.csv into the output folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import polars as pl
 from promolift.foundation.errors import StepError
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.plan_rows import export_rows, plan_rows
-from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.line_tests import all_draws
 from promolift.shop.results.messages import Messages, Offers
 from promolift.shop.results.plan import Plan
@@ -22,11 +22,11 @@ def run(job: Job) -> None:
     job.out.mkdir(parents=True, exist_ok=True)
     job.tell("report", 0.3, "plan.parquet, plan.csv")
     rows = plan_file(job)
-    put(job, "plan.parquet", rows.write_parquet)
+    write_atomically(job, "plan.parquet", rows.write_parquet)
     # The mark at the start tells spreadsheets that the Chinese is UTF-8.
-    put(job, "plan.csv", lambda path: export_rows(rows).write_csv(path, include_bom=True))
+    write_atomically(job, "plan.csv", lambda path: export_rows(rows).write_csv(path, include_bom=True))
     job.tell("report", 0.5, "report.html")
-    put(job, "report.html", lambda path: path.write_text(render(tell_story(job)), encoding="utf-8"))
+    write_atomically(job, "report.html", lambda path: path.write_text(render(build_story(job)), encoding="utf-8"))
 
 
 def plan_file(job: Job) -> pl.DataFrame:
@@ -53,7 +53,7 @@ def with_arms(rows: pl.DataFrame, plan: Plan, draws: pl.DataFrame | None) -> pl.
     return named.with_columns(pl.col("arm").fill_null("none")).select(rows.columns)
 
 
-def put(job: Job, name: str, write: Callable[[Path], object]) -> None:
+def write_atomically(job: Job, name: str, write: Callable[[Path], object]) -> None:
     """Call `write` with a draft path, then rename it into place."""
     assert job.out is not None
     draft = job.out / f".{name}.draft"

@@ -1,1 +1,1 @@
-"""The chapters of the shop's page: each makes a `Chapter` of the story, or None to be left out."""
+"""The chapters of the shop's report. Each builds a `Chapter` from the story, or None to be left out."""

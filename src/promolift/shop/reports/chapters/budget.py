@@ -1,4 +1,4 @@
-"""Where the profit comes from, budget against expected profit with the chosen point; the same money spent otherwise."""
+"""Chapters on the budget: expected profit by budget, where the profit comes from, and other policies at equal spend."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,27 +9,28 @@ from promolift.core.customers.disclosure_control import small_cells
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.formatting import (
     MINUS,
-    Cash,
-    bracket,
-    clip,
+    MoneyFormat,
     count,
-    ends,
+    in_brackets,
     interval,
     interval_name,
-    listed,
+    join_list,
+    localize,
+    low_to_high,
     number,
-    pick,
+    percent,
     plural,
-    share,
+    truncate,
     upper_first,
 )
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sentences
-from promolift.foundation.pages.charts import Axis, Mark, forest, frontier, people_n, thin
-from promolift.shop.reports.chapters.recipients import cell
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, note, sentences, unknown_note
+from promolift.foundation.pages.charts import Axis, ForestRow, customer_count, forest_plot, frontier_chart, thin_rows
+from promolift.shop.reports.chapters.recipients import suppressed_count
 from promolift.shop.reports.story import Story
 from promolift.shop.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
-from promolift.shop.results.plan import RULES_ZH, Luck
+from promolift.shop.results.plan import RULES_ZH
+from promolift.shop.results.plan_note import Luck
 
 POLICIES = {
     "plan": "this plan",
@@ -41,23 +42,25 @@ POLICIES = {
     "best_response": "likeliest to use it first",
     "random": "random offers",
 }
-HALVES = (
+CROSS_FIT_NOTE = (
     "Customers were split into two halves at random. Who is offered what was decided with the response of one "
     "half and "
     "valued with that of the other, for every policy alike, so that no policy is graded by the estimate that chose it. "
     "The plan shown here is made that way; that of other chapters uses both halves. Intervals cover the draw of "
     "customers, not the error that all policies share in the response; the limit per category binds the plan alone."
 )
-SAME = "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."
+SAME_ESTIMATE_NOTE = (
+    "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."
+)
 
 
-def called(policy: str) -> str:
-    """A policy as the page names it."""
-    return kept(POLICIES[policy]) if policy in POLICIES else policy
+def policy_label(policy: str) -> str:
+    """Return the name of a policy on the page."""
+    return translate(POLICIES[policy]) if policy in POLICIES else policy
 
 
-def tell(story: Story) -> Chapter:
-    """The budget."""
+def build_chapter(story: Story) -> Chapter:
+    """Build the chapter on the budget."""
     lead = "First how the expected profit comes about, then what other budgets would bring."
     blocks: list[Figure | Block] = []
     if story.worth is not None:
@@ -77,23 +80,23 @@ def _anyway(worth: Worth, story: Story) -> list[Block]:
             cash(x) for x in (worth.anyway_cents, worth.more_cents, worth.margin_cents, worth.discount_cents)
         )
         rows = [
-            kept(
+            translate(
                 f"Most of them would buy some of it without an offer: {anyway} in {story.window_days} days. That is no "
                 "waste by itself: what counts is what they buy beyond that."
             ),
-            kept(
+            translate(
                 f"With the offer they are expected to buy {more} more (what they only buy earlier is not counted), "
                 f"which leaves {margin} of margin. The discount is given on both, and costs the shop {discount}: that "
                 "cost is taken off every figure here."
             ),
-            kept(
+            translate(
                 "Whoever would buy anyway and hardly buys more on a discount costs more than they bring, and "
                 "gets no offer."
             ),
         ]
     if worth.small:
         rows.append(
-            kept(
+            translate(
                 f"{count(worth.small)} of the {count(worth.offers)} offers are expected to bring less than "
                 f"{cash(worth.small_below_cents)} each. If that is not worth sending, set rules.least_gain_cents."
             )
@@ -105,18 +108,18 @@ def _comes_about(worth: Worth, story: Story) -> Block:
     """From the margin of what is sold more to the headline."""
     cash, head = story.cash, story.head
     rows = [
-        [kept("margin of what they buy more"), cash(worth.margin_cents, sign=True)],
-        [kept("discounts that the shop pays"), cash(-worth.discount_cents)],
-        [kept("sending the offers"), cash(-worth.send_cents)],
+        [translate("margin of what they buy more"), cash(worth.margin_cents, sign=True)],
+        [translate("discounts that the shop pays"), cash(-worth.discount_cents)],
+        [translate("sending the offers"), cash(-worth.send_cents)],
     ]
     if head is not None and head.luck_cents is not None:
         rows += [
-            [kept("so the estimates that chose them"), cash(worth.gain_cents, sign=True)],
-            [kept("luck in the choice"), cash(-head.luck_cents, sign=True)],
+            [translate("so the estimates that chose them"), cash(worth.gain_cents, sign=True)],
+            [translate("luck in the choice"), cash(-head.luck_cents, sign=True)],
         ]
-    rows.append([kept("expected extra profit"), cash(head.gain_cents if head else worth.gain_cents, sign=True)])
+    rows.append([translate("expected extra profit"), cash(head.gain_cents if head else worth.gain_cents, sign=True)])
     window = story.window_days
-    grid = Grid([kept(f"in {window} days"), "amount"], rows, (0,), len(rows) - 1)
+    grid = TextTable([translate(f"in {window} days"), "amount"], rows, (0,), len(rows) - 1)
     title = "How the figure comes about"
     return Block("grid", {"grid": grid, "text": ""}, title, story.plan.evidence)
 
@@ -124,7 +127,7 @@ def _comes_about(worth: Worth, story: Story) -> Block:
 def _frontier(story: Story) -> Figure | Block:
     line, plan, cash, head = story.frontier, story.plan, story.cash, story.head
     if line.is_empty():
-        return gap("what other budgets would earn", story.missing.get("frontier"))
+        return unknown_note("what other budgets would earn", story.missing.get("frontier"))
     few = small_cells(line["treated"].to_list(), story.least, plan.able)
     line = line.with_columns(treated=pl.when(~pl.Series(few, dtype=pl.Boolean)).then("treated"))
     cells = [
@@ -133,26 +136,26 @@ def _frontier(story: Story) -> Figure | Block:
             cash(r["gain_cents"]),
             cash(r["cost_cents"]),
             number(r["price"]),
-            cell(r["treated"], story),
+            suppressed_count(r["treated"], story),
         ]
-        for r in thin(line.unique(maintain_order=True)).iter_rows(named=True)  # one, where nothing costs anything
+        for r in thin_rows(line.unique(maintain_order=True)).iter_rows(named=True)  # one, where nothing costs anything
     ]
-    how = kept(
+    how = translate(
         "Every point of the line is the best plan for that budget; where it bends, money begins to buy less. The "
         "dashed line is what more budget would add if nothing bent."
     )
     if head is not None and head.promised_cents is not None:
-        how += kept(" The line still holds luck; the plan's own point does not.")
-    heads = ["budget", "extra profit", "expected cost", kept(f"worth of {cash.unit} more"), "customers"]
-    return frontier(
+        how += translate(" The line still holds luck; the plan's own point does not.")
+    heads = ["budget", "extra profit", "expected cost", translate(f"worth of {cash.unit} more"), "customers"]
+    return frontier_chart(
         _finding(story),
         [(b, g, None, None, n) for b, g, n in line.select("budget_cents", "gain_cents", "treated").iter_rows()],
         (plan.budget_cents, head.gain_cents if head else None, plan.worth),
         cash,
-        kept(f"the next {cash.unit} adds {cash.per_unit(plan.next_cents)}"),
-        Grid(heads, cells, ()),
+        translate(f"the next {cash.unit} adds {cash.per_unit(plan.next_cents)}"),
+        TextTable(heads, cells, ()),
         how=how,
-        n=people_n(plan.able),
+        n=customer_count(plan.able),
         evidence=plan.evidence,
     )
 
@@ -163,7 +166,7 @@ def _rules(story: Story) -> Block:
     rows = [
         [
             each.name,
-            pick(each.rule.replace("_", " "), RULES_ZH[each.rule]),
+            localize(each.rule.replace("_", " "), RULES_ZH[each.rule]),
             count(each.given),
             count(each.able),
             cash(each.cost_cents),
@@ -179,62 +182,64 @@ def _rules(story: Story) -> Block:
         "what it costs",
         "one point of share more costs",
     ]
-    text = kept(
+    text = translate(
         "The shop's own rules, whatever they earn: each costs the expected gain of the best plan without it less that "
         "of the plan with all of them. Two that want the same cost little alone."
     )
     title = "What the shop's rules cost"
-    return Block("grid", {"grid": Grid(heads, rows, (0, 1)), "text": text}, title, story.plan.evidence)
+    return Block("grid", {"grid": TextTable(heads, rows, (0, 1)), "text": text}, title, story.plan.evidence)
 
 
 def _finding(story: Story) -> str:
     plan, cash, head = story.plan, story.cash, story.head
     if head is None:
-        return kept("The log names no amounts, so no budget can be weighed against what it earns.")
-    between = bracket(interval(head.low_cents, head.high_cents, cash))
+        return translate("The log names no amounts, so no budget can be weighed against what it earns.")
+    between = in_brackets(interval(head.low_cents, head.high_cents, cash))
     budget, gain, more = cash(plan.budget_cents), cash(head.gain_cents), cash.per_unit(plan.next_cents)
-    text = kept(f"With a budget of {budget} the plan is expected to add {gain}{between}.")
-    named = ((kept("half the budget"), story.half), (kept("twice the budget"), story.twice))
+    text = translate(f"With a budget of {budget} the plan is expected to add {gain}{between}.")
+    named = ((translate("half the budget"), story.half), (translate("twice the budget"), story.twice))
     parts = [
-        kept(f"{name} would bring {share(other.share)}")
+        translate(f"{name} would bring {percent(other.share)}")
         for name, other in named
         if other is not None and other.share is not None
     ]
     if parts:
-        text += pick(f" Of what the same estimates promise, {listed(parts)}.", f"按同样的估计，{'，'.join(parts)}。")
-    return text + kept(f" One more {cash.unit} of budget adds {more}.")
+        text += localize(
+            f" Of what the same estimates promise, {join_list(parts)}.", f"按同样的估计，{'，'.join(parts)}。"
+        )
+    return text + translate(f" One more {cash.unit} of budget adds {more}.")
 
 
-def tell_method(story: Story) -> Chapter:
-    """How near the plan is to the best one, what limits it, and what luck took."""
+def build_method_chapter(story: Story) -> Chapter:
+    """Build the chapter on the optimality gap, the binding limits and luck."""
     plan, cash = story.plan, story.cash
-    bound, missing, part = cash(plan.bound_cents), cash(plan.missing_cents), share(plan.gap)
-    text = kept(
+    bound, missing, part = cash(plan.bound_cents), cash(plan.missing_cents), percent(plan.gap)
+    text = translate(
         f"By the estimates that choose no plan at this budget can add more than {bound}. This plan falls short of that "
         f"by {missing} ({part})."
     )
     title = "How close to the best possible plan?"
-    more = clip(story.binding, 1200) if story.binding else ""
+    more = truncate(story.binding, 1200) if story.binding else ""
     blocks: list[Figure | Block] = [Block("certificate", {"text": text, "more": more}, title)]
     if story.luck and story.head and story.head.promised_cents is not None:
         blocks.append(note(_luck(story.luck, cash)))
     rows = story.policies
     if rows is not None and not rows.is_empty():
         halves = "valued_by" in rows.columns and "check" in rows["valued_by"]
-        blocks.append(note(kept(HALVES if halves else SAME)))
+        blocks.append(note(translate(CROSS_FIT_NOTE if halves else SAME_ESTIMATE_NOTE)))
     lead = "How the plan was chosen, and how it was valued."
-    name = kept("Choice")
+    name = translate("Choice")
     return Chapter("choice", name, "How was the plan chosen?", lead, blocks)
 
 
-def _luck(luck: Luck, cash: Cash) -> str:
+def _luck(luck: Luck, cash: MoneyFormat) -> str:
     """The winner's curse: a plan picks what looks best, and part of that is luck."""
-    between = bracket(interval(luck.low_cents, luck.high_cents, cash))
+    between = in_brackets(interval(luck.low_cents, luck.high_cents, cash))
     promised, checked = cash(luck.naive_cents), cash(luck.checked_cents)
-    lost = kept("luck played no part")
+    lost = translate("luck played no part")
     if luck.share > 0:
-        lost = kept(f"{share(luck.share)} of the promise was luck")
-    return kept(
+        lost = translate(f"{percent(luck.share)} of the promise was luck")
+    return translate(
         f"A plan picks what looks best, so part of what it promises can be luck. Plans made with one half of the "
         f"customers promise {promised}; by the estimates of the other half, which had no part in the choice, they earn "
         f"{checked}{between}: {lost}."
@@ -254,21 +259,21 @@ class LeadText:
     shown: bool
 
 
-def lead_of(story: Story) -> LeadText | None:
-    """The lead of ours over the best other policy in words, or None where there is no such pair."""
+def lead_text(story: Story) -> LeadText | None:
+    """Describe the lead of the plan over the best other policy; None if there is no such pair."""
     found, cash = story.lead, story.cash
     if found is None:
         return None
-    name, less = called(found.rival), found.lead_cents < 0
+    name, less = policy_label(found.rival), found.lead_cents < 0
     others = plural(found.others, "other rule")
-    than = pick(f"than “{name}”, the best of {others}", f"比{count(found.others)}种其他做法中最好的“{name}”")
-    equal = kept(", at equal spend") if found.equal_spend else ""
+    than = localize(f"than “{name}”, the best of {others}", f"比{count(found.others)}种其他做法中最好的“{name}”")
+    equal = translate(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)
     much, much_zh = ("less", "少") if less else ("more", "多")
     return LeadText(
         lead=cash(found.lead_cents, sign=True),
-        short=pick(f"{much.capitalize()} {than}{equal}. {worth}", f"{than}{much_zh}{equal}。{worth}"),
-        long=pick(
+        short=localize(f"{much.capitalize()} {than}{equal}. {worth}", f"{than}{much_zh}{equal}。{worth}"),
+        long=localize(
             f"This plan is expected to earn {cash(found.plan_cents)}, {more} {much} {than}. {worth}",
             f"这份计划预计赚{cash(found.plan_cents)}，{than}{much_zh}{more}。{worth}",
         ),
@@ -277,29 +282,31 @@ def lead_of(story: Story) -> LeadText | None:
     )
 
 
-def _worth(found: Lead, cash: Cash) -> str:
+def _worth(found: Lead, cash: MoneyFormat) -> str:
     """What the difference is worth: by its own interval where the draws were paired, else by the two intervals."""
     low, high = found.low_cents, found.high_cents
-    unsure = kept("the order is not established")
+    unsure = translate("the order is not established")
     if low is not None and high is not None:
-        between = ends(low, high, cash)
-        span = kept(f"{interval_name()} of the difference {between}")
+        between = low_to_high(low, high, cash)
+        span = translate(f"{interval_name()} of the difference {between}")
         return (
-            pick(f"{span}.", f"{span}。") if low > 0 or high < 0 else pick(f"{span}: {unsure}.", f"{span}：{unsure}。")
+            localize(f"{span}.", f"{span}。")
+            if low > 0 or high < 0
+            else localize(f"{span}: {unsure}.", f"{span}：{unsure}。")
         )
     return {
-        True: kept("The intervals do not overlap."),
-        False: kept(f"The intervals overlap: {unsure}."),
-        None: kept("No intervals were given."),
+        True: translate("The intervals do not overlap."),
+        False: translate(f"The intervals overlap: {unsure}."),
+        None: translate("No intervals were given."),
     }[found.apart]
 
 
-def tell_policies(story: Story) -> Chapter:
-    """The same money spent in other ways; compared only where the money is the same."""
+def build_policies_chapter(story: Story) -> Chapter:
+    """Build the chapter that compares policies at equal spend."""
     rows = story.policies
     lead = "The same customers and the same estimates, the money handed out by other rules."
     if rows is None or rows.is_empty():
-        blocks: list[Figure | Block] = [gap("what other policies would earn", story.missing.get("policies"))]
+        blocks: list[Figure | Block] = [unknown_note("what other policies would earn", story.missing.get("policies"))]
     else:
         blocks = [_policies(rows, story), *_dearer(story), *_unequal(rows.to_dicts())]
     title = "Would a simpler rule do?"
@@ -312,7 +319,7 @@ def _dearer(story: Story) -> list[Block]:
     if same is None:
         return []
     spend, gain = cash(same.budget_cents), cash(same.gain_cents)
-    text = kept(
+    text = translate(
         f"The same coupon for everybody spends {spend}. With that budget this plan would promise {gain} (luck not "
         "taken off), so the larger figure is one of more money, not of a better choice."
     )
@@ -324,8 +331,8 @@ def _unequal(rows: list[dict[str, Any]]) -> list[Block]:
     ours = max((row["spend_cents"] for row in rows if row["policy"] == "plan"), default=float("inf"))
     paying = [row for row in rows if 0 < row["spend_cents"] <= (1 + EQUAL_SPEND) * ours]
     most = max((row["spend_cents"] for row in paying), default=0.0)
-    odd = [called(r["policy"]) for r in paying if r["spend_cents"] < (1 - EQUAL_SPEND) * most]
-    text = pick(
+    odd = [policy_label(r["policy"]) for r in paying if r["spend_cents"] < (1 - EQUAL_SPEND) * most]
+    text = localize(
         f"Spend is less than that of the others for {', '.join(odd)}: with that, this is no comparison at equal spend.",
         f"{'、'.join(odd)}花的钱比其他做法少，不算同等花费下的比较。",
     )
@@ -333,24 +340,28 @@ def _unequal(rows: list[dict[str, Any]]) -> list[Block]:
 
 
 def _policies(rows: pl.DataFrame, story: Story) -> Figure:
-    cash, lead = story.cash, lead_of(story)
+    cash, lead = story.cash, lead_text(story)
     few = small_cells(rows["treated"].to_list(), story.least, story.plan.able)
     marks = [
-        Mark(
-            called(r["policy"]),
+        ForestRow(
+            policy_label(r["policy"]),
             r["expected_profit_cents"],
             r["low"],
             r["high"],
-            (cash(r["spend_cents"]), cell(None if small else r["treated"], story), kept(r["evidence"])),
+            (
+                cash(r["spend_cents"]),
+                suppressed_count(None if small else r["treated"], story),
+                translate(r["evidence"]),
+            ),
             "ours" if r["policy"] == "plan" else "main",
-            text=pick(f"spend {cash(r['spend_cents'])}", f"花费{cash(r['spend_cents'])}"),
+            text=localize(f"spend {cash(r['spend_cents'])}", f"花费{cash(r['spend_cents'])}"),
         )
         for r, small in zip(rows.iter_rows(named=True), few, strict=True)
     ]
     name, value = upper_first(marks[0].name), cash(marks[0].value)
-    best = kept(f"{name} has the highest expected profit: {value}.")
+    best = translate(f"{name} has the highest expected profit: {value}.")
     heads = ["rule", "extra profit", "spent", "customers", "evidence"]
-    return forest(
+    return forest_plot(
         "policies",
         "Expected extra profit of each rule",
         lead.long if lead else best,
@@ -359,7 +370,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
         marks,
         cash,
         words=(5,),
-        n=people_n(story.plan.able),
+        n=customer_count(story.plan.able),
         evidence=weakest(rows["evidence"]),
         wide=True,
     )

@@ -1,7 +1,7 @@
-"""What was read, what became of it, and what this data can and cannot answer; and what is not known."""
+"""Chapters on the data: what was read and rejected, what the data can answer, and what is unknown."""
 
-from promolift.foundation.i18n.formatting import clip, count, pick, plural, share
-from promolift.foundation.i18n.translation import kept
+from promolift.foundation.i18n.formatting import count, localize, percent, plural, truncate
+from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter
 from promolift.foundation.pages.charts import unknowns
 from promolift.shop.reports.story import Story
@@ -11,18 +11,18 @@ TONES = {"yes": "good", "partly": "warn", "no": "bad"}
 MOST_REASONS = 12
 
 
-def tell(story: Story) -> Chapter:
-    """What was read, and what became of it."""
-    return tell_health(story.health)
+def build_chapter(story: Story) -> Chapter:
+    """Build the chapter on the data that were read."""
+    return build_health_chapter(story.health)
 
 
-def tell_health(health: Health) -> Chapter:
-    """The same of the data alone, before there is a plan."""
-    lead = kept("How many raw rows were read is not known.")
+def build_health_chapter(health: Health) -> Chapter:
+    """Build the chapter on the data alone, before there is a plan."""
+    lead = translate("How many raw rows were read is not known.")
     if health.read:
-        read, taken, part = count(health.read), count(health.accepted), share(health.accepted_share)
+        read, taken, part = count(health.read), count(health.accepted), percent(health.accepted_share)
         repaired, out, tables = count(health.repaired), count(health.rejected), len(health.tables)
-        lead = pick(
+        lead = localize(
             f"{plural(health.read, 'row')} were read from {plural(tables, 'table')}. {taken} were taken ({part}), "
             f"{repaired} of them after a repair; {out} were set aside with their reason.",
             f"从{count(tables)}张表读入{read}行，采用{taken}行（{part}），其中{repaired}行经过修复；{out}行因故剔除，原因已记录。",
@@ -34,9 +34,9 @@ def tell_health(health: Health) -> Chapter:
 def _tables(health: Health) -> Block:
     rows = [
         {
-            "name": clip(kept(each.table), 40),
+            "name": truncate(translate(each.table), 40),
             "cells": [count(n) for n in (each.read, each.accepted, each.repaired_rows, each.rejected_rows)],
-            "taken": share(each.accepted_share),
+            "taken": percent(each.accepted_share),
             # what is too small to see is drawn one unit wide: a rejected row must not vanish
             "rejected": _width(each.rejected_rows, each.read),
             "repaired": _width(each.repaired_rows, each.read),
@@ -54,13 +54,15 @@ def _reasons(health: Health) -> list[Block]:
     shown = health.reasons[:MOST_REASONS]
     rows = [
         {
-            "figure": count(r.rows), "text": clip(kept(r.reason), 140),
-            "small": f"{clip(kept(r.table), 40)}{pick(', ', '，')}{kept(r.fate)}",
+            "figure": count(r.rows), "text": truncate(translate(r.reason), 140),
+            "small": f"{truncate(translate(r.table), 40)}{localize(', ', '，')}{translate(r.fate)}",
         }
         for r in shown
     ]  # fmt: skip
     left = len(health.reasons) - len(shown)
-    more = pick(f"{plural(left, 'rarer reason')} not shown.", f"另有{count(left)}种较少的原因未列出。") if left else ""
+    more = (
+        localize(f"{plural(left, 'rarer reason')} not shown.", f"另有{count(left)}种较少的原因未列出。") if left else ""
+    )
     title = "Why rows were repaired or set aside"
     return [Block("list", {"rows": rows, "more": more}, title)] if rows else []
 
@@ -68,28 +70,28 @@ def _reasons(health: Health) -> list[Block]:
 def _abilities(health: Health) -> Block:
     rows = [
         {
-            "capability": clip(kept(each.name), 90),
-            "state": kept(each.level),
+            "capability": truncate(translate(each.name), 90),
+            "state": translate(each.level),
             "tone": TONES[each.level],
-            "reason": clip(kept(each.reason), 220) if each.reason else "",
-            "add": clip(kept(each.add), 220) if each.add else "",
+            "reason": truncate(translate(each.reason), 220) if each.reason else "",
+            "add": truncate(translate(each.add), 220) if each.add else "",
         }
         for each in health.abilities
     ]
     return Block("abilities", {"rows": rows}, "What this data can answer")
 
 
-def tell_unknowns(story: Story) -> Chapter:
-    """The unknowns, and what the evidence levels mean."""
-    lead = kept("This is what the numbers cannot tell, why it matters, and what would tell.")
+def build_unknowns_chapter(story: Story) -> Chapter:
+    """Build the chapter on open questions and the meaning of the evidence levels."""
+    lead = translate("This is what the numbers cannot tell, why it matters, and what would tell.")
     rows = [
-        {"what": clip(each.what, 400), "why": clip(each.why, 600), "todo": clip(each.todo, 600)}
+        {"what": truncate(each.what, 400), "why": truncate(each.why, 600), "todo": truncate(each.todo, 600)}
         for each in story.unknowns
     ]
     legend = {
-        "randomised": kept("decided at random, so differences are effects"),
-        "adjusted": kept("read from past data with corrections and checks; not proven"),
-        "assumed": kept("stated in advance, not read from this data"),
+        "randomised": translate("decided at random, so differences are effects"),
+        "adjusted": translate("read from past data with corrections and checks; not proven"),
+        "assumed": translate("stated in advance, not read from this data"),
     }
     blocks = [unknowns(rows), Block("legend", {"rows": legend}, "What the evidence marks mean")]
     return Chapter("unknowns", "Not known", "What is not known?", lead, blocks)

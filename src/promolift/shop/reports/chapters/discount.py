@@ -1,22 +1,22 @@
-"""What a discount does: the curve and the categories; and in the appendix how it was read and checked."""
+"""Chapters on the discount response: the curve, the categories, and how the response was estimated and checked."""
 
 from collections.abc import Sequence
 
 from promolift.foundation.i18n.formatting import (
-    bracket,
-    clip,
     count,
+    in_brackets,
     interval,
-    listed,
+    join_list,
+    localize,
     number,
-    pick,
+    percent,
     plural,
-    share,
+    truncate,
     upper_first,
 )
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.pages.blocks import Block, Chapter, Figure, gap, sentences
-from promolift.foundation.pages.charts import Axis, Line, Mark, by_point, forest, lines
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.pages.blocks import Block, Chapter, Figure, sentences, unknown_note
+from promolift.foundation.pages.charts import Axis, ForestRow, Line, forest_plot, line_chart, table_by_point
 from promolift.shop.reports.story import Story
 from promolift.shop.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures
 
@@ -32,51 +32,51 @@ MOST_CATEGORIES = 14
 MOST_GROUPS = 3
 
 
-def tell(story: Story) -> Chapter:
-    """The discount response."""
+def build_chapter(story: Story) -> Chapter:
+    """Build the chapter on the discount response."""
     found = story.response
     title = "What does a discount do?"
     return Chapter("discount", "Discounts", title, MEANINGS[found.level], [_curve(found), _categories(found)])
 
 
-def tell_method(story: Story) -> Chapter:
-    """How the response was read, and whether it can be believed."""
+def build_method_chapter(story: Story) -> Chapter:
+    """Build the chapter on how the response was estimated and checked."""
     found = story.response
-    how = sentences("How it was estimated", [clip(text, 600) for text in _notes(found)])
+    how = sentences("How it was estimated", [truncate(text, 600) for text in _notes(found)])
     title = "How was the response to discounts read?"
-    return Chapter("response", "Response", title, upper_first(kept(found.why)), [_placebos(found), how])
+    return Chapter("response", "Response", title, upper_first(translate(found.why)), [_placebos(found), how])
 
 
 def _notes(found: ResponseFigures) -> list[str]:
     """How the response was read, in sentences with its numbers."""
     beta, error = f"{found.beta:.2f}", f"{found.beta_se:.2f}"
     if found.level == "assumed":
-        why = kept(found.why)
+        why = translate(found.why)
         return [
-            kept(f"The response is assumed, not measured: {why}."),
-            kept(f"A discount d is taken to multiply demand by exp({beta} d), +- {error}."),
+            translate(f"The response is assumed, not measured: {why}."),
+            translate(f"A discount d is taken to multiply demand by exp({beta} d), +- {error}."),
         ]
-    more = kept("Price sensitivity is not known before the response period.")
+    more = translate("Price sensitivity is not known before the response period.")
     if found.beta_z_errors is not None:
         slope, z = f"{found.beta_z:.2f}", f"{found.beta_z_errors:.1f}"
-        more = kept(f"One standard deviation more of price sensitivity adds {slope} (z = {z}).")
-    cells, new = count(found.cells), share(found.new_share)
+        more = translate(f"One standard deviation more of price sensitivity adds {slope} (z = {z}).")
+    cells, new = count(found.cells), percent(found.new_share)
     return [
-        pick(
+        localize(
             f"Read from {cells} weeks of {plural(found.customers, 'customer')} and their usual categories.",
             f"读自{count(found.customers)}位客户及其常买品类的{cells}个周。",
         ),
-        kept(
+        translate(
             "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in "
             "which they were not, after taking out what everybody bought in that category that week and whether they "
             "shopped."
         ),
-        kept(
+        translate(
             f"Of the demand a discount brings in its week, {new} is new; the rest is only bought earlier and is not "
             "counted as gained."
         ),
         more,
-        kept(
+        translate(
             "Discounts were not given at random. Another campaign of the shop that hit the same customer, category and "
             "week could still be mistaken for the discount."
         ),
@@ -84,7 +84,7 @@ def _notes(found: ResponseFigures) -> list[str]:
 
 
 def _signed(value: object) -> str:
-    text = share(value)
+    text = percent(value)
     return (
         text
         if text[0] in "−—高" or text.startswith("above") or text.strip("\N{NO-BREAK SPACE}%") == "0"
@@ -94,30 +94,32 @@ def _signed(value: object) -> str:
 
 def _curve(found: ResponseFigures) -> Figure | Block:
     if not found.curve:
-        return gap("how demand answers to a discount", kept(found.why))
+        return unknown_note("how demand answers to a discount", translate(found.why))
     groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
     read = [
         Line(
-            clip(kept(g.group), 40), _tone(g, groups[0]), [(p.depth, p.lift, p.low, p.high, p.cells) for p in g.points]
+            truncate(translate(g.group), 40),
+            _tone(g, groups[0]),
+            [(p.depth, p.lift, p.low, p.high, p.cells) for p in g.points],
         )
         for g in groups
     ]
-    how = kept("The band is the interval; without a discount the change is zero by definition.")
+    how = translate("The band is the interval; without a discount the change is zero by definition.")
     if further > 0:
-        how += pick(f" {plural(further, 'further group')} not drawn.", f"另有{count(further)}组未画。")
-    change, seen = kept("change of demand"), kept("observations")
+        how += localize(f" {plural(further, 'further group')} not drawn.", f"另有{count(further)}组未画。")
+    change, seen = translate("change of demand"), translate("observations")
     heads = ["customers", "discount", change, seen]
     cells = groups[0].cells
-    return lines(
+    return line_chart(
         "curve",
         "The discount curve",
         _curve_finding(groups),
         Axis("discount", "share"),
         Axis(change, "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
-        by_point(heads, read, share, _signed),
+        table_by_point(heads, read, percent, _signed),
         how=how,
-        n=pick(plural(cells, "observation"), f"{count(cells)}个观测"),
+        n=localize(plural(cells, "observation"), f"{count(cells)}个观测"),
         evidence=found.level,
         wide=True,
         origin=True,
@@ -133,47 +135,47 @@ def _tone(group: CurveGroup, first: CurveGroup) -> str:
 
 def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     first = groups[0].points[-1]
-    between = bracket(interval(first.low, first.high, _signed))
-    name, depth, lift = clip(kept(groups[0].group), 40), share(first.depth), _signed(first.lift)
-    text = kept(f"At {depth} off, demand of {name} changes by {lift}{between}.")
+    between = in_brackets(interval(first.low, first.high, _signed))
+    name, depth, lift = truncate(translate(groups[0].group), 40), percent(first.depth), _signed(first.lift)
+    text = translate(f"At {depth} off, demand of {name} changes by {lift}{between}.")
     others = sorted(groups[1:], key=lambda group: (group.points[-1].lift, group.group))
     if len(others) < 2:
         return text
     small, large = others[0].points[-1], others[-1].points[-1]
-    least, most = (clip(kept(each.group), 40) for each in (others[0], others[-1]))
-    said = kept(
-        f"{most} answers with {_signed(large.lift)} at {share(large.depth)} off, {least} with {_signed(small.lift)} at "
-        f"{share(small.depth)} off"
+    least, most = (truncate(translate(each.group), 40) for each in (others[0], others[-1]))
+    said = translate(
+        f"{most} answers with {_signed(large.lift)} at {percent(large.depth)} off, {least} with {_signed(small.lift)} "
+        f"at {percent(small.depth)} off"
     )
     if small.high is None or large.low is None:
-        return text + pick(f" {upper_first(said)}.", f"{said}。")
-    sure = kept("the intervals overlap, so the difference is not established")
+        return text + localize(f" {upper_first(said)}.", f"{said}。")
+    sure = translate("the intervals overlap, so the difference is not established")
     if large.low > small.high:
-        sure = kept("the intervals do not overlap")
-    return text + pick(f" {upper_first(said)}; {sure}.", f"{said}；{sure}。")
+        sure = translate("the intervals do not overlap")
+    return text + localize(f" {upper_first(said)}; {sure}.", f"{said}；{sure}。")
 
 
 def _placebos(found: ResponseFigures) -> Figure | Block:
     if not found.tests:
-        return gap("what placebo checks find", kept(found.why))
+        return unknown_note("what placebo checks find", translate(found.why))
     failed = [each for each in found.tests if each.passed is False]
-    verdicts = {True: kept("passed"), False: kept("failed"), None: kept("not decided")}
-    itself = kept("the effect itself")
+    verdicts = {True: translate("passed"), False: translate("failed"), None: translate("not decided")}
+    itself = translate("the effect itself")
     marks = [
-        Mark(
-            clip(kept(p.name), 90),
+        ForestRow(
+            truncate(translate(p.name), 90),
             p.value,
             p.low,
             p.high,
-            (itself if p.main else verdicts[p.passed], "" if p.main else clip(kept(p.meaning or ""), 140)),
+            (itself if p.main else verdicts[p.passed], "" if p.main else truncate(translate(p.meaning or ""), 140)),
             "main" if p.main else "bad" if p.passed is False else "quiet",
         )
         for p in found.placebos
     ]
-    looked, why = kept("what was looked at"), kept("why it must be zero")
+    looked, why = translate("what was looked at"), translate("why it must be zero")
     heads = [looked, "found", "verdict", why]
-    how = kept("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
-    return forest(
+    how = translate("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
+    return forest_plot(
         "placebos",
         "Placebo checks",
         _placebo_finding(found, failed),
@@ -183,7 +185,7 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
         number,
         words=(3, 4),
         how=how,
-        n=pick(plural(found.tests_made, "check"), f"{count(found.tests_made)}项"),
+        n=localize(plural(found.tests_made, "check"), f"{count(found.tests_made)}项"),
         evidence=found.level,
         tone="warn" if failed else "good",
     )
@@ -192,7 +194,7 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
 def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
     as_due = found.tests_passed == found.tests_made
     passed, made = count(found.tests_passed), count(found.tests_made)
-    text = pick(
+    text = localize(
         f"{passed} of {plural(found.tests_made, 'placebo check')} found nothing{', as it must be' if as_due else ''}.",
         f"{made}项安慰剂检验中{passed}项没有发现效果{'，正该如此' if as_due else ''}。",
     )
@@ -200,29 +202,31 @@ def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
         return text
 
     def sized(each: Placebo) -> str:
-        of = "" if each.main_share is None else share(each.main_share)
-        return clip(kept(each.name), 60) + bracket(of and kept(f"{of} of the effect itself"))
+        of = "" if each.main_share is None else percent(each.main_share)
+        return truncate(translate(each.name), 60) + in_brackets(of and translate(f"{of} of the effect itself"))
 
     parts = [sized(each) for each in failed]
-    return text + kept(
-        f" An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution."
+    return text + translate(
+        f" An effect that cannot exist was found for: {join_list(parts)}. Read the discount curve with caution."
     )
 
 
 def _categories(found: ResponseFigures) -> Figure | Block:
     if not found.categories:
-        return gap("which categories answer to discounts", kept(found.why))
+        return unknown_note("which categories answer to discounts", translate(found.why))
     shown, half = found.categories, MOST_CATEGORIES // 2
     if len(shown) > MOST_CATEGORIES:
         shown = (*shown[:half], *shown[-half:])
-    marks = [Mark(clip(c.category, 60), c.lift, c.lift_low, c.lift_high, (count(c.cells),), _sure(c)) for c in shown]
-    how = kept("The line is the interval; grey lines reach zero, so that no response is possible.")
+    marks = [
+        ForestRow(truncate(c.category, 60), c.lift, c.lift_low, c.lift_high, (count(c.cells),), _sure(c)) for c in shown
+    ]
+    how = translate("The line is the interval; grey lines reach zero, so that no response is possible.")
     if len(shown) < len(found.categories):
-        how += kept(f" The {half} most and least responsive are drawn.")
-    depth = share(DEPTH)
-    axis = kept(f"change of demand at {depth} off")
+        how += translate(f" The {half} most and least responsive are drawn.")
+    depth = percent(DEPTH)
+    axis = translate(f"change of demand at {depth} off")
     every = found.categories_read
-    return forest(
+    return forest_plot(
         "elasticities",
         "Which categories answer",
         _category_finding(found),
@@ -231,7 +235,7 @@ def _categories(found: ResponseFigures) -> Figure | Block:
         marks,
         _signed,
         how=how,
-        n=pick(plural(every, "category", "categories"), f"{count(every)}个品类"),
+        n=localize(plural(every, "category", "categories"), f"{count(every)}个品类"),
         evidence=found.level,
         wide=True,
     )
@@ -243,19 +247,19 @@ def _sure(each: CategoryResponse) -> str:
 
 
 def _category_finding(found: ResponseFigures) -> str:
-    top, end, depth = found.categories[0], found.categories[-1], share(DEPTH)
-    between = bracket(interval(top.lift_low, top.lift_high, _signed))
-    text = kept(f"At {depth} off most more is sold of {_named(top)}{between}.")
+    top, end, depth = found.categories[0], found.categories[-1], percent(DEPTH)
+    between = in_brackets(interval(top.lift_low, top.lift_high, _signed))
+    text = translate(f"At {depth} off most more is sold of {_named(top)}{between}.")
     if end is not top:
-        text += pick(f" Least: {_named(end)}.", f"最少的是{_named(end)}。")
+        text += localize(f" Least: {_named(end)}.", f"最少的是{_named(end)}。")
     every, sure = plural(found.categories_read, "category", "categories"), count(found.categories_sure)
-    return text + pick(
+    return text + localize(
         f" For {sure} of {every} it is sure that more is sold.",
         f"{count(found.categories_read)}个品类中，{sure}个可以确定销量会增加。",
     )
 
 
 def _named(each: CategoryResponse) -> str:
-    return pick(
-        f"{clip(each.category, 40)}, {_signed(each.lift)}", f"{clip(each.category, 40)}（{_signed(each.lift)}）"
+    return localize(
+        f"{truncate(each.category, 40)}, {_signed(each.lift)}", f"{truncate(each.category, 40)}（{_signed(each.lift)}）"
     )

@@ -1,11 +1,19 @@
-"""How good the forecasts are: in short for everybody; and in the appendix every figure and calibration."""
+"""Chapters on the forecasts: a short version, and every figure with its calibration for the appendix."""
 
 from collections.abc import Sequence
 
-from promolift.foundation.i18n.formatting import bracket, clip, count, ends, interval_name, number, share
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.pages.blocks import Block, Chapter, Figure, gap, table
-from promolift.shop.reports.score_figures import calibration_figure, score_block, verdict
+from promolift.foundation.i18n.formatting import (
+    count,
+    in_brackets,
+    interval_name,
+    low_to_high,
+    number,
+    percent,
+    truncate,
+)
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.pages.blocks import Block, Chapter, Figure, table, unknown_note
+from promolift.shop.reports.score_figures import calibration_figure, score_block, score_verdict
 from promolift.shop.reports.story import Story
 from promolift.shop.results.predictions import PurchaseMembers, Scored
 
@@ -18,14 +26,14 @@ PLAIN = {
 
 def name_of(model: str) -> str:
     """What a model forecasts, in plain words."""
-    return clip(kept(PLAIN.get(model, model)), 60)
+    return truncate(translate(PLAIN.get(model, model)), 60)
 
 
-def tell(story: Story) -> Chapter:
-    """The forecasts in short: did it come true, and is it better than a simple rule."""
+def build_chapter(story: Story) -> Chapter:
+    """Build the short chapter on the forecasts, compared with simple baselines."""
     lead = "Made as of some weeks ago and compared with what customers then did, beside a rule anybody could use."
     scores, why = story.predictions.scores, story.missing.get("predictions")
-    blocks: list[Figure | Block] = [_short(scores)] if scores else [gap("how good the forecasts are", why)]
+    blocks: list[Figure | Block] = [_short(scores)] if scores else [unknown_note("how good the forecasts are", why)]
     return Chapter("forecasts", "Forecasts", "Are the forecasts right?", lead, blocks)
 
 
@@ -35,37 +43,37 @@ def _short(scores: Sequence[Scored]) -> Block:
     for model in dict.fromkeys(each.model for each in scores):
         mine = [each for each in scores if each.model == model]
         large = next((each for each in mine if each.in_the_large), None)
-        verdicts = [verdict(each).tone for each in mine if not each.in_the_large]
+        verdicts = [score_verdict(each).tone for each in mine if not each.in_the_large]
         better, worse = verdicts.count("good"), verdicts.count("bad")
-        against = kept("no better than the rule")
+        against = translate("no better than the rule")
         if better and not worse:
-            against = kept("better than a simple rule")
+            against = translate("better than a simple rule")
         elif worse:
-            against = kept("worse than a simple rule")
-        found = ends(large.low, large.high, number) if large else ""
-        value = number(large.value) + bracket(found) if large else ""
-        off = kept("missed") if large and large.missed else kept("right") if large else ""
+            against = translate("worse than a simple rule")
+        found = low_to_high(large.low, large.high, number) if large else ""
+        value = number(large.value) + in_brackets(found) if large else ""
+        off = translate("missed") if large and large.missed else translate("right") if large else ""
         rows.append([name_of(model), value, off, against, count(mine[0].n)])
     heads = ["forecast", "forecast for each 1 that came", "on the whole", "beside a simple rule", "cases"]
-    text = kept(f"1 would be right; in brackets the {interval_name()}. Up to 0.05 off counts as right.")
+    text = translate(f"1 would be right; in brackets the {interval_name()}. Up to 0.05 off counts as right.")
     return table("Did it come true?", heads, rows, text, words=(2, 3))
 
 
-def tell_figures(story: Story) -> Chapter:
-    """Every figure of every model."""
+def build_figures_chapter(story: Story) -> Chapter:
+    """Build the chapter with every figure of every model."""
     lead = "Figures on cases that the models had not seen when they were fitted, beside the simple rule they must beat."
     found, why = story.predictions, story.missing.get("predictions")
     title = "Figures against simple rules"
     blocks: list[Figure | Block] = [
-        score_block(found.scores, title) if found.scores else gap("how good the predictions are", why)
+        score_block(found.scores, title) if found.scores else unknown_note("how good the predictions are", why)
     ]
     blocks += [
         calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
-    ] or [gap("whether predicted probabilities come true", why)]
+    ] or [unknown_note("whether predicted probabilities come true", why)]
     if story.members is not None:
         blocks.append(_members(story.members))
     if story.attributes:
-        rows = [[each.what, clip(each.why, 200)] for each in story.attributes]
+        rows = [[each.what, truncate(each.why, 200)] for each in story.attributes]
         heads = ["attribute", "because"]
         blocks.append(table("Known of nobody", heads, rows, words=(1,)))
     name, part = "Models", "Technical appendix"
@@ -75,11 +83,11 @@ def tell_figures(story: Story) -> Chapter:
 def _members(members: PurchaseMembers) -> Block:
     """Which members forecast purchases, and why."""
     rows = []
-    for when, each in ((kept("the plan"), members.at_plan), (kept("the check"), members.at_check)):
-        gain = number(each.lead) + bracket(ends(each.lead_low, each.lead_high, number))
-        rows.append([when, share(each.weight), number(each.alone), gain, kept(each.why)])
+    for when, each in ((translate("the plan"), members.at_plan), (translate("the check"), members.at_check)):
+        gain = number(each.lead) + in_brackets(low_to_high(each.lead_low, each.lead_high, number))
+        rows.append([when, percent(each.weight), number(each.alone), gain, translate(each.why)])
     heads = ["as of", "weight of the trees", "log loss of counts", "with trees, less by", "because"]
-    text = kept(
+    text = translate(
         "Counts of each customer's habits, and boosted trees over them; judged on the last window before the moment, "
         "each half of the customers at the weight that the other half chose."
     )

@@ -1,4 +1,4 @@
-"""The release that was approved; kept in the work folder for the plans that follow."""
+"""Store the approved release in the work folder, where the next plan reads it."""
 
 import json
 
@@ -8,33 +8,33 @@ from promolift.foundation.storage.local_store import Store
 NOTE = "release"  # notes/release.json: the part `release` of a proposal
 
 
-def approved(store: Store, campaign_id: str) -> ReleaseTerms | None:
-    """The approved release of a campaign, None if there is none. Raises ConfigError if its file is not one."""
+def load_approved_release(store: Store, campaign_id: str) -> ReleaseTerms | None:
+    """Load the approved release of a campaign, None if there is none. Raises ConfigError if its file is invalid."""
     if not store.has_json(NOTE):
         return None
     release = ReleaseTerms.parse(store.load_json(NOTE), str(store.root / "notes" / f"{NOTE}.json"))
     return release if release.campaign_id == campaign_id else None
 
 
-def approve(store: Store, release: ReleaseTerms) -> None:
-    """Let the next plan start from this release."""
+def save_approved_release(store: Store, release: ReleaseTerms) -> None:
+    """Save a release from which the next plan starts."""
     store.save_json(NOTE, release.model_dump(mode="json"))
 
 
-def forget(store: Store) -> None:
-    """Let the next plan start anew."""
+def remove_approved_release(store: Store) -> None:
+    """Remove the approved release, so that the next plan starts without one."""
     store.remove_json(NOTE)
 
 
-def taken_over(own: ReleaseTerms, found: ReleaseTerms | None) -> ReleaseTerms:
-    """A plan's own terms, with what was learned before it: version, draws, the share of random ones, effects."""
+def inherit_terms(own: ReleaseTerms, found: ReleaseTerms | None) -> ReleaseTerms:
+    """Return a plan's own terms with version, seed, salt, exploration and effects of the approved release."""
     if found is None:
         return own
     names = ("policy_version", "seed", "holdout_salt", "explore", "effects")
     return own.model_copy(update={name: getattr(found, name) for name in names})
 
 
-def mark(store: Store, campaign_id: str) -> str:
-    """A text that changes when the approved release does; empty if there is none."""
-    found = approved(store, campaign_id)
+def approved_release_fingerprint(store: Store, campaign_id: str) -> str:
+    """Return a text that changes with the approved release; empty if there is none."""
+    found = load_approved_release(store, campaign_id)
     return "" if found is None else json.dumps(found.model_dump(mode="json"), sort_keys=True)

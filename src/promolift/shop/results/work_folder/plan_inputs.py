@@ -1,13 +1,19 @@
-"""What planning and feedback read from a run: spans of time, rules of line tests, the budget."""
+"""Inputs that planning and feedback share: time spans, rules of line tests and the budget."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
 from promolift.core.decisions.decision_rule import LineEffect, ReleaseTerms
-from promolift.core.experiments.line_effects import PATIENCE, ArmCell, ArmChoice, ArmRules, ArmValue, choose_arms
+from promolift.core.experiments.line_effects import (
+    PATIENCE_WINDOWS,
+    ArmCell,
+    ArmChoice,
+    ArmRules,
+    ArmValue,
+    choose_arms,
+)
 from promolift.core.experiments.surrogate import Spans
-from promolift.extensions.privacy.results import known_sums
 from promolift.foundation.errors import SupportError
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.work_folder.run_context import Job, Moments
@@ -15,23 +21,23 @@ from promolift.shop.results.work_folder.run_context import Job, Moments
 MONTHS = 6.0  # windows in which what a test teaches will be used
 
 
-def spans_of(job: Job) -> Spans:
-    """Window and horizon in days."""
+def plan_spans(job: Job) -> Spans:
+    """Return window and horizon in days."""
     window = job.config.plan.window_days
     return Spans(window, max(window, job.config.value.horizon_days))
 
 
-def numbered(cells: pl.DataFrame) -> list[ArmCell]:
-    """Cells by the places of their arm and group among all names in order."""
+def index_cells(cells: pl.DataFrame) -> list[ArmCell]:
+    """Return the cells with arm and group as indices into the sorted names."""
     arms, groups = (cells[name].unique().sort().to_list() for name in ("arm", "group"))
     rows = cells.drop("aimed").iter_rows()
     return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in rows]
 
 
-def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
+def line_choice_rules(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
     """What choosing goes by after so many windows of tests. Once all was closed after them nothing new is drawn: it
     stays closed."""
-    over = tests >= PATIENCE and bool(terms.effects) and all(each.state == "closed" for each in terms.effects)
+    over = tests >= PATIENCE_WINDOWS and bool(terms.effects) and all(each.state == "closed" for each in terms.effects)
     return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests, over)
 
 
@@ -48,9 +54,9 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
         LineEffect(
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
             window_se_cents=each.window_se, cost_cents=each.cost, cost_se_cents=each.cost_se,
-            pays=each.pays, state=choice.state, share=choice.share, lead=choice.lead, n_arm=each.found.n_arm,
-            n_none=each.found.n_none,
-            drawn_cents=None if each.found.se is None else each.found.value, drawn_se_cents=each.found.se,
+            pays=each.pays, state=choice.state, share=choice.share, lead=choice.lead, n_arm=each.drawn.n_arm,
+            n_none=each.drawn.n_none,
+            drawn_cents=None if each.drawn.se is None else each.drawn.value, drawn_se_cents=each.drawn.se,
             visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level, aimed=aimed,
             gain_ratio=each.net / prior if aimed and prior > 0 else None,
@@ -67,7 +73,9 @@ def budget_cents(job: Job, at: Moments) -> int:
     plan = job.config.plan
     if plan.budget_cents is not None:
         return plan.budget_cents
-    revenue = known_sums(job.store).revenue_cents if job.config.privacy.epsilon is not None else _revenue_cents(job, at)
+    revenue = job.release_policy.known_figure("revenue_cents")
+    if revenue is None:
+        revenue = _revenue_cents(job, at)
     if revenue <= 0:
         raise SupportError(
             "revenue_missing",

@@ -10,20 +10,25 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from promolift.extensions.cluster.node_files import NodeTask, leave
-from promolift.foundation.errors import SupportError
-from promolift.foundation.executors.executor import Engine
-from promolift.foundation.progress import Tell, quiet
-from promolift.foundation.sql import bind, fetch, run
+from promolift.foundation.errors import ConfigError, SupportError
+from promolift.foundation.executors.executor import Executor
+from promolift.foundation.progress import Progress, no_progress
+from promolift.foundation.release_policy import ReleasePolicy, open_release_policy
+from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.storage.local_store import Store, StorePlace
-from promolift.foundation.storage.location import PARTS, brought
 from promolift.foundation.time.units import DAY_MS, WEEK_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.work_folder.work_tables import EVERYBODY, Among, Clean, Effects, Profiled
+from promolift.shop.results.work_folder.work_tables import (
+    ALL_CUSTOMERS,
+    CleanTables,
+    CustomerSubset,
+    EffectTables,
+    ProfileTables,
+)
 
-Asked = ParamSpec("Asked")
-Found = TypeVar("Found")
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
 SALES = """
 select e.customer_id, floor((e.ts_ms - $asof) / $day_ms)::bigint as day,
     sum(case when e.kind = 'refund' then -1 else 1 end * (abs(e.revenue_cents)
@@ -45,27 +50,37 @@ class Job:
 
     config: Config
     store: Store
-    tell: Tell
+    tell: Progress
     out: Path | None = None
-    engine: Engine | None = None
+    engine: Executor | None = None
 
     @property
-    def clean(self) -> Clean:
-        return Clean(self.store)
+    def release_policy(self) -> ReleasePolicy:
+        """How figures learned across customers are released. ConfigError where the extension for it is missing."""
+        policy = open_release_policy(self.config, self.store)
+        if self.config.privacy.epsilon is not None and policy.is_exact:  # never release what should have had noise
+            raise ConfigError(
+                "extra_missing", "privacy.epsilon needs the extension `privacy` of promolift; install promolift again"
+            )
+        return policy
 
     @property
-    def profiled(self) -> Profiled:
-        return Profiled(self.store)
+    def clean(self) -> CleanTables:
+        return CleanTables(self.store)
 
     @property
-    def effects(self) -> Effects:
-        return Effects(self.store)
+    def profiled(self) -> ProfileTables:
+        return ProfileTables(self.store)
+
+    @property
+    def effects(self) -> EffectTables:
+        return EffectTables(self.store)
 
 
-def mapped(
-    job: Job, function: Callable[Concatenate[Job, int, Asked], Found], shards: Sequence[int], *more: Asked.args,
-    **named: Asked.kwargs,
-) -> Iterator[Found]:  # fmt: skip
+def map_shards(
+    job: Job, function: Callable[Concatenate[Job, int, Params], Result], shards: Sequence[int], *more: Params.args,
+    **named: Params.kwargs,
+) -> Iterator[Result]:  # fmt: skip
     """What a function finds for each of these shards, in their order, by the engine of the job.
 
     It is one of a module, and so is what it is given and finds: values that travel to another process. There it sees
@@ -73,36 +88,18 @@ def mapped(
     """
     if job.engine is None:
         return (_alone(job, partial(function, job, shard, *more, **named)) for shard in shards)
-    return spread(job, job.engine, partial(_on_worker, job.config, job.store.place, function, more, named), shards)
+    task = partial(_on_worker, job.config, job.store.place, function, more, named)
+    return job.engine.map(task, shards, job.store)
 
 
-def spread(job: Job, engine: Engine, task: Callable[[int], Found], shards: Sequence[int]) -> Iterator[Found]:
-    """`task` of each shard, in their order, by an engine whose workers see the work folder, or nodes that bring what
-    they read of it from its URL. Paths below it, and nothing else of this machine, are found there.
-    """
-    remote = job.store.remote
-    if remote:
-        remote.apart = engine.node_disk is not None
-    if remote is None or engine.node_disk is None:
-        for part in PARTS if remote else ():
-            brought(job.store.root / part)
-        yield from engine.map(task, shards)
-        return
-    engine.leaving = partial(leave, remote.url)
-    files = remote.share(job.store.place.work)
-    for answer in engine.map(NodeTask(remote.url, files, task, engine.node_disk), shards):
-        remote.learn(answer.files)
-        yield answer.found
-
-
-def _alone(job: Job, work: Callable[[], Found]) -> Found:
+def _alone(job: Job, work: Callable[[], Result]) -> Result:
     with job.store.one_thread():
         return work()
 
 
-def found_in(job: Job, shard: int, query: str, among: Among = EVERYBODY) -> pl.DataFrame:
-    """What a SELECT finds in a shard's `events` (of these customers), with all `products`."""
-    return fetch(run(query, events=among.rows(job.clean.events(shard)), products=job.clean.products))
+def query_shard(job: Job, shard: int, query: str, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame:
+    """Run a SELECT on a shard's `events` (of these customers) and all `products`."""
+    return fetch_frame(run_select(query, events=among.rows(job.clean.events(shard)), products=job.clean.products))
 
 
 def daily_sales(job: Job, asof_ms: int, margin_rate: float) -> pl.DataFrame:
@@ -112,15 +109,15 @@ def daily_sales(job: Job, asof_ms: int, margin_rate: float) -> pl.DataFrame:
     A refund counts where something was bought on its day; the margin is by the products' cost, else `margin_rate`.
     """
     query = bind(SALES, asof=asof_ms, day_ms=DAY_MS, rate=margin_rate)
-    return pl.concat(mapped(job, found_in, job.clean.shards, query)).sort("customer_id", "day")
+    return pl.concat(map_shards(job, query_shard, job.clean.shards, query)).sort("customer_id", "day")
 
 
 def _on_worker(
-    config: Config, place: StorePlace, function: Callable[..., Found], more: Sequence[Any], named: Mapping[str, Any],
+    config: Config, place: StorePlace, function: Callable[..., Result], more: Sequence[Any], named: Mapping[str, Any],
     shard: int,
-) -> Found:  # fmt: skip
+) -> Result:  # fmt: skip
     with Store.at(place, memory=config.data.memory) as store:
-        return function(Job(config, store, quiet), shard, *more, **named)
+        return function(Job(config, store, no_progress), shard, *more, **named)
 
 
 @dataclass(frozen=True)

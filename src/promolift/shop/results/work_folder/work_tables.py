@@ -1,7 +1,7 @@
-"""A work folder in; the tables that the first steps keep there out, each under its contract, read when asked for.
+"""Read the tables that the ingest, profile and effect steps store in a work folder.
 
-A table with a row per customer or fewer comes as a frame, a larger one as a lazy relation. What may be missing is None
-or empty; for the rest StepError names the verb that makes it.
+A table with at most one row per customer comes as a frame, a larger one as a lazy relation. A table that may be missing
+is None or empty; for the others StepError names the command that makes it.
 """
 
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from typing import Any
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.core.customers.consent import heard, personal
-from promolift.core.offers.terms import covered
-from promolift.foundation.i18n.text import AND
-from promolift.foundation.sql import fetch, literal, run
+from promolift.core.customers.consent import apply_consent_updates, personalisation_consent
+from promolift.core.offers.terms import covered_targets
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR
+from promolift.foundation.sql import fetch_frame, run_select, sql_literal
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS
 
 
 @dataclass(frozen=True)
-class Among:
-    """Which customers are meant: those of one shard of the work folder, or a share of all, drawn by hash."""
+class CustomerSubset:
+    """A subset of customers: one shard of the work folder, or a share of all, drawn by hash."""
 
     shard: int | None = None
     share: float = 1.0
 
     def rows(self, rows: Relation) -> Relation:
-        """Those rows of a table that are theirs, where they are a share of all."""
+        """Return the rows of the customers in this subset, if it is a share of all."""
         below = f"md5_number_lower('among' || customer_id) % 1000000 < {round(self.share * 1_000_000)}"
         return rows if self.share >= 1 else rows.filter(below)
 
 
-EVERYBODY = Among()
+ALL_CUSTOMERS = CustomerSubset()
 
 
-class Kept:
-    """A table of the work folder as a frame, read when it is asked for; None where there is none."""
+class StoredFrame:
+    """Reads a table of the work folder as a frame on access; None if the table is missing."""
 
     def __init__(self, name: str, meaning: str) -> None:
         self.name, self.__doc__ = name, meaning
@@ -45,16 +45,16 @@ class Kept:
         return owner.store.frame(self.name) if owner.store.has(self.name) else None
 
 
-class KeptRows(Kept):
-    """The same as a lazy relation."""
+class StoredRelation(StoredFrame):
+    """Reads a table of the work folder as a lazy relation on access; None if the table is missing."""
 
     def __get__(self, owner: Any, kind: type) -> Relation | None:  # type: ignore[override]
         return owner.store.table(self.name) if owner.store.has(self.name) else None
 
 
 @dataclass(frozen=True)
-class Clean:
-    """What `promolift ingest` keeps: the shop's own tables (EVENTS, CUSTOMERS, PRODUCTS and those of its campaigns)."""
+class CleanTables:
+    """Tables that `promolift ingest` stores: EVENTS, CUSTOMERS, PRODUCTS and those of the shop's campaigns."""
 
     store: Store
 
@@ -91,8 +91,10 @@ class Clean:
     def catalogue(self) -> pl.DataFrame:
         return self.store.frame("products")
 
-    senses = Kept("senses", "A row per product, its vector of words and pictures, and its colour where that is known.")
-    pictures = Kept("pictures", "What was read of each picture, by the hash of its file.")
+    senses = StoredFrame(
+        "senses", "A row per product, its vector of words and pictures, and its colour where that is known."
+    )
+    pictures = StoredFrame("pictures", "What was read of each picture, by the hash of its file.")
 
     def forget_senses(self, pictures: bool) -> None:
         """Take away what was made of an earlier catalogue; also what was read of its pictures?"""
@@ -124,60 +126,70 @@ class Clean:
         """CUSTOMERS; no rows in a folder that never held any."""
         return self.store.frame("customers") if self.store.has("customers") else CUSTOMERS.empty()
 
-    def people_of(self, customer_ids: pl.Series) -> pl.DataFrame:
-        """CUSTOMERS, those of them that are asked for, with what they said to the API since."""
+    def current_customers(self, customer_ids: pl.Series) -> pl.DataFrame:
+        """Return CUSTOMERS for these ids, with the consent updates that the API received since."""
         mine = pl.DataFrame({"customer_id": customer_ids.cast(pl.String).unique()})
         people = CUSTOMERS.empty()
         if self.store.has("customers"):
-            people = fetch(run("from kept semi join mine using (customer_id)", kept=self.customers, mine=mine))
-        return people if self.heard is None else heard(people, self.heard.join(mine, on="customer_id", how="semi"))
+            people = fetch_frame(
+                run_select("from kept semi join mine using (customer_id)", kept=self.customers, mine=mine)
+            )
+        return (
+            people
+            if self.consent_updates is None
+            else apply_consent_updates(people, self.consent_updates.join(mine, on="customer_id", how="semi"))
+        )
 
     @cached_property
-    def heard(self) -> pl.DataFrame | None:
-        """customer_id, consent and personal (0 no, 1 yes, 2 yes by a web page) as the server's API heard them; None
-        where it heard nothing.
+    def consent_updates(self) -> pl.DataFrame | None:
+        """customer_id, consent and personal (0 no, 1 yes, 2 yes by a web page) as the server's API received them;
+        None where it received nothing.
         """
         return self.store.frame("heard") if self.store.has("heard") else None
 
     @cached_property
     def personal(self) -> pl.DataFrame:
         """customer_id, personal: false for who refused personal decisions, by a column of that name; null: not said."""
-        people = self.people if self.heard is None else heard(self.people, self.heard)
-        return people.select("customer_id", personal(people))
+        people = (
+            self.people if self.consent_updates is None else apply_consent_updates(self.people, self.consent_updates)
+        )
+        return people.select("customer_id", personalisation_consent(people))
 
     def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
         """Names as printed, of the products that have one; of an offer on two, both names."""
         if product_ids.is_empty():
             return {}
-        asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
+        asked = {each: covered_targets(each) for each in product_ids.drop_nulls().unique().sort()}
         ones = sorted({one for parts in asked.values() for one in parts})
         named = self.catalogue.filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
         names = dict(named.select("product_id", "name").iter_rows())
         return {
-            each: AND.join(names.get(p, p) for p in parts) for each, parts in asked.items() if names.keys() & {*parts}
+            each: CATEGORY_SEPARATOR.join(names.get(p, p) for p in parts)
+            for each, parts in asked.items()
+            if names.keys() & {*parts}
         }
 
     @property
-    def moneyless(self) -> bool:
+    def lacks_amounts(self) -> bool:
         """Whether no purchase has an amount above 0."""
         paid = self.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
         return not paid.limit(1).fetchall()
 
-    exposures = KeptRows("exposures", "EXPOSURES: who was sent what.")
-    redemptions = KeptRows("redemptions", "REDEMPTIONS.")
-    transcripts = Kept("transcripts", "TRANSCRIPTS: what recordings say.")
-    words = KeptRows("words", "WORDS: what customers wrote or said, read.")
-    coupons = KeptRows("coupons", "COUPONS: what each coupon was good for.")
+    exposures = StoredRelation("exposures", "EXPOSURES: who was sent what.")
+    redemptions = StoredRelation("redemptions", "REDEMPTIONS.")
+    transcripts = StoredFrame("transcripts", "TRANSCRIPTS: what recordings say.")
+    words = StoredRelation("words", "WORDS: what customers wrote or said, read.")
+    coupons = StoredRelation("coupons", "COUPONS: what each coupon was good for.")
 
 
 @dataclass(frozen=True)
-class Profiled:
-    """What `promolift profile` keeps: every customer as of the moments of the plan and of the checks."""
+class ProfileTables:
+    """Tables that `promolift profile` stores, as of the moments of the plan and of the checks."""
 
     store: Store
 
     @property
-    def stand_in(self) -> Relation:
+    def synthetic_events(self) -> Relation:
         """EVENTS of the made-up customers that the others learn from under privacy.epsilon."""
         return self.store.table("stand_in")
 
@@ -190,9 +202,9 @@ class Profiled:
         return int(self.store.table("profiles").aggregate("count(distinct customer_id)").fetchall()[0][0])
 
     @property
-    def parts(self) -> list[Among]:
+    def parts(self) -> list[CustomerSubset]:
         """The shards of customers, or everybody where there are none."""
-        return [Among(shard) for shard in self.store.shards("affinities")] or [EVERYBODY]
+        return [CustomerSubset(shard) for shard in self.store.shards("affinities")] or [ALL_CUSTOMERS]
 
     @property
     def every_profile(self) -> pl.DataFrame:
@@ -203,7 +215,7 @@ class Profiled:
         rows: pl.DataFrame = self.store.table("profiles").project("customer_id, asof_ms, revenue_52w_cents").pl()
         return rows
 
-    def profiles(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
+    def profiles(self, asof_ms: int, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame:
         return self._at("profiles", asof_ms, among=among)
 
     def profile(self, asof_ms: int, customer_id: str) -> pl.DataFrame:
@@ -211,12 +223,12 @@ class Profiled:
         return self._at("profiles", asof_ms, customer_id)
 
     def affinities(
-        self, asof_ms: int, customers: str | pl.Series | None = None, *, among: Among = EVERYBODY
+        self, asof_ms: int, customers: str | pl.Series | None = None, *, among: CustomerSubset = ALL_CUSTOMERS
     ) -> pl.DataFrame:
         """AFFINITIES as of one moment: a row per customer and category or product; those of some customers alone."""
         return self._at("affinities", asof_ms, customers, among)
 
-    def interests(self, asof_ms: int, among: Among = EVERYBODY) -> pl.DataFrame:
+    def interests(self, asof_ms: int, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame:
         """INTERESTS as of one moment: looked at and not bought; with 0 views: new, and like what they buy."""
         return self._at("interests", asof_ms, among=among)
 
@@ -225,31 +237,33 @@ class Profiled:
         rows = self.store.table("interests").filter(f"asof_ms = {asof_ms} and buy_rate > 0")
         return bool(rows.limit(1).fetchall())
 
-    outlook = Kept("outlook", "OUTLOOK: what the encoder expects of each customer; None where it was not asked for.")
+    outlook = StoredFrame(
+        "outlook", "OUTLOOK: what the encoder expects of each customer; None where it was not asked for."
+    )
 
     @property
-    def kept_outlook(self) -> pl.DataFrame:
-        """OUTLOOK, where it must be there."""
+    def required_outlook(self) -> pl.DataFrame:
+        """Return OUTLOOK; StepError if it is missing."""
         return self.store.frame("outlook")
 
     def outlook_of(self, customer_id: str) -> pl.DataFrame:
         if not self.store.has("outlook"):
             return pl.DataFrame()
-        return fetch(self.store.table("outlook").filter(f"customer_id = {literal(customer_id)}"))
+        return fetch_frame(self.store.table("outlook").filter(f"customer_id = {sql_literal(customer_id)}"))
 
     def _at(
-        self, name: str, asof_ms: int, customers: str | pl.Series | None = None, among: Among = EVERYBODY
+        self, name: str, asof_ms: int, customers: str | pl.Series | None = None, among: CustomerSubset = ALL_CUSTOMERS
     ) -> pl.DataFrame:
         rows = among.rows(self.store.table(name, among.shard).filter(f"asof_ms = {asof_ms}"))
         if isinstance(customers, pl.Series):
             mine = pl.DataFrame({"customer_id": customers.unique()})
-            return fetch(run("from kept semi join mine using (customer_id)", kept=rows, mine=mine))
-        return fetch(rows if customers is None else rows.filter(f"customer_id = {literal(customers)}"))
+            return fetch_frame(run_select("from kept semi join mine using (customer_id)", kept=rows, mine=mine))
+        return fetch_frame(rows if customers is None else rows.filter(f"customer_id = {sql_literal(customers)}"))
 
 
 @dataclass(frozen=True)
-class Effects:
-    """What `promolift effect` keeps beside its response: what the model of redemption reads and says."""
+class EffectTables:
+    """Tables that `promolift effect` stores beside the discount response."""
 
     store: Store
 
@@ -258,15 +272,15 @@ class Effects:
         """DEPTHS: how deep each product was discounted in each week."""
         return self.store.table("depths")
 
-    redemption_features = Kept("redemption_features", "A row per past campaign and customer sent it.")
+    redemption_features = StoredFrame("redemption_features", "A row per past campaign and customer sent it.")
 
     def redemption_odds(self, customer_ids: pl.Series) -> pl.DataFrame | None:
         """customer_id, target, redeem_prob of the menu's coupons for these customers; None where there are none."""
         if not self.store.has("redemption_odds"):
             return None
         mine = pl.DataFrame({"customer_id": customer_ids.unique()})
-        return fetch(
-            run(
+        return fetch_frame(
+            run_select(
                 "from odds semi join mine using (customer_id)",
                 odds=self.store.table_of("redemption_odds", mine),
                 mine=mine,

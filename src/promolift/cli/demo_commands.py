@@ -1,0 +1,63 @@
+"""The command `demo`: the whole pipeline on real data, and a server of its result."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary, translate, with_language
+from promolift.cli.pipeline_commands import run_all_steps
+from promolift.cli.trial_commands import on_trial
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.extension import load_reference, registered
+from promolift.foundation.progress import show_progress
+
+if TYPE_CHECKING:
+    from promolift.foundation.progress import StepSummary
+
+
+def demo(
+    json_: bool,
+    again: bool,
+    language: str | None,
+    data: Annotated[str, option("groceries (inside the package), or hillstrom: see --path.")] = "groceries",
+    path: Annotated[OptionalPath, option("The file of the hillstrom e-mail trial (hillstrom.csv).")] = None,
+    own: Annotated[OptionalPath, option("Settings in place of the demo's own.", "--config", "-c")] = None,
+    at: Annotated[Path, option("Folder for tables between the steps.", "--work")] = Path(".promolift/demo"),
+    to: Annotated[Path, option("Folder for the plan and the report.", "--out", "-o")] = Path("demo-report"),
+    serve: Annotated[bool, option("Answer over HTTP afterwards, on port 8080.", "--serve")] = False,
+) -> "StepSummary | None":
+    """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
+    if data == "hillstrom" and own is None:
+        if (path := path or Path("hillstrom.csv")) and not path.exists():
+            raise ConfigError(
+                "file_not_found",
+                f"demo: no file {path}; get Kevin Hillstrom's e-mail campaign (64,000 rows, CSV; docs/trials.md) and "
+                "name it by --path",
+            )
+        from promolift.trials import work_folder
+
+        return on_trial(at.with_name("hillstrom"), lambda store, tell: work_folder.demo(store, path, to, tell))
+    if data != "groceries" or path is not None:
+        why = "give `--data hillstrom` without --config, or neither --data nor --path for the groceries"
+        raise ConfigError("option_conflict", f"demo: --data {data}; {why}")
+    from promolift.shop.pipeline.pipeline import demo_config
+
+    settings = with_language(load_settings(own) if own else demo_config(), language)
+    summary = run_all_steps(settings, at, to, again)
+    if not serve:
+        return summary
+    from promolift.server import startup as server_main
+
+    print_summary(summary, json_)
+    task = registered("tasks").get("demo")
+
+    def dress(made: Any) -> Any:
+        from promolift.server.console.app import with_console
+
+        with show_progress(translate) as tell:
+            return with_console(
+                made, demo=True, file=own, play=partial(load_reference(task), tell=tell) if task else None
+            )
+
+    server_main.serve_planned(settings, at, json_, dress)
+    return None

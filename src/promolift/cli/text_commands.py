@@ -1,0 +1,73 @@
+"""Commands on texts of messages: the group `words` keeps the pool of texts, `check` reads a text against an offer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option
+from promolift.foundation.lazy_imports import LazyModule
+
+if TYPE_CHECKING:
+    from promolift.foundation.progress import StepSummary
+    from promolift.shop.pipeline import text_pool as pool
+else:
+    pool = LazyModule("promolift.shop.pipeline.text_pool")
+
+CsvPath = Annotated[Path, typer.Argument(help="The file for a person: CSV with a column `approved`.")]
+Reviewer = Annotated[str, option("Who says so; kept with every text.")]
+
+
+def words_draft(
+    config: Path,
+    several: Annotated[int, option("Drafts for each angle and language.", min=1, max=50)] = 6,
+    angle: Annotated[OptionalStrings, option("An angle; all if left out.")] = None,
+) -> "StepSummary":
+    """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
+    return pool.draft_texts(load_settings(config), several, angle or [])
+
+
+def words_judge(
+    config: Path,
+    tests: Annotated[
+        OptionalPath, option("Randomised tests of texts (test_id, text, shown, clicked): a start for all.")
+    ] = None,
+) -> "StepSummary":
+    """Let the configured model read every drafted and edited text three times; one "no" blocks."""
+    return pool.judge_pool(load_settings(config), tests)
+
+
+def words_review(
+    config: Path,
+    approve: Annotated[OptionalStrings, option("Ids of texts that may be sent.")] = None,
+    reject: Annotated[OptionalStrings, option("Ids of texts that may not.")] = None,
+    retire: Annotated[OptionalStrings, option("Ids of texts to take out of use.")] = None,
+    by: Reviewer = "",
+) -> "StepSummary":
+    """Show what waits for a person, or say yes or no to texts by their ids."""
+    return pool.review_pool(load_settings(config), pool.ReviewChoices(approve or [], reject or [], retire or [], by))
+
+
+def words_export(file: CsvPath, config: Path) -> "StepSummary":
+    """Write the pool as a CSV file for a person: say yes or no in `approved`, change words, add rows."""
+    return pool.export_pool(load_settings(config), file)
+
+
+def words_import(file: CsvPath, by: Reviewer, config: Path) -> "StepSummary":
+    """Read that file again: yes approves the exact words, changed words are linted and wait for the judge."""
+    return pool.import_pool(load_settings(config), file, by)
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="A text of a person, or CSV with columns text and offer_id.")],
+    config: Path,
+    work: Path,
+    offer: Annotated[str | None, option("Id of a planned offer that the text is about.")] = None,
+    tongue: Annotated[str | None, option("zh or en; by its script if left out.", "--language")] = None,
+    channel: Annotated[str, option("plain, sms_cn, email_en, push or wechat_store.")] = "plain",
+) -> "StepSummary":
+    """Read texts of people against a planned offer: what is untrue, and what code cannot read (asked of the judge)."""
+    from promolift.foundation.storage.local_store import Store
+
+    with Store(work) as store:
+        return pool.check_file(load_settings(config), store, file, pool.TextCheck(offer, tongue, channel))

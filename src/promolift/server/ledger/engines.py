@@ -1,0 +1,105 @@
+"""Open the database of a ledger: engines for its writer and its readers, and the checkpoints of SQLite's log."""
+
+import sqlite3
+import threading
+from time import monotonic
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.pool import StaticPool
+
+LOCK_TIMEOUT_S = 30.0  # how long another process may hold the database
+
+
+class Engines(NamedTuple):
+    """The writer's engine and the readers'; the same one where the database has no file or is a server."""
+
+    writer: Engine
+    readers: Engine
+
+
+SQLITE_PRAGMAS = ("busy_timeout = 30000", "journal_mode = wal", "synchronous = full", "cache_size = -65536",
+          "wal_autocheckpoint = 0")  # fmt: skip
+
+
+def create_engines(url: str) -> Engines:
+    """How a ledger is reached; SQLite is set up as this module needs it."""
+    if make_url(url).get_backend_name() != "sqlite":
+        writer, readers = create_engine(url, pool_size=1), create_engine(url, pool_size=4, pool_pre_ping=True)
+        event.listen(writer, "connect", _by_index)
+        return Engines(writer, readers)
+    # autocommit at the driver: BEGIN and COMMIT are ours, so that the writer takes its lock at once
+    args = {"check_same_thread": False, "isolation_level": None, "timeout": 30}
+    writer = create_engine(url, connect_args=args, poolclass=StaticPool)
+    readers = create_engine(url, connect_args=args) if is_local_file(url) else writer
+    for engine in {writer, readers}:
+        event.listen(engine, "connect", _set_up)
+    return Engines(writer, readers)
+
+
+def is_local_file(url: str) -> bool:
+    """Whether the ledger is a file of its own."""
+    return make_url(url).get_backend_name() == "sqlite" and make_url(url).database not in (None, "", ":memory:")
+
+
+def _set_up(connection: Any, _: object) -> None:
+    for setting in SQLITE_PRAGMAS:
+        connection.execute(f"pragma {setting}").close()
+
+
+def _by_index(connection: Any, _: object) -> None:
+    """Plans are kept: one made while a table was empty would go on to read it whole when it is long."""
+    connection.execute("set enable_seqscan = off")
+    connection.execute("set jit = off")  # a table that is read whole for want of an index counts as very dear then
+    connection.commit()
+
+
+CHECKPOINT_EVERY_S = 2.0  # a log is copied back at most that often: pages changed many times meanwhile are copied once
+LONG_WAL_PAGES = 32_768  # 128 MB: then what came meanwhile is copied while nobody writes
+
+
+class Checkpointer:
+    """Copies the write-ahead log back beside the commits. One per ledger file, with a connection of its own.
+
+    SQLite copies the log back within every commit that finds it long, and that one commit then takes many times as long
+    as the others. Here a thread copies it while commits go on; what they add meanwhile is left over, so a log that has
+    grown too long is copied to its end between two transactions, and the next one starts it anew. `wal_autocheckpoint`
+    must be 0 on all that write.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open the file and start the thread."""
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+        self._wake = threading.Event()
+        self._last, self._long, self._closed = monotonic(), False, False
+        self._thread = threading.Thread(target=self._loop, name="ledger log", daemon=True)
+        self._thread.start()
+
+    def between(self) -> None:
+        """The writer tells that one transaction is over and the next has not begun."""
+        if self._long:  # then the thread is at rest
+            self._copy()
+            self._long = False
+        elif monotonic() - self._last > CHECKPOINT_EVERY_S:
+            self._last = monotonic()
+            self._wake.set()
+
+    def close(self) -> None:
+        """Stop; SQLite itself copies the rest when the last connection closes."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join()
+        self._database.close()
+
+    def _loop(self) -> None:
+        while self._wake.wait() and not self._closed:
+            self._wake.clear()
+            self._long = self._copy() >= LONG_WAL_PAGES
+
+    def _copy(self) -> int:
+        """Copy what can be copied now; pages in the log, 0 if it cannot be read."""
+        try:
+            _, pages, _ = self._database.execute("pragma wal_checkpoint(passive)").fetchone()
+        except sqlite3.Error:  # a full disk: the log stays as it is, and commits say what is wrong
+            return 0
+        return int(pages)

@@ -1,0 +1,240 @@
+"""What a plan stores beside its tables: figures, assumptions, terms and what limits cost."""
+
+from collections.abc import Iterable
+from math import inf
+from typing import ClassVar, Literal
+
+import polars as pl
+
+from promolift.core.allocation.candidate_table import find_violations
+from promolift.core.allocation.fairness_limits import FairnessLimit
+from promolift.core.allocation.settings import Limit
+from promolift.core.customers.settings import ConsentSettings
+from promolift.core.decisions.decision_rule import ReleaseTerms
+from promolift.core.offers.menu import MenuItem
+from promolift.foundation.evidence import Level
+from promolift.foundation.money import currency_digits
+from promolift.foundation.settings import Settings
+from promolift.foundation.storage.stored_model import Note
+from promolift.shop.configuration.configuration import ShopSettings
+
+
+class Assumption(Settings):
+    """Something that nobody measured and on which the plan's gain stands.
+
+    `value` is what was taken, `flips_at` the value at which the plan as it stands would earn nothing, None where no
+    value would; both are shares. `text` says it in a sentence, `text_zh` in Chinese.
+    """
+
+    name: str
+    value: float
+    flips_at: float | None
+    text: str
+    text_zh: str = ""
+
+    @property
+    def slack(self) -> float | None:
+        """How far from `value`, as a share of it, lies what would turn the plan; None where nothing would."""
+        if self.flips_at is None:
+            return None
+        return abs(self.value - self.flips_at) / abs(self.value) if self.value else 0.0
+
+
+def fragile_first(assumptions: Iterable[Assumption]) -> tuple[Assumption, ...]:
+    """The assumptions, first the one that needs to be least wrong to turn the plan; last those that cannot."""
+    return tuple(sorted(assumptions, key=lambda a: inf if a.slack is None else a.slack))
+
+
+class HeadlineAssumptions(Note):
+    """What must be believed for the plan's headline, from which luck is taken off, as `evaluate` found it."""
+
+    NAME: ClassVar[str] = "believed"
+    assumptions: tuple[Assumption, ...]
+
+
+class BudgetPoint(Settings):
+    """The best plan at another budget, by the estimates that choose; `share` of what they promise for its own."""
+
+    budget_cents: float
+    gain_cents: float
+    share: float | None
+
+
+class RuleCost(Settings):
+    """What a strategic rule costs: expected gain without it less with it. `given` offers are such, `able` customers can
+    get one. `price` is the limit's: what one more of its share costs (0.01 of it one percentage point).
+    """
+
+    name: str
+    rule: Literal["pin", "boost", "exclude", "at_least"]
+    given: int
+    able: int
+    cost_cents: float
+    price: float = 0.0
+
+
+class FairUse(Settings):
+    """A limit of fairness on a group (`sex=F`), which has the share `people` of the customers who can be offered
+    something: the share of offers or value that it got (`used`; None where nothing was given), and what one percentage
+    point of it would bring, in minor units.
+    """
+
+    limit: Limit
+    group: str
+    people: float
+    used: float | None
+    price: float = 0.0
+
+
+class FairPlan(Settings):
+    """How the plan keeps the limits of fairness, and what they cost together: expected gain without them less with,
+    None where that is not known. Customers of the segments `excluded` get nothing.
+    """
+
+    uses: tuple[FairUse, ...] = ()
+    excluded: tuple[str, ...] = ()
+    cost_cents: float | None = None
+
+    @property
+    def limits(self) -> tuple[FairnessLimit, ...]:
+        return tuple(FairnessLimit(each.limit, each.group, each.people) for each in self.uses)
+
+    def broken(self, chosen: pl.DataFrame) -> list[str]:
+        """What the offers that were decided for break of it, a sentence each."""
+        given = chosen.filter(pl.col("offer_id") != "none")
+        found = [
+            f"{each.limit.name}: {each.used:.2%} of all, {'at most' if each.over else 'at least'} "
+            f"{each.limit.at_most if each.over else each.limit.at_least:.2%} are allowed"
+            for each in find_violations(given, [each.limit for each in self.uses])
+        ]
+        if self.excluded:
+            names = pl.lit(list(self.excluded), pl.List(pl.String))
+            barred = given.filter((pl.col("segments").list.set_intersection(names).list.len() > 0).fill_null(False))
+            if barred.height:
+                found.append(f"fairness.excluded: {barred.height} of the segments {', '.join(self.excluded)} get one")
+        return found
+
+
+class WhatIf(Settings):
+    """The best plan at another budget, between two points of the curve: its gain by the estimates that choose (luck is
+    not taken off), cost, what one more cent adds, and how many customers get an offer; beside it the same of the plan.
+    """
+
+    budget_cents: float
+    gain_cents: float
+    cost_cents: float
+    price: float
+    treated: float
+    own_budget_cents: float
+    own_gain_cents: float | None
+    own_treated: float | None
+
+    @property
+    def more_cents(self) -> float | None:
+        return None if self.own_gain_cents is None else self.gain_cents - self.own_gain_cents
+
+    @property
+    def more_treated(self) -> float | None:
+        return None if self.own_treated is None else self.treated - self.own_treated
+
+
+class PlanNote(Note):
+    """The plan in numbers; all but shares and `price` are minor units or customers.
+
+    `gain_cents` is the expected profit after all costs, its interval (95 %) that of the response alone; `planned_cents`
+    what the choice was made by, which under a rule of risk is less; `gap` how far it is from `bound_cents`, which no
+    plan within budget and limits can pass. `price` is what one more cent of budget adds, `worth` the same with the
+    limits that grow with it. `terms` are what the decisions were made by, and are served by.
+    """
+
+    NAME: ClassVar[str] = "plan"
+    budget_cents: int
+    gain_cents: float
+    gain_low_cents: float | None
+    gain_high_cents: float | None
+    cost_cents: float
+    added_cents: float
+    subsidy_cents: float
+    treated: int
+    customers: int
+    held_out: int
+    barred: int
+    price: float
+    worth: float
+    bound_cents: float
+    planned_cents: float
+    gap: float
+    evidence: Level
+    risk: Literal["none", "lower"] = "none"
+    explain: str
+    limits: tuple[str, ...] = ()
+    strategic: tuple[RuleCost, ...] = ()
+    fairness: FairPlan | None = None
+    why: tuple[str, ...] = ()
+    why_zh: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
+    terms: ReleaseTerms
+    menu: tuple[MenuItem, ...]
+    shop: ShopSettings
+    consent: ConsentSettings
+
+    @property
+    def able(self) -> int:
+        """Customers who may be given an offer."""
+        return self.customers - self.held_out - self.barred
+
+    @property
+    def treated_share(self) -> float | None:
+        return self.treated / self.able if self.able else None
+
+    @property
+    def spent_share(self) -> float | None:
+        return self.cost_cents / self.budget_cents if self.budget_cents else None
+
+    @property
+    def next_cents(self) -> float:
+        """What one more unit of money, such as a dollar, of budget adds, in minor units."""
+        return self.worth * float(10 ** currency_digits(self.shop.currency))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is a trial: offers drawn by a hash, whatever they are expected to earn."""
+        return self.terms.policy_id == "trial"
+
+    @property
+    def missing_cents(self) -> float:
+        """What the best possible plan could gain beyond this one, at most."""
+        return max(self.bound_cents - self.planned_cents, 0.0)
+
+
+class Luck(Settings):
+    """What the plan gains by the estimates that chose it, and by those of customers with no part in the choice.
+
+    `low_cents` and `high_cents`: 95 % interval of the latter, over the draw of customers.
+    """
+
+    naive_cents: float
+    checked_cents: float
+    low_cents: float
+    high_cents: float
+
+    @property
+    def share(self) -> float:
+        """The part of the promise that was luck; 0 where nothing was lost."""
+        return max(0.0, 1 - self.checked_cents / self.naive_cents) if self.naive_cents > 0 else 0.0
+
+
+class Headline(Settings):
+    """What the plan is expected to earn after its cost: without luck where that is known, and then also what the
+    estimates that chose it promise (`promised_cents`).
+    """
+
+    gain_cents: float
+    low_cents: float | None
+    high_cents: float | None
+    promised_cents: float | None = None
+
+    @property
+    def luck_cents(self) -> float | None:
+        """What luck in the choice takes off the promise; None where it is not known."""
+        return None if self.promised_cents is None else self.promised_cents - self.gain_cents

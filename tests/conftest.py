@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
 from drawn import cases
+from hypothesis import settings
 from own_shop import write_shop
 from s3_server import s3_server, s3_url
 

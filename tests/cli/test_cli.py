@@ -11,7 +11,7 @@ from cli_verbs import VERBS, Command
 from typer.core import TyperOption
 
 from promolift.cli.application import main
-from promolift.foundation.i18n.translation import line_in_chinese
+from promolift.foundation.i18n.translation import line_to_chinese
 from promolift.foundation.progress import StepSummary
 
 
@@ -123,7 +123,7 @@ def test_a_simulation_reads_its_part_and_options_go_before_it(
         taken.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("promolift.extensions.simulation.offline.live_both", stop)
+    monkeypatch.setattr("promolift.extensions.simulation.offline.simulate_both", stop)
     file = tmp_path / "loop.toml"
     file.write_text("[simulate]\nmonths = 3\nmargin = 0.2\n", "utf-8")
     for more in ([], ["--config", str(file)], ["--config", str(file), "--months", "5"]):
@@ -148,7 +148,8 @@ def test_a_demo_with_settings_of_ones_own_runs_on_them(
     file.write_text('[data]\nsource = "complete-journey"\n[shop]\nname = "Mine"\n', "utf-8")
     names: list[str] = []
     monkeypatch.setattr(
-        "promolift.shop.pipeline.pipeline.run", lambda job, *_: names.append(job.config.shop.name) or StepSummary("")
+        "promolift.shop.pipeline.pipeline.run_steps",
+        lambda job, *_: names.append(job.config.shop.name) or StepSummary(""),
     )
     for more in ([], ["--config", str(file)]):
         assert call(capsys, "demo", "--work", str(tmp_path / "work"), *more)[0] == 0
@@ -184,5 +185,5 @@ def test_a_verb_speaks_the_language_of_its_shop(
 
 def test_what_is_to_be_pasted_stays_as_it_is_in_chinese() -> None:
     for line in ('benefit = { type = "fixed_price", price_cents = 6597 }', "a.csv, b.csv: x", "off_1 (a reminder, b)"):
-        assert line_in_chinese(line) == line
-    assert line_in_chinese("core: installed") == "核心：已安装"
+        assert line_to_chinese(line) == line
+    assert line_to_chinese("core: installed") == "核心：已安装"

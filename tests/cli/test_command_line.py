@@ -91,7 +91,7 @@ def test_every_extra_that_a_person_may_install_is_explained() -> None:
     ],
 )
 def test_versions_are_compared_number_by_number(found: str | None, wanted: str, fits: bool) -> None:
-    assert installation_check.Needed("p", wanted, "", found).fits is fits
+    assert installation_check.Requirement("p", wanted, "", found).fits is fits
 
 
 def test_a_shell_completes_verbs() -> None:

@@ -45,7 +45,7 @@ def model(asks):
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "promolift.toml").write_text(TOML, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("promolift.shop.pipeline.text_pool.writer_of", lambda *_: model)
+    monkeypatch.setattr("promolift.shop.pipeline.text_pool.open_language_model", lambda *_: model)
     return tmp_path
 
 

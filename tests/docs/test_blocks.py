@@ -23,7 +23,7 @@ from reader import Reader, blocks
 from trade_files import bank, logged
 
 from promolift.server.settings import ServeSettings
-from promolift.shop.configuration.configuration import Config, laid_over
+from promolift.shop.configuration.configuration import Config, merge_settings
 from promolift.trials.analysis.settings import TrialSettings
 
 ROOT = Path(__file__).parents[2]
@@ -162,7 +162,7 @@ def test_settings_of_a_page_are_read(name: str) -> None:
         elif "trial" in values:
             TrialSettings.parse(values["trial"], block.page)
         else:
-            shop = laid_over(shop, values)
+            shop = merge_settings(shop, values)
             Config.parse(shop, f"{name}:{block.line}")
 
 

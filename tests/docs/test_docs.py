@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from promolift.cli.application import app
 from promolift.extensions.simulation.worlds.simulated_shop import simulate
 from promolift.extensions.simulation.worlds.world import SimulationSettings
 from promolift.shop.pipeline.pipeline import STEPS
-from promolift.shop.reports.chapters.summary import TELLERS
+from promolift.shop.reports.chapters.summary import build_chapters
 
 ROOT = Path(__file__).parents[2]
 HILLSTROM = ROOT.parent / "shared/data/hillstrom.csv"
@@ -90,7 +89,7 @@ def test_the_file_tree_of_the_architecture_is_the_tree() -> None:
 
 def test_every_chapter_of_the_report_is_explained_in_its_order() -> None:
     told = re.findall(r"\*\*(.+?)\*\*", (ROOT / "docs/report.md").read_text(encoding="utf-8"))
-    chapters = [chapter for teller in TELLERS if (chapter := teller(small_story(missing={"forecast": "no torch"})))]
+    chapters = build_chapters(small_story(missing={"forecast": "no torch"}))
     named = [each.title if each.title in told else each.name for each in chapters]
     assert [name for name in told if name in named] == named
 
@@ -190,10 +189,13 @@ def test_a_shop_a_trial_and_a_log_take_the_few_lines_that_the_library_page_shows
 
 def test_every_function_that_the_library_page_names_is_there() -> None:
     page = (ROOT / "docs/library.md").read_text(encoding="utf-8")
-    table = page.split("\n## The rooms\n\n")[1].split("\n\n")[0]
-    named = [name.split(".") for row in table.splitlines()[2:] for name in re.findall(r"`([\w.]+)`", row.split("|")[2])]
+    section = page.split("\n## The functions\n")[1].split("\n## ")[0]
+    packages: dict[str, object] = {"promolift": promolift}
+    exec(re.findall(r"```python\n(.*?)```", section, flags=re.S)[0], packages)
+    table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
+    named = re.findall(r"`(\w+)\.(\w+)[`(]", table)
     assert len(named) > 20
-    assert [name for room, name in named if not hasattr(import_module(f"promolift.{room}"), name)] == []
+    assert [f"{package}.{name}" for package, name in named if not hasattr(packages[package], name)] == []
 
 
 BOOKS = [pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.stem not in ("shop", "hillstrom")))
@@ -233,7 +235,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     more = {"PYTHONPATH": str(ROOT / "src"), "NO_MKDOCS_2_WARNING": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, cwd=ROOT, env=os.environ | more, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    assert "UpliftEstimator" in (tmp_path / "reference-front.html").read_text(encoding="utf-8")
+    assert "UpliftEstimator" in (tmp_path / "reference-classes.html").read_text(encoding="utf-8")
     found = json.loads((tmp_path / "search/search_index.json").read_text(encoding="utf-8"))["docs"]
     assert any("\u200b" in page["text"] for page in found if page["location"].startswith("zh/"))
     assert "http://" not in "".join(re.findall(r'<script src="([^"]+)"', (tmp_path / "index.html").read_text("utf-8")))

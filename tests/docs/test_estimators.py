@@ -45,7 +45,7 @@ def test_scikit_learns_own_checks_pass() -> None:
 
 def test_it_says_what_the_room_says_and_finds_who_gains() -> None:
     X, y, treatment = trial()
-    mine, theirs = UpliftEstimator().fit(X, y, treatment), effects.fit(X, treatment, y)
+    mine, theirs = UpliftEstimator().fit(X, y, treatment), effects.fit_effects(X, treatment, y)
     new = trial(200, 1)[0]
     assert (mine.predict(new) == theirs.predict(new).gain_NK[:, 0]).all()
     assert mine.predict(new)[new[:, 0] > 0.2].mean() > mine.predict(new)[new[:, 0] < -0.2].mean() + 1

@@ -10,12 +10,12 @@ import pytest
 
 import promolift
 from promolift.foundation.errors import PromoError
-from promolift.foundation.settings import rows_of
+from promolift.foundation.settings import read_tsv
 from promolift.server.api.problems import ApiError, FieldError
 from promolift.server.ledger.refusals import REFUSALS
 
 SOURCE = Path(promolift.__file__).parent
-LISTED = {code for code, _, _ in rows_of("foundation/error_codes.tsv")} | set(REFUSALS)
+LISTED = {code for code, _, _ in read_tsv("foundation/error_codes.tsv")} | set(REFUSALS)
 MADE_OF_PARTS = {"page_unknown", "test_unknown", "trial_unknown"}  # `f"{what}_unknown"` of the console
 
 
@@ -55,11 +55,11 @@ def test_every_code_that_an_error_is_made_with_is_listed() -> None:
 
 def test_every_listed_code_is_made_somewhere() -> None:
     strings = {n.value for t in trees().values() for n in ast.walk(t) if isinstance(n, ast.Constant)}
-    assert {code for code, _, _ in rows_of("foundation/error_codes.tsv")} - strings <= MADE_OF_PARTS
+    assert {code for code, _, _ in read_tsv("foundation/error_codes.tsv")} - strings <= MADE_OF_PARTS
 
 
 def test_a_code_is_listed_once_with_a_meaning_and_a_remedy() -> None:
-    rows = rows_of("foundation/error_codes.tsv")
+    rows = read_tsv("foundation/error_codes.tsv")
     assert [code for code, _, _ in rows] == sorted({code for code, _, _ in rows})
     assert not {code for code, _, _ in rows} & set(REFUSALS)
     assert all(meaning.endswith(".") and remedy.endswith(".") for _, meaning, remedy in rows)

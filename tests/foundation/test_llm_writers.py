@@ -9,15 +9,15 @@ from fake_endpoint import GOOD, answer, serving
 
 from promolift.foundation.language_model import (
     LlmSettings,
+    LocalLanguageModel,
     LocalSettings,
-    LocalWriter,
-    Recorder,
+    RecordedReplies,
+    RemoteLanguageModel,
     RemoteSettings,
-    RemoteWriter,
-    Replay,
     Reply,
-    read_answer,
-    writer_of,
+    ReplyRecorder,
+    open_language_model,
+    parse_completion,
 )
 
 pytest.importorskip("openai")
@@ -40,8 +40,8 @@ def _key(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def writer(url: str, **more: object) -> RemoteWriter:
-    return RemoteWriter(RemoteSettings.model_validate({"base_url": url, "model": "fake", "retries": 2, **more}))
+def writer(url: str, **more: object) -> RemoteLanguageModel:
+    return RemoteLanguageModel(RemoteSettings.model_validate({"base_url": url, "model": "fake", "retries": 2, **more}))
 
 
 def test_a_good_answer_is_the_text_with_its_cost():
@@ -143,7 +143,7 @@ def test_without_a_key_nothing_is_tried(monkeypatch):
 
 def test_a_missing_model_file_is_named():
     with raises_code("file_not_found", "/nowhere.gguf"):
-        LocalWriter(LocalSettings(path="/nowhere.gguf"))
+        LocalLanguageModel(LocalSettings(path="/nowhere.gguf"))
 
 
 @pytest.mark.parametrize(
@@ -158,21 +158,21 @@ def test_a_missing_model_file_is_named():
     ],
 )
 def test_a_failed_run_of_a_local_model_is_a_failed_attempt(raw, fault):
-    reply = read_answer(raw, "m.gguf")
+    reply = parse_completion(raw, "m.gguf")
     assert reply.text == ""
     assert fault in str(reply.fault)
 
 
 def test_a_local_answer_is_read():
-    assert read_answer(answer(), "m.gguf") == Reply(GOOD, "m.gguf", None, 200, 20)
+    assert parse_completion(answer(), "m.gguf") == Reply(GOOD, "m.gguf", None, 200, 20)
 
 
 def test_a_recorded_run_is_given_again_word_for_word(tmp_path):
     asks = [One(seed=1), One(seed=2), One(user="Product: 汤")]
-    recorder = Recorder(lambda several: [Reply(f"{ask.user} {ask.seed}", "m", cost_cents=2.0) for ask in several])
+    recorder = ReplyRecorder(lambda several: [Reply(f"{ask.user} {ask.seed}", "m", cost_cents=2.0) for ask in several])
     first = recorder(asks)
     recorder.save(tmp_path / "replies.jsonl")
-    replay = Replay(tmp_path / "replies.jsonl")
+    replay = RecordedReplies(tmp_path / "replies.jsonl")
     assert replay(list(reversed(asks))) == list(reversed(first))
     assert replay([replace(asks[0], seed=9)])[0].fault == "no such ask was recorded"
 
@@ -181,7 +181,7 @@ def test_a_recorded_run_is_given_again_word_for_word(tmp_path):
 def test_a_broken_record_is_named_by_its_line(tmp_path, line):
     (tmp_path / "r.jsonl").write_text(line)
     with raises_code("file_unreadable", "r.jsonl", "1"):
-        Replay(tmp_path / "r.jsonl")
+        RecordedReplies(tmp_path / "r.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -195,13 +195,13 @@ def test_a_broken_record_is_named_by_its_line(tmp_path, line):
 )
 def test_what_a_writer_lacks_is_named(kind, settings, code, fact):
     with raises_code(code, fact):
-        writer_of(kind, LlmSettings.model_validate(settings))
+        open_language_model(kind, LlmSettings.model_validate(settings))
 
 
 def test_the_environment_wins_over_the_settings(monkeypatch):
     with serving(answer()) as (fake, url):
         monkeypatch.setenv("PROMOLIFT_LLM_URL", url)
         monkeypatch.setenv("PROMOLIFT_LLM_MODEL", "other")
-        (reply,) = writer_of("remote", LlmSettings())([One()])
+        (reply,) = open_language_model("remote", LlmSettings())([One()])
     assert reply.fault is None
     assert fake.requests[0]["model"] == "other"

@@ -10,8 +10,8 @@ from error_checks import raises_code
 from same_tables import assert_same, ran, settings, tables
 
 from promolift.foundation.errors import StepError, SupportError
-from promolift.foundation.executors.executor import EngineSettings, opened
-from promolift.foundation.executors.processes import Processes
+from promolift.foundation.executors.executor import ExecutorSettings, open_executor
+from promolift.foundation.executors.processes import LocalProcesses
 from promolift.foundation.storage.local_store import Store
 
 
@@ -33,24 +33,24 @@ def refuses(shard: int) -> int:
 
 
 def test_results_come_in_the_order_of_shards_though_a_worker_is_killed(tmp_path: Path) -> None:
-    with Processes(2) as engine:
+    with LocalProcesses(2) as engine:
         assert [*engine.map(partial(once, tmp_path), [4, 2, 0, 3, 1])] == [40, 20, 0, 30, 10]
         assert (tmp_path / "killed").exists()
 
 
 def test_a_task_that_kills_every_worker_ends_in_one_line() -> None:
-    with Processes(2) as engine, raises_code("worker_lost", "4", "engine.workers", kind=StepError):
+    with LocalProcesses(2) as engine, raises_code("worker_lost", "4", "engine.workers", kind=StepError):
         [*engine.map(always, range(3))]
 
 
 def test_an_error_meant_for_people_comes_as_it_is() -> None:
-    with Processes(2) as engine, raises_code("too_few_rows", kind=SupportError) as caught:
+    with LocalProcesses(2) as engine, raises_code("too_few_rows", kind=SupportError) as caught:
         [*engine.map(refuses, [1, 2])]
     assert str(caught.value) == "too few rows in shard 1"
 
 
 def test_one_worker_is_the_process_that_was_started() -> None:
-    with opened(EngineSettings()) as engine:
+    with open_executor(ExecutorSettings()) as engine:
         assert engine is None
 
 
@@ -59,7 +59,7 @@ def test_workers_see_what_lies_at_a_url(own_files: Path, tmp_path: Path, s3_url:
     config = settings(own_files, tmp_path)
     one = ran(config, tmp_path / "one", steps=("ingest", "profile"))
     ran(config, s3_url, steps=("ingest",))
-    ran(config, s3_url, EngineSettings(workers=2), ("profile",))
+    ran(config, s3_url, ExecutorSettings(workers=2), ("profile",))
     with Store(s3_url) as store:
         assert store.shards("profiles") == [0, 1, 2, 3]
         for shard in range(4):
@@ -70,4 +70,4 @@ def test_workers_see_what_lies_at_a_url(own_files: Path, tmp_path: Path, s3_url:
 def test_processes_give_the_tables_of_one(own_files: Path, tmp_path: Path) -> None:
     config = settings(own_files, tmp_path)
     one = ran(config, tmp_path / "one")
-    assert_same(one, ran(config, tmp_path / "two", EngineSettings(workers=2)))
+    assert_same(one, ran(config, tmp_path / "two", ExecutorSettings(workers=2)))

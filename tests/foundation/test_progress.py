@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import promolift
-from promolift.foundation.i18n.formatting import speaking
-from promolift.foundation.i18n.translation import kept
-from promolift.foundation.progress import lines, showing
+from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.i18n.translation import translate
+from promolift.foundation.progress import progress_lines, show_progress
 
 
 class Terminal(io.StringIO):
@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 
 def test_without_a_terminal_each_step_is_one_line_as_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing() as tell:
+    with show_progress() as tell:
         tell("ingest", 0.0)
         tell("ingest", 0.5, "half of the rows")
         assert capsys.readouterr().err == ""
@@ -37,7 +37,7 @@ def test_without_a_terminal_each_step_is_one_line_as_it_ends(capsys: pytest.Capt
 
 
 def test_a_step_that_never_says_it_is_done_is_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    with lines() as tell:
+    with progress_lines() as tell:
         tell("learn", 0.7, "next release")
     assert capsys.readouterr().err.startswith("learn     next release, ")
 
@@ -45,7 +45,7 @@ def test_a_step_that_never_says_it_is_done_is_told_at_the_end(capsys: pytest.Cap
 def test_a_step_that_fails_has_no_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     def fail() -> None:
-        with lines() as tell:
+        with progress_lines() as tell:
             tell("ingest", 0.5, "half")
             raise ZeroDivisionError
 
@@ -57,7 +57,7 @@ def test_a_step_that_fails_has_no_line(capsys: pytest.CaptureFixture[str]) -> No
 def test_on_a_terminal_there_is_a_bar_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    with showing() as tell:
+    with show_progress() as tell:
         tell("ingest", 1.0, "done")
         tell("plan", 0.5, "choice within the budget")
     assert "ingest    done" in screen.getvalue()
@@ -65,7 +65,7 @@ def test_on_a_terminal_there_is_a_bar_for_each_step(monkeypatch: pytest.MonkeyPa
 
 
 def test_in_chinese_steps_and_what_they_say_are_chinese(capsys: pytest.CaptureFixture[str]) -> None:
-    with showing(kept) as tell, speaking("zh"):
+    with show_progress(translate) as tell, use_locale("zh"):
         tell("ingest", 0.5, "1,234 events taken")
         tell("evaluate", 0.2, "check of purchases")
         tell("evaluate", 0.5, "something that the catalogue does not hold")
@@ -77,16 +77,16 @@ def test_in_chinese_steps_and_what_they_say_are_chinese(capsys: pytest.CaptureFi
 
 
 def test_all_that_the_steps_of_a_run_say_has_its_chinese() -> None:
-    """Read from their sources: the third argument of `job.tell` in steps/ and run.py."""
+    """Read from their sources: the third argument of `job.tell` in the steps and in pipeline.py."""
     package = Path(promolift.__file__).parent
     said = set()
-    for path in [*(package / "steps").glob("*.py"), package / "run.py"]:
+    for path in [*(package / "shop/pipeline/steps").glob("*.py"), package / "shop/pipeline/pipeline.py"]:
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "tell" and len(call.args) == 3:
                 said |= {text for text in _texts(call.args[2]) if re.search("[a-z]{3}", text) and "|" not in text}
     assert len(said) > 15
-    with speaking("zh"):
-        assert [text for text in said if kept(text) == text and not text.endswith(".html")] == []
+    with use_locale("zh"):
+        assert [text for text in said if translate(text) == text and not text.endswith(".html")] == []
 
 
 def _texts(note: ast.expr) -> list[str]:

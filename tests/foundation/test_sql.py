@@ -17,11 +17,11 @@ def numbers(connection: duckdb.DuckDBPyConnection, size: int) -> duckdb.DuckDBPy
 def test_a_query_sees_the_relations_it_was_given_and_no_variable_of_the_caller():
     connection = duckdb.connect()
     rows, hidden = numbers(connection, 3), pl.DataFrame({"x": [1]})
-    assert sql.run("select sum(x) from lines", lines=rows).fetchall() == [(3,)]
-    assert sql.run("from lines semi join chosen using (x)", lines=rows, chosen=hidden).fetchall() == [(1, 10)]
+    assert sql.run_select("select sum(x) from lines", lines=rows).fetchall() == [(3,)]
+    assert sql.run_select("from lines semi join chosen using (x)", lines=rows, chosen=hidden).fetchall() == [(1, 10)]
     for unseen in ("rows", "hidden", "connection", "ROWS"):
         with pytest.raises(duckdb.Error):
-            sql.run(f"select * from lines join {unseen} using (x)", lines=rows)
+            sql.run_select(f"select * from lines join {unseen} using (x)", lines=rows)
 
 
 ROWS = pl.DataFrame({"x": [1]})
@@ -31,9 +31,9 @@ def test_a_lazy_result_keeps_what_it_reads():
     connection = duckdb.connect()
 
     def lazily() -> duckdb.DuckDBPyRelation:
-        one, two = (sql.kept(numbers(connection, size)) for size in (5, 3))
+        one, two = (sql.materialise(numbers(connection, size)) for size in (5, 3))
         frame = pl.DataFrame({"x": [2, 4], "z": ["two", "four"]})
-        return sql.run(
+        return sql.run_select(
             "select x, z from one left join two using (x) join frame using (x)", one=one, two=two, frame=frame
         )
 
@@ -48,7 +48,7 @@ def test_a_lazy_result_keeps_what_it_reads():
 
 def test_kept_rows_are_computed_once_and_outlive_a_closed_connection_quietly():
     connection = duckdb.connect()
-    kept = sql.kept(connection.sql("select random() as x"))
+    kept = sql.materialise(connection.sql("select random() as x"))
     assert kept.fetchall() == kept.fetchall()
     connection.close()
     del kept

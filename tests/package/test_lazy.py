@@ -1,41 +1,40 @@
-"""A room's names are the same things whatever was imported before, and only what it lists."""
+"""The public packages import their names on first use, list them all, and no submodule hides a function."""
 
 import importlib
-import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-import promolift
-from promolift.foundation.lazy_imports import Room
+from promolift import core
+from promolift.foundation.lazy_imports import LazyPackage
 
-ROOMS = [name for _, name, package in pkgutil.iter_modules(promolift.__path__, "promolift.") if package]
-LAZY = [name for name in ROOMS if isinstance(importlib.import_module(name), Room)]
-
-
-def test_every_room_of_the_story_is_lazy() -> None:
-    story = {"data", "profile", "offer", "effect", "allocate", "message", "deliver", "learn"}
-    assert {f"promolift.{name}" for name in story} <= set(LAZY)
+OTHERS = ("promolift.shop.ingest", "promolift.foundation.storage", "promolift.foundation.pages")
+PUBLIC = [*(f"promolift.core.{name}" for name in core.__all__), *OTHERS]
 
 
-@pytest.mark.parametrize("name", LAZY)
-def test_all_that_a_room_promises_is_there_and_nothing_else(name: str) -> None:
-    room = importlib.import_module(name)
-    assert sorted(room.__all__) == sorted(room.homes_)
-    for each in room.__all__:
-        assert getattr(room, each) is not None
-    assert set(room.__all__) <= set(dir(room))
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_package_offers_the_names_it_lists_and_no_others(name: str) -> None:
+    package = importlib.import_module(name)
+    assert isinstance(package, LazyPackage)
+    assert sorted(package.__all__) == sorted(package.sources_)
+    for each in package.__all__:
+        assert getattr(package, each) is not None
+    assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError) as caught:
-        _ = room.nobody
+        _ = package.nobody
     assert "'nobody'" in str(caught.value)
 
 
-def test_a_submodule_never_hides_the_function_of_its_name() -> None:
-    code = (
-        "import promolift.core.experiments.policy_comparison\n"
-        "from promolift.core.experiments import compare, metrics\n"
-        "print(callable(compare), metrics.__name__)"
+def test_a_submodule_never_hides_the_function_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "sums").mkdir()
+    (tmp_path / "sums/__init__.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "from promolift.foundation.lazy_imports import make_lazy\n"
+        "if TYPE_CHECKING:\n    from sums.total import total\nelse:\n    make_lazy(__name__)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "True promolift.core.experiments.prediction_metrics"
+    (tmp_path / "sums/total.py").write_text("def total() -> int:\n    return 3\n")
+    code = "import sums.total\nfrom sums import total\nprint(total())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "3"

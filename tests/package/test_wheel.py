@@ -59,11 +59,11 @@ def test_every_script_and_font_of_others_is_listed_for_the_sbom() -> None:
     package = ROOT / "src" / "promolift"
     there = {
         path.relative_to(package).as_posix()
-        for path in package.glob("*/vendor/*")
+        for path in package.glob("*/*/vendor/*")
         if path.suffix in (".js", ".css", ".woff2")
     }
     assert files == there
     for each in listed:
-        said = "".join(path.read_text(encoding="utf-8") for path in package.glob("*/vendor/*.md"))
+        said = "".join(path.read_text(encoding="utf-8") for path in package.glob("*/*/vendor/*.md"))
         name = each["name"].rpartition("/")[2].removesuffix(".org")
         assert name == "tslib" or re.search(rf"{name}[^|\n]*{re.escape(each['version'])}", said, re.S), each

@@ -9,10 +9,10 @@ import pytest
 from planned_shop import CAMPAIGN, planned_shop, shop_config, varied
 from serve_helpers import Api, released, serving
 
-from promolift.core.allocation import Limit, kept
+from promolift.core.allocation import Limit, satisfies_limits
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.plan_note import PlanNote
 
 SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 20))]
 COMPARED = ("offer_id", "propensity", "holdout", "reason")
@@ -87,7 +87,7 @@ def test_what_is_drawn_at_random_keeps_the_budget_and_the_limits(limit: str, tmp
     planned_shop(tmp_path, 5, shop_config(plan=plan), explore=0.3)
     given = offered(tmp_path)
     assert given["cost_cents"].sum() <= 4000
-    assert kept(given, [Limit.read(limit)])
+    assert satisfies_limits(given, [Limit.read(limit)])
     with Store(tmp_path) as store:
         note = PlanNote.load(store)
     assert 0 < note.terms.explore <= 0.3

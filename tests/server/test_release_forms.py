@@ -13,15 +13,15 @@ from planned_shop import planned_shop, shop_config
 from serve_helpers import CAMPAIGN, planned, released, serving, settings
 
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.live_release import load
-from promolift.server.ledger.records import Task
+from promolift.server.decisions.live_release import load_release
+from promolift.server.ledger.records import LearningTask
 from promolift.server.tasks.learning_task import read_decisions
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.pipeline import fingerprint
-from promolift.shop.pipeline.release import build, named
+from promolift.shop.pipeline.release import build_release, release_id_of
 from promolift.shop.pipeline.steps import plan as step
-from promolift.shop.results.plan import Plan, Tables
-from promolift.shop.results.work_folder.active_release import approve, approved
+from promolift.shop.results.plan import Plan, PlanTables
+from promolift.shop.results.work_folder.active_release import load_approved_release, save_approved_release
 from promolift.shop.results.work_folder.run_context import Job
 
 
@@ -30,18 +30,18 @@ def rewritten(root: Path, release_id: str, **changed: object) -> str:
     home = root / "serve" / "releases"
     values = json.loads((home / release_id / "manifest.json").read_text("utf-8")) | changed
     text = json.dumps(values, sort_keys=True)
-    (home / release_id).rename(home / named(text))
-    (home / named(text) / "manifest.json").write_text(text, "utf-8")
-    return named(text)
+    (home / release_id).rename(home / release_id_of(text))
+    (home / release_id_of(text) / "manifest.json").write_text(text, "utf-8")
+    return release_id_of(text)
 
 
 def test_the_same_plan_gives_the_same_release_and_its_numbers_are_the_plans(folder: Path) -> None:
     with Store(folder) as store:
-        release_id = build(store)
-        assert build(store) == release_id
+        release_id = build_release(store)
+        assert build_release(store) == release_id
         plan = Plan.load(store)
         candidates = plan.candidates
-    live = load(folder, release_id)
+    live = load_release(folder, release_id)
     assert live.terms == plan.note.terms
     for who in candidates["customer_id"].unique().sort().head(9):
         mine = candidates.filter((pl.col("customer_id") == who) & (pl.col("offer_id") != "none"))
@@ -54,18 +54,18 @@ def test_the_same_plan_gives_the_same_release_and_its_numbers_are_the_plans(fold
 @pytest.mark.parametrize("changed", [{"form": 1}, {"terms": {}}, {"response": {}}], ids=["form", "terms", "more"])
 def test_a_release_of_another_version_is_refused_with_the_remedy(folder: Path, changed: dict[str, object]) -> None:
     with Store(folder) as store:
-        old = rewritten(folder, build(store), **changed)
+        old = rewritten(folder, build_release(store), **changed)
     with raises_code("file_version_unsupported", old, "`promolift plan`", "POST /v1/releases"):
-        load(folder, old)
+        load_release(folder, old)
 
 
 def test_a_changed_file_is_noticed(folder: Path) -> None:
     with Store(folder) as store:
-        release_id = build(store)
+        release_id = build_release(store)
     path = folder / "serve" / "releases" / release_id / "candidates.parquet"
     pl.read_parquet(path).with_columns(pl.col("gain_cents") * 2).write_parquet(path)
     with raises_code("file_changed", str(path)):
-        load(folder, release_id)
+        load_release(folder, release_id)
 
 
 def test_a_newly_approved_release_makes_the_plan_anew_and_no_step_before_it() -> None:
@@ -77,11 +77,11 @@ def test_a_newly_approved_release_makes_the_plan_anew_and_no_step_before_it() ->
 def test_an_approved_release_of_another_campaign_is_not_taken_over_and_old_factors_are_left_out(folder: Path) -> None:
     with Store(folder) as store:
         terms = Plan.load(store).note.terms
-        approve(store, terms)
-        assert approved(store, CAMPAIGN) == terms
-        assert approved(store, "cmp_other") is None
+        save_approved_release(store, terms)
+        assert load_approved_release(store, CAMPAIGN) == terms
+        assert load_approved_release(store, "cmp_other") is None
         store.save_json("release", terms.model_dump(mode="json") | {"recalibration": {"ratio": 0.5}})
-        assert approved(store, CAMPAIGN) == terms
+        assert load_approved_release(store, CAMPAIGN) == terms
 
 
 def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_customer_may_ask(
@@ -98,7 +98,7 @@ def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_cus
         reply = api("POST", "/v1/privacy/u01:export")["tables"]["decisions"]
         assert [each["candidates"] for each in reply] == [[]]
         with api.server.ledger.read() as db, raises_code("terms_gone", "all 1 decisions"):
-            read_decisions(db, Task(ledger="", work=folder, campaign_id=CAMPAIGN))
+            read_decisions(db, LearningTask(ledger="", work=folder, campaign_id=CAMPAIGN))
         api("POST", "/v1/privacy/u01:erase")
         assert api("GET", "/v1/exports/decisions.csv").status_code == 200
 
@@ -106,9 +106,9 @@ def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_cus
 def test_words_of_another_plan_are_not_released(folder: Path) -> None:
     with Store(folder) as store:
         plan = Plan.load(store)
-        Plan.keep(store, plan.note, Tables([plan.candidates], plan.chosen, [plan.decisions], plan.frontier))
+        Plan.keep(store, plan.note, PlanTables([plan.candidates], plan.chosen, [plan.decisions], plan.frontier))
         with raises_code("step_missing", "`promolift message`"):
-            build(store)
+            build_release(store)
 
 
 def test_in_a_test_no_offer_that_costs_is_given_but_by_draws(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_what_was_shown_to_pay_is_given_within_the_limits_and_nothing_is_drawn_b
     with Store(tmp_path) as store:
         terms = Plan.load(store).note.terms
         shown = [each.model_copy(update={"state": "give", "share": 1.0, "net_cents": 500.0}) for each in terms.effects]
-        approve(store, terms.model_copy(update={"effects": tuple(shown), "policy_version": "2"}))
+        save_approved_release(store, terms.model_copy(update={"effects": tuple(shown), "policy_version": "2"}))
         for limits, most in (((), None), (("count <= 5",), 5)):
             plain = {"trial": False, "limits": limits}
             again = config.model_copy(update={"plan": config.plan.model_copy(update=plain)})
@@ -154,9 +154,9 @@ def test_a_plan_that_was_interrupted_is_not_read(tmp_path: Path) -> None:
     planned(tmp_path)
     with Store(tmp_path) as store:
         plan = Plan.load(store)
-        tables = Tables([plan.candidates], plan.chosen, [plan.decisions.drop("seed")], plan.frontier)
+        tables = PlanTables([plan.candidates], plan.chosen, [plan.decisions.drop("seed")], plan.frontier)
         broken = tables._replace(decisions="not a table")  # type: ignore[arg-type]
         with pytest.raises(AttributeError):
             Plan.keep(store, plan.note, broken)
         with raises_code("step_missing", "`promolift plan`"):
-            build(store)
+            build_release(store)

@@ -11,10 +11,10 @@ from error_checks import raises_code
 from serve_helpers import CAMPAIGN, MENU, PEOPLE, Api, claim, coded, planned, serving
 
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.decisions import Ask
+from promolift.server.decisions.decisions import DecisionRequest
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning.segment_decisions import decide_segment, write_decisions
-from promolift.shop.pipeline.release import build
+from promolift.shop.pipeline.release import build_release
 from promolift.shop.results.work_folder.run_context import Job
 
 OTHER = "cmp_other"
@@ -35,7 +35,7 @@ def meeting(folder: Path) -> Iterator[Api]:
     for name in BOTH:
         plan(folder, name)
         with Store(folder) as store:
-            ids.append(build(store))
+            ids.append(build_release(store))
     with serving(folder) as api:
         for each in ids:
             api("POST", f"/v1/releases/{each}:activate")
@@ -98,7 +98,7 @@ def test_a_batch_and_decisions_together_are_those_of_one_by_one(meeting: Api) ->
     found = meeting("POST", "/v1/decisions:batch", {"customer_ids": PEOPLE, "campaign_id": BOTH})["data"]
     listed = meeting("GET", "/v1/decisions?limit=1000")["data"]
     assert len(listed) == 2 * len(PEOPLE)  # a campaign that did not decide keeps nothing
-    asks = [Ask(who, tuple(BOTH)) for who in PEOPLE]
+    asks = [DecisionRequest(who, tuple(BOTH)) for who in PEOPLE]
     server = meeting.server
     together = server.ledger.write(lambda db, some: [server.decider.work(db, asks) for _ in some])
     for made, answer in zip(found, together, strict=True):
@@ -130,7 +130,12 @@ def test_a_cap_counts_offers_of_other_campaigns_that_were_asked_for_in_the_same_
     who = next(w for w in PEOPLE if all(alone(meeting, w, name)["offer_id"] != "none" for name in BOTH))
     for name in BOTH:
         rule(meeting, name, caps=[{"offers": 1, "days": 7}])
-    asks = [Ask(who, CAMPAIGN), Ask(who, OTHER), Ask(who, tuple(BOTH)), Ask(who, CAMPAIGN)]
+    asks = [
+        DecisionRequest(who, CAMPAIGN),
+        DecisionRequest(who, OTHER),
+        DecisionRequest(who, tuple(BOTH)),
+        DecisionRequest(who, CAMPAIGN),
+    ]
     decider = meeting.server.decider
     made = meeting.server.ledger.write(lambda db, some: [decider.work(db, asks) for _ in some])
     assert [each.offer_id != "none" for each in made] == [True, False, False, True]  # the last shares the first's

@@ -16,7 +16,7 @@ import pytest
 from serve_helpers import CLIENTS, Api, client_found, node
 from sqlalchemy import select
 
-from promolift.server.api.app import snippet
+from promolift.server.api.app import load_snippet
 from promolift.server.ledger.schema import EVENTS
 
 CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -84,7 +84,7 @@ def kept(page: Any) -> Any:
 
 def test_the_script_is_below_3_kb_and_needs_no_key(api: Api) -> None:
     reply = api.client.get("/promolift.js")
-    assert reply.text == snippet()
+    assert reply.text == load_snippet()
     assert len(reply.content) < 3000
     assert reply.headers["content-type"].startswith("text/javascript")
     assert reply.headers["cache-control"] == "public, max-age=3600"

@@ -8,7 +8,7 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, coded
 
 from promolift.core.offers import MenuItem
 from promolift.core.offers.terms import Benefit
-from promolift.server.carts.carts import takes_off
+from promolift.server.carts.carts import lowers_price
 
 PRICE, POLICY = "/v1/carts:price", f"/v1/campaigns/{CAMPAIGN}"
 TEA = {"line_id": "1", "product_id": "p-tea", "quantity": 3, "price_cents": 500}
@@ -68,10 +68,10 @@ def test_who_refused_since_gets_a_decided_offer_only_where_it_is_named(api: Api)
 def test_a_reminder_takes_nothing_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = {"hello": MenuItem(id="hello", benefit=Benefit(type="reminder"))}
     release: Any = SimpleNamespace(labels={"off_hello": SimpleNamespace(menu_id="hello")}, menu=lines)
-    assert not takes_off(release, "off_hello")
-    assert takes_off(release, "off_other")
+    assert not lowers_price(release, "off_hello")
+    assert lowers_price(release, "off_other")
     made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
-    monkeypatch.setattr("promolift.server.carts.carts.takes_off", lambda *_: False)
+    monkeypatch.setattr("promolift.server.carts.carts.lowers_price", lambda *_: False)
     assert cart(api, made["customer_id"])["refused"] == []
     (refused,) = cart(api, made["customer_id"], decision_ids=[made["decision_id"]])["refused"]
     assert refused["reason"] == "not_eligible"

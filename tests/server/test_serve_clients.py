@@ -14,7 +14,7 @@ from serve_helpers import CAMPAIGN, Api, released, serving
 from sqlalchemy import select
 
 from promolift.server.api.server import Server
-from promolift.server.ledger.schema import ANSWERS, THINGS
+from promolift.server.ledger.schema import ANSWERS, RECORDS
 from promolift.server.ledger.secrets import seal, unseal
 from promolift.shop.configuration.configuration import Config
 
@@ -107,7 +107,7 @@ def test_changes_with_a_key_run_once_and_no_secret_is_kept_open(api: Api) -> Non
     secret = api("POST", "/v1/webhooks", hook, 201, idempotency_key="k")["secret"]
     assert secret.startswith("whsec_")
     with api.server.ledger.read() as db:
-        kept = [*db.execute(select(ANSWERS.c.body)).scalars(), *db.execute(select(THINGS.c.body)).scalars()]
+        kept = [*db.execute(select(ANSWERS.c.body)).scalars(), *db.execute(select(RECORDS.c.body)).scalars()]
     assert not [text for text in kept if made["key"] in text or secret in text]
 
 
@@ -133,7 +133,7 @@ def test_ids_come_back_from_an_export_as_they_were(api: Api, who: str) -> None:
 
 def test_ready_says_what_is_missing_and_a_failed_load_is_tried_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     server: Server = api.server
-    monkeypatch.setattr("promolift.server.decisions.decisions.AGAIN_S", 0.0)
+    monkeypatch.setattr("promolift.server.decisions.decisions.RELOAD_AFTER_S", 0.0)
     (release_id,) = server.decider.releases
     place = server.settings.work / "serve" / "releases" / release_id
     place.rename(place.with_name("away"))
@@ -152,10 +152,10 @@ def test_a_release_that_nobody_needs_is_unloaded(api: Api, monkeypatch: pytest.M
     server: Server = api.server
     (release_id,) = server.decider.releases
     server.decider.releases = server.decider.releases | {"rel_old": server.decider.releases[release_id]}
-    server.decider.tend({release_id, "rel_old"})
+    server.decider.refresh_releases({release_id, "rel_old"})
     assert set(server.decider.releases) == {release_id, "rel_old"}
-    monkeypatch.setattr("promolift.server.decisions.decisions.IDLE_S", -1.0)
-    server.decider.tend({release_id})
+    monkeypatch.setattr("promolift.server.decisions.decisions.UNLOAD_AFTER_S", -1.0)
+    server.decider.refresh_releases({release_id})
     assert set(server.decider.releases) == {release_id}
 
 

@@ -91,7 +91,7 @@ def test_answers_are_counted_once_whether_in_time_or_not(
     api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[str] = []
-    monkeypatch.setattr(api.server.metrics, "decided", lambda answer: counted.append(answer.offer_id))
+    monkeypatch.setattr(api.server.metrics, "count_decision", lambda answer: counted.append(answer.offer_id))
     who = first_offered(folder)
     offer = asked_once(api, who, "k")["offer_id"]
     api.server.ledger.submit(lambda db, some: [time.sleep(0.3) for _ in some])

@@ -19,16 +19,16 @@ from promolift.server.api.routes import export
 from promolift.server.decisions import eligibility as closed_rules
 from promolift.server.decisions.decisions import mark_unanswered
 from promolift.server.events import events
-from promolift.server.ledger.audit_log import put
-from promolift.server.ledger.migrations import UNHEARD
+from promolift.server.ledger.audit_log import put_record
+from promolift.server.ledger.migrations import PENDING_REFUSALS
 from promolift.server.ledger.schema import CODES, CUSTOMERS, DECISIONS, META
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.consent_updates import hear
+from promolift.shop.pipeline.consent_updates import load_consent_updates
 from promolift.shop.pipeline.pipeline import fingerprint
 from promolift.shop.pipeline.steps.plan import consents
-from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job
-from promolift.shop.results.work_folder.work_tables import Clean
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 
@@ -56,17 +56,21 @@ def test_live_and_batch_agree_for_every_customer_at_the_same_price(api: Api, fol
 
 
 def test_customers_decided_together_get_what_they_get_alone(api: Api, folder: Path) -> None:
-    from promolift.server.decisions.decisions import Ask
+    from promolift.server.decisions.decisions import DecisionRequest
 
-    asks = [Ask(who, CAMPAIGN) for who in PEOPLE]
+    asks = [DecisionRequest(who, CAMPAIGN) for who in PEOPLE]
     together = api.server.ledger.write(lambda db, some: [api.server.decider.work(db, asks) for _ in some])
     assert {ask.customer_id: each.offer_id for ask, each in zip(asks, together, strict=True)} == batch(folder)
 
 
 def test_two_requests_for_one_customer_in_one_moment_share_a_decision(api: Api) -> None:
-    from promolift.server.decisions.decisions import Ask
+    from promolift.server.decisions.decisions import DecisionRequest
 
-    asks = [Ask("u01", CAMPAIGN), Ask("u01", CAMPAIGN), Ask("u02", CAMPAIGN, given_up=True)]
+    asks = [
+        DecisionRequest("u01", CAMPAIGN),
+        DecisionRequest("u01", CAMPAIGN),
+        DecisionRequest("u02", CAMPAIGN, cancelled=True),
+    ]
     one, two, late = api.server.ledger.write(lambda db, some: [api.server.decider.work(db, asks) for _ in some])
     assert one == two
     assert late.record is None
@@ -296,8 +300,8 @@ def test_what_a_visitor_refused_the_customer_whom_they_turn_out_to_be_refuses(
 def test_a_visitor_refuses_and_says_who_they_are_in_requests_kept_together(api: Api, folder: Path) -> None:
     who, now_ms = first_offered(folder), api.server.clock.now_ms()
     sent = [{"anonymousId": "v", "traits": {"personal": False}}, {"userId": who, "anonymousId": "v"}]
-    requests = [events.parse([each], None, now_ms, "identify") for each in sent]
-    api.server.ledger.write(lambda db, some: [events.keep(db, requests) for _ in some])
+    requests = [events.parse_events([each], None, now_ms, "identify") for each in sent]
+    api.server.ledger.write(lambda db, some: [events.store_events(db, requests) for _ in some])
     assert api.decide(who)["reason"] == REFUSES
 
 
@@ -310,7 +314,9 @@ def test_a_refusal_that_only_an_event_tells_of_counts_once_the_ledger_was_brough
         says(api, who, 1, personal=False)
         unheard = update(CUSTOMERS).values(personal=None)  # as a server of form 3 leaves it
         api.server.ledger.write(lambda db, some: [db.execute(unheard) and None for _ in some])
-        api.server.ledger.write(lambda db, some: [put(db, "ledger", UNHEARD, {"after": 0}, 0) for _ in some])
+        api.server.ledger.write(
+            lambda db, some: [put_record(db, "ledger", PENDING_REFUSALS, {"after": 0}, 0) for _ in some]
+        )
     with serving(folder, shop[1]) as again:
         again.key = key
         again.server.pulse()
@@ -351,7 +357,7 @@ def test_the_next_plan_knows_what_the_api_heard(shop: tuple[Path, Config], folde
     def reasons_of() -> dict[str, str | None]:
         with Store(folder) as store:
             job = Job(config, store, lambda *_: None)
-            hear(job)
+            load_consent_updates(job)
             return dict(consents(job, people).select("customer_id", "reason").iter_rows())
 
     def marked() -> str:
@@ -365,7 +371,7 @@ def test_the_next_plan_knows_what_the_api_heard(shop: tuple[Path, Config], folde
         assert reasons_of() == first | {who: REFUSES.removeprefix("consent: "), "u07": None}
         assert marked() != mark
         with Store(folder) as store:
-            assert Clean(store).personal.filter(pl.col("customer_id") == who)["personal"].to_list() == [False]
+            assert CleanTables(store).personal.filter(pl.col("customer_id") == who)["personal"].to_list() == [False]
         api("POST", f"/v1/privacy/{who}:erase")
     reasons_of()
     with Store(folder) as store:
@@ -445,12 +451,12 @@ def test_a_used_up_budget_and_an_empty_stock_close_offers(api: Api, folder: Path
 
 
 def test_two_customers_decided_together_share_out_the_last_code(api: Api, folder: Path) -> None:
-    from promolift.server.decisions.decisions import Ask
+    from promolift.server.decisions.decisions import DecisionRequest
 
     offer = next(o for o in batch(folder).values() if o != "none" and list(batch(folder).values()).count(o) > 1)
     both = [who for who, got in batch(folder).items() if got == offer][:2]
     api("POST", f"{POLICY}/codes", {"offer_id": offer, "codes": ["ONLY-ONE"]})
-    gate_held = [api.server.ledger.submit(api.server.decider.work, Ask(who, CAMPAIGN)) for who in both]
+    gate_held = [api.server.ledger.submit(api.server.decider.work, DecisionRequest(who, CAMPAIGN)) for who in both]
     answers = [future.result(10) for future in gate_held]
     assert [answer.record["code"] for answer in answers].count("ONLY-ONE") == 1
     assert [answer.offer_id for answer in answers].count(offer) == 1
@@ -573,8 +579,8 @@ def test_a_release_has_decided_once_for_nobody_before_its_first_request(
     from promolift.core import decisions
 
     decider, calls = api.server.decider, []
-    plain = decisions.verdicts
-    monkeypatch.setattr(decisions, "verdicts", lambda *given: calls.append(given) or plain(*given))
+    plain = decisions.choose_slots
+    monkeypatch.setattr(decisions, "choose_slots", lambda *given: calls.append(given) or plain(*given))
     (release_id,) = decider.releases
     decider.releases = {}
     decider.ensure(release_id)
@@ -768,8 +774,8 @@ def test_who_is_called_as_a_campaign_or_a_person_takes_nothing_of_theirs_along(a
 def test_a_customer_goes_in_parts_and_no_change_is_made_to_find_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "PART", 3)
-    monkeypatch.setattr(export, "LISTED", 2)
+    monkeypatch.setattr(export, "ERASED_PER_CHANGE", 3)
+    monkeypatch.setattr(export, "EXPANDED_PER_CHANGE", 2)
     changes, change = [0], api.server.change
 
     def counted(*given: Any) -> Any:

@@ -16,7 +16,7 @@ def test_the_demo_is_served_after_it_is_planned(
     served: list[Any] = []
     monkeypatch.setattr("promolift.shop.pipeline.pipeline.demo_config", settings)
     monkeypatch.setattr(
-        "promolift.cli.application.run_steps", lambda _, folder, *__: planned(folder) and StepSummary("planned")
+        "promolift.cli.pipeline_commands.run_steps", lambda _, folder, *__: planned(folder) and StepSummary("planned")
     )
     monkeypatch.setattr("promolift.server.api.app.serve", lambda *given: served.append(given))
     main_ = ["demo", "--serve", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]

@@ -12,16 +12,16 @@ from serve_helpers import Api, free_port
 
 pytest.importorskip("httptools")
 from promolift.server.api import connection_limits
-from promolift.server.api.app import Listener, configured
-from promolift.server.api.routes import fast_routes
+from promolift.server.api import server as api_server
+from promolift.server.api.app import HttpServer, uvicorn_config
 
 
 @pytest.fixture
 def address(api: Api) -> Iterator[tuple[str, int]]:
     """A real server behind its door, with room for three connections."""
-    config = configured(api.client.app, "127.0.0.1", free_port(), connections=3)
+    config = uvicorn_config(api.client.app, "127.0.0.1", free_port(), connections=3)
     config.lifespan = "off"
-    server = Listener(config)
+    server = HttpServer(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -116,7 +116,7 @@ def test_answers_in_one_write_are_those_of_uvicorn(
     written = told()
     assert len(written) == 2
     assert [b"connection" in names for names, _ in written] == [False, True]
-    monkeypatch.setattr(fast_routes, "send_whole", lambda *_: False)
+    monkeypatch.setattr(api_server, "send_in_one_write", lambda *_: False)
     assert written == told()
 
 

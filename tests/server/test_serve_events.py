@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from serve_helpers import Api
 from sqlalchemy import func, select
 
-from promolift.server.api.routes.export import written
+from promolift.server.api.routes.export import encode_table
 from promolift.server.decisions import eligibility
-from promolift.server.events.events import AT_ONCE, parse, parse_in_turns
-from promolift.server.ledger.outcomes import KINDS, HeardEvent, outcomes
-from promolift.server.ledger.schema import BOUGHT, EVENTS, REJECTS
+from promolift.server.events.events import EVENTS_PER_TURN, parse_events, parse_events_async
+from promolift.server.ledger.outcomes import OUTCOME_KINDS, LedgerEvent, read_outcomes
+from promolift.server.ledger.schema import EVENTS, PURCHASES, REJECTS
 
 RECEIVED = 1_767_600_000_000
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(
@@ -57,33 +57,33 @@ def test_a_dry_run_changes_nothing(api: Api) -> None:
 
 
 def test_others_have_their_turn_while_a_large_request_is_read() -> None:
-    sent = [track(n) if n % 7 else {"type": "track"} for n in range(5 * AT_ONCE)]
+    sent = [track(n) if n % 7 else {"type": "track"} for n in range(5 * EVENTS_PER_TURN)]
 
     async def both() -> tuple[Any, int]:
-        reading, turns = asyncio.ensure_future(parse_in_turns(sent, None, RECEIVED)), 0
+        reading, turns = asyncio.ensure_future(parse_events_async(sent, None, RECEIVED)), 0
         while not reading.done():
             turns += 1
             await asyncio.sleep(0)
         return reading.result(), turns
 
     read, turns = asyncio.run(both())
-    assert read == parse(sent, None, RECEIVED)
+    assert read == parse_events(sent, None, RECEIVED)
     assert turns >= 5
 
 
 def test_event_time_is_corrected_for_the_devices_clock() -> None:
     late = track(1, timestamp="2026-01-01T00:00:00Z")
-    found = parse([late], "2026-01-01T00:00:10Z", RECEIVED)  # sent 10 s later by the same wrong clock
+    found = parse_events([late], "2026-01-01T00:00:10Z", RECEIVED)  # sent 10 s later by the same wrong clock
     assert found.events[0]["ts_ms"] == RECEIVED - 10_000
-    assert parse([late], None, RECEIVED).events[0]["ts_ms"] == 1_767_225_600_000
-    assert parse([track(1)], None, RECEIVED).events[0]["ts_ms"] == RECEIVED
-    ahead = parse([track(1, timestamp="2030-01-01T00:00:00+08:00")], None, RECEIVED)
+    assert parse_events([late], None, RECEIVED).events[0]["ts_ms"] == 1_767_225_600_000
+    assert parse_events([track(1)], None, RECEIVED).events[0]["ts_ms"] == RECEIVED
+    ahead = parse_events([track(1, timestamp="2030-01-01T00:00:00+08:00")], None, RECEIVED)
     assert (ahead.events[0]["ts_ms"], ahead.repaired) == (RECEIVED, 1)
 
 
 def test_names_of_other_vocabularies_are_understood() -> None:
     events = [track(1, event="purchase", properties={"products": [{"sku": 7, "category": "tea"}, {}, "x"]})]
-    found = parse([*events, {"type": "page", "anonymousId": "a1"}], None, RECEIVED)
+    found = parse_events([*events, {"type": "page", "anonymousId": "a1"}], None, RECEIVED)
     assert [each["name"] for each in found.events] == ["Order Completed", "Page Viewed"]
     assert [(each["product_id"], each["category"]) for each in found.bought] == [("7", "tea")]
 
@@ -109,23 +109,23 @@ def test_a_visitor_who_says_who_they_are_takes_their_events_along_and_nobody_els
             select(EVENTS.c.customer_id).where(EVENTS.c.name == "Order Completed").order_by(EVENTS.c.seq)
         )
         assert list(events.scalars()) == ["u01", "u05", "a1", "u01"]
-        assert sorted(db.execute(select(BOUGHT.c.customer_id)).scalars())[-3:] == ["u01", "u01", "u05"]
+        assert sorted(db.execute(select(PURCHASES.c.customer_id)).scalars())[-3:] == ["u01", "u01", "u05"]
     api("POST", "/v1/privacy/u01:erase")
     assert api("POST", "/v1/privacy/u01:export")["tables"]["aliases"] == []
 
 
 @given(st.lists(st.dictionaries(KEYS | st.text(max_size=5), JSON, max_size=6) | ORDERS | JSON, max_size=4), JSON)
 def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
-    found = parse(events, sent, RECEIVED)
+    found = parse_events(events, sent, RECEIVED)
     assert len(found.events) + len(found.rejected) == len(events)
     for row in found.events:
         assert row["customer_id"].isprintable()
         assert row["ts_ms"] <= RECEIVED
         json.dumps(row).encode()
-        for name in (eligibility.VIEWED, eligibility.REMOVED, "Cart Viewed", "Order Completed"):
-            eligibility.read([(row["customer_id"], row["ts_ms"], name, row["body"])])
-        for name in KINDS:
-            outcomes([HeardEvent(row["customer_id"], row["ts_ms"], RECEIVED, name, row["body"])], "EUR")
+        for name in (eligibility.PRODUCT_VIEWED, eligibility.PRODUCT_REMOVED, "Cart Viewed", "Order Completed"):
+            eligibility.summarise_events([(row["customer_id"], row["ts_ms"], name, row["body"])])
+        for name in OUTCOME_KINDS:
+            read_outcomes([LedgerEvent(row["customer_id"], row["ts_ms"], RECEIVED, name, row["body"])], "EUR")
 
 
 def test_gzip_bodies_are_read_and_a_bomb_is_not_unpacked(api: Api) -> None:
@@ -150,12 +150,12 @@ def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_p
         ("u01", "o1", "p1", 2.0, 3.5), ("u01", "o1", "'=cmd()", 1.0, 1.0),
     ]  # fmt: skip
     assert pl.read_parquet(tmp_path / "x.parquet")["product_id"].to_list() == ["p1", "=cmd()"]
-    assert stored(api, BOUGHT) == 2
+    assert stored(api, PURCHASES) == 2
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_cell_of_a_csv_for_people_starts_a_formula(start: str) -> None:
-    text = written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv", True).decode()
+    text = encode_table(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv", True).decode()
     assert text.splitlines()[1].lstrip('"').startswith("'")
     assert "'plain" not in text
 

@@ -27,7 +27,7 @@ POLICY = f"/v1/campaigns/{CAMPAIGN}"
 def write(folder: Path, config: Config, to: Path, served: bool = True) -> Path:
     server = ServeSettings.parse({"work": folder}, "test") if served else None
     with Store(folder) as store:
-        audit_archive.write(Job(config, store, lambda *_: None), CAMPAIGN, server, to)
+        audit_archive.write_archive(Job(config, store, lambda *_: None), CAMPAIGN, server, to)
     return to
 
 
@@ -39,14 +39,14 @@ def archive(shop: tuple[Path, Config], folder: Path, tmp_path: Path) -> Path:
 
 def forged(archive: Path, name: str, content: bytes) -> Path:
     """The archive with another file and the hash that belongs to it, as somebody who knows the form would make it."""
-    found = audit_archive.read(archive)
+    found = audit_archive.read_archive(archive)
     manifest = found.manifest.model_copy(update={"files": {**found.manifest.files, name: sha256_of(content)}})
-    archive.write_bytes(audit_archive.packed(Archive(manifest, {**found.files, name: content})))
+    archive.write_bytes(audit_archive.pack_archive(Archive(manifest, {**found.files, name: content})))
     return archive
 
 
 def table(archive: Path, name: str) -> pl.DataFrame:
-    return audit_archive.frame(audit_archive.read(archive), name)
+    return audit_archive.read_frame(audit_archive.read_archive(archive), name)
 
 
 def test_the_same_state_gives_the_same_bytes_and_they_are_replayed(
@@ -54,10 +54,10 @@ def test_the_same_state_gives_the_same_bytes_and_they_are_replayed(
 ) -> None:
     again = write(folder, shop[1], tmp_path / "again.zip", served=False)
     assert again.read_bytes() == archive.read_bytes()
-    done = audit_archive.verify(archive)
+    done = audit_archive.verify_archive(archive)
     assert done.figures["sound"] is True
     assert str(done.figures["mark"]) in done.text
-    certificate = json.loads(audit_archive.read(archive).files["certificate.json"])
+    certificate = json.loads(audit_archive.read_archive(archive).files["certificate.json"])
     assert certificate["gain_cents"] <= certificate["bound_cents"] <= certificate["gain_cents"] * 1.05
     for name in ("candidates.parquet", "decisions.parquet"):
         assert not set(table(archive, name)["customer_id"]) & set(PEOPLE)
@@ -69,49 +69,51 @@ def test_a_changed_byte_or_another_packing_is_refused(archive: Path) -> None:
     place = raw.index(b"{", raw.index(b"certificate.json"))
     archive.write_bytes(raw[:place] + b" " + raw[place + 1 :])
     with raises_code("file_unreadable", str(archive), "CRC-32", "certificate.json"):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
     archive.write_bytes(raw + b"x")
     with raises_code("file_changed", str(archive)):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
     archive.write_bytes(b"none")
     with raises_code("file_unreadable", str(archive), "BadZipFile"):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
 
 
 def test_a_file_that_was_left_out_or_put_in_is_named(archive: Path) -> None:
-    found = audit_archive.read(archive)
+    found = audit_archive.read_archive(archive)
     less = {name: content for name, content in found.files.items() if name != "plan.json"}
     more = {**less, "words.json": b"{}"}
-    archive.write_bytes(audit_archive.packed(Archive(found.manifest, more)))
+    archive.write_bytes(audit_archive.pack_archive(Archive(found.manifest, more)))
     with raises_code("evidence_invalid", "plan.json", "words.json"):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
 
 
 def test_a_decision_that_does_not_follow_is_named_though_all_hashes_fit(archive: Path) -> None:
     rows = table(archive, "decisions.parquet")
     at = int(rows.select((pl.col("holdout").eq(False) & (pl.col("offer_id") != "none")).arg_max()).item())
     other = rows.with_columns(offer_id=pl.when(pl.int_range(pl.len()) == at).then(pl.lit("none")).otherwise("offer_id"))
-    forged(archive, "decisions.parquet", audit_archive.parquet(other))
+    forged(archive, "decisions.parquet", audit_archive.to_parquet(other))
     with raises_code("evidence_invalid", f"decisions.parquet: {rows['decision_id'][at]}: 'none'"):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
     likelier = rows.with_columns(propensity=pl.when(pl.int_range(pl.len()) == at).then(0.123).otherwise("propensity"))
-    forged(archive, "decisions.parquet", audit_archive.parquet(likelier))
+    forged(archive, "decisions.parquet", audit_archive.to_parquet(likelier))
     with raises_code("evidence_invalid", rows["decision_id"][at], "propensity 0.123", " 0.8"):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
 
 
 def test_a_certificate_or_a_gain_that_was_made_prettier_is_named(archive: Path) -> None:
     raw = archive.read_bytes()
-    told = json.loads(audit_archive.read(archive).files["certificate.json"])
-    forged(archive, "certificate.json", audit_archive.as_json(told | {"bound_cents": told["bound_cents"] * 0.999}))
+    told = json.loads(audit_archive.read_archive(archive).files["certificate.json"])
+    forged(
+        archive, "certificate.json", audit_archive.to_json_bytes(told | {"bound_cents": told["bound_cents"] * 0.999})
+    )
     with raises_code("evidence_invalid", "certificate.json: bound_cents"):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
     archive.write_bytes(raw)
     rows = table(archive, "candidates.parquet")
     better = rows.with_columns(gain_cents=pl.col("gain_cents") * 1.01)
-    forged(archive, "candidates.parquet", audit_archive.parquet(better))
+    forged(archive, "candidates.parquet", audit_archive.to_parquet(better))
     with raises_code("evidence_invalid", "certificate.json: ", "gain_cents is"):
-        audit_archive.verify(archive)
+        audit_archive.verify_archive(archive)
 
 
 def test_tests_are_judged_again_and_who_was_erased_is_not_in(
@@ -127,9 +129,9 @@ def test_tests_are_judged_again_and_who_was_erased_is_not_in(
         api("POST", "/v1/feedback", {"events": [{"kind": "purchase", "message_id": f"m{number}", **said}]}, None)
     api("POST", f"/v1/privacy/{PEOPLE[3]}:erase", {})
     to = write(folder, shop[1], tmp_path / "served.zip")
-    done = audit_archive.verify(to)
+    done = audit_archive.verify_archive(to)
     assert done.figures["tests"] == 1
-    found = audit_archive.read(to)
+    found = audit_archive.read_archive(to)
     assert found.manifest.left_out == 1
     assert found.manifest.audit_rows > 3
     served, name = table(to, "served.parquet"), next(n for n in found.files if n.startswith("tests/") and "json" in n)
@@ -139,20 +141,20 @@ def test_tests_are_judged_again_and_who_was_erased_is_not_in(
     assert test["verdicts"]
     raw = to.read_bytes()
     test["verdicts"][0]["answer"] = "higher"
-    forged(to, name, audit_archive.as_json(test))
+    forged(to, name, audit_archive.to_json_bytes(test))
     with raises_code("evidence_invalid", f"{name}: verdicts: [0].answer", "'higher'"):
-        audit_archive.verify(to)
+        audit_archive.verify_archive(to)
     to.write_bytes(raw)
     late = json.loads(found.files[name]) | {"registered_ms": test["first_ms"] + 1}
-    forged(to, name, audit_archive.as_json(late))
+    forged(to, name, audit_archive.to_json_bytes(late))
     with raises_code("evidence_invalid", f"{name}: ", "registered"):
-        audit_archive.verify(to)
+        audit_archive.verify_archive(to)
     to.write_bytes(raw)
     lines = found.files["audit.jsonl"].decode().splitlines()
     lines[1] = lines[1].replace('"actor": "', '"actor": "x', 1)
     forged(to, "audit.jsonl", ("\n".join(lines) + "\n").encode())
     with raises_code("evidence_invalid", "audit.jsonl: row 2"):
-        audit_archive.verify(to)
+        audit_archive.verify_archive(to)
 
 
 @pytest.fixture(scope="module")
@@ -176,10 +178,10 @@ def test_the_verdict_of_the_plan_is_in_the_archive_with_its_protocol_and_replaye
 ) -> None:
     shop, folder = learned
     job, to = Job(shop.config, shop.store, lambda *_: None), tmp_path / "evidence.zip"
-    audit_archive.write(job, shop.config.plan.campaign, None, to, folder / "out")
-    assert audit_archive.verify(to).figures["tests"] == 1
+    audit_archive.write_archive(job, shop.config.plan.campaign, None, to, folder / "out")
+    assert audit_archive.verify_archive(to).figures["tests"] == 1
     test, said = (
-        json.loads(audit_archive.read(to).files["verdict.json"]),
+        json.loads(audit_archive.read_archive(to).files["verdict.json"]),
         json.loads((folder / "out/learn.json").read_text()),
     )
     assert test["window_days"] == 21
@@ -189,15 +191,15 @@ def test_the_verdict_of_the_plan_is_in_the_archive_with_its_protocol_and_replaye
     assert test["verdicts"][0]["lift"] == pytest.approx(said["gain_per_customer"])
     raw = to.read_bytes()
     test["verdicts"][0]["lift"] += 1
-    forged(to, "verdict.json", audit_archive.as_json(test))
+    forged(to, "verdict.json", audit_archive.to_json_bytes(test))
     with raises_code("evidence_invalid", "verdict.json: verdicts: [0].lift"):
-        audit_archive.verify(to)
+        audit_archive.verify_archive(to)
     to.write_bytes(raw)
     rows = table(to, "verdict.parquet")
     other = rows.with_columns(arm=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("other")).otherwise("arm"))
-    forged(to, "verdict.parquet", audit_archive.parquet(other.with_columns(arm=pl.col("arm").reverse())))
+    forged(to, "verdict.parquet", audit_archive.to_parquet(other.with_columns(arm=pl.col("arm").reverse())))
     with raises_code("evidence_invalid", "verdict.json: cus_"):
-        audit_archive.verify(to)
+        audit_archive.verify_archive(to)
 
 
 def test_a_verdict_that_is_not_of_this_plan_s_own_events_stays_out(learned: tuple[Shop, Path], tmp_path: Path) -> None:
@@ -206,6 +208,6 @@ def test_a_verdict_that_is_not_of_this_plan_s_own_events_stays_out(learned: tupl
     job, to = Job(shop.config, shop.store, lambda *_: None), tmp_path / "evidence.zip"
     for change in ({"policy_version": "another"}, {"gain_per_customer": said["gain_per_customer"] + 1}):
         (tmp_path / "learn.json").write_text(json.dumps(said | change))
-        found = audit_archive.write(job, shop.config.plan.campaign, None, to, tmp_path)
+        found = audit_archive.write_archive(job, shop.config.plan.campaign, None, to, tmp_path)
         assert "learn.json is not in it" in found.text
         assert "verdict.json" not in found.figures["files"]  # type: ignore[operator]

@@ -19,10 +19,10 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select
 
 from promolift.cli.application import main
-from promolift.server.api.api_keys import needed
+from promolift.server.api.api_keys import required_scope
 from promolift.server.api.client import Client, ServerRefusedError
-from promolift.server.api.observability import JsonLines, telemetry
-from promolift.server.ledger.audit_log import every
+from promolift.server.api.observability import JsonLines, tracing_options
+from promolift.server.ledger.audit_log import list_records
 from promolift.server.ledger.schema import REDEMPTIONS
 from promolift.server.startup import read_settings
 from promolift.shop.configuration.configuration import Config
@@ -59,20 +59,20 @@ def test_a_key_may_do_what_its_scope_says_and_nothing_more(api: Api) -> None:
     assert decide("POST", "/v1/track", event, 202)["duplicates"] == 1
     assert decide.decide("u01")["decision_id"]
     for path in ("/v1/keys", "/v1/audit", POLICY, "/v1/exports/events.csv", "/metrics", "/v1/privacy/u01:export"):
-        assert needed("POST", path) == "admin"
+        assert required_scope("POST", path) == "admin"
         assert decide("GET", path, status=403)
     api("DELETE", f"/v1/keys/{keys['decide']['key_id']}")
     assert decide("POST", "/v1/decisions", {"customer_id": "u01"}, 401)
     shown = json.dumps(api("GET", "/v1/keys"))
     assert "hash" not in shown
     with api.server.ledger.read() as db:
-        assert keys["write"]["key"] not in json.dumps(every(db, "key"))
+        assert keys["write"]["key"] not in json.dumps(list_records(db, "key"))
 
 
 def test_a_key_revoked_by_another_process_on_the_same_ledger_is_soon_refused(
     shop: tuple[Path, Config], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promolift.server.api.server.PULSE_S", 0.02)
+    monkeypatch.setattr("promolift.server.api.server.TASK_EVERY_S", 0.02)
     with serving(folder, shop[1]) as one, serving(folder, shop[1]) as two:
         made = one("POST", "/v1/keys", {"scope": "decide", "name": "n"}, 201)
         theirs = Api(two.client, made["key"])
@@ -136,7 +136,7 @@ def test_what_nobody_foresaw_is_a_500_without_its_inside(api: Api, monkeypatch: 
     def boom(*_: object) -> None:
         raise ZeroDivisionError("secret text of u01@example.com")
 
-    monkeypatch.setattr("promolift.server.api.routes.admin.every", boom)
+    monkeypatch.setattr("promolift.server.api.routes.admin.list_records", boom)
     stated = api("GET", "/v1/campaigns", status=500)
     assert stated["code"] == "internal"
     assert "secret" not in json.dumps(stated)
@@ -292,7 +292,7 @@ def test_a_decision_that_fails_is_logged_with_its_place_and_without_the_customer
     (record,) = [each for each in caplog.records if each.getMessage() == "decision failed"]
     line = JsonLines().format(record)
     assert "ann-lee" not in line
-    assert "live.py" in line
+    assert "decisions.py" in line
 
 
 def test_a_traceback_in_the_log_has_places_and_no_values() -> None:
@@ -324,16 +324,16 @@ def test_otel_variables_without_the_package_are_told_and_change_nothing(
 ) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "promolift")
     monkeypatch.setattr("promolift.server.api.observability.find_spec", lambda _: None)
-    assert telemetry() == {}
+    assert tracing_options() == {}
     assert "nothing is traced" in caplog.text
     monkeypatch.setattr("promolift.server.api.observability.find_spec", lambda _: True)
-    stated = telemetry()["telemetry"]
+    stated = tracing_options()["telemetry"]
     assert stated["auto_configure"] is True
     assert stated["logs"] is False  # a log record would hold an exception's words
     assert stated["exclude"]({"path": "/v1/privacy/ann@example.com:export"})
     assert not stated["exclude"]({"path": "/v1/decisions"})
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert telemetry() == {}
+    assert tracing_options() == {}
 
 
 SPANS = """

@@ -16,14 +16,14 @@ from sqlalchemy import select, update
 
 from promolift.core.decisions import LineEffect
 from promolift.foundation.storage.local_store import Store
-from promolift.server.ledger.outcomes import HeardEvent, outcomes
-from promolift.server.ledger.records import Learned, Task
+from promolift.server.ledger.outcomes import LedgerEvent, read_outcomes
+from promolift.server.ledger.records import LearningProposal, LearningTask
 from promolift.server.ledger.schema import DECISIONS
-from promolift.server.tasks.learning_schedule import Scheduler
-from promolift.server.tasks.learning_task import answer, read_decisions
+from promolift.server.tasks.learning_schedule import LearningScheduler
+from promolift.server.tasks.learning_task import read_decisions, run_task
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.learned_policy import NO_DRAWS
-from promolift.shop.results.work_folder.active_release import approved
+from promolift.shop.results.work_folder.active_release import load_approved_release
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 DAY = 86_400_000
@@ -39,10 +39,10 @@ PAID_MORE = 9.0
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn in this process, which starts faster; one test below starts the real one."""
 
-    async def child(self: Scheduler, campaign_id: str) -> Learned:
-        return await asyncio.to_thread(answer, self.task(campaign_id))
+    async def child(self: LearningScheduler, campaign_id: str) -> LearningProposal:
+        return await asyncio.to_thread(run_task, self.task(campaign_id))
 
-    monkeypatch.setattr(Scheduler, "_child", child)
+    monkeypatch.setattr(LearningScheduler, "_child", child)
 
 
 @pytest.fixture
@@ -100,11 +100,11 @@ def test_what_was_decided_is_judged_in_a_process_of_its_own_and_without_draws_no
 def test_what_draws_taught_waits_for_the_next_plan_or_is_approved_where_that_is_allowed(
     shop: tuple[Path, Config], folder: Path, alone: bool, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def child(self: Scheduler, _: str) -> Learned:
+    async def child(self: LearningScheduler, _: str) -> LearningProposal:
         terms = self.server.decider.ensure(before).terms.model_copy(update={"effects": (EFFECT,)})
-        return Learned(release=terms, why="it pays", within_guardrails=trusted)
+        return LearningProposal(release=terms, why="it pays", within_guardrails=trusted)
 
-    monkeypatch.setattr(Scheduler, "_child", child)
+    monkeypatch.setattr(LearningScheduler, "_child", child)
     with serving(folder, shop[1], learn={"release": alone}) as api:
         before = released(api)
         found = learned(api)
@@ -112,7 +112,7 @@ def test_what_draws_taught_waits_for_the_next_plan_or_is_approved_where_that_is_
         assert ("promolift learn approve --out" in found["why"]) != (alone and trusted)
         assert api("GET", POLICY)["release"] == before  # who gets what is a plan's work
     with Store(folder) as store:
-        assert (approved(store, CAMPAIGN) is not None) == (alone and trusted)
+        assert (load_approved_release(store, CAMPAIGN) is not None) == (alone and trusted)
 
 
 def test_where_nothing_can_be_told_the_reason_is_kept_and_nothing_is_proposed(here: None, api: Api) -> None:
@@ -135,15 +135,15 @@ def test_a_learning_process_that_dies_is_told_and_harms_nothing(api: Api, monkey
 def test_a_run_starts_by_itself_once_in_so_many_hours(
     shop: tuple[Path, Config], folder: Path, hours: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promolift.server.tasks.learning_schedule.LOOK_S", 0.0)
-    monkeypatch.setattr("promolift.server.api.server.PULSE_S", 0.02)
+    monkeypatch.setattr("promolift.server.tasks.learning_schedule.CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr("promolift.server.api.server.TASK_EVERY_S", 0.02)
     runs: list[str] = []
 
-    async def child(_: Any, campaign_id: str) -> Learned:
+    async def child(_: Any, campaign_id: str) -> LearningProposal:
         runs.append(campaign_id)
-        return Learned(why="nothing to tell")
+        return LearningProposal(why="nothing to tell")
 
-    monkeypatch.setattr("promolift.server.tasks.learning_schedule.Scheduler._child", child)
+    monkeypatch.setattr("promolift.server.tasks.learning_schedule.LearningScheduler._child", child)
     with serving(folder, shop[1], learn={"every_hours": hours}) as api:
         released(api)
         end = monotonic() + 20
@@ -162,7 +162,7 @@ def test_decisions_carry_the_effects_of_their_release_to_the_next_run_and_to_no_
     api("POST", f"/v1/releases/{next_}:activate")
     api.decide("u01")
     with api.server.ledger.read() as db:
-        frame = read_decisions(db, Task(ledger="", work=folder, campaign_id=CAMPAIGN))
+        frame = read_decisions(db, LearningTask(ledger="", work=folder, campaign_id=CAMPAIGN))
         short = db.execute(select(DECISIONS.c.terms)).scalars().all()
     assert not any("net_cents" in each for each in short)  # not in every record
     found = [[each["arm"] for each in json.loads(text)["effects"]] for text in frame["terms"]]
@@ -170,10 +170,10 @@ def test_decisions_carry_the_effects_of_their_release_to_the_next_run_and_to_no_
     rows = pl.read_csv(api("GET", "/v1/exports/decisions.csv").content)  # what `promolift learn --decisions` reads
     assert [len(json.loads(each)["effects"]) for each in rows["terms"]] == [0, 1]
     with Store(folder) as store:
-        assert approved(store, CAMPAIGN) is not None  # what is live is what the next plan starts from
+        assert load_approved_release(store, CAMPAIGN) is not None  # what is live is what the next plan starts from
     api("POST", f"{POLICY}:rollback")
     with Store(folder) as store:
-        assert approved(store, CAMPAIGN) is None
+        assert load_approved_release(store, CAMPAIGN) is None
 
 
 def test_no_request_is_dropped_while_releases_are_swapped_and_rolled_back(api: Api, folder: Path) -> None:
@@ -209,11 +209,11 @@ def test_no_request_is_dropped_while_releases_are_swapped_and_rolled_back(api: A
 
 
 def test_orders_and_refunds_become_clean_rows_by_hand_checked_sums() -> None:
-    def event(name: str, **properties: Any) -> HeardEvent:
-        return HeardEvent("u", 5, 6, name, json.dumps({"properties": properties}))
+    def event(name: str, **properties: Any) -> LedgerEvent:
+        return LedgerEvent("u", 5, 6, name, json.dumps({"properties": properties}))
 
     lines = [{"product_id": "a", "price": 3.5, "quantity": 2}, {"sku": 7, "price": "3.00"}, {"product_id": "free"}, "x"]
-    found = outcomes(
+    found = read_outcomes(
         [
             event("Order Completed", order_id="o1", products=lines, discount=1),
             event("Order Completed", order_id=2, total=12.34, products=[]),
@@ -231,5 +231,5 @@ def test_orders_and_refunds_become_clean_rows_by_hand_checked_sums() -> None:
         ("u", 5, "refund", "a", "o1", 2.0, -700, -700, 0, 6),
     ]
     assert found.rows() == wanted
-    assert outcomes([event("Order Completed", total=500)], "JPY")["revenue_cents"].to_list() == [500]
-    assert outcomes([], "EUR").schema == pl.Schema(found.schema)
+    assert read_outcomes([event("Order Completed", total=500)], "JPY")["revenue_cents"].to_list() == [500]
+    assert read_outcomes([], "EUR").schema == pl.Schema(found.schema)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from planned_shop import ASOF_MS, planned_shop, shop_config
 
-from promolift.core.offers.terms import covered
+from promolift.core.offers.terms import covered_targets
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.live_release import LiveRelease, load
-from promolift.server.decisions.message_rendering import words
-from promolift.shop.pipeline.release import build
+from promolift.server.decisions.live_release import LiveRelease, load_release
+from promolift.server.decisions.message_rendering import render_message
+from promolift.shop.pipeline.release import build_release
 
 
 @pytest.fixture(scope="module")
@@ -17,24 +17,24 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> LiveRelease:
     folder: Path = tmp_path_factory.mktemp("shop")
     planned_shop(folder, 1, shop_config(plan={"budget_cents": 9000}))
     with Store(folder) as store:
-        release_id = build(store)
-    return load(folder, release_id)
+        release_id = build_release(store)
+    return load_release(folder, release_id)
 
 
 def test_the_live_answer_says_how_an_offer_is_activated_and_how_two_are_joined(release: LiveRelease) -> None:
-    reply = {name: words(release, "u000", name, ASOF_MS, "en")["offer"] for name in release.labels}
+    reply = {name: render_message(release, "u000", name, ASOF_MS, "en")["offer"] for name in release.labels}
     kinds = {name: release.menu[offer["menu_id"]].activation for name, offer in reply.items()}
     assert {name: offer["activation"] for name, offer in reply.items()} == kinds
     assert set(kinds.values()) == {"automatic", "code"}
-    pairs = {name for name, offer in reply.items() if len(covered(offer["covers"])) > 1}
+    pairs = {name for name, offer in reply.items() if len(covered_targets(offer["covers"])) > 1}
     assert pairs
     assert {name: offer["joined"] for name, offer in reply.items() if offer["joined"]} == dict.fromkeys(pairs, "each")
 
 
 def test_a_planned_offer_and_one_made_anew_days_later_have_the_same_terms(release: LiveRelease) -> None:
     for who, offer_id, _ in release.messages:
-        fresh = words(release, who, offer_id, ASOF_MS + 3 * 86_400_000, "en")["offer"]
-        planned = words(release, who, offer_id, ASOF_MS, "en")["offer"]
+        fresh = render_message(release, who, offer_id, ASOF_MS + 3 * 86_400_000, "en")["offer"]
+        planned = render_message(release, who, offer_id, ASOF_MS, "en")["offer"]
         assert fresh["starts"] != planned["starts"]
         for name in ("activation", "joined", "benefit", "label", "covers", "min_spend_cents"):
             assert fresh[name] == planned[name]

@@ -21,7 +21,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from promolift.server.delivery import outbox
 from promolift.server.delivery.outbox import UnsafeTargetError, safe_address
-from promolift.server.ledger.outbox_rows import Hook
+from promolift.server.ledger.outbox_rows import WebhookEndpoint
 from promolift.server.ledger.schema import OUTBOX
 from promolift.shop.configuration.configuration import Config
 
@@ -78,7 +78,7 @@ def by_hand(api: Api) -> None:
 
     async def nothing() -> None: ...
 
-    for duty in api.server.duties.all:
+    for duty in api.server.tasks.all:
         duty.work = nothing if duty.name == "webhooks" else duty.work
 
 
@@ -278,8 +278,8 @@ def test_a_slow_receiver_and_a_strange_one_delay_only_themselves(
     with receiving([]) as fast, socket.create_server(("127.0.0.1", 0)) as silent:
         urls = [f"http://127.0.0.1:{silent.getsockname()[1]}/", fast.url]
         made = [open_api("POST", "/v1/webhooks", {"url": url, "events": ["redemption.reserved"]}, 201) for url in urls]
-        odd = Hook(url="https://[", events=("redemption.reserved",), secret="whsec_?")
-        keep = lambda db, some: [odd.keep(db, "whk_0", 1) for _ in some]  # noqa: E731
+        odd = WebhookEndpoint(url="https://[", events=("redemption.reserved",), secret="whsec_?")
+        keep = lambda db, some: [odd.save(db, "whk_0", 1) for _ in some]  # noqa: E731
         open_api.server.ledger.write(keep)
 
         async def sending() -> None:
@@ -323,7 +323,7 @@ def test_what_was_given_up_is_listed_and_sent_again(open_api: Api) -> None:
 def test_many_messages_are_sent_again_part_by_part_each_once_and_none_made_later(
     open_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "PART", 3)
+    monkeypatch.setattr(outbox, "REPLAY_PART", 3)
     parts: list[int] = []
     work = outbox.Outbox._again
 
@@ -348,11 +348,11 @@ def test_many_messages_are_sent_again_part_by_part_each_once_and_none_made_later
         assert len(other.got) == 9
         assert len(parts) >= 5  # 16 messages, 3 at a time
         with open_api.server.ledger.read() as db:
-            assert not outbox.Resend.all(db)
+            assert not outbox.WebhookReplay.all(db)
 
 
 def test_a_duty_that_fails_is_told_and_the_others_go_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    duties = {duty.name: duty for duty in api.server.duties.all}
+    duties = {duty.name: duty for duty in api.server.tasks.all}
     for duty in duties.values():
         duty.every_s = 0.01
 

@@ -10,7 +10,7 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from test_serve_decisions import batch, naming
 from test_serve_outbox import by_hand, send_all
 
-from promolift.server.delivery.sender import NEEDED, ServiceAnswer
+from promolift.server.delivery.sender import ServiceResponse
 from promolift.shop.configuration.configuration import Config
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
@@ -57,11 +57,10 @@ def test_decisions_events_money_and_erasing_over_http(api: Api, folder: Path) ->
 
 
 def test_messages_wait_for_consent_and_exposures_come_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NEEDED["klaviyo"]:
-        monkeypatch.setenv(name, "k")
+    monkeypatch.setenv("PROMOLIFT_KLAVIYO_KEY", "k")
     by_hand(api)
     asked: list[str] = []
-    api.server.outbox.post = lambda url, _, body: asked.append(url) or ServiceAnswer(202, None)
+    api.server.outbox.post = lambda url, _, body: asked.append(url) or ServiceResponse(202, None)
     one, two, *_ = (each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
     for made in (one, two):
         api("POST", "/v1/messages", {"decision_id": made["decision_id"], "by": "klaviyo"}, 202)

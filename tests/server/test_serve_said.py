@@ -7,9 +7,9 @@ from typing import Any
 from serve_helpers import CAMPAIGN, Api
 from sqlalchemy import select
 
-from promolift.server.decisions.experiment_results import heard
-from promolift.server.ledger.schema import CUSTOMERS, EVENTS, READ, REJECTS
-from promolift.server.tasks.response_counts import NOT_TAKEN
+from promolift.server.decisions.experiment_results import load_experiment_rows
+from promolift.server.ledger.schema import CUSTOMERS, EVENTS, REJECTS, WORDS_READ
+from promolift.server.tasks.response_counts import NOT_A_RESPONSE
 
 LATE = "My parcel has still not arrived, I have been waiting for two weeks!"
 STOP = "别再给我发短信了，退订"
@@ -51,7 +51,7 @@ def test_praise_and_words_that_nobody_may_read_close_nothing(api: Api) -> None:
     say(api, who, "Great quality, thank you, I love it!")
     say(api, who, LATE, 2, may_read=False)
     assert api.decide(who)["offer_id"] != "none"
-    assert sum(row["name"] == READ for row in rows(api)) == 1
+    assert sum(row["name"] == WORDS_READ for row in rows(api)) == 1
 
 
 def test_who_asks_for_no_more_messages_has_refused(api: Api) -> None:
@@ -68,7 +68,7 @@ def test_the_words_are_kept_nowhere_and_sent_twice_are_read_once(api: Api) -> No
     kept = rows(api)
     assert len(kept) == 2
     assert not any("parcel" in row["body"] for row in kept)
-    about = json.loads(next(row["body"] for row in kept if row["name"] == READ))["properties"]
+    about = json.loads(next(row["body"] for row in kept if row["name"] == WORDS_READ))["properties"]
     assert about["intent"] == "late"
     assert 0.5 < about["complaint_prob"] <= 1
 
@@ -78,18 +78,18 @@ def test_words_about_an_offer_are_feedback_and_no_uptake(api: Api) -> None:
     made = api.decide(who)
     say(api, who, LATE, decision_id=made["decision_id"])
     mine = [row for row in rows(api) if row["decision_id"] == made["decision_id"]]
-    assert {row["name"] for row in mine} <= NOT_TAKEN
-    assert READ in {row["name"] for row in mine}
+    assert {row["name"] for row in mine} <= NOT_A_RESPONSE
+    assert WORDS_READ in {row["name"] for row in mine}
 
 
 def test_nobody_else_writes_what_words_were_about(api: Api) -> None:
-    event = {"type": "track", "event": READ, "userId": "u01", "properties": {"complaint_prob": 1.0}}
+    event = {"type": "track", "event": WORDS_READ, "userId": "u01", "properties": {"complaint_prob": 1.0}}
     assert api("POST", "/v1/track", event, 202)["rejected"][0]["code"] == "event_reserved"
 
 
 def test_complaints_stand_beside_the_money_of_a_test(api: Api) -> None:
     with api.server.ledger.read() as db:
-        found = heard(db, "no such test", "USD")
+        found = load_experiment_rows(db, "no such test", "USD")
     assert found.complaints.is_empty()
     assert "complained" not in found.rows(2**50).columns
 

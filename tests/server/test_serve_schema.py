@@ -14,7 +14,7 @@ from time import sleep
 import pytest
 from serve_helpers import PEOPLE, claim, coded, free_port, released, serving
 
-from promolift.server.api.app import Listener, configured
+from promolift.server.api.app import HttpServer, uvicorn_config
 from promolift.shop.configuration.configuration import Config
 
 PROGRAM = os.environ.get("PROMOLIFT_TEST_SCHEMATHESIS") or shutil.which("schemathesis")
@@ -59,9 +59,9 @@ def test_no_request_finds_the_server_doing_what_its_document_does_not_say(
         coded(api)
         api("POST", "/v1/redemptions:reserve", claim(1))
         api.decide(PEOPLE[1])
-        config = configured(api.client.app, "127.0.0.1", free_port())
+        config = uvicorn_config(api.client.app, "127.0.0.1", free_port())
         config.lifespan = "off"
-        server = Listener(config)
+        server = HttpServer(config)
         thread = threading.Thread(target=server.run)
         thread.start()
         while not server.started:

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from promolift.core.decisions import SendSlot
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import HOUR_MS
-from promolift.server.decisions.decisions import LATE, _close_before_sent
-from promolift.server.decisions.eligibility import PAIR, Closed
+from promolift.server.decisions.decisions import ENDS_BEFORE_SENT, _close_before_sent
+from promolift.server.decisions.eligibility import KEY_SEPARATOR, Exclusions
 from promolift.server.ledger.schema import DECISIONS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.plan import Plan
@@ -103,10 +103,10 @@ def test_a_cap_on_each_offer_of_a_channel_closes_that_offer_there_alone(api: Api
 
 def test_an_offer_capped_on_the_channel_of_its_last_hour_ends_before_it_could_be_sent() -> None:
     soon, later = SendSlot("push", 1), SendSlot("email", 9)
-    closed = Closed(slots={"v": [soon, later]}, own_slots={f"v{PAIR}capped": [later]})
+    closed = Exclusions(slots={"v": [soon, later]}, own_slots={f"v{KEY_SEPARATOR}capped": [later]})
     nothing: Any = None
     _close_before_sent(closed, nothing, {"capped": 5, "open": 5})
-    assert closed.pairs == {f"v{PAIR}capped": LATE}
+    assert closed.pairs == {f"v{KEY_SEPARATOR}capped": ENDS_BEFORE_SENT}
 
 
 def test_a_share_is_drawn_evenly_and_apart_from_offer_and_holdout(api: Api, folder: Path) -> None:
@@ -159,10 +159,10 @@ def test_the_hour_at_which_a_customer_answers_comes_first_once_it_is_learned(api
         return [None for _ in some]
 
     api.server.ledger.write(put)
-    api.server.learn_hours()
+    api.server.fit_send_hours()
     assert api.server.decider.hours is None  # no campaign asks for it
     learned = {"sending": {"channels": WAYS, "explore": 0.0, "learned": True}}
     api("PATCH", POLICY, {"policy": learned})
-    api.server.learn_hours()
+    api.server.fit_send_hours()
     made = api.decide(who, channels=REACHED)
     assert (made["send"]["channel"], hour(made), made["send"]["propensity"]) == ("email", 18, 1.0)

@@ -15,9 +15,9 @@ from test_serve_outbox import by_hand, send_all
 
 from promolift.extensions.connectors import braze, klaviyo, wechat
 from promolift.foundation.time.units import HOUR_MS
-from promolift.server.delivery.outbox import Lane, _Tried, _Turn
-from promolift.server.delivery.sender import OfferMessage, ServiceAnswer
-from promolift.server.ledger.outbox_rows import Delivery
+from promolift.server.delivery.outbox import DeliveryLane, _Tried, _Turn
+from promolift.server.delivery.sender import OfferMessage, ServiceResponse
+from promolift.server.ledger.outbox_rows import OutboxMessage
 from promolift.server.ledger.schema import OUTBOX
 from promolift.shop.configuration.configuration import Config
 
@@ -38,12 +38,12 @@ class Replay:
     def __init__(self, *answers: Any) -> None:
         self.answers, self.asked = list(answers), []
 
-    def __call__(self, url: str, headers: Any, body: Any) -> ServiceAnswer:
+    def __call__(self, url: str, headers: Any, body: Any) -> ServiceResponse:
         self.asked.append((url, dict(headers), json.loads(json.dumps(body))))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return ServiceAnswer(*answer)
+        return ServiceResponse(*answer)
 
 
 @pytest.fixture(autouse=True)
@@ -306,9 +306,9 @@ def test_a_message_expires_though_nobody_can_tell_what_its_offer_cost(
     assert states(api) == [("expired", None, "{}")]
 
 
-def turn(api: Api, *results: _Tried) -> list[Delivery]:
+def turn(api: Api, *results: _Tried) -> list[OutboxMessage]:
     """What a process takes once it has noted these results."""
-    lane = Lane("email", "")
+    lane = DeliveryLane("email", "")
     return list(api.server.ledger.write(api.server.outbox._turn, _Turn(lane, [*results])))
 
 

@@ -10,8 +10,8 @@ from s3_server import s3_server, s3_url  # noqa: F401 - fixtures
 from serve_helpers import PEOPLE, released, serving
 
 from promolift.foundation.storage.local_store import Store
-from promolift.server.decisions.live_release import load
-from promolift.server.decisions.release_storage import SharedReleases, load_from
+from promolift.server.decisions.live_release import load_release
+from promolift.server.decisions.release_storage import SharedReleases, load_shared_release
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks.maintenance import purge, verify
 from promolift.shop.configuration.configuration import Config
@@ -44,7 +44,7 @@ def test_a_server_without_the_release_decides_from_it(
     ):
         other.key = api.key
         name = released(api)
-        other.server.decider.tend(other.server.needed())
+        other.server.decider.refresh_releases(other.server.releases_in_use())
         other.server.decider.ensure(name)
         wanted = {who: api.decide(who)["offer_id"] for who in PEOPLE}
         assert {who: other.decide(who)["offer_id"] for who in PEOPLE} == wanted
@@ -65,18 +65,18 @@ def test_what_was_changed_or_cut_off_there_is_never_loaded(folder: Path, shop: A
     for file, wrong in (("candidates.parquet", b"PAR1"), ("manifest.json", whole["manifest.json"] + b" ")):
         (there / file).write_bytes(wrong)
         with raises_code("file_changed", name):
-            load_from(str(place), tmp_path / "other", name)
+            load_shared_release(str(place), tmp_path / "other", name)
         (there / file).write_bytes(whole[file])
     (there / "products.parquet").unlink()
     with raises_code("bucket_missing", str(place)):
-        load_from(str(place), tmp_path / "other", name)
+        load_shared_release(str(place), tmp_path / "other", name)
     (there / "manifest.json").unlink()  # as where sending was cut off: the manifest comes last
     with raises_code("release_unknown", name):
-        load_from(str(place), tmp_path / "other", name)
+        load_shared_release(str(place), tmp_path / "other", name)
     assert not list((tmp_path / "other" / "serve" / "releases").iterdir())
     SharedReleases(str(place)).send(folder / "serve" / "releases" / name)
-    assert load_from(str(place), tmp_path / "other", name).release_id == name
-    assert load(tmp_path / "other", name).release_id == name
+    assert load_shared_release(str(place), tmp_path / "other", name).release_id == name
+    assert load_release(tmp_path / "other", name).release_id == name
 
 
 def test_a_place_that_does_not_answer_lets_nothing_be_activated_and_stops_no_server(

@@ -16,11 +16,12 @@ from sqlalchemy import insert, text
 
 from promolift.foundation.time.clock import Clock
 from promolift.server.delivery.outbox import Outbox
-from promolift.server.events.events import keep
-from promolift.server.ledger import ledger
-from promolift.server.ledger.audit_log import Act, audit
-from promolift.server.ledger.event_rows import FILLED, Parsed, event_row
-from promolift.server.ledger.schema import EVENTS, REDEMPTIONS, memo
+from promolift.server.events.events import store_events
+from promolift.server.ledger import engines, ledger
+from promolift.server.ledger.audit_log import AuditAction, append_audit
+from promolift.server.ledger.event_rows import OFFER_MESSAGE, ParsedEvents, event_row
+from promolift.server.ledger.migrations import open_tables
+from promolift.server.ledger.schema import EVENTS, REDEMPTIONS, transaction_cache
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import response_counts
 from promolift.server.tasks.response_counts import TextCounter
@@ -35,7 +36,7 @@ LIVED = f"""
 insert into decisions select 'dec_' || printf('%012d', n), n, 'c' || n, campaign_id, policy_id, policy_version,
   offer_id, propensity, candidates, ineligible, seed, holdout, reason, release_id, terms, price, closed, experiment_id,
   variant, null, 0, channel, send_ms, send_prob, considered from decisions, many limit {MANY};
-insert into events select null, 'm' || n, 'c' || n, n, n, '{FILLED}', 'dec_' || printf('%012d', n),
+insert into events select null, 'm' || n, 'c' || n, n, n, '{OFFER_MESSAGE}', 'dec_' || printf('%012d', n),
   '{json.dumps({"text_id": "t", "benefit": "percent_off"})}', null from many;
 insert into events select null, 'v' || n, 'c' || n, n, n, 'Product Viewed', null, '{{}}', null from many;
 insert into redemptions select 'old_' || n, campaign_id, offer_id, 'c' || n, null, null, 'dec_' || printf('%012d', n),
@@ -51,7 +52,7 @@ insert into audit select n + 1000, n, 'api', 'confirm', 'old_' || n, 'null', 'nu
 @contextmanager
 def counting(patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How much SQLite does meanwhile, on all connections that are opened."""
-    steps, set_up = [0], ledger._set_up
+    steps, set_up = [0], engines._set_up
 
     def step() -> None:
         steps[0] += 1
@@ -61,7 +62,7 @@ def counting(patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         connection.set_progress_handler(step, STEP)
 
     with patch.context() as patched:
-        patched.setattr(ledger, "_set_up", counted)
+        patched.setattr(engines, "_set_up", counted)
         yield steps
 
 
@@ -75,7 +76,7 @@ def begun(folder: Path, config: Config, patch: pytest.MonkeyPatch) -> int:
 
 def round_of_duties(api: Api) -> None:
     async def whole() -> None:
-        for duty in api.server.duties.all:
+        for duty in api.server.tasks.all:
             await duty.work()
 
     asyncio.run(whole())
@@ -152,9 +153,9 @@ def test_what_is_due_is_found_without_reading_what_waits_or_was_sent(
 
 def told(book: ledger.Ledger, name: str, *decisions: int, text_id: str = "t") -> None:
     """An event of each decision; the server's own says which text it was answered with."""
-    said = json.dumps({"text_id": text_id, "benefit": "percent_off"} if name == FILLED else {})
+    said = json.dumps({"text_id": text_id, "benefit": "percent_off"} if name == OFFER_MESSAGE else {})
     rows = [event_row(f"{name} {n}", "c", n, n, name, said, decision_id=f"dec_{n}") for n in decisions]
-    book.write(keep, Parsed(events=rows, places=[*range(len(rows))]))
+    book.write(store_events, ParsedEvents(events=rows, places=[*range(len(rows))]))
 
 
 def confirmed(book: ledger.Ledger, number: int) -> None:
@@ -164,7 +165,7 @@ def confirmed(book: ledger.Ledger, number: int) -> None:
 
     def work(db: Any, some: list[None]) -> list[None]:
         db.execute(insert(REDEMPTIONS), [row])
-        audit(db, 1, Act("api", "confirm", row["redemption_id"]))
+        append_audit(db, 1, AuditAction("api", "confirm", row["redemption_id"]))
         return some
 
     book.write(work)
@@ -181,11 +182,11 @@ def test_texts_are_counted_a_part_at_a_time_over_restarts_and_beside_another_pro
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shown eleven times; taken up by three clicks and two redemptions, one of a decision that was clicked on."""
-    monkeypatch.setattr(response_counts, "SPAN", 4)
+    monkeypatch.setattr(response_counts, "ROWS_PER_ROUND", 4)
     with open_ledger(tmp_path, kind) as book:
         mine = TextCounter(tmp_path)
-        told(book, FILLED, *range(10))
-        told(book, FILLED, *range(10, 20), text_id="other")
+        told(book, OFFER_MESSAGE, *range(10))
+        told(book, OFFER_MESSAGE, *range(10, 20), text_id="other")
         told(book, "Click", 1, 2)
         told(book, "Promotion Viewed", 3, 4)
         assert mine.refresh(book, 1, 0.0)
@@ -194,7 +195,7 @@ def test_texts_are_counted_a_part_at_a_time_over_restarts_and_beside_another_pro
         told(book, "Page Viewed", 2)
         confirmed(book, 2)
         confirmed(book, 5)
-        told(book, FILLED, 20)
+        told(book, OFFER_MESSAGE, 20)
         other, write = TextCounter(tmp_path), book.write
         assert other.tallies == mine.tallies
 
@@ -206,7 +207,7 @@ def test_texts_are_counted_a_part_at_a_time_over_restarts_and_beside_another_pro
         monkeypatch.setattr(book, "write", later)
         assert counted(book, other) == {"other": (10, 0), "t": (11, 3)}
         assert counted(book, mine) == {"other": (10, 0), "t": (11, 3)}
-    with ledger.Ledger(ledger_url(tmp_path, kind)) as book:
+    with ledger.Ledger(ledger_url(tmp_path, kind), open_tables) as book:
         book.write(lambda db, some: [db.execute(EVENTS.delete().where(EVENTS.c.ts_ms == 0)) and None for _ in some])
         told(book, "Click", 5, 6, 11)
         assert counted(book, TextCounter(tmp_path)) == {"other": (10, 1), "t": (11, 4)}
@@ -225,7 +226,9 @@ def test_a_decision_reads_no_more_where_many_codes_are_left_in_stock(
             fill = f"insert into codes select {columns} from many where n <= {number}"
             for statement in (NUMBERS, fill, "delete from codes where status = 'issued'"):
                 api.server.ledger.write(lambda db, some, it=statement: [db.execute(text(it)) and None for _ in some])
-            api.server.ledger.write(lambda db, some: [memo(db).clear() for _ in some])  # written past what it knows
+            api.server.ledger.write(
+                lambda db, some: [transaction_cache(db).clear() for _ in some]
+            )  # written past what it knows
             before = steps[0]
             assert api.decide(who)["code"].startswith("S")
             asked.append(steps[0] - before)

@@ -16,9 +16,9 @@ from ledger_helpers import POSTGRES, check_books, own_schema
 from serve_helpers import CAMPAIGN, PEOPLE
 from sqlalchemy import func, insert, select, text
 
-from promolift.server.ledger.audit_log import get
+from promolift.server.ledger.audit_log import get_record
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.migrations import VERSION
+from promolift.server.ledger.migrations import SCHEMA_VERSION, open_tables
 from promolift.server.ledger.schema import CODES, DECISIONS, REDEMPTIONS, USAGE
 from promolift.shop.configuration.configuration import Config
 
@@ -81,7 +81,7 @@ def prepared(servers: Fleet, url: str) -> None:
     servers.wait()
     row = {"campaign_id": CAMPAIGN, "offer_id": "off_x", "status": "issued", "stocked": 0}
     rows = [row | {"code": f"K{me}_{n}"} for me in range(CLIENTS) for n in range(CODES_EACH)]
-    with Ledger(url) as ledger:
+    with Ledger(url, open_tables) as ledger:
         ledger.write(lambda db, some: [db.execute(insert(CODES), rows) and None for _ in some])
 
 
@@ -92,14 +92,14 @@ def broken_by(port: int, seen: Shoppers) -> int:
 
 def checked(url: str, seen: Shoppers, newer: bool) -> None:
     """What was said is so, and the limit was spent to the last unit and no further."""
-    with Ledger(url) as ledger:
+    with Ledger(url, open_tables) as ledger:
         check_books(ledger)
         with ledger.read() as db:
             kept = {r["redemption_id"]: r for r in db.execute(select(REDEMPTIONS)).mappings()}
             used = db.execute(select(USAGE).where(USAGE.c.limit_id == "all")).mappings().one()
             decided = set(db.execute(select(DECISIONS.c.decision_id)).scalars())
             asked = db.execute(text("select count(*) from answers where key is not null")).scalar_one()
-            assert get(db, "ledger", "schema")["version"] == VERSION + newer
+            assert get_record(db, "ledger", "schema")["version"] == SCHEMA_VERSION + newer
             assert db.execute(select(func.count()).select_from(REDEMPTIONS)).scalar_one() <= asked
     for name, (status, cents) in seen.told.items():
         assert (kept[name]["status"], kept[name]["reserved_cents"]) == (status, cents)

@@ -167,7 +167,7 @@ def test_a_purge_that_is_killed_in_the_middle_leaves_a_sound_ledger(folder: Path
 
 def killed(folder: Path, size: float, *verb: object) -> bool:
     """Run a verb and kill it once so many bytes lie in the folder; whether it was still at work."""
-    with subprocess.Popen([sys.executable, "-m", "promolift.cli.application", "ledger", *map(str, verb)]) as process:
+    with subprocess.Popen([sys.executable, "-m", "promolift.cli", "ledger", *map(str, verb)]) as process:
         until = monotonic() + 120
         while process.poll() is None and monotonic() < until and written(folder) < size:
             sleep(0.0005)

@@ -24,8 +24,8 @@ from promolift.core.offers import MenuItem, OfferRules
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.client import Client
-from promolift.server.decisions.message_rendering import words
-from promolift.server.ledger.event_rows import FILLED
+from promolift.server.decisions.message_rendering import render_message
+from promolift.server.ledger.event_rows import OFFER_MESSAGE
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.steps import plan
 from promolift.shop.pipeline.text_pool import load_pool
@@ -74,8 +74,10 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
         })  # fmt: skip
         nobody = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
         listed = offers.list_candidates(profiles, targets, config.menu, OfferRules(), nobody)
-        rows = strategic_rules.with_risk(effects.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
+        rows = strategic_rules.add_caution(effects.add_effects(listed, response, None, config.value), config.plan.risk)
+        made = plan.decide(
+            job, moments(job), plan.OfferCandidates(plan.PartitionedFrame.of(rows), "assumed", config.menu)
+        )
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
         Offers(offers=()).keep(store)
@@ -129,7 +131,7 @@ def running(folder: Path) -> Iterator[Client]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "promolift.cli.application", "serve", "--work", str(folder), "--port", str(port)]
+    command = [sys.executable, "-m", "promolift.cli", "serve", "--work", str(folder), "--port", str(port)]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         try:
@@ -241,7 +243,7 @@ def test_the_choice_is_logged_learns_and_reaches_the_next_plan(api: Api, folder:
             api("POST", "/v1/feedback", {"decision_id": made["decision_id"], "name": "Click"}, 202)
     with api.server.ledger.read() as db:
         rows = db.exec_driver_sql("select name, body from events where decision_id is not null").all()
-    logged = [json.loads(body) for name, body in rows if name == FILLED]
+    logged = [json.loads(body) for name, body in rows if name == OFFER_MESSAGE]
     assert len(logged) >= 150
     assert all(0 < each["propensity"] <= 1 for each in logged)
     assert api.server.count_texts(0.0)
@@ -291,5 +293,5 @@ def test_a_message_takes_less_than_a_millisecond(api: Api) -> None:
     now_ms = round(time() * 1000)
     begin = perf_counter()
     for n in range(200):
-        words(release, f"u{n:03d}", offer_id, now_ms, "zh", None, choice)
+        render_message(release, f"u{n:03d}", offer_id, now_ms, "zh", None, choice)
     assert (perf_counter() - begin) / 200 < 0.001

@@ -10,9 +10,9 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import func, select
 
-from promolift.server.events.events import CROWDED, keep
-from promolift.server.ledger.event_rows import FILLED, Parsed, event_row
-from promolift.server.ledger.schema import BOUGHT, EVENTS
+from promolift.server.events.events import MAX_EVENTS_PER_SLOT, store_events
+from promolift.server.ledger.event_rows import OFFER_MESSAGE, ParsedEvents, event_row
+from promolift.server.ledger.schema import EVENTS, PURCHASES
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 
@@ -55,9 +55,9 @@ def test_a_page_gives_no_outcome_a_value_and_an_order_made_up_is_winsorised(api:
 
 
 def test_a_page_cannot_flood_a_customer_and_what_is_older_is_not_counted(api: Api, page: Api) -> None:
-    many = [event("u01", "Product Viewed", messageId=f"m{n}") for n in range(CROWDED + 50)]
+    many = [event("u01", "Product Viewed", messageId=f"m{n}") for n in range(MAX_EVENTS_PER_SLOT + 50)]
     told = page("POST", "/v1/batch", {"batch": many}, 202)
-    assert (told["accepted"], told["rejected_count"]) == (CROWDED, 50)
+    assert (told["accepted"], told["rejected_count"]) == (MAX_EVENTS_PER_SLOT, 50)
     assert told["rejected"][0]["code"] == "too_many_events"
     assert page("POST", "/v1/track", event("u02", messageId="other"), 202)["accepted"] == 1
     old = [event("u01", messageId=f"o{n}", timestamp="2025-01-01T00:00:00Z") for n in range(300)]
@@ -66,11 +66,11 @@ def test_a_page_cannot_flood_a_customer_and_what_is_older_is_not_counted(api: Ap
         api("POST", "/v1/batch", {"batch": [event("u01", messageId=f"s{n}") for n in range(300)]}, 202)["accepted"]
         == 300
     )
-    lines = [{"product_id": f"p{n}"} for n in range(CROWDED + 1)]
+    lines = [{"product_id": f"p{n}"} for n in range(MAX_EVENTS_PER_SLOT + 1)]
     order = event("u03", "Order Completed", properties={"products": lines}, timestamp="2025-01-01T00:00:00Z")
     assert page("POST", "/v1/track", order, 202)["rejected"][0]["code"] == "too_many_events"
     with api.server.ledger.read() as db:
-        assert db.execute(select(func.count()).select_from(BOUGHT)).scalar_one() == 0
+        assert db.execute(select(func.count()).select_from(PURCHASES)).scalar_one() == 0
 
 
 def test_what_no_export_can_hold_is_refused_at_the_door(api: Api, page: Api, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_time_that_no_calendar_has_is_refused_and_breaks_no_export(api: Api, p
         assert (refused["pointer"], refused["code"]) == ("/timestamp", "timestamp_invalid")
     page("POST", "/v1/track", order | {"timestamp": "1970-01-01T00:00:00Z"}, 202)
     row = event_row("m", "u01", -(10**15), 1, "Order Completed", json.dumps(order))  # as an earlier version took it
-    api.server.ledger.write(keep, Parsed(events=[row], places=[0]))
+    api.server.ledger.write(store_events, ParsedEvents(events=[row], places=[0]))
     assert api("GET", "/v1/exports/purchases.csv").text.count("1970-01-01T00:00:00") == 2
 
 
@@ -179,11 +179,11 @@ def test_new_events_of_an_erased_customer_are_refused_and_kept_nowhere(api: Api,
 
 
 def test_a_page_cannot_write_what_the_server_alone_writes(api: Api, page: Api) -> None:
-    forged = event("u01", FILLED, properties={"decision_id": "dec_1", "text_id": ["x"], "benefit": {}})
+    forged = event("u01", OFFER_MESSAGE, properties={"decision_id": "dec_1", "text_id": ["x"], "benefit": {}})
     for by in (page, api):
         (refused,) = by("POST", "/v1/track", forged, 202)["rejected"]
         assert (refused["pointer"], refused["code"]) == ("/event", "event_reserved")
-    row = event_row("m", "u01", 1, 1, FILLED, "{}", decision_id="dec_1")  # as an earlier version took it
-    api.server.ledger.write(keep, Parsed(events=[row], places=[0]))
+    row = event_row("m", "u01", 1, 1, OFFER_MESSAGE, "{}", decision_id="dec_1")  # as an earlier version took it
+    api.server.ledger.write(store_events, ParsedEvents(events=[row], places=[0]))
     api.server.count_texts(0.0)
     assert api.server.texts.tallies == ()

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from hypothesis import strategies as st
 
-from promolift.core.allocation import Limit, solve, trace
+from promolift.core.allocation import Limit, solve, solve_frontier
 
 AMOUNTS = st.integers(0, 12)
 
@@ -26,7 +26,7 @@ class Shop:
 
     def trace(self, budgets):
         """The curve of the rows."""
-        return trace(self.gain, self.cost, budgets, key_N=self.key)
+        return solve_frontier(self.gain, self.cost, budgets, key_N=self.key)
 
 
 @st.composite

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 from told_shop import SHOPS
 
+from promolift.extensions.simulation.demo_history import play_demo_history
 from promolift.server.api.app import create
-from promolift.server.console.app import dressed
-from promolift.server.console.state.users import ROLES, add_person, hashed
+from promolift.server.console.app import with_console
+from promolift.server.console.state.users import ROLES, add_person, hash_password
 from promolift.server.ledger.schema import PEOPLE
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
 
 PASSWORD = "correct horse 7"
-HASHED = hashed(PASSWORD)
+HASHED = hash_password(PASSWORD)
 SAME = {"sec-fetch-site": "same-origin"}
 CONFIG = shop_config(**SHOPS["dollars"])
 
@@ -106,6 +108,6 @@ def opened(
 ) -> Iterator[Shop]:  # fmt: skip
     """A server with the console over a work folder; `file` is promolift.toml, or where it would be."""
     app = create(ServeSettings.parse({"work": folder, "deadline_ms": 20_000} | more, "test"), config)
-    made = dressed(app, demo, file, play)
+    made = with_console(app, demo, file, partial(play_demo_history, tell=play) if play else None)
     with TestClient(made.app, raise_server_exceptions=True) as client:
         yield Shop(made.app, client, made.first_path)

@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
-from promolift.shop.ingest.cleaning.event_cleaning import Cleaned, clean_events
+from promolift.shop.ingest.cleaning.event_cleaning import CleanedTable, clean_events
 
 NOW_MS = 1_750_000_000_000
 RULES = CleanRules(now_ms=NOW_MS)
@@ -52,7 +52,7 @@ SHOP = mapping(
 )
 
 
-def clean(rows: pl.DataFrame | str, how: Mapping = SHOP, rules: CleanRules = RULES) -> Cleaned:
+def clean(rows: pl.DataFrame | str, how: Mapping = SHOP, rules: CleanRules = RULES) -> CleanedTable:
     return clean_events(raw(rows), how, rules)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, encoder_of, row_keys
-from promolift.core.effects.uplift.nuisance import Nuisance, fit_nuisance, fold_of, rows_of, sorted_rows
+from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, fit_encoder, row_keys
+from promolift.core.effects.uplift.nuisance import Nuisance, assign_folds, fit_nuisance, sorted_rows, subset_trial
 
 
 def draw(n: int, seed: int, kind: str = "none", arms: int = 2) -> tuple[pl.DataFrame, Ints, Floats, Floats]:
@@ -28,7 +28,7 @@ def draw(n: int, seed: int, kind: str = "none", arms: int = 2) -> tuple[pl.DataF
 
 def trial(x: pl.DataFrame, arm: Ints, y: Floats, prob_NA: Floats | None = None) -> TrialArrays:
     """The same as a Trial."""
-    encoder = encoder_of(x)
+    encoder = fit_encoder(x)
     x_NF = encoder.encode(x)
     shares = np.bincount(arm) / len(arm)
     prob = np.tile(shares, (len(arm), 1)) if prob_NA is None else prob_NA
@@ -37,10 +37,10 @@ def trial(x: pl.DataFrame, arm: Ints, y: Floats, prob_NA: Floats | None = None) 
 
 def by_arm(made: TrialArrays) -> TrialArrays:
     """Its rows as a linear fit without folds wants them."""
-    return rows_of(made, np.argsort(made.arm_N, kind="stable"))
+    return subset_trial(made, np.argsort(made.arm_N, kind="stable"))
 
 
 def crossed(made: TrialArrays, folds: int = 5) -> Nuisance:
     """Response models without each fold."""
-    ready = rows_of(made, sorted_rows(made, folds))
-    return fit_nuisance(ready, fold_of(ready, folds))
+    ready = subset_trial(made, sorted_rows(made, folds))
+    return fit_nuisance(ready, assign_folds(ready, folds))

@@ -3,7 +3,12 @@
 import numpy as np
 import polars as pl
 
-from promolift.extensions.encoder.network.purchase_histories import Catalogue, Histories, catalogue, histories
+from promolift.extensions.encoder.network.purchase_histories import (
+    Catalogue,
+    Histories,
+    build_catalogue,
+    build_histories,
+)
 from promolift.extensions.encoder.training_data import with_vectors
 from promolift.foundation.time.units import DAY_MS
 
@@ -42,7 +47,7 @@ def items(extra: int = 0) -> Catalogue:
             "price_cents": [None if k == len(names) - 1 else 100 + 10 * k for k in range(len(names))],
         }
     )
-    return catalogue(table)
+    return build_catalogue(table)
 
 
 def words(extra: int = 0) -> pl.DataFrame:
@@ -55,10 +60,10 @@ def words(extra: int = 0) -> pl.DataFrame:
 def shop(people: int = 90, days: int = 168, seed: int = 3, extra: int = 0, vectors: bool = False) -> Histories:
     """The histories of that shop."""
     goods = with_vectors(items(extra), words(extra)) if vectors else items(extra)
-    return histories(lines(people, days, seed), goods)
+    return build_histories(lines(people, days, seed), goods)
 
 
-SHELF = catalogue(pl.DataFrame({"item": ["milk", "bread", "soap"], "category": ["dairy", None, "home"]}))
+SHELF = build_catalogue(pl.DataFrame({"item": ["milk", "bread", "soap"], "category": ["dairy", None, "home"]}))
 
 
 def small(rows: list[tuple[str, str, float, str, int, bool]]) -> pl.DataFrame:

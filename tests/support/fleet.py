@@ -49,7 +49,7 @@ class Fleet:
         work.mkdir(exist_ok=True)
         (work / "secret.key").write_text(self.secret, encoding="ascii")
         port = self.ports[name] = port or free_port()
-        script = [str(HERE / "newer_server.py")] if newer else ["-m", "promolift.cli.application"]
+        script = [str(HERE / "newer_server.py")] if newer else ["-m", "promolift.cli"]
         command = [sys.executable, *script, "serve", "--json", "--no-console", "--port", str(port), "--work", str(work)]
         command += ["--config", str(self.root / "promolift.toml"), "--settings", str(self.root / "serve.toml")]
         with (self.root / f"{name}.log").open("a", encoding="utf-8") as log:

@@ -9,7 +9,15 @@ from typing import Any
 
 import polars as pl
 
-from promolift.foundation.i18n.formatting import day_count, money, number, per_unit, share, symbol, upper_first
+from promolift.foundation.i18n.formatting import (
+    currency_symbol,
+    day_count,
+    money,
+    number,
+    per_unit,
+    percent,
+    upper_first,
+)
 from promolift.foundation.settings import Settings
 
 TOKEN = re.compile(r"(?<![\w.])[+−±]?(?:[A-Z]{0,3}[$¥€])?\d+(?:,\d{3})*(?:\.\d+)?(?:\s(?:%|M|bn)(?!\w)|%)?")
@@ -22,7 +30,7 @@ class Held:
 
     def __init__(self, currency: str, results: Iterable[Any]) -> None:
         self.currency = currency
-        self.printed = {f"{symbol(currency)}1", clean(share(0.95))}
+        self.printed = {f"{currency_symbol(currency)}1", clean(percent(0.95))}
         self.raw: set[float] = {0.0}
         self.texts: set[str] = set()
         self.many("", list(results))
@@ -48,8 +56,13 @@ class Held:
         if unit == "days":
             return [day_count(value), number(value), f"{value:.0f}"]
         if unit in ("share", "prob"):
-            return [share(value), share(value, 1), f"{value:.0%}"]
-        return [share(value), share(value, 1), number(value), *(f"{value:{form}}" for form in (",.0f", ".1f", ".2f"))]
+            return [percent(value), percent(value, 1), f"{value:.0%}"]
+        return [
+            percent(value),
+            percent(value, 1),
+            number(value),
+            *(f"{value:{form}}" for form in (",.0f", ".1f", ".2f")),
+        ]
 
     def many(self, unit: str, values: Any) -> None:
         """Everything inside a typed result or a table: fields, properties, cells; what has no unit in its name has that

@@ -9,21 +9,21 @@ import polars as pl
 import scipy
 
 from promolift.core import decisions as deliver
-from promolift.extensions.simulation.worlds.true_effects import expected, means
+from promolift.extensions.simulation.worlds.true_effects import expected_effects, expected_units
 from promolift.extensions.simulation.worlds.world import (
+    CATEGORIES,
     CLIP_SLOPE,
-    GOODS,
     Floats,
     SimulationSettings,
     World,
-    cents_off,
+    discount_cents,
     poisson,
     uniform,
 )
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.feedback.decision_outcomes import LearnSettings, gather, read_outcomes
-from promolift.shop.feedback.policy_verdict import JudgedEvidence, judge
+from promolift.shop.feedback.decision_outcomes import LearnSettings, join_evidence, read_outcomes
+from promolift.shop.feedback.policy_verdict import JudgedEvidence, judge_policy
 
 DEPTHS, WEEK = (0.1, 0.3), 30
 START = 1_735_516_800_000  # a Monday, 00:00 UTC
@@ -65,10 +65,10 @@ def live_week(world: World, group_N: np.ndarray, depth_N: Floats, week: int, rep
     c = products["c"].to_numpy()
     coupon = np.where(took[:, None] & (c == group_N[:, None]), depth_N[:, None], 0.0)
     unit = uniform(world.key(f"live {replicate}")[:, None], (week << 20) + np.arange(c.size)[None, :])
-    units = poisson(unit, means(world, weeks, coupon[:, :, None])[:, :, 0])
+    units = poisson(unit, expected_units(world, weeks, coupon[:, :, None])[:, :, 0])
     shelf, price = world.shelf_PT(weeks)[:, 0], products["price_cents"].to_numpy()
     off = np.where(coupon > 0, np.rint(price * coupon), 0.0)
-    margin = price - cents_off(price, shelf) - products["cost_cents"].to_numpy()
+    margin = price - discount_cents(price, shelf) - products["cost_cents"].to_numpy()
     return Week(units, shelf + coupon, took, (units * (margin - off)).sum(axis=1), (units * off).sum(axis=1))
 
 
@@ -77,7 +77,7 @@ def offers_of(world: World, depths: tuple[float, ...]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {"offer_id": f"off_{name.replace(' ', '-')}_{depth:.0%}", "category": name, "c": c, "depth": depth}
-            for c, name in enumerate(goods[0] for goods in GOODS[: world.settings.categories])
+            for c, name in enumerate(goods[0] for goods in CATEGORIES[: world.settings.categories])
             for depth in depths
         ]
     )
@@ -87,7 +87,7 @@ def sales(world: World, week: Week, number: int, off_NP: np.ndarray) -> pl.DataF
     """Clean events of one week: a row per customer and product, at noon of a day that is a hash of both."""
     row, p = np.nonzero(week.units_NP)
     price = world.products["price_cents"].to_numpy()
-    shelf = cents_off(price, world.shelf_PT(np.array([number], dtype=np.int64))[:, 0])
+    shelf = discount_cents(price, world.shelf_PT(np.array([number], dtype=np.int64))[:, 0])
     units, ids = week.units_NP[row, p], np.array(world.customer_ids)[row]
     day = (7 * hash_units(("day", number), [f"{a} {b}" for a, b in zip(row, p, strict=True)])).astype(np.int64)
     coupon = units * off_NP[row, p]
@@ -114,7 +114,7 @@ class TrueEffects(NamedTuple):
 def true_effects(world: World, menu: pl.DataFrame, week: int) -> TrueEffects:
     """What each offer of a menu adds in a week, its cost taken off, and that cost, in cents."""
     who = pl.DataFrame({"customer_id": world.customer_ids})
-    truth = expected(
+    truth = expected_effects(
         world, who.join(menu.select("category", "depth"), how="cross", maintain_order="left_right"), week, 1
     )
     gain, cost = (truth[name].to_numpy().reshape(-1, menu.height) for name in ("gain_cents", "cost_cents"))
@@ -172,7 +172,7 @@ def judged(case: Case, rate: float | None = None, **stated: Any) -> JudgedEviden
     with duckdb.connect() as connection:
         events = connection.from_arrow(case.events.to_arrow())
         rows = read_outcomes(events, case.products, case.decisions, rate)
-    return judge(gather(case.decisions, rows, None, settings), None)
+    return judge_policy(join_evidence(case.decisions, rows, None, settings), None)
 
 
 def claimed(case: Case, factor: float) -> Case:

@@ -15,8 +15,18 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 
 from promolift.server.ledger.audit_log import first_break
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.limits import Books, Claim, period_key, reserve
-from promolift.server.ledger.schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, THINGS, USAGE, memo
+from promolift.server.ledger.limits import RedemptionClaim, RedemptionTransaction, period_key, reserve
+from promolift.server.ledger.migrations import open_tables
+from promolift.server.ledger.schema import (
+    CODES,
+    CUSTOMERS,
+    LIMITS,
+    META,
+    RECORDS,
+    REDEMPTIONS,
+    USAGE,
+    transaction_cache,
+)
 
 POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")  # such as postgresql+psycopg://user@host/empty_database
 KINDS = ["sqlite", "postgresql"]
@@ -64,15 +74,15 @@ def _engine(url: URL, **options: str) -> Iterator[Engine]:
 
 def open_ledger(folder: Path, kind: str = "sqlite", empty: bool = True) -> Ledger:
     """A ledger; the PostgreSQL one is emptied, if so wanted."""
-    ledger = Ledger(ledger_url(folder, kind))
+    ledger = Ledger(ledger_url(folder, kind), open_tables)
     if kind == "postgresql" and empty:
-        tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables if table is not THINGS)
-        unmarked = delete(THINGS).where(THINGS.c.kind != "ledger")  # the mark of its form stays
+        tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables if table is not RECORDS)
+        unmarked = delete(RECORDS).where(RECORDS.c.kind != "ledger")  # the mark of its form stays
 
         def emptied(db: Connection, some: list[None]) -> list[None]:
             db.execute(text(f"truncate {tables}"))
             db.execute(unmarked)
-            memo(db).clear()
+            transaction_cache(db).clear()
             return some
 
         ledger.write(emptied)
@@ -90,16 +100,16 @@ def add(ledger: Ledger, table: Table, *rows: dict[str, object]) -> None:
 
     def work(db: Connection, some: list[None]) -> list[None]:
         db.execute(insert(table), list(rows))
-        memo(db).clear()
+        transaction_cache(db).clear()
         return some
 
     ledger.write(work)
 
 
-def claim(number: int | str, cents: int = 100, customer: str = "u1", **more: object) -> Claim:
+def claim(number: int | str, cents: int = 100, customer: str = "u1", **more: object) -> RedemptionClaim:
     """A claim on offer o1 of campaign c1."""
     given = {"redemption_id": f"rdm_{number}", "campaign_id": "c1", "offer_id": "o1", "customer_id": customer}
-    return Claim(**(given | {"amount_cents": cents, "now_ms": NOW} | more))  # type: ignore[arg-type]
+    return RedemptionClaim(**(given | {"amount_cents": cents, "now_ms": NOW} | more))  # type: ignore[arg-type]
 
 
 def issued(code: str, **more: object) -> dict[str, object]:
@@ -114,17 +124,17 @@ def do(ledger: Ledger, function: object, *arguments: object, **named: object) ->
 
 def confirm(db: Connection, redemption_id: str, amount_cents: int | None, now_ms: int) -> object:
     """One confirmation."""
-    with Books(db, now_ms) as books:
+    with RedemptionTransaction(db, now_ms) as books:
         return books.confirm(redemption_id, amount_cents)
 
 
 def rollback(db: Connection, redemption_id: str, now_ms: int, amount_cents: int | None = None) -> object:
     """One cancellation, or the return of a part."""
-    with Books(db, now_ms) as books:
+    with RedemptionTransaction(db, now_ms) as books:
         return books.rollback(redemption_id, amount_cents=amount_cents)
 
 
-def reserve_all(db: Connection, claims: list[Claim]) -> list[object]:
+def reserve_all(db: Connection, claims: list[RedemptionClaim]) -> list[object]:
     """The work of a reservation, for `submit`."""
     return [reserve(db, each) for each in claims]
 

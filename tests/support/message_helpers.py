@@ -5,19 +5,19 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from promolift.core.messages import Known
+from promolift.core.messages import AngleFacts
 from promolift.core.offers.terms import Benefit, Offer, Scope
-from promolift.foundation.i18n.text import Language, Words
+from promolift.foundation.i18n.text import Language, LocalizedText
 
 NY, SHANGHAI = ZoneInfo("America/New_York"), ZoneInfo("Asia/Shanghai")
-MEALS = ("FRZN MEAT/MEAT DINNERS", Words(zh="冷冻方便餐", en="frozen meals"))
-MILK = ("FLUID MILK PRODUCTS", Words(zh="牛奶", en="milk"))
-COFFEE = ("COFFEE", Words(zh="咖啡", en="coffee"))
-GADGETS = ("KITCHEN GADGETS", Words(zh="厨房小工具", en="kitchen gadgets"))
-PETS = ("PET CARE SUPPLIES", Words(zh="宠物用品", en="pet supplies"))
-LAMP = ("p5", Words(zh='"月光"台灯 T5', en="Moonlight Lamp T5"))
-SHEETS = Words(zh="亚麻床单", en="Linen Sheets")
-PRODUCT_1, PRODUCT_2 = Words(zh="商品1", en="Product 1"), Words(zh="商品2", en="Product 2")
+MEALS = ("FRZN MEAT/MEAT DINNERS", LocalizedText(zh="冷冻方便餐", en="frozen meals"))
+MILK = ("FLUID MILK PRODUCTS", LocalizedText(zh="牛奶", en="milk"))
+COFFEE = ("COFFEE", LocalizedText(zh="咖啡", en="coffee"))
+GADGETS = ("KITCHEN GADGETS", LocalizedText(zh="厨房小工具", en="kitchen gadgets"))
+PETS = ("PET CARE SUPPLIES", LocalizedText(zh="宠物用品", en="pet supplies"))
+LAMP = ("p5", LocalizedText(zh='"月光"台灯 T5', en="Moonlight Lamp T5"))
+SHEETS = LocalizedText(zh="亚麻床单", en="Linen Sheets")
+PRODUCT_1, PRODUCT_2 = LocalizedText(zh="商品1", en="Product 1"), LocalizedText(zh="商品2", en="Product 2")
 
 
 def percent(value: int, cap: int | None = None) -> Benefit:
@@ -33,7 +33,7 @@ SHIPPING = Benefit(type="free_shipping")
 
 def an_offer(
     benefit: Benefit,
-    about: tuple[str, Words] | None = None,
+    about: tuple[str, LocalizedText] | None = None,
     currency: str = "CNY",
     spend: int = 0,
     scope: Scope | None = None,
@@ -58,13 +58,13 @@ def an_offer(
 AT_SIX, YEAR_END, SEPTEMBER = (2026, 6, 30, 18, 0), (2026, 12, 31, 23, 59, 59), (2026, 9, 15, 23, 59, 59)
 GOLDEN = an_offer(percent(20), ("2", PRODUCT_2), scope="product")
 AUGUST, OCTOBER, NOVEMBER = (2026, 8, 8, 23, 59, 59), (2026, 10, 1, 23, 59, 59), (2026, 11, 11, 23, 59, 59)
-YOGURT = ("YOGURT", Words(zh="酸奶", en="yogurt"))
-VEGETABLES = ("VEGETABLES - ALL OTHERS", Words(zh="新鲜蔬菜", en="fresh vegetables"))
-GRAPES = ("GRAPES", Words(zh="葡萄", en="grapes"))
-BOOKS = ("BOOKSTORE", Words(zh="图书", en="books"))
+YOGURT = ("YOGURT", LocalizedText(zh="酸奶", en="yogurt"))
+VEGETABLES = ("VEGETABLES - ALL OTHERS", LocalizedText(zh="新鲜蔬菜", en="fresh vegetables"))
+GRAPES = ("GRAPES", LocalizedText(zh="葡萄", en="grapes"))
+BOOKS = ("BOOKSTORE", LocalizedText(zh="图书", en="books"))
 JULY = (2026, 7, 15, 23, 59, 59)
-PILLOW = ("p9", Words(zh="云朵枕头", en="Cloud Pillow"))
-RUNNER = ("sku1", Words(zh="轻跑鞋X20", en="Light Runner X20"))
+PILLOW = ("p9", LocalizedText(zh="云朵枕头", en="Cloud Pillow"))
+RUNNER = ("sku1", LocalizedText(zh="轻跑鞋X20", en="Light Runner X20"))
 OFFERS = {
     "meals20": an_offer(percent(20), MEALS),
     "meals20$": an_offer(percent(20), MEALS, "USD"),
@@ -100,7 +100,7 @@ OFFERS = {
     "meals20@18:00$": an_offer(percent(20), MEALS, "USD", expires=AT_SIX),
     "milk20": an_offer(percent(20), MILK),
     "milk20$": an_offer(percent(20), MILK, "USD"),
-    "tea30$": an_offer(percent(30), ("TEAS", Words(zh="茶叶与茶包", en="tea")), "USD"),
+    "tea30$": an_offer(percent(30), ("TEAS", LocalizedText(zh="茶叶与茶包", en="tea")), "USD"),
     "runner35$": an_offer(percent(35), RUNNER, "USD", scope="product"),
     "all10/25£": an_offer(percent(10), currency="GBP", spend=2500),
     "all15.50/99": an_offer(amount(1550), spend=9900),
@@ -179,29 +179,29 @@ _IN_BOTH: dict[str, tuple[Benefit, tuple[str, str, Scope] | None, int, tuple[int
 }
 for _key, (_benefit, _name, _spend, _end) in _IN_BOTH.items():
     for _sign, _currency in (("", "CNY"), ("$", "USD")):
-        _about = (_name[1], Words(zh=_name[0], en=_name[1])) if _name else None
+        _about = (_name[1], LocalizedText(zh=_name[0], en=_name[1])) if _name else None
         _scope = _name[2] if _name else None
         OFFERS[_key + _sign] = an_offer(_benefit, _about, _currency, _spend, _scope, (2026, *_end))
 CONTEXTS = {
-    "-": Known(),
-    "李雷": Known(name="李雷"),
-    "Anna": Known(name="Anna"),
-    "Bella": Known(name="Bella"),
-    "June 23": Known(sent=datetime(2026, 6, 23, 12, tzinfo=SHANGHAI)),
-    "June 23 NY": Known(sent=datetime(2026, 6, 23, 12, tzinfo=NY)),
-    "June 30": Known(sent=datetime(2026, 6, 30, 9, tzinfo=SHANGHAI)),
-    "July 2": Known(sent=datetime(2026, 7, 2, tzinfo=SHANGHAI)),
-    "May 2": Known(sent=datetime(2026, 5, 2, tzinfo=SHANGHAI)),
-    "bought 1": Known(name="用户A", bought=(PRODUCT_1,)),
-    "bought 1, no terms": Known(name="用户A", bought=(PRODUCT_1,)),
-    "aged 35": Known(private=("35",)),
-    "engineer": Known(private=("工程师",)),
-    "陈晨's rug": Known(name="陈晨", bought=(Words(zh="羊毛地毯", en="Wool Rug"),)),
-    "Alice Brown": Known(name="Alice Brown"),
-    "周舟": Known(name="周舟"),
-    "Lena's sheets": Known(name="Lena", bought=(SHEETS,)),
-    "林悦's sheets": Known(name="林悦", bought=(SHEETS,)),
-    "Maria's rug": Known(name="Maria", bought=(Words(zh="地毯", en="Wool Rug"),)),
+    "-": AngleFacts(),
+    "李雷": AngleFacts(name="李雷"),
+    "Anna": AngleFacts(name="Anna"),
+    "Bella": AngleFacts(name="Bella"),
+    "June 23": AngleFacts(sent=datetime(2026, 6, 23, 12, tzinfo=SHANGHAI)),
+    "June 23 NY": AngleFacts(sent=datetime(2026, 6, 23, 12, tzinfo=NY)),
+    "June 30": AngleFacts(sent=datetime(2026, 6, 30, 9, tzinfo=SHANGHAI)),
+    "July 2": AngleFacts(sent=datetime(2026, 7, 2, tzinfo=SHANGHAI)),
+    "May 2": AngleFacts(sent=datetime(2026, 5, 2, tzinfo=SHANGHAI)),
+    "bought 1": AngleFacts(name="用户A", bought=(PRODUCT_1,)),
+    "bought 1, no terms": AngleFacts(name="用户A", bought=(PRODUCT_1,)),
+    "aged 35": AngleFacts(private=("35",)),
+    "engineer": AngleFacts(private=("工程师",)),
+    "陈晨's rug": AngleFacts(name="陈晨", bought=(LocalizedText(zh="羊毛地毯", en="Wool Rug"),)),
+    "Alice Brown": AngleFacts(name="Alice Brown"),
+    "周舟": AngleFacts(name="周舟"),
+    "Lena's sheets": AngleFacts(name="Lena", bought=(SHEETS,)),
+    "林悦's sheets": AngleFacts(name="林悦", bought=(SHEETS,)),
+    "Maria's rug": AngleFacts(name="Maria", bought=(LocalizedText(zh="地毯", en="Wool Rug"),)),
 }
 
 
@@ -211,7 +211,7 @@ class Said:
 
     offer: Offer
     language: Language
-    known: Known
+    known: AngleFacts
     text: str
 
 

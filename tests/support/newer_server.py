@@ -16,6 +16,6 @@ def expand(db: Connection) -> None:
 
 if __name__ == "__main__":
     DECISIONS.append_column(Column("basket", Text))
-    migrations.STEPS[migrations.VERSION] = migrations.StepUp(expand, migrations.VERSION)
-    migrations.VERSION += 1
+    migrations.MIGRATION_STEPS[migrations.SCHEMA_VERSION] = migrations.MigrationStep(expand, migrations.SCHEMA_VERSION)
+    migrations.SCHEMA_VERSION += 1
     app()

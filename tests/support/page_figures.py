@@ -13,12 +13,15 @@ from promolift.foundation.i18n.formatting import count, number
 from promolift.foundation.pages.blocks import Figure, Page
 from promolift.foundation.pages.rendering import render_page
 
-PRINTERS = ("promolift.foundation.i18n.formatting", "promolift.foundation.pages")
+PRINTERS = (
+    "promolift.foundation.i18n.formatting", "promolift.foundation.pages", "promolift.shop.reports",
+    "promolift.trials.page", "promolift.extensions.encoder",
+)  # fmt: skip
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed
     "money": lambda x: x + 101.0,
     "count": lambda x: x + 5,  # not a week of days
-    "share": lambda x: x + 0.3137,
+    "percent": lambda x: x + 0.3137,
     "number": lambda x: 1.07 * x + 0.0137,
     "days": lambda x: x + 1.3,
 }

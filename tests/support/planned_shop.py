@@ -17,7 +17,7 @@ from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.steps import message, plan
-from promolift.shop.results.work_folder.active_release import approve
+from promolift.shop.results.work_folder.active_release import save_approved_release
 from promolift.shop.results.work_folder.run_context import Job
 
 CAMPAIGN, ASOF_MS, WEEK_MS = "cmp_law", 1_767_571_200_000, 7 * 86_400_000  # 5 January 2026
@@ -130,7 +130,7 @@ def planned_shop(folder: Path, seed: int, config: Config, explore: float = 0.0) 
                 campaign_id=config.plan.campaign, policy_id="plan", policy_version="3", price=0.0, seed=seed,
                 holdout_share=config.plan.holdout_share, explore=explore,
             )  # fmt: skip
-            approve(store, terms)
+            save_approved_release(store, terms)
         job = Job(config, store, lambda *_: None)
         plan.run(job)
         message.run(job)

@@ -64,27 +64,27 @@ class Shop:
         asofs: Sequence[int],
         parts: Sequence[Sequence[str]] | None = None,
         settings: room.ProfileSettings = SETTINGS,
-    ) -> room.Shared:
-        shared = room.Shared.start(asofs)
+    ) -> room.PopulationSums:
+        shared = room.PopulationSums.start(asofs)
         shards = [self.shard(part) for part in (parts or [self.customers])]
-        for step in room.STEPS:
+        for step in room.AGGREGATION_STEPS:
             shared = shared.plus(step(shard, shared, settings) for shard in shards)
         return shared
 
 
 def attributes_of(shop: Shop, asof_ms: int, settings: room.ProfileSettings = SETTINGS) -> pl.DataFrame:
     """What the first pass is enough for: PROFILES without sensitivity and self-description."""
-    shared = room.Shared.start([asof_ms])
-    shared = shared.plus([room.STEPS[0](shop.shard(), shared, settings)])
-    return room.attributes(shop.shard(), shop.moments([asof_ms]), shared, settings)
+    shared = room.PopulationSums.start([asof_ms])
+    shared = shared.plus([room.AGGREGATION_STEPS[0](shop.shard(), shared, settings)])
+    return room.behaviour_attributes(shop.shard(), shop.moments([asof_ms]), shared, settings)
 
 
 def profile_of(shop: Shop, *asofs: int, settings: room.ProfileSettings = SETTINGS) -> pl.DataFrame:
     """PROFILES of the whole shop in one shard."""
-    return room.profile(shop.shard(), shop.moments(asofs), shop.shared(asofs, settings=settings), settings)
+    return room.build_profiles(shop.shard(), shop.moments(asofs), shop.shared(asofs, settings=settings), settings)
 
 
 def affinities_of(shop: Shop, *asofs: int, settings: room.ProfileSettings = SETTINGS) -> pl.DataFrame:
     """AFFINITIES of the whole shop in one shard."""
-    found = room.affinities(shop.shard(), shop.moments(asofs), shop.shared(asofs, settings=settings), settings)
+    found = room.estimate_affinities(shop.shard(), shop.moments(asofs), shop.shared(asofs, settings=settings), settings)
     return pl.concat(found)

@@ -7,7 +7,7 @@ from told_shop import SHOPS, told_shop
 
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.reports.story import Story
-from promolift.shop.reports.story_builder import tell_story
+from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.work_folder.run_context import Job
 
 
@@ -29,4 +29,4 @@ def job_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 @pytest.fixture(scope="session")
 def dollars(job_of: Callable[[str], Job]) -> Story:
     """The story of the drawn shop in dollars."""
-    return tell_story(job_of("dollars"))
+    return build_story(job_of("dollars"))

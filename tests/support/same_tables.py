@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from promolift.cli.application import main
-from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config, load_config
-from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.pipeline import run_steps
 from promolift.shop.results.work_folder.run_context import Job
 
 RAY = [  # marks of what runs on raylets
@@ -34,10 +34,12 @@ def settings(files: Path, folder: Path) -> Config:
     return config.model_copy(update={"data": data, "plan": plan, "encoder": encoder})
 
 
-def ran(config: Config, work: Path | str, engine: EngineSettings | None = None, steps: tuple[str, ...] = STEPS) -> Path:
-    changed = config.model_copy(update={"engine": engine or EngineSettings()})
+def ran(
+    config: Config, work: Path | str, engine: ExecutorSettings | None = None, steps: tuple[str, ...] = STEPS
+) -> Path:
+    changed = config.model_copy(update={"engine": engine or ExecutorSettings()})
     with Store(work, threads=config.data.threads) as store:
-        run(Job(changed, store, lambda *_: None), steps)
+        run_steps(Job(changed, store, lambda *_: None), steps)
     return Path(work)
 
 

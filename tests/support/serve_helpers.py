@@ -28,7 +28,7 @@ from promolift.server.api.app import create
 from promolift.server.ledger.schema import CODES
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.release import named, read_manifest
+from promolift.shop.pipeline.release import read_manifest, release_id_of
 from promolift.shop.pipeline.steps import plan
 from promolift.shop.results.messages import Offers
 from promolift.shop.results.plan import Plan
@@ -70,8 +70,10 @@ def planned(
         store.save_json("response", response.to_dict())
         on = _targets().filter(pl.col("target").is_in(targets))
         listed = offer.list_candidates(_profiles(), on, config.menu, OfferRules(), _resting())
-        rows = strategic_rules.with_risk(effects.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(job, moments(job), plan.Offered(plan.CustomerParts.of(rows), "assumed", config.menu))
+        rows = strategic_rules.add_caution(effects.add_effects(listed, response, None, config.value), config.plan.risk)
+        made = plan.decide(
+            job, moments(job), plan.OfferCandidates(plan.PartitionedFrame.of(rows), "assumed", config.menu)
+        )
         write_words(store, made)
     return config
 
@@ -173,10 +175,10 @@ def derived(work: Path, base: str, terms: ReleaseTerms) -> str:
     """A release with the files of another one under other terms; its id."""
     home = work / "serve" / "releases"
     text = read_manifest(home / base, base).model_copy(update={"terms": terms}).text()
-    if not (home / named(text)).exists():
-        shutil.copytree(home / base, home / named(text))
-        (home / named(text) / "manifest.json").write_text(text, "utf-8")
-    return named(text)
+    if not (home / release_id_of(text)).exists():
+        shutil.copytree(home / base, home / release_id_of(text))
+        (home / release_id_of(text) / "manifest.json").write_text(text, "utf-8")
+    return release_id_of(text)
 
 
 def needs(*programs: str) -> None:

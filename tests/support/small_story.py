@@ -6,11 +6,11 @@ from promolift.core.customers.settings import ConsentSettings
 from promolift.core.decisions import ReleaseTerms
 from promolift.core.effects import DiscountResponse
 from promolift.shop.configuration.configuration import ShopSettings
-from promolift.shop.reports.story import Card, Story
-from promolift.shop.results.customers import Given
+from promolift.shop.reports.story import CustomerCard, Story
+from promolift.shop.results.customers import PlannedOffer
 from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.ingest import Health
-from promolift.shop.results.plan import Headline, PlanNote
+from promolift.shop.results.plan_note import Headline, PlanNote
 
 NOTE = PlanNote(
     budget_cents=10_000, gain_cents=20_000.0, gain_low_cents=None, gain_high_cents=None, cost_cents=9_000.0,
@@ -35,10 +35,10 @@ def small_story(note: dict[str, Any] | None = None, head: dict[str, Any] | None 
     return Story(plan=NOTE.model_copy(update=note or {}), **(known | parts))
 
 
-def card(who: str = "a", **change: Any) -> Card:
+def card(who: str = "a", **change: Any) -> CustomerCard:
     """A customer who gets an offer without words."""
     values = {
         "customer_id": who, "offer_id": "x", "gain_cents": 1.0, "gain_se_cents": None, "cost_cents": 1.0,
         "evidence": "assumed", "reason": "", "message_zh": None, "message_en": None,
     }  # fmt: skip
-    return Card(Given.of(values | change), "5 off", "Somebody.")
+    return CustomerCard(PlannedOffer.of(values | change), "5 off", "Somebody.")

@@ -10,12 +10,19 @@ from planned_shop import drawn_shop, menu, shop_config
 from sharded import write_shards
 
 from promolift.core import effects
-from promolift.core.customers import MemberNote
-from promolift.extensions.encoder.results import Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
+from promolift.core.customers import ModelWeight
+from promolift.extensions.encoder.results import (
+    EpochFigures,
+    FigureRange,
+    ForecastCheck,
+    ForecastNote,
+    Ndcg,
+    PredictedShare,
+)
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.steps import evaluate, message, plan
-from promolift.shop.results.effects import NoModel, keep_responses, response
-from promolift.shop.results.ingest import Ability, Counts, Health, Unknown
+from promolift.shop.results.effects import MissingModels, load_response, save_responses
+from promolift.shop.results.ingest import Ability, Counts, Health, UnknownAttributes
 from promolift.shop.results.predictions import Predictions, PurchaseMembers, Reliability, ReliabilityBin, Scored
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -73,13 +80,13 @@ def describe(store: Store, seed: int) -> None:
             Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
-    NoModel(redemption="no redemption model: too few past campaigns with redemptions").keep(store)
-    Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
+    MissingModels(redemption="no redemption model: too few past campaigns with redemptions").keep(store)
+    UnknownAttributes(reasons={"carts_4w": "the data hold no carts"}).keep(store)
     known = {"n": 5000, "alone": 0.44, "lead": 0.01, "lead_low": 0.006, "lead_high": 0.014}
-    member = MemberNote(weight=0.75, why="the trees lose less on the last window", **known)
+    member = ModelWeight(weight=0.75, why="the trees lose less on the last window", **known)
     PurchaseMembers(at_check=member, at_plan=member).keep(store)
-    main = measured(response(store), rng)
-    keep_responses(store, main, [half(main, rng) for _ in range(2)])
+    main = measured(load_response(store), rng)
+    save_responses(store, main, [half(main, rng) for _ in range(2)])
 
 
 def measured(main: effects.DiscountResponse, rng: np.random.Generator) -> effects.DiscountResponse:
@@ -133,13 +140,13 @@ def forecast(store: Store, seed: int) -> None:
     names = ("train_loss", "valid_loss", "train_ndcg", "valid_ndcg")
     bins = [(0.083, 0.079, 0.061, 0.101, 671), (0.291, 0.337, 0.302, 0.374, 689), (0.644, 0.623, 0.587, 0.657, 683)]
     ForecastNote(
-        checked=Checked(
+        checked=ForecastCheck(
             epochs=tuple(
                 EpochFigures(epoch=n, **dict(zip(names, row, strict=True))) for n, row in enumerate(epochs, start=1)
             ),
             ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
             lead=FigureRange(value=0.021, low=0.009, high=0.033),
-            basket=MemberNote(
+            basket=ModelWeight(
                 weight=0.75, why="they rank the next baskets better", n=103, alone=0.341, lead=0.011, lead_low=0.003,
                 lead_high=0.019,
             ),
@@ -147,7 +154,7 @@ def forecast(store: Store, seed: int) -> None:
                 model="an item in the next basket",
                 bins=tuple(ReliabilityBin(**dict(zip(ReliabilityBin.model_fields, row, strict=True))) for row in bins),
             ),
-            stays_away=Predicted(predicted=0.097, observed=0.104),
+            stays_away=PredictedShare(predicted=0.097, observed=0.104),
         ),
     ).keep(store)  # fmt: skip
 
@@ -179,7 +186,7 @@ if __name__ == "__main__":  # look at it: python tests/pages/told_shop.py > repo
     from tempfile import TemporaryDirectory
 
     from promolift.shop.reports.chapters.summary import render
-    from promolift.shop.reports.story_builder import tell_story
+    from promolift.shop.reports.story_builder import build_story
 
     with TemporaryDirectory() as folder, Store(Path(folder)) as kept:
-        print(render(tell_story(told_shop(kept, 1, **SHOPS["dollars"]))))
+        print(render(build_story(told_shop(kept, 1, **SHOPS["dollars"]))))

@@ -16,8 +16,8 @@ from promolift.core.effects.uplift import uplift_model
 from promolift.trials import trial as front
 from promolift.trials.analysis import effect_estimates as fitting
 from promolift.trials.analysis import trial_data as reading
-from promolift.trials.analysis.settings import Net, TrialSettings
-from promolift.trials.trial import Fitted
+from promolift.trials.analysis.settings import ProfitFormula, TrialSettings
+from promolift.trials.trial import FittedTrial
 from promolift.trials.work_folder import trial_settings
 
 ROWS = 600
@@ -51,12 +51,12 @@ def _lean() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def fit() -> Fitted:
+def fit() -> FittedTrial:
     """A letter has its own cost."""
     return promolift.Trial(customers(), cost=COST, ignore="postage", **MEANING).fit()
 
 
-def holds(fit: Fitted, frame: pl.DataFrame) -> None:
+def holds(fit: FittedTrial, frame: pl.DataFrame) -> None:
     """Every figure is that of the arm whose name stands beside it, net of this arm's cost."""
     mean = dict(frame.group_by("letter").agg(pl.col("spend").mean()).iter_rows())
     settings = fit.note.settings
@@ -80,7 +80,7 @@ def holds(fit: Fitted, frame: pl.DataFrame) -> None:
         assert abs(policies[f"everybody: {arm}"] - (0.5 * mean[arm] - own[arm])) < 0.5
 
 
-def test_every_figure_is_that_of_the_arm_beside_it_and_net_of_its_cost(fit: Fitted) -> None:
+def test_every_figure_is_that_of_the_arm_beside_it_and_net_of_its_cost(fit: FittedTrial) -> None:
     holds(fit, customers())
 
 
@@ -115,11 +115,14 @@ def forgotten(*given: Any) -> Any:
     return cost_NA
 
 
-BY_NAME, COSTS = fitting.by_name, reading.costs
+BY_NAME, COSTS = fitting.name_arms, reading.treatment_costs
 FAULTS = {
-    "names of effects swapped": ((fitting, "by_name", swapped), COST),
-    "a cost forgotten": ((reading, "costs", forgotten), COST),
-    "policies before cost": ((Net, "outcome", lambda self, outcome_N, arm_N: self.before_cost(outcome_N, arm_N)), COST),
+    "names of effects swapped": ((fitting, "name_arms", swapped), COST),
+    "a cost forgotten": ((reading, "treatment_costs", forgotten), COST),
+    "policies before cost": (
+        (ProfitFormula, "profit", lambda self, outcome_N, arm_N: self.profit_before_cost(outcome_N, arm_N)),
+        COST,
+    ),
     "a cost as a feature": ((TrialSettings, "cost_columns", ()), "postage"),
 }
 
@@ -133,7 +136,7 @@ def test_a_planted_fault_is_seen(fault: str, monkeypatch: pytest.MonkeyPatch) ->
         holds(promolift.Trial(frame, cost=cost, **MEANING).fit(), customers())
 
 
-def test_a_plan_names_customers_and_treatments_and_keeps_the_budget(fit: Fitted) -> None:
+def test_a_plan_names_customers_and_treatments_and_keeps_the_budget(fit: FittedTrial) -> None:
     plan, frame = fit.plan(budget=200), customers()
     assert plan.frame.columns == ["member", "treatment", "gain", "low", "high", "cost", "evidence"]
     assert plan["cost"].to_list() == [COST[arm] for arm in plan["treatment"]]
@@ -143,10 +146,10 @@ def test_a_plan_names_customers_and_treatments_and_keeps_the_budget(fit: Fitted)
     free, ours = fit.plan(), fit.evaluate().policies.row(-1, named=True)
     assert free.note.treated / ROWS == pytest.approx(ours["treated"], abs=0.05)  # the policy itself: no budget
     assert free.note.budget == pytest.approx(free.note.cost)
-    assert fit.results.planned is not plan
+    assert fit.results.plan is not plan
 
 
-def test_what_is_returned_answers_print_and_a_notebook(fit: Fitted) -> None:
+def test_what_is_returned_answers_print_and_a_notebook(fit: FittedTrial) -> None:
     plan, said = fit.plan(budget=200), "net of 3 (b) and 0.5 (a) a customer treated, margin 50"
     for each in (fit.trial.check(), fit, fit.evaluate(), plan):
         assert "<table" in each._repr_html_()
@@ -188,8 +191,8 @@ def test_rows_are_read_and_diagnosed_once(monkeypatch: pytest.MonkeyPatch, tmp_p
 
         return call
 
-    monkeypatch.setattr(front, "read", counted("read", front.read))
-    monkeypatch.setattr(front.diagnose, "diagnose", counted("diagnose", front.diagnose.diagnose))
+    monkeypatch.setattr(front, "read_trial", counted("read", front.read_trial))
+    monkeypatch.setattr(front.diagnostics, "diagnose", counted("diagnose", front.diagnostics.diagnose))
     fit = promolift.Trial(customers(), cost="postage", **MEANING).fit()
     fit.report(tmp_path / "trial.html")
     assert calls == {"read": 1, "diagnose": 1}
@@ -253,7 +256,7 @@ def test_what_cannot_be_is_refused_at_once(change: dict[str, Any], code: str, fa
         promolift.Trial(customers(), **(MEANING | change))
 
 
-def test_new_customers_are_read_as_those_of_the_trial_were(fit: Fitted, tmp_path: Path) -> None:
+def test_new_customers_are_read_as_those_of_the_trial_were(fit: FittedTrial, tmp_path: Path) -> None:
     frame = customers().head(20)
     frame.write_csv(tmp_path / "new.csv")
     plain = fit.predict(frame)["b"]
@@ -264,7 +267,7 @@ def test_new_customers_are_read_as_those_of_the_trial_were(fit: Fitted, tmp_path
     with raises_code("column_type_wrong", "'score'", "'much'"):
         fit.predict(frame.with_columns(score=pl.lit("much")))
     moments = frame.with_columns(pl.Series("at", range(20)).cast(pl.Datetime("ms")))
-    again = reading.features_of(moments.with_columns(pl.col("at").cast(pl.Datetime("ns"))), moments.select("at"))
+    again = reading.match_features(moments.with_columns(pl.col("at").cast(pl.Datetime("ns"))), moments.select("at"))
     assert again["at"].dtype == pl.Datetime("ms")
 
 

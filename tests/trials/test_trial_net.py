@@ -13,9 +13,9 @@ from promolift.core.effects.uplift import uplift_model
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
-from promolift.trials.analysis.results import TrialFit, TrialJudged, TrialPlanned, TrialResults
+from promolift.trials.analysis.results import TrialEvaluationNote, TrialFit, TrialPlanNote, TrialResults
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.page import page_of
+from promolift.trials.page import build_trial_page
 
 ROWS, WORTH = 3000, 10.0  # customers; what one purchase brings
 NOBODY = "nobody (control none)"
@@ -64,8 +64,8 @@ class Told:
 
     def policies(self, outcome: str) -> dict[str, dict[str, float]]:
         """Policies of one outcome by name."""
-        assert self.results.judged
-        rows = self.results.judged.policies.filter(pl.col("outcome") == outcome)
+        assert self.results.evaluation
+        rows = self.results.evaluation.policies.filter(pl.col("outcome") == outcome)
         return {row["policy"]: row for row in rows.iter_rows(named=True)}
 
 
@@ -98,8 +98,8 @@ def test_where_everybody_gains_less_than_it_costs_nobody_is_recommended(loss: To
     policies = loss.policies("amount")
     assert policies["everybody: letter"]["lead"] < 0
     assert policies["recommended"]["treated"] == 0
-    assert loss.results.planned
-    assert loss.results.planned.note.treated == 0
+    assert loss.results.plan
+    assert loss.results.plan.note.treated == 0
     for text in (loss.evaluated, loss.page):
         assert f"Recommended: {NOBODY}" in text
         assert "beats everybody" not in text
@@ -109,7 +109,7 @@ def test_where_everybody_gains_less_than_it_costs_nobody_is_recommended(loss: To
 
 
 def test_where_a_few_pay_all_say_the_few(few: Told) -> None:
-    ours, planned = few.policies("amount")["recommended"], few.results.planned
+    ours, planned = few.policies("amount")["recommended"], few.results.plan
     assert few.policies("amount")["everybody: letter"]["lead"] < 0
     assert ours["best_fixed"] == NOBODY
     assert ours["lead_low"] > 0
@@ -172,7 +172,9 @@ def test_a_cost_moves_gains_by_itself_and_teaches_nothing() -> None:
     data = frame(keen=0.35, others=0.0)
     given = (data.select("keen", "age"), (data["letter"] == "letter").to_numpy(), data["amount"].to_numpy())
     gross, net = (
-        uplift_model.fit(*given, settings=uplift_model.EffectSettings(rich=("additive",), folds=2), cost_NK=cost)
+        uplift_model.fit_effects(
+            *given, settings=uplift_model.EffectSettings(rich=("additive",), folds=2), cost_NK=cost
+        )
         for cost in (0.0, 0.8)
     )
     asked = data.select("keen", "age")
@@ -193,7 +195,7 @@ def test_cut_amounts_do_not_face_the_whole_cost() -> None:
     amount = bought * np.where(rng.random(20_000) < 0.1, 40.0, 1.0)  # the letter adds 0.2 x 4.9 = 0.98
     lean = uplift_model.EffectSettings(rich=(), folds=2)
     for cost, best in ((0.6, 1), (1.4, 0)):
-        model = uplift_model.fit(rng.normal(size=(20_000, 1)), treated, amount, settings=lean, cost_NK=cost)
+        model = uplift_model.fit_effects(rng.normal(size=(20_000, 1)), treated, amount, settings=lean, cost_NK=cost)
         assert model.best_arm == best
 
 
@@ -201,7 +203,10 @@ def test_a_trial_that_knows_nothing_of_its_customers_tells_the_net_effect_too(tm
     frame(keen=0.05, others=0.05).select("letter", "bought", "amount").write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
         work_folder.fit(store, tmp_path / "t.csv", SETTINGS, quiet)
-        explained, page = work_folder.explain(store, quiet).text, render_page(page_of(TrialResults.load(store)))
+        explained, page = (
+            work_folder.explain(store, quiet).text,
+            render_page(build_trial_page(TrialResults.load(store))),
+        )
     assert re.search(r"net of 1 a customer treated, margin 100.%: -0\.\d+ \(-", explained)
     assert "net of $1.00 a customer treated" in page
     assert "all would be treated alike" in page
@@ -211,14 +216,20 @@ def test_a_new_fit_forgets_what_was_judged_and_planned_of_the_old_one(tmp_path: 
     frame(keen=0.35, others=0.0).select("letter", "keen", "amount").write_csv(tmp_path / "t.csv")
     settings = SETTINGS.model_copy(update={"rates": ()})
     with Store(tmp_path / "w") as store:
-        for note, said in ((TrialFit, "effect fit"), (TrialJudged, "effect evaluate"), (TrialPlanned, "effect report")):
+        for note, said in (
+            (TrialFit, "effect fit"),
+            (TrialEvaluationNote, "effect evaluate"),
+            (TrialPlanNote, "effect report"),
+        ):
             with raises_code("step_missing", f"promolift {said}"):
                 note.load(store)
         work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
         work_folder.evaluate(store, quiet)
         work_folder.report(store, tmp_path / "out", quiet)
-        assert TrialResults.load(store).judged
+        assert TrialResults.load(store).evaluation
         work_folder.fit(store, tmp_path / "t.csv", settings.model_copy(update={"cost": 0.1}), quiet)
         found = TrialResults.load(store)
-        assert (found.judged, found.planned) == (None, None)
-        assert "<code>promolift effect evaluate</code> has not run" in render_page(page_of(TrialResults.load(store)))
+        assert (found.evaluation, found.plan) == (None, None)
+        assert "<code>promolift effect evaluate</code> has not run" in render_page(
+            build_trial_page(TrialResults.load(store))
+        )

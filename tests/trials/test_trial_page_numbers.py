@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
-from promolift.foundation.i18n.formatting import share
+from promolift.foundation.i18n.formatting import percent
 from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
 from promolift.trials.analysis.results import TrialResults
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.page import TrialStory, page_of
+from promolift.trials.page import TrialStory, build_trial_page
 
 DEPTHS = TrialSettings(
     name="Depths", treatment="depth", control="0", rates=("came",), money="spent", placebos=("before",),
@@ -60,14 +60,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> TrialResults:
 def gathered(found: TrialResults) -> dict[str, Figures]:
     """The typed results behind the first screen and each chapter, amounts in the unit of their outcome."""
     fit, tables, story = found.fitted.note, found.fitted, TrialStory(found)
-    s, judged, planned, dose = fit.settings, found.judged, found.planned, tables.dose
-    whole = Figures(s.currency, {"shares": (partial(share, places=2),)}, [fit])
+    s, judged, planned, dose = fit.settings, found.evaluation, found.plan, tables.dose
+    whole = Figures(s.currency, {"shares": (partial(percent, places=2),)}, [fit])
 
     def of(outcome: str, *some: pl.DataFrame) -> Figures:
         level, more, total = (partial(how, outcome) for how in (story.amount, story.added, story.total))
         said = dict.fromkeys(DIFFERENCES, (more,)) | dict.fromkeys(("control_mean", "value"), (level,))
         said |= dict.fromkeys(("added", "added_low", "added_high"), (total,))
-        said |= dict.fromkeys(("treated", "share", "depth"), (share,))
+        said |= dict.fromkeys(("treated", "share", "depth"), (percent,))
         held = Figures(s.currency, {}, [story.basis(outcome), story.basis_sentence(outcome)])
         for frame in some:
             mine = frame.filter(pl.col("outcome") == outcome) if "outcome" in frame.columns else frame
@@ -81,7 +81,7 @@ def gathered(found: TrialResults) -> dict[str, Figures]:
     stated = {"one": 1, "cost": s.cost, "margin_rate": s.margin_rate}
     cash = dict.fromkeys(("budget", "gain", "low", "high", "cost", "price", "one"), (story.cash,))
     plan = Figures(
-        s.currency, cash | {"margin_rate": (share,)},
+        s.currency, cash | {"margin_rate": (percent,)},
         [planned.note.model_dump() if planned else {}, stated], story.cents(1.0),
     )  # fmt: skip
     frontier = Figures(s.currency, cash, [planned.frontier] if planned else [], story.cents(1.0))
@@ -92,17 +92,17 @@ def gathered(found: TrialResults) -> dict[str, Figures]:
         "first screen": plain | plan | level | Figures(s.currency, {}, [fit.customers, len(fit.arms)]),
         "arms": plain | whole | Figures(s.currency, {}, [tables.balance, tables.placebos, *WORDS]),
         "effects": plain | every(tables.effects, tables.pairs) | Figures(s.currency, {}, [fit.kept]),
-        "depth": plain | of(s.deciding, *([] if dose is None else [dose])) | Figures(s.currency, {}, [*WORDS]),
+        "depth": plain | of(s.deciding_outcome, *([] if dose is None else [dose])) | Figures(s.currency, {}, [*WORDS]),
         "whom": plain | every(*((judged.curves, judged.deciles) if judged else ()))
         | Figures(s.currency, {}, [*((judged.qini, judged.calibration, judged.note) if judged else ()), *WORDS]),
         "policies": plain | every(*((judged.policies,) if judged else ())),
-        "plan": plain | plan | frontier | of(s.deciding),
+        "plan": plain | plan | frontier | of(s.deciding_outcome),
         "unknown": plain,
     }  # fmt: skip
 
 
 def test_every_number_of_the_page_is_held_by_a_typed_result(found: TrialResults) -> None:
-    assert strays(page_of(found), gathered(found)) == {}
+    assert strays(build_trial_page(found), gathered(found)) == {}
 
 
 @pytest.mark.parametrize("money", [None, "spent"])
@@ -111,12 +111,12 @@ def test_a_trial_that_was_not_randomised_prints_what_is_held_too(money: str | No
     with Store(tmp_path / "w") as store:
         work_folder.fit(store, tmp_path / "t.csv", CHOSEN.model_copy(update={"money": money}), quiet)
         fitted = TrialResults.load(store)
-    assert strays(page_of(fitted), gathered(fitted)) == {}
+    assert strays(build_trial_page(fitted), gathered(fitted)) == {}
 
 
 PLANTED = [
     ("money", ("first screen", "effects", "depth", "policies", "plan")),
-    ("share", ("first screen", "arms", "effects", "depth", "whom", "policies", "plan")),
+    ("percent", ("first screen", "arms", "effects", "depth", "whom", "policies", "plan")),
     ("count", ("first screen", "arms", "effects", "depth", "whom", "policies", "plan")),
     ("number", ("arms", "effects", "whom", "policies")),
 ]
@@ -128,9 +128,9 @@ def test_a_chapter_that_adds_to_a_number_is_found(
 ) -> None:
     held = gathered(found)
     add(monkeypatch, form)
-    assert set(where) <= set(strays(page_of(found), held))
+    assert set(where) <= set(strays(build_trial_page(found), held))
     monkeypatch.undo()
-    missed, printed = unseen(form, lambda: page_of(found), held)
+    missed, printed = unseen(form, lambda: build_trial_page(found), held)
     close = 0.4 if form == "count" else 0.15  # gains along the depth lie close; a ranking holds most counts
     assert missed <= max(2, close * printed), f"{missed} of {printed}"
 
@@ -138,10 +138,10 @@ def test_a_chapter_that_adds_to_a_number_is_found(
 def test_points_that_are_added_to_are_found(found: TrialResults, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, held = TrialStory.added, gathered(found)
     monkeypatch.setattr(TrialStory, "added", lambda self, outcome, x: plain(self, outcome, x + 0.0137))
-    assert {"first screen", "effects", "whom", "policies"} <= set(strays(page_of(found), held))
+    assert {"first screen", "effects", "whom", "policies"} <= set(strays(build_trial_page(found), held))
 
 
 def test_a_chart_that_draws_a_wrong_number_is_found(found: TrialResults) -> None:
-    missed, numbers = undrawn(page_of(found), gathered(found))
+    missed, numbers = undrawn(build_trial_page(found), gathered(found))
     assert numbers > 20
     assert missed <= 0.05 * numbers, f"{missed} of {numbers}"

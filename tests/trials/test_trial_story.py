@@ -17,8 +17,8 @@ from promolift.trials import work_folder
 from promolift.trials.analysis.effect_estimates import depth_curves
 from promolift.trials.analysis.results import TrialFit, TrialResults
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.analysis.trial_data import read
-from promolift.trials.page import page_of
+from promolift.trials.analysis.trial_data import read_trial
+from promolift.trials.page import build_trial_page
 from promolift.trials.work_folder import trial_settings
 
 HILLSTROM = Path(__file__).parents[2].parent / "shared/data/hillstrom.csv"
@@ -98,12 +98,12 @@ def test_depths_drawn_by_lot_become_a_curve(tmp_path: Path) -> None:
     pl.DataFrame({"past": past, "depth": depth, "spent": spent}).write_csv(tmp_path / "t.csv")
     said = ["treatment=depth", "control=0", "money=spent", "planned=equal", "dose=true"]
     settings = trial_settings(None, said)
-    data = read(tmp_path / "t.csv", settings)
+    data = read_trial(tmp_path / "t.csv", settings)
     curve = depth_curves(data, "randomised")
     deep = {r["segment"]: r for r in curve.filter(pl.col("depth") > 0.29).iter_rows(named=True)}
     assert deep["everybody"]["low"] < 0.3 * 3 * 2 < deep["everybody"]["high"]
     assert deep["lowest third"]["gain"] < 0.5 * deep["highest third"]["gain"]
-    paid = depth_curves(read(tmp_path / "t.csv", settings.model_copy(update={"cost": 0.7})), "randomised")
+    paid = depth_curves(read_trial(tmp_path / "t.csv", settings.model_copy(update={"cost": 0.7})), "randomised")
     assert paid["gain"].to_numpy() == pytest.approx(curve["gain"].to_numpy() - 0.7)
     with raises_code("dose_not_randomised", "planned="):
         depth_curves(data, "adjusted")
@@ -139,7 +139,7 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
     settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()})
     with Store(tmp_path / "w") as store:
         notes = work_folder.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
-        page = render_page(page_of(TrialResults.load(store)))
+        page = render_page(build_trial_page(TrialResults.load(store)))
         effect = store.frame("trial_effects").row(0, named=True)
     assert notes.figures["level"] == "adjusted"
     assert effect["low"] < 0.3 < effect["high"]  # the plain difference of means is 0.36
@@ -209,8 +209,8 @@ def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")
 def test_the_file_of_the_demo_is_read_as_its_settings_say() -> None:
-    settings = trial_settings(Path(work_folder.__file__).parents[1] / "hillstrom.toml", ())
-    data = read(HILLSTROM, settings)
+    settings = trial_settings(Path(work_folder.__file__).parent / "hillstrom.toml", ())
+    data = read_trial(HILLSTROM, settings)
     assert data.arms == ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
     assert len(data.arm_N) == 64_000
     assert data.features.columns == [

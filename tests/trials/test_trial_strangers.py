@@ -14,7 +14,7 @@ from promolift.trials.analysis import trial_data as rows
 from promolift.trials.analysis.evaluation import _places
 from promolift.trials.analysis.results import TrialResults
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.page import page_of
+from promolift.trials.page import build_trial_page
 from promolift.trials.work_folder import trial_settings
 
 N = 600
@@ -36,7 +36,7 @@ def table(**more: object) -> pl.DataFrame:
 def read(folder: Path, frame: pl.DataFrame, **more: object) -> rows.TrialData:
     frame.write_csv(folder / "t.csv")
     base = {"treatment": "offer", "control": "no", "rates": ("bought",), "planned": "equal"}
-    return rows.read(folder / "t.csv", TrialSettings.parse(base | more, "t"))
+    return rows.read_trial(folder / "t.csv", TrialSettings.parse(base | more, "t"))
 
 
 def test_a_feature_that_only_the_treated_have_is_refused_with_both_remedies(tmp_path: Path) -> None:
@@ -145,9 +145,9 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     ):
         work_folder.fit(store, tmp_path / "t.csv", stated, quiet)
     with raises_code("planned_shares_missing", "'gold'", "planned.gold"):
-        rows.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
+        rows.read_trial(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
     with raises_code("planned_shares_invalid", "planned: 3 ", "for 2 "):
-        rows.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.1, 0.1)}}))
+        rows.read_trial(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.1, 0.1)}}))
     with raises_code("setting_invalid", "strata"):
         trial_settings(None, [*pairs, "strata=tier", "planned=equal"])
 
@@ -180,7 +180,7 @@ def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_p
         with raises_code("customer_features_missing"):
             work_folder.evaluate(store, quiet)
         work_folder.report(store, tmp_path / "out", quiet)
-        assert "Left out as names of customers: client_id" in render_page(page_of(TrialResults.load(store)))
+        assert "Left out as names of customers: client_id" in render_page(build_trial_page(TrialResults.load(store)))
 
 
 def test_too_many_depths_are_to_be_rounded(tmp_path: Path) -> None:
@@ -218,14 +218,14 @@ def test_words_within_words_do_not_sound_late(tmp_path: Path) -> None:
 
 
 def test_a_judgement_by_models_of_a_sample_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("promolift.core.effects.uplift.uplift_model.LEARN_CELLS", 200)
+    monkeypatch.setattr("promolift.core.effects.uplift.uplift_model.MAX_TRAINING_CELLS", 200)
     table().write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
         work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
         heard: list[float] = []
         found = work_folder.evaluate(store, lambda _, share, __: heard.append(share))
-        page = render_page(page_of(TrialResults.load(store)))
+        page = render_page(build_trial_page(TrialResults.load(store)))
     said = "models of bought learned from 200 of about 300 customers of the other half, drawn by hash"
     assert said in found.text
     assert said in page

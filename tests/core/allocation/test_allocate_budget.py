@@ -8,7 +8,7 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.allocation import choose, solve, trace
+from promolift.core.allocation import choose, solve, solve_frontier
 from promolift.foundation.errors import BudgetError
 
 BUDGETS = st.integers(0, 40)
@@ -138,7 +138,7 @@ def test_every_point_of_the_curve_is_a_plan_and_its_bound_holds(shop, budgets):
 
 def test_the_curve_rises_and_its_price_falls():
     gain, cost, key = random_shop(3000)
-    curve = trace(gain, cost, key_N=key)
+    curve = solve_frontier(gain, cost, key_N=key)
     assert curve.height == 101
     assert (curve["gain"].diff().drop_nulls() >= 0).all()
     assert (curve["price"].diff().drop_nulls() <= 0).all()
@@ -149,7 +149,7 @@ def test_the_curve_rises_and_its_price_falls():
 
 def test_the_curve_of_a_large_shop_agrees_with_the_plans():
     gain, cost, key = random_shop(60_000)
-    curve = trace(gain, cost, key_N=key)
+    curve = solve_frontier(gain, cost, key_N=key)
     assert curve.height == 101
     assert curve["gain"].is_sorted()
     assert curve["price"].is_sorted(descending=True)

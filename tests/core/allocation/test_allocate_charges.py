@@ -7,7 +7,7 @@ from drawn import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.allocation import Limit, charges, choose, kept, plan
+from promolift.core.allocation import Limit, choose, limit_charges, plan, satisfies_limits
 
 BUDGET = 12_000.0  # at which all of these hold gain back
 LIMITS = {
@@ -38,7 +38,7 @@ def shop(seed: int, customers: int = 400) -> pl.DataFrame:
 def test_the_largest_gain_less_charge_and_price_is_what_was_planned(name: str, seed: int) -> None:
     rows, limits = shop(seed), LIMITS[name]
     found = plan(rows, BUDGET, limits, seed=seed)
-    charge = charges(rows, limits, found.allocation)
+    charge = limit_charges(rows, limits, found.allocation)
     shape = (-1, 4)
     worth_NK = (rows["gain_cents"] - charge).to_numpy().reshape(shape)
     slot_N = choose(worth_NK, rows["cost_cents"].to_numpy().reshape(shape), found.allocation.price)
@@ -47,14 +47,14 @@ def test_the_largest_gain_less_charge_and_price_is_what_was_planned(name: str, s
     differ = [who for who in {*alone, *wanted} if alone.get(who) != wanted.get(who)]
     assert found.allocation.binding  # else nothing would be charged
     assert len(differ) <= 15  # a few at the edge, whom the finishing step moved
-    assert kept(found.chosen, limits)
+    assert satisfies_limits(found.chosen, limits)
 
 
 def test_without_limits_nothing_is_charged_and_too_much_is_seen() -> None:
     rows = shop(1)
     found = plan(rows, 5_000.0)
-    assert charges(rows, (), found.allocation).unique().to_list() == [0.0]
+    assert limit_charges(rows, (), found.allocation).unique().to_list() == [0.0]
     tea = Limit.read("count[target=tea] <= 3")
-    assert not kept(rows.filter(pl.col("target") == "tea"), [tea])
-    assert kept(rows.filter(pl.col("target") == "tea").head(3), [tea])
-    assert kept(rows.head(0), [tea])
+    assert not satisfies_limits(rows.filter(pl.col("target") == "tea"), [tea])
+    assert satisfies_limits(rows.filter(pl.col("target") == "tea").head(3), [tea])
+    assert satisfies_limits(rows.head(0), [tea])

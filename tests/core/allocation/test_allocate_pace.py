@@ -7,7 +7,7 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.allocation import solve, trace
+from promolift.core.allocation import solve, solve_frontier
 from promolift.core.allocation.algorithms.choice import choose
 from promolift.core.allocation.budget_pacing import DayForecast, Pace
 
@@ -23,7 +23,7 @@ def customers(n, seed, stretch=1.0):
 
 def forecast(budget):
     gain, cost = customers(4000, 1)
-    return DayForecast.of(trace(gain, cost), 4000, budget, N)
+    return DayForecast.of(solve_frontier(gain, cost), 4000, budget, N)
 
 
 def play(day, budget, gain, cost, moments):
@@ -75,7 +75,7 @@ def test_no_day_passes_its_budget(moments, budget, seed):
 
 
 def test_an_impossible_forecast_or_moment_is_named():
-    curve = trace(np.ones((2, 1)), np.ones((2, 1)))
+    curve = solve_frontier(np.ones((2, 1)), np.ones((2, 1)))
     with raises_code("forecast_invalid", "share"):
         DayForecast.of(curve, 2, 1.0, 10, np.array([0.0, 0.8, 0.5, 1.0]))
     with raises_code("value_invalid", "moment", "1.5"):

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from promolift.core.allocation import Limit, solve
 from promolift.core.allocation.algorithms import kernels
-from promolift.core.allocation.algorithms.choice import ChoiceRows, OnePart
-from promolift.core.allocation.algorithms.constraints import compile_rules
-from promolift.core.allocation.algorithms.exact_knapsack import fill
+from promolift.core.allocation.algorithms.choice import ChoiceRows, InMemoryRows
+from promolift.core.allocation.algorithms.constraints import compile_constraints
+from promolift.core.allocation.algorithms.exact_knapsack import fill_budget
 from promolift.core.allocation.algorithms.lagrangian import Dual
 
 
@@ -29,11 +29,11 @@ def test_the_bound_is_the_lowest_value_of_the_dual():
 def test_what_is_left_over_buys_the_best_move_that_fits_then_the_best_exchange():
     cost, gain = np.array([[2], [3], [4]]), np.array([[20], [29], [41]])
     usable = np.ones((3, 1), bool)
-    slots, spent, gained = fill(cost, gain, usable, np.array([-1, -1, -1], np.int32), 3, 0)
+    slots, spent, gained = fill_budget(cost, gain, usable, np.array([-1, -1, -1], np.int32), 3, 0)
     assert (slots.tolist(), spent, gained) == ([-1, 0, -1], 3, 29)
-    slots, spent, gained = fill(cost, gain, usable, np.array([-1, 0, -1], np.int32), 1, 0)
+    slots, spent, gained = fill_budget(cost, gain, usable, np.array([-1, 0, -1], np.int32), 1, 0)
     assert (slots.tolist(), spent, gained) == ([-1, -1, 0], 1, 12)
-    slots, *_ = fill(cost, gain, np.array([[True], [True], [False]]), np.array([-1, 0, -1], np.int32), 1, 0)
+    slots, *_ = fill_budget(cost, gain, np.array([[True], [True], [False]]), np.array([-1, 0, -1], np.int32), 1, 0)
     assert slots.tolist() == [-1, 0, -1]
 
 
@@ -60,8 +60,8 @@ def test_use_and_curvature_are_the_derivatives_of_the_smoothed_dual():
         Limit(name="share", measure="cost_share", labels=(0,), at_least=0.4),
         Limit(name="pays", measure="return", at_least=1.5),
     ]
-    rules = compile_rules(90.0, limits, 3, 4)
-    dual = Dual.of(OnePart(ChoiceRows.of(gain, cost, label_N=label)), 300, rules)
+    rules = compile_constraints(90.0, limits, 3, 4)
+    dual = Dual.of(InMemoryRows(ChoiceRows.of(gain, cost, label_N=label)), 300, rules)
     price, step = np.array([0.7, 0.4, 0.9, 0.3, 0.2]), 1e-5
     _, used, curve = dual.at(price, 0.8)
     for m in range(5):

@@ -14,14 +14,14 @@ from promolift.core.allocation.algorithms import exact_knapsack, lagrangian
 from promolift.core.allocation.algorithms.choice import (
     Allocation,
     ChoiceRows,
-    OnePart,
-    Picked,
+    InMemoryRows,
     Prices,
+    SelectedRows,
+    concatenate_rows,
     hash_seed,
-    joined,
 )
-from promolift.core.allocation.algorithms.constraints import compile_rules
-from promolift.core.allocation.algorithms.exact_knapsack import trace_parts
+from promolift.core.allocation.algorithms.constraints import compile_constraints
+from promolift.core.allocation.algorithms.exact_knapsack import solve_frontier_parts
 from promolift.core.allocation.solver import solve_parts
 from promolift.foundation.errors import BudgetError
 
@@ -43,7 +43,7 @@ class Parts:
         self.rounds += 1
         for rows in self.parts:
             found = task(rows, *given, **named)
-            if isinstance(found, Picked):
+            if isinstance(found, SelectedRows):
                 self.most = max(self.most, len(found.row_C))
             yield found
 
@@ -78,7 +78,7 @@ def drawn(n: int, slots: int = 6, seed: int = 1, ties: bool = False) -> Shop:
 def test_few_customers_in_parts_get_the_plan_of_all_at_once(shop: Shop, count: int, budget: int, limited: bool) -> None:
     limits = [Limit(name="first", measure="count", offers=(0,), at_most=2)] if limited else []
     parts = parted(shop, count)
-    mine = solve_parts(parts, compile_rules(budget, limits, 2, shop.gain.shape[1]))
+    mine = solve_parts(parts, compile_constraints(budget, limits, 2, shop.gain.shape[1]))
     whole = shop.solve(budget, limits)
     assert chosen(parts, mine) == dict(zip(shop.key.tolist(), whole.choice_N.tolist(), strict=True))
     assert (mine.gain, mine.cost, mine.bound, mine.price) == (whole.gain, whole.cost, whole.bound, whole.price)
@@ -93,18 +93,23 @@ def test_rounds_for_one_budget_give_the_plan_of_one_sort_to_the_bit(
     shop = drawn(9_000, ties=ties)
     whole = shop.solve(4_000.0)
     curve = shop.trace(None)
-    for name, value in (("FEW", 2_000), ("FINE", 20), ("WINDOW", 400), ("CORE", 100)):
+    for name, value in (
+        ("MAX_LISTED_STEPS", 2_000),
+        ("MAX_BIN_STEPS", 20),
+        ("PACKING_WINDOW", 400),
+        ("CORE_STEPS", 100),
+    ):
         monkeypatch.setattr(exact_knapsack, name, value)
     small = shop.solve(4_000.0)
-    monkeypatch.setattr(solver, "GATHER", 0)
+    monkeypatch.setattr(solver, "IN_MEMORY_ROWS", 0)
     parts = parted(shop, count)
-    mine = solve_parts(parts, compile_rules(4_000.0, [], 2, 6))
+    mine = solve_parts(parts, compile_constraints(4_000.0, [], 2, 6))
     assert chosen(parts, mine) == dict(zip(shop.key.tolist(), small.choice_N.tolist(), strict=True))
     assert (mine.gain, mine.bound, mine.price) == (small.gain, small.bound, small.price)
     assert (mine.bound, mine.price) == (whole.bound, whole.price)
     assert mine.gain == pytest.approx(whole.gain, rel=1e-4)
     assert parts.most < 1_500  # what came back of a part of rows is bounded by what is near the break
-    assert trace_parts(parts).equals(curve)
+    assert solve_frontier_parts(parts).equals(curve)
     assert parts.rounds < 30
 
 
@@ -112,11 +117,11 @@ def test_large_steps_are_packed_in_rounds_too(monkeypatch: pytest.MonkeyPatch) -
     shop = drawn(6_000)
     shop.gain[:40] *= 900
     shop.cost[:40] *= 900
-    monkeypatch.setattr(exact_knapsack, "FEW", 2_000)
+    monkeypatch.setattr(exact_knapsack, "MAX_LISTED_STEPS", 2_000)
     whole = shop.solve(30_000.0)
-    monkeypatch.setattr(solver, "GATHER", 0)
+    monkeypatch.setattr(solver, "IN_MEMORY_ROWS", 0)
     parts = parted(shop, 4)
-    mine = solve_parts(parts, compile_rules(30_000.0, [], 2, 6))
+    mine = solve_parts(parts, compile_constraints(30_000.0, [], 2, 6))
     assert chosen(parts, mine) == dict(zip(shop.key.tolist(), whole.choice_N.tolist(), strict=True))
     assert mine.gain == whole.gain
 
@@ -125,9 +130,9 @@ def test_large_steps_are_packed_in_rounds_too(monkeypatch: pytest.MonkeyPatch) -
 def test_rounds_under_limits_prove_their_plan(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     shop = drawn(12_000)
     whole = shop.solve(5_000.0, LIMITS)
-    monkeypatch.setattr(solver, "GATHER", 0)
+    monkeypatch.setattr(solver, "IN_MEMORY_ROWS", 0)
     parts = parted(shop, count)
-    mine = solve_parts(parts, compile_rules(5_000.0, LIMITS, 2, 6))
+    mine = solve_parts(parts, compile_constraints(5_000.0, LIMITS, 2, 6))
     slots = np.array([chosen(parts, mine)[int(key)] for key in shop.key])
     took = np.flatnonzero(slots >= 0)
     gain, cost, label, slot = shop.gain[took, slots[took]], shop.cost[took, slots[took]], shop.label[took], slots[took]
@@ -140,7 +145,7 @@ def test_rounds_under_limits_prove_their_plan(monkeypatch: pytest.MonkeyPatch, c
     assert gain.sum() >= 1.2 * cost.sum()
     assert mine.bound == pytest.approx(whole.bound, rel=1e-6)
     assert mine.gap <= 2 * whole.gap + 1e-5
-    again = solve_parts(parted(shop, count), compile_rules(5_000.0, LIMITS, 2, 6))
+    again = solve_parts(parted(shop, count), compile_constraints(5_000.0, LIMITS, 2, 6))
     assert (again.gain, again.bound, again.row_prices) == (mine.gain, mine.bound, mine.row_prices)
 
 
@@ -153,18 +158,20 @@ def test_limits_in_conflict_are_named_in_rounds_as_at_once(monkeypatch: pytest.M
     ]
     with raises_code("limits_infeasible", "'few'", "'many'", kind=BudgetError) as whole:
         shop.solve(1e6, impossible)
-    monkeypatch.setattr(solver, "GATHER", 0)
-    monkeypatch.setattr(lagrangian, "GATHER", 0)
+    monkeypatch.setattr(solver, "IN_MEMORY_ROWS", 0)
+    monkeypatch.setattr(lagrangian, "IN_MEMORY_ROWS", 0)
     with raises_code("limits_infeasible", "'few'", "'many'") as mine:
-        solve_parts(parted(shop, 3), compile_rules(1e6, impossible, 2, 6))
+        solve_parts(parted(shop, 3), compile_constraints(1e6, impossible, 2, 6))
     assert "'other'" not in str(mine.value)
     assert str(mine.value).split(";")[0] == str(whole.value).split(";")[0]
 
 
 def test_rows_of_fewer_slots_are_joined_without_making_offers_up() -> None:
     wide, narrow = drawn(5, 4), drawn(3, 2, seed=2)
-    rows = joined([ChoiceRows.of(each.gain, each.cost, key_N=each.key) for each in (wide, narrow)])
+    rows = concatenate_rows([ChoiceRows.of(each.gain, each.cost, key_N=each.key) for each in (wide, narrow)])
     assert rows.gain_NK.shape == (8, 4)
     assert not rows.usable_NK[5:, 2:].any()
-    apart = [OnePart(ChoiceRows.of(each.gain, each.cost)).rows.choose(Prices.of(0.5, 4)) for each in (wide, narrow)]
+    apart = [
+        InMemoryRows(ChoiceRows.of(each.gain, each.cost)).rows.choose(Prices.of(0.5, 4)) for each in (wide, narrow)
+    ]
     assert rows.choose(Prices.of(0.5, 4)).tolist() == np.concatenate(apart).tolist()

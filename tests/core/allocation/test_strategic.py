@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.core import allocation
-from promolift.core.allocation.candidate_table import OffersInMemory
+from promolift.core.allocation.candidate_table import InMemoryCandidates
 from promolift.core.allocation.settings import StrategicRule
 from promolift.core.allocation.solver import ShopLimits
-from promolift.core.allocation.strategic_rules import floors, preferred, with_rules
+from promolift.core.allocation.strategic_rules import apply_strategic_rules, share_floors, with_decision_gains
 
 LINES = ("a", "b", "c")
 
@@ -33,9 +33,11 @@ def shops(draw: st.DrawFn) -> pl.DataFrame:
 
 def planned(rows: pl.DataFrame, rules: list[StrategicRule], budget: float) -> pl.DataFrame:
     """The plan under rules, as the plan step makes it; its own gains."""
-    ruled = with_rules(rows, rules).filter("eligible")
+    ruled = apply_strategic_rules(rows, rules).filter("eligible")
     chosen_by = ruled.with_columns(own=pl.col("gain_cents"), gain_cents=pl.col("gain_cents") + pl.col("boost_cents"))
-    return allocation.plan(chosen_by, budget, floors(rules)).chosen.with_columns(pl.col("own").alias("gain_cents"))
+    return allocation.plan(chosen_by, budget, share_floors(rules)).chosen.with_columns(
+        pl.col("own").alias("gain_cents")
+    )
 
 
 @given(shops(), st.integers(50, 400))
@@ -79,7 +81,7 @@ def test_an_excluded_line_is_given_to_none_of_them_and_the_rest_is_the_best_with
 def test_a_boost_never_gives_less_of_what_it_prefers(rows: pl.DataFrame, budget: int, cents: int) -> None:
     rule = StrategicRule(name="b", rule="boost", menu=("a",), boost_cents=cents)
     figures = rows.select("customer_id", "offer_id", "gain_cents", "cost_cents")
-    assert with_rules(rows, [rule]).select(figures.columns).equals(figures)
+    assert apply_strategic_rules(rows, [rule]).select(figures.columns).equals(figures)
 
     def worth(chosen: pl.DataFrame) -> float:
         return float(chosen.filter(pl.col("menu_id") == "a").height)
@@ -91,7 +93,7 @@ def test_a_boost_never_gives_less_of_what_it_prefers(rows: pl.DataFrame, budget:
 
 def test_a_least_share_is_a_floor_of_the_lines_and_segments_it_names() -> None:
     rule = StrategicRule(name="s", rule="at_least", menu=("a",), segments=("m",), share=0.25)
-    (limit,) = floors([rule])
+    (limit,) = share_floors([rule])
     assert (limit.measure, limit.at_least, limit.where) == (
         "count_share",
         0.25,
@@ -146,8 +148,10 @@ def many(customers: int = 300) -> pl.DataFrame:
     ],
 )
 def test_the_curve_is_of_the_plans_under_the_rules_and_has_no_gain_that_they_made_up(rule: StrategicRule) -> None:
-    ruled = preferred(with_rules(many(), [rule]).filter("eligible").with_columns(caution_cents=0.0))
-    line = ShopLimits(1.0, ()).curve(OffersInMemory.of(ruled), 2000.0, 0)
+    ruled = with_decision_gains(
+        apply_strategic_rules(many(), [rule]).filter("eligible").with_columns(caution_cents=0.0)
+    )
+    line = ShopLimits(1.0, ()).curve(InMemoryCandidates.of(ruled), 2000.0, 0)
     for budget, gain, price in line.select("budget_cents", "gain_cents", "price").iter_rows():
         chosen = planned(many(), [rule], budget)
         assert gain == pytest.approx(chosen["gain_cents"].sum(), abs=1.0)
@@ -159,7 +163,7 @@ def test_the_curve_is_of_the_plans_under_the_rules_and_has_no_gain_that_they_mad
 def test_the_price_of_a_least_share_is_what_a_percentage_point_more_costs() -> None:
     def best(share: float) -> allocation.AllocatedOffers:
         rule = StrategicRule(name="s", rule="at_least", menu=("a",), share=share)
-        return allocation.plan(many(), 3000.0, floors([rule]))
+        return allocation.plan(many(), 3000.0, share_floors([rule]))
 
     ten_points = best(0.45).gain_cents - best(0.55).gain_cents
     assert best(0.5).allocation.multipliers["s"] / 10 == pytest.approx(ten_points, rel=0.05)

@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.core.customers.text_intents import INTENTS, language_of_text, read_intents
-from promolift.foundation.settings import rows_of
+from promolift.core.customers.text_intents import INTENTS, language_of_text, predict_intents
+from promolift.foundation.settings import read_tsv
 
-KEPT_APART = Path(__file__).parents[3] / "benchmarks" / "intents.tsv"
-OURS = rows_of("core/customers/text_intents.tsv")
+KEPT_APART = Path(__file__).parents[3] / "benchmarks" / "extensions" / "intents.tsv"
+OURS = read_tsv("core/customers/text_intents.tsv")
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ OURS = rows_of("core/customers/text_intents.tsv")
     ],
 )
 def test_plain_texts_are_read(text: str, intent: str) -> None:
-    found = read_intents([text]).row(0, named=True)
+    found = predict_intents([text]).row(0, named=True)
     assert found["intent"] == intent
     assert found["intent_prob"] > 0.5
 
 
 def test_probabilities_are_shares_and_a_complaint_is_the_sum_of_its_kinds() -> None:
-    found = read_intents([text for _, _, text in OURS[::5]])
+    found = predict_intents([text for _, _, text in OURS[::5]])
     assert found.select(pl.all_horizontal(pl.col("^.*_prob$").is_between(0, 1)).all()).item()
     late = found.filter(pl.col("intent").is_in(["late", "damaged", "return", "refund"]))
     assert (late["complaint_prob"] >= late["intent_prob"] - 1e-9).all()
@@ -55,13 +55,13 @@ def test_probabilities_are_shares_and_a_complaint_is_the_sum_of_its_kinds() -> N
 )  # fmt: skip
 def test_languages_are_told_apart_and_others_stay_unread(text: str, language: str) -> None:
     assert language_of_text(text) == language
-    found = read_intents([text, "太贵了"])
+    found = predict_intents([text, "太贵了"])
     assert (found["intent"][0] is None) == (language == "other")
     assert found["intent"][1] == "too_expensive"
 
 
 def test_a_long_text_takes_bounded_time_and_its_end_counts() -> None:
-    assert read_intents(["bla " * 500_000 + "I want a refund, give me my money back"])["language"][0] == "en"
+    assert predict_intents(["bla " * 500_000 + "I want a refund, give me my money back"])["language"][0] == "en"
 
 
 def test_our_texts_and_those_kept_apart_share_none() -> None:

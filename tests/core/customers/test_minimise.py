@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.customers.disclosure_control import small_cells, with_rest
-from promolift.core.customers.sensitive_topics import sensitive_columns, sensitive_products, tells_private
+from promolift.core.customers.disclosure_control import merge_small_cells, small_cells
+from promolift.core.customers.sensitive_topics import names_sensitive_topic, sensitive_columns, sensitive_products
 from promolift.core.offers.product_names import is_sensitive
 
 COUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=12)
@@ -27,7 +27,7 @@ def test_no_small_part_can_be_worked_out_from_the_whole(counts: list[int], least
 @given(COUNTS, st.integers(2, 20))
 def test_the_rest_is_one_row_and_no_sum_is_lost(counts: list[int], least: int) -> None:
     rows = pl.DataFrame({"name": [f"g{i}" for i in range(len(counts))], "n": counts, "gain": [1.5] * len(counts)})
-    table = with_rest(rows, "n", least)
+    table = merge_small_cells(rows, "n", least)
     assert table["n"].sum() == sum(counts)
     assert table["gain"].sum() == rows["gain"].sum()
     small = [n for n in table["n"] if 0 < n < least]
@@ -50,7 +50,7 @@ def test_names_that_tell_of_a_matter(name: str, matter: str) -> None:
     rows = pl.DataFrame({"product_id": ["p"], "category": [name], "name": [None]}, strict=False)
     assert sensitive_products(rows)["matter"].to_list() == [matter]
     assert sensitive_products(rows, [matter]).is_empty()
-    assert tells_private(name)
+    assert names_sensitive_topic(name)
     assert is_sensitive(name)
 
 
@@ -61,7 +61,7 @@ def test_names_that_tell_of_a_matter(name: str, matter: str) -> None:
 )  # fmt: skip
 def test_names_that_only_sound_like_it(name: str) -> None:
     assert sensitive_products(pl.DataFrame({"product_id": ["p"], "name": [name]})).is_empty()
-    assert not tells_private(name)
+    assert not names_sensitive_topic(name)
 
 
 def test_columns_of_customers_by_what_the_shop_calls_them() -> None:

@@ -7,7 +7,7 @@ from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product
 from scipy.sparse import csr_array
 
 import promolift.core.customers as room
-from promolift.core.customers.forecasts.first_purchases import Prospects, plausible
+from promolift.core.customers.forecasts.first_purchases import Prospects, find_plausible_targets
 from promolift.core.customers.forecasts.repeat_purchases import order_prior, target_prior
 from promolift.foundation.time.units import DAY_MS, WEEK_MS
 
@@ -176,7 +176,7 @@ def test_the_most_plausible_are_those_that_looking_at_all_would_find():
     size, rate, chances = rng.uniform(1, 9, n), rng.uniform(0.1, 40, n), rng.uniform(0, 9, n)
     a, b = np.repeat(rng.uniform(0.1, 2, k // 2), 2), np.repeat(rng.uniform(1, 90, k // 2), 2)
     starts = bought.indptr.astype(np.int64), bought.indices.astype(np.int64)
-    found = plausible(Prospects(*starts, affinity, size, rate, chances, a, b), 7)
+    found = find_plausible_targets(Prospects(*starts, affinity, size, rate, chances, a, b), 7)
     spread = 1 / size[:, None] + 1 / a
     prior = 1 - (1 + rate[:, None] * a / (b + chances[:, None]) * spread) ** (-1 / spread)
     score = np.where(bought.toarray() > 0, -1, np.clip(np.sqrt(np.maximum(affinity, 1e-4) * prior), 1e-4, 1))
@@ -184,7 +184,7 @@ def test_the_most_plausible_are_those_that_looking_at_all_would_find():
     assert (found.column.reshape(n, 7) == order).all()
     assert found.score.reshape(n, 7) == pytest.approx(np.take_along_axis(score, order, 1))
     assert found.prior.reshape(n, 7) == pytest.approx(np.take_along_axis(prior, order, 1))
-    assert len(plausible(Prospects(*starts, affinity, size, rate, chances, a, b), 0).row) == 0
+    assert len(find_plausible_targets(Prospects(*starts, affinity, size, rate, chances, a, b), 0).row) == 0
 
 
 def test_interests_are_products_looked_at_and_left():
@@ -192,7 +192,7 @@ def test_interests_are_products_looked_at_and_left():
     looks += [event("a", 121, kind="view", product_id="p2", revenue_cents=0), event("a", 122, product_id="p1")]
     looks += [event("a", 100, kind="view", product_id="p3", revenue_cents=0)]  # before the window of 30 days
     shop = Shop(looks)
-    found = room.interests(shop.shard(), shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS)
+    found = room.find_interests(shop.shard(), shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS)
     assert found.drop("buy_rate").rows() == [("a", ASOF, "p2", 2, MONDAY + 121 * DAY_MS)]
 
 
@@ -207,5 +207,5 @@ def test_the_rate_of_later_purchase_is_shrunk_towards_all_products():
     ]  # bought
     rows += [event("z", now, kind="view", product_id=p, revenue_cents=0) for p in ("p1", "p2", "p9")]
     shop = Shop(rows)
-    found = room.interests(shop.shard(), shop.moments([ASOF], ["z"]), shop.shared([ASOF]), SETTINGS)
+    found = room.find_interests(shop.shard(), shop.moments([ASOF], ["z"]), shop.shared([ASOF]), SETTINGS)
     assert found["buy_rate"].to_list() == pytest.approx([(4 + 20 * 0.2) / 30, (0 + 20 * 0.2) / 30, 0.2])

@@ -5,6 +5,7 @@ import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, attributes_of, event, product
 
 import promolift.core.customers as room
+from promolift.core.customers.profiles.engagement import rate_prior
 from promolift.foundation.tables.schemas import PROFILES
 from promolift.foundation.time.units import DAY_MS, WEEK_MS
 from promolift.shop.reports.attribute_text import SENTENCES, describe, sentence
@@ -237,9 +238,9 @@ def test_coupon_history_counts_only_ended_campaigns_in_the_rate():
     a, b, z = (one(frame, c) for c in "abz")
     assert (a["exposures_total"], a["redemptions_total"], a["redemption_recency_days"]) == (6, 3, 120)
     assert (z["exposures_total"], z["redemptions_total"], z["redemption_recency_days"]) == (0, 0, None)
-    shared = room.Shared.start([ASOF])
-    rates = room.STEPS[0](shop.shard(), shared, SETTINGS)["rates"].filter(asof_ms=ASOF, rate="redemption")
-    prior = room.signals.rate_prior(rates).row(0, named=True)
+    shared = room.PopulationSums.start([ASOF])
+    rates = room.AGGREGATION_STEPS[0](shop.shard(), shared, SETTINGS)["rates"].filter(asof_ms=ASOF, rate="redemption")
+    prior = rate_prior(rates).row(0, named=True)
     assert prior["mean"] == pytest.approx(3.5 / 11)  # 3 answers to 10 ended campaigns, half an answer added
     s, p = prior["strength"], prior["mean"]
     assert a["redemption_rate"] == pytest.approx((3 + s * p) / (5 + s))
@@ -257,7 +258,7 @@ def test_what_customers_told_is_joined_and_the_table_keeps_its_contract():
     told = shop.connection.sql(
         "select 'a' as customer_id, 'Ann' as name, 'F' as sex, '40' as age, true as consent, 7 as pets"
     )
-    frame = room.profile(shop.shard(), shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS, told)
+    frame = room.build_profiles(shop.shard(), shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS, told)
     assert PROFILES.check(frame)["name"].to_list() == ["Ann", None]
     assert "pets" not in frame.columns
 

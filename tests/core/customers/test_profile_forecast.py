@@ -8,15 +8,15 @@ import pytest
 
 from promolift.core.customers import target_facts
 from promolift.core.customers.forecasts import purchase_forecast
-from promolift.core.customers.forecasts.model_weights import MemberNote
+from promolift.core.customers.forecasts.model_weights import ModelWeight
 from promolift.core.customers.forecasts.purchase_forecast import (
     GROUPS,
     Forecast,
     PurchaseHistories,
-    forecast,
-    groups,
-    learned_moments,
-    together,
+    customer_groups,
+    fit_forecast,
+    merge_target_facts,
+    training_moments,
 )
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.tables.schemas import AFFINITIES
@@ -30,7 +30,7 @@ class RefittedError(Exception):
 
 
 WINDOW, ASOF = SETTINGS.window_days * DAY_MS, 20_000 * DAY_MS
-MOMENTS = [ASOF, *learned_moments(ASOF, WINDOW)]
+MOMENTS = [ASOF, *training_moments(ASOF, WINDOW)]
 
 
 @cache
@@ -67,7 +67,7 @@ def rows(people: int = 600, fault: float = 0.0, seed: int = 1) -> pl.DataFrame:
 
 
 def facts(table: pl.DataFrame) -> pl.DataFrame:
-    return together([target_facts(table)])
+    return merge_target_facts([target_facts(table)])
 
 
 def past(table: pl.DataFrame) -> PurchaseHistories:
@@ -76,11 +76,11 @@ def past(table: pl.DataFrame) -> PurchaseHistories:
 
 def test_the_trees_find_what_counts_leave():
     table = rows()
-    made = forecast(past(table), ASOF, SETTINGS)
+    made = fit_forecast(past(table), ASOF, SETTINGS)
     assert made.note.weight >= 0.75
     assert made.note.lead_low > 0
     now = table.filter(pl.col("asof_ms") == ASOF)
-    told = made.expect(PurchaseHistories(now, facts(table)))
+    told = made.predict(PurchaseHistories(now, facts(table)))
     due = now["due_in_days"].to_numpy() < 0
     prob = told["buy_prob"].to_numpy()
     assert prob[due].mean() > 0.45
@@ -100,7 +100,7 @@ def test_what_happens_after_the_moment_changes_nothing():
         asof_ms=pl.lit(ASOF + WINDOW), last_ms=pl.lit(ASOF + 1)
     )
     base, other, more = (
-        forecast(PurchaseHistories(each, facts(table)), ASOF, SETTINGS)
+        fit_forecast(PurchaseHistories(each, facts(table)), ASOF, SETTINGS)
         for each in (table, later, pl.concat([table, ahead]))
     )
     assert base == other == more
@@ -108,7 +108,7 @@ def test_what_happens_after_the_moment_changes_nothing():
 
 def test_with_few_rows_the_counts_forecast_and_say_why():
     table = rows(60)
-    made = forecast(past(table), ASOF, SETTINGS)
+    made = fit_forecast(past(table), ASOF, SETTINGS)
     assert made.trees is None
     assert made.note.weight == 0.0
     assert "480 rows in a window of the past" in made.note.why
@@ -122,7 +122,7 @@ def test_counts_that_are_right_are_left_alone():
     right = right.with_columns(
         (pl.col("asof_ms") - WINDOW + moved - (moved == 0).cast(pl.Int64) * WINDOW).alias("last_ms")
     )
-    made = forecast(past(right), ASOF, SETTINGS)
+    made = fit_forecast(past(right), ASOF, SETTINGS)
     assert made.note.weight == 0.0
     assert made.note.why == "the counts alone are within one standard error"
     assert np.abs(made.shift).max() < 0.1
@@ -130,7 +130,7 @@ def test_counts_that_are_right_are_left_alone():
 
 def test_trees_that_did_not_pay_are_not_fitted_in_the_next_runs(monkeypatch: pytest.MonkeyPatch):
     table = rows()
-    first = forecast(past(table), ASOF, SETTINGS).note
+    first = fit_forecast(past(table), ASOF, SETTINGS).note
     lost = first.model_copy(update={"weight": 0.0, "judged_ms": ASOF - WINDOW})
     fitted: list[int] = []
 
@@ -139,19 +139,19 @@ def test_trees_that_did_not_pay_are_not_fitted_in_the_next_runs(monkeypatch: pyt
         raise RefittedError
 
     monkeypatch.setattr(purchase_forecast, "_fit", fit)
-    made = forecast(past(table), ASOF, SETTINGS, lost)
+    made = fit_forecast(past(table), ASOF, SETTINGS, lost)
     assert (made.note, made.trees, fitted) == (lost, None, [])
     for changed in (
         {"judged_ms": ASOF - 3 * WINDOW}, {"judged_ms": None}, {"log_rows": first.n // 2},
         {"weight": 0.5}, {"judged_ms": ASOF + 1},
     ):  # fmt: skip
         with pytest.raises(RefittedError):
-            forecast(past(table), ASOF, SETTINGS, lost.model_copy(update=changed))
+            fit_forecast(past(table), ASOF, SETTINGS, lost.model_copy(update=changed))
 
 
 def test_a_group_that_goes_its_own_way_is_moved():
     table = rows(60, 2.0)
-    made = forecast(past(table), ASOF, SETTINGS)
+    made = fit_forecast(past(table), ASOF, SETTINGS)
     assert GROUPS[0] == "new"
     assert made.shift[0] > 0.5 > made.shift[1]
     assert abs(made.shift[2]) < 0.1
@@ -165,19 +165,19 @@ def test_groups_by_hand():
             "recency_days": [30.0, 20.0, 90.0, 90.0, 22.0],
         }
     )  # fmt: skip
-    assert groups(table).tolist() == [1, 1, 0, 2, 2]  # 20 days are less than three gaps of 7; 22 are more
+    assert customer_groups(table).tolist() == [1, 1, 0, 2, 2]  # 20 days are less than three gaps of 7; 22 are more
 
 
 def test_any_division_of_the_customers_gives_the_same_facts():
     table = rows()
     cut = [table.filter(pl.col("customer_id") < "c0100"), table.filter(pl.col("customer_id") >= "c0100")]
-    assert together([target_facts(part) for part in cut]).equals(facts(table))
+    assert merge_target_facts([target_facts(part) for part in cut]).equals(facts(table))
 
 
 def test_what_a_group_wants_is_added_to_its_own_log_odds():
     table = rows(60).filter(pl.col("asof_ms") == ASOF)
-    note = MemberNote(weight=0.0, why="", n=0)
-    said = Forecast(note, None, (1.0, 0.0, 0.0)).expect(PurchaseHistories(table, facts(table)))
+    note = ModelWeight(weight=0.0, why="", n=0)
+    said = Forecast(note, None, (1.0, 0.0, 0.0)).predict(PurchaseHistories(table, facts(table)))
     new = table["orders"].to_numpy() == 2
     prob = said["buy_prob"].to_numpy()
     assert prob[new] == pytest.approx(1 / (1 + np.exp(-np.log(0.3 / 0.7) - 1)))

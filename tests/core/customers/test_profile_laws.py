@@ -62,9 +62,9 @@ def everything(shop: Shop, asofs, parts=None) -> list[pl.DataFrame]:
     found = [[], [], []]
     for part in parts or [shop.customers]:
         shard, moments = shop.shard(part), shop.moments(asofs, part)
-        found[0].append(room.profile(shard, moments, shared, SETTINGS))
-        found[1].append(pl.concat(room.affinities(shard, moments, shared, SETTINGS)))
-        found[2].append(room.interests(shard, moments, shared, SETTINGS))
+        found[0].append(room.build_profiles(shard, moments, shared, SETTINGS))
+        found[1].append(pl.concat(room.estimate_affinities(shard, moments, shared, SETTINGS)))
+        found[2].append(room.find_interests(shard, moments, shared, SETTINGS))
     return [pl.concat(frames).sort("customer_id", "asof_ms", *frames[0].columns[2:3]) for frames in found]
 
 
@@ -114,20 +114,20 @@ def test_each_shared_moment_holds_all_earlier_rows_and_no_others():
 
 def test_what_a_pass_kept_is_what_the_next_one_would_find_itself():
     shop, asofs = Shop(rows(3, 0, 120, 200), CATALOGUE, *campaigns()), (MONDAY + 9 * WEEK_MS, ASOF)
-    shared = [room.Shared.start(asofs)] * 2
+    shared = [room.PopulationSums.start(asofs)] * 2
     kept: dict[str, pl.DataFrame] = {}
-    for step in room.STEPS:
+    for step in room.AGGREGATION_STEPS:
         alone, after = (
             step(shop.shard(), shared[0], SETTINGS),
-            step(replace(shop.shard(), kept=kept), shared[1], SETTINGS),
+            step(replace(shop.shard(), frames=kept), shared[1], SETTINGS),
         )
         for name, table in alone.items():
             assert_frame_equal(table, after[name])
         shared = [shared[0].plus([alone]), shared[1].plus([after])]
-    moments, handed = shop.moments(asofs), replace(shop.shard(), kept=kept)
-    assert_frame_equal(*(room.profile(each, moments, shared[0], SETTINGS) for each in (shop.shard(), handed)))
+    moments, handed = shop.moments(asofs), replace(shop.shard(), frames=kept)
+    assert_frame_equal(*(room.build_profiles(each, moments, shared[0], SETTINGS) for each in (shop.shard(), handed)))
     assert_frame_equal(
-        *(pl.concat(room.affinities(each, moments, shared[0], SETTINGS)) for each in (shop.shard(), handed))
+        *(pl.concat(room.estimate_affinities(each, moments, shared[0], SETTINGS)) for each in (shop.shard(), handed))
     )
 
 
@@ -135,20 +135,20 @@ def test_moments_asked_together_or_alone_say_the_same():
     shop = Shop([event(c, k, product_id=f"p{(k + ord(c)) % 8}") for c in "abc" for k in range(0, 84, 5)], CATALOGUE)
     first = MONDAY + 6 * WEEK_MS
     shared = shop.shared([first, ASOF])
-    together = room.profile(shop.shard(), shop.moments([first, ASOF]), shared, SETTINGS)
-    alone = pl.concat(room.profile(shop.shard(), shop.moments([a]), shared, SETTINGS) for a in (first, ASOF))
+    together = room.build_profiles(shop.shard(), shop.moments([first, ASOF]), shared, SETTINGS)
+    alone = pl.concat(room.build_profiles(shop.shard(), shop.moments([a]), shared, SETTINGS) for a in (first, ASOF))
     assert_frame_equal(together, alone.sort("customer_id", "asof_ms"))
 
 
 def test_a_forecaster_learns_of_some_customers_and_counts_all():
     shop, asofs, earlier = Shop(rows(3, 0, 120, 200), CATALOGUE, *campaigns()), (ASOF,), (ASOF - 4 * WEEK_MS,)
-    shared = room.Shared.start(asofs, earlier)
-    for step in room.STEPS:
+    shared = room.PopulationSums.start(asofs, earlier)
+    for step in room.AGGREGATION_STEPS:
         shared = shared.plus([step(shop.shard(), shared, SETTINGS)])
     moments, facts = shop.moments((*earlier, *asofs)), []
-    whole = pl.concat(room.affinities(shop.shard(), moments, shared, SETTINGS))
+    whole = pl.concat(room.estimate_affinities(shop.shard(), moments, shared, SETTINGS))
     for share in (0.5, 1.0):
-        found = list(room.counted(shop.shard(), moments, shared, SETTINGS, share))
+        found = list(room.estimate_affinities_by_moment(shop.shard(), moments, shared, SETTINGS, share))
         drawn = [who for who in shop.customers if hash_unit("purchases", who) < share]
         assert_frame_equal(pl.concat(each.rows for each in found), whole.filter(asof_ms=ASOF))
         some = whole.filter(pl.col("customer_id").is_in(drawn))

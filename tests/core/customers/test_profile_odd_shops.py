@@ -39,15 +39,15 @@ SHOPS = {
 def test_every_shop_gets_profiles_affinities_and_interests(name):
     shop = SHOPS[name]
     shared, shard, moments = shop.shared([ASOF]), shop.shard(), shop.moments([ASOF])
-    profiles = room.profile(shard, moments, shared, SETTINGS)
-    affinities = pl.concat(room.affinities(shard, moments, shared, SETTINGS))
+    profiles = room.build_profiles(shard, moments, shared, SETTINGS)
+    affinities = pl.concat(room.estimate_affinities(shard, moments, shared, SETTINGS))
     assert PROFILES.check(profiles).height == len(shop.customers)
     AFFINITIES.check(affinities)
     numbers = profiles.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()
     forecasts = affinities.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()
     assert numbers.is_finite().all()
     assert forecasts.is_finite().all()
-    assert room.interests(shard, moments, shared, SETTINGS).height == (9 if name.startswith("views only") else 0)
+    assert room.find_interests(shard, moments, shared, SETTINGS).height == (9 if name.startswith("views only") else 0)
 
 
 def test_views_only_leaves_purchases_unknown_not_zero():
@@ -56,7 +56,7 @@ def test_views_only_leaves_purchases_unknown_not_zero():
     assert (row["views_total"], row["top_hour"]) == (3, 0)
     for name in ("orders_total", "orders_4w", "revenue_total_cents", "recency_days", "deal_share", "price_sensitivity"):
         assert row[name] is None, name
-    assert "purchases" in room.reasons(shop.shared([ASOF]), ASOF)["orders_total"]
+    assert "purchases" in room.missing_column_reasons(shop.shared([ASOF]), ASOF)["orders_total"]
     seen = affinities_of(shop, ASOF).row(0, named=True)
     assert (seen["bought"], seen["views"], seen["buy_prob"], seen["expected_cents"]) == (False, 1, None, None)
 
@@ -65,7 +65,7 @@ def test_no_discounts_means_no_sensitivity_and_a_reason():
     shop = Shop([event(c, k) for c in "abcdef" for k in range(9)], CATALOGUE)
     row = profile_of(shop, ASOF).row(0, named=True)
     assert (row["deal_share"], row["discount_share"], row["price_sensitivity"]) == (None, None, None)
-    assert "shelf discounts" in room.reasons(shop.shared([ASOF]), ASOF)["price_sensitivity"]
+    assert "shelf discounts" in room.missing_column_reasons(shop.shared([ASOF]), ASOF)["price_sensitivity"]
     assert affinities_of(shop, ASOF)["deal_share"].null_count() == affinities_of(shop, ASOF).height
 
 
@@ -80,16 +80,16 @@ def test_a_customer_without_a_row_before_the_moment_still_has_his_row():
 def test_a_moment_before_every_shared_moment_knows_nothing_of_the_shop():
     shop = Shop([event("a", 0), event("a", 139)])
     shared = shop.shared([ASOF])
-    row = room.profile(shop.shard(), shop.moments([ASOF - WEEK_MS]), shared, SETTINGS).row(0, named=True)
+    row = room.build_profiles(shop.shard(), shop.moments([ASOF - WEEK_MS]), shared, SETTINGS).row(0, named=True)
     assert (row["tenure_days"], row["orders_4w"]) == (133, None)
-    assert room.reasons(shared, MONDAY)["orders_total"]
+    assert room.missing_column_reasons(shared, MONDAY)["orders_total"]
 
 
 def test_no_moment_is_refused():
     with raises_code("value_missing", "asof_ms"):
-        room.Shared.start([])
+        room.PopulationSums.start([])
 
 
 def test_a_missing_pass_is_named():
     with raises_code("step_missing", "'shop'", "profile.STEPS"):
-        room.Shared.start([ASOF])["shop"]
+        room.PopulationSums.start([ASOF])["shop"]

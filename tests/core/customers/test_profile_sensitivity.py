@@ -10,10 +10,10 @@ from promolift.core.customers.profiles.price_sensitivity import (
     deal_sums,
     deal_trials,
     fit_customers,
-    population,
+    population_prior,
     population_sums,
     posterior,
-    weekly,
+    weekly_lines,
     with_variance,
 )
 from promolift.core.customers.profiles.purchase_lines import read_lines
@@ -43,7 +43,7 @@ def simulate(people: int, seed: int, copies: int) -> tuple[Shop, pl.DataFrame]:
 def trials_of(shop: Shop) -> pl.DataFrame:
     """Everybody's trials against the whole shop's discounts, customers by name."""
     shard = shop.shard()
-    rows = weekly(shard, SETTINGS)
+    rows = weekly_lines(shard, SETTINGS)
     return read_lines(shard, "UTC").texts(deal_trials(rows, deal_sums(rows)))
 
 
@@ -53,7 +53,7 @@ def estimates(shop: Shop) -> tuple[pl.DataFrame, pl.DataFrame]:
     sums = population_sums(with_variance(fit, baskets))
     known = fit.select("customer_id", "asof_ms", pl.col("asof_ms").alias("shared_ms"))
     found = posterior(fit, known, baskets, sums).join(fit.select("customer_id", raw="theta"), on="customer_id")
-    return found, population(sums)
+    return found, population_prior(sums)
 
 
 @pytest.mark.parametrize("copies", [1, 3])

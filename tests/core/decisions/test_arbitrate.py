@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.decisions import Bid, arbitrate, arbitrated
+from promolift.core.decisions import Bid, arbitrate, arbitrate_batch
 
 
 def bid(name: str, worth: float, priority: int = 0) -> Bid:
@@ -41,7 +41,7 @@ def test_all_customers_at_once_are_arbitrated_as_each_alone(
 ) -> None:
     mine = [[bid(name, worth, priority) for name, (priority, worth) in each] for each in drawn]
     rows = [(f"c{n:03d}", *each) for n, bids in enumerate(mine) for each in bids]
-    found = arbitrated(pl.DataFrame(rows, ["customer_id", *Bid._fields], orient="row")).sort("customer_id")
+    found = arbitrate_batch(pl.DataFrame(rows, ["customer_id", *Bid._fields], orient="row")).sort("customer_id")
     one_by_one = [
         (f"c{n:03d}", bids[arbitrate(bids).at].campaign_id, arbitrate(bids).why) for n, bids in enumerate(mine)
     ]

@@ -7,7 +7,7 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.decisions import Option, ReleaseTerms, decide, decide_options, in_holdout, replay
+from promolift.core.decisions import Option, ReleaseTerms, decide, decide_options, in_holdout, replay_decision
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.hashing import hash_unit, hash_units
 from promolift.foundation.tables.schemas import DECISIONS
@@ -137,7 +137,7 @@ def test_a_decision_can_be_replayed_bit_for_bit(seed, explore, held):
     rel = release(explore=explore, holdout_share=held, seed=seed, price=hash_unit(seed) * 2)
     allowed = consent([f"c{i}" for i in range(20)], ["c1", "c2"])
     for row in decide(market(20, seed), allowed, rel, TS).iter_rows(named=True):
-        assert replay(row, rel) == row
+        assert replay_decision(row, rel) == row
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.37, 1.0]), st.sampled_from([0.0, 0.4]))
@@ -159,11 +159,11 @@ def test_replay_notices_a_changed_record_or_release():
     rows = [("a", "x", 50.0, 10.0, None), ("a", "y", 70.0, 40.0, None)]
     row = one(rows)
     changed = [each | ({"gain_cents": 99.0} if each["gain_cents"] == 70.0 else {}) for each in row["candidates"]]
-    assert replay({**row, "candidates": changed}, release())["offer_id"] == "y"
-    assert replay(row, release(price=0.0))["offer_id"] != row["offer_id"]
-    assert replay({**row, "offer_id": "y"}, release()) != {**row, "offer_id": "y"}
+    assert replay_decision({**row, "candidates": changed}, release())["offer_id"] == "y"
+    assert replay_decision(row, release(price=0.0))["offer_id"] != row["offer_id"]
+    assert replay_decision({**row, "offer_id": "y"}, release()) != {**row, "offer_id": "y"}
     with raises_code("release_differs", "policy_version", "'1'", "'2'"):
-        replay(row, release(policy_version="2"))
+        replay_decision(row, release(policy_version="2"))
 
 
 def test_logged_propensities_are_the_real_frequencies():

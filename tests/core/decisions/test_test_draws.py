@@ -41,4 +41,4 @@ def test_who_is_given_does_not_draw_and_who_draws_does_so_evenly() -> None:
 def test_each_record_can_be_made_again() -> None:
     decisions = deliver.decide(rows(), consent(), TERMS, 0)
     for record in decisions.iter_rows(named=True):
-        assert deliver.replay(record, TERMS) == record
+        assert deliver.replay_decision(record, TERMS) == record

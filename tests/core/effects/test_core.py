@@ -7,7 +7,7 @@ from effect_trials import draw
 from error_checks import raises_code
 
 from promolift.core.effects.uplift.diagnostics import diagnose
-from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit
+from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit_effects
 from promolift.foundation.errors import SupportError
 
 LEAN = EffectSettings(rich=("multiplicative", "dr-trees"), folds=3)
@@ -16,7 +16,7 @@ LEAN = EffectSettings(rich=("multiplicative", "dr-trees"), folds=3)
 @pytest.fixture(scope="module")
 def turning() -> EffectModel:
     x, arm, y, _ = draw(4000, 1, "turning", arms=3)
-    return fit(x, arm, y, settings=LEAN)
+    return fit_effects(x, arm, y, settings=LEAN)
 
 
 def test_gains_follow_the_truth_where_customers_differ(turning: EffectModel) -> None:
@@ -38,7 +38,7 @@ def test_the_policy_withholds_the_offer_where_it_harms(turning: EffectModel) -> 
 
 def test_without_any_effect_the_answer_is_none_and_everybody_gets_the_average() -> None:
     x, arm, y, _ = draw(3000, 3, "none", arms=3)
-    model = fit(x, arm, y, settings=LEAN)
+    model = fit_effects(x, arm, y, settings=LEAN)
     effect = model.predict(x[:50])
     assert model.chosen == "none"
     assert (effect.gain_NK == model.average.gain_K).all()
@@ -49,7 +49,7 @@ def test_without_any_effect_the_answer_is_none_and_everybody_gets_the_average() 
 
 def test_the_policy_keeps_the_best_fixed_arm_unless_the_bound_is_passed(turning: EffectModel) -> None:
     x, arm, y, _ = draw(4000, 1, "turning", arms=3)
-    careful = fit(x, arm, y, settings=LEAN.model_copy(update={"bound": 1000.0, "lead": 1000.0}))
+    careful = fit_effects(x, arm, y, settings=LEAN.model_copy(update={"bound": 1000.0, "lead": 1000.0}))
     assert (careful.policy(x) == careful.best_arm).all()
     assert careful.predict(x).gain_NK.std(axis=0).min() > 0.05  # the gains are still there: only the claim is not
 
@@ -59,7 +59,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
     x = pl.concat([x, x[:200]])  # customers who look alike but did not do alike
     arm, y = np.r_[arm, arm[:200]], np.r_[y, 1 - y[:200]]
     order = np.random.default_rng(0).permutation(len(arm))
-    first, second = fit(x, arm, y, settings=LEAN), fit(x[order], arm[order], y[order], settings=LEAN)
+    first, second = fit_effects(x, arm, y, settings=LEAN), fit_effects(x[order], arm[order], y[order], settings=LEAN)
     assert first.explain() == second.explain()
     np.testing.assert_array_equal(first.predict(x).gain_NK, second.predict(x).gain_NK)
 
@@ -67,9 +67,12 @@ def test_the_order_of_rows_changes_nothing() -> None:
 def test_another_seed_folds_anew_and_the_same_one_repeats() -> None:
     x, arm, y, _ = draw(1000, 5, "turning")
     lean = EffectSettings(rich=("multiplicative",), folds=2)
-    other = fit(x, arm, y, settings=lean.model_copy(update={"seed": 1})).predict(x).gain_NK
-    assert (fit(x, arm, y, settings=lean).predict(x).gain_NK == fit(x, arm, y, settings=lean).predict(x).gain_NK).all()
-    assert (fit(x, arm, y, settings=lean).predict(x).gain_NK != other).any()
+    other = fit_effects(x, arm, y, settings=lean.model_copy(update={"seed": 1})).predict(x).gain_NK
+    assert (
+        fit_effects(x, arm, y, settings=lean).predict(x).gain_NK
+        == fit_effects(x, arm, y, settings=lean).predict(x).gain_NK
+    ).all()
+    assert (fit_effects(x, arm, y, settings=lean).predict(x).gain_NK != other).any()
 
 
 def test_a_model_comes_back_from_its_parts_the_same(turning: EffectModel) -> None:
@@ -102,19 +105,19 @@ def test_unequal_propensities_are_undone_where_the_naive_average_is_fooled() -> 
     assert naive > 0.15
     lean = EffectSettings(rich=(), folds=2)
     for given in (prob, np.column_stack([1 - prob, prob]), "estimate"):
-        model = fit(x, arm, y, propensity_NK=given, settings=lean)
+        model = fit_effects(x, arm, y, propensity_NK=given, settings=lean)
         assert abs(model.average.gain_K[0]) < 3 * model.average.se_K[0] < 0.1
 
 
 def test_what_nobody_checked_is_assumed_and_says_so() -> None:
     x, arm, y, _ = draw(900, 11)
     lean = EffectSettings(rich=(), folds=2)
-    model = fit(x, arm, y, settings=lean)
+    model = fit_effects(x, arm, y, settings=lean)
     effect = model.predict(x[:3])
     assert (model.level, effect.level) == ("assumed", "assumed")
     assert effect.reason.startswith("unverified")
     assert "Evidence: assumed (unverified" in model.explain()
-    checked = fit(x, arm, y, diagnosis=diagnose(x, arm, planned_A=[0.5, 0.5]), settings=lean)
+    checked = fit_effects(x, arm, y, diagnosis=diagnose(x, arm, planned_A=[0.5, 0.5]), settings=lean)
     assert checked.level == checked.predict(x[:3]).level == "randomised"
     assert "unverified" not in checked.explain()
 
@@ -123,14 +126,14 @@ def test_arms_that_chose_themselves_never_say_randomised() -> None:
     x, _, y, _ = draw(3000, 12)
     chose = (np.random.default_rng(12).uniform(size=3000) < 1 / (1 + np.exp(-1.0 * x["spend"].to_numpy()))).astype(int)
     lean = EffectSettings(rich=(), folds=2)
-    assert fit(x, chose, y, settings=lean).level == "assumed"
+    assert fit_effects(x, chose, y, settings=lean).level == "assumed"
     stated = diagnose(x, chose, planned_A=[0.5, 0.5])
     assert stated.level != "randomised"
     if stated.level is not None:
-        assert fit(x, chose, y, diagnosis=stated, settings=lean).level == "adjusted"
+        assert fit_effects(x, chose, y, diagnosis=stated, settings=lean).level == "adjusted"
     else:
         with raises_code(stated.refusal, *stated.reasons, kind=SupportError):
-            fit(x, chose, y, diagnosis=stated, settings=lean)
+            fit_effects(x, chose, y, diagnosis=stated, settings=lean)
 
 
 def test_known_propensities_are_used_although_the_outcome_model_is_wrong() -> None:
@@ -141,7 +144,7 @@ def test_known_propensities_are_used_although_the_outcome_model_is_wrong() -> No
     arm = (rng.uniform(size=6000) < prob).astype(int)
     y = 10.0 * hidden + rng.normal(size=6000)
     x = pl.DataFrame({"nothing": rng.normal(size=6000)})
-    model = fit(x, arm, y, propensity_NK=prob, settings=EffectSettings(rich=(), folds=2))
+    model = fit_effects(x, arm, y, propensity_NK=prob, settings=EffectSettings(rich=(), folds=2))
     assert y[arm == 1].mean() - y[arm == 0].mean() > 5
     assert abs(model.average.gain_K[0]) < 3 * model.average.se_K[0] < 1.5
 
@@ -151,7 +154,7 @@ def test_intervals_of_the_average_hold_the_truth_about_as_often_as_they_say() ->
     held = []
     for seed in range(20):
         x, arm, y, _ = draw(400, 100 + seed, "segment")
-        average = fit(x, arm, y, settings=lean).average
+        average = fit_effects(x, arm, y, settings=lean).average
         held.append(abs(average.gain_K[0] - 0.1608) < 1.96 * average.se_K[0])
         assert 0.7 < average.se_K[0] / np.sqrt(4 * y.var() / 400) < 1.1
     assert sum(held) >= 16  # 19 expected; fewer than 16 has probability 0.3 %
@@ -161,7 +164,7 @@ def test_money_with_a_whale_keeps_its_head() -> None:
     x, arm, y, _ = draw(3000, 9, "same")
     money = y * 20.0
     money[arm == 1] += np.where(np.arange((arm == 1).sum()) == 0, 50_000.0, 0.0)
-    model = fit(x, arm, money, settings=LEAN)
+    model = fit_effects(x, arm, money, settings=LEAN)
     assert model.chosen == "none" or set(model.chosen) == {"proportional"}
     assert np.abs(model.predict(x).gain_NK - model.average.gain_K).max() < 20  # nobody is told of thousands
     assert model.average.se_K[0] > 10  # one large amount: the average is not known, and says so
@@ -171,7 +174,7 @@ def test_one_whale_does_not_decide_which_arm_is_best_for_everybody() -> None:
     x, arm, y, _ = draw(3000, 9, "same")
     money = y * 20.0
     money[np.flatnonzero((arm == 0) & (y > 0))[0]] = 50_000.0
-    model = fit(x, arm, money, settings=EffectSettings(rich=(), folds=2))
+    model = fit_effects(x, arm, money, settings=EffectSettings(rich=(), folds=2))
     assert model.average.gain_K[0] < -10  # the large amount was in control
     assert model.best_arm == 1
 
@@ -195,7 +198,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(
     rng = np.random.default_rng(0)
     given = {"features_NF": rng.normal(size=(200, 2)), "treatment_N": np.tile([0, 1], 100), "outcome_N": np.ones(200)}
     with raises_code(code, *facts):
-        fit(**(given | change))  # type: ignore[arg-type]
+        fit_effects(**(given | change))  # type: ignore[arg-type]
 
 
 def test_a_column_of_the_training_must_be_there(turning: EffectModel) -> None:
@@ -205,6 +208,6 @@ def test_a_column_of_the_training_must_be_there(turning: EffectModel) -> None:
 
 def test_an_outcome_that_never_varies_gives_no_effect_and_no_error() -> None:
     x, arm, _, _ = draw(600, 10)
-    model = fit(x, arm, np.ones(600), settings=LEAN)
+    model = fit_effects(x, arm, np.ones(600), settings=LEAN)
     assert model.chosen == "none"
     assert abs(model.average.gain_K[0]) < 1e-3

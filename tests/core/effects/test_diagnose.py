@@ -6,11 +6,11 @@ import pytest
 from error_checks import raises_code
 from scipy import stats
 
-from promolift.core.effects.trial_arrays import holm, row_keys
+from promolift.core.effects.trial_arrays import holm_adjust, row_keys
 from promolift.core.effects.uplift import diagnostics as module
 from promolift.core.effects.uplift import diagnostics as room
 from promolift.core.effects.uplift.average_effects import e_value
-from promolift.core.effects.uplift.diagnostics import diagnose, most_gap, weighted_means
+from promolift.core.effects.uplift.diagnostics import diagnose, max_smd, weighted_means
 from promolift.core.effects.uplift.nuisance import estimate_propensity
 from promolift.foundation.errors import SupportError
 
@@ -133,7 +133,7 @@ def test_a_handful_of_treated_is_no_overlap(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_small_arms_may_differ_by_what_chance_alone_does() -> None:
-    assert [most_gap(0.1, se) for se in (0.01, 0.08, 0.5)] == [0.1, 0.16, 0.25]
+    assert [max_smd(0.1, se) for se in (0.01, 0.08, 0.5)] == [0.1, 0.16, 0.25]
     rng = np.random.default_rng(4)
     features = pl.DataFrame({f"x{k}": rng.normal(size=400) for k in range(4)})
     arm = (rng.random(400) < 0.35).astype(int)
@@ -174,20 +174,20 @@ def test_estimated_chances_are_near_the_true_ones() -> None:
 def test_sample_ratio_by_hand() -> None:
     arm = np.repeat([0, 1], [60, 40])
     even = np.tile([0.5, 0.5], (100, 1))
-    found = module.sample_ratio(arm, even, 0.001)
+    found = module.sample_ratio_test(arm, even, 0.001)
     assert found.statistic == pytest.approx(10**2 / 50 + 10**2 / 50)
     assert found.p == pytest.approx(stats.chi2.sf(4.0, 1))
     three = np.repeat([0, 1, 2], [50, 30, 40])
     expected = 120 * np.array([0.4, 0.4, 0.2])
-    found = module.sample_ratio(three, np.tile([0.4, 0.4, 0.2], (120, 1)), 0.001)
+    found = module.sample_ratio_test(three, np.tile([0.4, 0.4, 0.2], (120, 1)), 0.001)
     assert found.statistic == pytest.approx(((np.array([50, 30, 40]) - expected) ** 2 / expected).sum())
 
 
 def test_small_samples_use_the_exact_distribution() -> None:
-    found = module.sample_ratio(np.array([0] * 8), np.tile([0.5, 0.5], (8, 1)), 0.001)
+    found = module.sample_ratio_test(np.array([0] * 8), np.tile([0.5, 0.5], (8, 1)), 0.001)
     assert found.p == pytest.approx(2 / 256)
     assert "exact" in found.meaning
-    three = module.sample_ratio(np.array([0, 1, 2]), np.tile([1 / 3] * 3, (3, 1)), 0.001)
+    three = module.sample_ratio_test(np.array([0, 1, 2]), np.tile([1 / 3] * 3, (3, 1)), 0.001)
     assert three.p == pytest.approx(1.0)
 
 
@@ -200,9 +200,9 @@ def test_tests_of_stated_shares_reject_true_ones_as_rarely_as_they_say(varying: 
         share = np.where(varying & (x[:, [1]] > 0), [0.2, 0.3, 0.5], [0.5, 0.3, 0.2])
         arm = (rng.random(600)[:, None] >= np.cumsum(share, axis=1)[:, :-1]).sum(axis=1)
         checks = [
-            module.sample_ratio(arm, share, 0.1),
-            module.unrelated(x, arm, share, 0.1, seed),
-            *module.predictable(x, arm, share, 0.1, seed),
+            module.sample_ratio_test(arm, share, 0.1),
+            module.covariate_balance_test(x, arm, share, 0.1, seed),
+            *module.arm_prediction_test(x, arm, share, 0.1, seed),
         ]
         found.append([c.passed for c in checks])
     assert (np.mean(found, axis=0) > 0.8).all()
@@ -213,8 +213,8 @@ def test_few_rows_draw_the_stated_arms_anew() -> None:
     rng = np.random.default_rng(6)
     x = rng.normal(size=(40, 5))
     even = np.tile([0.5, 0.5], (40, 1))
-    fair = module.unrelated(x, rng.integers(0, 2, 40), even, 0.001, 1)
-    foul = module.unrelated(x, (x[:, 0] > 0).astype(int), even, 0.001, 1)
+    fair = module.covariate_balance_test(x, rng.integers(0, 2, 40), even, 0.001, 1)
+    foul = module.covariate_balance_test(x, (x[:, 0] > 0).astype(int), even, 0.001, 1)
     assert fair.passed
     assert not foul.passed
     assert foul.p >= 1 / 4000
@@ -228,8 +228,8 @@ def test_weighted_means_by_hand() -> None:
 
 
 def test_holm_by_hand() -> None:
-    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03])), [0.06, 0.03, 0.06])
-    np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1.0, 1.0])
+    np.testing.assert_allclose(holm_adjust(np.array([0.04, 0.01, 0.03])), [0.06, 0.03, 0.06])
+    np.testing.assert_allclose(holm_adjust(np.array([0.9, 0.8])), [1.0, 1.0])
 
 
 def test_e_values_of_the_paper() -> None:

@@ -9,8 +9,8 @@ from promolift.core.effects import (
     DiscountResponse,
     DiscountSettings,
     assumed_response,
-    fit_halves,
     fit_response,
+    fit_response_halves,
     in_first_half,
 )
 from promolift.foundation.errors import SupportError
@@ -129,7 +129,7 @@ def test_what_cannot_be_told_apart_is_left_out_and_nothing_breaks(short: str) ->
 
 def test_halves_share_no_customer_and_agree_within_their_errors() -> None:
     panel, sensitivity = world(1)
-    one, two = fit_halves(panel, sensitivity, SETTINGS)
+    one, two = fit_response_halves(panel, sensitivity, SETTINGS)
     first = in_first_half(sensitivity["customer_id"], SETTINGS)
     assert 0.3 * PEOPLE < first.sum() == one.customers < 0.7 * PEOPLE
     assert one.customers + two.customers == PEOPLE

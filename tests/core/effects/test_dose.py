@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.core.effects.uplift.dose_response import DoseModel, basis, fit_dose, variance
+from promolift.core.effects.uplift.dose_response import DoseModel, depth_basis, fit_dose, noise_variance
 from promolift.foundation.errors import SupportError
 
 DEPTHS = np.array([0.0, 0.1, 0.2, 0.3])
@@ -83,7 +83,7 @@ def test_untried_depths_lie_between_with_wider_bands(differing: tuple[DoseModel,
     assert mean[1] < mean[2] < mean[3] < mean[4]
     relative = curve.se_ND.mean(axis=0)
     assert relative[5] > 1.3 * relative[4]
-    left = basis(np.array([0.1, 0.15, 0.3, 0.4]), DEPTHS).left_D
+    left = depth_basis(np.array([0.1, 0.15, 0.3, 0.4]), DEPTHS).left_D
     assert (left[[0, 2]] == 0).all()
     assert 0 < left[1] < left[3]
     with raises_code("depth_out_of_range", "0.5", "0 to 0.45", kind=SupportError):
@@ -121,14 +121,14 @@ def test_missing_values_are_not_zeros() -> None:
     lost = features.with_columns(past=pl.when(pl.int_range(3000) % 3 > 0).then("past"))
     model = fit_dose(lost, depth, y)
     assert model.terms.features == len(model.encoder.names) + 1  # the flag for missing
-    said = model.expected(lost)
+    said = model.predict_outcomes(lost)
     assert said[::3].mean() == pytest.approx(y[::3].mean(), rel=0.15)
 
 
 def test_noise_is_read_from_the_residuals() -> None:
     rng = np.random.default_rng(0)
     base = rng.gamma(2.0, 2.0, 20_000)
-    fitted = variance(base, rng.poisson(base).astype(float), True)
+    fitted = noise_variance(base, rng.poisson(base).astype(float), True)
     assert np.allclose(fitted, base, rtol=0.2, atol=0.3)
 
 

@@ -6,7 +6,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from promolift.core.effects import PanelSettings, depth_sums, panel
+from promolift.core.effects import PanelSettings, build_panel, sum_depths
 from promolift.foundation.tables.schemas import EVENTS, PRODUCTS
 from promolift.foundation.time.units import DAY_MS, WEEK_MS
 
@@ -29,8 +29,8 @@ def run(rows: list[dict[str, object]], settings: PanelSettings = SETTINGS) -> pl
         pl.DataFrame({"product_id": ["cola", "soda", "milk"], "category": ["drinks", "drinks", "dairy"]})
     )
     events, products = connection.from_arrow(frame.to_arrow()), connection.from_arrow(catalogue.to_arrow())
-    sums = depth_sums(events, products, ASOF).pl()
-    return panel(events, products, connection.from_arrow(sums.to_arrow()), ASOF, settings).pl()
+    sums = sum_depths(events, products, ASOF).pl()
+    return build_panel(events, products, connection.from_arrow(sums.to_arrow()), ASOF, settings).pl()
 
 
 def history() -> list[dict[str, object]]:

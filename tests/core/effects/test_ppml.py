@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from error_checks import raises_code
 
-from promolift.core.effects.offer_value.discount_response import codes, fit_ppml
+from promolift.core.effects.offer_value.discount_response import dense_codes, fit_ppml
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_units
 
@@ -60,7 +60,7 @@ def test_too_few_customers_give_no_error_bar_and_so_no_answer() -> None:
 
 def test_codes_number_the_combinations_densely_in_order() -> None:
     frame = pl.DataFrame({"a": ["y", "x", "y"], "b": [1, 1, 1]})
-    assert codes(frame, "a", "b").tolist() == [1, 0, 1]
+    assert dense_codes(frame, "a", "b").tolist() == [1, 0, 1]
 
 
 def test_shocks_shared_by_a_group_widen_the_interval() -> None:

@@ -13,11 +13,11 @@ from polars.testing import assert_frame_equal
 
 from promolift.core.effects.offer_value import campaign_exposure
 from promolift.core.effects.offer_value.campaign_exposure import (
-    History,
+    CampaignHistory,
+    campaign_totals,
     exposure_features,
     offer_features,
     target_covers,
-    yardsticks,
 )
 from promolift.foundation.tables.contract import Table
 from promolift.foundation.tables.schemas import (
@@ -86,10 +86,10 @@ def logs(
     coupons: Rows | None = None,
     products: Rows | None = CATALOGUE,
     customers: Rows | None = None,
-) -> History:
+) -> CampaignHistory:
     """Logs of a shop whose first event is on day 0; None for coupons, products or customers: it has no such table."""
     c = duckdb.connect()
-    return History(
+    return CampaignHistory(
         relation(c, EVENTS, events),
         relation(c, EXPOSURES, exposures),
         relation(c, REDEMPTIONS, redemptions),
@@ -100,7 +100,7 @@ def logs(
     )
 
 
-def now(history: History, who: str = "a", campaign: str = "now", **given: float) -> dict[str, object]:
+def now(history: CampaignHistory, who: str = "a", campaign: str = "now", **given: float) -> dict[str, object]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in given.items():
             patch.setattr(campaign_exposure, name.upper(), value)
@@ -250,7 +250,7 @@ def test_a_campaign_before_the_first_event_has_no_history() -> None:
 def test_no_events_is_an_error_that_says_so() -> None:
     history = logs([], [sent("now", "a", START)])
     with raises_code("events_missing", "events"):
-        exposure_features(History(history.events, history.exposures, history.redemptions))
+        exposure_features(CampaignHistory(history.events, history.exposures, history.redemptions))
 
 
 def test_an_offer_thought_of_gets_the_features_of_the_same_campaign_had_it_taken_place() -> None:
@@ -323,13 +323,13 @@ def test_nothing_at_or_after_the_start_changes_a_feature(before: Rows, answered:
     assert_frame_equal(full.filter(pl.col("campaign_id") != "autumn"), early)
 
 
-def part(history: History, who: Sequence[str]) -> pl.DataFrame:
+def part(history: CampaignHistory, who: Sequence[str]) -> pl.DataFrame:
     chosen = ", ".join(f"'{w}'" for w in who)
     events = history.events.filter(f"customer_id in ({chosen})")
     sent, used = (rows.filter(f"customer_id in ({chosen})") for rows in (history.exposures, history.redemptions))
     starts = history.exposures.pl()["start_ms"]
-    shared = yardsticks(history.exposures, history.redemptions, starts)
-    shard = History(events, sent, used, history.products, history.coupons, since_ms=0, campaigns=shared)
+    shared = campaign_totals(history.exposures, history.redemptions, starts)
+    shard = CampaignHistory(events, sent, used, history.products, history.coupons, since_ms=0, campaigns=shared)
     return exposure_features(shard)
 
 

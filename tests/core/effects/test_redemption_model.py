@@ -10,7 +10,7 @@ from error_checks import raises_code
 
 from promolift.core.effects.offer_value import coupon_redemption as room
 from promolift.core.effects.offer_value.campaign_exposure import (
-    History,
+    CampaignHistory,
     exposure_features,
     offer_features,
     target_covers,
@@ -258,7 +258,7 @@ def test_from_logs_to_offers_coupon_lovers_redeem_and_most_so_what_they_buy(monk
     coupons = [{"campaign_id": f"c{n}", "coupon_id": f"k{n}", "product_id": ["cola", "milk"][n % 2]} for n in range(4)]
     products = [{"product_id": "cola", "category": "drinks"}, {"product_id": "milk", "category": "dairy"}]
     tables = [(EVENTS, events), (EXPOSURES, exposures), (REDEMPTIONS, uses), (PRODUCTS, products), (COUPONS, coupons)]
-    history = History(*(c.from_arrow(table.conform(pl.DataFrame(rows)).to_arrow()) for table, rows in tables))
+    history = CampaignHistory(*(c.from_arrow(table.conform(pl.DataFrame(rows)).to_arrow()) for table, rows in tables))
     asof = 28 * WEEK_MS
     monkeypatch.setattr(room, "SLOPE_SD", 1.0)
     fitted = fit_redemption(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, row_keys
 from promolift.core.effects.uplift.average_effects import adjusted_means
-from promolift.core.effects.uplift.linear_learners import basis_of, design_of, fit_linear
-from promolift.core.effects.uplift.uplift_model import EffectSettings, fit
+from promolift.core.effects.uplift.linear_learners import build_design, fit_basis, fit_linear
+from promolift.core.effects.uplift.uplift_model import EffectSettings, fit_effects
 
 LEAN = EffectSettings(rich=("response", "additive", "multiplicative-sparse", "t-trees", "dr-trees"), folds=2)
 
@@ -31,12 +31,12 @@ def donations(n: int, seed: int) -> tuple[pl.DataFrame, Ints, Floats]:
 
 def test_rare_money_beside_rare_flags_and_codes_is_expected_where_it_was_seen() -> None:
     x, arm, y = donations(9000, 1)
-    model = fit(x, arm, y, settings=LEAN)
+    model = fit_effects(x, arm, y, settings=LEAN)
     plain = np.array([y[arm == a].mean() - y[arm == 0].mean() for a in (1, 2)])
     assert np.abs(model.average.gain_K - plain).max() < 0.5 * model.average.se_K.max()
     gains = model.predict(x).gain_NK
     assert np.abs(gains - model.average.gain_K).max() < 20 * y.mean()
-    expected = model.expected(x)
+    expected = model.predict_outcomes(x)
     assert expected.max() < y.max()
     assert np.abs(expected.mean(axis=0) - y.mean()).max() < 0.5 * y.mean()
 
@@ -53,7 +53,7 @@ def test_a_flag_of_a_handful_moves_no_linear_predictor_far() -> None:
     arm = np.arange(n) % 2
     order = np.argsort(arm, kind="stable")
     trial = TrialArrays(x[order], arm[order], y[order], np.full((n, 2), 0.5), row_keys(x, 0), ())
-    model = fit_linear(design_of(trial, "count"), sparse=True)
+    model = fit_linear(build_design(trial, "count"), sparse=True)
     wild = np.array([[1.0, 9.0, -9.0, 9.0]])
     assert model.mean(model.basis.columns(wild)).max() <= y.max()
     assert np.abs(model.eta(model.basis.columns(x))).max() < 12
@@ -64,13 +64,13 @@ def test_a_code_for_missing_is_no_amount(code: float) -> None:
     rng = np.random.default_rng(3)
     age = rng.normal(50, 10, 3000)
     age[::20] = code
-    basis = basis_of(age[:, None])
+    basis = fit_basis(age[:, None])
     assert basis.code_F[0] == code
     z = basis.columns(age[:, None])
     known = np.r_[age, 30.0, 70.0][:, None]
     assert np.ptp(basis.columns(known)[:, 1]) < 8  # the code does not stretch the scale
     assert z[0, 1] == pytest.approx(0, abs=0.2)
-    assert np.isnan(basis_of(np.r_[np.zeros(900), rng.exponential(5, 2100)][:, None]).code_F[0])  # nought is a value
+    assert np.isnan(fit_basis(np.r_[np.zeros(900), rng.exponential(5, 2100)][:, None]).code_F[0])  # nought is a value
 
 
 def test_a_learner_that_contradicts_the_doubly_robust_average_leaves_and_is_named(
@@ -78,16 +78,16 @@ def test_a_learner_that_contradicts_the_doubly_robust_average_leaves_and_is_name
 ) -> None:
     from promolift.core.effects.uplift import uplift_model
 
-    gains = uplift_model.gains
+    gains = uplift_model.predict_gains
 
     def planted(*given: object) -> Floats:
         found = gains(*given)  # type: ignore[arg-type]
         found[:, :, 3] += 50.0
         return found
 
-    monkeypatch.setattr(uplift_model, "gains", planted)
+    monkeypatch.setattr(uplift_model, "predict_gains", planted)
     x, arm, y = donations(4000, 4)
-    model = fit(x, arm, y, settings=LEAN)
+    model = fit_effects(x, arm, y, settings=LEAN)
     assert model.stray == ("additive",)
     assert "Left out" in model.explain()
     assert "additive" in model.explain().split("Left out")[1]
@@ -131,7 +131,7 @@ def test_no_effect_is_larger_than_outcomes_differ(seed: int, data: st.DataObject
         "heavy": rng.standard_cauchy(n), "count": rng.poisson(2, n).astype(float),
     }[data.draw(st.sampled_from(["binary", "same", "real", "money", "one", "heavy", "count"]))]  # fmt: skip
     y = y if np.isin(y, (0, 1)).all() else y * unit
-    model = fit(pl.DataFrame(columns), arm, y, settings=LEAN)
+    model = fit_effects(pl.DataFrame(columns), arm, y, settings=LEAN)
     effect = model.predict(pl.DataFrame(columns))
     reach = float(np.ptp(y)) * (1 + 1e-9) + 1e-300
     assert np.isfinite(effect.gain_NK).all()

@@ -2,20 +2,27 @@ import numpy as np
 import pytest
 from effect_trials import crossed, draw, trial
 
-from promolift.core.effects.trial_arrays import Asked, row_keys
+from promolift.core.effects.trial_arrays import CachedRows, row_keys
 from promolift.core.effects.uplift import boosted_trees
-from promolift.core.effects.uplift.boosted_trees import MISSING, Target, bins_of, boost, dataset, with_arm
-from promolift.core.effects.uplift.nuisance import (
-    estimate_propensity,
-    fit_proportional,
-    fit_response,
-    fit_segment,
-    folds_of,
-    scores,
-    taught,
-    winsorised,
+from promolift.core.effects.uplift.boosted_trees import (
+    MISSING,
+    BoostingTarget,
+    boost,
+    fit_bins,
+    make_boosting_data,
+    with_arm,
 )
-from promolift.core.effects.uplift.uplift_model import Rich, fit_learner
+from promolift.core.effects.uplift.nuisance import (
+    doubly_robust_scores,
+    estimate_propensity,
+    fit_by_response,
+    fit_proportional,
+    fit_segment,
+    fold_count,
+    training_outcome,
+    winsorise,
+)
+from promolift.core.effects.uplift.uplift_model import RichLearner, fit_learner
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +33,9 @@ def made():
 
 
 @pytest.mark.parametrize("kind", ["t-trees", "s-trees", "dr-trees"])
-def test_every_tree_learner_finds_an_effect_that_turns(made, kind: Rich) -> None:
+def test_every_tree_learner_finds_an_effect_that_turns(made, kind: RichLearner) -> None:
     ready, nuisance, gain = made
-    found = np.mean([model.gain(Asked(ready.x_NF)) for model in fit_learner(kind, nuisance)], axis=0)
+    found = np.mean([model.gain(CachedRows(ready.x_NF)) for model in fit_learner(kind, nuisance)], axis=0)
     assert found.shape == gain.shape
     assert ((found - gain) ** 2).mean() < 0.35 * gain.var()
 
@@ -43,7 +50,7 @@ def test_a_row_is_never_predicted_by_models_that_saw_it(made) -> None:
     # the arm's mean is learned from the other folds: a slight lean away, never towards
     assert np.mean((own - own.mean()) * y) < 0.02 * y.var()
     row, fold = 7, noise.fold_N[7]
-    np.testing.assert_allclose(noise.mu_NA[row], noise.responses[fold].mean(Asked(noise.trial.x_NF[[row]]))[0])
+    np.testing.assert_allclose(noise.mu_NA[row], noise.responses[fold].mean(CachedRows(noise.trial.x_NF[[row]]))[0])
 
 
 def test_no_outcome_is_expected_beyond_what_was_seen(made) -> None:
@@ -51,7 +58,7 @@ def test_no_outcome_is_expected_beyond_what_was_seen(made) -> None:
     wild = ready.x_NF.copy()
     wild[:, 0] = 1e9
     for response in nuisance.responses:
-        mu = response.mean(Asked(wild))
+        mu = response.mean(CachedRows(wild))
         assert (mu >= 0).all()
         assert (mu <= 1).all()
 
@@ -59,10 +66,10 @@ def test_no_outcome_is_expected_beyond_what_was_seen(made) -> None:
 def test_scores_average_to_the_weighted_difference_without_a_model() -> None:
     x, _, y, _ = draw(10, 2)
     ready = trial(x, np.tile([0, 1], 5), y, np.tile([0.25, 0.75], (10, 1)))
-    psi = scores(ready, np.zeros((10, 2)))[:, 0]
+    psi = doubly_robust_scores(ready, np.zeros((10, 2)))[:, 0]
     by_hand = np.where(ready.arm_N == 1, y / 0.75, -y / 0.25)
     np.testing.assert_allclose(psi, by_hand)
-    shifted = scores(ready, np.tile([2.0, 5.0], (10, 1)))[:, 0]
+    shifted = doubly_robust_scores(ready, np.tile([2.0, 5.0], (10, 1)))[:, 0]
     np.testing.assert_allclose(shifted, np.where(ready.arm_N == 1, 3 + (y - 5) / 0.75, 3 - (y - 2) / 0.25))
 
 
@@ -70,13 +77,13 @@ def test_proportional_gains_hit_the_averages_and_never_change_sign(made) -> None
     x, arm, y, _ = draw(4000, 3, "same")
     ready = trial(x, arm, y)
     nuisance = crossed(ready)
-    gain = fit_proportional(nuisance, 0).gain(Asked(nuisance.trial.x_NF))[:, 0]
+    gain = fit_proportional(nuisance, 0).gain(CachedRows(nuisance.trial.x_NF))[:, 0]
     assert gain.mean() == pytest.approx(nuisance.psi_NK[nuisance.fold_N != 0].mean(), abs=0.02)
     assert gain.min() > 0
     low, high = np.quantile(nuisance.mu_NA.mean(axis=1), [0.1, 0.5])
     rare, common = nuisance.mu_NA.mean(axis=1) < low, nuisance.mu_NA.mean(axis=1) > high
     assert gain[common].mean() > 1.5 * gain[rare].mean()
-    assert fit_response(nuisance, 0).gain(Asked(ready.x_NF)).shape == (4000, 1)
+    assert fit_by_response(nuisance, 0).gain(CachedRows(ready.x_NF)).shape == (4000, 1)
 
 
 def test_the_segment_is_the_one_that_matters() -> None:
@@ -103,10 +110,10 @@ def test_estimated_chances_follow_the_true_ones_and_sum_to_one() -> None:
 def test_trees_stop_where_there_is_nothing_to_learn() -> None:
     rng = np.random.default_rng(6)
     x, y, part = rng.normal(size=(2000, 5)), rng.normal(size=2000), np.arange(2000) % 2
-    codes = bins_of(x).codes(x)
-    grown, start = dataset(codes, part, 1), np.zeros((2, 2000))
-    assert boost(grown, Target(np.arange(2000), y, part, start))[0].raw(codes).std() < 0.1
-    assert boost(grown, Target(np.arange(2000), y + 3 * (x[:, 0] > 0), part, start))[0].raw(codes).std() > 1.2
+    codes = fit_bins(x).codes(x)
+    grown, start = make_boosting_data(codes, part, 1), np.zeros((2, 2000))
+    assert boost(grown, BoostingTarget(np.arange(2000), y, part, start))[0].raw(codes).std() < 0.1
+    assert boost(grown, BoostingTarget(np.arange(2000), y + 3 * (x[:, 0] > 0), part, start))[0].raw(codes).std() > 1.2
 
 
 @pytest.mark.parametrize("gaps", [False, True])
@@ -117,43 +124,45 @@ def test_trees_kept_as_arrays_say_what_lightgbm_says(gaps: bool, monkeypatch: py
     if gaps:
         x[rng.uniform(size=3000) < 0.2, 1] = np.nan
     y = x[:, 0] * (x[:, 2] > 0) + np.nan_to_num(x[:, 1], nan=2.0) + arm * x[:, 3] + rng.normal(size=3000)
-    codes = bins_of(x).codes(x)
+    codes = fit_bins(x).codes(x)
     models, read = [], boosted_trees._read
     monkeypatch.setattr(
         boosted_trees, "_read", lambda model, best: (models.append((model, best)), read(model, best))[1]
     )
-    target = Target(np.arange(3000), y, np.arange(3000) % 2, np.zeros((2, 3000)), "real", arms=True)
-    ours = boost(dataset(codes, arm, 2), target)
+    target = BoostingTarget(np.arange(3000), y, np.arange(3000) % 2, np.zeros((2, 3000)), "real", arms=True)
+    ours = boost(make_boosting_data(codes, arm, 2), target)
     columns = np.column_stack([np.where(codes.T == MISSING, np.nan, codes.T), arm])
     for (model, best), kept in zip(models, ours, strict=True):
         assert best > 20
         both = np.where(arm == 1, kept.raw(with_arm(codes, 1, 2)), kept.raw(with_arm(codes, 0, 2)))
         np.testing.assert_allclose(both, model.predict(columns, num_iteration=best, raw_score=True), atol=1e-9)
-    without = boost(dataset(codes, arm, 2), target._replace(arms=False))
+    without = boost(make_boosting_data(codes, arm, 2), target._replace(arms=False))
     assert all((kept.feature_TD < 4).all() for kept in without)
 
 
 def test_no_fold_chooses_how_many_trees_judge_it() -> None:
     rng = np.random.default_rng(8)
     x, y, part = rng.normal(size=(3000, 5)), rng.normal(size=3000), np.arange(3000) % 3
-    codes = bins_of(x).codes(x)
-    found = boost(dataset(codes, part, 1), Target(np.arange(3000), y + x[:, 0], part, np.zeros((3, 3000))))
+    codes = fit_bins(x).codes(x)
+    found = boost(
+        make_boosting_data(codes, part, 1), BoostingTarget(np.arange(3000), y + x[:, 0], part, np.zeros((3, 3000)))
+    )
     assert len({len(kept.leaf_TL) for kept in found}) == 1
 
 
 def test_folds_and_cuts(made) -> None:
     ready, nuisance, _ = made
-    assert folds_of(ready) == nuisance.folds == 5
+    assert fold_count(ready) == nuisance.folds == 5
     assert np.bincount(nuisance.fold_N).min() > 850
-    cut = winsorised(np.r_[np.zeros(5000), np.ones(5000), 1e6])
+    cut = winsorise(np.r_[np.zeros(5000), np.ones(5000), 1e6])
     assert cut.max() < 2
     assert cut[5000:10000].min() == 1
 
 
 def test_what_models_are_taught_keeps_the_total() -> None:
     money = np.r_[np.zeros(9000), np.ones(990), np.full(10, 100.0)]
-    learned = taught(money)
+    learned = training_outcome(money)
     assert learned.sum() == pytest.approx(money.sum())
     assert learned.max() < 3  # who bought decides, not the ten largest amounts
     clicks = np.r_[np.zeros(50), np.ones(50)]
-    assert (taught(clicks) == clicks).all()
+    assert (training_outcome(clicks) == clicks).all()

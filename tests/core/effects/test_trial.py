@@ -3,12 +3,12 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.core.effects.trial_arrays import MOST_LEVELS, encoder_of, numbers, row_keys
+from promolift.core.effects.trial_arrays import MAX_LEVELS, finite_vector, fit_encoder, row_keys
 
 
 def test_columns_come_as_they_are_and_missing_stays_missing() -> None:
     frame = pl.DataFrame({"n": [1, None, 3], "b": [True, False, None], "c": ["x", "y", None]})
-    encoder = encoder_of(frame)
+    encoder = fit_encoder(frame)
     assert encoder.names == ["n", "b", "c = x", "c = y", "c = other"]
     x = encoder.encode(frame)
     np.testing.assert_array_equal(x[:, 0], [1, np.nan, 3])
@@ -18,15 +18,15 @@ def test_columns_come_as_they_are_and_missing_stays_missing() -> None:
 
 
 def test_a_text_unseen_in_training_is_other_and_rare_ones_share_it() -> None:
-    encoder = encoder_of(pl.DataFrame({"c": ["x", "y"]}))
+    encoder = fit_encoder(pl.DataFrame({"c": ["x", "y"]}))
     assert encoder.encode(pl.DataFrame({"c": ["z"]})).tolist() == [[0, 0, 1]]
-    many = encoder_of(pl.DataFrame({"c": [f"v{i:02}" for i in range(30)]}))
-    assert len(many.names) == MOST_LEVELS + 1
+    many = fit_encoder(pl.DataFrame({"c": [f"v{i:02}" for i in range(30)]}))
+    assert len(many.names) == MAX_LEVELS + 1
 
 
 def test_the_order_of_columns_does_not_matter_but_their_kind_does() -> None:
     frame = pl.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
-    encoder = encoder_of(frame)
+    encoder = fit_encoder(frame)
     np.testing.assert_array_equal(encoder.encode(frame.select("b", "a")), encoder.encode(frame))
     with raises_code("column_type_wrong", "'a'", "String"):
         encoder.encode(pl.DataFrame({"a": ["one"], "b": [1.0]}))
@@ -35,9 +35,9 @@ def test_the_order_of_columns_does_not_matter_but_their_kind_does() -> None:
 
 
 def test_an_array_needs_two_dimensions_and_becomes_columns() -> None:
-    assert encoder_of(np.zeros((2, 3))).names == ["x0", "x1", "x2"]
+    assert fit_encoder(np.zeros((2, 3))).names == ["x0", "x1", "x2"]
     with raises_code("shape_invalid", "features", "1"):
-        encoder_of(np.zeros(3))
+        fit_encoder(np.zeros(3))
 
 
 def test_keys_follow_rows_whatever_their_order_and_part_equal_rows() -> None:
@@ -63,4 +63,4 @@ def test_keys_follow_rows_whatever_their_order_and_part_equal_rows() -> None:
 )
 def test_numbers_are_finite_or_refused(values: list[object], code: str, facts: tuple[str, ...]) -> None:
     with raises_code(code, "outcome", *facts):
-        numbers(values, "outcome")
+        finite_vector(values, "outcome")

@@ -15,7 +15,7 @@ from promolift.core.effects import (
     ValueSettings,
     add_effects,
     assumed_response,
-    total_draws,
+    simulate_totals,
 )
 from promolift.foundation.tables.schemas import CANDIDATES
 
@@ -142,10 +142,10 @@ def test_free_delivery_without_any_order_is_unknown_not_zero() -> None:
 def test_common_uncertainty_does_not_average_out_over_customers() -> None:
     many = pl.concat([candidates(customer_id=f"c{n}") for n in range(200)])
     rows = add_effects(many, RESPONSE, None, MONEY)
-    draws = total_draws(rows, RESPONSE, draws=600)
+    draws = simulate_totals(rows, RESPONSE, draws=600)
     assert draws.mean() == pytest.approx(rows["gain_cents"].sum(), rel=0.15)
     assert draws.std() == pytest.approx(rows["gain_se_cents"].sum(), rel=0.15)
-    assert np.array_equal(draws, total_draws(rows, RESPONSE, draws=600))
+    assert np.array_equal(draws, simulate_totals(rows, RESPONSE, draws=600))
 
 
 def test_a_reminder_is_known_to_cost_its_telling_and_nothing_more() -> None:

@@ -6,19 +6,19 @@ from effect_trials import by_arm, draw
 from effect_trials import trial as draw_trial
 
 from promolift.core.effects import trial_arrays as trials
-from promolift.core.effects.trial_arrays import Asked, TrialArrays
+from promolift.core.effects.trial_arrays import CachedRows, TrialArrays
 from promolift.core.effects.uplift import linear_learners, nuisance, uplift_model
 from promolift.core.effects.uplift.average_effects import average_effects
 from promolift.core.effects.uplift.linear_learners import (
-    COLUMNS,
-    basis_of,
-    design_of,
+    MAX_COLUMNS,
+    build_design,
     fit_additive,
+    fit_basis,
     fit_linear,
-    screened,
+    screen_columns,
 )
-from promolift.core.effects.uplift.nuisance import folds_of
-from promolift.core.effects.uplift.uplift_model import EffectSettings, fit, learnable
+from promolift.core.effects.uplift.nuisance import fold_count
+from promolift.core.effects.uplift.uplift_model import EffectSettings, fit_effects, training_rows
 
 LEAN = EffectSettings(rich=("multiplicative",), folds=2)
 
@@ -34,7 +34,7 @@ def plain(x: np.ndarray, arm: np.ndarray, y: np.ndarray) -> TrialArrays:
     ids=["one", "all knots", "three", "three at most", "one knot", "one at most", "none", "to be screened"],
 )
 def test_a_wide_basis_has_fewer_knots_and_a_narrow_one_all_of_them(features: int, columns: int) -> None:
-    basis = basis_of(np.random.default_rng(0).normal(size=(300, features)))
+    basis = fit_basis(np.random.default_rng(0).normal(size=(300, features)))
     assert len(basis.source_P) == columns
     assert np.unique(basis.source_P).tolist() == list(range(features))  # every feature itself stays
 
@@ -42,54 +42,57 @@ def test_a_wide_basis_has_fewer_knots_and_a_narrow_one_all_of_them(features: int
 def test_the_knot_that_is_left_is_the_middle_one_and_flags_of_missing_values_stay() -> None:
     x = np.random.default_rng(0).normal(size=(1001, 50))
     x[::9] = np.nan
-    basis = basis_of(x)
+    basis = fit_basis(x)
     assert len(basis.source_P) == 100  # with a knot each it would be 150
     assert np.isposinf(basis.knot_P).sum() == 50
-    inner = basis_of(x[1::9][:, :40]).knot_P
+    inner = fit_basis(x[1::9][:, :40]).knot_P
     np.testing.assert_allclose(inner[np.isfinite(inner)], np.median(x[1::9][:, :40], axis=0))
 
 
 def test_screening_keeps_what_the_target_hangs_on_and_nothing_is_screened_below_the_limit() -> None:
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(2000, COLUMNS + 60))
+    x = rng.normal(size=(2000, MAX_COLUMNS + 60))
     x[:, 3] = 0.0  # never a column
     psi = np.column_stack([x[:, 150] + rng.normal(size=2000), x[:, 7] + rng.normal(size=2000)])
-    basis = screened(basis_of(x), x, psi)
-    assert len(basis.source_P) == COLUMNS
+    basis = screen_columns(fit_basis(x), x, psi)
+    assert len(basis.source_P) == MAX_COLUMNS
     assert {7, 150} <= set(basis.source_P.tolist())
     assert (np.diff(basis.source_P) > 0).all()
-    few = basis_of(x[:, :COLUMNS])
-    assert screened(few, x[:, :COLUMNS], psi) is few
+    few = fit_basis(x[:, :MAX_COLUMNS])
+    assert screen_columns(few, x[:, :MAX_COLUMNS], psi) is few
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_modifier_that_does_not_move_the_outcome_itself_survives_screening(
     sign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linear_learners, "COLUMNS", 5)
+    monkeypatch.setattr(linear_learners, "MAX_COLUMNS", 5)
     rng = np.random.default_rng(2)
     x, half = rng.normal(size=(1500, 60)), np.repeat([0, 1], 1500)
     x = np.vstack([x, x])
     y = sign * 4 * (half - 0.5) * x[:, 33]  # opposite slopes: no tie over both arms
     noisy = y + 0.5 * x[:, :12].sum(axis=1) + 0.3 * rng.normal(size=3000)  # twelve others have one
-    design = design_of(by_arm(plain(x, half, noisy)), "real")
+    design = build_design(by_arm(plain(x, half, noisy)), "real")
     assert len(design.basis.source_P) == 5
     assert 33 in design.basis.source_P
-    assert np.corrcoef(fit_linear(design).gain(Asked(x))[:, 0], sign * x[:, 33])[0, 1] > 0.9
+    assert np.corrcoef(fit_linear(design).gain(CachedRows(x))[:, 0], sign * x[:, 33])[0, 1] > 0.9
     made = by_arm(plain(x, half, y))
     psi = (2 * made.outcome_N * (2 * made.arm_N - 1))[:, None]
-    assert np.corrcoef(fit_additive(design_of(made, "real"), psi).gain(Asked(x))[:, 0], sign * x[:, 33])[0, 1] > 0.9
+    assert (
+        np.corrcoef(fit_additive(build_design(made, "real"), psi).gain(CachedRows(x))[:, 0], sign * x[:, 33])[0, 1]
+        > 0.9
+    )
 
 
 def test_screened_columns_are_chosen_without_the_fold_that_they_are_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise alone, and more columns than are kept: chosen on all rows, they would tell the judging rows apart."""
-    monkeypatch.setattr(linear_learners, "COLUMNS", 4)
-    monkeypatch.setattr(nuisance, "COLUMNS", 4)
+    monkeypatch.setattr(linear_learners, "MAX_COLUMNS", 4)
+    monkeypatch.setattr(nuisance, "MAX_COLUMNS", 4)
     z = []
     for seed in range(12):
         rng = np.random.default_rng(seed)
         x, arm, y = rng.normal(size=(600, 60)), rng.integers(0, 2, 600), rng.normal(size=600)
-        z.append(fit(x, arm, y, settings=EffectSettings(rich=("additive",), folds=2)).verdict.z_C[2])
+        z.append(fit_effects(x, arm, y, settings=EffectSettings(rich=("additive",), folds=2)).verdict.z_C[2])
     assert abs(np.mean(z)) < 3 * 1.2 / np.sqrt(12)
 
 
@@ -97,7 +100,7 @@ def test_where_no_feature_varies_everybody_gets_the_average() -> None:
     rng = np.random.default_rng(0)
     arm = rng.integers(0, 2, 400)
     y = (rng.uniform(size=400) < 0.3 + 0.2 * arm).astype(float)
-    model = fit(np.ones((400, 2)), arm, y, settings=LEAN)
+    model = fit_effects(np.ones((400, 2)), arm, y, settings=LEAN)
     assert model.chosen == "none"
     assert (model.predict(np.ones((3, 2))).gain_NK == model.average.gain_K).all()
     assert model.average.gain_K[0] == pytest.approx(y[arm == 1].mean() - y[arm == 0].mean(), abs=0.01)
@@ -105,16 +108,18 @@ def test_where_no_feature_varies_everybody_gets_the_average() -> None:
 
 def test_few_rows_teach_all_judge_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     x, arm, y, gain = draw(6000, 1, "turning")
-    full = fit(x, arm, y, settings=LEAN)
+    full = fit_effects(x, arm, y, settings=LEAN)
     assert full.learned is None
     assert "learned from" not in full.explain()
-    monkeypatch.setattr(uplift_model, "LEARN_CELLS", 15_000)  # 6 numbers: spend, member, two regions and other, age
+    monkeypatch.setattr(
+        uplift_model, "MAX_TRAINING_CELLS", 15_000
+    )  # 6 numbers: spend, member, two regions and other, age
     heard: list[float] = []
     learned: list[int] = []
     fitted = uplift_model.fit_nuisance
     watched = lambda rows, *more: (learned.append(len(rows.arm_N)), fitted(rows, *more))[1]  # noqa: E731
     monkeypatch.setattr(uplift_model, "fit_nuisance", watched)
-    some = fit(x, arm, y, settings=LEAN, on_progress=heard.append)
+    some = fit_effects(x, arm, y, settings=LEAN, on_progress=heard.append)
     assert heard == sorted(heard)
     assert heard[-1] == 1.0
     assert some.learned == sum(learned) == 2500
@@ -129,19 +134,19 @@ def test_few_rows_teach_all_judge_and_it_is_said(monkeypatch: pytest.MonkeyPatch
 def test_rows_that_teach_are_all_of_few_and_enough_of_a_rare_arm(monkeypatch: pytest.MonkeyPatch) -> None:
     arm = np.arange(4000) % 40 == 0
     trial = plain(np.ones((4000, 2)), arm.astype(np.int64), np.zeros(4000))
-    assert learnable(trial) == 4000
-    monkeypatch.setattr(uplift_model, "LEARN_CELLS", 1000)
-    assert learnable(trial) == 2000  # 500 hold 13 of the rare arm, 1000 hold 25, 2000 hold 50
+    assert training_rows(trial) == 4000
+    monkeypatch.setattr(uplift_model, "MAX_TRAINING_CELLS", 1000)
+    assert training_rows(trial) == 2000  # 500 hold 13 of the rare arm, 1000 hold 25, 2000 hold 50
 
 
 def test_predicting_in_chunks_is_predicting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     x, arm, y, _ = draw(1500, 4, "turning")
-    model = fit(x, arm, y, settings=LEAN)
+    model = fit_effects(x, arm, y, settings=LEAN)
     whole = model.predict(x)
     assert whole.gain_NK.std() > 0.01
-    monkeypatch.setattr(trials, "CHUNK", 400)
+    monkeypatch.setattr(trials, "CHUNK_ROWS", 400)
     np.testing.assert_allclose(model.predict(x).gain_NK, whole.gain_NK, rtol=1e-9)
-    assert fit(x, arm, y, settings=LEAN).chosen == pytest.approx(model.chosen)
+    assert fit_effects(x, arm, y, settings=LEAN).chosen == pytest.approx(model.chosen)
 
 
 @pytest.mark.parametrize(
@@ -150,15 +155,15 @@ def test_predicting_in_chunks_is_predicting_at_once(monkeypatch: pytest.MonkeyPa
 )
 def test_wide_rows_are_refitted_as_seldom_as_many_rows(rows: int, features: int, folds: int) -> None:
     trial = plain(np.zeros((rows, features)), np.zeros(rows, dtype=np.int64), np.zeros(rows))
-    assert folds_of(trial) == folds
+    assert fold_count(trial) == folds
 
 
 def test_averages_and_the_basis_of_a_long_trial_are_taken_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     x, arm, y, _ = draw(1500, 4, "turning")
     trial = draw_trial(x, arm, y)
     x_NF = trial.x_NF
-    whole, basis = average_effects(trial, {"y": y}, "randomised"), basis_of(x_NF)
-    monkeypatch.setattr(trials, "CHUNK", 400)
+    whole, basis = average_effects(trial, {"y": y}, "randomised"), fit_basis(x_NF)
+    monkeypatch.setattr(trials, "CHUNK_ROWS", 400)
     widest, columns = [0], linear_learners.Basis.columns
 
     def watched(self: linear_learners.Basis, x_NF: np.ndarray, spare: int = 0) -> np.ndarray:
@@ -170,4 +175,4 @@ def test_averages_and_the_basis_of_a_long_trial_are_taken_in_chunks(monkeypatch:
     assert 0 < widest[0] <= 400
     for name in ("control_mean", "effect", "se"):
         np.testing.assert_allclose(parted[name].to_numpy(), whole[name].to_numpy(), rtol=1e-9)
-    np.testing.assert_allclose(basis_of(x_NF).scale_P, basis.scale_P, rtol=1e-9)
+    np.testing.assert_allclose(fit_basis(x_NF).scale_P, basis.scale_P, rtol=1e-9)

@@ -5,8 +5,8 @@ import pytest
 
 from promolift.core.experiments.line_effects import ArmCell, ArmValue, CellEstimate
 from promolift.core.offers import MenuItem
-from promolift.shop.feedback.next_release import as_shop_pays, as_used
-from promolift.shop.pipeline.planning.line_tests import CELLS, priced
+from promolift.shop.feedback.next_release import scale_to_observed_cost, subtract_shop_costs
+from promolift.shop.pipeline.planning.line_tests import CELLS, add_learned_effects
 
 MENU = (
     MenuItem.model_validate({"id": "own", "benefit": {"type": "percent_off", "percent": 10}, "send_cost_cents": 5}),
@@ -29,7 +29,7 @@ def test_what_the_supplier_pays_comes_back_and_what_no_receipt_says_is_paid() ->
          "value": 1000.0, "window": 900.0, "cost": 100.0}
     )  # fmt: skip
     cells = pl.DataFrame([cell("own", 90.0), cell("theirs", 9.0), cell("gift", 70.0)], schema=CELLS, orient="row")
-    paid = as_shop_pays(rows, MENU, cells)
+    paid = subtract_shop_costs(rows, MENU, cells)
     assert paid["cost"].to_list() == [105.0, 10.0, 70.0, 100.0]
     assert paid["value"].to_list() == [995.0, 1090.0, 930.0, 1000.0]
     assert (paid["value"] - paid["window"]).to_list() == [100.0] * 4
@@ -55,11 +55,13 @@ def test_who_uses_a_third_of_what_was_predicted_is_believed_to_gain_a_third() ->
         )
         for arm, (cost, now, each) in enumerate([(90.0, 30.0, seen[0]), (60.0, 60.0, seen[1])])
     ]
-    moved = as_used(cells, found)
+    moved = scale_to_observed_cost(cells, found)
     assert moved["cost"].to_list() == pytest.approx([30.0, 20.0])  # the second has no draws of its own to tell
     assert moved["prior"].to_list() == pytest.approx([200 / 3] * 2)
     nothing = [each._replace(cost=0.0) for each in found]
-    assert as_used(cells, nothing)["prior"].to_list() == [200.0] * 2  # a log that names no coupons says nothing
+    assert (
+        scale_to_observed_cost(cells, nothing)["prior"].to_list() == [200.0] * 2
+    )  # a log that names no coupons says nothing
 
 
 def test_each_prediction_is_moved_and_their_order_stays() -> None:
@@ -68,7 +70,7 @@ def test_each_prediction_is_moved_and_their_order_stays() -> None:
          "net_cents": 40.0, "arm_cost": 20.0, "arm_cost_se": 2.0, "gain_ratio": [0.5, 0.5, None],
          "cost_ratio": [0.4, 0.4, None]}
     )  # fmt: skip
-    now = priced(arms)
+    now = add_learned_effects(arms)
     assert now["gain_now"].to_list()[:2] == [150.0, 50.0]
     assert now["cost_now"].to_list()[:2] == [20.0, 24.0]
     assert now["cost_se_now"].to_list()[:2] == pytest.approx([2.0, 2.4])

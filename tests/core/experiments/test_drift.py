@@ -7,8 +7,15 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.experiments.drift import Period, binned, effect_drift, input_drift, prediction_drift, psi
-from promolift.core.experiments.experiment_design import adjust
+from promolift.core.experiments.drift import (
+    PredictionPeriod,
+    bin_counts,
+    effect_drift,
+    input_drift,
+    prediction_drift,
+    psi,
+)
+from promolift.core.experiments.experiment_design import adjust_p_values
 
 
 def people(rng, n=2000, shift=0.0, new=0.0):
@@ -27,10 +34,10 @@ def test_the_index_by_hand():
 
 def test_missing_and_new_values_have_bins_of_their_own():
     before, now = pl.Series(["a", "a", "b", None]), pl.Series(["a", "z", None, None])
-    assert binned(before, now, 10).tolist() == [[1, 2, 1, 0], [2, 1, 0, 1]]
-    numbers = binned(pl.Series([1, 2, 3, 4, None]), pl.Series([4, 4, None, None, 9]), 2)
+    assert bin_counts(before, now, 10).tolist() == [[1, 2, 1, 0], [2, 1, 0, 1]]
+    numbers = bin_counts(pl.Series([1, 2, 3, 4, None]), pl.Series([4, 4, None, None, 9]), 2)
     assert numbers.tolist() == [[1, 2, 2], [2, 0, 3]]
-    rare = binned(pl.Series(["a"] * 5 + ["b", "c", "d"]), pl.Series(["d", "e"]), 2)
+    rare = bin_counts(pl.Series(["a"] * 5 + ["b", "c", "d"]), pl.Series(["d", "e"]), 2)
     assert rare.tolist() == [[5, 3, 0], [0, 1, 1]]
 
 
@@ -38,7 +45,7 @@ def test_a_shift_is_found_in_its_column_only_and_says_what_to_do():
     rng = np.random.default_rng(1)
     found = {each.what: each for each in input_drift(people(rng), people(rng, shift=60, new=0.3))}
     assert [found[name].drifted for name in ("spend", "town", "member")] == [True, True, False]
-    assert [d.p_adjusted for d in found.values()] == adjust([d.p for d in found.values()], "holm")
+    assert [d.p_adjusted for d in found.values()] == adjust_p_values([d.p for d in found.values()], "holm")
     assert "fit the models on recent weeks" in str(found["spend"])
     assert "PSI of at least 0.2" in str(found["spend"])
     assert "nothing to do" in str(found["member"])
@@ -59,7 +66,7 @@ def test_a_certain_but_small_change_is_no_drift():
 
 def test_false_alarms_stay_below_alpha_over_all_columns(monkeypatch):
     rng = np.random.default_rng(4)
-    monkeypatch.setattr("promolift.core.experiments.drift.PSI", 1e-9)
+    monkeypatch.setattr("promolift.core.experiments.drift.MAX_PSI", 1e-9)
     monkeypatch.setattr("promolift.core.experiments.drift.ALPHA", 0.05)
     alarms = [any(d.drifted for d in input_drift(people(rng, 400), people(rng, 400))) for _ in range(300)]
     assert np.mean(alarms) < 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 300)
@@ -71,12 +78,14 @@ def test_predictions_that_promise_too_much_are_found_and_small_change_is_not():
     bought = rng.random(80_000) < prob
     worse = rng.random(80_000) < prob * 0.8
     a_little = rng.random(80_000) < prob * 0.97
-    found = prediction_drift(Period(prob, bought), Period(prob, worse))
+    found = prediction_drift(PredictionPeriod(prob, bought), PredictionPeriod(prob, worse))
     assert found.drifted
     assert found.size == pytest.approx(1.25, abs=0.05)
     assert "recalibrate" in found.action
-    assert prediction_drift(Period(prob, bought), Period(prob, a_little)).drifted is False
-    assert prediction_drift(Period(prob, worse), Period(prob, bought)).size == pytest.approx(found.size)
+    assert prediction_drift(PredictionPeriod(prob, bought), PredictionPeriod(prob, a_little)).drifted is False
+    assert prediction_drift(PredictionPeriod(prob, worse), PredictionPeriod(prob, bought)).size == pytest.approx(
+        found.size
+    )
 
 
 def test_the_q_test_by_hand():
@@ -101,11 +110,13 @@ def test_what_the_data_cannot_tell_is_left_open():
     few = input_drift(people(rng, 50), people(rng, 50))
     assert [each.drifted for each in few] == [None, None, None]
     assert "cannot say" in str(few[0])
-    assert prediction_drift(Period([0.1] * 20, [0] * 20), Period([0.1] * 20, [1] * 20)).drifted is None
+    assert (
+        prediction_drift(PredictionPeriod([0.1] * 20, [0] * 20), PredictionPeriod([0.1] * 20, [1] * 20)).drifted is None
+    )
     assert effect_drift([1.0], [1.0]).drifted is None
     with raises_code("column_missing", "town"):
         input_drift(people(rng), people(rng).drop("town"))
     with raises_code("value_invalid", "effect"):
         effect_drift([1.0, 2.0], [1.0, 0.0])
     with raises_code("value_invalid", "prediction"):
-        prediction_drift(Period([0.1], [np.nan]), Period([0.1], [1]))
+        prediction_drift(PredictionPeriod([0.1], [np.nan]), PredictionPeriod([0.1], [1]))

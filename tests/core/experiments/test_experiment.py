@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from promolift.core.decisions.decision_rule import ReleaseTerms, in_holdout
-from promolift.core.experiments.arm_sums import Cap, sums_by
-from promolift.core.experiments.experiment_design import Design, adjust, analyse, assign, sample_ratio
+from promolift.core.experiments.arm_sums import OutlierCap, sum_by_group
+from promolift.core.experiments.experiment_design import (
+    Design,
+    adjust_p_values,
+    analyse,
+    assign_arms,
+    sample_ratio_test,
+)
 from promolift.core.experiments.lift import Metric
 
 METRICS = [
@@ -33,7 +39,7 @@ def shop(plan, n=6000, lift=0.0, seed=1):
     """Customers in their arms; `lift` cents are added for arm b."""
     rng = np.random.default_rng(seed)
     ids = [f"c{i}" for i in range(n)]
-    arm = np.array(assign(ids, plan))
+    arm = np.array(assign_arms(ids, plan))
     x = np.round(rng.gamma(2, 500, n))
     orders = rng.poisson(1, n) + 1
     y = np.round(0.7 * x + rng.normal(0, 300, n)) + np.where(arm == "b", lift, 0)
@@ -44,8 +50,8 @@ def shop(plan, n=6000, lift=0.0, seed=1):
 
 
 def read(plan, rows, segments=False, **more):
-    by_region = sums_by(rows, COLUMNS, ("arm", "region")) if segments else None
-    return analyse(sums_by(rows, COLUMNS), METRICS, plan, by_region, **more)
+    by_region = sum_by_group(rows, COLUMNS, ("arm", "region")) if segments else None
+    return analyse(sum_by_group(rows, COLUMNS), METRICS, plan, by_region, **more)
 
 
 def test_the_holdout_is_the_one_that_decisions_keep_back():
@@ -54,19 +60,19 @@ def test_the_holdout_is_the_one_that_decisions_keep_back():
         campaign_id="c", policy_id="a", policy_version="1", price=0, holdout_salt="autumn", holdout_share=0.3
     )
     ids = [f"c{i}" for i in range(3000)]
-    assert [in_holdout(who, release) for who in ids] == [arm == "holdout" for arm in assign(ids, plan)]
+    assert [in_holdout(who, release) for who in ids] == [arm == "holdout" for arm in assign_arms(ids, plan)]
 
 
 def test_arms_have_their_shares_and_a_new_experiment_draws_them_anew_but_keeps_the_holdout():
     plan = design(arms={"a": 0.25, "b": 0.75})
     ids = [f"c{i}" for i in range(20_000)]
-    first, second = assign(ids, plan), assign(ids, plan.model_copy(update={"name": "summer"}))
+    first, second = assign_arms(ids, plan), assign_arms(ids, plan.model_copy(update={"name": "summer"}))
     for arm, share in plan.shares.items():
         assert first.count(arm) / len(ids) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / len(ids)))
     assert [a == "holdout" for a in first] == [a == "holdout" for a in second]
     kept = [two for one, two in zip(first, second, strict=True) if one == "a"]
     assert kept.count("a") / len(kept) == pytest.approx(0.25, abs=0.03)
-    assert assign(ids, plan.model_copy(update={"arms": {"b": 0.75, "a": 0.25}})) == first
+    assert assign_arms(ids, plan.model_copy(update={"arms": {"b": 0.75, "a": 0.25}})) == first
 
 
 @pytest.mark.parametrize("method", ["always_valid", "fixed"])
@@ -95,10 +101,10 @@ def test_the_first_family_is_the_primary_metric_and_pays_for_nothing_else():
     found = read(plan, shop(plan, lift=40), segments=True)
     first, rest = found.verdicts[:2], found.verdicts[2:]
     assert all(v.metric == "margin" and v.segment == "all customers" for v in first)
-    assert [v.p_adjusted for v in first] == adjust([v.p for v in first], "holm")
-    assert [v.p_adjusted for v in rest] == adjust([v.p for v in rest], "holm")
+    assert [v.p_adjusted for v in first] == adjust_p_values([v.p for v in first], "holm")
+    assert [v.p_adjusted for v in rest] == adjust_p_values([v.p for v in rest], "holm")
     looser = read(design(correction="bh"), shop(plan, lift=40), segments=True).verdicts[2:]
-    assert [v.p_adjusted for v in looser] == adjust([v.p for v in rest], "bh")
+    assert [v.p_adjusted for v in looser] == adjust_p_values([v.p for v in rest], "bh")
     assert "Benjamini-Hochberg over 16 comparisons" in looser[0].rule
 
 
@@ -141,8 +147,8 @@ def test_too_few_customers_or_buyers_give_no_figure():
 
 def test_a_cap_is_said():
     plan = design()
-    caps = {"y": Cap("stated beforehand", high=900)}
-    found = analyse(sums_by(shop(plan), COLUMNS, caps=caps), METRICS, plan)
+    caps = {"y": OutlierCap("stated beforehand", high=900)}
+    found = analyse(sum_by_group(shop(plan), COLUMNS, caps=caps), METRICS, plan)
     assert "y capped at 900 (stated beforehand; " in found.verdicts[0].rule
 
 
@@ -165,7 +171,7 @@ def test_the_frame_has_a_row_per_verdict():
 )
 def test_the_chi_square_of_the_sample_ratio_is_the_peers(seen, planned, p):
     counts, shares = dict(enumerate_arms(seen)), dict(enumerate_arms(planned))
-    assert sample_ratio(counts, shares).p == pytest.approx(p, abs=1e-12)
+    assert sample_ratio_test(counts, shares).p == pytest.approx(p, abs=1e-12)
 
 
 def enumerate_arms(values):
@@ -178,24 +184,24 @@ def test_the_any_time_ratio_test_keeps_its_rate_and_finds_a_lost_hundredth():
     alarms = 0
     for _ in range(300):
         a = rng.binomial(500, 0.5, 60).cumsum()
-        tests = [sample_ratio({"a": int(s), "b": 500 * (i + 1) - int(s)}, shares, 0.05) for i, s in enumerate(a)]
+        tests = [sample_ratio_test({"a": int(s), "b": 500 * (i + 1) - int(s)}, shares, 0.05) for i, s in enumerate(a)]
         alarms += not all(test.ok for test in tests)
     assert alarms / 300 < 0.05
-    assert not sample_ratio({"a": 100_000, "b": 98_000}, shares).ok
+    assert not sample_ratio_test({"a": 100_000, "b": 98_000}, shares).ok
     with raises_code("too_few_customers"):
-        sample_ratio({"a": 0, "b": 0}, shares)
+        sample_ratio_test({"a": 0, "b": 0}, shares)
 
 
 def test_adjusted_p_values_by_hand():
     p = [0.04, 0.01, 0.03, 0.5]
-    assert adjust(p, "holm") == pytest.approx([0.09, 0.04, 0.09, 0.5])
-    assert adjust(p, "bh") == pytest.approx([0.16 / 3, 0.04, 0.16 / 3, 0.5])
-    assert adjust([], "holm") == []
+    assert adjust_p_values(p, "holm") == pytest.approx([0.09, 0.04, 0.09, 0.5])
+    assert adjust_p_values(p, "bh") == pytest.approx([0.16 / 3, 0.04, 0.16 / 3, 0.5])
+    assert adjust_p_values([], "holm") == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_adjusting_never_helps_and_keeps_the_order(p):
-    holm, bh = adjust(p, "holm"), adjust(p, "bh")
+    holm, bh = adjust_p_values(p, "holm"), adjust_p_values(p, "bh")
     assert all(a >= b >= c for a, b, c in zip(holm, bh, p, strict=True))
     order = np.argsort(p, kind="stable")
     assert (np.diff(np.array(holm)[order]) >= 0).all()
@@ -223,7 +229,7 @@ def test_what_was_not_planned_is_refused():
     plan = design()
     rows = shop(plan)
     with raises_code("metric_unknown", repr(plan.primary)):
-        analyse(sums_by(rows, COLUMNS), METRICS[1:], plan)
+        analyse(sum_by_group(rows, COLUMNS), METRICS[1:], plan)
     with raises_code("arm_unknown", "'z'"):
         read(plan, rows.with_columns(arm=pl.lit("z")))
     with pytest.raises(ValidationError) as shares:

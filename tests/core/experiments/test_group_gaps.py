@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.core.experiments.group_gaps import GroupGap, find_proxies, gap_at, group_gaps, orthonormal
+from promolift.core.experiments.group_gaps import GroupGap, adjusted_gap, find_proxies, group_gaps, orthonormal
 
 ALIKE = ["basket_mean_cents", "orders_16w"]
 
@@ -63,14 +63,14 @@ def test_a_gap_is_that_of_least_squares() -> None:
     rng = np.random.default_rng(4)
     z, group = np.column_stack([np.ones(300), rng.normal(size=(300, 2))]), rng.random(300) < 0.3
     y = z @ [1.0, 2.0, 3.0] + 0.5 * group + rng.normal(size=300)
-    found = gap_at(orthonormal(z), y, group)
+    found = adjusted_gap(orthonormal(z), y, group)
     beta = np.linalg.lstsq(np.column_stack([z, group]), y, rcond=None)[0]
     assert found is not None
     assert found.gap == pytest.approx(beta[-1])
-    twice = gap_at(orthonormal(np.column_stack([z, z[:, 1]])), y, group)
+    twice = adjusted_gap(orthonormal(np.column_stack([z, z[:, 1]])), y, group)
     assert twice is not None
     assert twice.gap == pytest.approx(found.gap)
-    assert gap_at(orthonormal(np.column_stack([z, group])), y, group) is None
+    assert adjusted_gap(orthonormal(np.column_stack([z, group])), y, group) is None
 
 
 def test_groups_that_are_small_unknown_or_the_same_are_left_out() -> None:

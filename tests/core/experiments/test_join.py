@@ -7,7 +7,7 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.experiments.outcome_join import FATES, JoinSettings, join_outcomes, open_windows
+from promolift.core.experiments.outcome_join import JOIN_STATUSES, JoinSettings, join_outcomes, open_windows
 from promolift.foundation.tables.schemas import DECISIONS, EVENTS
 from promolift.foundation.time.units import DAY_MS
 
@@ -89,7 +89,7 @@ def test_every_kind_of_row_by_hand():
         "may not be written to": 1,
         "after the cut": 1,
     }
-    assert found.outcome_counts == dict.fromkeys(FATES, 1) | {"joined": 3}
+    assert found.outcome_counts == dict.fromkeys(JOIN_STATUSES, 1) | {"joined": 3}
     assert found.changed_arm == 1
     assert found.customers().select(
         "customer_id", "arm", "windows", "revenue_cents", "revenue_cents_before"

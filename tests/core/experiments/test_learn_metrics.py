@@ -60,10 +60,10 @@ def test_a_perfect_ranking_still_has_an_interval():
 
 
 def test_wilson_against_published_and_exact_values():
-    assert m.wilson(0, 10) == pytest.approx((0.0, Z**2 / (10 + Z**2)), abs=1e-12)
-    assert m.wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=5e-5)
+    assert m.wilson_interval(0, 10) == pytest.approx((0.0, Z**2 / (10 + Z**2)), abs=1e-12)
+    assert m.wilson_interval(10, 100) == pytest.approx((0.0552, 0.1744), abs=5e-5)
     low, high = stats.binomtest(37, 120).proportion_ci(method="wilson")
-    assert m.wilson(37, 120) == pytest.approx((low, high), abs=1e-9)
+    assert m.wilson_interval(37, 120) == pytest.approx((low, high), abs=1e-9)
 
 
 @pytest.mark.parametrize("figure", [m.auc, m.log_loss, m.calibration])
@@ -115,7 +115,7 @@ def test_calibration_bins_by_hand():
         (pytest.approx(0.6), 0.5, 2, 1),
         (pytest.approx(0.8), 1.0, 2, 2),
     ]
-    assert (result.bins[1].low, result.bins[1].high) == m.wilson(1, 2)
+    assert (result.bins[1].low, result.bins[1].high) == m.wilson_interval(1, 2)
     assert result.in_the_large.value == pytest.approx(0.425 / 0.5)
     z = np.array(prob) / 0.425 - np.array(label) / 0.5
     half = Z * z.std(ddof=1) / math.sqrt(8)

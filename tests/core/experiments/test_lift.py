@@ -6,7 +6,7 @@ import pytest
 from error_checks import raises_code
 
 from promolift.core.experiments import lift as module
-from promolift.core.experiments.arm_sums import Cap, Sums, sums_by
+from promolift.core.experiments.arm_sums import ArmSums, OutlierCap, sum_by_group
 from promolift.core.experiments.lift import Metric, lift, shared_theta
 from promolift.foundation.errors import SupportError
 
@@ -18,13 +18,13 @@ RATIO = Metric(name="margin per order", value="y", per="d")
 def sums(columns, caps=None):
     """Sums of one arm."""
     rows = pl.DataFrame({name: np.asarray(values, dtype=float) for name, values in columns.items()})
-    return sums_by(rows.with_columns(arm=pl.lit("one")), tuple(columns), caps=caps)[("one",)]
+    return sum_by_group(rows.with_columns(arm=pl.lit("one")), tuple(columns), caps=caps)[("one",)]
 
 
 def made(n, y, x, d=(1.0, 1.0), products=(0.0, 0.0, 0.0)):
     """Sums of columns y, x, d from (sum, sum of squares) and the products xy, yd, xd."""
     (xy, yd, xd) = products
-    return Sums(("y", "x", "d"), n, (y[0], x[0], d[0]), (y[1], xy, yd, x[1], xd, d[1]), (None,) * 3, (0,) * 3)
+    return ArmSums(("y", "x", "d"), n, (y[0], x[0], d[0]), (y[1], xy, yd, x[1], xd, d[1]), (None,) * 3, (0,) * 3)
 
 
 # Stated inputs; the numbers below are the outputs of gbstats 0.8.0 on them.
@@ -157,4 +157,4 @@ def test_what_cannot_be_compared_is_refused():
     with raises_code("ratio_undefined", "d is 0", kind=SupportError):
         lift(sums({"y": [1, 2], "d": [0, 0]}), sums({"y": [1, 2], "d": [1, 1]}), RATIO)
     with raises_code("arms_not_comparable", MEAN.name):
-        lift(sums({"y": [1, 2]}), sums({"y": [1, 2]}, {"y": Cap("stated", high=1)}), MEAN)
+        lift(sums({"y": [1, 2]}), sums({"y": [1, 2]}, {"y": OutlierCap("stated", high=1)}), MEAN)

@@ -14,18 +14,24 @@ from promolift.core.experiments.off_policy import estimators as est
 from promolift.core.experiments.off_policy.estimators import (
     DecisionLog,
     OffPolicySettings,
-    blend,
-    bootstrap,
-    normal,
+    blend_scores,
+    bootstrap_interval,
+    estimate_value,
+    normal_interval,
     off_policy_value,
     rank_policies,
     read_log,
     read_policy,
-    simultaneous,
-    value_of,
+    simultaneous_z,
 )
-from promolift.core.experiments.off_policy.overlap import weigh
-from promolift.core.experiments.off_policy.reward_model import Decisions, Kind, RewardSettings, _cross_fit, folds
+from promolift.core.experiments.off_policy.overlap import measure_support
+from promolift.core.experiments.off_policy.reward_model import (
+    Decisions,
+    RewardModelKind,
+    RewardSettings,
+    _cross_fit,
+    assign_folds,
+)
 
 Floats = NDArray[np.float64]
 
@@ -127,7 +133,7 @@ def test_the_spread_of_the_scores_is_the_standard_error_seen_over_many_logs() ->
     settings = OffPolicySettings(reward=RewardSettings(kinds=("own",), l2=(1.0,)))
     for seed in range(60):
         log, policy, truth = simulated(seed, rows=1000)
-        for estimate in value_of(log, policy, settings).estimates:
+        for estimate in estimate_value(log, policy, settings).estimates:
             found.setdefault(estimate.name, []).append(estimate.value - truth)
             claimed.setdefault(estimate.name, []).append(estimate.se)
     for name in ("ips", "snips", "dr", "sndr", "dm"):
@@ -141,14 +147,14 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     held = []
     for seed in range(100):
         log, policy, truth = simulated(1000 + seed, rows=500)
-        value = value_of(log, policy, OffPolicySettings(reward=RewardSettings(kinds=("own",), l2=(1.0,))))
+        value = estimate_value(log, policy, OffPolicySettings(reward=RewardSettings(kinds=("own",), l2=(1.0,))))
         held.append(value.low <= truth <= value.high)
     assert 0.88 <= np.mean(held) <= 1.0
 
 
 def test_the_naive_mean_is_fooled_where_the_estimate_is_not() -> None:
     log, policy, truth = simulated(3, rows=10_000, sharp=4.0)
-    value = value_of(log, policy, OffPolicySettings())
+    value = estimate_value(log, policy, OffPolicySettings())
     assert abs(value.logged - truth) > 0.1
     assert value.low < truth < value.high
     assert abs(value.value - truth) < 0.03
@@ -158,10 +164,10 @@ def test_the_naive_mean_is_fooled_where_the_estimate_is_not() -> None:
 def test_a_blend_leans_on_the_model_only_as_far_as_it_agrees() -> None:
     generator = np.random.default_rng(0)
     sure = generator.normal(1.0, 2.0, size=2000)
-    agrees, share = blend(1.0 + 0.1 * (sure - 1.0), sure)
+    agrees, share = blend_scores(1.0 + 0.1 * (sure - 1.0), sure)
     assert share > 0.5
     assert agrees.std() < sure.std()
-    differs, share = blend(np.full(2000, 3.0) + 0.1 * (sure - 1.0), sure)
+    differs, share = blend_scores(np.full(2000, 3.0) + 0.1 * (sure - 1.0), sure)
     assert share < 0.05
     assert differs.mean() == pytest.approx(sure.mean(), abs=0.1)
 
@@ -169,7 +175,7 @@ def test_a_blend_leans_on_the_model_only_as_far_as_it_agrees() -> None:
 def test_the_best_guess_never_leaves_the_interval() -> None:
     for seed in range(5):
         log, policy, _ = simulated(seed, rows=300)
-        value = value_of(log, policy, OffPolicySettings())
+        value = estimate_value(log, policy, OffPolicySettings())
         assert value.low <= value.value <= value.high
 
 
@@ -180,7 +186,7 @@ def test_row_order_changes_nothing() -> None:
     turned = DecisionLog(
         log.action_N[order], log.reward_N[order], log.prob_N[order], log.context_NF[order], log.logging_NA[order]
     )
-    one, two = (value_of(each, p, OffPolicySettings()) for each, p in ((log, policy), (turned, policy[order])))
+    one, two = (estimate_value(each, p, OffPolicySettings()) for each, p in ((log, policy), (turned, policy[order])))
     assert two.value == pytest.approx(one.value, abs=1e-9)
     assert two.high == pytest.approx(one.high, abs=1e-9)
 
@@ -192,9 +198,9 @@ def test_decisions_of_one_customer_count_as_one() -> None:
     many = DecisionLog(log.action_N[again], log.reward_N[again], log.prob_N[again], log.context_NF[again])
     units = read_log(many.action_N, many.reward_N, many.prob_N, many.context_NF, again)
     settings = OffPolicySettings(reward=RewardSettings(kinds=("level",)))
-    alone = {e.name: e.se for e in value_of(log, policy, settings).estimates}
-    fooled = {e.name: e.se for e in value_of(many, policy[again], settings).estimates}
-    together = {e.name: e.se for e in value_of(units, policy[again], settings).estimates}
+    alone = {e.name: e.se for e in estimate_value(log, policy, settings).estimates}
+    fooled = {e.name: e.se for e in estimate_value(many, policy[again], settings).estimates}
+    together = {e.name: e.se for e in estimate_value(units, policy[again], settings).estimates}
     for name in ("ips", "snips", "dr"):
         assert together[name] == pytest.approx(alone[name], rel=0.01), name
         assert fooled[name] < 0.6 * alone[name], name
@@ -204,10 +210,10 @@ def test_decisions_of_one_customer_count_as_one() -> None:
 
 
 @pytest.mark.parametrize("kind", ["level", "common", "own", "trees"])
-def test_no_row_is_predicted_by_a_model_that_saw_its_reward(kind: Kind) -> None:
+def test_no_row_is_predicted_by_a_model_that_saw_its_reward(kind: RewardModelKind) -> None:
     log, _, _ = simulated(4, rows=500)
     settings, x = RewardSettings(), np.column_stack([np.ones(500), log.context_NF])
-    fold = folds(log.action_N, log.reward_N, log.context_NF, settings)
+    fold = assign_folds(log.action_N, log.reward_N, log.context_NF, settings)
     turned = np.where(fold == 2, 1.0 - log.reward_N, log.reward_N)
     before, after = (
         _cross_fit(kind, 1.0, Decisions(log.action_N, reward, x), fold, 4, settings).reward_NA
@@ -220,7 +226,7 @@ def test_no_row_is_predicted_by_a_model_that_saw_its_reward(kind: Kind) -> None:
 def test_every_fold_gets_its_share_of_the_rewards() -> None:
     log, _, _ = simulated(4, rows=1000)
     settings = RewardSettings()
-    fold = folds(log.action_N, log.reward_N, log.context_NF, settings)
+    fold = assign_folds(log.action_N, log.reward_N, log.context_NF, settings)
     counts = np.bincount(fold, weights=log.reward_N)
     assert counts.max() - counts.min() <= 1
 
@@ -231,7 +237,7 @@ def test_a_log_with_hardly_any_reward_gives_a_value_and_a_warning_not_a_crash(cl
     reward = np.zeros(600)
     reward[np.flatnonzero(log.action_N == 1)[:clicks]] = 1.0
     few = read_log(log.action_N, reward, log.logging_NA, log.context_NF)
-    value = value_of(few, policy, OffPolicySettings())
+    value = estimate_value(few, policy, OffPolicySettings())
     assert np.isfinite([value.value, value.low, value.high]).all()
     assert value.warning is not None
     assert "too few" in str(value)
@@ -242,9 +248,9 @@ def test_missing_context_and_rewards_that_are_amounts_are_fine() -> None:
     context = log.context_NF.copy()
     context[::7, 1] = np.nan
     amounts = read_log(log.action_N, 100 * log.reward_N - 20, log.logging_NA, context)
-    value = value_of(amounts, policy, OffPolicySettings())
+    value = estimate_value(amounts, policy, OffPolicySettings())
     assert np.isfinite(value.value)
-    plain = value_of(log, policy, OffPolicySettings())
+    plain = estimate_value(log, policy, OffPolicySettings())
     assert value.value == pytest.approx(100 * plain.value - 20, abs=4)
 
 
@@ -302,7 +308,7 @@ def test_arrays_that_make_no_sense_are_named(change: dict[str, Floats], code: st
 
 def test_the_bootstrap_is_near_the_normal_interval_where_that_is_right() -> None:
     score = np.random.default_rng(0).random(2000)
-    around, drawn = normal(score, 0.95), bootstrap(score, 0.95, 2000, 0)
+    around, drawn = normal_interval(score, 0.95), bootstrap_interval(score, 0.95, 2000, 0)
     assert drawn.low == pytest.approx(around.low, abs=0.002)
     assert drawn.high == pytest.approx(around.high, abs=0.002)
 
@@ -311,9 +317,9 @@ def test_all_policies_at_once_cost_more_than_one_and_less_than_bonferroni() -> N
     generator = np.random.default_rng(0)
     apart = generator.normal(size=(3000, 8))
     together = generator.normal(size=(3000, 1)) + 0.1 * apart
-    assert simultaneous(apart, 0.95, 4000, 0) == pytest.approx(2.73, abs=0.08)  # 8 independent: z at 1 - 0.0064 / 2
-    assert simultaneous(together, 0.95, 4000, 0) < 2.3
-    assert simultaneous(together[:, :1], 0.95, 4000, 0) == pytest.approx(1.96, abs=0.08)
+    assert simultaneous_z(apart, 0.95, 4000, 0) == pytest.approx(2.73, abs=0.08)  # 8 independent: z at 1 - 0.0064 / 2
+    assert simultaneous_z(together, 0.95, 4000, 0) < 2.3
+    assert simultaneous_z(together[:, :1], 0.95, 4000, 0) == pytest.approx(1.96, abs=0.08)
 
 
 def test_ranking_calls_a_policy_beaten_only_where_the_paired_interval_says_so() -> None:
@@ -333,7 +339,7 @@ def test_ranking_calls_a_policy_beaten_only_where_the_paired_interval_says_so() 
 
 
 def test_the_support_by_hand() -> None:
-    support = weigh(np.array([0.5, 0.5, 1.0, 2.0]), 0.0)
+    support = measure_support(np.array([0.5, 0.5, 1.0, 2.0]), 0.0)
     assert support.effective == pytest.approx(16 / 5.5)
     assert support.mean == 1.0
     assert support.largest == 2.0

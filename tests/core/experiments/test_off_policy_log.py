@@ -84,7 +84,7 @@ def test_several_policies_are_ranked_and_the_worst_is_called_beaten(log: Path) -
 
 def test_of_a_long_log_whole_customers_are_valued_and_it_is_said(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (whole,) = evaluate_log(log, ["always:off20"]).figures["policies"]
-    monkeypatch.setattr(step, "HELD", 4500)  # of 9,000 probabilities
+    monkeypatch.setattr(step, "MAX_PROBABILITIES", 4500)  # of 9,000 probabilities
     found = evaluate_log(log, ["always:off20"])
     (part,) = found.figures["policies"]
     assert 1350 < found.figures["rows"] < 1650

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from promolift.core.experiments.lift import always_valid_p, boundary, mixture_weight
+from promolift.core.experiments.lift import always_valid_p, mixture_weight, sequential_boundary
 
 # gbstats 0.8.0 approximates the tightest weight and plans 5,000 customers; 4,000 were seen.
 PEER_WEIGHT = -2 * log(0.05) + log(-2 * log(0.05) + 1)
@@ -25,7 +25,7 @@ PEER_WEIGHT = -2 * log(0.05) + log(-2 * log(0.05) + 1)
     ],
 )
 def test_interval_and_p_are_the_peers_at_its_weight(lift, se, low, high, p):
-    reach = boundary(4000 / 5000, 0.05, PEER_WEIGHT)
+    reach = sequential_boundary(4000 / 5000, 0.05, PEER_WEIGHT)
     assert lift - reach * se == pytest.approx(low, abs=1e-9)
     assert lift + reach * se == pytest.approx(high, abs=1e-9)
     assert always_valid_p(lift / se, 4000 / 5000, 0.05, PEER_WEIGHT) == pytest.approx(p, abs=1e-9)
@@ -34,13 +34,15 @@ def test_interval_and_p_are_the_peers_at_its_weight(lift, se, low, high, p):
 @given(st.floats(0.001, 0.4), st.floats(0.05, 20))
 def test_no_other_weight_is_tighter_at_the_planned_end(alpha, factor):
     weight = mixture_weight(alpha)
-    assert boundary(1.0, alpha, weight) <= boundary(1.0, alpha, weight * factor) + 1e-12
-    assert boundary(1.0, alpha) <= boundary(1.0, alpha, -2 * log(alpha) + log(-2 * log(alpha) + 1))
+    assert sequential_boundary(1.0, alpha, weight) <= sequential_boundary(1.0, alpha, weight * factor) + 1e-12
+    assert sequential_boundary(1.0, alpha) <= sequential_boundary(
+        1.0, alpha, -2 * log(alpha) + log(-2 * log(alpha) + 1)
+    )
 
 
 @given(st.floats(0.01, 50), st.floats(0.001, 0.4), st.floats(-8, 8))
 def test_p_is_below_alpha_exactly_when_the_interval_leaves_zero_out(progress, alpha, z):
-    reach = boundary(progress, alpha)
+    reach = sequential_boundary(progress, alpha)
     if abs(abs(z) - reach) > 1e-9:
         assert (always_valid_p(z, progress, alpha) < alpha) == (abs(z) > reach)
 
@@ -50,7 +52,7 @@ def test_a_look_a_day_keeps_the_error_rate_and_a_fixed_interval_does_not():
     steps = rng.standard_normal((4000, 60))
     days = np.arange(1, 61)
     z = np.abs(steps.cumsum(axis=1) / np.sqrt(days))
-    reach = np.array([boundary(day / 60, 0.05) for day in days])
+    reach = np.array([sequential_boundary(day / 60, 0.05) for day in days])
     false_alarms = (z > reach).any(axis=1).mean()
     assert false_alarms < 0.05
     assert false_alarms > 0.003  # an interval nobody can ever leave would pass the line above
@@ -58,12 +60,12 @@ def test_a_look_a_day_keeps_the_error_rate_and_a_fixed_interval_does_not():
 
 
 def test_the_price_of_peeking_is_what_the_docs_say():
-    assert boundary(1.0, 0.05) == pytest.approx(3.04, abs=0.01)
-    assert boundary(0.1, 0.05) == pytest.approx(sqrt((1.822 / 0.822) * log(1.822 / 0.0025)), abs=0.01)
+    assert sequential_boundary(1.0, 0.05) == pytest.approx(3.04, abs=0.01)
+    assert sequential_boundary(0.1, 0.05) == pytest.approx(sqrt((1.822 / 0.822) * log(1.822 / 0.0025)), abs=0.01)
 
 
 def test_without_observations_there_is_no_interval():
     with raises_code("value_invalid", "progress = 0.0"):
-        boundary(0.0, 0.05)
+        sequential_boundary(0.0, 0.05)
     with raises_code("value_invalid", "alpha = 1.0"):
         mixture_weight(1.0)

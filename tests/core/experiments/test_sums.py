@@ -8,10 +8,10 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.experiments.arm_sums import Cap, Sums, sums_by
+from promolift.core.experiments.arm_sums import ArmSums, OutlierCap, sum_by_group
 from promolift.foundation.errors import SupportError
 
-CAPS = {"y": Cap("stated beforehand", low=-50, high=400)}
+CAPS = {"y": OutlierCap("stated beforehand", low=-50, high=400)}
 ROWS = pl.DataFrame(
     {
         "arm": ["a", "a", "b", "a", "b"],
@@ -25,7 +25,7 @@ ROWS = pl.DataFrame(
 def sums(columns, caps=None):
     """Sums of one arm."""
     rows = pl.DataFrame({name: np.asarray(values, dtype=float) for name, values in columns.items()})
-    return sums_by(rows.with_columns(arm=pl.lit("one")), tuple(columns), caps=caps)[("one",)]
+    return sum_by_group(rows.with_columns(arm=pl.lit("one")), tuple(columns), caps=caps)[("one",)]
 
 
 @st.composite
@@ -38,8 +38,10 @@ def customers(draw):
 
 
 def test_sums_by_hand_with_a_cap():
-    found = sums_by(ROWS, ["y", "orders"], caps=CAPS)
-    assert found[("a",)] == Sums(("y", "orders"), 3, (500.0, 3.0), (170_000.0, 900.0, 5.0), (CAPS["y"], None), (1, 0))
+    found = sum_by_group(ROWS, ["y", "orders"], caps=CAPS)
+    assert found[("a",)] == ArmSums(
+        ("y", "orders"), 3, (500.0, 3.0), (170_000.0, 900.0, 5.0), (CAPS["y"], None), (1, 0)
+    )
     assert found[("b",)].total == (250.0, 4.0)
     assert found[("b",)].clipped == (1, 0)
 
@@ -55,10 +57,10 @@ def test_moments_are_those_of_the_rows(rows):
 
 
 def test_groups_may_be_several_columns():
-    found = sums_by(ROWS, ["y"], by=("arm", "region"))
+    found = sum_by_group(ROWS, ["y"], by=("arm", "region"))
     assert list(found) == [("a", "n"), ("a", "s"), ("b", "n"), ("b", "s")]
     assert found[("a", "n")].n == 2
-    for (arm,), each in sums_by(ROWS, ["y"]).items():
+    for (arm,), each in sum_by_group(ROWS, ["y"]).items():
         parts = [part for (name, _), part in found.items() if name == arm]
         assert (sum(part.n for part in parts), sum(part.total[0] for part in parts)) == (each.n, each.total[0])
 
@@ -67,16 +69,16 @@ def test_groups_may_be_several_columns():
 def test_a_missing_value_is_not_zero(value):
     rows = pl.DataFrame({"arm": ["a", "a"], "y": [1.0, value]})
     with raises_code("value_missing", "1 of 2", "'y'"):
-        sums_by(rows, ["y"])
+        sum_by_group(rows, ["y"])
 
 
 def test_a_missing_arm_or_column_is_an_error():
     with raises_code("group_missing", "'arm': None", "1 rows"):
-        sums_by(pl.DataFrame({"arm": ["a", None], "y": [1, 2]}), ["y"])
+        sum_by_group(pl.DataFrame({"arm": ["a", None], "y": [1, 2]}), ["y"])
     with raises_code("column_missing", "margin"):
-        sums_by(ROWS, ["margin"])
+        sum_by_group(ROWS, ["margin"])
     with raises_code("column_unknown", "caps", "orders"):
-        sums_by(ROWS, ["y"], caps={"orders": Cap("stated", high=1)})
+        sum_by_group(ROWS, ["y"], caps={"orders": OutlierCap("stated", high=1)})
     with raises_code("column_unknown", "'z'"):
         sums({"y": [1, 2]}).at("z")
 
@@ -85,7 +87,7 @@ def test_too_few_customers_have_no_variance():
     with raises_code("too_few_customers", "1", kind=SupportError):
         _ = sums({"y": [1]}).covariance_CC
     with raises_code("too_few_customers", kind=SupportError):
-        _ = Sums(("y",), 0, (0.0,), (0.0,), (None,), (0,)).mean_C
+        _ = ArmSums(("y",), 0, (0.0,), (0.0,), (None,), (0,)).mean_C
 
 
 def test_a_variance_lost_in_rounding_is_none_and_a_small_true_one_is_kept():

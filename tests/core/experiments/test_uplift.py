@@ -170,11 +170,13 @@ def test_weights_undo_unequal_chances_that_fool_the_plain_mean():
     prob = np.where(rich[:, None], [0.2, 0.8], [0.8, 0.2])
     arm = (rng.random(40_000) < prob[:, 1]).astype(int)
     y = np.where(rich, 10.0, 1.0) + rng.normal(size=40_000)  # the offer adds nothing
-    lift = u.difference(*(u.policy_value(u.arm_scores(y, arm, prob), np.full(40_000, a)) for a in (1, 0)))
+    lift = u.paired_difference(*(u.policy_value(u.arm_scores(y, arm, prob), np.full(40_000, a)) for a in (1, 0)))
     assert y[arm == 1].mean() - y[arm == 0].mean() > 5
     assert abs(lift.value) < 3 * lift.se
     model = np.where(rich[:, None], [10.0, 10.0], [1.0, 1.0])
-    exact = u.difference(*(u.policy_value(u.arm_scores(y, arm, prob, model), np.full(40_000, a)) for a in (1, 0)))
+    exact = u.paired_difference(
+        *(u.policy_value(u.arm_scores(y, arm, prob, model), np.full(40_000, a)) for a in (1, 0))
+    )
     assert abs(exact.value) < 3 * exact.se < lift.se  # a good model takes most of the noise away
 
 
@@ -191,12 +193,12 @@ def test_a_paired_difference_is_sharper_than_two_apart():
     y, score, t, _ = trial(4000)
     noisy = score[:, 0] + np.random.default_rng(1).normal(size=4000) / 5
     a, c = u.qini(y, score[:, 0], t), u.qini(y, noisy, t)
-    paired = u.difference(a, c)
+    paired = u.paired_difference(a, c)
     assert paired.value == pytest.approx(a.value - c.value)
     assert paired.se < 0.5 * np.hypot(a.se, c.se)
-    assert u.difference(a, a).se == 0
+    assert u.paired_difference(a, a).se == 0
     with raises_code("shapes_differ", "4000", "3999"):
-        u.difference(a, u.qini(y[:-1], noisy[:-1], t[:-1]))
+        u.paired_difference(a, u.qini(y[:-1], noisy[:-1], t[:-1]))
 
 
 @pytest.mark.parametrize(

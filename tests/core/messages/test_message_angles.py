@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from promolift.core.messages import ANGLES, fitting, live_angle, may_say, reason
-from promolift.core.messages.angles import RULES, SeenItem
+from promolift.core.messages import ANGLES, add_angles, event_reason, find_live_angle, may_give_reason
+from promolift.core.messages.angles import ANGLE_RULES, SeenItem
 from promolift.foundation.time.units import DAY_MS, HOUR_MS
 
 NOW = 1_767_571_200_000
@@ -42,11 +42,11 @@ MISSES = {
 
 
 def angles(**row: object) -> list[str]:
-    return fitting(pl.DataFrame([TEA | row]))["angles"][0].to_list()
+    return add_angles(pl.DataFrame([TEA | row]))["angles"][0].to_list()
 
 
 def test_every_angle_is_tried_here_and_says_what_it_may_never_say():
-    assert set(FITS) | {"generic"} == set(ANGLES) == set(RULES)
+    assert set(FITS) | {"generic"} == set(ANGLES) == set(ANGLE_RULES)
     assert set(FITS) == set(MISSES)
 
 
@@ -61,7 +61,7 @@ def test_an_angle_fits_nowhere_else(angle, change):
 
 
 def test_without_any_of_it_the_offer_stands_for_itself():
-    told = fitting(pl.DataFrame([TEA]))
+    told = add_angles(pl.DataFrame([TEA]))
     assert told["angle"].to_list() == ["generic"]
     assert told["angles"].to_list() == [[]]
 
@@ -71,7 +71,7 @@ def test_without_any_of_it_the_offer_stands_for_itself():
     "private", [{"target": "baby food ++ tea"}, {"target": "LIQUOR"}, {"within": "ANALGESICS"}, {"personal": False}]
 )
 def test_private_goods_and_a_customer_who_refused_give_no_reason(angle, private):
-    told = fitting(pl.DataFrame([TEA | FITS[angle] | private]))
+    told = add_angles(pl.DataFrame([TEA | FITS[angle] | private]))
     assert told["angle"].to_list() == ["generic"]
 
 
@@ -82,13 +82,13 @@ def test_a_private_purchase_is_no_reason(private):
 
 def test_what_speaks_of_the_goods_goes_before_what_speaks_of_the_customer():
     both = FITS["win_back"] | FITS["replenish_due"]
-    assert fitting(pl.DataFrame([TEA | both]))["angle"].to_list() == ["replenish_due"]
+    assert add_angles(pl.DataFrame([TEA | both]))["angle"].to_list() == ["replenish_due"]
 
 
 def test_what_just_happened_is_told_and_habits_are_not_told_twice():
-    assert reason("just_bought", "tea", "milk") == "just bought milk"
-    assert reason("cart_left", "tea") == "left tea in the cart"
-    assert reason("favourite", "tea") is None
+    assert event_reason("just_bought", "tea", "milk") == "just bought milk"
+    assert event_reason("cart_left", "tea") == "left tea in the cart"
+    assert event_reason("favourite", "tea") is None
 
 
 def seen(key: str, minutes: int, category: str | None = None) -> SeenItem:
@@ -98,7 +98,7 @@ def seen(key: str, minutes: int, category: str | None = None) -> SeenItem:
 def test_the_worked_case_from_events_of_the_last_minutes():
     """Viewed 1 and 2, bought 1: the offer on 2 is for somebody who just bought 1."""
     viewed = [seen("1", 9), seen("2", 7)]
-    found = live_angle(["2"], [seen("1", 1)], viewed, [], NOW)
+    found = find_live_angle(["2"], [seen("1", 1)], viewed, [], NOW)
     assert found is not None
     assert (found.angle, found.bought and found.bought.key) == ("just_bought", "1")
 
@@ -117,12 +117,12 @@ def test_the_worked_case_from_events_of_the_last_minutes():
     ],
 )
 def test_events_of_the_last_minutes(bought, viewed, cart, angle):
-    found = live_angle(["2"], bought, viewed, cart, NOW)
+    found = find_live_angle(["2"], bought, viewed, cart, NOW)
     assert (found.angle if found else None) == angle
 
 
 def test_the_same_rules_hold_live():
-    assert may_say("tea", "category")
-    assert not may_say("tea", "category", personal=False)
-    assert not may_say("LIQUOR ++ tea", "category")
-    assert not may_say("p1", "product", "FAMILY PLANNING")
+    assert may_give_reason("tea", "category")
+    assert not may_give_reason("tea", "category", personal=False)
+    assert not may_give_reason("LIQUOR ++ tea", "category")
+    assert not may_give_reason("p1", "product", "FAMILY PLANNING")

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from message_helpers import GOLDEN, OFFERS, PRODUCT_1, SHIPPING, amount, an_offer, percent
 
-from promolift.core.messages import Draft, Known, Sender, Way, gate, write
-from promolift.core.messages.composition import addressable, sayable
-from promolift.core.messages.offer_text import deal, sentence
-from promolift.core.offers.product_names import label
+from promolift.core.messages import AngleFacts, Draft, MessageDelivery, Sender, check_message, write_message
+from promolift.core.messages.composition import is_greetable_name, usable_facts
+from promolift.core.messages.offer_text import benefit_text, offer_sentence
+from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.shop.pipeline.text_pool import load_pool
 
 POOL = load_pool(None)
@@ -24,16 +24,18 @@ PAIR = "BEEF ++ SOFT DRINKS"
 
 
 def pair(joined: str) -> Offer:
-    single = an_offer(percent(25), ("BEEF", label("BEEF"))).model_dump()
-    return Offer.model_validate(single | {"covers": PAIR, "label": label(PAIR), "joined": joined})
+    single = an_offer(percent(25), ("BEEF", readable_name("BEEF"))).model_dump()
+    return Offer.model_validate(single | {"covers": PAIR, "label": readable_name(PAIR), "joined": joined})
 
 
 def test_the_worked_case_in_both_languages():
-    known = Known(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
-    message = write(GOLDEN, known, "zh", JUST)
+    known = AngleFacts(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
+    message = write_message(GOLDEN, known, "zh", JUST)
     assert message.sentence == "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！"
     assert message.text == message.sentence + "有效期至2026年6月30日。结账时自动生效。"
-    english = write(GOLDEN, Known(name="Customer A", bought=(PRODUCT_1,), angle="just_bought"), "en", JUST_EN)
+    english = write_message(
+        GOLDEN, AngleFacts(name="Customer A", bought=(PRODUCT_1,), angle="just_bought"), "en", JUST_EN
+    )
     assert english.sentence == "Dear Customer A, you just bought Product 1, and now you can enjoy 20% off Product 2!"
 
 
@@ -46,66 +48,72 @@ def test_the_worked_case_in_both_languages():
 )
 def test_of_two_goods_the_message_says_whether_each_or_both_together_count(joined, zh, en):
     """'购买X及Y享7折' read as 'buy both' where the offer is on each alone."""
-    assert write(pair(joined), Known(), "zh").sentence == zh
-    assert write(pair(joined), Known(), "en").sentence == en
+    assert write_message(pair(joined), AngleFacts(), "zh").sentence == zh
+    assert write_message(pair(joined), AngleFacts(), "en").sentence == en
 
 
 @pytest.mark.parametrize("activation", ["automatic", "code", "link"])
 def test_how_it_is_redeemed_is_said(activation):
     offer = GOLDEN.model_copy(update={"activation": activation})
-    assert {"automatic": "自动", "code": "优惠码", "link": "链接"}[activation] in write(offer, Known(), "zh").text
-    assert {"automatic": "utomatically", "code": "code", "link": "link"}[activation] in write(offer, Known(), "en").text
+    assert {"automatic": "自动", "code": "优惠码", "link": "链接"}[activation] in write_message(
+        offer, AngleFacts(), "zh"
+    ).text
+    assert {"automatic": "utomatically", "code": "code", "link": "link"}[activation] in write_message(
+        offer, AngleFacts(), "en"
+    ).text
 
 
 def test_words_of_a_pair_go_with_an_offer_on_each_alone():
     text = next(t for t in TEXTS if t.angle == "pair_you_buy" and t.language == "zh")
-    known = Known(angle="pair_you_buy")
-    assert write(pair("each"), known, "zh", text.draft).text_id == text.text_id
-    assert write(pair("together"), known, "zh", text.draft).text_id is None
+    known = AngleFacts(angle="pair_you_buy")
+    assert write_message(pair("each"), known, "zh", text.draft).text_id == text.text_id
+    assert write_message(pair("together"), known, "zh", text.draft).text_id is None
 
 
 def test_a_hook_that_names_the_goods_is_not_followed_by_their_name_again():
-    offer = an_offer(percent(20), ("EGGS", label("EGGS")))
-    message = write(offer, Known(angle="replenish_due"), "en", Draft("{deal}: low?", "running low on {product}?"))
+    offer = an_offer(percent(20), ("EGGS", readable_name("EGGS")))
+    message = write_message(
+        offer, AngleFacts(angle="replenish_due"), "en", Draft("{deal}: low?", "running low on {product}?")
+    )
     assert message.sentence == "Running low on eggs? Now 20% off."
 
 
 def test_an_offer_that_has_not_begun_is_not_said_to_hold_now():
     sent = GOLDEN.starts - timedelta(days=3)
-    text = write(GOLDEN, Known(sent=sent), "zh").text
+    text = write_message(GOLDEN, AngleFacts(sent=sent), "zh").text
     assert "现在" not in text
     assert "2026年6月1日起" in text
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.text_id)
 def test_every_text_of_the_pool_passes_the_gate_with_every_kind_of_offer(text):
-    known = Known(name="Anna", bought=(PRODUCT_1,), angle=text.angle)
+    known = AngleFacts(name="Anna", bought=(PRODUCT_1,), angle=text.angle)
     for offer in (GOLDEN, pair("each"), an_offer(amount(500), spend=5000), an_offer(SHIPPING, currency="USD")):
-        message = write(offer, known, text.language, text.draft)
+        message = write_message(offer, known, text.language, text.draft)
         alone = text.angle == "pair_you_buy" and offer.joined != "each"
         assert (message.text_id is None) == alone
         head = message.title + message.text
-        assert deal(offer, text.language).lower() in head[: 20 if text.language == "zh" else 40].lower()
+        assert benefit_text(offer, text.language).lower() in head[: 20 if text.language == "zh" else 40].lower()
 
 
 @given(st.data())
 def test_whatever_is_changed_in_a_finished_message_is_caught(data):
     text = data.draw(st.sampled_from(TEXTS))
     offer = data.draw(st.sampled_from([*OFFERS.values(), pair("each")]))
-    known = Known(name="Anna", bought=(PRODUCT_1,), angle=text.angle)
-    message = write(offer, known, text.language, text.draft)
+    known = AngleFacts(name="Anna", bought=(PRODUCT_1,), angle=text.angle)
+    message = write_message(offer, known, text.language, text.draft)
     draft = text.draft if message.text_id else None
-    assert gate(message.title, message.text, offer, known, text.language, draft) == []
+    assert check_message(message.title, message.text, offer, known, text.language, draft) == []
     at = data.draw(st.integers(0, len(message.text) - 1))
     sign = data.draw(st.characters(exclude_characters=message.text[at], exclude_categories=["Cs"]))
     changed = message.text[:at] + sign + message.text[at + 1 :]
-    assert gate(message.title, changed, offer, known, text.language, draft)
+    assert check_message(message.title, changed, offer, known, text.language, draft)
 
 
 def test_the_parts_say_what_code_filled_in():
-    known = Known(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
-    message = write(GOLDEN, known, "zh", JUST)
-    parts = (*message.said, *message.rest)
+    known = AngleFacts(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
+    message = write_message(GOLDEN, known, "zh", JUST)
+    parts = (*message.sentence_parts, *message.rest)
     assert [(part.kind, part.text) for part in parts if part.kind][:2] == [("name", "用户A"), ("bought", "商品1")]
     outside = "".join(part.text for part in parts if part.kind is None)
     assert outside == "尊敬的，您刚刚购买了"
@@ -113,36 +121,36 @@ def test_the_parts_say_what_code_filled_in():
 
 @pytest.mark.parametrize("name", ["nan", "VIP免单", "https://x.io", "50 off", "顾客", "a" * 60])
 def test_what_is_no_name_is_left_out(name):
-    assert not addressable(name)
-    assert name not in write(GOLDEN, Known(name=name), "zh").text
+    assert not is_greetable_name(name)
+    assert name not in write_message(GOLDEN, AngleFacts(name=name), "zh").text
 
 
 def test_a_private_purchase_is_not_named_and_with_it_goes_its_hook():
-    private = Known(bought=(Words(zh="避孕套", en="Condoms"),), angle="just_bought")
-    assert sayable(GOLDEN, private).bought == ()
-    message = write(GOLDEN, private, "zh", JUST)
+    private = AngleFacts(bought=(LocalizedText(zh="避孕套", en="Condoms"),), angle="just_bought")
+    assert usable_facts(GOLDEN, private).bought == ()
+    message = write_message(GOLDEN, private, "zh", JUST)
     assert "避孕" not in message.text
     assert message.text_id is None
 
 
 def test_a_private_offer_and_a_label_that_smuggles_are_refused():
     with raises_code("message_rule_broken", "sensitive_name", "LIQUOR"):
-        write(an_offer(percent(20), ("LIQUOR", label("LIQUOR"))), Known(), "en")
-    smuggled = Words(zh="苹果全场五折", en="Apples, 50% off everything")
+        write_message(an_offer(percent(20), ("LIQUOR", readable_name("LIQUOR"))), AngleFacts(), "en")
+    smuggled = LocalizedText(zh="苹果全场五折", en="Apples, 50% off everything")
     with raises_code("message_rule_broken", "injection"):
-        write(an_offer(percent(20), ("p", smuggled), scope="product"), Known(), "en")
+        write_message(an_offer(percent(20), ("p", smuggled), scope="product"), AngleFacts(), "en")
 
 
 def test_none_is_no_offer():
     none = GOLDEN.model_copy(update={"benefit": GOLDEN.benefit.model_copy(update={"type": "none", "percent": 0})})
     with raises_code("benefit_missing", none.id):
-        write(none, Known(), "zh")
+        write_message(none, AngleFacts(), "zh")
 
 
 def test_facts_of_the_profile_do_not_pass_the_gate():
-    message = write(GOLDEN, Known(), "en")
-    known = Known(private=("June",))
-    codes = {each.code for each in gate(message.title, message.text, GOLDEN, known, "en")}
+    message = write_message(GOLDEN, AngleFacts(), "en")
+    known = AngleFacts(private=("June",))
+    codes = {each.code for each in check_message(message.title, message.text, GOLDEN, known, "en")}
     assert codes == {"profile_leak"}
 
 
@@ -150,37 +158,40 @@ SENDER = Sender(name="晨光", address="1 High Street, Springfield, 12345", unsu
 
 
 def test_channels_add_what_they_ask_for():
-    sms = write(GOLDEN, Known(), "zh", None, Way("sms_cn", sender=SENDER)).text
+    sms = write_message(GOLDEN, AngleFacts(), "zh", None, MessageDelivery("sms_cn", sender=SENDER)).text
     assert sms.startswith("【晨光】")
     assert sms.endswith("拒收请回复R")
-    mail = write(GOLDEN, Known(), "en", None, Way("email_en", sender=SENDER)).text
+    mail = write_message(GOLDEN, AngleFacts(), "en", None, MessageDelivery("email_en", sender=SENDER)).text
     assert "Unsubscribe: https://x.example/stop" in mail
-    assert write(GOLDEN, Known(), "zh", None, Way("wechat_store")).text == "8折券"
+    assert write_message(GOLDEN, AngleFacts(), "zh", None, MessageDelivery("wechat_store")).text == "8折券"
     with raises_code("message_rule_broken", "email_address"):
-        write(GOLDEN, Known(), "en", None, Way("email_en"))
+        write_message(GOLDEN, AngleFacts(), "en", None, MessageDelivery("email_en"))
 
 
 def test_rule_packs_add_their_notices_and_the_gate_asks_for_them():
-    way = Way("plain", ("ny_349a", "pipl_24"), SENDER)
-    text = write(GOLDEN, Known(), "en", None, way).text
+    way = MessageDelivery("plain", ("ny_349a", "pipl_24"), SENDER)
+    text = write_message(GOLDEN, AngleFacts(), "en", None, way).text
     assert "THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA" in text
     assert "To stop personal offers" in text
-    plain = write(GOLDEN, Known(), "en").text
-    found = {each.code: each.source for each in gate("", plain, GOLDEN, Known(), "en", None, way)}
+    plain = write_message(GOLDEN, AngleFacts(), "en").text
+    found = {each.code: each.source for each in check_message("", plain, GOLDEN, AngleFacts(), "en", None, way)}
     assert "349-a" in found["ny_349a"]
     assert "article 24" in found["pipl_24"]
 
 
 def test_the_lowest_price_of_thirty_days_is_said_or_the_message_stays():
-    way = Way("plain", ("eu_price_30d",), SENDER)
+    way = MessageDelivery("plain", ("eu_price_30d",), SENDER)
     with raises_code("message_rule_broken", "eu_price_30d"):
-        write(GOLDEN, Known(), "en", None, way)
-    assert "Lowest price of the last 30 days: ¥9.90." in write(GOLDEN, Known(lowest=990), "en", None, way).text
+        write_message(GOLDEN, AngleFacts(), "en", None, way)
+    assert (
+        "Lowest price of the last 30 days: ¥9.90."
+        in write_message(GOLDEN, AngleFacts(lowest=990), "en", None, way).text
+    )
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=list(OFFERS))
 def test_the_sentence_names_the_goods_and_the_sum(offer):
     for language in ("zh", "en"):
         for clause in (True, False):
-            said = sentence(offer, language, clause=clause)
-            assert offer.label is None or offer.label.in_(language).lower() in said.lower()
+            said = offer_sentence(offer, language, clause=clause)
+            assert offer.label is None or offer.label.text_in(language).lower() in said.lower()

@@ -7,7 +7,14 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.core.offers.product_names import is_couponable, is_plural, is_sensitive, label, names_read, table
+from promolift.core.offers.product_names import (
+    is_couponable,
+    is_plural,
+    is_sensitive,
+    load_product_names,
+    name_matcher,
+    readable_name,
+)
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 PROPER = {"Christmas", "Easter", "Halloween", "Valentine's", "Day"}
@@ -22,20 +29,20 @@ def products() -> pl.DataFrame:
 @pytest.mark.parametrize(("kind", "column"), [("category", "product_category"), ("department", "department")])
 def test_every_category_and_department_of_the_data_has_exactly_one_name(products, kind, column):
     in_data = set(products.get_column(column).drop_nulls().unique())
-    assert {key for known, key in table() if known == kind} == in_data
+    assert {key for known, key in load_product_names() if known == kind} == in_data
 
 
 def test_no_row_stands_twice_and_no_two_rows_of_a_kind_share_a_name():
-    text = (files("promolift.core.messages") / "names.csv").read_text(encoding="utf-8")
+    text = (files("promolift.core.offers") / "product_names.csv").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if not line.startswith("#")]
-    assert len(rows) - 1 == len(table())
+    assert len(rows) - 1 == len(load_product_names())
     for kind in ("category", "department"):
-        words = [row.words for (known, _), row in table().items() if known == kind]
+        words = [row.words for (known, _), row in load_product_names().items() if known == kind]
         assert len({w.en.lower() for w in words}) == len({w.zh for w in words}) == len(words)
 
 
 def test_chinese_names_are_chinese_and_english_names_are_lower_case_english():
-    for row in table().values():
+    for row in load_product_names().values():
         assert HAN.search(row.words.zh)
         assert not re.search(r"[A-Za-z/&]", row.words.zh)
         assert not HAN.search(row.words.en)
@@ -100,7 +107,7 @@ def test_an_unknown_shop_follows_the_same_rule_by_words(key, private):
     ],
 )
 def test_unknown_keys_are_tidied_by_rule(key, kind, zh, en):
-    words = label(key, kind)
+    words = readable_name(key, kind)
     assert (words.zh, words.en) == (zh, en)
 
 
@@ -114,11 +121,11 @@ def test_unknown_keys_are_tidied_by_rule(key, kind, zh, en):
 )
 def test_beside_a_second_name_stands_the_short_one(pair, zh, en):
     """It used to be 'ice cream and salad dressing and mayonnaise'."""
-    assert (label(pair).zh, label(pair).en) == (zh, en)
+    assert (readable_name(pair).zh, readable_name(pair).en) == (zh, en)
 
 
 def test_alone_a_category_keeps_its_whole_name():
-    assert label("SALD DRSNG/SNDWCH SPRD").en == "salad dressing and mayonnaise"
+    assert readable_name("SALD DRSNG/SNDWCH SPRD").en == "salad dressing and mayonnaise"
 
 
 @pytest.mark.parametrize(
@@ -131,17 +138,17 @@ def test_eggs_are_and_milk_is(name, plural):
 
 def test_an_empty_key_is_refused():
     with raises_code("value_missing", "category"):
-        label(" \u200b ")
+        readable_name(" \u200b ")
 
 
 def test_words_for_coupons_are_no_category_a_text_could_promise():
-    assert not names_read("zh").search("优惠券")
-    assert names_read("en").search("a crate of beer")
+    assert not name_matcher("zh").search("优惠券")
+    assert name_matcher("en").search("a crate of beer")
 
 
 def test_an_offer_on_two_categories_names_both_and_is_as_private_as_either():
-    assert label("SOFT DRINKS ++ BEEF").en == "soft drinks and beef"
-    assert label("SOFT DRINKS ++ BEEF").zh == "碳酸饮料、牛肉"
+    assert readable_name("SOFT DRINKS ++ BEEF").en == "soft drinks and beef"
+    assert readable_name("SOFT DRINKS ++ BEEF").zh == "碳酸饮料、牛肉"
     assert not is_sensitive("SOFT DRINKS ++ BEEF")
     assert is_sensitive("SOFT DRINKS ++ beer")
     assert not is_couponable("SOFT DRINKS ++ COUPON/MISC ITEMS")

@@ -8,10 +8,28 @@ import pytest
 from error_checks import raises_code
 from message_helpers import GOLDEN
 
-from promolift.core.messages import Brief, Draft, Known, PoolText, TextTally, WordChoice, drafts, findings, judge
+from promolift.core.messages import (
+    AngleFacts,
+    Brief,
+    Draft,
+    PoolText,
+    TextChooser,
+    TextCounts,
+    judge_texts,
+    lint_draft,
+    write_drafts,
+)
 from promolift.core.messages.angles import ANGLES
-from promolift.core.messages.drafts import question
-from promolift.core.messages.text_pool import Pool, drafted, from_csv, judged, of_draft, of_text, to_csv
+from promolift.core.messages.drafts import draft_request
+from promolift.core.messages.text_pool import (
+    TextPool,
+    apply_judgements,
+    draft_to_judge,
+    from_csv,
+    text_to_judge,
+    texts_from_drafts,
+    to_csv,
+)
 from promolift.shop.pipeline.text_pool import load_pool, save_pool
 
 TODAY = "2026-06-01"
@@ -56,7 +74,7 @@ def test_the_shipped_pool_covers_every_angle_in_both_languages_and_says_who_wrot
 def test_every_usable_text_of_the_shipped_pool_passes_lint():
     for each in load_pool(None).texts:
         if each.state == "judged":
-            assert findings(each.draft, each.angle, each.language) == [], each
+            assert lint_draft(each.draft, each.angle, each.language) == [], each
 
 
 @pytest.mark.parametrize(
@@ -88,7 +106,7 @@ def test_every_usable_text_of_the_shipped_pool_passes_lint():
     ],
 )
 def test_lint_finds_what_code_can_see(language, draft, code):
-    found = findings(draft, "generic", language)
+    found = lint_draft(draft, "generic", language)
     assert code in {each.code for each in found}
     assert all(each.source for each in found)
 
@@ -96,18 +114,18 @@ def test_lint_finds_what_code_can_see(language, draft, code):
 def test_drafts_are_asked_for_once_per_brief_without_a_number_or_a_profile():
     answer, asked = writer({"drafts": [vars(GOOD), {"title": "{deal}!", "hook": "save 5 dollars", "call": ""}]})
     briefs = [Brief("replenish_due", "en")] * 3
-    written = drafts(briefs, answer, several=2)
+    written = write_drafts(briefs, answer, several=2)
     assert len(asked) == 1
-    assert asked[0].user == question(briefs[0], 2).user
+    assert asked[0].user == draft_request(briefs[0], 2).user
     assert "day counts, dates" in asked[0].user
-    found = drafted(written, TODAY)
+    found = texts_from_drafts(written, TODAY)
     assert [each.state for each in found] == ["drafted", "faulty"]
     assert "number" in found[1].why
 
 
 @pytest.mark.parametrize("broken", ["no JSON", '{"drafts": []}', '{"drafts": [{"title": 1}]}'])
 def test_an_answer_in_another_form_is_a_fault_and_no_crash(broken):
-    (each,) = drafts([Brief("generic", "zh")], lambda asks: [Said(broken) for _ in asks])
+    (each,) = write_drafts([Brief("generic", "zh")], lambda asks: [Said(broken) for _ in asks])
     assert each.fault
     assert each.drafts == ()
 
@@ -117,35 +135,39 @@ NO = {"claims": [{"claim": "sells out", "entailed": False, "by": ""}], "fit": Tr
 
 
 def test_one_no_of_three_blocks_and_a_claim_that_is_not_entailed_is_a_no():
-    asks = [of_draft(GOOD, "replenish_due", "en")]
-    assert judge(asks, writer(YES)[0])[0].fit is True
-    blocked = judge(asks, writer(YES, YES, NO)[0])[0]
+    asks = [draft_to_judge(GOOD, "replenish_due", "en")]
+    assert judge_texts(asks, writer(YES)[0])[0].fit is True
+    blocked = judge_texts(asks, writer(YES, YES, NO)[0])[0]
     assert blocked.fit is False
     assert "sells out" in blocked.why
 
 
 def test_without_three_votes_there_is_no_verdict():
-    verdict = judge([of_draft(GOOD, "replenish_due", "en")], lambda asks: [Said("", fault="timeout") for _ in asks])[0]
+    verdict = judge_texts(
+        [draft_to_judge(GOOD, "replenish_due", "en")], lambda asks: [Said("", fault="timeout") for _ in asks]
+    )[0]
     assert verdict.fit is None
-    (kept,) = judged([text(state="drafted")], [verdict], TODAY)
+    (kept,) = apply_judgements([text(state="drafted")], [verdict], TODAY)
     assert kept.state == "drafted"
 
 
 def test_the_judge_of_a_persons_text_sees_the_offer_and_what_is_known():
     answer, asked = writer(YES)
-    judge([of_text("8折", GOLDEN, "zh", Known(name="用户A"))], answer)
+    judge_texts([text_to_judge("8折", GOLDEN, "zh", AngleFacts(name="用户A"))], answer)
     assert "商品2打8折" in asked[0].user
     assert "用户A" in asked[0].user
     assert len({each.seed for each in asked}) == 3
 
 
 def test_a_verdict_carries_its_votes_and_model():
-    (read,) = judged([text(state="drafted")], judge([of_draft(GOOD, "replenish_due", "en")], writer(YES)[0]), TODAY)
+    (read,) = apply_judgements(
+        [text(state="drafted")], judge_texts([draft_to_judge(GOOD, "replenish_due", "en")], writer(YES)[0]), TODAY
+    )
     assert (read.state, read.votes, read.judge, read.date) == ("judged", (True, True, True), "m", TODAY)
 
 
 def test_a_persons_yes_approves_exactly_these_words_and_a_change_makes_another_text():
-    pool = Pool((text(), text(Draft("{deal}: low?", "low on {product}?"))))
+    pool = TextPool((text(), text(Draft("{deal}: low?", "low on {product}?"))))
     first = pl.col("text_id") == GOOD.text_id
     rows = to_csv(pool).with_columns(
         approved=pl.when(first).then(pl.lit("yes")).otherwise(pl.lit("")),
@@ -160,7 +182,7 @@ def test_a_persons_yes_approves_exactly_these_words_and_a_change_makes_another_t
 
 
 def test_an_edit_is_linted_and_a_yes_does_not_save_it():
-    pool = Pool((text(),))
+    pool = TextPool((text(),))
     rows = to_csv(pool).with_columns(approved=pl.lit("yes"), hook=pl.lit("the best {product}."))
     done = from_csv(pool, rows, "Ann", TODAY)
     assert (done.approved, done.faulty) == (0, 1)
@@ -181,14 +203,14 @@ def test_an_edit_is_linted_and_a_yes_does_not_save_it():
     ],
 )
 def test_a_row_that_cannot_be_read_is_named(column, value, code):
-    pool = Pool((text(),))
+    pool = TextPool((text(),))
     with raises_code(code, "line 2", column, repr(value)):
         from_csv(pool, to_csv(pool).with_columns(pl.lit(value).alias(column)), "Ann", TODAY)
 
 
 def test_a_pool_is_kept_as_it_is_and_a_hand_on_its_words_is_noticed(tmp_path):
     path = tmp_path / "words.jsonl"
-    save_pool(Pool((text(),)), path)
+    save_pool(TextPool((text(),)), path)
     assert load_pool(path).texts == (text(),)
     path.write_text(path.read_text().replace("running", "walking"))
     with raises_code("file_changed", str(path), "line 1"):
@@ -199,31 +221,31 @@ def test_a_pool_is_kept_as_it_is_and_a_hand_on_its_words_is_noticed(tmp_path):
 
 
 def test_a_retired_text_is_never_sent():
-    assert not Pool((text(),)).retired([GOOD.text_id], TODAY).usable("judged").texts
+    assert not TextPool((text(),)).retire([GOOD.text_id], TODAY).usable("judged").texts
 
 
 def test_the_choice_learns_and_every_text_keeps_a_share():
     texts = tuple(text(Draft("{deal}: low?", f"low on {{product}} {word}?")) for word in ("a", "b", "c"))
-    even = WordChoice(texts)
+    even = TextChooser(texts)
     best = texts[1].text_id
-    tallies = tuple(TextTally(t.text_id, "percent_off", 2000, 300 if t.text_id == best else 100) for t in texts)
-    learned = WordChoice(texts, tallies)
+    tallies = tuple(TextCounts(t.text_id, "percent_off", 2000, 300 if t.text_id == best else 100) for t in texts)
+    learned = TextChooser(texts, tallies)
     where = ("replenish_due", "percent_off", "en")
     assert dict(zip(learned.arms(*where).texts, learned.arms(*where).share_V, strict=True))[texts[1]] > 0.8
     assert learned.arms(*where).share_V.min() > 0.03
     assert abs(learned.arms(*where).share_V.sum() - 1) < 1e-9
     assert even.arms(*where).share_V.min() > 0.1
     # what was learned of one kind of benefit says nothing of another
-    assert WordChoice(texts, tallies).arms("replenish_due", "free_shipping", "en").share_V.max() < 0.7
+    assert TextChooser(texts, tallies).arms("replenish_due", "free_shipping", "en").share_V.max() < 0.7
 
 
 def test_the_propensity_is_the_share_of_keys_that_draw_the_text():
     texts = tuple(
         text(Draft("{deal}: low?", f"low on {{product}} {word}?"), prior=0.5 * i) for i, word in enumerate("abc")
     )
-    choice = WordChoice(texts, seed=3)
-    picked = [choice.pick("replenish_due", "percent_off", "en", str(key)) for key in range(3000)]
+    choice = TextChooser(texts, seed=3)
+    picked = [choice.choose("replenish_due", "percent_off", "en", str(key)) for key in range(3000)]
     for each in texts:
         mine = [p.propensity for p in picked if p.text == each]
         assert abs(len(mine) / 3000 - mine[0]) < 0.04
-    assert choice.pick("win_back", "percent_off", "en", "k").text is None
+    assert choice.choose("win_back", "percent_off", "en", "k").text is None

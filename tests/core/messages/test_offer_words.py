@@ -3,16 +3,16 @@
 import pytest
 from message_helpers import amount, an_offer, percent
 
-from promolift.core.messages import Draft, Known, line_words, offer_words, write
-from promolift.core.offers.product_names import label
+from promolift.core.messages import AngleFacts, Draft, describe_menu_line, describe_offer, write_message
+from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Activation, Benefit, Offer
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 
-TEA = ("tea", Words(zh="茶", en="tea"))
+TEA = ("tea", LocalizedText(zh="茶", en="tea"))
 PAIR = "BEEF ++ SOFT DRINKS"
-BOTH = (PAIR, label(PAIR))
+BOTH = (PAIR, readable_name(PAIR))
 SHIPPING = Benefit(type="free_shipping")
-MUG = Words(zh="马克杯", en="mug")
+MUG = LocalizedText(zh="马克杯", en="mug")
 GIFT = Benefit(type="gift", item=MUG)
 
 
@@ -76,7 +76,7 @@ def more(buy: int, get: int, percent: int) -> Benefit:
     ],
 )
 def test_an_offer_in_a_few_words(offer: Offer, en: str, zh: str) -> None:
-    assert (offer_words(offer, "en"), offer_words(offer, "zh")) == (en, zh)
+    assert (describe_offer(offer, "en"), describe_offer(offer, "zh")) == (en, zh)
 
 
 @pytest.mark.parametrize(
@@ -89,25 +89,28 @@ def test_an_offer_in_a_few_words(offer: Offer, en: str, zh: str) -> None:
 )
 def test_how_it_is_activated_is_said(activation: Activation, en: str, zh: str) -> None:
     offer = an_offer(percent(20), TEA).model_copy(update={"activation": activation})
-    assert (offer_words(offer, "en"), offer_words(offer, "zh")) == (en, zh)
+    assert (describe_offer(offer, "en"), describe_offer(offer, "zh")) == (en, zh)
 
 
 def test_an_unknown_pair_is_named_by_its_label() -> None:
     """Two products carry ids as keys: only the label knows their names."""
-    both = Words(zh="轻跑鞋及云朵枕头", en="Light Runner and Cloud Pillow")
+    both = LocalizedText(zh="轻跑鞋及云朵枕头", en="Light Runner and Cloud Pillow")
     offer = pair("each").model_copy(update={"scope": "product", "covers": "p1 ++ p2", "label": both})
-    assert offer_words(offer, "en") == "20 % off Light Runner and Cloud Pillow, each"
-    assert offer_words(offer, "zh") == "轻跑鞋及云朵枕头都打8折，买哪样都算"
+    assert describe_offer(offer, "en") == "20 % off Light Runner and Cloud Pillow, each"
+    assert describe_offer(offer, "zh") == "轻跑鞋及云朵枕头都打8折，买哪样都算"
 
 
 def test_a_menu_line_is_said_the_same_way() -> None:
-    one = Words(zh="一个品类", en="one category")
-    assert line_words(percent(20), 0, "USD", "en", one) == "20 % off one category"
-    assert line_words(amount(500), 5000, "JPY", "zh") == "满5,000日元减500日元"
+    one = LocalizedText(zh="一个品类", en="one category")
+    assert describe_menu_line(percent(20), 0, "USD", "en", one) == "20 % off one category"
+    assert describe_menu_line(amount(500), 5000, "JPY", "zh") == "满5,000日元减500日元"
 
 
 def test_a_reminder_promises_nothing_whatever_words_are_at_hand() -> None:
     draft = Draft("{deal} for you", "Long time no see")
     offer = an_offer(Benefit(type="reminder"))
-    assert write(offer, Known(name="Ann", angle="win_back"), "en", draft).text == "Dear Ann, you are welcome any time."
-    assert write(offer, Known(), "zh").text == "欢迎您随时再来。"
+    assert (
+        write_message(offer, AngleFacts(name="Ann", angle="win_back"), "en", draft).text
+        == "Dear Ann, you are welcome any time."
+    )
+    assert write_message(offer, AngleFacts(), "zh").text == "欢迎您随时再来。"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from promolift.core.offers.cart_pricing import Cart, CartLine, Promotion, price_cart
 from promolift.core.offers.terms import Benefit
 
-DRAWN = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "cart.py"))
+DRAWN = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "core" / "cart.py"))
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEA = CartLine("1", "tea", "drinks", 3, 500)
 CUP = CartLine("2", "cup", "kitchen", 1, 1200)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from promolift.core.offers import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
 from promolift.core.offers.terms import Activation, Benefit, Offer
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (
@@ -92,7 +92,7 @@ def test_an_untried_line_is_on_what_was_never_bought_however_much_more_others_ar
 
 def test_an_offer_lasts_through_the_end_of_its_last_local_day() -> None:
     starts = datetime(2026, 3, 1, 9, tzinfo=ZoneInfo("America/New_York"))
-    offer = make_offer(MENU[0], "tea", "category", Words(zh="茶", en="tea"), starts, "USD")
+    offer = make_offer(MENU[0], "tea", "category", LocalizedText(zh="茶", en="tea"), starts, "USD")
     assert offer.expires.isoformat() == "2026-03-28T23:59:59-04:00"  # summer time began on the way
     assert offer.id == offer_id("cat-20", "tea") != offer_id("cat-20", "fuel")
 
@@ -111,7 +111,7 @@ def test_the_default_menu_is_valid_and_its_ids_are_unique() -> None:
 
 
 STARTS = datetime(2026, 1, 5, tzinfo=ZoneInfo("UTC"))
-TEA, BOTH = Words(zh="茶", en="tea"), Words(zh="茶及咖啡", en="tea and coffee")
+TEA, BOTH = LocalizedText(zh="茶", en="tea"), LocalizedText(zh="茶及咖啡", en="tea and coffee")
 
 
 def test_an_offer_on_two_says_how_they_are_joined_and_no_other_does() -> None:

@@ -4,12 +4,12 @@ import polars as pl
 import pytest
 
 from promolift.core.allocation import ShopLimits
-from promolift.core.effects import DiscountResponse, ValueSettings, add_effects, total_draws
+from promolift.core.effects import DiscountResponse, ValueSettings, add_effects, simulate_totals
 from promolift.core.offers import MenuItem
-from promolift.core.offers.menu import list_pairs, pair_line
-from promolift.core.offers.terms import Benefit, covered
+from promolift.core.offers.menu import list_pairs, pair_menu_item
+from promolift.core.offers.terms import Benefit, covered_targets
 from promolift.foundation.tables.schemas import CANDIDATES
-from promolift.server.decisions.eligibility import PAIR, Closed
+from promolift.server.decisions.eligibility import KEY_SEPARATOR, Exclusions
 
 LINE = MenuItem(id="pr-category-20-28d", benefit=Benefit(type="percent_off", percent=20), scope="category")
 RESPONSE = DiscountResponse(
@@ -46,7 +46,7 @@ def test_a_customers_three_best_categories_are_paired_with_one_another() -> None
     made = pairs(valued(singles()))
     CANDIDATES.check(made.drop("parts"))
     assert made["target"].sort().to_list() == ["bread ++ milk", "bread ++ tea", "milk ++ tea"]
-    assert set(made["menu_id"]) == {pair_line(LINE).id} == {"pr-pair-20-28d"}
+    assert set(made["menu_id"]) == {pair_menu_item(LINE).id} == {"pr-pair-20-28d"}
     assert made["offer_id"].n_unique() == 3
     assert pairs(valued(singles()).reverse()).sort("offer_id").equals(made.sort("offer_id"))
 
@@ -111,7 +111,7 @@ def test_possible_totals_of_a_pair_are_those_of_both_offers() -> None:
     alone = valued(singles(base_se_cents=0.0, send_cost_cents=0.0))
     both = valued(pairs(alone)).filter(pl.col("target") == "milk ++ tea")
     two = alone.filter(pl.col("target").is_in(["milk", "tea"]))
-    assert total_draws(both, RESPONSE) == pytest.approx(total_draws(two, RESPONSE))
+    assert simulate_totals(both, RESPONSE) == pytest.approx(simulate_totals(two, RESPONSE))
 
 
 def test_a_pair_counts_in_full_against_the_limit_of_each_category() -> None:
@@ -123,14 +123,14 @@ def test_a_pair_counts_in_full_against_the_limit_of_each_category() -> None:
 
 
 def test_who_just_bought_one_of_both_is_not_given_the_pair() -> None:
-    closed = Closed(targets={f"A{PAIR}tea": "bought it lately"})
-    assert closed.why("A", "off", "milk ++ tea") == closed.why("A", "off", "tea") == "bought it lately"
-    assert closed.why("A", "off", "bread ++ milk") is None
-    assert closed.why("B", "off", "milk ++ tea") is None
-    assert closed.why("A", "off", None) is None
+    closed = Exclusions(targets={f"A{KEY_SEPARATOR}tea": "bought it lately"})
+    assert closed.reason_for("A", "off", "milk ++ tea") == closed.reason_for("A", "off", "tea") == "bought it lately"
+    assert closed.reason_for("A", "off", "bread ++ milk") is None
+    assert closed.reason_for("B", "off", "milk ++ tea") is None
+    assert closed.reason_for("A", "off", None) is None
 
 
 def test_a_target_names_what_it_covers() -> None:
-    assert covered("milk ++ tea") == ("milk", "tea")
-    assert covered("MILK+TEA") == ("MILK+TEA",)
-    assert covered(None) == covered("") == ()
+    assert covered_targets("milk ++ tea") == ("milk", "tea")
+    assert covered_targets("MILK+TEA") == ("MILK+TEA",)
+    assert covered_targets(None) == covered_targets("") == ()

@@ -16,16 +16,16 @@ from promolift.core.offers import MenuItem, OfferRules, make_offer
 from promolift.core.offers.proposals import (
     PROPOSALS,
     OfferInputs,
-    best_lines,
+    best_rows_per_line,
     grid_lines,
-    keep_best,
-    lines,
     propose_candidates,
-    with_ids,
+    proposed_menu_items,
+    select_lines,
+    with_menu_ids,
 )
 from promolift.core.offers.settings import OfferProposalSettings
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (
@@ -61,14 +61,14 @@ def table(*rows: dict[str, object]) -> pl.DataFrame:
 
 
 def test_a_proposal_is_funded_as_the_menu_line_of_its_scope_and_by_nobody_else() -> None:
-    tea, everything = lines(table(proposal(), proposal(scope="all", target=None)), MENU, 14)[::-1]
+    tea, everything = proposed_menu_items(table(proposal(), proposal(scope="all", target=None)), MENU, 14)[::-1]
     assert (tea.id, tea.supplier_share, tea.send_cost_cents, tea.activation) == ("pr-category-15-14d", 0.5, 2, "code")
     assert (everything.scope, everything.supplier_share, everything.send_cost_cents) == ("all", 0.0, 2)
 
 
 def test_a_benefit_that_the_shop_does_not_give_is_refused() -> None:
     with raises_code("benefit_unknown", "free_shipping"):
-        lines(table(proposal(scope="all", target=None, benefit="free_shipping", percent=0)), MENU, 14)
+        proposed_menu_items(table(proposal(scope="all", target=None, benefit="free_shipping", percent=0)), MENU, 14)
 
 
 def test_candidates_are_those_proposed_and_closed_by_the_same_rules() -> None:
@@ -100,14 +100,14 @@ def test_different_terms_never_share_an_id() -> None:
         amount | {"amount_cents": 400, "min_spend_cents": 5000},
     )  # fmt: skip
     asked = table(*(proposal(**change) for change in changes))
-    ids = pl.concat([with_ids(asked, days)["menu_id"] for days in (7, 14)])
+    ids = pl.concat([with_menu_ids(asked, days)["menu_id"] for days in (7, 14)])
     assert ids.n_unique() == 2 * asked.height
 
 
 def test_a_proposal_prints_as_an_offer() -> None:
-    (item,) = lines(table(proposal()), MENU, 14)
+    (item,) = proposed_menu_items(table(proposal()), MENU, 14)
     starts = datetime(2026, 3, 1, tzinfo=ZoneInfo("Asia/Shanghai"))
-    offer = make_offer(item, "tea", "category", Words(zh="茶", en="tea"), starts, "CNY")
+    offer = make_offer(item, "tea", "category", LocalizedText(zh="茶", en="tea"), starts, "CNY")
     assert (offer.benefit.percent, offer.menu_id, offer.expires.day) == (15, "pr-category-15-14d", 14)
 
 
@@ -137,17 +137,17 @@ def test_lines_are_chosen_one_after_the_other_by_what_they_add_to_those_there_al
     rows = valued(
         ("A", "x", 18.0, 0.0), ("B", "x", 16.0, 0.0), ("A", "y", 19.0, 0.0), ("C", "z", 5.0, 0.0), ("B", "w", 9.0, 0.0)
     )
-    assert best_lines(MENU_ROWS, rows, 0.0, 9, 0.0) == ["x", "z", "y"]
-    assert best_lines(MENU_ROWS, rows, 0.0, 2, 0.0) == ["x", "z"]
-    assert best_lines(MENU_ROWS, rows, 0.0, 9, 0.1) == ["x", "z"]  # a tenth of the menu's 20 is 2
-    assert best_lines(MENU_ROWS, rows, 0.0, 0, 0.0) == []
+    assert select_lines(MENU_ROWS, rows, 0.0, 9, 0.0) == ["x", "z", "y"]
+    assert select_lines(MENU_ROWS, rows, 0.0, 2, 0.0) == ["x", "z"]
+    assert select_lines(MENU_ROWS, rows, 0.0, 9, 0.1) == ["x", "z"]  # a tenth of the menu's 20 is 2
+    assert select_lines(MENU_ROWS, rows, 0.0, 0, 0.0) == []
 
 
 def test_a_line_is_judged_after_its_cost_at_the_price() -> None:
     rows = valued(("A", "dear", 30.0, 15.0), ("A", "cheap", 24.0, 4.0))
-    assert best_lines(MENU_ROWS, rows, 0.0, 1, 0.0) == ["dear"]
-    assert best_lines(MENU_ROWS, rows, 1.0, 1, 0.0) == ["cheap"]
-    assert best_lines(MENU_ROWS, rows, 4.0, 1, 0.0) == []
+    assert select_lines(MENU_ROWS, rows, 0.0, 1, 0.0) == ["dear"]
+    assert select_lines(MENU_ROWS, rows, 1.0, 1, 0.0) == ["cheap"]
+    assert select_lines(MENU_ROWS, rows, 4.0, 1, 0.0) == []
 
 
 def test_closed_and_unknown_offers_choose_no_line() -> None:
@@ -155,8 +155,8 @@ def test_closed_and_unknown_offers_choose_no_line() -> None:
     closed = rows.with_columns(pl.col("menu_id") != "x").with_columns(
         eligible=pl.col("menu_id"), menu_id=rows["menu_id"]
     )
-    assert best_lines(MENU_ROWS, closed, 0.0, 9, 0.0) == ["z"]
-    assert best_lines(MENU_ROWS, rows.clear(), 0.0, 9, 0.0) == []
+    assert select_lines(MENU_ROWS, closed, 0.0, 9, 0.0) == ["z"]
+    assert select_lines(MENU_ROWS, rows.clear(), 0.0, 9, 0.0) == []
 
 
 def test_the_best_of_each_line_are_kept_for_each_customer() -> None:
@@ -164,10 +164,10 @@ def test_the_best_of_each_line_are_kept_for_each_customer() -> None:
         ("A", "x", 5.0, 0.0), ("A", "x", 9.0, 8.0), ("A", "x", 7.0, 0.0), ("A", "y", -3.0, 0.0), ("B", "x", 1.0, 0.0),
         ("B", "x", None, 0.0),
     )  # fmt: skip
-    assert keep_best(rows, 1.0, 1)["offer_id"].to_list() == ["x2", "y3", "x4"]
-    assert keep_best(rows, 1.0, 2)["offer_id"].to_list() == ["x0", "x2", "y3", "x4"]
-    assert keep_best(rows.with_columns(eligible=False), 1.0, 2).is_empty()
-    assert keep_best(rows.reverse(), 1.0, 2).equals(keep_best(rows, 1.0, 2))
+    assert best_rows_per_line(rows, 1.0, 1)["offer_id"].to_list() == ["x2", "y3", "x4"]
+    assert best_rows_per_line(rows, 1.0, 2)["offer_id"].to_list() == ["x0", "x2", "y3", "x4"]
+    assert best_rows_per_line(rows.with_columns(eligible=False), 1.0, 2).is_empty()
+    assert best_rows_per_line(rows.reverse(), 1.0, 2).equals(best_rows_per_line(rows, 1.0, 2))
 
 
 cells = st.lists(
@@ -187,6 +187,6 @@ def test_the_chosen_lines_are_worth_nearly_as_much_as_any_others_of_their_number
         return float(both.group_by("customer_id").agg(pl.col("gain_cents").max().clip(0))["gain_cents"].sum())
 
     best = max(worth(some) for some in combinations("uvwxyz", 2))
-    found = best_lines(MENU_ROWS, rows, 0.0, 2, 0.0)
+    found = select_lines(MENU_ROWS, rows, 0.0, 2, 0.0)
     assert len(found) <= 2
     assert worth(found) - worth(()) >= (1 - 1 / np.e) * (best - worth(())) - 1e-9

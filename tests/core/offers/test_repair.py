@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.core.offers.proposals import PROPOSALS
-from promolift.core.offers.repair import repair, room
+from promolift.core.offers.repair import max_discount_share, repair_offers
 from promolift.core.offers.settings import PrintRules
 
 RULES = PrintRules()
@@ -29,7 +29,7 @@ def broken(rules: PrintRules, margin_floor: float = 0.0) -> pl.Expr:
     """The first rule that a row breaks, in words; null for a legal offer. It shares nothing with the projection but
     `room`.
     """
-    space, spend = room(rules, margin_floor), pl.col("min_spend_cents")
+    space, spend = max_discount_share(rules, margin_floor), pl.col("min_spend_cents")
     is_percent, is_amount = pl.col("benefit") == "percent_off", pl.col("benefit") == "amount_off"
     reasons = (
         (~is_percent & (pl.col("scope") != "all"), "offers on a category or product are percent_off"),
@@ -71,7 +71,7 @@ def test_each_rule_is_broken_by_its_own_offer() -> None:
 def test_the_projection_by_hand() -> None:
     amount = draft(scope="all", target=None, benefit="amount_off", percent=0, amount_cents=690, min_spend_cents=1900)
     free = draft(scope="all", target=None, benefit="free_shipping", percent=0, min_spend_cents=2901)
-    rows = repair(frame(draft(percent=17), draft(percent=48), amount, free, draft(margin_rate=0.12)), RULES, 0.1)
+    rows = repair_offers(frame(draft(percent=17), draft(percent=48), amount, free, draft(margin_rate=0.12)), RULES, 0.1)
     got = rows.select("percent", "amount_cents", "min_spend_cents").rows()
     # room is 0.3: 48 becomes 30; 690 becomes 800, of which 2,667 is the least spend; 0.02 of room leaves no offer
     assert got == [(15, 0, 0), (30, 0, 0), (0, 800, 3000), (0, 0, 3000)]
@@ -79,14 +79,14 @@ def test_the_projection_by_hand() -> None:
 
 def test_of_two_equally_near_the_smaller_is_taken() -> None:
     row = draft(scope="all", target=None, benefit="amount_off", percent=0, amount_cents=250, min_spend_cents=5000)
-    assert repair(frame(row), RULES)["amount_cents"].to_list() == [200]
+    assert repair_offers(frame(row), RULES)["amount_cents"].to_list() == [200]
 
 
 def test_thresholds_end_as_the_shop_prints_them() -> None:
     rules = PrintRules(threshold_step_cents=10_000, threshold_less_cents=100)
     free = draft(scope="all", target=None, benefit="free_shipping", percent=0, min_spend_cents=9901)
-    assert repair(frame(free), rules)["min_spend_cents"].to_list() == [19_900]
-    assert repair(frame(free | {"min_spend_cents": 9900}), rules)["min_spend_cents"].to_list() == [9900]
+    assert repair_offers(frame(free), rules)["min_spend_cents"].to_list() == [19_900]
+    assert repair_offers(frame(free | {"min_spend_cents": 9900}), rules)["min_spend_cents"].to_list() == [9900]
 
 
 def test_steps_must_rise() -> None:
@@ -120,9 +120,9 @@ rule_books = st.builds(
 def test_repaired_offers_are_legal_and_repairing_again_changes_nothing(
     rows: list[dict[str, object]], rules: PrintRules, floor: float
 ) -> None:
-    once = repair(frame(*rows), rules, floor)
+    once = repair_offers(frame(*rows), rules, floor)
     assert once.select(broken(rules, floor).is_null().all()).item()
-    assert repair(once, rules, floor).equals(once)
+    assert repair_offers(once, rules, floor).equals(once)
     PROPOSALS.check(once.select(list(PROPOSALS.schema)).unique(PROPOSALS.key))
 
 
@@ -131,4 +131,4 @@ def test_repaired_offers_are_legal_and_repairing_again_changes_nothing(
 def test_a_legal_offer_is_left_as_it_is(rows: list[dict[str, object]], rules: PrintRules) -> None:
     given_rows = frame(*rows)
     legal = given_rows.filter(broken(rules).is_null())
-    assert repair(legal, rules).equals(legal)
+    assert repair_offers(legal, rules).equals(legal)

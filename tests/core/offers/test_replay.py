@@ -14,7 +14,7 @@ from promolift.core.effects import ValueSettings, add_effects
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.core.offers import MenuItem, OfferRules, list_candidates
 from promolift.core.offers.cart_pricing import Cart, price_cart
-from promolift.core.offers.order_replay import in_order, past_orders, per_order, promotion_of, replay
+from promolift.core.offers.order_replay import mean_per_order, menu_promotion, past_orders, replay_order, replay_orders
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MUG = {"zh": "马克杯", "en": "mug"}
@@ -49,13 +49,13 @@ def orders_of(seed: int, customers: int = 3) -> pl.DataFrame:
 @given(st.integers(0, 2**32))
 def test_what_a_line_takes_off_is_the_carts_price_of_each_order(seed: int) -> None:
     rows = orders_of(seed)
-    sums = replay(past_orders(rows), MENU, 500).select("customer_id", "menu_id", "off_cents")
+    sums = replay_orders(past_orders(rows), MENU, 500).select("customer_id", "menu_id", "off_cents")
     found = {(who, line): off for who, line, off in sums.iter_rows()}
     for who in rows["customer_id"].unique():
         for item in MENU[:2]:
             off = 0
             for order in past_orders(rows.filter(pl.col("customer_id") == who)):
-                off += price_cart(Cart(order.lines), [promotion_of(item)], datetime.now(UTC)).discount_cents
+                off += price_cart(Cart(order.lines), [menu_promotion(item)], datetime.now(UTC)).discount_cents
             assert found[who, item.id] == off
 
 
@@ -65,7 +65,7 @@ def test_each_kind_in_one_order_by_hand() -> None:
     names = ["customer_id", "order_id", "product_id", "category", "quantity", "list_cents"]
     rows = pl.DataFrame([("a", "1", *line) for line in lines], names, orient="row")
     (order,) = past_orders(rows)
-    found = {item.id: in_order(order.lines, promotion_of(item), 500) for item in MENU}
+    found = {item.id: replay_order(order.lines, menu_promotion(item), 500) for item in MENU}
     assert found["member"] == (True, 200, 1000, 0)  # each tea at 4.00
     assert found["third"] == (False, 0, 1000, 500)  # one more tea
     assert found["mug"] == (False, 0, 2500, 500)  # 5.00 more
@@ -94,7 +94,7 @@ def valued(menu: list[MenuItem], orders: pl.DataFrame, margin: float = 0.4, **pr
         "menu_id": [item.id for item in menu], "use_cost_cents": [item.benefit_cost_cents for item in menu],
         "use_worth_cents": [item.benefit_cost_cents or 0.0 for item in menu], "lowers": lowers,
     })  # fmt: skip
-    replays = per_order(replay(past_orders(orders), menu, 500)).join(own, on="menu_id")
+    replays = mean_per_order(replay_orders(past_orders(orders), menu, 500)).join(own, on="menu_id")
     return add_effects(listed.join(replays, on=["customer_id", "menu_id"], how="left"), response, None, settings)
 
 
@@ -104,7 +104,7 @@ def test_the_expected_cost_is_what_the_cart_would_have_taken_off_past_orders() -
     found = valued([MENU[0]], rows, stretch_share=0.0, prior_response=0.0)
     off, orders = 0.0, 0
     for order in past_orders(rows):
-        off += price_cart(Cart(order.lines), [promotion_of(MENU[0])], datetime.now(UTC)).discount_cents
+        off += price_cart(Cart(order.lines), [menu_promotion(MENU[0])], datetime.now(UTC)).discount_cents
         orders += 1
     offered = found.filter(pl.col("menu_id") == "member")
     assert offered["evidence"].unique().to_list() == ["assumed"]

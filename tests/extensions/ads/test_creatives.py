@@ -9,10 +9,10 @@ import pytest
 from error_checks import raises_code
 from trade_files import logged
 
-from promolift.extensions.ads.creatives import policy_values, read_creatives, run_creatives
+from promolift.extensions.ads.creatives import estimate_policy_values, read_creatives, run_creatives
 from promolift.extensions.ads.results import CreativeResults, CreativeSettings
-from promolift.extensions.finance.setup import start, trade_of
-from promolift.shop.ingest.setup.extension_setup import TradeAnswers
+from promolift.shop.configuration.extension_sections import read_project
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers, start_project
 
 
 def settings(path: Path, **more: Any) -> CreativeSettings:
@@ -79,8 +79,8 @@ def test_new_creatives_are_ranked_before_any_impression(tmp_path: Path) -> None:
     path = headlines(tmp_path)
     (tmp_path / "new.txt").write_text("The lake is open today\n\nWhy is the lake open?\n", encoding="utf-8")
     config = tmp_path / "promolift.toml"
-    start("ads", [path], config, False, TradeAnswers({}))
-    made = trade_of(config)
+    start_project("ads", [path], config, False, TradeAnswers({}))
+    made = read_project(config).settings
     assert isinstance(made, CreativeSettings)
     assert (made.test, made.shown, made.period) == (("test_id",), "impressions", "week")
     found = run_creatives(made.model_copy(update={"new": "new.txt"}), tmp_path)
@@ -111,7 +111,7 @@ def test_a_log_without_clicks_teaches_nothing(tmp_path: Path) -> None:
 
 def test_two_files_are_refused(tmp_path: Path) -> None:
     with raises_code("too_many_files", "ads", "2"):
-        start("ads", [tmp_path, tmp_path], tmp_path / "x.toml", False, TradeAnswers({}))
+        start_project("ads", [tmp_path, tmp_path], tmp_path / "x.toml", False, TradeAnswers({}))
 
 
 def test_a_bandit_gives_each_creative_as_often_as_it_is_probably_best(tmp_path: Path) -> None:
@@ -135,5 +135,5 @@ def test_a_policy_of_shares_is_valued_at_its_own_propensities(tmp_path: Path) ->
     even = pl.DataFrame(
         {"placement": ["top"] * 3 + ["side"] * 3, "creative": ["a", "b", "c"] * 2, "share": [1 / 3] * 6}
     )
-    value = policy_values(rows, {"even": even}).values["even"]
+    value = estimate_policy_values(rows, {"even": even}).values["even"]
     assert value.low < (0.1 + 0.1 + 0.3) / 6 + 0.1 / 2 < value.high

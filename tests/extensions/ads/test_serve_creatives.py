@@ -14,20 +14,19 @@ from ledger_helpers import KINDS, ledger_url, open_ledger
 from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
 from sqlalchemy import insert, select
 
-from promolift.extensions.ads.creatives import policy_values
+from promolift.extensions.ads.creatives import estimate_policy_values
 from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeSettings
-from promolift.extensions.ads.serving import frozen, impressions
-from promolift.extensions.finance.run import run_trade
-from promolift.extensions.finance.setup import start, trade_of
+from promolift.extensions.ads.serving import freeze_shares, load_impressions
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS
-from promolift.server.carts.carts import MOST_DECISIONS
-from promolift.server.decisions.decisions import Ask
-from promolift.server.ledger.records import Learned
+from promolift.server.carts.carts import MAX_DECISIONS
+from promolift.server.decisions.decisions import DecisionRequest
+from promolift.server.ledger.records import LearningProposal
 from promolift.server.ledger.schema import DECISIONS
-from promolift.server.tasks.learning_schedule import Scheduler
-from promolift.server.tasks.learning_task import answer
-from promolift.shop.ingest.setup.extension_setup import TradeAnswers
+from promolift.server.tasks.learning_schedule import LearningScheduler
+from promolift.server.tasks.learning_task import run_task
+from promolift.shop.configuration.extension_sections import read_project
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers, start_project
 
 ADS = "/v1/campaigns/ads"
 SHARES = {("top", "mobile"): {"a": 0.6, "b": 0.2}, ("top", "desk"): {"a": 0.05, "b": 0.1, "c": 0.05}}
@@ -46,7 +45,7 @@ def planned(folder: Path, **said: Any) -> Path:
     given = {"path": "x.csv", "creative": "c", "clicked": "k", "budget": 1000, "cap": 2, "unasked": True} | said
     with Store(folder) as store:
         known = {name: Creative(text=f"Buy {name}", picture=f"{name}.png") for name in "abc"}
-        CreativeCatalogue(settings=CreativeSettings.model_validate(given), creatives=known).keep_plan(
+        CreativeCatalogue(settings=CreativeSettings.model_validate(given), creatives=known).save_plan(
             store, pl.DataFrame(rows, schema=names, orient="row")
         )
     return folder
@@ -66,7 +65,7 @@ def paced(api: Api, budget_days: float = 7.0, **policy: Any) -> None:
 
 def many(api: Api, people: range, audience: str = "mobile", together: int = 200) -> list[Any]:
     """Decisions on many visitors, so many in one change of the ledger."""
-    asks = [Ask(f"v{n}", "ads", placement="top", audience=audience) for n in people]
+    asks = [DecisionRequest(f"v{n}", "ads", placement="top", audience=audience) for n in people]
     work = lambda db, some: [api.server.decider.work(db, each) for each in some]  # noqa: E731
     return [one for at in range(0, len(asks), together)
             for one in api.server.ledger.write(work, asks[at : at + together])]  # fmt: skip
@@ -177,7 +176,7 @@ def test_shares_are_those_drawn_and_logged(work: Path) -> None:
         rates = Counter(each.offer_id for each in made)
         assert rates["a"] / len(made) == pytest.approx(0.75, abs=0.06)
         with api.server.ledger.read() as db:
-            log = impressions(db, "ads")
+            log = load_impressions(db, "ads")
         assert {(name, round(prob, 9)) for name, prob in log.select("creative", "prob").iter_rows()} == {
             ("a", 0.75), ("b", 0.25),
         }  # fmt: skip
@@ -212,10 +211,10 @@ def test_who_said_no_gets_what_everybody_gets_and_who_was_erased_nothing(tmp_pat
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def child(self: Scheduler, campaign_id: str) -> Learned:
-        return await asyncio.to_thread(answer, self.task(campaign_id))
+    async def child(self: LearningScheduler, campaign_id: str) -> LearningProposal:
+        return await asyncio.to_thread(run_task, self.task(campaign_id))
 
-    monkeypatch.setattr(Scheduler, "_child", child)
+    monkeypatch.setattr(LearningScheduler, "_child", child)
 
 
 def learned(api: Api) -> Any:
@@ -246,10 +245,10 @@ def test_what_was_clicked_moves_the_shares_and_its_value_is_the_truth(tmp_path: 
         ]  # fmt: skip
         api("POST", "/v1/batch", {"batch": clicks + seen + [{**one, "messageId": "2nd"} for one in clicks[:1]]}, 202)
         with api.server.ledger.read() as db:
-            log = impressions(db, "ads")
+            log = load_impressions(db, "ads")
         assert (log.height, log["clicks"].sum()) == (len(shown), len(clicks))
         policy = pl.DataFrame({"placement": "top", "creative": ["a", "b"], "share": [0.2, 0.8]})
-        value = policy_values(log, {"another": policy}).values["another"]
+        value = estimate_policy_values(log, {"another": policy}).values["another"]
         width = value.high - value.low
         assert (
             abs(value.value - (0.2 * 0.05 + 0.8 * 0.2)) < width
@@ -299,12 +298,12 @@ def test_impressions_are_told_from_offers_that_the_same_campaign_served(work: Pa
 
         api.server.ledger.write(offer)
         with api.server.ledger.read() as db:
-            assert impressions(db, "ads")["placement"].to_list() == ["top"]
+            assert load_impressions(db, "ads")["placement"].to_list() == ["top"]
 
 
 def test_offers_and_creatives_stand_beside_each_other_on_one_server(api: Api, folder: Path, work: Path) -> None:
     with Store(work) as store:
-        release_id = frozen(folder, CreativeCatalogue.planned(store), CreativeCatalogue.load(store))
+        release_id = freeze_shares(folder, CreativeCatalogue.load_shares(store), CreativeCatalogue.load(store))
     api("POST", f"/v1/releases/{release_id}:activate")
     api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"caps": [{"offers": 1, "days": 7}]}})
     dry = {who: api("POST", "/v1/decisions:dry", {"customer_id": who})["offer_id"] for who in PEOPLE}
@@ -348,12 +347,12 @@ def test_a_campaign_that_is_there_already_begins_with_the_cap_and_pace_that_it_l
 
 def test_impressions_push_no_offer_out_of_a_cart(api: Api, folder: Path, tmp_path: Path) -> None:
     with Store(planned(tmp_path / "ads", cap=100)) as store:
-        release_id = frozen(folder, CreativeCatalogue.planned(store), CreativeCatalogue.load(store))
+        release_id = freeze_shares(folder, CreativeCatalogue.load_shares(store), CreativeCatalogue.load(store))
     api("POST", f"/v1/releases/{release_id}:activate")
     made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
     who = made["customer_id"]
     shown = [show(api, who)["offer_id"] for _ in range(60)]
-    assert sum(each != "none" for each in shown) >= MOST_DECISIONS
+    assert sum(each != "none" for each in shown) >= MAX_DECISIONS
     line = {"line_id": "1", "product_id": f"p-{made['offer']['covers']}", "quantity": 1, "price_cents": 1000}
     found = api("POST", "/v1/carts:price", {"customer_id": who, "lines": [line]})
     assert [each["decision_id"] for each in found["applied"]] == [made["decision_id"]]
@@ -383,10 +382,10 @@ def test_the_walk_goes_from_a_log_to_served_creatives(tmp_path: Path, layout: st
     pl.DataFrame(log if layout == "impressions" else tests).write_csv(tmp_path / "log.csv")
     said = TradeAnswers({"audience": "device", "picture": "image"} if layout == "impressions" else {})
     config = tmp_path / "promolift.toml"
-    start("ads", [tmp_path / "log.csv"], config, False, said)
-    settings = trade_of(config)
-    assert isinstance(settings, CreativeSettings)
-    run_trade(settings, config, tmp_path / "work", tmp_path / "out", lambda *_: None)
+    start_project("ads", [tmp_path / "log.csv"], config, False, said)
+    project = read_project(config)
+    assert project is not None
+    project.run(tmp_path / "work", tmp_path / "out", lambda *_: None)
     with serving(tmp_path / "work") as api:
         released(api)
         where = "top" if layout == "impressions" else "99"
@@ -397,7 +396,7 @@ def test_the_walk_goes_from_a_log_to_served_creatives(tmp_path: Path, layout: st
 
 def test_a_release_that_finishes_loading_within_a_round_is_not_there_yet(api: Api) -> None:
     decider, found = api.server.decider, iter([None])
-    ask, now_ms = Ask(PEOPLE[0], CAMPAIGN, placement="top"), api.server.clock.now_ms()
+    ask, now_ms = DecisionRequest(PEOPLE[0], CAMPAIGN, placement="top"), api.server.clock.now_ms()
     with api.server.ledger.read() as db:
         made = decider._decided(db, [ask], now_ms, lambda name: next(found, decider.releases[name]))
     assert [(each.record, each.reason) for each in made.answers] == [(None, "release: still being loaded")]
@@ -406,7 +405,7 @@ def test_a_release_that_finishes_loading_within_a_round_is_not_there_yet(api: Ap
 def test_one_visitor_who_asks_many_times_at_once_is_capped(work: Path) -> None:
     with serving(work) as api:
         released(api)
-        ask = Ask("v", "ads", placement="top", audience="mobile")
+        ask = DecisionRequest("v", "ads", placement="top", audience="mobile")
         made = api.server.ledger.write(lambda db, some: [api.server.decider.work(db, [ask] * 30) for _ in some])
         shown = [each for each in made if each.offer_id != "none"]
         assert len({each.record["decision_id"] for each in made}) == 30

@@ -21,7 +21,7 @@ import uvicorn
 from console_helpers import CONFIG
 from serve_helpers import Api, free_port, released, serving
 
-from promolift.extensions.agents.mcp_server import Desk, agent_server, glossary, live_server
+from promolift.extensions.agents.mcp_server import McpTools, build_mcp_server, glossary, live_client
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.client import Client
 from promolift.shop.pipeline import text_pool
@@ -37,10 +37,10 @@ LIVE = {"offer_now", "explain_decision", "test_verdict"}
 
 
 @pytest.fixture
-def desk(told: Path, tmp_path: Path) -> Desk:
+def desk(told: Path, tmp_path: Path) -> McpTools:
     """Of the drawn shop, with a pool of texts of its own."""
     message = CONFIG.message.model_copy(update={"pool": str(tmp_path / "words.jsonl"), "approve": "judged"})
-    return Desk(CONFIG.model_copy(update={"message": message}), told, tmp_path / "learned")
+    return McpTools(CONFIG.model_copy(update={"message": message}), told, tmp_path / "learned")
 
 
 def asked(target: Any, ask: Ask) -> Any:
@@ -65,8 +65,8 @@ def tool(target: Any, name: str, **given: Any) -> Any:
     return asked(target, ask)
 
 
-def test_each_figure_is_that_of_the_plan(desk: Desk) -> None:
-    server = agent_server(desk)
+def test_each_figure_is_that_of_the_plan(desk: McpTools) -> None:
+    server = build_mcp_server(desk)
     with Store(desk.work) as store:
         plan = Plan.load(store)
         points, offers, decided = plan.frontier.height, plan.offers.to_dicts(), plan.decisions.row(3, named=True)
@@ -96,8 +96,8 @@ def test_each_figure_is_that_of_the_plan(desk: Desk) -> None:
     assert "plan" in {each["policy"] for each in policies["policies"]}
 
 
-def test_what_was_learned_is_given_as_it_was_written_and_before_that_it_says_what_to_do(desk: Desk) -> None:
-    server = agent_server(desk)
+def test_what_was_learned_is_given_as_it_was_written_and_before_that_it_says_what_to_do(desk: McpTools) -> None:
+    server = build_mcp_server(desk)
     assert "promolift learn" in tool(server, "verdict")
     desk.learned.mkdir()
     written = {"answer": "better", "rule": "always valid", "low": 1.0, "high": None}
@@ -105,8 +105,8 @@ def test_what_was_learned_is_given_as_it_was_written_and_before_that_it_says_wha
     assert {**written}.items() <= tool(server, "verdict").items()
 
 
-def test_an_untrue_text_is_refused_and_a_true_one_is_not(desk: Desk) -> None:
-    server = agent_server(desk)
+def test_an_untrue_text_is_refused_and_a_true_one_is_not(desk: McpTools) -> None:
+    server = build_mcp_server(desk)
     with Store(desk.work) as store:
         offer = next(each for each in text_pool.Offers.load(store).offers if each.benefit.type == "percent_off")
     percent = offer.benefit.percent
@@ -116,8 +116,8 @@ def test_an_untrue_text_is_refused_and_a_true_one_is_not(desk: Desk) -> None:
     assert lie["texts"][0]["offer_id"] == offer.id
 
 
-def test_what_an_agent_writes_is_a_draft_until_a_person_has_said_yes(desk: Desk) -> None:
-    server = agent_server(desk)
+def test_what_an_agent_writes_is_a_draft_until_a_person_has_said_yes(desk: McpTools) -> None:
+    server = build_mcp_server(desk)
     given = {"angle": "generic", "language": "en", "title": "A small thank you", "hook": "Here is something for you"}
     made = tool(server, "draft_text", **given)
     pool = load_pool(Path(desk.config.message.pool))
@@ -130,16 +130,16 @@ def test_what_an_agent_writes_is_a_draft_until_a_person_has_said_yes(desk: Desk)
     assert faulty["state"] == "faulty"
 
 
-def test_tools_say_whether_they_only_read_and_those_of_a_server_come_with_one(desk: Desk, api: Api) -> None:
+def test_tools_say_whether_they_only_read_and_those_of_a_server_come_with_one(desk: McpTools, api: Api) -> None:
     async def hints(client: Any) -> dict[str, bool]:
         listed = await client.list_tools()
         assert all(each.description for each in listed.tools)
         return {each.name: each.annotations.read_only_hint for each in listed.tools}
 
-    assert asked(agent_server(desk), hints) == dict.fromkeys(READS, True) | {"draft_text": False}
-    live = Desk(desk.config, desk.work, desk.learned, client_of(api))
+    assert asked(build_mcp_server(desk), hints) == dict.fromkeys(READS, True) | {"draft_text": False}
+    live = McpTools(desk.config, desk.work, desk.learned, client_of(api))
     drafts = {"draft_text": False, "draft_release": False}
-    assert asked(agent_server(live), hints) == dict.fromkeys(READS | LIVE, True) | drafts
+    assert asked(build_mcp_server(live), hints) == dict.fromkeys(READS | LIVE, True) | drafts
 
 
 @pytest.fixture
@@ -165,8 +165,8 @@ def client_of(api: Api) -> Client:
     return Client("http://shop.test", api.key, transport=httpx.MockTransport(forward))
 
 
-def test_of_a_live_server_an_agent_gets_what_would_be_decided_and_changes_nothing(desk: Desk, api: Api) -> None:
-    server = agent_server(Desk(desk.config, desk.work, desk.learned, client_of(api)))
+def test_of_a_live_server_an_agent_gets_what_would_be_decided_and_changes_nothing(desk: McpTools, api: Api) -> None:
+    server = build_mcp_server(McpTools(desk.config, desk.work, desk.learned, client_of(api)))
     campaign = desk.config.plan.campaign
     with Store(desk.work) as store:
         customer = Plan.load(store).chosen["customer_id"][0]
@@ -184,7 +184,7 @@ def test_of_a_live_server_an_agent_gets_what_would_be_decided_and_changes_nothin
     assert api("GET", f"/v1/campaigns/{campaign}")["release"] == held
 
 
-def test_plan_report_glossary_and_prompts(desk: Desk) -> None:
+def test_plan_report_glossary_and_prompts(desk: McpTools) -> None:
     async def ask(client: Any) -> tuple[dict[str, str], list[str], str]:
         uris = [str(each.uri) for each in (await client.list_resources()).resources]
         read = {uri: (await client.read_resource(uri)).contents[0].text for uri in uris}
@@ -192,7 +192,7 @@ def test_plan_report_glossary_and_prompts(desk: Desk) -> None:
         fell = await client.get_prompt("why_did_revenue_fall", {"since": "last Monday"})
         return read, names, fell.messages[0].content.text
 
-    read, names, fell = asked(agent_server(desk), ask)
+    read, names, fell = asked(build_mcp_server(desk), ask)
     assert set(read) == {"promolift://plan", "promolift://report", "promolift://glossary"}
     assert "customers get an offer" in read["promolift://plan"]
     assert read["promolift://glossary"] == glossary()
@@ -207,14 +207,14 @@ def test_the_verb_answers_on_stdio_and_nothing_else_stands_there(told: Path, tmp
     from mcp import StdioServerParameters
 
     (tmp_path / "promolift.toml").write_text('[data]\nsource = "complete-journey"\n', "utf-8")
-    call = ["-m", "promolift.cli.application", "mcp", "--config", str(tmp_path / "promolift.toml"), "--work", str(told)]
+    call = ["-m", "promolift.cli", "mcp", "--config", str(tmp_path / "promolift.toml"), "--work", str(told)]
     target = StdioServerParameters(command=sys.executable, args=call, env={**os.environ}, cwd=tmp_path)
     assert tool(target, "curve")["points"]
 
 
-def test_over_http_it_answers_this_machine_and_no_page_of_another(desk: Desk) -> None:
+def test_over_http_it_answers_this_machine_and_no_page_of_another(desk: McpTools) -> None:
     port = free_port()
-    app = agent_server(desk).streamable_http_app()
+    app = build_mcp_server(desk).streamable_http_app()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -229,13 +229,13 @@ def test_over_http_it_answers_this_machine_and_no_page_of_another(desk: Desk) ->
         thread.join()
 
 
-def test_a_server_needs_its_key_and_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, desk: Desk) -> None:
-    assert live_server() is None
+def test_a_server_needs_its_key_and_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, desk: McpTools) -> None:
+    assert live_client() is None
     monkeypatch.setenv("PROMOLIFT_URL", "http://127.0.0.1:1")
     with raises_code("setting_missing", "PROMOLIFT_KEY"):
-        live_server()
+        live_client()
     monkeypatch.setenv("PROMOLIFT_KEY", "k")
-    assert live_server() is not None
+    assert live_client() is not None
     monkeypatch.setitem(sys.modules, "mcp.server", None)
     with raises_code("extra_missing", "mcp", "promolift[agents]"):
-        agent_server(desk)
+        build_mcp_server(desk)

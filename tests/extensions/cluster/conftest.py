@@ -22,6 +22,6 @@ def ready(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Co
 @pytest.fixture
 def in_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is few: all that is asked of customers is asked in rounds."""
-    monkeypatch.setattr(plan, "WHOLE", 20)
+    monkeypatch.setattr(plan, "CUSTOMERS_IN_MEMORY", 20)
     for module in (solver, lagrangian):
-        monkeypatch.setattr(module, "GATHER", 0)
+        monkeypatch.setattr(module, "IN_MEMORY_ROWS", 0)

@@ -22,12 +22,12 @@ from ray.cluster_utils import Cluster as Raylets
 
 import promolift
 from promolift.extensions.cluster import ray_executor
-from promolift.extensions.cluster.ray_executor import Cluster
+from promolift.extensions.cluster.ray_executor import RayExecutor
 from promolift.foundation.errors import ConfigError, StepError, SupportError
-from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.storage.local_store import Store, StorePlace
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.planning.partitions import ShelvedRounds
+from promolift.shop.pipeline.planning.partitions import StoredRounds
 
 pytestmark = RAY
 
@@ -44,8 +44,8 @@ def raylets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Raylets]:
         found.shutdown()
 
 
-def engine_of(raylets: Raylets, **changes: Any) -> EngineSettings:
-    return EngineSettings(kind="ray", address=raylets.address, task_memory="1GB", **changes)
+def engine_of(raylets: Raylets, **changes: Any) -> ExecutorSettings:
+    return ExecutorSettings(kind="ray", address=raylets.address, task_memory="1GB", **changes)
 
 
 def where(folder: Path, shard: int) -> str:
@@ -66,7 +66,7 @@ def opens(place: StorePlace, shard: int) -> None:
 
 
 def threads(shard: int) -> list[str]:
-    return [os.environ.get(name, "unset") for name in ray_executor.THREADS]
+    return [os.environ.get(name, "unset") for name in ray_executor.THREAD_VARIABLES]
 
 
 @pytest.mark.parametrize("said", [None, "3"])
@@ -74,18 +74,18 @@ def test_a_worker_has_the_threads_of_who_asks(
     raylets: Raylets, monkeypatch: pytest.MonkeyPatch, said: str | None
 ) -> None:
     """Products of matrices go by their number, in the last bits; left alone Ray gives each worker one."""
-    for name in ray_executor.THREADS:
+    for name in ray_executor.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
         if said:
             monkeypatch.setenv(name, said)
-    with Cluster(engine_of(raylets)) as engine:
+    with RayExecutor(engine_of(raylets)) as engine:
         (found,) = engine.map(threads, [0])
-    assert found == [said or str(len(os.sched_getaffinity(0)))] * len(ray_executor.THREADS)
+    assert found == [said or str(len(os.sched_getaffinity(0)))] * len(ray_executor.THREAD_VARIABLES)
 
 
 def test_both_nodes_work_and_an_error_meant_for_people_comes_as_it_is(raylets: Raylets, tmp_path: Path) -> None:
     raylets.add_node(**NODE)
-    with Cluster(engine_of(raylets)) as engine:
+    with RayExecutor(engine_of(raylets)) as engine:
         nodes = [*engine.map(partial(where, tmp_path), range(6))]
         assert (tmp_path / "killed").exists()
         assert (len(nodes), len(set(nodes))) == (6, 2)
@@ -98,9 +98,9 @@ def test_both_nodes_work_and_an_error_meant_for_people_comes_as_it_is(raylets: R
 
 
 def test_a_cluster_without_a_node_that_is_able_is_said_so(raylets: Raylets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "LOOK_S", 0.1)
+    monkeypatch.setattr(ray_executor, "NODE_CHECK_S", 0.1)
     with (
-        Cluster(engine_of(raylets, cpus=8)) as engine,
+        RayExecutor(engine_of(raylets, cpus=8)) as engine,
         raises_code("cluster_too_small", raylets.address, "8", "1GB", kind=StepError),
     ):
         [*engine.map(refuses, [0])]
@@ -112,7 +112,7 @@ def test_a_cluster_that_is_not_there_is_said_so_at_once() -> None:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     began = time.monotonic()
     with (
-        Cluster(EngineSettings(kind="ray", address=address)) as engine,
+        RayExecutor(ExecutorSettings(kind="ray", address=address)) as engine,
         raises_code("connection_failed", f"engine.address {address}", kind=ConfigError),
     ):
         [*engine.map(refuses, [0])]
@@ -127,7 +127,7 @@ def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
     found = Raylets(initialize_head=True, head_node_args={**NODE, "env_vars": {"PYTHONPATH": f"{tmp_path}:{others}"}})
     try:
         with (
-            Cluster(engine_of(found)) as engine,
+            RayExecutor(engine_of(found)) as engine,
             raises_code("versions_differ", "promolift", "0.0.9", promolift.__version__, kind=StepError),
         ):
             [*engine.map(refuses, [0])]
@@ -167,16 +167,16 @@ def test_a_plan_by_rounds_though_a_node_is_lost_in_the_third(
     for name in ("one", "two"):
         shutil.copytree(work, tmp_path / name)
     one = ran(config, tmp_path / "one", steps=("plan",))
-    lost, rounds, each = raylets.add_node(**NODE), [], ShelvedRounds.each
+    lost, rounds, each = raylets.add_node(**NODE), [], StoredRounds.each
 
-    def losing(self: ShelvedRounds, *asked: Any, **named: Any) -> Iterator[Any]:
+    def losing(self: StoredRounds, *asked: Any, **named: Any) -> Iterator[Any]:
         rounds.append(asked)
         for place, found in enumerate(each(self, *asked, **named)):
             if (len(rounds), place) == (3, 1):
                 raylets.remove_node(lost, allow_graceful=False)
             yield found
 
-    monkeypatch.setattr(ShelvedRounds, "each", losing)
+    monkeypatch.setattr(StoredRounds, "each", losing)
     assert_same(one, ran(config, tmp_path / "two", engine_of(raylets), ("plan",)))
     assert len(rounds) > 3
     assert len(raylets.list_all_nodes()) == 1

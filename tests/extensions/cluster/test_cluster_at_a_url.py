@@ -19,13 +19,13 @@ import ray
 from obstore.store import from_url
 from ray.cluster_utils import Cluster as Raylets
 
-from promolift.extensions.cluster.object_store import Content, Remote
+from promolift.extensions.cluster.object_store import Content, ObjectStoreFolder
 from promolift.foundation.errors import ConfigError
-from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.location import PARTS, brought
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.planning.partitions import ShelvedRounds
+from promolift.shop.pipeline.planning.partitions import StoredRounds
 
 pytestmark = RAY
 
@@ -50,7 +50,7 @@ class Shop:
 
     def ran(self, config: Config, *steps: str) -> Path:
         """The work folder after these steps, in a folder here."""
-        ran(config, self.url, EngineSettings(kind="ray", address=self.raylets.address, task_memory="1GB"), steps)
+        ran(config, self.url, ExecutorSettings(kind="ray", address=self.raylets.address, task_memory="1GB"), steps)
         found = self.folder / "found"
         with Store(self.url) as store:
             for part in PARTS:
@@ -94,15 +94,15 @@ def test_the_tables_are_those_of_one_process_though_a_node_is_lost(
 ) -> None:
     config = settings(own_files, tmp_path)
     one = ran(config, tmp_path / "one")
-    lost, learn, came = shop.node("second"), Remote.learn, list[str]()
+    lost, learn, came = shop.node("second"), ObjectStoreFolder.learn, list[str]()
 
-    def losing(self: Remote, files: dict[str, Content]) -> None:
+    def losing(self: ObjectStoreFolder, files: dict[str, Content]) -> None:
         learn(self, files)
         came.extend(files)
         if any("/profiles/" in name for name in files):  # the last pass of the profiles is under way
             shop.lose(lost)
 
-    monkeypatch.setattr(Remote, "learn", losing)
+    monkeypatch.setattr(ObjectStoreFolder, "learn", losing)
     assert_same(one, shop.ran(config, *STEPS))
     assert len(shop.raylets.list_all_nodes()) == 1
     assert all(name.startswith("tmp/") for name in came)
@@ -123,16 +123,16 @@ def test_a_plan_by_rounds_though_a_node_is_lost_in_the_third(
             elif (work / part).exists():
                 shutil.copy(work / part, store.root / part)
     one = ran(config, tmp_path / "one", steps=("plan",))
-    lost, rounds, each = shop.node("second"), list[Any](), ShelvedRounds.each
+    lost, rounds, each = shop.node("second"), list[Any](), StoredRounds.each
 
-    def losing(self: ShelvedRounds, *asked: Any, **named: Any) -> Iterator[Any]:
+    def losing(self: StoredRounds, *asked: Any, **named: Any) -> Iterator[Any]:
         rounds.append(asked)
         for place, found in enumerate(each(self, *asked, **named)):
             if (len(rounds), place) == (3, 1):
                 shop.lose(lost)
             yield found
 
-    monkeypatch.setattr(ShelvedRounds, "each", losing)
+    monkeypatch.setattr(StoredRounds, "each", losing)
     assert_same(one, shop.ran(config, "plan"))
     assert len(rounds) > 3
     assert len(shop.raylets.list_all_nodes()) == 1

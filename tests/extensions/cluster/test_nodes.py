@@ -25,24 +25,27 @@ from s3_server import Gate, gate
 
 from promolift.extensions.cluster import node_files, object_store
 from promolift.foundation.errors import ConfigError, StepError
-from promolift.foundation.progress import quiet
+from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Scratch, Store, TableDraft
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.results.work_folder.run_context import Job, mapped
+from promolift.shop.results.work_folder.run_context import Job, map_shards
 
 ROWS = pl.DataFrame({"customer_id": ["a", "b"], "n": [1, 2]})
 
 
 class Node:
-    """An engine of one node; `before` a task something happens."""
+    """An executor of one node; `before` a task something happens."""
 
     def __init__(self, disk: int = 10**9, before: Callable[[int], object] = lambda shard: None) -> None:
-        self.node_disk: int | None = disk
-        self.leaving: Callable[[], object] | None = None
+        self.disk = disk
         self.before = before
         self.travelled = 0
 
-    def map(self, task: Callable[[int], Any], shards: Sequence[int]) -> Iterator[Any]:
+    def map(self, task: Callable[[int], Any], shards: Sequence[int], store: Store | None = None) -> Iterator[Any]:
+        assert store is not None
+        return node_files.map_at_nodes(self._map, task, shards, store, self.disk)
+
+    def _map(self, task: Callable[[int], Any], shards: Sequence[int]) -> Iterator[Any]:
         sent = pickle.dumps(task)
         for shard in shards:
             self.before(shard)
@@ -54,9 +57,9 @@ class Node:
 @pytest.fixture(autouse=True)
 def fresh_node() -> Iterator[None]:
     """No node of another test."""
-    node_files.copy_of.cache_clear()
+    node_files.open_node_copy.cache_clear()
     yield
-    node_files.copy_of.cache_clear()
+    node_files.open_node_copy.cache_clear()
 
 
 def config() -> Config:
@@ -83,7 +86,7 @@ def of_node() -> Path:
 
 def adds(job: Job, shard: int, kept: Scratch, put: TableDraft, file: Path, url: str) -> list[str]:
     """All that tasks do: read tables, notes, files and what was put; put frames and arrays, write a table's shard."""
-    assert job.store.root == node_files.copy_of(url).folder
+    assert job.store.root == node_files.open_node_copy(url).folder
     assert kept.folder.is_relative_to(job.store.root)
     rows = job.store.table("customers").pl()
     more = job.store.table("events", shard).pl()
@@ -105,7 +108,7 @@ def reads(job: Job, shard: int, kept: Scratch) -> float:
 def story(url: str, engine: Node) -> tuple[list[list[str]], list[float], list[float]]:
     """Tasks that write, tasks that read what those wrote, and who asks."""
     with Store(url) as store:
-        job = Job(config(), store, quiet, engine=engine)
+        job = Job(config(), store, no_progress, engine=engine)
         store.save("customers", ROWS)
         store.save_json("more", 10)
         with store.sharded("events") as put:
@@ -114,9 +117,9 @@ def story(url: str, engine: Node) -> tuple[list[list[str]], list[float], list[fl
         with store.scratch() as kept, store.sharded("made") as put:
             kept["first"] = ROWS
             (kept.folder / "said").write_text("said", encoding="utf-8")
-            wrote = [*mapped(job, adds, [0, 1], kept, put, kept.folder / "said", url)]
+            wrote = [*map_shards(job, adds, [0, 1], kept, put, kept.folder / "said", url)]
             assert sorted(kept) == ["first", "said"]
-            read = [*mapped(job, reads, [0, 1], kept)]
+            read = [*map_shards(job, reads, [0, 1], kept)]
             mine = [float(kept.part(str(shard))["sums"]["n"][0]) for shard in (0, 1)]
         store.done("ingest", "mark")
     return wrote, read, mine
@@ -133,8 +136,7 @@ def test_tasks_read_and_write_in_a_copy_of_their_own_and_only_names_come_back(s3
     assert not [*(of_node() / "runs").rglob("*.*")], "the copy is empty"
     for path in (of_node().parent, of_node(), *of_node().iterdir(), *(of_node() / "runs").iterdir()):
         assert path.stat().st_mode & 0o777 == 0o700, "for its owner alone"
-    assert engine.leaving
-    engine.leaving()
+    node_files.remove_node_files(s3_url)
     assert not [*Path(os.environ["PROMOLIFT_CACHE"]).glob("*-node")], "nothing is left at the end"
     assert story(s3_url, engine)[1] == [16, 20], "and the process of the node may work for the next run"
 
@@ -145,13 +147,13 @@ def test_a_task_that_is_done_twice_changes_nothing(s3_url: str) -> None:
             again.pop()(shard)
 
     engine, again = Node(before=twice), list[Any]()
-    real = engine.map
+    real = engine._map
 
     def lost(task: Callable[[int], Any], shards: Sequence[int]) -> Iterator[Any]:
         again[:] = [pickle.loads(pickle.dumps(task))]  # done, sent, and lost before its answer came
         return real(task, shards)
 
-    engine.map = lost  # type: ignore[method-assign]
+    engine._map = lost  # type: ignore[method-assign]
     assert story(s3_url, engine)[1:] == ([16, 20], [16, 17])
     assert not again
     assert objects(s3_url) == named(s3_url)
@@ -163,10 +165,10 @@ def folders(job: Job, shard: int, kept: Scratch) -> tuple[bool, int]:
 
 def test_a_node_makes_the_folders_of_its_task_and_none_of_tasks_before(s3_url: str) -> None:
     with Store(s3_url) as store:
-        job = Job(config(), store, quiet, engine=Node())
+        job = Job(config(), store, no_progress, engine=Node())
         for _ in range(3):
             with store.scratch() as kept:
-                (found,) = mapped(job, folders, [0], kept)
+                (found,) = map_shards(job, folders, [0], kept)
             assert found == (True, 2), "the scratch, and the own folder of the task's store"
     assert not node_files._folders
 
@@ -185,9 +187,9 @@ def test_a_node_keeps_no_more_than_it_may_and_what_was_used_last(s3_url: str) ->
 
     engine.before = look
     with Store(s3_url) as store, store.scratch() as kept:
-        job = Job(config(), store, quiet, engine=engine)
+        job = Job(config(), store, no_progress, engine=engine)
         for shard in range(6):  # 80 kB each
-            [*mapped(job, many, [shard], kept)]
+            [*map_shards(job, many, [shard], kept)]
         last = {store.remote._away[f"{kept.folder.relative_to(store.root)}/large {k}"].sha256 for k in (4, 5)}
         there = {path.name for path in (of_node() / "objects").iterdir()}
         assert last <= there
@@ -204,7 +206,7 @@ def test_a_step_that_fails_leaves_nothing_and_who_is_erased_is_gone_from_what_a_
     def failing() -> None:
         with Store(s3_url) as store, store.scratch() as kept:
             store.save("customers", ROWS)
-            [*mapped(Job(config(), store, quiet, engine=Node()), fails, [0, 1], kept)]
+            [*map_shards(Job(config(), store, no_progress, engine=Node()), fails, [0, 1], kept)]
 
     with Store(s3_url) as store:
         store.save("products", ROWS)
@@ -237,11 +239,11 @@ def test_what_another_one_is_writing_is_let_be(s3_url: str) -> None:
 def breaks(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[int], object]:
     """What happens to the node before its second task."""
 
-    def full(bucket: object_store.Bucket, name: str, into: Path) -> None:
+    def full(bucket: object_store.ObjectStoreBucket, name: str, into: Path) -> None:
         raise OSError(28, "No space left on device")
 
     def breaking(shard: int) -> None:
-        node_files.copy_of.cache_clear()
+        node_files.open_node_copy.cache_clear()
         if not shard:
             return
         if how == "no credentials":
@@ -252,7 +254,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch, how: str) -> Callable[[int], object]
         elif how == "no folder":
             monkeypatch.setenv("PROMOLIFT_CACHE", "/dev/null/cache")
         elif how == "a full disk":
-            monkeypatch.setattr(object_store.Bucket, "get", full)
+            monkeypatch.setattr(object_store.ObjectStoreBucket, "get", full)
         else:
             Gate.expired = True
 
@@ -285,7 +287,7 @@ def test_what_a_node_lacks_is_one_clear_line_and_the_next_run_goes_on(
     with pytest.MonkeyPatch.context() as patch, gate(s3_server) as address:
         patch.setenv("AWS_ENDPOINT_URL", address)
         with Store(s3_url) as store:
-            job = Job(config(), store, quiet, engine=engine)
+            job = Job(config(), store, no_progress, engine=engine)
             with store.sharded("events") as put:
                 for shard in (0, 1):
                     put(shard, [ROWS.with_columns(n=pl.lit(shard))])
@@ -293,11 +295,11 @@ def test_what_a_node_lacks_is_one_clear_line_and_the_next_run_goes_on(
             with pytest.MonkeyPatch.context() as broken:
                 engine.before = breaks(broken, how)
                 with raises_code(code, f"node {gethostname()}", fact) as said:
-                    found.extend(mapped(job, looks, [0, 1]))
+                    found.extend(map_shards(job, looks, [0, 1]))
                 assert found == [] or found == [2]
                 assert "geheim" not in str(said.value)
                 assert "\n" not in str(said.value)
                 mends(broken)
-            engine.before = lambda shard: node_files.copy_of.cache_clear()
-            assert [*mapped(job, looks, [0, 1])] == [2, 2]
+            engine.before = lambda shard: node_files.open_node_copy.cache_clear()
+            assert [*map_shards(job, looks, [0, 1])] == [2, 2]
         assert isinstance(said.value, ConfigError | StepError)

@@ -154,9 +154,10 @@ def test_a_writer_whose_lock_ran_out_changes_nothing_if_another_was_quicker(url:
 KILLED = """
 import os, signal, sys
 import polars as pl
-from promolift.foundation.storage import Store, remote
+from promolift.extensions.cluster.object_store import ObjectStoreFolder
+from promolift.foundation.storage import Store
 if sys.argv[2] == "before the manifest":
-    remote.Remote._swap = lambda self, text: os.kill(os.getpid(), signal.SIGKILL)
+    ObjectStoreFolder._swap = lambda self, text: os.kill(os.getpid(), signal.SIGKILL)
 with Store(sys.argv[1]) as store:
     store.save("customers", pl.DataFrame({"n": [9]}))
     store.save("products", pl.DataFrame({"n": [9]}))

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from promolift.core.offers.cart_pricing import Promotion
 from promolift.core.offers.terms import Benefit
 from promolift.extensions.connectors import shopify_routes
-from promolift.extensions.connectors.shopify import FunctionInput, event_of, operations
-from promolift.server.carts.carts import Held, Wallet, priced
-from promolift.server.ledger.audit_log import every
-from promolift.server.ledger.schema import CUSTOMERS, EVENTS, HELD, NotHeldError, of_customer
+from promolift.extensions.connectors.shopify import FunctionInput, discount_operations, event_from_webhook
+from promolift.server.carts.carts import UsablePromotion, Wallet, price_with_wallet
+from promolift.server.ledger.audit_log import list_records
+from promolift.server.ledger.schema import CUSTOMERS, EVENTS, LOCKS_INFO_KEY, LockMissingError, customer_lock
 
 jsonschema = pytest.importorskip("jsonschema")
 SECRET = "hush"
@@ -123,7 +123,7 @@ def test_a_refund_is_its_orders_customers(api: Api) -> None:
 
 def waiting(api: Api) -> int:
     with api.server.ledger.read() as db:
-        return len(every(db, shopify_routes.EARLY))
+        return len(list_records(db, shopify_routes.EARLY_REFUND))
 
 
 def test_a_refund_that_comes_before_its_order_is_kept_with_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,11 +142,11 @@ def test_a_refund_that_comes_before_its_order_is_kept_with_it(api: Api, monkeypa
     assert stored(api)[1]["ts_ms"] == 1_767_664_800_000
     assert waiting(api) == 1
     assert send(api, "refunds/create", REFUND | {"id": 7, "created_at": "never", "order_id": 1})["rejected_count"] == 1
-    monkeypatch.setattr(shopify_routes, "MOST_EARLY", 2)
+    monkeypatch.setattr(shopify_routes, "MAX_EARLY_REFUNDS", 2)
     for number in range(3):
         send(api, "refunds/create", REFUND | {"id": 8 + number, "order_id": 9000 + number})
     assert waiting(api) == 2
-    monkeypatch.setattr(shopify_routes, "EARLY_DAYS", -1)
+    monkeypatch.setattr(shopify_routes, "EARLY_REFUND_DAYS", -1)
     send(api, "refunds/create", REFUND | {"id": 20, "order_id": 9100})
     assert waiting(api) == 0
 
@@ -162,12 +162,12 @@ def test_webhooks_hold_up_nobody_but_their_customer_and_order(api: Api, monkeypa
     for topic, body in (("refunds/create", REFUND), ("orders/paid", ORDER), ("refunds/create", REFUND | {"id": 2})):
         send(api, topic, body)
     order = "o:shopify:order:5001"
-    assert asked == [{order, shopify_routes.EARLY}, {order, of_customer("u01")}, {order, of_customer("u01")}]
-    late = shopify_routes.Webhook(event_of("refunds/create", REFUND | {"id": 3}, "email") or {}, 0)
+    assert asked == [{order, shopify_routes.EARLY_REFUND}, {order, customer_lock("u01")}, {order, customer_lock("u01")}]
+    late = shopify_routes.Webhook(event_from_webhook("refunds/create", REFUND | {"id": 3}, "email") or {}, 0)
     with api.server.ledger.read() as db:
-        monkeypatch.setitem(db.info, HELD, frozenset(asked[0]))  # the order was kept before this had its turn
-        with pytest.raises(NotHeldError):
-            shopify_routes.keep_webhooks(db, [late])
+        monkeypatch.setitem(db.info, LOCKS_INFO_KEY, frozenset(asked[0]))  # the order was kept before this had its turn
+        with pytest.raises(LockMissingError):
+            shopify_routes.store_webhooks(db, [late])
 
 
 def test_the_early_refund_of_an_erased_customer_goes(api: Api) -> None:
@@ -267,9 +267,11 @@ def test_only_codes_that_were_entered_are_accepted_and_as_they_were_entered(api:
     assert found[0] == {"enteredDiscountCodesAccept": {"codes": [{"code": "c1"}]}}
     candidates = found[1]["productDiscountsAdd"]["candidates"]
     assert {each["associatedDiscountCode"]["code"] for each in candidates} == {"c1"}
-    mine = Held(Promotion(id="mine", benefit=Benefit(type="percent_off", percent=10)), CAMPAIGN, "dec_1", "NOT-TYPED")
+    mine = UsablePromotion(
+        Promotion(id="mine", benefit=Benefit(type="percent_off", percent=10)), CAMPAIGN, "dec_1", "NOT-TYPED"
+    )
     body = FunctionInput.model_validate(cart())
     wallet = Wallet({"mine": mine}, {}, None, {}, {})
-    found = operations(body, wallet, priced(body.asked("email"), wallet, {}, 0))["operations"]
+    found = discount_operations(body, wallet, price_with_wallet(body.to_cart("email"), wallet, {}, 0))["operations"]
     assert [*found[0]] == ["productDiscountsAdd"]
     assert not any("associatedDiscountCode" in each for each in found[0]["productDiscountsAdd"]["candidates"])

@@ -15,7 +15,7 @@ from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
-from promolift.shop.ingest.cleaning.event_cleaning import clean_events, key_rows
+from promolift.shop.ingest.cleaning.event_cleaning import add_shard_keys, clean_events
 from promolift.shop.ingest.cleaning.table_cleaning import (
     clean_coupons,
     clean_customers,
@@ -50,7 +50,7 @@ def mapping(tables: dict[str, RawTable], name: str) -> Mapping:
 
 
 def test_every_raw_table_is_there_with_its_number_of_rows(tables: dict[str, RawTable]):
-    assert {name: table.about for name, table in tables.items()} == {
+    assert {name: table.estimated_rows for name, table in tables.items()} == {
         "events": 1_469_307,
         "customers": 801,
         "products": 92_331,
@@ -144,7 +144,7 @@ def test_shards_change_nothing_on_real_rows(tables: dict[str, RawTable]):
     how = mapping(tables, "events")
     raw = tables["events"].rows.filter("household_id <= 12")
     whole = clean_events(raw, how, RULES).accepted().pl()
-    keyed = key_rows(raw, how)
+    keyed = add_shard_keys(raw, how)
     parts = [clean_events(keyed.filter(f"hash(_customer) % 2 = {k}"), how, RULES).accepted().pl() for k in (0, 1)]
     assert parts[0].vstack(parts[1]).sort("customer_id", maintain_order=True).equals(whole)
 

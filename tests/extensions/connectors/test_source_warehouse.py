@@ -15,11 +15,11 @@ pytest.importorskip("adbc_driver_manager")
 from adbc_driver_manager import dbapi
 from error_checks import raises_code
 
-from promolift.extensions.connectors.warehouse import WarehouseSettings, opened
-from promolift.extensions.connectors.warehouse_export import flat
-from promolift.extensions.connectors.warehouse_import import pull
+from promolift.extensions.connectors.warehouse import WarehouseSettings, open_warehouse
+from promolift.extensions.connectors.warehouse_export import lists_to_json
+from promolift.extensions.connectors.warehouse_import import import_tables
 from promolift.foundation.errors import InputError
-from promolift.foundation.progress import quiet
+from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.work_folder.run_context import Job
@@ -82,7 +82,7 @@ def shop(kind: str, **more: Any) -> Config:
 
 def pulled(folder: Path, config: Config) -> pl.DataFrame:
     with Store(folder / "work") as store:
-        pull(Job(config, store, quiet))
+        import_tables(Job(config, store, no_progress))
         return pl.read_parquet(store.path("pulled_events"))
 
 
@@ -94,7 +94,7 @@ def test_types_come_as_the_reader_of_files_knows_them(kind: str, run_sql: Run, t
         "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '茶', 0.1)",
         "insert into t (i) values (2)",
     )
-    with opened(WarehouseSettings(driver=kind)) as warehouse:
+    with open_warehouse(WarehouseSettings(driver=kind)) as warehouse:
         rows = pl.concat([*warehouse.rows("data.events", "select * from t order by i")])
     first, second = rows.rows(named=True)
     assert [str(first[name]) for name in "indbuxr"] == [
@@ -109,7 +109,7 @@ def test_a_time_that_no_calendar_has_is_empty_and_its_row_stays(kind: str, run_s
         "create table t (i bigint, t timestamp, d date)",
         "insert into t values (1, 'infinity', 'infinity'), (2, '9999-12-31 23:59:59', '0001-01-01')",
     )
-    with opened(WarehouseSettings(driver=kind)) as warehouse:
+    with open_warehouse(WarehouseSettings(driver=kind)) as warehouse:
         rows = pl.concat([*warehouse.rows("data.events", "select * from t order by i")])
     assert rows["i"].to_list() == [1, 2]
     assert rows["t"].is_null().to_list() == rows["d"].is_null().to_list() == [True, False]
@@ -205,7 +205,7 @@ def test_a_table_is_replaced_under_its_key_and_all_of_it_or_nothing(kind: str, r
 
     def write(campaign: str, *numbers: object) -> int:
         frame = pl.DataFrame({"campaign_id": [campaign] * len(numbers), "n": numbers, "on": [True] * len(numbers)})
-        with opened(settings, writes=True) as warehouse:
+        with open_warehouse(settings, writes=True) as warehouse:
             return warehouse.replace("plan", [frame[:1], frame[1:]], {"campaign_id": campaign})
 
     assert write("o'k", 1, 2) == 2
@@ -213,7 +213,7 @@ def test_a_table_is_replaced_under_its_key_and_all_of_it_or_nothing(kind: str, r
     write("o'k", 3)
     with raises_code("remote_refused", "ours_plan"):
         write("o'k", "no number", "at all")
-    with opened(settings) as warehouse:
+    with open_warehouse(settings) as warehouse:
         rows = pl.concat([*warehouse.rows("test", "select * from ours_plan order by n")])
     assert rows.select("campaign_id", "n").rows() == [("o'k", 3), ("b", 7)]
 
@@ -225,8 +225,8 @@ def test_every_kind_of_column_that_is_exported_comes_back(kind: str, run_sql: Ru
         "text": ["茶 \"'", None], "whole": [2**40, None], "real": [0.1, None], "flag": [True, None], "day": [day, None],
         "texts": [["a", "b"], None], "options": [[option], []], "nothing": pl.Series([None, None], dtype=pl.String),
     }, strict=False)  # fmt: skip
-    with opened(WarehouseSettings(driver=kind), writes=True) as warehouse:
-        assert warehouse.replace("kinds", [flat(rows)], {"whole": 1}) == 2
+    with open_warehouse(WarehouseSettings(driver=kind), writes=True) as warehouse:
+        assert warehouse.replace("kinds", [lists_to_json(rows)], {"whole": 1}) == 2
         found = pl.concat([*warehouse.rows("test", "select * from promolift_kinds order by whole nulls last")])
     assert found.drop("texts", "options").rows() == rows.drop("texts", "options").rows()
     assert [json.loads(each) for each in found["options"]] == [[option], []]
@@ -243,7 +243,7 @@ def test_no_message_shows_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:
         "postgresql://clerk@127.0.0.1:1/shop?password=ge@heim&nonsense=1",
     ):
         monkeypatch.setenv("PROMOLIFT_WAREHOUSE", uri)
-        with raises_code("connection_failed", "PROMOLIFT_WAREHOUSE") as found, opened(settings):
+        with raises_code("connection_failed", "PROMOLIFT_WAREHOUSE") as found, open_warehouse(settings):
             pass
         assert "heim" not in str(found.value)
         assert found.value.__cause__ is None
@@ -251,12 +251,12 @@ def test_no_message_shows_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_variable_or_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMOLIFT_WAREHOUSE", raising=False)
-    with raises_code("variable_missing", "'PROMOLIFT_WAREHOUSE'"), opened(WarehouseSettings()):
+    with raises_code("variable_missing", "'PROMOLIFT_WAREHOUSE'"), open_warehouse(WarehouseSettings()):
         pass
     monkeypatch.setenv("PROMOLIFT_WAREHOUSE", "x")
     monkeypatch.setitem(sys.modules, "adbc_driver_snowflake", None)
     with (
         raises_code("extra_missing", "promolift[warehouse]", "adbc-driver-snowflake"),
-        opened(WarehouseSettings(driver="snowflake")),
+        open_warehouse(WarehouseSettings(driver="snowflake")),
     ):
         pass

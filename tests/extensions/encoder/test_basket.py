@@ -9,14 +9,14 @@ from error_checks import raises_code
 
 from promolift.extensions.encoder.network import basket_ranker
 from promolift.extensions.encoder.network.basket_ranker import (
-    FLOOR,
-    INPUTS,
-    LEARNED,
+    FEATURES,
+    NON_CANDIDATE_GAIN,
+    TRAINING_CANDIDATES,
     BasketRanker,
-    BasketView,
-    fit_basket,
+    RankingSnapshot,
+    fit_basket_trees,
 )
-from promolift.extensions.encoder.network.purchase_histories import IDEAL, TOP, histories
+from promolift.extensions.encoder.network.purchase_histories import IDEAL_DCG, LIST_LENGTH, build_histories
 
 END = FIRST + 140.0
 
@@ -24,14 +24,14 @@ END = FIRST + 140.0
 @cache
 def ranker() -> BasketRanker:
     h = shop(people=240)
-    return BasketRanker(fit_basket(h, END), 1.0, BasketView.of(h, END))
+    return BasketRanker(fit_basket_trees(h, END), 1.0, RankingSnapshot.of(h, END))
 
 
 def test_nothing_later_than_the_moment_is_looked_at():
     longer, shorter = shop(people=240), shop(people=240).until(END)
     assert len(longer.day_V) > len(shorter.day_V)
-    assert fit_basket(longer, END) == fit_basket(shorter, END)
-    looks = (BasketView.of(h, END) for h in (longer, shorter))
+    assert fit_basket_trees(longer, END) == fit_basket_trees(shorter, END)
+    looks = (RankingSnapshot.of(h, END) for h in (longer, shorter))
     rows = [look.rows(h, np.arange(240), 10) for look, h in zip(looks, (longer, shorter), strict=True)]
     for one, other in zip(*rows, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -47,8 +47,8 @@ def test_who_else_is_asked_and_in_what_order_plays_no_part():
 
 
 def test_what_somebody_buys_again_and_again_comes_first_and_nobody_has_a_list():
-    h = histories(lines(people=240), items(extra=2), customers=["nobody"])
-    made = BasketRanker(fit_basket(h, END), 1.0, BasketView.of(h, END))
+    h = build_histories(lines(people=240), items(extra=2), customers=["nobody"])
+    made = BasketRanker(fit_basket_trees(h, END), 1.0, RankingSnapshot.of(h, END))
     gain = made.log_gain(h, np.arange(len(h.customers)))
     assert np.isfinite(gain).all()
     hits = []
@@ -62,20 +62,20 @@ def test_what_somebody_buys_again_and_again_comes_first_and_nobody_has_a_list():
 
 
 def test_a_row_is_worth_its_share_of_a_perfect_list():
-    h = histories(small([("a", "1", 1.0, "milk", 1, False), ("a", "1", 1.0, "soap", 1, False)]), SHELF)
-    found = basket_ranker._gains(h, np.array([0, 0]), np.array([SHELF.place["milk"], SHELF.place["bread"]]))
-    assert found.tolist() == pytest.approx([1 / IDEAL[1], 0])
-    assert len(IDEAL) == TOP
+    h = build_histories(small([("a", "1", 1.0, "milk", 1, False), ("a", "1", 1.0, "soap", 1, False)]), SHELF)
+    found = basket_ranker._gains(h, np.array([0, 0]), np.array([SHELF.row_by_item["milk"], SHELF.row_by_item["bread"]]))
+    assert found.tolist() == pytest.approx([1 / IDEAL_DCG[1], 0])
+    assert len(IDEAL_DCG) == LIST_LENGTH
 
 
 def test_inputs_are_named_and_what_is_no_candidate_has_the_least_gain():
     h = shop(people=240)
-    rows = ranker().look.rows(h, np.array([5]), LEARNED)
-    assert rows.x_RX.shape == (len(h.catalogue.items), len(INPUTS))
+    rows = ranker().snapshot.rows(h, np.array([5]), TRAINING_CANDIDATES)
+    assert rows.x_RX.shape == (len(h.catalogue.items), len(FEATURES))
     assert not np.isinf(rows.x_RX).any()
-    assert ranker().log_gain(h, np.array([5])).min() >= np.log(FLOOR) - 1e-6
+    assert ranker().log_gain(h, np.array([5])).min() >= np.log(NON_CANDIDATE_GAIN) - 1e-6
 
 
 def test_too_little_to_learn_from_is_said():
-    with raises_code("too_few_rows", "next basket", f"{basket_ranker.LEAST_ROWS:,}"):
-        fit_basket(shop(people=20), END)
+    with raises_code("too_few_rows", "next basket", f"{basket_ranker.MIN_TRAINING_ROWS:,}"):
+        fit_basket_trees(shop(people=20), END)

@@ -18,36 +18,36 @@ from encoder_shop import FIRST, SHELF, items, lines, shop, small, words
 from error_checks import raises_code
 
 from promolift.foundation.errors import SupportError
-from promolift.foundation.executors.processes import Processes
+from promolift.foundation.executors.processes import LocalProcesses
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from promolift.extensions.encoder.distributed_training import by_workers  # noqa: E402
-from promolift.extensions.encoder.network import training  # noqa: E402
-from promolift.extensions.encoder.network.encoder import (  # noqa: E402
+from promolift.extensions.encoder.distributed_training import map_over_workers
+from promolift.extensions.encoder.network import training
+from promolift.extensions.encoder.network.encoder import (
     Encoder,
     EncoderSettings,
-    Sizes,
+    ModelSizes,
     TransformerBlock,
-    batch_of,
-    points_at,
-    targets_of,
+    build_batch,
+    build_targets,
+    history_points,
 )
-from promolift.extensions.encoder.network.forecast import LearnedEncoder  # noqa: E402
-from promolift.extensions.encoder.network.purchase_histories import (  # noqa: E402
-    COUNTERS,
-    PERSONAL,
-    RATES,
+from promolift.extensions.encoder.network.forecast import LearnedEncoder
+from promolift.extensions.encoder.network.purchase_histories import (
+    CUSTOMER_COUNTERS,
+    ITEM_COUNTERS,
+    RATE_FEATURES,
+    build_histories,
     fit_ease,
-    histories,
-    incidence,
-    popularity,
+    purchase_incidence,
+    weekly_popularity,
 )
-from promolift.extensions.encoder.network.training import Epoch, Hooks, fit_encoder, gradient_of  # noqa: E402
-from promolift.extensions.encoder.pipeline_step import digest  # noqa: E402
-from promolift.extensions.encoder.training_data import with_vectors  # noqa: E402
-from promolift.foundation.storage.local_store import Scratch  # noqa: E402
+from promolift.extensions.encoder.network.training import Epoch, Hooks, fit_encoder, part_gradient
+from promolift.extensions.encoder.pipeline_step import training_digest
+from promolift.extensions.encoder.training_data import with_vectors
+from promolift.foundation.storage.local_store import Scratch
 
 END = FIRST + 168.0
 FAST = EncoderSettings(
@@ -61,10 +61,10 @@ def trained() -> tuple[LearnedEncoder, tuple[Epoch, ...]]:
     return fit_encoder(shop(), END, FAST, Hooks(progress=seen.append)), tuple(seen)
 
 
-SIZES = Sizes(24, 4, 0, 0, 1, len(COUNTERS) + len(RATES), len(PERSONAL))
+SIZES = ModelSizes(24, 4, 0, 0, 1, len(ITEM_COUNTERS) + len(RATE_FEATURES), len(CUSTOMER_COUNTERS))
 
 
-def blank(sizes: Sizes = SIZES) -> Encoder:
+def blank(sizes: ModelSizes = SIZES) -> Encoder:
     """An untrained model whose weights are all at work."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -75,7 +75,7 @@ def blank(sizes: Sizes = SIZES) -> Encoder:
 
 
 def states(model: Encoder, h, customers, days) -> np.ndarray:
-    batch = batch_of(h, points_at(h, np.array(customers), np.array(days)), popularity(h, END), 12, 32)
+    batch = build_batch(h, history_points(h, np.array(customers), np.array(days)), weekly_popularity(h, END), 12, 32)
     with torch.no_grad():
         table_ID = model.table()
         state_PD = model.states(batch, table_ID)
@@ -109,9 +109,9 @@ def test_a_state_knows_how_long_ago_the_last_visit_was():
 def test_targets_are_the_next_visit_and_what_lies_beyond_the_window_is_unknown():
     h = shop(4)
     day = END - 40.0
-    points = points_at(h, np.array([0, 0]), np.array([day, END - 1e-6]))
-    batch = batch_of(h, points, popularity(h, END), 12, 32)
-    target = targets_of(h, points, batch, END)
+    points = history_points(h, np.array([0, 0]), np.array([day, END - 1e-6]))
+    batch = build_batch(h, points, weekly_popularity(h, END), 12, 32)
+    target = build_targets(h, points, batch, END)
     visit = int(points.visit_P[0])
     assert target.item_Y[target.point_Y == 0].tolist() == h.items_of(visit).tolist()
     assert target.open_P.tolist() == [False, True]  # the second moment is the end: nobody can have come
@@ -119,7 +119,7 @@ def test_targets_are_the_next_visit_and_what_lies_beyond_the_window_is_unknown()
     assert float(target.spend_PK[0, 0]) == pytest.approx(float(h.spend_V[inside].sum()))
     assert int(target.orders_PK[0, 0]) == inside.sum()
     assert torch.isnan(target.spend_PK[0, 1:]).all()  # 56 and 84 days reach beyond what is known
-    assert batch.personal_PG.shape == (2, len(PERSONAL))
+    assert batch.personal_PG.shape == (2, len(CUSTOMER_COUNTERS))
 
 
 def test_older_visits_count_less_by_the_time_that_has_passed():
@@ -142,7 +142,7 @@ def test_older_visits_count_less_by_the_time_that_has_passed():
 
 def test_a_missing_attribute_is_neither_zero_nor_the_mean():
     table = pl.DataFrame({"customer_id": ["c000", "c001", "c002"], "age": [0.0, 40.0, 80.0]})
-    h = histories(lines(6), items(), table)
+    h = build_histories(lines(6), items(), table)
     model = blank(replace(SIZES, attributes=1))
     model.get_buffer("attribute_mean").fill_(40.0)
     model.get_buffer("attribute_sd").fill_(30.0)
@@ -188,7 +188,7 @@ def test_it_learns_habits_and_reports_every_epoch():
 def test_the_same_seed_gives_the_same_model_and_another_does_not():
     model, _ = trained()
     torch.manual_seed(99)  # a stranger's random state must not matter
-    again = fit_encoder(histories(lines().reverse(), items()), END, FAST)
+    again = fit_encoder(build_histories(lines().reverse(), items()), END, FAST)
     assert again.to_files() == model.to_files()
     other = fit_encoder(shop(), END, FAST.model_copy(update={"seed": 2, "epochs": 1}))
     assert other.to_files()["weights.safetensors"] != model.to_files()["weights.safetensors"]
@@ -221,7 +221,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does():
 
 def test_saved_files_predict_the_same_without_the_training_code():
     model, _ = trained()
-    h, shared = shop(), popularity(shop(), END)
+    h, shared = shop(), weekly_popularity(shop(), END)
     again = LearnedEncoder.from_files(model.to_files())
     for a, b in zip(
         model.forecast(h, shared, np.arange(9), END, 4), again.forecast(h, shared, np.arange(9), END, 9), strict=False
@@ -238,7 +238,7 @@ def test_saved_files_predict_the_same_without_the_training_code():
 def test_batches_stream_and_probabilities_are_probabilities():
     model, _ = trained()
     h = shop()
-    parts = list(model.forecast(h, popularity(h, END), np.arange(90), END, 40))
+    parts = list(model.forecast(h, weekly_popularity(h, END), np.arange(90), END, 40))
     assert [len(part.state_PD) for part in parts] == [40, 40, 10]
     assert parts[0].later_PK.sum(axis=1) == pytest.approx(np.ones(40), abs=1e-5)
     for part in parts:
@@ -286,7 +286,7 @@ def test_settings_of_another_version_and_foreign_catalogues_are_refused():
     with raises_code("setting_unknown", "manifest.json", "'depht'", "'depth'"):
         LearnedEncoder.from_files(files | {"manifest.json": json.dumps(old | {"settings": {"depht": 2}}).encode()})
     with raises_code("result_outdated", "catalogue"):
-        next(model.forecast(shop(extra=1), popularity(shop(extra=1), END), np.arange(2), END))
+        next(model.forecast(shop(extra=1), weekly_popularity(shop(extra=1), END), np.arange(2), END))
 
 
 def test_too_little_history_is_an_error_and_a_wrong_key_names_the_nearest():
@@ -297,9 +297,9 @@ def test_too_little_history_is_an_error_and_a_wrong_key_names_the_nearest():
 
 
 def test_a_product_never_bought_and_a_customer_never_seen_get_finite_answers():
-    h = histories(lines(), items(extra=2), customers=["zoe"])
+    h = build_histories(lines(), items(extra=2), customers=["zoe"])
     model = fit_encoder(h, END, FAST.model_copy(update={"epochs": 1}))
-    said = next(model.forecast(h, popularity(h, END), np.array([90]), END))
+    said = next(model.forecast(h, weekly_popularity(h, END), np.array([90]), END))
     assert h.customers[90] == "zoe"
     assert np.isfinite(said.logit_PI).all()
     assert np.isfinite(said.spend_PK).all()
@@ -321,8 +321,8 @@ def test_a_catalogue_without_words_and_pictures_gives_the_same_model_to_the_bit(
     model, _ = trained()
     none = words().with_columns(pl.Series("vector", np.zeros((24, 8), np.float32), dtype=pl.Array(pl.Float32, 8)))
     for vectors in (none, words().clear()):
-        h = histories(lines(), with_vectors(items(), vectors))
-        assert digest(h, "") == digest(shop(), "") != digest(shop(vectors=True), "")
+        h = build_histories(lines(), with_vectors(items(), vectors))
+        assert training_digest(h, "") == training_digest(shop(), "") != training_digest(shop(vectors=True), "")
     files = fit_encoder(h, END, FAST).to_files()
     assert files == model.to_files()
     assert "directions" not in json.loads(files["manifest.json"])["sizes"]
@@ -334,10 +334,10 @@ def test_ease_finds_what_goes_together_and_never_uses_the_item_itself():
         for k in range(40)
         for item in (("bread", "milk") if k % 2 else ("soap",))
     ]
-    bought_CI = incidence(histories(small(pairs), SHELF))
+    bought_CI = purchase_incidence(build_histories(small(pairs), SHELF))
     ease = fit_ease(bought_CI, l2=1.0)
     assert np.diag(ease.weight_JJ).tolist() == [0, 0, 0]
-    milk, bread, soap = (SHELF.place[name] for name in ("milk", "bread", "soap"))
+    milk, bread, soap = (SHELF.row_by_item[name] for name in ("milk", "bread", "soap"))
     assert ease.weight_JJ[milk, bread] == pytest.approx(20 / 21, rel=1e-3)  # a ridge of 20 against 20 + 1
     assert abs(ease.weight_JJ[milk, soap]) < 1e-6
     left, right = ease.factors(3, 0)
@@ -364,16 +364,16 @@ def dies_once(folder: Path, *asked: Any) -> Any:
     if not (folder / "killed").exists():
         (folder / "killed").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return gradient_of(*asked)
+    return part_gradient(*asked)
 
 
 @pytest.mark.parametrize("vectors", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_workers_learn_to_the_bit_what_one_process_does_though_one_is_killed(tmp_path, monkeypatch, vectors):
     h = shop(extra=2, vectors=vectors)
     model = fit_encoder(h, END, FAST)
-    monkeypatch.setattr(training, "gradient_of", partial(dies_once, tmp_path))
-    with Processes(2) as engine:
-        found = fit_encoder(h, END, FAST, Hooks(work=partial(by_workers, engine.map, Scratch(tmp_path))))
+    monkeypatch.setattr(training, "part_gradient", partial(dies_once, tmp_path))
+    with LocalProcesses(2) as engine:
+        found = fit_encoder(h, END, FAST, Hooks(map_parts=partial(map_over_workers, engine.map, Scratch(tmp_path))))
     assert (tmp_path / "killed").exists()
     assert found.record == model.record
     assert found.to_files() == model.to_files()

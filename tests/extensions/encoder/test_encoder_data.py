@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.extensions.encoder.network.purchase_histories import (
-    COUNTERS,
-    IDEAL,
-    PERSONAL,
-    RATES,
-    catalogue,
-    count,
-    histories,
-    popularity,
+    CUSTOMER_COUNTERS,
+    IDEAL_DCG,
+    ITEM_COUNTERS,
+    RATE_FEATURES,
+    build_catalogue,
+    build_histories,
+    count_visits,
+    weekly_popularity,
 )
 from promolift.foundation.time.units import DAY_MS
 
@@ -35,18 +35,21 @@ BREAD_AND_MILK = small(
 
 def counted(day: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Ann's counters by item name, and her own."""
-    h = histories(BREAD_AND_MILK, SHELF)
+    h = build_histories(BREAD_AND_MILK, SHELF)
     ann, days = np.array([0]), np.array([day])
-    found = count(h, ann, h.before(ann, days), days, 5)
+    found = count_visits(h, ann, h.before(ann, days), days, 5)
     values = np.concatenate([found.item_PMF, found.rates()], axis=2)[0]
     kept = [at for at in range(5) if found.item_PM[0, at] >= 0]
-    each = {SHELF.items[found.item_PM[0, at]]: dict(zip(COUNTERS + RATES, values[at], strict=True)) for at in kept}
-    return each, dict(zip(PERSONAL, found.personal_PG[0], strict=True))
+    each = {
+        SHELF.items[found.item_PM[0, at]]: dict(zip(ITEM_COUNTERS + RATE_FEATURES, values[at], strict=True))
+        for at in kept
+    }
+    return each, dict(zip(CUSTOMER_COUNTERS, found.personal_PG[0], strict=True))
 
 
 def test_counters_equal_those_counted_by_hand():
     each, person = counted(120.0)
-    half = 1 / IDEAL[1]  # what one of two items is worth
+    half = 1 / IDEAL_DCG[1]  # what one of two items is worth
     assert set(each) == {"milk", "bread"}
     milk, bread = each["milk"], each["bread"]
     assert (milk["visits"], milk["recency"], milk["age"], milk["visits_since"]) == (2, 10, 20, 1)
@@ -73,8 +76,8 @@ def test_a_visit_at_the_moment_itself_is_not_known_yet():
 
 
 def test_row_order_doubled_lines_and_foreign_items_change_nothing():
-    h = histories(BREAD_AND_MILK, SHELF)
-    other = histories(pl.concat([BREAD_AND_MILK, small([("ann", "3", 114.0, "car", 1, True)])]).reverse(), SHELF)
+    h = build_histories(BREAD_AND_MILK, SHELF)
+    other = build_histories(pl.concat([BREAD_AND_MILK, small([("ann", "3", 114.0, "car", 1, True)])]).reverse(), SHELF)
     for name in ("start_C", "day_V", "spend_V", "line_V", "item_L", "deal_L", "weight_V"):
         assert np.array_equal(getattr(h, name), getattr(other, name)), name
     assert h.item_L.tolist() == [0, 1, 1, 0, 1]  # each item once per order; items in order of name
@@ -82,7 +85,7 @@ def test_row_order_doubled_lines_and_foreign_items_change_nothing():
 
 def test_a_customer_without_visits_and_an_unknown_attribute_stay_missing():
     told = pl.DataFrame({"customer_id": ["ann", "cid"], "age": [30, None]})
-    h = histories(BREAD_AND_MILK, SHELF, told, customers=["cid"])
+    h = build_histories(BREAD_AND_MILK, SHELF, told, customers=["cid"])
     assert h.customers == ("ann", "bob", "cid")
     assert np.diff(h.start_C).tolist() == [3, 1, 0]
     assert h.attribute_CA[0, 0] == 30
@@ -93,9 +96,9 @@ def test_a_customer_without_visits_and_an_unknown_attribute_stay_missing():
 
 def test_bad_tables_are_refused_by_name():
     with raises_code("column_missing", "['deal']"):
-        histories(BREAD_AND_MILK.drop("deal"), SHELF)
+        build_histories(BREAD_AND_MILK.drop("deal"), SHELF)
     with raises_code("rows_duplicate", "catalogue"):
-        catalogue(pl.DataFrame({"item": ["milk", "milk"]}))
+        build_catalogue(pl.DataFrame({"item": ["milk", "milk"]}))
 
 
 @cases(15)
@@ -110,8 +113,8 @@ def test_nothing_after_a_moment_enters_counters_or_popularity(day, seed):
     everyone, days = np.arange(12), np.full(12, day)
     found = []
     for rows in (table, cheat):
-        h = histories(rows, items())
-        found.append((count(h, everyone, h.before(everyone, days), days, 8), popularity(h, day)))
+        h = build_histories(rows, items())
+        found.append((count_visits(h, everyone, h.before(everyone, days), days, 8), weekly_popularity(h, day)))
     (a, p), (b, q) = found
     assert np.array_equal(a.item_PM, b.item_PM)
     assert np.array_equal(a.item_PMF, b.item_PMF, equal_nan=True)
@@ -120,10 +123,10 @@ def test_nothing_after_a_moment_enters_counters_or_popularity(day, seed):
 
 
 def test_popularity_of_a_week_is_that_of_the_28_days_before_it():
-    h = histories(
+    h = build_histories(
         small([("a", str(d), d, "milk" if d < 130 else "bread", 1, False) for d in range(100, 170, 7)]), SHELF
     )
-    log_WI = popularity(h, 170.0).log_WI
+    log_WI = weekly_popularity(h, 170.0).log_WI
     bread, milk, soap = 0, 1, 2
     assert np.ptp(log_WI[0]) == 0  # before the first week nothing is known
     assert log_WI[4, milk] > log_WI[4, bread] == log_WI[4, soap]
@@ -136,6 +139,6 @@ def test_the_past_of_a_shop_is_a_shop():
     past = h.until(cut)
     assert (past.day_V < cut).all()
     assert past.line_V[-1] == len(past.item_L)
-    again = histories(lines(20).filter(pl.col("ts_ms") < cut * DAY_MS), items(), customers=h.customers)
+    again = build_histories(lines(20).filter(pl.col("ts_ms") < cut * DAY_MS), items(), customers=h.customers)
     assert np.array_equal(past.item_L, again.item_L)
     assert np.array_equal(past.start_C, again.start_C)

@@ -5,20 +5,20 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from encoder_shop import shop  # noqa: E402
+from encoder_shop import shop
 
-from promolift.extensions.encoder.network import training  # noqa: E402
-from promolift.extensions.encoder.network.encoder import EncoderSettings  # noqa: E402
-from promolift.extensions.encoder.network.forecast import LearnedEncoder  # noqa: E402
-from promolift.extensions.encoder.network.purchase_histories import popularity  # noqa: E402
-from promolift.extensions.encoder.network.training import (  # noqa: E402
-    CLIP,
-    PrivateSteps,
+from promolift.extensions.encoder.network import training
+from promolift.extensions.encoder.network.encoder import EncoderSettings
+from promolift.extensions.encoder.network.forecast import LearnedEncoder
+from promolift.extensions.encoder.network.purchase_histories import weekly_popularity
+from promolift.extensions.encoder.network.training import (
+    CLIP_NORM,
+    PrivateTraining,
     Training,
     clipped_gradient,
     fit_encoder,
     fit_private,
-    steps_of,
+    private_step_count,
 )
 
 SETTINGS = EncoderSettings(depth=1, epochs=1)
@@ -32,15 +32,15 @@ def weights(model: LearnedEncoder) -> np.ndarray:
 
 def heads(model: LearnedEncoder) -> np.ndarray:
     named = model.model.state_dict().items()
-    return np.concatenate([v.numpy().ravel() for name, v in named if name.startswith(training.HEADS)])
+    return np.concatenate([v.numpy().ravel() for name, v in named if name.startswith(training.PRIVATE_HEADS)])
 
 
 def test_no_customer_s_gradient_is_longer_than_the_clip() -> None:
     model = fit_encoder(MADE_UP, END, SETTINGS).model.requires_grad_(True)
-    job = Training(REAL, SETTINGS, popularity(MADE_UP, END), END - 56, END, torch.device("cpu"))
-    some = [each for name, each in model.named_parameters() if name.startswith(training.HEADS)]
+    job = Training(REAL, SETTINGS, weekly_popularity(MADE_UP, END), END - 56, END, torch.device("cpu"))
+    some = [each for name, each in model.named_parameters() if name.startswith(training.PRIVATE_HEADS)]
     lengths = [float(clipped_gradient(model, some, job, c, 1).norm()) for c in range(60)]
-    assert max(lengths) <= CLIP * (1 + 1e-5)
+    assert max(lengths) <= CLIP_NORM * (1 + 1e-5)
     assert min(lengths) > 0
     late = job.__class__(REAL, SETTINGS, job.shared, float(REAL.day_V.min()), END, job.device)  # nothing is known yet
     assert float(clipped_gradient(model, some, late, 0, 1).norm()) == 0
@@ -48,14 +48,14 @@ def test_no_customer_s_gradient_is_longer_than_the_clip() -> None:
 
 def test_with_much_noise_real_customers_leave_no_trace_but_noise() -> None:
     """Two shops of other customers, the same noise: the weights below the heads are those of the made-up ones."""
-    how = PrivateSteps(3, 1.0, 60)
+    how = PrivateTraining(3, 1.0, 60)
     first, second = (fit_private(h, MADE_UP, END, SETTINGS, how, rng=np.random.default_rng(1)) for h in (REAL, OTHER))
-    plain = fit_encoder(MADE_UP, END, SETTINGS.model_copy(update={"epochs": training.FREE}))
+    plain = fit_encoder(MADE_UP, END, SETTINGS.model_copy(update={"epochs": training.PRETRAINING_FACTOR}))
     moved = weights(first) != weights(plain)
     assert 0 < moved.sum() <= len(heads(first))
     assert not np.array_equal(heads(first), heads(second))
     names = {n for n, v in first.model.state_dict().items() if not torch.equal(v, plain.model.state_dict()[n])}
-    assert all(name.startswith(training.HEADS) for name in names)
+    assert all(name.startswith(training.PRIVATE_HEADS) for name in names)
     assert len(first.record) == 1
 
 
@@ -70,11 +70,11 @@ def test_the_noise_is_added_to_the_sum_before_it_is_divided(monkeypatch: pytest.
     summed: list[torch.Tensor] = []
     plain = training.clipped_gradient
     monkeypatch.setattr(training, "clipped_gradient", lambda *rest: (summed.append(plain(*rest)), summed[-1])[1])
-    fit_private(REAL, MADE_UP, END, SETTINGS, PrivateSteps(2, 3.5, 60), rng=Watched(np.random.PCG64(2)))
-    assert [scale for scale, _ in seen] == [3.5 * CLIP] * 2
+    fit_private(REAL, MADE_UP, END, SETTINGS, PrivateTraining(2, 3.5, 60), rng=Watched(np.random.PCG64(2)))
+    assert [scale for scale, _ in seen] == [3.5 * CLIP_NORM] * 2
     assert seen[0][1] == len(summed[0])  # every weight that is fitted gets noise
     assert 1 <= len(summed) <= 24  # about 1/16 of 60 customers a step
 
 
 def test_each_customer_is_taken_as_often_as_epochs_say() -> None:
-    assert steps_of(5) * training.RATE == 5
+    assert private_step_count(5) * training.SAMPLE_RATE == 5

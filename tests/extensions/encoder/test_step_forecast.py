@@ -11,11 +11,11 @@ import pytest
 from error_checks import raises_code
 
 from promolift.cli.application import main
-from promolift.core.customers.forecasts.model_weights import MemberNote
+from promolift.core.customers.forecasts.model_weights import ModelWeight
 from promolift.extensions.encoder import pipeline_step, training_data
-from promolift.extensions.encoder.customer_page import why
-from promolift.extensions.encoder.network.purchase_histories import popularity
-from promolift.extensions.encoder.results import ForecastNote, Ordered
+from promolift.extensions.encoder.customer_page import explain_forecast
+from promolift.extensions.encoder.network.purchase_histories import weekly_popularity
+from promolift.extensions.encoder.results import BasketTrees, ForecastNote
 from promolift.foundation.errors import SupportError
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
@@ -60,14 +60,14 @@ def shop(own: Path, folder: Path, change: Callable[[dict[str, pl.DataFrame]], No
 
 def example(job: Job) -> str:
     """A customer with a rhythm and many visits."""
-    known = job.profiled.kept_outlook.filter(pl.col("sentences").str.starts_with("Buys "))
+    known = job.profiled.required_outlook.filter(pl.col("sentences").str.starts_with("Buys "))
     return str(known.drop_nulls("next_1").sort("visits", "customer_id", descending=[True, False])["customer_id"][0])
 
 
 def forecast_in(folder: Path, work: Path, settings: Config, tell: Callable[..., None] = lambda *_: None) -> Job:
     """A job whose events are cleaned and whose customers are forecast; its store stays open."""
     job = Job(settings, Store(work), tell)
-    pipeline.run(job, ["ingest"])
+    pipeline.run_steps(job, ["ingest"])
     pipeline_step.run(job)
     return job
 
@@ -109,14 +109,14 @@ def test_everybody_is_forecast_once_with_probabilities_that_are_probabilities(jo
 
 def test_of_whom_little_is_known_that_is_said_first(job: Job) -> None:
     rows = {row["customer_id"]: row for row in job.store.frame("outlook").iter_rows(named=True)}
-    assert rows["once"]["basis"] == pipeline_step.ALIKE
-    assert rows["never"]["basis"] == pipeline_step.NONE
+    assert rows["once"]["basis"] == pipeline_step.BASIS_SIMILAR_CUSTOMERS
+    assert rows["never"]["basis"] == pipeline_step.BASIS_NO_VISITS
     for who, visits in (("once", 1), ("never", 0)):
         assert rows[who]["sentences"].startswith(f"Too few visits ({visits})")
         assert rows[who]["next_1"]
         assert rows[who]["spend_cents"] > 0
     known = [row for row in rows.values() if row["visits"] >= 3]
-    assert all(row["basis"] == pipeline_step.OWN and "Too few" not in row["sentences"] for row in known)
+    assert all(row["basis"] == pipeline_step.BASIS_OWN_VISITS and "Too few" not in row["sentences"] for row in known)
 
 
 def test_a_product_nobody_bought_has_its_place_and_says_why(job: Job) -> None:
@@ -146,7 +146,7 @@ def test_a_private_matter_is_not_known_to_the_model_and_shown_nowhere(job: Job) 
     shown = job.store.frame("outlook")
     for column in ("next_1", "next_2", "next_3", "leans_to"):
         assert not shown[column].is_in([*private["item"], "pain relief"]).any()
-    note = why(job, example(job))
+    note = explain_forecast(job, example(job))
     assert note.reasons
     texts = (" ".join(shown["sentences"]) + str(note)).lower()
     assert "pain relief" not in texts
@@ -155,7 +155,7 @@ def test_a_private_matter_is_not_known_to_the_model_and_shown_nowhere(job: Job) 
 
 def test_who_is_erased_leaves_tables_and_model(own_files: Path, tmp_path: Path, job: Job) -> None:
     who = example(job)
-    gone = {who, why(job, who).alike[0]}
+    gone = {who, explain_forecast(job, who).alike[0]}
 
     def erase(tables: dict[str, pl.DataFrame]) -> None:
         special(tables)
@@ -193,7 +193,7 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> No
 
     with Store(tmp_path / "work") as store:
         stopped = Job(config(folder), store, stop)
-        pipeline.run(stopped, ["ingest"])
+        pipeline.run_steps(stopped, ["ingest"])
         with pytest.raises(KeyboardInterrupt):
             pipeline_step.run(stopped)
     left = Job(config(folder), Store(tmp_path / "work"), stop)
@@ -208,7 +208,7 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> No
 
 
 def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_path: Path) -> None:
-    from promolift.extensions.encoder.training_data import drawn, set_scene
+    from promolift.extensions.encoder.training_data import load_context, sampled_histories
 
     events = pl.read_csv(own_files / "events.csv", infer_schema=False)
     late = events["event_time"].max()
@@ -231,8 +231,8 @@ def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_pat
     for name, change in (("plain", plain), ("cheat", cheat)):
         folder = shop(own_files, tmp_path / name, change)
         made = Job(config(folder, plan={"asof": day}), Store(folder / "work"), lambda *_: None)
-        pipeline.run(made, ["ingest"])
-        marks.append(pipeline_step.digest(drawn(made, set_scene(made)), ""))
+        pipeline.run_steps(made, ["ingest"])
+        marks.append(pipeline_step.training_digest(sampled_histories(made, load_context(made)), ""))
     assert marks[0] == marks[1]
 
 
@@ -244,7 +244,7 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
     off = Job(config(folder, depth=0), Store(tmp_path / "work"), lambda *_: None)
     pipeline_step.run(off)
     assert ForecastNote.load(off.store) == ForecastNote(missing="encoder.depth is 0 in promolift.toml; 2 learns one")
-    assert not any(off.store.has(name) for name in pipeline_step.TABLES)
+    assert not any(off.store.has(name) for name in pipeline_step.FORECAST_TABLES)
     assert not off.store.load_files("encoder")
     assert "encoder.depth" in forecast_summary(off, "")["text"]
     monkeypatch.setattr(pipeline_step, "find_spec", lambda name: None)
@@ -312,29 +312,29 @@ def test_kept_files_of_another_version_are_named_not_crashed_on(tmp_path: Path, 
     torn = Job(job.config, Store(tmp_path / "work"), lambda *_: None)
     torn.store.save_files("encoder", {"manifest.json": b"{}", "weights.safetensors": b""})
     with raises_code("model_invalid", "encoder"):
-        why(torn, "once")
+        explain_forecast(torn, "once")
 
 
 def test_a_customer_is_explained_by_the_order_that_was_forecast(job: Job) -> None:
-    from promolift.extensions.encoder.network.basket_ranker import fit_basket
-    from promolift.extensions.encoder.network.forecast import drivers
+    from promolift.extensions.encoder.network.basket_ranker import fit_basket_trees
+    from promolift.extensions.encoder.network.forecast import visit_contributions
 
-    scene = training_data.set_scene(job)
-    h = training_data.drawn(job, scene)
-    start, kept = scene.day - pipeline_step.WINDOW, job.store.load_files(pipeline_step.BASKET)
-    shared, model = popularity(h, scene.day), pipeline_step.learned(job, h, scene.day)
-    trees = fit_basket(h, start, 1)
-    who = job.profiled.kept_outlook.filter(pl.col("visits") > 3).sort("customer_id").row(0, named=True)
+    scene = training_data.load_context(job)
+    h = training_data.sampled_histories(job, scene)
+    start, kept = scene.day - pipeline_step.VALIDATION_DAYS, job.store.load_files(pipeline_step.BASKET_MODEL)
+    shared, model = weekly_popularity(h, scene.day), pipeline_step.load_or_train(job, h, scene.day)
+    trees = fit_basket_trees(h, start, 1)
+    who = job.profiled.required_outlook.filter(pl.col("visits") > 3).sort("customer_id").row(0, named=True)
     said = {}
     for weight in (0.0, 0.5):
-        order = Ordered(trees, MemberNote(weight=weight, why="", n=100))
+        order = BasketTrees(trees, ModelWeight(weight=weight, why="", n=100))
         files = {"trees.txt": trees.encode(), "member.json": order.note.model_dump_json().encode(), "made_from": b"x"}
-        job.store.save_files(pipeline_step.BASKET, files)
-        said[weight] = [each.odds_factor for each in why(job, who["customer_id"]).reasons]
-    job.store.save_files(pipeline_step.BASKET, kept)
-    mixed = model.looking(trees, 0.5, h, scene.day)
-    alone = training_data.of_customer(job, scene, who["customer_id"])
-    found = drivers(mixed, alone, shared, 0, scene.day, who["next_1"])["effect"].head(5)
+        job.store.save_files(pipeline_step.BASKET_MODEL, files)
+        said[weight] = [each.odds_factor for each in explain_forecast(job, who["customer_id"]).reasons]
+    job.store.save_files(pipeline_step.BASKET_MODEL, kept)
+    mixed = model.with_ranker(trees, 0.5, h, scene.day)
+    alone = training_data.customer_history(job, scene, who["customer_id"])
+    found = visit_contributions(mixed, alone, shared, 0, scene.day, who["next_1"])["effect"].head(5)
     assert said[0.5] == pytest.approx(np.exp(found).to_list(), rel=1e-5)
     assert said[0.5] != pytest.approx(said[0.0])
 
@@ -345,35 +345,36 @@ def test_trees_that_did_not_pay_are_learned_again_when_the_window_moves_or_the_l
     from promolift.extensions.encoder.network import basket_ranker
     from promolift.extensions.encoder.network import forecast as encoder_forecast
 
-    scene = training_data.set_scene(job)
-    h = training_data.drawn(job, scene)
-    model, start = pipeline_step.learned(job, h, scene.day), scene.day - pipeline_step.WINDOW
+    scene = training_data.load_context(job)
+    h = training_data.sampled_histories(job, scene)
+    model, start = pipeline_step.load_or_train(job, h, scene.day), scene.day - pipeline_step.VALIDATION_DAYS
     asked: list[float] = []
 
     def none(_: object, day: float, seed: int) -> str:
         asked.append(day)
-        raise SupportError("too few rows")
+        raise SupportError("too_few_rows", "too few rows")
 
-    def keep(log_rows: int = len(h.item_L)) -> MemberNote:
-        back = encoder_forecast.look_back(model, "", h, popularity(h, scene.day), start)
-        trees = pipeline_step.ordered(job, h, start)
+    def keep(log_rows: int = len(h.item_L)) -> ModelWeight:
+        back = encoder_forecast.collect_backtest_window(model, "", h, weekly_popularity(h, scene.day), start)
+        trees = pipeline_step.fit_basket_order(job, h, start)
         assert trees.note is not None
         note = trees.note.model_copy(update={"log_rows": log_rows})
-        kept = pipeline_step.check(job, h, model, back, trees._replace(note=note))
+        kept = pipeline_step.evaluate_forecast(job, h, model, back, trees._replace(note=note))
         job.store.save_files(
-            pipeline_step.BASKET, job.store.load_files(pipeline_step.BASKET) | {"made_from": b"other purchases"}
+            pipeline_step.BASKET_MODEL,
+            job.store.load_files(pipeline_step.BASKET_MODEL) | {"made_from": b"other purchases"},
         )
         return kept.basket
 
-    monkeypatch.setattr(basket_ranker, "fit_basket", none)
-    job.store.remove_files(pipeline_step.BASKET)
+    monkeypatch.setattr(basket_ranker, "fit_basket_trees", none)
+    job.store.remove_files(pipeline_step.BASKET_MODEL)
     first = keep()
     assert (first.weight, first.why) == (0, "too few rows")
-    assert pipeline_step.ordered(job, h, start + pipeline_step.WINDOW - 1).note == first
+    assert pipeline_step.fit_basket_order(job, h, start + pipeline_step.VALIDATION_DAYS - 1).note == first
     assert asked == [start]
-    pipeline_step.ordered(job, h, start + pipeline_step.WINDOW)
-    pipeline_step.ordered(job, h, start - 1)  # what a later window showed says nothing of this one
-    assert asked[1:] == [start + pipeline_step.WINDOW, start - 1]
+    pipeline_step.fit_basket_order(job, h, start + pipeline_step.VALIDATION_DAYS)
+    pipeline_step.fit_basket_order(job, h, start - 1)  # what a later window showed says nothing of this one
+    assert asked[1:] == [start + pipeline_step.VALIDATION_DAYS, start - 1]
     keep(int(len(h.item_L) / 1.5))  # judged when there was two thirds of this log
-    pipeline_step.ordered(job, h, start)
+    pipeline_step.fit_basket_order(job, h, start)
     assert asked[3:] == [start]

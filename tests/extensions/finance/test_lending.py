@@ -13,9 +13,10 @@ from trade_files import bank
 from promolift.cli.application import main
 from promolift.extensions.finance.lending import run_lending
 from promolift.extensions.finance.results import LendingResults, LendingSettings
-from promolift.extensions.finance.setup import guess_roles, start, trade_of
+from promolift.extensions.finance.setup import guess_roles
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.ingest.setup.extension_setup import TradeAnswers
+from promolift.shop.configuration.extension_sections import read_project
+from promolift.shop.ingest.setup.extension_setup import TradeAnswers, start_project
 
 
 def settings(path: Path, **more: Any) -> LendingSettings:
@@ -43,7 +44,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> LendingResults:
 
 def test_every_customer_has_terms_or_a_reason_in_two_languages(found: LendingResults) -> None:
     plan = found.plan
-    assert plan.height == found.decided
+    assert plan.height == found.decided_rows
     assert (plan["terms"].is_null() == plan["refused"].is_not_null()).all()
     refused = plan.filter(pl.col("refused").is_not_null())
     assert refused.select(pl.col("why_en", "why_zh").is_not_null().all()).row(0) == (True, True)
@@ -90,7 +91,7 @@ def test_take_up_falls_with_the_rate_and_is_randomised_only_where_it_is_said(
 def test_a_rate_nobody_was_offered_is_closed(tmp_path: Path) -> None:
     path = bank(tmp_path)
     found = run_lending(settings(path, terms=[{"id": "dear", "rate": 0.3}]), tmp_path)
-    assert found.plan["terms"].null_count() == found.decided
+    assert found.plan["terms"].null_count() == found.decided_rows
     assert "rate_untried" in set(found.plan["refused"])
 
 
@@ -148,7 +149,7 @@ def test_init_reads_a_bank_of_another_language_and_run_writes_plan_and_page(
 ) -> None:
     path, config, out = bank(tmp_path, 1500), tmp_path / "promolift.toml", tmp_path / "out"
     verb("init", "--trade", "finance", "--events", str(path), "--config", str(config))
-    made = trade_of(config)
+    made = read_project(config).settings
     assert isinstance(made, LendingSettings)
     assert (made.taken, made.taken_yes, made.defaulted, made.amount) == ("acepta", "si", "impago", "importe")
     assert made.protected == ("edad", "sexo")
@@ -166,8 +167,8 @@ def test_a_bank_that_protects_no_column_and_counts_terms_in_words_is_planned_for
     path = bank(tmp_path, 1500)
     rows = pl.read_csv(path, separator=";").with_columns(plazo=pl.format(" {} meses", "plazo"))
     rows.drop("edad", "sexo", "zona").write_csv(path, separator=";")
-    start("finance", [path], tmp_path / "p.toml", False, TradeAnswers({}))
-    made = trade_of(tmp_path / "p.toml")
+    start_project("finance", [path], tmp_path / "p.toml", False, TradeAnswers({}))
+    made = read_project(tmp_path / "p.toml").settings
     assert isinstance(made, LendingSettings)
     assert (made.months, made.protected) == ("plazo", ())
     found = run_lending(made, tmp_path)
@@ -187,8 +188,8 @@ def test_chinese_columns_are_read_and_spoken(tmp_path: Path) -> None:
         "客户编号": range(400), "年龄": rng.integers(18, 70, 400), "职业": rng.choice(["工人", "教师"], 400),
         "月份": np.repeat(["一月", "二月"], 200), "是否办理": rng.choice(["是", "否"], 400, p=[0.3, 0.7]),
     }).write_csv(tmp_path / "存款.csv")  # fmt: skip
-    start("finance", [tmp_path / "存款.csv"], tmp_path / "p.toml", False, TradeAnswers({}))
-    made = trade_of(tmp_path / "p.toml")
+    start_project("finance", [tmp_path / "存款.csv"], tmp_path / "p.toml", False, TradeAnswers({}))
+    made = read_project(tmp_path / "p.toml").settings
     assert isinstance(made, LendingSettings)
     assert (made.taken, made.taken_yes, made.period, made.language, made.currency) == (
         "是否办理",
@@ -202,12 +203,12 @@ def test_chinese_columns_are_read_and_spoken(tmp_path: Path) -> None:
 def test_an_unknown_trade_role_or_column_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     path = bank(tmp_path, 200)
     for said, trade, code, fact in (
-        ({}, "bank", "trade_unknown", "shop, retail, finance"),
+        ({}, "bank", "trade_unknown", "shop, retail, ads, finance"),
         ({"who": "sexo"}, "finance", "column_role_unknown", "who=sexo"),
         ({"taken": "acept"}, "finance", "column_unknown", "'acepta'"),
     ):  # fmt: skip
         with raises_code(code, fact):
-            start(trade, [path], tmp_path / "p.toml", False, TradeAnswers(said))
+            start_project(trade, [path], tmp_path / "p.toml", False, TradeAnswers(said))
 
 
 def test_a_feature_named_default_is_no_outcome_where_the_outcome_stands_last() -> None:

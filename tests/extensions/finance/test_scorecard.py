@@ -8,7 +8,7 @@ from error_checks import raises_code
 
 from promolift.core.experiments.prediction_metrics import auc, calibration
 from promolift.extensions.finance.leakage import find_leaks
-from promolift.extensions.finance.scorecard import fit_scorecard, fixed_in_time
+from promolift.extensions.finance.scorecard import fit_scorecard, period_features
 from promolift.foundation.errors import SupportError
 
 LEVELS = np.array([-3.0, -1.0, -2.5, -0.5, -0.4, -0.3])
@@ -68,7 +68,7 @@ def test_few_of_one_kind_are_refused_with_their_number() -> None:
 
 
 def test_two_months_settle_no_feature() -> None:
-    assert fixed_in_time(pl.DataFrame({"x": [1.0, 1.0, 2.0, 2.0]}), np.array([0, 0, 1, 1])) == []
+    assert period_features(pl.DataFrame({"x": [1.0, 1.0, 2.0, 2.0]}), np.array([0, 0, 1, 1])) == []
 
 
 def test_what_came_afterwards_leaks_whatever_it_is_called() -> None:

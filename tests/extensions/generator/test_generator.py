@@ -9,22 +9,22 @@ from promolift.core.offers.proposals import PROPOSALS
 from promolift.foundation.tables.schemas import CANDIDATES
 
 pytest.importorskip("torch")
+from promolift.extensions.generator.candidate_source import slot_vectors
 from promolift.extensions.generator.offer_generator import (
     GeneratorSettings,
-    Market,
     OfferGenerator,
+    OfferMarket,
+    build_market,
     fit_generator,
-    market_from,
     read_accepted,
 )
-from promolift.shop.pipeline.planning.offer_search import slot_vectors
 
 N, PERCENTS = 40, (10, 20, 30)
 SLOTS = (("category", "tea"), ("category", "fuel"), ("product", "p1"), ("all", None))
 SMALL = GeneratorSettings(steps=25, batch=16, hidden=12, pack=2)
 
 
-def market(customers: list[int] | None = None, **changes: object) -> Market:
+def market(customers: list[int] | None = None, **changes: object) -> OfferMarket:
     """Everybody has all slots but B, the second customer, who has no tea; 30 % is legal on tea alone."""
     who = list(range(N)) if customers is None else customers
     n = len(who)
@@ -39,7 +39,7 @@ def market(customers: list[int] | None = None, **changes: object) -> Market:
         "item_NSI": np.tile(np.eye(4)[None], (n, 1, 1)), "open_NSD": open_,
         "basket_N": np.full(n, 4000.0), "kind_K": np.array([True, True, False]),
     } | changes  # fmt: skip
-    return Market(**parts)  # type: ignore[arg-type]
+    return OfferMarket(**parts)  # type: ignore[arg-type]
 
 
 def accepted(rows: int = 160) -> pl.DataFrame:
@@ -121,7 +121,7 @@ def test_a_slot_carries_what_is_said_of_its_products() -> None:
     tea, fuel, p1, everything = found
     assert everything.tolist() == [0, 0]
     assert np.linalg.norm(tea - p1) < np.linalg.norm(tea - fuel)
-    placed = market().placed(found)
+    placed = market().with_slot_vectors(found)
     assert placed.item_NSI.shape == (N, 4, 6)
     assert placed.item_NSI[0, 1, 4:].tolist() == fuel.tolist()
     assert placed.item_NSI[1, 0, 4:].tolist() == [0, 0]  # B has no tea
@@ -146,7 +146,7 @@ def test_a_market_is_read_from_candidates() -> None:
         {"customer_id": ["B", "A"], "orders_expected": [1.0, None], "basket_mean_cents": [None, 50.0],
          "price_sensitivity": [0.1, 0.2], "online": [True, None]}
     )  # fmt: skip
-    found = market_from(CANDIDATES.conform(pl.DataFrame(rows)), people, PERCENTS, frozenset({"percent_off"}))
+    found = build_market(CANDIDATES.conform(pl.DataFrame(rows)), people, PERCENTS, frozenset({"percent_off"}))
     assert found.customer_ids == ("A", "B")
     assert found.slots == (("category", "oil"), ("category", "tea"))
     assert found.slot_NS.tolist() == [[0, -1], [0, 1]]

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.extensions.media.catalogue_step import look
-from promolift.extensions.media.pictures import MOST_PIXELS, picture_bytes, read_picture
-from promolift.foundation.files.table_files import beside
+from promolift.extensions.media.catalogue_step import load_picture_features
+from promolift.extensions.media.pictures import MAX_PIXELS, picture_bytes, read_picture
+from promolift.foundation.files.table_files import resolve_linked_file
 
 Image = pytest.importorskip("PIL.Image")
 WHERE = Path("shop/red.png")
@@ -60,12 +60,12 @@ def test_no_file_outside_the_folder_of_the_catalogue_is_read(tmp_path):
     names = ["../secret.png", str(tmp_path / "secret.png"), "own.png", "../goods/own.png"]
     products = SimpleNamespace(path=str(tmp_path / "goods" / "goods.csv"))
     parts = {"store": Mock(), "clean": Mock(pictures=None), "config": Mock(**{"data.products": products})}
-    seen = look(SimpleNamespace(**parts), pl.Series(names))
+    seen = load_picture_features(SimpleNamespace(**parts), pl.Series(names))
     assert np.isnan(seen.features_NP).all(axis=1).tolist() == [True, True, False, False]
     for name, line in zip(names[:2], seen.lines, strict=True):
         assert name in line
         with raises_code("path_outside_folder", name, str(tmp_path / "goods")):
-            beside(tmp_path / "goods", name)
+            resolve_linked_file(tmp_path / "goods", name)
 
 
 def test_a_broken_a_huge_and_an_empty_file_are_named(tmp_path):
@@ -74,7 +74,7 @@ def test_a_broken_a_huge_and_an_empty_file_are_named(tmp_path):
     for content in (b"nothing", whole[: len(whole) // 3], whole[:20]):
         with raises_code("file_unreadable", "shop/red.png"):
             read_picture(content, WHERE, 96)
-    side = int(MOST_PIXELS**0.5) + 1
+    side = int(MAX_PIXELS**0.5) + 1
     with raises_code("picture_too_large", "shop/red.png", "8001 x 8001"):
         read_picture(saved(Image.new("1", (side, side))), WHERE, 96)
     (tmp_path / "empty.png").touch()

@@ -3,11 +3,11 @@
 import numpy as np
 import polars as pl
 
-from promolift.core.customers.forecasts.new_products import made_of, paces
-from promolift.core.offers.colour_names import colour_said, coloured
+from promolift.core.customers.forecasts.new_products import purchase_paces, weights_on_known
+from promolift.core.offers.colour_names import find_colour, with_colour
 from promolift.extensions.media import product_vectors
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 
 NAMES = [
     "fresh whole milk",
@@ -33,22 +33,26 @@ def test_words_that_are_alike_are_near_in_either_language_and_order_changes_noth
 
 def test_pictures_that_are_missing_count_nothing_and_move_no_other():
     text = product_vectors.text_vectors(NAMES[:7])
-    seen = hash_units("pixels", [str(n) for n in range(7 * product_vectors.PICTURE)]).reshape(7, -1).astype(np.float32)
+    seen = (
+        hash_units("pixels", [str(n) for n in range(7 * product_vectors.PICTURE_WIDTH)])
+        .reshape(7, -1)
+        .astype(np.float32)
+    )
     seen[3] = np.nan
-    both = product_vectors.joined(text, seen)
+    both = product_vectors.join_vectors(text, seen)
     assert not both[3, text.shape[1] :].any()
     assert both[0, text.shape[1] :].any()
-    assert np.array_equal(product_vectors.joined(text, np.full_like(seen, np.nan)), text)
+    assert np.array_equal(product_vectors.join_vectors(text, np.full_like(seen, np.nan)), text)
 
 
-def placed(least: float, noise: float, strange: int = 0) -> tuple[product_vectors.Placed, list[str]]:
+def placed(least: float, noise: float, strange: int = 0) -> tuple[product_vectors.LabelPredictions, list[str]]:
     """300 products of three classes, `strange` of a fourth that none with a label has; every other one unlabelled."""
     true = [("abc"[n % 3]) for n in range(300)] + ["z"] * strange
     base = {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1), "z": (0.4, 0.4, 0.4)}
     draw = np.random.default_rng(1).normal(size=(len(true), 3)) * noise
     x = np.array([base[each] for each in true]) + draw
     labels = [each if n % 2 and each != "z" else None for n, each in enumerate(true)]
-    return product_vectors.place(x.astype(np.float32), labels, least), true
+    return product_vectors.predict_labels(x.astype(np.float32), labels, least), true
 
 
 def test_a_label_is_given_only_where_it_is_right_as_often_as_was_asked():
@@ -63,19 +67,23 @@ def test_a_label_is_given_only_where_it_is_right_as_often_as_was_asked():
 
 def test_nothing_is_said_where_vectors_tell_nothing_or_too_few_are_known():
     assert placed(0.95, 30.0)[0].labels == [None] * 300
-    few = product_vectors.place(np.eye(3, dtype=np.float32), ["a", "b", None], 0.9)
+    few = product_vectors.predict_labels(np.eye(3, dtype=np.float32), ["a", "b", None], 0.9)
     assert few.labels == [None] * 3
     rare = [("ab"[n % 2] if n % 4 else f"rare {n}") if n < 200 else None for n in range(240)]
     x = np.array([(1.0, 0.0) if each == "a" else (0.0, 1.0) for each in rare], np.float32)
-    assert product_vectors.place(x, rare, 0.9).labels == [None] * 240  # a quarter is of classes that cannot be known
+    assert (
+        product_vectors.predict_labels(x, rare, 0.9).labels == [None] * 240
+    )  # a quarter is of classes that cannot be known
 
 
 def test_a_colour_is_said_once_and_only_where_one_is_named():
-    assert colour_said("Navy Blue tee") == Words(en="navy blue", zh="藏青色")
-    assert colour_said("黑白条纹") is None
-    assert colour_said("Blackberry jam") is None
-    assert coloured(Words(en="linen shirt", zh="亚麻衬衫"), "red") == Words(en="red linen shirt", zh="红色亚麻衬衫")
-    assert coloured(Words(en="Redwing boots", zh="红色靴子"), "black").en == "Redwing boots"
+    assert find_colour("Navy Blue tee") == LocalizedText(en="navy blue", zh="藏青色")
+    assert find_colour("黑白条纹") is None
+    assert find_colour("Blackberry jam") is None
+    assert with_colour(LocalizedText(en="linen shirt", zh="亚麻衬衫"), "red") == LocalizedText(
+        en="red linen shirt", zh="红色亚麻衬衫"
+    )
+    assert with_colour(LocalizedText(en="Redwing boots", zh="红色靴子"), "black").en == "Redwing boots"
 
 
 def vectors(names: dict[str, tuple[float, float]]) -> pl.DataFrame:
@@ -86,12 +94,12 @@ def vectors(names: dict[str, tuple[float, float]]) -> pl.DataFrame:
 
 def test_a_new_product_is_told_to_those_who_buy_its_like_and_never_to_those_who_had_it():
     known = vectors({"milk": (1, 0), "tyre": (0, 1)})
-    goods = made_of(known, vectors({"new milk": (1, 0.1), "new tyre": (0, 2), "nothing": (-1, -1)}))
+    goods = weights_on_known(known, vectors({"new milk": (1, 0.1), "new tyre": (0, 2), "nothing": (-1, -1)}))
     times = pl.DataFrame(
         {"customer_id": ["a", "a", "b", "c", "c"], "product_id": ["milk", "tyre", "tyre", "milk", "new milk"],
          "rate": [3.0, 1.0, 2.0, 1.0, 1.0]}
     )  # fmt: skip
-    told = paces(times, goods, 1)
+    told = purchase_paces(times, goods, 1)
     assert dict(told.select("customer_id", "product_id").iter_rows()) == {"a": "new milk", "b": "new tyre"}
     assert told.filter(pl.col("customer_id") == "b")["pace"][0] == 2.0
-    assert paces(times.clear(), goods, 3).is_empty()
+    assert purchase_paces(times.clear(), goods, 3).is_empty()

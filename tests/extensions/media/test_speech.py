@@ -12,16 +12,16 @@ import pytest
 from error_checks import raises_code
 
 from promolift.extensions.media.speech import (
-    NOTHING_SAID,
+    NO_SPEECH,
     PIECE_S,
-    RATE,
+    SAMPLE_RATE,
+    AudioRequest,
     RemoteRecogniser,
     SpeechSettings,
-    SpokenPiece,
-    hear,
-    recogniser_of,
+    open_recogniser,
+    transcribe_recording,
 )
-from promolift.foundation.language_model import Recorder, RemoteSettings, Replay, Reply
+from promolift.foundation.language_model import RecordedReplies, RemoteSettings, Reply, ReplyRecorder
 
 
 def tone(seconds: float, rate: int = 8000, loud: float = 0.3) -> bytes:
@@ -44,14 +44,14 @@ class Ears:
 
     def __call__(self, asks: Sequence[Any]) -> list[Reply]:
         self.lengths += [ask.seconds for ask in asks]
-        return [Reply(self.said, "ears", None if self.said else NOTHING_SAID) for _ in asks]
+        return [Reply(self.said, "ears", None if self.said else NO_SPEECH) for _ in asks]
 
 
 def heard(tmp_path: Path, content: bytes, ears: Any = None, **more: Any) -> Any:
     pytest.importorskip("av")
     path = tmp_path / "call.wav"
     path.write_bytes(content)
-    return hear(path, ears or Ears(), SpeechSettings(**more))
+    return transcribe_recording(path, ears or Ears(), SpeechSettings(**more))
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 96000])
@@ -107,9 +107,9 @@ def test_an_endpoint_is_asked_for_each_piece_and_its_answers_can_be_replayed(
 ) -> None:
     pytest.importorskip("openai")
     monkeypatch.setenv("OPENAI_API_KEY", "a key")
-    pieces = [SpokenPiece(tone(60.0)[44:], "en"), SpokenPiece(b"\1\2" * RATE, "en")]
+    pieces = [AudioRequest(tone(60.0)[44:], "en"), AudioRequest(b"\1\2" * SAMPLE_RATE, "en")]
     with audio_endpoint([{"text": "where is my parcel"}, 500]) as (asked, url):
-        ears = Recorder(RemoteRecogniser(RemoteSettings(base_url=url, retries=0), SpeechSettings()))
+        ears = ReplyRecorder(RemoteRecogniser(RemoteSettings(base_url=url, retries=0), SpeechSettings()))
         first, second = ears(pieces[:1])[0], ears(pieces[1:])[0]
     assert first.text == "en\twhere is my parcel"
     assert first.cost_cents == pytest.approx(0.6 * pieces[0].seconds / 60)
@@ -118,9 +118,9 @@ def test_an_endpoint_is_asked_for_each_piece_and_its_answers_can_be_replayed(
     assert b"RIFF" in asked[0]
     ears.save(tmp_path / "records.jsonl")
     assert "parcel" not in pieces[0].user
-    assert Replay(tmp_path / "records.jsonl")(pieces)[0] == first
+    assert RecordedReplies(tmp_path / "records.jsonl")(pieces)[0] == first
     kind = SpeechSettings(recogniser="replay")
-    assert recogniser_of(kind, RemoteSettings(), str(tmp_path / "records.jsonl"))(pieces)[0] == first
+    assert open_recogniser(kind, RemoteSettings(), str(tmp_path / "records.jsonl"))(pieces)[0] == first
 
 
 def audio_endpoint(script: list[Any]) -> Any:
@@ -163,9 +163,9 @@ def audio_endpoint(script: list[Any]) -> Any:
 
 def test_a_missing_recogniser_or_model_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with raises_code("setting_missing", "llm.records"):
-        recogniser_of(SpeechSettings(recogniser="replay"), RemoteSettings(), None)
+        open_recogniser(SpeechSettings(recogniser="replay"), RemoteSettings(), None)
     import sys
 
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
     with raises_code("extra_missing", "promolift[speech]"):
-        recogniser_of(SpeechSettings(), RemoteSettings(), None)
+        open_recogniser(SpeechSettings(), RemoteSettings(), None)

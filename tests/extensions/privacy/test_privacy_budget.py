@@ -11,18 +11,18 @@ from scipy.stats import norm
 
 from promolift.extensions.privacy.mechanisms.noise import (
     EFFECT_CLIP,
-    clipped,
+    add_noise,
     effect_rows,
-    noisy,
     private_difference,
-    quantile_of,
+    quantile_from_counts,
 )
 from promolift.extensions.privacy.mechanisms.privacy_budget import PrivacyBudget, Spend, epsilon_of, gaussian_delta
 from promolift.foundation.errors import SupportError
+from promolift.foundation.release_policy import clip_rows
 
 
 def noisy_sum(rows: np.ndarray, clip: float, noise: float, rng: np.random.Generator | None = None) -> np.ndarray:
-    return noisy(clipped(rows, clip).sum(axis=0), clip, noise, rng)
+    return add_noise(clip_rows(rows, clip).sum(axis=0), clip, noise, rng)
 
 
 class Silent(np.random.Generator):
@@ -103,8 +103,8 @@ def test_the_noise_of_a_sum_is_as_stated_and_differs_every_time() -> None:
 
 
 def test_a_quantile_of_noisy_counts() -> None:
-    assert quantile_of(np.array([10.0, -3.0, 80.0, 10.0]), np.array([1.0, 2.0, 4.0, 8.0]), 0.5) == 4.0
-    assert quantile_of(np.array([-1.0, -1.0]), np.array([1.0, 2.0]), 0.5) == 1.0
+    assert quantile_from_counts(np.array([10.0, -3.0, 80.0, 10.0]), np.array([1.0, 2.0, 4.0, 8.0]), 0.5) == 4.0
+    assert quantile_from_counts(np.array([-1.0, -1.0]), np.array([1.0, 2.0]), 0.5) == 1.0
 
 
 def test_intervals_of_private_effects_know_the_noise() -> None:

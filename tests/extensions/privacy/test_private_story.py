@@ -16,13 +16,13 @@ from promolift.extensions.privacy.privacy_audit import AuditSize, audit
 from promolift.extensions.privacy.private_effect import private_effect
 from promolift.extensions.privacy.results import PrivacyLedger, privacy_spent
 from promolift.foundation.errors import BudgetError
-from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.pages.rendering import render_page
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.processing_record import processing_page
-from promolift.shop.reports.story_builder import tell_story
-from promolift.shop.results.effects import response
+from promolift.shop.reports.story_builder import build_story
+from promolift.shop.results.effects import load_response
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -46,7 +46,7 @@ def test_the_story_runs_on_what_was_released_and_the_ledger_knows_it(shop: Shop)
     stands = privacy_spent(shop.config, shop.store)
     assert stands is not None
     assert 0 < stands.spent < 8
-    found = response(shop.store)
+    found = load_response(shop.store)
     assert found.level == "assumed"
     assert "privacy.epsilon" in found.why
     note = Plan.load(shop.store).note
@@ -70,15 +70,15 @@ def test_another_s_profile_is_made_from_the_made_up_log_alone(shop: Shop, monkey
     from promolift.shop.pipeline.steps import profile
 
     read = list[int]()
-    first = profile.one_pass
+    first = profile.run_pass
 
     def seen(job: object, shard: int, *rest: object) -> object:
         read.append(shard)
         return first(job, shard, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(profile, "one_pass", seen)
+    monkeypatch.setattr(profile, "run_pass", seen)
     shop.step("profile", again=True)
-    assert set(read) == {profile.MADE_UP}
+    assert set(read) == {profile.SYNTHETIC_SHARD}
     names = set(shop.store.frame("stand_in")["customer_id"])
     assert not names & set(shop.store.frame("profiles")["customer_id"])
 
@@ -115,7 +115,7 @@ def test_the_effect_of_a_plan_may_be_published_with_its_noise(shop: Shop) -> Non
 def test_the_record_of_processing_shows_the_ledger(shop: Shop) -> None:
     spent = privacy_spent(shop.config, shop.store)
     for language in ("en", "zh"):
-        with speaking(language):  # type: ignore[arg-type]
+        with use_locale(language):  # type: ignore[arg-type]
             html = render_page(processing_page(shop.config, None, spent))
         assert f"{spent.spent:.2f}" in html  # type: ignore[union-attr]
         assert ("Epsilon by purpose" in html) == (language == "en")
@@ -157,7 +157,9 @@ def test_without_opacus_the_reason_is_kept(shop: Shop, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(pipeline_step, "find_spec", lambda name: None if name == "opacus" else name)
     with_one = shop.with_settings(encoder={"depth": 1})
-    assert "promolift[privacy]" in (pipeline_step.unable(Job(with_one.config, shop.store, lambda *_: None)) or "")
+    assert "promolift[privacy]" in (
+        pipeline_step.unavailable_reason(Job(with_one.config, shop.store, lambda *_: None)) or ""
+    )
 
 
 def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: Shop) -> None:
@@ -183,7 +185,7 @@ def test_who_reads_messages_and_pages_learns_what_the_attack_says(shop: Shop, tm
     assert best["low"] <= best["advantage"] <= best["high"]
     assert found["pages"]["rebuilt"] == []  # type: ignore[index]
     loose = plain.with_settings(privacy={"epsilon": None, "least_cell": 1})
-    before = render(tell_story(Job(loose.config, loose.store, lambda *_: None)))
+    before = render(build_story(Job(loose.config, loose.store, lambda *_: None)))
     said = audit(job, AuditSize(240, 2), [before])
     assert any(each["way"] == "printed" for each in said.figures["pages"]["rebuilt"])  # type: ignore[index]
     assert "printed numbers give away fewer than 10 customers" in said.text
@@ -208,7 +210,7 @@ def test_whoever_is_absent_changes_nothing_of_the_others_but_through_the_door(
     def same(total: np.ndarray, clip: float, noise: float) -> np.ndarray:
         return seen.setdefault(total.shape, total + 1.0)
 
-    monkeypatch.setattr("promolift.extensions.privacy.results.noisy", same)
+    monkeypatch.setattr("promolift.extensions.privacy.results.add_noise", same)
     folder, found = write_shop(tmp_path, customers=80, weeks=30), []
     events, who = pl.read_csv(folder / "events.csv", infer_schema=False), "C000007"
     for rows in (events, events.filter(pl.col("user_id") != who)):

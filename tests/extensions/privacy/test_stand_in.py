@@ -11,9 +11,9 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import (
     LogSpan,
     ShopSums,
     catalogue_targets,
-    first_total,
-    made_up_log,
-    second_total,
+    first_release_sum,
+    second_release_sum,
+    synthetic_log,
     usual_line,
 )
 from promolift.extensions.simulation.worlds.simulated_shop import simulate
@@ -35,7 +35,7 @@ TARGETS = catalogue_targets(PRODUCTS)
 
 def totals(events: pl.DataFrame, usual: float = 6.0) -> tuple[np.ndarray, np.ndarray]:
     rows = relation(events)
-    return first_total(rows, PRODUCTS, SPAN), second_total(rows, PRODUCTS, TARGETS, SPAN, usual)
+    return first_release_sum(rows, PRODUCTS, SPAN), second_release_sum(rows, PRODUCTS, TARGETS, SPAN, usual)
 
 
 def odd_customer(seed: int) -> pl.DataFrame:
@@ -60,7 +60,7 @@ def test_one_customer_moves_each_release_by_its_clip_at_most(seed: int) -> None:
 def test_the_made_up_log_resembles_the_shop() -> None:
     first, second = totals(SHOP.events, usual_line(totals(SHOP.events)[0]))
     sums = ShopSums(first, 0.1, second, 0.1)
-    made = made_up_log(sums, TARGETS, SPAN)
+    made = synthetic_log(sums, TARGETS, SPAN)
     assert sums.customers == pytest.approx(SHOP.events["customer_id"].n_unique(), abs=1)
     assert not set(made["customer_id"]) & set(SHOP.events["customer_id"])
     bought = SHOP.events.filter(pl.col("kind") == "purchase")
@@ -76,7 +76,7 @@ def test_the_made_up_log_resembles_the_shop() -> None:
         bought["shelf_cents"].sum() / bought["list_cents"].sum(),
     )
     assert shelf[0] == pytest.approx(shelf[1], abs=0.03)
-    assert made.equals(made_up_log(sums, TARGETS, SPAN))
+    assert made.equals(synthetic_log(sums, TARGETS, SPAN))
 
 
 def test_where_all_is_noise_there_is_a_log_all_the_same() -> None:
@@ -84,6 +84,6 @@ def test_where_all_is_noise_there_is_a_log_all_the_same() -> None:
     sums = ShopSums(rng.normal(0, 500, 80 + 0 * 1 + 86), 500.0, rng.normal(0, 500, (2, len(TARGETS.names))), 500.0)
     sized = totals(SHOP.events)[0].shape
     sums = sums._replace(first=rng.normal(0, 500, sized))
-    made = made_up_log(sums, TARGETS, SPAN)
+    made = synthetic_log(sums, TARGETS, SPAN)
     assert made.height == 0 or made["list_cents"].min() >= 1
-    assert made_up_log(sums._replace(first=np.zeros(sized)), TARGETS, SPAN).is_empty()
+    assert synthetic_log(sums._replace(first=np.zeros(sized)), TARGETS, SPAN).is_empty()

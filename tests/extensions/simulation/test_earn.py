@@ -8,26 +8,26 @@ import polars as pl
 import pytest
 from living_shop import config
 
-from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, SimulatedMarket, draw_shop
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import PLAN_FILE
-from promolift.server.ledger.records import Learned
-from promolift.server.tasks.learning_schedule import keep
+from promolift.server.ledger.records import LearningProposal
+from promolift.server.tasks.learning_schedule import store_proposal
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, run_learn
-from promolift.shop.feedback.proposal import Proposed, Where, approve, stands
+from promolift.shop.feedback.proposal import Proposal, ProposalLocation, approve_proposal, show_shop_status
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.pipeline.steps.report import with_arms
-from promolift.shop.results.line_tests import DrawNote
+from promolift.shop.results.line_tests import LineTestNote
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.active_release import approved
+from promolift.shop.results.work_folder.active_release import load_approved_release
 
 FACTOR = 4
 Told = tuple[Plan, Plan, str, list[str], pl.DataFrame]
 
 
-def heard(folder: Path, settings: Config, decisions: pl.DataFrame, events: pl.DataFrame) -> Proposed:
+def heard(folder: Path, settings: Config, decisions: pl.DataFrame, events: pl.DataFrame) -> Proposal:
     """What a server that made these decisions and heard these orders learns, its work folder knowing no later log."""
     decisions.write_parquet(folder / "decisions.parquet")
     clean = events.with_columns(kind=pl.lit("purchase"), revenue_cents="paid_cents")
@@ -39,16 +39,16 @@ def heard(folder: Path, settings: Config, decisions: pl.DataFrame, events: pl.Da
     return found
 
 
-def waits(folder: Path, settings: Config, proposal: Proposed) -> bool:
+def waits(folder: Path, settings: Config, proposal: Proposal) -> bool:
     """A proposal of draws waits for the next plan: the server derives no release, and approves only where it may."""
-    found = Learned(release=proposal.release, why=proposal.why, within_guardrails=True)
+    found = LearningProposal(release=proposal.release, why=proposal.why, within_guardrails=True)
     other = folder / "other"
     states = []
     for alone in (False, True):
         server: Any = SimpleNamespace(settings=SimpleNamespace(work=other, learn=SimpleNamespace(release=alone)))
-        run = keep(server, settings.plan.campaign, found)
+        run = store_proposal(server, settings.plan.campaign, found)
         with Store(other) as store:
-            states.append((run.status, approved(store, settings.plan.campaign) is not None))
+            states.append((run.status, load_approved_release(store, settings.plan.campaign) is not None))
     return states == [("proposed", False), ("approved", True)]
 
 
@@ -57,7 +57,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """The plan of the first draw, the plan after it was learned from, what `learn` said, where the shop stood at each
     step, and the first plan's file."""
     folder = tmp_path_factory.mktemp("earn")
-    market = LivingShop(draw_shop(2, 400))
+    market = SimulatedMarket(draw_shop(2, 400))
     market.advance(40)
     market.events.write_parquet(folder / "events.parquet")
     market.products.write_csv(folder / "products.csv")
@@ -65,7 +65,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     stages: list[str] = []
 
     def look() -> None:
-        stages.append(str(stands(settings, folder / "work", folder / "learned").figures["stage"]))
+        stages.append(str(show_shop_status(settings, folder / "work", folder / "learned").figures["stage"]))
 
     look()
     with Shop.of(settings, folder / "work") as shop:
@@ -91,7 +91,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     )
     look()
     assert learned.proposal is not None
-    approve(Where(settings, folder / "work", folder / "learned"))
+    approve_proposal(ProposalLocation(settings, folder / "work", folder / "learned"))
     look()
     with Shop.of(settings, folder / "work") as shop:
         second = shop.plan()
@@ -117,7 +117,7 @@ def test_the_first_plan_is_a_draw_that_says_what_it_will_teach_and_cost(told: To
     assert any("After 28 days you will know effects of at least" in text for text in note.why)
     assert any("all that is given costs at most" in text for text in note.why)
     with Store(told[0].store.root) as store:
-        kept = DrawNote.load(store)
+        kept = LineTestNote.load(store)
     assert kept.cost_cents < kept.ceiling_cents <= note.budget_cents
 
 
@@ -153,7 +153,7 @@ def test_the_list_to_send_names_arm_and_group(told: Told) -> None:
 
 def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_so(tmp_path: Path) -> None:
     """Of every group at least two thirds get it, a control gets nothing, and who got what is as likely as was kept."""
-    market = LivingShop(draw_shop(2, 1500))
+    market = SimulatedMarket(draw_shop(2, 1500))
     market.advance(40)
     market.events.write_parquet(tmp_path / "events.parquet")
     market.products.write_csv(tmp_path / "products.csv")
@@ -162,7 +162,7 @@ def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_s
     )
     with Shop.of(settings, tmp_path / "work") as shop:
         plan = shop.plan()
-        drawn, note = shop.store.frame("draws"), DrawNote.load(shop.store)
+        drawn, note = shop.store.frame("draws"), LineTestNote.load(shop.store)
     stated = drawn.explode("arms").unnest("arms", separator=":").rename({"arms:arm": "may", "arms:prob": "prob"})
     for (group,), mine in drawn.partition_by("group", as_dict=True).items():
         for arm in ("letter", "all-10"):
@@ -187,7 +187,7 @@ def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_s
 def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_path: Path) -> None:
     """Who gets a letter buys nothing: after two tests at most nobody gets anything, and every door says how to begin
     anew."""
-    market = LivingShop(draw_shop(2, 400))
+    market = SimulatedMarket(draw_shop(2, 400))
     market.advance(40)
     events = market.events
     events.write_parquet(tmp_path / "events.parquet")
@@ -210,13 +210,13 @@ def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_
         learned = run_learn(request, lambda *_: None).proposal
         assert learned is not None
         kinds.append(learned.kind)
-        approve(Where(settings, tmp_path / "work", tmp_path / "learned"))
+        approve_proposal(ProposalLocation(settings, tmp_path / "work", tmp_path / "learned"))
     tests = "1 test" if len(kinds) == 1 else "2 tests"
     assert learned.why == f"after {tests} nothing has been shown to pay: no offers are given any more"
     with Shop.of(settings, tmp_path / "work") as shop:
         stopped = shop.plan()
         said, page = " ".join(stopped.note.why), shop.report(tmp_path / "page").read_text(encoding="utf-8")
-    where = stands(settings, tmp_path / "work", tmp_path / "learned")
+    where = show_shop_status(settings, tmp_path / "work", tmp_path / "learned")
     assert stopped.note.treated == 0
     assert where.figures["stage"] == "stopped"
     for text in (said, where.text, page):

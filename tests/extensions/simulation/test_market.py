@@ -6,29 +6,29 @@ import numpy as np
 import pytest
 
 from promolift.extensions.simulation.worlds.market import (
-    EVERYTHING,
+    ALL_CATEGORIES,
     START_MS,
     WEEK_MS,
-    GivenOffers,
-    LivingShop,
+    MarketOffers,
+    SimulatedMarket,
     draw_shop,
 )
 
 N = 400
 
 
-def everybody(depth: float = 0.1, amount: float = 0.0, least: float = 0.0) -> GivenOffers:
+def everybody(depth: float = 0.1, amount: float = 0.0, least: float = 0.0) -> MarketOffers:
     one = np.ones(N)
-    return GivenOffers(np.full(N, EVERYTHING), depth * one, amount * one, least * one)
+    return MarketOffers(np.full(N, ALL_CATEGORIES), depth * one, amount * one, least * one)
 
 
-def started(seed: int = 3) -> LivingShop:
-    market = LivingShop(draw_shop(seed, N))
+def started(seed: int = 3) -> SimulatedMarket:
+    market = SimulatedMarket(draw_shop(seed, N))
     market.advance(12)
     return market
 
 
-def profit(market: LivingShop, since: int, weeks: int) -> float:
+def profit(market: SimulatedMarket, since: int, weeks: int) -> float:
     rows = market.events
     start, end = START_MS + since * WEEK_MS, START_MS + (since + weeks) * WEEK_MS
     rows = rows.filter((rows["ts_ms"] >= start) & (rows["ts_ms"] < end))
@@ -36,7 +36,7 @@ def profit(market: LivingShop, since: int, weeks: int) -> float:
 
 
 @pytest.mark.parametrize("offers", [everybody(0.3), everybody(0.0, 1500.0, 5000.0)])
-def test_the_expected_gain_is_the_mean_of_many_lives(offers: GivenOffers) -> None:
+def test_the_expected_gain_is_the_mean_of_many_lives(offers: MarketOffers) -> None:
     """The same people in other luck: the seed of the draws of a week changes, nothing else."""
     start = started()
     expected = start.gain(offers)
@@ -87,7 +87,7 @@ def test_stocking_up_and_habit_take_from_what_follows(part: str) -> None:
     start, offers = started(), everybody(0.2)
     after = []
     for strength in (0.2, 3.0):
-        market = LivingShop(
+        market = SimulatedMarket(
             start.shop._replace(**{part: strength * getattr(start.shop, part)}), start.week, start.state_N
         )
         found = market.gain(offers)

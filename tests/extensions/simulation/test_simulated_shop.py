@@ -11,8 +11,8 @@ from error_checks import raises_code
 from scipy import stats
 
 from promolift.extensions.simulation.worlds.simulated_shop import simulate, tiny_shop
-from promolift.extensions.simulation.worlds.true_effects import _by_offer, _setting, expected, means
-from promolift.extensions.simulation.worlds.world import SimulationSettings, World, keys, normal, poisson, uniform
+from promolift.extensions.simulation.worlds.true_effects import _by_offer, _setting, expected_effects, expected_units
+from promolift.extensions.simulation.worlds.world import SimulationSettings, World, hash_keys, normal, poisson, uniform
 from promolift.foundation.tables import schemas
 
 TABLES = ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf")
@@ -32,8 +32,8 @@ def _realise(world: World, c: int, depth: float, start: int, length: int, replic
         world.key(f"outcome {replicate}")[:, None, None],
         (weeks[None, :] << 20) + np.arange(world.products.height)[:, None],
     )
-    plain = poisson(unit, means(world, weeks, 0.0))
-    drawn = np.where(took[:, None, None], poisson(unit, means(world, weeks, coupon_PT)), plain)
+    plain = poisson(unit, expected_units(world, weeks, 0.0))
+    drawn = np.where(took[:, None, None], poisson(unit, expected_units(world, weeks, coupon_PT)), plain)
     off = np.where(took[:, None, None], off_PT, 0.0)
     return {
         "profit_cents": (drawn * (unit_PT - off)).sum(axis=(1, 2)),
@@ -72,8 +72,8 @@ def test_a_customer_depends_on_nobody_else(targeting):
         few, many = getattr(small, name), getattr(large, name)
         mine = many.filter(pl.col("customer_id").is_in(ids)) if "customer_id" in many.columns else many
         assert few.equals(mine), name
-    few = expected(small.world, offers(small.world), 12, 3)
-    many = expected(large.world, offers(large.world), 12, 3).head(20)
+    few = expected_effects(small.world, offers(small.world), 12, 3)
+    many = expected_effects(large.world, offers(large.world), 12, 3).head(20)
     for name in ("gain_cents", "cost_cents", "redeem_prob"):  # sums of other shapes differ in the last bit
         assert few[name].to_list() == pytest.approx(many[name].to_list(), rel=1e-9)
 
@@ -87,7 +87,7 @@ def test_another_seed_is_another_shop_and_the_same_seed_the_same():
 
 def test_the_closed_form_by_hand():
     world = World(SimulationSettings(categories=1, products_per_category=1, shelf_share=0), np.arange(1, 4))
-    got = expected(world, offers(world, depth=0.3), 10, 2)
+    got = expected_effects(world, offers(world, depth=0.3), 10, 2)
     price, cost = world.products.select("price_cents", "cost_cents").row(0)
     off = round(price * 0.3)
     for i, row in enumerate(got.iter_rows(named=True)):
@@ -104,7 +104,7 @@ def test_the_closed_form_is_the_mean_of_what_happens(stockpiling, depth):
     settings = SimulationSettings(customers=150, categories=3, stockpiling=stockpiling, units_per_week=12)
     world = World(settings, np.arange(1, 151))
     wish = offers(world, "milk", depth)
-    true = expected(world, wish, 20, 2)
+    true = expected_effects(world, wish, 20, 2)
     runs = [realise(world, wish, 20, 2, r) for r in range(120)]
     for column, drawn in (
         ("gain_cents", [r["profit_cents"] - r["profit_without_cents"] for r in runs]),
@@ -121,10 +121,10 @@ def test_stockpiling_takes_gain_away_in_the_week_after():
     plain, stocked = (
         World(SimulationSettings(customers=50, shelf_share=0.0, stockpiling=s), np.arange(1, 51)) for s in (0.0, 0.5)
     )
-    gain = [expected(world, offers(world), 5, 1)["gain_cents"].sum() for world in (plain, stocked)]
+    gain = [expected_effects(world, offers(world), 5, 1)["gain_cents"].sum() for world in (plain, stocked)]
     assert gain[1] < gain[0]
     # the first week itself has nothing before it, so cost and redemption are the same
-    cost = [expected(world, offers(world), 5, 1)["cost_cents"].sum() for world in (plain, stocked)]
+    cost = [expected_effects(world, offers(world), 5, 1)["cost_cents"].sum() for world in (plain, stocked)]
     assert cost[0] == pytest.approx(cost[1])
 
 
@@ -137,7 +137,7 @@ def test_sales_in_the_log_follow_the_means(shop):
         p = np.flatnonzero(shop.products["category"].to_numpy() == row["category"])
         span = np.arange(row["start_week"], row["start_week"] + row["weeks"])
         coupon[np.ix_(n, p, span)] = row["depth"]
-    mean = means(shop.world, weeks, coupon)
+    mean = expected_units(shop.world, weeks, coupon)
     sold = shop.events.filter(pl.col("kind") == "purchase").group_by("product_id").agg(pl.col("quantity").sum())
     by_product = dict(sold.rows())
     for p, product in enumerate(shop.products["product_id"]):
@@ -146,7 +146,7 @@ def test_sales_in_the_log_follow_the_means(shop):
     spent = shop.events.filter(pl.col("coupon_cents") > 0)["quantity"].sum()
     assert spent == pytest.approx(mean[coupon > 0].sum(), abs=4 * np.sqrt(mean[coupon > 0].sum()))
     # far from what they would have bought without the coupons' pull
-    assert abs(spent - means(shop.world, weeks, 0.0)[coupon > 0].sum()) > 6 * np.sqrt(spent)
+    assert abs(spent - expected_units(shop.world, weeks, 0.0)[coupon > 0].sum()) > 6 * np.sqrt(spent)
 
 
 def test_the_price_response_can_be_found_again_in_the_log(shop):
@@ -233,16 +233,20 @@ def test_week_starts_are_local_midnights_also_across_summer_time():
 
 
 def test_poisson_is_the_quantile_function():
-    unit = uniform(keys(3, "unit", range(2000)))
-    mean = np.exp(4 * normal(keys(3, "mean", range(2000))).clip(-2, 1))
+    unit = uniform(hash_keys(3, "unit", range(2000)))
+    mean = np.exp(4 * normal(hash_keys(3, "mean", range(2000))).clip(-2, 1))
     assert (poisson(unit, mean) == stats.poisson.ppf(unit, mean)).all()
     assert poisson(np.array([[0.5, 1 - 1e-16]]), np.array([[0.0, 0.1]])).tolist()[0][0] == 0
 
 
 def test_hash_numbers_are_uniform_and_independent_across_keys_and_cells():
-    unit = uniform(keys(1, "a", range(200))[:, None], np.arange(200))
+    unit = uniform(hash_keys(1, "a", range(200))[:, None], np.arange(200))
     assert stats.kstest(unit.ravel(), "uniform").pvalue > 0.01
-    for other in (uniform(keys(1, "b", range(200))[:, None], np.arange(200)), np.roll(unit, 1, 0), np.roll(unit, 1, 1)):
+    for other in (
+        uniform(hash_keys(1, "b", range(200))[:, None], np.arange(200)),
+        np.roll(unit, 1, 0),
+        np.roll(unit, 1, 1),
+    ):
         assert abs(np.corrcoef(unit.ravel(), other.ravel())[0, 1]) < 0.02
     assert 0 < unit.min() < unit.max() < 1
 
@@ -273,7 +277,7 @@ def test_impossible_settings_and_offers_are_named(shop):
             SimulationSettings.parse(values, "shop")
     for wrong in (offers(shop.world, "caviar"), offers(shop.world, depth=0.7), offers(shop.world, depth=-0.1)):
         with raises_code("value_invalid", "400"):
-            expected(shop.world, wrong, 40, 2)
+            expected_effects(shop.world, wrong, 40, 2)
     with raises_code("value_invalid", "1 rows", "stranger"):
-        expected(shop.world, offers(shop.world, n=1).with_columns(customer_id=pl.lit("stranger")), 40, 2)
-    assert expected(shop.world, offers(shop.world, n=0), 40, 2).height == 0
+        expected_effects(shop.world, offers(shop.world, n=1).with_columns(customer_id=pl.lit("stranger")), 40, 2)
+    assert expected_effects(shop.world, offers(shop.world, n=0), 40, 2).height == 0

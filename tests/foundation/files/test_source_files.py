@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promolift.foundation.files import text_format as text
-from promolift.foundation.files.quote_repair import file_parts, set_aside
+from promolift.foundation.files.quote_repair import file_parts, split_broken_lines
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.tables.schemas import REJECTED
@@ -58,9 +58,9 @@ def test_line_ends_and_letters_may_be_parted_by_the_pieces_a_file_is_read_in(
     monkeypatch.setattr(text, "CHUNK", size)
     for ends, mixed in (("\r\n", False), ("\n", False), ("\r", False)):
         (tmp_path / "t.csv").write_bytes(f"é,b{ends}1,客{ends}".encode())
-        assert text.scan(tmp_path / "t.csv") == ("utf-8", mixed)
+        assert text.detect_encoding(tmp_path / "t.csv") == ("utf-8", mixed)
     (tmp_path / "t.csv").write_bytes(b"a,b\r\n1,2\n3,4\r\n")
-    assert text.scan(tmp_path / "t.csv") == ("utf-8", True)
+    assert text.detect_encoding(tmp_path / "t.csv") == ("utf-8", True)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_broken_lines_are_the_same_wherever_the_file_is_cut(
     path.write_bytes(written)
     dialect = text.Dialect(("x", "y"), ",", '"', '"', 1, 4.0)
     with pytest.MonkeyPatch.context() as patch:
-        whole = set_aside(path, dialect, path.with_suffix(".whole"))
+        whole = split_broken_lines(path, dialect, path.with_suffix(".whole"))
         patch.setattr(text, "CHUNK", size)
-        assert set_aside(path, dialect, path.with_suffix(".cut")) == whole
+        assert split_broken_lines(path, dialect, path.with_suffix(".cut")) == whole
         parts = b"".join(part.text for part in file_parts(path, dialect))
     assert parts.rstrip() == written.rstrip()
 
@@ -232,7 +232,7 @@ def test_parquet_keeps_its_types_and_numbers_its_rows(tmp_path: Path):
     frame.write_parquet(tmp_path / "t.parquet")
     table = open_file(duckdb.connect(), tmp_path / "t.parquet", tmp_path)
     assert table.rows.fetchall() == [(1, 1, "x"), (2, 2, "y")]
-    assert (table.columns, table.about) == (["who", "_row_2"], 2)
+    assert (table.columns, table.estimated_rows) == (["who", "_row_2"], 2)
     frame.clear().write_parquet(tmp_path / "empty.parquet")
     with raises_code("table_empty", "empty.parquet"):
         open_file(duckdb.connect(), tmp_path / "empty.parquet", tmp_path)
@@ -243,7 +243,7 @@ def test_rows_are_numbered_as_they_stand_also_when_two_threads_read(tmp_path: Pa
     table = read(tmp_path, "who,i,x\n" + body)
     assert table.rows.filter("_row <> i::bigint").fetchall() == []
     assert table.rows.aggregate("count(*), max(_row)").fetchall() == [(60_000, 60_000)]
-    assert 0.5 < table.about / 60_000 < 2
+    assert 0.5 < table.estimated_rows / 60_000 < 2
 
 
 def test_a_sample_comes_from_all_over_the_table_in_order_and_is_always_the_same(tmp_path: Path):

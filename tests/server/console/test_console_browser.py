@@ -19,9 +19,9 @@ from judged_shop import case, judged
 from serve_helpers import derived, free_port
 
 from promolift.foundation.storage.local_store import Store
-from promolift.server.api.app import Listener, configured
-from promolift.server.console.state.users import begin
-from promolift.server.translations import all_worded
+from promolift.server.api.app import HttpServer, uvicorn_config
+from promolift.server.console.state.users import start_session
+from promolift.server.translations import translate_group
 from promolift.shop.feedback.policy_earnings import earned_numbers
 from promolift.shop.feedback.policy_verdict import numbers_of
 from promolift.shop.results.plan import Plan
@@ -39,7 +39,7 @@ RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['s
   .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
 VIOLATED = "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
 SCREENS = [
-    *all_worded("nav"), "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
+    *translate_group("nav"), "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
 ]  # fmt: skip
 
 
@@ -55,7 +55,7 @@ class Site:
         page = self.unknown(width, dark)
 
         def session(db: Any, some: list[None]) -> list[str]:
-            return [begin(db, self.shop.server.clock.now_ms(), name, "test").cookie for _ in some]
+            return [start_session(db, self.shop.server.clock.now_ms(), name, "test").cookie for _ in some]
 
         cookie = self.shop.server.ledger.write(session)
         page.context.add_cookies([{"name": "promolift_console", "value": cookie, "url": f"{self.url}/console"}])
@@ -100,9 +100,9 @@ def full(folder: Path) -> Iterator[Site]:
 def running(folder: Path, demo: bool, file: Path | None = None, play: Any = None) -> Iterator[Site]:
     """A server at an address, and a browser; with a `file` that is not there yet and no folder, a shop of nothing."""
     with opened(folder, CONFIG if folder.exists() else None, demo, file, play) as shop:
-        config = configured(shop.app, "127.0.0.1", free_port())
+        config = uvicorn_config(shop.app, "127.0.0.1", free_port())
         config.lifespan = "off"  # the test client keeps it
-        listener = Listener(config)
+        listener = HttpServer(config)
         thread = threading.Thread(target=listener.run, daemon=True)
         thread.start()
         while not listener.started:

@@ -8,7 +8,7 @@ from console_helpers import Shop
 from serve_helpers import Api
 from sqlalchemy import update
 
-from promolift.server.delivery.outbox import post
+from promolift.server.delivery.outbox import post_message
 from promolift.server.ledger.schema import OUTBOX
 
 
@@ -38,7 +38,7 @@ def test_when_a_key_came_last_survives_the_server(shop: Shop) -> None:
     key = made(shop)
     Api(shop.api.client, key)("POST", "/v1/decisions", {"customer_id": "u001"})
     used = dict(shop.server.used)
-    shop.server.tend_keys()
+    shop.server.refresh_keys()
     assert shop.server.used == {}
     kept = {each["key_id"]: each["last_used_ms"] for each in shop.api("GET", "/v1/keys")["data"]}
     assert used
@@ -70,7 +70,7 @@ def test_no_webhook_leads_into_the_own_network_or_to_a_script(shop: Shop) -> Non
 
 def test_a_message_to_a_customer_that_was_given_up_is_listed_and_sent_again(shop: Shop) -> None:
     def given_up(db: object, some: list[None]) -> list[None]:
-        post(db, "email", "dec_1", {"to": "ann@example.com", "subject": "s", "text": "t"}, 1)  # type: ignore[arg-type]
+        post_message(db, "email", "dec_1", {"to": "ann@example.com", "subject": "s", "text": "t"}, 1)  # type: ignore[arg-type]
         db.execute(update(OUTBOX).values(status="failed", error="braze: status 400", attempts=7, next_ms=2**45))  # type: ignore[attr-defined]
         return some
 
@@ -88,14 +88,16 @@ def test_a_message_to_a_customer_that_was_given_up_is_listed_and_sent_again(shop
 
 
 def test_messages_are_listed_with_their_tries_and_sent_again(shop: Shop) -> None:
-    from promolift.server.delivery.outbox import post
-    from promolift.server.ledger.outbox_rows import Hook
+    from promolift.server.delivery.outbox import post_message
+    from promolift.server.ledger.outbox_rows import WebhookEndpoint
     from promolift.server.ledger.secrets import seal
 
     def make(db: object, some: list[None]) -> list[None]:
-        hook = Hook(url="https://shop.test/<i>", events=("release.activated",), secret=seal(shop.server.secret, "s"))
-        hook.keep(db, "whk_1", 1)  # type: ignore[arg-type]
-        post(db, "webhook", "whk_1", {"type": "release.activated", "data": {"x": "<b>"}}, 2**45)  # type: ignore[arg-type]
+        hook = WebhookEndpoint(
+            url="https://shop.test/<i>", events=("release.activated",), secret=seal(shop.server.secret, "s")
+        )
+        hook.save(db, "whk_1", 1)  # type: ignore[arg-type]
+        post_message(db, "webhook", "whk_1", {"type": "release.activated", "data": {"x": "<b>"}}, 2**45)  # type: ignore[arg-type]
         return some
 
     shop.server.ledger.write(make)

@@ -7,10 +7,10 @@ import pytest
 from console_helpers import PASSWORD, SAME, Shop, opened
 from sqlalchemy import select
 
-from promolift.server.console.app import COOKIE
-from promolift.server.console.pages.view import POLICY
+from promolift.server.console.app import SESSION_COOKIE
+from promolift.server.console.pages.view import CONTENT_SECURITY_POLICY
 from promolift.server.console.screens import SCREENS
-from promolift.server.console.state.users import ROLES, Patience
+from promolift.server.console.state.users import ROLES, LoginThrottle
 from promolift.server.ledger.schema import AUDIT, SESSIONS
 
 STATED = (
@@ -90,15 +90,15 @@ def test_a_token_of_somebody_else_is_none(shop: Shop) -> None:
 
 def test_signing_in_makes_a_new_session_whatever_the_browser_brought(shop: Shop) -> None:
     person = shop.nobody()
-    person.client.cookies.set(COOKIE, "planted", domain="shop.test", path="/console")
+    person.client.cookies.set(SESSION_COOKIE, "planted", domain="shop.test", path="/console")
     person.sign_in("viewer")
-    assert person.client.cookies.get(COOKIE, domain="shop.test", path="/console") != "planted"
+    assert person.client.cookies.get(SESSION_COOKIE, domain="shop.test", path="/console") != "planted"
     held = shop.person("viewer")
-    first = held.client.cookies.get(COOKIE)
+    first = held.client.cookies.get(SESSION_COOKIE)
     held.post("/sign-out")
     assert held.client.get("/console/").status_code == 303
     held.sign_in("viewer")
-    assert held.client.cookies.get(COOKIE) != first
+    assert held.client.cookies.get(SESSION_COOKIE) != first
 
 
 def test_the_cookie_is_for_the_console_alone_and_no_script_reads_it(shop: Shop) -> None:
@@ -128,12 +128,12 @@ def test_wrong_passwords_make_wait(shop: Shop) -> None:
     for _ in range(5):
         person.sign_in("viewer", "wrong wrong wrong", 401)
     person.sign_in("viewer", PASSWORD, 429)
-    patience = Patience()
+    patience = LoginThrottle()
     for _ in range(9):
-        patience.wrong("a")
+        patience.record_failure("a")
     assert patience.wait_s("a") > 600
     assert patience.wait_s("b") == 0
-    patience.right("a")
+    patience.reset("a")
     assert patience.wait_s("a") == 0
 
 
@@ -162,7 +162,7 @@ def test_signing_in_leads_nowhere_else(shop: Shop, onward: str) -> None:
 
 
 def test_every_answer_says_what_a_browser_may_do(shop: Shop) -> None:
-    assert POLICY == STATED
+    assert CONTENT_SECURITY_POLICY == STATED
     admin = shop.person()
     for reply in (
         admin.client.get("/console/"),
@@ -244,7 +244,7 @@ def test_passwords_and_cookies_are_kept_as_hashes(shop: Shop, folder: Path) -> N
     person = shop.person("viewer")
     kept = b"".join(path.read_bytes() for path in (folder / "serve").glob("ledger.db*"))
     assert PASSWORD.encode() not in kept
-    assert person.client.cookies[COOKIE].encode() not in kept
+    assert person.client.cookies[SESSION_COOKIE].encode() not in kept
 
 
 def test_a_page_that_is_not_there_says_so(shop: Shop) -> None:
@@ -268,7 +268,10 @@ def test_without_the_console_nothing_is_there(folder: Path) -> None:
 
 def test_no_template_holds_a_script_a_style_or_what_htmx_would_run() -> None:
     folder = Path(__file__).parents[3] / "src" / "promolift"
-    for path in [*(folder / "console" / "templates").glob("*.html"), folder / "pages" / "templates" / "blocks.html"]:
+    blocks = folder / "foundation" / "pages" / "templates" / "blocks.html"
+    screens = [*(folder / "server" / "console" / "templates").rglob("*.html")]
+    assert len(screens) > 30
+    for path in [*screens, blocks]:
         text = path.read_text(encoding="utf-8")
         for bad in ("hx-on", "js:", "style=", "onclick", "onload", "javascript:", "| safe", "hx-vals"):
             assert bad not in text, (path.name, bad)

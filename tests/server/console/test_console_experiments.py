@@ -11,10 +11,10 @@ from console_helpers import CONFIG, Shop, opened
 from serve_helpers import derived
 from sqlalchemy import insert
 
-from promolift.core.experiments.experiment_design import assign
+from promolift.core.experiments.experiment_design import assign_arms
 from promolift.foundation.time.units import DAY_MS
 from promolift.server.decisions import experiment_results
-from promolift.server.ledger.records import KeptTest
+from promolift.server.ledger.records import StoredExperiment
 from promolift.server.ledger.schema import DECISIONS, EVENTS
 
 CAMPAIGN = CONFIG.plan.campaign
@@ -51,9 +51,9 @@ def came(shop: Shop, test: str, more_cents: int, customers: int = 2000) -> None:
     """Customers of a test, decided on over ten days, of whom those with an offer spend more."""
     now, kept = shop.server.clock.now_ms(), f"{CAMPAIGN}/{test}"
     with shop.server.ledger.read() as db:
-        tested = KeptTest.known(db, kept)
+        tested = StoredExperiment.load(db, kept)
     people = [f"c{n:05d}" for n in range(customers)]
-    arms, rng = assign(people, tested.experiment.design), np.random.default_rng(1)
+    arms, rng = assign_arms(people, tested.experiment.design), np.random.default_rng(1)
     shared = {"campaign_id": CAMPAIGN, "policy_id": "p", "policy_version": "1", "offer_id": "none", "propensity": 1.0,
               "seed": 1, "reason": "x", "release_id": "r", "terms": "{}", "price": 1.0,
               "experiment_id": test}  # fmt: skip
@@ -70,7 +70,7 @@ def came(shop: Shop, test: str, more_cents: int, customers: int = 2000) -> None:
     def write(db: Any, some: list[None]) -> list[None]:
         db.execute(insert(DECISIONS), rows)
         db.execute(insert(EVENTS), events)
-        tested.model_copy(update={"begun_ms": now - 10 * DAY_MS}).keep(db, kept, now)
+        tested.model_copy(update={"begun_ms": now - 10 * DAY_MS}).save(db, kept, now)
         return some
 
     shop.server.ledger.write(write)
@@ -140,7 +140,7 @@ def test_where_many_decisions_are_read_the_page_comes_first(live: Shop, monkeypa
     approver.post(f"/tests/{name}/start")
     came(live, name, more_cents=1500)
     here = approver.json("/tests")["result"]
-    monkeypatch.setattr(experiment_results, "MANY", 100)
+    monkeypatch.setattr(experiment_results, "SLOW_AFTER_DECISIONS", 100)
     page = approver.json("/tests")
     assert (page["reading"], page["result"]) == (True, None)
     assert f"/console/tests/{name}?part=shown" in approver.get("/tests")
@@ -150,12 +150,12 @@ def test_where_many_decisions_are_read_the_page_comes_first(live: Shop, monkeypa
 
 
 def test_a_broken_guardrail_and_groups_are_said(live: Shop, folder: Path) -> None:
-    from promolift.server.decisions.experiment_results import past_groups
+    from promolift.server.decisions.experiment_results import spend_segments
 
-    groups = past_groups(folder)
+    groups = spend_segments(folder)
     assert groups is not None
     assert groups["segment"].n_unique() > 1
-    assert past_groups(folder / "nothing") is None
+    assert spend_segments(folder / "nothing") is None
     name, approver = drafted(live, outcome="bought"), live.person("approver")
     approver.post(f"/tests/{name}/start")
     came(live, name, more_cents=-1500)

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 
 from promolift.foundation.storage.local_store import Store
 from promolift.server.ledger.schema import JOBS
-from promolift.shop.pipeline.release import build
+from promolift.shop.pipeline.release import build_release
 from promolift.shop.results.plan import Plan
 
 
@@ -124,10 +124,10 @@ def test_a_bad_release_is_rolled_back_from_today(shop: Shop) -> None:
     with shop.server.ledger.read() as db:
         from promolift.server.ledger.records import Campaign
 
-        campaign = Campaign.known(db, CONFIG.plan.campaign)
+        campaign = Campaign.load(db, CONFIG.plan.campaign)
 
     def another(db: object, some: list[None]) -> list[None]:
-        campaign.served_from(first).model_copy(update={"previous": first}).keep(db, CONFIG.plan.campaign, 1)  # type: ignore[arg-type]
+        campaign.with_release(first).model_copy(update={"previous": first}).save(db, CONFIG.plan.campaign, 1)  # type: ignore[arg-type]
         return some
 
     shop.server.ledger.write(another)
@@ -183,7 +183,7 @@ def test_work_that_a_server_left_running_is_said_to_have_stopped(folder: Path) -
 def test_what_a_job_made_is_the_draft_of_who_started_it_whoever_takes_it(folder: Path) -> None:
     with opened(folder, console={"two_eyes": True}) as shop:
         with Store(folder) as store:
-            release = build(store)
+            release = build_release(store)
         done = {"kind": "plan", "asked": '{"budget_cents": 9000}', "name": "approver", "status": "done", "begun_ms": 1}
 
         def finished(db: Any, some: list[None]) -> list[None]:

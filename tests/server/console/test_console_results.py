@@ -12,7 +12,7 @@ from judged_shop import case, judged
 
 from promolift.foundation.time.units import DAY_MS, HOUR_MS
 from promolift.server.ledger.records import Annotation
-from promolift.server.tasks.learning_task import without
+from promolift.server.tasks.learning_task import exclude_days
 from promolift.shop.feedback.policy_earnings import earned_numbers
 from promolift.shop.feedback.policy_verdict import numbers_of
 
@@ -97,8 +97,8 @@ def test_the_days_that_are_left_out_are_those_of_the_shops_zone() -> None:
     noted = down.model_copy(update={"excluded": False})
     start = 1_772_496_000_000 - 8 * HOUR_MS  # 3 March 2026 in Shanghai
     rows = pl.DataFrame({"ts_ms": [start - 1, start, start + DAY_MS - 1, start + DAY_MS]})
-    assert without(rows, [down, noted], "Asia/Shanghai")["ts_ms"].to_list() == [start - 1, start + DAY_MS]
-    assert without(rows, [noted], "Asia/Shanghai").height == 4
+    assert exclude_days(rows, [down, noted], "Asia/Shanghai")["ts_ms"].to_list() == [start - 1, start + DAY_MS]
+    assert exclude_days(rows, [noted], "Asia/Shanghai").height == 4
 
 
 def test_changes_stand_on_the_timeline_with_who_made_them(live: Shop, learned: dict[str, Any]) -> None:

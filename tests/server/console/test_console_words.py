@@ -16,7 +16,7 @@ from promolift.shop.pipeline.text_pool import load_pool
 def pool(tmp_path: Path) -> Path:
     """A shop's own pool: the texts that come with promolift."""
     path = tmp_path / "words.jsonl"
-    shutil.copyfile(str(files("promolift.core.messages") / "demo_pool.jsonl"), path)
+    shutil.copyfile(str(files("promolift.shop.pipeline") / "demo_pool.jsonl"), path)
     return path
 
 

@@ -26,20 +26,20 @@ import asyncio, random, sys
 from pathlib import Path
 from ledger_helpers import NOW, open_ledger
 from promolift.core.offers.cart_pricing import Promotion
-from promolift.server.carts.carts import CartIn, Held, Wallet, hold
+from promolift.server.carts.carts import CartIn, UsablePromotion, Wallet, reserve_cart
 
 def promotion(name, **terms):
     return Promotion.parse({"id": name, "stacking": {"category": name}, **terms}, "test")
 
 HOLDS = {
-    "ten": Held(promotion("ten", benefit={"type": "percent_off", "percent": 10}), "spring"),
-    "third": Held(promotion("third", benefit={"type": "buy_x_get_y", "buy": 2, "get": 1}), "tea"),
-    "free": Held(promotion("free", benefit={"type": "free_shipping"}), "delivery"),
+    "ten": UsablePromotion(promotion("ten", benefit={"type": "percent_off", "percent": 10}), "spring"),
+    "third": UsablePromotion(promotion("third", benefit={"type": "buy_x_get_y", "buy": 2, "get": 1}), "tea"),
+    "free": UsablePromotion(promotion("free", benefit={"type": "free_shipping"}), "delivery"),
 }
 ledger = open_ledger(Path(sys.argv[1]))
 
 def work(db, bodies):
-    return [hold(db, body, Wallet(dict(HOLDS), {}, None, {}, {}), NOW, "test") for body in bodies]
+    return [reserve_cart(db, body, Wallet(dict(HOLDS), {}, None, {}, {}), NOW, "test") for body in bodies]
 
 async def client(me):
     draw = random.Random(f"{sys.argv[2]} {me}")
@@ -71,7 +71,7 @@ def test_a_killed_server_holds_whole_carts_and_keeps_every_budget(tmp_path: Path
         rows.append(limit("together", TOGETHER, campaign_id=ALL_CAMPAIGNS))
         rows.append(limit("each", EACH, campaign_id=ALL_CAMPAIGNS, per="customer"))
         add(ledger, LIMITS, *rows)
-        ledger.write(lambda db, some: [[Campaign().keep(db, name, NOW) for name in CAMPAIGNS] and None for _ in some])
+        ledger.write(lambda db, some: [[Campaign().save(db, name, NOW) for name in CAMPAIGNS] and None for _ in some])
     carts: dict[str, set[str]] = {}
     for life in range(3):
         command = [sys.executable, "-c", HELD, str(tmp_path), f"{run}.{life}"]

@@ -30,11 +30,22 @@ from ledger_helpers import (
 from sqlalchemy import Connection, create_engine, func, insert, select, text, update
 
 from promolift.foundation.errors import ConfigError
-from promolift.foundation.hash_chain import HASHED, link
-from promolift.server.ledger.audit_log import Act, HttpAnswer, audit, drop, every, first_break, get, once, put
+from promolift.foundation.hashing import HASHED_FIELDS, chain_hash
+from promolift.server.ledger.audit_log import (
+    AuditAction,
+    HttpResponse,
+    append_audit,
+    delete_record,
+    first_break,
+    get_record,
+    list_records,
+    put_record,
+    run_once,
+)
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.limits import Books
-from promolift.server.ledger.schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, USAGE, LedgerError, Refused
+from promolift.server.ledger.limits import RedemptionTransaction
+from promolift.server.ledger.migrations import open_tables
+from promolift.server.ledger.schema import ANSWERS, AUDIT, RECORDS, REDEMPTIONS, USAGE, LedgerError, Refused
 
 
 @pytest.fixture(params=KINDS)
@@ -71,7 +82,7 @@ def test_changes_that_wait_together_share_a_commit_and_keep_their_own_results(le
 def test_a_bad_change_fails_alone_and_leaves_nothing(ledger: Ledger) -> None:
     def keep(db: object, some: list[str]) -> list[None]:
         for name in some:
-            db.execute(insert(THINGS).values(kind="k", id=name, body="1", ts_ms=0))  # type: ignore[attr-defined]
+            db.execute(insert(RECORDS).values(kind="k", id=name, body="1", ts_ms=0))  # type: ignore[attr-defined]
             if name == "bad":
                 raise Refused("bad", "no")
         return [None for _ in some]
@@ -86,18 +97,18 @@ def test_a_bad_change_fails_alone_and_leaves_nothing(ledger: Ledger) -> None:
     with raises_code("ledger_write_failed", kind=LedgerError):
         twice.result(10)
     with ledger.read() as db:
-        assert sorted(db.execute(select(THINGS.c.id).where(THINGS.c.kind == "k")).scalars()) == ["a", "b"]
+        assert sorted(db.execute(select(RECORDS.c.id).where(RECORDS.c.kind == "k")).scalars()) == ["a", "b"]
 
 
 def test_a_closed_ledger_has_kept_what_waited_and_takes_no_more(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
-    futures = [ledger.submit(lambda db, some: [put(db, "k", str(n), n, 0) for n in some], n) for n in range(50)]
+    futures = [ledger.submit(lambda db, some: [put_record(db, "k", str(n), n, 0) for n in some], n) for n in range(50)]
     ledger.close()
     assert all(future.done() for future in futures)
     with raises_code("ledger_closed", kind=LedgerError):
         ledger.submit(reserve_all, claim(1))
     with open_ledger(tmp_path) as again, again.read() as db:
-        assert len(every(db, "k")) == 50
+        assert len(list_records(db, "k")) == 50
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,7 +136,7 @@ def test_a_connection_that_the_server_ended_loses_no_later_change(tmp_path: Path
         return [db.execute(text("select pg_backend_pid()")).scalar_one() for _ in some]
 
     def cut(db: Connection, some: list[str]) -> list[str]:
-        put(db, "k", "half", 1, NOW)
+        put_record(db, "k", "half", 1, NOW)
         db.execute(text("select pg_terminate_backend(pg_backend_pid())"))
         return some
 
@@ -133,18 +144,23 @@ def test_a_connection_that_the_server_ended_loses_no_later_change(tmp_path: Path
         for _ in range(2):
             with ledger.read() as db:
                 db.execute(text(CUT), {"pid": ledger.write(mine)})
-            assert ledger.write(lambda db, some: [put(db, "k", "whole", 1, NOW) or "kept" for _ in some]) in ("kept", 1)
+            assert ledger.write(lambda db, some: [put_record(db, "k", "whole", 1, NOW) or "kept" for _ in some]) in (
+                "kept",
+                1,
+            )
             with raises_code("ledger_write_failed", kind=LedgerError):
                 ledger.write(cut)
         with ledger.read() as db:
-            assert set(every(db, "k")) == {"whole"}
+            assert set(list_records(db, "k")) == {"whole"}
 
 
 def test_a_writer_sees_what_came_before_its_turn_whatever_the_database_has_as_default(tmp_path: Path) -> None:
     if not POSTGRES:
         pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")
     url = own_schema("isolated", anew=True)
-    with Ledger(url.replace("-csearch_path", "-cdefault_transaction_isolation=serializable%20-csearch_path")) as ledger:
+    with Ledger(
+        url.replace("-csearch_path", "-cdefault_transaction_isolation=serializable%20-csearch_path"), open_tables
+    ) as ledger:
         with ledger.read() as db:
             assert db.execute(text("show transaction_isolation")).scalar_one() == "serializable"
         how = call(ledger, lambda db: db.execute(text("show transaction_isolation")).scalar_one())
@@ -156,18 +172,18 @@ def test_plans_made_while_a_table_was_empty_do_not_read_it_whole_later(tmp_path:
         pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")
     here = "pg_stat_xact_user_tables where schemaname = current_schema()"
     read = text(f"select relname, seq_tup_read + idx_tup_fetch from {here}")
-    with Ledger(own_schema("plans", anew=True)) as ledger:
+    with Ledger(own_schema("plans", anew=True), open_tables) as ledger:
         add(ledger, LIMITS, limit("l", 10**6, per="customer"), limit("all", 10**6))
         add(ledger, CODES, *(issued(f"K{n}", customer_id=None) for n in range(600)))
 
         def money(db: Connection, some: list[range]) -> list[dict[str, int]]:
             before = dict(map(tuple, db.execute(read)))
             for numbers in some:
-                with Books(db, NOW) as books:
+                with RedemptionTransaction(db, NOW) as books:
                     books.look_up([f"rdm_{n}" for n in numbers], [f"K{n}" for n in numbers], [f"u{n}" for n in numbers])
                     for n in numbers:
                         books.reserve(claim(n, 1, f"u{n}", code=f"K{n}"))
-                with Books(db, NOW) as books:
+                with RedemptionTransaction(db, NOW) as books:
                     books.look_up([f"rdm_{n}" for n in numbers], (), ())
                     for n in numbers:
                         books.confirm(f"rdm_{n}", None)
@@ -180,7 +196,7 @@ def test_plans_made_while_a_table_was_empty_do_not_read_it_whole_later(tmp_path:
 
 def test_an_impossible_place_is_an_error_for_people() -> None:
     with raises_code("ledger_unavailable", "/nowhere/at/all/ledger.db", kind=ConfigError):
-        Ledger("sqlite:////nowhere/at/all/ledger.db")
+        Ledger("sqlite:////nowhere/at/all/ledger.db", open_tables)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -189,7 +205,7 @@ def test_a_ledger_of_an_earlier_version_is_refused_and_left_as_it_is(tmp_path: P
         call(ledger, lambda db: db.execute(text("alter table decisions drop column closed")))
     try:
         with raises_code("ledger_incompatible", "decisions", "closed", kind=ConfigError):
-            Ledger(ledger_url(tmp_path, kind))
+            Ledger(ledger_url(tmp_path, kind), open_tables)
     finally:
         engine = create_engine(ledger_url(tmp_path, kind))
         with engine.begin() as db:
@@ -293,7 +309,7 @@ def test_two_processes_on_one_postgresql_share_a_limit_and_neither_passes_it(tmp
 
 def test_every_later_edit_of_the_audit_log_is_seen(ledger: Ledger) -> None:
     for number in range(5):
-        call(ledger, audit, NOW + number, Act("me", "did", f"s{number}"), None, {"n": number})
+        call(ledger, append_audit, NOW + number, AuditAction("me", "did", f"s{number}"), None, {"n": number})
     with ledger.read() as db:
         assert first_break(db) is None
     edits = (
@@ -309,12 +325,12 @@ def test_every_later_edit_of_the_audit_log_is_seen(ledger: Ledger) -> None:
 
 def test_a_row_forged_together_with_its_own_hash_breaks_the_next(ledger: Ledger) -> None:
     for number in range(4):
-        call(ledger, audit, NOW + number, Act("me", "did", f"s{number}"), None, {"n": number})
+        call(ledger, append_audit, NOW + number, AuditAction("me", "did", f"s{number}"), None, {"n": number})
 
     def forge(db: object) -> None:
         first, second = db.execute(select(AUDIT).order_by(AUDIT.c.seq).limit(2)).mappings()  # type: ignore[attr-defined]
-        plain = {name: second[name] for name in HASHED} | {"actor": "you"}
-        forged = update(AUDIT).where(AUDIT.c.seq == 2).values(actor="you", hash=link(first["hash"], plain))
+        plain = {name: second[name] for name in HASHED_FIELDS} | {"actor": "you"}
+        forged = update(AUDIT).where(AUDIT.c.seq == 2).values(actor="you", hash=chain_hash(first["hash"], plain))
         db.execute(forged)  # type: ignore[attr-defined]
 
     call(ledger, forge)
@@ -326,7 +342,7 @@ def test_the_same_key_and_payload_run_once_and_another_payload_is_refused(ledger
     runs = []
 
     def ask(db: object, key: str, payload: object, at: int = NOW) -> object:
-        return once(db, key, payload, at, lambda: HttpAnswer(200 + len(runs), runs.append(1) or {"n": len(runs)}))  # type: ignore[arg-type]
+        return run_once(db, key, payload, at, lambda: HttpResponse(200 + len(runs), runs.append(1) or {"n": len(runs)}))  # type: ignore[arg-type]
 
     assert call(ledger, ask, "k1", {"a": 1, "b": 2}) == ((200, {"n": 1}), None)
     assert call(ledger, ask, "k1", {"b": 2, "a": 1}) == ((200, {"n": 1}), None)
@@ -340,23 +356,23 @@ def test_the_same_key_and_payload_run_once_and_another_payload_is_refused(ledger
 
 def test_an_answer_and_its_change_are_kept_together_or_not_at_all(ledger: Ledger) -> None:
     def half(db: object) -> object:
-        once(db, "k", 1, NOW, lambda: HttpAnswer(200, put(db, "thing", "x", 1, NOW)))  # type: ignore[arg-type]
+        run_once(db, "k", 1, NOW, lambda: HttpResponse(200, put_record(db, "thing", "x", 1, NOW)))  # type: ignore[arg-type]
         raise Refused("later", "something after it failed")
 
     with raises_code("later", kind=Refused):
         call(ledger, half)
     with ledger.read() as db:
-        assert get(db, "thing", "x") is None
+        assert get_record(db, "thing", "x") is None
         assert not db.execute(select(ANSWERS)).all()
 
 
 def test_small_things_are_kept_replaced_listed_and_forgotten(ledger: Ledger) -> None:
-    assert call(ledger, put, "k", "a", {"名": 1}, NOW) is None
-    assert call(ledger, put, "k", "a", {"名": 2}, NOW) == {"名": 1}
-    call(ledger, put, "k", "b", None, NOW)
+    assert call(ledger, put_record, "k", "a", {"名": 1}, NOW) is None
+    assert call(ledger, put_record, "k", "a", {"名": 2}, NOW) == {"名": 1}
+    call(ledger, put_record, "k", "b", None, NOW)
     with ledger.read() as db:
-        assert every(db, "k") == {"a": {"名": 2}, "b": None}
-        assert json.loads(db.execute(select(THINGS.c.body).where(THINGS.c.id == "a")).scalar_one()) == {"名": 2}
-    assert call(ledger, drop, "k", "a") == {"名": 2}
+        assert list_records(db, "k") == {"a": {"名": 2}, "b": None}
+        assert json.loads(db.execute(select(RECORDS.c.body).where(RECORDS.c.id == "a")).scalar_one()) == {"名": 2}
+    assert call(ledger, delete_record, "k", "a") == {"名": 2}
     with ledger.read() as db:
-        assert list(every(db, "k")) == ["b"]
+        assert list(list_records(db, "k")) == ["b"]

@@ -8,7 +8,7 @@ from ledger_helpers import CODES, KINDS, NOW, add, check_books, claim, do, issue
 from sqlalchemy import text
 
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.limits import Books, add_stock, meant, reserve
+from promolift.server.ledger.limits import RedemptionTransaction, add_stock, reserve, resolve_code
 
 
 @pytest.fixture(params=KINDS)
@@ -19,7 +19,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 
 
 def found(ledger: Ledger, typed: str, printed: str | None = None, offer: str = "o1") -> object:
-    return do(ledger, lambda db: meant(Books(db, NOW), "c1", offer, typed, printed))
+    return do(ledger, lambda db: resolve_code(RedemptionTransaction(db, NOW), "c1", offer, typed, printed))
 
 
 @pytest.mark.parametrize("typed", ["Spring 24-Ab", "spring24-ab", " SPRING 24-AB ", "ｓｐｒｉｎｇ　２４－ａｂ"])

@@ -11,10 +11,20 @@ import pytest
 from ledger_helpers import LIMITS, NOW, POSTGRES, add, check_books, claim, ledger_url, limit, open_ledger
 from sqlalchemy import Connection, create_engine, select, text
 
-from promolift.server.ledger.audit_log import Act, audit, first_break
-from promolift.server.ledger.ledger import MOST_LOCKS, Ledger
-from promolift.server.ledger.limits import ALL_CAMPAIGNS, all_limits, reserve, set_limits, to_redeem
-from promolift.server.ledger.schema import AUDIT, EVENTS, LEDGER_LOCK, Refused, need, nothing, of_campaign, of_customer
+from promolift.server.ledger.audit_log import AuditAction, append_audit, first_break
+from promolift.server.ledger.ledger import MAX_LOCKS, Ledger
+from promolift.server.ledger.limits import ALL_CAMPAIGNS, all_limits, redemption_locks, reserve, set_limits
+from promolift.server.ledger.migrations import open_tables
+from promolift.server.ledger.schema import (
+    AUDIT,
+    EVENTS,
+    LEDGER_LOCK,
+    Refused,
+    campaign_lock,
+    customer_lock,
+    no_locks,
+    require_lock,
+)
 
 pytestmark = pytest.mark.skipif(not POSTGRES, reason="PostgreSQL: set PROMOLIFT_TEST_POSTGRES (.ci/run does)")
 SOON_S, LONG_S = 0.3, 20.0
@@ -24,7 +34,7 @@ EARLIER = f"with mine as materialized (select pg_advisory_xact_lock({LEDGER_LOCK
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[tuple[Ledger, Ledger]]:
     """Two writers on one ledger, as two processes have them."""
-    with open_ledger(tmp_path, "postgresql") as one, Ledger(ledger_url(tmp_path, "postgresql")) as other:
+    with open_ledger(tmp_path, "postgresql") as one, Ledger(ledger_url(tmp_path, "postgresql"), open_tables) as other:
         yield one, other
         check_books(one)
 
@@ -73,7 +83,7 @@ def _over(future: Any) -> bool:
 def test_only_who_has_the_same_waits(two: tuple[Ledger, Ledger]) -> None:
     one, other = two
     held = Paused(one, named("c:a", "u:1"))
-    assert goes_on(other, nothing)
+    assert goes_on(other, no_locks)
     assert goes_on(other, named("c:b", "u:2"))
     assert waits(other, named("c:b", "u:1"))
     held.end()
@@ -81,7 +91,7 @@ def test_only_who_has_the_same_waits(two: tuple[Ledger, Ledger]) -> None:
     assert waits(other, None)  # all of it
     held.end()
     held = Paused(one, None)
-    assert waits(other, nothing)
+    assert waits(other, no_locks)
     held.end()
     held = Paused(one, named("c:a"))
     several = [other.submit(lambda _, some: some, None, locks) for locks in (named("c:b"), None)]
@@ -117,8 +127,8 @@ def test_what_a_change_needs_and_did_not_name_it_gets_with_everything(two: tuple
 
     def work(db: Connection, some: list[int]) -> list[int]:
         runs.append(list(some))
-        audit(db, NOW, Act("test", "begin", "x"))
-        need(db, of_campaign("c1"))
+        append_audit(db, NOW, AuditAction("test", "begin", "x"))
+        require_lock(db, campaign_lock("c1"))
         return [2 * number for number in some]
 
     assert two[0].submit(work, 1, named("c:other")).result(LONG_S) == 2
@@ -127,7 +137,7 @@ def test_what_a_change_needs_and_did_not_name_it_gets_with_everything(two: tuple
         assert len(db.execute(select(AUDIT)).all()) == 1  # what was begun first was undone
     assert two[0].submit(work, 1, named("c:c1")).result(LONG_S) == 2
     assert len(runs) == 3
-    many = [of_customer(str(n)) for n in range(MOST_LOCKS + 1)]
+    many = [customer_lock(str(n)) for n in range(MAX_LOCKS + 1)]
     assert two[0].submit(work, 1, named(*many)).result(LONG_S) == 2
     assert len(runs) == 4  # so many are everything at once
 
@@ -144,7 +154,9 @@ def reserved(db: Connection, some: list[Any]) -> list[str]:
 
 
 def locks(db: Connection, some: list[Any]) -> set[str]:
-    return to_redeem(db, {each.campaign_id for each in some}) | {of_customer(each.customer_id) for each in some}
+    return redemption_locks(db, {each.campaign_id for each in some}) | {
+        customer_lock(each.customer_id) for each in some
+    }
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -207,7 +219,7 @@ def test_a_rule_that_another_changes_counts_at_once(two: tuple[Ledger, Ledger]) 
 
     def seen(ledger: Ledger) -> list[int]:
         found = ledger.submit(
-            lambda db, some: [[r["amount"] for r in all_limits(db, "c1")] for _ in some], None, nothing
+            lambda db, some: [[r["amount"] for r in all_limits(db, "c1")] for _ in some], None, no_locks
         )
         return list(found.result(LONG_S))
 

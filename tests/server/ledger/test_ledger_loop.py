@@ -16,20 +16,20 @@ from error_checks import raises_code
 from ledger_helpers import KINDS, LIMITS, NOW, SUPPORT, add, check_books, limit, open_ledger
 from sqlalchemy import Connection, Text, bindparam, func, insert, select
 
-from promolift.server.ledger import ledger as checkpoints
-from promolift.server.ledger.audit_log import every, put
+from promolift.server.ledger import engines as checkpoints
+from promolift.server.ledger.audit_log import list_records, put_record
 from promolift.server.ledger.ledger import Ledger
 from promolift.server.ledger.schema import (
-    BLOCK,
     DECISIONS,
     EVENTS,
+    RECORDS,
     REDEMPTIONS,
-    THINGS,
+    ROWS_PER_STATEMENT,
+    JsonList,
     LedgerError,
-    Members,
     Query,
     Refused,
-    driver_sql,
+    execute_raw,
 )
 
 
@@ -37,13 +37,13 @@ def keep(db: object, names: list[str]) -> list[str]:
     for name in names:
         if name == "bad":
             raise Refused("bad", "no")
-        put(db, "k", name, name, NOW)  # type: ignore[arg-type]
+        put_record(db, "k", name, name, NOW)  # type: ignore[arg-type]
     return names
 
 
 def kept(ledger: Ledger) -> set[str]:
     with ledger.read() as db:
-        return set(every(db, "k"))
+        return set(list_records(db, "k"))
 
 
 def test_brief_changes_share_a_commit_in_the_loops_thread_and_keep_their_own_results(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_other_changes_join_the_commit_that_brief_ones_wait_for(
 
     def listening(connection: Connection, text: str) -> None:
         said.append(text)
-        driver_sql(connection, text)
+        execute_raw(connection, text)
 
     with open_ledger(tmp_path, kind) as ledger:
         other: list[Future[str]] = []
@@ -81,7 +81,7 @@ def test_other_changes_join_the_commit_that_brief_ones_wait_for(
         async def ask() -> str:
             return await asyncio.wait_for(ledger.call(brief, "brief", brief=True), 20)
 
-        monkeypatch.setattr("promolift.server.ledger.ledger.driver_sql", listening)
+        monkeypatch.setattr("promolift.server.ledger.ledger.execute_raw", listening)
         assert asyncio.run(ask()) == "brief"
         assert other[0].result(20) == "other"
         assert kept(ledger) == {"brief", "other"}
@@ -200,9 +200,9 @@ def test_a_commit_that_fails_is_told_to_all_and_keeps_nothing(
         def failing(connection: Connection, text: str) -> None:
             if text == "commit":
                 raise sqlite3.OperationalError("disk I/O error")
-            driver_sql(connection, text)
+            execute_raw(connection, text)
 
-        monkeypatch.setattr("promolift.server.ledger.ledger.driver_sql", failing)
+        monkeypatch.setattr("promolift.server.ledger.ledger.execute_raw", failing)
         for answer in asyncio.run(ask("abc")):
             assert isinstance(answer, LedgerError)
             assert answer.code == "ledger_write_failed"
@@ -294,8 +294,8 @@ def test_a_killed_loop_loses_nothing_it_acknowledged_and_never_overspends(tmp_pa
 def test_the_log_is_copied_back_beside_the_commits_and_never_grows_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "EVERY_S", 0.0)
-    monkeypatch.setattr(checkpoints, "LONG_PAGES", 40)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoints, "LONG_WAL_PAGES", 40)
     with open_ledger(tmp_path) as ledger:
         for number in range(600):
             ledger.write(keep, f"{number} " + "x" * 3000)
@@ -312,7 +312,7 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
     query = Query(
         select(EVENTS.c.message_id, EVENTS.c.ts_ms)
         .where(
-            EVENTS.c.customer_id.op("in")(Members("people")), EVENTS.c.name == "x", EVENTS.c.ts_ms > bindparam("since")
+            EVENTS.c.customer_id.op("in")(JsonList("people")), EVENTS.c.name == "x", EVENTS.c.ts_ms > bindparam("since")
         )
         .order_by(EVENTS.c.ts_ms)
     )
@@ -321,15 +321,15 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
         mine = {"message_id": f"m{number}", "customer_id": f"u'{number % 3}", "ts_ms": number, "received_ms": 0}
         return mine | {"name": "x", "decision_id": None, "body": "{}", "value_cents": None}
 
-    many = 2 * BLOCK + 37
+    many = 2 * ROWS_PER_STATEMENT + 37
     with open_ledger(tmp_path, kind) as ledger:
         assert ledger.write(lambda db, _: [new.many(db, [row(n) for n in range(many)])]) == many
-        again = [row(n) for n in range(BLOCK, many + 20)]  # the last 20 are new
+        again = [row(n) for n in range(ROWS_PER_STATEMENT, many + 20)]  # the last 20 are new
         assert ledger.write(lambda db, _: [new.many(db, again)]) == 20
         assert ledger.write(lambda db, _: [new.many(db, [])]) == 0
         with ledger.read() as db:
             assert db.execute(select(func.count()).select_from(EVENTS)).scalar() == many + 20
-            assert db.execute(select(func.count()).where(THINGS.c.kind != "ledger")).scalar() == 0
+            assert db.execute(select(func.count()).where(RECORDS.c.kind != "ledger")).scalar() == 0
             found = query.rows(db, people='["u\'1", "u\'2", "nobody"]', since=250)
         assert [tuple(each) for each in found] == [(f"m{n}", n) for n in range(251, many + 20) if n % 3]
 

@@ -22,12 +22,23 @@ from ledger_helpers import (
 from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 
 from promolift.foundation.errors import ConfigError
-from promolift.server.events.events import hear_refusals
+from promolift.server.events.events import apply_pending_refusals
 from promolift.server.ledger import migrations
-from promolift.server.ledger.audit_log import get, put
+from promolift.server.ledger.audit_log import get_record, put_record
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.migrations import ALIVE_MS, SERVER, STEPS, UNHEARD, VERSION, StepUp, alive, outdated, pulse
-from promolift.server.ledger.schema import ANSWERS, CUSTOMERS, EVENTS, META, OUTBOX, REJECTS, THINGS, USAGE
+from promolift.server.ledger.migrations import (
+    ALIVE_MS,
+    MIGRATION_STEPS,
+    PENDING_REFUSALS,
+    SCHEMA_VERSION,
+    SERVER_KIND,
+    MigrationStep,
+    is_outdated,
+    live_servers,
+    open_tables,
+    record_heartbeat,
+)
+from promolift.server.ledger.schema import ANSWERS, CUSTOMERS, EVENTS, META, OUTBOX, RECORDS, REJECTS, USAGE
 
 OLD = """
 insert into events (message_id, customer_id, ts_ms, received_ms, name, decision_id, body) values
@@ -64,7 +75,7 @@ def made_by_1(folder: Path, kind: str) -> str:
 def test_a_ledger_of_the_first_version_goes_on_with_its_money_and_its_data(tmp_path: Path, kind: str) -> None:
     url = made_by_1(tmp_path, kind)
     for _ in range(2):  # the second time there is nothing to do
-        with Ledger(url) as ledger, ledger.read() as db:
+        with Ledger(url, open_tables) as ledger, ledger.read() as db:
             assert {c["name"] for c in inspect(db).get_columns("redemptions")} == set(
                 META.tables["redemptions"].c.keys()
             )
@@ -74,8 +85,8 @@ def test_a_ledger_of_the_first_version_goes_on_with_its_money_and_its_data(tmp_p
             assert list(db.execute(select(REJECTS.c.customer_id).order_by(REJECTS.c.seq)).scalars()) == ["7", None]
             assert db.execute(select(ANSWERS.c.customer_id)).scalar_one() == "u1"
             assert db.execute(select(OUTBOX.c.customer_id)).scalar_one() == "u1"
-            assert get(db, "campaign", "c1") == {"paused": False}
-    with Ledger(url) as ledger:
+            assert get_record(db, "campaign", "c1") == {"paused": False}
+    with Ledger(url, open_tables) as ledger:
         do(ledger, confirm, "r1", 30, NOW)
         do(ledger, rollback, "r2", NOW)
         check_books(ledger)
@@ -100,7 +111,7 @@ def shape(ledger: Ledger) -> tuple[object, object]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_ledger_brought_up_has_the_form_of_a_new_one(tmp_path: Path, kind: str) -> None:
-    with Ledger(made_by_1(tmp_path, kind)) as old:
+    with Ledger(made_by_1(tmp_path, kind), open_tables) as old:
         brought_up = shape(old)
     (tmp_path / "new").mkdir()
     with open_ledger(tmp_path / "new", kind) as new:
@@ -109,23 +120,23 @@ def test_a_ledger_brought_up_has_the_form_of_a_new_one(tmp_path: Path, kind: str
 
 def test_what_fails_half_way_leaves_the_ledger_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = made_by_1(tmp_path, "sqlite")
-    monkeypatch.setattr("promolift.server.ledger.migrations.recount", lambda *_: 1 / 0)
+    monkeypatch.setattr("promolift.server.ledger.migrations.recount_usage", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        Ledger(url)
+        Ledger(url, open_tables)
     monkeypatch.undo()
     engine = create_engine(url)
     with engine.connect() as db:
         assert json.loads(db.execute(text("select cells from redemptions where redemption_id = 'r1'")).scalar_one())
     engine.dispose()
-    Ledger(url).close()
+    Ledger(url, open_tables).close()
 
 
 def test_a_later_versions_ledger_is_refused(tmp_path: Path) -> None:
     url = ledger_url(tmp_path, "sqlite")
-    with Ledger(url) as ledger:
-        do(ledger, put, "ledger", "schema", {"version": VERSION + 1}, NOW)
-    with raises_code("ledger_too_new", str(VERSION + 1), str(VERSION), kind=ConfigError):
-        Ledger(url)
+    with Ledger(url, open_tables) as ledger:
+        do(ledger, put_record, "ledger", "schema", {"version": SCHEMA_VERSION + 1}, NOW)
+    with raises_code("ledger_too_new", str(SCHEMA_VERSION + 1), str(SCHEMA_VERSION), kind=ConfigError):
+        Ledger(url, open_tables)
 
 
 @pytest.fixture(params=KINDS)
@@ -133,19 +144,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty ledger of this version."""
     kind = request.param
     url = own_schema("test_next", anew=True) if kind == "postgresql" and POSTGRES else ledger_url(tmp_path, kind)
-    Ledger(url).close()
+    Ledger(url, open_tables).close()
     return url
 
 
 def test_what_customers_say_of_personal_decisions_comes_to_a_ledger_of_form_3(url: str) -> None:
-    with Ledger(url) as old:
+    with Ledger(url, open_tables) as old:
         known = {"customer_id": "u1", "consent": 0, "erased": 0, "updated_ms": NOW}
         do(old, lambda db: db.execute(insert(CUSTOMERS).values(**known)) and None)
         do(old, lambda db: db.execute(text("alter table customers drop column personal")) and None)
-        do(old, put, "ledger", "schema", {"version": 3, "oldest": 2}, NOW)
-    with Ledger(url) as new, new.read() as db:
+        do(old, put_record, "ledger", "schema", {"version": 3, "oldest": 2}, NOW)
+    with Ledger(url, open_tables) as new, new.read() as db:
         assert tuple(db.execute(select(CUSTOMERS.c.consent, CUSTOMERS.c.personal)).one()) == (0, None)
-        assert get(db, "ledger", "schema")["version"] == VERSION
+        assert get_record(db, "ledger", "schema")["version"] == SCHEMA_VERSION
 
 
 def say(db: Connection, who: str, ts_ms: int, name: str, personal: object) -> None:
@@ -163,8 +174,8 @@ def test_refusals_that_servers_of_form_3_kept_as_events_count_until_the_last_of_
         with ledger.read() as db:
             return dict(tuple(row) for row in db.execute(select(CUSTOMERS.c.customer_id, CUSTOMERS.c.personal)))
 
-    monkeypatch.setattr("promolift.server.events.events.PART", 3)
-    with Ledger(url) as old:
+    monkeypatch.setattr("promolift.server.events.events.ROWS_PER_BATCH", 3)
+    with Ledger(url, open_tables) as old:
         do(old, say, "u1", NOW, "identify", False)
         do(old, say, "u2", NOW, "Consent Updated", False)
         do(old, say, "u3", NOW, "identify", False)
@@ -173,69 +184,71 @@ def test_refusals_that_servers_of_form_3_kept_as_events_count_until_the_last_of_
         known = {"customer_id": "u2", "consent": 1, "erased": 0, "updated_ms": NOW + 9}
         do(old, lambda db: db.execute(insert(CUSTOMERS).values(**known)) and None)
         do(old, lambda db: db.execute(text("alter table customers drop column personal")) and None)
-        do(old, put, "ledger", "schema", {"version": 3, "oldest": 2}, NOW)
-        do(old, pulse, "srv")
+        do(old, put_record, "ledger", "schema", {"version": 3, "oldest": 2}, NOW)
+        do(old, record_heartbeat, "srv")
         with old.read() as db:
-            late = get(db, SERVER, "srv") | {"form": 3}
-        do(old, put, SERVER, "srv", late, NOW)
-    with Ledger(url) as new:
+            late = get_record(db, SERVER_KIND, "srv") | {"form": 3}
+        do(old, put_record, SERVER_KIND, "srv", late, NOW)
+    with Ledger(url, open_tables) as new:
         back = {"customer_id": "u3", "personal": 1, "erased": 0, "updated_ms": NOW + 1}  # taken back since
         do(new, lambda db: db.execute(insert(CUSTOMERS).values(**back)) and None)
-        assert new.write(hear_refusals) == 2
-        assert new.write(hear_refusals) == 0
+        assert new.write(apply_pending_refusals) == 2
+        assert new.write(apply_pending_refusals) == 0
         assert refused(new) == {"u1": 0, "u2": 0, "u3": 1}
         do(new, say, "u6", NOW, "identify", False)  # to the old one, beside
         do(new, say, "u3", NOW + 2, "identify", False)
-        assert new.write(hear_refusals) == 0
+        assert new.write(apply_pending_refusals) == 0
         assert refused(new) == {"u1": 0, "u2": 0, "u3": 0, "u6": 0}
         with new.read() as db:
-            assert get(db, "ledger", UNHEARD), "more of it may come"
-        do(new, put, SERVER, "srv", late | {"seen_ms": late["seen_ms"] - ALIVE_MS}, NOW)
-        assert new.write(hear_refusals) == 0
+            assert get_record(db, "ledger", PENDING_REFUSALS), "more of it may come"
+        do(new, put_record, SERVER_KIND, "srv", late | {"seen_ms": late["seen_ms"] - ALIVE_MS}, NOW)
+        assert new.write(apply_pending_refusals) == 0
         with new.read() as db:
-            assert get(db, "ledger", UNHEARD) is None
-        assert new.write(hear_refusals) == 0
+            assert get_record(db, "ledger", PENDING_REFUSALS) is None
+        assert new.write(apply_pending_refusals) == 0
 
 
 def next_version(monkeypatch: pytest.MonkeyPatch, oldest: int, sql: str) -> None:
     """As if this were the version after, with a step of its own."""
-    monkeypatch.setattr(migrations, "VERSION", VERSION + 1)
-    monkeypatch.setitem(STEPS, VERSION, StepUp(lambda db: db.execute(text(sql)) and None, oldest))
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    monkeypatch.setitem(
+        MIGRATION_STEPS, SCHEMA_VERSION, MigrationStep(lambda db: db.execute(text(sql)) and None, oldest)
+    )
 
 
 def test_a_ledger_that_was_expanded_is_served_by_the_version_before_too(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Ledger(url) as before:
-        do(before, pulse, "srv")
+    with Ledger(url, open_tables) as before:
+        do(before, record_heartbeat, "srv")
         with monkeypatch.context() as patched:
-            next_version(patched, VERSION, "alter table decisions add column more text")
-            with Ledger(url) as after:
-                do(after, put, "k", "after", 1, NOW)
-        do(before, put, "k", "before", 1, NOW)
-    with Ledger(url) as again, again.read() as db:  # the version before can be started anew
-        assert get(db, "ledger", "schema") == {"version": VERSION + 1, "oldest": VERSION}
-        assert (get(db, "k", "after"), get(db, "k", "before")) == (1, 1)
+            next_version(patched, SCHEMA_VERSION, "alter table decisions add column more text")
+            with Ledger(url, open_tables) as after:
+                do(after, put_record, "k", "after", 1, NOW)
+        do(before, put_record, "k", "before", 1, NOW)
+    with Ledger(url, open_tables) as again, again.read() as db:  # the version before can be started anew
+        assert get_record(db, "ledger", "schema") == {"version": SCHEMA_VERSION + 1, "oldest": SCHEMA_VERSION}
+        assert (get_record(db, "k", "after"), get_record(db, "k", "before")) == (1, 1)
         assert "more" in {column["name"] for column in inspect(db).get_columns("decisions")}
-        assert not outdated(db)
+        assert not is_outdated(db)
 
 
 def test_nothing_is_taken_away_while_a_server_needs_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Ledger(url) as before:
-        do(before, pulse, "srv")
+    with Ledger(url, open_tables) as before:
+        do(before, record_heartbeat, "srv")
         with monkeypatch.context() as patched:
-            next_version(patched, VERSION + 1, "alter table decisions drop column considered")
+            next_version(patched, SCHEMA_VERSION + 1, "alter table decisions drop column considered")
             with raises_code("servers_too_old", str(os.getpid()), kind=ConfigError):
-                Ledger(url)
+                Ledger(url, open_tables)
             with before.read() as db:
-                assert get(db, "ledger", "schema")["version"] == VERSION
-                (said,) = db.execute(select(THINGS.c.body).where(THINGS.c.kind == SERVER)).scalars()
+                assert get_record(db, "ledger", "schema")["version"] == SCHEMA_VERSION
+                (said,) = db.execute(select(RECORDS.c.body).where(RECORDS.c.kind == SERVER_KIND)).scalars()
             late = json.loads(said)
-            do(before, put, SERVER, "srv", late | {"seen_ms": late["seen_ms"] - ALIVE_MS}, NOW)
+            do(before, put_record, SERVER_KIND, "srv", late | {"seen_ms": late["seen_ms"] - ALIVE_MS}, NOW)
             monkeypatch.setattr(migrations, "make_tables", lambda _: None)  # this one's still has the column
-            Ledger(url).close()
+            Ledger(url, open_tables).close()
         with before.read() as db:
-            assert outdated(db)
-            assert not alive(db)
-    with raises_code("ledger_too_new", str(VERSION + 1), str(VERSION), kind=ConfigError):
-        Ledger(url)
+            assert is_outdated(db)
+            assert not live_servers(db)
+    with raises_code("ledger_too_new", str(SCHEMA_VERSION + 1), str(SCHEMA_VERSION), kind=ConfigError):
+        Ledger(url, open_tables)

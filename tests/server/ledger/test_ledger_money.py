@@ -33,19 +33,19 @@ from sqlalchemy import Connection, select
 from promolift.server.ledger.audit_log import first_break
 from promolift.server.ledger.ledger import Ledger
 from promolift.server.ledger.limits import (
-    SOME_CODES,
-    Books,
-    Claim,
+    SELECT_CODES,
+    RedemptionClaim,
+    RedemptionTransaction,
     add_stock,
-    expire,
+    exhausted_offers,
+    expire_reservations,
     period_key,
     reserve,
     set_limits,
     stock_left,
-    used_up,
 )
 from promolift.server.ledger.records import Campaign
-from promolift.server.ledger.schema import USAGE, LedgerError, Refused, driver_sql, members
+from promolift.server.ledger.schema import USAGE, LedgerError, Refused, execute_raw, json_list
 
 DAY = 86_400_000
 
@@ -104,7 +104,7 @@ def test_a_reservation_that_is_not_confirmed_in_time_frees_its_money(ledger: Led
     assert refused(ledger, reserve, claim(2, 1, now_ms=NOW + 999)) == "limit_reached"
     do(ledger, reserve, claim(2, 100, now_ms=NOW + 1000))
     assert refused(ledger, confirm, "rdm_1", None, NOW + 1000) == "already_expired"
-    assert do(ledger, expire, NOW + DAY) == 1
+    assert do(ledger, expire_reservations, NOW + DAY) == 1
     assert usage(ledger, "l1") == [(0, 0)]
 
 
@@ -162,9 +162,9 @@ def test_a_code_of_the_stock_is_nobodys_until_it_is_given_out(ledger: Ledger) ->
 
 def test_used_up_names_the_campaign_or_the_offer_without_room(ledger: Ledger) -> None:
     add(ledger, LIMITS, limit("all", 300), limit("o1", 100, offer_id="o1"), limit("mine", 0, per="customer"))
-    assert do(ledger, used_up, "c1", NOW) == set()
+    assert do(ledger, exhausted_offers, "c1", NOW) == set()
     add(ledger, LIMITS, limit("zero", 0, offer_id="o2"))
-    assert do(ledger, used_up, "c1", NOW) == {"o2"}
+    assert do(ledger, exhausted_offers, "c1", NOW) == {"o2"}
 
 
 def test_what_one_transaction_has_read_is_read_anew_once_it_changes(ledger: Ledger) -> None:
@@ -182,14 +182,14 @@ def test_what_one_transaction_has_read_is_read_anew_once_it_changes(ledger: Ledg
         for number, amount in enumerate((250, 100, 400)):
             set_limits(db, "c1", [limit("money", amount)], NOW)
             tried(db, number)
-        driver_sql(db, "savepoint step")
+        execute_raw(db, "savepoint step")
         set_limits(db, "c1", [], NOW)
         tried(db, 4, 900)
-        driver_sql(db, "rollback to savepoint step")
+        execute_raw(db, "rollback to savepoint step")
         tried(db, 5, 900)
         for paused in (True, False):
-            Campaign(paused=paused).keep(db, "c1", NOW)
-            told.append((Campaign.known(db, "c1").paused, Campaign.all(db)["c1"].paused))
+            Campaign(paused=paused).save(db, "c1", NOW)
+            told.append((Campaign.load(db, "c1").paused, Campaign.all(db)["c1"].paused))
         return some
 
     ledger.write(steps)
@@ -205,7 +205,7 @@ def test_steps_of_one_commit_count_each_other(ledger: Ledger) -> None:
     told: list[str] = []
 
     def steps(db: Connection, some: list[None]) -> list[None]:
-        with Books(db, NOW) as books:
+        with RedemptionTransaction(db, NOW) as books:
             books.look_up(["rdm_1", "rdm_2", "rdm_3"], ["AAA"], ["u1", "u2"])
             coded, other = {"code": "AAA"}, {"customer": "u2"}
             wishes = [(1, 100, coded), (2, 10, coded), (3, 151, {}), (4, 100, {}), (5, 1, {})]
@@ -284,7 +284,10 @@ def test_any_clients_in_any_order_leave_books_that_balance(
                     elif kind == "confirm":
                         do(ledger, confirm, f"rdm_{number}", cents, now)
                     else:
-                        do(ledger, *((rollback, f"rdm_{number}", now) if kind == "rollback" else (expire, now)))
+                        do(
+                            ledger,
+                            *((rollback, f"rdm_{number}", now) if kind == "rollback" else (expire_reservations, now)),
+                        )
                 except Refused:
                     pass
 
@@ -297,8 +300,8 @@ def test_any_clients_in_any_order_leave_books_that_balance(
 
 
 def test_a_step_that_the_database_refuses_fails_alone(ledger: Ledger) -> None:
-    def work(db: Connection, claims: list[Claim]) -> list[object]:
-        with Books(db, NOW) as books:
+    def work(db: Connection, claims: list[RedemptionClaim]) -> list[object]:
+        with RedemptionTransaction(db, NOW) as books:
             return [books.reserve(each) for each in claims]
 
     busy = threading.Event()
@@ -316,8 +319,8 @@ def test_names_in_a_list_are_found_by_an_index_on_postgresql_too(ledger: Ledger)
         pytest.skip("SQLite has no other way")
     add(ledger, CODES, *(issued(f"C{n}") for n in range(20_000)))
     with ledger.read() as db:
-        assert len(SOME_CODES.rows(db, names=members(["C1", "C19999", "none"]))) == 2
-        assert SOME_CODES.rows(db, names=members([])) == []
-        asked = "explain " + SOME_CODES._ready["postgresql"].text
-        plan = db.connection.dbapi_connection.execute(asked, [members(["C1", "C2"])]).fetchall()  # type: ignore[union-attr]
+        assert len(SELECT_CODES.rows(db, names=json_list(["C1", "C19999", "none"]))) == 2
+        assert SELECT_CODES.rows(db, names=json_list([])) == []
+        asked = "explain " + SELECT_CODES._ready["postgresql"].text
+        plan = db.connection.dbapi_connection.execute(asked, [json_list(["C1", "C2"])]).fetchall()  # type: ignore[union-attr]
     assert "Seq Scan" not in str(plan), plan

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 from judged_shop import Case, case, judged
 
-from promolift.shop.feedback.policy_earnings import drivers, earned_in, earned_numbers, policies, valued
+from promolift.shop.feedback.policy_earnings import (
+    candidate_policies,
+    earned_numbers,
+    earnings_by_period,
+    earnings_drivers,
+    value_policy,
+)
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 
 
@@ -21,12 +27,12 @@ def found(shop: Case) -> JudgedEvidence:
 
 
 def by_name(found: JudgedEvidence) -> dict[str, Any]:
-    return {asked.name: asked for asked in policies(found)}
+    return {asked.name: asked for asked in candidate_policies(found)}
 
 
 def test_the_last_period_ends_at_the_verdict_and_each_counts_its_own(found: JudgedEvidence) -> None:
     for every in ("1mo", "1w"):
-        periods = list(earned_in(found.evidence, found.arm, every, "Asia/Shanghai"))
+        periods = list(earnings_by_period(found.evidence, found.arm, every, "Asia/Shanghai"))
         last = periods[-1].so_far
         assert last is not None
         assert last.value == pytest.approx(found.verdict.total)
@@ -37,7 +43,7 @@ def test_the_last_period_ends_at_the_verdict_and_each_counts_its_own(found: Judg
 
 
 def test_the_drivers_multiply_to_what_was_earned(found: JudgedEvidence) -> None:
-    each = drivers(found)
+    each = earnings_drivers(found)
     assert each.customers >= each.given >= each.used
     assert each.given == int((found.evidence.slots.action_N < found.evidence.slots.prob_NA.shape[1] - 1).sum())
     if each.per_use is not None:
@@ -46,7 +52,7 @@ def test_the_drivers_multiply_to_what_was_earned(found: JudgedEvidence) -> None:
 
 
 def test_the_lab_values_the_policy_in_force_as_the_holdout_does(found: JudgedEvidence) -> None:
-    lab = valued(found, by_name(found)["in force"])
+    lab = value_policy(found, by_name(found)["in force"])
     assert lab.value is not None
     assert found.verdict.lift is not None
     assert lab.value.value == pytest.approx(found.verdict.lift.lift, rel=0.15)
@@ -66,7 +72,7 @@ def test_a_policy_is_a_probability_and_half_the_money_costs_half(found: JudgedEv
 
 def test_what_the_log_never_did_is_refused() -> None:
     found = judged(case(400, explore=0.0), least=2)
-    refused = valued(found, by_name(found)["cheapest for all"])
+    refused = value_policy(found, by_name(found)["cheapest for all"])
     assert refused.value is None
     assert "the log never takes" in refused.why
 

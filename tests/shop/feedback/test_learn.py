@@ -13,7 +13,7 @@ from judged_shop import START, Case, case, judged, losing
 from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.feedback.next_release import hindrances
+from promolift.shop.feedback.next_release import acceptance_blockers
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 
 
@@ -71,7 +71,7 @@ def test_holdout_and_exploration_are_read_from_the_probabilities(holdout: float,
 def test_a_holdout_by_an_unknown_salt_is_not_handed_on_by_a_machine() -> None:
     each = judged(case(400, holdout_salt="secret"), least=2)
     assert not each.evidence.salt_known
-    assert "salt" in "".join(hindrances(each))
+    assert "salt" in "".join(acceptance_blockers(each))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_what_cannot_be_known_is_refused_with_the_remedy(shop: Case, fault: Any,
 def test_where_costs_are_unknown_revenue_is_judged_and_no_machine_accepts(shop: Case) -> None:
     each = judged(replace(shop, products=shop.products.head(3)))
     assert each.evidence.measure == "revenue"
-    assert "only revenue" in "".join(hindrances(each))
+    assert "only revenue" in "".join(acceptance_blockers(each))
     rated = judged(replace(shop, products=shop.products.head(0)), rate=0.4)
     assert (rated.evidence.measure, "stated margin rate" in rated.evidence.why) == ("margin", True)
 
@@ -164,7 +164,7 @@ def test_customers_lost_from_an_arm_take_every_answer_back(shop: Case) -> None:
     lost = shop.decisions.filter(~(pl.col("holdout") & (pl.int_range(pl.len()) % 3 == 0)))
     each = judged(replace(shop, decisions=lost))
     assert (each.verdict.answer, each.verdict.evidence) == ("cannot say", "assumed")
-    assert hindrances(each)
+    assert acceptance_blockers(each)
 
 
 def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case) -> None:
@@ -184,4 +184,6 @@ def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case
     assert early.looks[-1].low == pytest.approx(early.verdict.total_low)
     changed = judged(replace(two, events=two.events.with_columns(revenue_cents=less)))
     assert {d.kind: d.drifted for d in changed.drifts}["effects"]
-    assert not hindrances(changed), "what was drawn before a change counts less; a proposal is made all the same"
+    assert not acceptance_blockers(changed), (
+        "what was drawn before a change counts less; a proposal is made all the same"
+    )

@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 from living_shop import config
 
-from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, SimulatedMarket, draw_shop
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, run_learn
-from promolift.shop.feedback.proposal import Proposed, Where, approve
+from promolift.shop.feedback.proposal import Proposal, ProposalLocation, approve_proposal
 from promolift.shop.pipeline.shop import Shop
-from promolift.shop.results.plan import PlanNote
+from promolift.shop.results.plan_note import PlanNote
 
 PLAN = {"trial": False, "budget_cents": 300_000, "holdout_share": 0.3, "min_evidence": "assumed"}
 
@@ -22,7 +22,7 @@ PLAN = {"trial": False, "budget_cents": 300_000, "holdout_share": 0.3, "min_evid
 def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pl.DataFrame, pl.Series]:
     """A shop in which offers pay by prediction, planned; its log of four weeks more, and who got an offer."""
     folder = tmp_path_factory.mktemp("aimed")
-    market = LivingShop(draw_shop(2, 400))
+    market = SimulatedMarket(draw_shop(2, 400))
     market.advance(40)
     market.events.write_parquet(folder / "events.parquet")
     market.products.write_csv(folder / "products.csv")
@@ -38,7 +38,7 @@ def rich(folder: Path) -> Config:
     return own.model_copy(update={"menu": tuple(each.model_copy(update={"supplier_share": 0.9}) for each in own.menu)})
 
 
-def after(lived: tuple[Path, pl.DataFrame, pl.Series], times: int, folder: Path) -> tuple[Proposed, PlanNote]:
+def after(lived: tuple[Path, pl.DataFrame, pl.Series], times: int, folder: Path) -> tuple[Proposal, PlanNote]:
     """What is proposed, and the plan made from it, where customers with an offer bought so many times as much."""
     old, events, given = lived
     shutil.copytree(old, folder, dirs_exist_ok=True)
@@ -53,7 +53,7 @@ def after(lived: tuple[Path, pl.DataFrame, pl.Series], times: int, folder: Path)
     files = (None, None, folder / "work", folder / "learned", settings)
     proposal = run_learn(Request(*files, LearnSettings()), lambda *_: None).proposal
     assert proposal is not None
-    approve(Where(settings, folder / "work", folder / "learned"))
+    approve_proposal(ProposalLocation(settings, folder / "work", folder / "learned"))
     with Shop.of(settings, folder / "work") as shop:
         return proposal, shop.plan().note
 

@@ -14,9 +14,9 @@ from promolift.core.decisions import LineEffect, ReleaseTerms
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.feedback import proposal as room
-from promolift.shop.feedback.proposal import Proposed, plan_mark, write_whole
-from promolift.shop.results.plan import PlanNote
-from promolift.shop.results.work_folder.active_release import approved
+from promolift.shop.feedback.proposal import Proposal, plan_fingerprint, write_atomically
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.work_folder.active_release import load_approved_release
 
 CAMPAIGN = "spring"
 CONFIG = f'[data]\nsource = "complete-journey"\n[plan]\ncampaign = "{CAMPAIGN}"\n[shop]\ncurrency = "USD"\n'
@@ -58,17 +58,17 @@ def planned(folder: Path, terms: ReleaseTerms, offer: str = "a") -> None:
         store.save("decisions", decided)
 
 
-def propose(folder: Path, **changed: Any) -> Proposed:
+def propose(folder: Path, **changed: Any) -> Proposal:
     """Write a proposal for the plan in the work folder; nothing speaks against it."""
     with Store(folder / "work") as store:
-        mark = plan_mark(store)
+        mark = plan_fingerprint(store)
     values = {
         "release": NEXT, "kind": "release", "changes": ("all-10 for all customers: given",),
         "within_guardrails": True, "why": "it has been shown to pay", "expected_per_customer": 42.0,
         "expected_interval": (10.0, 74.0), "plan": mark,
         "status": "waiting for a person",
     }  # fmt: skip
-    return Proposed(**(values | changed)).write(folder / "out")
+    return Proposal(**(values | changed)).write(folder / "out")
 
 
 def call(folder: Path, verb: str, *more: str) -> int:
@@ -81,7 +81,7 @@ def call(folder: Path, verb: str, *more: str) -> int:
 
 def now(folder: Path) -> ReleaseTerms | None:
     with Store(folder / "work") as store:
-        return approved(store, CAMPAIGN)
+        return load_approved_release(store, CAMPAIGN)
 
 
 def kept(folder: Path) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def test_an_interruption_leaves_the_old_file_or_the_new_one(shop: Path, monkeypa
         plain(place, text, encoding=encoding)
 
     monkeypatch.setattr(Path, "write_text", seen)
-    write_whole(path, before)
+    write_atomically(path, before)
     assert path not in written
 
     def full(draft: Path, text: str, encoding: str) -> None:
@@ -281,7 +281,7 @@ def test_an_interruption_leaves_the_old_file_or_the_new_one(shop: Path, monkeypa
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, check=lambda error: error.errno == 28):
-        write_whole(path, "new " * 100)
+        write_atomically(path, "new " * 100)
     assert path.read_text("utf-8") == before
     assert [each.name for each in path.parent.iterdir()] == ["proposal.json"]
 
@@ -296,9 +296,9 @@ def test_an_approval_cut_short_after_the_release_was_kept_can_be_made_again(
     def cut(path: Path, text: str) -> None:
         if '"approved by' in text:
             raise KeyboardInterrupt
-        write_whole(path, text)
+        write_atomically(path, text)
 
-    monkeypatch.setattr(room, "write_whole", cut)
+    monkeypatch.setattr(room, "write_atomically", cut)
     with pytest.raises(SystemExit):
         main(["learn", "approve", "-c", str(shop / "promolift.toml"), "--work", str(shop / "work"), "--out",
               str(shop / "out")])  # fmt: skip

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from promolift.extensions.simulation.online import _serving
-from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, SimulatedMarket, draw_shop
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.ingest.setup.initialisation import Answers, init
+from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.results.work_folder.run_context import moments
 
@@ -37,7 +37,7 @@ class Lived(NamedTuple):
 def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lived:
     """A log in, `init`, `run`."""
     folder, line = tmp_path_factory.mktemp("arms"), str(request.param)
-    market = LivingShop(draw_shop(2, 500)._replace(categories=7))
+    market = SimulatedMarket(draw_shop(2, 500)._replace(categories=7))
     market.advance(40)
     log = market.events.join(market.products, on="product_id").select(
         "order_id", "customer_id", pl.from_epoch("ts_ms", "ms").dt.strftime("%Y-%m-%d %H:%M:%S").alias("time"),
@@ -46,7 +46,7 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )  # fmt: skip
     log.write_csv(folder / "log.csv")
     file = folder / "promolift.toml"
-    init({"events": folder / "log.csv"}, file, False, (), Answers(currency="USD", consent=True))
+    init({"events": folder / "log.csv"}, file, False, (), SetupAnswers(currency="USD", consent=True))
     assert {NEW, BACK} <= {item.id for item in load_config(file).menu}
     keep_one(file, line)
     with Shop.open(file, work=folder / "work") as shop:

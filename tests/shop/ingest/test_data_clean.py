@@ -10,7 +10,7 @@ from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES as ALL_RULES
 from promolift.shop.ingest.cleaning.cleaning_rules import rules_text
-from promolift.shop.ingest.cleaning.event_cleaning import clean_events, price_rows
+from promolift.shop.ingest.cleaning.event_cleaning import add_catalogue_price, clean_events
 from promolift.shop.results.ingest import Counts
 
 GOOD = "ann,2024-03-01 10:00:00,tea,7,2,3.50"
@@ -198,7 +198,7 @@ def test_a_missing_amount_is_computed_from_price_and_quantity_or_the_catalogue()
     bare = mapping("events", {"customer_id": "who", "time": "at", "product_id": "item", "quantity": "n"})
     rows = raw("who,at,item,n\nann,2024-03-01,tea,3\nann,2024-03-02,nut,1")
     prices = raw("product_id,price_cents\ntea,250").project("product_id, price_cents::bigint as price_cents")
-    priced = clean_events(price_rows(rows, bare, prices), bare, RULES)
+    priced = clean_events(add_catalogue_price(rows, bare, prices), bare, RULES)
     assert priced.accepted().pl()["revenue_cents"].to_list() == [750, 0]
     assert priced.counts().repaired == {"amount computed": 1}
 

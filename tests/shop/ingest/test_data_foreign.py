@@ -8,17 +8,22 @@ import pytest
 from data_helpers import RULES, events, frame, raw
 from error_checks import raises_code
 
-from promolift.foundation.files.column_names import home_of
+from promolift.foundation.files.column_names import guess_region
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.files.text_format import dialect_of, scan
+from promolift.foundation.files.text_format import detect_dialect, detect_encoding
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
-from promolift.shop.ingest.schema_matching.column_patterns import bulk, cost_of_line, decimal_comma, number
+from promolift.shop.ingest.schema_matching.column_patterns import (
+    bulk_quantity_limit,
+    decimal_comma,
+    is_line_cost,
+    number,
+)
 from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
-from promolift.shop.ingest.setup.initialisation import guess_all, init
+from promolift.shop.ingest.setup.initialisation import guess_tables, init
 
 PRICES = (12.5, 7.9, 31.0, 4.2, 19.95)
 
@@ -172,7 +177,7 @@ def test_baskets_name_what_was_bought_and_rows_what_was_looked_at(tmp_path: Path
     path = tmp_path / "export.json"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     with Store(tmp_path / "work") as store:
-        parts = guess_all(store, {"events": path})
+        parts = guess_tables(store, {"events": path})
         assert parts[0].log is not None
         log, products = parts[0].mapping, next(part.mapping for part in parts if part.name == "products")
         assert log.columns["product_id"] == ("properties.products.sku", "properties.product_id")
@@ -223,8 +228,8 @@ def test_units_with_a_decimal_point_beside_money_with_a_comma_are_units():
 
 def test_what_a_piece_costs_is_known_where_nobody_buys_one_piece():
     one = pl.DataFrame({"ek": [0.5, 1.4, 0.5, 1.4], "q": [100.0, 50, 500, 20], "net": [90.0, 120, 400, 50]})
-    assert not cost_of_line(one, "ek", "q", "net", of_line=True)
-    assert cost_of_line(one.with_columns(pl.col("ek") * pl.col("q")), "ek", "q", "net", of_line=True)
+    assert not is_line_cost(one, "ek", "q", "net", of_line=True)
+    assert is_line_cost(one.with_columns(pl.col("ek") * pl.col("q")), "ek", "q", "net", of_line=True)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +247,7 @@ def test_what_a_piece_costs_is_known_where_nobody_buys_one_piece():
 )
 def test_latin_letters_of_the_east_of_europe_are_told_from_those_of_the_west(text: str, encoding: str, tmp_path: Path):
     (tmp_path / "log.csv").write_bytes(text.encode(encoding) * 20)
-    assert scan(tmp_path / "log.csv").encoding == encoding
+    assert detect_encoding(tmp_path / "log.csv").encoding == encoding
 
 
 def test_init_says_currency_clock_and_what_it_read_nothing_from(tmp_path: Path):
@@ -262,7 +267,7 @@ def test_a_title_and_dates_above_the_column_names_are_left_out(tmp_path: Path):
     rows = "".join(f"K{n % 9};{n % 28 + 1:02d}.02.2025;A{n % 4};1;{n},50\n" for n in range(60))
     (tmp_path / "log.csv").write_text(TITLED + rows + "Summe;;;60;1800,00\n", encoding="utf-8")
     with Store(tmp_path / "work") as store:
-        found = guess_all(store, {"events": tmp_path / "log.csv"})[0]
+        found = guess_tables(store, {"events": tmp_path / "log.csv"})[0]
         assert found.log is not None
         assert found.log.table.rows.aggregate("count(*), min(_row)").fetchall() == [(61, 1)]
     assert found.mapping.columns["amount"] == "Betrag"
@@ -273,7 +278,7 @@ def test_commas_of_decimals_part_no_columns_below_a_header_of_semicolons(tmp_pat
     rows = "".join(f"K{n};2025-02-{n % 28 + 1:02d};A;{n},50 TL;0,00 TL;{n},50 TL;yes\n" for n in range(60))
     (tmp_path / "log.csv").write_text(f"customer;date;sku;amount;discount;total;paid\n{rows}", encoding="utf-8")
     with Store(tmp_path / "work") as store:
-        log = guess_all(store, {"events": tmp_path / "log.csv"})[0].log
+        log = guess_tables(store, {"events": tmp_path / "log.csv"})[0].log
         assert log is not None
         assert "sku" in log.table.columns
 
@@ -281,7 +286,7 @@ def test_commas_of_decimals_part_no_columns_below_a_header_of_semicolons(tmp_pat
 def test_a_file_whose_first_rows_are_thin_keeps_its_first_line(tmp_path: Path):
     (tmp_path / "log.csv").write_text("user,time,item,a,b,c\n" + "u1,2025-01-01,,,,\n" * 9, encoding="utf-8")
     with Store(tmp_path / "work") as store:
-        log = guess_all(store, {"events": tmp_path / "log.csv"})[0].log
+        log = guess_tables(store, {"events": tmp_path / "log.csv"})[0].log
         assert log is not None
         assert log.table.rows.aggregate("count(*)").fetchall() == [(9,)]
 
@@ -295,7 +300,7 @@ def test_records_that_an_answer_of_a_web_service_wraps_are_its_rows(wrapped: str
     ]  # fmt: skip
     (tmp_path / "api.json").write_text(json.dumps({"count": 50, wrapped: rows}), encoding="utf-8")
     with Store(tmp_path / "work") as store:
-        parts = guess_all(store, {"events": tmp_path / "api.json"})
+        parts = guess_tables(store, {"events": tmp_path / "api.json"})
         assert parts[0].mapping.columns["order_id"] == "id"
         assert next(part.mapping for part in parts if part.name == "customers").columns["name"] == "customer.first_name"
 
@@ -440,8 +445,8 @@ def test_one_typing_error_leaves_the_check_of_units_as_it_is():
     units = pl.DataFrame({"qty": [1] * 199 + [99_999]})
     many = pl.DataFrame({"qty": [1] * 2000 + [5000] * 200 + [10**9] * 3})
     sold = guess("customer,date,sku,qty,amount\na,2025-01-01,x,1,2.50")
-    assert bulk(units, sold) is None
-    assert bulk(many, sold) == 100_000
+    assert bulk_quantity_limit(units, sold) is None
+    assert bulk_quantity_limit(many, sold) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -475,14 +480,14 @@ def test_vat_is_no_discount(pair: str):
 )
 def test_commas_in_texts_do_not_make_the_names_a_title(text: str, tmp_path: Path):
     (tmp_path / "log.csv").write_text(text, encoding="utf-8")
-    assert dialect_of(tmp_path / "log.csv").delimiter == ";"
+    assert detect_dialect(tmp_path / "log.csv").delimiter == ";"
 
 
 @pytest.mark.parametrize("content", ["\ufeff", "sep=;\n", ""])
 def test_a_file_with_nothing_in_it_is_said_to_be_empty(content: str, tmp_path: Path):
     (tmp_path / "log.csv").write_text(content, encoding="utf-8")
     with raises_code("file_empty", "log.csv"):
-        dialect_of(tmp_path / "log.csv")
+        detect_dialect(tmp_path / "log.csv")
 
 
 def test_an_order_that_is_alone_in_its_file_stays_an_order(tmp_path: Path):
@@ -506,5 +511,5 @@ def test_an_order_that_is_alone_in_its_file_stays_an_order(tmp_path: Path):
     ],
 )
 def test_one_word_that_neighbours_share_tells_no_land(names: str, called: str | None):
-    home = home_of(names.split())
-    assert (home and home.called) == called
+    home = guess_region(names.split())
+    assert (home and home.language_name) == called

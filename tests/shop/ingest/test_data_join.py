@@ -9,7 +9,7 @@ from error_checks import raises_code
 from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.ingest.cleaning.table_join import Tie, find_tie, join_rows
+from promolift.shop.ingest.cleaning.table_join import JoinKey, find_join_key, join_rows
 from promolift.shop.ingest.setup.initialisation import init
 from promolift.shop.pipeline.steps.ingest import run as ingest
 from promolift.shop.results.work_folder.run_context import Job
@@ -119,6 +119,6 @@ def test_every_row_stays_once_whatever_the_other_table_holds() -> None:
     assert joined.columns == ["_row", "k", "x", "y", "o.X"]
     assert joined.fetchall() == [(1, "a", 7, "first", 2), (2, "b", 8, None, None), (3, None, 9, None, None),
                                  (4, "a", 7, "first", 2)]  # fmt: skip
-    assert find_tie(many, one, "o") is None
+    assert find_join_key(many, one, "o") is None
     only = one.filter("y <> 'late'")
-    assert find_tie(many, only, "o") == Tie(0.5, "k", "k")
+    assert find_join_key(many, only, "o") == JoinKey(0.5, "k", "k")

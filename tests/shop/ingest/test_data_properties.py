@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from promolift.foundation.storage.local_store import shard_expression
 from promolift.foundation.tables.schemas import EVENTS, REJECTED
 from promolift.shop.ingest.cleaning.event_cleaning import (
-    Cleaned,
+    CleanedTable,
+    add_shard_keys,
     clean_events,
-    judged_events,
-    key_rows,
-    parted_events,
+    clean_shard_events,
+    partition_events,
     rejected_rows,
 )
 from promolift.shop.ingest.cleaning.row_counts import first_rows
@@ -43,7 +43,7 @@ CELLS = {
 ROWS = st.lists(st.fixed_dictionaries({name: st.sampled_from(cells) for name, cells in CELLS.items()}), max_size=20)
 
 
-def judged(rows: duckdb.DuckDBPyRelation) -> Cleaned:
+def judged(rows: duckdb.DuckDBPyRelation) -> CleanedTable:
     """Cleaned once, then kept: each question would run the cleaning again."""
     cleaned = clean_events(rows, SHOP, RULES)
     return replace(cleaned, judged=CONNECTION.from_arrow(cleaned.judged.to_arrow_table()))
@@ -75,7 +75,7 @@ def test_every_row_is_accepted_or_rejected_and_what_is_accepted_keeps_the_contra
 @given(ROWS, st.integers(2, 3))
 def test_any_number_of_shards_gives_the_same_events_counts_and_rejects(rows: list[dict[str, str]], shards: int):
     whole = judged(raw(table(rows)))
-    keyed = key_rows(raw(table(rows)), SHOP)
+    keyed = add_shard_keys(raw(table(rows)), SHOP)
     number = shard_expression("_customer", shards)
     parts = [judged(keyed.filter(f"{number} = {shard}")) for shard in range(shards)]
     assert pl.concat(part.accepted().pl() for part in parts).sort(pl.all()).equals(whole.accepted().pl().sort(pl.all()))
@@ -96,7 +96,7 @@ def test_shards_of_rows_judged_as_they_are_read_come_out_as_rows_cleaned_at_once
     constants = {} if ordered else {"kind": "purchase"}
     how = SHOP.model_copy(update={"columns": columns, "constants": constants, "repeats": repeats})
     read = raw(table(rows))
-    found = judged_events(parted_events(read, how, RULES), how, RULES)
+    found = clean_shard_events(partition_events(read, how, RULES), how, RULES)
     whole = clean_events(read, how, RULES)
     assert found.accepted.equals(whole.accepted().pl())
     rejected = rejected_rows(read, how, found.aside, "x")

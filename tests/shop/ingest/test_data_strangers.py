@@ -16,7 +16,7 @@ from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_cleaning import clean_customers, clean_exposures, clean_products
 from promolift.shop.ingest.cleaning.table_join import order_lines
 from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
-from promolift.shop.ingest.setup.initialisation import guess_all, init
+from promolift.shop.ingest.setup.initialisation import guess_tables, init
 from promolift.shop.results.ingest import Counts
 
 
@@ -25,7 +25,7 @@ def guess(text: str, table: str = "events", **options: object) -> Mapping:
 
 
 def mappings(store: Store, files: dict[str, Path]) -> dict[str, Mapping]:
-    return {part.name: part.mapping for part in guess_all(store, files)}
+    return {part.name: part.mapping for part in guess_tables(store, files)}
 
 
 def days(text: str, how: Mapping) -> list[str]:

@@ -10,7 +10,7 @@ from promolift.shop.ingest.cleaning.table_cleaning import (
     clean_products,
     clean_redemptions,
     clean_shelf,
-    latest,
+    latest_values,
 )
 
 DAY_MS = 86_400_000
@@ -125,5 +125,5 @@ def test_repeated_coupons_and_shelf_places():
 def test_the_last_thing_said_of_a_product_in_the_events_is_its_description():
     how = mapping("products", {"product_id": "item", "name": "label", "price": "p"})
     rows = raw("who,item,label,p\na,1,Mug,2\nb,1,,3\nc,2,Cup,\nc,2,NULL,\nd,,Nothing,1\ne,1.0,Big mug,")
-    found = clean_products(latest(rows, how), how, RULES).accepted().pl()
+    found = clean_products(latest_values(rows, how), how, RULES).accepted().pl()
     assert found.select("product_id", "name", "price_cents").rows() == [("1", "Big mug", 300), ("2", "Cup", None)]

@@ -5,7 +5,7 @@ import pytest
 from data_helpers import CONNECTION
 
 from promolift.foundation.files.time_formats import guess_time
-from promolift.foundation.sql import bind, ident
+from promolift.foundation.sql import bind, quote_identifier
 from promolift.shop.ingest.cleaning import sql_casts
 
 
@@ -123,4 +123,4 @@ def test_a_date_that_could_be_either_is_said_to_be_doubtful():
 def test_literals_cannot_break_out():
     bound = bind("select $who, $all", who="o'hara; --", all=("a", 1, None))
     assert bound == "select 'o''hara; --', ['a', 1::bigint, null]"
-    assert ident('a"b') == '"a""b"'
+    assert quote_identifier('a"b') == '"a""b"'

@@ -11,8 +11,8 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import EVENTS, REJECTED
 from promolift.shop.configuration.settings import CleanRules
-from promolift.shop.ingest.cleaning.event_cleaning import clean_events, key_rows
-from promolift.shop.ingest.cleaning.table_cleaning import clean_products, latest
+from promolift.shop.ingest.cleaning.event_cleaning import add_shard_keys, clean_events
+from promolift.shop.ingest.cleaning.table_cleaning import clean_products, latest_values
 from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
 from promolift.shop.results.ingest import Counts
 
@@ -44,7 +44,7 @@ def write(path: Path) -> int:
 def ingest(store: Store, path: Path, shards: int) -> Counts:
     raw = open_file(store.connection, path, store.root / "tmp")
     mapping = guess_mapping("events", raw.sample())
-    write_shards(store, key_rows(raw.rows, mapping), "raw", shards, by="_customer")
+    write_shards(store, add_shard_keys(raw.rows, mapping), "raw", shards, by="_customer")
     counts = Counts("events")
     with store.sharded("events") as put, store.sharded("rejected") as put_bad:
         for shard in store.shards("raw"):
@@ -97,6 +97,6 @@ def test_products_stand_inside_the_invoices(tmp_path: Path):
         raw = open_file(store.connection, tmp_path / "invoices.csv", store.root / "tmp")
         sample = raw.sample()
         mapping = guess_mapping("products", sample, leave=["Quantity", "InvoiceNo"])
-        products = clean_products(latest(raw.rows, mapping), mapping, RULES).accepted().pl()
+        products = clean_products(latest_values(raw.rows, mapping), mapping, RULES).accepted().pl()
     assert products.filter(pl.col("product_id") == "SKU1").select("name", "price_cents").row(0) == ("Cup", 208)
     assert products.height == 12

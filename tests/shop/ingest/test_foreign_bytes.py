@@ -19,11 +19,11 @@ from error_checks import raises_code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from promolift.core.customers.sensitive_topics import tells_private
+from promolift.core.customers.sensitive_topics import names_sensitive_topic
 from promolift.core.messages.drafts import _read as read_drafts
-from promolift.core.messages.text_pool import Pool, from_csv, to_csv
-from promolift.core.offers.coupon_codes import normalise
-from promolift.extensions.privacy.mechanisms.reconstruction import read_pages
+from promolift.core.messages.text_pool import TextPool, from_csv, to_csv
+from promolift.core.offers.coupon_codes import normalise_code
+from promolift.extensions.privacy.mechanisms.reconstruction import reconstruct_pages
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.redaction import redact
@@ -33,7 +33,7 @@ from promolift.server.startup import read_settings
 from promolift.server.tasks import audit_archive
 from promolift.server.tasks.maintenance import restore
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.pipeline.text_pool import load_pool, shipped
+from promolift.shop.pipeline.text_pool import load_pool, shipped_pool
 
 pytest.importorskip("fastapi")
 CASES = int(os.environ.get("PROMOLIFT_FUZZ", "25"))
@@ -167,7 +167,7 @@ def test_what_fuzzing_found_in_compressed_files(tmp_path: Path) -> None:
     archived = tmp_path / "evidence.zip"
     archived.write_bytes(archive()[2:])  # its places begin before the file does
     with raises_code("file_unreadable", "evidence.zip"):
-        audit_archive.read(archived)
+        audit_archive.read_archive(archived)
 
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -189,7 +189,7 @@ def test_settings_of_a_server(tmp_path_factory: pytest.TempPathFactory, data: by
     refuses(lambda: read_settings(path, path.parent))
 
 
-TEXTS = b"\n".join(text.model_dump_json().encode() for text in shipped().texts[:3])
+TEXTS = b"\n".join(text.model_dump_json().encode() for text in shipped_pool().texts[:3])
 
 
 @FUZZ
@@ -203,11 +203,11 @@ def test_pools_of_texts(tmp_path_factory: pytest.TempPathFactory, data: bytes) -
 @FUZZ
 @given(st.data())
 def test_what_people_said_of_texts(data: st.DataObject) -> None:
-    rows = to_csv(Pool(texts=shipped().texts[:4]))
+    rows = to_csv(TextPool(texts=shipped_pool().texts[:4]))
     cell = st.sampled_from(["yes", "no", "是", "{n}", "=1", "", None]) | st.text(max_size=8)
     for name in data.draw(st.lists(st.sampled_from(rows.columns), max_size=3)):
         rows = rows.with_columns(pl.Series(name, [data.draw(cell) for _ in range(rows.height)], pl.String))
-    refuses(lambda: from_csv(Pool(texts=shipped().texts[:4]), rows, "somebody", "2026-01-01"))
+    refuses(lambda: from_csv(TextPool(texts=shipped_pool().texts[:4]), rows, "somebody", "2026-01-01"))
 
 
 @FUZZ
@@ -220,16 +220,16 @@ def archive() -> bytes:
     files = {"audit.jsonl": b"", "plan.json": b'{"terms": {}}', "decisions.parquet": frame("parquet"),
              "candidates.parquet": frame("parquet"), "certificate.json": b'{"budget_cents": 1, "seed": 0}'}  # fmt: skip
     note = audit_archive.ArchiveNote(
-        form=audit_archive.FORM, version="1", code="c", campaign="x", left_out=0, audit_rows=0, audit_head=None,
+        form=audit_archive.ARCHIVE_FORM, version="1", code="c", campaign="x", left_out=0, audit_rows=0, audit_head=None,
         work={}, files={name: audit_archive.sha256_of(content) for name, content in files.items()},
     )  # fmt: skip
-    return audit_archive.packed(audit_archive.Archive(note, files))
+    return audit_archive.pack_archive(audit_archive.Archive(note, files))
 
 
 def squeezed() -> bytes:
     out = BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr(audit_archive.MANIFEST, b"0" * 50_000_000)
+        made.writestr(audit_archive.MANIFEST_FILE, b"0" * 50_000_000)
     return out.getvalue()
 
 
@@ -238,7 +238,7 @@ def test_an_archive_that_unpacks_to_much_is_refused_before(tmp_path: Path, monke
     path.write_bytes(squeezed())
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
     with raises_code("file_unreadable", "bomb.zip"):
-        audit_archive.read(path)
+        audit_archive.read_archive(path)
 
 
 @FUZZ
@@ -246,7 +246,7 @@ def test_an_archive_that_unpacks_to_much_is_refused_before(tmp_path: Path, monke
 def test_archives_of_evidence(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "evidence.zip"
     path.write_bytes(data)
-    refuses(lambda: audit_archive.verify(path))
+    refuses(lambda: audit_archive.verify_archive(path))
 
 
 PAGE = b'<h3>Age</h3><span class="n">n = 20 customers</span><table><tr><th>age<th>customers</tr><tr><td>9<td>3</table>'
@@ -255,7 +255,7 @@ PAGE = b'<h3>Age</h3><span class="n">n = 20 customers</span><table><tr><th>age<t
 @FUZZ
 @given(broken(PAGE))
 def test_pages_that_left(data: bytes) -> None:
-    refuses(lambda: read_pages([data.decode("utf-8", "replace")] * 2, 10))
+    refuses(lambda: reconstruct_pages([data.decode("utf-8", "replace")] * 2, 10))
 
 
 @FUZZ
@@ -274,8 +274,8 @@ def test_manifests_of_backups(tmp_path_factory: pytest.TempPathFactory, data: by
 @given(broken(b"K7QM-W3XP-9D2H", "13800138000 张三 a@b.c".encode()))
 def test_texts_that_people_type(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
-    normalise(text)
-    tells_private(text)
+    normalise_code(text)
+    names_sensitive_topic(text)
     assert redact(redact(text)) == redact(text)
 
 
@@ -285,10 +285,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from starlette.testclient import TestClient
 
     from promolift.server.api.app import create
-    from promolift.server.console.app import dressed
+    from promolift.server.console.app import with_console
 
     app = create(ServeSettings.parse({"work": tmp_path_factory.mktemp("fuzz"), "deadline_ms": 20_000}, "test"), None)
-    made = dressed(app)
+    made = with_console(app)
     with TestClient(made.app, raise_server_exceptions=False) as found:
         found.headers["authorization"] = f"Bearer {app.server.first_key}"
         yield found

@@ -7,7 +7,7 @@ import pytest
 from error_checks import raises_code
 
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.ingest.setup.initialisation import Answers, init
+from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 
 
 def strange(path: Path, names: str = "z1,z2,z3,z4,z5") -> Path:
@@ -40,11 +40,11 @@ def test_who_and_what_are_found_by_values_and_said_to_be_unsure(tmp_path: Path) 
 
 def test_an_answer_goes_before_any_guess(tmp_path: Path) -> None:
     strange(tmp_path / "e.csv", "Email,Phone,moment,thing,price")
-    answers = Answers.of(["customer_id=Phone", "product_id=thing"])
+    answers = SetupAnswers.of(["customer_id=Phone", "product_id=thing"])
     init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=answers)
     columns = load_config(tmp_path / "p.toml").data.events.mapping.columns
     assert (columns["customer_id"], columns["product_id"]) == ("Phone", "thing")
-    answers = Answers.of(["events.customer_id=thing"])
+    answers = SetupAnswers.of(["events.customer_id=thing"])
     init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", True, answers=answers)
     assert load_config(tmp_path / "p.toml").data.events.mapping.columns["customer_id"] == "thing"
 
@@ -58,7 +58,7 @@ def test_a_terminal_is_asked_what_is_not_sure_and_for_consent(tmp_path: Path) ->
         return next((said[start] for start in said if question.startswith(start)), default)
 
     strange(tmp_path / "e.csv", "till,who_it_was,moment,thing,price")
-    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=Answers(ask=answer))
+    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=SetupAnswers(ask=answer))
     config = load_config(tmp_path / "p.toml")
     assert config.data.events.mapping.columns["customer_id"] == "thing"
     assert config.consent.default is True
@@ -68,7 +68,7 @@ def test_a_terminal_is_asked_what_is_not_sure_and_for_consent(tmp_path: Path) ->
 @pytest.mark.parametrize(("said", "default"), [(None, False), ("no", False), ("yes", True)])
 def test_consent_is_no_unless_a_person_answers_for_it(tmp_path: Path, said: str | None, default: bool) -> None:
     strange(tmp_path / "e.csv", "till,customer,moment,sku,price")
-    found = init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=Answers.of([], None, said))
+    found = init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=SetupAnswers.of([], None, said))
     assert load_config(tmp_path / "p.toml").consent.default is default
     assert ("--consent yes" in found.text) is (said is None)
 
@@ -85,5 +85,5 @@ def test_two_currencies_are_refused_and_one_of_them_may_be_chosen(tmp_path: Path
     (tmp_path / "e.csv").write_text("user,date,total,currency\n" + "\n".join(rows) + "\n")
     with raises_code("currency_mixed", "'currency'", "CNY (50%)", "USD (50%)", "--currency CNY"):
         init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False)
-    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=Answers.of([], "USD"))
+    init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=SetupAnswers.of([], "USD"))
     assert load_config(tmp_path / "p.toml").data.events.mapping.currency == "USD"

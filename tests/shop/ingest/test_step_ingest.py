@@ -8,9 +8,9 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.ingest.cleaning.event_cleaning import price_rows
-from promolift.shop.pipeline.pipeline import run
-from promolift.shop.pipeline.steps.ingest import joined_as_written
+from promolift.shop.ingest.cleaning.event_cleaning import add_catalogue_price
+from promolift.shop.pipeline.pipeline import run_steps
+from promolift.shop.pipeline.steps.ingest import fixed_join_order
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -31,7 +31,7 @@ def test_equal_lines_that_nobody_explained_are_said_at_the_end(
     events = {"path": str(tmp_path / "lines.csv"), "mapping": {"columns": COLUMNS, **settings}}
     config = Config.parse({"data": {"source": "files", "events": events}}, str(tmp_path))
     with Store(tmp_path / "work") as store:
-        run(Job(config, store, lambda *_: None), ["ingest"])
+        run_steps(Job(config, store, lambda *_: None), ["ingest"])
         warnings = Health.load(store).warnings
         assert store.events().aggregate("count(*)").fetchall() == [(taken,)]
     said = [each for each in warnings if each.startswith("lines.csv: 20 rows equal")]
@@ -47,6 +47,6 @@ def test_the_catalogue_is_held_to_look_up_prices_and_not_the_log(tmp_path: Path)
     with Store(tmp_path / "work") as store:
         prices = store.connection.sql("select 'sku' || i as product_id, i as price_cents from range(1000) t(i)")
         log = open_file(store.connection, tmp_path / "lines.csv", tmp_path).rows
-        with joined_as_written(store):
-            assert "Join Type: LEFT" in price_rows(log, how, prices).explain()
-        assert "Join Type: RIGHT" in price_rows(log, how, prices).explain()  # or this is not needed any more
+        with fixed_join_order(store):
+            assert "Join Type: LEFT" in add_catalogue_price(log, how, prices).explain()
+        assert "Join Type: RIGHT" in add_catalogue_price(log, how, prices).explain()  # or this is not needed any more

@@ -10,10 +10,10 @@ import pytest
 
 from promolift import Shop
 from promolift.core.offers.menu import MenuItem
-from promolift.core.offers.order_replay import promotion_of
+from promolift.core.offers.order_replay import menu_promotion
 from promolift.extensions.media import bundles as step
 from promolift.extensions.media import catalogue_step as senses_step
-from promolift.extensions.media.product_vectors import PICTURE
+from promolift.extensions.media.product_vectors import PICTURE_WIDTH
 from promolift.shop.results.work_folder.run_context import moments
 
 pytest.importorskip("PIL")
@@ -99,7 +99,7 @@ def test_a_catalogue_without_words_and_pictures_gives_the_same_bits_as_with_sens
 
 
 def test_bundles_are_menu_lines_that_can_be_pasted_and_hold_for_both_alone(shop):
-    found = step.bundles(shop._job, 3)
+    found = step.suggest_bundles(shop._job, 3)
     lines = tomllib.loads(found.text)["menu"]
     alike = [row for row in found.figures["bundles"] if row["why"] == "alike"]
     assert 0 < len(alike) <= 3
@@ -109,7 +109,7 @@ def test_bundles_are_menu_lines_that_can_be_pasted_and_hold_for_both_alone(shop)
         assert colour[row["product_id"]] == colour[row["other"]]
         assert kind[row["product_id"]] != kind[row["other"]]
     item = MenuItem.parse(lines[0], "pasted")
-    assert promotion_of(item).joined == "together"
+    assert menu_promotion(item).joined == "together"
     planned = shop.with_settings(menu=[*lines, {"id": "off", "benefit": {"type": "percent_off", "percent": 10}}])
     planned.plan(budget_cents=100_000, min_evidence="assumed")
     assert item.id in planned.store.frame("candidates")["menu_id"].to_list()
@@ -117,17 +117,17 @@ def test_bundles_are_menu_lines_that_can_be_pasted_and_hold_for_both_alone(shop)
 
 def test_many_products_of_one_colour_are_compared_some_at_a_time():
     rng, n = np.random.default_rng(0), 6000
-    x = rng.random((n, PICTURE), np.float32) - np.float32(0.5)
+    x = rng.random((n, PICTURE_WIDTH), np.float32) - np.float32(0.5)
     x[1] = x[0]
     ids = [f"p{k:04d}" for k in range(n)]
-    vectors = pl.DataFrame({"product_id": ids, "vector": pl.Series(x, dtype=pl.Array(pl.Float32, PICTURE))})
+    vectors = pl.DataFrame({"product_id": ids, "vector": pl.Series(x, dtype=pl.Array(pl.Float32, PICTURE_WIDTH))})
     goods = {"product_id": ids, "category": [f"c{k % 2}" for k in range(n)], "price_cents": [100] * n}
     clean = SimpleNamespace(
         catalogue=pl.DataFrame(goods), vectors=vectors,
         senses=vectors.with_columns(pl.lit("red").alias("colour"), pl.col("vector").arr.to_list()),
     )  # fmt: skip
     tracemalloc.start()
-    found = step.alike(SimpleNamespace(clean=clean))
+    found = step.similar_looking(SimpleNamespace(clean=clean))
     assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
     tracemalloc.stop()
     assert found.select("product_id", "other").rows()[0] == ("p0000", "p0001")
@@ -135,5 +135,5 @@ def test_many_products_of_one_colour_are_compared_some_at_a_time():
 
 def test_a_name_of_two_lines_writes_no_line_of_the_menu():
     row = {"why": "alike", "product_id": "a", "other": "b", "price_cents": 100, "price_2": 100, "orders": None}
-    text = step.said(row | {"name": 'Cap\n[[menu]]\nid = "free"', "name_2": "Hat", "score": 0.5})
+    text = step.format_pair(row | {"name": 'Cap\n[[menu]]\nid = "free"', "name_2": "Hat", "score": 0.5})
     assert len(tomllib.loads(text)["menu"]) == 1

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.ingest.setup.initialisation import Answers, init
-from promolift.shop.ingest.setup.menu_proposal import NO_GOODS, Baskets, menu_toml, round_up
+from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
+from promolift.shop.ingest.setup.menu_proposal import NOT_A_PRODUCT, BasketStatistics, menu_toml, round_up
 
 
 def written(folder: Path, scale: float, currency: str, orders: int = 60, people: int = 13) -> Config:
@@ -19,7 +19,7 @@ def written(folder: Path, scale: float, currency: str, orders: int = 60, people:
             day = f"2026-0{1 + order % 6}-{1 + order % 28:02d}"
             lines.append(f"o{order},c{order % people},{day},{product},{name},{category},1,{price * scale:.2f}")
     (folder / "log.csv").write_text("\n".join(lines), encoding="utf-8")
-    init({"events": folder / "log.csv"}, folder / "promolift.toml", False, (), Answers(currency=currency))
+    init({"events": folder / "log.csv"}, folder / "promolift.toml", False, (), SetupAnswers(currency=currency))
     return Config.parse(tomllib.loads((folder / "promolift.toml").read_text(encoding="utf-8")), "test")
 
 
@@ -56,7 +56,7 @@ def test_customers_with_a_rhythm_are_won_back_where_there_are_enough(tmp_path: P
 
 
 def test_goods_without_categories_have_no_new_category() -> None:
-    fit = Baskets(1000, 1500, (), 100)
+    fit = BasketStatistics(1000, 1500, (), 100)
     assert "untried" not in menu_toml(fit, "EUR", 0.3)
     assert "untried = true" in menu_toml(fit, "EUR", 0.3, categories=True)
     assert "free_shipping" in menu_toml(fit, "EUR", 0.3)
@@ -81,7 +81,7 @@ def test_round_sums(cents: int, digits: int, wanted: int) -> None:
 
 
 def test_no_percentage_passes_the_margin() -> None:
-    text = menu_toml(Baskets(1000, 1500, ()), "EUR", 0.15)
+    text = menu_toml(BasketStatistics(1000, 1500, ()), "EUR", 0.15)
     assert "percent = 10" in text
     assert "percent = 20" not in text
 
@@ -90,11 +90,11 @@ def test_no_percentage_passes_the_margin() -> None:
     "name", ["Fromage frais", "Porto Tawny", "Adjustable spanner", "Manual grinder", "塑身调整型内衣"]
 )
 def test_goods_that_sound_like_fees_stay_open(name: str) -> None:
-    assert not NO_GOODS.search(name)
+    assert not NOT_A_PRODUCT.search(name)
 
 
 @pytest.mark.parametrize(
     "name", ["POSTAGE", "Frais de port", "Manual", "Adjustment", "Gift card 50", "运费", "价格调整"]
 )
 def test_what_is_no_goods_is_known_by_its_words(name: str) -> None:
-    assert NO_GOODS.search(name)
+    assert NOT_A_PRODUCT.search(name)

@@ -11,18 +11,18 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.foundation.errors import full_said
-from promolift.foundation.executors.processes import Processes
+from promolift.foundation.errors import convert_disk_full_error
+from promolift.foundation.executors.processes import LocalProcesses
 from promolift.foundation.storage.local_store import Scratch, Store
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.pipeline import run_steps
 from promolift.shop.results.work_folder.run_context import Job
 
 
 def promolift(folder: Path, *words: str, most: int | None = None) -> subprocess.CompletedProcess[str]:
     """A verb as a person calls it, on a machine where no file may be larger than `most` bytes."""
     limit = None if most is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    command = [sys.executable, "-m", "promolift.cli.application", *words]
+    command = [sys.executable, "-m", "promolift.cli", *words]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, preexec_fn=limit)
 
 
@@ -73,9 +73,13 @@ def full_worker(shard: int) -> int:
 
 def test_a_disk_that_is_full_for_a_worker_is_told_alike(tmp_path: Path) -> None:
     reason = os.strerror(errno.ENOSPC)
-    with raises_code("disk_full", str(tmp_path), reason), full_said(tmp_path), Processes(1) as engine:
+    with (
+        raises_code("disk_full", str(tmp_path), reason),
+        convert_disk_full_error(tmp_path),
+        LocalProcesses(1) as engine,
+    ):
         [*engine.map(full_worker, [0, 1])]
-    with pytest.raises(ZeroDivisionError), full_said(tmp_path):
+    with pytest.raises(ZeroDivisionError), convert_disk_full_error(tmp_path):
         raise ZeroDivisionError
 
 
@@ -87,17 +91,17 @@ def test_a_plan_whose_parts_find_no_room_leaves_the_plan_of_before(
     config = config.model_copy(
         update={"data": data, "plan": config.plan.model_copy(update={"asof": "2024-09-20", "budget_cents": 20_000})}
     )
-    monkeypatch.setattr("promolift.shop.pipeline.steps.plan.WHOLE", 20)
+    monkeypatch.setattr("promolift.shop.pipeline.steps.plan.CUSTOMERS_IN_MEMORY", 20)
     with Store(tmp_path / "work") as store:
         job = Job(config, store, lambda *_: None)
-        run(job, ["ingest", "profile", "effect", "plan"])
+        run_steps(job, ["ingest", "profile", "effect", "plan"])
         before = tables(tmp_path / "work")
         with monkeypatch.context() as patch:
             patch.setattr(Scratch, "put_arrays", no_room)
             with raises_code("disk_full", str(tmp_path)):
-                run(job, ["plan"], again=True)
+                run_steps(job, ["plan"], again=True)
         after = tables(tmp_path / "work")
         assert [*before] == [*after]
         assert all(before[name].equals(after[name]) for name in before)
-        run(job, ["plan"])
+        run_steps(job, ["plan"])
         assert tables(tmp_path / "work")["tables/chosen.parquet"].equals(before["tables/chosen.parquet"])

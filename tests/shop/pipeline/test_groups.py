@@ -9,7 +9,7 @@ from error_checks import raises_code
 from promolift.cli.application import main
 from promolift.core import decisions
 from promolift.core.customers.consent import may_send
-from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.pipeline.planning.segment_decisions import decide_segment, write_decisions
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.results.plan import Plan
@@ -91,7 +91,7 @@ def test_counts_stand_in_profile_plan_and_page_in_both_languages(shop: Shop, tmp
     assert [row["segment"] for row in told.figures["segments"]] == ["frequent", "staff", "nobody"]  # type: ignore[attr-defined]
     done = shop.step("plan")
     assert f"frequent {often} (" in done.text
-    with speaking("zh"):
+    with use_locale("zh"):
         assert f"高频客户{often}位（" in shop.step("plan").text
     page = shop.report(tmp_path).read_text(encoding="utf-8")
     assert "Your segments" in page
@@ -124,7 +124,7 @@ def test_strategic_rules_are_kept_and_their_cost_is_the_gain_without_them_less_t
     assert share >= 0.95
     lost = max(plain - wide.note.gain_cents, 0.0)
     assert wide.note.strategic[0].cost_cents == pytest.approx(lost, abs=0.02 * plain)
-    with speaking("zh"):
+    with use_locale("zh"):
         assert "规则wide（最低占比）" in str(wide)
 
 

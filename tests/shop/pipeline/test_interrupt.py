@@ -39,7 +39,7 @@ def pressed(_: object, *__: object, **___: object) -> None:
     ("verb", "place"),
     [
         ("ingest", "promolift.shop.pipeline.steps.ingest.run"),
-        ("init", "promolift.shop.ingest.setup.initialisation.guess_all"),
+        ("init", "promolift.shop.ingest.setup.initialisation.guess_tables"),
     ],
 )
 def test_an_interruption_is_one_line_and_code_130(

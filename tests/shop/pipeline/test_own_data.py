@@ -115,14 +115,14 @@ def test_a_cautious_plan_takes_surer_offers_and_still_tells_what_is_expected(
 
 
 def test_every_decision_is_recorded_and_can_be_replayed(shop: Path) -> None:
-    from promolift.core.decisions import ReleaseTerms, replay
+    from promolift.core.decisions import ReleaseTerms, replay_decision
 
     decisions = pl.read_parquet(shop / "work" / "tables" / "decisions.parquet")
     notes = json.loads((shop / "work" / "notes" / "plan.json").read_text(encoding="utf-8"))
     release = ReleaseTerms.model_validate(notes["terms"])
     assert decisions.height == notes["customers"]
     for row in decisions.head(60).iter_rows(named=True):
-        assert replay(row, release) == row
+        assert replay_decision(row, release) == row
 
 
 def test_the_held_out_get_nothing(shop: Path) -> None:

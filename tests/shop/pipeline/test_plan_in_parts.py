@@ -8,7 +8,7 @@ import pytest
 from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.pipeline.pipeline import run
+from promolift.shop.pipeline.pipeline import run_steps
 from promolift.shop.pipeline.steps import evaluate, plan
 from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.plan import Plan
@@ -25,7 +25,7 @@ def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     config = load_config(folder / "promolift.toml")
     config = config.model_copy(update={"data": config.data.model_copy(update={"shards": 4})})
     made = Job(config, Store(folder / "work"), lambda *_: None, folder / "out")
-    run(made, ["ingest", "profile", "effect"])
+    run_steps(made, ["ingest", "profile", "effect"])
     assert len(made.clean.shards) == 4
     return made
 
@@ -55,11 +55,11 @@ def test_shards_give_the_plan_of_all_at_once(
     job: Job, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
 ) -> None:
     mine = with_plan(job, "none", **changes)
-    run(mine, ["plan"], again=True)
+    run_steps(mine, ["plan"], again=True)
     whole, note = {name: kept(job, name) for name in ("candidates", "chosen", "decisions")}, Plan.load(job.store).note
     assert whole["chosen"].height > 5
-    monkeypatch.setattr(plan, "WHOLE", 20)
-    run(mine, ["plan"], again=True)
+    monkeypatch.setattr(plan, "CUSTOMERS_IN_MEMORY", 20)
+    run_steps(mine, ["plan"], again=True)
     assert Plan.load(job.store).note == note
     for name, rows in whole.items():
         assert kept(job, name).select(rows.columns).equals(rows), name
@@ -67,9 +67,9 @@ def test_shards_give_the_plan_of_all_at_once(
 
 def test_lines_beyond_the_menu_are_chosen_by_some_and_offered_to_all(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = with_plan(job, "grid", budget_cents=20_000)
-    monkeypatch.setattr(plan, "WHOLE", 100)
+    monkeypatch.setattr(plan, "CUSTOMERS_IN_MEMORY", 100)
     monkeypatch.setattr(evaluate, "COMPARED", 100)
-    run(mine, ["plan", "message", "evaluate", "report"], again=True)
+    run_steps(mine, ["plan", "message", "evaluate", "report"], again=True)
     made, stated = Plan.load(job.store), {item.id for item in mine.config.menu}
     beyond = {item.id for item in made.note.menu} - stated
     assert beyond

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from same_tables import assert_same, ran, tables
 
-from promolift.foundation.executors.executor import EngineSettings
+from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning import partitions
-from promolift.shop.pipeline.planning.partitions import PartShelf
+from promolift.shop.pipeline.planning.partitions import PartitionStore
 from promolift.shop.results.work_folder.run_context import Job
 
 LIMITS = ("count <= 40", "offer share: cost_share[scope=category] >= 0.2")
 
 
-def dies_once(job: Job, number: int, shelf: PartShelf, name: str, *more: Any) -> Any:
+def dies_once(job: Job, number: int, shelf: PartitionStore, name: str, *more: Any) -> Any:
     """What a round asks of a part; the worker that comes to part 2 in the third round is killed."""
     seen = job.store.root / "rounds"
     if number == 2:
@@ -29,7 +29,7 @@ def dies_once(job: Job, number: int, shelf: PartShelf, name: str, *more: Any) ->
     return on_slots(job, number, shelf, name, *more)
 
 
-on_slots = partitions.on_slots
+on_slots = partitions.run_on_slots
 
 
 @pytest.mark.slow
@@ -44,7 +44,7 @@ def test_rounds_give_the_same_plan_by_two_processes_though_one_is_killed(
         shutil.copytree(work, tmp_path / name)
     one = ran(config, tmp_path / "one", steps=("plan",))
     assert tables(one)["tables/chosen.parquet"].height > 5
-    assert_same(one, ran(config, tmp_path / "two", EngineSettings(workers=2), ("plan",)))
-    monkeypatch.setattr(partitions, "on_slots", dies_once)
-    assert_same(one, ran(config, tmp_path / "killed", EngineSettings(workers=2), ("plan",)))
+    assert_same(one, ran(config, tmp_path / "two", ExecutorSettings(workers=2), ("plan",)))
+    monkeypatch.setattr(partitions, "run_on_slots", dies_once)
+    assert_same(one, ran(config, tmp_path / "killed", ExecutorSettings(workers=2), ("plan",)))
     assert len((tmp_path / "killed" / "rounds").read_text()) > 3

@@ -15,7 +15,7 @@ from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, EXPOSURES, PR
 from promolift.foundation.time.units import DAY_MS, WEEK_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.steps import effect
-from promolift.shop.pipeline.steps.effect import keep_redemption
+from promolift.shop.pipeline.steps.effect import save_redemption
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 ASOF = "2026-01-05"
@@ -66,7 +66,7 @@ def drawn_shop(store: Store, shards: int) -> Job:
 def kept(folder: Path, shards: int) -> list[pl.DataFrame]:
     with Store(folder) as store:
         job = drawn_shop(store, shards)
-        assert keep_redemption(job, moments(job), ["tea", "milk"]) is None
+        assert save_redemption(job, moments(job), ["tea", "milk"]) is None
         odds = store.frame("redemption_odds").sort("customer_id", "target")
         return [store.frame("redemption_features"), odds]
 
@@ -75,7 +75,7 @@ def test_shards_give_the_odds_of_all_customers_at_once(tmp_path: Path, monkeypat
     whole = kept(tmp_path / "whole", 1)
     read, once = [], campaign_exposure._features
 
-    def counted(past: campaign_exposure.History, *more: Any) -> pl.DataFrame:
+    def counted(past: campaign_exposure.CampaignHistory, *more: Any) -> pl.DataFrame:
         read.append((len(past.events), len(past.exposures)))
         return once(past, *more)
 

@@ -8,7 +8,7 @@ import pytest
 from error_checks import raises_code
 
 import promolift
-from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.results.plan import Plan
 
@@ -40,7 +40,7 @@ def test_a_plan_explains_itself_and_keeps_its_budget_and_its_settings(shop: Shop
     said = str(large)
     for part in ("customers get an offer", "Expected to add", "Evidence:"):
         assert part in said
-    with speaking("zh"):
+    with use_locale("zh"):
         told = f"{large}\n{shop.health}"
     assert "位得到优惠" in told
     assert not re.search(r"\b(customers|budget|expected|read|taken|events|warning)\b", told)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from planned_shop import planned_shop, shop_config
 
-from promolift.core.offers.product_names import label
+from promolift.core.offers.product_names import readable_name
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
 from promolift.shop.pipeline.text_pool import load_pool
@@ -57,4 +57,4 @@ def test_an_offer_on_two_products_is_printed_with_both_names(tmp_path):
         job = Job(demo_config(), store, lambda *_: None)
         names = job.clean.printed_names(pl.Series(["p2", "p1 ++ p2", "p1 ++ p3", "p3"]))
     assert names == {"p2": "Espresso", "p1 ++ p2": "Green Tea ++ Espresso", "p1 ++ p3": "Green Tea ++ p3"}
-    assert label(names["p1 ++ p2"], "product").en == "Green Tea and Espresso"
+    assert readable_name(names["p1 ++ p2"], "product").en == "Green Tea and Espresso"

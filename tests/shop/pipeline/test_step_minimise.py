@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from promolift.cli.application import app
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.pipeline import run
-from promolift.shop.pipeline.steps.ingest import OLD, purge
+from promolift.shop.pipeline.pipeline import run_steps
+from promolift.shop.pipeline.steps.ingest import EXPIRED, purge
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -51,7 +51,7 @@ def shop(folder: Path, **privacy: Any) -> Config:
 
 def ingested(folder: Path, **privacy: Any) -> Store:
     store = Store(folder / "work")
-    run(Job(shop(folder, **privacy), store, lambda *_: None), ["ingest"])
+    run_steps(Job(shop(folder, **privacy), store, lambda *_: None), ["ingest"])
     return store
 
 
@@ -71,7 +71,7 @@ def test_sensitive_products_and_columns_are_left_out_and_that_is_said(tmp_path: 
         notes = Health.load(store).notes
         assert "6 purchases and views are kept without their product, as it tells of health" in "\n".join(notes)
         assert "customers: column kids_count is left out, as it tells of children" in "\n".join(notes)
-        with speaking("zh"):
+        with use_locale("zh"):
             said = str(Health.load(store))
         assert "6条购买与浏览不记录商品，因其涉及健康" in said
         assert "is left out" not in said
@@ -92,9 +92,9 @@ def test_rows_older_than_they_may_be_kept_are_taken_nowhere(tmp_path: Path) -> N
         assert store.frame("exposures")["campaign_id"].to_list() == ["b"]
         assert store.table("rejected").aggregate("count(*)").fetchall() == [(0,)]
         events = Health.load(store).tables[0]
-        assert events.rejected == {OLD: 2}
+        assert events.rejected == {EXPIRED: 2}
         assert events.accepted + events.rejected_rows == events.read == 22
-    with raises_code("rows_rejected", f"{OLD} (22)"):
+    with raises_code("rows_rejected", f"{EXPIRED} (22)"):
         ingested(tmp_path, events={"keep_days": 1})
 
 

@@ -12,20 +12,20 @@ import pytest
 from error_checks import raises_code
 
 from promolift.core import offers
-from promolift.core.customers.text_intents import read_intents
+from promolift.core.customers.text_intents import predict_intents
 from promolift.extensions.media.transcription import transcribe
 from promolift.foundation.language_model import Reply
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import TRANSCRIPTS
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.ingest.setup.initialisation import Answers, init
-from promolift.shop.pipeline.customer_texts import SYSTEM, by_model
-from promolift.shop.pipeline.pipeline import run
+from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
+from promolift.shop.pipeline.customer_texts import SYSTEM, classify_with_model
+from promolift.shop.pipeline.pipeline import run_steps
 from promolift.shop.pipeline.planning.offer_targets import list_people
-from promolift.shop.pipeline.steps.ingest import UNASKED, purge
+from promolift.shop.pipeline.steps.ingest import NO_CONSENT, purge
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.work_folder.run_context import Job, moments
-from promolift.shop.results.work_folder.work_tables import EVERYBODY
+from promolift.shop.results.work_folder.work_tables import ALL_CUSTOMERS
 
 SAID = {
     "u1": "My parcel zzq is two weeks late and nobody answers",
@@ -62,7 +62,7 @@ def written(folder: Path, **parts: Any) -> Config:
 
 def job_of(folder: Path, config: Config, *steps: str) -> Job:
     made = Job(config, Store(folder / "work"), lambda *_: None)
-    run(made, steps)
+    run_steps(made, steps)
     return made
 
 
@@ -73,7 +73,7 @@ def test_words_are_read_where_their_customers_agreed_and_every_row_is_accounted_
         "u1": "late", "u2": "too_expensive", "u3": "stop", "u4": "praise", "u5": None,
     }  # fmt: skip
     counts = next(each for each in Health.load(job.store).tables if each.table == "words")
-    assert (counts.read, counts.accepted, counts.rejected) == (6, 5, {UNASKED: 1})
+    assert (counts.read, counts.accepted, counts.rejected) == (6, 5, {NO_CONSENT: 1})
     assert counts.counted == {"other language": 1}
     job.store.close()
     unasked = job_of(tmp_path, written(tmp_path, words={"unasked": True}), "ingest")
@@ -131,7 +131,7 @@ def test_profiles_count_texts_as_far_as_they_are_likely_with_their_error(tmp_pat
 def test_no_offer_in_the_days_after_a_complaint(tmp_path: Path, days: float, closed: list[str]) -> None:
     job = job_of(tmp_path, written(tmp_path, rules={"complaint_days": days}), "ingest", "profile")
     at, menu = moments(job).asof, job.config.menu
-    people = list_people(job, at, EVERYBODY, pl.DataFrame)
+    people = list_people(job, at, ALL_CUSTOMERS, pl.DataFrame)
     none = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
     targets = pl.DataFrame(
         {"customer_id": ["u1", "u2"], "target": ["p1", "p1"], "scope": ["category"] * 2, "kind": ["product"] * 2,
@@ -164,7 +164,7 @@ def test_a_large_model_may_read_and_where_it_fails_our_own_reading_stays() -> No
         return [Reply(good, "big"), Reply("no json", "big"), Reply("", "big", "no answer within 30 s")]
 
     texts = ["Ich will mein Geld, mail me at a@b.example", "太贵了", "I love it"]
-    found = by_model(texts, writer, read_intents(texts))
+    found = classify_with_model(texts, writer, predict_intents(texts))
     assert found["intent"].to_list() == ["refund", "too_expensive", "praise"]
     assert found["complaint_prob"][0] == pytest.approx(0.8 + 3 * 0.2 / 8)
     assert asked[0].system == SYSTEM
@@ -176,7 +176,7 @@ def test_init_finds_the_words_in_a_file_and_in_a_log(tmp_path: Path) -> None:
     rows = pl.read_csv(tmp_path / "words.csv").rename({"review": "Review text", "ok": "other"})
     rows.write_csv(tmp_path / "words.csv")
     files = {"events": tmp_path / "lines.csv", "words": tmp_path / "words.csv"}
-    text = init(files, tmp_path / "promolift.toml", True, answers=Answers()).text
+    text = init(files, tmp_path / "promolift.toml", True, answers=SetupAnswers()).text
     assert "Review text" in text
     made = (tmp_path / "promolift.toml").read_text()
     assert "[data.words.mapping]" in made
@@ -219,7 +219,7 @@ def test_recordings_become_text_once_and_then_words(tmp_path: Path) -> None:
     assert faults["a.wav"] is None
     assert "cannot be decoded" in faults["c.wav"]
     assert faults["gone.wav"] == "there is no such file"
-    run(job, ["ingest"])
+    run_steps(job, ["ingest"])
     assert job.store.frame("words")["intent"].to_list() == ["late", "late"]
     transcribe(job, ears)
     assert ears.asked == 1
@@ -236,10 +236,10 @@ def test_what_was_heard_goes_when_it_may_no_longer_be_read(tmp_path: Path) -> No
     config = shop(tmp_path, row.format("yes"), columns)
     job = job_of(tmp_path, config, "ingest")
     transcribe(job, Ears())
-    run(job, ["ingest"])
+    run_steps(job, ["ingest"])
     assert job.store.frame("transcripts")["customer_id"].to_list() == ["u1", "u2"]
     (tmp_path / "words.csv").write_text(row.format("no"))
-    run(job, ["ingest"])
+    run_steps(job, ["ingest"])
     assert job.store.frame("words")["customer_id"].to_list() == ["u2"]
     assert job.store.frame("transcripts")["customer_id"].to_list() == ["u2"]
 
@@ -259,9 +259,9 @@ def test_a_recording_outside_the_folder_and_a_name_too_long_are_faults(tmp_path:
 
 
 def test_a_model_that_is_sure_of_no_number_is_not_believed() -> None:
-    own = read_intents(["where is my parcel", "hello"])
+    own = predict_intents(["where is my parcel", "hello"])
     bad = ['{"intent": "late", "sure": NaN}', '{"intent": ["late"], "sure": 1}']
-    assert by_model(["a", "b"], lambda asks: [Reply(text, "m") for text in bad], own).equals(own)
+    assert classify_with_model(["a", "b"], lambda asks: [Reply(text, "m") for text in bad], own).equals(own)
 
 
 def test_without_recordings_there_is_nothing_to_transcribe(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def settings(folder: Path, shards: int, budget_cents: int = 150_000) -> Config:
 def plan(config: Config, work: Path) -> pl.DataFrame:
     steps = ["ingest", "profile", "effect", "plan", "message"]
     with Store(work) as store:
-        pipeline.run(pipeline.Job(config, store, lambda *told: None), steps)
+        pipeline.run_steps(pipeline.Job(config, store, lambda *told: None), steps)
         return store.frame("messages").drop(*HIDDEN).sort("customer_id")
 
 

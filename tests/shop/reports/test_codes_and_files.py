@@ -13,11 +13,11 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.offers.coupon_codes import ALPHABET, code, normalise, unique_codes
+from promolift.core.offers.coupon_codes import ALPHABET, coupon_code, normalise_code, unique_codes
 from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.errors import ConfigError
-from promolift.foundation.frames import safe_cells
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.frames import escape_formulas
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.tables.schemas import PLAN_FILE
 from promolift.shop.reports.plan_rows import contact_rows, export_rows, plan_rows
 
@@ -28,67 +28,67 @@ text = st.text(max_size=6)
 
 @given(text, text, text)
 def test_a_code_has_the_printed_form_and_is_recognised(campaign, customer, offer):
-    made = code(campaign, customer, offer, SECRET)
+    made = coupon_code(campaign, customer, offer, SECRET)
     assert SHAPE.fullmatch(made)
     assert not set(made) & set("0O1I")
-    assert normalise(made) == made
-    assert normalise(made.lower().replace("-", "  ")) == made
+    assert normalise_code(made) == made
+    assert normalise_code(made.lower().replace("-", "  ")) == made
 
 
 @given(text)
 def test_a_code_typed_in_full_width_is_the_same_code(customer):
-    made = code("c", customer, "o", SECRET)
+    made = coupon_code("c", customer, "o", SECRET)
     wide = "".join(chr(ord(char) + 0xFEE0) for char in made.lower())
-    assert normalise(wide) == made
-    assert normalise(wide.replace(chr(ord("-") + 0xFEE0), "\u3000")) == made
+    assert normalise_code(wide) == made
+    assert normalise_code(wide.replace(chr(ord("-") + 0xFEE0), "\u3000")) == made
 
 
 def test_codes_never_change_between_versions():
     # computed once with hmac and by logarithm tables of the field; printed coupons must stay valid
-    assert code("cmp_1", "A1", "coffee-20", SECRET) == "CMLN-V6PR-BGDS"
+    assert coupon_code("cmp_1", "A1", "coffee-20", SECRET) == "CMLN-V6PR-BGDS"
 
 
 @given(st.text(max_size=4), st.integers(0, 11), st.sampled_from(ALPHABET))
 def test_every_single_wrong_symbol_is_noticed(customer, at, wrong):
-    plain = code("c", customer, "o", SECRET).replace("-", "")
+    plain = coupon_code("c", customer, "o", SECRET).replace("-", "")
     typed = plain[:at] + wrong + plain[at + 1 :]
-    assert (normalise(typed) is not None) == (typed == plain)
+    assert (normalise_code(typed) is not None) == (typed == plain)
 
 
 @given(st.text(max_size=4))
 def test_every_swap_of_two_symbols_is_noticed(customer):
-    plain = code("c", customer, "o", SECRET).replace("-", "")
+    plain = coupon_code("c", customer, "o", SECRET).replace("-", "")
     for a, b in combinations(range(12), 2):
         typed = list(plain)
         typed[a], typed[b] = typed[b], typed[a]
-        assert (normalise("".join(typed)) is not None) == (plain[a] == plain[b])
+        assert (normalise_code("".join(typed)) is not None) == (plain[a] == plain[b])
 
 
 @pytest.mark.parametrize("typed", ["", "AAAA", "A" * 13, "0000-0000-0000", "优惠券优惠券优惠券优惠券"])
 def test_what_is_no_code_is_refused(typed):
-    assert normalise(typed) is None
+    assert normalise_code(typed) is None
 
 
 def test_secret_campaign_customer_offer_and_attempt_all_matter():
     made = {
-        code("c", "a", "o", SECRET),
-        code("d", "a", "o", SECRET),
-        code("c", "b", "o", SECRET),
-        code("c", "a", "p", SECRET),
-        code("c", "a", "o", SECRET + "!"),
-        code("c", "a", "o", SECRET, 1),
-        code("ca", "", "o", SECRET),
-        code("", "ca", "o", SECRET),
-        code("c\x1fa", "b", "o", SECRET),
-        code("c", "a\x1fb", "o", SECRET),
+        coupon_code("c", "a", "o", SECRET),
+        coupon_code("d", "a", "o", SECRET),
+        coupon_code("c", "b", "o", SECRET),
+        coupon_code("c", "a", "p", SECRET),
+        coupon_code("c", "a", "o", SECRET + "!"),
+        coupon_code("c", "a", "o", SECRET, 1),
+        coupon_code("ca", "", "o", SECRET),
+        coupon_code("", "ca", "o", SECRET),
+        coupon_code("c\x1fa", "b", "o", SECRET),
+        coupon_code("c", "a\x1fb", "o", SECRET),
     }
     assert len(made) == 10
     with raises_code("secret_too_short", "16", kind=ConfigError):
-        code("c", "a", "o", "short")
+        coupon_code("c", "a", "o", "short")
 
 
 def test_all_symbols_are_used_about_equally_at_every_place():
-    codes = [code("c", str(i), "o", SECRET).replace("-", "") for i in range(3200)]
+    codes = [coupon_code("c", str(i), "o", SECRET).replace("-", "") for i in range(3200)]
     for place in zip(*codes, strict=True):
         counts = [place.count(symbol) for symbol in ALPHABET]
         assert sum((n - 100) ** 2 / 100 for n in counts) < 75  # chi-square of 31 degrees; above 75 once in 40,000
@@ -112,7 +112,7 @@ def test_a_collision_gives_the_later_key_its_next_attempt_in_any_order():
 
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-COFFEE, BOTH = Words(zh="咖啡", en="coffee"), Words(zh="咖啡及茶", en="coffee and tea")
+COFFEE, BOTH = LocalizedText(zh="咖啡", en="coffee"), LocalizedText(zh="咖啡及茶", en="coffee and tea")
 
 
 def an_offer(name: str = "coffee-20", currency: str = "USD", **change) -> Offer:
@@ -232,14 +232,14 @@ def test_no_text_cell_begins_like_a_formula(begin):
         rows = file_of(plan(**{name: f"{begin}cmd()"}))
         assert export_rows(rows)[name][0] == f"'{begin}cmd()"
         assert rows[name][0] == f"{begin}cmd()"
-    evil = [an_offer(covers=f"{begin}cmd()", label=Words(zh=f"{begin}cmd()", en=f"{begin}cmd()"))]
+    evil = [an_offer(covers=f"{begin}cmd()", label=LocalizedText(zh=f"{begin}cmd()", en=f"{begin}cmd()"))]
     cells = export_rows(plan_rows(plan(), decided(plan()), evil)).row(0, named=True)
     assert (cells["target"], cells["target_ids"]) == (f"'{begin}cmd()", f"'{begin}cmd()")
 
 
 @given(st.lists(st.none() | st.text(), min_size=1, max_size=5))
 def test_safe_cells_changes_nothing_else_and_survives_a_csv(cells):
-    safe = safe_cells(
+    safe = escape_formulas(
         pl.DataFrame({"text": cells, "number": [-1.5] * len(cells)}, schema_overrides={"text": pl.String})
     )
     for before, after in zip(cells, safe["text"], strict=True):

@@ -11,10 +11,10 @@ from judged_shop import START, case, claimed, judged, losing
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from promolift.core.decisions import LineEffect
-from promolift.foundation.evidence import Z95, Ranged
-from promolift.foundation.i18n.formatting import count, date, days, money, number, share
+from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.i18n.formatting import count, date, days, money, number, percent
 from promolift.foundation.time.units import DAY_MS
-from promolift.shop.feedback.next_release import Changed, LearnedArms, arm_release
+from promolift.shop.feedback.next_release import EffectChange, LearnedEffects, propose_release
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.reports.earnings import GAIN
 from promolift.shop.reports.learning_page import page_of
@@ -24,14 +24,15 @@ CURRENCY = "USD"
 cash = partial(money, currency=CURRENCY)
 MONEY = (
     "Verdict.total", "Verdict.total_low", "Verdict.total_high", "Verdict.low", "Verdict.high", "Lift.lift",
-    "Lift.control", "Look.total", "Look.low", "Look.high", "Ranged.value", "Ranged.low", "Ranged.high",
+    "Lift.control", "CumulativeGain.total", "CumulativeGain.low", "CumulativeGain.high",
+    "IntervalEstimate.value", "IntervalEstimate.low", "IntervalEstimate.high",
     "Quintile.predicted", "Quintile.realised", "Quintile.low", "Quintile.high", "LineEffect.cost_cents",
     "LineEffect.net_cents", "LineEffect.window_cents", "predicted", "shown",
 )  # fmt: skip
 FORMS = dict.fromkeys(MONEY, (cash,)) | {
-    "net_cents": (cash,), "drawn_cents": (cash,), "cost_cents": (cash,), "window_cents": (cash,), "pays": (share,),
-    "share": (share,), "explore": (share,), "holdout_share": (share,), "window_days": (days,),
-    "Look.days": (number, days), "effective": (count,),
+    "net_cents": (cash,), "drawn_cents": (cash,), "cost_cents": (cash,), "window_cents": (cash,), "pays": (percent,),
+    "share": (percent,), "explore": (percent,), "holdout_share": (percent,), "window_days": (days,),
+    "CumulativeGain.days": (number, days), "effective": (count,),
 }  # fmt: skip
 PLAIN = dict.fromkeys(("Verdict.low", "Verdict.high", "Lift.lift", "Lift.control"), (number,))  # of orders
 CHANCE = "1 / logged propensity"  # words of the page
@@ -100,8 +101,8 @@ def following(found: JudgedEvidence) -> NextRelease | None:
         )
         for arm, net, state in (("cut-10", 31.0, "give"), ("cut-20", -7.0, "test"))
     )  # fmt: skip
-    learned = LearnedArms(effects, Ranged(19.0, 3.0, 35.0), 2, 84, 987)
-    return arm_release(found, learned, cash)
+    learned = LearnedEffects(effects, IntervalEstimate(19.0, 3.0, 35.0), 2, 84, 987)
+    return propose_release(found, learned, cash)
 
 
 def two_weeks() -> JudgedEvidence:
@@ -140,7 +141,7 @@ def plain() -> LearnedPolicy:
 PLANTED = [
     ("money", ("first screen", "verdict", "days", "calibration", "next", "todo")),
     ("count", ("first screen", "verdict", "days", "calibration", "trust", "next")),
-    ("share", ("trust", "todo")),
+    ("percent", ("trust", "todo")),
     ("number", ("verdict", "days", "trust", "next")),
 ]
 
@@ -164,7 +165,9 @@ def test_a_chart_that_draws_a_wrong_number_is_found(plain: LearnedPolicy) -> Non
 
 
 def test_a_change_is_named_with_its_day_and_how_likely_it_is() -> None:
-    learned = LearnedArms((), Ranged(0.0, None, None), 4, 84, 987, Changed(datetime.date(2026, 3, 2), 0.94))
-    proposed = arm_release(judged(case()), learned, cash)
+    learned = LearnedEffects(
+        (), IntervalEstimate(0.0, None, None), 4, 84, 987, EffectChange(datetime.date(2026, 3, 2), 0.94)
+    )
+    proposed = propose_release(judged(case()), learned, cash)
     assert "customers answer otherwise since 2026-03-02 (94% likely)" in proposed.changes[0]
     assert proposed.kind == "stop"

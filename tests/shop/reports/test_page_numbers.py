@@ -11,20 +11,20 @@ from page_figures import add
 from told_shop import SHOPS, menu, told_shop
 
 from promolift.core.customers.disclosure_control import small_cells
-from promolift.core.messages import line_words, offer_words
+from promolift.core.messages import describe_menu_line, describe_offer
 from promolift.core.offers import MenuItem
 from promolift.foundation.i18n.formatting import date, money
-from promolift.foundation.i18n.text import Words
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.reports.chapters.summary import page_of, render
-from promolift.shop.reports.next_step import standing
+from promolift.shop.reports.next_step import shop_status
 from promolift.shop.reports.story import Story
-from promolift.shop.reports.story_builder import tell_story
-from promolift.shop.results.customers import Given, Person
-from promolift.shop.results.effects import DEPTH, NoModel
+from promolift.shop.reports.story_builder import build_story
+from promolift.shop.results.customers import Person, PlannedOffer
+from promolift.shop.results.effects import DEPTH, MissingModels
 from promolift.shop.results.evaluation import Evaluation
-from promolift.shop.results.group_names import group_words
-from promolift.shop.results.ingest import Health, Unknown
+from promolift.shop.results.group_names import group_label
+from promolift.shop.results.ingest import Health, UnknownAttributes
 from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan, headline
 from promolift.shop.results.work_folder.run_context import Job, moments
@@ -35,7 +35,7 @@ NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the forecast is about: said in words
 
 def gathered(job: Job) -> dict[str, Held]:
     """The typed results behind each part of the page, the offers as they are told, and the small print."""
-    story = tell_story(job)
+    story = build_story(job)
     results = about_the_plan(job, story) | about_the_data(story) | about_the_response(story) | about_the_forecast(story)
     return {name: Held(job.config.shop.currency, some) for name, some in results.items()}
 
@@ -49,11 +49,11 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     plan, found, said = Plan.load(store), Evaluation.load(store), Messages.load(store)
     note, wording = plan.note, PoolWords.load(store)
     by_person = sum(text.state == "approved" for text in wording.texts)
-    who = [each.given.customer_id for each in story.cards]
+    who = [each.planned.customer_id for each in story.cards]
     profiles = store.frame("profiles").join(store.frame("outlook"), on="customer_id", how="left")
     people = profiles.filter(pl.col("customer_id").is_in(who))
     ages = store.frame("customers")["age"].drop_nulls().to_list()
-    offers = [offer_words(offer, "en") for offer in Offers.load(store).offers]
+    offers = [describe_offer(offer, "en") for offer in Offers.load(store).offers]
     top = [
         note.model_copy(update={"menu": ()}), headline(note, found.luck), plan.assumptions, story.worth,
         config.plan.window_days,
@@ -81,20 +81,25 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     mix = [*top, offers, story.offers, plan.offers.height, said.motives, rest, story.plan.able - story.plan.treated]
     cards = [
         ages, [Person.of(row) for row in people.to_dicts()],
-        [Given.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],
+        [PlannedOffer.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],
     ]  # fmt: skip
-    gaps = [found.unchecked, NoModel.load(store), Unknown.load(store), [line.id for line in config.menu]]
+    gaps = [
+        found.unchecked,
+        MissingModels.load(store),
+        UnknownAttributes.load(store),
+        [line.id for line in config.menu],
+    ]
     return {
         "first screen": [
             *top, found.lead, Health.load(store), print_, plan.offers.head(3), offers, story.predictions.missed,
-            standing(config, store).what,
+            shop_status(config, store).what,
         ],
         "budget": budget, "choice": budget, "figure motives": mix, "figure frontier": budget, "policies": policies,
         "figure policies": policies,
         "people": [*mix, *cards], "figure mix": mix,
         "messages": [
             offers, list(said.written), said.silent, said.typical(12).select(PRINTED), list(said.angles.items()),
-            [fact.said for card in story.typical for fact in card.read],
+            [fact.text for card in story.typical for fact in card.read],
             len(wording.texts), wording.pool.funnel(), len(wording.pool.usable(wording.approve).texts), by_person,
         ],
         "fairness": fair(story),
@@ -114,14 +119,14 @@ def fair(story: Story) -> list[Any]:
          for name in ("mean", "others_mean", "gap", "low", "high")}
         for gap in gaps
     ]  # fmt: skip
-    names = [group_words(each.group) for each in (*gaps, *(found.proxies if found else ()))]
+    names = [group_label(each.group) for each in (*gaps, *(found.proxies if found else ()))]
     return [found, limited, shares, names, *((len(found.gaps), len(found.shown)) if found else ())]
 
 
 def said_line(item: MenuItem) -> str:
     """A menu line as the page names it."""
-    one = Words(zh="一个品类", en="one category") if item.scope == "category" else None
-    return line_words(item.benefit, item.min_spend_cents, "USD", "en", one)
+    one = LocalizedText(zh="一个品类", en="one category") if item.scope == "category" else None
+    return describe_menu_line(item.benefit, item.min_spend_cents, "USD", "en", one)
 
 
 def about_the_data(story: Story) -> dict[str, list[Any]]:
@@ -187,7 +192,7 @@ def told(request: pytest.FixtureRequest, job_of: Callable[[str], Job]) -> tuple[
 
 def test_every_number_on_the_page_is_held_by_a_typed_result(told: tuple[Job, dict[str, Held]]) -> None:
     job, held = told
-    assert strays(render(tell_story(job)), held) == {}
+    assert strays(render(build_story(job)), held) == {}
 
 
 PLANTED = [
@@ -195,7 +200,7 @@ PLANTED = [
     ("count", "first screen, figure frontier, figure policies, people, figure mix, messages, health, figure cadence, "
      "figure categories, response, figure curve, figure placebos, models, "
      "figure elasticities, figure calibration-2, figure forecast-calibration"),
-    ("share", "first screen, choice, figure elasticities, health, customers, "
+    ("percent", "first screen, choice, figure elasticities, health, customers, "
      "figure discount-share, figure categories, forecast, "
      "response, figure curve, "
      "figure placebos, figure calibration-1, figure forecast-calibration"),
@@ -210,7 +215,7 @@ def test_a_chapter_that_adds_to_a_number_is_found(
     told: tuple[Job, dict[str, Held]], monkeypatch: pytest.MonkeyPatch, form: str, where: str
 ) -> None:
     job, held = told
-    story = tell_story(job)
+    story = build_story(job)
     add(monkeypatch, form)
     assert {*where.split(", ")} <= {*strays(render(story), held)}
 
@@ -218,7 +223,7 @@ def test_a_chapter_that_adds_to_a_number_is_found(
 def test_another_number_in_the_place_of_one_is_mostly_found(told: tuple[Job, dict[str, Held]]) -> None:
     """What is held is not so much that anything passes: of every part, most numbers could not be others."""
     job, held = told
-    page = render(tell_story(job))
+    page = render(build_story(job))
     for name, text in parts(page).items():
         tokens = held[name].tokens(text)
         other = [token.translate(str.maketrans("0123456789", "1234567890")) for token in tokens]
@@ -231,7 +236,7 @@ def test_another_number_in_the_place_of_one_is_mostly_found(told: tuple[Job, dic
 def test_another_share_held_out_than_was_set_is_found(told: tuple[Job, dict[str, Held]]) -> None:
     job, held = told
     other = job.config.model_copy(update={"plan": job.config.plan.model_copy(update={"holdout_share": 0.21})})
-    found = strays(render(tell_story(Job(other, job.store, job.tell))), held)
+    found = strays(render(build_story(Job(other, job.store, job.tell))), held)
     assert found["unknowns"] == ["21 %"]
 
 
@@ -241,7 +246,7 @@ def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[
     found = Evaluation.load(job.store)
     assert found.luck is not None
     figure = money(headline(Plan.load(job.store).note, found.luck).gain_cents, job.config.shop.currency)
-    page = render(tell_story(job))
+    page = render(build_story(job))
     assert f'<p class="huge">+{figure}</p>' in page
     assert f"the plan is expected to add {figure}" in page
     assert f"This plan is expected to earn {figure}" in page
@@ -250,7 +255,7 @@ def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[
 def test_the_first_screen_says_at_which_supplier_share_the_plan_would_flip(told: tuple[Job, dict[str, Held]]) -> None:
     job, _ = told
     believed = Plan.load(job.store).assumptions
-    page = render(tell_story(job))
+    page = render(build_story(job))
     screen = visible(page[: page.index('class="contents"')])
     places = [screen.index(clean(each.text)) for each in believed]
     assert places == sorted(places)
@@ -261,7 +266,7 @@ def test_a_shop_where_nothing_is_open_is_told_too(tmp_path: Path) -> None:
     """The comparison of policies used to break on an empty table of open offers."""
     with Store(tmp_path) as store:
         job = told_shop(store, 1, rules={"min_buy_prob": 1.0}, menu=menu(0.5)[:4])
-        page = visible(render(tell_story(job)))
+        page = visible(render(build_story(job)))
         assert "policies" in Evaluation.load(store).unchecked
     assert "Nobody would get an offer." in page
     assert "no offer is open to anybody" in page

@@ -9,14 +9,15 @@ from small_story import small_story
 
 from promolift.core.allocation import Limit
 from promolift.core.experiments.group_gaps import GroupGap, Proxy
-from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.text import Language
-from promolift.shop.pipeline.fairness_audit import angles
-from promolift.shop.reports.chapters.fairness import tell
+from promolift.shop.pipeline.fairness_audit import message_angle_columns
+from promolift.shop.reports.chapters.fairness import build_chapter
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.results.fairness import FairnessNote, Swap
 from promolift.shop.results.messages import Messages
-from promolift.shop.results.plan import FairPlan, FairUse, Plan
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import FairPlan, FairUse
 from promolift.shop.results.work_folder.run_context import Job
 
 LIMIT = Limit(name="fair", measure="count_share", at_least=0.3, at_most=0.5, slack=1.0, where={"groups": ("sex=F",)})
@@ -70,7 +71,7 @@ def test_the_page_says_who_is_treated_otherwise_and_what_limits_cost(language: L
 
 def test_reasons_of_messages_are_compared_among_those_who_read_one(job_of: Callable[[str], Job]) -> None:
     job = job_of("dollars")
-    found, told = angles(job, Plan.load(job.store)), Messages.load(job.store).rows
+    found, told = message_angle_columns(job, Plan.load(job.store)), Messages.load(job.store).rows
     names = found.columns[1:]
     assert 0 < len(names) <= 3
     assert all(name.startswith("angle:") and name != "angle:generic" for name in names)
@@ -82,5 +83,5 @@ def test_reasons_of_messages_are_compared_among_those_who_read_one(job_of: Calla
 
 
 def test_no_chapter_where_nothing_was_compared() -> None:
-    with speaking("en"):
-        assert tell(small_story()) is None
+    with use_locale("en"):
+        assert build_chapter(small_story()) is None

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 from small_story import read, small_story
 
-from promolift.foundation.evidence import Ranged
-from promolift.foundation.i18n.formatting import Cash
-from promolift.foundation.pages.blocks import Big, Block, Figure, balanced
-from promolift.foundation.pages.charts import headline, span_of
+from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.formatting import MoneyFormat
+from promolift.foundation.pages.blocks import Block, Figure, KeyFigure, widen_lone_blocks
+from promolift.foundation.pages.charts import headline, interval_drawing
 from promolift.shop.reports.chapters import budget, customers, data_health, discount, predictions, recipients, summary
 from promolift.shop.reports.story import Story
 from promolift.shop.results.customers import Customers, Tastes
@@ -15,7 +15,8 @@ from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.evaluation import Lead, Worth, weakest
 from promolift.shop.results.histograms import Histogram, bars
 from promolift.shop.results.ingest import Counts, Health
-from promolift.shop.results.plan import Assumption, Luck, Point, RuleCost, rule_text
+from promolift.shop.results.plan import strategic_rule_text
+from promolift.shop.results.plan_note import Assumption, BudgetPoint, Luck, RuleCost
 from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, ReliabilityBin, Scored
 
 
@@ -53,14 +54,14 @@ def healthy(*tables: Counts) -> Health:
 
 def test_health_counts_rows() -> None:
     found = healthy(Counts("t", 100, 90, 5, rejected={"bad": 10}), Counts("u", 100, 100))
-    assert data_health.tell(small_story(health=found)).lead.startswith(
+    assert data_health.build_chapter(small_story(health=found)).lead.startswith(
         "200 rows were read from 2 tables. 190 were taken (95\u00a0%), 5 of them after a repair; 10 were"
     )
 
 
 def test_a_rejected_row_is_drawn_even_if_it_is_one_in_a_million() -> None:
     found = healthy(Counts("t", 10**6, 10**6 - 1, rejected={"bad": 1}))
-    row = data_health.tell(small_story(health=found)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
+    row = data_health.build_chapter(small_story(health=found)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
     assert row["rejected"] == 1.0
     assert row["repaired"] == 0.0
     assert row["taken"] == "> 99.9\u00a0%"
@@ -90,7 +91,7 @@ def test_shares_of_categories_are_of_the_average_customer() -> None:
     rows = pl.DataFrame(
         {"customer_id": ["a", "a", "b"], "target": ["milk", "beer", "milk"], "spend_share": [0.4, 0.6, 1.0]}
     )
-    found = figure(customers.tell(small_story(tastes=Tastes.of([rows]))).blocks, "categories")
+    found = figure(customers.build_chapter(small_story(tastes=Tastes.of([rows]))).blocks, "categories")
     assert [(r["name"], r["value"]) for r in found.spec["rows"]] == [("milk", 0.7), ("beer", 0.3)]
 
 
@@ -104,7 +105,7 @@ def curve(high_of_least: float) -> ResponseFigures:
     ("high", "said"), [(0.3, "do not overlap"), (0.45, "overlap, so the difference is not established")]
 )
 def test_a_difference_is_called_one_only_if_the_intervals_part(high: float, said: str) -> None:
-    found = figure(discount.tell(small_story(response=curve(high))).blocks, "curve")
+    found = figure(discount.build_chapter(small_story(response=curve(high))).blocks, "curve")
     assert said in found.finding
     assert (
         "At 20\u00a0% off, demand of everyone changes by +30\u00a0% (95\u00a0% interval +25\u00a0% to +35\u00a0%)"
@@ -121,24 +122,26 @@ def placebos(low: float, high: float) -> Story:
 
 
 def test_a_placebo_that_finds_something_is_said_aloud() -> None:
-    found = figure(discount.tell_method(placebos(0.2, 0.4)).blocks, "placebos")
+    found = figure(discount.build_method_chapter(placebos(0.2, 0.4)).blocks, "placebos")
     assert found.tone == "warn"
     assert "0 of 1 placebo check found nothing." in found.finding
     assert "future (30\u00a0% of the effect itself)" in found.finding
-    assert figure(discount.tell_method(placebos(-0.4, -0.2)).blocks, "placebos").tone == "warn"
-    passed = figure(discount.tell_method(placebos(-0.1, 0.4)).blocks, "placebos")
+    assert figure(discount.build_method_chapter(placebos(-0.4, -0.2)).blocks, "placebos").tone == "warn"
+    passed = figure(discount.build_method_chapter(placebos(-0.1, 0.4)).blocks, "placebos")
     assert passed.tone == "good"
     assert "1 of 1 placebo check found nothing, as it must be." in passed.finding
 
 
 def test_what_is_not_proven_is_called_not_proven() -> None:
-    assert "not a proven effect" in discount.tell(small_story(response=read())).lead
-    assert "an assumption" in discount.tell(small_story(response=read(level="assumed"))).lead
+    assert "not a proven effect" in discount.build_chapter(small_story(response=read())).lead
+    assert "an assumption" in discount.build_chapter(small_story(response=read(level="assumed"))).lead
 
 
 def test_how_the_response_was_read_is_told_with_its_numbers() -> None:
     def notes(response: ResponseFigures) -> str:
-        block = next(b for b in discount.tell_method(small_story(response=response)).blocks if b.kind == "sentences")
+        block = next(
+            b for b in discount.build_method_chapter(small_story(response=response)).blocks if b.kind == "sentences"
+        )
         assert isinstance(block, Block)
         return " ".join(block.data["rows"])
 
@@ -166,7 +169,7 @@ def test_a_model_is_better_only_beyond_its_interval(
 ) -> None:
     row = {"model": "m", "figure": "AUC", "value": value, "low": low, "high": high, "n": 9, "better": better}
     score = Scored(**(row | {"baseline": "rule", "baseline_value": 0.80}))
-    block = predictions.tell_figures(small_story(predictions=Predictions(scores=(score,)))).blocks[0]
+    block = predictions.build_figures_chapter(small_story(predictions=Predictions(scores=(score,)))).blocks[0]
     assert isinstance(block, Block)
     assert block.data["rows"][0]["verdict"] == verdict
 
@@ -177,7 +180,7 @@ def test_calibration_weighs_bins_by_their_cases() -> None:
         ReliabilityBin(predicted=0.5, observed=0.9, low=0.8, high=0.95, n=100),
     )
     story = small_story(predictions=Predictions(reliability=(Reliability(model="m", bins=bins),)))
-    found = figure(predictions.tell_figures(story).blocks, "calibration-1")
+    found = figure(predictions.build_figures_chapter(story).blocks, "calibration-1")
     assert "On average 20.0\u00a0% was predicted and 30.0\u00a0% happened." in found.finding
     assert "In 1 of 2 bins" in found.finding
 
@@ -189,17 +192,17 @@ FRONTIER = pl.DataFrame({
 
 
 def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -> None:
-    half = Point(budget_cents=5_000, gain_cents=10_000, share=0.5)
-    twice = Point(budget_cents=20_000, gain_cents=25_000, share=1.25)
-    chapter = budget.tell(small_story(frontier=FRONTIER, half=half, twice=twice))
+    half = BudgetPoint(budget_cents=5_000, gain_cents=10_000, share=0.5)
+    twice = BudgetPoint(budget_cents=20_000, gain_cents=25_000, share=1.25)
+    chapter = budget.build_chapter(small_story(frontier=FRONTIER, half=half, twice=twice))
     finding = figure(chapter.blocks, "frontier").finding
     assert "half the budget would bring 50\u00a0% and twice the budget would bring 125\u00a0%" in finding
     assert "One more $1 of budget adds $0.50" in finding
-    block = budget.tell_method(small_story()).blocks[0]
+    block = budget.build_method_chapter(small_story()).blocks[0]
     assert isinstance(block, Block)
     assert "can add more than $201.00" in block.data["text"]
     assert "by $1.00 (0.5\u00a0%)" in block.data["text"]
-    beyond = figure(budget.tell(small_story(frontier=FRONTIER, half=half)).blocks, "frontier").finding
+    beyond = figure(budget.build_chapter(small_story(frontier=FRONTIER, half=half)).blocks, "frontier").finding
     assert "twice" not in beyond
 
 
@@ -208,19 +211,21 @@ def test_what_each_strategic_rule_costs_is_a_row() -> None:
         RuleCost(name="launch", rule="pin", given=12, able=20, cost_cents=450.0),
         RuleCost(name="wide", rule="at_least", given=15, able=90, cost_cents=300.0, price=200_000.0),
     )
-    block = budget.tell(small_story({"strategic": rules}, frontier=FRONTIER)).blocks[-1]
+    block = budget.build_chapter(small_story({"strategic": rules}, frontier=FRONTIER)).blocks[-1]
     assert isinstance(block, Block)
     assert block.data["grid"].rows == [
         ["launch", "pin", "12", "20", "$4.50", ""],
         ["wide", "at least", "15", "90", "$3.00", "$20.00"],
     ]
-    assert rule_text(rules[1], "USD").endswith("One percentage point more would cost $20.00.")
+    assert strategic_rule_text(rules[1], "USD").endswith("One percentage point more would cost $20.00.")
 
 
 def test_the_luck_in_a_plan_is_told() -> None:
     def told(checked: float) -> str:
         luck = Luck(naive_cents=20_000.0, checked_cents=checked, low_cents=9_000.0, high_cents=21_000.0)
-        chapter = budget.tell_method(small_story(luck=luck, head={"gain_cents": checked, "promised_cents": 20_000.0}))
+        chapter = budget.build_method_chapter(
+            small_story(luck=luck, head={"gain_cents": checked, "promised_cents": 20_000.0})
+        )
         return str(next(b for b in chapter.blocks if isinstance(b, Block) and b.kind == "note").data["text"])
 
     assert "promise $200.00" in told(15_000.0)
@@ -230,9 +235,9 @@ def test_the_luck_in_a_plan_is_told() -> None:
 
 
 def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> None:
-    def told(promised: float | None) -> Big:
+    def told(promised: float | None) -> KeyFigure:
         lucky = {"gain_cents": 72_400.0, "low_cents": 60_000.0, "high_cents": 80_000.0, "promised_cents": promised}
-        return summary.first(small_story(head=lucky))
+        return summary.headline_figure(small_story(head=lucky))
 
     big = told(80_900.0)
     assert big.value == "+$724.00"
@@ -247,7 +252,7 @@ def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> Non
 def test_what_the_result_stands_on_is_said_beside_it_with_the_value_that_would_turn_it() -> None:
     suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694, text="Suppliers pay 85 %.")
     stretch = Assumption(name="stretch_share", value=0.1, flips_at=None, text="10 % are filled up.")
-    first, second = summary.stand(suppliers), summary.stand(stretch)
+    first, second = summary.assumption_row(suppliers), summary.assumption_row(stretch)
     assert (first.name, first.value, first.flips_at) == ("The suppliers' part", "85\u00a0%", "69\u00a0%")
     assert (first.value_at, first.flips_place) == (85.0, 69.4)
     assert (second.text, second.flips_at) == ("10 % are filled up.", None)
@@ -265,7 +270,7 @@ LEAD = Lead(
 
 
 def said(**change: object) -> budget.LeadText:
-    found = budget.lead_of(small_story(lead=LEAD.model_copy(update=change)))
+    found = budget.lead_text(small_story(lead=LEAD.model_copy(update=change)))
     assert found is not None
     return found
 
@@ -278,13 +283,15 @@ def test_the_lead_is_the_difference_and_its_worth_is_told() -> None:
     assert result.evidence == "assumed"
     assert "the order is not established" in said(apart=False).short
     assert "No intervals were given." in said(apart=None).short
-    assert budget.lead_of(small_story()) is None
+    assert budget.lead_text(small_story()) is None
 
 
 def test_unequal_spend_is_never_called_equal() -> None:
     assert "equal spend" not in said(equal_spend=False).short
     unequal, equal = (
-        budget.tell_policies(small_story(policies=pl.DataFrame(JUDGED | {"spend_cents": [1_000.0, other]}))).blocks
+        budget.build_policies_chapter(
+            small_story(policies=pl.DataFrame(JUDGED | {"spend_cents": [1_000.0, other]}))
+        ).blocks
         for other in (700.0, 1_020.0)
     )
     assert (kinds(unequal).count("note"), kinds(equal).count("note")) == (1, 0)
@@ -347,9 +354,9 @@ WORTH = Worth(
 
 
 def test_an_offer_to_somebody_who_would_buy_anyway_is_explained() -> None:
-    told, table = budget.tell(small_story(worth=WORTH, head={"gain_cents": 6_000.0, "promised_cents": 6_950.0})).blocks[
-        :2
-    ]
+    told, table = budget.build_chapter(
+        small_story(worth=WORTH, head={"gain_cents": 6_000.0, "promised_cents": 6_950.0})
+    ).blocks[:2]
     assert isinstance(told, Block)
     assert isinstance(table, Block)
     text = " ".join(told.data["rows"])
@@ -366,14 +373,14 @@ def test_an_unknown_evidence_level_is_not_invented() -> None:
 
 
 def test_the_first_screen_gives_the_interval_and_its_place_beside_zero() -> None:
-    cash = Cash("USD")
-    span = span_of(Ranged(5_000, -5_000, 15_000), cash, "95 %")
+    cash = MoneyFormat("USD")
+    span = interval_drawing(IntervalEstimate(5_000, -5_000, 15_000), cash, "95 %")
     assert span is not None
     assert (span.low, span.zero, span.value, span.high) == (0.0, 25.0, 50.0, 100.0)
-    above = span_of(Ranged(5_000, 2_500, 10_000), cash, "95 %")
+    above = interval_drawing(IntervalEstimate(5_000, 2_500, 10_000), cash, "95 %")
     assert above is not None
     assert (above.zero, above.low, above.value, above.high) == (0.0, 25.0, 50.0, 100.0)
-    assert span_of(Ranged(1.0, 3.0, 2.0), cash, "95 %") is None
+    assert interval_drawing(IntervalEstimate(1.0, 3.0, 2.0), cash, "95 %") is None
     assert headline("Gain", None, "", None, cash).value == "Not known"
 
 
@@ -382,24 +389,24 @@ def test_the_mix_names_the_most_frequent_offer() -> None:
         "offer_id": ["x", "y"], "offer": [None, "5 off"], "treated": [3, 1], "share": [0.75, 0.25],
         "gain_cents": [60.0, None], "cost_cents": [1.0, 1.0],
     })  # fmt: skip
-    finding = figure(recipients.tell(small_story(offers=offers, different=2)).blocks, "mix").finding
+    finding = figure(recipients.build_chapter(small_story(offers=offers, different=2)).blocks, "mix").finding
     assert "2 different offers" in finding
     assert "“x”: 3 customers, 75\u00a0% of those with an offer" in finding
 
 
 def test_who_gets_nothing_is_told_by_reason() -> None:
-    lead = recipients.tell(small_story()).lead
+    lead = recipients.build_chapter(small_story()).lead
     assert lead.startswith("25 of 240 customers would get an offer. 185 customers get none: no offer is open to them")
     assert "24 customers picked at random get none" in lead
     assert "6 customers may not be written to" in lead
-    assert recipients.tell(small_story({"treated": 0})).lead == "Nobody would get an offer."
+    assert recipients.build_chapter(small_story({"treated": 0})).lead == "Nobody would get an offer."
 
 
 def test_a_half_block_never_stands_alone() -> None:
     half, whole = Block("list", wide=False), Block("list", wide=True)
-    assert [b.wide for b in balanced([half, whole, half, half, half])] == [True, True, False, False, True]
-    assert [b.wide for b in balanced([half, half, whole])] == [False, False, True]
-    assert balanced([]) == []
+    assert [b.wide for b in widen_lone_blocks([half, whole, half, half, half])] == [True, True, False, False, True]
+    assert [b.wide for b in widen_lone_blocks([half, half, whole])] == [False, False, True]
+    assert widen_lone_blocks([]) == []
 
 
 def test_paired_draws_decide_where_the_two_intervals_overlap() -> None:

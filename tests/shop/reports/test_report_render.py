@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_story import NOTE, card, read, small_story
 
-from promolift.core.messages import offer_words
+from promolift.core.messages import describe_offer
 from promolift.core.offers.terms import Benefit, Offer
-from promolift.foundation.pages.rendering import embed
+from promolift.foundation.pages.rendering import embed_json
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story import OpenQuestion, Story
@@ -165,7 +165,7 @@ TEXTS = st.text('<>&\u2028\u2029\x00"\\a', max_size=8)
 
 @given(st.lists(TEXTS | st.text() | st.floats() | st.none(), min_size=1))
 def test_embedded_json_cannot_leave_its_element_and_says_the_same(value: object) -> None:
-    text = embed({"x": value})
+    text = embed_json({"x": value})
     assert not set("<>&\u2028\u2029") & set(text)
 
     def plain(v: object) -> object:
@@ -245,7 +245,7 @@ def test_a_card_says_the_offer_as_it_is_and_ticks_nothing_that_nobody_read_in_th
         id="x", menu_id="save", benefit=Benefit(type="amount_off", amount_cents=500), min_spend_cents=5000,
         starts=datetime(2026, 1, 5, tzinfo=zone), expires=datetime(2026, 2, 1, tzinfo=zone), currency="JPY",
     )  # fmt: skip
-    shown = replace(card(message_en="¥500 off when you spend ¥5,000"), offer=offer_words(save, "en"))
+    shown = replace(card(message_en="¥500 off when you spend ¥5,000"), offer=describe_offer(save, "en"))
     html = render(small_story(cards=(shown,))).split('<article class="card person">')[1].split("</article>")[0]
     assert "¥500 off from ¥5,000 up" in html
     assert "¥500 off when you spend ¥5,000" in html

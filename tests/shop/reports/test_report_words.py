@@ -46,19 +46,19 @@ def test_a_signed_sum_shows_its_plus() -> None:
     ],
 )  # fmt: skip
 def test_a_share_is_never_rounded_to_none_or_to_all(value: float, text: str) -> None:
-    assert formatting.share(value) == f"{text}\u00a0%"
+    assert formatting.percent(value) == f"{text}\u00a0%"
 
 
 @given(st.floats(0.0, 1.0, exclude_min=True, exclude_max=True))
 def test_only_zero_is_zero_and_only_one_is_everything(value: float) -> None:
-    assert formatting.share(value) not in ("0\u00a0%", "100\u00a0%")
+    assert formatting.percent(value) not in ("0\u00a0%", "100\u00a0%")
 
 
 @given(st.one_of(st.none(), st.floats(), st.text(), st.integers(), st.lists(st.none())))
 def test_whatever_comes_words_come_out(value: object) -> None:
     for text in (
         formatting.money(value, "USD"),
-        formatting.share(value),
+        formatting.percent(value),
         formatting.count(value),
         formatting.number(value),
     ):
@@ -76,7 +76,7 @@ def test_a_moment_is_told_in_the_zone_of_the_shop() -> None:
 
 
 def test_a_number_too_large_for_a_share_is_not_called_infinite() -> None:
-    assert formatting.share(1e308) == formatting.DASH
+    assert formatting.percent(1e308) == formatting.DASH
     assert formatting.count(-0.2) == "0"
 
 
@@ -93,18 +93,18 @@ def test_an_interval_needs_both_ends() -> None:
 
 
 def test_a_long_text_is_cut_on_one_line() -> None:
-    assert formatting.clip("a\n b" + "c" * 99, 10) == "a bcccccc…"
-    assert formatting.clip(None) == "—"
+    assert formatting.truncate("a\n b" + "c" * 99, 10) == "a bcccccc…"
+    assert formatting.truncate(None) == "—"
 
 
 def test_no_text_can_turn_the_words_around_it() -> None:
-    assert formatting.clip("a\u202eb\x00c\u2066d") == "abcd"
-    assert formatting.clip("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}") == "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
+    assert formatting.truncate("a\u202eb\x00c\u2066d") == "abcd"
+    assert formatting.truncate("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}") == "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
     assert formatting.money(420, "\u202e$$") == "4.20"
 
 
 def test_a_list_reads_as_a_sentence() -> None:
-    assert [formatting.listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+    assert [formatting.join_list(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
 
 
 def test_what_one_yen_brings_is_no_zero() -> None:

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from promolift.core.effects import DiscountResponse, ValueSettings
-from promolift.foundation.i18n.formatting import speaking
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.pipeline.planning.plan_limits import close_small
-from promolift.shop.reports.assumptions import assumptions
-from promolift.shop.reports.offer_reasons import MOTIVES, OfferReason, habits, reason
+from promolift.shop.reports.assumptions import list_assumptions
+from promolift.shop.reports.offer_reasons import MOTIVES, OfferReason, load_habits, offer_reason
 from promolift.shop.results.evaluation import Worth
-from promolift.shop.results.plan import Assumption
+from promolift.shop.results.plan_note import Assumption
 
 READ = DiscountResponse("adjusted", "read", 1.5, 0.1, targets=pl.DataFrame(
     {"target": ["tea"], "response": [1.5], "response_se": [0.1], "cells": [99]}
@@ -33,7 +33,7 @@ def chosen(supplier: float = 0.5) -> pl.DataFrame:
 
 
 def found(luck: float = 0.0, stated: ValueSettings | None = None) -> dict[str, Assumption]:
-    each = assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, luck)
+    each = list_assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, luck)
     return {one.name: one for one in each}
 
 
@@ -88,7 +88,9 @@ def told(person: dict[str, Any], habit: dict[str, Any], crowd: int = 9, **row: A
     profiles = pl.DataFrame([{"customer_id": "a", **base, **person}, *others], strict=False)
     usual = {"bought": True, "orders": 9, "gap_days": 9.0, "due_in_days": 2.0, "deal_share": 0.2}
     affinities = pl.DataFrame([{"customer_id": "a", "target": "tea", **usual, **habit}])
-    return reason({**chosen().row(0, named=True), **row}, habits(profiles, affinities, READ, "USD", {}, profiles))
+    return offer_reason(
+        {**chosen().row(0, named=True), **row}, load_habits(profiles, affinities, READ, "USD", {}, profiles)
+    )
 
 
 def test_what_sets_a_customer_apart_decides_the_reason() -> None:
@@ -119,7 +121,7 @@ def test_a_reason_says_what_would_be_bought_anyway_and_what_more() -> None:
 
 
 def test_a_reason_in_chinese_holds_no_english() -> None:
-    with speaking("zh"):
+    with use_locale("zh"):
         text = told({"recency_days": 40.0}, {"deal_share": 0.9}, angle="cart_left").text
     assert text == (
         "把tea留在了购物车；大约每9天买一次tea（约2天后再买）；已40天没来，平时每5天来一次；"
@@ -135,6 +137,6 @@ def test_where_an_offer_is_on_everything_the_reason_says_when_they_come() -> Non
         told(common | {"recency_days": 0.2, "cadence_days": 1.0}, {}, **everything).text
         == "comes every day, last today"
     )
-    with speaking("zh"):
+    with use_locale("zh"):
         assert told(common, {}, **everything).text == "大约每5天来一次，上次是3天前"
         assert told(common | {"cadence_days": None}, {}, **everything).text == "上次来是3天前"

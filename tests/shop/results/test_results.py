@@ -5,13 +5,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.core.allocation.solver import FRONTIER
+from promolift.core.allocation.solver import FRONTIER_SCHEMA
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.results.customers import Given, Person
+from promolift.shop.results.customers import Person, PlannedOffer
 from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.ingest import Counts, Health
 from promolift.shop.results.messages import Messages
-from promolift.shop.results.plan import Assumption, Headline, Luck, Plan, PlanNote, fragile_first, headline, on_line
+from promolift.shop.results.plan import Plan, headline, interpolate_frontier
+from promolift.shop.results.plan_note import Assumption, Headline, Luck, PlanNote, fragile_first
 
 LUCK = Luck(naive_cents=1000.0, checked_cents=800.0, low_cents=500.0, high_cents=1100.0)
 
@@ -73,14 +74,14 @@ LINE = pl.DataFrame({"budget_cents": [0.0, 10_000.0, 30_000.0], "gain_cents": [0
     ("budget", "gain"), [(0, 0), (5_000, 10_000), (10_000, 20_000), (20_000, 25_000), (30_001, None), (-1, None)]
 )
 def test_the_frontier_is_read_between_its_points_and_never_beyond(budget: float, gain: float | None) -> None:
-    assert on_line(LINE, budget) == gain
-    assert on_line(LINE.clear(), budget) is None
+    assert interpolate_frontier(LINE, budget) == gain
+    assert interpolate_frontier(LINE.clear(), budget) is None
 
 
 def test_another_budget_is_compared_with_the_plans_own_on_the_same_line(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         line = LINE.with_columns(cost_cents=0.0, price=0.0, treated=1, bound_cents=0.0)
-        store.save("frontier", line.cast(FRONTIER))  # type: ignore[arg-type]
+        store.save("frontier", line.cast(FRONTIER_SCHEMA))  # type: ignore[arg-type]
         point = Plan(store, note(budget_cents=10_000)).curve.at(5_000)
     assert point is not None
     assert (point.gain_cents, point.share) == (10_000, 0.5)
@@ -156,8 +157,8 @@ def test_the_typical_customer_of_an_offer_is_the_median_one() -> None:
 def test_intervals_of_one_customer_are_1_96_errors_wide() -> None:
     row = {"customer_id": "a", "offer_id": "x", "gain_cents": 100.0, "gain_se_cents": 10.0, "cost_cents": 3.0,
            "evidence": "assumed", "reason": "", "message_zh": None, "message_en": None, "other": 1}  # fmt: skip
-    assert (Given.of(row).low_cents, Given.of(row).high_cents) == pytest.approx((80.4, 119.6), abs=1e-3)
-    assert Given.of(row | {"gain_se_cents": None}).low_cents is None
+    assert (PlannedOffer.of(row).low_cents, PlannedOffer.of(row).high_cents) == pytest.approx((80.4, 119.6), abs=1e-3)
+    assert PlannedOffer.of(row | {"gain_se_cents": None}).low_cents is None
     assert Person.of({"price_sensitivity_se": 0.5, "other": 1}) == Person(price_sensitivity_se=0.5)
     assert Person.of({}) == Person()
 

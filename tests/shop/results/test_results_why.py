@@ -12,7 +12,7 @@ from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import pipeline
-from promolift.shop.reports.explain_plan import PlanRules, above, loses
+from promolift.shop.reports.explain_plan import PlanRules, explain_nearest_offer, round_up_percent
 
 NOBODY = DiscountResponse("assumed", "there are no discounts", 0.6, 0.4, prior_response=0.6, prior_se=0.4)
 
@@ -39,7 +39,7 @@ def test_an_offer_that_nobody_can_value_is_left_out_of_the_reasons() -> None:
 
 def sentences(*rows: dict[str, object], costs: bool = False, value: ValueSettings | None = None) -> str:
     rules = PlanRules(value or ValueSettings(), NOBODY, costs, "USD")
-    return " ".join(loses(pl.DataFrame(rows, infer_schema_length=None), rules, 0, 10))
+    return " ".join(explain_nearest_offer(pl.DataFrame(rows, infer_schema_length=None), rules, 0, 10))
 
 
 def test_the_nearest_offer_is_told_with_what_it_costs_and_brings_by_hand() -> None:
@@ -68,7 +68,7 @@ def test_a_margin_is_named_only_where_one_would_do_and_then_it_does() -> None:
 
 
 def test_a_threshold_is_never_rounded_to_a_value_that_misses_it() -> None:
-    assert [above(x) for x in (0.421, 0.42, 0.4299)] == [0.43, 0.42, 0.43]
+    assert [round_up_percent(x) for x in (0.421, 0.42, 0.4299)] == [0.43, 0.42, 0.43]
 
 
 def test_what_was_stated_is_not_called_assumed() -> None:
@@ -104,7 +104,7 @@ def planned(folder: Path, settings: dict[str, object]) -> tuple[StepSummary, str
     """The run's summary and the report's text."""
     with Store(folder / "work") as store:
         job = pipeline.Job(Config.parse(settings, "test"), store, lambda *_: None, folder / "out")
-        summary = pipeline.run(job, list(pipeline.STEPS))
+        summary = pipeline.run_steps(job, list(pipeline.STEPS))
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     return summary, re.sub(r"<(script|style).*?</\1>", "", page, flags=re.S)
 

@@ -36,7 +36,7 @@ def test_unequal_shares_of_depths_give_the_same_curve(share: tuple[float, ...]) 
     depth = rng.choice([0.0, 0.1, 0.2, 0.3], N, p=share)
     spend = 10 + 20 * depth + rng.normal(size=N)
     names = ["none" if d == 0 else f"{100 * d:.0f}%" for d in depth]
-    found = trial(names, "none", spend, planned=share).fit().found.dose
+    found = trial(names, "none", spend, planned=share).fit().estimates.dose
     assert found is not None
     everybody = found.filter(pl.col("segment") == "everybody")
     wrong = everybody["gain"] - 20 * everybody["depth"]
@@ -51,7 +51,7 @@ def test_many_amounts_are_a_curve_or_a_few_arms_not_27_without_overlap() -> None
     curve = trial(names, "0", spend)
     assert len(curve.data.arms) == 11
     assert curve.data.doubts[-1].startswith("27 amounts are taken in 10 groups of neighbours: ")
-    dose = curve.fit().found.dose
+    dose = curve.fit().estimates.dose
     assert dose is not None
     top = dose.filter(pl.col("segment") == "everybody").row(-1, named=True)
     assert top["low"] < 0.4 * top["depth"] < top["high"]

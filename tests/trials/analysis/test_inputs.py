@@ -12,7 +12,7 @@ from error_checks import raises_code
 
 import promolift
 from promolift.core import effects as effect
-from promolift.foundation.files.column_types import typed
+from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.frames import as_frame
 
 N = 400
@@ -40,7 +40,7 @@ def people(**more: object) -> pl.DataFrame:
     ],
 )
 def test_amounts_are_read_as_people_write_them(texts: list[str], values: list[float | None]) -> None:
-    assert typed(pl.DataFrame({"a": texts})).frame["a"].to_list() == [
+    assert infer_types(pl.DataFrame({"a": texts})).frame["a"].to_list() == [
         v if v is None else pytest.approx(v) for v in values
     ]
 
@@ -49,19 +49,21 @@ def test_amounts_are_read_as_people_write_them(texts: list[str], values: list[fl
     "texts", [["ABC12", "X1"], ["20-29", "50+"], ["1.2.3", "2.0.1"], ["none", "a"], ["12 34", "5"]]
 )
 def test_what_is_no_amount_stays_text(texts: list[str]) -> None:
-    found = typed(pl.DataFrame({"a": texts})).frame["a"]
+    found = infer_types(pl.DataFrame({"a": texts})).frame["a"]
     assert found.to_list() == texts
 
 
 def test_days_are_read_in_the_order_that_fits_all_and_a_guess_is_told() -> None:
-    days = typed(pl.DataFrame({"eu": ["31/01/2026", "02/03/2026"], "us": ["01/31/2026", "02/03/2026"]}))
+    days = infer_types(pl.DataFrame({"eu": ["31/01/2026", "02/03/2026"], "us": ["01/31/2026", "02/03/2026"]}))
     assert [str(v)[:10] for v in days.frame["eu"]] == ["2026-01-31", "2026-03-02"]
     assert [str(v)[:10] for v in days.frame["us"]] == ["2026-01-31", "2026-02-03"]
     assert days.doubts == ()
-    either = typed(pl.DataFrame({"at": ["01/02/2026", "03/04/2026"], "amount": ["1,234", "2,000"]}))
+    either = infer_types(pl.DataFrame({"at": ["01/02/2026", "03/04/2026"], "amount": ["1,234", "2,000"]}))
     assert "at: no value tells day from month; read as" in either.doubts[0]
     assert "amount: '1,234' is read as 1234" in either.doubts[1]
-    moments = typed(pl.DataFrame({"at": ["2026-01-02 10:00", "2026-01-02T11:00:30Z", "2026-02-03", None]})).frame["at"]
+    moments = infer_types(pl.DataFrame({"at": ["2026-01-02 10:00", "2026-01-02T11:00:30Z", "2026-02-03", None]})).frame[
+        "at"
+    ]
     assert moments.dtype.is_temporal()
     assert moments.null_count() == 1
 
@@ -98,15 +100,15 @@ def test_a_table_is_taken_from_wherever_it_is(kind: str) -> None:
 def test_the_core_takes_pandas_and_arms_by_name() -> None:
     frame = people(city=np.where(np.arange(N) % 3, "Rome", "Oslo")).to_pandas()
     few = effect.EffectSettings(rich=("additive",), folds=2)
-    model = effect.fit(frame[["age", "city"]], frame["offer"], frame["spend"], control="none", settings=few)
-    plain = effect.fit(frame[["age", "city"]], (frame["offer"] == "letter") * 1, frame["spend"], settings=few)
+    model = effect.fit_effects(frame[["age", "city"]], frame["offer"], frame["spend"], control="none", settings=few)
+    plain = effect.fit_effects(frame[["age", "city"]], (frame["offer"] == "letter") * 1, frame["spend"], settings=few)
     assert model.average.gain_K == pytest.approx(plain.average.gain_K)
     assert "letter adds" in model.explain()
     assert "city = Rome" in model.encoder.names
     with raises_code("control_missing", "control=", "letter", "none"):
-        effect.fit(frame[["age"]], frame["offer"], frame["spend"])
+        effect.fit_effects(frame[["age"]], frame["offer"], frame["spend"])
     with raises_code("control_unknown", "'non'", "letter, none"):
-        effect.fit(frame[["age"]], frame["offer"], frame["spend"], control="non")
+        effect.fit_effects(frame[["age"]], frame["offer"], frame["spend"], control="non")
 
 
 def gaps(where: np.ndarray) -> pl.DataFrame:
@@ -154,7 +156,7 @@ def test_features_that_are_the_same_for_all_give_everybody_the_average(tmp_path:
     assert fit.report(tmp_path / "t.html").exists()
     alike = people().with_columns(age=pl.lit(3))
     assert promolift.Trial(alike, **(MEANING | {"planned": None})).fit().note.level == "adjusted"
-    constant = effect.fit(
+    constant = effect.fit_effects(
         np.zeros((N, 2)), (people()["offer"] == "letter").to_numpy() * 1, people()["spend"].to_numpy()
     )
     assert constant.chosen == "none"
@@ -240,7 +242,7 @@ def test_pairs_are_net_of_both_arms_costs() -> None:
 
 
 def test_no_pair_is_shown_where_nothing_differs() -> None:
-    from promolift.trials.analysis.effect_estimates import arrays_of, pairs
+    from promolift.trials.analysis.effect_estimates import build_trial_arrays, estimate_pairs
 
     wrong = 0
     for seed in range(100):
@@ -248,7 +250,9 @@ def test_no_pair_is_shown_where_nothing_differs() -> None:
         arm = rng.integers(0, 4, 400)
         frame = pl.DataFrame({"offer": [f"a{a}" for a in arm], "spend": rng.normal(size=400)})
         data = promolift.Trial(frame, **(MEANING | {"control": "a0"})).data
-        wrong += bool(pairs(arrays_of(data, np.full((400, 4), 0.25)), data, "randomised")["shown"].any())
+        wrong += bool(
+            estimate_pairs(build_trial_arrays(data, np.full((400, 4), 0.25)), data, "randomised")["shown"].any()
+        )
     assert wrong <= 9  # 5 of 100 are expected, six tests each
 
 

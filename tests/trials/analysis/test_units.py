@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 import promolift
 from promolift.core.effects.trial_arrays import TrialArrays, row_keys
-from promolift.trials.analysis.randomisation_units import Panel, Units, by_ratio, infer, staggered, unit_averages
+from promolift.trials.analysis.randomisation_units import (
+    Panel,
+    RandomisationUnits,
+    estimate_unit_averages,
+    infer_unit_effect,
+    moves_in_proportion,
+    staggered_difference,
+)
 
 Floats = NDArray[np.float64]
 GEO: dict[str, Any] = {"treatment": "ads", "control": "on", "money": "revenue"}
@@ -162,8 +169,8 @@ def test_intervals_of_few_clusters_cover(units: int) -> None:
         )
         x = frame.select("age").to_numpy().astype(float)
         rows = TrialArrays(x, arm, value, np.full((len(arm), 2), 0.5), row_keys(x, 0), ("age",))
-        drawn = Units("shop", unit, np.array([arm[unit == u][0] for u in range(units)]), "clusters")
-        return SimpleNamespace(**unit_averages(drawn, rows, {"y": value}, "randomised", 0).row(0, named=True))
+        drawn = RandomisationUnits("shop", unit, np.array([arm[unit == u][0] for u in range(units)]), "clusters")
+        return SimpleNamespace(**estimate_unit_averages(drawn, rows, {"y": value}, "randomised", 0).row(0, named=True))
 
     assert 0.9 <= covered(draw, 1.0, 200) <= 0.99
 
@@ -186,7 +193,9 @@ def test_intervals_of_a_panel_cover_whether_effects_add_or_multiply() -> None:
                 times,
             )
             flat = value.ravel()
-            found = infer(staggered(flat, where, treated, by_ratio(flat, where, treated)))
+            found = infer_unit_effect(
+                staggered_difference(flat, where, treated, moves_in_proportion(flat, where, treated))
+            )
             true = float(0.1 * base[treated][:, 10:].mean()) if ratio else 1.0
             return found._replace(low=found.low - true, high=found.high - true)
 
@@ -203,6 +212,6 @@ def test_one_treated_market_is_placed_among_all_the_others() -> None:
     )
     for effect, shown in ((0.0, False), (2.0, True)):
         moved = value + effect * (treated[:, None] & (np.arange(times) >= 15))
-        found = infer(staggered(moved.ravel(), where, treated, ratio=False))
+        found = infer_unit_effect(staggered_difference(moved.ravel(), where, treated, ratio=False))
         assert (found.p <= 0.051) == shown
         assert (found.low > 0) == shown

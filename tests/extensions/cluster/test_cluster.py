@@ -121,8 +121,8 @@ def test_a_cluster_that_is_not_there_is_said_so_at_once() -> None:
 
 def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
     shutil.copytree(Path(promolift.__file__).parent, tmp_path / "promolift")
-    init = tmp_path / "promolift" / "__init__.py"
-    init.write_text(init.read_text(encoding="utf-8").replace(promolift.__version__, "0.0.9"), encoding="utf-8")
+    version = tmp_path / "promolift" / "foundation" / "version.py"
+    version.write_text(version.read_text(encoding="utf-8").replace(promolift.__version__, "0.0.9"), encoding="utf-8")
     others = os.environ.get("PYTHONPATH", "")
     found = Raylets(initialize_head=True, head_node_args={**NODE, "env_vars": {"PYTHONPATH": f"{tmp_path}:{others}"}})
     try:

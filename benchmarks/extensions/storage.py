@@ -104,7 +104,7 @@ def kept(work: str | Path) -> dict[str, str]:
     """The hash of every table and note of a work folder."""
     with Store(work) as store:
         if (remote := store.remote) is not None:
-            return {name: each.sha256 for name, each in remote._files.items() if name.startswith(("tables", "notes"))}
+            return {name: each.sha256 for name, each in remote._files.items() if name.startswith(("tables", "notes"))}  # type: ignore[attr-defined]
         paths = [path for part in ("tables", "notes") for path in (store.root / part).rglob("*") if path.is_file()]
         return {path.relative_to(store.root).as_posix(): sha256_of_file(path) for path in paths}
 

@@ -49,7 +49,6 @@ SAME_CONCEPT = {
 # Public functions and classes that nothing in src calls, with the reason why they are there all the same.
 DOORS = {
     "all_tables": "docs/tables.md is made from it",
-    "ReplyRecorder": "writes the file that `llm.replay` reads",
     "behaviour_attributes": "the public profile of one moment, without the shop's own columns",
     "rules_text": "docs/cleaning.md is made from it",
     "tiny_shop": "a shop small enough to be checked by hand",

@@ -1,36 +1,27 @@
-"""A made-up profiled shop in; what planning, releasing and loading cost beside an earlier commit, measured in one run, out.
+"""Measure what planning, releasing and loading a made-up profiled shop cost: CPU seconds and peak memory.
 
-    python benchmarks/shop/plan.py [--quick] [--base PATH] [--customers 100000] [--release 200000] [--rounds 3]
+    python benchmarks/shop/plan.py [--quick] [--customers 100000] [--release 200000] [--rounds 3]
 
-Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The peer is a checkout of the base commit at PATH;
-without PATH a git worktree of it is made and removed again, and where that cannot be, ours stand alone. Every
-measurement is a process of its own over a copy of the same work folder; CPU is that of all its threads while it does
-what is measured, without imports; peak memory is that of the whole process. Rounds alternate between the checkouts
-after a small run in each that compiles its kernels. A ratio's `value` is new / base, its `se` over rounds.
+Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. Every measurement is a process of its own over a
+copy of the same work folder. CPU is that of all its threads while it does what is measured, without imports; peak memory
+is that of the whole process. A small run compiles the kernels first. `se` is over rounds.
 """
 
 import argparse
-import inspect
 import json
-import os
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from promolift.shop.pipeline import release
 
-HERE = Path(__file__).resolve().parents[2]
-BASE = "2d3850d"  # the last commit before results were objects
 ASOF, DAY_MS = "2026-01-05", 86_400_000
 CATEGORIES, STRIDE = 41, 40  # prime, so that equal strides never meet the same category twice
 GIB = 2**20  # ru_maxrss counts KiB
@@ -69,12 +60,6 @@ def settings(customers: int, kind: str) -> dict[str, Any]:
     }
 
 
-def coupon() -> str:
-    """The word of this version of promolift for an offer that customers must act on."""
-    return "code" if find_spec("promolift.shop.results") else "coupon"
-
-
-# At four percents the base needs 16 GiB for 100,000 customers; at the ten of the default about 32 (6.6 for 20,000).
 GRID = {"proposals": "grid", "pairs": True, "least_share": 0.0, "print": {"percents": [5, 10, 15, 20]}}
 CENTS = {"many": 9, "few": 10}  # of budget per customer: buys an offer for about one in five
 
@@ -171,7 +156,7 @@ def make(folder: Path, customers: int, kind: str) -> None:
     note("config", settings(customers, kind))
 
 
-# what is measured, each in a process of its own; names that both checkouts know
+# what is measured, each in a process of its own
 
 
 def spent() -> float:
@@ -186,16 +171,15 @@ def child(what: str, folder: Path, release_id: str) -> dict[str, Any]:
     from promolift.server.decisions import live_release
     from promolift.shop.configuration.configuration import Config
     from promolift.shop.pipeline.steps import plan
+    from promolift.shop.results.work_folder.run_context import Job
 
-    Job = import_module(f"promolift.{'results' if find_spec('promolift.shop.results') else 'steps'}.job").Job
     if what == "load":
         began = spent()
         loaded = live_release.load_release(folder, release_id)
         return {"load": spent() - began, "people": len(loaded.barred), "peak": peak()}
-    text = (folder / "notes" / "config.json").read_text(encoding="utf-8")
-    told = json.loads(text.replace('"activation": "code"', f'"activation": "{coupon()}"'))
+    values = json.loads((folder / "notes" / "config.json").read_text(encoding="utf-8"))
     with Store(folder) as store:
-        job = Job(Config.parse(told, "benchmark"), store, lambda *_: None)
+        job = Job(Config.parse(values, "benchmark"), store, lambda *_: None)
         began = spent()
         plan.run(job)
         done: dict[str, Any] = {"plan": spent() - began} | seen(store)
@@ -203,9 +187,7 @@ def child(what: str, folder: Path, release_id: str) -> dict[str, Any]:
         if what == "release":
             words(store)
             began = spent()
-            build: Callable[..., str] = release.build_release  # the base's asks for the settings, too
-            whole = "config" in inspect.signature(build).parameters
-            done["release_id"] = build(store, job.config) if whole else build(store)
+            done["release_id"] = release.build_release(store)
             done["build"] = spent() - began
     return done | {"peak": peak()}
 
@@ -218,19 +200,14 @@ def peak() -> float:
 def seen(store: Any) -> dict[str, Any]:
     """How many candidate rows and chosen offers the plan has, and what they gain: the same work, if these agree."""
     found = store.table("candidates").filter("offer_id <> 'none'").aggregate("count(*)").fetchall()[0][0]
-    chosen = store.table(chosen_name(store)).aggregate("count(*), sum(gain_cents)").fetchall()[0]
+    chosen = store.table("chosen").aggregate("count(*), sum(gain_cents)").fetchall()[0]
     return {"offers": found, "chosen": chosen[0], "gain_cents": chosen[1]}
-
-
-def chosen_name(store: Any) -> str:
-    """The table of who gets what, by its name in this checkout."""
-    return "chosen" if store.has("chosen") else "plan"
 
 
 def words(store: Any) -> None:
     """What the message step leaves for a release: one row per chosen offer, and no printed offers."""
-    store.save_json("offers", [] if chosen_name(store) == "plan" else {"offers": []})
-    rows = store.table(chosen_name(store)).project(
+    store.save_json("offers", {"offers": []})
+    rows = store.table("chosen").project(
         "customer_id, offer_id, '优惠' as message_zh, 'an offer for you' as message_en"
     )
     store.save("messages", rows)
@@ -239,71 +216,34 @@ def words(store: Any) -> None:
 # the measurements
 
 
-class ChildKilledError(Exception):
-    """A measurement that ended by a signal."""
-
-
-def call(checkout: Path, *command: str) -> dict[str, Any]:
-    """One measurement in a fresh process that imports promolift from `checkout`."""
-    environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "PROMOLIFT_AT": str(checkout / "src")}
+def call(*command: str) -> dict[str, Any]:
+    """One measurement in a fresh process."""
     run = [sys.executable, str(Path(__file__).resolve()), "--child", *command]
-    done = subprocess.run(run, env=environment, cwd="/", capture_output=True, text=True, check=False)
-    if done.returncode < 0:  # most likely killed for memory
-        raise ChildKilledError(f"{' '.join(command)} in {checkout}: killed by signal {-done.returncode}")
+    done = subprocess.run(run, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} in {checkout} failed:\n{done.stderr[-3000:]}")
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def over_copy(checkout: Path, what: str, shop: Path) -> dict[str, Any]:
+def over_copy(what: str, shop: Path) -> dict[str, Any]:
     """A measurement over a copy of the shop's folder; after `release` its load, too."""
     with tempfile.TemporaryDirectory(dir=shop.parent) as copy:
         folder = Path(copy) / "work"
         shutil.copytree(shop, folder)
-        done = call(checkout, what, str(folder))
+        done = call(what, str(folder))
         if what == "release":
-            loaded = call(checkout, "load", str(folder), done["release_id"])
+            loaded = call("load", str(folder), done["release_id"])
             done |= {"load": loaded["load"], "load_peak": loaded["peak"]}
         return done
 
 
-@contextmanager
-def base_checkout(given: Path | None) -> Iterator[Path | None]:
-    """The base checkout: the one given, or a git worktree for as long as this runs; None where that cannot be."""
-    if given:
-        yield given.resolve()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        place, git = Path(folder) / "base", ["git", "-C", str(HERE), "worktree"]
-        try:
-            subprocess.run([*git, "add", "--detach", str(place), BASE], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            print(f"no base beside it: git or the commit {BASE} is not there; give --base", file=sys.stderr)
-            yield None
-            return
-        try:
-            yield place
-        finally:
-            subprocess.run([*git, "remove", "--force", str(place)], check=True, capture_output=True)
-
-
-Rounds = dict[str, list[dict[str, Any]]]
-
-
-def measure(checkouts: dict[str, Path], what: str, shop: Path, rounds: int) -> Rounds:
-    """All rounds of every checkout, alternating, who goes first in turn; without the base if it is killed."""
-    found: Rounds = {name: [] for name in checkouts}
-    for turn in range(rounds):
-        for name in sorted(checkouts, reverse=turn % 2 == 1):
-            began = time.perf_counter()
-            try:
-                found[name].append(over_copy(checkouts[name], what, shop))
-            except ChildKilledError as error:
-                print(error, file=sys.stderr)
-                if name == "new":
-                    raise SystemExit(1) from None
-                return measure({"new": checkouts["new"]}, what, shop, rounds)
-            print(name, what, found[name][-1], f"{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+def measure(what: str, shop: Path, rounds: int) -> list[dict[str, Any]]:
+    """All rounds of a measurement."""
+    found = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        found.append(over_copy(what, shop))
+        print(what, found[-1], f"{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return found
 
 
@@ -313,23 +253,14 @@ def spread(values: list[float]) -> tuple[float, float | None]:
     return mean, (sum((v - mean) ** 2 for v in values) / (n - 1) / n) ** 0.5 if n > 1 else None
 
 
-def show(figure: str, unit: str, found: Rounds, keys: tuple[str, ...], n: int) -> None:
-    """Ours with the base beside it, and their ratio round by round."""
-    ours, theirs = ([sum(one[k] for k in keys) for one in found.get(name, [])] for name in ("new", "base"))
-    last = found["new"][-1]
-    offers = last["offers"] / n
-    data = f"made-up shop, {n:,} customers, {offers:.1f} offers each, {last['chosen'] / n:.0%} given one"
-    beside = f"commit {BASE}" if theirs else None
-    lines = [(figure, unit, spread(ours), spread(theirs)[0] if theirs else None)]
-    if theirs:
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        lines.append((f"{figure}, new / base", "ratio", spread(ratios), 1.0))
-    for name, what, (value, se), peer in lines:
-        line = {"figure": name, "value": value, "se": se, "unit": what, "peer": beside, "peer_value": peer}
-        line |= {"n": n, "data": data, "rounds": len(ours)}
-        if theirs and what == "ratio":
-            line["same_gain"] = last["gain_cents"] / found["base"][-1]["gain_cents"]
-        print(json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()}), flush=True)
+def show(figure: str, unit: str, found: list[dict[str, Any]], keys: tuple[str, ...], n: int) -> None:
+    """Print a figure as a JSON line: its mean over the rounds."""
+    value, se = spread([sum(one[k] for k in keys) for one in found])
+    last = found[-1]
+    data = f"made-up shop, {n:,} customers, {last['offers'] / n:.1f} offers each, {last['chosen'] / n:.0%} given one"
+    line = {"figure": figure, "value": value, "se": se, "unit": unit, "peer": None, "peer_value": None, "n": n,
+            "data": data, "rounds": len(found)}  # fmt: skip
+    print(json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()}), flush=True)
 
 
 FIGURES = {
@@ -347,7 +278,6 @@ FIGURES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="2,000 customers, one round")
-    parser.add_argument("--base", type=Path, help=f"a checkout of {BASE}")
     parser.add_argument("--customers", type=int, default=100_000, help="of the plan step")
     parser.add_argument("--release", type=int, default=200_000, help="customers of plan and release")
     parser.add_argument("--rounds", type=int, default=3)
@@ -360,28 +290,23 @@ def main() -> None:
         if what == "make":
             make(Path(folder), int(rest[0]), rest[1])
         else:
-            import promolift
-
             with suppress(OSError):  # where memory runs out, this process is the one to go
                 Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-            at = str(promolift.__file__)
-            assert at.startswith(os.environ["PROMOLIFT_AT"]), at
             done = child(what, Path(folder), rest[0] if rest else "")
         print(json.dumps(done))
         return
     sizes = {"plan": (given.customers, "many", 60), "release": (given.release, "few", 10)}
     if given.quick:
         given.rounds, sizes = 1, {"plan": (2000, "many", 60), "release": (2000, "few", 10)}
-    with base_checkout(given.base) as base, tempfile.TemporaryDirectory() as folder:
-        checkouts = {"new": HERE} | ({"base": base} if base else {})
+    with tempfile.TemporaryDirectory() as folder:
         for what in FIGURES:
             if given.only not in (None, what):
                 continue
             n, kind, offers = sizes[what]
             for name, size in (("small", 300), ("shop", n)):
-                call(HERE, "make", str(Path(folder) / what / name), str(size), kind)
-            measure(checkouts, "plan", Path(folder) / what / "small", 1)  # compiles the kernels
-            found = measure(checkouts, what, Path(folder) / what / "shop", given.rounds)
+                call("make", str(Path(folder) / what / name), str(size), kind)
+            measure("plan", Path(folder) / what / "small", 1)  # compiles the kernels
+            found = measure(what, Path(folder) / what / "shop", given.rounds)
             for figure, unit, keys in FIGURES[what]:
                 show(f"{figure}, {n:,} customers x {offers} offers", unit, found, keys, n)
             shutil.rmtree(Path(folder) / what)

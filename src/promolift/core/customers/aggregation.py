@@ -174,7 +174,9 @@ def rate_sums(trials: Relation) -> pl.DataFrame:
 
 
 def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
-    """Sums over customers of effective orders n in t effective days, and of occasions to choose e (counts.py)."""
+    """Sums over customers of effective orders n in t effective days, and of occasions to choose e
+    (repeat_purchases.py).
+    """
     n, t, e = pl.col("eff_orders"), pl.col("eff_days"), pl.col("faded_choices") / pl.col("choice_weight")
     products = {"n": n, "nn": n * n, "t": t, "tt": t * t, "nt": n * t, "e": e, "ee": e * e}
     return pace.group_by("asof_ms").agg(
@@ -183,7 +185,9 @@ def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
 
 
 def target_sums(choices: pl.DataFrame, pace: pl.DataFrame) -> pl.DataFrame:
-    """Sums over customers per target, from which the prior of its share and of its value follow (counts.py)."""
+    """Sums over customers per target, from which the prior of its share and of its value follow
+    (repeat_purchases.py).
+    """
     orders, listed = pl.col("orders"), pl.col("list_cents")
     sized = choices.join(pace.drop("orders", "asof_ms"), on="customer_id").with_columns(
         (pl.col("faded_orders") / pl.col("choice_weight")).alias("n"),

@@ -89,8 +89,8 @@ def estimate_affinities(
     Forecasts are those of counts alone; forecast.py makes more of them. At the `earlier` moments of `shared` there are
     no targets that were never bought.
 
-    Formulas and errors: counts.py for targets bought, novel.py for targets never bought. Forecasts are null for a
-    moment earlier than every moment of `shared`.
+    Formulas and errors: repeat_purchases.py for targets bought, first_purchases.py for targets never bought.
+    Forecasts are null for a moment earlier than every moment of `shared`.
     """
     yield AFFINITIES.empty()
     yield from (_finish(*table[1:]) for table in _tables(shard, moments, shared, settings))
@@ -165,7 +165,7 @@ def _at_moment(
 
 def find_interests(shard: Shard, moments: Relation, shared: PopulationSums, settings: ProfileSettings) -> pl.DataFrame:
     """Products viewed but not bought in the last `interest_days`; none for data without views. Where the catalogue has
-    words or pictures also, with 0 views, products few have bought yet that are like what they buy (newcomers.py).
+    words or pictures also, with 0 views, products few have bought yet that are like what they buy (new_products.py).
 
     Columns customer_id, asof_ms, product_id, views, last_view_ms, buy_rate.
 

@@ -1,7 +1,8 @@
 """Estimate the probability that a customer buys a target for the first time within the window.
 
 Two signals, multiplied and rooted: P0, the Gamma-Poisson probability for somebody who comes as often and has not
-bought the target in so many orders (counts.py); and the affinity of a ridge regression of every target on all others
+bought the target in so many orders (repeat_purchases.py); and the affinity of a ridge regression of every target on
+all others
 (EASE: Steck 2019, "Embarrassingly shallow autoencoders", WWW) on the matrix of who bought what. Their score is turned
 into a probability by the rate of first purchases that scores of that size were followed by, one window earlier.
 
@@ -45,7 +46,9 @@ def matrix_targets(targets: pl.DataFrame, settings: ProfileSettings) -> pl.DataF
 
 
 def target_columns(targets: list[str], words: pl.DataFrame) -> Ints:
-    """The column of each of a shard's numbered words (lines.py): its place among the targets, -1 for other words."""
+    """The column of each of a shard's numbered words (purchase_lines.py): its place among the targets, -1 for other
+    words.
+    """
     place = pl.DataFrame({"word": targets}, schema={"word": pl.String}).with_row_index("column")
     found = words.sort("code").join(place, on="word", how="left", maintain_order="left")["column"]
     return found.cast(pl.Int64).fill_null(-1).to_numpy()

@@ -1,6 +1,7 @@
 """Find new products that few customers have bought yet, and the customers who may buy them.
 
-A product bought by fewer than FEW is made of the known ones most like it (senses.py): a customer's pace for it is that
+A product bought by fewer than FEW is made of the known ones most like it (product_vectors.py): a customer's pace for
+it is that
 of their visits that bought those. The three of highest pace are put forward for each customer, with the rate at which
 such pairs were bought in the window after an earlier moment, when other products were new; below LEAST_BOUGHT such
 purchases nothing is put forward. Legend: N customers, J known products, C new ones.

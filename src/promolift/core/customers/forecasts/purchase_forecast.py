@@ -1,10 +1,12 @@
 """Fit one forecaster of repeat purchases to AFFINITIES of the shop's last windows.
 
-Its members are the counts (counts.py), which every shop has, and boosted trees over the counts' own rows, which learn
+Its members are the counts (repeat_purchases.py), which every shop has, and boosted trees over the counts' own rows,
+which learn
 from the last windows what counts leave: who lapses, what is due, what sells less by now. How much the trees weigh is
-settled out of time on the last window by log loss (members.py). Then the log odds of new, regular and lapsing customers
+settled out of time on the last window by log loss (model_weights.py). Then the log odds of new, regular and lapsing
+customers
 are moved to what the last window held, the less so the more a group came out differently from window to window. Targets
-never bought before keep their own calibrated probability (novel.py).
+never bought before keep their own calibrated probability (first_purchases.py).
 """
 
 from dataclasses import dataclass, field

@@ -81,8 +81,8 @@ class PopulationSums:
     """The moments it was summed for, and the summed tables by name (see KEYS). Small: write each as one file.
 
     Of the `earlier` moments only what AFFINITIES of targets bought need is summed. `spaces` holds what
-    novel.py makes of the tables, for all shards. `vectors`: product_id and vector, where the catalogue has words or
-    pictures.
+    first_purchases.py makes of the tables, for all shards. `vectors`: product_id and vector, where the catalogue has
+    words or pictures.
     """
 
     asofs: tuple[int, ...]

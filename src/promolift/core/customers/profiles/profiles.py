@@ -44,7 +44,8 @@ def build_profiles(
 ) -> pl.DataFrame:
     """Table PROFILES for the customers and moments of `moments` (columns customer_id, asof_ms), every one of them.
 
-    Everything `behaviour_attributes` tells, price sensitivity (sensitivity.py), and what the customers told themselves.
+    Everything `behaviour_attributes` tells, price sensitivity (price_sensitivity.py), and what the customers told
+    themselves.
     """
     lines = read_lines(shard, settings.zone)
     known = read_moments(lines, moments, shared)

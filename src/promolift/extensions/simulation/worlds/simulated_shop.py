@@ -31,7 +31,7 @@ WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit
 
 @dataclass(frozen=True)
 class SimulatedShop:
-    """`events` ... `shelf` satisfy tables.py; the `truth_` tables are what no real shop knows.
+    """`events` ... `shelf` satisfy schemas.py; the `truth_` tables are what no real shop knows.
 
     truth_customers: customer_id, elasticity, take_up_logit, level, units_per_week. truth_campaigns: campaign_id,
     category, depth, start_week, weeks. truth_targets: campaign_id, customer_id, target_prob, targeted, took_up. `world`

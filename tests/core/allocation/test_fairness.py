@@ -3,7 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
+from drawn import cases
 from error_checks import raises_code
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from promolift.core import allocation
 from promolift.core.allocation.fairness_limits import same_for_all_offers
@@ -114,12 +117,24 @@ def test_a_band_that_is_no_share_is_refused() -> None:
         FairnessSettings.parse({"band": 1.5}, "promolift.toml")
 
 
-@pytest.mark.parametrize(("seed", "customers"), [(2, 600), (1, 1500)])
-def test_small_shops_under_limits_on_value_have_a_small_gap_too(seed: int, customers: int) -> None:
+def most_missing(rows: pl.DataFrame, found: allocation.AllocatedOffers) -> float:
+    """What a better plan could add at most, in largest gains of one customer.
+
+    A plan of whole offers misses the bound by parts of a few of them, whatever the size of the shop. Which few is
+    decided by the last bits of sums, and these by the processor: so a law on a share of the gain has no margin in a
+    small shop, and one in offers has the same everywhere. Drawn: 0.05 over 64 shops.
+    """
+    return (found.allocation.bound - found.allocation.gain) / float(rows["gain_cents"].max())  # type: ignore[arg-type]
+
+
+@cases(12)
+@given(st.integers(0, 10_000), st.integers(150, 1500))
+@example(2, 600)
+def test_a_small_shop_under_limits_on_value_misses_less_than_a_quarter_of_one_offer(seed: int, customers: int) -> None:
     """Few customers bind many limits: moves that are good only together must be found."""
     rows = shop(seed, customers)
     fair = limits(rows, band=0.2, loyal_never_worse=True, of=["offers", "value"], least_customers=30)
     found = allocation.plan(rows, 20.0 * customers, fair, seed=seed)
     assert not allocation.find_violations(found.chosen, fair)
     assert found.cost_cents <= 20.0 * customers
-    assert found.allocation.gap <= 2e-3  # 0.0010 for the first shop, whose last bits depend on the processor
+    assert most_missing(rows, found) < 0.25

@@ -7,14 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from promolift.core.experiments.arm_choice import ArmRules, choose_arms
 from promolift.core.experiments.line_effects import (
     AGES,
     FADE_HALF_LIFE_DAYS,
     ArmCell,
-    ArmRules,
     ArmValue,
     Draws,
-    choose_arms,
     customers_needed,
     detectable_effect,
     estimate_arm_values,

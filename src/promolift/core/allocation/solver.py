@@ -59,7 +59,7 @@ from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import BudgetError
 
 MAX_EXACT_PAIRS = 3_000  # usable pairs up to which HiGHS looks for the best plan,
-MAX_OPEN_PAIRS = 400  # if no more than so many of them are not settled by the gap
+MAX_OPEN_PAIRS = 600  # if no more than so many of them are not settled by the gap
 MAX_NODES = 500  # branches it may try: a count, so that the answer does not depend on the machine's speed
 SUM_ROUNDING = 1e-12  # relative rounding of the sums
 HIGHS_TOLERANCE = 1e-6  # of HiGHS: its bound is believed to this part

@@ -484,22 +484,24 @@ class Bench:
 
     def _exchange(self, slot_C: Slots, state: LimitState) -> int:
         """Make pairs of moves among the PAIRS that lose least at the prices; how many moves were made."""
-        from promolift.core.allocation.algorithms import kernels
+        from promolift.core.allocation.algorithms import repair_kernels
 
         found = self._moves(slot_C, MAX_PAIR_MOVES)
-        made_P = found.move_P[kernels.exchange(found.delta_PM, found.gain_P, found.who_P, state.used_M, state.bound_M)]
+        made_P = found.move_P[
+            repair_kernels.exchange(found.delta_PM, found.gain_P, found.who_P, state.used_M, state.bound_M)
+        ]
         self._make(slot_C, made_P)
         return len(made_P)
 
     def _moves(self, slot_C: Slots, most: int) -> "Moves":
         """So many moves that lose least at the prices."""
-        from promolift.core.allocation.algorithms import kernels
+        from promolift.core.allocation.algorithms import repair_kernels
 
-        flat = kernels.losses(self.rows.columns, slot_C, self.prices.weight_SJ4).ravel()
+        flat = repair_kernels.losses(self.rows.columns, slot_C, self.prices.weight_SJ4).ravel()
         move_P = np.flatnonzero(flat < np.inf)
         if len(move_P) > most:
             move_P = move_P[np.argsort(flat[move_P], kind="stable")[:most]]
-        changes = kernels.move_changes(self.rows.columns, slot_C, self.links, move_P, self.rules.rows)
+        changes = repair_kernels.move_changes(self.rows.columns, slot_C, self.links, move_P, self.rules.rows)
         return Moves(move_P, move_P // (self.rows.gain_NK.shape[1] + 1), *changes)
 
     def _make(self, slot_C: Slots, move_P: Ints) -> None:
@@ -515,10 +517,10 @@ class Bench:
 
     def _apply(self, slot_C: Slots, state: LimitState, target: int) -> int:
         """Score all moves, then make them from the best on; how many were made."""
-        from promolift.core.allocation.algorithms import kernels
+        from promolift.core.allocation.algorithms import repair_kernels
 
         columns = self.rows.columns
-        flat = kernels.score(columns, slot_C, self.prices.weight_SJ4, self.links, state, target).ravel()
+        flat = repair_kernels.score(columns, slot_C, self.prices.weight_SJ4, self.links, state, target).ravel()
         able = np.flatnonzero(flat < np.inf)
         order = able[np.argsort(flat[able], kind="stable")]
-        return kernels.apply_moves(columns, slot_C, self.links, order, state, target)
+        return repair_kernels.apply_moves(columns, slot_C, self.links, order, state, target)

@@ -16,8 +16,8 @@ from promolift.core import allocation, decisions
 from promolift.core.decisions.batch_decisions import OptionTable
 from promolift.core.decisions.decision_rule import LineEffect, ReleaseTerms
 from promolift.core.decisions.price_decisions import PriceDecisions
+from promolift.core.experiments.arm_choice import CEILING_Z
 from promolift.core.experiments.line_effects import (
-    CEILING_Z,
     POWER_Z,
     PRIOR_COST_SD,
     PRIOR_VISITS,

@@ -5,14 +5,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from promolift.core.decisions.decision_rule import LineEffect, ReleaseTerms
-from promolift.core.experiments.line_effects import (
-    PATIENCE_WINDOWS,
-    ArmCell,
-    ArmChoice,
-    ArmRules,
-    ArmValue,
-    choose_arms,
-)
+from promolift.core.experiments.arm_choice import ArmChoice, ArmRules, choose_arms
+from promolift.core.experiments.line_effects import PATIENCE_WINDOWS, ArmCell, ArmValue
 from promolift.core.experiments.surrogate import Spans
 from promolift.foundation.errors import SupportError
 from promolift.foundation.time.units import DAY_MS

@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from promolift.core.effects.uplift.uplift_model import EffectSettings, fit_effects
+from promolift.core.effects.uplift.learner_selection import EffectSettings
+from promolift.core.effects.uplift.uplift_model import fit_effects
 from promolift.core.experiments.uplift_curves import qini
 from promolift.foundation.hashing import hash_units
 

@@ -12,7 +12,7 @@ from error_checks import raises_code
 
 import promolift
 from promolift.cli.application import main
-from promolift.core.effects.uplift import uplift_model
+from promolift.core.effects.uplift import learner_selection
 from promolift.trials import trial as front
 from promolift.trials.analysis import effect_estimates as fitting
 from promolift.trials.analysis import trial_data as reading
@@ -46,7 +46,9 @@ def customers() -> pl.DataFrame:
 def _lean() -> Iterator[None]:
     """Few learners: what is tried here is what is done with them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uplift_model, "EffectSettings", partial(uplift_model.EffectSettings, rich=("additive",), folds=2))
+        patch.setattr(
+            learner_selection, "EffectSettings", partial(learner_selection.EffectSettings, rich=("additive",), folds=2)
+        )
         yield
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.core.effects.uplift import uplift_model
+from promolift.core.effects.uplift import learner_selection, uplift_model
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
@@ -173,7 +173,7 @@ def test_a_cost_moves_gains_by_itself_and_teaches_nothing() -> None:
     given = (data.select("keen", "age"), (data["letter"] == "letter").to_numpy(), data["amount"].to_numpy())
     gross, net = (
         uplift_model.fit_effects(
-            *given, settings=uplift_model.EffectSettings(rich=("additive",), folds=2), cost_NK=cost
+            *given, settings=learner_selection.EffectSettings(rich=("additive",), folds=2), cost_NK=cost
         )
         for cost in (0.0, 0.8)
     )
@@ -193,7 +193,7 @@ def test_cut_amounts_do_not_face_the_whole_cost() -> None:
     treated = rng.random(20_000) < 0.5
     bought = rng.random(20_000) < np.where(treated, 0.4, 0.2)
     amount = bought * np.where(rng.random(20_000) < 0.1, 40.0, 1.0)  # the letter adds 0.2 x 4.9 = 0.98
-    lean = uplift_model.EffectSettings(rich=(), folds=2)
+    lean = learner_selection.EffectSettings(rich=(), folds=2)
     for cost, best in ((0.6, 1), (1.4, 0)):
         model = uplift_model.fit_effects(rng.normal(size=(20_000, 1)), treated, amount, settings=lean, cost_NK=cost)
         assert model.best_arm == best

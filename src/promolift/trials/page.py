@@ -48,7 +48,15 @@ from promolift.foundation.pages.charts import (
     thin_rows,
     unknowns,
 )
-from promolift.trials.analysis.results import TrialEvaluation, TrialFit, TrialPlan, TrialResults, describe_policy
+from promolift.trials.analysis.results import (
+    TrialEvaluation,
+    TrialFit,
+    TrialPlan,
+    TrialResults,
+    WithdrawnPolicy,
+    describe_features,
+    describe_policy,
+)
 from promolift.trials.analysis.settings import TrialSettings
 
 ALIKE = "nothing was known of these customers, so all would be treated alike"
@@ -58,6 +66,7 @@ ALL_CUSTOMERS_NOTE = "The last columns: what all customers together add to treat
 UNPLANNED = "`promolift effect report` has not planned yet"
 LEVEL_MEANING = {
     "randomised": "differences between arms are effects",
+    "assumed": "randomised only if what differs between the arms was measured afterwards",
     "adjusted": "not randomised: compared with customers alike in all that is recorded, which proves nothing",
 }
 
@@ -206,6 +215,8 @@ def _arms(trial: TrialStory) -> Chapter:
         note(f"{fit.level}: {'; '.join(fit.reasons)}.", tone),
     ]  # fmt: skip
     blocks += [note(f"{upper_first(doubt)}.", "warn") for doubt in fit.doubts]
+    sure = tuple(name for name in fit.features if name not in fit.unsure)
+    blocks += [note(text) for text in describe_features(sure, fit.unsure) if fit.unsure]
     if fit.checks:
         done = [[c.name, number(c.p), "passed" if c.passed else "failed", c.meaning] for c in fit.checks]
         blocks.append(table("Checks of the randomisation", ["check", "p", "", "what it found"], done, words=(2, 3)))
@@ -405,8 +416,16 @@ def _policies(trial: TrialStory) -> Chapter:
     judged = trial.evaluation
     if judged is None:
         return Chapter("policies", "Policies", title, lead, [unknown_note("what policies are worth", _why(trial))])
-    blocks = [_policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled_outcomes)]
+    blocks: list[Figure | Block] = [
+        _policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled_outcomes)
+    ]
+    blocks += _withdrawn(trial, judged.note.withdrawn)
     return Chapter("policies", "Policies", title, lead, blocks)
+
+
+def _withdrawn(trial: TrialStory, lost: WithdrawnPolicy | None) -> list[Figure | Block]:
+    """The policy that failed on customers whom its models did not see."""
+    return [] if lost is None else [note(lost.describe(partial(trial.added, trial.settings.deciding_outcome)), "warn")]
 
 
 def _policy(trial: TrialStory, judged: TrialEvaluation, place: int, outcome: str) -> Figure:
@@ -441,7 +460,8 @@ def _plan(trial: TrialStory) -> Chapter:
             why = UNPLANNED if trial.fit.apart else ALIKE
         return Chapter("plan", "Plan", title, lead, [unknown_note("a plan", why)])
     text = f"Stated, not measured: margin {percent(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
-    return Chapter("plan", "Plan", title, lead, [_frontier(trial, plan), note(plan.note.explain), note(text, "warn")])
+    blocks = [_frontier(trial, plan), note(plan.note.explain), *_withdrawn(trial, plan.note.withdrawn)]
+    return Chapter("plan", "Plan", title, lead, [*blocks, note(text, "warn")])
 
 
 def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:

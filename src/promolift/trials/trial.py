@@ -31,7 +31,7 @@ from promolift.trials.analysis.effect_estimates import (
     fit_models,
     name_arms,
 )
-from promolift.trials.analysis.evaluation import evaluate_models, expected_money, plan_treatments
+from promolift.trials.analysis.evaluation import evaluate_models, expected_money, plan_treatments, withdraw_losing
 from promolift.trials.analysis.randomisation_units import Assignment, diagnose_units
 from promolift.trials.analysis.results import (
     EFFECT_COLUMNS,
@@ -42,10 +42,19 @@ from promolift.trials.analysis.results import (
     TrialFit,
     TrialPlan,
     TrialResults,
+    describe_features,
     fixed_policy_names,
 )
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.analysis.trial_data import ROW, match_features, read_rows, read_trial, treatment_costs
+from promolift.trials.analysis.trial_data import (
+    EVERYBODY,
+    ROW,
+    TrialData,
+    match_features,
+    read_rows,
+    read_trial,
+    treatment_costs,
+)
 
 Ints = NDArray[np.int64]
 
@@ -56,7 +65,9 @@ class TrialCheck:
 
     `checks` of the randomisation, if one is stated. `balance`: feature, arm, before, after weighting (standard
     deviations from control). `worth`: what the customers of each arm are worth after weighting; `trimmed`: the share
-    set aside for want of overlap. `placebos`: outcome, arm, effect, se, low, high, p. `doubts` about columns.
+    set aside for want of overlap. `placebos`: outcome, arm, effect, se, low, high, p. `doubts` about columns. `before`:
+    features that were surely known before the treatment; `unsure`: features of which nobody said so, which weight and
+    adjust nothing.
     """
 
     level: Level | None
@@ -68,6 +79,8 @@ class TrialCheck:
     worth: Mapping[str, float]
     trimmed: float
     doubts: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -89,6 +102,7 @@ class TrialCheck:
         for row in self.placebos.iter_rows(named=True):
             span = f"{row['effect']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
             yield f"Placebo {row['outcome']}: {row['arm']} differs by {span}, p = {row['p']:.2g}."
+        yield from describe_features(self.before, self.unsure)
         yield from (f"Note: {doubt}." for doubt in self.doubts)
 
     def _repr_html_(self) -> str:
@@ -133,11 +147,18 @@ class Trial:
         data = self.data
         if data.units is not None:
             return diagnose_units(
-                data.units, data.features, data.arm_N, data.planned_NA, data.outcomes, data.arms, self.settings.seed
-            )
+                data.units, data.features, data.arm_N, data.planned_NA, data.outcomes, data.arms, self.settings.seed,
+                data.before,
+            )  # fmt: skip
         return diagnostics.diagnose(
-            data.features, data.arm_N, planned_A=data.planned_NA, placebos=data.placebos, names=data.arms
-        )
+            data.features, data.arm_N, planned_A=data.planned_NA, placebos=data.placebos, names=data.arms,
+            before=(*data.before, EVERYBODY),
+        )  # fmt: skip
+
+    @cached_property
+    def analysed(self) -> TrialData:
+        """The trial's data without the features that may be consequences of the treatment."""
+        return self.data.without(self._diagnosis.left_out)
 
     @cached_property
     def overlap_rows(self) -> Ints:
@@ -147,7 +168,7 @@ class Trial:
     @property
     def customers_differ(self) -> bool:
         """Whether any feature differs between customers. Units that repeat are compared as wholes."""
-        return self.data.units is None and any(column.n_unique() > 1 for column in self.data.features)
+        return self.data.units is None and any(column.n_unique() > 1 for column in self.analysed.features)
 
     def check(self) -> TrialCheck:
         """Return which evidence the trial supports, or why none: sample ratio, balance, overlap and placebos."""
@@ -164,7 +185,9 @@ class Trial:
             name_arms(found.placebos, arms),
             dict(zip(arms, found.overlap.effective_A.tolist(), strict=True)),
             found.overlap.trimmed,
-            self.data.doubts,
+            self.analysed.doubts,
+            self.analysed.before,
+            self.analysed.unsure,
         )
 
     def assignment(self) -> Assignment:
@@ -184,8 +207,8 @@ class Trial:
         can be claimed.
         """
         self.tell("effect", 0.0, "who got what")
-        assigned, data, units = self.assignment(), self.data.subset(self.overlap_rows), self.data.units
-        whole = self.data if units else data  # units that repeat are compared as wholes
+        assigned, data, units = self.assignment(), self.analysed.subset(self.overlap_rows), self.data.units
+        whole = self.analysed if units else data  # units that repeat are compared as wholes
         self.tell("effect", 0.1, "average effects")
         arrays = build_trial_arrays(data, assigned.prob_NA)
         effects, compared = (
@@ -193,7 +216,12 @@ class Trial:
             estimate_pairs(arrays, whole, assigned.level),
         )
         dose = depth_curves(data, assigned.level) if self.settings.dose else None
-        learned = fit_models(data, assigned, self.tell) if self.customers_differ else {}
+        learned: dict[str, EffectModel] = {}
+        withdrawn = None
+        if self.customers_differ:
+            learned, withdrawn = withdraw_losing(
+                data, assigned, fit_models(data, assigned, self.tell), self.settings.budget, self.tell
+            )
         check, counts = self.check(), np.array([*self.counts.values()])
         gap = check.balance["after"].abs().max()
         note = TrialFit(
@@ -210,13 +238,15 @@ class Trial:
             trimmed=check.trimmed,
             largest_gap=float(gap) if isinstance(gap, int | float) else None,
             much_gap=diagnostics.MAX_SMD,
-            features=tuple(self.data.features.columns),
-            doubts=self.data.doubts,
+            features=tuple(self.analysed.features.columns),
+            unsure=self.analysed.unsure,
+            doubts=self.analysed.doubts,
             apart=self.customers_differ,
             kept=len(self.overlap_rows),
             learned={name: model.learned for name, model in learned.items() if model.learned is not None},
             hidden={} if assigned.level == "randomised" or units else e_values(arrays, effects, data.arms),
             units=units.describe(data.arms) if units else "",
+            withdrawn=withdrawn,
         )
         self.tell("effect", 1.0, "done")
         return FittedTrial(
@@ -280,6 +310,8 @@ class FittedTrial:
             whom = f"Who is treated is not decided by this but by {decides}."
             if name == settings.deciding_outcome:
                 whom = model.advice([fixed_policy_names(note.arms)[0], *note.arms[1:]])
+            if name == settings.deciding_outcome and note.withdrawn:
+                whom += f" {note.withdrawn.describe('{:.4g}'.format)}"
             parts.append(f"{name}, {settings.basis(name)}: {model.evidence(note.arms)} {whom}")
         return "\n\n".join(parts)
 
@@ -289,7 +321,7 @@ class FittedTrial:
 
         Everybody gets the average where nothing was known of customers. InputError names a column that is missing.
         """
-        settings, data, raw = self.note.settings, self.trial.data, read_rows(new, "new")
+        settings, data, raw = self.note.settings, self.trial.analysed, read_rows(new, "new")
         outcome = settings.deciding_outcome
         net = settings.net(outcome, treatment_costs("new", infer_types(raw).frame, settings, data.arms), data.part_A)
         if self.models:
@@ -315,22 +347,28 @@ class FittedTrial:
         if self._evaluation is None or self._evaluation_budget != budget:
             trial = self._require_customer_features()
             self._evaluation = evaluate_models(
-                trial.data.subset(trial.overlap_rows), trial.assignment(), self.models, budget, trial.tell
-            )
+                trial.analysed.subset(trial.overlap_rows), trial.assignment(), self.models, budget, trial.tell,
+                self.note.withdrawn,
+            )  # fmt: skip
             self._evaluation_budget = budget
             trial.tell("evaluate", 1.0, "done")
         return self._evaluation
 
     def plan(self, budget: float | None = None) -> TrialPlan:
         """Return who gets which treatment: the recommended policy, or the best part of it within a budget in money of
-        the trial (default: that of the settings, if any). Raises StepError if no outcome is money.
+        the trial (default: that of the settings, if any). Another budget than that of the settings is judged first, on
+        customers that the models did not see: a plan that loses treats nobody. Raises StepError if no outcome is money.
         """
         trial = self._require_customer_features()
-        data, kept, money, money_NA = trial.data, trial.overlap_rows, self.note.settings.money, None
+        data, kept, money, money_NA = trial.analysed, trial.overlap_rows, self.note.settings.money, None
         if money and data.net(money).has_percentage_cost:
             x_NF = fit_encoder(data.features).encode(data.features)
             money_NA = expected_money(x_NF[kept], data.arm_N[kept], data.outcomes[money][kept], len(data.arms), x_NF)
-        self._plan = plan_treatments(data, self.models, budget, money_NA, trial.tell)
+        models, withdrawn = self.models, self.note.withdrawn
+        if money and budget not in (None, self.note.settings.budget):  # fit has judged the plan of the settings' budget
+            models, lost = withdraw_losing(data.subset(kept), trial.assignment(), models, budget, trial.tell)
+            withdrawn = lost or withdrawn
+        self._plan = plan_treatments(data, models, budget, money_NA, trial.tell, withdrawn)
         return self._plan
 
     def report(self, page: str | Path = "trial.html") -> Path:

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit_effects
+from promolift.core.effects.uplift.learner_selection import EffectSettings
+from promolift.core.effects.uplift.uplift_model import EffectModel, fit_effects
 from promolift.core.experiments.uplift_curves import qini_area
 from promolift.foundation.errors import InputError
 

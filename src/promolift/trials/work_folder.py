@@ -143,7 +143,7 @@ def plan_summary(plan: TrialPlan, out: Path) -> StepSummary:
     """Write plan.parquet and plan.csv into a folder, and return the summary of the plan."""
     plan.frame.write_parquet(out / "plan.parquet")
     plan.frame.write_csv(out / "plan.csv", include_bom=True)
-    return StepSummary(plan.note.explain, plan.note.model_dump(mode="json"))
+    return StepSummary(plan.note.describe(), plan.note.model_dump(mode="json"))
 
 
 def demo(store: Store, path: Path, out: Path, tell: Progress) -> StepSummary:

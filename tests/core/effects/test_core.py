@@ -7,7 +7,8 @@ from effect_trials import draw
 from error_checks import raises_code
 
 from promolift.core.effects.uplift.diagnostics import diagnose
-from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit_effects
+from promolift.core.effects.uplift.learner_selection import EffectSettings
+from promolift.core.effects.uplift.uplift_model import EffectModel, fit_effects
 from promolift.foundation.errors import SupportError
 
 LEAN = EffectSettings(rich=("multiplicative", "dr-trees"), folds=3)

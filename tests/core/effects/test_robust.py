@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from promolift.core.effects.trial_arrays import Floats, Ints, TrialArrays, row_keys
 from promolift.core.effects.uplift.average_effects import adjusted_means
+from promolift.core.effects.uplift.learner_selection import EffectSettings
 from promolift.core.effects.uplift.linear_learners import build_design, fit_basis, fit_linear
-from promolift.core.effects.uplift.uplift_model import EffectSettings, fit_effects
+from promolift.core.effects.uplift.uplift_model import fit_effects
 
 LEAN = EffectSettings(rich=("response", "additive", "multiplicative-sparse", "t-trees", "dr-trees"), folds=2)
 

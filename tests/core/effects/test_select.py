@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.core.effects.trial_arrays import Floats
-from promolift.core.effects.uplift.uplift_model import EffectSettings, select_learners, stack_weights
+from promolift.core.effects.uplift.learner_selection import EffectSettings, select_learners, stack_weights
 
 N = 4000
 FOLD_N = np.arange(N) % 5

@@ -12,6 +12,7 @@ from promolift.core.effects.uplift.boosted_trees import (
     make_boosting_data,
     with_arm,
 )
+from promolift.core.effects.uplift.learner_selection import RichLearner
 from promolift.core.effects.uplift.nuisance import (
     doubly_robust_scores,
     estimate_propensity,
@@ -22,7 +23,7 @@ from promolift.core.effects.uplift.nuisance import (
     training_outcome,
     winsorise,
 )
-from promolift.core.effects.uplift.uplift_model import RichLearner, fit_learner
+from promolift.core.effects.uplift.uplift_model import fit_learner
 
 
 @pytest.fixture(scope="module")

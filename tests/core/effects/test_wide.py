@@ -9,6 +9,7 @@ from promolift.core.effects import trial_arrays as trials
 from promolift.core.effects.trial_arrays import CachedRows, TrialArrays
 from promolift.core.effects.uplift import linear_learners, nuisance, uplift_model
 from promolift.core.effects.uplift.average_effects import average_effects
+from promolift.core.effects.uplift.learner_selection import EffectSettings
 from promolift.core.effects.uplift.linear_learners import (
     MAX_COLUMNS,
     build_design,
@@ -18,7 +19,7 @@ from promolift.core.effects.uplift.linear_learners import (
     screen_columns,
 )
 from promolift.core.effects.uplift.nuisance import fold_count
-from promolift.core.effects.uplift.uplift_model import EffectSettings, fit_effects, training_rows
+from promolift.core.effects.uplift.uplift_model import fit_effects, training_rows
 
 LEAN = EffectSettings(rich=("multiplicative",), folds=2)
 

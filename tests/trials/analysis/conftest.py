@@ -5,11 +5,13 @@ from functools import partial
 
 import pytest
 
-from promolift.core.effects.uplift import uplift_model
+from promolift.core.effects.uplift import learner_selection
 
 
 @pytest.fixture(autouse=True, scope="package")
 def _lean() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uplift_model, "EffectSettings", partial(uplift_model.EffectSettings, rich=("additive",), folds=2))
+        patch.setattr(
+            learner_selection, "EffectSettings", partial(learner_selection.EffectSettings, rich=("additive",), folds=2)
+        )
         yield

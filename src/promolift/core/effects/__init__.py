@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from promolift.core.effects.uplift.average_effects import average_effects, effect_bins
     from promolift.core.effects.uplift.diagnostics import Diagnosis
     from promolift.core.effects.uplift.dose_response import DoseModel, fit_dose
-    from promolift.core.effects.uplift.uplift_model import EffectModel, EffectSettings, fit_effects
+    from promolift.core.effects.uplift.learner_selection import EffectSettings
+    from promolift.core.effects.uplift.uplift_model import EffectModel, fit_effects
 else:
     make_lazy(__name__)

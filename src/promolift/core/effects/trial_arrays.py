@@ -63,6 +63,11 @@ class FeatureEncoder:
             )
         ]
 
+    @property
+    def owners(self) -> list[str]:
+        """The column that each encoded feature is made of."""
+        return [c.name for c in self.columns for _ in range(1 if c.levels is None else len(c.levels) + 1)]
+
     def encode(self, features: Features) -> Floats:
         """x_NF. Raises InputError if a column of the training is missing or cannot be read as its kind."""
         frame = _frame(features)

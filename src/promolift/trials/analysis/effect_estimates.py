@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from promolift.core.effects.trial_arrays import TrialArrays as Arrays
 from promolift.core.effects.trial_arrays import fit_encoder, holm_adjust, row_keys
-from promolift.core.effects.uplift import uplift_model
+from promolift.core.effects.uplift import learner_selection, uplift_model
 from promolift.core.effects.uplift.average_effects import average_effects, e_value
 from promolift.core.effects.uplift.dose_response import fit_dose
 from promolift.foundation.errors import InputError, SupportError
@@ -32,9 +32,11 @@ def name_arms(frame: pl.DataFrame, arms: tuple[str, ...]) -> pl.DataFrame:
 
 
 def build_trial_arrays(data: TrialData, prob_NA: Floats) -> Arrays:
-    """Return the customers and their first outcome as the arrays that core.effects takes."""
-    encoder = fit_encoder(data.features)
-    x_NF, settings = encoder.encode(data.features), data.settings
+    """Return the customers and their first outcome as the arrays that averages are estimated from. They hold only what
+    was surely known before: adjusting for a consequence of the treatment takes away a part of its effect.
+    """
+    encoder = fit_encoder(data.sure_features)
+    x_NF, settings = encoder.encode(data.sure_features), data.settings
     first, keys = data.outcomes[settings.outcomes[0]], row_keys(x_NF, settings.seed)
     return Arrays(x_NF, data.arm_N, first, prob_NA, keys, tuple(encoder.names))
 
@@ -133,7 +135,7 @@ def fit_models(data: TrialData, assigned: Assignment, tell: Progress) -> dict[st
         found[name] = uplift_model.fit_effects(
             data.features, data.arm_N, net.profit_before_cost(data.outcomes[name], data.arm_N),
             propensity_NK=propensity_NK, cost_NK=net.cost_NK, diagnosis=assigned.diagnosis,
-            settings=uplift_model.EffectSettings(seed=settings.seed), on_progress=heard,
+            settings=learner_selection.EffectSettings(seed=settings.seed), before=data.before, on_progress=heard,
         )  # fmt: skip
     return found
 

@@ -6,8 +6,8 @@ customers, K treatments, A arms (arm 0 is control), M a part of the customers, P
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from promolift.core import allocation as allocate
 from promolift.core.effects.trial_arrays import Features, fit_encoder, row_keys
-from promolift.core.effects.uplift import uplift_model
+from promolift.core.effects.uplift import learner_selection, uplift_model
 from promolift.core.effects.uplift.average_effects import effect_bins
 from promolift.core.effects.uplift.linear_learners import fit_basis
 from promolift.core.effects.uplift.targeting_policy import TargetingRule
@@ -32,6 +32,7 @@ from promolift.trials.analysis.results import (
     TrialEvaluationNote,
     TrialPlan,
     TrialPlanNote,
+    WithdrawnPolicy,
     fixed_policy_names,
 )
 from promolift.trials.analysis.settings import TrialSettings
@@ -39,6 +40,8 @@ from promolift.trials.analysis.trial_data import TrialData
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Row = Mapping[str, object]  # of a table to be
+PolicyRow = dict[str, Any]  # of the table `policies`
 POWER_80 = 2.8  # standard errors that a gain must be worth to be shown with 80 % power
 
 
@@ -83,7 +86,11 @@ class TreatmentChoice:
 
     @property
     def eligible_gain_NK(self) -> Floats:
-        """Gains of the treatments that a budget may be spent on: without a ranking, those of the best arm only."""
+        """Gains of the treatments that a budget may be spent on: without a ranking, those of the best arm only; none
+        where nobody would be treated without a budget.
+        """
+        if not self.rule.recommends:
+            return np.full(self.gain_NK.shape, np.nan)
         return self.gain_NK if self.rule.ranks else self._only(np.full(len(self.gain_NK), self.rule.best_arm))
 
     def _only(self, arm_N: Ints, least: float = -np.inf) -> Floats:
@@ -108,8 +115,9 @@ class TreatmentChoice:
 
 
 def plan_treatments(
-    data: TrialData, models: Mapping[str, EffectModel], budget: float | None, money_NA: Floats | None, tell: Progress
-) -> TrialPlan:
+    data: TrialData, models: Mapping[str, EffectModel], budget: float | None, money_NA: Floats | None, tell: Progress,
+    withdrawn: WithdrawnPolicy | None = None,
+) -> TrialPlan:  # fmt: skip
     """Return the recommended policy on money, or the best plan of its treatments within a budget, and the curve of
     other budgets.
 
@@ -150,13 +158,15 @@ def plan_treatments(
     error = Z95 * _error(data, net.profit_before_cost(data.outcomes[settings.money], data.arm_N), rows_M, slot_M)
     total = float(gain.sum())
     low, high = total - error, total + error
+    text = _explained(found, model, data, settings)
+    if not named and len(rows_M):
+        text = _all_treated(allocation, total, low, high)
     note = TrialPlanNote(
         budget=budget, gain=total, low=low, high=high, cost=allocation.cost,
         treated=len(rows_M), customers=len(offered.recommended_N), bound=max(allocation.bound, total),
         price=allocation.price,
         level=predicted.level, basis=settings.basis(settings.money),
-        explain=_all_treated(allocation, total, low, high) if not named and len(rows_M) else
-        _explained(found, model, data, settings),
+        explain=text, withdrawn=withdrawn,
     )  # fmt: skip
     tell("plan", 1.0, "done")
     return TrialPlan(note, frame, frontier)
@@ -173,7 +183,7 @@ def _all_treated(found: allocate.Allocation, gain: float, low: float, high: floa
 
 
 def _explained(found: BudgetAllocation, model: EffectModel, data: TrialData, settings: TrialSettings) -> str:
-    if not model.rule.ranks and not model.best_arm:
+    if not model.rule.recommends:
         return _nobody(model, data.arms, settings)
     text = found.allocation.explain()
     if not found.at_random:
@@ -228,8 +238,74 @@ def _error(data: TrialData, profit_N: Floats, rows_M: Ints, slot_M: Ints) -> flo
     return float(np.sqrt(squares))
 
 
+def _enough(data: TrialData) -> bool:
+    """Whether each half of the customers has enough of every arm to learn from."""
+    return bool(np.bincount(data.arm_N, minlength=len(data.arms)).min() >= 2.5 * uplift_model.MIN_ARM_CUSTOMERS)
+
+
+class CheckedModels(NamedTuple):
+    """Models whose rule survived the customers that it had not seen, and the policy that did not survive them."""
+
+    models: dict[str, EffectModel]
+    withdrawn: WithdrawnPolicy | None
+
+
+def withdraw_losing(
+    data: TrialData, assigned: Assignment, models: Mapping[str, EffectModel], budget: float | None, tell: Progress
+) -> CheckedModels:
+    """Value the recommended policy (and its plan within the budget) on halves that its models did not see, and withdraw
+    it where it loses: its joint interval lies below the best of nobody and one arm for everybody, or it earned no more
+    than treating nobody.
+
+    What is left is the best fixed arm where that arm passes the same test, else nobody. A targeted policy that too few
+    customers can judge is withdrawn, too.
+    """
+    name = data.settings.deciding_outcome
+    model = models[name]
+    rule = model.rule
+    if not rule.recommends:
+        return CheckedModels(dict(models), None)
+    if not _enough(data):
+        if not rule.follows:
+            return CheckedModels(dict(models), None)
+        net = data.net(name)
+        treated = float(np.mean(model.policy(data.features, net.cost_NK) > 0))
+        best = fixed_policy_names(data.arms)[rule.best_arm]
+        lost = WithdrawnPolicy(treated=treated, against=best, lead=None, low=None, high=None, n=len(data.arm_N))
+        return CheckedModels({**models, name: replace(model, rule=rule.withdraw(rule.best_arm))}, lost)
+    crossed = _cross(data, name, assigned, rule, budget, tell, 0.9, 0.09, "effect")
+    rows = _policies(data, crossed, crossed.policy_N)
+    nobody, fixed, ours = rows[0], rows[rule.best_arm], rows[-1]
+    within = rows[len(data.arms) : -1]  # the plan within the budget, which only nobody is fair to
+    safe_arm = 0 if _fails(fixed, nobody) else rule.best_arm
+    if _fails(ours, nobody):
+        lost = _withdrawn(ours)
+    elif within and within[0]["added_high"] < 0:
+        lost = _withdrawn(within[0] | _over_nobody(within[0], str(nobody["policy"])))
+    else:
+        return CheckedModels(dict(models), None)
+    return CheckedModels({**models, name: replace(model, rule=rule.withdraw(safe_arm))}, lost)
+
+
+def _fails(row: PolicyRow, nobody: PolicyRow) -> bool:
+    """Whether a policy's interval lies below the best fixed policy, or it earned no more than treating nobody."""
+    return bool(row["lead_high"] < 0 or row["value"] <= nobody["value"])
+
+
+def _over_nobody(row: PolicyRow, nobody: str) -> PolicyRow:
+    """The lead of a policy over treating nobody."""
+    each = {"lead": "added", "lead_low": "added_low", "lead_high": "added_high"}
+    return {"best_fixed": nobody} | {lead: row[added] / row["n"] for lead, added in each.items()}
+
+
+def _withdrawn(row: PolicyRow) -> WithdrawnPolicy:
+    return WithdrawnPolicy(
+        treated=row["treated"], against=row["best_fixed"], lead=row["lead"], low=row["lead_low"],
+        high=row["lead_high"], n=row["n"],
+    )  # fmt: skip
+
+
 CURVE_POINTS = 41
-Row = Mapping[str, object]  # of a table to be
 QINI_SCHEMA = {
     "outcome": pl.String, "arm": pl.String, "figure": pl.String, "by": pl.String,
     "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
@@ -267,6 +343,7 @@ def evaluate_models(
     models: Mapping[str, uplift_model.EffectModel],
     budget: float | None,
     tell: Progress,
+    withdrawn: WithdrawnPolicy | None = None,
 ) -> TrialEvaluation:
     """Return the Qini of the effects and of a simple rule (the outcome expected without treatment), calibration by
     deciles, and values of policies.
@@ -274,10 +351,11 @@ def evaluate_models(
     Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all:
     the rule of the fitted `models`, the very one that plans, with its curves learned without the half that values it.
     A Qini curve is fair only where customers were randomised with the same propensities for all, so others get none.
+    `withdrawn`: what `withdraw_losing` found.
     """
     settings = data.settings
     few = np.bincount(data.arm_N, minlength=len(data.arms))
-    if few.min() < 2.5 * uplift_model.MIN_ARM_CUSTOMERS:
+    if not _enough(data):
         text = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
         raise SupportError(
             "arm_too_small",
@@ -288,7 +366,7 @@ def evaluate_models(
     qini: list[Row] = []
     curves: list[Row] = []
     bins: list[pl.DataFrame] = []
-    policies: list[Row] = []
+    policies: list[PolicyRow] = []
     learned: dict[str, int] = {}
     decided_N: Ints | None = None
     fair = assigned.level == "randomised" and bool((assigned.prob_NA == assigned.prob_NA[0]).all())
@@ -310,7 +388,9 @@ def evaluate_models(
             if fair:
                 _orders(data, crossed, arm, qini, curves)
     samples = tuple(describe_sampling(learned, len(data.arm_N)))
-    note = TrialEvaluationNote(settings=settings, level=assigned.level, learned=learned, samples=samples)
+    note = TrialEvaluationNote(
+        settings=settings, level=assigned.level, learned=learned, samples=samples, withdrawn=withdrawn
+    )
     return TrialEvaluation(
         note, pl.DataFrame(qini, schema=QINI_SCHEMA), pl.DataFrame(curves, schema=CURVES_SCHEMA),
         pl.concat(bins), pl.DataFrame(policies, infer_schema_length=None),
@@ -328,14 +408,14 @@ def describe_sampling(learned: dict[str, int], customers: int) -> list[str]:
 
 def _cross(
     data: TrialData, name: str, assigned: Assignment, rule: TargetingRule, budget: float | None,
-    tell: Progress, start: float, size: float,
+    tell: Progress, start: float, size: float, step: str = "evaluate",
 ) -> _Crossed:  # fmt: skip
     encoder, net, settings = fit_encoder(data.features), data.net(name), data.settings
     x_NF = encoder.encode(data.features)
     profit_N = net.profit_before_cost(data.outcomes[name], data.arm_N)
     key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
-    wanted, note = uplift_model.EffectSettings(seed=settings.seed), f"{name}, learning on one half at a time"
+    wanted, note = learner_selection.EffectSettings(seed=settings.seed), f"{name}, learning on one half at a time"
     learned: int | None = None
     gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
     mean_NA = np.zeros((len(half_N), len(data.arms)))
@@ -345,8 +425,8 @@ def _cross(
         model = uplift_model.fit_effects(
             data.features[seen], data.arm_N[seen], profit_N[seen],
             propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.subset(seen).cost_NK, diagnosis=assigned.diagnosis,
-            settings=wanted, rule=rule,
-            on_progress=sub_progress(tell, "evaluate", start + size * half / 2, size / 2, note),
+            settings=wanted, rule=rule, before=data.before,
+            on_progress=sub_progress(tell, step, start + size * half / 2, size / 2, note),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.subset(new).cost_NK
@@ -410,7 +490,7 @@ def _orders(data: TrialData, crossed: _Crossed, arm: int, qini: list[Row], curve
     ]  # fmt: skip
 
 
-def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
+def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[PolicyRow]:
     """Nobody, everybody by each arm, the plan within a stated budget, and the recommended policy, doubly robust;
     comparisons are paired.
 
@@ -426,7 +506,7 @@ def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
     ]
     best = max(values[: len(names)], key=lambda each: each.value)
     best_arm = names.index(best.figure)
-    rows: list[Row] = []
+    rows: list[PolicyRow] = []
     for arm_N, each in zip(given, values, strict=True):
         lead, added, ours = (
             uplift_curves.paired_difference(each, best),

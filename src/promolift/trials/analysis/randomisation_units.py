@@ -453,23 +453,32 @@ class Assignment:
 def diagnose_units(
     units: RandomisationUnits, features: pl.DataFrame, arm_N: Ints, planned_NA: Floats | None,
     outcomes: Mapping[str, Floats],
-    arms: tuple[str, ...], seed: int,
+    arms: tuple[str, ...], seed: int, sure: tuple[str, ...],
 ) -> diagnostics.Diagnosis:  # fmt: skip
     """The evidence that whole units support: arms drawn by unit pass the tests of a randomisation on units; a panel
-    that was not drawn is `adjusted` where arms moved alike before the start (a placebo in time).
+    that was not drawn is `adjusted` where arms moved alike before the start (a placebo in time). `sure`: the features
+    that were surely known before the treatment.
     """
     if units.design == "repeated":
-        return diagnostics.diagnose(features, arm_N, planned_A=planned_NA, names=arms)
+        return diagnostics.diagnose(features, arm_N, planned_A=planned_NA, names=arms, before=sure)
     before = _before(units, outcomes)
     table, arm_U = _by_unit(units, features), units.arm_U
     first_U = np.unique(units.unit_N, return_index=True)[1]
     reasons: list[str] = []
     found: diagnostics.Diagnosis | None = None
     if planned_NA is not None:
-        found = diagnostics.diagnose(table, arm_U, planned_A=planned_NA[first_U], placebos=before, names=arms)
+        encoder = fit_encoder(features)
+        owner = dict(zip(encoder.names, encoder.owners, strict=True))
+        found = diagnostics.diagnose(
+            table, arm_U, planned_A=planned_NA[first_U], placebos=before, names=arms,
+            before=[name for name, column in owner.items() if column in sure],
+        )  # fmt: skip
+        found = replace(found, left_out=tuple(dict.fromkeys(owner[name] for name in found.left_out)))
         reasons = [] if found.level == "randomised" else [*found.reasons]
     placebos = _early(units, outcomes, seed)
     level: Level | None = "randomised" if found is not None and not reasons else None
+    if found is not None and found.level == "assumed" and units.panel is None:
+        level = "assumed"
     if level is None and units.panel is not None:
         moved = placebos.filter(pl.col("p") < PLACEBO_ALPHA)
         reasons += [f"{row['outcome']} moved apart by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
@@ -484,7 +493,7 @@ def diagnose_units(
             f"every {units.column} lies wholly in one arm: say planned=... if they were drawn, or time=... and "
             "start=... if they were seen before"
         )
-    else:
+    elif level == "randomised":
         reasons = [f"{units.column} randomised as stated, and nothing in the data contradicts it"]
     prob_NA = np.tile(np.bincount(arm_U, minlength=len(arms)) / len(arm_U), (len(arm_N), 1))
     worth_A = np.bincount(arm_U, minlength=len(arms)).astype(np.float64)

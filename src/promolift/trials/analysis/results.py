@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import ConfigDict
 
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.formatting import as_html, low_to_high, percent
+from promolift.foundation.i18n.formatting import as_html, low_to_high, percent, upper_first
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -38,6 +38,35 @@ class ArmCheck(_Part):
     meaning: str
 
 
+class WithdrawnPolicy(_Part):
+    """The policy that the models chose and that failed on customers whom its models did not see: it recommends nothing.
+
+    `treated`: the share of customers it would treat. `lead` a customer over the policy `against`, in the unit of the
+    deciding outcome, with its 95 % interval from `n` customers; null where too few customers could judge it. `loses`:
+    whether the interval lies below 0.
+    """
+
+    treated: float
+    against: str
+    lead: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    @property
+    def loses(self) -> bool:
+        return self.high is not None and self.high < 0
+
+    def describe(self, say: Callable[[float], str]) -> str:
+        """Return one sentence that says what became of the policy; `say` writes an amount a customer."""
+        ours = f"Withdrawn: the policy that the models chose treats {percent(self.treated)} of customers"
+        if self.lead is None or self.low is None or self.high is None:
+            return f"{ours}, and an arm has too few customers to judge it on those whom its models did not see."
+        verdict = "loses to" if self.loses else "did not beat"
+        lead = f"{say(self.lead)} a customer ({say(self.low)} to {say(self.high)})"
+        return f"{ours} and {verdict} {self.against}: {lead}, on customers whom its models did not see."
+
+
 class TrialFit(Note):
     """What a fit found: who got what, the evidence level with its reasons, and what was known of customers.
 
@@ -45,8 +74,9 @@ class TrialFit(Note):
     the column that names customers. `kept`: customers with overlap. `apart`: whether anything known differs
     between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
     deviations between an arm and control, after weighting; above `much_gap` it would be much. `units`: how rows repeat,
-    in words; empty where every row is a customer. `hidden`: by arm, how strong an unrecorded cause must be to explain
-    its effect away (see effect.outcomes.e_value).
+    in words; empty where every row is a customer. `unsure`: features of which nobody said that they were known before.
+    `withdrawn`: the policy that failed on unseen customers. `hidden`: by arm, how strong an unrecorded cause must be to
+    explain its effect away (see effect.outcomes.e_value).
     """
 
     NAME: ClassVar[str] = "trial"
@@ -70,6 +100,8 @@ class TrialFit(Note):
     learned: dict[str, int]
     hidden: dict[str, float]
     units: str = ""
+    unsure: tuple[str, ...] = ()
+    withdrawn: WithdrawnPolicy | None = None
 
 
 class TrialEvaluationNote(Note):
@@ -80,6 +112,7 @@ class TrialEvaluationNote(Note):
     level: Level
     learned: dict[str, int]
     samples: tuple[str, ...]
+    withdrawn: WithdrawnPolicy | None = None
 
 
 class TrialPlanNote(Note):
@@ -101,6 +134,11 @@ class TrialPlanNote(Note):
     level: Level
     basis: str
     explain: str
+    withdrawn: WithdrawnPolicy | None = None
+
+    def describe(self) -> str:
+        """Return why the plan is what it is, and which policy was withdrawn before it."""
+        return f"{self.explain} {self.withdrawn.describe('{:.4g}'.format)}" if self.withdrawn else self.explain
 
 
 class _NoteWithTables:
@@ -180,14 +218,29 @@ class TrialEffects(_NoteWithTables):
                 f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {note.kept:,} "
                 "customers, drawn by hash; the average and the choice between models use all."
             )
-        more = f" and {len(note.features) - 12} more" if len(note.features) > 12 else ""
-        shown = f"{', '.join(note.features[:12])}{more}" if note.apart else "nothing that differs"
+        if note.withdrawn:
+            yield note.withdrawn.describe("{:.4g}".format)
         if not note.units:
-            yield f"Taken as known before the treatment: {shown}."
+            sure = tuple(name for name in note.features if name not in note.unsure) if note.apart else ()
+            yield from describe_features(sure, note.unsure)
         yield from (f"Note: {doubt}." for doubt in note.doubts)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.effects)
+
+
+def describe_features(before: tuple[str, ...], unsure: tuple[str, ...]) -> Iterator[str]:
+    """Yield which features were known before the treatment, and which ones somebody has to say it of."""
+    yield f"Taken as known before the treatment: {_shortened(before) if before else 'nothing that differs'}."
+    if unsure:
+        yield (
+            f"Nobody has said when these were measured: {_shortened(unsure)}. They tell customers apart, but no effect "
+            "is weighted or adjusted by them. Say features=... with all that was known before, ignore=... with others."
+        )
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:12])}{f' and {len(names) - 12} more' if len(names) > 12 else ''}"
 
 
 def describe_pairs(
@@ -249,6 +302,8 @@ class TrialEvaluation(_NoteWithTables):
                 treats = f" (treats {percent(row['treated'])})" if row["policy"] == "recommended" else ""
                 yield f"  {row['policy']}{treats}: {row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
             yield f"  {describe_policy(rows, settings, '{:.4g}'.format)}"
+            if self.note.withdrawn and outcome == settings.deciding_outcome:
+                yield f"  {self.note.withdrawn.describe('{:.4g}'.format)}"
         yield from (f"Note: {each}." for each in self.note.samples)
 
     def _repr_html_(self) -> str:
@@ -269,6 +324,10 @@ def describe_policy(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[
         return f"Recommended: {best}; no group proved better off otherwise."
     if ours["lead_low"] > 0:
         return f"The recommended policy {treats} and beats {best} by {lead}."
+    if ours["lead_high"] < 0 and ours["treated"] == 0:
+        return f"Nobody is to be treated. {upper_first(best)} earned more here, but not surely enough: {lead}."
+    if ours["lead_high"] < 0:
+        return f"The recommended policy {treats} and loses to {best}: {lead}."
     return f"The recommended policy {treats}; it was not shown to beat {best}: {lead}."
 
 
@@ -295,7 +354,7 @@ class TrialPlan(_NoteWithTables):
         sure = f"95 % interval {span}, " if span else ""
         return (
             f"Treated: {by or 'nobody'}. Expected gain {note.gain:,.2f} ({sure}{note.level}), {note.basis}.\n"
-            f"{note.explain}"
+            f"{note.describe()}"
         )
 
     def _repr_html_(self) -> str:

@@ -4,7 +4,7 @@ Legend: N customers, A arms (arm 0 is control).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,39 +19,28 @@ from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.frames import as_frame
 from promolift.foundation.i18n.formatting import join_list, plural
+from promolift.trials.analysis.post_treatment import (
+    OUTCOME_NAMES,
+    find_gaps,
+    find_late_names,
+    find_leaks,
+    find_unknowable,
+    is_surely_before,
+    require_unrevealed_arms,
+    spoken_name,
+)
 from promolift.trials.analysis.randomisation_units import RandomisationUnits, find_units
 from promolift.trials.analysis.settings import ProfitFormula, TrialSettings, percentage_cost, value_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 YES, NO = ("yes", "y", "true", "t", "1", "是"), ("no", "n", "false", "f", "0", "否")
-OUTCOME_WORDS = re.compile(
-    r"expos|visit|click|\bopen(?!ing)|conver|purchas|bought|spen[dt]|respon|reten|redeem|churn|cancel|renew|outcome"
-    r"|target|impression|rounds|session|duration|\bads?\b|\bpost(?!al|code| ?code)|after"
-)
-# Names that can mean nothing else, as files of several outcomes have them beside each other.
-OUTCOME_NAMES = re.compile(
-    r"(?:is |has )?(?:visit(?:s|ed)?|conver(?:sions?|ted)|spen[dt]|expos(?:ure|ed)|click(?:s|ed)?|purchase[ds]?|bought"
-    r"|responded|outcome|redeemed|churn(?:ed)?|retained)"
-)
-# In benchmark files: the outcome under the other arm, what it was expected to be, the effect on this very customer.
-COUNTERFACTUAL_NAMES = re.compile(
-    r"c(ounter)?factual|\by ?cf\b|^(ite|cate|tau)$|^true (effect|uplift|ite|cate|tau)|potential outcome"
-)
-POTENTIAL_OUTCOME = re.compile(r"^(y|mu|po) ?([01])$")
-PRE_TREATMENT_WORDS = re.compile(r"before|past|prev|prior|last|hist|first|since|\bpre\b|\d[dwmy]\b")
-LEAK_RANK_CORRELATION = (
-    0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
-)
 EVERYBODY = "the same for everybody"  # the one feature of a file that says nothing of its customers
-MAX_CATEGORIES = 20  # values of a text that is looked at for this
-LEAK_SAMPLE_ROWS = 20_000  # rows that show it
 ROW = "row"  # names customers where no column does
 MAX_AMOUNTS = 200  # different ones that are read
 MAX_UNGROUPED_ARMS = 9  # arms, control included, beyond which amounts are taken in groups
 MOST_BANDS, FEW_BANDS, LEAST_IN_BAND = 10, 4, 200  # groups of a curve; of arms; customers of each
 UNEVEN, FEW_LOST = 0.01, 0.05  # outcomes missing more often in one arm at such a p, or by such a share, are asked after
-ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one is no accident
 
 
 @dataclass(frozen=True)
@@ -62,7 +51,8 @@ class TrialData:
     rows of the file by number (`row`, from 1).
     `planned_NA`: every customer's stated propensity of each arm, None where no lot is stated. `units`: which rows count
     together, None where every row is a customer. `doubts`: what a person
-    should look at, in words. `where` names the file in errors.
+    should look at, in words. `where` names the file in errors. `before`: the features that are stated, or surely sound,
+    to have been known before the treatment; any other may be a consequence of it, so it weights and adjusts nothing.
     """
 
     settings: TrialSettings
@@ -78,6 +68,28 @@ class TrialData:
     units: RandomisationUnits | None = None
     doubts: tuple[str, ...] = ()
     where: str = "data"
+    before: tuple[str, ...] = ()
+
+    @property
+    def unsure(self) -> tuple[str, ...]:
+        """Features of which nobody said that they were known before."""
+        return tuple(name for name in self.features.columns if name not in (*self.before, EVERYBODY))
+
+    @property
+    def sure_features(self) -> pl.DataFrame:
+        """The features that averages may be adjusted by."""
+        return self.features.select(self.before) if self.before else nothing_known(self.features.height)
+
+    def without(self, left_out: tuple[str, ...]) -> "TrialData":
+        """The trial without features that may be consequences of the treatment, and a doubt that names them."""
+        if not left_out:
+            return self
+        features = self.features.drop(left_out) if set(left_out) < set(self.features.columns) else None
+        why = "left out since the arms differ in them, as they do in what is measured after the treatment"
+        return replace(
+            self, features=nothing_known(self.features.height) if features is None else features,
+            doubts=(*self.doubts, f"{why}: {', '.join(left_out)} (features=... takes them)"),
+        )  # fmt: skip
 
     def net(self, outcome: str) -> ProfitFormula:
         return self.settings.net(outcome, self.cost_NA, self.part_A)
@@ -87,8 +99,13 @@ class TrialData:
         cost_NA = self.cost_NA if len(self.cost_NA) == 1 else self.cost_NA[rows]
         return TrialData(
             self.settings, self.features[rows], self.arm_N[rows], self.arms, outcomes, {}, cost_NA, self.part_A,
-            self.who[rows], where=self.where,
+            self.who[rows], where=self.where, before=self.before,
         )  # fmt: skip
+
+
+def nothing_known(rows: int) -> pl.DataFrame:
+    """The features of customers of whom nothing is known."""
+    return pl.DataFrame({EVERYBODY: np.zeros(rows)})
 
 
 def read_rows(table: Any, what: str = "data") -> pl.DataFrame:
@@ -114,10 +131,13 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     keys = [c.name for c in frame if _is_key(c)]
     by = (settings.unit, settings.time, settings.start)
     others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys, *settings.cost_columns, *by)]
-    oracles = [] if settings.features else _unknowable(others)
-    happened = [] if settings.features else [n for n in others if OUTCOME_NAMES.fullmatch(_spoken(n))]
-    leaks = [] if settings.features else _leaks(frame.select(n for n in others if n not in happened), values, arm_N)
-    features = settings.features or tuple(n for n in others if n not in (*oracles, *happened, *leaks))
+    oracles = [] if settings.features else find_unknowable(others)
+    happened = [] if settings.features else [n for n in others if OUTCOME_NAMES.fullmatch(spoken_name(n))]
+    leaks = [] if settings.features else find_leaks(frame.select(n for n in others if n not in happened), values, arm_N)
+    gaps = [] if settings.features else find_gaps(
+        frame.select(n for n in others if n not in (*happened, *leaks)), values, arm_N
+    )  # fmt: skip
+    features = settings.features or tuple(n for n in others if n not in (*oracles, *happened, *leaks, *gaps))
     if nested := [name for name in features if frame[name].dtype.is_nested()]:
         raise InputError(
             "column_type_wrong",
@@ -126,13 +146,16 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     units = find_units(where, frame, settings, arm_N, arms)
     if units is not None and units.design != "repeated":
         arm_N = units.arm_U[units.unit_N]
-    known = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
+    known = frame.select(features) if features else nothing_known(frame.height)
     planned_NA = _planned(where, frame, settings, arms)
-    late = [] if settings.features or units else _sounds_late(features) + _leaks(known, values, arm_N, named=True)
+    late = (
+        [] if settings.features or units else find_late_names(features) + find_leaks(known, values, arm_N, named=True)
+    )
     doubts = [*answered.doubts, *(each for each in guessed if each.split(":")[0] in (*features, *used))]
     doubts += [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
     for left, why in ((oracles, "since nobody can have known them before the treatment"),
                       (leaks, "since they all but tell the outcome, as only what came afterwards does"),
+                      (gaps, "since whether they have a value follows the outcome or the treatment"),
                       (happened, "as what customers did afterwards")):  # fmt: skip
         doubts += [f"left out {why}: {', '.join(left)} (features=... takes them)"] if left else []
     if late:
@@ -141,7 +164,7 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
             f"known before the treatment: {', '.join(names)}? If not, they spoil the effect: ignore={','.join(names)}"
         )
     if planned_NA is not None and (units is None or units.design == "repeated"):
-        _follows(where, known, arm_N, arms)
+        require_unrevealed_arms(where, known, arm_N, arms)
     named = _who(raw, [n for n in frame.columns if n not in (*used, settings.strata, *settings.cost_columns)], keys)
     who = pl.Series(ROW, answered.row_N + 1) if named is None else named
     part_A = np.array([0.0, *(percentage_cost(cost) or 0.0 for cost in stated_costs(where, settings, arms))])
@@ -155,7 +178,8 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
         arms, arm_N = grouped.arms, grouped.group_A[arm_N]
         doubts.append(grouped.doubt)
     return TrialData(
-        settings, known, arm_N, arms, values, placebos, cost_NA, part_A, who, planned_NA, units, tuple(doubts), where
+        settings, known, arm_N, arms, values, placebos, cost_NA, part_A, who, planned_NA, units, tuple(doubts), where,
+        tuple(n for n in features if settings.features or n == settings.strata or is_surely_before(n)),
     )  # fmt: skip
 
 
@@ -439,77 +463,3 @@ def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tup
     place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
     share_GA = np.array(list(groups.values()), dtype=np.float64)
     return np.asarray(share_GA[place_N], dtype=np.float64)
-
-
-def _unknowable(names: list[str]) -> list[str]:
-    """Columns that only a simulation can fill; y0 or mu0 alone may be a baseline, beside y1 or mu1 it is none."""
-    said = {name: _spoken(name) for name in names}
-    worlds = {name: match for name, words in said.items() if (match := POTENTIAL_OUTCOME.match(words))}
-    stems = [match[1] for match in worlds.values()]
-    both = [name for name, match in worlds.items() if stems.count(match[1]) == 2]
-    return [name for name, words in said.items() if name in both or COUNTERFACTUAL_NAMES.search(words)]
-
-
-def _spoken(name: str) -> str:
-    return re.sub(r"[\W_]+", " ", name).strip().lower()
-
-
-def _sounds_late(features: tuple[str, ...]) -> list[str]:
-    """Names that sound like what customers did afterwards."""
-    words = {name: _spoken(name) for name in features}
-    return [name for name, said in words.items() if OUTCOME_WORDS.search(said) and not PRE_TREATMENT_WORDS.search(said)]
-
-
-def _leaks(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints, *, named: bool = False) -> list[str]:
-    """Features that all but tell any outcome of any one arm; but those whose names say that they were known before,
-    which are asked for with `named` instead: the past may explain an outcome that well.
-    """
-    asked = [c.name for c in features if bool(PRE_TREATMENT_WORDS.search(_spoken(c.name))) == named]
-    found: list[str] = []
-    for arm in range(int(arm_N.max()) + 1) if asked else ():
-        rows = np.flatnonzero(arm_N == arm)
-        rows = rows[:: max(1, len(rows) // LEAK_SAMPLE_ROWS)]
-        some = features[rows].select(asked)
-        found += [c.name for c in some if any(_tied(c, outcome_N[rows]) for outcome_N in outcomes.values())]
-    return list(dict.fromkeys(found))
-
-
-def _tied(column: pl.Series, y: Floats) -> bool:
-    if column.dtype == pl.String:  # a text is as good as the mean outcome of those who share it
-        if column.n_unique() > MAX_CATEGORIES:
-            return False
-        frame = pl.DataFrame({"text": column.fill_null(""), "y": y})
-        x = frame.select(pl.col("y").mean().over("text"))["y"].to_numpy()
-    elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
-        x = column.cast(pl.Float64).to_numpy()
-    else:
-        return False
-    some = np.isfinite(x) & np.isfinite(y)
-    varied = some.sum() >= 100 and np.ptp(x[some]) > 0 and np.ptp(y[some]) > 0
-    return bool(varied) and _rank_tie(x[some], y[some]) > LEAK_RANK_CORRELATION
-
-
-def _rank_tie(x: Floats, y: Floats) -> float:
-    """Somers' D of y by x for an outcome of 0 and 1 (2 AUC - 1), else Spearman's correlation; without its sign."""
-    if np.isin(y, (0.0, 1.0)).all():
-        ranks, ones = scipy.stats.rankdata(x), y == 1
-        auc = (ranks[ones].mean() - (ones.sum() + 1) / 2) / (~ones).sum()
-        return float(abs(2 * auc - 1))
-    return float(abs(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1]))
-
-
-def _follows(where: str, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, ...]) -> None:
-    """Refuse a feature that is the same for a whole arm and not for the others: a lot does not do that."""
-    for a, name in enumerate(arms):
-        here, others = features.filter(arm_N == a), features.filter(arm_N != a)
-        for column in [each for each in here if each.n_unique() == 1]:
-            value, n = column[0], len(column)
-            share = float(others[column.name].eq_missing(value).mean())
-            if share < 1 and n * np.log(max(share, 1e-300)) < np.log(ONE_ARMED):
-                shown = f"{value:g}" if isinstance(value, float) else str(value)
-                raise InputError(
-                    "feature_reveals_treatment",
-                    f"{where}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no "
-                    f"randomisation does. Known only afterwards? Then say ignore={column.name}. Known before? Then the "
-                    "arms were not randomised, and planned has to be left out",
-                )

@@ -11,6 +11,7 @@ from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TAR
 from promolift.foundation.time.units import WEEK_MS
 
 LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
+DEPTH_UNITS, VALUE_UNITS = 2**30, 2**40  # in 1, of which depths and minor units are summed: the same bits in any order
 
 PANEL = f"""
 with {CATEGORY_LEVEL_SQL},
@@ -20,7 +21,7 @@ biggest as (
 lines as (
     select e.customer_id, {CATEGORY_TARGET_SQL} as target, e.product_id, e.list_cents,
            ($asof - 1 - e.ts_ms) // {WEEK_MS} as week,
-           least(e.shelf_cents / e.list_cents, 1.0) as depth
+           round(least(e.shelf_cents / e.list_cents, 1.0) * {DEPTH_UNITS}) / {DEPTH_UNITS} as depth
     from events e cross join level left join products p on p.product_id = e.product_id
     where e.kind = 'purchase' and e.list_cents > 0 and e.product_id is not null and e.ts_ms < $asof
       and {CATEGORY_TARGET_SQL} in (from biggest)
@@ -47,7 +48,8 @@ market as (
     from depths d join goods g using (product_id) where d.week < $seen group by all
 ),
 standard as (  -- the same mean for everybody's products together
-    select d.target, d.week, sum(s.value * exp($bend * d.depth_sum / d.lines)) / sum(s.value) as pull
+    select d.target, d.week, sum((s.value * exp($bend * d.depth_sum / d.lines) * {VALUE_UNITS})::hugeint)::double
+        / {VALUE_UNITS} / sum(s.value) as pull
     from depths d join (
         select target, product_id, sum(list_cents) as value from depths
         where week >= $half and week < $twice group by all
@@ -55,8 +57,9 @@ standard as (  -- the same mean for everybody's products together
     where d.week < $seen group by all
 ),
 own_mean as (
-    select u.pair, m.week, sum(u.value) as value, sum(u.value * exp($bend * greatest(0,
-           (m.depth_sum - coalesce(o.depth_sum, 0)) / (m.lines - coalesce(o.lines, 0))))) / sum(u.value) as pull
+    select u.pair, m.week, sum(u.value) as value, sum((u.value * exp($bend * greatest(0,
+           (m.depth_sum - coalesce(o.depth_sum, 0)) / (m.lines - coalesce(o.lines, 0))))
+           * {VALUE_UNITS})::hugeint)::double / {VALUE_UNITS} / sum(u.value) as pull
     from usual u
     join market m on m.good = u.good
     left join own o on o.pair = u.pair and o.good = u.good and o.week = m.week
@@ -65,7 +68,8 @@ own_mean as (
 ),
 exposed as (
     select x.pair, x.week,
-           ln((t.n * x.pull + $prior * coalesce(d.pull, x.pull)) / (t.n + $prior)) / $bend as depth
+           round(ln((t.n * x.pull + $prior * coalesce(d.pull, x.pull)) / (t.n + $prior)) / $bend * {DEPTH_UNITS})
+           / {DEPTH_UNITS} as depth
     from own_mean x
     join (select pair, sum(value) as value, sum(n) as n from usual group by pair) t using (pair)
     join pairs r using (pair)
@@ -107,7 +111,7 @@ def sum_depths(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: in
         select {CATEGORY_TARGET_SQL} as target, e.product_id,
                ({asof_ms} - 1 - e.ts_ms) // {WEEK_MS} as week,
                count(*) as lines,
-               sum(least(e.shelf_cents / e.list_cents, 1.0)) as depth_sum,
+               sum(round(least(e.shelf_cents / e.list_cents, 1.0) * {DEPTH_UNITS}) / {DEPTH_UNITS}) as depth_sum,
                sum(e.list_cents)::bigint as list_cents
         from events e cross join level left join products p on p.product_id = e.product_id
         where e.kind = 'purchase' and e.list_cents > 0 and e.product_id is not null and e.ts_ms < {asof_ms}

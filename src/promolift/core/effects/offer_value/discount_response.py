@@ -361,7 +361,7 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
     data = _prepare(panel, sensitivity, settings)
     cap = float(data.filter(pl.col("list_cents") > 0)["list_cents"].quantile(WINSOR) or 0.0)
     y = np.minimum(data["list_cents"].to_numpy(), cap).astype(np.float64)
-    known = data.unique("customer_id")["price_sensitivity"].drop_nulls().to_numpy()
+    known = data.unique("customer_id", maintain_order=True)["price_sensitivity"].drop_nulls().to_numpy()
     enough = len(known) >= 10  # else price sensitivity stays as it is
     z_mean, z_sd = (float(known.mean()), max(float(known.std()), 1e-9)) if enough else (0.0, 1.0)
     z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -3, 3)

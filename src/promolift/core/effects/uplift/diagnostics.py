@@ -7,7 +7,7 @@ contradict them; `adjusted` needs overlap, balance after weighting and silent pl
 why.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -198,6 +198,7 @@ class Diagnosis:
 
     `balance`: feature, arm, before, after (differences from control in standard deviations). `placebos`: outcome, arm,
     effect, se, low, high, p (Holm over all). `prob_NA`: the propensities that the effect is to be weighted with.
+    `left_out`: features that may be consequences of the treatment, and must not be used.
     """
 
     level: Level | None
@@ -207,6 +208,7 @@ class Diagnosis:
     placebos: pl.DataFrame
     overlap: Overlap
     prob_NA: Floats
+    left_out: tuple[str, ...] = ()
 
     def require(self) -> Level:
         """The level, or a SupportError with the reasons for which there is none."""
@@ -234,52 +236,122 @@ def diagnose(
     propensity_NA: ArrayLike | None = None,
     placebos: Mapping[str, ArrayLike] | None = None,
     names: Sequence[str] | None = None,
+    before: Collection[str] | None = None,
 ) -> Diagnosis:
     """The evidence level of comparing these arms, and its diagnostics.
 
-    `features` are what was known before. `planned_A` states that arms were randomised with these shares (or N x A
-    propensities). `placebos` are outcomes that no arm can have moved, such as spend before. Without `propensity_NA`
-    propensities are estimated out of fold. `names` of the arms, control first, are for the reasons. A wrong sample
-    ratio refuses everything: lost customers cannot be weighted back. Raises SupportError if an arm has too few
-    customers to look at.
+    `features` are what was known before; where that is certain of some of them only, `before` names these. The others
+    may be consequences of the treatment, so nothing is ever weighted by them: where arms drawn as stated differ in
+    them, they are left out and the level is `assumed`, for either they were measured afterwards or the shares are
+    wrong; where arms were not drawn, they must not differ.
+    `planned_A` states that arms were randomised with these shares (or N x A propensities). `placebos` are outcomes that
+    no arm can have moved, such as spend before. Without `propensity_NA` propensities are estimated out of fold. `names`
+    of the arms, control first, are for the reasons. A wrong sample ratio refuses everything: lost customers cannot be
+    weighted back. Raises SupportError if an arm has too few customers to look at.
     """
     encoder = fit_encoder(features)
     x_NF = encoder.encode(features)
+    owner_F = np.array(encoder.owners, dtype=str)
+    sure_F = np.ones(len(owner_F), dtype=bool) if before is None else np.isin(owner_F, list(before))
     arm_N = _arms(treatment_N, len(x_NF), None if planned_A is None else np.asarray(planned_A).shape[-1])
     arms = int(arm_N.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
-    columns = _columns(x_NF, encoder.names)
     false = {name: _same_length(finite_vector(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
     called = tuple(names or [f"arm {arm}" for arm in range(arms)])
-    rows = _Rows(x_NF, arm_N, columns, false, called)
+    rows = _Rows(x_NF, arm_N, _columns(x_NF, encoder.names), false, called)
     reasons: list[str] = []
     checks: list[DiagnosticCheck] = []
+    left_out: tuple[str, ...] = ()
     if planned_A is not None:
         prob_NA = _probabilities("planned_A", planned_A, arm_N, arms)
-        checks = [
-            sample_ratio_test(arm_N, prob_NA, ALPHA),
-            covariate_balance_test(columns.value_NC, arm_N, prob_NA, ALPHA, SEED),
-            *arm_prediction_test(x_NF, arm_N, prob_NA, ALPHA, SEED),
-        ]
+        kept_F, balance = _drop_consequences(_Suspects(x_NF, owner_F, sure_F, arm_N, prob_NA))
+        left_out = tuple(dict.fromkeys(owner_F[~kept_F].tolist()))
+        owner_F, sure_F = owner_F[kept_F], sure_F[kept_F]
+        columns = _columns(x_NF[:, kept_F], np.array(encoder.names)[kept_F].tolist())
+        rows = replace(rows, x_NF=x_NF[:, kept_F], columns=columns)
+        checks = [sample_ratio_test(arm_N, prob_NA, ALPHA), *balance]
         look = _look(rows, prob_NA)
         reasons = [check.meaning for check in checks if not check.passed] + _moved(look, called)
         if not checks[1].passed:
             reasons.append(_furthest(look))
+        if left_out:
+            reasons.append(_ask(left_out))
         if not reasons:
             stated = ("randomised as stated, and nothing in the data contradicts it",)
             return replace(look, level="randomised", reasons=stated, checks=tuple(checks))
+        if len(reasons) == 1 and left_out:
+            return replace(look, level="assumed", reasons=tuple(reasons), checks=tuple(checks), left_out=left_out)
         if not checks[0].passed:
-            return replace(look, reasons=tuple(reasons), checks=tuple(checks))
+            return replace(look, reasons=tuple(reasons), checks=tuple(checks), left_out=left_out)
     if propensity_NA is not None:
         prob_NA = _probabilities("propensity_NA", propensity_NA, arm_N, arms)
     else:
-        prob_NA = _estimated(x_NF, arm_N, called)
-    look = replace(_look(rows, prob_NA), checks=tuple(checks))
-    against = _thin(look, rows) + _unlike(look, called) + _moved(look, called)
+        prob_NA = _estimated(rows.x_NF[:, sure_F], arm_N, called)
+    look = replace(_look(rows, prob_NA), checks=tuple(checks), left_out=left_out)
+    unsure = [name for name, sure in zip(owner_F.tolist(), sure_F, strict=True) if not sure]
+    against = _thin(look, rows) + _unlike(look, called, unsure) + _moved(look, called)
     if against:
         return replace(look, reasons=(*reasons, *against))
+    weighed = _columns(rows.x_NF[:, sure_F], owner_F[sure_F].tolist()).names if propensity_NA is None else []
+    if by := list(dict.fromkeys(name.removesuffix(" is missing") for name in weighed)):
+        reasons.append(f"customers are weighted by what was known before the treatment: {', '.join(by)}")
     how = "not randomised" if planned_A is None else "not randomised as stated"
     reasons.append(f"{how}, but comparable in all that is recorded; what is not recorded may still differ")
     return replace(look, level="adjusted", reasons=tuple(reasons))
+
+
+class _Suspects(NamedTuple):
+    """Encoded features, the column that each belongs to, whether it was surely known before, and the stated lot."""
+
+    x_NF: Floats
+    owner_F: NDArray[np.str_]
+    sure_F: NDArray[np.bool_]
+    arm_N: Ints
+    prob_NA: Floats
+
+    def test(self, kept_F: NDArray[np.bool_], *, trees: bool = True) -> list[DiagnosticCheck]:
+        """Balance, and whether boosted trees can tell the arm."""
+        x_NF = self.x_NF[:, kept_F]
+        values_NC = _columns(x_NF, [str(name) for name in self.owner_F[kept_F]]).value_NC
+        told = arm_prediction_test(x_NF, self.arm_N, self.prob_NA, ALPHA, SEED) if trees else []
+        return [covariate_balance_test(values_NC, self.arm_N, self.prob_NA, ALPHA, SEED), *told]
+
+
+class _Kept(NamedTuple):
+    """Which encoded features stay, and the tests of the lot by them."""
+
+    kept_F: NDArray[np.bool_]
+    checks: list[DiagnosticCheck]
+
+
+def _drop_consequences(rows: _Suspects) -> _Kept:
+    """Columns that nobody is sure of go if arms differ in them.
+
+    First those that contradict the lot by themselves (Bonferroni); then, while all that is left contradicts it and the
+    sure columns alone do not, those that differ at 5 %, at last every unsure one.
+    """
+    unsure = list(dict.fromkeys(rows.owner_F[~rows.sure_F].tolist()))
+    p = {name: rows.test(rows.owner_F == name, trees=False)[0].p for name in unsure}
+    kept_F = ~np.isin(rows.owner_F, [name for name in unsure if p[name] <= ALPHA / len(unsure)])
+    checks = rows.test(kept_F)
+    if all(check.passed for check in checks) or not all(check.passed for check in rows.test(rows.sure_F)):
+        return _Kept(kept_F, checks)
+    p = {name: min(check.p for check in rows.test(rows.owner_F == name)) for name in unsure}
+    for most in (0.05, 1.0):
+        kept_F &= ~np.isin(rows.owner_F, [name for name in unsure if p[name] <= most])
+        checks = rows.test(kept_F)
+        if all(check.passed for check in checks):
+            break
+    return _Kept(kept_F, checks)
+
+
+def _ask(left_out: Sequence[str]) -> str:
+    names = ",".join(left_out)
+    return (
+        f"the stated shares are taken on trust, for the arms differ in {', '.join(left_out)}, and nobody has said "
+        "whether that was known before the treatment. It is left out, and nothing is weighted by it. Measured "
+        f"afterwards? Then say ignore={names}. Known before? Then say features=... with it: the arms were not drawn as "
+        "stated"
+    )
 
 
 def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...]) -> Floats:
@@ -289,6 +361,8 @@ def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...]) -> Floats:
             "arm_too_small",
             f"propensity: {arms[few.argmin()]} has {few.min()} customers; {MIN_ARM_CUSTOMERS} are needed",
         )
+    if not x_NF.shape[1]:
+        return np.tile(few / few.sum(), (len(arm_N), 1))
     return estimate_propensity(x_NF, arm_N, row_keys(x_NF, SEED))
 
 
@@ -402,7 +476,7 @@ def max_smd(most_smd: float, se: float) -> float:
     return max(most_smd, min(2 * float(se), MAX_ADJUSTABLE_SMD))
 
 
-def _unlike(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
+def _unlike(look: Diagnosis, arms: tuple[str, ...], unsure: list[str]) -> list[str]:
     worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
     se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
     most = pl.col("arm").map_elements(lambda arm: max_smd(MAX_SMD, se_A[arm]), return_dtype=pl.Float64)
@@ -410,7 +484,14 @@ def _unlike(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
     if worst.is_empty():
         return []
     name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
-    return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {arms[arm]}"]
+    text = f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {arms[arm]}"
+    asked = [each for each in dict.fromkeys(unsure) if (worst["feature"].str.starts_with(each)).any()]
+    if asked:
+        text += (
+            f". Nobody has said whether these were known before the treatment: {', '.join(asked)}; name those that "
+            "were with features=..., and the others with ignore=..."
+        )
+    return [text]
 
 
 def _furthest(look: Diagnosis) -> str:

@@ -37,6 +37,11 @@ class TargetingRule:
     bound: float
 
     @property
+    def recommends(self) -> bool:
+        """Whether anybody is to be treated. A budget is a limit, never a reason to treat."""
+        return self.follows or self.best_arm > 0
+
+    @property
     def ranks(self) -> bool:
         """Whether there is a ranking to go by at any budget."""
         return bool(self.weight_C.any()) and (self.follows or any(map(self.leads, DEPTHS.tolist())))
@@ -56,6 +61,14 @@ class TargetingRule:
         return replace(
             self, best_arm=other.best_arm, follows=other.follows, lead_D=other.lead_D, lead_se_D=other.lead_se_D
         )
+
+    def withdraw(self, best_arm: int) -> "TargetingRule":
+        """Give up the ranking: everybody gets `best_arm`."""
+        none_D = np.zeros(len(DEPTHS))
+        return replace(
+            self, weight_C=np.zeros(len(self.weight_C)), best_arm=best_arm, follows=False, lead_D=none_D,
+            lead_se_D=none_D,
+        )  # fmt: skip
 
 
 class ScoredTrial(NamedTuple):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from promolift.extensions.simulation.worlds import daily_shop
 from promolift.extensions.simulation.worlds.behaviours import Fatigue, Lapsing, Pantry, ReferencePrice
-from promolift.extensions.simulation.worlds.daily_shop import DailyShop, Offers
+from promolift.extensions.simulation.worlds.daily_shop import DailyShop, SentOffers
 from promolift.extensions.simulation.worlds.daily_worlds import REVERSAL_DAYS, WORLDS, WorldName, draw_daily_shop
 
 FEW = 150
@@ -20,11 +20,11 @@ NO_SHRINK = (Phase.explicit, Phase.generate)  # a seed has no smaller one
 worlds = pytest.mark.parametrize("world", WORLDS)
 
 
-def to_all(shop: DailyShop, **terms: float) -> Offers:
-    return Offers.same_for(np.ones(shop.behaviour.customers, np.bool_), **terms)  # type: ignore[arg-type]
+def to_all(shop: DailyShop, **terms: float) -> SentOffers:
+    return SentOffers.same_for(np.ones(shop.behaviour.customers, np.bool_), **terms)  # type: ignore[arg-type]
 
 
-def added(shop: DailyShop, offers: Offers, draws: int = 6) -> float:
+def added(shop: DailyShop, offers: SentOffers, draws: int = 6) -> float:
     """Per customer and as a share of a month's profit."""
     return float(shop.gain(offers, draws=draws).horizon_N.sum()) / (float(shop.profit_N.sum()) / 13)
 
@@ -64,9 +64,9 @@ def test_a_shop_is_drawn_by_its_seed_and_its_money_adds_up(world: WorldName) -> 
 def test_nothing_sent_adds_nothing_and_others_offers_change_nothing(world: WorldName) -> None:
     shop = draw_daily_shop(world, 5, FEW)
     n = shop.behaviour.customers
-    assert not shop.gain(Offers.nobody(n), draws=2).horizon_N.any()
+    assert not shop.gain(SentOffers.nobody(n), draws=2).horizon_N.any()
     half = np.arange(n) % 2 == 0
-    whole, part = (shop.gain(Offers.same_for(to, depth=0.15), draws=2) for to in (np.ones(n, np.bool_), half))
+    whole, part = (shop.gain(SentOffers.same_for(to, depth=0.15), draws=2) for to in (np.ones(n, np.bool_), half))
     assert np.array_equal(part.horizon_N[half], whole.horizon_N[half])
     assert not part.horizon_N[~half].any()
 
@@ -111,7 +111,7 @@ def test_messages_wear_out_and_people_unsubscribe() -> None:
     assert shop.behaviour.irritation_N.mean() > 1
     assert added(shop, to_all(shop), draws=8) < fresh
     gone = shop.unsubscribed_N
-    assert not shop.gain(Offers.same_for(gone, depth=0.2), draws=2).horizon_N.any()  # nothing reaches them
+    assert not shop.gain(SentOffers.same_for(gone, depth=0.2), draws=2).horizon_N.any()  # nothing reaches them
 
 
 def test_a_full_pantry_keeps_people_away_and_discounts_become_usual() -> None:

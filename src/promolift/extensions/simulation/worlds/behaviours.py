@@ -20,14 +20,22 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy
 
-from promolift.extensions.simulation.worlds.daily_shop import ANY_CATEGORY, Flags, Floats, Ints, Luck, Orders, Today
+from promolift.extensions.simulation.worlds.daily_shop import (
+    ANY_CATEGORY,
+    DailyLuck,
+    Flags,
+    Floats,
+    Ints,
+    Orders,
+    Today,
+)
 
 WARM_DAYS = 7  # days over which a message is remembered
 BEST_OF = 4  # categories that a customer mostly buys from
 
 
 @dataclass(eq=False)
-class Customers:
+class ShopCustomers:
     """What all behaviours draw: orders per day, the usual order and a favourite category."""
 
     customers: int
@@ -42,15 +50,11 @@ class Customers:
     usual_N: Floats = field(init=False)
     favourite_N: Ints = field(init=False)
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Draw what does not change."""
         self.rate_N = self.orders_per_day * np.exp(self.rate_spread * luck.normal(1))
         self.usual_N = self.order_cents * np.exp(self.order_spread * luck.normal(2))
         self.favourite_N = (luck.uniform(3) * self.categories).astype(np.int64)
-
-    def live(self, today: Today) -> Orders:
-        """See Behaviour; every kind of customers has its own."""
-        raise NotImplementedError
 
     def answer(self, today: Today, order_N: Flags, paid_share_N: Floats) -> None:
         """Nothing is learned from prices."""
@@ -85,8 +89,8 @@ def warm(today: Today) -> Floats:
 
 
 @dataclass(eq=False)
-class Lapsing(Customers):
-    """Customers are active or absent. The active order at their rate and lapse; the absent come back by themselves
+class Lapsing(ShopCustomers):
+    """ShopCustomers are active or absent. The active order at their rate and lapse; the absent come back by themselves
     rarely, and more often when they are reminded or offered something.
 
     Effects are factors of a daily chance: `exp(effect)` at full strength. From `flips_on` on their signs are turned.
@@ -102,13 +106,13 @@ class Lapsing(Customers):
     flips_on: int | None = None
     active_N: Flags = field(init=False)
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Half a year of lapsing has passed for some."""
         super().start(luck)
         self.active_N = luck.uniform(21) < 0.75
 
     def chance_N(self, today: Today, message_N: Floats, off_N: Floats) -> Floats:
-        """The chance of an order today, given the strength of a message and the share off."""
+        """The probability of an order today, given the strength of a message and the share off."""
         pull = message_N * np.where(self.active_N, self.message_active, self.message_absent)
         pull += off_N * np.where(self.active_N, self.discount_active, self.discount_absent)
         chance: Floats = np.where(self.active_N, self.rate_N, self.comes_back) * np.exp(pull)
@@ -137,7 +141,7 @@ class Fatigue(Lapsing):
     annoyed_leave: float = 0.25  # chance that an annoyed customer lapses with a message at one unit of irritation
     irritation_N: Floats = field(init=False)
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Nobody is irritated."""
         super().start(luck)
         self.irritation_N = np.zeros(self.customers)
@@ -163,7 +167,7 @@ class Fatigue(Lapsing):
 
 
 @dataclass(eq=False)
-class Pantry(Customers):
+class Pantry(ShopCustomers):
     """Households use up what they have at home and shop, here or elsewhere, when a category runs low.
 
     A discount moves the trip from elsewhere and makes them take more home; what is at home keeps them away afterwards.
@@ -178,7 +182,7 @@ class Pantry(Customers):
     left_NG: Floats = field(init=False)  # days that a category lasts
     need_NG: Floats = field(init=False)  # days of a usual pack
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Everybody is somewhere in their cycle; a household buys some of the categories."""
         super().start(luck)
         need = [self.cycle_days * np.exp(0.5 * luck.normal(100 + g)) for g in range(self.categories)]
@@ -209,7 +213,7 @@ class Pantry(Customers):
 
 
 @dataclass(eq=False)
-class Replenishment(Customers):
+class Replenishment(ShopCustomers):
     """One product that lasts a personal number of days. Who is due buys here if they think of it in time, else
     elsewhere; a reminder counts on the days around the due day and on no other."""
 
@@ -224,7 +228,7 @@ class Replenishment(Customers):
     left_N: Floats = field(init=False)
     away_N: Flags = field(init=False)
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Everybody is somewhere in their cycle."""
         super().start(luck)
         self.cycle_N = self.cycle_days * np.exp(self.cycle_spread * luck.normal(41))
@@ -248,13 +252,13 @@ class Replenishment(Customers):
 
 
 @dataclass(eq=False)
-class Wardrobe(Customers):
+class Wardrobe(ShopCustomers):
     """Visits become orders when price and delivery suit; baskets are filled up to a threshold, and much goes back."""
 
     visit_factor: float = 12.0  # visits per order
     returns: float = 0.38  # usual share that goes back
     price: float = 3.5  # log odds of ordering per unit of depth
-    pads: float = 0.6  # chance to fill a basket that is short of a threshold by less than a third
+    pads: float = 0.6  # probability of filling a basket that is short of a threshold by less than a third
     padding_returns: float = 0.2  # added to what goes back of a filled basket
     discount_returns: float = 0.4  # added per unit of depth
     message: float = 0.25  # log factor of visits in the week after
@@ -278,8 +282,8 @@ class Wardrobe(Customers):
 
 
 @dataclass(eq=False)
-class ReferencePrice(Customers):
-    """Customers compare a price with what they are used to pay, and get used to discounts: the next full price is a
+class ReferencePrice(ShopCustomers):
+    """ShopCustomers compare a price with what they are used to pay, and get used to discounts: the next full price is a
     loss, which weighs more than a gain."""
 
     gain_weight: float = 4.0  # log factor of ordering per unit below the reference
@@ -289,7 +293,7 @@ class ReferencePrice(Customers):
     message: float = 0.15
     reference_N: Floats = field(init=False)
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Full prices are usual."""
         super().start(luck)
         self.reference_N = np.ones(self.customers)
@@ -310,7 +314,7 @@ class ReferencePrice(Customers):
 
 
 @dataclass(eq=False)
-class Occasions(Customers):
+class Occasions(ShopCustomers):
     """Two dates a year for which a customer buys, here or elsewhere; a reminder in the weeks before decides where."""
 
     window_days: int = 21
@@ -321,7 +325,7 @@ class Occasions(Customers):
     done_N: Ints = field(init=False)  # the last day on which an occasion was settled
     reminded_N: Flags = field(init=False)
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Most share a date (a feast), others have their own."""
         super().start(luck)
         shared = luck.uniform(71) < 0.5
@@ -344,7 +348,7 @@ class Occasions(Customers):
 
 
 @dataclass(eq=False)
-class Accounts(Customers):
+class Accounts(ShopCustomers):
     """Few accounts order most: the largest by contract, whatever is offered; small ones answer to an amount off."""
 
     contract_share: float = 0.05  # of accounts, the largest
@@ -352,7 +356,7 @@ class Accounts(Customers):
     small_message: float = 0.3
     contract_N: Flags = field(init=False)
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Order sizes follow a Pareto law with exponent 1.3."""
         super().start(luck)
         self.usual_N = self.order_cents * np.minimum(luck.uniform(81) ** (-1 / 1.3), 200.0)

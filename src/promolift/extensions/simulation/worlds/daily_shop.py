@@ -38,7 +38,7 @@ def mix(key: Keys) -> Keys:
 
 
 @dataclass(frozen=True)
-class Luck:
+class DailyLuck:
     """Uniform and normal numbers that depend on seed, customer, day and purpose alone."""
 
     key_N: Keys
@@ -63,7 +63,7 @@ class Luck:
 
 
 @dataclass(frozen=True, eq=False)
-class Offers:
+class SentOffers:
     """At most one offer per customer over a span; arrays of N.
 
     `send_N`: day of the span on which the message goes out, -1 for nobody. An offer with neither `depth_N` nor
@@ -101,7 +101,7 @@ class Today(NamedTuple):
     """What customers meet on a day. `off_N` is the share that an order of usual size would save."""
 
     day: int
-    luck: Luck
+    luck: DailyLuck
     messaged_N: Flags
     message_age_N: Ints  # days since the last message, large if none
     open_N: Flags  # an unused offer is open
@@ -129,7 +129,7 @@ class Behaviour(Protocol):
     delivery_cents: float  # what a delivery costs the shop; customers pay it below `free_from_cents`
     free_from_cents: float
 
-    def start(self, luck: Luck) -> None:
+    def start(self, luck: DailyLuck) -> None:
         """Draw the customers' parameters and their state on day 0."""
 
     def live(self, today: Today) -> Orders:
@@ -147,7 +147,7 @@ class Sale(NamedTuple):
     depth: float
 
 
-class Catalogue(NamedTuple):
+class ProductRange(NamedTuple):
     """Products by category: list prices in cents and popularity within the category."""
 
     names: tuple[str, ...]  # of categories
@@ -163,7 +163,7 @@ class ShopTraits:
     name: str
     seed: int
     margin: float  # share of the list price
-    catalogue: Catalogue
+    catalogue: ProductRange
     sales: tuple[Sale, ...] = ()
 
 
@@ -194,7 +194,7 @@ class DailyShop:
 
     traits: ShopTraits
     behaviour: Behaviour
-    luck: Luck
+    luck: DailyLuck
     day: int = 0
     orders: list["WrittenOrders"] = field(default_factory=list)
     unsubscribed_N: Flags = field(init=False)
@@ -216,7 +216,7 @@ class DailyShop:
         for name in ("unsubscribed_N", "message_day_N", "profit_N", "discount_N"):
             setattr(made, name, getattr(self, name).copy())
         if seed is not None:
-            made.luck = Luck.of(self.traits.seed * 1_000_003 + seed, self.behaviour.customers)
+            made.luck = DailyLuck.of(self.traits.seed * 1_000_003 + seed, self.behaviour.customers)
         return made
 
     @property
@@ -256,15 +256,15 @@ class DailyShop:
             paid_cents=paid, returned_cents=(paid * pl.col("returned")).round().cast(pl.Int64),
         ).cast(LINE_SCHEMA)  # type: ignore[arg-type]  # fmt: skip
 
-    def advance(self, days: int, offers: Offers | None = None, *, write: bool = True) -> None:
+    def advance(self, days: int, offers: SentOffers | None = None, *, write: bool = True) -> None:
         """Live through some days under offers whose days count from today."""
-        given = offers if offers is not None else Offers.nobody(self.behaviour.customers)
+        given = offers if offers is not None else SentOffers.nobody(self.behaviour.customers)
         used_N = np.zeros(self.behaviour.customers, np.bool_)
         for since in range(days):
             self._day(given, since, used_N, write)
             self.day += 1
 
-    def gain(self, offers: Offers, span: int = 28, horizon: int = 84, draws: int = 20) -> Gain:
+    def gain(self, offers: SentOffers, span: int = 28, horizon: int = 84, draws: int = 20) -> Gain:
         """The expected gain over sending nothing from now on, by pairs of runs with the same luck.
 
         The state of customers is what it is; `draws` futures are drawn from here.
@@ -284,7 +284,7 @@ class DailyShop:
                 total += each / draws
         return Gain(*sums)
 
-    def _day(self, offers: Offers, since: int, used_N: Flags, write: bool) -> None:
+    def _day(self, offers: SentOffers, since: int, used_N: Flags, write: bool) -> None:
         messaged_N = (offers.send_N == since) & ~self.unsubscribed_N
         self.message_day_N[messaged_N] = self.day
         reached_N = (self.message_day_N >= self.day - since) & (offers.send_N >= 0) & (offers.send_N <= since)
@@ -351,7 +351,7 @@ LINE_SCHEMA = {
 }  # fmt: skip
 
 
-def _pick(goods: Catalogue, category_K: Ints, unit_K: Floats) -> Ints:
+def _pick(goods: ProductRange, category_K: Ints, unit_K: Floats) -> Ints:
     """A product of each category, by popularity."""
     found = np.zeros(category_K.size, np.int64)
     for g in np.unique(category_K):
@@ -362,11 +362,11 @@ def _pick(goods: Catalogue, category_K: Ints, unit_K: Floats) -> Ints:
     return found
 
 
-def draw_catalogue(
+def draw_products(
     rng: np.random.Generator, names: tuple[str, ...], price_cents: float, per_category: int
-) -> Catalogue:
+) -> ProductRange:
     """Log-normal prices around a usual one, and popularity by rank (Zipf)."""
     count = len(names) * per_category
     price_P = np.round(price_cents * np.exp(0.5 * rng.standard_normal(count)) / 10) * 10
     share_P = 1.0 / (1 + np.tile(np.arange(per_category), len(names)))
-    return Catalogue(names, np.repeat(np.arange(len(names)), per_category), np.maximum(price_P, 50.0), share_P)
+    return ProductRange(names, np.repeat(np.arange(len(names)), per_category), np.maximum(price_P, 50.0), share_P)

@@ -11,7 +11,6 @@ import numpy as np
 
 from promolift.extensions.simulation.worlds.behaviours import (
     Accounts,
-    Customers,
     Fatigue,
     Lapsing,
     Occasions,
@@ -20,7 +19,14 @@ from promolift.extensions.simulation.worlds.behaviours import (
     Replenishment,
     Wardrobe,
 )
-from promolift.extensions.simulation.worlds.daily_shop import DailyShop, Luck, Sale, ShopTraits, draw_catalogue
+from promolift.extensions.simulation.worlds.daily_shop import (
+    Behaviour,
+    DailyLuck,
+    DailyShop,
+    Sale,
+    ShopTraits,
+    draw_products,
+)
 
 WorldName = Literal[
     "pantry", "fashion", "replenishment", "fatigue", "reference price", "occasions", "accounts", "small shop",
@@ -45,8 +51,8 @@ def draw_daily_shop(world: WorldName, seed: int, customers: int = 2000) -> Daily
         for _ in range(int(rng.integers(0, 4)))
     )
     traits = ShopTraits(world, seed, margin + float(rng.uniform(-0.05, 0.05)),
-                        draw_catalogue(rng, names, price, per_category), sales)  # fmt: skip
-    shop = DailyShop(traits, behaviour, Luck.of(WORLDS.index(world) * 100_003 + seed, behaviour.customers))
+                        draw_products(rng, names, price, per_category), sales)  # fmt: skip
+    shop = DailyShop(traits, behaviour, DailyLuck.of(WORLDS.index(world) * 100_003 + seed, behaviour.customers))
     shop.advance(HISTORY_DAYS)
     return shop
 
@@ -69,7 +75,7 @@ CATALOGUES: dict[WorldName, tuple[tuple[str, ...], float, int, float]] = {  # ca
 }  # fmt: skip
 
 
-def _behaviour(world: WorldName, n: int, draw: Draw) -> Customers:
+def _behaviour(world: WorldName, n: int, draw: Draw) -> Behaviour:
     """The customers of a world. Ranges as argued in `behaviours`; where nothing was found they are wide."""
     if world == "pantry":
         return Pantry(n, 1.0, 0.0, draw(1800, 3200), 0.35, len(GROCERY), cycle_days=draw(9, 18), here=draw(0.4, 0.7),

@@ -159,6 +159,7 @@ def test_a_shop_a_trial_and_a_log_take_the_few_lines_that_the_library_page_shows
     raw, rng, rows = simulate(SimulationSettings(customers=120, weeks=40, categories=5)), np.random.default_rng(2), 600
     raw.events.write_csv("E.csv")
     raw.products.write_csv("P.csv")
+    raw.customers.write_csv("C.csv")
     letter = rng.random(rows) < 0.5
     visited = rng.random(rows) < 0.2 + 0.3 * letter
     df = pl.DataFrame({

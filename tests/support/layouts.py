@@ -28,6 +28,7 @@ class Layout:
     others: dict[str, str] = field(default_factory=dict)
     inside: dict[str, dict[str, object]] = field(default_factory=dict)  # roles found in other tables
     given: Sequence[str] = ()  # what a person had to say
+    answers: Sequence[str] = ()  # and answered with --map
 
 
 @dataclass(frozen=True)
@@ -581,6 +582,7 @@ LAYOUTS: dict[str, Layout] = {
         """select (select count(*) from (select unnest(string_split("Product(s)", '×')[2:]) from {1} where
             Status = 'completed')), sum(round(100 * cast("N. Revenue" as decimal(12,2))))::bigint as r, r, 0, 0
             from {1} where Status = 'completed'""".replace("{1}", CSV.format("{0}/wc-orders.csv")),
+        answers=("customer_id=Customer",),  # names: nothing else says who it was
     ),
     "GA4 as JSON lines": Layout(
         ga4_json,

@@ -214,3 +214,30 @@ def test_an_unknown_trade_role_or_column_is_answered_with_the_known_ones(tmp_pat
 def test_a_feature_named_default_is_no_outcome_where_the_outcome_stands_last() -> None:
     frame = pl.DataFrame({"default": ["yes", "no"] * 50, "housing": ["a", "b"] * 50, "y": ["no", "yes"] * 50})
     assert {(each.role, each.column) for each in guess_roles(frame, {})} == {("taken", "y")}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_codes_of_age_bands_are_no_ages_and_a_rule_that_refuses_most_asks(seed: int, tmp_path: Path) -> None:
+    draw = np.random.default_rng(seed)
+    header, codes = ("edad", "Alter", "age_band", "年龄段")[seed], int(draw.integers(2, 10))
+    rows = pl.read_csv(bank(tmp_path), separator=";").head(400)
+    coded = rows.with_columns(pl.Series("edad", draw.integers(1, codes + 1, rows.height))).rename({"edad": header})
+    coded.write_csv(tmp_path / "coded.csv", separator=";")
+    made = start_project(
+        "finance", [tmp_path / "coded.csv"], tmp_path / "p.toml", False, TradeAnswers.of([], None, None)
+    )
+    assert made.figures["exclude"] == []
+    assert repr(header) in made.text
+    rule = {"name": "minors", "where": f'"{header}" < 18'}
+    stated = settings(tmp_path / "coded.csv", exclude=[rule], protected=[header, "sexo"])
+    with raises_code("rule_refuses_most", "'minors'", "400 of 400"):
+        run_lending(stated, tmp_path)
+
+
+def test_an_income_in_other_units_asks_too_and_a_confirmed_rule_holds(tmp_path: Path) -> None:
+    rows = pl.read_csv(bank(tmp_path), separator=";")
+    rows.with_columns(pl.col("ingreso") / 1000).write_csv(tmp_path / "thousands.csv", separator=";")
+    with raises_code("rule_refuses_most", "'affordability'"):
+        run_lending(settings(tmp_path / "thousands.csv"), tmp_path)
+    found = run_lending(settings(tmp_path / "thousands.csv", confirmed=["affordability"]), tmp_path)
+    assert set(found.plan["refused"].drop_nulls()) <= {"affordability", "vulnerable"}

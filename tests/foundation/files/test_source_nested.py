@@ -132,7 +132,7 @@ def test_an_events_file_without_a_header_is_named_on_the_way_in(
 
     from promolift.cli.application import app
 
-    (tmp_path / "u.csv").write_text("".join(f"{n % 9},{n % 4},pv,{1511544070 + n}\n" for n in range(60)))
+    (tmp_path / "u.csv").write_text("".join(f"{n % 9 + 1},{n % 4},pv,{1511544070 + n}\n" for n in range(60)))
     monkeypatch.chdir(tmp_path)
     said = CliRunner().invoke(app, ["init", "--events", "u.csv:user, item,behavior,timestamp"])
     assert said.exit_code == 0

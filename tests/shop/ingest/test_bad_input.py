@@ -375,7 +375,7 @@ def test_rows_that_break_every_rule_leave_nothing_to_plan_from(
 def test_one_customer_with_one_purchase_is_answered_with_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(*init(tmp_path, GOOD)) == 0
+    assert call(*init(tmp_path, GOOD), "--consent", "yes") == 0
     place = ["--config", str(tmp_path / "promolift.toml"), "--work", str(tmp_path / "w")]
     assert call("health", *place) == 0
     assert "profiles: 1 events of 1 customers" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Logs that stand in several files: order lines, their orders and whose they are; clicks beside orders."""
 
 from pathlib import Path
+from random import Random
 
 import duckdb
 import pytest
@@ -8,9 +9,12 @@ from error_checks import raises_code
 
 from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.configuration import load_config
 from promolift.shop.ingest.cleaning.table_join import JoinKey, find_join_key, join_rows
+from promolift.shop.ingest.setup.file_roles import open_logs
 from promolift.shop.ingest.setup.initialisation import init
+from promolift.shop.ingest.setup.join_money import compare_joined_money
 from promolift.shop.pipeline.steps.ingest import run as ingest
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -122,3 +126,76 @@ def test_every_row_stays_once_whatever_the_other_table_holds() -> None:
     assert find_join_key(many, one, "o") is None
     only = one.filter("y <> 'late'")
     assert find_join_key(many, only, "o") == JoinKey(0.5, "k", "k")
+
+
+# By language: the file of orders and its columns; that of payments: a number each, the order, the money.
+TWO_FILES = {
+    "en": ("raw_orders", "id,user_id,order_date,_synced", "raw_payments", "id,order_id,amount,_synced"),
+    "de": ("Bestellungen", "Nr,Kundennummer,Datum,Stand_sync", "Zahlungen", "Nr,Bestellung,Betrag,Stand_sync"),
+    "zh": ("订单", "编号,客户编号,下单时间,同步时间", "付款", "编号,订单编号,实付金额,同步时间"),
+    "es": ("pedidos_2024", "id,id_cliente,fecha,synced_at", "pagos", "id,pedido_id,importe,synced_at"),
+    "bare": ("a", "id,user_id,order_date,_sdc_batched_at", "b", "id,order_id,amount,_sdc_batched_at"),
+}
+
+
+@pytest.mark.parametrize("language", TWO_FILES)
+def test_a_running_number_or_the_time_of_a_copy_never_ties_two_files_unasked(language: str, tmp_path: Path) -> None:
+    one, header, many, pay_header = TWO_FILES[language]
+    columns, others = header.split(","), pay_header.split(",")
+    for seed in range(4):
+        draw = Random(seed)
+        orders, missing = draw.randrange(30, 60), draw.randrange(0, 5)
+        stamps = [f"2025-05-01 03:00:{n % 60:02d}.{n:03d}" if seed % 2 else str(1_746_000_000 + n) for n in range(90)]
+        base = draw.choice([1, 1000])
+        rows = [f"{base + n},{1 + draw.randrange(20)},2025-01-{1 + n % 28:02d},{stamps[n]}" for n in range(orders)]
+        paid = [base + draw.randrange(orders) for _ in range(orders + 20)]
+        pays = [f"{base + n},{order},{draw.randrange(1, 99)}.50,{stamps[n % 90]}" for n, order in enumerate(paid)]
+        paths = {name: tmp_path / f"{name}.csv" for name in (one, many)}
+        paths[one].write_text("\n".join([header, *rows[missing:]]))
+        paths[many].write_text("\n".join([pay_header, *pays]))
+        first, second = draw.sample([one, many], 2)
+        with Store(tmp_path / "work") as store:
+            if language == "bare":
+                with raises_code("join_unclear", "order_id=id"):
+                    open_logs(store, [plus(paths[first], paths[second])])
+                log = open_logs(store, [Path(f"{paths[many]}+{paths[one]}:order_id=id")])[0]
+            else:
+                log = open_logs(store, [plus(paths[first], paths[second])])[0]
+            assert (log.path, log.tied[0].tie.on, log.tied[0].tie.key) == (paths[many], others[1], columns[0])
+            found, whole = (sum(float(pay.split(",")[2]) for pay in pays if int(pay.split(",")[1]) >= least)
+                            for least in (base + missing, 0))  # fmt: skip
+            roles = {"amount": others[2], "customer_id": columns[1], "time": columns[2], "product_id": others[1]}
+            mapping = Mapping(table="events", columns=roles)
+            assert compare_joined_money(log, mapping) == [(pytest.approx(found), pytest.approx(whole))]
+
+
+def test_money_that_a_join_would_repeat_is_refused_and_what_found_a_partner_is_printed(tmp_path: Path) -> None:
+    totals = (
+        ORDERS.replace("order_status", "total,order_status")
+        .replace(",deliv", ",60.00,deliv")
+        .replace(",cancel", ",9,cancel")
+    )
+    lines = LINES.replace(",price", ",weight")
+    files = write(tmp_path, lines=lines, orders=totals, good=LINES, plain=ORDERS)
+    with raises_code("join_changes_money", "'total'", "129.00", "189.00"):
+        init({"events": plus(files["lines"], files["orders"])}, tmp_path / "p.toml", False)
+    assert not (tmp_path / "p.toml").exists()
+    found = init({"events": plus(files["good"], files["plain"])}, tmp_path / "p.toml", False)
+    assert found.figures["tables"][0]["joined_money"] == [
+        {"found": pytest.approx(135.3), "whole": pytest.approx(142.8)}
+    ]
+    assert "135.30 of 142.80" in found.text
+
+
+def test_a_name_ties_no_files_and_a_stated_tie_is_checked(tmp_path: Path) -> None:
+    sales = "Customer,Date,SKU,Total\n" + "".join(
+        f"{who} Lee,2025-01-0{n},A,{n}\n" for n in (1, 2) for who in ("Ann", "Bob", "Cy")
+    )
+    cards = "Customer,Card\nAnn Lee,K1\nBob Lee,K2\nCy Lee,K3\n"
+    files = write(tmp_path, sales=sales, cards=cards)
+    with raises_code("join_unclear", "Customer=Customer"):
+        init({"events": plus(files["sales"], files["cards"])}, tmp_path / "p.toml", False)
+    with raises_code("column_unknown", "'Kundin'"):
+        init({"events": Path(f"{files['sales']}+{files['cards']}:Kundin=Card")}, tmp_path / "p.toml", False)
+    with raises_code("join_column_missing", "'Customer'"):
+        init({"events": Path(f"{files['cards']}+{files['sales']}:Customer=Customer")}, tmp_path / "p.toml", False)

@@ -32,6 +32,7 @@ def taken_in(layout: Layout, folder: Path, capsys: pytest.CaptureFixture[str]) -
     events = "+".join(str(folder / name) for name in layout.events.split("+"))
     files = ["--events", ":".join((events, *layout.given))]
     files += [part for name, file in layout.others.items() for part in (f"--{name}", str(folder / file))]
+    files += [part for answer in layout.answers for part in ("--map", answer)]
     config = ["--config", str(folder / "promolift.toml")]
     assert call("init", *files, *config, "--json") == 0
     found = json.loads(capsys.readouterr().out)

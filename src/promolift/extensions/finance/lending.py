@@ -34,10 +34,12 @@ from promolift.extensions.finance.results import (
     Refusal,
 )
 from promolift.extensions.finance.scorecard import MIN_CLASS_ROWS, RiskReason, Scorecard, fit_scorecard
-from promolift.foundation.errors import BudgetError
+from promolift.foundation.errors import BudgetError, ConfigError
 from promolift.foundation.evidence import Z95, SampleEstimate
 from promolift.foundation.progress import Progress, no_progress
 
+MAX_REFUSED = 0.5  # share of customers above which a rule that refuses them has to be confirmed
+MIN_RULE_ROWS = 20  # of fewer customers a share says nothing
 MIN_GRANT_PROB = 0.05  # a probability of having been granted below which the granted say nothing of a customer
 RATE_GROUPS = 8  # groups that the rates of a file are taken in
 RATE_QUANTILES = (0.01, 0.99)  # quantiles of the rates of the file between which a rate counts as tried
@@ -99,12 +101,33 @@ def run_lending(settings: LendingSettings, folder: Path, tell: Progress = no_pro
     tell("learn", 0.1, "what leaks, and what stands for a group")
     found = drop_unusable_features(found, settings, learned)
     past = found.select_rows(learned)
-    tell("learn", 0.3, "take-up and default")
-    models = fit_models(past, settings)
     held = settings.asked is None
     asked = read_customers(folder / settings.asked, settings, found) if settings.asked else found.select_rows(apart)
+    check_exclusions(found, asked, settings)
+    tell("learn", 0.3, "take-up and default")
+    models = fit_models(past, settings)
     tell("plan", 0.6, f"terms for {len(asked):,} customers")
     return _decided(past, asked, models, settings, held)
+
+
+def check_exclusions(found: BankCustomers, asked: BankCustomers, settings: LendingSettings) -> None:
+    """Stop where a rule refuses more than half of the file, or of those to decide on: its column may hold codes, not
+    years. ConfigError unless `confirmed` names the rule.
+    """
+    for customers in (found, asked):
+        for rule, members in zip(settings.exclude, segment_members(customers.rows, settings.exclude), strict=True):
+            _check_share(rule.name, rule.where, members.to_numpy(), settings)
+
+
+def _check_share(rule: str, where: str, refused_N: np.ndarray, settings: LendingSettings) -> None:
+    refused, whole = int(refused_N.sum()), len(refused_N)
+    if whole >= MIN_RULE_ROWS and refused > MAX_REFUSED * whole and rule not in settings.confirmed:
+        raise ConfigError(
+            "rule_refuses_most",
+            f"{settings.path}: the rule {rule!r} ({where}) refuses {refused:,} of {whole:,} customers. Does its column "
+            f"hold what the rule takes it for (ages in years, incomes a month)? Correct the rule; if it is right, set "
+            f"finance.confirmed = [{rule!r}]",
+        )
 
 
 def fit_models(past: BankCustomers, settings: LendingSettings) -> LendingModels:
@@ -229,7 +252,9 @@ def _closed(
         close(mine.to_numpy()[:, None], rule.why)
     month_NK = np.maximum(np.nan_to_num(rate_NK) / 12, 1e-9)
     paid_NK = lent_NK * month_NK / -np.expm1(-np.maximum(months_N, 1)[:, None] * np.log1p(month_NK))
-    close(paid_NK > settings.payment_share * asked.income_N[:, None], "affordability")
+    dear_NK = paid_NK > settings.payment_share * asked.income_N[:, None]
+    _check_share("affordability", f"payment_share = {settings.payment_share:g}", dear_NK.all(axis=1), settings)
+    close(dear_NK, "affordability")
     if settings.income:
         close(np.isnan(asked.income_N)[:, None], "affordability")
     if settings.amount:

@@ -143,6 +143,10 @@ class LendingSettings(Settings):
     )  # fmt: skip
     least_customers: int = Field(default=30, ge=1, description="Smaller groups are neither compared nor limited.")
     exclude: tuple[Exclusion, ...] = ()
+    confirmed: Names = Field(
+        default=(), description="Rules that somebody has checked and that may refuse more than half of the customers: "
+        "names of `exclude`, or `affordability`. Any other such rule stops the run.", examples=[["under-18"]],
+    )  # fmt: skip
     payment_share: float = Field(
         default=0.35, gt=0, le=1, description="The most of the `income` that the monthly payment may take."
     )

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,9 @@ def compose_settings(
     if "ignore" in said:
         settings["ignore"] = said["ignore"].split(",")
     settings["packs"] = ["credit_cn" if language == "zh" else "credit_eu"] if "amount" in found else []
-    ages = [name for name in named if frame[name].dtype.is_numeric() and float(frame[name].min() or 0) < 18]  # type: ignore[arg-type]
     settings["exclude"] = [
         {"name": f"{name}-under-18", "where": f'"{name}" < 18', "why": "vulnerable"}
-        for name in ages if ROLE_PATTERNS["age"].search(name)
+        for name in _ages(named) if _are_years(frame[name]) and (frame[name] < 18).any()
     ]  # fmt: skip
     if "amount" in found:
         settings["band"] = 0.1
@@ -128,6 +127,15 @@ def compose_settings(
         settings["contact_cents"] = 500
         settings["terms"] = [{"id": "offer", "margin_cents": 5000}]
     return settings
+
+
+def _ages(names: Sequence[str]) -> list[str]:
+    return [name for name in names if ROLE_PATTERNS["age"].search(name)]
+
+
+def _are_years(column: pl.Series) -> bool:
+    """Whether ages are in years, as adults' mostly are, and no codes of age bands such as 1 to 5."""
+    return column.dtype.is_numeric() and float((column >= 18).mean() or 0) > 0.5  # type: ignore[arg-type]
 
 
 def _yes_of(column: pl.Series) -> str:
@@ -148,6 +156,16 @@ def _shown(
         lines.append(f"  {guess.role:<10} <- {guess.column}  ({values}){f'; yes = {yes!r}' if yes else ''}{doubt}")
     named = ", ".join(settings["protected"]) or localize("none found", "未发现")
     lines.append(f"  {'protected':<10} <- {named}  {localize('no model sees these', '模型不使用这些列')}")
+    coded = [name for name in _ages(settings["protected"]) if not _are_years(frame[name])]
+    if coded:
+        columns = ", ".join(map(repr, coded))
+        lines.append(
+            "  "
+            + localize(
+                f"{columns}: no ages in years, so no rule protects customers under 18; add one to exclude if needed",
+                f"{columns}：不是周岁，所以没有写下不向未满18岁客户推介的规则；如有未成年人，请加到exclude中",
+            )
+        )
     terms = "; ".join(toml_value(each) for each in settings["terms"])
     lines.append(f"  {'terms':<10} =  {terms}  {localize('PLEASE SET YOURS', '请改成您自己的')}")
     lines.append(

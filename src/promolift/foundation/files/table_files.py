@@ -112,6 +112,7 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
 def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, names: Sequence[str] | None) -> RawTable:
     readable, notes = path, list[str]()
     encoding, mixed_ends = detect_encoding(path)
+    work = _there(work)
     if encoding != "utf-8" or mixed_ends:
         readable = work / f"{uuid4().hex}.csv"
         other = write_utf8(path, encoding, readable)

@@ -34,7 +34,8 @@ DAYS_SINCE_LAST = "gaps"  # how a column says times: days since the same custome
 CONCATENATED_ROLES = frozenset({"name", "status"})  # several columns: joined by a space
 FIRST_VALUE_ROLES = frozenset({"product_id"})  # several columns: the first that says something
 DATE_PART_ROLES = frozenset({"time"})  # three columns: year, month and day
-MULTI_COLUMN_ROLES = SUMMED_ROLES | CONCATENATED_ROLES | FIRST_VALUE_ROLES | DATE_PART_ROLES
+EVERY_VALUE_ROLES = frozenset({"consent"})  # several columns: a no in any of them counts
+MULTI_COLUMN_ROLES = SUMMED_ROLES | CONCATENATED_ROLES | FIRST_VALUE_ROLES | DATE_PART_ROLES | EVERY_VALUE_ROLES
 # What may stand on an order's first line alone.
 ORDER_ROLES = ("customer_id", "time", "clock", "status", "session_id", "store_id", "channel", "currency", "kind")
 
@@ -50,7 +51,8 @@ class Mapping(Settings):
         default_factory=dict,
         description="Source column of each role (the [roles](#roles) of the table). Amounts and discounts may name "
         "several columns, which are added; a name or status several, which are joined; a product several, of which "
-        "the first that says something counts; a time three: year, month and day.",
+        "the first that says something counts; consent several, of which each no counts; a time three: year, month and "
+        "day.",
         examples=[{"customer_id": "user", "time": "date", "amount": ["goods", "deposit"]}],
     )
     constants: dict[str, str] = Field(

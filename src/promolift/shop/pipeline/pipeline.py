@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.resources import files
 from operator import getitem
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -23,6 +23,7 @@ from promolift.foundation.extension import PipelineStep
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.i18n.formatting import localize, percent
 from promolift.foundation.i18n.translation import translate
+from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.version import __version__
@@ -36,6 +37,11 @@ from promolift.shop.results.plan import Plan
 from promolift.shop.results.segments import segment_table, segment_text
 from promolift.shop.results.work_folder.active_release import approved_release_fingerprint as approval
 from promolift.shop.results.work_folder.run_context import Job
+
+if TYPE_CHECKING:
+    from promolift.shop.pipeline import preflight
+else:
+    preflight = LazyModule("promolift.shop.pipeline.preflight")
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
 STEP_PACKAGE = "promolift.shop.pipeline.steps"
@@ -66,10 +72,12 @@ def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummar
     """
     order, wanted = step_order(), [name for name in STEPS if name in steps]
     extra = {name: step for name, step in extension_steps().items() if step.anchor in wanted or name in steps}
+    preflight.check_before_run(job, wanted)
     if "ingest" in wanted:
         import_tables(job)
     if "plan" in wanted:
         load_consent_updates(job)
+        check_plan_inputs(job, wanted, again)
     with convert_disk_full_error(job.store.root), open_executor(job.config.engine) as engine:
         for name in order:
             asked = name in wanted or name in extra
@@ -89,6 +97,15 @@ def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummar
                 )
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)
+
+
+def check_plan_inputs(job: Job, wanted: Sequence[str], again: bool) -> None:
+    """Check consent and the customers' ids before a plan is made anew; see `preflight.check_consent`."""
+    approved = approval(job.store, job.config.plan.campaign)
+    marks = {name: fingerprint(job.config, name, approved, job.store) for name in ("ingest", "plan")}
+    readable = "ingest" in wanted or not job.store.stale("ingest", marks["ingest"])
+    if readable and (again or "ingest" in wanted or job.store.stale("plan", marks["plan"])):
+        preflight.check_consent(job)
 
 
 class ExtensionStep(NamedTuple):

@@ -57,7 +57,8 @@ class RoleExpressions:
 
     def id(self, role: str) -> str:
         """An identifier as text: the first column that says one."""
-        parts = [sql_casts.identifier("=" + name, self.types[name]) for name in self.mapping.sources(role)]
+        read = sql_casts.customer if role == "customer_id" else sql_casts.identifier
+        parts = [read("=" + name, self.types[name]) for name in self.mapping.sources(role)]
         if len(parts) > 1:
             return f"coalesce({', '.join(parts)})"
         return parts[0] if parts else self._constant(role)

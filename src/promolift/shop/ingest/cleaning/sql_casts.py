@@ -1,8 +1,10 @@
 """Write the SQL that quotes column names and casts ids, numbers and times from any source type."""
 
+import re
+
 import duckdb
 
-from promolift.foundation.settings import SECONDS_PER_UNIT
+from promolift.foundation.settings import SECONDS_PER_UNIT, read_tsv
 from promolift.foundation.sql import quote_identifier, require_relation, sql_literal
 
 Relation = duckdb.DuckDBPyRelation
@@ -12,6 +14,13 @@ NULL_TEXTS = (
     "", "null", "nan", "none", "n/a", "na", "\\n", "(null)", "<null>", "undefined", "#n/a", "nat", "<na>",
     "(not set)",
 )  # fmt: skip
+_SIGNS = r"[\s()<>\[\]_.*#-]*"  # '(guest)'
+_GUEST_WORDS = "|".join(each for _, row in read_tsv("foundation/files/guest_names.tsv") for each in row.split(", "))
+GUEST_PATTERN = (  # placeholders for a customer whom the shop does not know, in lower case, for RE2 and Python
+    rf"-?[0-]+(\.0+)?|-1(\.0+)?|[-–—?.*/]+|{_SIGNS}({_GUEST_WORDS.replace(' ', '[ _-]?')}){_SIGNS}"
+    r"|(guest|anonymous|anonym|no-?e?-?mail|none|no-?reply|unknown|gast|invitado|sin-?correo)@.*"
+)
+_GUEST = re.compile(GUEST_PATTERN)
 
 # What may stand around a number: a currency code or abbreviation before or after it, signs, spaces, brackets.
 _UNITS = r"^\s*\(?\s*[A-Za-z]{1,3}\.?\s*|\s*[A-Za-z]{1,3}\s*\)?\s*$|[^0-9.,+-]"
@@ -77,6 +86,17 @@ def identifier(column: str, kind: str) -> str:
     value = _trimmed(name)
     whole = f"case when ends_with({value}, '.0') then regexp_replace({value}, '^(\\d+)\\.0$', '\\1') else {value} end"
     return f"case when {_odd(name)} or ends_with({name}, '.0') then {whole} else {name} end"
+
+
+def customer(column: str, kind: str) -> str:
+    """As `identifier`, null for a guest's placeholder."""
+    value = identifier(column, kind)
+    return f"case when not regexp_full_match(lower({value}), {sql_literal(GUEST_PATTERN)}) then {value} end"
+
+
+def is_guest(value: str) -> bool:
+    """Whether a text stands for a customer whom the shop does not know: 'guest', '0', '-1', '游客'."""
+    return _GUEST.fullmatch(value.strip().lower()) is not None
 
 
 def number(column: str, kind: str, decimal: str) -> str:

@@ -8,36 +8,11 @@ from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES
+from promolift.shop.ingest.cleaning.consent_answers import agreed_sql, unread_sql
 from promolift.shop.ingest.cleaning.event_cleaning import CleanedTable, flags_sql, reason_sql
 from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
 
 Relation = sql_casts.Relation
-YES_TEXTS = (
-    *("true", "t", "yes", "y", "1", "1.0", "on", "opt-in", "opted in", "opted_in", "granted", "subscribed", "agreed"),
-    *("是", "同意", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "tak", "да", "はい", "예", "네"),
-    *("可", "希望する", "許可", "evet", "có", "đồng ý", "ya", "ano", "igen"),
-    *("accepts", "accepted", "allowed", "opt in"),
-)
-NO_TEXTS = (
-    *("false", "f", "no", "n", "0", "0.0", "off", "opt-out", "opted out", "opted_out", "denied", "unsubscribed"),
-    *("not_subscribed", "not subscribed", "refused", "否", "不同意", "拒绝"),
-    *("nein", "nee", "non", "não", "nao", "nie", "нет", "いいえ", "아니요"),
-    *("不可", "希望しない", "拒否", "hayır", "không", "tidak", "ne", "nem", "declined", "not allowed", "opt out"),
-)
-UNKNOWN_TEXTS = (
-    "?",
-    "-",
-    "unknown",
-    "not set",
-    "none",
-    "null",
-    "n/a",
-    "pending",
-    "unbekannt",
-    "inconnu",
-    "未知",
-    "不详",
-)
 CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"
 ENGLISH = "^(en|英).*"
 RAW_WORDS = Table(
@@ -52,11 +27,9 @@ def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
     """
     reader = RoleExpressions.of(raw, mapping, "customers")
     language = f"lower({reader.text('language')})"
-    consent = f"lower({reader.text('consent')})"
     age = reader.id("age")
     young = f"try_cast({age} as double)"
-    unread = bind(f"({consent}) not in $known", known=(*YES_TEXTS, *NO_TEXTS, *UNKNOWN_TEXTS))
-    agreed = _case(f"{consent} in $yes", True, f"{consent} in $no or {unread}", False)  # what nobody can read is no yes
+    unread, agreed = (write(mapping, reader.types) for write in (unread_sql, agreed_sql))
     name = reader.text("name")
     if mapping.has("member"):
         house = f"over (partition by {reader.id('customer_id')})"
@@ -168,15 +141,8 @@ def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTa
 
 def rows_with_consent(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
     """Return the rows of customers who agreed to have their texts read, if `unasked` also of undecided ones."""
-    said = f"lower({RoleExpressions.of(raw, mapping, 'words').text('consent')})".replace('"=', '"')
-    return raw.filter(
-        bind(
-            f"case when {said} in $yes then true when {said} is null or {said} in $neither then {unasked} "
-            "else false end",
-            yes=YES_TEXTS,
-            neither=UNKNOWN_TEXTS,
-        )
-    )
+    agreed = agreed_sql(mapping, RoleExpressions.of(raw, mapping, "words").types).replace('"=', '"')
+    return raw.filter(f"coalesce({agreed}, {sql_literal(unasked)})")
 
 
 def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
@@ -221,7 +187,7 @@ def _verdict(reader: RoleExpressions, rules: CleanRules, table: Table) -> str:
 
 def _case(first: str, one: object, second: str, other: object) -> str:
     case = f"case when {first} then {sql_literal(one)} when {second} then {sql_literal(other)} end"
-    return bind(case, chinese=CHINESE, english=ENGLISH, yes=YES_TEXTS, no=NO_TEXTS)
+    return bind(case, chinese=CHINESE, english=ENGLISH)
 
 
 def _not_the_last(key: str) -> str:

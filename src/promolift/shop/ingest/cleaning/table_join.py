@@ -1,16 +1,41 @@
 """Complete raw rows from another table, from a basket in one cell or from the first line of their order."""
 
+import re
 from dataclasses import dataclass
 
-from promolift.foundation.files.column_names import normalise_column_name
-from promolift.foundation.sql import quote_identifier
+from promolift.foundation.files.column_names import COLUMN_SYNONYMS, normalise_column_name
+from promolift.foundation.sql import quote_identifier, sql_literal
 from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, Mapping
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.basket_cells import split_baskets
 from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
 
 Relation = sql_casts.Relation
-MIN_MATCH_SHARE = 0.2  # where fewer rows find a partner, small numbers met by chance
+MIN_MATCH_SHARE = 0.5  # where fewer rows find a partner, numbers met by chance
+# Names that every file gives to the number of its own rows: two of them meet by chance.
+ROW_NUMBERS = frozenset([
+    *("id", "no", "nr", "number", "num", "index", "row", "rowid", "rowno", "rownumber", "line", "lineno", "linenumber"),
+    *("seq", "sequence", "key", "pk", "recordid", "unnamed0", "编号", "序号", "行号", "nummer", "lfdnr", "numero"),
+])  # fmt: skip
+# What no row is named by: when something happened or was copied, money, counts, states.
+_NO_KEYS = frozenset(
+    word
+    for role in (
+        *("time", "clock", "received", "status", "kind", "currency", "channel", "quantity", "dwell", "amount"),
+        *("unit_price", "list_amount", "list_unit_price", "shelf_discount", "coupon_discount"),
+    )
+    for word in COLUMN_SYNONYMS[role]
+)
+_MOMENT = re.compile(
+    r"sync|etl|batch|extracted|(^|[_ .])(at|on|ts|date|time|timestamp|day)$|(?-i:[a-z](At|Date|Time)$)|时间|日期|datum"
+    r"|fecha|hora",
+    re.IGNORECASE,
+)
+_DAY = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}.*"
+_ID = re.compile(r"(id|key|no|nr|num|number|code|ref|nummer|编号|号)$")
+_FILE_WORDS = frozenset(
+    ["raw", "stg", "src", "export", "all", "full", "data", "table", "list", "dump", "csv", "shop", "store", "tbl"]
+)  # of a file's name, that say nothing of its rows
 
 
 @dataclass(frozen=True, order=True)
@@ -25,14 +50,22 @@ class JoinKey:
 def find_join_key(many: Relation, one: Relation, name: str) -> JoinKey | None:
     """The tie by which most rows of `many` find a row of `one`, whose file is called `name`; None if there is none.
 
-    Columns called the same are tried, and 'id' in orders.csv for 'order_id'. No key may stand in `one` twice.
+    'order_id' with 'order_id' or 'id' of orders.csv goes before other columns that are called the same. No key may
+    stand in `one` twice, be a time or money, or be the number that each file gives its own rows: `unclear_join_keys`.
     """
-    own = normalise_column_name(name).removesuffix("s") + "id"
-    pairs = (
-        (on, key) for on in many.columns for key in one.columns if "_row" not in (on, key) and _alike(on, key, own)
-    )
-    ties = (_tie(many, one, on, key) for on, key in pairs)
-    return max((tie for tie in ties if tie is not None and tie.share >= MIN_MATCH_SHARE), default=None)
+    ties = [(_is_named_after(tie.on, name), tie) for tie in _ties(many, one, name, clear=True)]
+    return max((each for each in ties if each[1].share >= MIN_MATCH_SHARE), default=(False, None))[1]
+
+
+def unclear_join_keys(many: Relation, one: Relation, name: str) -> list[JoinKey]:
+    """Ties of which a person has to say whether they are meant: a file's own running number, or of few rows."""
+    ties = [*_ties(many, one, name, clear=False), *_ties(many, one, name, clear=True)]
+    return sorted((tie for tie in ties if tie.share), reverse=True)
+
+
+def state_join_key(many: Relation, one: Relation, on: str, key: str) -> JoinKey | None:
+    """The tie that a person has named, None where a key stands in `one` twice."""
+    return _tie(many, one, on, key)
 
 
 def join_rows(many: Relation, one: Relation, on: str, key: str, name: str) -> Relation:
@@ -57,10 +90,52 @@ def join_rows(many: Relation, one: Relation, on: str, key: str, name: str) -> Re
     return joined.project("* exclude (_on, _tied)")
 
 
-def _alike(on: str, key: str, own: str) -> bool:
-    return normalise_column_name(on) == normalise_column_name(key) or (
-        normalise_column_name(key) == "id" and normalise_column_name(on) == own
-    )
+def _ties(many: Relation, one: Relation, name: str, clear: bool) -> list[JoinKey]:
+    pairs = [(on, key) for on in many.columns for key in one.columns if "_row" not in (on, key)]
+    found = [_tie(many, one, on, key) for on, key in pairs if _alike(many, one, on, key, name) is clear]
+    return [tie for tie in found if tie is not None]
+
+
+def _alike(many: Relation, one: Relation, on: str, key: str, name: str) -> bool | None:
+    """Whether two columns are a key by what they are called; None where nothing says so, False where a person must."""
+    both = normalise_column_name(on), normalise_column_name(key)
+    numbered = both[1] in ROW_NUMBERS
+    if both[0] != both[1] and not numbered:
+        return None
+    if not (_may_be_key(many, on) and _may_be_key(one, key)):
+        return None
+    if both[0] == both[1]:
+        return not (numbered and _are_numbers(one, key))
+    if _is_named_after(on, name):
+        return True
+    return False if both[0] not in ROW_NUMBERS and _ID.search(both[0]) else None
+
+
+def _is_named_after(on: str, name: str) -> bool:
+    """Whether a column such as 'order_id' is called after a file such as raw_orders_2024.csv."""
+    bare = _ID.sub("", normalise_column_name(on))
+    words = [word for word in re.findall(r"[^\W\d_]+", name.lower()) if word not in _FILE_WORDS] or [""]
+    last = normalise_column_name(words[-1]).removesuffix("表")
+    stem = bare[:-1] if len(bare) >= 5 and bare.endswith("y") else bare  # 'category' of categories
+    return len(bare) >= 2 and last.startswith(stem) and len(last) - len(stem) <= 3
+
+
+def _may_be_key(relation: Relation, column: str) -> bool:
+    name, kind = normalise_column_name(column), sql_casts.type_family(relation.types[relation.columns.index(column)])
+    if kind in ("date", "stamp", "zoned", "time", "flag", "other") or name in _NO_KEYS:
+        return False
+    if _MOMENT.search(column) or (kind == "real" and not (_ID.search(name) or name in ROW_NUMBERS)):
+        return False
+    return kind != "text" or not _share_like(relation, column, _DAY)
+
+
+def _are_numbers(relation: Relation, column: str) -> bool:
+    return _share_like(relation, column, r"\d+")
+
+
+def _share_like(relation: Relation, column: str, pattern: str) -> bool:
+    text = f"regexp_full_match({_id(relation, column)}, {sql_literal(pattern)})"
+    return float(relation.limit(200).aggregate(f"avg({text}::int)").fetchall()[0][0] or 0) > 0.8
 
 
 def _tie(many: Relation, one: Relation, on: str, key: str) -> JoinKey | None:

@@ -29,8 +29,9 @@ from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.settings import SECONDS_PER_UNIT
 from promolift.shop.configuration.column_mapping import DAYS_SINCE_LAST, REQUIRED_ROLES, RawTable
 from promolift.shop.ingest.cleaning.basket_cells import basket_column, split_sample
-from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
+from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS, is_guest
 from promolift.shop.ingest.schema_matching import column_patterns
+from promolift.shop.ingest.schema_matching.customer_identity import KINDS, is_address, person_kind
 
 TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start", "words": "time"}
 MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
@@ -113,8 +114,8 @@ class ColumnAssignment:
         return found
 
     def filled(self, name: str) -> float:
-        """The share of rows in which the column says something."""
-        return len(self.values(name)) / max(self.sample.height, 1)
+        """The share of rows in which the column says something; a guest's placeholder says nothing."""
+        return sum(not is_guest(value) for value in self.values(name)) / max(self.sample.height, 1)
 
     def find(self, role: str) -> None:
         """Give the role the free column whose name stands first in its list."""
@@ -134,11 +135,16 @@ class ColumnAssignment:
             if fit is not None and (role in ("channel", "language") or not _elsewhere(name)):
                 named.append((fit, place, name))
         right = [each for each in sorted(named) if self._looks_right(role, each[2])]
+        if role == "customer_id" and role not in self.keys:
+            listed = {name for *_, name in right}
+            right += [(150.0, place, name) for place, name in enumerate(self.free)
+                      if name not in listed and is_address(name, self.values(name))]  # fmt: skip
+            right.sort(key=lambda each: KINDS.index(person_kind(each[2], self.values(each[2]))))
         if not right:
             return
         if role in ID_ROLES and role not in self.keys:  # a column that is mostly empty names few
             most = max(self.filled(name) for *_, name in right)
-            right.sort(key=lambda each: (self.filled(each[2]) < 0.5 * most, each))
+            right.sort(key=lambda each: self.filled(each[2]) < 0.5 * most)
         name = right[0][2]
         sure = SURE if right[0][0] < 100 else LIKELY
         after = [each[2] for each in right[1:2]]

@@ -13,7 +13,14 @@ from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.cleaning.table_join import JoinKey, find_join_key, join_rows
+from promolift.shop.ingest.cleaning.table_join import (
+    JoinKey,
+    find_join_key,
+    join_rows,
+    state_join_key,
+    unclear_join_keys,
+)
+from promolift.shop.ingest.schema_matching.customer_identity import person_kind
 
 
 class LookupFile(NamedTuple):
@@ -49,9 +56,14 @@ class EventFile:
         return replace(self.file, rows=rows)
 
     def take(self, path: Path, other: RawTable) -> bool:
-        """Join a file that has one row for a key of this one; where it is the other way round, they change places."""
+        """Join a file that has one row for a key of this one; where it is the other way round, they change places.
+        A name is no key.
+        """
         tie = find_join_key(self.table.rows, other.rows, path.stem)
-        if tie is None:
+        if (
+            tie is None
+            or person_kind(tie.key, [str(value) for value in other.sample()[tie.key].drop_nulls()]) == "name"
+        ):
             return self._turn(path, other)
         self.tied.append(LookupFile(path, tie, other))
         return True
@@ -69,8 +81,9 @@ class EventFile:
 def open_logs(store: Store, events: Sequence[Path]) -> list[EventFile]:
     """The logs. Files joined by '+' make one of them, in whatever order: lines.csv+orders.csv.
 
-    A path may end in the columns' names of a file without a line of them: E.csv:user,item,time. Raises InputError if
-    files joined by '+' have no column that ties them.
+    A path may end in the columns' names of a file without a line of them: E.csv:user,item,time, and a further one in
+    the columns that tie it: orders.csv:order_id=id. Raises InputError if files joined by '+' have no column that ties
+    them, and `join_unclear` where a person has to say which one does.
     """
     return [_open_log(store, path) for path in events]
 
@@ -78,19 +91,80 @@ def open_logs(store: Store, events: Sequence[Path]) -> list[EventFile]:
 def _open_log(store: Store, path: Path) -> EventFile:
     first, *others = [path] if path.exists() else [Path(part.strip()) for part in str(path).split("+")]
     file, header = parse_file_argument(first)
-    log = EventFile(file, open_file(store.connection, file, store.root / "tmp", header or None), header)
-    waiting = {other: open_file(store.connection, other, store.root / "tmp") for other in others}
+    log = EventFile(file, open_file(store.connection, file, store.raw_copies, header or None), header)
+    waiting: dict[Path, RawTable] = {}
+    for stated in others:
+        other, on, key = _parse_tie(stated)
+        table = open_file(store.connection, other, store.raw_copies)
+        if on:
+            log.tied.append(LookupFile(other, _stated_tie(log, other, table, on, key), table))
+        else:
+            waiting[other] = table
     while waiting:
         taken = [other for other, table in waiting.items() if log.take(other, table)]
         if not taken:
             other, table = next(iter(waiting.items()))
-            raise InputError(
+            raise _unclear(log, other, table) or InputError(
                 "join_column_missing",
                 f"{other}: no column with one row per value that is also in {log.path.name}, so their rows cannot be "
                 f"joined; it has {', '.join(table.columns[:20])}",
             )
         waiting = {other: table for other, table in waiting.items() if other not in taken}
     return log
+
+
+class StatedTie(NamedTuple):
+    """A further file, and the columns that a person has named: of the rows so far, and of the file; "" for none."""
+
+    path: Path
+    on: str = ""
+    key: str = ""
+
+
+def _parse_tie(path: Path) -> StatedTie:
+    """A path such as orders.csv:order_id=id."""
+    file, colon, names = str(path).rpartition(":")
+    on, equals, key = names.partition("=")
+    return (
+        StatedTie(path) if path.exists() or not (colon and equals) else StatedTie(Path(file), on.strip(), key.strip())
+    )
+
+
+def _stated_tie(log: EventFile, path: Path, table: RawTable, on: str, key: str) -> JoinKey:
+    rows = log.table
+    for name, columns, where in ((on, rows.columns, log.path.name), (key, table.columns, path.name)):
+        if name not in columns:
+            raise InputError(
+                "column_unknown", f"{path}: {where} has no column {name!r}; it has {', '.join(columns[:20])}"
+            )
+    tie = state_join_key(rows.rows, table.rows, on, key)
+    if tie is None:
+        raise InputError(
+            "join_column_missing",
+            f"{path}: {key!r} stands in several rows, so a row of {log.path.name} cannot find its own: put the file "
+            "with one row per value last",
+        )
+    return tie
+
+
+def _unclear(log: EventFile, path: Path, other: RawTable) -> InputError | None:
+    """The question by which columns two files are tied, either way round; None where no columns meet."""
+    ways = [
+        *((log.path, path, tie) for tie in unclear_join_keys(log.table.rows, other.rows, path.stem)),
+        *((path, log.path, tie) for tie in unclear_join_keys(other.rows, log.file.rows, log.path.stem)),
+    ]
+    if not ways:
+        return None
+    ways.sort(key=lambda way: (way[2].on == way[2].key, -way[2].share))
+    listed = "; ".join(
+        f"--events {many.name}+{one.name}:{tie.on}={tie.key} ({tie.share:.0%} of the rows find a partner)"
+        for many, one, tie in ways[:4]
+    )
+    return InputError(
+        "join_unclear",
+        f"{path.name}: which columns tie it to {log.path.name}? Only running numbers, names or few rows meet, as "
+        f"also happens by chance. Say which: {listed}",
+    )
 
 
 def parse_file_argument(path: Path) -> FileArgument:

@@ -29,9 +29,13 @@ from promolift.shop.configuration.configuration import RAW_NAMES, Config, ShopSe
 from promolift.shop.configuration.fragment import add_includes, list_includes
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.column_patterns import is_line_cost
+from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn
+from promolift.shop.ingest.schema_matching.customer_identity import customer_question, shared_customer_columns
 from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, guess_mapping_with_reasons
 from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, RoleGuess
+from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
 from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
+from promolift.shop.ingest.setup.join_money import JoinedMoney, compare_joined_money
 from promolift.shop.ingest.setup.menu_proposal import BasketStatistics, basket_statistics, menu_toml
 
 EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
@@ -57,7 +61,7 @@ depth = 0                # 2 learns what each customer will do next; needs pip i
 
 [consent]
 default = {consent}          # {consent_why}
-
+{not_consent}
 [plan]
 campaign = "cmp_1"
 window_days = 28
@@ -80,7 +84,8 @@ unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, s
 @dataclass(frozen=True)
 class SetupAnswers:
     """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
-    `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`).
+    `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`); `not_consent`: columns that
+    hold no consent.
 
     `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
     """
@@ -90,6 +95,7 @@ class SetupAnswers:
     consent: bool | None = None
     language: Language | None = None
     stores: bool = False
+    not_consent: tuple[str, ...] = ()
     ask: Callable[[str, str], str] | None = field(default=None, repr=False)
 
     @classmethod
@@ -97,9 +103,12 @@ class SetupAnswers:
         cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None, language: str | None = None
     ) -> "SetupAnswers":
         """From the command line: `role=column` each; ConfigError for what is none, or no role of any table."""
-        columns = {}
+        columns, not_consent = {}, list[str]()
         for pair in pairs:
             role, equals, column = pair.partition("=")
+            if role == "not_consent" and column:
+                not_consent.append(column)
+                continue
             known = [table for table in ROLES if table in RAW_NAMES and role.rpartition(".")[2] in ROLES[table]]
             if not equals or not column or not known or role.rpartition(".")[0] not in ("", *known):
                 roles = ", ".join(ROLES["events"])
@@ -114,7 +123,18 @@ class SetupAnswers:
         if consent not in said:
             raise ConfigError("option_invalid", f"--consent {consent}: say yes or no")
         tongue = ShopSettings.parse({"language": language}, "--language").language if language else None
-        return cls(columns, currency and currency.upper(), said[consent], tongue)
+        return cls(columns, currency and currency.upper(), said[consent], tongue, not_consent=tuple(not_consent))
+
+    def answer_customer(self, question: str, columns: Sequence[str]) -> str:
+        """The column that a person names for the customer; InputError where there is no terminal, or no such column."""
+        said = self.ask(f"{question}\n{localize('Column', '列名')}", "").strip() if self.ask else ""
+        if said not in columns:
+            how = localize(
+                "Name it with --map customer_id=COLUMN, in Python with columns={'customer_id': COLUMN}",
+                "请用--map customer_id=列名指明，在Python中用columns={'customer_id': 列名}",
+            )
+            raise InputError("customer_unclear", f"{question}. {how}")
+        return said
 
     def of_table(self, table: str, columns: Sequence[str]) -> dict[str, str]:
         """The roles settled for a table: those that name it, and those without a table whose column it has."""
@@ -143,12 +163,18 @@ def init(
         with use_locale(answers.language or "en"):
             said = ask_columns(parts, answers.ask) if answers.ask else {}
         if said:
-            answers = replace(answers, columns={**answers.columns, **said})
+            settled = {f"{part.name}.{role}": guess.column for part in parts for role, guess in part.roles.items()
+                       if guess.sure == 1 and part.name in RAW_NAMES and not part.inside}  # fmt: skip
+            answers = replace(answers, columns={**answers.columns, **settled, **said})
             parts = guess_tables(store, files, more, answers)
+        with use_locale(answers.language or "en"):
+            parts, answers, unread = settle_consent(
+                store, parts, answers, lambda settled: guess_tables(store, files, more, settled)
+            )
         log = parts[0].log
         fit = basket_statistics(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
-    if answers.ask and answers.consent is None and not _has_consent(parts):
+    if answers.ask and answers.consent is None and not _has_consent(parts) and not unread:
         with use_locale(answers.language or "en"):
             question = localize(
                 "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)",
@@ -156,7 +182,7 @@ def init(
             )
         answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
     kept_files = list_includes(config)
-    text = add_includes(kept_files, render_settings(parts, config, answers, fit, bulk))
+    text = add_includes(kept_files, render_settings(parts, config, answers, fit, bulk, unread))
     values = tomllib.loads(text)
     for name in kept_files:
         values = merge_settings(values, read_toml(config.with_name(name)))
@@ -167,7 +193,7 @@ def init(
     draft.replace(config)
     figures = {"step": "init", "config": str(config), "tables": [part.to_json() for part in parts]}
     with use_locale(answers.language or "en"):
-        return StepSummary(guesses_text(parts, config, answers.consent), figures)
+        return StepSummary(guesses_text(parts, config, answers.consent, unread), figures)
 
 
 def guess_shop_language(events: Mapping) -> Language:
@@ -197,7 +223,8 @@ def ask_columns(parts: Sequence["GuessedTable"], ask: Callable[[str, str], str])
 class GuessedTable:
     """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events.
 
-    `unread` are columns of an events file that no table takes anything from.
+    `unread` are columns of an events file that no table takes anything from; `money` is what of a log's money has a
+    partner in each joined file.
     """
 
     name: str
@@ -207,6 +234,7 @@ class GuessedTable:
     inside: bool = False
     roles: Dict[str, RoleGuess] = field(default_factory=dict)
     unread: Sequence[str] = ()
+    money: Sequence[JoinedMoney] = ()
 
     @property
     def joined(self) -> Sequence[LookupFile]:
@@ -220,6 +248,7 @@ class GuessedTable:
             "path": str(self.path),
             "inside_events": self.inside,
             "joined": [str(tied.path) for tied in self.joined],
+            "joined_money": [money._asdict() for money in self.money],
             "columns": {role: list(self.mapping.sources(role)) for role in self.mapping.columns},
             "guesses": {role: guess._asdict() for role, guess in self.roles.items() if role in self.mapping.columns},
             "constants": dict(self.mapping.constants),
@@ -235,14 +264,29 @@ def guess_tables(
     logs = open_logs(store, [files["events"], *more])
 
     samples: dict[str, pl.DataFrame] = {}
+    tables = {
+        name: open_file(store.connection, files[name], store.raw_copies) for name in RAW_NAMES[1:] if name in files
+    }
+    shared = shared_customer_columns(logs[0].table, tables.get("customers"))
 
     def guess(
         name: column_mapping.RawTable, table: RawTable, zone: str, currency: str | None, keys: Dict[str, str]
     ) -> MappingGuess:
         sample = table.sample()
-        samples.setdefault(name, sample)
         fixed = answers.of_table(name, sample.columns)
+        if name in samples:  # a further log may lack a column that the first one has
+            fixed = {role: column for role, column in fixed.items() if column in sample.columns}
+        samples.setdefault(name, sample)
+        if name in shared:
+            keys = {**keys, "customer_id": shared[name]}
         found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed)
+        language = answers.language or guess_shop_language(found.mapping)
+        with use_locale(language):
+            question = "" if "customer_id" in fixed else customer_question(table, sample, found.mapping)
+            if question:
+                fixed["customer_id"] = answers.answer_customer(question, sample.columns)
+        if question:
+            found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed)
         notes = (*table.notes, *found.mapping.notes)
         return found._replace(mapping=found.mapping.model_copy(update={"notes": notes}))
 
@@ -256,15 +300,16 @@ def guess_tables(
             continue
         events = mappings["events"]
         keys = {key: events.sources(key)[0] for _, key in EMBEDDED_TABLES if key in events.columns}
-        table = open_file(store.connection, files[name], store.root / "tmp")
-        found[name] = guess(name, table, events.zone, events.currency, keys)
+        found[name] = guess(name, tables[name], events.zone, events.currency, keys)
         mappings[name] = found[name].mapping
     if "products" in files:
         mappings |= match_product_ids(mappings["events"], mappings["products"], samples)
     events = mappings["events"]
     parts = [GuessedTable("events", events, logs[0].path, logs[0], roles=found["events"].roles)]
     for log in logs[1:]:
-        further = guess("events", log.table, events.zone, events.currency, {})
+        who = events.sources("customer_id")
+        keys = {"customer_id": who[0]} if who and who != events.sources("session_id") else {}
+        further = guess("events", log.table, events.zone, events.currency, keys)
         mapping = event_kind_from_name(log.path, further.mapping)
         parts.append(GuessedTable("more_events", mapping, log.path, log, roles=further.roles))
     parts += [
@@ -285,7 +330,14 @@ def guess_tables(
         parts += own[:1]
     if "promotions" not in files and (sent := guess_coupon_mapping(samples["events"], events)):
         parts.append(GuessedTable("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
-    return [replace(part, unread=_unread(part, parts)) for part in parts]
+    return [
+        replace(
+            part,
+            unread=_unread(part, parts),
+            money=compare_joined_money(part.log, part.mapping) if part.log and not part.inside else (),
+        )
+        for part in parts
+    ]
 
 
 def _unread(part: GuessedTable, parts: Sequence[GuessedTable]) -> list[str]:
@@ -403,14 +455,18 @@ def render_settings(
     answers: SetupAnswers,
     fit: BasketStatistics | None = None,
     bulk: int | None = None,
+    unread: Sequence[ConsentColumn] = (),
 ) -> str:
     """The text of promolift.toml. `fit` is what the shop's orders come to, for its menu; `bulk` the most units of a row
-    that are believed, where it sells by the thousand.
+    that are believed, where it sells by the thousand; `unread` columns could hold consent.
     """
     events, consent = parts[0].mapping, answers.consent
     why = "customers of whom no yes is known are not written to"
     if consent:
         why = "whoever ran init answers for it: customers of whom no answer is known may be written to"
+    elif unread and not _has_consent(parts):
+        names = ", ".join(repr(column.column) for column in unread[:MOST_QUESTIONS])
+        why = f"NOBODY IS WRITTEN TO YET: {names} may say who agreed and is not read"
     elif consent is None and not _has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
     head = HEAD.format(
@@ -420,6 +476,9 @@ def render_settings(
         zone=json.dumps(events.zone),
         consent="true " if consent else "false",
         consent_why=why,
+        not_consent=f"not_consent = {json.dumps(answers.not_consent, ensure_ascii=False)}\n"
+        if answers.not_consent
+        else "",
     )
     categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
     menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
@@ -463,7 +522,9 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def guesses_text(parts: Sequence[GuessedTable], config: Path, consent: bool | None = None) -> str:
+def guesses_text(
+    parts: Sequence[GuessedTable], config: Path, consent: bool | None = None, unread: Sequence[ConsentColumn] = ()
+) -> str:
     """What was guessed, as lines a person can check: column, how sure, three of its values, the runner-up."""
     lines = []
     for part in parts:
@@ -473,11 +534,19 @@ def guesses_text(parts: Sequence[GuessedTable], config: Path, consent: bool | No
             localize(f"{part.name.removeprefix('more_')} ({where})", f"{part.name.removeprefix('more_')}（{where}）")
         )
         for path, tie, _ in part.joined:
-            share = f"{tie.share:.1%}"
+            columns, share = tie.on if tie.on == tie.key else f"{tie.on} = {tie.key}", f"{tie.share:.1%}"
             lines.append(
                 localize(
-                    f"  joined: {path.name} by {tie.on} ({share} of the rows find theirs)",
-                    f"  关联：{path.name}，按{tie.on}（{share}的行找到对应）",
+                    f"  joined: {path.name} by {columns} ({share} of the rows find theirs)",
+                    f"  关联：{path.name}，按{columns}（{share}的行找到对应）",
+                )
+            )
+        for (path, *_), money in zip(part.joined, part.money, strict=False):
+            found, whole = f"{money.found:,.2f}", f"{money.whole:,.2f} {part.mapping.currency}"
+            lines.append(
+                localize(
+                    f"  money with a partner in {path.name}: {found} of {whole}",
+                    f"  与{path.name}对应上的金额：{whole}中的{found}",
                 )
             )
         lines += [_role_line(role, part) for role in part.mapping.columns]
@@ -485,7 +554,9 @@ def guesses_text(parts: Sequence[GuessedTable], config: Path, consent: bool | No
         if part.log and not part.inside:
             lines += _read_how(part)
         lines += [localize("  note: ", "  注意：") + translate(note) for note in part.mapping.notes]
-    if consent is None and not _has_consent(parts):
+    if unread and not _has_consent(parts):
+        lines.append("\n" + advice(unread))
+    elif consent is None and not _has_consent(parts):
         lines.append(
             localize(
                 "\nno column says who agreed to be sent offers, so nobody is: if all did, --consent yes, or set\n"

@@ -1,0 +1,144 @@
+"""Find the columns of raw tables that nothing reads and that could say who agreed to be sent offers.
+
+A column counts by its name, in many languages, or by its values: two values, or answers such as yes and no. While there
+is one, nobody may answer for all customers (`consent.default = true`): their own answers may stand in it.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from promolift.foundation.errors import ConfigError
+from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.i18n.formatting import localize
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning import consent_answers
+from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
+
+CUSTOMERS_READ = 200_000  # rows of a customers' file in which answers are looked for
+FEW_ANSWERS = 12
+STEADY_SHARE = 0.9  # of customers with several rows say the same in each: then a column is of the customer
+ANSWERS = frozenset((*consent_answers.YES_TEXTS, *consent_answers.NO_TEXTS))
+ANSWER_WORDS = {each for each in ANSWERS if (each.isalpha() and not (len(each) == 1 and each.isascii())) or " " in each}
+PHRASES = frozenset((*consent_answers.AGREED_TEXTS, *consent_answers.REFUSED_TEXTS))
+NO_ANSWERS = (*NULL_TEXTS, *consent_answers.UNKNOWN_TEXTS)
+READ_BY_NAME = ("personal",)  # extra columns of customers that promolift reads (core/customers/consent.py)
+
+
+class MappedTable(NamedTuple):
+    """A raw table: its name in promolift.toml, its file, its rows and what its columns mean."""
+
+    name: str
+    file: str
+    rows: RawTable
+    mapping: Mapping
+
+
+class ConsentColumn(NamedTuple):
+    """A column that nothing reads and that could hold consent; `by_name`: its name says so, not its values alone."""
+
+    table: str
+    file: str
+    column: str
+    values: tuple[str, ...]
+    by_name: bool
+
+    def __str__(self) -> str:
+        values = f" ({', '.join(map(repr, self.values))})" if self.values else ""
+        return f"{self.column!r} of {Path(self.file).name}{values}"
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether its name says that it holds refusals."""
+        return consent_answers.names_refusal(self.column)
+
+
+def find_consent_columns(tables: Sequence[MappedTable], not_consent: Collection[str] = ()) -> list[ConsentColumn]:
+    """Return the unread columns that could hold consent, those with a telling name first.
+
+    `not_consent` are columns of which a person said that they hold none. Where a consent column is read already, only
+    names count. Tables without customers are left out.
+    """
+    named_only = any(table.name == "customers" and table.mapping.has("consent") for table in tables)
+    found = []
+    for file in dict.fromkeys(table.file for table in tables):
+        same = [table for table in tables if table.file == file]
+        used = {name for each in same for role in each.mapping.columns for name in each.mapping.sources(role)}
+        used |= {each.mapping.basket for each in same} | {*not_consent, *READ_BY_NAME}
+        who = next((name for each in same for name in each.mapping.sources("customer_id")), None)
+        of_events = any(each.name.startswith(("events", "more_events")) for each in same)
+        if who is not None:
+            judged = [_judge(same[0], *column, of_events) for column in _columns(same[0].rows, who, used, of_events)]
+            found += [each for each in judged if each and (each.by_name or not named_only)]
+    return sorted(found, key=lambda each: not each.by_name)
+
+
+class _Cells(NamedTuple):
+    """A column beside the customer's: `who` and `text`, in lower case and null where a cell gives no answer."""
+
+    name: str
+    rows: pl.DataFrame
+
+
+def _columns(table: RawTable, who: str, used: Collection[str], of_events: bool) -> Iterator[_Cells]:
+    if not {*table.columns}.difference(used):
+        return
+    frame = table.sample() if of_events else table.rows.limit(CUSTOMERS_READ).pl()
+    text = pl.col("text").cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
+    for name in table.columns:
+        if name not in used and name in frame.columns and not frame.schema[name].is_nested():
+            whose = pl.col(who).cast(pl.String, strict=False) if who in frame.columns else pl.lit(None, pl.String)
+            cells = frame.select(whose.alias("who"), pl.col(name).alias("text"))
+            yield _Cells(name, cells.with_columns(pl.when(~text.is_in(NO_ANSWERS)).then(text).alias("text")))
+
+
+def _judge(table: MappedTable, name: str, cells: pl.DataFrame, of_events: bool) -> ConsentColumn | None:
+    values = cells["text"].drop_nulls().unique().sort().to_list()
+    column = ConsentColumn(table.name, table.file, name, tuple(values[:3]), True)
+    if consent_answers.names_consent(name):
+        return column
+    few, words = 0 < len(values) <= FEW_ANSWERS, [value for value in values if value in ANSWER_WORDS]
+    by_answers = few and ({*values} <= ANSWERS or len(words) > 1 or any(value in PHRASES for value in words))
+    two = len(values) == 2 or (len(values) == 1 and (by_answers or cells["text"].null_count() > 0))
+    if of_events and not ((by_answers or consent_answers.may_name_consent(name)) and _is_steady(cells)):
+        return None
+    if consent_answers.may_name_consent(name) and few:
+        return column
+    return column._replace(by_name=False) if two or by_answers else None
+
+
+def _is_steady(cells: pl.DataFrame) -> bool:
+    """Whether nearly all customers of several rows say the same in each, as they do of what is theirs."""
+    theirs = cells.drop_nulls("who").group_by("who").agg(pl.len(), pl.col("text").n_unique().alias("texts"))
+    several = theirs.filter(pl.col("len") > 1)
+    return several.filter(pl.col("texts") == 1).height >= STEADY_SHARE * several.height
+
+
+def check_default_consent(columns: Sequence[ConsentColumn], where: str) -> None:
+    """Raise ConfigError `consent_overruled` if a column could hold the answers that `where` would overrule."""
+    if not columns:
+        return
+    names = ", ".join(map(str, columns[:5]))
+    doubtful = [f"--map not_consent={each.column}" for each in columns if not each.by_name]
+    rest = localize(
+        f"; if it does not: {' '.join(doubtful)} (consent.not_consent in promolift.toml)",
+        f"；如果不是：{' '.join(doubtful)}（promolift.toml中的consent.not_consent）",
+    ) if doubtful else ""  # fmt: skip
+    raise ConfigError("consent_overruled", localize(
+        f"{where} would answer for customers whose own answer may be in {names}, which nothing reads. If it says who "
+        f"agreed or refused, read it and leave this out: {how_to_read(columns[0])}{rest}",
+        f"{where}会替客户作答，而客户自己的回答可能就在{names}中，目前没有读取。如果该列说明谁同意或拒绝，请读取它并去掉这一项："
+        f"{how_to_read(columns[0])}{rest}",
+    ))  # fmt: skip
+
+
+def how_to_read(column: ConsentColumn) -> str:
+    """Return what makes promolift read a column as consent."""
+    return localize(
+        f"promolift init ... --map customers.consent={column.column}, or consent = {column.column!r} under "
+        "[data.customers.mapping.columns]",
+        f"promolift init ... --map customers.consent={column.column}，或在[data.customers.mapping.columns]中写"
+        f"consent = {column.column!r}",
+    )

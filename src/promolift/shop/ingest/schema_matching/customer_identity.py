@@ -1,0 +1,230 @@
+"""Judge by evidence which column tells customers apart, and say when a person has to decide.
+
+An id goes before an e-mail address, that before a phone number; a name is never taken without a question. The evidence
+is counted over the whole file: a column is in doubt where another one of the customer's own contradicts it.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from collections.abc import Mapping as Dict
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+import polars as pl
+
+from promolift.foundation.files.column_names import COLUMN_SYNONYMS, normalise_column_name
+from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.i18n.formatting import localize
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.ingest.cleaning import sql_casts
+from promolift.shop.ingest.schema_matching.column_patterns import are_codes, are_email_addresses
+
+PersonKind = Literal["id", "email", "phone", "name"]
+KINDS: tuple[PersonKind, ...] = ("id", "email", "phone", "name")  # the better one first
+DESCRIPTIONS: Dict[PersonKind, tuple[str, str]] = {
+    **{"id": ("an id", "编号"), "email": ("an e-mail address", "邮箱")},
+    **{"phone": ("a phone number", "手机号"), "name": ("a name", "姓名")},
+}
+# Headers that say number, code, card, account or login, so that a word in the column may be an id.
+ID_HEADER = re.compile(
+    r"id$|^id|(?<!no)no$|nr$|num|nbr|cod(e|igo)?|kod|key|card|karte?|tarjeta|carte|карт|acc(oun)?t|login|user|guid|hash"
+    r"|ref|rut|dni|nif|cpf|cnpj|cif|household|^hh|visitor|cookie|device|session|编号|編號|编码|号|帳|账|卡|用户|番号|コード"
+    r"|번호|코드|numero|número|usuario|konto"
+)
+PHONE_HEADER = re.compile(
+    r"phone|mobile|msisdn|whatsapp|handy|^tel|telefon|teléfono|móvil|movil|celular|cellulare|手机|手機|电话|電話|телефон|전화|휴대"
+)
+PHONE = re.compile(r"\+?[\d\s()./-]{6,24}")
+# Columns of others than the customer: staff, the seller, the recipient of a parcel.
+NOT_THE_CUSTOMER = re.compile(
+    r"seller|staff|agent|vendor|merchant|store|shop|cashier|clerk|manager|support|sales|supplier|driver|courier|ship"
+    r"|deliver|recipient|billing|verkäufer|mitarbeiter|kassier|berater|filiale|liefer|rechnung|vendedor|cajero|tienda"
+    r"|empleado|envío|envio|entrega|proveedor|卖家|店|客服|员工|收银|导购|销售|供应|收货|收件|配送|发票"
+)
+NAME_HEADERS = frozenset(
+    (*COLUMN_SYNONYMS["customers.name"], "firstname", "lastname", "vorname", "nachname", "surname")
+)
+AMBIGUOUS_NAMES = ("name", "名称")  # also what products and orders are called
+_LETTERS = r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3·]{1,5}(先生|女士|小姐|様|님)?"  # names of few letters
+FULL_NAME = re.compile(rf"[^\W\d_][^\d@]*[\s,][^\d@]*[^\W\d_]\.?|{_LETTERS}")
+WORD = re.compile(rf"[^\d_@]*[^\W\d_]{{3}}[^\d@]*|{_LETTERS}")
+MAX_SHARED_IDS = 0.2  # of ids that stand beside several addresses: a household's id does, and a company's
+MAX_IDS_EACH = 0.3  # of addresses that stand beside several ids: an id for every order does
+MIN_SHARED_CUSTOMERS = 0.5  # of a log's customers that a file of customers has, by the key of both
+MAX_PAIRS = 2000  # customers of several names that are looked at
+
+
+def person_kind(name: str, values: Sequence[str]) -> PersonKind:
+    """Return what a column of customers holds, by the format of its values, then by its header."""
+    known = [value for value in values if not sql_casts.is_guest(value)]
+    if known and are_email_addresses(known):
+        return "email"
+    header = normalise_column_name(name)
+    if PHONE_HEADER.search(header) and _share(PHONE, known) > 0.8:
+        return "phone"
+    words = FULL_NAME if ID_HEADER.search(header) else WORD
+    bare = [re.sub(r"\d+", "", value).strip() for value in known]  # 'Alex Doe 12'
+    called = header in NAME_HEADERS and not ID_HEADER.search(header)
+    numbered = not are_codes(known) and (called or _share(FULL_NAME, bare) > 0.5)
+    return "name" if numbered or _share(words, known) > 0.5 else "id"
+
+
+def _share(pattern: re.Pattern[str], values: Sequence[str]) -> float:
+    return sum(bool(pattern.fullmatch(value)) for value in values) / max(len(values), 1)
+
+
+def is_address(name: str, values: Sequence[str]) -> bool:
+    """Whether a column of any header holds the customer's own e-mail addresses or phone numbers."""
+    return (
+        not NOT_THE_CUSTOMER.search(name.lower()) and bool(values) and person_kind(name, values) in ("email", "phone")
+    )
+
+
+class _Beside(NamedTuple):
+    """What stands beside the ids in another column: how many of either, how many ids of several, how many of several
+    ids."""
+
+    ids: int
+    others: int
+    shared: int
+    repeated: int
+
+
+class IdentityEvidence:
+    """The columns of a table that say who the customer is, and what they say of each other in all its rows."""
+
+    def __init__(self, rows: sql_casts.Relation, sample: pl.DataFrame, taken: Collection[str]) -> None:
+        """`sample` is of the `rows`; columns that are `taken` for a product, an order or money say nothing of them."""
+        self.rows, self.sample = rows, sample
+        self.types = dict(zip(rows.columns, map(sql_casts.type_family, rows.types), strict=True))
+        self.kinds: dict[str, PersonKind] = {}
+        for name in sample.columns:
+            if name not in taken and name in self.types and not sample.schema[name].is_nested():
+                values = self._values(name)
+                header = normalise_column_name(name)
+                named = header in NAME_HEADERS or header in COLUMN_SYNONYMS["customer_id"]
+                if values and not NOT_THE_CUSTOMER.search(name.lower()) and (named or is_address(name, values)):
+                    self.kinds[name] = person_kind(name, values)
+
+    def _values(self, name: str) -> list[str]:
+        cells = self.sample[name].cast(pl.String, strict=False).drop_nulls().str.strip_chars()
+        return [value for value in cells if value.lower() not in sql_casts.NULL_TEXTS]
+
+    def doubt(self, name: str) -> str:
+        """Why a column may not tell customers apart, "" where nothing speaks against it."""
+        kind = self.kinds.setdefault(name, person_kind(name, self._values(name)))
+        if kind == "name":
+            return localize(f"{name!r} holds names, and persons share a name", f"{name!r}是姓名，可能重名")
+        if kind != "id" and (several := self._distinct(name) - self._distinct(name, kind)):
+            return localize(
+                f"{several:,} values of {name!r} are another spelling of one that is there, such as capitals",
+                f"{name!r}中有{several:,}个值只是另一个值的不同写法，例如大小写",
+            )
+        others = {other: of for other, of in self.kinds.items() if other != name and of != "id"}
+        named = "name" in others.values()
+        for other, of in others.items():
+            if kind != "id" and of != "name" and named:
+                continue  # one person may have two phones: the names decide
+            found = self._beside(name, other, of)
+            # One person may be written in several ways, and have a new address, but seldom.
+            rarely = kind == "id" and (of == "name" or ID_HEADER.search(normalise_column_name(name)))
+            if found.shared > (MAX_SHARED_IDS * found.ids if rarely else 0):
+                return _many(found.shared, found.ids, name, other)
+            if kind == "id" and of == "email" and found.repeated > MAX_IDS_EACH * found.others:
+                return _many(found.repeated, found.others, other, name)
+        return ""
+
+    def shared_key(self, other: "IdentityEvidence") -> Dict[str, str]:
+        """Return this table's column and the other's by which most customers of this one are found there, or nothing:
+        an id before an e-mail address, that before a phone number.
+        """
+        for kind in KINDS[:-1]:
+            pairs = [(own, its) for own, of in self.kinds.items() for its, its_of in other.kinds.items()
+                     if of == its_of == kind]  # fmt: skip
+            shares = {pair: self._share_found(*pair, other) for pair in pairs}
+            if shares and max(shares.values()) >= MIN_SHARED_CUSTOMERS:
+                own, its = max(shares, key=lambda pair: shares[pair])
+                return {"own": own, "other": its}
+        return {}
+
+    def _share_found(self, own: str, its: str, other: "IdentityEvidence") -> float:
+        mine = self.rows.project(f"{self._cell(own)} as i").filter("i is not null").distinct().set_alias("mine")
+        theirs = other.rows.project(f"{other._cell(its)} as j").filter("j is not null").distinct().set_alias("theirs")
+        found = mine.join(theirs, "i = j", how="left").aggregate("avg((j is not null)::int)").fetchall()[0][0]
+        return float(found or 0)
+
+    def question(self, table: str, name: str, doubt: str) -> str:
+        """The question that a person has to answer: how many customers there are by each column that may say it."""
+        listed = sorted({*self.kinds, name}, key=lambda each: (KINDS.index(self.kinds[each]), each != name))
+        counts = [(each, f"{self._distinct(each):,}", self.kinds[each]) for each in listed]
+        en = "; ".join(f"by {each!r} ({DESCRIPTIONS[kind][0]}) there are {n}" for each, n, kind in counts)
+        zh = "；".join(f"按{each!r}（{DESCRIPTIONS[kind][1]}）有{n}位" for each, n, kind in counts)
+        return localize(
+            f"{table}: which column says who the customer is? {doubt}. Customers: {en}",
+            f"{table}：哪一列说明客户是谁？{doubt}。客户数：{zh}",
+        )
+
+    def _distinct(self, name: str, kind: PersonKind = "id") -> int:
+        """How many customers a column tells; of addresses and phone numbers in one spelling."""
+        return int(self.rows.aggregate(f"count(distinct {self._cell(name, kind)})").fetchall()[0][0])
+
+    def _cell(self, name: str, kind: PersonKind = "id") -> str:
+        """SQL for a cell in the one spelling of its kind: 'Müller, Anna' is 'anna muller'."""
+        cell = sql_casts.customer(name, self.types[name])
+        if kind == "email":
+            return f"lower({cell})"
+        if kind == "phone":
+            return f"right(regexp_replace({cell}, '\\D', '', 'g'), 9)"
+        if kind == "name":
+            bare = f"regexp_replace(strip_accents(lower({cell})), '[\\s,.·_()\"-]+', ' ', 'g')"
+            return f"array_to_string(list_sort(string_split(trim({bare}), ' ')), ' ')"
+        return cell
+
+    def _beside(self, name: str, other: str, kind: PersonKind) -> _Beside:
+        own = self._cell(other, kind)
+        pairs = self.rows.project(f"{self._cell(name)} as i, {own} as o").filter("i is not null and o is not null")
+        pairs = pairs.distinct()
+        ids, others = pairs.aggregate("count(distinct i), count(distinct o)").fetchall()[0]
+        repeated = pairs.aggregate("o, count(*) as n", "o").filter("n > 1").aggregate("count(*)").fetchall()[0][0]
+        several = pairs.aggregate("i, list(o order by o) as os", "i").filter("len(os) > 1").order("i")
+        if kind != "name":
+            return _Beside(ids, others, several.aggregate("count(*)").fetchall()[0][0], repeated)
+        names = [said for _, said in several.limit(MAX_PAIRS).fetchall()]
+        if normalise_column_name(other) in AMBIGUOUS_NAMES and len(names) > 0.5 * ids:
+            return _Beside(ids, others, 0, repeated)  # a column 'Name' that changes from row to row is the product's
+        shared = sum(not all(_one_person(*pair) for pair in combinations(said[:20], 2)) for said in names)
+        return _Beside(ids, others, shared, repeated)
+
+
+def shared_customer_columns(events: RawTable, customers: RawTable | None) -> dict[str, str]:
+    """Return the customers' column of two files that have the same customers, nothing where they share no key."""
+    if customers is None:
+        return {}
+    said, known = (IdentityEvidence(table.rows, table.sample(), ()) for table in (events, customers))
+    key = said.shared_key(known)
+    return {"events": key["own"], "customers": key["other"]} if key else {}
+
+
+def customer_question(table: RawTable, sample: pl.DataFrame, mapping: Mapping) -> str:
+    """Return the question who the customer is, where a file's columns leave that in doubt, else ""."""
+    sources = mapping.sources("customer_id")
+    if not sources or sources[0] not in sample.columns or sources == mapping.sources("session_id"):
+        return ""
+    roles = [role for role in mapping.columns if role not in ("customer_id", "name")]
+    taken = {source for role in roles for source in mapping.sources(role)} - {sources[0]}
+    evidence = IdentityEvidence(table.rows, sample, taken)
+    doubt = evidence.doubt(sources[0])
+    return evidence.question(table.source, sources[0], doubt) if doubt else ""
+
+
+def _many(some: int, whole: int, one: str, other: str) -> str:
+    return localize(
+        f"{some:,} of {whole:,} values of {one!r} stand beside several {other!r}",
+        f"{one!r}的{whole:,}个值中有{some:,}个对应多个{other!r}",
+    )
+
+
+def _one_person(one: str, other: str) -> bool:
+    """Whether two names may be of one person: all words of the shorter one stand in the longer one, or begin a word."""
+    short, long = sorted((one.split(), other.split()), key=len)
+    return all(any(word == each or (len(word) == 1 and each.startswith(word)) for each in long) for word in short)

@@ -1,0 +1,129 @@
+"""Settle in `init` which columns say who agreed to be sent offers; refuse to answer for whoever may have answered."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.files.table_files import open_file
+from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.ingest.schema_matching.consent_columns import (
+    ConsentColumn,
+    MappedTable,
+    check_default_consent,
+    find_consent_columns,
+    how_to_read,
+)
+
+if TYPE_CHECKING:
+    from promolift.shop.ingest.setup.initialisation import GuessedTable, SetupAnswers
+
+MOST_QUESTIONS = 5
+YES, NO = ("y", "yes", "是"), ("n", "no", "否", "不是")
+
+
+class ConsentChoice(NamedTuple):
+    """The tables with what is read as consent, the answers, and the unread columns that could hold consent."""
+
+    parts: "list[GuessedTable]"
+    answers: "SetupAnswers"
+    unread: list[ConsentColumn]
+
+
+def settle_consent(
+    store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers",
+    guess_again: "Callable[[SetupAnswers], list[GuessedTable]]",
+) -> ConsentChoice:  # fmt: skip
+    """Read columns of refusals beside the consent, ask a person about the others, and check `--consent yes`.
+
+    Raises ConfigError `consent_overruled` where that would overrule what customers said, InputError for a column of
+    `not_consent` that no file has.
+    """
+    tables = _mapped_tables(store, parts)
+    for name in answers.not_consent:
+        if not any(name in table.rows.columns for table in tables):
+            raise InputError("column_unknown", f"--map not_consent={name}: no file has a column {name!r}")
+    unread = find_consent_columns(tables, answers.not_consent)
+    parts = read_columns(parts, [column for column in unread if column.is_refusal])
+    if answers.ask and (open_columns := _unread(store, parts, answers)):
+        agreed, other = _ask(open_columns, answers.ask)
+        answers = replace(answers, not_consent=(*answers.not_consent, *(each.column for each in other)))
+        if agreed and not any(_reads_consent(part) for part in parts):
+            answers = replace(answers, columns={**answers.columns, "customers.consent": agreed[0].column})
+            parts = guess_again(answers)
+        parts = read_columns(parts, agreed)
+    unread = _unread(store, parts, answers)
+    if answers.consent:
+        for part in parts:
+            if _reads_consent(part):
+                names = ", ".join(map(repr, part.mapping.sources("consent")))
+                raise ConfigError("consent_overruled", localize(
+                    f"--consent yes: {names} of {part.path.name} says who agreed, so nobody else may answer. Leave "
+                    "--consent yes out: customers without an answer are not written to",
+                    f"--consent yes：{part.path.name}的{names}已说明谁同意，不能由别人代答。请去掉--consent yes：没有"
+                    "回答的客户不发",
+                ))  # fmt: skip
+        check_default_consent(unread, "--consent yes")
+    return ConsentChoice(parts, answers, unread)
+
+
+def read_columns(parts: "list[GuessedTable]", columns: Sequence[ConsentColumn]) -> "list[GuessedTable]":
+    """Return the tables with these columns read as consent, where they stand in the file of the customers."""
+    found = []
+    for part in parts:
+        own = part.mapping.sources("consent")
+        more = [each.column for each in columns if each.file == str(part.path) and each.column not in own]
+        if part.name == "customers" and more:
+            names = (*own, *more)
+            columns_of = part.mapping.columns | {"consent": names if len(names) > 1 else names[0]}
+            part = replace(part, mapping=part.mapping.model_copy(update={"columns": columns_of}))
+        found.append(part)
+    return found
+
+
+def advice(unread: Sequence[ConsentColumn]) -> str:
+    """Return what to do about columns that could hold consent and are not read."""
+    names = ", ".join(map(str, unread[:MOST_QUESTIONS]))
+    return localize(
+        f"nobody is sent offers yet: {names} may say who agreed, and is not read. To read it: {how_to_read(unread[0])}",
+        f"目前谁也不发：{names}可能说明谁同意，尚未读取。要读取：{how_to_read(unread[0])}",
+    )
+
+
+def _reads_consent(part: "GuessedTable") -> bool:
+    return part.name == "customers" and part.mapping.has("consent")
+
+
+def _unread(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers") -> list[ConsentColumn]:
+    return find_consent_columns(_mapped_tables(store, parts), answers.not_consent)
+
+
+def _mapped_tables(store: Store, parts: "list[GuessedTable]") -> list[MappedTable]:
+    opened = {part.path: part.log.table for part in parts if part.log}
+    for part in parts:
+        if part.path not in opened and part.name != "products":
+            opened[part.path] = open_file(store.connection, part.path, store.raw_copies)
+    return [MappedTable(part.name, str(part.path), opened[part.path], part.mapping) for part in parts
+            if part.path in opened]  # fmt: skip
+
+
+class ConsentAnswers(NamedTuple):
+    """The columns of which a person said that they hold consent, and those that do not; the rest stays open."""
+
+    agreed: list[ConsentColumn]
+    other: list[ConsentColumn]
+
+
+def _ask(columns: Sequence[ConsentColumn], ask: Callable[[str, str], str]) -> ConsentAnswers:
+    found = ConsentAnswers([], [])
+    for column in columns[:MOST_QUESTIONS]:
+        reply = ask(localize(
+            f"{column} is not read. Does it say who agreed to be sent offers, or who refused? (yes/no; Enter: unsure)",
+            f"{column}没有读取。它是否说明谁同意或拒绝接收优惠？（yes/no；回车表示不确定）",
+        ), "").strip().lower()  # fmt: skip
+        if reply in YES:
+            found.agreed.append(column)
+        elif reply in NO:
+            found.other.append(column)
+    return found

@@ -1,0 +1,156 @@
+"""Check before any computing what a run of the pipeline needs: extras, models, files, texts and consent.
+
+Everything here is found from settings, headers and samples. The one check that may read more compares the ids of the
+customers' file with those of the events, and stops at the first that both have.
+"""
+
+from collections.abc import Collection
+from importlib.util import find_spec
+from pathlib import Path
+
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+
+from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.language_model import check_language_model
+from promolift.foundation.sql import run_select
+from promolift.shop.ingest.cleaning.consent_answers import YES_TEXTS, agreed_sql
+from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
+from promolift.shop.ingest.cleaning.sql_casts import select
+from promolift.shop.ingest.schema_matching.consent_columns import (
+    ConsentColumn,
+    MappedTable,
+    check_default_consent,
+    find_consent_columns,
+    how_to_read,
+)
+from promolift.shop.pipeline.steps.ingest import RawSource, open_raw
+from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.results.work_folder.run_context import Job
+
+# An id without what differs between two exports of it: capitals, signs, zeros in front, '.0' behind.
+BARE_ID_SQL = r"ltrim(regexp_replace(regexp_replace(lower(id), '\.0+$', ''), '[^\p{L}\p{N}@.]', '', 'g'), '0')"
+SAMPLES = 3
+
+
+def check_before_run(job: Job, wanted: Collection[str]) -> None:
+    """Raise for an extra, model, pool of texts or folder that the `wanted` steps need and that is missing."""
+    config = job.config
+    if config.privacy.epsilon is not None and {"profile", "effect"} & {*wanted}:
+        _ = job.release_policy
+    if "ingest" in wanted:
+        for name, file in config.data.files.items():
+            if missing := next((path for path in file.paths if not Path(path).exists()), None):
+                raise InputError(
+                    "file_not_found", f"data.{name}: {missing}: no such file; correct the path in promolift.toml"
+                )
+        if config.data.words is not None and config.words.reader != "own":
+            check_language_model(config.words.reader, config.llm)
+    if "plan" in wanted and config.offer.proposals == "gan" and find_spec("torch") is None:
+        raise ConfigError(
+            "extra_missing", "offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'"
+        )
+    if "message" in wanted and config.message.pool:
+        load_pool(Path(config.message.pool))
+    if job.out is not None and job.out.exists() and not job.out.is_dir():
+        raise ConfigError("file_exists", f"{job.out}: a file, not a folder for the report; name another with --out")
+
+
+def check_consent(job: Job) -> None:
+    """Raise ConfigError where nobody may be written to, or where customers' own answers would be overruled.
+
+    `consent_unstated`: nothing says who agreed. `consent_overruled`: `consent.default` is true while a column that
+    nothing reads could hold answers. InputError `customers_unmatched`: the answers are of ids that no event has. Raw
+    data that an extension opens are not looked at.
+    """
+    config = job.config
+    if config.data.source != "files":
+        return
+    raw = open_raw(job)
+    places = {name: file.path or name for name, file in config.data.files.items()}
+    tables = [
+        MappedTable(name, places[name], each.table, each.mapping) for name, each in raw.items() if name != "products"
+    ]
+    columns = find_consent_columns(tables, config.consent.not_consent)
+    people = raw.get("customers")
+    stated = people.mapping.constants.get("consent", "") if people else ""
+    everybody = config.consent.default or stated.strip().lower() in YES_TEXTS
+    if everybody:
+        check_default_consent(columns, "consent.default = true" if config.consent.default else f'consent = "{stated}"')
+    elif not (people is not None and _anybody_agrees(people)) and not _ledger_knows_consent(job):
+        raise ConfigError("consent_unstated", _missing(people, columns))
+    else:
+        check_default_consent([each for each in columns if each.is_refusal], "columns.consent")
+    if people is not None and places["customers"] != places["events"]:
+        check_customer_ids(people, [each for name, each in raw.items() if name.startswith("events")], everybody)
+
+
+def check_customer_ids(people: RawSource, logs: list[RawSource], everybody: bool) -> None:
+    """Raise InputError `customers_unmatched` if no customer has an event, with ids of both sides.
+
+    Where `everybody` may be written to who gave no answer, also if a customer's id differs from one of the events in
+    capitals, signs or zeros alone: the answer would not be found.
+    """
+    sides = {"customers": _ids(people, "customers")} | {f"events{n}": _ids(log, "events") for n, log in enumerate(logs)}
+    events = " union all ".join(f"select id from {name}" for name in list(sides)[1:])
+    both = run_select(f"select id from ({events}) semi join customers using (id) limit 1", **sides).fetchall()
+    if both and not everybody:
+        return
+    alike = f"""
+        with e as (select distinct id, {BARE_ID_SQL} as bare from ({events}) where id is not null),
+            c as (select distinct id, {BARE_ID_SQL} as bare from customers where id is not null)
+        select one.id, other.id from (from c anti join e using (id)) one join (from e anti join c using (id)) other
+            using (bare) where bare <> '' order by len(one.id), one.id, other.id limit {SAMPLES}"""
+    pairs = run_select(alike, **sides).fetchall()
+    if both and not pairs:
+        return
+    here, there = people.table.source, ", ".join(log.table.source for log in logs)
+    if pairs:
+        shown = ", ".join(f"{one!r} and {other!r}" for one, other in pairs)
+        how = f"{here} and {there} write the same customers differently: {shown}"
+    else:
+        mine, theirs = (_first_ids(f"select id from {side}", sides) for side in ("customers", f"({events})"))
+        how = f"no customer of {here} ({mine}) has an event in {there} ({theirs})"
+    raise InputError(
+        "customers_unmatched", f"{how}; write the ids alike, or name the customer's column: promolift init ... --map "
+        "customers.customer_id=COLUMN --map events.customer_id=COLUMN",
+    )  # fmt: skip
+
+
+def _first_ids(ids: str, sides: dict[str, Relation]) -> str:
+    query = f"select distinct id from ({ids}) where id is not null order by len(id), id limit {SAMPLES}"
+    return ", ".join(repr(row[0]) for row in run_select(query, **sides).fetchall())
+
+
+def _ids(source: RawSource, where: str) -> Relation:
+    reader = RoleExpressions.of(source.table.rows, source.mapping, where)
+    query = f"select {reader.id('customer_id')} as id from (select {reader.renamed()} from raw)"
+    return select(source.table.rows, query)
+
+
+def _ledger_knows_consent(job: Job) -> bool:
+    updates = job.clean.consent_updates
+    return updates is not None and updates.filter(pl.col("consent") > 0).height > 0
+
+
+def _anybody_agrees(people: RawSource) -> bool:
+    """Whether some customer says yes; a column of refusals alone says so of nobody."""
+    reader = RoleExpressions.of(people.table.rows, people.mapping, "customers")
+    agreed = agreed_sql(people.mapping, reader.types)
+    query = f"select 1 from (select {reader.renamed()} from raw) where {agreed} limit 1"
+    return bool(select(people.table.rows, query).fetchall())
+
+
+def _missing(people: RawSource | None, columns: list[ConsentColumn]) -> str:
+    start = "nobody may be written to, since nothing says who agreed to be sent offers"
+    if people is not None and people.mapping.sources("consent"):
+        names = ", ".join(map(repr, people.mapping.sources("consent")))
+        start = f"nobody may be written to: no customer of {people.table.source} agreed to be sent offers by {names}"
+        if not columns:
+            return f"{start}; check that it is the right column, and which of its values mean yes"
+    if columns:
+        return f"{start}; {', '.join(map(str, columns[:5]))} may say it and is not read: {how_to_read(columns[0])}"
+    return (
+        f"{start}; give the customers' file with a column that does (promolift init ... --customers FILE), or, if "
+        "every customer agreed and you answer for it, promolift init ... --consent yes"
+    )

@@ -1,0 +1,235 @@
+"""Consent fails closed: a column that could say who agreed is read, or named and asked about; never overruled."""
+
+from itertools import product
+from pathlib import Path
+from random import Random
+
+import duckdb
+import polars as pl
+import pytest
+from error_checks import raises_code
+
+from promolift.cli.application import main
+from promolift.foundation.files.raw_table import RawTable
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.configuration.settings import CleanRules
+from promolift.shop.ingest.cleaning.consent_answers import names_refusal
+from promolift.shop.ingest.cleaning.table_cleaning import clean_customers
+from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn, MappedTable, find_consent_columns
+from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
+from promolift.shop.pipeline.shop import Shop
+
+# Columns of exports in many languages that say who agreed to be sent offers, or who refused.
+AGREED = (
+    *("Opt-in", "opted_in", "emailOptIn", "SMS consent given", "Accepts Offers", "can_email", "ok_to_contact"),
+    *(
+        "GDPR_OK",
+        "marketing_permission",
+        "wants newsletter",
+        "subscriber",
+        "同意营销",
+        "是否接受推广短信",
+        "行銷同意",
+        "会员授权",
+    ),
+    *("订阅状态", "Werbeerlaubnis", "Einwilligung E-Mail", "darf kontaktiert werden", "zustimmung_newsletter"),
+    *("Accord publicité", "accepte_les_offres", "abonné newsletter", "Autoriza publicidad", "acepta_promociones"),
+    *("suscrito", "Aceita receber e-mails", "autorizacao_lgpd", "consenso_marketing", "iscritto newsletter"),
+    *("メルマガ希望", "メール配信", "DM許可", "案内メール受信", "수신 여부", "마케팅 허용", "согласен на рассылку"),
+    *("подписка", "zgoda_rodo", "toestemming", "nieuwsbrief", "samtykke", "souhlas", "hozzájárulás", "izni"),
+    *("ยินยอม", "đồng ý nhận tin", "persetujuan", "موافقة", "σύμφωνη συγκατάθεση"),
+)
+REFUSED = (
+    *("Opt-out", "emailOptOut", "unsubscribed", "Do Not Contact", "do_not_email", "no_marketing", "suppressed"),
+    *("abgemeldet", "Werbewiderspruch", "désabonné", "désinscrit", "baja_newsletter", "descadastrado", "disiscritto"),
+    *("退订", "拒收短信", "免打扰", "配信停止", "受信拒否", "수신거부", "отписан", "uitgeschreven", "sprzeciw"),
+)
+ANSWERS = (
+    ("yes", "no"),
+    ("是", "否"),
+    ("1", "0"),
+    ("J", "N"),
+    ("oui", "non"),
+    ("true", "false"),
+    ("x", ""),
+    ("A", "B"),
+)
+
+
+def write_shop(
+    folder: Path, column: str, answers: tuple[str, str], ids: str = "{}", customers: int = 40
+) -> dict[str, Path]:
+    """Orders of `customers`, of whom every second one gave the first answer; `ids` writes the customers' file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw, rows = Random(3), []
+    for order in range(customers * 3):
+        day = f"2024-{1 + order % 6:02d}-{1 + draw.randrange(28):02d} {8 + draw.randrange(12):02d}:00:00"
+        rows.append({"order_id": f"o{order}", "customer_id": str(1 + order % customers), "ordered_at": day,
+                     "sku": f"s{draw.randrange(9)}", "price": f"{draw.randrange(300, 3000) / 100:.2f}"})  # fmt: skip
+    pl.DataFrame(rows).write_csv(folder / "orders.csv")
+    people = [
+        {"customer_id": ids.format(n), "city": f"City {n}", column: answers[n % 2]} for n in range(1, customers + 1)
+    ]
+    pl.DataFrame(people).write_csv(folder / "customers.csv")
+    return {"events": folder / "orders.csv", "customers": folder / "customers.csv"}
+
+
+def consent_yes(files: dict[str, Path], *pairs: str) -> None:
+    init(files, files["events"].with_name("promolift.toml"), True, (), SetupAnswers.of(pairs, "USD", "yes"))
+
+
+def found_in(people: pl.DataFrame, columns: dict[str, str]) -> list[ConsentColumn]:
+    """What could hold consent in a customers' file with this mapping."""
+    with duckdb.connect() as connection:
+        rows = RawTable(connection.from_arrow(people.with_row_index("_row", 1).to_arrow()), "customers.csv")
+        mapping = Mapping.parse({"table": "customers", "columns": columns}, "customers")
+        return find_consent_columns([MappedTable("customers", "customers.csv", rows, mapping)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_column_counts_by_its_name_in_any_language_or_by_its_two_values(seed: int) -> None:
+    """The law over drawn names, answers and shares of blanks; ids, places and sums of money never count."""
+    draw = Random(seed)
+    for column, answers in draw.sample(list(product((*AGREED, *REFUSED, "zz", "列甲", "поле"), ANSWERS)), 15):
+        rows = [{"id": f"c{n}", "city": f"City {n}", column: draw.choice([*answers, ""]), "spent": f"{n}.50"}
+                for n in range(60)]  # fmt: skip
+        found = found_in(pl.DataFrame(rows), {"customer_id": "id"})
+        assert [each.column for each in found] == [column], (column, answers)
+        assert found[0].by_name is (column not in ("zz", "列甲", "поле"))
+
+
+def test_every_name_of_a_refusal_is_told_from_consent() -> None:
+    assert [name for name in REFUSED if not names_refusal(name)] == []
+    assert [name for name in AGREED if names_refusal(name)] == []
+
+
+@pytest.mark.parametrize("values", [("subscribed", "unsubscribed", "cleaned"), ("yes", "no", "maybe"), ("1", "0", "")])
+def test_a_column_of_a_few_answers_counts_under_any_name(values: tuple[str, ...]) -> None:
+    people = pl.DataFrame({"id": [f"c{n}" for n in range(9)], "zz": [values[n % len(values)] for n in range(9)]})
+    assert [each.column for each in found_in(people, {"customer_id": "id"})] == ["zz"]
+
+
+def test_beside_a_column_that_is_read_names_alone_count() -> None:
+    people = pl.DataFrame({"id": ["a", "b"], "ok": ["y", "n"], "sex": ["m", "f"], "opt_out": ["1", "0"]})
+    found = found_in(people, {"customer_id": "id", "consent": "ok"})
+    assert [each.column for each in found] == ["opt_out"]
+
+
+@pytest.mark.parametrize("column", ["同意营销推送", "Do Not Contact"])
+def test_consent_yes_is_refused_where_a_column_may_say_who_agreed(column: str, tmp_path: Path) -> None:
+    files = write_shop(tmp_path, column, ("yes", "no"), customers=12)
+    with raises_code("consent_overruled", column):
+        consent_yes(files)
+    assert not (tmp_path / "promolift.toml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("column", [*AGREED, *REFUSED])
+def test_consent_yes_is_refused_in_any_language(column: str, tmp_path: Path) -> None:
+    files = write_shop(tmp_path, column, ("ja", "nein"), customers=12)
+    with raises_code("consent_overruled", column):
+        consent_yes(files)
+
+
+@pytest.mark.parametrize("answers", [("J", "N"), ("x", "")])
+def test_a_column_of_two_answers_under_an_unknown_name_is_a_question(answers: tuple[str, str], tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "zq_17", answers)
+    with raises_code("consent_overruled", "'zq_17'", "not_consent=zq_17"):
+        consent_yes(files)
+    consent_yes(files, "not_consent=zq_17")
+    config = load_config(tmp_path / "promolift.toml")
+    assert config.consent.default
+    assert config.consent.not_consent == ("zq_17",)
+
+
+def test_a_column_of_many_values_or_of_none_is_no_question(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "zq_17", ("", ""))
+    consent_yes(files)
+    assert load_config(tmp_path / "promolift.toml").consent.default
+
+
+def test_a_flag_of_customers_within_the_orders_is_a_question_and_a_flag_of_orders_is_none(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "city2", ("", ""))
+    orders = pl.read_csv(files["events"]).with_columns(
+        flag=pl.when(pl.col("customer_id") % 2 == 0).then(pl.lit("ja")).otherwise(pl.lit("nein"))
+    )
+    orders.write_csv(files["events"])
+    with raises_code("consent_overruled", "'flag'"):
+        consent_yes({"events": files["events"]})
+    of_orders = pl.Series("flag", ["ja" if n % 7 < 3 else "nein" for n in range(orders.height)])
+    orders.with_columns(of_orders).write_csv(files["events"])
+    consent_yes({"events": files["events"]})
+
+
+def test_init_never_advises_to_answer_for_everybody_where_a_column_may_hold_the_answers(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "同意营销推送", ("是", "否"))
+    found = init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    for text in (found.text, (tmp_path / "promolift.toml").read_text(encoding="utf-8")):
+        assert "--consent yes" not in text
+        assert "say true" not in text
+        assert "同意营销推送" in text
+
+
+def test_run_stops_before_computing_and_names_the_column(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "zq_17", ("yes", "no"))
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop:
+        with raises_code("consent_unstated", "'zq_17'") as caught:
+            shop.plan()
+        assert "default = true" not in str(caught.value)
+        with raises_code("consent_overruled", "'zq_17'"):
+            shop.with_settings(consent={"default": True}).plan()
+        assert not list((tmp_path / "work").glob("tables/*"))
+
+
+@pytest.mark.parametrize("ids", ["C-{:03d}", "{:05d}"])
+def test_ids_that_match_no_event_stop_the_run_with_samples_of_both_sides(ids: str, tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "newsletter", ("yes", "no"), ids)
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop, raises_code(
+        "customers_unmatched", ids.format(1), "'1'", "customers.csv", "orders.csv"
+    ):  # fmt: skip
+        shop.plan()
+
+
+def test_a_few_ids_written_otherwise_stop_a_run_that_would_answer_for_them(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "newsletter", ("yes", "no"))
+    people = pl.read_csv(files["customers"], infer_schema=False)
+    other = pl.when(pl.col("customer_id") == "7").then(pl.lit("007")).otherwise("customer_id").alias("customer_id")
+    people.with_columns(other).write_csv(files["customers"])
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop, raises_code(
+        "customers_unmatched", "'007'", "'7'"
+    ):  # fmt: skip
+        shop.with_settings(consent={"default": True}).plan()
+
+
+@pytest.mark.parametrize(("column", "answers"), [("unsubscribed", ("yes", "no")), ("newsletter", ("no", ""))])
+def test_a_column_in_which_nobody_agrees_is_a_missing_consent(
+    column: str, answers: tuple[str, str], tmp_path: Path
+) -> None:
+    files = write_shop(tmp_path, column, answers, customers=8)
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop, raises_code("consent_unstated", column):
+        shop.plan()
+
+
+def test_the_command_line_answers_with_the_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write_shop(tmp_path, "opt_in", ("yes", "no"))
+    named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    with pytest.raises(SystemExit):
+        main(["init", *named, "--consent", "yes", "--config", str(tmp_path / "p.toml")])
+    assert capsys.readouterr().err.strip().endswith("[consent_overruled]")
+
+
+def test_yes_in_a_column_of_refusals_is_a_no_and_any_no_counts() -> None:
+    columns = {"customer_id": "id", "consent": ["newsletter", "unsubscribed"]}
+    mapping = Mapping.parse({"table": "customers", "columns": columns}, "customers")
+    rows = [("a", "yes", ""), ("b", "yes", "2024-01-05"), ("c", "yes", "no"), ("d", "", "yes"), ("e", "", "no"),
+            ("f", "no", "no"), ("g", "?", "opted out"), ("h", "yes", "subscribed")]  # fmt: skip
+    with duckdb.connect() as connection:
+        frame = pl.DataFrame(rows, schema=["id", "newsletter", "unsubscribed"], orient="row").with_row_index("_row", 1)
+        found = clean_customers(connection.from_arrow(frame.to_arrow()), mapping, CleanRules(now_ms=0)).accepted().pl()
+    agreed = dict(found.sort("customer_id").select("customer_id", "consent").iter_rows())
+    assert agreed == {"a": True, "b": False, "c": True, "d": False, "e": None, "f": False, "g": False, "h": True}

@@ -1,0 +1,123 @@
+"""What a run lacks is found before it computes anything: no step has begun when it is refused."""
+
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import polars as pl
+import pytest
+from error_checks import raises_code
+
+from promolift.cli.application import main
+from promolift.extensions.media import transcription
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.feedback import decision_log
+from promolift.shop.pipeline import pipeline, preflight
+from promolift.shop.pipeline.pipeline import STEPS
+from promolift.shop.results.work_folder.run_context import Job
+
+EVENTS = {"customer_id": "who", "time": "at", "order_id": "order", "product_id": "item", "amount": "paid"}
+
+
+def write_orders(folder: Path) -> dict[str, Any]:
+    rows = [{"who": f"u{n % 9}", "at": f"2024-0{1 + n % 6}-1{n % 9} 10:00:00", "order": f"o{n}", "item": "tea",
+             "paid": "3.50"} for n in range(60)]  # fmt: skip
+    pl.DataFrame(rows).write_csv(folder / "orders.csv")
+    return {"path": str(folder / "orders.csv"), "mapping": {"columns": EVENTS}}
+
+
+def words_file(folder: Path) -> dict[str, Any]:
+    pl.DataFrame(
+        {"who": ["u1"], "at": ["2024-05-01"], "text": ["lovely tea"], "call": ["a.wav"], "ok": ["yes"]}
+    ).write_csv(folder / "words.csv")
+    columns = {"customer_id": "who", "time": "at", "text": "text", "audio": "call", "consent": "ok"}
+    return {"path": str(folder / "words.csv"), "mapping": {"columns": columns}}
+
+
+LACKS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "consent": ({"consent": {}}, "consent_unstated", "who agreed"),
+    "a pool of texts": ({"message": {"pool": "gone.jsonl"}}, "file_not_found", "gone.jsonl"),
+    "a file of products": (
+        {"products": {"path": "gone.csv", "mapping": {"columns": {"product_id": "p"}}}}, "file_not_found", "gone.csv"
+    ),
+    "torch": ({"offer": {"proposals": "gan"}}, "extra_missing", "promolift[deep]"),
+    "a model's key": ({"words": {"reader": "remote"}}, "api_key_missing", "NO_SUCH_KEY"),
+    "a model's file": ({"words": {"reader": "local"}}, "file_not_found", "gone.gguf"),
+    "records of a model": ({"words": {"reader": "replay"}, "llm": {"records": "gone.jsonl"}}, "file_not_found", "gone"),
+    "a folder for the report": ({"out": "taken"}, "file_exists", "taken"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LACKS)
+def test_what_a_run_lacks_is_found_before_any_step_begins(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated, code, fact = LACKS[name]
+    monkeypatch.setattr(preflight, "find_spec", lambda package: None)
+    for each in ("PROMOLIFT_LLM_GGUF", "NO_SUCH_KEY"):
+        monkeypatch.delenv(each, raising=False)
+    parts = dict(stated)
+    data = {"events": write_orders(tmp_path)}
+    if "words" in parts:
+        data["words"] = words_file(tmp_path)
+    if "products" in parts:
+        data["products"] = parts.pop("products")
+    (tmp_path / "taken").write_text("a file")
+    out = tmp_path / parts.pop("out", "out")
+    llm = {"remote": {"key_env": "NO_SUCH_KEY"}, "local": {"path": str(tmp_path / "gone.gguf")}}
+    values = {"data": data, "consent": {"default": True}, "llm": llm | parts.pop("llm", {})} | parts
+    begun: list[str] = []
+    with Store(tmp_path / "work") as store, raises_code(code, fact):
+        job = Job(Config.parse(values, "promolift.toml"), store, lambda step, *_: begun.append(step), out)
+        pipeline.run_steps(job, STEPS)
+    assert begun == []
+
+
+def test_a_recogniser_that_is_missing_is_found_before_a_recording_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcription, "open_raw_source", lambda *_: pytest.fail("a file was read"))
+    data = {"events": write_orders(tmp_path), "words": words_file(tmp_path)}
+    config = Config.parse({"data": data, "speech": {"model": str(tmp_path / "none")}}, "promolift.toml")
+    monkeypatch.setattr("promolift.extensions.media.speech.find_spec", lambda name: None)
+    with Store(tmp_path / "work") as store:
+        with raises_code("extra_missing", "promolift[speech]"):
+            transcription.transcribe(Job(config, store, lambda *_: None))
+        monkeypatch.setattr("promolift.extensions.media.speech.find_spec", lambda name: name)
+        with raises_code("file_not_found", "none"):
+            transcription.transcribe(Job(config, store, lambda *_: None))
+
+
+def test_a_missing_policy_or_place_is_found_before_the_log_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decision_log, "_held", lambda *_: pytest.fail("the log was read"))
+    with raises_code("file_not_found", "gone.parquet"):
+        decision_log.evaluate_log(tmp_path / "log.csv", ["logged", str(tmp_path / "gone.parquet")])
+    with raises_code("file_is_folder", str(tmp_path)):
+        decision_log.learn_from_log(tmp_path / "log.csv", out=tmp_path)
+
+
+def test_a_server_with_settings_that_are_not_there_does_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["serve", "--config", str(tmp_path / "gone.toml"), "--work", str(tmp_path / "work")])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.strip().endswith("[file_not_found]")
+
+
+def test_the_check_of_a_long_log_takes_a_second_of_a_cpu_at_most(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"n": range(100_000)}).select(
+        who=pl.format("u{}", pl.col("n") % 5000), at=pl.lit("2024-05-01 10:00:00"), order=pl.format("o{}", "n"),
+        item=pl.lit("tea"), paid=pl.lit("3.50"),
+    )  # fmt: skip
+    rows.write_csv(tmp_path / "orders.csv")
+    data = {"events": {"path": str(tmp_path / "orders.csv"), "mapping": {"columns": EVENTS}}}
+    with Store(tmp_path / "work") as store:
+        job = Job(Config.parse({"data": data}, "promolift.toml"), store, lambda *_: None)
+        begun = process_time()
+        with raises_code("consent_unstated"):
+            pipeline.run_steps(job, STEPS)
+        assert process_time() - begun < 1.5

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, event, product
 
+from promolift.core.customers.profiles.population_sums import as_numbers
 from promolift.core.customers.profiles.price_sensitivity import (
     basket_sums,
     deal_sums,
@@ -49,8 +50,8 @@ def trials_of(shop: Shop) -> pl.DataFrame:
 
 def estimates(shop: Shop) -> tuple[pl.DataFrame, pl.DataFrame]:
     fit = fit_customers(trials_of(shop), ASOF, "UTC")
-    baskets = basket_sums(fit)
-    sums = population_sums(with_variance(fit, baskets))
+    baskets = as_numbers(basket_sums(fit))
+    sums = as_numbers(population_sums(with_variance(fit, baskets)))
     known = fit.select("customer_id", "asof_ms", pl.col("asof_ms").alias("shared_ms"))
     found = posterior(fit, known, baskets, sums).join(fit.select("customer_id", raw="theta"), on="customer_id")
     return found, population_prior(sums)

@@ -14,7 +14,14 @@ from promolift.core.effects import ValueSettings, add_effects
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.core.offers import MenuItem, OfferRules, list_candidates
 from promolift.core.offers.cart_pricing import Cart, price_cart
-from promolift.core.offers.order_replay import mean_per_order, menu_promotion, past_orders, replay_order, replay_orders
+from promolift.core.offers.order_replay import (
+    mean_per_order,
+    menu_promotion,
+    past_orders,
+    replay_order,
+    replay_orders,
+    total_replays,
+)
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MUG = {"zh": "马克杯", "en": "mug"}
@@ -94,7 +101,8 @@ def valued(menu: list[MenuItem], orders: pl.DataFrame, margin: float = 0.4, **pr
         "menu_id": [item.id for item in menu], "use_cost_cents": [item.benefit_cost_cents for item in menu],
         "use_worth_cents": [item.benefit_cost_cents or 0.0 for item in menu], "lowers": lowers,
     })  # fmt: skip
-    replays = mean_per_order(replay_orders(past_orders(orders), menu, 500)).join(own, on="menu_id")
+    found = replay_orders(past_orders(orders), menu, 500)
+    replays = mean_per_order(found, total_replays(found)).join(own, on="menu_id")
     return add_effects(listed.join(replays, on=["customer_id", "menu_id"], how="left"), response, None, settings)
 
 

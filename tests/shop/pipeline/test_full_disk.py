@@ -13,7 +13,8 @@ from error_checks import raises_code
 
 from promolift.foundation.errors import convert_disk_full_error
 from promolift.foundation.executors.processes import LocalProcesses
-from promolift.foundation.storage.local_store import Scratch, Store
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.table_writing import Scratch
 from promolift.shop.configuration.configuration import load_config
 from promolift.shop.pipeline.pipeline import run_steps
 from promolift.shop.results.work_folder.run_context import Job

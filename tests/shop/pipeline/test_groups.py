@@ -156,3 +156,11 @@ def test_a_segment_is_decided_on_at_once_as_each_of_its_customers_alone(shop: Sh
         decide_segment(job, "gold", at_ms)
     with raises_code("file_type_unsupported", "some.xlsx", ".parquet", ".csv"):
         write_decisions(job, None, at_ms, tmp_path / "some.xlsx")
+
+
+def test_a_rule_that_refuses_most_customers_asks_before_it_plans(shop: Shop) -> None:
+    most = [*SEGMENTS, {"name": "most", "where": "value_decile >= 3"}]
+    barred = shop.with_settings(segment=most, rules={"excluded_segments": ["most"]})
+    with raises_code("rule_refuses_most", "'most'", "rules.confirmed"):
+        barred.plan()
+    barred.with_settings(rules={"confirmed": ["most"]}).plan()

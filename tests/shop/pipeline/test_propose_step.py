@@ -17,7 +17,7 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CANDIDATES
 from promolift.shop.configuration.configuration import load_config
 from promolift.shop.pipeline.pipeline import run_steps
-from promolift.shop.pipeline.planning import offer_search
+from promolift.shop.pipeline.planning import offer_candidates, offer_search
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs
 from promolift.shop.pipeline.steps import plan
 from promolift.shop.results.work_folder.run_context import Job, moments
@@ -43,7 +43,7 @@ def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
 def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job: Job) -> None:
     at, rules = moments(job), job.config.rules
     scene = CandidateInputs(job, at)
-    listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="grid")
+    listed, asked = offer_candidates.candidates(scene).rows, OfferProposalSettings(proposals="grid")
     both, menu, _ = offer_search.add_proposals(job, at, listed, rules, asked, scene.inputs())
     CANDIDATES.check(both)
     added = both.join(listed, on=["customer_id", "offer_id"], how="anti")
@@ -78,7 +78,7 @@ def test_the_candidates_of_an_extension_are_valued_as_any_other(job: Job, monkey
     monkeypatch.setattr(extension, "extensions", lambda: some)
     at, asked = moments(job), OfferProposalSettings(proposals="odd-cuts", least_share=0.0)
     scene = CandidateInputs(job, at)
-    listed = plan.candidates(scene).rows
+    listed = offer_candidates.candidates(scene).rows
     both, menu, _ = offer_search.add_proposals(job, at, listed, job.config.rules, asked, scene.inputs())
     added = both.join(listed, on=["customer_id", "offer_id"], how="anti")
     assert added.height > 0
@@ -89,7 +89,7 @@ def test_the_candidates_of_an_extension_are_valued_as_any_other(job: Job, monkey
 def test_none_keeps_to_the_menu(job: Job) -> None:
     at, rules = moments(job), job.config.rules
     scene = CandidateInputs(job, at)
-    listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="none")
+    listed, asked = offer_candidates.candidates(scene).rows, OfferProposalSettings(proposals="none")
     same, menu, _ = offer_search.add_proposals(job, at, listed, rules, asked, scene.inputs())
     assert same.equals(listed)
     assert menu == job.config.menu
@@ -100,7 +100,7 @@ def test_nothing_is_proposed_where_effects_are_only_assumed(job: Job) -> None:
     try:
         job.store.save_json("response", assumed_response("a test", job.config.discount).to_dict())
         scene = CandidateInputs(job, at)
-        listed, asked = plan.candidates(scene).rows, OfferProposalSettings(proposals="grid")
+        listed, asked = offer_candidates.candidates(scene).rows, OfferProposalSettings(proposals="grid")
         same, menu, _ = offer_search.add_proposals(job, at, listed, job.config.rules, asked, scene.inputs())
         assert same.equals(listed)
         assert menu == job.config.menu
@@ -111,6 +111,6 @@ def test_nothing_is_proposed_where_effects_are_only_assumed(job: Job) -> None:
 def test_the_generator_refuses_a_shop_without_accepted_coupons(job: Job) -> None:
     pytest.importorskip("torch")
     at, asked = moments(job), OfferProposalSettings(proposals="gan")
-    listed, people = plan.candidates(CandidateInputs(job, at)).rows, CandidateInputs(job, at).inputs()
+    listed, people = offer_candidates.candidates(CandidateInputs(job, at)).rows, CandidateInputs(job, at).inputs()
     with raises_code("coupon_purchases_missing", "offer.proposals", "'gan'"):
         offer_search.add_proposals(job, at, listed, job.config.rules, asked, people)

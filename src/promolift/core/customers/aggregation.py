@@ -21,7 +21,7 @@ from promolift.core.customers.forecasts.first_purchases import (
     target_columns,
 )
 from promolift.core.customers.profiles.engagement import read_trials
-from promolift.core.customers.profiles.population_sums import PopulationSums, Shard, Tables, add_tables
+from promolift.core.customers.profiles.population_sums import PopulationSums, Shard, Tables, add_tables, exact_sum
 from promolift.core.customers.profiles.price_sensitivity import (
     basket_sums,
     deal_sums,
@@ -48,7 +48,7 @@ from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.time.units import DAY_MS
 
-CALIBRATION_SCHEMA = {"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Float64, "bought": pl.Int64}
+CALIBRATION_SCHEMA = {"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Int128, "bought": pl.Int64}
 
 # each row is booked once, at the first moment that may see it; a moment sees its own book and all earlier ones
 SHOP = """
@@ -72,7 +72,7 @@ group by all
 
 PRICES = """
 with booked as (
-    select a.asof_ms, type, sum(list_cents) as list_cents, sum(quantity) as units
+    select a.asof_ms, type, sum(list_cents) as list_cents, sum(round(quantity * 1048576) / 1048576) as units
     from lines l asof join asofs a on l.ts_ms < a.asof_ms
     where kind = 'purchase' and type is not null and quantity > 0
     group by all
@@ -180,7 +180,7 @@ def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
     n, t, e = pl.col("eff_orders"), pl.col("eff_days"), pl.col("faded_choices") / pl.col("choice_weight")
     products = {"n": n, "nn": n * n, "t": t, "tt": t * t, "nt": n * t, "e": e, "ee": e * e}
     return pace.group_by("asof_ms").agg(
-        pl.len().cast(pl.Int64).alias("customers"), *(value.sum().alias(name) for name, value in products.items())
+        pl.len().cast(pl.Int64).alias("customers"), *(exact_sum(value).alias(name) for name, value in products.items())
     )
 
 
@@ -195,14 +195,14 @@ def target_sums(choices: pl.DataFrame, pace: pl.DataFrame) -> pl.DataFrame:
     )
     return sized.group_by("asof_ms", "target").agg(
         pl.len().cast(pl.Int64).alias("customers"),
-        pl.col("n").sum(),
-        (pl.col("n") ** 2).sum().alias("nn"),
-        (pl.col("n") * pl.col("e")).sum().alias("ne"),
+        exact_sum(pl.col("n")),
+        exact_sum(pl.col("n") ** 2).alias("nn"),
+        exact_sum(pl.col("n") * pl.col("e")).alias("ne"),
         orders.sum(),
         (orders * orders).sum().alias("orders_sq"),
         listed.sum(),
-        pl.col("list_sq").sum(),
-        (listed.cast(pl.Float64) * listed / orders).sum().alias("between_sq"),
+        exact_sum(pl.col("list_sq")),
+        exact_sum(listed.cast(pl.Float64) * listed / orders).alias("between_sq"),
     )
 
 

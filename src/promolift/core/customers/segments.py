@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 from pydantic import Field, field_validator
 
@@ -96,8 +97,13 @@ def _parts(tree: Any) -> Iterator[dict[str, Any]]:
             yield from _parts(value)
 
 
-def find_segments(profiles: pl.DataFrame, customers: pl.DataFrame, segments: Sequence[Segment]) -> pl.DataFrame:
+def find_segments(
+    profiles: pl.DataFrame, customers: pl.DataFrame, segments: Sequence[Segment], spent: pl.Series | None = None
+) -> pl.DataFrame:
     """customer_id and segments (names, in order of the settings) of everybody in `profiles`, PROFILES of one moment.
+
+    `value_decile` is the customer's place among the others in `profiles`, or where `spent` is given among these amounts
+    (of customers who are nobody's business, in minor units); unknown where `spent` is empty.
 
     `customers` are CUSTOMERS: columns of the shop's own are read as numbers where all that they hold are. ConfigError
     names the segment whose rule asks for a column that is not there, or compares what cannot be compared.
@@ -105,7 +111,7 @@ def find_segments(profiles: pl.DataFrame, customers: pl.DataFrame, segments: Seq
     more = [name for name in customers.columns if name not in profiles.columns]
     own = customers.select("customer_id", *(parse_numbers(customers[name]) for name in more))
     people = profiles.join(own, on="customer_id", how="left", maintain_order="left").with_columns(
-        _decile().alias("value_decile")
+        value_decile(spent).alias("value_decile")
     )
     member = zip(segments, segment_members(people, segments), strict=True)
     names = [pl.when(pl.lit(is_in)).then(pl.lit(segment.name)) for segment, is_in in member]
@@ -151,10 +157,18 @@ def parse_numbers(column: pl.Series) -> pl.Series:
     return numbers if numbers.null_count() == column.null_count() < len(column) else column
 
 
-def _decile() -> pl.Expr:
+def value_decile(others: pl.Series | None = None) -> pl.Expr:
     """1 to 10 in order of what was spent in 52 weeks, or in a shorter log in all of it; equals share a decile."""
     spent = pl.coalesce("revenue_52w_cents", "revenue_total_cents")
-    return (10 * spent.rank("max") / spent.count()).ceil().cast(pl.Int64)
+    if others is None:
+        return (10 * spent.rank("max") / spent.count()).ceil().cast(pl.Int64)
+    amount_S = others.sort().to_numpy()
+    place = spent.map_batches(
+        lambda own: pl.Series(np.searchsorted(amount_S, own.fill_null(0).to_numpy(), side="right")),
+        return_dtype=pl.Int64,
+    )
+    share = (10 * place / max(len(others), 1)).ceil().clip(lower_bound=1).cast(pl.Int64)
+    return pl.when(spent.is_not_null() & (len(others) > 0)).then(share)
 
 
 def segment_counts(members: pl.DataFrame, segments: Sequence[Segment]) -> pl.DataFrame:

@@ -31,6 +31,12 @@ class ConsentSettings(Settings):
     default: bool = Field(
         default=False, description="Whether a customer of whom no yes or no is known may be sent an offer."
     )
+    not_consent: tuple[str, ...] = Field(
+        default=(),
+        description="Columns of raw files that could be taken for consent, by their names or two values, but are not: "
+        "with `default = true` every other such column that is not read stops the run.",
+        examples=[["vip"]],
+    )
     minimum_age: int = Field(
         default=18,
         ge=0,

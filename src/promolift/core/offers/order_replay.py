@@ -85,11 +85,30 @@ def replay_orders(past: Iterable[PastOrder], items: Sequence[MenuItem], delivery
     return pl.DataFrame([(*key, *row) for key, row in sums.items()], schema, orient="row")
 
 
-def mean_per_order(replays: pl.DataFrame) -> pl.DataFrame:
-    """`replay_orders` with means per order in place of sums, drawn towards those of everybody by two orders' worth."""
+def total_replays(replays: pl.DataFrame) -> pl.DataFrame:
+    """Return the sums of `replay_orders` over all customers: a row per menu line. Whole numbers, so that sums of parts
+    add up to the same bits in any order.
+    """
+    return replays.group_by("menu_id").agg(pl.col(*REPLAY_SCHEMA).sum()).sort("menu_id")
+
+
+def mean_per_order(replays: pl.DataFrame, totals: pl.DataFrame | None) -> pl.DataFrame:
+    """Return `replay_orders` with means per order in place of sums.
+
+    `totals` are the `total_replays` of the whole shop: each customer's mean is drawn towards the shop's by two orders'
+    worth. None: of the customer's own orders alone.
+    """
     names = list(REPLAY_SCHEMA)[1:]
-    everybody = {name: pl.col(name).sum().over("menu_id") / pl.col("orders").sum().over("menu_id") for name in names}
-    return replays.with_columns((pl.col(name) + 2 * everybody[name]) / (pl.col("orders") + 2) for name in names)
+    if totals is None:
+        return replays.with_columns(pl.col(name) / pl.col("orders") for name in names)
+    means = totals.select("menu_id", *((pl.col(name) / pl.col("orders")).alias(f"{name}_mean") for name in names))
+    known = replays.join(means, on="menu_id", how="left", maintain_order="left")
+    return known.select(
+        "customer_id",
+        "menu_id",
+        "orders",
+        *((pl.col(name) + 2 * pl.col(f"{name}_mean")) / (pl.col("orders") + 2) for name in names),
+    )
 
 
 def replay_order(lines: Sequence[CartLine], promotion: Promotion, delivery_cents: int) -> OrderReplay:

@@ -61,6 +61,12 @@ class OfferRules(Settings):
     excluded_segments: tuple[str, ...] = Field(
         default=(), description="[Segments](#segment) whose customers get no offer.", examples=[["staff"]]
     )
+    confirmed: tuple[str, ...] = Field(
+        default=(),
+        description="Rules that somebody has checked and that may refuse more than half of the customers: "
+        "`minimum_age`, or a segment of `excluded_segments`. Any other such rule stops the plan.",
+        examples=[["minimum_age"]],
+    )
 
 
 class PrintRules(Settings):

@@ -43,8 +43,8 @@ NOT_PRIVATE = (
      "工作文件夹、报告与控制台中的表：为精确值，仅供店铺内部使用，请勿公开"),
     ("the catalogue, the first and the last day of the log: taken for the shop's own knowledge",
      "商品目录、日志的起止日期：视为店铺自身的信息"),
-    ("segments by rank, such as the best tenth: their border is exact",
-     "按排名划分的人群（如前十分之一）：其界限为精确值"),
+    ("promolift.toml, with the thresholds and rules that `init` proposed from the files: the shop's own knowledge",
+     "promolift.toml及init根据文件建议的门槛与规则：视为店铺自身的信息"),
     ("the verdict of `promolift learn` beside the private effect: exact, for the shop alone",
      "promolift learn中私密效果以外的结论：为精确值，仅供店铺内部使用"),
 )  # fmt: skip

@@ -58,9 +58,9 @@ def shard_second_sum(job: Job, shard: int, targets: CatalogueTargets, span: LogS
 
 
 def log_span(job: Job) -> LogSpan:
-    """From the log's first moment to the plan's."""
-    first = Span.load(job.store).first_ms
-    return LogSpan(first or 0, moments(job).asof, job.config.plan.window_days * DAY_MS)
+    """From the log's first day (UTC), which counts as public where its first moment does not, to the plan's."""
+    first = (Span.load(job.store).first_ms or 0) // DAY_MS * DAY_MS
+    return LogSpan(first, moments(job).asof, job.config.plan.window_days * DAY_MS)
 
 
 def synthetic_shard(job: Job) -> customers.Shard:

@@ -4,6 +4,7 @@ Notebooks, the command line and programs use this class. A step whose result sti
 not run again.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +16,7 @@ from promolift.foundation.errors import ConfigError
 from promolift.foundation.frames import as_frame
 from promolift.foundation.progress import Progress, StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import url_of
+from promolift.foundation.storage.remote_storage import url_of
 from promolift.shop.configuration.configuration import RAW_NAMES, Config, PlanSettings, load_config
 from promolift.shop.pipeline import pipeline
 from promolift.shop.results import effects
@@ -43,12 +44,14 @@ class Shop:
         customers: Any = None,
         promotions: Any = None,
         words: Any = None,
+        columns: Mapping[str, str] | None = None,
         work: str | Path = WORK,
         on_progress: Progress | None = None,
     ) -> None:
         """From raw files or data frames: what their columns mean is guessed, as `promolift init` does, and written to
-        promolift.toml in the work folder, to be looked at; `guessed` says the same. Raises InputError for what cannot
-        be understood.
+        promolift.toml in the work folder, to be looked at; `guessed` says the same. `columns` states a role's column,
+        as `--map` does: `{"customer_id": "E-mail", "products.name": "Title"}`. Raises InputError for what cannot be
+        understood, and `customer_unclear` where a person has to say which column tells customers apart.
         """
         given = {"events": events, "products": products, "customers": customers, "promotions": promotions,
                  "words": words}  # fmt: skip
@@ -66,9 +69,10 @@ class Shop:
             name: _file(folder, name, given[name]) for name in RAW_NAMES if given[name] is not None
         }
         config = folder / "promolift.toml"
-        from promolift.shop.ingest.setup.initialisation import init
+        from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 
-        self.guessed = init(files, config, force=True).text
+        answers = SetupAnswers.of([f"{role}={column}" for role, column in (columns or {}).items()])
+        self.guessed = init(files, config, force=True, answers=answers).text
         self._start(load_config(config), Store(folder), on_progress)
 
     @classmethod

@@ -23,7 +23,7 @@ from promolift.core.customers.forecasts.first_purchases import (
 )
 from promolift.core.customers.forecasts.new_products import new_product_interests
 from promolift.core.customers.forecasts.repeat_purchases import add_purchase_forecast, order_prior, target_prior
-from promolift.core.customers.profiles.population_sums import PopulationSums, Shard
+from promolift.core.customers.profiles.population_sums import PopulationSums, Shard, exact_sum
 from promolift.core.customers.profiles.purchase_counts import first_purchase_times, order_pace, read_purchase_counts
 from promolift.core.customers.profiles.purchase_lines import PurchaseLines, number_texts, read_lines, read_moments
 from promolift.core.customers.settings import ProfileSettings
@@ -141,7 +141,7 @@ def target_facts(rows: pl.DataFrame) -> pl.DataFrame:
     """Sums per moment and target over AFFINITIES of some customers: how many bought it, lately, and are expected to."""
     recent = [(pl.col("recency_days") < days).sum().alias(f"within_{days}") for days in (28, 56)]
     known = rows.select("asof_ms", "target", "bought", "recency_days", "buy_prob").filter("bought")
-    return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, pl.col("buy_prob").sum())
+    return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, exact_sum(pl.col("buy_prob")))
 
 
 def _known(lines: PurchaseLines, moments: Relation, shared: PopulationSums) -> pl.DataFrame:

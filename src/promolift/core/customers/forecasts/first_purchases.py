@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from sklearn.isotonic import isotonic_regression
 
 from promolift.core.customers.forecasts.repeat_purchases import order_prior, target_prior
-from promolift.core.customers.profiles.population_sums import PopulationSums
+from promolift.core.customers.profiles.population_sums import UNITS, PopulationSums
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.jit import Ints, jit_compile
 
@@ -27,6 +27,7 @@ BINS_PER_OCTAVE = 2
 CHUNK = 10_000  # customers whose matrix is held at once: 10,000 x 500 targets are 40 MB
 FLOOR = 1e-4  # scores below are all alike: such a target is never among the plausible ones
 LOWEST = 27  # the bin of FLOOR lies so far below that of 1
+PRIOR_UNITS = 2.0**30  # in 1, of which probabilities are summed: 8 billion fit into 64 bits
 PRIOR_ROWS = 20.0  # a bin of scores needs about so many customers to speak against P0
 
 
@@ -202,17 +203,17 @@ def calibration_sums(seen: Prospects, later_NK: csr_array, asof_ms: int) -> pl.D
 
     `later_NK` holds what was bought before the end of the window, which is `asof_ms`.
     """
-    sum_B3 = np.zeros((LOWEST + 1, 3))
+    sum_B3 = np.zeros((LOWEST + 1, 3), np.int64)
     _check(tuple(seen), later_NK.indptr.astype(np.int64), later_NK.indices.astype(np.int64), sum_B3)
     sums = {name: sum_B3[:, at] for at, name in enumerate(("rows", "prior", "bought"))}
     table = pl.DataFrame({"bin": np.arange(-LOWEST, 1)} | sums).filter(pl.col("rows") > 0)
-    counts = pl.col("rows", "bought").cast(pl.Int64)
-    table = table.with_columns(counts, pl.lit(asof_ms, pl.Int64).alias("asof_ms"))
+    prior = pl.col("prior").cast(pl.Int128) * round(UNITS / PRIOR_UNITS)
+    table = table.with_columns(prior, pl.lit(asof_ms, pl.Int64).alias("asof_ms"))
     return table.select("asof_ms", "bin", "rows", "prior", "bought")
 
 
 @jit_compile
-def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
+def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Ints) -> None:
     start_N, bought, affinity_NK, size_N, rate_N, chances_N, a_K, b_K = seen
     bought_K, later_K = np.full(len(a_K), -1), np.full(len(a_K), -1)
     for n in range(len(size_N)):
@@ -223,7 +224,7 @@ def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
                 prior = _prior(rate_N[n] * a_K[k] / (b_K[k] + chances_N[n]), size_N[n], a_K[k])
                 at = LOWEST + int(np.floor(np.log2(_score(affinity_NK[n, k], prior)) * BINS_PER_OCTAVE))
                 sum_B3[at, 0] += 1
-                sum_B3[at, 1] += prior
+                sum_B3[at, 1] += int(np.floor(prior * PRIOR_UNITS + 0.5))
                 sum_B3[at, 2] += later_K[k] == n
 
 

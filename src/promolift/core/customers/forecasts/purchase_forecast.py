@@ -26,6 +26,7 @@ from promolift.core.customers.forecasts.model_weights import (
     is_still_valid,
     paired_difference,
 )
+from promolift.core.customers.profiles.population_sums import as_numbers
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.time.units import DAY_MS
@@ -102,7 +103,7 @@ def training_moments(asof_ms: int, window_ms: int) -> list[int]:
 
 def merge_target_facts(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """Return TARGET_FACTS per moment and target of the whole shop, from the sums of all its customers."""
-    sums = pl.concat(parts).group_by("asof_ms", "target").agg(pl.all().sum()).sort("asof_ms", "target")
+    sums = as_numbers(pl.concat(parts).group_by("asof_ms", "target").agg(pl.all().sum()).sort("asof_ms", "target"))
     people = pl.col("people")
     shares = [
         (people / people.max().over("asof_ms")).alias("buyers"),
@@ -110,7 +111,7 @@ def merge_target_facts(parts: list[pl.DataFrame]) -> pl.DataFrame:
         (pl.col("within_28") / (pl.col("within_56") + 1)).alias("trend"),
         (pl.col("buy_prob") / people).alias("usual_prob"),
     ]
-    return sums.select("asof_ms", "target", *(share.round(9) for share in shares))  # sums in another order differ there
+    return sums.select("asof_ms", "target", *(share.round(9) for share in shares))
 
 
 def fit_forecast(

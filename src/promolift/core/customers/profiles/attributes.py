@@ -8,6 +8,13 @@ data means no count, a shop without discounts means no discount share.
 WINDOW_WEEKS = (4, 8, 16, 52)
 
 
+def exact_sd(column: str) -> str:
+    """SQL of the sample standard deviation of whole numbers, by sums of whole numbers: the same bits in any order."""
+    n, value = f"count({column})", f"{column}::hugeint"
+    squares = f"({n} * sum({value} * {value}) - sum({value}) * sum({value}))::double"
+    return f"case when {n} > 1 then sqrt({squares} / ({n} * ({n} - 1))) end"
+
+
 def window_columns(aggregate: str, name: str, first: str, condition: str = "true") -> str:
     """SQL columns `name`, {weeks} filled in: `aggregate` over the rows of each window, null where data begin inside it.
 
@@ -51,7 +58,7 @@ from moments m left join money v on v.customer_id = m.customer_id and v.ts_ms < 
 group by m.customer_id, m.asof_ms
 """
 
-CADENCE = """
+CADENCE = f"""
 with days as (select distinct customer_id, asof_ms, day from visits),
 gaps as (
     select customer_id, asof_ms, day - lag(day) over (partition by customer_id, asof_ms order by day) as gap from days
@@ -59,17 +66,17 @@ gaps as (
 select customer_id, asof_ms,
     count(*) as shopping_days,
     median(gap)::double as cadence_days,
-    case when count(gap) >= 3 then stddev_samp(gap) / avg(gap) end as gap_variation
+    case when count(gap) >= 3 then {exact_sd("gap")} / avg(gap) end as gap_variation
 from gaps group by customer_id, asof_ms
 """
 
-BASKET = """
+BASKET = f"""
 select customer_id, asof_ms,
     avg(lines) as basket_lines_mean,
-    stddev_samp(lines) as basket_lines_sd,
+    {exact_sd("lines")} as basket_lines_sd,
     avg(revenue_cents) as basket_mean_cents,
-    stddev_samp(revenue_cents) as basket_sd_cents,
-    stddev_samp(revenue_cents) / sqrt(count(*)) as basket_mean_cents_se,
+    {exact_sd("revenue_cents")} as basket_sd_cents,
+    {exact_sd("revenue_cents")} / sqrt(count(*)) as basket_mean_cents_se,
     median(revenue_cents)::double as basket_median_cents,
     quantile_cont(revenue_cents, 0.25)::double as basket_p25_cents,
     quantile_cont(revenue_cents, 0.75)::double as basket_p75_cents,

@@ -8,7 +8,8 @@ passes before it:
     for step in STEPS:
         shared = shared.plus(step(shard, shared, settings) for shard in shards)
 
-Sums add, so any division of the customers into shards gives the same tables (integers exactly, floats to rounding).
+Sums add, so any division of the customers into shards gives the same tables, to the bit: fractions are summed as whole
+multiples of 2^-40 (`exact_sum`), and become numbers in `PopulationSums` (`as_numbers`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -21,6 +22,7 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift.foundation.errors import SupportError
 
 MAX_PENDING_TABLES = 8  # tables that wait to be added up at once
+UNITS = 2.0**40  # in 1, of which sums of fractions count whole ones: whole numbers add up the same in any order
 Tables = dict[str, pl.DataFrame]
 Cached = TypeVar("Cached")
 
@@ -103,7 +105,8 @@ class PopulationSums:
 
     def plus(self, parts: Iterable[Tables]) -> "PopulationSums":
         """These tables and the sum over the shards of one pass."""
-        return PopulationSums(self.asofs, {**self.tables, **add_tables(parts)}, self.earlier, vectors=self.vectors)
+        added = {name: as_numbers(table) for name, table in add_tables(parts).items()}
+        return PopulationSums(self.asofs, {**self.tables, **added}, self.earlier, vectors=self.vectors)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """A table by name; raises SupportError naming the pass that is missing."""
@@ -112,6 +115,16 @@ class PopulationSums:
                 "step_missing", f"profile: shared table {name!r} is not summed yet; run every step of profile.STEPS"
             )
         return self.tables[name]
+
+
+def exact_sum(value: pl.Expr) -> pl.Expr:
+    """Return a sum of fractions, in whole units, that is the same in any order. What is not finite counts as 0."""
+    return (value * UNITS).round().cast(pl.Int128, strict=False).sum()
+
+
+def as_numbers(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with the sums of `exact_sum` as numbers."""
+    return table.with_columns(pl.col(pl.Int128).cast(pl.Float64) / UNITS)
 
 
 def add_tables(parts: Iterable[Tables]) -> Tables:

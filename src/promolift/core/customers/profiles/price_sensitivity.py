@@ -30,7 +30,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.customers.profiles.population_sums import PopulationSums, Shard
+from promolift.core.customers.profiles.population_sums import PopulationSums, Shard, exact_sum
 from promolift.core.customers.profiles.purchase_lines import number_texts, read_lines
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
@@ -96,7 +96,8 @@ def deal_trials(weekly: pl.DataFrame, deals: pl.DataFrame) -> pl.DataFrame:
     size = np.diff(np.r_[own, len(n)])
     bin_ = np.repeat(np.trunc(odds + np.copysign(0.5, odds)), size).astype(np.int32)  # halves away from zero
     found = rows.select("customer_id", "week", "order_id", pl.Series("bin", bin_), "n", "y")
-    return found.filter(pl.Series(np.repeat(enough, size))).sort("customer_id", "order_id")
+    kept = found.filter(pl.Series(np.repeat(enough, size)))
+    return kept.sort("customer_id", "order_id", "week", "bin", "n", "y")  # one order for sums, whoever else is here
 
 
 def _runs(*columns: NDArray[Any]) -> Ints:
@@ -159,11 +160,15 @@ def fit_customers(trials: pl.DataFrame, asof_ms: int, zone: str) -> pl.DataFrame
 
 @jit_compile
 def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
-    """Root of Firth's score by Newton steps, by halves of the bracket where they fail; then the sums at the root."""
+    """Root of Firth's score by Newton steps, by halves of the bracket where they fail; then the sums at the root.
+
+    Bins begin at the customer's own lowest, so that not even the last bits depend on who else is in the shard.
+    """
     bin_, n, y = columns
-    lowest = np.min(bin_) if len(bin_) else 0.0
-    size = int(np.max(bin_) - lowest) + 1 if len(bin_) else 0
     for c in range(len(start_N) - 1):
+        own = bin_[start_N[c] : start_N[c + 1]]
+        lowest = np.min(own)
+        size = int(np.max(own) - lowest) + 1
         n_B, y_B = np.zeros(size), np.zeros(size)
         for at in range(start_N[c], start_N[c + 1]):
             n_B[int(bin_[at] - lowest)] += n[at]
@@ -207,7 +212,7 @@ def basket_sums(fit: pl.DataFrame) -> pl.DataFrame:
     """Per moment, the sums whose ratio is rho: excess / pairs."""
     info = pl.col("info")
     return fit.group_by("asof_ms").agg(
-        (pl.col("score_sq") - info).sum().alias("excess"), (pl.col("basket_info") - info).sum().alias("pairs")
+        exact_sum(pl.col("score_sq") - info).alias("excess"), exact_sum(pl.col("basket_info") - info).alias("pairs")
     )
 
 
@@ -225,7 +230,7 @@ def population_sums(fit: pl.DataFrame) -> pl.DataFrame:
     w, theta, v = 1 / (pl.col("v") + GUESS_TAU2), pl.col("theta"), pl.col("v")
     sums = {"w": w, "ww": w**2, "wx": w * theta, "wxx": w * theta**2, "wv": w * v, "wwv": w**2 * v}
     return fit.group_by("asof_ms").agg(
-        *(value.sum().alias(name) for name, value in sums.items()), pl.len().cast(pl.Float64).alias("customers")
+        *(exact_sum(value).alias(name) for name, value in sums.items()), pl.len().cast(pl.Float64).alias("customers")
     )
 
 

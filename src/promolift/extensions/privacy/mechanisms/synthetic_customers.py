@@ -40,6 +40,7 @@ MAX_LOG_LINES, MAX_CUSTOMERS = 300_000, 5_000  # of the made-up log
 MAX_REDRAWS = 5  # of a target that an order does not have yet
 PUBLIC_LINES = 1_000_000  # lines of a target and week, where nothing of them is known but one share
 CUSTOMER_ID_FORMAT = "stand-in {:05d}"
+GRID = 2.0**-24  # what customers give is cut to multiples of it, so that sums are the same bits in any order of shards
 
 CUSTOMERS_SQL = f"""
 with {CATEGORY_LEVEL_SQL}, lines as (
@@ -50,22 +51,25 @@ with {CATEGORY_LEVEL_SQL}, lines as (
 )
 select customer_id, count(distinct order_id) as orders, min(ts_ms) as first_ms, max(ts_ms) as last_ms,
     count(distinct (order_id, target)) as choices, count(distinct target) as targets,
-    sum(revenue_cents) filter (ts_ms >= $since)::double as spent, avg(ln(greatest(list_cents, 1))) as line,
+    sum(revenue_cents) filter (ts_ms >= $since)::double as spent,
+    avg(round(ln(greatest(list_cents, 1)) / {GRID}) * {GRID}) as line,
     avg((shelf_cents > 0)::int) as deals,
-    avg(case when list_cents > 0 then least(shelf_cents / list_cents, 1) else 0 end) as depth
+    avg(case when list_cents > 0 then round(least(shelf_cents / list_cents, 1) / {GRID}) * {GRID} else 0 end) as depth
 from lines group by customer_id order by customer_id
 """
 TARGETS_SQL = f"""
 with {CATEGORY_LEVEL_SQL}, lines as (
     select e.customer_id, coalesce(e.order_id, 'at ' || e.ts_ms) as order_id, {CATEGORY_TARGET_SQL} as target,
-        ln(greatest(abs(e.list_cents), 1)) - $usual as far
+        round((ln(greatest(abs(e.list_cents), 1)) - $usual) / {GRID}) * {GRID} as far
     from events e left join products p using (product_id) cross join level
     where e.kind = 'purchase' and e.ts_ms < $asof
 ), cells as (
     select customer_id, target, count(distinct order_id) as n, greatest(least(avg(far) / $reach, 1), -1) as far
     from lines where target is not null group by all
 ), shares as (select *, n / sum(n) over (partition by customer_id) as share from cells)
-select target, sum(share)::double as share, sum(share * far)::double as far from shares group by target order by target
+select target, sum(trunc(share / {GRID}) * {GRID})::double as share,
+    sum(trunc(share * far / {GRID}) * {GRID})::double as far
+from shares group by target order by target
 """
 
 
@@ -158,7 +162,7 @@ def first_release_sum(events: Relation, products: Relation, span: LogSpan) -> Re
         np.bincount(novel[known], minlength=BLOCK_WIDTHS["novel"]),
         np.bincount(spent[get["spent"] > 0], minlength=BLOCK_WIDTHS["spent"]),
         np.bincount(line, minlength=BLOCK_WIDTHS["line"]),
-        [get["deals"].clip(0, 1).sum() / 2**0.5, get["depth"].clip(0, 1).sum() / 2**0.5],
+        [(np.floor(get[name].clip(0, 1) / 2**0.5 / GRID) * GRID).sum() for name in ("deals", "depth")],
     ]).astype(np.float64)  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from promolift.core.customers.comparison_groups import group_lists
 from promolift.core.offers.menu import MenuItem
-from promolift.core.offers.order_replay import past_orders, replay_orders
+from promolift.core.offers.order_replay import mean_per_order, past_orders, replay_orders, total_replays
 from promolift.core.offers.proposals import OfferInputs
 from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
@@ -67,6 +67,7 @@ class SharedInputs(NamedTuple):
     prices: pl.DataFrame | None
     segments: pl.DataFrame | None
     groups: pl.DataFrame | None
+    replay_totals: pl.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class CandidateInputs:
     def shared(self) -> SharedInputs:
         """What other processes need not read again."""
         prices = self.prices if self.job.profiled.has_interests(self.at.asof) else None
-        return SharedInputs(self.resting, prices, self.segments if self.job.config.segment else None, self.groups)
+        segments = self.segments if self.job.config.segment else None
+        return SharedInputs(self.resting, prices, segments, self.groups, self.replay_totals)
 
     @cached_property
     def resting(self) -> pl.DataFrame:
@@ -107,6 +109,36 @@ class CandidateInputs:
             return self.known.groups
         return group_lists(fairness_group_columns(self.job, self.job.profiled.profiles(self.at.asof)))
 
+    @cached_property
+    def replay_totals(self) -> pl.DataFrame | None:
+        """Sums of the replays of all customers, whoever is asked for; None where nobody's orders may value another's
+        offers, or no menu line needs them.
+        """
+        if self.known is not None:
+            return self.known.replay_totals
+        items = basket_items(self.job)
+        if not self.job.release_policy.is_exact or not items:
+            return None
+        query = last_orders(self.job, self.at.asof)
+        parts = map_shards(self.job, total_shard, self.job.clean.shards, query, items)
+        return pl.concat(parts).group_by("menu_id").sum().sort("menu_id")
+
+    def replays(self, among: CustomerSubset) -> pl.DataFrame | None:
+        """Means per past order of what each menu line that is valued by baskets would have done: see `mean_per_order`.
+
+        The whole shop's means are the same for any subset of customers, so that shards change no plan. None where no
+        menu line needs them.
+        """
+        items = basket_items(self.job)
+        if not items:
+            return None
+        query = last_orders(self.job, self.at.asof)
+        shards = self.job.clean.shards if among.shard is None else [among.shard]
+        found = pl.concat(map_shards(self.job, replay_shard, shards, query, items, among))
+        if among == ALL_CUSTOMERS and self.job.release_policy.is_exact:
+            return mean_per_order(found, total_replays(found))
+        return mean_per_order(found, self.replay_totals)
+
     def grouped(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Candidates with their customers' groups, where limits of fairness need them."""
         if self.groups is None:
@@ -120,24 +152,30 @@ class CandidateInputs:
         return OfferInputs(people, list_targets(self.job, asof, among, lambda: self.prices), self.resting)
 
 
-def list_replays(job: Job, asof_ms: int, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame | None:
-    """Replay the menu lines that are valued by baskets on customers' last orders; see `order_replay.replay_orders`.
-
-    None where there is no such line.
-    """
-    items = [item for item in job.config.menu if item.by_baskets]
-    if not items:
-        return None
-    most = max(1, min(MOST_BASKETS, MOST_ORDERS // max(job.profiled.size, 1)))
-    query = bind(BASKETS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms, most=most)
-    shards = job.clean.shards if among.shard is None else [among.shard]
-    return pl.concat(map_shards(job, replay_shard, shards, query, among, items))
+def basket_items(job: Job) -> list[MenuItem]:
+    """Return the menu lines that are valued by past baskets."""
+    return [item for item in job.config.menu if item.by_baskets]
 
 
-def replay_shard(job: Job, shard: int, query: str, among: CustomerSubset, items: list[MenuItem]) -> pl.DataFrame:
-    """Replay the menu lines on the last orders of one shard."""
+def last_orders(job: Job, asof_ms: int) -> str:
+    """Return the query for each customer's last orders: the more customers, the fewer of each."""
+    customers = job.release_policy.known_figure("customers")
+    customers = job.profiled.size if customers is None else customers
+    most = int(max(1, min(MOST_BASKETS, MOST_ORDERS // max(customers, 1))))
+    return bind(BASKETS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms, most=most)
+
+
+def replay_shard(
+    job: Job, shard: int, query: str, items: list[MenuItem], among: CustomerSubset = ALL_CUSTOMERS
+) -> pl.DataFrame:
+    """Replay the menu lines on the last orders of one shard; see `order_replay.replay_orders`."""
     orders = past_orders(query_shard(job, shard, query, among))
     return replay_orders(orders, items, job.config.value.delivery_cost_cents)
+
+
+def total_shard(job: Job, shard: int, query: str, items: list[MenuItem]) -> pl.DataFrame:
+    """Return one shard's part of the totals of all customers."""
+    return total_replays(replay_shard(job, shard, query, items))
 
 
 def list_targets(job: Job, asof_ms: int, among: CustomerSubset, prices: Callable[[], pl.DataFrame]) -> pl.DataFrame:
@@ -167,9 +205,14 @@ def list_targets(job: Job, asof_ms: int, among: CustomerSubset, prices: Callable
 
 
 def product_prices(job: Job, asof_ms: int) -> pl.DataFrame:
-    """product_id, price: in the catalogue, else the mean of what was paid before discounts."""
+    """product_id, price: in the catalogue, else the mean of what was paid before discounts; under `privacy.epsilon`
+    by the made-up customers.
+    """
     query = bind(PRICES, asof=asof_ms)
-    sums = pl.concat(map_shards(job, query_shard, job.clean.shards, query))
+    if job.release_policy.is_exact:
+        sums = pl.concat(map_shards(job, query_shard, job.clean.shards, query))
+    else:
+        sums = fetch_frame(sql.run_select(query, events=job.profiled.synthetic_events))
     paid = sums.group_by("product_id").agg(pl.col("list_cents", "units").sum())
     listed = fetch_frame(job.clean.products.project("product_id, price_cents"))
     return listed.join(paid, on="product_id", how="full", coalesce=True).select(

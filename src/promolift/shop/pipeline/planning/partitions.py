@@ -24,7 +24,7 @@ from promolift.core.allocation.candidate_table import (
 )
 from promolift.core.allocation.settings import Limit
 from promolift.core.decisions.price_decisions import PriceDecisions
-from promolift.foundation.storage.local_store import Scratch
+from promolift.foundation.storage.table_writing import Scratch
 from promolift.shop.results.work_folder.run_context import Job, map_shards
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]

@@ -13,6 +13,7 @@ from promolift.shop.results.work_folder.run_context import Job
 
 PRICES = (0.0, *(0.1 * 1.4**k for k in range(24)))  # of the budget, among which a private one is found
 NOISE_SHARE, NOISE_MARGIN = 0.05, 2.0
+COST_GRID = 2.0**-8  # minor units
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
@@ -67,10 +68,12 @@ def private_price(job: Job, offers: PreparedCandidates, budget: int) -> float:
 
 
 def costs_between(rows: ChoiceRows, codes: int, most: float) -> NDArray[np.float64]:
-    """What customers cost between one price and the next, each of them at most `most` in all, summed."""
+    """What customers cost between one price and the next, each of them at most `most` in all, summed. Parts are cut to
+    multiples of COST_GRID, so that the sum is the same bits in any order of partitions.
+    """
     part_NP = allocation.costs_at_prices(rows, codes, PRICES)
     part_NP[:, :-1] -= part_NP[:, 1:]
-    return np.asarray(clip_rows(part_NP, most).sum(axis=0))
+    return np.asarray((np.trunc(clip_rows(part_NP, most) / COST_GRID) * COST_GRID).sum(axis=0))
 
 
 def _closed(valued: pl.DataFrame, where: pl.Expr, why: pl.Expr) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from promolift.foundation.i18n.formatting import count
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.outputs import remember_output
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables
@@ -108,6 +109,7 @@ def write_decisions(job: Job, segment: str | None, ts_ms: int, file: Path, besid
         escape_formulas(found.drop(LIST_COLUMNS, strict=False)).write_csv(file)
     else:
         found.write_parquet(file)
+    remember_output(job.store.root, file)
     given = found.filter(pl.col("offer_id") != "none").height
     text = translate(f"{count(found.height)} decisions, {count(given)} with an offer: {file}")
     figures = {"step": "decide", "decisions": found.height, "with_offer": given, "file": str(file)}

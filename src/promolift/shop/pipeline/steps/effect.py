@@ -10,7 +10,7 @@ import polars as pl
 from promolift.core import effects as effect
 from promolift.foundation.errors import SupportError
 from promolift.foundation.sql import fetch_frame, require_relation
-from promolift.foundation.storage.local_store import TableDraft
+from promolift.foundation.storage.table_writing import TableDraft
 from promolift.shop.results import effects
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, moments
@@ -62,7 +62,7 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     for done, part in enumerate(map_shards(job, panel_of, shards, share, at, settings), 1):
         parts.append(part)
         job.tell("effect", 0.5 * done / len(shards), "what discounts each customer met")
-    return pl.concat(parts)
+    return pl.concat(parts).sort("customer_id", "target", "week")  # the same whatever the shards
 
 
 def add_depth_sums(parts: list[pl.DataFrame]) -> pl.DataFrame:

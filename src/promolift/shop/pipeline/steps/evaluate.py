@@ -12,10 +12,11 @@ from promolift.foundation.sql import bind
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.pipeline.fairness_audit import audit_fairness
+from promolift.shop.pipeline.planning.offer_candidates import candidates, free_candidates
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs
 from promolift.shop.pipeline.planning.plan_limits import close_small, close_weak
 from promolift.shop.pipeline.steps.effect import KEY, campaign_history
-from promolift.shop.pipeline.steps.plan import candidates, consents, free_candidates, limits_of
+from promolift.shop.pipeline.steps.plan import consents, limits_of
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.results import effects
 from promolift.shop.results.fairness import FairnessNote

@@ -18,7 +18,8 @@ from promolift.foundation.extension import load_reference, registered
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.sql import quote_identifier, sql_literal
-from promolift.foundation.storage.local_store import Store, TableDraft, shards_for
+from promolift.foundation.storage.local_store import Store, shards_for
+from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, PRODUCTS
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
@@ -197,7 +198,7 @@ def raw_file_path(store: Store, name: str, file: RawFile) -> Path:
 
 def open_table(store: Store, name: str, file: RawFile) -> RawTable:
     """The rows of a raw file, or of a query, as they are."""
-    table = open_file(store.connection, raw_file_path(store, name, file), store.root / "tmp", file.header or None)
+    table = open_file(store.connection, raw_file_path(store, name, file), store.raw_copies, file.header or None)
     return replace(table, source=f"{name} of the warehouse") if file.query else table
 
 
@@ -206,7 +207,7 @@ def open_raw_source(store: Store, name: str, file: RawFile) -> RawSource:
     table, place = open_table(store, name, file), file.path or f"data.{name}.query"
     joined = []
     for part in file.join:
-        other = open_file(store.connection, Path(part.path), store.root / "tmp")
+        other = open_file(store.connection, Path(part.path), store.raw_copies)
         for column, among, path in ((part.on, table, place), (part.key, other, part.path)):
             if column not in among.columns:
                 has = ", ".join(among.columns)

@@ -4,7 +4,7 @@ Every number of the plan is computed here once; the release serves it, the repor
 candidates of many customers lie on disk in partitions. The allocation works on them in rounds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from promolift.core import allocation, decisions
 from promolift.core import effects as effect
-from promolift.core import offers as offer
 from promolift.core.allocation import strategic_rules
 from promolift.core.allocation.algorithms.choice import Allocation
 from promolift.core.allocation.algorithms.constraints import limit_bounds
@@ -33,21 +32,18 @@ from promolift.core.decisions.price_decisions import (
     uniform_draw_cost,
 )
 from promolift.core.offers.menu import in_segments
-from promolift.core.offers.order_replay import mean_per_order
-from promolift.core.offers.product_names import is_couponable, is_sensitive
-from promolift.core.offers.proposals import MenuCandidates, NewLines
 from promolift.foundation.errors import BudgetError, ConfigError, SupportError
-from promolift.foundation.evidence import Z95, Level
+from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.formatting import use_locale
+from promolift.shop.pipeline.planning.eligibility_check import check_rule_shares
 from promolift.shop.pipeline.planning.line_tests import (
     LineTestPlan,
     plan_line_tests,
     save_line_tests,
     save_targeted_draws,
 )
-from promolift.shop.pipeline.planning.offer_search import add_proposals, propose_from_lines, value_candidates
-from promolift.shop.pipeline.planning.offer_targets import CandidateInputs, SharedInputs, list_replays
+from promolift.shop.pipeline.planning.offer_candidates import OfferCandidates, is_private, list_candidates
 from promolift.shop.pipeline.planning.partitions import (
     DecisionRecords,
     PartitionedFrame,
@@ -59,11 +55,6 @@ from promolift.shop.pipeline.planning.partitions import (
     record_partition,
 )
 from promolift.shop.pipeline.planning.plan_limits import (
-    close_dear,
-    close_small,
-    close_weak,
-    evidence_floor,
-    most_cents,
     private_price,
 )
 from promolift.shop.reports.assumptions import list_assumptions
@@ -74,26 +65,16 @@ from promolift.shop.results.plan import Plan, PlanTables
 from promolift.shop.results.plan_note import FairPlan, FairUse, PlanNote, RuleCost
 from promolift.shop.results.work_folder.active_release import inherit_terms, load_approved_release
 from promolift.shop.results.work_folder.plan_inputs import budget_cents
-from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, moments
-from promolift.shop.results.work_folder.work_tables import ALL_CUSTOMERS, CustomerSubset
+from promolift.shop.results.work_folder.run_context import Job, Moments, moments
 
 KEY = ["customer_id", "offer_id"]
-CUSTOMERS_IN_MEMORY = (
-    3_000  # customers of whom all candidates, with a search beyond the menu 300 kB each, are in memory at once
-)
+CUSTOMERS_IN_MEMORY = 3_000  # above it candidates, 300 kB a customer with a search beyond the menu, lie on disk
 BUDGET_TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
 WEIGHED_COLUMNS = (
     "customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "boost_cents", "scope", "target", "menu_id",
     "segments",
 )  # fmt: skip
-
-
 BUDGET_STEP = 0.05  # of the budget
-
-
-def is_private(job: Job) -> bool:
-    """Return whether what all customers have in common is known by noisy sums alone."""
-    return job.config.privacy.epsilon is not None
 
 
 class NextCent(NamedTuple):
@@ -101,17 +82,6 @@ class NextCent(NamedTuple):
 
     price: float
     worth: float
-
-
-class OfferCandidates(NamedTuple):
-    """Every candidate with its effect, the weakest evidence that may be planned with, the lines they come from, and
-    the candidates as a test may open them where that is more: those of weaker evidence, too.
-    """
-
-    rows: PartitionedFrame
-    floor: Level
-    menu: tuple[offer.MenuItem, ...]
-    for_test: PartitionedFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -149,133 +119,12 @@ def run(job: Job) -> None:
 
     Of more than `CUSTOMERS_IN_MEMORY` customers they are made shard by shard and lie on disk.
     """
+    check_rule_shares(job)
     at, size = moments(job), job.profiled.size if job.profiled.has_profiles else 0
     with job.store.scratch() as disk:
         whole = size <= CUSTOMERS_IN_MEMORY or job.config.offer.proposals == "gan"
         shelf = PartitionStore({} if whole else disk)
         decide(job, at, list_candidates(job, at, shelf, 1.0 if whole else CUSTOMERS_IN_MEMORY / size), shelf)
-
-
-def list_candidates(job: Job, at: Moments, shelf: PartitionStore, share: float) -> OfferCandidates:
-    """Candidates of everybody, those proposed beyond the menu included, with their effects and what was learned.
-
-    Lines beyond the menu are chosen by a `share` of the customers.
-    """
-    job.tell("plan", 0.1, "candidate offers")
-    known, scene = load_approved_release(job.store, job.config.plan.campaign), CandidateInputs(job, at)
-    made = candidates(scene, CustomerSubset(share=share))
-    parts: Iterable[StoredPartition]
-    if share == 1:
-        parts = [store_candidates(shelf, 0, scene.grouped(made.rows))]
-    else:  # the sample was for the lines alone
-        parts = map_shards(job, candidates_of, range(len(job.profiled.parts)), scene.shared(), made.beyond, shelf)
-    made = made._replace(rows=made.rows.clear())
-    found = [*parts]
-    size, seen = sum(each.size for each in found), [each.levels for each in found]
-    floor, every = evidence_floor(job, *seen), shelf.parts("candidates")
-    job.tell("plan", 0.6, f"effect of {size:,} candidates")
-    if is_private(job):
-        budget = budget_cents(job, at)
-        every = every.map(partial(close_dear, most_cents=most_cents(job, budget)))
-    known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
-    if job.config.plan.trial is not True and not (known and known.effects):
-        known_well = every.map(
-            partial(close_candidates, floor=floor, least_gain_cents=job.config.rules.least_gain_cents)
-        )
-    for_test = every if job.config.plan.trial == "auto" else None
-    valued = known_well.map(partial(strategic_rules.add_caution, risk=job.config.plan.risk))
-    return OfferCandidates(valued, floor, made.menu, for_test)
-
-
-def close_candidates(rows: pl.DataFrame, floor: str, least_gain_cents: float) -> pl.DataFrame:
-    """Close candidates with too weak evidence or too small a gain."""
-    return close_small(close_weak(rows, floor), least_gain_cents)
-
-
-class StoredPartition(NamedTuple):
-    """The number of candidates in a partition, and the evidence levels of the open ones."""
-
-    size: int
-    levels: pl.DataFrame
-
-
-def candidates_of(
-    job: Job, number: int, shared: SharedInputs, found: NewLines | None, shelf: PartitionStore
-) -> StoredPartition:
-    """The candidates of one part of the customers put on the shelf."""
-    scene = CandidateInputs(job, moments(job), shared)
-    return store_candidates(shelf, number, scene.grouped(candidates(scene, job.profiled.parts[number], found).rows))
-
-
-def store_candidates(shelf: PartitionStore, number: int, rows: pl.DataFrame) -> StoredPartition:
-    """Store the candidates of one partition."""
-    shelf.put("candidates", number, rows)
-    return StoredPartition(rows.height, rows.filter("eligible").select("eligible", "evidence").unique())
-
-
-def candidates(
-    scene: CandidateInputs, among: CustomerSubset = ALL_CUSTOMERS, found: NewLines | None = None
-) -> MenuCandidates:
-    """Customers' candidate offers with their effects, those beyond the menu included: of lines `found` before, else of
-    the ones that are worth having for these customers.
-    """
-    job, at, people = scene.job, scene.at, scene.inputs(among)
-    stated = [(name, item.scope) for item in job.config.menu for name in item.covers]
-    asked = people.targets.select("target", "kind")
-    asked = pl.concat([asked, pl.DataFrame(stated, asked.schema, orient="row")])
-    rules = job.config.rules
-    nothing_for = (*rules.excluded_segments, *job.config.fairness.excluded)
-    barred = {
-        "excluded": tuple(sorted({*rules.excluded, *unnameable_targets(job, asked)})),
-        "excluded_segments": nothing_for,
-    }
-    rules = rules.model_copy(update=barred)
-    listed = offer.list_candidates(people.profiles, people.targets, job.config.menu, rules, people.resting)
-    if (replays := list_replays(job, at.asof, among)) is not None:
-        listed = listed.join(with_costs(job, replays), on=["customer_id", "menu_id"], how="left", maintain_order="left")
-    menu = value_candidates(job, listed)
-    if found is not None and found.ids:
-        return MenuCandidates(propose_from_lines(job, menu, people, rules, found), job.config.menu)
-    if among.shard is not None:
-        return MenuCandidates(menu, job.config.menu)
-    if is_private(job):
-        return MenuCandidates(menu, job.config.menu)  # lines beyond it are chosen by what all customers are worth
-    return add_proposals(job, at, menu, rules, job.config.offer, people, among.share)
-
-
-def with_costs(job: Job, replays: pl.DataFrame) -> pl.DataFrame:
-    """Return what `effects.add_effects` needs for lines valued by baskets: the columns REPLAYED per order, what one use
-    costs the shop where that is no money off, and what it is worth to the customer then.
-    """
-    own = []
-    for item in (each for each in job.config.menu if each.by_baskets):
-        benefit, cost = item.benefit, item.benefit_cost_cents
-        pays = benefit.price_cents * benefit.quantity  # the customer, for an exchange
-        worth = float(benefit.worth_cents or cost or 0)
-        lowers = benefit.type in ("fixed_price", "buy_x_get_y")
-        own.append((item.id, None if cost is None else cost - pays, worth, lowers))
-    schema = {"menu_id": pl.String, "use_cost_cents": pl.Float64, "use_worth_cents": pl.Float64, "lowers": pl.Boolean}
-    return mean_per_order(replays).join(pl.DataFrame(own, schema, orient="row"), on="menu_id")
-
-
-def unnameable_targets(job: Job, targets: pl.DataFrame) -> list[str]:
-    """Return targets that a message must not name or on which offers are unlawful, by own or category name."""
-    catalogue = job.clean.catalogue.select(pl.col("product_id").alias("target"), "name", "category")
-    known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
-    return [
-        target
-        for target, kind, name, category in known.iter_rows()
-        if is_sensitive(name or target, kind)
-        or not is_couponable(name or target, kind)
-        or (kind == "product" and category and (is_sensitive(category) or not is_couponable(category)))
-    ]
-
-
-def free_candidates(job: Job, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame:
-    """Open candidates of those who may be written to and are not held out: what the budget is spent on."""
-    plan = Plan.load(job.store)
-    free = plan.decided("customer_id", "holdout").filter(pl.col("holdout").eq(False))["customer_id"]
-    return plan.open_to(among).filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
 
 
 def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore | None = None) -> Plan:
@@ -731,7 +580,7 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
             chosen, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
         ),
         terms=made.terms, menu=some.menu,
-        shop=config.shop, consent=config.consent,
+        shop=config.shop, consent=config.consent, window_days=config.plan.window_days,
     )  # fmt: skip
 
 

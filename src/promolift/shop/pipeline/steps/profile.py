@@ -23,7 +23,7 @@ from promolift.extensions.privacy.synthetic_step import (
 from promolift.foundation import sql
 from promolift.foundation.errors import StepError
 from promolift.foundation.sql import bind
-from promolift.foundation.storage.local_store import Scratch, TableDraft
+from promolift.foundation.storage.table_writing import Scratch, TableDraft
 from promolift.foundation.tables.schemas import AFFINITIES
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.ingest import UnknownAttributes
@@ -133,7 +133,8 @@ def forecast_purchases(job: Job, kept: Scratch, sums: list[pl.DataFrame], settin
     `kept` is what `count` kept of each shard, and `sums` what it returned.
     """
     at, facts, shards = moments(job), customers.merge_target_facts(sums), job.clean.shards
-    past = customers.PurchaseHistories(pl.concat(kept.part(str(shard))["past"] for shard in shards), facts)
+    rows = pl.concat(kept.part(str(shard))["past"] for shard in shards)
+    past = customers.PurchaseHistories(rows.sort("asof_ms", "customer_id", "target"), facts)  # in any order of shards
     earlier: dict[int, customers.ModelWeight] = {}
     with suppress(StepError):  # there was no run, or one of another version
         notes = PurchaseMembers.load(job.store)

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from promolift.foundation.errors import StepError
+from promolift.foundation.storage.outputs import remember_output
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.plan_rows import export_rows, plan_rows
 from promolift.shop.reports.story_builder import build_story
@@ -20,6 +21,7 @@ def run(job: Job) -> None:
     if job.out is None:
         raise StepError("option_missing", "no output folder; give one with --out")
     job.out.mkdir(parents=True, exist_ok=True)
+    remember_output(job.store.root, job.out)
     job.tell("report", 0.3, "plan.parquet, plan.csv")
     rows = plan_file(job)
     write_atomically(job, "plan.parquet", rows.write_parquet)

@@ -25,6 +25,7 @@ WRITERS = {"save", "save_json", "sharded", "save_model", "save_files"}
 # Where a loop or an argument hands a name on: what it may be.
 HANDED_ON = {
     ("extensions/connectors/warehouse_import.py", "kept"): {"pulled_"},
+    ("shop/results/work_folder/customer_erasure.py", "name"): {"health"},  # any note that names a customer
     ("shop/pipeline/steps/ingest.py", "name"): {
         "customers", "products", "exposures", "redemptions", "coupons", "shelf", "words",
     },

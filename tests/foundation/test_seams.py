@@ -22,8 +22,7 @@ from promolift.foundation.progress import no_progress
 from promolift.foundation.release_policy import ExactRelease, Released, clip_rows, open_release_policy
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import on_this_machine, url_of
-from promolift.foundation.storage.remote_storage import storage_at
+from promolift.foundation.storage.remote_storage import on_this_machine, storage_at, url_of
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.pipeline import fingerprint, run_steps
 from promolift.shop.reports.chapters.summary import build_chapters

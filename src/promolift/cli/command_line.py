@@ -6,7 +6,9 @@ A command is a function with annotated options. It takes the parameters of `SHAR
 """
 
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -36,10 +38,12 @@ INTERRUPTED = "interrupted; finished steps are kept, run the same command again 
 
 
 class CommandGroup(TyperGroup):
-    """All commands. Ctrl-C ends each of them with one line and exit code 130."""
+    """All commands. Ctrl-C and SIGTERM end each of them with one line and exit code 130, and remove temporary files."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except BaseException as error:

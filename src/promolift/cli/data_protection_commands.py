@@ -22,9 +22,14 @@ def erase(
     config: Path, work: Path,
     customer: Annotated[str | None, typer.Argument(help="The customer's id.")] = None,
     old: Annotated[bool, option("What is older than `privacy.*.keep_days` instead.", "--old")] = False,
+    settings: Annotated[OptionalPath, option("The server's own settings, a TOML file.", "--settings")] = None,
+    also: Annotated[
+        list[Path] | None, option("A further folder or file to search: backups, exports, logs.", "--also", exists=True)
+    ] = None,
 ) -> "StepSummary":  # fmt: skip
-    """Delete a customer's rows from the work folder: log, profiles, plan, decisions, draws that were kept. With --old:
-    rows of all customers that are older than [privacy] keeps them.
+    """Delete a customer's rows from the work folder: log, rejected rows, profiles, plan, decisions, draws that were
+    kept. Then search everything that promolift wrote and the shop's files, and say what is left. With --old: rows of
+    all customers that are older than [privacy] keeps them.
     """
     from promolift.foundation.progress import StepSummary
 
@@ -39,12 +44,19 @@ def erase(
             said = ", ".join(f"{rows:,} of {name}" for name, rows in gone.items()) or "nothing is older than it is kept"
             more = ". Profiles and plan still rest on them: run `promolift run --again`" if gone else ""
             return StepSummary(f"erased: {said}{more}", {"step": "erase", "rows": gone})
-        gone = store.forget(customer)
-    rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
-    text = (
-        f"erased: {rows} rows ({tables}). Delete them from the shop's logs too: else the next ingest reads them again."
+        from promolift.server.tasks import erasure_report
+        from promolift.shop.results.work_folder.customer_erasure import erase_customer, identify_customer, source_files
+
+        shop_of = load_settings(config) if config.is_file() else None
+        server = server_main.read_settings(settings, store.root)
+        contacts = erasure_report.ledger_contacts(server, customer)
+        search = identify_customer(store, customer, shop_of, contacts)
+        gone = erase_customer(store, search)
+        erasure_report.remove_free_pages(server)
+        found = erasure_report.search_places(store.root, server, search, source_files(shop_of), also or ())
+    return StepSummary(
+        "\n".join(erasure_report.describe(gone, search, found)), {"step": "erase", "rows": gone, **found.to_json()}
     )
-    return StepSummary(text, {"step": "erase", "rows": gone})
 
 
 def privacy(
@@ -66,7 +78,7 @@ def privacy(
     from promolift.foundation.i18n.formatting import use_locale
     from promolift.foundation.pages.rendering import render_page
     from promolift.foundation.progress import StepSummary
-    from promolift.foundation.storage.location import exists
+    from promolift.foundation.storage.remote_storage import exists
     from promolift.shop.reports.data_subject_rights import RetentionDays
     from promolift.shop.reports.processing_record import processing_page
 

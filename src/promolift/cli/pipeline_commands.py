@@ -166,6 +166,7 @@ def contacts(
 ) -> "StepSummary":  # fmt: skip
     """Write who is planned an offer, with words and code, as a CSV that mail tools such as Mailchimp import."""
     from promolift.foundation.progress import StepSummary
+    from promolift.foundation.storage.outputs import remember_output
     from promolift.shop.pipeline.steps.report import plan_file
     from promolift.shop.reports.plan_rows import contact_rows
     from promolift.shop.results.work_folder.run_context import Job
@@ -173,7 +174,8 @@ def contacts(
     settings = load_settings(config, language)
     with stores.Store(work) as store, show_progress(translate) as tell:
         rows = contact_rows(plan_file(Job(settings, store, tell)), settings.shop.language)
-    rows.write_csv(file)
+        rows.write_csv(file)
+        remember_output(store.root, file)
     unknown = rows["Email Address"].null_count()
     more = f"; {unknown:,} are known by no e-mail address: add it by Customer ID" if unknown else ""
     return StepSummary(f"{file}: {rows.height:,} contacts{more}", {"step": "contacts", "contacts": rows.height})

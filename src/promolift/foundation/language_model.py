@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -221,6 +222,17 @@ class RemoteLanguageModel:
         return Reply("" if fault else str(text), self.settings.model, fault, used[0], used[1], cost)
 
 
+def check_language_model(kind: str, settings: "LlmSettings") -> None:
+    """Raise ConfigError for a package, key or file that `open_language_model` would miss; nothing is loaded."""
+    package = {"remote": "openai", "local": "xllamacpp"}.get(kind)
+    if package is None or find_spec(package) is None:
+        open_language_model(kind, settings)  # which says what is missing, or reads a file of records
+    elif kind == "remote" and not os.environ.get(settings.remote.key_env):
+        _client(settings.remote)
+    elif kind == "local" and not Path(local_settings(settings).path).is_file():
+        _server(local_settings(settings))
+
+
 def _client(settings: RemoteSettings) -> Any:
     try:
         import openai
@@ -337,6 +349,15 @@ class LlmSettings(Settings):
     )
 
 
+def local_settings(settings: LlmSettings) -> LocalSettings:
+    """Return the settings of the model file, that of the environment first. Raises ConfigError if there is none."""
+    path = os.environ.get(_GGUF)
+    local = settings.local.model_dump() if settings.local else {}
+    if not (path or local):
+        raise ConfigError("setting_missing", f"llm.local.path: no model file; name a GGUF file there or in {_GGUF}")
+    return LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local")
+
+
 def open_language_model(kind: str, settings: LlmSettings) -> LanguageModel:
     """Return the model `remote`, `local` or `replay`. Raises ConfigError naming the setting that is missing."""
     match kind:
@@ -345,13 +366,7 @@ def open_language_model(kind: str, settings: LlmSettings) -> LanguageModel:
             known = settings.remote.model_dump() | {key: value for key, value in given.items() if value}
             return RemoteLanguageModel(RemoteSettings.parse(known, "llm.remote"))
         case "local":
-            path = os.environ.get(_GGUF)
-            local = settings.local.model_dump() if settings.local else {}
-            if not (path or local):
-                raise ConfigError(
-                    "setting_missing", f"llm.local.path: no model file; name a GGUF file there or in {_GGUF}"
-                )
-            return LocalLanguageModel(LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local"))
+            return LocalLanguageModel(local_settings(settings))
         case "replay":
             if settings.records is None:
                 raise ConfigError(

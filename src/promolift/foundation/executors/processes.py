@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.executors.worker import work
-from promolift.foundation.storage.location import PARTS, brought
+from promolift.foundation.storage.remote_storage import PARTS, brought
 
 if TYPE_CHECKING:
     from promolift.foundation.storage.local_store import Store

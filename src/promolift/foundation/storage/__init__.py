@@ -7,6 +7,7 @@ from promolift.foundation.lazy_imports import make_lazy
 __all__ = ["Store", "StorePlace", "shards_for", "write_rows"]
 
 if TYPE_CHECKING:
-    from promolift.foundation.storage.local_store import Store, StorePlace, shards_for, write_rows
+    from promolift.foundation.storage.local_store import Store, StorePlace, shards_for
+    from promolift.foundation.storage.table_writing import write_rows
 else:
     make_lazy(__name__)

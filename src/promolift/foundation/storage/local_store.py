@@ -15,9 +15,8 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain
 from pathlib import Path
 from socket import gethostname
 from time import time
@@ -30,21 +29,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.foundation.errors import DISK_FULL, ConfigError, InputError, StepError
+from promolift.foundation.errors import ConfigError, InputError, StepError
 from promolift.foundation.sql import quote_identifier, sql_literal
 from promolift.foundation.storage.artifacts import PRODUCED_BY
-from promolift.foundation.storage.location import brought, is_stored, listed, on_this_machine, url_of
-from promolift.foundation.storage.remote_storage import storage_at
+from promolift.foundation.storage.remote_storage import brought, is_stored, listed, on_this_machine, storage_at, url_of
+from promolift.foundation.storage.table_writing import (
+    Relation,
+    Scratch,
+    TableDraft,
+    name_query_errors,
+    run_query,
+    write_rows,
+)
+from promolift.foundation.storage.temporary_folder import TemporaryFolder
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows has no advisory locks of this kind
     fcntl = None  # type: ignore[assignment]
 
-Relation = duckdb.DuckDBPyRelation
-
 BATCH = 131_072  # rows parted at once
-ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
 SECRET_LENGTH = 32  # characters that a secret has at least
 
 
@@ -96,14 +100,16 @@ class Store:
         self._lock: int | None = None
         self._closed = False
         self._threads = threads
-        self._work = (within or self.root.absolute() / "tmp") / f"{os.getpid()}-{uuid4().hex[:8]}"
         try:
-            self._work.mkdir(parents=True)
+            self._temporary = TemporaryFolder(within or self.root.absolute() / "tmp")
+            if within is None:
+                self._temporary.remove_abandoned()
         except OSError as error:
             reason = f"{error.strerror or error}"
             raise ConfigError(
                 "folder_not_writable", f"{self.root}: cannot make this folder ({reason}); choose another one"
             ) from None
+        self._work = self._temporary.path
         self.connection = duckdb.connect(":memory:")
         for setting in (
             f"memory_limit = '{memory}'",
@@ -111,10 +117,12 @@ class Store:
             f"temp_directory = {sql_literal(str(self._work / 'spill'))}",
             "preserve_insertion_order = false",  # results are ordered where order matters
             "TimeZone = 'UTC'",
-            "enable_progress_bar = false",
             "autoinstall_known_extensions = false",  # a data tool that stays offline
         ):
             self.connection.execute(f"set {setting}")
+        # a notebook that lacks ipywidgets has no bar, and DuckDB refuses to set what it cannot draw
+        if self.connection.execute("select current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+            self.connection.execute("set enable_progress_bar = false")
 
     @classmethod
     def at(cls, place: StorePlace, *, memory: str) -> Self:
@@ -150,7 +158,7 @@ class Store:
         finally:
             self._closed = True
             self.connection.close()
-            shutil.rmtree(self._work, ignore_errors=True)
+            self._temporary.close()
             if self.remote:
                 self.remote.close()
             self.unlock()
@@ -164,8 +172,14 @@ class Store:
         finally:
             self.connection.execute(f"set threads = {self._threads}")
 
+    @property
+    def raw_copies(self) -> Path:
+        """Where readable copies of raw files go. They end with the run: when the folder is unlocked, or closed."""
+        return self._work / "raw"
+
     def unlock(self) -> None:
-        """Let the next writer in; this store may write again when they are done."""
+        """Drop copies of raw files and let the next writer in; this store may write again when they are done."""
+        shutil.rmtree(self.raw_copies, ignore_errors=True)
         if self.remote:
             self.remote.unlock()
         if self._lock is not None:
@@ -245,7 +259,7 @@ class Store:
         place = f"{shard_expression(by, shards)} as shard"
         with self.scratch() as scratch:
             paths = [scratch.folder / str(shard) for shard in range(shards)]
-            with ExitStack() as stack, _said("cleaning"):
+            with ExitStack() as stack, name_query_errors("cleaning"):
                 batches = stack.enter_context(relation.to_arrow_reader(BATCH))
                 files = [stack.enter_context(pa.ipc.new_file(path, batches.schema)) for path in paths]
                 beside = stack.enter_context(self.connection.cursor())  # a query on the same one would end the reading
@@ -302,7 +316,7 @@ class Store:
     def staged(self, relation: Relation) -> Iterator[Relation]:
         """The relation's rows computed once and kept (on disk if they are many) until the block ends."""
         name = f"staged_{uuid4().hex}"
-        _run(relation, f"create temp table {name} as from rows", "cleaning")
+        run_query(relation, f"create temp table {name} as from rows", "cleaning")
         try:
             yield self.connection.table(name)
         finally:
@@ -374,18 +388,23 @@ class Store:
         gone: dict[str, int] = {}
         for path in sorted(brought(self.root / "tables").rglob("*.parquet")):
             name = path.stem if path.parent.name == "tables" else path.parent.name
-            rows = pl.scan_parquet(path)
-            if (names and name not in names) or column not in rows.collect_schema():
+            if (names and name not in names) or column not in pl.scan_parquet(path).collect_schema():
                 continue
-            if not (found := int(rows.select(rows_of.sum()).collect().item() or 0)):
-                continue
-            draft = self._work / path.name
-            rows.filter(~rows_of.fill_null(False)).sink_parquet(draft, compression="zstd")
-            self._publish(draft, path)
-            gone[name] = gone.get(name, 0) + found
+            if found := self.delete_rows(path, rows_of):
+                gone[name] = gone.get(name, 0) + found
         if self.remote:
             self.remote.publish(kept_s=0)
         return gone
+
+    def delete_rows(self, path: Path, rows_of: pl.Expr) -> int:
+        """Delete the rows of a Parquet file of this folder that an expression is true of; how many."""
+        self._claim()
+        rows = pl.scan_parquet(path)
+        if found := int(rows.select(rows_of.sum()).collect().item() or 0):
+            draft = self._work / path.name
+            rows.filter(~rows_of.fill_null(False)).sink_parquet(draft, compression="zstd")
+            self._publish(draft, path)
+        return found
 
     def age_days(self, name: str) -> float:
         """Days since a table in parts was written."""
@@ -507,117 +526,9 @@ class Store:
                 f"{self.root}: another promolift is writing here; wait until it ends, then try again",
             ) from None
         self._lock = handle
-
-
-class TableDraft(NamedTuple):
-    """A table that is being written shard by shard, by this process or by workers."""
-
-    folder: Path
-
-    def __call__(self, shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
-        """Write one shard, all of it or nothing; what was written twice counts once."""
-        unfinished = self.folder / f"{shard}-{uuid4().hex}.part"
-        write_rows(rows, unfinished)
-        unfinished.replace(self.folder / f"shard={shard}.parquet")
-
-
-class Scratch(MutableMapping[str, pl.DataFrame]):
-    """Frames by name, each in a file of one folder. Uncompressed: they are read back at once."""
-
-    def __init__(self, folder: Path) -> None:
-        """What lies in the folder; it must exist."""
-        self.folder = folder
-
-    def part(self, name: str) -> "Scratch":
-        """A mapping of its own inside this one."""
-        (self.folder / name).mkdir(exist_ok=True)
-        return Scratch(self.folder / name)
-
-    def put_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write arrays in one go under a name that no frame has, unless a lost worker has written them before."""
-        unfinished = self.folder / f".{uuid4().hex}"
-        unfinished.mkdir()
-        for key, array in arrays.items():
-            np.save(unfinished / f"{key}.npy", array)
-        try:
-            unfinished.rename(self.folder / name)
-        except OSError:
-            if not (self.folder / name).is_dir():
-                raise
-            shutil.rmtree(unfinished)
-
-    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
-        """Arrays that were put, read from the disk as far as they are looked at; writing to them changes no file."""
-        paths = brought(self.folder / name).glob("*.npy")
-        return {path.stem: np.asarray(np.load(path, mmap_mode="c")) for path in paths}
-
-    def __getitem__(self, name: str) -> pl.DataFrame:
-        """A frame; KeyError where there is none of that name."""
-        if name not in self:
-            raise KeyError(name)
-        return pl.read_ipc(self.folder / name)
-
-    def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
-        """Write a frame in one go, replacing what was there."""
-        unfinished = self.folder / f".{uuid4().hex}"
-        frame.write_ipc(unfinished)
-        unfinished.replace(self.folder / name)
-
-    def __delitem__(self, name: str) -> None:
-        """Forget a frame."""
-        (self.folder / name).unlink()
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is a frame of that name."""
-        return brought(self.folder / str(name)).is_file()
-
-    def __iter__(self) -> Iterator[str]:
-        """The names."""
-        return (name for name in listed(self.folder) if not name.startswith("."))
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return sum(1 for _ in self)
-
-
-def write_rows(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
-    """Write a Parquet file: a relation, or frames of equal columns, at least one, one after another."""
-    if isinstance(rows, Relation):
-        _run(rows, f"copy rows to {sql_literal(str(path))} (format parquet, compression zstd)", path.name)
-        return
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in rows)
-    first = next(tables)
-    texts = [field.name for field in first.schema if pa.types.is_large_string(field.type)]  # numbers hardly repeat
-    with parquet.ParquetWriter(path, first.schema, compression="zstd", use_dictionary=texts) as writer:
-        for table in chain([first], tables):
-            writer.write_table(table, ROWS)
-
-
-def _run(relation: Relation, query: str, what: str) -> None:
-    with _said(what):
-        relation.query("rows", query)
-
-
-@contextmanager
-def _said(what: str) -> Iterator[None]:
-    from pyarrow import ArrowException
-
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        reason = str(error).splitlines()[0]
-        raise StepError(
-            "disk_full" if DISK_FULL.search(reason) else "out_of_memory",
-            f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory",
-        ) from None
-    except (duckdb.Error, ArrowException) as error:
-        raise InputError(
-            "value_invalid",
-            f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source",
-        ) from None
+        for left in (self.root / "tmp").iterdir():  # copies of raw files that an earlier version left
+            if left.is_file():
+                left.unlink()
 
 
 def _given(path: Path) -> str:

@@ -1,9 +1,10 @@
-"""Storage at URLs: what an extension implements for the URL schemes that it registers.
+"""Storage at URLs: what an extension implements for the URL schemes that it registers, and which paths lie there.
 
 A folder of this machine needs none of this. For every other place `storage_at` finds the extension by the URL's scheme,
 so that nothing else has to know which library reaches it.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -113,3 +114,52 @@ def unknown_scheme(url: str, scheme: str) -> ConfigError:
     """Return the error of a URL that nothing reaches."""
     known = ", ".join(sorted({*registered("storages"), "file"}))
     return ConfigError("url_scheme_unknown", f"{url}: no storage is reached by {scheme}:; there are {known}")
+
+
+URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)")  # a Path joins the two slashes of a URL into one
+PARTS = ("tables", "notes", "models", "serve/releases", "steps.json", "secret.key")
+OPEN_COPIES: dict[Path, RemoteFolder] = {}  # of this process, by their folder
+
+
+def url_of(work: Path | str) -> str | None:
+    """Return the URL that a work folder is named by; None for a folder of this machine."""
+    found = URL.fullmatch(str(work))
+    if found is None or found[1] == "file" or not is_registered(found[1]):
+        return None
+    return f"{found[1]}://{found[2].rstrip('/')}"
+
+
+def on_this_machine(work: Path | str) -> Path:
+    """The folder that a path, or a URL with file:, names. ConfigError for a URL of a kind that is not known."""
+    text = re.sub(r"^file:/+", "/", str(work))
+    if kind := re.match(r"([a-z][a-z0-9+.-]+):/", text):
+        raise unknown_scheme(text, kind[1])
+    return Path(text)
+
+
+def exists(work: Path) -> bool:
+    """Whether a work folder is there; one at a URL is taken to be."""
+    return url_of(work) is not None or on_this_machine(work).is_dir()
+
+
+def brought(path: Path) -> Path:
+    """The path; in a copy of a work folder at a URL, with all that lies there."""
+    if copy := copy_with(path):
+        copy.bring(path)
+    return path
+
+
+def is_stored(path: Path) -> bool:
+    """Whether something lies there, brought or not."""
+    return path.exists() or bool((copy := copy_with(path)) and copy.knows(path))
+
+
+def listed(folder: Path) -> set[str]:
+    """Names of the files in a folder, brought or not."""
+    copy = copy_with(folder)
+    return {path.name for path in folder.glob("*") if path.is_file()} | (copy.names(folder) if copy else set())
+
+
+def copy_with(path: Path) -> RemoteFolder | None:
+    """The copy of this process that a path lies in."""
+    return next((copy for folder, copy in [*OPEN_COPIES.items()] if path.is_relative_to(folder)), None)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, overload
 
 import duckdb
@@ -415,9 +416,9 @@ def evaluate_log(
     """
     if not policies:
         raise InputError("value_missing", f"policy: none named; give {POLICY_FORMS}")
-    with _connected() as connection:
-        log, notes = _held(connection, path, reward, features)
-        given = {name: _policy(connection, name) for name in policies}
+    with _connected() as connection, TemporaryDirectory() as copies:
+        given = {name: _policy(connection, name, Path(copies)) for name in policies}  # first: the log may be long
+        log, notes = _held(connection, path, Path(copies), reward, features)
         if budget is not None:
             if notes:
                 raise InputError(
@@ -435,8 +436,10 @@ def learn_from_log(
     path: Path, reward: str = "reward", features: Sequence[str] = (), out: Path | None = None
 ) -> StepSummary:
     """`promolift evaluate --log FILE --learn`: the best policy of a class, what it is worth at least, and its file."""
-    with _connected() as connection:
-        log, notes = _held(connection, path, reward, features)
+    if out is not None and out.is_dir():
+        raise InputError("file_is_folder", f"{out}: a folder; name a file for the learned policy with --out")
+    with _connected() as connection, TemporaryDirectory() as copies:
+        log, notes = _held(connection, path, Path(copies), reward, features)
     found = log.learn()
     learned = found.learned
     lines = [f"{path.name}: {len(log)} decisions, {reward}", str(learned)]
@@ -479,9 +482,11 @@ class _Held(NamedTuple):
     notes: list[str]
 
 
-def _held(connection: duckdb.DuckDBPyConnection, path: Path, reward: str, features: Sequence[str]) -> _Held:
+def _held(
+    connection: duckdb.DuckDBPyConnection, path: Path, copies: Path, reward: str, features: Sequence[str]
+) -> _Held:
     """As many decisions as can be held, in an order fixed by their customers' hashes."""
-    rows = open_file(connection, path, path.parent).rows
+    rows = open_file(connection, path, copies).rows
     theirs = next((each for each in ("customer_id", *COLUMN_ALIASES["customer_id"]) if each in rows.columns), "_row")
     offer = next((each for each in ("offer_id", *COLUMN_ALIASES["offer_id"]) if each in rows.columns), None)
     count, offers = (rows.aggregate(f"count(*), count(distinct {quote_identifier(offer)})" if offer else "count(*), 1")
@@ -496,10 +501,10 @@ def _held(connection: duckdb.DuckDBPyConnection, path: Path, reward: str, featur
     return _Held(log, [note] if share < 1 else [])
 
 
-def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> PolicySpec:
+def _policy(connection: duckdb.DuckDBPyConnection, name: str, copies: Path) -> PolicySpec:
     if not name.endswith(PARQUET_SUFFIXES):
         return name
-    rows: pl.DataFrame = open_file(connection, Path(name), Path(name).parent).rows.project("* exclude (_row)").pl()
+    rows: pl.DataFrame = open_file(connection, Path(name), copies).rows.project("* exclude (_row)").pl()
     return rows
 
 

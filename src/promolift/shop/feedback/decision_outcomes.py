@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import duckdb
@@ -134,8 +135,8 @@ def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
             )
         frame = Plan.load(store).decisions
     else:
-        with duckdb.connect() as connection:
-            frame = fetch_frame(open_file(connection, file, file.parent).rows).drop("_row")
+        with TemporaryDirectory() as copies, duckdb.connect() as connection:
+            frame = fetch_frame(open_file(connection, file, Path(copies)).rows).drop("_row")
     if missing := [c.name for c in DECISIONS.columns if c.required and c.name not in frame.columns]:
         raise InputError(
             "column_missing", f"{file or 'decisions'}: columns {missing} are missing; see the DECISIONS table"

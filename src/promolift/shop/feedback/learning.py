@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import polars as pl
@@ -23,7 +24,8 @@ from promolift.foundation.i18n.formatting import money
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import exists
+from promolift.foundation.storage.outputs import remember_output
+from promolift.foundation.storage.remote_storage import exists
 from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.feedback.decision_outcomes import (
     Evidence,
@@ -105,6 +107,8 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
     released = request.auto and following is not None and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
     done = _write(request.out, learned, earned, mark)
+    if store is not None:
+        remember_output(store.root, request.out)
     if private is not None:
         done = LearnResult(done.proposal, done.summary.with_line(private.text, **private.figures))
     if stands is None or released:
@@ -135,8 +139,8 @@ def load_evidence(request: Request, store: Store | None, config: Config | None) 
             raise StepError("option_missing", "learn: no events; give --events FILE, or --work with ingested ones")
         outcomes = read_outcomes(clean.events(), products, decisions, rate)
     else:
-        with duckdb.connect() as connection:
-            rows = open_file(connection, request.events, request.events.parent).rows
+        with TemporaryDirectory() as copies, duckdb.connect() as connection:
+            rows = open_file(connection, request.events, Path(copies)).rows
             outcomes = read_outcomes(rows, products, decisions, rate)
     return join_evidence(decisions, outcomes, release, request.settings)
 

@@ -23,7 +23,7 @@ from promolift.foundation.i18n.formatting import money
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import exists
+from promolift.foundation.storage.remote_storage import exists
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.reports.next_step import ShopStatus, shop_status
 from promolift.shop.results.learned_policy import KINDS, NextRelease

@@ -30,8 +30,8 @@ UNVALUED = (
     "is more weeks, or a catalogue with categories (--products)."
 )
 NO_CONSENT = (
-    "Nobody may be given an offer: all are held out or may not be written to. Next: name a column of consent, or, "
-    "if all agreed, set consent.default = true in promolift.toml (promolift init --consent yes)."
+    "Nobody may be given an offer: all are held out, refused, have not agreed or may be too young. Next: ask customers "
+    "whether they agree, and check which column says it (columns.consent in promolift.toml)."
 )
 
 

@@ -68,10 +68,10 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
     if not tested and not note.treated:
         if note.able == 0:
             what = localize(
-                "Nobody may be given an offer: all are held out or not to be written to. Say who agreed: a column of "
-                "consent, or consent.default = true in promolift.toml.",
-                "没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。请说明谁同意接收：指明营销同意所在的列，"
-                "或在promolift.toml中设置consent.default = true。",
+                "Nobody may be given an offer: all are held out or not to be written to. Ask customers whether they "
+                "agree, and check which column says it (columns.consent in promolift.toml).",
+                "没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。请征求客户同意，并检查promolift.toml中的"
+                "columns.consent指的是哪一列。",
             )
         elif not note.drawn:
             what = localize(

@@ -177,11 +177,17 @@ class PlanNote(Note):
     menu: tuple[MenuItem, ...]
     shop: ShopSettings
     consent: ConsentSettings
+    window_days: int | None = None  # how long the plan runs; None in plans of earlier versions
 
     @property
     def able(self) -> int:
         """Customers who may be given an offer."""
         return self.customers - self.held_out - self.barred
+
+    @property
+    def days(self) -> int:
+        """How many days a release of the plan serves; of a plan of before, as long as its longest offer is valid."""
+        return self.window_days or max((item.valid_days for item in self.menu), default=1)
 
     @property
     def treated_share(self) -> float | None:

@@ -10,12 +10,25 @@ from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.customers.segments import find_segments, segment_counts
 from promolift.foundation.i18n.formatting import count, localize
 from promolift.foundation.i18n.translation import translate
+from promolift.foundation.sql import fetch_frame
+from promolift.foundation.time.units import WEEK_MS
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 
 def segment_members(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
-    """Return customer_id and segments of all customers in PROFILES of one moment."""
-    return find_segments(profiles, job.clean.people, job.config.segment)
+    """Return customer_id and segments of all customers in PROFILES of one moment.
+
+    Under `privacy.epsilon` a customer's decile of spend is their place among the made-up customers.
+    """
+    spent = None if job.release_policy.is_exact else synthetic_spend(job)
+    return find_segments(profiles, job.clean.people, job.config.segment, spent)
+
+
+def synthetic_spend(job: Job) -> pl.Series:
+    """Return what each made-up customer spent in the 52 weeks before the plan, in minor units."""
+    asof = moments(job).asof
+    rows = job.profiled.synthetic_events.filter(f"ts_ms >= {asof - 52 * WEEK_MS} and ts_ms < {asof}")
+    return fetch_frame(rows.aggregate("sum(revenue_cents)::bigint as spent", "customer_id"))["spent"]
 
 
 def fairness_group_columns(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,1 @@
+"""Find personal data in files, so that it can be erased."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from pydantic import IPvAnyNetwork
 from pydantic.fields import FieldInfo
 
 from promolift.extensions.ads.results import CreativeFile
@@ -238,7 +239,7 @@ def _several(kind: Any) -> str:
         return "any of " + ", ".join(f"`{part}`" for part in get_args(kind))
     if get_origin(kind) is Annotated:
         return in_words(kind).replace("number", "numbers", 1)
-    return {str: "texts", int: "whole numbers"}[kind]
+    return {str: "texts", int: "whole numbers", IPvAnyNetwork: "addresses or networks"}[kind]
 
 
 def _number(kind: type, rules: Sequence[Any]) -> str:

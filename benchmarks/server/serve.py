@@ -68,6 +68,7 @@ from promolift.server.ledger.schema import CODES, DECISIONS, EVENTS, OUTBOX, Que
 from promolift.server.startup import run_server
 from promolift.server.tasks.response_counts import TextCounter
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning.offer_candidates import OfferCandidates
 from promolift.shop.pipeline.planning.partitions import PartitionedFrame
 from promolift.shop.pipeline.release import build_release
 from promolift.shop.pipeline.steps import plan
@@ -221,7 +222,7 @@ def planned(folder: Path) -> Config:
         listed = offer.list_candidates(people, targets, config.menu, OfferRules(), resting)
         store.save("products", PRODUCTS.empty())
         rows = strategic_rules.add_caution(effects.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(job, moments(job), plan.OfferCandidates(PartitionedFrame.of(rows), "assumed", config.menu))
+        made = plan.decide(job, moments(job), OfferCandidates(PartitionedFrame.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit(""), message_en=pl.lit("")))
         Offers(offers=()).keep(store)

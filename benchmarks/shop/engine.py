@@ -49,7 +49,7 @@ def arm(kind: str, folder: Path, root: Path, few: bool = False, lost: str | None
     """One run in this process; prints what it took. `few` customers are parted and asked in rounds all the same."""
     from promolift.foundation.executors.executor import ExecutorSettings
     from promolift.foundation.storage.local_store import Store
-    from promolift.foundation.storage.location import brought
+    from promolift.foundation.storage.remote_storage import brought
     from promolift.shop.configuration.configuration import Config
     from promolift.shop.pipeline.pipeline import run_steps
     from promolift.shop.results.work_folder.run_context import Job

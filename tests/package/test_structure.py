@@ -50,6 +50,7 @@ SAME_CONCEPT = {
 DOORS = {
     "all_tables": "docs/tables.md is made from it",
     "behaviour_attributes": "the public profile of one moment, without the shop's own columns",
+    "draw_daily_shop": "a shop that plans are judged in",
     "rules_text": "docs/cleaning.md is made from it",
     "tiny_shop": "a shop small enough to be checked by hand",
 }

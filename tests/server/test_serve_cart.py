@@ -100,8 +100,8 @@ def test_a_limit_that_is_reached_leaves_its_promotion_out_and_holds_the_others(a
     (no,) = (each for each in found["refused"] if each["id"] == "cup")
     assert no["reason"] == "limit_reached"
     assert no["words"]["zh"]
-    (limit,) = api("GET", POLICY)["limits"]
-    assert (limit["held"], limit["spent"]) == (0, 0)
+    limits = {each["limit_id"]: each for each in api("GET", POLICY)["limits"]}
+    assert (limits["l"]["held"], limits["l"]["spent"]) == (0, 0)
     api("PATCH", POLICY, {"limits": [one | {"amount": 600}]})
     assert len(cart(api, hold=True)["applied"]) == 2
     assert [each["promotion_id"] for each in cart(api)["applied"]] == ["free"]  # without holding it is told, too

@@ -751,7 +751,7 @@ def test_who_was_anonymised_can_be_so_again_and_limits_count_on(api: Api, folder
         assert api("POST", f"/v1/privacy/{who}:{('anonymise', 'erase')[turn == 2]}")["rows"]["redemptions"] == 1
         check_books(api.server.ledger)
     used = {limit["limit_id"]: (limit["held"], limit["spent"]) for limit in api("GET", POLICY)["limits"]}
-    assert used == {"each": (10, 23), "person": (1, 2), "all": (1, 2)}
+    assert used == {"each": (10, 23), "person": (1, 2), "all": (1, 2), "release-budget": (10, 23)}
     assert naming(api, who) == {"customers"}
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from promolift.core.decisions import SendSlot
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.units import HOUR_MS
-from promolift.server.decisions.decisions import ENDS_BEFORE_SENT, _close_before_sent
 from promolift.server.decisions.eligibility import KEY_SEPARATOR, Exclusions
+from promolift.server.decisions.release_candidates import ENDS_BEFORE_SENT, close_before_sent
 from promolift.server.ledger.schema import DECISIONS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.plan import Plan
@@ -105,7 +105,7 @@ def test_an_offer_capped_on_the_channel_of_its_last_hour_ends_before_it_could_be
     soon, later = SendSlot("push", 1), SendSlot("email", 9)
     closed = Exclusions(slots={"v": [soon, later]}, own_slots={f"v{KEY_SEPARATOR}capped": [later]})
     nothing: Any = None
-    _close_before_sent(closed, nothing, {"capped": 5, "open": 5})
+    close_before_sent(closed, nothing, {"capped": 5, "open": 5})
     assert closed.pairs == {f"v{KEY_SEPARATOR}capped": ENDS_BEFORE_SENT}
 
 

@@ -27,6 +27,7 @@ from promolift.server.api.client import Client
 from promolift.server.decisions.message_rendering import render_message
 from promolift.server.ledger.event_rows import OFFER_MESSAGE
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning.offer_candidates import OfferCandidates
 from promolift.shop.pipeline.steps import plan
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.messages import Offers, PoolWords
@@ -75,9 +76,7 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
         nobody = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
         listed = offers.list_candidates(profiles, targets, config.menu, OfferRules(), nobody)
         rows = strategic_rules.add_caution(effects.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(
-            job, moments(job), plan.OfferCandidates(plan.PartitionedFrame.of(rows), "assumed", config.menu)
-        )
+        made = plan.decide(job, moments(job), OfferCandidates(plan.PartitionedFrame.of(rows), "assumed", config.menu))
         chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
         Offers(offers=()).keep(store)

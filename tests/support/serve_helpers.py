@@ -28,6 +28,7 @@ from promolift.server.api.app import create
 from promolift.server.ledger.schema import CODES
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline.planning.offer_candidates import OfferCandidates
 from promolift.shop.pipeline.release import read_manifest, release_id_of
 from promolift.shop.pipeline.steps import plan
 from promolift.shop.results.messages import Offers
@@ -71,9 +72,7 @@ def planned(
         on = _targets().filter(pl.col("target").is_in(targets))
         listed = offer.list_candidates(_profiles(), on, config.menu, OfferRules(), _resting())
         rows = strategic_rules.add_caution(effects.add_effects(listed, response, None, config.value), config.plan.risk)
-        made = plan.decide(
-            job, moments(job), plan.OfferCandidates(plan.PartitionedFrame.of(rows), "assumed", config.menu)
-        )
+        made = plan.decide(job, moments(job), OfferCandidates(plan.PartitionedFrame.of(rows), "assumed", config.menu))
         write_words(store, made)
     return config
 

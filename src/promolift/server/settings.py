@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 
 from promolift.foundation.settings import Settings
 from promolift.shop.feedback.decision_outcomes import LearnSettings
@@ -73,6 +73,12 @@ class ConsoleSettings(Settings):
     secure: bool = Field(
         default=False,
         description="Whether cookies are sent over https alone: set it where a reverse proxy does TLS.",
+    )
+    proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Addresses or networks of the reverse proxies in front, whose `X-Forwarded-For` says where "
+        "somebody comes from. Wrong passwords then count by that address; from all others the header is not believed.",
+        examples=[["127.0.0.1", "10.0.0.0/8"]],
     )
 
 

@@ -1,6 +1,8 @@
 """Start a server from promolift.toml or a work folder, as `promolift serve` does."""
 
 import os
+import signal
+import threading
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ import polars as pl
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import on_this_machine, url_of
+from promolift.foundation.storage.remote_storage import on_this_machine, url_of
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.configuration.extension_sections import read_project
@@ -68,4 +70,6 @@ def _serve(
         from promolift.server.api.app import serve
     except ImportError as error:
         raise ConfigError("extra_missing", f"serve needs {error.name}; pip install 'promolift[serve]'") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server drains, then ends by it: no interruption of a step
     serve(settings, shop, host, port, as_json, console)

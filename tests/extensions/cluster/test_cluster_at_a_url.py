@@ -23,7 +23,7 @@ from promolift.extensions.cluster.object_store import Content, ObjectStoreFolder
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import PARTS, brought
+from promolift.foundation.storage.remote_storage import PARTS, brought
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning.partitions import StoredRounds
 

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.foundation.storage.location import brought
+from promolift.foundation.storage.remote_storage import brought
 
 pytest.importorskip("obstore")
 import obstore
@@ -26,7 +26,8 @@ from s3_server import Gate, gate
 from promolift.extensions.cluster import node_files, object_store
 from promolift.foundation.errors import ConfigError, StepError
 from promolift.foundation.progress import no_progress
-from promolift.foundation.storage.local_store import Scratch, Store, TableDraft
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.table_writing import Scratch, TableDraft
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.work_folder.run_context import Job, map_shards
 

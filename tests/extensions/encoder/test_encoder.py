@@ -47,7 +47,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
 from promolift.extensions.encoder.network.training import Epoch, Hooks, fit_encoder, part_gradient
 from promolift.extensions.encoder.pipeline_step import training_digest
 from promolift.extensions.encoder.training_data import with_vectors
-from promolift.foundation.storage.local_store import Scratch
+from promolift.foundation.storage.table_writing import Scratch
 
 END = FIRST + 168.0
 FAST = EncoderSettings(

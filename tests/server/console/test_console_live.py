@@ -77,7 +77,9 @@ def test_a_limit_is_shown_as_it_is_used_and_changed(live: Shop, folder: Path) ->
     assert said["summary"]["held_cents"] == 950
     approver.post("/live/limits/month", amount="25")
     kept = {each["limit_id"]: each["amount"] for each in live.api("GET", f"/v1/campaigns/{CAMPAIGN}")["limits"]}
-    assert kept == {"month": 2500, "twice": 2}
+    assert kept | {"month": 2500, "twice": 2} == kept
+    assert kept.keys() == {"month", "twice", "release-budget"}  # the release's own is not a person's to change
+    approver.post("/live/limits/release-budget", 422, amount="9999")
     approver.post("/live/limits/month", amount="7.5")
     assert approver.json("/live")["shown"]["month"] == "$9.50 of $7.50"
     approver.post("/live/limits/twice", 422, amount="1.5")

@@ -98,7 +98,7 @@ def freeze_shares(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogu
         price=0.0, worth=0.0, bound_cents=0.0, planned_cents=0.0, gap=0.0, evidence="assumed",
         explain="creatives by their shares; what they earn is counted in clicks", terms=terms,
         menu=(CREATIVE_MENU_ITEM,), shop=ShopSettings(language=settings.language),
-        consent=ConsentSettings(default=settings.unasked),
+        consent=ConsentSettings(default=settings.unasked), window_days=settings.days,
     )  # fmt: skip
     return freeze_release(draft, Manifest(
         form=2, code=__version__, plan=note, terms=terms, offers=(), files=files, creatives=catalogue,

@@ -28,7 +28,7 @@ from promolift.foundation.i18n.formatting import current_locale, use_locale
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.progress import StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import exists
+from promolift.foundation.storage.remote_storage import exists
 from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback import proposal

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from promolift.extensions.cluster.object_store import Content, ObjectStoreFolder
 from promolift.foundation.errors import convert_disk_full_error
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.location import copy_with
+from promolift.foundation.storage.remote_storage import copy_with
 
 Result = TypeVar("Result")
 

@@ -25,8 +25,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import DISK_FULL, ConfigError, StepError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
-from promolift.foundation.storage.location import OPEN_COPIES, PARTS
-from promolift.foundation.storage.remote_storage import StoredFile
+from promolift.foundation.storage.remote_storage import OPEN_COPIES, PARTS, StoredFile
 
 # Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
 FILE_NAME_PATTERN = re.compile(rf"(?:{'|'.join(map(re.escape, (*PARTS, 'tmp')))})(?:/(?!\.\.?(?:/|\Z))[^/\\\0]+)*")

@@ -9,9 +9,9 @@ import hmac
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from promolift.core.offers.cart_pricing import PricedCart
 from promolift.foundation.i18n.text import Language
@@ -163,6 +163,17 @@ class FunctionCart(_Read):
     lines: Annotated[list[FunctionLine], Field(min_length=1, max_length=200)]
     buyerIdentity: BuyerIdentity | None = None
 
+    @property
+    def currency(self) -> str:
+        """That of its first line."""
+        return self.lines[0].cost.amountPerQuantity.currencyCode
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> Self:
+        if len({line.cost.amountPerQuantity.currencyCode for line in self.lines}) > 1:
+            raise ValueError("the lines of a cart are in one currency")
+        return self
+
 
 class EnteredCode(_Read):
     """A code that the buyer typed."""
@@ -192,15 +203,16 @@ class FunctionInput(_Read):
         ]  # fmt: skip
         codes = tuple(each.code for each in self.enteredDiscountCodes)
         return CartIn(
-            customer_id=who or "not signed in", lines=tuple(lines), codes=codes, decision_ids=None if who else ()
-        )
+            customer_id=who or "not signed in", currency=self.cart.currency, lines=tuple(lines), codes=codes,
+            decision_ids=None if who else (),
+        )  # fmt: skip
 
 
 def discount_operations(
     body: FunctionInput, mine: Wallet, price: PricedCart, language: Language = "en"
 ) -> dict[str, Any]:
     """The function's output: each promotion's part of each line as a fixed amount, so that nothing is left to round."""
-    currency = body.cart.lines[0].cost.amountPerQuantity.currencyCode
+    currency = body.cart.currency
     digits = currency_digits(currency)
     entered = {name: typed for typed, name in reversed([*mine.opened.items()]) if name in mine.promotions}
     candidates = []

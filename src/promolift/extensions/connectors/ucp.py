@@ -24,7 +24,7 @@ from promolift.server.carts.carts import (
     load_wallet,
     price_with_wallet,
 )
-from promolift.server.ledger.field_types import Cents, Id, TypedCode, to_whole_number
+from promolift.server.ledger.field_types import Cents, Currency, Id, TypedCode, to_whole_number
 from promolift.server.ledger.refusals import REFUSALS
 
 router = APIRouter()
@@ -90,7 +90,7 @@ class UcpCart(_Open):
     """A cart, or a checkout, as the shop would answer it, before discounts."""
 
     id: Id
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    currency: Currency
     line_items: Annotated[list[UcpLine], Field(min_length=1, max_length=200)]
     discounts: UcpDiscounts = UcpDiscounts()
     totals: Annotated[list[UcpTotal], Field(max_length=50)] = []
@@ -124,7 +124,8 @@ class UcpCartIn(BaseModel):
         ]
         shipping = sum(total.amount for total in self.cart.totals if total.type == "fulfillment")
         return CartIn(
-            customer_id=self.customer_id or f"not signed in: {self.cart.id}"[:256], lines=tuple(lines),
+            customer_id=self.customer_id or f"not signed in: {self.cart.id}"[:256], currency=self.cart.currency,
+            lines=tuple(lines),
             shipping_cents=max(0, shipping), codes=tuple(self.code_spellings.values()),
             decision_ids=None if self.customer_id else (),
         )  # fmt: skip

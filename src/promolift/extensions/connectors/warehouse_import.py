@@ -17,7 +17,8 @@ from promolift.extensions.connectors.warehouse import Warehouse, open_warehouse
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.sql import fetch_frame, quote_identifier, sql_literal
-from promolift.foundation.storage.local_store import Store, write_rows
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.table_writing import write_rows
 from promolift.shop.configuration.configuration import RawFile
 from promolift.shop.results.work_folder.run_context import Job
 

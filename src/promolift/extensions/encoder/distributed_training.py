@@ -20,7 +20,7 @@ from promolift.extensions.encoder.network.forecast import LearnedEncoder
 from promolift.extensions.encoder.network.purchase_histories import Catalogue, Histories, Popularity
 from promolift.extensions.encoder.network.training import BatchPart, PartMapper, Training, deterministic, unflatten
 from promolift.foundation.jit import Floats
-from promolift.foundation.storage.local_store import Scratch
+from promolift.foundation.storage.table_writing import Scratch
 
 PartTask = Callable[[Training, Encoder, BatchPart], Any]
 ShardMap = Callable[[Callable[[int], Any], Sequence[int]], Iterator[Any]]

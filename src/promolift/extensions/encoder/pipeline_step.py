@@ -36,7 +36,7 @@ from promolift.extensions.privacy.results import PrivacyLedger, load_shop_sums, 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.storage.local_store import TableDraft
+from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
 from promolift.foundation.time.units import DAY_MS
 from promolift.shop.results.predictions import Reliability

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -208,9 +209,7 @@ class LocalRecogniser:
             raise ConfigError("extra_missing", f"speech: {RECOGNISER_MISSING}") from None
         folder = Path(settings.model) if settings.model else packed_weights()
         if not (folder / "model.bin").is_file():
-            raise ConfigError(
-                "file_not_found", f"speech.model: no model.bin in {str(folder)!r}; give a folder in CTranslate2's form"
-            )
+            raise _no_model(folder)
         self.name = folder.name
         self._model = whisper.WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
 
@@ -280,6 +279,27 @@ class RemoteRecogniser(RemoteLanguageModel):
             return Reply("", self.settings.model, "the endpoint gave no readable answer", cost_cents=cost)
         fault = None if text.strip() else NO_SPEECH
         return Reply(f"{ask.language}\t{text}", self.settings.model, fault, cost_cents=cost)
+
+
+def check_recogniser(speech: SpeechSettings, remote: RemoteSettings, records: str | None) -> LanguageModel | None:
+    """Raise ConfigError for what `open_recogniser` would miss, before any recording is read.
+
+    Return the recogniser, or None for `local`, whose model is loaded only if there is something to hear.
+    """
+    if speech.recogniser != "local":
+        return open_recogniser(speech, remote, records)
+    packages = ("faster_whisper", *(() if speech.model else WEIGHT_PACKAGES))
+    if any(find_spec(name) is None for name in packages):
+        raise ConfigError("extra_missing", f"speech: {RECOGNISER_MISSING}")
+    if speech.model and not (Path(speech.model) / "model.bin").is_file():
+        raise _no_model(Path(speech.model))
+    return None
+
+
+def _no_model(folder: Path) -> ConfigError:
+    return ConfigError(
+        "file_not_found", f"speech.model: no model.bin in {str(folder)!r}; give a folder in CTranslate2's form"
+    )
 
 
 def open_recogniser(speech: SpeechSettings, remote: RemoteSettings, records: str | None) -> LanguageModel:

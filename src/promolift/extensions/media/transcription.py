@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from promolift.extensions.media.speech import Transcript, open_recogniser, transcribe_recording
+from promolift.extensions.media.speech import Transcript, check_recogniser, open_recogniser, transcribe_recording
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import resolve_linked_file
 from promolift.foundation.hashing import sha256_of_file
@@ -36,6 +36,7 @@ def transcribe(job: Job, recogniser: LanguageModel | None = None) -> StepSummary
             "setting_missing",
             "data.words: no file of words whose mapping names recordings (columns.audio); add one first",
         )
+    recogniser = recogniser or check_recogniser(speech, job.config.llm.remote, job.config.llm.records)
     raw = open_raw_source(job.store, "words", file)
     reader = rows_with_consent(raw.table.rows, raw.mapping, job.config.words.unasked)
     who, audio = (quote_identifier(raw.mapping.sources(role)[0]) for role in ("customer_id", "audio"))

@@ -22,8 +22,9 @@ from promolift.server.budgets.models import ConfirmIn, ReserveIn
 from promolift.server.budgets.redemptions import STEPS, StepRequest
 from promolift.server.decisions.decisions import DecisionRequest
 from promolift.server.decisions.experiment_results import with_known_outcome
+from promolift.server.decisions.release_period import begin_periods
 from promolift.server.events import events
-from promolift.server.ledger.records import ExperimentIn, LearnRun
+from promolift.server.ledger.records import Campaign, ExperimentIn, LearnRun
 from promolift.server.tasks.learning_schedule import store_proposal
 from promolift.server.tasks.learning_task import run_task
 from promolift.shop.configuration.configuration import Config
@@ -95,6 +96,8 @@ class DemoHistory:
                     at += 1
                 some = self.orders[first:at]
                 self.server.clock.behind_ms += clock.now_ms() - moment
+                if moment > begin_ms and (moment - begin_ms) % WINDOW_MS == 0:
+                    self.renew_release()
                 if moment == self.end_ms - TEST_DAYS * DAY_MS:
                     self.start_test()
                 given = self.decide(some) if moment >= begin_ms else {}
@@ -114,6 +117,17 @@ class DemoHistory:
             return some
 
         self.server.ledger.write(note)
+
+    def renew_release(self) -> None:
+        """Begin the release's days and budget anew, as a shop would that plans the same again."""
+
+        def anew(db: Any, some: list[None]) -> list[None]:
+            now_ms, state = self.server.clock.now_ms(), Campaign.load(db, self.campaign_id)
+            fresh, release_of = state.model_copy(update={"periods": {}}), self.server.decider.ensure
+            begin_periods(db, self.campaign_id, fresh, release_of, now_ms, now_ms).save(db, self.campaign_id, now_ms)
+            return some
+
+        self.server.ledger.write(anew)
 
     def start_test(self) -> None:
         """The offers against nothing, with the customers held out who are held out anyway."""

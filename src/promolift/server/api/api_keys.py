@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from promolift.foundation.hashing import sha256_of
-from promolift.server.ledger.audit_log import AuditAction, append_audit, list_records, put_record
+from promolift.server.ledger.audit_log import AuditAction, append_audit, damaged_record, list_records, put_record
 from promolift.server.ledger.field_types import Scope
 
 # A write key may stand in a web page: it can only send events. A decide key stays on the shop's own servers.
@@ -80,8 +80,14 @@ def create_first_key(db: Connection, now_ms: int) -> str | None:
 
 def load_keys(db: Connection) -> dict[str, Key]:
     """Load the valid keys by the hash of their secret."""
-    valid = {id_: body for id_, body in list_records(db, "key").items() if not body["revoked"]}
-    return {body["hash"]: Key(key_id, body["scope"], body["name"]) for key_id, body in valid.items()}
+    found = {}
+    for key_id, body in list_records(db, "key").items():
+        try:
+            if not body["revoked"]:
+                found[body["hash"]] = Key(key_id, body["scope"], body["name"])
+        except (KeyError, TypeError):
+            raise damaged_record("key", key_id) from None
+    return found
 
 
 def find_key(header: str, keys: dict[str, Key]) -> Key | None:

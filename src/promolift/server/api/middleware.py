@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
-from math import ceil
 from secrets import token_hex
 from time import perf_counter, time
 
@@ -92,8 +91,6 @@ class ApiMiddleware:
                 LOG.error("request failed", exc_info=error, extra={"request_id": context.request_id})
             if not begun:
                 reply = problem_response(error, context.request_id)
-                if isinstance(error, ApiError) and error.status == 429:
-                    reply.headers["retry-after"] = str(ceil(float(error.errors[0].message)))
                 if isinstance(error, ApiError) and error.code == "encoding_unknown":
                     reply.headers["accept-encoding"] = "gzip, identity"
                 if isinstance(error, ApiError) and error.status == 401:

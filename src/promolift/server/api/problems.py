@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.executors.bounded_pool import RETRY_S, PoolFullError
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import LedgerError, Refused
@@ -65,7 +67,8 @@ def problem_response(error: Exception, request_id: str) -> Response:
     }  # fmt: skip
     if known.code in REFUSALS:
         body["reason"] = REFUSALS[known.code].words.model_dump()
-    return Response(json.dumps(body), known.status, media_type="application/problem+json")
+    headers = {each.pointer: str(ceil(float(each.message))) for each in known.errors if each.pointer == "retry-after"}
+    return Response(json.dumps(body), known.status, headers, "application/problem+json")
 
 
 def validation_error(errors: Iterable[Any]) -> ApiError:
@@ -88,6 +91,8 @@ def _known(error: Exception) -> ApiError:
             return ApiError(REFUSALS[code].status, code, str(error))
         case LedgerError():
             return ApiError(503, "ledger_unavailable", "nothing was kept; try again later")
+        case PoolFullError():
+            return ApiError(503, error.code, str(error), FieldError("retry-after", f"{RETRY_S}"))
         case PromoError():
             return ApiError(422, error.code, str(error))
     return ApiError(500, "internal", "something failed inside; the log has it under this request_id")

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from secrets import token_hex
@@ -21,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.decisions.response_hours import fit_response_hours
 from promolift.foundation.errors import ConfigError, PromoError
+from promolift.foundation.executors.bounded_pool import BoundedPool
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import Clock
@@ -30,7 +32,7 @@ from promolift.server.api.connection_limits import send_in_one_write
 from promolift.server.api.problems import ApiError
 from promolift.server.budgets import redemptions
 from promolift.server.carts import carts
-from promolift.server.decisions import decisions
+from promolift.server.decisions import decisions, release_period
 from promolift.server.delivery import outbox
 from promolift.server.events import events
 from promolift.server.ledger.audit_log import (
@@ -66,6 +68,8 @@ from promolift.shop.configuration.configuration import Config
 
 LOG = logging.getLogger("promolift.server")
 TASK_EVERY_S = 1.0
+SLOW_THREADS, SLOW_WAITING = 4, 28  # exports, erasures and webhooks that run and that wait; one more is refused
+PROBE_TIMEOUT_S = 5.0  # a ledger that keeps nothing for so long is not ready
 REFUSALS_LIMIT_S = 2.0  # how long refusals in the events of an older ledger are looked for at a time
 MAX_CACHED_HEADERS = 1000  # remembered; a key may be written in more than one way
 BRIEF_EVENTS = 20  # events that are kept in a millisecond
@@ -111,8 +115,12 @@ class Server:
         )
         self.scheduler = LearningScheduler(self)
         self.texts = response_counts.TextCounter(settings.work / "serve")
+        self.slow = BoundedPool("slow requests", SLOW_THREADS, SLOW_WAITING)
+        self.keeps_changes = True  # whether the ledger did when it was asked last: /health/ready waits for nothing
+        self.missing_releases: list[str] = []  # releases in use that are not loaded
         work = {
-            "releases": lambda: asyncio.to_thread(lambda: self.decider.refresh_releases(self.releases_in_use())),
+            "ledger": self.probe_ledger,
+            "releases": lambda: asyncio.to_thread(self.refresh_releases),
             "keys": lambda: asyncio.to_thread(self.refresh_keys),
             "texts": lambda: asyncio.to_thread(self.count_texts),
             "hours": lambda: asyncio.to_thread(self.fit_send_hours),
@@ -132,6 +140,49 @@ class Server:
                 self.decider.ensure(release_id)
             except PromoError as error:
                 LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
+        self._note_missing(self.releases_in_use())
+        self.adopt_releases()
+
+    def refresh_releases(self) -> None:
+        """Load the releases that campaigns decide from, whichever server activated them."""
+        used = self.releases_in_use()
+        try:
+            self.decider.refresh_releases(used)
+        finally:
+            self._note_missing(used)
+        self.adopt_releases()
+
+    def _note_missing(self, used: set[str]) -> None:
+        self.missing_releases = sorted(used - self.decider.releases.keys())
+
+    async def probe_ledger(self) -> None:
+        """Commit a mark, so that `/health/ready` says whether the ledger keeps changes without a commit of its own."""
+
+        def mark(db: Connection, some: list[None]) -> list[None]:
+            now_ms = self.clock.now_ms()
+            put_record(db, "health", "ready", now_ms, now_ms)
+            return some
+
+        try:
+            await asyncio.wait_for(self.ledger.call(mark, locks=no_locks), PROBE_TIMEOUT_S)
+            self.keeps_changes = True
+        except (PromoError, TimeoutError) as error:
+            if self.keeps_changes:
+                LOG.error("the ledger keeps no changes", extra={"detail": str(error)})
+            self.keeps_changes = False
+
+    def adopt_releases(self) -> None:
+        """Give releases that a server of an earlier version activated their end and their budget."""
+        with self.ledger.read() as db:
+            undated = release_period.undated_campaigns(db, self.decider.releases)
+        if undated:
+            loaded, now_ms = self.decider.releases, self.clock.now_ms()
+
+            def adopt(db: Connection, some: list[None]) -> list[None]:
+                release_period.adopt_releases(db, loaded, now_ms)
+                return some
+
+            self.ledger.write(adopt)
 
     def pulse(self) -> None:
         """Record a heartbeat for other servers of a shared ledger; stop if the ledger is too new for this version."""
@@ -170,6 +221,7 @@ class Server:
         for each in self.closing:
             each()
         self._readers.shutdown(cancel_futures=True)
+        self.slow.close()
         if not self.ledger.sqlite:
             with suppress(PromoError):
                 self.ledger.write(lambda db, some: [delete_record(db, SERVER_KIND, self.name) for _ in some])
@@ -428,7 +480,9 @@ def _close_to_others(settings: ServeSettings) -> None:
     folder.chmod(0o700)
     if settings.ledger is None:
         path = folder / "ledger.db"
-        path.touch(mode=0o600)
+        if not path.exists():  # with a head from its first moment: a file of no bytes was cut
+            with closing(sqlite3.connect(path)) as db:
+                db.execute("pragma journal_mode = wal")
         path.chmod(0o600)  # what SQLite keeps beside it follows
 
 

@@ -1,5 +1,9 @@
 """Bodies of the requests that reserve, confirm and roll back money."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from promolift.server.ledger.field_types import Body, Cents, Id, Slug, TypedCode
 
 
@@ -14,6 +18,10 @@ class ReserveIn(Body):
     code: TypedCode | None = None
     order_id: Id | None = None
     redemption_id: Slug | None = None
+    order_cents: Annotated[
+        Cents | None,
+        Field(description="What the order is worth before the offer, with delivery: no more can come off."),
+    ] = None
 
 
 class ConfirmIn(Body):

@@ -145,6 +145,8 @@ class _Round:
 
     def reserve(self, body: ReserveIn, who: str) -> Row:
         """It refers to a decision or to a code: once, in its time, and for no more than the offer takes off."""
+        if body.order_cents is not None and body.amount_cents > body.order_cents:
+            raise Refused("above_order", f"{body.amount_cents} are asked for an order worth {body.order_cents}")
         campaign, offer, code = self._meant(body)
         known = self._campaign(campaign)
         if known is None:

@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, model_validator
-from sqlalchemy import Connection, bindparam, literal_column, select
+from sqlalchemy import Connection, bindparam, literal_column, select, update
 
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import Sender, rule_pack_notices
@@ -28,14 +28,14 @@ from promolift.core.offers.cart_pricing import (
     price_cart,
 )
 from promolift.core.offers.coupon_codes import normalise_code
-from promolift.core.offers.terms import Benefit, covered_targets
+from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, Benefit, covered_targets
 from promolift.foundation.i18n.text import Language, LocalizedText
 from promolift.foundation.time.units import DAY_MS, MINUTE_MS
 from promolift.server.decisions.decisions import Decider
 from promolift.server.decisions.eligibility import SELECT_CUSTOMERS
 from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
 from promolift.server.decisions.message_rendering import render_offer
-from promolift.server.ledger.field_types import Body, Cents, Id, Slug, StrictBool, TypedCode, to_whole_number
+from promolift.server.ledger.field_types import Body, Cents, Currency, Id, Slug, StrictBool, TypedCode, to_whole_number
 from promolift.server.ledger.limits import (
     SELECT_CODE,
     RedemptionClaim,
@@ -48,7 +48,18 @@ from promolift.server.ledger.limits import (
 from promolift.server.ledger.outbox_rows import post_webhook_event
 from promolift.server.ledger.records import Campaign, StoredPromotion
 from promolift.server.ledger.refusals import REFUSALS
-from promolift.server.ledger.schema import DECISIONS, JsonList, Query, Refused, customer_lock, execute_raw, json_list
+from promolift.server.ledger.schema import (
+    CODES,
+    DECISIONS,
+    IS_STOCK_CODE,
+    JsonList,
+    Query,
+    Refused,
+    customer_lock,
+    execute_raw,
+    json_list,
+    transaction_cache,
+)
 from promolift.server.response_models import (
     REDEMPTION,
     CartAnswer,
@@ -101,11 +112,12 @@ class CartLineIn(Body):
 
 
 class CartIn(Body):
-    """A customer's cart. Without `decision_ids` the latest offers that were decided for them count, if they hold and
-    the customer has not refused personal decisions since.
+    """A customer's cart, all of it in one currency. Without `decision_ids` the latest offers that were decided for them
+    count, if they hold and the customer has not refused personal decisions since.
     """
 
     customer_id: Id
+    currency: Currency | None = None
     lines: Annotated[tuple[CartLineIn, ...], Field(min_length=1, max_length=200)]
     shipping_cents: Cents = 0
     codes: Annotated[tuple[TypedCode, ...], Field(max_length=20)] = ()
@@ -139,6 +151,7 @@ class PricesIn(Body):
     items: Annotated[tuple[PriceIn, ...], Field(min_length=1, max_length=50)]
     codes: Annotated[tuple[TypedCode, ...], Field(max_length=20)] = ()
     campaign_id: Slug | None = None
+    currency: Currency | None = None
     language: Language = "en"
 
 
@@ -165,13 +178,13 @@ class Wallet(NamedTuple):
 
     promotions: dict[str, UsablePromotion]
     refused: dict[str, str]
-    release: LiveRelease | None  # of a campaign that is live: the shop's currency, and the rule packs of its texts
+    release: LiveRelease | None  # of a campaign that is live: the cart's currency, and the rule packs of its texts
     catalogue: Mapping[str, str]  # a product of the cart: what its offers stand on
     opened: Mapping[str, str]  # a code as it was typed: the promotion that it is of
 
     @property
     def currency(self) -> str | None:
-        """The shop's currency, where a release says it."""
+        """The cart's currency, where a release says it."""
         return self.release.shop.currency if self.release else None
 
 
@@ -239,6 +252,8 @@ def load_wallet(
     if (only := body.campaign_id) is not None:
         live = {name: one for name, one in live.items() if name == only}
         releases = {name: one for name, one in releases.items() if name == only}
+    live = _in_currency(body.currency, live, releases)
+    releases = {name: one for name, one in releases.items() if name in live}
     here = {line.product_id for line in body.lines}
     catalogue = {
         product: target
@@ -263,7 +278,8 @@ def load_wallet(
         elif (release := releases.get(campaign)) and name in release.labels:
             lasts_ms = release.menu[release.labels[name].menu_id].valid_days * DAY_MS
             started_ms = row["expires_ms"] - lasts_ms if row["expires_ms"] else now_ms
-            held[name] = UsablePromotion(_promotion(release, name, started_ms, body), campaign, code=row["code"])
+            promotion = _promotion(release, name, started_ms, body, row)
+            held[name] = UsablePromotion(promotion, campaign, code=row["code"])
         else:
             refused[typed] = "terms_gone"
     for named, made in _decisions(db, body, now_ms).items():
@@ -271,12 +287,15 @@ def load_wallet(
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
             release = release_of(made["release_id"])
+            if release.shop.currency != (body.currency or release.shop.currency):
+                refused[named] = "currency_differs"
+                continue
             if not lowers_price(release, made["offer_id"]):
                 if body.decision_ids is not None:
                     refused[named] = "not_eligible"
                 continue
-            promotion = _promotion(release, made["offer_id"], made["ts_ms"], body)
             row = SELECT_CODE.first(db, named=made["code"]) if made["code"] else None
+            promotion = _promotion(release, made["offer_id"], made["ts_ms"], body, row)
             if row and (why := code_problem(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
@@ -443,6 +462,22 @@ def stored_promotion(body: PromotionIn) -> StoredPromotion:
     return StoredPromotion(campaign_id=body.campaign_id, holder=body.holder, terms=terms)
 
 
+def issue_promotion_codes(db: Connection, promotion_id: str) -> None:
+    """Let the codes of a promotion for who holds one be used, until it expires and for no more than it takes off."""
+    found = StoredPromotion.find(db, promotion_id)
+    if found is None or found.holder != "code":
+        return
+    expires = found.terms.expires
+    given = {
+        "expires_ms": None if expires is None else round(expires.timestamp() * 1000),
+        "cap_cents": found.terms.benefit.most_cents,
+    }
+    open_ = CODES.c.status.in_(("stock", "issued")), IS_STOCK_CODE
+    mine = CODES.c.campaign_id == found.campaign_id, CODES.c.offer_id == promotion_id
+    db.execute(update(CODES).where(*mine, *open_).values(status="issued", **given))
+    transaction_cache(db).clear()
+
+
 def find_code(db: Connection, typed: str) -> Row | None:
     """Find the code that was typed; None if there is none."""
     tried = (
@@ -474,9 +509,30 @@ def lowers_price(release: LiveRelease, offer_id: str) -> bool:
     return label is None or release.menu[label.menu_id].benefit.type != "reminder"
 
 
-def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) -> Promotion:
-    """A planned offer as a promotion: on the products of this cart that the release counts to what it covers."""
-    offer = render_offer(release, offer_id, ts_ms)
+def _in_currency(
+    currency: str | None, live: Mapping[str, Campaign], releases: Mapping[str, LiveRelease]
+) -> dict[str, Campaign]:
+    """The campaigns whose money is the cart's; one without a release has whatever the cart has.
+
+    Refused where the shop's offers are in other currencies, or in several of which the cart names none.
+    """
+    known = sorted({one.shop.currency for one in releases.values()})
+    if currency is None and len(known) > 1:
+        raise Refused("currency_needed", f"campaigns are in {', '.join(known)}: name the currency of the cart")
+    if currency is not None and known and currency not in known:
+        raise Refused("currency_differs", f"the cart is in {currency}, the offers are in {', '.join(known)}")
+    other = {name for name, one in releases.items() if one.shop.currency != (currency or known[0])}
+    return {name: one for name, one in live.items() if name not in other}
+
+
+def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn, code: Row | None) -> Promotion:
+    """A planned offer as a promotion: on the products of this cart that the release counts to what it covers, until its
+    code expires, and for no more than that may take off.
+    """
+    offer = render_offer(release, offer_id, ts_ms, code["expires_ms"] if code else None)
+    benefit, cap = offer.benefit, code["cap_cents"] if code else None
+    if cap and "max_discount_cents" in BENEFIT_OPTIONAL_FIELDS.get(benefit.type, ()) and not benefit.max_discount_cents:
+        benefit = benefit.model_copy(update={"max_discount_cents": cap})
     names = set(covered_targets(offer.covers))
     on = [
         line.product_id
@@ -485,7 +541,7 @@ def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) ->
     ]
     return Promotion(
         id=offer_id,
-        benefit=offer.benefit,
+        benefit=benefit,
         scope="product" if names else "basket",
         covers=tuple(sorted(names)) if offer.joined == "together" else tuple(dict.fromkeys(on)) or tuple(sorted(names)),
         joined=offer.joined or "each",

@@ -10,22 +10,23 @@ import gzip
 import json
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from pydantic import ValidationError
+from pydantic import IPvAnyNetwork, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
 from promolift.foundation.i18n.formatting import Locale, localize, use_locale
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
@@ -55,7 +56,9 @@ from promolift.server.translations import translate_group
 
 LOG = logging.getLogger("promolift.server.console")
 ROOT = "/console"
-SESSION_COOKIE, VISITOR_COOKIE = "promolift_console", "promolift_before"
+SESSION_COOKIE, VISITOR_COOKIE, BROWSER_COOKIE = "promolift_console", "promolift_before", "promolift_browser"
+BROWSER_COOKIE_S = 365 * 24 * 3600
+SIGN_INS, SIGN_INS_WAITING = 2, 30  # passwords that are checked at a time, and that wait: pages have other threads
 THREADS = 4
 FORM_BYTES, UPLOAD_PART_BYTES = 100_000, 5_000_000  # of a form, and of a piece of a file that somebody signed in sends
 UPLOAD_TYPE = "application/octet-stream"
@@ -98,7 +101,8 @@ class ConsoleApp:
         """Nothing is read yet."""
         self.server, self.console = server, Console(server, file)
         self._threads = ThreadPoolExecutor(THREADS, "console")
-        server.closing += [self._threads.shutdown, self.console.close]
+        self._sign_ins = BoundedPool("sign-ins", SIGN_INS, SIGN_INS_WAITING)
+        server.closing += [self._sign_ins.close, self._threads.shutdown, self.console.close]
         self._doors = [(compile_path(door.path)[0], door) for door in load_screens()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,6 +111,8 @@ class ConsoleApp:
         request = Request(scope, receive)
         try:
             reply = await self._answer(request)
+        except PoolFullError as error:  # too many sign in at once
+            reply = Response(str(error), 503, {"retry-after": str(RETRY_S)}, "text/plain")
         except Exception as error:
             LOG.error("console failed", exc_info=error)
             reply = Response(b"Something failed inside; the server's log has more.", 500, media_type="text/plain")
@@ -131,6 +137,8 @@ class ConsoleApp:
                     return Response(b"", 413)
         elif method not in ("GET", "HEAD", "POST"):
             return Response(b"", 405, {"allow": "GET, HEAD, POST"})
+        if method == "POST" and path.rstrip("/") == f"{ROOT}/sign-in":
+            return await self._sign_ins.run(partial(self._in_thread, request, body))
         context = contextvars.copy_context()
         return await loop.run_in_executor(self._threads, context.run, self._in_thread, request, body)
 
@@ -139,14 +147,16 @@ class ConsoleApp:
         return self.console.visitor(cookie) if cookie else None
 
     def _in_thread(self, request: Request, body: bytes) -> Response:
-        visitor, click = self._visitor(request), parse_click(request, body)
+        visitor = self._visitor(request)
+        click = parse_click(request, body, self.server.settings.console.proxies)
         accepted = request.headers.get("accept-language", "").strip().lower()
         language: Locale = visitor.language if visitor else "zh" if accepted.startswith("zh") else "en"
         with use_locale(language):
             if visitor is not None:
                 return self._said(self._visit(visitor, click), visitor, click)
             before = request.cookies.get(VISITOR_COOKIE) or secrets.token_urlsafe(18)
-            return self._entering(login.LoginAttempt(self.server, self.console, click, before))
+            browser = request.cookies.get(BROWSER_COOKIE, "")
+            return self._entering(login.LoginAttempt(self.server, self.console, click, before, browser))
 
     def _visit(self, visitor: Visitor, click: Click) -> Reply:
         """What the door of this method and path answers."""
@@ -190,7 +200,7 @@ class ConsoleApp:
 
     def _entering(self, arrived: login.LoginAttempt) -> Response:
         """What somebody sees who is not signed in; and the cookie, once they are."""
-        reply, begun = login.log_in(arrived)
+        reply, begun, browser = login.log_in(arrived)
         keep: Any = {
             "path": ROOT,
             "secure": self.server.settings.console.secure,
@@ -208,12 +218,14 @@ class ConsoleApp:
         if begun is not None:
             answer.set_cookie(SESSION_COOKIE, begun.cookie, **keep)
             answer.delete_cookie(VISITOR_COOKIE, path=ROOT)
+            if browser:
+                answer.set_cookie(BROWSER_COOKIE, browser, max_age=BROWSER_COOKIE_S, **keep)
         else:
             answer.set_cookie(VISITOR_COOKIE, arrived.before, **keep)
         return answer
 
 
-def parse_click(request: Request, body: bytes) -> Click:
+def parse_click(request: Request, body: bytes, proxies: Collection[IPvAnyNetwork] = ()) -> Click:
     """Parse a request; a form counts as ours if the browser says it comes from a page of this server."""
     piece = request.headers.get("content-type") == UPLOAD_TYPE
     text = "" if piece else body.decode("utf-8", "replace")
@@ -224,7 +236,10 @@ def parse_click(request: Request, body: bytes) -> Click:
     ours = site == "same-origin" if site is not None else origin.partition("://")[2] == request.headers.get("host")
     return Click(
         request.method, request.url.path.removeprefix(ROOT) or "/", dict(request.query_params), form,
-        body if piece else b"", request.client.host if request.client else "?", ours,
+        body if piece else b"",
+        login.client_address(
+            request.client.host if request.client else "?", request.headers.getlist("x-forwarded-for"), proxies
+        ), ours,
     )  # fmt: skip
 
 

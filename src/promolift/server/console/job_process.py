@@ -6,6 +6,7 @@ decisions do not wait.
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ SHOP_JOBS = {"plan": run_plan, "run": run_pipeline, "fairness": run_fairness}
 def main() -> None:
     """What goes wrong is a line, too, in words for people."""
     getattr(os, "nice", abs)(10)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # temporary files go when a job is stopped, too
     task = json.loads(sys.stdin.read())
     try:
         print(json.dumps({"result": run_job(task)}), flush=True)

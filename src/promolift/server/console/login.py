@@ -1,5 +1,7 @@
 """Sign a user in with a name and password, or with a link that works once."""
 
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -23,7 +25,9 @@ from promolift.server.console.state.users import (
     check_new,
     create_link,
     hash_password,
+    known_browser,
     load_link,
+    new_browser,
     start_session,
     use_link,
     verify_password,
@@ -31,15 +35,18 @@ from promolift.server.console.state.users import (
 from promolift.server.ledger.schema import PEOPLE, Refused
 
 DEMO_USER = "demo"
+MAX_NAME = 40  # characters of a name, as NAME_PATTERN has them
 
 
 class LoginAttempt(NamedTuple):
-    """A request without a session. `before` is a cookie that the browser sends until the user signs in."""
+    """A request without a session. `before` is a cookie that the browser sends until the user signs in, `browser` one
+    that it got when somebody did."""
 
     server: Server
     console: Console
     click: Click
     before: str
+    browser: str = ""
 
     @property
     def token(self) -> str:
@@ -48,10 +55,33 @@ class LoginAttempt(NamedTuple):
 
 
 class LoginResult(NamedTuple):
-    """The reply, and the session if one began."""
+    """The reply, and the session if one began, with a cookie by which the browser is known again."""
 
     reply: Reply
     sign_in: SignIn | None = None
+    browser: str = ""
+
+
+def client_address(peer: str, forwarded: Iterable[str], proxies: Collection[IPv4Network | IPv6Network]) -> str:
+    """Return where a request comes from: the last address on its way that is no trusted proxy's (IPv6: its /64).
+
+    `forwarded` are the headers X-Forwarded-For, which anybody can send: only what a trusted proxy added is believed.
+    """
+    found: IPv4Address | IPv6Address | None = None
+    for text in reversed([*",".join(forwarded).split(","), peer]):
+        plain = text.strip()
+        plain = plain[1:].partition("]")[0] if plain.startswith("[") else plain
+        plain = plain.partition(":")[0] if plain.count(":") == 1 else plain
+        try:
+            address = ip_address(plain)
+        except ValueError:
+            break
+        found = getattr(address, "ipv4_mapped", None) or address
+        if not any(found in network for network in proxies):
+            break
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((int(found) >> 64 << 64, 64)))
+    return str(found or peer)
 
 
 def first_login_path(server: Server, demo: bool) -> str | None:
@@ -89,21 +119,23 @@ def _form(arrived: LoginAttempt, why: str = "", status: int = 200) -> LoginResul
 
 
 def _by_password(arrived: LoginAttempt) -> LoginResult:
-    form, patience = arrived.click.form, arrived.console.patience
-    name, password = form.get("name", "").strip()[:200], form.get("password", "")[:1000]
-    who = f"name {name.lower()}", f"address {arrived.click.address}"
+    form, patience, secret = arrived.click.form, arrived.console.patience, arrived.server.secret
+    name, password = form.get("name", "").strip()[:MAX_NAME], form.get("password", "")[:1000]
     if not arrived.click.trusted(arrived.token):
         return _form(arrived, sentence("form_foreign"), 403)
-    if wait_s := patience.wait_s(*who):
-        return _form(arrived, sentence("wait", seconds=count(wait_s + 0.5)), 429)
     with arrived.server.ledger.read() as db:
         row = db.execute(select(PEOPLE).where(PEOPLE.c.name == name)).mappings().first()
-    if not verify_password(password, row["password"] if row and not row["gone"] else ""):
-        patience.record_failure(*who)
+    kept = row["password"] if row and not row["gone"] else ""
+    browser = known_browser(secret, name, kept, arrived.browser) if kept else None
+    origin = f"browser {browser}" if browser else f"address {arrived.click.address}"
+    permit = patience.begin(name, origin)
+    if not (permit.checked and verify_password(password, kept)):
+        if permit.wait_s:
+            return _form(arrived, sentence("wait", seconds=count(permit.wait_s + 0.5)), 429)
         return _form(arrived, sentence("sign_in_wrong"), 401)
-    patience.reset(*who)
+    patience.reset(name, origin)
     found = _session(arrived, lambda db, now_ms: start_session(db, now_ms, name, "password"))
-    return LoginResult(Redirect(safe_redirect_path(form.get("next", "/"))), found)
+    return LoginResult(Redirect(safe_redirect_path(form.get("next", "/"))), found, new_browser(secret, name, kept))
 
 
 def _by_link(arrived: LoginAttempt, secret: str) -> LoginResult:
@@ -127,7 +159,9 @@ def _by_link(arrived: LoginAttempt, secret: str) -> LoginResult:
         if not demo:
             check_new(name, password)
             password = hash_password(password)
-        return LoginResult(Redirect("/"), _session(arrived, lambda db, ms: use_link(db, ms, secret, name, password)))
+        found = _session(arrived, lambda db, ms: use_link(db, ms, secret, name, password))
+        browser = "" if demo else new_browser(arrived.server.secret, name, password)
+        return LoginResult(Redirect("/"), found, browser)
     except Refused as refused:
         return welcome(str(refused), 422)
 

@@ -8,46 +8,51 @@ batched.
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, lru_cache, partial
-from itertools import repeat
+from functools import cache, lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
-import polars as pl
 from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select, update
 
 from promolift.core import decisions
-from promolift.core.allocation.budget_pacing import DayForecast, Pace, PacedPrice
-from promolift.core.customers.consent import OPTED_OUT_REASON, may_send
+from promolift.core.customers.consent import OPTED_OUT_REASON
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.experiments.experiment_design import assign_arms
 from promolift.core.offers import coupon_codes
-from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.time.clock import Clock
 from promolift.foundation.time.units import DAY_MS
 from promolift.server.decisions import decision_record as record
+from promolift.server.decisions.budget_meter import BudgetMeter, load_pace
 from promolift.server.decisions.decision_record import Row
 from promolift.server.decisions.eligibility import (
     KEY_SEPARATOR,
     CustomerFacts,
-    Exclusions,
     RecentActivity,
     find_exclusions,
     load_customer_facts,
     load_recent_activity,
 )
-from promolift.server.decisions.live_release import UNKNOWN_CUSTOMER, AdCell, Floats, LiveRelease, ReleaseRows, Slate
+from promolift.server.decisions.live_release import Floats, LiveRelease, Slate
+from promolift.server.decisions.release_candidates import (
+    candidates,
+    close_before_sent,
+    contact_refusals,
+    line_ends_ms,
+    max_discount_cents,
+    offer_ends_ms,
+    offer_name,
+    warm_up,
+)
+from promolift.server.decisions.release_period import closed_by_time
 from promolift.server.decisions.release_storage import load_shared_release, open_shared_releases
-from promolift.server.ledger.audit_log import get_record, put_record
-from promolift.server.ledger.event_rows import CONSENT_BY_PAGE, FROM_PAGE_SUFFIX
+from promolift.server.ledger.audit_log import put_record
 from promolift.server.ledger.limits import exhausted_offers
 from promolift.server.ledger.policy import Policy
 from promolift.server.ledger.records import Campaign, StoredPromotion
@@ -65,7 +70,6 @@ from promolift.server.ledger.schema import (
 
 LOG = logging.getLogger("promolift.server")
 RELOAD_AFTER_S = 10.0  # between two tries to load a release
-ENDS_BEFORE_SENT = "it ends before it could be sent"
 UNLOAD_AFTER_S = 600.0  # a release that no campaign needs is kept so long for those who look at it
 CAMPAIGNS_CACHE_KEY = (Campaign, "as kept")
 SELECT_CAMPAIGNS = Query(
@@ -97,6 +101,7 @@ class DecisionResult:
     reason: str
     record: Row | None = None
     terms: decisions.ReleaseTerms | None = None
+    ends_ms: int | None = None  # the last moment of the release: no offer holds longer
     lately: RecentActivity | None = None  # what the customer did in the last minutes: their message may say so
     general: Sequence[Row] | None = None  # who refused personal decisions: the promotions that everybody has
 
@@ -188,7 +193,7 @@ class DecidedGroup:
             return decisions.Bid(name, priority, NONE, 0.0)
         price = 0.0 if self.release.creatives is not None else self.terms.price
         net = float(worth[best] - price * cost[best])
-        return decisions.Bid(name, priority, _offer(self.release, slate, best), net)
+        return decisions.Bid(name, priority, offer_name(self.release, slate, best), net)
 
 
 class DecisionRound(NamedTuple):
@@ -293,7 +298,7 @@ class Decider:
         """What is decided of each, by reading alone. Of several campaigns one decides (`deliver.arbitrate`)."""
         running = self._running(db)
         release_of = cache(release_of)  # one that finishes loading meanwhile is there from the next round on
-        meeting = [_meeting(ask, running, release_of) for ask in asks]
+        meeting = [_meeting(ask, running, release_of, now_ms) for ask in asks]
         groups: dict[DecisionGroup, dict[str, DecisionRequest]] = {}
         for ask, found in zip(asks, meeting, strict=True):
             for group in found.groups:
@@ -325,7 +330,7 @@ class Decider:
             if made.meter:
                 made.meter.count(db, made.paid, len(rows), now_ms)
             if made.release.creatives is None:
-                self._give_codes(db, made.release, rows, made.known, now_ms)
+                self._give_codes(db, made, rows, now_ms)
             INSERT_DECISIONS.many(db, rows)
 
     def _running(self, db: Connection) -> dict[str, LiveCampaign | None]:
@@ -367,7 +372,7 @@ class Decider:
         campaign = Campaign.find(db, made.campaign_id) if made else None
         pacing = campaign.policy.pacing if campaign else None
         if made and pacing and pacing.starts_ms <= made.ts_ms <= pacing.ends_ms:
-            pace = _pace(db, made.campaign_id, pacing.starts_ms)
+            pace = load_pace(db, made.campaign_id, pacing.starts_ms)
             pace = replace(pace, spent=max(0.0, pace.spent - cost))
             put_record(db, "pace", made.campaign_id, {"pace": asdict(pace), "starts_ms": pacing.starts_ms}, now_ms)
             theirs = row.customer_id == made.customer_id, row.code == made.code
@@ -389,10 +394,11 @@ class Decider:
         known = load_customer_facts(db, campaign.campaign_id, people)
         lately = load_recent_activity(db, people, policy.live, now_ms)
         closed = find_exclusions(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
-        ends = _ends_ms(release, now_ms) if closed.slots else {}
-        _close_before_sent(closed, release, ends)
-        meter = BudgetMeter.of(db, campaign, release, now_ms)
-        refusals = _refusals(release, people, known)
+        end_ms = campaign.state.ends_ms(release_id)
+        ends = offer_ends_ms(release, now_ms, end_ms) if closed.slots else {}
+        close_before_sent(closed, release, ends)
+        meter = BudgetMeter.of(db, campaign.campaign_id, campaign.state.policy.pacing, release, now_ms)
+        refusals = contact_refusals(release, people, known)
         seen_by: list[str | None] = [asks[who].audience for who in people]
         if release.creatives is not None:
             closed.all = closed.all or (None if meter else "pacing: the plan's time has not begun, or is over")
@@ -435,7 +441,7 @@ class Decider:
                 slots = [slot for slot in ways if slot.send_ms <= last_ms]
                 row |= _sent(slots, policy, row, terms.seed)
             general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {OPTED_OUT_REASON}" else None
-            answers[who] = DecisionResult(row["offer_id"], row["reason"], row, own, lately.get(who), general)
+            answers[who] = DecisionResult(row["offer_id"], row["reason"], row, own, end_ms, lately.get(who), general)
         return DecidedGroup(group, release, terms, answers, known, meter, weighed)
 
     def _general(self, db: Connection, ask: DecisionRequest, now_ms: int) -> list[Row]:
@@ -452,22 +458,24 @@ class Decider:
             if one.holder == "everybody" and one.runs(at) and not full.get(one.campaign_id, {""}) & {"", name}
         ]
 
-    def _give_codes(
-        self, db: Connection, release: LiveRelease, rows: list[Row], known: CustomerFacts, now_ms: int
-    ) -> None:
-        """The code of each offer into its row; new codes are kept in one statement."""
-        made = []
+    def _give_codes(self, db: Connection, decided: DecidedGroup, rows: list[Row], now_ms: int) -> None:
+        """The code of each offer into its row; new codes are kept in one statement. None outlives the release."""
+        release, known, made = decided.release, decided.known, []
+        end_ms = decided.group.campaign.state.ends_ms(release.release_id)
         for row in rows:
             offer = row["offer_id"]
             if offer == NONE:
                 continue
-            held = known.codes.get((row["customer_id"], offer))
-            expires = now_ms + release.menu[release.labels[offer].menu_id].valid_days * DAY_MS
-            given = {"expires_ms": expires, "cap_cents": max_discount_cents(release, offer)}
+            held, line = known.codes.get((row["customer_id"], offer)), release.labels[offer].menu_id
+            lasts_ms, expires_ms = line_ends_ms(release, line, now_ms), now_ms + release.menu[line].valid_days * DAY_MS
+            if end_ms is not None:
+                lasts_ms, expires_ms = min(lasts_ms, end_ms), min(expires_ms, end_ms)
+            given = {"expires_ms": expires_ms, "cap_cents": max_discount_cents(release, offer)}
             if held is not None:
                 row["code"] = held["code"]
-                if (held["expires_ms"] or expires) < expires - DAY_MS:  # once a day is often enough
-                    db.execute(update(CODES).where(CODES.c.code == held["code"]).values(expires_ms=expires))
+                shorter = (held["expires_ms"] or lasts_ms) < lasts_ms  # than what is printed: at most once a day
+                if shorter or (held["cap_cents"] is None and given["cap_cents"] is not None):
+                    db.execute(update(CODES).where(CODES.c.code == held["code"]).values(**given))
             elif offer in known.stock:
                 row["code"] = _from_stock(db, row, given)
             else:
@@ -475,57 +483,6 @@ class Decider:
                 row["code"] = coupon_codes.coupon_code(own["campaign_id"], own["customer_id"], offer, self.secret)
                 made.append(own | given | {"code": row["code"], "status": "issued", "stocked": 0})
         INSERT_CODES.many(db, made)
-
-
-@dataclass
-class BudgetMeter:
-    """The pace of a campaign's budget within one transaction: read, used, written back."""
-
-    campaign_id: str
-    starts_ms: int
-    forecast: DayForecast
-    pace: Pace
-    now: PacedPrice
-
-    @property
-    def price(self) -> float:
-        """Of a cent at this moment."""
-        return self.now.price
-
-    @staticmethod
-    def of(db: Connection, campaign: LiveCampaign, release: LiveRelease, now_ms: int) -> "BudgetMeter | None":
-        """The meter at this moment, None for a campaign without pacing or outside its time."""
-        pacing = campaign.state.policy.pacing
-        if pacing is None or not pacing.starts_ms <= now_ms <= pacing.ends_ms:
-            return None
-        pace = _pace(db, campaign.campaign_id, pacing.starts_ms)
-        by = "choice_price" if "choice_price" in release.frontier.columns else "price"  # with what rules add
-        curve = release.frontier.select(pl.col("cost_cents").alias("cost"), pl.col(by).alias("price"))
-        budget, able = float(release.plan.budget_cents), max(1, release.plan.able)
-        forecast = DayForecast.of(curve, able, budget, pacing.arrivals)
-        moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
-        return BudgetMeter(campaign.campaign_id, pacing.starts_ms, forecast, pace, pace.reprice(forecast, moment))
-
-    def close(self, rows: ReleaseRows, slates: Sequence[Slate], together: int) -> list[Slate]:
-        """Close what costs more than each of so many customers may take of what is left: it is never passed."""
-        most, why = (self.forecast.budget - self.pace.spent) / together, "the budget of the paced time is spent"
-        return [
-            rows.close(each, lambda at: why if rows.cost_O[at] > most else None)
-            if (rows.cost_O[each.at_O] > most).any()
-            else each
-            for each in slates
-        ]
-
-    def count(self, db: Connection, cost: float, seen: int, now_ms: int) -> None:
-        """Add what `seen` decisions cost, and keep it with them."""
-        pace = _pace(db, self.campaign_id, self.starts_ms).after(cost, seen, self.now)  # other arms counted, too
-        put_record(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
-
-
-def _pace(db: Connection, campaign_id: str, starts_ms: int) -> Pace:
-    """Where the paced time that began then stands."""
-    kept = get_record(db, "pace", campaign_id) or {}
-    return Pace(**kept["pace"]) if kept.get("starts_ms") == starts_ms else Pace()
 
 
 def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
@@ -542,56 +499,6 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
     taken = given | {"status": "issued", "customer_id": row["customer_id"]}
     db.execute(update(CODES).where(CODES.c.code == code).values(**taken))
     return str(code)
-
-
-def candidates(
-    release: LiveRelease, people: Sequence[str], closed: Exclusions, cells: Sequence[AdCell | None] | None = None
-) -> list[Slate]:
-    """What each of some customers may be given now, at a cell of creatives or of their own; nothing for one the release
-    does not know.
-    """
-    rows, touched, found = release.rows, closed.affected_customers(), []
-    for who, cell in zip(people, cells or repeat(None), strict=False):
-        at = who if cell is None else cell.key
-        slate = Slate(release.span(at).start, release.opened(at), {})
-        if touched is None or who in touched:
-            reason = partial(_reason_at, rows, closed, who)
-            slate = rows.close(slate, reason)
-        found.append(slate)
-    return found
-
-
-def _reason_at(rows: ReleaseRows, closed: Exclusions, who: str, at: int) -> str | None:
-    offer = rows.name(at)
-    return closed.reason_for(who, offer, rows.targets[offer])
-
-
-def _offer(release: LiveRelease, slate: Slate, slot: int) -> str:
-    """The offer in a slot of a slate."""
-    return release.rows.name(slate.at_O.start + slot if isinstance(slate.at_O, slice) else slate.at_O[slot])
-
-
-def _ends_ms(release: LiveRelease, now_ms: int) -> dict[str, int]:
-    """The last moment of each offer of a release that is given now."""
-    midnight = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(release.shop.zone)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
-    by_line = {name: round(item.ends(midnight).timestamp() * 1000) for name, item in release.menu.items()}
-    return {offer: by_line[label.menu_id] for offer, label in release.labels.items()}
-
-
-def _close_before_sent(closed: Exclusions, release: LiveRelease, ends: Mapping[str, int]) -> None:
-    """An offer is closed to a customer to whom it could be sent only after it has ended."""
-    soonest = min(ends.values(), default=0)
-    for who, slots in closed.slots.items():
-        first_ms = min((slot.send_ms for slot in slots), default=0)
-        if first_ms > soonest:
-            for offer in (name for name, end_ms in ends.items() if end_ms < first_ms):
-                closed.pairs.setdefault(who + KEY_SEPARATOR + offer, ENDS_BEFORE_SENT)
-    for pair, slots in closed.own_slots.items():
-        end_ms = ends.get(pair.partition(KEY_SEPARATOR)[2])
-        if end_ms is not None and end_ms < min(slot.send_ms for slot in slots):
-            closed.pairs.setdefault(pair, ENDS_BEFORE_SENT)
 
 
 def _sent(slots: Sequence[decisions.SendSlot], policy: Policy, row: Row, seed: int) -> Row:
@@ -615,28 +522,13 @@ def _settle_rivals(who: str, rivals: Sequence[DecidedGroup]) -> None:
 
 
 def _row(shared: Row, release: LiveRelease, slate: Slate, decided: decisions.Choice) -> Row:
-    offer = _offer(release, slate, decided.slot) if decided.slot >= 0 else NONE
+    offer = offer_name(release, slate, decided.slot) if decided.slot >= 0 else NONE
     return {
         **shared,
         "decision_id": decided.decision_id, "ts_ms": decided.ts_ms, "customer_id": decided.customer_id,
         "offer_id": offer, "propensity": decided.propensity, "holdout": decided.holdout, "reason": decided.reason,
         "closed": to_json(slate.closed).decode() if slate.closed else None,
     }  # fmt: skip
-
-
-def warm_up(release: LiveRelease) -> None:
-    """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer an offer."""
-    who = next(iter(release.place), "")
-    (slate,) = candidates(release, [who], Exclusions())
-    rows = release.rows
-    decisions.choose_slots([who], [rows.worth_O[slate.at_O]], [rows.cost_O[slate.at_O]], [None], release.terms, 0)
-
-
-def max_discount_cents(release: LiveRelease, offer_id: str) -> int | None:
-    """Return the most an offer may take off one order, as printed; None where nothing is."""
-    label = release.labels[offer_id]
-    most, times = release.menu[label.menu_id].benefit.most_cents, max(1, len(covered_targets(label.target)))
-    return None if most is None else most * times  # an offer on two may give its benefit on each
 
 
 def mark_unanswered(db: Connection, decision_ids: Sequence[str]) -> list[None]:
@@ -668,13 +560,20 @@ def _shared(ask: DecisionRequest, at: int) -> object:
 
 
 def _meeting(
-    ask: DecisionRequest, running: dict[str, LiveCampaign | None], release_of: Callable[[str], LiveRelease | None]
+    ask: DecisionRequest,
+    running: dict[str, LiveCampaign | None],
+    release_of: Callable[[str], LiveRelease | None],
+    now_ms: int,
 ) -> RequestedGroups:
     if ask.cancelled:
         return RequestedGroups([], DecisionResult(NONE, "timeout: nobody waits any more"))
     named = requested_campaigns(ask.campaign_id, running)
     every = [found.group(ask.customer_id) for name in sorted(set(named)) if (found := running.get(name))]
     groups = [one for one in every if _asked_for(ask, release_of(one.release_id))]
+    closed = [closed_by_time(one.campaign.state, one.release_id, now_ms) for one in groups]
+    if groups and all(closed):
+        return RequestedGroups([], DecisionResult(NONE, str(closed[0])))
+    groups = [one for one, over in zip(groups, closed, strict=True) if not over]
     why = "release: still being loaded" if groups else "campaign: unknown, paused or without a release"
     if every and not groups:
         why = (
@@ -686,29 +585,3 @@ def _meeting(
 def _asked_for(ask: DecisionRequest, release: LiveRelease | None) -> bool:
     """Whether a release has what is asked for, creatives or offers; one that is still being loaded may have it."""
     return release is None or (release.creatives is None) == (ask.placement is None)
-
-
-def _refusals(release: LiveRelease, people: Sequence[str], known: CustomerFacts) -> list[str | None]:
-    """Why nothing may be sent, by what the customer said last: to the API, else to the shop before the release."""
-    heard = [who for who in people if who in known.customers or who not in release.barred]
-    again = _asked_again(release, heard, known) if heard else {}
-    return [again[who] if who in again else release.barred[who] for who in people]
-
-
-def _asked_again(release: LiveRelease, people: Sequence[str], known: CustomerFacts) -> dict[str, str | None]:
-    rows = []
-    for who in people:
-        _, age, _, consent, personal = release.people.get(who, UNKNOWN_CUSTOMER)
-        said = known.customers.get(who)
-        if said is not None:
-            if said["age"] and (age is None or not said["age"].endswith(FROM_PAGE_SUFFIX)):
-                age = said["age"]
-            if said["consent"] != CONSENT_BY_PAGE or consent is None:  # a page does not give back what was withdrawn
-                consent = bool(said["consent"]) if said["consent"] is not None else consent
-            consent = False if said["erased"] else consent
-            personal = personal if said["personal"] is None else bool(said["personal"])
-        rows.append((who, consent, age, personal))
-    schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String, "personal": pl.Boolean}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    allowed = may_send(frame["customer_id"], frame, release.plan.consent)
-    return dict(allowed.select("customer_id", "reason").iter_rows())

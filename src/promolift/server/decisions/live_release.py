@@ -43,6 +43,7 @@ Ints = NDArray[np.int64]
 RELEASE_TABLES = ("candidates", "frontier", "customers", "messages", "products")
 CREATIVE_POLICY = "creatives"  # the policy of all plans of creatives
 OPEN_CODE = -1
+CAP_TIMES = 10  # a basket may be much larger than the plan expects, but not without end
 NUMBER_COLUMNS = ("gain_cents", "cost_cents", "charge_cents")
 CANDIDATE_COLUMNS = ["customer_id", "offer_id", "target", *NUMBER_COLUMNS, "eligible", "why_not"]
 
@@ -208,6 +209,7 @@ class LiveRelease:
     menu: dict[str, MenuItem]
     labels: dict[str, OfferLabel]
     frontier: pl.DataFrame
+    caps: dict[str, int]  # the most that one use of an offer may take off, by what was planned for it; minor units
     creatives: CreativeCatalogue | None = None
 
     def cell(self, placement: str | None, audience: str | None) -> AdCell | None:
@@ -268,7 +270,8 @@ def load_release(root: Path, release_id: str) -> LiveRelease:
         catalogue={row[0]: CatalogueEntry(*row[1:]) for row in catalogue},
         messages=_planned(messages), wording=manifest.wording,
         offers={offer.id: offer for offer in manifest.offers}, menu={item.id: item for item in manifest.plan.menu},
-        labels=_labels(scored, products), frontier=frontier, creatives=manifest.creatives,
+        labels=_labels(scored, products), frontier=frontier, caps=_caps(scored, manifest.plan.budget_cents),
+        creatives=manifest.creatives,
     )  # fmt: skip
 
 
@@ -289,6 +292,20 @@ def _planned(messages: pl.DataFrame) -> dict[MessageKey, RenderedMessage]:
                 **said, angle=row.get("angle")
             )
     return found
+
+
+def _caps(rows: pl.LazyFrame, budget_cents: int) -> dict[str, int]:
+    """The most that one use of each offer may take off: so many times what the plan expects of its dearest use, and
+    never more than the whole budget. A row whose use has no known price counts as the budget.
+    """
+    names = rows.collect_schema().names()
+    if "subsidy_cents" not in names:
+        return {}
+    share = pl.col("redeem_prob") * (1 - pl.col("supplier_share"))
+    use = pl.when(share > 0).then(pl.col("subsidy_cents") / share)
+    most = (use.max() * CAP_TIMES).fill_null(float(budget_cents)).clip(0, budget_cents).ceil()
+    found = rows.filter(pl.col("eligible")).group_by("offer_id").agg(most.cast(pl.Int64).alias("cap")).collect()
+    return dict(found.iter_rows())
 
 
 def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, OfferLabel]:

@@ -32,33 +32,39 @@ from promolift.server.ledger.event_rows import OFFER_MESSAGE, ParsedEvents, even
 CACHE_SIZE = 20_000  # printed offers kept in memory, by day
 
 
-def render_offer(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
-    """The offer given at a moment: valid from that day, in the shop's zone, for as long as its menu line says."""
+def render_offer(release: LiveRelease, offer_id: str, ts_ms: int, ends_ms: int | None) -> Offer:
+    """The offer given at a moment: valid from that day, in the shop's zone, for as long as its menu line says, and no
+    longer than until `ends_ms`.
+    """
     day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone))
-    return _printed(release, offer_id, day.date().isoformat())
+    return _printed(release, offer_id, day.date().isoformat(), ends_ms)
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _printed(release: LiveRelease, offer_id: str, day: str) -> Offer:
+def _printed(release: LiveRelease, offer_id: str, day: str, ends_ms: int | None) -> Offer:
     scope, target, menu_id, name = release.labels[offer_id]
     starts = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(release.shop.zone))
     kind: Any = scope
     words = None if scope == "all" else readable_name(name or target or "", kind)
-    return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency)
+    offer = make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency)
+    if ends_ms is None or offer.expires.timestamp() * 1000 <= ends_ms:
+        return offer
+    return offer.model_copy(update={"expires": datetime.fromtimestamp(ends_ms / 1000, starts.tzinfo)})
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _as_json(release: LiveRelease, offer_id: str, day: str) -> dict[str, object]:
-    return _printed(release, offer_id, day).model_dump(mode="json")
+def _as_json(release: LiveRelease, offer_id: str, day: str, ends_ms: int | None) -> dict[str, object]:
+    return _printed(release, offer_id, day, ends_ms).model_dump(mode="json")
 
 
 def render_message(
     release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None,
-    lately: RecentActivity | None = None, choice: TextChooser | None = None,
+    lately: RecentActivity | None = None, choice: TextChooser | None = None, ends_ms: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return `offer`, `message` with `title`, `angle`, `text_id` and its propensity, and the `language`.
 
-    A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` says why.
+    The offer holds until `ends_ms` at most, the end of its release. A message is true or it is not sent: where none can
+    be written, `message` is None and `why_no_message` says why.
     """
     if release.creatives is not None:
         return release.creatives.to_response(offer_id)
@@ -72,11 +78,12 @@ def render_message(
         and planned.message
         and offer_id in release.offers
         and release.offers[offer_id].starts.date().isoformat() == day
+        and (ends_ms is None or release.offers[offer_id].expires.timestamp() * 1000 <= ends_ms)
     ):
         return _answer(release.offers[offer_id].model_dump(mode="json"), planned, spoken)
-    offer = _as_json(release, offer_id, day)
+    offer = _as_json(release, offer_id, day, ends_ms)
     try:
-        said = _filled(release, customer_id, _printed(release, offer_id, day), reason, ts_ms, spoken, choice)
+        said = _filled(release, customer_id, _printed(release, offer_id, day, ends_ms), reason, ts_ms, spoken, choice)
     except PromoError as error:
         return {"offer": offer, "message": None, "language": spoken, "why_no_message": str(error)}
     return _answer(offer, said, spoken)

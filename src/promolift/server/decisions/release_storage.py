@@ -17,8 +17,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.storage.location import on_this_machine, url_of
-from promolift.foundation.storage.remote_storage import storage_at
+from promolift.foundation.storage.remote_storage import on_this_machine, storage_at, url_of
 from promolift.server.decisions.live_release import LiveRelease, load_release
 from promolift.shop.pipeline.release import release_id_of, sync_to_disk
 

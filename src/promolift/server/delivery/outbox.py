@@ -15,9 +15,10 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -47,6 +48,7 @@ from promolift.server.ledger.secrets import unseal
 from promolift.server.settings import ServeSettings
 
 LOG = logging.getLogger("promolift.server")
+Result = TypeVar("Result")
 RETRY_WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
 TIMEOUT_S = 10.0
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -57,6 +59,7 @@ RESERVED_NETWORKS = (
 )  # of the network itself
 BATCH_SIZE = 200  # messages to one receiver between two changes of the ledger
 REPLAY_PART, REPLAY_PARTS = 500, 20  # messages that one change lets wait again, and such changes in a look
+NETWORK_THREADS = 8  # look up addresses of receivers and wait for mail servers
 REQUESTS_PER_RECEIVER = 16  # requests under way to one receiver
 ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
 SAFE_PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
@@ -288,6 +291,7 @@ class Outbox:
         self.post, self.costs, self.ended = post, costs, ended
         self._secret = secret
         self._lanes: dict[DeliveryLane, asyncio.Task[int]] = {}
+        self._threads = ThreadPoolExecutor(NETWORK_THREADS, "outbox")  # other work never waits for a receiver
 
     async def look(self) -> None:
         """Begin to send to every receiver something is due for, unless that goes on already."""
@@ -310,6 +314,10 @@ class Outbox:
         for task in list(self._lanes.values()):
             task.cancel()
         await asyncio.gather(*self._lanes.values(), return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_network_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _over(self, lane: DeliveryLane, done: "asyncio.Task[int]") -> None:
         self._lanes.pop(lane, None)
@@ -363,7 +371,7 @@ class Outbox:
             except Exception as error:  # its text may hold an address or a key
                 return _Tried(each, type(error).__name__)
 
-        return [await asyncio.to_thread(send, each) for each in due]
+        return [await self._in_network_thread(partial(send, each)) for each in due]
 
     def _cost(self, decision_id: str) -> float:
         """What its offer was reckoned to cost; 0 where nobody can tell: the message ends as expired all the same, or it
@@ -381,7 +389,8 @@ class Outbox:
         hook, why = await asyncio.to_thread(self._hook, due[0].target), "the webhook was removed"
         if hook is not None:
             try:
-                target = await asyncio.to_thread(safe_address, hook.url, self.settings.private_webhooks)
+                look_up = partial(safe_address, hook.url, self.settings.private_webhooks)
+                target = await self._in_network_thread(look_up)
                 waiting, now_ms = iter(due), self.clock.now_ms()
 
                 async def one_by_one() -> list[_Tried]:

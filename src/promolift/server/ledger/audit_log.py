@@ -14,6 +14,7 @@ from promolift.server.ledger.schema import (
     CHAIN_LOCK,
     RECORDS,
     JsonList,
+    LedgerError,
     Query,
     Refused,
     acquired_locks,
@@ -208,12 +209,24 @@ def put_record(db: Connection, kind: str, id_: str, body: Any, ts_ms: int) -> An
 def get_record(db: Connection, kind: str, id_: str) -> Any:
     """Return the body stored under (kind, id), or None."""
     found = SELECT_RECORD.rows(db, kind=kind, id=id_)
-    return json.loads(found[0][0]) if found else None
+    return _parse(kind, id_, found[0][0]) if found else None
 
 
 def list_records(db: Connection, kind: str) -> dict[str, Any]:
     """Return all bodies of a kind by id, in order of id."""
-    return {id_: json.loads(body) for id_, body in SELECT_RECORDS.rows(db, kind=kind)}
+    return {id_: _parse(kind, id_, body) for id_, body in SELECT_RECORDS.rows(db, kind=kind)}
+
+
+def _parse(kind: str, id_: str, body: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise damaged_record(kind, id_) from None
+
+
+def damaged_record(kind: str, id_: str) -> LedgerError:
+    """Return the error for a record that is not as it was stored."""
+    return LedgerError("ledger_damaged", f"ledger: its record {kind} {id_!r} cannot be read; put a backup back")
 
 
 def delete_record(db: Connection, kind: str, id_: str) -> Any:

@@ -35,6 +35,7 @@ def to_whole_number(value: object) -> object:
 
 Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(to_whole_number)]
 TimestampMs = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(to_whole_number)]
+Currency = Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217 code.", examples=["EUR"])]
 # numbers of a request; the bounds stand within, or the document would not say them
 Count = Annotated[int, Field(ge=0, strict=True), BeforeValidator(to_whole_number)]
 Priority = Annotated[int, Field(ge=-1000, le=1000, strict=True), BeforeValidator(to_whole_number)]

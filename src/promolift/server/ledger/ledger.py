@@ -102,7 +102,7 @@ class Ledger:
         try:
             self._writer, self._readers = create_engines(url)
             self._start()
-        except (SQLAlchemyError, ImportError) as error:
+        except (SQLAlchemyError, sqlite3.Error, ImportError) as error:
             raise ConfigError(
                 "ledger_unavailable", f"ledger: cannot open {make_url(url)!r} ({_first_line(error)}); check the URL"
             ) from None

@@ -123,6 +123,8 @@ UNUSABLE_CODE_REASONS = {
 }
 SUBJECT_COLUMNS = {"customer": "customer_id", "natural_person": "person"}
 USAGE_COLUMNS = [str(column.name) for column in USAGE.c]  # plain ones: JSON takes long to see what others are
+RELEASE_LIMIT_ID = "release-budget"  # the limit that a campaign has of the release it serves, beside its own
+BEFORE_LIMIT = "before"  # the period of what was reserved before a limit began to count
 ALL_CAMPAIGNS = "*"  # whose limits count over all campaigns; no campaign can be called so
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
@@ -449,21 +451,40 @@ def expire_reservations(db: Connection, now_ms: int) -> int:
 def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: int) -> None:
     """Let a campaign, or ALL_CAMPAIGNS, have these limits alone; each counts what was reserved and spent before, too.
 
-    A limit is the same one while only its amount changes. Raises Refused if two have one id.
+    A limit is the same one while only its amount changes; that of the release stays. Raises Refused if two have one id.
     """
-    new = {limit["limit_id"]: dict(limit) | {"campaign_id": campaign_id} for limit in limits}
-    if len(new) < len(limits):
+    ids = [limit["limit_id"] for limit in limits]
+    if len(set(ids)) < len(ids):
         raise Refused("limit_id_taken", "a limit_id is used twice; the ids of a campaign must differ")
-    old = {row["limit_id"]: row for row in all_limits(db, campaign_id)}
+    if RELEASE_LIMIT_ID in ids:
+        raise Refused(
+            "limit_id_taken", f"{RELEASE_LIMIT_ID} is the release's own; change plan.budget_cents and plan anew"
+        )
+    _put_limits(db, campaign_id, own_limits(db, campaign_id), limits, now_ms)
+
+
+def set_release_limit(db: Connection, campaign_id: str, budget_cents: int, since_ms: int, now_ms: int) -> None:
+    """Let a campaign reserve and spend no more than this from a moment on, whatever limits it has of its own."""
+    limit = {
+        "limit_id": RELEASE_LIMIT_ID, "offer_id": "", "metric": "discount_amount", "amount": budget_cents,
+        "period": "total", "per": "campaign", "zone": "UTC", "since_ms": since_ms,
+    }  # fmt: skip
+    old = [row for row in all_limits(db, campaign_id) if row["limit_id"] == RELEASE_LIMIT_ID]
+    _put_limits(db, campaign_id, old, [limit], now_ms)
+
+
+def _put_limits(db: Connection, campaign_id: str, before: Sequence[Row], after: Sequence[Row], now_ms: int) -> None:
+    old = {row["limit_id"]: dict(row) for row in before}
+    new = {row["limit_id"]: {"since_ms": None} | dict(row) | {"campaign_id": campaign_id} for row in after}
     for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
-        same = before and after and before | {"amount": 0} == after | {"amount": 0}
+        was, limit = old.get(name), new.get(name)
+        same = was and limit and was | {"amount": 0} == limit | {"amount": 0}
         for table in (LIMITS,) if same else (LIMITS, USAGE):
             db.execute(delete(table).where(table.c.campaign_id == campaign_id, table.c.limit_id == name))
-        if after:
-            db.execute(insert(LIMITS).values(**after))
-        if after and not same:
-            recount_usage(db, after, now_ms)
+        if limit:
+            db.execute(insert(LIMITS).values(**limit))
+        if limit and not same:
+            recount_usage(db, limit, now_ms)
     transaction_cache(db).clear()
 
 
@@ -582,6 +603,7 @@ def exhausted_offers(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
         limit["offer_id"]
         for limit, cell in cells
         if _used(db, cell, [cell.subject]).get(cell.subject, 0) >= limit["amount"]
+        and (limit["amount"] or limit["since_ms"] is None)  # a plan without a budget may have offers that cost nothing
     }
 
 
@@ -616,6 +638,11 @@ def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def own_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+    """The limits that somebody set, without that of the release."""
+    return [limit for limit in all_limits(db, campaign_id) if limit["limit_id"] != RELEASE_LIMIT_ID]
+
+
 def _limits(db: Connection, campaign: str, offer: str) -> list[dict[str, Any]]:
     shared = all_limits(db, ALL_CAMPAIGNS)
     if shared:
@@ -626,6 +653,8 @@ def _limits(db: Connection, campaign: str, offer: str) -> list[dict[str, Any]]:
 
 def _cell(limit: Row, row: Row) -> UsageCell:
     period = period_key(limit["period"], row["ts_ms"], limit["zone"])
+    if row["ts_ms"] < (limit.get("since_ms") or 0):
+        period = BEFORE_LIMIT
     whose = limit["campaign_id"] if limit["per"] == "campaign" else row[SUBJECT_COLUMNS[limit["per"]]]
     return UsageCell(limit["campaign_id"], limit["limit_id"], whose, period)
 

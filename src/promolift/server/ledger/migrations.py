@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateColumn
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.version import __version__
-from promolift.server.ledger.audit_log import delete_record, get_record, list_records, put_record
+from promolift.server.ledger.audit_log import damaged_record, delete_record, get_record, list_records, put_record
 from promolift.server.ledger.limits import recount_usage
 from promolift.server.ledger.schema import (
     ANSWERS,
@@ -39,7 +39,7 @@ from promolift.server.ledger.schema import (
     make_tables,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 ALIVE_MS = 20_000  # since a server was heard of last
 SERVER_KIND = "server"  # things of the ledger: who serves it
 UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
@@ -57,6 +57,8 @@ def open_tables(db: Connection) -> None:
     """
     found = inspect(db)
     marked = get_record(db, "ledger", "schema") if found.has_table(RECORDS.name) else None
+    if marked is not None and not (isinstance(marked, dict) and isinstance(marked.get("version"), int)):
+        raise damaged_record("ledger", "schema")
     version = marked["version"] if marked else SCHEMA_VERSION
     if marked is None and found.has_table("redemptions"):  # the first version left no mark
         version = 1 if "cells" in {column["name"] for column in found.get_columns("redemptions")} else 2
@@ -148,6 +150,12 @@ def _from_3(db: Connection) -> None:
     put_record(db, "ledger", PENDING_REFUSALS, {"after": 0}, round(time() * 1000))
 
 
+def _from_4(db: Connection) -> None:
+    """Limits that count from a moment on: the budget of a release."""
+    if "since_ms" not in {column["name"] for column in inspect(db).get_columns(LIMITS.name)}:
+        _add(db, LIMITS, LIMITS.c.since_ms)  # the first step makes the table anew
+
+
 def _add(db: Connection, table: Table, column: Column[Any]) -> None:
     db.execute(text(f"alter table {table.name} add column {CreateColumn(column).compile(dialect=db.dialect)}"))
 
@@ -184,5 +192,6 @@ MIGRATION_STEPS = {
     1: MigrationStep(_from_1, oldest=2),
     2: MigrationStep(_from_2, oldest=2),
     3: MigrationStep(_from_3, oldest=2),
+    4: MigrationStep(_from_4, oldest=2),
 }
 assert set(MIGRATION_STEPS) == set(range(1, SCHEMA_VERSION)), "every version but the present needs a step up"

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 from sqlalchemy import Connection
 
 from promolift.core.decisions.decision_rule import ReleaseTerms
@@ -13,7 +13,7 @@ from promolift.core.experiments.experiment_design import Design
 from promolift.core.offers.cart_pricing import Promotion, PromotionTerms
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.settings import Settings
-from promolift.server.ledger.audit_log import get_record, list_records, put_record
+from promolift.server.ledger.audit_log import damaged_record, get_record, list_records, put_record
 from promolift.server.ledger.field_types import PRINTABLE_PATTERN, Body, Slug, StrictBool
 from promolift.server.ledger.policy import Policy
 from promolift.server.ledger.schema import Refused, transaction_cache
@@ -85,7 +85,7 @@ class StoredModel(BaseModel):
         kept, name = transaction_cache(db), (cls, id_)
         if name not in kept:
             body = get_record(db, cls.KIND, id_)
-            kept[name] = None if body is None else cls.model_validate(body)
+            kept[name] = None if body is None else cls._read(id_, body)
         found: Self | None = kept[name]
         return found
 
@@ -102,9 +102,16 @@ class StoredModel(BaseModel):
         """Return all records by id, in order of id."""
         kept, name = transaction_cache(db), (cls,)
         if name not in kept:
-            kept[name] = {id_: cls.model_validate(body) for id_, body in list_records(db, cls.KIND).items()}
+            kept[name] = {id_: cls._read(id_, body) for id_, body in list_records(db, cls.KIND).items()}
         found: dict[str, Self] = kept[name]
         return found
+
+    @classmethod
+    def _read(cls, id_: str, body: Any) -> Self:
+        try:
+            return cls.model_validate(body)
+        except ValidationError:
+            raise damaged_record(cls.KIND, id_) from None
 
     def save(self, db: Connection, id_: str, now_ms: int) -> Self:
         """Write the record, replacing the one with this id."""
@@ -116,15 +123,24 @@ class StoredModel(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
+class ReleasePeriod(Settings):
+    """When a campaign began to be served from a release, and the last moment at which it is; milliseconds UTC."""
+
+    starts_ms: int
+    ends_ms: int
+
+
 class Campaign(StoredModel):
     """A campaign as it stands: the release it is served from and the one before, its policy and its experiment.
 
-    A policy that changes gets the next version; 0 before it was given one.
+    A policy that changes gets the next version; 0 before it was given one. `periods` are those of all releases that it
+    was ever served from: activating one again gives it no more days.
     """
 
     KIND = "campaign"
     experiment: ExperimentIn | None = None
     paused: bool = False
+    periods: dict[str, ReleasePeriod] = {}
     policy: Policy = Policy()
     policy_version: int = 0
     previous: str | None = None
@@ -140,6 +156,11 @@ class Campaign(StoredModel):
     def test(self) -> ExperimentIn | None:
         """The experiment that splits customers now: none while it is paused."""
         return None if self.experiment is None or self.experiment.paused else self.experiment
+
+    def ends_ms(self, release_id: str) -> int | None:
+        """The last moment at which a release is served; None for one that was never activated here."""
+        period = self.periods.get(release_id)
+        return None if period is None else period.ends_ms
 
     def with_policy(self, paused: bool, policy: Policy) -> Self:
         """Return the campaign, paused or not, under this policy."""

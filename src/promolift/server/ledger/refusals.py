@@ -20,6 +20,7 @@ class Refusal(NamedTuple):
 
 REFUSALS = {
     "above_cap": Refusal(409, "金额超过该优惠的上限", "The amount is more than this offer takes off"),
+    "above_order": Refusal(409, "优惠金额超过订单金额", "The amount is more than the order is worth"),
     "already_confirmed": Refusal(409, "该优惠已核销", "This was paid already"),
     "already_expired": Refusal(409, "预占已过期，请重新发起", "The reservation has expired; reserve anew"),
     "already_rolled_back": Refusal(409, "该核销已撤销", "This was cancelled already"),
@@ -35,6 +36,8 @@ REFUSALS = {
     "code_unknown": Refusal(404, "优惠码不存在", "There is no such code"),
     "code_used": Refusal(409, "优惠码已使用", "This code was used already"),
     "consent_missing": Refusal(422, "客户不接受营销信息", "The customer does not want messages"),
+    "currency_differs": Refusal(422, "购物车的币种与优惠的币种不同", "The cart is in another currency than the offers"),
+    "currency_needed": Refusal(422, "请注明购物车的币种", "Name the currency of the cart"),
     "customer_erased": Refusal(422, "该客户的数据已删除", "This customer was erased"),
     "decision_of_another": Refusal(422, "该决策属于其他客户或优惠", "This decision was for another customer or offer"),
     "decision_unknown": Refusal(404, "决策记录不存在", "There is no such decision"),
@@ -43,6 +46,9 @@ REFUSALS = {
     "expired": Refusal(409, "活动已结束", "This offer has ended"),
     "idempotency_key_reused": Refusal(422, "该幂等键已用于其他内容", "This Idempotency-Key came with another payload"),
     "key_unknown": Refusal(404, "密钥不存在", "There is no such key"),
+    "last_admin_key": Refusal(
+        409, "这是最后一个管理员密钥，请先新建一个再吊销", "This is the last admin key; make another one first"
+    ),
     "limit_id_taken": Refusal(422, "限额编号重复", "Two limits have the same id"),
     "limit_reached": Refusal(409, "优惠额度已用完", "The limit of this offer is reached"),
     "message_over": Refusal(
@@ -57,6 +63,9 @@ REFUSALS = {
     "promotion_unknown": Refusal(404, "促销不存在", "There is no such promotion"),
     "redemption_differs": Refusal(409, "该核销编号已用于其他内容", "This redemption_id was used for something else"),
     "redemption_unknown": Refusal(404, "核销记录不存在", "There is no such redemption"),
+    "release_ended": Refusal(
+        409, "该发布版本的有效期已结束，请重新制定计划", "The days of this release are over; plan anew"
+    ),
     "release_missing": Refusal(409, "该活动还没有发布版本", "This campaign has no release yet"),
     "results_missing": Refusal(404, "还没有学习结果", "Nothing was learned yet"),
     "terms_gone": Refusal(422, "该决策的条款已不存在", "The terms of this decision are gone"),

@@ -170,6 +170,7 @@ LIMITS = Table(
     Column("period", Text, nullable=False),  # total, day, week or month
     Column("per", Text, nullable=False),  # campaign, customer or natural_person
     Column("zone", Text, nullable=False),
+    Column("since_ms", Big),  # a release's own: what was reserved from then on counts alone
 )  # fmt: skip
 USAGE = Table(
     "usage", META,

@@ -42,8 +42,10 @@ from promolift.foundation.progress import StepSummary
 from promolift.foundation.redaction import pseudonym
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.outputs import remember_output
 from promolift.foundation.version import __version__
 from promolift.server.settings import ServeSettings
+from promolift.server.tasks.archive_privacy import MASKED, KnownCustomers, find_names, mask_audit_row, mask_health
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, load_evidence
 from promolift.shop.feedback.policy_verdict import design_of, metric_of
@@ -117,9 +119,10 @@ class Protocol(Settings):
 
 
 class LedgerPart(NamedTuple):
-    """The ids of erased customers, and the rows of the audit log."""
+    """The ids of erased customers, those of all customers of the server, and the rows of the audit log."""
 
     erased: set[str]
+    people: set[str]
     chain: list[dict[str, Any]]
 
 
@@ -144,6 +147,7 @@ def write_archive(
     to.parent.mkdir(parents=True, exist_ok=True)
     draft.write_bytes(pack_archive(found))
     draft.replace(to)
+    remember_output(job.store.root, to)
     faults = list(check_archive(found))
     if faults:
         raise InputError(
@@ -178,9 +182,11 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
         )
     named = partial(pseudonym, key=pseudonym_key(store))
     kept: dict[str, bytes] = {}
-    erased, chain = LedgerPart(set(), [])
+    erased, people, chain = LedgerPart(set(), set(), [])
     if server is not None and has_ledger(server):
-        erased, chain = ledger_files(server, campaign, plan.note.shop.currency, named, kept)
+        erased, people, chain = ledger_files(server, campaign, plan.note.shop.currency, named, kept)
+    known = KnownCustomers.of(store, people | set(plan.candidates["customer_id"].unique()))
+    chain = [mask_audit_row(row, known) for row in chain]
     learning_files(job, plan, learned, partial(pseudonymise_rows, named=named, erased=erased), kept)
     left = [name for name in CANDIDATE_COLUMNS if name in plan.candidates.columns]
     rows = pseudonymise_rows(plan.candidates.select(left), named, erased)
@@ -194,7 +200,14 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
     }  # fmt: skip
     for note in (Health, PoolWords, FairnessNote):
         if note.has(store):
-            kept[f"{note.NAME}.json"] = to_json_bytes(note.load(store).model_dump(mode="json"))
+            said = note.load(store).model_dump(mode="json")
+            kept[f"{note.NAME}.json"] = to_json_bytes(mask_health(said, known) if note is Health else said)
+    if places := [*find_names(kept, known)]:
+        raise InputError(
+            "evidence_names_customers",
+            f"evidence: {'; '.join(places)} would name customers by id, e-mail or phone, and nothing was written; "
+            "rename there what the shop named after a customer, then write the archive again",
+        )
     return Archive(
         ArchiveNote(
             form=ARCHIVE_FORM, version=__version__, code=code_hash(), campaign=campaign,
@@ -222,7 +235,7 @@ def ledger_files(
     from promolift.server.ledger.ledger import Ledger
     from promolift.server.ledger.migrations import open_tables
     from promolift.server.ledger.records import StoredExperiment
-    from promolift.server.ledger.schema import CUSTOMERS, DECISIONS
+    from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, EVENTS
 
     with Ledger(server.ledger_url, open_tables) as ledger, ledger.read() as db:
         chain = [*audit_rows(db)]
@@ -230,6 +243,8 @@ def ledger_files(
         erased |= {
             row["subject"] for row in chain if row["action"] == "privacy.erase"
         }  # what stays of them is under it
+        people = {who for table in (CUSTOMERS, DECISIONS, EVENTS)
+                  for who in db.execute(select(table.c.customer_id).distinct()).scalars()}  # fmt: skip
         mine = select(DECISIONS).where(DECISIONS.c.campaign_id == campaign).order_by(DECISIONS.c.decision_id)
         served = [dict(row) for row in db.execute(mine).mappings()]
         for name, test in StoredExperiment.all(db).items():
@@ -257,7 +272,7 @@ def ledger_files(
         rows = pseudonymise_rows(pl.DataFrame(served, infer_schema_length=None).drop("code"), named, erased)
         rows = rows.with_columns(decision_id=pseudonymise_ids(rows["decision_id"], named))
         kept["served.parquet"] = to_parquet(rows.sort("decision_id"))
-    return LedgerPart(erased, chain)
+    return LedgerPart(erased, people, chain)
 
 
 def learning_files(
@@ -378,6 +393,9 @@ def check_archive(found: Archive) -> Iterator[str]:
 def check_computations(found: Archive) -> Iterator[str]:
     """What comes out otherwise when it is computed again."""
     chain = [json.loads(line) for line in found.files["audit.jsonl"].decode().splitlines()]
+    for row in chain:
+        if any(row.get(name) != MASKED for name in row.get("masked", ())):
+            yield f"audit.jsonl: row {row['seq']} states fields as masked that are not"
     if broken := find_chain_break(chain):
         yield f"audit.jsonl: row {broken} does not follow from the one before"
     if (chain[-1]["hash"] if chain else None) != found.manifest.audit_head:

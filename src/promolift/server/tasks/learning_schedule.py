@@ -18,6 +18,8 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import Clock
 from promolift.foundation.time.units import DAY_MS, HOUR_MS
 from promolift.server.decisions.decisions import Decider
+from promolift.server.decisions.live_release import LiveRelease
+from promolift.server.decisions.release_period import begin_periods
 from promolift.server.ledger.audit_log import AuditAction, HttpResponse, append_audit
 from promolift.server.ledger.ledger import Ledger
 from promolift.server.ledger.outbox_rows import post_webhook_event
@@ -48,23 +50,28 @@ class ReleaseServer(Protocol):
         """Run a change in the ledger."""
 
 
-def switch_release(db: Connection, now_ms: int, act: AuditAction, release_id: str) -> None:
+def switch_release(
+    db: Connection, now_ms: int, act: AuditAction, release_id: str, release_of: Callable[[str], LiveRelease]
+) -> None:
     """Serve the campaign `act.subject` from this release from the next decision on; it must be loaded before."""
     old = Campaign.find(db, act.subject) or NEW_CAMPAIGN
-    if old.release == release_id:
+    if old.release == release_id and release_id in old.periods:
         return
-    new = old.with_release(release_id).save(db, act.subject, now_ms)
+    served = old if old.release == release_id else old.with_release(release_id)
+    new = begin_periods(db, act.subject, served, release_of, now_ms, now_ms).save(db, act.subject, now_ms)
     body = {"campaign_id": act.subject, "release": new.release, "previous": new.previous}
     post_webhook_event(db, "release.activated", body, now_ms)
     append_audit(db, now_ms, act, {"release": old.release}, body)
 
 
-def roll_back_release(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None:
+def roll_back_release(
+    db: Connection, now_ms: int, actor: str, campaign_id: str, release_of: Callable[[str], LiveRelease]
+) -> None:
     """Back to the release before the present one, which then is the one before. Refused if there is none."""
     before = (Campaign.find(db, campaign_id) or NEW_CAMPAIGN).previous
     if not before:
         raise Refused("previous_missing", "there is no release before the present one")
-    switch_release(db, now_ms, AuditAction(actor, "release.rollback", campaign_id), before)
+    switch_release(db, now_ms, AuditAction(actor, "release.rollback", campaign_id), before, release_of)
 
 
 def remember_learning(server: ReleaseServer, release_id: str) -> None:
@@ -210,7 +217,8 @@ def _keep_creatives(server: ReleaseServer, campaign_id: str, release_id: str, wh
         made = ReleaseRecord(release_id=release_id, campaign_id=campaign_id, price=price).save(db, release_id, now_ms)
         append_audit(db, now_ms, AuditAction(ACTOR, "release.make", release_id), None, made.to_json())
         if live:
-            switch_release(db, now_ms, AuditAction(ACTOR, "release.activate", campaign_id), release_id)
+            act = AuditAction(ACTOR, "release.activate", campaign_id)
+            switch_release(db, now_ms, act, release_id, server.decider.ensure)
         return HttpResponse(200, None)
 
     server.change(do)

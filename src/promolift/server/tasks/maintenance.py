@@ -6,9 +6,11 @@ PostgreSQL has its own backup tools.
 """
 
 import os
+import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from time import time
 from typing import Any, NamedTuple
@@ -16,16 +18,17 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.outputs import remember_output
 from promolift.foundation.time.units import DAY_MS
 from promolift.foundation.version import __version__
 from promolift.server.decisions.release_storage import load_shared_release, open_shared_releases
 from promolift.server.ledger.audit_log import first_break
-from promolift.server.ledger.engines import is_local_file
+from promolift.server.ledger.engines import check_file, find_damage, is_local_file
 from promolift.server.ledger.ledger import Ledger
 from promolift.server.ledger.limits import inconsistent_cells
 from promolift.server.ledger.migrations import open_tables
@@ -36,6 +39,11 @@ from promolift.shop.results.line_tests import purge_draws
 
 ROWS_PER_CHANGE = 2000  # rows that go in one change, so that a server goes on meanwhile
 KEY_FILE, LEDGER_FILE, RELEASES_FOLDER, MANIFEST_FILE = "secret.key", "ledger.db", "releases", "manifest.json"
+# A part of a path that is a plain name on every system, Windows included: it may be drawn from a manifest by a stranger
+PLAIN_NAME = re.compile(
+    r"(?!(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\.|$))[^\x00-\x1f\x7f/\\:*?\"<>|]*[^\x00-\x20\x7f/\\:*?\"<>|.]",
+    re.IGNORECASE,
+)
 
 
 class BackupNote(Settings):
@@ -52,23 +60,24 @@ def backup(settings: ServeSettings, to: Path) -> StepSummary:
     source = _file_of(settings)
     if to.exists():
         raise InputError("file_exists", f"{to}: is there already; name a folder that is not")
+    check_file(source)
     draft = to.with_name(f"{to.name}.part")
     shutil.rmtree(draft, ignore_errors=True)  # of a backup that did not come to its end
     draft.mkdir(parents=True, mode=0o700)
-    with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as here, sqlite3.connect(draft / LEDGER_FILE) as there:
+    uri = f"{source.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as here, closing(sqlite3.connect(draft / LEDGER_FILE)) as there:
         here.backup(there, pages=4096)
         there.execute("pragma journal_mode = delete")
-    here.close()
-    there.close()
     home = settings.work / "serve" / RELEASES_FOLDER
     if home.is_dir():
         shutil.copytree(home, draft / RELEASES_FOLDER, ignore=shutil.ignore_patterns("draft.*"))
     shutil.copy(settings.work / KEY_FILE, draft / KEY_FILE)
-    files = {str(path.relative_to(draft)): sha256_of_file(path) for path in sorted(_files(draft))}
+    files = {path.relative_to(draft).as_posix(): sha256_of_file(path) for path in sorted(_files(draft))}
     note = BackupNote(code=__version__, made_ms=round(time() * 1000), files=files)
     (draft / MANIFEST_FILE).write_text(note.model_dump_json(indent=1), encoding="utf-8")
     _sync(draft)
     draft.rename(to)
+    remember_output(settings.work, to)
     size = sum(path.stat().st_size for path in _files(to))
     figures = {"step": "ledger backup", "backup": str(to), "files": len(files), "bytes": size}
     return StepSummary(f"{to}: {len(files)} files, {size:,} bytes", figures)
@@ -77,17 +86,24 @@ def backup(settings: ServeSettings, to: Path) -> StepSummary:
 def restore(settings: ServeSettings, source: Path) -> StepSummary:
     """Put a backup where a server looks for it; refused where a ledger is, or where the backup is not whole."""
     place = settings.work / "serve"
-    if _file_of(settings, there=False).exists():
-        raise InputError("file_exists", f"{place / LEDGER_FILE}: is there already; move {place} away first")
+    taken = [_file_of(settings, there=False), *(place.iterdir() if place.exists() else ())]
+    if there := [path for path in taken if path.exists()]:
+        raise InputError("file_exists", f"{there[0]}: is there already; move {place} away first")
     try:
         note = BackupNote.model_validate_json((source / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             "backup_invalid", f"{source}: is no whole backup ({type(error).__name__}); name the folder of one"
         ) from None
+    if wrong := sorted({LEDGER_FILE, KEY_FILE} - note.files.keys()) or _foreign_names(source, note.files):
+        raise InputError(
+            "backup_invalid", f"{source}: {wrong[0]!r} is missing, or is no file that a backup has; use another backup"
+        )
     for name, digest in note.files.items():
         if not (source / name).is_file() or sha256_of_file(source / name) != digest:
             raise InputError("file_changed", f"{source / name}: is missing or was changed; use another backup")
+    if damage := find_damage(source / LEDGER_FILE):
+        raise InputError("ledger_damaged", f"{source / LEDGER_FILE}: is damaged ({damage[0]}); use another backup")
     key = settings.work / KEY_FILE
     if key.exists() and key.read_bytes() != (source / KEY_FILE).read_bytes():
         raise InputError(
@@ -103,28 +119,34 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
     _sync(draft)
     (draft / KEY_FILE).replace(key)
     if place.exists():
-        place.rmdir()  # only where it is empty
+        place.rmdir()  # it is empty
     draft.rename(place)
     figures = {"step": "ledger restore", "restored": str(place), "files": len(note.files), "made_ms": note.made_ms}
     return StepSummary(f"{place}: {len(note.files)} files put back", figures)
+
+
+def _foreign_names(source: Path, names: Iterable[str]) -> list[str]:
+    """Names in a manifest that a backup does not have: they lead out of its folder, or are or pass a link."""
+    home = source.resolve()
+    return [
+        name for name in names
+        if not (name in (LEDGER_FILE, KEY_FILE) or name.startswith(f"{RELEASES_FOLDER}/"))
+        or not all(map(PLAIN_NAME.fullmatch, name.split("/")))
+        or (source / name).resolve() != home / name
+    ]  # fmt: skip
 
 
 def verify(settings: ServeSettings) -> StepSummary:
     """Whether all is sound; `faults` names what is not.
 
     The database itself, the audit chain, every limit as the sum of its redemptions, and each release that a campaign or
-    a decision refers to.
+    a decision refers to. Nothing more is looked at where the database is damaged.
     """
-    faults = []
+    faults, referred = list[str](), set[str]()
     if is_local_file(settings.ledger_url):
-        with sqlite3.connect(f"file:{_file_of(settings)}?mode=ro", uri=True) as db:
-            faults += [f"database: {line}" for (line,) in db.execute("pragma integrity_check") if line != "ok"]
-        db.close()
-    with Ledger(settings.ledger_url, open_tables) as ledger, ledger.read() as found:
-        broken = first_break(found)
-        faults += [f"audit: row {broken} does not follow from the one before"] if broken else []
-        faults += [f"limits: {cell}" for cell in inconsistent_cells(found)]
-        referred = _referred(found)
+        faults += [f"database: {line}" for line in find_damage(_file_of(settings))]
+    if not faults:
+        faults, referred = _verify_rows(settings)
     for release_id in sorted(referred):
         try:
             load_shared_release(settings.releases, settings.work, release_id)
@@ -132,6 +154,38 @@ def verify(settings: ServeSettings) -> StepSummary:
             faults.append(f"release {release_id}: {error}")
     figures = {"step": "ledger verify", "sound": not faults, "faults": faults, "releases": len(referred)}
     return StepSummary("\n".join(faults) or f"all is sound; {len(referred)} releases are referred to", figures)
+
+
+class _RowsFound(NamedTuple):
+    """The faults of what the database holds, and the releases that it refers to."""
+
+    faults: list[str]
+    referred: set[str]
+
+
+def _verify_rows(settings: ServeSettings) -> _RowsFound:
+    faults, referred = list[str](), set[str]()
+
+    def check_audit(db: Connection) -> None:
+        if broken := first_break(db):
+            faults.append(f"audit: row {broken} does not follow from the one before")
+
+    def check_limits(db: Connection) -> None:
+        faults.extend(f"limits: {cell}" for cell in inconsistent_cells(db))
+
+    def find_releases(db: Connection) -> None:
+        referred.update(_referred(db))
+
+    checks = {"audit": check_audit, "limits": check_limits, "releases": find_releases}
+    with Ledger(settings.ledger_url, open_tables) as ledger:
+        for name, check in checks.items():
+            try:
+                with ledger.read() as db:
+                    check(db)
+            except Exception as error:  # whatever a changed byte leads to
+                why = error if isinstance(error, PromoError) else type(error).__name__
+                faults.append(f"{name}: cannot be read ({why})")
+    return _RowsFound(faults, referred)
 
 
 def purge(settings: ServeSettings) -> StepSummary:

@@ -1,15 +1,21 @@
 """Routes of the API that go through FastAPI, one module per subject; and the context that each route receives."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Annotated, Any, Self
+from functools import partial
+from inspect import iscoroutinefunction, signature
+from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
+from fastapi.routing import APIRoute
 from sqlalchemy import Connection
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import JSONResponse
 
+from promolift.foundation.hashing import sha256_of
 from promolift.server.api.server import Change, Server
-from promolift.server.ledger.audit_log import AuditAction, append_audit
+from promolift.server.ledger.audit_log import AuditAction, append_audit, canonical_json
+from promolift.server.ledger.schema import Refused
 from promolift.server.ledger.secrets import unseal
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
@@ -26,6 +32,23 @@ class _Name(StringConvertor):
 
 register_url_convertor("name", _Name())
 SECRET_FIELDS = ("key", "secret")  # kept sealed in an answer
+
+
+def version_tag(value: Any) -> str:
+    """Return the ETag of what a PUT replaces."""
+    return f'"{sha256_of(canonical_json(value))[:32]}"'
+
+
+def check_version(if_match: str | None, present: Any, lost: bool, what: str) -> None:
+    """Refuse a change of `present` (None: there is none) by who read an older version, or none where something is lost.
+
+    Raises Refused: `version_changed` for a stale If-Match, `version_needed` where it is missing and `lost` is true.
+    """
+    if if_match is None:
+        if lost:
+            raise Refused("version_needed", f"this would replace {what}: GET it first and send its ETag as If-Match")
+    elif present is None or not {"*", version_tag(present)} & {each.strip() for each in if_match.split(",")}:
+        raise Refused("version_changed", f"{what} was changed; GET it again and repeat your change")
 
 
 class RouteContext:
@@ -67,6 +90,36 @@ async def _called(request: Request) -> RouteContext:
 
 async def _keyed(request: Request, idempotency_key: IdempotencyKey = None) -> RouteContext:
     return RouteContext.of(request, idempotency_key)
+
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+SLOW_ATTRIBUTE = "promolift_slow"
+
+
+def slow(endpoint: Endpoint) -> Endpoint:
+    """Mark a plain function that may take seconds; a router with the class ServerRoute runs it in the pool of these."""
+    setattr(endpoint, SLOW_ATTRIBUTE, True)
+    return endpoint
+
+
+class ServerRoute(APIRoute):
+    """A route whose function runs in the server's pool for slow requests where it is marked as `slow`."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
+        """As FastAPI makes it; also once more, with the same function, when its router is included."""
+        super().__init__(path, _in_pool(endpoint) if hasattr(endpoint, SLOW_ATTRIBUTE) else endpoint, **given)
+
+
+def _in_pool(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    assert not iscoroutinefunction(endpoint), "only a plain function needs a thread"
+
+    async def run(**given: Any) -> Any:
+        context = next(value for value in given.values() if isinstance(value, RouteContext))
+        return await context.server.slow.run(partial(endpoint, **given))
+
+    run.__signature__ = signature(endpoint)  # type: ignore[attr-defined]
+    run.__name__, run.__doc__, run.__module__ = endpoint.__name__, endpoint.__doc__, endpoint.__module__
+    return run
 
 
 Route = Annotated[RouteContext, Depends(_called)]

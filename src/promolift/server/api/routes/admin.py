@@ -14,18 +14,28 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Connection, func, select, update
 
 from promolift.extensions.ads import serving
-from promolift.foundation.hashing import sha256_of
 from promolift.foundation.storage.local_store import Store
-from promolift.server.api.api_keys import create_key
+from promolift.server.api.api_keys import create_key, load_keys
 from promolift.server.api.problems import ApiError, FieldError
 from promolift.server.api.request_models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, WebhookIn
-from promolift.server.api.routes import Cursor, IdempotentRoute, IfMatch, PageSize, Route, RouteContext
+from promolift.server.api.routes import (
+    Cursor,
+    IdempotentRoute,
+    IfMatch,
+    PageSize,
+    Route,
+    RouteContext,
+    ServerRoute,
+    check_version,
+    slow,
+    version_tag,
+)
 from promolift.server.api.server import KEY_USE_KIND, Server
+from promolift.server.carts.carts import issue_promotion_codes
 from promolift.server.delivery import outbox
 from promolift.server.ledger.audit_log import (
     AuditAction,
     HttpResponse,
-    canonical_json,
     delete_record,
     first_break,
     get_record,
@@ -35,10 +45,12 @@ from promolift.server.ledger.audit_log import (
 from promolift.server.ledger.field_types import Slug
 from promolift.server.ledger.limits import (
     ALL_CAMPAIGNS,
+    RELEASE_LIMIT_ID,
     add_stock,
     all_limits,
     code_stocks,
     current_usage,
+    own_limits,
     set_limits,
     stock_left,
 )
@@ -50,7 +62,7 @@ from promolift.server.ledger.secrets import seal
 from promolift.server.tasks import learning_schedule
 from promolift.shop.pipeline.release import build_release
 
-router = APIRouter(tags=["admin"])
+router = APIRouter(route_class=ServerRoute, tags=["admin"])
 MessageStatus = Literal["waiting", "sent", "failed", "expired"]
 
 
@@ -91,7 +103,7 @@ def campaign(asked: Route, campaign_id: Slug, response: Response) -> dict[str, A
     with asked.read() as db:
         Campaign.load(db, campaign_id)
         limits = _used_limits(db, campaign_id, asked.server.clock.now_ms())
-        response.headers["etag"] = _version(db, campaign_id)
+        response.headers["etag"] = version_tag(_versioned(db, campaign_id))
         stock = [each._asdict() for each in code_stocks(db, campaign_id)]
         return _kept(db, campaign_id) | {"limits": limits, "pace": get_record(db, "pace", campaign_id), "stock": stock}
 
@@ -105,7 +117,8 @@ def _used_limits(db: Connection, campaign_id: str, now_ms: int) -> list[dict[str
 
 def _shown(limit: Mapping[str, Any]) -> dict[str, Any]:
     """A limit as it is answered: by the names that it is stated with."""
-    return {"timezone" if name == "zone" else name: value for name, value in limit.items()}
+    shown = {"timezone" if name == "zone" else name: value for name, value in limit.items()}
+    return {name: value for name, value in shown.items() if name != "since_ms" or value is not None}
 
 
 def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
@@ -113,23 +126,33 @@ def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
 
 
 @router.get("/v1/limits")
-def shared_limits(asked: Route) -> dict[str, Any]:
-    """The limits that count over all campaigns together, and how far each is used."""
+def shared_limits(asked: Route, response: Response) -> dict[str, Any]:
+    """The limits that count over all campaigns together, and how far each is used. `ETag` is their version."""
     with asked.read() as db:
+        response.headers["etag"] = version_tag(_limits(db, ALL_CAMPAIGNS))
         return {"data": _used_limits(db, ALL_CAMPAIGNS, asked.server.clock.now_ms())}
 
 
 @router.put("/v1/limits")
-def put_shared_limits(asked: Route, body: SharedLimitsIn) -> Response:
-    """Let these limits alone count over all campaigns together, beside those that each campaign has of its own."""
+def put_shared_limits(asked: Route, body: SharedLimitsIn, if_match: IfMatch = None) -> Response:
+    """Let these limits alone count over all campaigns together, beside those that each campaign has of its own.
+
+    Where that would drop or change a limit, the version that was read must come along (`If-Match`), else 428.
+    """
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
-        old = _limits(db, ALL_CAMPAIGNS)
-        set_limits(db, ALL_CAMPAIGNS, [_limit_row(limit) for limit in body.limits], now_ms)
+        old, rows = _limits(db, ALL_CAMPAIGNS), [_limit_row(limit) for limit in body.limits]
+        new = {limit["limit_id"]: _shown(limit) for limit in rows}
+        lost = any(limit != {"campaign_id": ALL_CAMPAIGNS} | new.get(limit["limit_id"], {}) for limit in old)
+        check_version(if_match, old, lost, "limits over all campaigns")
+        set_limits(db, ALL_CAMPAIGNS, rows, now_ms)
         asked.append_audit(db, now_ms, "limits.put", ALL_CAMPAIGNS, old, _limits(db, ALL_CAMPAIGNS))
         return HttpResponse(200, {"data": _used_limits(db, ALL_CAMPAIGNS, now_ms)})
 
-    return asked.change(do)
+    reply = asked.change(do)
+    with asked.read() as db:
+        reply.headers["etag"] = version_tag(_limits(db, ALL_CAMPAIGNS))
+    return reply
 
 
 def _limit_row(limit: LimitIn) -> dict[str, Any]:
@@ -157,22 +180,25 @@ def _govern(
 ) -> Response:  # fmt: skip
     def do(db: Connection, now_ms: int) -> HttpResponse:
         found = Campaign.load(db, campaign_id) if patch else Campaign.find(db, campaign_id)
-        old, old_limits = found or Campaign(), _limits(db, campaign_id)
+        old, old_limits = found or Campaign(), [_shown(limit) for limit in own_limits(db, campaign_id)]
         stated = [
             {name: limit[name] for name in ("limit_id", "metric", "amount", "period", "per", "timezone")}
             | {"offer_id": limit["offer_id"] or None}
             for limit in old_limits
         ]
         body = new_of({"paused": old.paused, "policy": old.policy.model_dump(mode="json"), "limits": stated})
-        if if_match is not None and if_match not in ("*", _version(db, campaign_id)):
-            raise Refused("version_changed", f"campaign {campaign_id} was changed; GET it again and repeat your change")
+        check_version(if_match, _versioned(db, campaign_id) if found else None, False, f"campaign {campaign_id}")
         dropped = {limit["limit_id"] for limit in old_limits} - {limit.limit_id for limit in body.limits}
         reset = "policy" not in body.model_fields_set and old.policy != Policy()
         if found and not patch and if_match is None and (dropped or reset):
             lost = f"the limits {sorted(dropped)}" if dropped else "the policy"
             raise Refused("version_needed", f"this would drop {lost}: PATCH what changes, or send the ETag as If-Match")
+        rows, present = map(_limit_row, body.limits), all_limits(db, campaign_id)
+        echoed = [limit for limit in present if limit["limit_id"] == RELEASE_LIMIT_ID]  # sent back as it was read
+        set_limits(
+            db, campaign_id, [row for row in rows if not any(row.items() <= one.items() for one in echoed)], now_ms
+        )
         new = old.with_policy(body.paused, body.policy).save(db, campaign_id, now_ms)
-        set_limits(db, campaign_id, [_limit_row(limit) for limit in body.limits], now_ms)
         before = old.to_json() | {"limits": old_limits}
         after = new.to_json() | {"limits": _limits(db, campaign_id)}
         asked.append_audit(db, now_ms, "campaign.put", campaign_id, before, after)
@@ -180,14 +206,13 @@ def _govern(
 
     reply = asked.change(do)
     with asked.read() as db:
-        reply.headers["etag"] = _version(db, campaign_id)
+        reply.headers["etag"] = version_tag(_versioned(db, campaign_id))
     return reply
 
 
-def _version(db: Connection, campaign_id: str) -> str:
-    """The ETag: of all that a PUT or PATCH changes, release and experiment included."""
-    whole = {"campaign": get_record(db, Campaign.KIND, campaign_id), "limits": all_limits(db, campaign_id)}
-    return f'"{sha256_of(canonical_json(whole))[:32]}"'
+def _versioned(db: Connection, campaign_id: str) -> dict[str, Any]:
+    """All that a PUT or PATCH changes, release and experiment included."""
+    return {"campaign": get_record(db, Campaign.KIND, campaign_id), "limits": all_limits(db, campaign_id)}
 
 
 def _merged(old: Any, patch: Any) -> Any:
@@ -201,11 +226,15 @@ def _merged(old: Any, patch: Any) -> Any:
 
 @router.post("/v1/campaigns/{campaign_id}/codes")
 def codes(asked: IdempotentRoute, campaign_id: Slug, body: CodesIn) -> Response:
-    """Add the shop's own codes to an offer's stock; codes that are there already are left alone."""
+    """Add the shop's own codes to an offer's stock; codes that are there already are left alone.
+
+    Those of a promotion for who holds a code are valid at once, each for one use by whoever types it first.
+    """
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         Campaign.load(db, campaign_id)
         new = {"added": add_stock(db, campaign_id, body.offer_id, body.codes)}
+        issue_promotion_codes(db, body.offer_id)
         new["left"] = stock_left(db, campaign_id, body.offer_id) or 0
         asked.append_audit(db, now_ms, "codes.add", f"{campaign_id}/{body.offer_id}", new=new)
         return HttpResponse(200, new)
@@ -229,6 +258,7 @@ def offers(asked: Route, campaign_id: Slug) -> dict[str, Any]:
 
 
 @router.post("/v1/releases", status_code=201)
+@slow
 def make_release(asked: IdempotentRoute) -> Response:
     """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
     with Store(asked.server.settings.work) as store:
@@ -261,6 +291,8 @@ def activate_release(
     def do(db: Connection, now_ms: int) -> HttpResponse:
         may(db)
         old = Campaign.find(db, campaign_id)
+        if old and now_ms > (old.ends_ms(release_id) or now_ms):
+            raise Refused("release_ended", f"the days of {release_id} are over; plan anew and activate the new release")
         served = asked.server.decider.releases.get(old.release or "") if old else None
         if loaded.creatives and not (served and served.creatives):  # its first: later what is left empty stays so
             mine = old or Campaign()
@@ -268,7 +300,7 @@ def activate_release(
             new = mine.with_policy(mine.paused, policy).save(db, campaign_id, now_ms)
             asked.append_audit(db, now_ms, "campaign.put", campaign_id, old and old.to_json(), new.to_json())
         learning_schedule.switch_release(
-            db, now_ms, AuditAction(asked.who, "release.activate", campaign_id), release_id
+            db, now_ms, AuditAction(asked.who, "release.activate", campaign_id), release_id, asked.server.decider.ensure
         )
         return HttpResponse(200, _kept(db, campaign_id))
 
@@ -286,7 +318,7 @@ def roll_back(asked: IdempotentRoute, campaign_id: Slug) -> Response:
         asked.server.decider.ensure_everywhere(before)
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
-        learning_schedule.roll_back_release(db, now_ms, asked.who, campaign_id)
+        learning_schedule.roll_back_release(db, now_ms, asked.who, campaign_id, asked.server.decider.ensure)
         return HttpResponse(200, _kept(db, campaign_id))
 
     reply = asked.change(do)
@@ -312,12 +344,15 @@ def post_key(asked: IdempotentRoute, body: KeyIn) -> Response:
 
 @router.delete("/v1/keys/{key_id}")
 def revoke(asked: Route, key_id: Slug) -> Response:
-    """Revoke a key at once."""
+    """Revoke a key at once. The last admin key that is valid stays: make another one first."""
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         old = get_record(db, "key", key_id)
         if old is None:
             raise Refused("key_unknown", f"no key {key_id}")
+        admins = {key.key_id for key in load_keys(db).values() if key.scope == "admin"}
+        if admins == {key_id}:
+            raise Refused("last_admin_key", f"{key_id} is the last admin key; make another one, then revoke it")
         put_record(db, "key", key_id, old | {"revoked": True}, now_ms)
         asked.append_audit(db, now_ms, "key.revoke", key_id, {"revoked": old["revoked"]}, {"revoked": True})
         return HttpResponse(200, {"key_id": key_id, "revoked": True})
@@ -328,6 +363,7 @@ def revoke(asked: Route, key_id: Slug) -> Response:
 
 
 @router.post("/v1/webhooks", status_code=201)
+@slow
 def post_webhook(asked: IdempotentRoute, body: WebhookIn) -> Response:
     """Tell a URL what happens; the signing secret is shown once."""
     try:
@@ -346,6 +382,7 @@ def post_webhook(asked: IdempotentRoute, body: WebhookIn) -> Response:
 
 
 @router.get("/v1/webhooks")
+@slow
 def webhooks(asked: Route) -> dict[str, Any]:
     """All webhooks, with how many messages wait, arrived and failed."""
     with asked.read() as db:
@@ -359,6 +396,7 @@ def webhooks(asked: Route) -> dict[str, Any]:
 
 
 @router.delete("/v1/webhooks/{webhook_id:name}")
+@slow
 def delete_webhook(asked: Route, webhook_id: Slug) -> Response:
     """Tell this URL nothing more."""
 
@@ -372,6 +410,7 @@ def delete_webhook(asked: Route, webhook_id: Slug) -> Response:
 
 
 @router.get("/v1/webhooks/{webhook_id}/messages")
+@slow
 def webhook_messages(
     asked: Route, webhook_id: Slug, status: MessageStatus = "failed", cursor: Cursor = 0, limit: PageSize = 100
 ) -> dict[str, Any]:
@@ -387,6 +426,7 @@ def webhook_messages(
 
 
 @router.post("/v1/webhooks/{webhook_id}:test", status_code=202)
+@slow
 def try_webhook(asked: IdempotentRoute, webhook_id: Slug) -> Response:
     """Send a message of the type `test`, signed as all others."""
 
@@ -400,6 +440,7 @@ def try_webhook(asked: IdempotentRoute, webhook_id: Slug) -> Response:
 
 
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
+@slow
 def replay_webhook(
     asked: IdempotentRoute, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
 ) -> Response:
@@ -421,6 +462,7 @@ def replay_webhook(
 
 
 @router.get("/v1/messages")
+@slow
 def offer_messages(
     asked: Route, status: MessageStatus = "failed", cursor: Cursor = 0, limit: PageSize = 100
 ) -> dict[str, Any]:
@@ -440,6 +482,7 @@ def offer_messages(
 
 
 @router.post("/v1/messages/{message_id}:resend", status_code=202)
+@slow
 def resend_message(asked: IdempotentRoute, message_id: Slug) -> Response:
     """Send a message that was given up again; consent, quiet hours and its offer's last moment count as before."""
 
@@ -466,6 +509,7 @@ def audit_log(asked: Route, cursor: Cursor = 0, limit: PageSize = 100) -> dict[s
 
 
 @router.get("/v1/audit:verify")
+@slow
 def verify(asked: Route) -> dict[str, Any]:
     """Whether the chain of hashes holds, the first row that breaks it, and its last hash to keep elsewhere."""
     with asked.read() as db:

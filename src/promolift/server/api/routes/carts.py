@@ -5,12 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection
 
-from promolift.server.api.routes import Route
+from promolift.server.api.routes import IfMatch, Route, check_version, version_tag
 from promolift.server.carts.carts import (
     CartIn,
     CartLineIn,
     PricesIn,
     PromotionIn,
+    issue_promotion_codes,
     load_wallet,
     price_products,
     stored_promotion,
@@ -31,22 +32,46 @@ def page_prices(call: Route, body: PricesIn) -> PricesAnswer:
     lines = [
         CartLineIn(**one.model_dump(exclude={"lowest_30d_cents"}), line_id=str(k)) for k, one in enumerate(body.items)
     ]
-    asked = CartIn(customer_id=body.customer_id, lines=tuple(lines), codes=body.codes, campaign_id=body.campaign_id)
+    asked = CartIn(
+        customer_id=body.customer_id,
+        lines=tuple(lines),
+        codes=body.codes,
+        campaign_id=body.campaign_id,
+        currency=body.currency,
+    )
     with call.read() as db:
         return price_products(body, load_wallet(db, call.server.decider.ensure, asked, now_ms), now_ms)
 
 
 @router.put("/v1/promotions/{promotion_id}", tags=["carts"])
-def put_promotion(call: Route, promotion_id: Slug, body: PromotionIn) -> Response:
-    """Make a promotion that carts may use, or replace it whole; it counts in the limits of its campaign."""
+def put_promotion(call: Route, promotion_id: Slug, body: PromotionIn, if_match: IfMatch = None) -> Response:
+    """Make a promotion that carts may use, or replace it whole; it counts in the limits of its campaign.
+
+    To change one, the version that was read must come along (`If-Match`), else 428.
+    """
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         Campaign.load(db, body.campaign_id)
-        old, new = StoredPromotion.find(db, promotion_id), stored_promotion(body).save(db, promotion_id, now_ms)
-        call.append_audit(db, now_ms, "promotion.put", promotion_id, old and old.to_json(), new.to_json())
-        return HttpResponse(200, new.to_json())
+        old, new = StoredPromotion.find(db, promotion_id), stored_promotion(body)
+        kept, wanted = old and old.to_json(), new.to_json()
+        check_version(if_match, kept, kept not in (None, wanted), f"promotion {promotion_id}")
+        new.save(db, promotion_id, now_ms)
+        issue_promotion_codes(db, promotion_id)
+        call.append_audit(db, now_ms, "promotion.put", promotion_id, kept, wanted)
+        return HttpResponse(200, wanted)
 
-    return call.change(do)
+    reply = call.change(do)
+    reply.headers["etag"] = version_tag(stored_promotion(body).to_json())
+    return reply
+
+
+@router.get("/v1/promotions/{promotion_id}", tags=["carts"])
+def promotion(call: Route, promotion_id: Slug, response: Response) -> dict[str, Any]:
+    """One promotion; `ETag` is its version."""
+    with call.read() as db:
+        found = StoredPromotion.load(db, promotion_id).to_json()
+    response.headers["etag"] = version_tag(found)
+    return {"promotion_id": promotion_id} | found
 
 
 @router.get("/v1/promotions", tags=["carts"])
@@ -57,13 +82,14 @@ def promotions(call: Route) -> dict[str, Any]:
 
 
 @router.delete("/v1/promotions/{promotion_id}", tags=["carts"])
-def delete_promotion(call: Route, promotion_id: Slug) -> Response:
+def delete_promotion(call: Route, promotion_id: Slug, if_match: IfMatch = None) -> Response:
     """Take a promotion back: no cart gets it any more; what is reserved for it stays."""
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         old = StoredPromotion.find(db, promotion_id)
         if old is None:
             raise Refused("promotion_unknown", f"no promotion {promotion_id}")
+        check_version(if_match, old.to_json(), False, f"promotion {promotion_id}")
         delete_record(db, StoredPromotion.KIND, promotion_id)
         call.append_audit(db, now_ms, "promotion.delete", promotion_id, old.to_json())
         return HttpResponse(200, {"promotion_id": promotion_id, "deleted": True})

@@ -9,18 +9,19 @@ from sqlalchemy import Connection, func, select
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.i18n.formatting import current_locale, use_locale
-from promolift.server.api.routes import Route, RouteContext
+from promolift.server.api.routes import Route, RouteContext, ServerRoute, slow
 from promolift.server.decisions import message_rendering
 from promolift.server.ledger.erasure import CUSTOMER_TABLES
 from promolift.server.ledger.field_types import Id
 from promolift.server.ledger.outbox_rows import WebhookEndpoint
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import CUSTOMERS, DECISIONS, EVENTS, OUTBOX, REJECTS
 from promolift.server.translations import translate_key
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.configuration.settings import PrivacySettings
 from promolift.shop.reports.data_subject_rights import LastDecision, RetentionDays, SubjectFacts, explain_subject
 
-router = APIRouter(tags=["privacy"])
+router = APIRouter(route_class=ServerRoute, tags=["privacy"])
 EXPLAINED_TABLES = (*CUSTOMER_TABLES, REJECTS, OUTBOX)
 
 
@@ -42,6 +43,7 @@ class SubjectExplained(BaseModel):
 
 
 @router.get("/v1/privacy/{subject}:explain")
+@slow
 def explain(asked: Route, subject: Id, language: Literal["zh", "en"] | None = Query(default=None)) -> SubjectExplained:
     """What a customer may know, in plain words: which data, what for, how decisions come about, how to refuse.
 
@@ -89,6 +91,9 @@ def _latest(asked: RouteContext, db: Connection, subject: str) -> LastDecision |
     if row["offer_id"] == NONE:
         return LastDecision(row["ts_ms"], None, bool(row["holdout"]))
     release = asked.server.decider.ensure(row["release_id"])
-    said = message_rendering.render_message(release, subject, row["offer_id"], row["ts_ms"], current_locale())
+    ends_ms = Campaign.load(db, row["campaign_id"]).ends_ms(row["release_id"])
+    said = message_rendering.render_message(
+        release, subject, row["offer_id"], row["ts_ms"], current_locale(), ends_ms=ends_ms
+    )
     kind = translate_key("benefit", said["offer"]["benefit"]["type"])
     return LastDecision(row["ts_ms"], said["message"] or kind, held=False)

@@ -10,7 +10,7 @@ from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, past_days, power
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError, FieldError
-from promolift.server.api.routes import Route, RouteContext
+from promolift.server.api.routes import Route, RouteContext, ServerRoute, slow
 from promolift.server.decisions.experiment_results import (
     ExperimentResult,
     analyse_experiment,
@@ -20,6 +20,7 @@ from promolift.server.decisions.experiment_results import (
     spend_segments,
     with_known_outcome,
 )
+from promolift.server.decisions.release_period import begin_periods
 from promolift.server.ledger.audit_log import HttpResponse
 from promolift.server.ledger.field_types import Body, Slug
 from promolift.server.ledger.records import Campaign, ExperimentIn, StoredExperiment
@@ -27,7 +28,7 @@ from promolift.server.ledger.schema import Refused
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
-router = APIRouter(tags=["admin"])
+router = APIRouter(route_class=ServerRoute, tags=["admin"])
 
 
 @router.put("/v1/campaigns/{campaign_id}/experiment")
@@ -60,7 +61,10 @@ def _change(asked: RouteContext, campaign_id: str, test: ExperimentIn | None) ->
             _keep(db, campaign_id, running, asked.who, now_ms, ended_ms=now_ms)
         if test:
             _keep(db, campaign_id, test, asked.who, now_ms)
-        old.with_experiment(test).save(db, campaign_id, now_ms)
+        changed = old.with_experiment(test)
+        begin_periods(db, campaign_id, changed, asked.server.decider.ensure, now_ms, now_ms).save(
+            db, campaign_id, now_ms
+        )
         action = "experiment.stop" if test is None else "experiment.pause" if test.paused else "experiment.put"
         asked.append_audit(db, now_ms, action, campaign_id, old.to_json().get("experiment"), new)
         return HttpResponse(200, new)
@@ -79,6 +83,7 @@ def _keep(
 
 
 @router.get("/v1/campaigns/{campaign_id}/experiment")
+@slow
 def experiment(asked: Route, campaign_id: Slug) -> ExperimentResult:
     """Verdicts as of now on what customers were worth, each with its rule; `outcome` says where that is from.
 
@@ -110,6 +115,7 @@ def experiments(asked: Route, campaign_id: Slug) -> ExperimentList:
 
 
 @router.get("/v1/campaigns/{campaign_id}/experiments/{name}")
+@slow
 def ended_experiment(asked: Route, campaign_id: Slug, name: Slug) -> ExperimentResult:
     """The verdicts of one test; of one that has ended, as of its end."""
     with asked.read() as db:

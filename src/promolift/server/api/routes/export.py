@@ -14,17 +14,19 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
 from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import JSONResponse
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Connection, Table, create_engine, func, select
 
 from promolift.core.decisions.decision_rule import first_decision_id
 from promolift.core.experiments.exposure_log import LogFormat, to_exposure_log
 from promolift.foundation.errors import PromoError
+from promolift.foundation.privacy.identifier_search import IdentifierSearch
 from promolift.foundation.redaction import pseudonym
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.foundation.time.clock import Clock
-from promolift.server.api.routes import IdempotentRoute, Route, RouteContext
+from promolift.server.api.routes import IdempotentRoute, Route, RouteContext, ServerRoute, slow
 from promolift.server.decisions import decision_record
 from promolift.server.decisions.decisions import last_decision_ms
 from promolift.server.decisions.release_storage import load_shared_release
@@ -33,6 +35,7 @@ from promolift.server.ledger.erasure import (
     CUSTOMER_TABLES,
     ERASED_TABLES,
     count_rows,
+    delete_rejects,
     erase_batch,
     mark_erased,
     replace_customer_id,
@@ -42,8 +45,10 @@ from promolift.server.ledger.field_types import Id
 from promolift.server.ledger.outbox_rows import post_webhook_event
 from promolift.server.ledger.outcomes import finite_number
 from promolift.server.ledger.schema import DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, REJECTS
+from promolift.server.tasks import erasure_report
+from promolift.shop.results.work_folder.customer_erasure import erase_customer
 
-router = APIRouter()
+router = APIRouter(route_class=ServerRoute)
 LOG = logging.getLogger("promolift.server")
 POSITION_COLUMNS = {EVENTS: "seq", DECISIONS: "ts_ms", REDEMPTIONS: "ts_ms", REJECTS: "seq"}  # how pages are counted
 EXPORT_TABLES = {table.name: table for table in POSITION_COLUMNS} | {"purchases": EVENTS, "exposures": DECISIONS}
@@ -75,6 +80,7 @@ class ExportPage(NamedTuple):
 
 
 @router.get("/v1/exports/{table}.{kind}", response_class=Response, tags=["export"])
+@slow
 def export(
     asked: Route,
     table: Literal["events", "decisions", "redemptions", "rejects", "purchases", "exposures"],
@@ -190,6 +196,7 @@ def encode_table(frame: pl.DataFrame, kind: str, spreadsheet: bool) -> bytes:
 
 
 @router.post("/v1/privacy/{subject}:export", tags=["privacy"])
+@slow
 def known(asked: Route, subject: Id) -> Response:
     """Everything that is kept under the customer's id, table by table, and what the releases loaded say of them."""
     server, more = asked.server, {}
@@ -223,37 +230,44 @@ def read_customer_data(ledger: str, work: Folder, subject: str, more: dict[str, 
 
 
 @router.post("/v1/privacy/{subject}:erase", tags=["privacy"])
+@slow
 def erase(asked: IdempotentRoute, subject: Id) -> Response:
     """Forget the customer: their events go, records of money and decisions stay under a pseudonym, no offer ever again.
 
-    Only the mark that they must not be written to stays under their id.
+    Only the mark that they must not be written to stays under their id. Then everything that promolift wrote, and the
+    shop's own files, are searched for the id and for the e-mail addresses and phone numbers known of the customer:
+    `left` is where they still stand, `searched` what was read, `unread` what could not be.
     """
-    counts, now_ms = _counts(asked, subject), asked.server.clock.now_ms()
+    server = asked.server
+    counts, now_ms, given = _counts(asked, subject), server.clock.now_ms(), (server.settings, server.config)
+    search: IdentifierSearch = server.run_in_reader(erasure_report.identify, subject, *given)  # before the rows go
     mark = _Part(partial(mark_erased, subject=subject, now_ms=now_ms), 1)  # from here on nothing new is kept of them
-    _in_parts(asked, [mark, *_forget(subject, None), _spell_out(asked, subject)])
-    return _leave(asked, subject, counts | _forgotten(asked, subject), erased=True)
+    rejects = _Part(partial(delete_rejects, seqs=server.run_in_reader(erasure_report.find_rejects, search)), 1)
+    _in_parts(asked, [mark, rejects, *_forget(subject, None), _spell_out(asked, subject)])
+    done = _leave(asked, subject, counts | _forgotten(asked, search), erased=True)
+    found = server.run_in_reader(erasure_report.search_after_erasure, search, *given)
+    return JSONResponse(json.loads(bytes(done.body)) | found, done.status_code)
 
 
-def _forgotten(asked: RouteContext, subject: str) -> dict[str, int]:
+def _forgotten(asked: RouteContext, search: IdentifierSearch) -> dict[str, int]:
     """Their rows in the work folder, kept decisions and draws among them, are deleted; how many, by table. -1 of `work`
     where a step is writing there: `promolift erase` does it when that is over."""
     try:
-        found: dict[str, int] = asked.server.run_in_reader(
-            erase_in_work_folder, subject
-        )  # tables of millions are read through
+        found: dict[str, int] = asked.server.run_in_reader(erase_in_work_folder, search)
     except PromoError as error:
-        LOG.warning("the work folder was not rid of an erased customer", extra={"detail": str(error)})
+        LOG.warning("the work folder was not rid of an erased customer", extra={"detail": search.mask(str(error))})
         return {"work": -1}
     return {f"work.{name}": count for name, count in found.items()}
 
 
-def erase_in_work_folder(_: str, work: Folder, subject: str) -> dict[str, int]:
-    """Run `Store.forget` in a separate process."""
+def erase_in_work_folder(_: str, work: Folder, search: IdentifierSearch) -> dict[str, int]:
+    """Run `erase_customer` in a separate process, since tables of millions are read through."""
     with Store(work) as store:
-        return store.forget(subject)
+        return erase_customer(store, search)
 
 
 @router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"])
+@slow
 def anonymise(asked: IdempotentRoute, subject: Id) -> Response:
     """Keep all rows under a pseudonym; what they do later starts anew."""
     counts, alias = _counts(asked, subject), pseudonym(subject, asked.server.secret)

@@ -207,7 +207,14 @@ def decision_answer(server: Server, answer: live.DecisionResult, asked: Decision
         try:
             choice, ts_ms = server.texts.choice(release), row["ts_ms"]
             body |= message_rendering.render_message(
-                release, asked.customer_id, answer.offer_id, ts_ms, asked.language, answer.lately, choice
+                release,
+                asked.customer_id,
+                answer.offer_id,
+                ts_ms,
+                asked.language,
+                answer.lately,
+                choice,
+                answer.ends_ms,
             )
             if (said := message_rendering.message_event(row, body)) is not None:
                 server.ledger.submit(events.store_events, said, events.event_locks)

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Row, Select, Table, create_engine, se
 
 from promolift.core.offers.menu import MenuItem
 from promolift.server.api.problems import field_error
-from promolift.server.api.routes import IdempotentRoute, PageSize, Route
+from promolift.server.api.routes import IdempotentRoute, PageSize, Route, ServerRoute, slow
 from promolift.server.api.routes.export import MAX_EXPORT_ROWS, MEDIA_TYPES, ExportPage, encode_table
 from promolift.server.carts.carts import find_code
 from promolift.server.ledger.audit_log import HttpResponse
@@ -23,7 +23,7 @@ from promolift.server.ledger.records import MenuDraft, MenuVersion, menu_version
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import CODES, CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
 
-router = APIRouter(tags=["lists"])
+router = APIRouter(route_class=ServerRoute, tags=["lists"])
 PageCursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
 Since = Annotated[int, Query(ge=0, le=2**53, description="Not before this moment, in milliseconds.")]
 HIDDEN_COLUMNS = {"candidates", "ineligible", "terms", "closed"}  # of a decision: `:explain` tells them
@@ -82,6 +82,7 @@ def codes(
 
 
 @router.get("/v1/exports/codes.{kind}", response_class=Response, tags=["export"])
+@slow
 def export_codes(
     call: Route, kind: Annotated[Literal["csv", "jsonl"], Path()], campaign_id: Slug | None = None,
     offer_id: Id | None = None, customer_id: Id | None = None, status: Slug | None = None, cursor: PageCursor = None,

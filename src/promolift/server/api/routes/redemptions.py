@@ -72,8 +72,9 @@ def message(asked: IdempotentRoute, body: MailIn) -> Response:
         if made["policy_id"] == CREATIVE_POLICY:
             raise Refused("decision_of_another", "this decision gave a creative, which is shown in its place, not sent")
         release = server.decider.ensure(made["release_id"])
+        ends_ms = Campaign.load(db, made["campaign_id"]).ends_ms(made["release_id"])
         text = message_rendering.render_message(
-            release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language
+            release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language, ends_ms=ends_ms
         )
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
@@ -127,7 +128,7 @@ def dry_decision(asked: Route, body: DecisionIn) -> dict[str, Any]:
     if answer.offer_id != NONE:
         said = message_rendering.render_message(
             release, body.customer_id, answer.offer_id, row["ts_ms"], body.language, answer.lately,
-            server.texts.choice(release),
+            server.texts.choice(release), answer.ends_ms,
         )  # fmt: skip
     named = {name: row[name] for name in ("release_id", "holdout", "variant", "propensity", "price")}
     met = fast_routes.send_and_rival_fields(row) | fast_routes.general_promotions(answer)

@@ -67,11 +67,12 @@ def change_password(visit: PageVisit) -> Reply:
     name, patience = visit.visitor.name, visit.shared.patience
     with visit.read() as db:
         kept = db.execute(select(PEOPLE.c.password).where(PEOPLE.c.name == name)).scalar_one()
-    if patience.wait_s(f"name {name.lower()}"):
+    origin = f"session {visit.visitor.session}"  # who fails at the door does not close this one
+    if not patience.begin(name, origin).checked:
         raise translate_refusal("wait")
     if kept and not verify_password(visit.form.get("old", "")[:1000], kept):
-        patience.record_failure(f"name {name.lower()}")
         raise translate_refusal("password_wrong")
+    patience.reset(name, origin)
     check_new(name, visit.form.get("new", ""))
     new = hash_password(visit.form["new"])
     visit.change(lambda db, now_ms: change_person(db, now_ms, visit.visitor.actor, name, password=new))

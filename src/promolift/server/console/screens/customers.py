@@ -170,7 +170,7 @@ def describe_release_offer(visit: PageVisit, release_id: str, offer_id: str) -> 
     if label is None:
         return localize("no offer", "不发优惠") if offer_id == "none" else offer_id
     try:
-        return messages.describe_offer(render_offer(release, offer_id, visit.now_ms), current_locale())
+        return messages.describe_offer(render_offer(release, offer_id, visit.now_ms, None), current_locale())
     except PromoError:
         return offer_id
 

@@ -137,7 +137,7 @@ def new_raw_file(visit: PageVisit, name: str, path: Path) -> RawFile:
     old: RawFile | None = getattr(visit.shared.config.data, name)
     with Store(visit.server.settings.work) as store:
         if old is not None and not old.header:
-            columns = open_file(store.connection, path, store.root / "tmp").columns
+            columns = open_file(store.connection, path, store.raw_copies).columns
             if old.join or all(
                 source in columns for role in old.mapping.columns for source in old.mapping.sources(role)
             ):

@@ -17,6 +17,7 @@ from promolift.server.api.routes import admin, lists
 from promolift.server.api.routes.campaign_summary import spend, summary
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, chart_options, form, page, sentence
 from promolift.server.console.screens.customers import describe_release_offer, is_release_available
+from promolift.server.ledger.limits import RELEASE_LIMIT_ID
 from promolift.server.ledger.schema import EVENTS, Refused
 from promolift.server.translations import translate_key, translate_refusal
 
@@ -125,7 +126,7 @@ def limit(visit: PageVisit) -> str:
     one = next((each for each in listed if each["limit_id"] == named), None)
     digits = currency_digits(visit.shared.shop.currency) if one and one["metric"] == "discount_amount" else 0
     typed = re.fullmatch(r"([0-9]{1,12})(?:[.,]([0-9]+))?", visit.text("amount", 20))
-    if one is None or typed is None or len(typed[2] or "") > digits:
+    if one is None or named == RELEASE_LIMIT_ID or typed is None or len(typed[2] or "") > digits:
         raise translate_refusal("limit_wrong")
     names = ("limit_id", "metric", "amount", "period", "per", "timezone")
     new = [
@@ -133,6 +134,7 @@ def limit(visit: PageVisit) -> str:
         | {"offer_id": each["offer_id"] or None}
         | ({"amount": int(typed[1] + (typed[2] or "").ljust(digits, "0"))} if each["limit_id"] == named else {})
         for each in listed
+        if each["limit_id"] != RELEASE_LIMIT_ID
     ]  # fmt: skip
     admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})
     return sentence("limit_changed", name=named)

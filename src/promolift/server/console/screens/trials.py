@@ -162,7 +162,7 @@ def columns(visit: PageVisit) -> Reply:
 def columns_of(trial: TrialFolder, said: dict[str, Any]) -> list[TrialColumn]:
     """Of each column its first values, and its meaning."""
     with Store(trial.root / "found") as store:
-        opened = open_file(store.connection, trial.file, store.root / "tmp")
+        opened = open_file(store.connection, trial.file, store.raw_copies)
         names = [name for name in opened.columns if name != "_row"]
         head = opened.rows.limit(2000).pl()
     meant: dict[str, str] = {}

@@ -7,6 +7,7 @@ new session, which prevents session fixation. User names appear in the audit log
 import re
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import scrypt
 from time import monotonic
@@ -28,7 +29,9 @@ MIN_PASSWORD, MAX_PASSWORD = 10, 200  # characters of a password
 COST, BLOCK, WIDTH = 2**15, 8, 32
 LINK_KIND, LINK_DAYS = "console_link", 7
 TOUCH_EVERY_MS = MINUTE_MS  # a session's last click is written this often
-FREE_TRIES, WAIT_S = 5, 60.0  # wrong passwords before a wait, which doubles with each further one
+ORIGIN_TRIES, ORIGIN_TRY_S = 5, 720.0  # wrong passwords for an account from one origin; one more every 12 minutes
+ACCOUNT_TRIES, ACCOUNT_TRY_S = 100, 60.0  # beyond those, wrong passwords for an account; one more every minute
+MAX_REMEMBERED = 50_000  # accounts and origins: 15 MB
 UNKNOWN_PASSWORD = f"{'0' * 32}:{'0' * 64}"  # what a wrong name is compared with, so that it takes as long
 _WORKING = threading.Semaphore(2)  # scrypt takes 32 MB and 0.1 s each
 
@@ -194,32 +197,62 @@ def use_link(db: Connection, now_ms: int, secret: str, name: str, password: str)
 
 
 class LoginThrottle:
-    """Wrong passwords by name and by address; after too many a user must wait."""
+    """Limits wrong passwords, and locks no account for all: whoever knows the password enters from another place.
+
+    Each origin (an address, or a browser that entered the account before) has ORIGIN_TRIES for an account, which come
+    back one by one. Beyond them it must wait, and its tries are checked only while the account's ACCOUNT_TRIES of all
+    origins last: NIST SP 800-63B allows 100. Old entries go, so that nobody fills the memory by names.
+    """
 
     def __init__(self) -> None:
         """Nobody has tried yet."""
-        self._wrong: dict[str, tuple[int, float]] = {}  # how many, and until when to wait
+        self._used: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # tries, and as of when
         self._lock = threading.Lock()
 
-    def wait_s(self, *who: str) -> float:
-        """Seconds until the next try may come; 0 if one may."""
-        now = monotonic()
+    def begin(self, name: str, origin: str) -> "LoginPermit":
+        """Count a try, as wrong until `reset` says otherwise, and say whether its password may be checked."""
+        account = name.lower()
         with self._lock:
-            return max(0.0, *(self._wrong.get(each, (0, 0.0))[1] - now for each in who))
+            mine = self._take(account, origin, ORIGIN_TRIES, ORIGIN_TRY_S)
+            if mine == 0.0:
+                return LoginPermit(True, 0.0)
+            return LoginPermit(self._take(account, "", ACCOUNT_TRIES, ACCOUNT_TRY_S) == 0.0, mine)
 
-    def record_failure(self, *who: str) -> None:
-        """Record a wrong password."""
-        now = monotonic()
+    def reset(self, name: str, origin: str) -> None:
+        """Forget the tries of an origin after a correct password."""
         with self._lock:
-            if len(self._wrong) > 10_000:  # nobody fills the memory by names
-                self._wrong = {each: kept for each, kept in self._wrong.items() if kept[1] > now}
-            for each in who:
-                tries = self._wrong.get(each, (0, 0.0))[0] + 1
-                until = now + WAIT_S * 2.0 ** min(tries - FREE_TRIES, 6) if tries >= FREE_TRIES else 0.0
-                self._wrong[each] = tries, until
+            self._used.pop((name.lower(), origin), None)
 
-    def reset(self, *who: str) -> None:
-        """Forget all failures after a correct password."""
-        with self._lock:
-            for each in who:
-                self._wrong.pop(each, None)
+    def _take(self, account: str, origin: str, tries: int, back_s: float) -> float:
+        """Use one of the tries, of which one comes back every `back_s`; seconds to wait if none is left."""
+        key, now = (account, origin), monotonic()
+        used, then = self._used.pop(key, (0.0, now))
+        used = max(0.0, used - (now - then) / back_s)
+        wait_s = max(0.0, used + 1 - tries) * back_s
+        self._used[key] = used + (wait_s == 0.0), now
+        while len(self._used) > MAX_REMEMBERED:
+            self._used.popitem(last=False)
+        return wait_s
+
+
+class LoginPermit(NamedTuple):
+    """Whether a password may be checked, and how many seconds to wait after a wrong one."""
+
+    checked: bool
+    wait_s: float
+
+
+def known_browser(secret: str, name: str, password: str, cookie: str) -> str | None:
+    """Return the id of a browser that entered the account before with its present password; None if none did."""
+    browser, _, mark = cookie.partition(".")
+    return browser if secrets.compare_digest(mark.encode(), _browser_mark(secret, name, password, browser)) else None
+
+
+def new_browser(secret: str, name: str, password: str) -> str:
+    """Return the cookie by which `known_browser` knows a browser again; `password` is hashed."""
+    browser = secrets.token_urlsafe(12)
+    return f"{browser}.{_browser_mark(secret, name, password, browser).decode()}"
+
+
+def _browser_mark(secret: str, name: str, password: str, browser: str) -> bytes:
+    return sha256_of(f"known browser\n{secret}\n{name}\n{password}\n{browser}").encode()

@@ -1,0 +1,76 @@
+"""Serve a release for as many days, and for as much money, as its plan was made for.
+
+A campaign notes when it was first served from each release and when that ends. As long as it is served from one, a
+limit of the ledger keeps what is reserved since then within the plan's budget.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
+
+from promolift.server.decisions.live_release import LiveRelease
+from promolift.server.ledger.audit_log import AuditAction, append_audit
+from promolift.server.ledger.limits import set_release_limit
+from promolift.server.ledger.records import Campaign, ReleasePeriod
+from promolift.server.ledger.schema import AUDIT
+
+RELEASE_ENDED = "release_ended: the days of its plan were over at {}; plan anew and activate the new release"
+RELEASE_UNDATED = "release_without_end: nobody knows until when it is served; activate it again"
+ACTIVATIONS = ("release.activate", "release.rollback", "experiment.put")  # in the audit log
+ReleaseLookup = Callable[[str], LiveRelease]
+
+
+def last_moment_ms(release: LiveRelease, starts_ms: int) -> int:
+    """Return the end of the last day of a release, by the shop's clock; the day on which it starts is the first."""
+    first = datetime.fromtimestamp(starts_ms / 1000, ZoneInfo(release.shop.zone))
+    last = (first + timedelta(days=release.plan.days - 1)).replace(hour=23, minute=59, second=59, microsecond=0)
+    return round(last.timestamp() * 1000)
+
+
+def begin_periods(
+    db: Connection, campaign_id: str, state: Campaign, release_of: ReleaseLookup, starts_ms: int, now_ms: int
+) -> Campaign:
+    """Return the campaign with a period for each release that it is served from, and limit its money to the budget.
+
+    A release that was served before keeps its period. Of several releases in a test each plan is for all customers, so
+    the largest budget counts.
+    """
+    releases = [release_of(name) for name in sorted(state.releases)]
+    fresh = {
+        each.release_id: ReleasePeriod(starts_ms=starts_ms, ends_ms=last_moment_ms(each, starts_ms))
+        for each in releases
+    }
+    new = state.model_copy(update={"periods": fresh | state.periods})
+    if releases:
+        since_ms = min(new.periods[each.release_id].starts_ms for each in releases)
+        set_release_limit(db, campaign_id, max(each.plan.budget_cents for each in releases), since_ms, now_ms)
+    return new
+
+
+def undated_campaigns(db: Connection, loaded: Collection[str]) -> dict[str, Campaign]:
+    """Return the campaigns with a release that a server of an earlier version activated; all theirs are loaded."""
+    every = Campaign.all(db).items()
+    return {name: each for name, each in every if each.releases - each.periods.keys() and each.releases <= set(loaded)}
+
+
+def adopt_releases(db: Connection, loaded: Mapping[str, LiveRelease], now_ms: int) -> None:
+    """Give releases that an earlier version activated their period and budget, counted from that activation."""
+    for campaign_id, state in undated_campaigns(db, loaded).items():
+        mine = AUDIT.c.subject == campaign_id, AUDIT.c.action.in_(ACTIVATIONS)
+        begun_ms = db.execute(select(AUDIT.c.ts_ms).where(*mine).order_by(AUDIT.c.seq.desc()).limit(1)).scalar()
+        new = begin_periods(db, campaign_id, state, loaded.__getitem__, begun_ms or now_ms, now_ms)
+        new.save(db, campaign_id, now_ms)
+        periods = new.to_json()["periods"]
+        append_audit(db, now_ms, AuditAction("upgrade", "release.period", campaign_id), None, {"periods": periods})
+
+
+def closed_by_time(state: Campaign, release_id: str, now_ms: int) -> str | None:
+    """Return why a campaign gives nothing from a release at this moment; None within its days."""
+    ends_ms = state.ends_ms(release_id)
+    if ends_ms is None:
+        return RELEASE_UNDATED
+    if now_ms <= ends_ms:
+        return None
+    return RELEASE_ENDED.format(datetime.fromtimestamp(ends_ms / 1000, UTC).isoformat(timespec="seconds"))

@@ -1,0 +1,245 @@
+"""A hostile backup writes nowhere but where a server looks for it, and a damaged ledger is named, never served."""
+
+import json
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from error_checks import raises_code
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from serve_helpers import coded, serving
+
+from promolift.cli.application import main
+from promolift.foundation.errors import PromoError
+from promolift.foundation.hashing import sha256_of_file
+from promolift.server.api.server import Server
+from promolift.server.settings import ServeSettings
+from promolift.server.tasks import maintenance
+
+QUIET = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+PARTS = st.sampled_from(
+    ["..", ".", "", "releases", "rel_1", "plan.parquet", "ledger.db", "secret.key", "C:", "c:\\x", "..\\..", "nul",
+     "NUL.txt", "com1", "a:stream", "end.", "end ", "\\\\host\\share", "evil", "\x00", "~", "releases\\..\\..\\evil",
+     "％2e％2e", "..;", "été"]
+)  # fmt: skip
+NAMES = st.builds(
+    lambda start, parts: start + "/".join(parts),
+    st.sampled_from(["", "/", "//", "\\", "releases/", "releases/../", "./"]),
+    st.lists(PARTS | st.text(max_size=8), min_size=1, max_size=5),
+)
+
+
+def stated(work: Path) -> ServeSettings:
+    return ServeSettings.parse({"work": work}, "test")
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder whose ledger has some of everything, and lies in one file."""
+    work = tmp_path_factory.mktemp("used") / "work"
+    with serving(work) as api:
+        coded(api, 0, 200)
+        api("PUT", "/v1/campaigns/cmp_test", {"limits": [{"limit_id": "l", "metric": "redemptions", "amount": 9}]})
+        for first in range(0, 2000, 500):
+            events = [{"type": "track", "userId": f"u{n}", "event": f"e {n}"} for n in range(first, first + 500)]
+            api("POST", "/v1/batch", {"batch": events}, 202)
+    with closing(sqlite3.connect(work / "serve" / "ledger.db")) as db:
+        db.execute("pragma journal_mode = delete")
+    return work
+
+
+@pytest.fixture(scope="module")
+def copied(used: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of it with one release."""
+    to = tmp_path_factory.mktemp("copied") / "copy"
+    (used / "serve" / "releases" / "rel_1").mkdir(parents=True, exist_ok=True)
+    (used / "serve" / "releases" / "rel_1" / "plan.parquet").write_bytes(b"plan")
+    maintenance.backup(stated(used), to)
+    return to
+
+
+def listing(copy: Path, **files: Path) -> None:
+    """Let the manifest name these files too, with their true hashes."""
+    path = copy / "manifest.json"
+    note = json.loads(path.read_text("utf-8"))
+    note["files"] |= {name: sha256_of_file(file) for name, file in files.items()}
+    path.write_text(json.dumps(note), "utf-8")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_command_line_puts_no_file_outside_its_folder(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(copied, tmp_path / "a" / "copy")
+    (tmp_path / "a" / "planted").write_bytes(b"evil")
+    listing(copy, **{"../planted": tmp_path / "a" / "planted"})
+    with pytest.raises(SystemExit) as stop:
+        main(["ledger", "restore", str(copy), "--work", str(tmp_path / "new")])
+    assert stop.value.code == 2
+    assert "[backup_invalid]" in capsys.readouterr().err
+    assert [path.parent.name for path in tmp_path.rglob("planted")] == ["a"]
+    assert not (tmp_path / "new" / "serve").exists()
+
+
+@QUIET
+@given(names=st.lists(NAMES, min_size=1, max_size=3), absolute=st.booleans())
+def test_no_name_in_a_backup_leads_out_of_the_folder(
+    copied: Path, tmp_path_factory: pytest.TempPathFactory, names: list[str], absolute: bool
+) -> None:
+    """Law: whatever a manifest names, all files that come to be lie in the work folder, by a backup's names."""
+    root = tmp_path_factory.mktemp("drawn")
+    copy, new = shutil.copytree(copied, root / "in" / "copy"), root / "out" / "deep" / "new"
+    (root / "in" / "evil").write_bytes(b"evil")
+    for name in (*names, str(root / "in" / "evil"))[: None if absolute else -1]:
+        with suppress(OSError, ValueError):  # the file is there for whatever joins the name to the folder
+            path = copy / name
+            if root in path.resolve().parents and not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"evil")
+            listing(copy, **{name: path})
+    before = files_of(root / "in")
+    with suppress(PromoError):
+        maintenance.restore(stated(new), copy)
+    assert files_of(root / "in") == before
+    allowed = {"secret.key", "serve/ledger.db", "serve/manifest.json"}
+    for name in files_of(root / "out"):
+        assert name.startswith("deep/new/"), name
+        inside = name.removeprefix("deep/new/")
+        assert inside in allowed or inside.startswith("serve/releases/"), name
+        assert "\\" not in name, name
+        assert ":" not in name, name
+
+
+@pytest.mark.parametrize("link", ["releases/rel_1/plan.parquet", "releases/rel_1", "releases", "secret.key"])
+def test_a_link_in_a_backup_is_not_followed(copied: Path, tmp_path: Path, link: str) -> None:
+    copy = shutil.copytree(copied, tmp_path / "copy")
+    (copy / link).rename(tmp_path / "elsewhere")
+    (copy / link).symlink_to(tmp_path / "elsewhere")
+    with raises_code("backup_invalid", link):
+        maintenance.restore(stated(tmp_path / "new"), copy)
+    assert not (tmp_path / "new" / "serve").exists()
+
+
+@pytest.mark.parametrize("gone", ["ledger.db", "secret.key"])
+def test_a_backup_without_its_ledger_or_key_is_none(copied: Path, tmp_path: Path, gone: str) -> None:
+    copy = shutil.copytree(copied, tmp_path / "copy")
+    note = json.loads((copy / "manifest.json").read_text("utf-8"))
+    del note["files"][gone]
+    (copy / "manifest.json").write_text(json.dumps(note), "utf-8")
+    (copy / gone).unlink()
+    with raises_code("backup_invalid", gone):
+        maintenance.restore(stated(tmp_path / "new"), copy)
+
+
+def test_a_folder_that_is_not_empty_is_left_as_it_is(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "new" / "serve" / "learn").mkdir(parents=True)
+    with raises_code("file_exists", "serve"):
+        maintenance.restore(stated(tmp_path / "new"), copied)
+    assert not (tmp_path / "new" / "secret.key").exists()
+
+
+def changed(used: Path, to: Path, change: Callable[[bytearray], object]) -> Path:
+    """The work folder with other bytes in its ledger."""
+    (to / "serve").mkdir(parents=True)
+    shutil.copy(used / "secret.key", to)
+    content = bytearray((used / "serve" / "ledger.db").read_bytes())
+    change(content)
+    (to / "serve" / "ledger.db").write_bytes(content)
+    return to
+
+
+def found(work: Path) -> list[Any]:
+    """The faults that `ledger verify` names; it raises nothing but an error for people."""
+    try:
+        return list(maintenance.verify(stated(work)).figures["faults"])  # type: ignore[call-overload]
+    except PromoError as error:
+        return [error.code]
+
+
+def starts(work: Path) -> bool:
+    """Whether a server starts; where it does not, it says why by a code."""
+    code = ""
+    try:
+        Server(stated(work)).close()
+    except PromoError as error:
+        code = error.code
+    assert not code or code.startswith("ledger_"), code
+    return not code
+
+
+@pytest.mark.parametrize("cuts", [8, pytest.param(300, marks=pytest.mark.slow)])
+def test_a_ledger_that_was_cut_anywhere_is_unsound_and_is_not_served(used: Path, tmp_path: Path, cuts: int) -> None:
+    """Law: of a ledger's first n bytes, for every n below its size, `verify` names a fault and no server starts."""
+    size = (used / "serve" / "ledger.db").stat().st_size
+    for n in sorted({0, 1, 99, 100, size - 1, size - 4096, *range(0, size, size // cuts | 1)}):
+        work = changed(used, tmp_path / str(n), lambda content, n=n: content.__delitem__(slice(n, None)))  # type: ignore[misc]
+        assert found(work), n
+        assert not starts(work), n
+        for verb in (partial(maintenance.backup, to=tmp_path / f"copy {n}"), maintenance.purge):
+            with raises_code("ledger_damaged", "ledger.db"):
+                verb(stated(work))
+        shutil.rmtree(work)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_ledger_with_thirty_torn_places_is_not_served(used: Path, tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+
+    def tear(content: bytearray) -> None:
+        for _ in range(30):
+            at = draw.randrange(100, len(content) - 512)
+            content[at : at + 512] = draw.randbytes(512) if seed % 2 else bytes(512)
+
+    work = changed(used, tmp_path / "work", tear)
+    assert found(work)
+    assert not starts(work)
+
+
+@QUIET
+@given(places=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=6), start=st.booleans())
+def test_flipped_bytes_never_end_in_a_traceback(
+    used: Path, tmp_path_factory: pytest.TempPathFactory, places: list[tuple[float, int]], start: bool
+) -> None:
+    """Law: whichever bytes are flipped, `verify` says what it finds, and a server starts or says why not by a code."""
+
+    def flip(content: bytearray) -> None:
+        for share, mask in places:
+            content[round(share * (len(content) - 1))] ^= mask
+
+    work = changed(used, tmp_path_factory.mktemp("flipped") / "work", flip)
+    unsound = found(work)
+    if start and starts(work):
+        assert not [fault for fault in unsound if str(fault).startswith("database")], unsound
+
+
+def test_a_damaged_ledger_is_named_on_the_command_line(
+    used: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = changed(used, tmp_path / "work", lambda content: content.__delitem__(slice(9000, None)))
+    for verb in (["ledger", "verify", "--json"], ["serve"], ["ledger", "purge"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*verb, "--work", str(work)])
+        said = capsys.readouterr()
+        assert stop.value.code == 2, verb
+        assert "[ledger_damaged]" in said.err or json.loads(said.out)["faults"][0].startswith("database: "), verb
+
+
+def test_a_record_that_was_changed_stops_a_server_by_its_code(used: Path, tmp_path: Path) -> None:
+    drawn = (("campaign", '{"paused":"som'), ("campaign", '{"paused":"x"}'), ("key", "[]"), ("ledger", "3"))
+    for number, (kind, body) in enumerate(drawn):
+        work = changed(used, tmp_path / str(number), lambda _: None)
+        with closing(sqlite3.connect(work / "serve" / "ledger.db")) as db:
+            db.execute("update things set body = ? where kind = ?", (body, kind))
+            db.commit()
+        assert found(work) or kind == "key"
+        assert not starts(work), (kind, body)

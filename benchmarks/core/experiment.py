@@ -37,7 +37,7 @@ from promolift.core.experiments.lift import Metric, lift, shared_theta, value_an
 from promolift.core.experiments.outcome_join import JoinSettings, join_outcomes
 from promolift.extensions.connectors.complete_journey import open_complete_journey
 from promolift.foundation.hashing import hash_int
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events

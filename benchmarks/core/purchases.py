@@ -29,7 +29,7 @@ from promolift.core.customers.forecasts.purchase_forecast import GROUPS, custome
 from promolift.extensions.simulation.worlds.simulated_shop import simulate
 from promolift.extensions.simulation.worlds.world import CATEGORIES, SimulationSettings, World
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.pipeline import pipeline
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.pipeline.steps.profile import moments_of, open_shard

@@ -34,7 +34,7 @@ from promolift.core.effects.offer_value.coupon_redemption import RedemptionModel
 from promolift.extensions.connectors.complete_journey import open_complete_journey
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events

@@ -48,7 +48,7 @@ from promolift.foundation.evidence import Z95
 from promolift.foundation.release_policy import clip_rows
 from promolift.foundation.sql import fetch_frame
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.pipeline.pipeline import demo_config
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.pipeline.steps import plan

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ledger_helpers import check_books
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, derived, planned, released, serving
 
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.records import Campaign
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.release import read_manifest

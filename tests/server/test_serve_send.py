@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from promolift.core.decisions import SendSlot
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import HOUR_MS
+from promolift.foundation.time.clock import HOUR_MS
 from promolift.server.decisions.eligibility import KEY_SEPARATOR, Exclusions
 from promolift.server.decisions.release_candidates import ENDS_BEFORE_SENT, close_before_sent
 from promolift.server.ledger.schema import DECISIONS
@@ -134,7 +134,7 @@ def test_a_share_is_drawn_evenly_and_apart_from_offer_and_holdout(api: Api, fold
 
 
 def test_the_hour_at_which_a_customer_answers_comes_first_once_it_is_learned(api: Api) -> None:
-    from promolift.foundation.time.units import DAY_MS, HOUR_MS
+    from promolift.foundation.time.clock import DAY_MS, HOUR_MS
     from promolift.server.ledger.schema import EVENTS
 
     who = offered(api)[0]

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from test_serve_outbox import by_hand, send_all
 
 from promolift.extensions.connectors import braze, klaviyo, wechat
-from promolift.foundation.time.units import HOUR_MS
+from promolift.foundation.time.clock import HOUR_MS
 from promolift.server.delivery.outbox import DeliveryLane, _Tried, _Turn
 from promolift.server.delivery.sender import OfferMessage, ServiceResponse
 from promolift.server.ledger.outbox_rows import OutboxMessage

@@ -10,7 +10,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
     build_histories,
 )
 from promolift.extensions.encoder.training_data import with_vectors
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 FIRST = 20_000  # day of the first visit; any number
 NAMES = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]

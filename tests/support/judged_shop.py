@@ -21,7 +21,7 @@ from promolift.extensions.simulation.worlds.world import (
     uniform,
 )
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.feedback.decision_outcomes import LearnSettings, join_evidence, read_outcomes
 from promolift.shop.feedback.policy_verdict import JudgedEvidence, judge_policy
 

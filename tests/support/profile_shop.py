@@ -9,7 +9,7 @@ import polars as pl
 import promolift.core.customers as room
 from promolift.foundation.tables.contract import Table
 from promolift.foundation.tables.schemas import EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 MONDAY = 17_007 * DAY_MS  # 2016-07-25, a Monday, 00:00 UTC
 SETTINGS = room.ProfileSettings()

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 import promolift.core.customers as room
 from promolift.core.customers.forecasts.first_purchases import Prospects, find_plausible_targets
 from promolift.core.customers.forecasts.repeat_purchases import order_prior, target_prior
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 ASOF = MONDAY + 20 * WEEK_MS
 CATALOGUE = [product("milk", category="dairy"), product("soap", category="home"), product("odd")]

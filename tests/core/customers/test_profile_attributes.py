@@ -7,7 +7,7 @@ from profile_shop import MONDAY, SETTINGS, Shop, attributes_of, event, product
 import promolift.core.customers as room
 from promolift.core.customers.profiles.engagement import rate_prior
 from promolift.foundation.tables.schemas import PROFILES
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 from promolift.shop.reports.attribute_text import SENTENCES, describe, sentence
 
 CATALOGUE = [

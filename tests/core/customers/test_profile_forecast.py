@@ -20,7 +20,7 @@ from promolift.core.customers.forecasts.purchase_forecast import (
 )
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.tables.schemas import AFFINITIES
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 SETTINGS = ProfileSettings()
 

@@ -13,7 +13,7 @@ from profile_shop import MONDAY, SETTINGS, Shop, event, product
 
 import promolift.core.customers as room
 from promolift.foundation.hashing import hash_unit
-from promolift.foundation.time.units import WEEK_MS
+from promolift.foundation.time.clock import WEEK_MS
 
 ASOF = MONDAY + 12 * WEEK_MS
 CATALOGUE = [product(f"p{k}", category=f"c{k // 2}", type=f"t{k}", brand="Private" if k % 2 else "B") for k in range(8)]

@@ -7,7 +7,7 @@ from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product, 
 
 import promolift.core.customers as room
 from promolift.foundation.tables.schemas import AFFINITIES, PROFILES
-from promolift.foundation.time.units import WEEK_MS
+from promolift.foundation.time.clock import WEEK_MS
 
 ASOF = MONDAY + 20 * WEEK_MS
 CATALOGUE = [product("p1", category="x"), product("p2", category="y")]

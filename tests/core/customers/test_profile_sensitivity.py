@@ -18,7 +18,7 @@ from promolift.core.customers.profiles.price_sensitivity import (
     with_variance,
 )
 from promolift.core.customers.profiles.purchase_lines import read_lines
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 WEEKS, TYPES, TAU = 24, 12, 0.6
 ASOF = MONDAY + WEEKS * WEEK_MS

@@ -8,7 +8,7 @@ import pytest
 
 from promolift.core.effects import PanelSettings, build_panel, sum_depths
 from promolift.foundation.tables.schemas import EVENTS, PRODUCTS
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 ASOF = 100 * WEEK_MS
 SETTINGS = PanelSettings(weeks=8, min_known=0.5, prior_lines=0, curvature=1e-6)  # plain means

@@ -29,7 +29,7 @@ from promolift.foundation.tables.schemas import (
     PRODUCTS,
     REDEMPTIONS,
 )
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 Rows = list[dict[str, object]]
 START = 100  # the day the campaign "now" begins; the first event is on day 0

@@ -19,7 +19,7 @@ from promolift.core.effects.offer_value.coupon_redemption import RedemptionModel
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.tables.schemas import COUPONS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 KEY = ["campaign_id", "customer_id"]
 EFFECT = {"mail": 0.8, "app": -0.8}  # log odds of the kind

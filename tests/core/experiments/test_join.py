@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from promolift.core.experiments.outcome_join import JOIN_STATUSES, JoinSettings, join_outcomes, open_windows
 from promolift.foundation.tables.schemas import DECISIONS, EVENTS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 DECISION = {"customer_id": pl.String, "ts_ms": pl.Int64, "policy_id": pl.String, "holdout": pl.Boolean}
 OUTCOME = {

@@ -8,7 +8,7 @@ import scipy
 
 from promolift.core.experiments.experiment_design import Design
 from promolift.core.experiments.power import PastDays, past_days, power
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 LAST = 100 * DAY_MS
 

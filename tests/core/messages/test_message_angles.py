@@ -5,7 +5,7 @@ import pytest
 
 from promolift.core.messages import ANGLES, add_angles, event_reason, find_live_angle, may_give_reason
 from promolift.core.messages.angles import ANGLE_RULES, SeenItem
-from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 
 NOW = 1_767_571_200_000
 TEA = {"customer_id": "a", "offer_id": "o", "target": "tea", "scope": "category", "kind": "category", "asof_ms": NOW}

@@ -18,7 +18,7 @@ from promolift.extensions.ads.creatives import estimate_policy_values
 from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeSettings
 from promolift.extensions.ads.serving import freeze_shares, load_impressions
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.carts.carts import MAX_DECISIONS
 from promolift.server.decisions.decisions import DecisionRequest
 from promolift.server.ledger.records import LearningProposal

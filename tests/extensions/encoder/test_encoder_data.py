@@ -19,7 +19,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
     count_visits,
     weekly_popularity,
 )
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 BREAD_AND_MILK = small(
     [

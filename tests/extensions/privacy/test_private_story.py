@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from promolift.core.experiments.experiment_design import HOLDOUT
 from promolift.extensions.encoder.results import ForecastNote
 from promolift.extensions.privacy.privacy_audit import AuditSize, audit
-from promolift.extensions.privacy.private_effect import private_effect
+from promolift.extensions.privacy.private_release import private_effect
 from promolift.extensions.privacy.results import PrivacyLedger, privacy_spent
 from promolift.foundation.errors import BudgetError
 from promolift.foundation.i18n.formatting import use_locale

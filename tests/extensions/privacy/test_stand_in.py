@@ -19,7 +19,7 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import (
 from promolift.extensions.simulation.worlds.simulated_shop import simulate
 from promolift.extensions.simulation.worlds.world import SimulationSettings
 from promolift.foundation.tables.schemas import EVENTS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 SHOP = simulate(SimulationSettings(customers=150, weeks=30, categories=6))
 SPAN = LogSpan(int(SHOP.events["ts_ms"].min()), int(SHOP.events["ts_ms"].max()) + 1, 28 * DAY_MS)  # type: ignore[arg-type]

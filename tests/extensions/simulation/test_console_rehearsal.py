@@ -6,8 +6,7 @@ from time import sleep
 import pytest
 from console_helpers import CONFIG, opened
 
-from promolift.foundation.time.clock import wall_ms
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS, wall_ms
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from promolift.core import effects
 from promolift.extensions.simulation.worlds.simulated_shop import SimulatedShop, simulate
 from promolift.extensions.simulation.worlds.world import SimulationSettings
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import WEEK_MS
+from promolift.foundation.time.clock import WEEK_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import pipeline
 from promolift.shop.pipeline.steps import effect as effect_step

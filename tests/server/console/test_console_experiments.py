@@ -12,7 +12,7 @@ from serve_helpers import derived
 from sqlalchemy import insert
 
 from promolift.core.experiments.experiment_design import assign_arms
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.decisions import experiment_results
 from promolift.server.ledger.records import StoredExperiment
 from promolift.server.ledger.schema import DECISIONS, EVENTS

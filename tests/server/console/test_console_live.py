@@ -11,8 +11,7 @@ from serve_helpers import derived
 from sqlalchemy import insert
 
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.clock import wall_ms
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS, wall_ms
 from promolift.server.ledger.limits import period_key
 from promolift.server.ledger.schema import REDEMPTIONS, USAGE
 from promolift.shop.results.plan import Plan

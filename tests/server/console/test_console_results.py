@@ -10,7 +10,7 @@ import pytest
 from console_helpers import CONFIG, Shop, opened
 from judged_shop import case, judged
 
-from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.ledger.records import Annotation
 from promolift.server.tasks.learning_task import exclude_days
 from promolift.shop.feedback.policy_earnings import earned_numbers

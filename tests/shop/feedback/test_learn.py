@@ -12,7 +12,7 @@ from judged_shop import START, Case, case, judged, losing
 
 from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.feedback.next_release import acceptance_blockers
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 

@@ -12,7 +12,7 @@ from sharded import write_shards
 from promolift.core.effects.offer_value import campaign_exposure
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.steps import effect
 from promolift.shop.pipeline.steps.effect import save_redemption

@@ -12,7 +12,7 @@ from promolift.cli.application import app
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.pipeline import run_steps
 from promolift.shop.pipeline.steps.ingest import EXPIRED, purge

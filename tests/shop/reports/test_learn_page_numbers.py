@@ -13,7 +13,7 @@ from page_figures import Figures, add, strays, undrawn, unseen
 from promolift.core.decisions import LineEffect
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.formatting import count, date, days, money, number, percent
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.feedback.next_release import EffectChange, LearnedEffects, propose_release
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.reports.earnings import GAIN

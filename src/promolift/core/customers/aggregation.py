@@ -46,7 +46,7 @@ from promolift.core.customers.profiles.purchase_lines import (
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 CALIBRATION_SCHEMA = {"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Int128, "bought": pl.Int64}
 

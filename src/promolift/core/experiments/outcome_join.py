@@ -20,7 +20,7 @@ from promolift.foundation import sql
 from promolift.foundation.errors import InputError
 from promolift.foundation.settings import Settings
 from promolift.foundation.sql import bind, fetch_frame, quote_identifier, require_relation
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 HOLDOUT = "holdout"
 JOIN_STATUSES = {

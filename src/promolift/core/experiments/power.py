@@ -9,7 +9,7 @@ from duckdb import DuckDBPyRelation
 from promolift.core.experiments.experiment_design import Design
 from promolift.core.experiments.lift import sequential_boundary
 from promolift.foundation.sql import bind, fetch_frame, run_select
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 SPAN_DAYS = (7, 14, 28, 56, 84)
 SEEN_COUNT = "count(*) filter (ts_ms >= {first}) as n_{days}"

@@ -19,7 +19,7 @@ from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
-from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 
 Angle = Literal[
     "just_bought", "viewed_not_bought", "cart_left", "replenish_due", "pair_you_buy", "favourite", "lapsed_category",

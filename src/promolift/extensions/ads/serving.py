@@ -30,7 +30,7 @@ from promolift.foundation.errors import BudgetError, PromoError, SupportError
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.foundation.version import __version__
 from promolift.server.decisions.live_release import CREATIVE_POLICY, AdCell
 from promolift.server.ledger.event_rows import OFFER_MESSAGE

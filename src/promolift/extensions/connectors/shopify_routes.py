@@ -18,7 +18,7 @@ from promolift.extensions.connectors.shopify import (
     event_from_webhook,
     has_valid_signature,
 )
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import Route, RouteContext
 from promolift.server.carts.carts import load_wallet, price_with_wallet

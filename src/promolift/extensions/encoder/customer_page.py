@@ -9,7 +9,7 @@ from promolift.extensions.encoder.results import ENCODER_MODEL, SHARED_MODEL, Ba
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.formatting import money
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.reports.attribute_text import describe
 from promolift.shop.results.work_folder.run_context import Job, local_day, moments
 

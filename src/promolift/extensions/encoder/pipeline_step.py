@@ -38,7 +38,7 @@ from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.predictions import Reliability
 from promolift.shop.results.work_folder.run_context import Job, map_shards
 

@@ -30,7 +30,7 @@ from promolift.foundation.jit import Days, Floats
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.foundation.storage.local_store import shard_expression
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.work_folder.run_context import Job, map_shards, moments
 
 ITEM_SQL = {

@@ -22,7 +22,7 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import (
     usual_line,
 )
 from promolift.extensions.privacy.results import load_shop_sums, release_total
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.work_folder.run_context import Job, map_shards, moments
 

@@ -14,12 +14,11 @@ from promolift.foundation.money import currency_digits
 from promolift.foundation.progress import Progress
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.api.routes import RouteContext, admin, experiments
 from promolift.server.api.routes.campaign_summary import SimulatedPeriod
 from promolift.server.api.server import Server
-from promolift.server.budgets.models import ConfirmIn, ReserveIn
-from promolift.server.budgets.redemptions import STEPS, StepRequest
+from promolift.server.budgets.redemptions import STEPS, ConfirmIn, ReserveIn, StepRequest
 from promolift.server.decisions.decisions import DecisionRequest
 from promolift.server.decisions.experiment_results import with_known_outcome
 from promolift.server.decisions.release_period import begin_periods

@@ -184,7 +184,7 @@ def monthly_budget(world: "SimulatedWorld") -> float:
     """What a month's offers may cost."""
     import polars as pl
 
-    from promolift.foundation.time.units import DAY_MS
+    from promolift.foundation.time.clock import DAY_MS
 
     recent = world.events.filter(pl.col("ts_ms") >= world.now_ms - 28 * DAY_MS)
     return BUDGET_SHARE * float(recent["paid_cents"].sum())
@@ -194,7 +194,7 @@ def hand_rule(world: "SimulatedWorld", budget_cents: float) -> "pl.DataFrame":
     """10 % off everything for whoever has been away 56 days, the nearest first, until the expected cost is spent."""
     import polars as pl
 
-    from promolift.foundation.time.units import DAY_MS
+    from promolift.foundation.time.clock import DAY_MS
 
     age = (world.now_ms - pl.col("ts_ms")) / DAY_MS
     orders = world.events.group_by("customer_id", "order_id").agg(

@@ -18,7 +18,7 @@ import scipy
 from promolift.extensions.simulation.offline import CommandLinePath, MonthMessages
 from promolift.foundation.errors import PromoError, StepError
 from promolift.foundation.hashing import hash_unit
-from promolift.foundation.time.units import HOUR_MS
+from promolift.foundation.time.clock import HOUR_MS
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,4 +1,4 @@
-"""A server clock that never jumps and never goes back, in milliseconds UTC.
+"""Units of time in milliseconds, and a server clock that never jumps and never goes back, in milliseconds UTC.
 
 A wall clock can be set: by hand, by a virtual machine that resumes, by a faulty time server. The clock follows the wall
 clock while both it and the steady clock advance alike, within `skew_ms`. Beyond that it continues from the moment at
@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+WEEK_MS = 7 * DAY_MS  # milliseconds
 LOG = logging.getLogger("promolift.server")
 # It counts on while a machine sleeps, where there is one that does: a laptop that wakes up is no fault of its clock.
 STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime") else None

@@ -25,8 +25,7 @@ from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.executors.bounded_pool import BoundedPool
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.clock import Clock
-from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
+from promolift.foundation.time.clock import HOUR_MS, MINUTE_MS, Clock
 from promolift.server.api import api_keys, observability
 from promolift.server.api.connection_limits import send_in_one_write
 from promolift.server.api.problems import ApiError

@@ -4,16 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from operator import itemgetter
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, bindparam, select
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.offers.coupon_codes import normalise_code
-from promolift.foundation.time.clock import Clock
-from promolift.foundation.time.units import MINUTE_MS
-from promolift.server.budgets.models import ConfirmIn, ReserveIn, RollbackIn
+from promolift.foundation.time.clock import MINUTE_MS, Clock
 from promolift.server.ledger.audit_log import (
     HttpResponse,
     IdempotentResponse,
@@ -22,6 +20,7 @@ from promolift.server.ledger.audit_log import (
     refusal_response,
     store_responses,
 )
+from promolift.server.ledger.field_types import Body, Cents, Id, Slug, TypedCode
 from promolift.server.ledger.limits import (
     SELECT_CODES,
     SELECT_REDEMPTIONS,
@@ -45,6 +44,39 @@ from promolift.server.ledger.schema import (
 from promolift.server.response_models import REDEMPTION
 
 select_redemption_fields = itemgetter(*REDEMPTION)
+
+
+class ReserveIn(Body):
+    """Hold money for an order. With a decision_id the offer and campaign are those of the decision."""
+
+    customer_id: Id
+    amount_cents: Cents
+    campaign_id: Slug | None = None
+    offer_id: Id | None = None
+    decision_id: Id | None = None
+    code: TypedCode | None = None
+    order_id: Id | None = None
+    redemption_id: Slug | None = None
+    order_cents: Annotated[
+        Cents | None,
+        Field(description="What the order is worth before the offer, with delivery: no more can come off."),
+    ] = None
+
+
+class ConfirmIn(Body):
+    """Spend what was reserved, or less."""
+
+    redemption_id: Slug
+    amount_cents: Cents | None = None
+
+
+class RollbackIn(Body):
+    """Give back what was reserved or spent; with an amount that part alone, as where a line comes back."""
+
+    redemption_id: Slug
+    amount_cents: Cents | None = None
+
+
 SELECT_DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
 DECISION_COLUMNS = ("decision_id", "customer_id", "campaign_id", "offer_id", "code")
 SELECT_DECISIONS = Query(

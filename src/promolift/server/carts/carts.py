@@ -30,7 +30,7 @@ from promolift.core.offers.cart_pricing import (
 from promolift.core.offers.coupon_codes import normalise_code
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, Benefit, covered_targets
 from promolift.foundation.i18n.text import Language, LocalizedText
-from promolift.foundation.time.units import DAY_MS, MINUTE_MS
+from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
 from promolift.server.decisions.decisions import Decider
 from promolift.server.decisions.eligibility import SELECT_CUSTOMERS
 from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease

@@ -26,8 +26,7 @@ from promolift.core.decisions.decision_rule import NONE
 from promolift.core.experiments.experiment_design import assign_arms
 from promolift.core.offers import coupon_codes
 from promolift.foundation.errors import PromoError, SupportError
-from promolift.foundation.time.clock import Clock
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS, Clock
 from promolift.server.decisions import decision_record as record
 from promolift.server.decisions.budget_meter import BudgetMeter, load_pace
 from promolift.server.decisions.decision_record import Row

@@ -18,7 +18,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, select, text, union
 from promolift.core.decisions.response_hours import ResponseHours
 from promolift.core.decisions.send_slots import SendSlot, next_occurrence
 from promolift.core.offers.terms import covered_targets
-from promolift.foundation.time.units import DAY_MS, MINUTE_MS
+from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
 from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
 from promolift.server.ledger.event_rows import event_items, is_complaint
 from promolift.server.ledger.limits import exhausted_offers

@@ -13,7 +13,7 @@ from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT,
 from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import PromoError
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.event_rows import is_complaint
 from promolift.server.ledger.outcomes import OUTCOME_KINDS, LedgerEvent
 from promolift.server.ledger.outcomes import read_outcomes as bought

@@ -27,8 +27,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_colum
 from standardwebhooks import Webhook
 
 from promolift.core.decisions.send_slots import next_occurrence
-from promolift.foundation.time.clock import Clock
-from promolift.foundation.time.units import MINUTE_MS
+from promolift.foundation.time.clock import MINUTE_MS, Clock
 from promolift.server.delivery.sender import HttpPost, OfferMessage, post_json, send_by_service, send_mail
 from promolift.server.ledger.audit_log import delete_record
 from promolift.server.ledger.ledger import Ledger

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, insert, literal_column, select, update
 from promolift.core.customers.text_intents import predict_intents
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.settings import Zone
-from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
+from promolift.foundation.time.clock import HOUR_MS, MINUTE_MS
 from promolift.server.ledger.audit_log import delete_record, get_record, put_record
 from promolift.server.ledger.event_rows import (
     CONSENT_BY_PAGE,

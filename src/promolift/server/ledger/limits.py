@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.audit_log import AuditAction, AuditEntry, append_audit_entries
 from promolift.server.ledger.schema import (
     CODES,

@@ -15,8 +15,7 @@ from sqlalchemy import Connection
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.clock import Clock
-from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS, Clock
 from promolift.server.decisions.decisions import Decider
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.decisions.release_period import begin_periods

@@ -24,7 +24,7 @@ from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.outputs import remember_output
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.foundation.version import __version__
 from promolift.server.decisions.release_storage import load_shared_release, open_shared_releases
 from promolift.server.ledger.audit_log import first_break

@@ -16,7 +16,7 @@ from sqlalchemy import Column, Connection, bindparam, func, insert, select
 
 from promolift.core.decisions.response_hours import hour_of_week
 from promolift.core.messages.text_pool import TextChooser, TextCounts
-from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.ledger.event_rows import OFFER_MESSAGE
 from promolift.server.ledger.ledger import Ledger

@@ -7,7 +7,7 @@ from pydantic import Field
 from promolift.core.customers.disclosure_control import MIN_CELL_SIZE
 from promolift.core.customers.sensitive_topics import SensitiveTopic
 from promolift.foundation.settings import Settings
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 
 class WordsSettings(Settings):

@@ -26,7 +26,7 @@ from promolift.foundation.settings import Settings
 from promolift.foundation.sql import bind, fetch_frame, quote_identifier
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote
 

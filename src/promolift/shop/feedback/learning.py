@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 import polars as pl
 
-from promolift.extensions.privacy.private_effect import private_effect
+from promolift.extensions.privacy.private_release import private_effect
 from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import money

@@ -24,7 +24,7 @@ from promolift.core.offers.menu import MenuItem
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.results.ingest import Span

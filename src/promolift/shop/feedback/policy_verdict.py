@@ -20,7 +20,7 @@ from promolift.core.experiments.off_policy.overlap import measure_support
 from promolift.core.experiments.outcome_join import JoinSettings, join_outcomes
 from promolift.foundation.errors import SupportError
 from promolift.foundation.evidence import IntervalEstimate
-from promolift.foundation.time.units import WEEK_MS
+from promolift.foundation.time.clock import WEEK_MS
 from promolift.shop.feedback.decision_outcomes import VALUES, Evidence, FirstDecisions, LearnSettings, add_outcome_value
 from promolift.shop.results.learned_policy import CumulativeGain, JudgedPolicy, Quintile, UnansweredQuestion
 

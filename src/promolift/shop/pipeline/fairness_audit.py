@@ -11,7 +11,7 @@ from promolift.core.experiments.group_gaps import ANGLE_PREFIX, GapMeasure, find
 from promolift.core.experiments.prediction_metrics import wilson_interval
 from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
-from promolift.foundation.time.units import WEEK_MS
+from promolift.foundation.time.clock import WEEK_MS
 from promolift.shop.results.fairness import FairnessNote, Swap
 from promolift.shop.results.messages import Messages
 from promolift.shop.results.plan import Plan

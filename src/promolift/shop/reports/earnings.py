@@ -31,7 +31,7 @@ from promolift.foundation.pages.charts import (
     table_by_x,
     verdict_text,
 )
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.learned_policy import EarningsDrivers
 
 POLICIES = {

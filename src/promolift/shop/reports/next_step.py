@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from promolift.foundation.i18n.formatting import count, date, localize
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.line_tests import LineTestNote, stopped_test_sentence

@@ -15,7 +15,7 @@ from promolift.foundation.i18n.formatting import count, current_locale, day_coun
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.reports.next_step import shop_status
 from promolift.shop.reports.story import CustomerCard, OpenQuestion, ReadFact, Story
 from promolift.shop.results import effects

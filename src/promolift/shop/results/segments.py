@@ -11,7 +11,7 @@ from promolift.core.customers.segments import find_segments, segment_counts
 from promolift.foundation.i18n.formatting import count, localize
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.sql import fetch_frame
-from promolift.foundation.time.units import WEEK_MS
+from promolift.foundation.time.clock import WEEK_MS
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 

@@ -31,7 +31,7 @@ from promolift.foundation import sql
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import AFFINITIES
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 KEY = ["customer_id", "asof_ms"]
 

@@ -21,7 +21,7 @@ from promolift.core.customers.vectors import nearest_neighbours
 from promolift.foundation import sql
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.sql import bind, fetch_frame
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 MAX_NEW_BUYERS, MAX_NEW_PRODUCTS, PRODUCTS_SHOWN, MIN_BOUGHT = 5, 5_000, 3, 10
 SALES = """

@@ -29,7 +29,7 @@ from promolift.core.customers.forecasts.model_weights import (
 from promolift.core.customers.profiles.population_sums import as_numbers
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 Vector = NDArray[np.float64]
 SNAPSHOTS = 3  # windows that are learned from, the last of which judges first

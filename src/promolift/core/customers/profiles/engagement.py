@@ -13,7 +13,7 @@ from promolift.core.customers.profiles.population_sums import Shard
 from promolift.core.customers.profiles.purchase_lines import PurchaseLines
 from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 KEY = ["customer_id", "asof_ms"]
 PAUSE_MS = 30 * 60_000  # after so long without a click the next one begins a new visit, as web analytics count

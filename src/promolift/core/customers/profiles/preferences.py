@@ -17,7 +17,7 @@ from promolift.core.customers.profiles.purchase_lines import PurchaseLines
 from promolift.foundation import sql
 from promolift.foundation.jit import Bools, Days, Ints, jit_compile
 from promolift.foundation.sql import fetch_frame
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 TALLY = """
 select customer_id, {key} as key, ts_ms, {values} from lines

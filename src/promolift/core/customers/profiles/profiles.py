@@ -28,7 +28,7 @@ from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import PROFILES
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 KEY = ["customer_id", "asof_ms"]
 TEXT_COLUMNS = ("top_category_1", "top_category_2", "top_category_3", "top_brand", "top_store", "top_channel")

@@ -19,7 +19,7 @@ from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
 from promolift.foundation.jit import Days, Ints, jit_compile
 from promolift.foundation.sql import bind, fetch_frame
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 CELLS = """
 select customer_id, target, order_id, ts_ms, min(day)::bigint as day,

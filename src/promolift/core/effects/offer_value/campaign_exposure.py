@@ -16,7 +16,7 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift.foundation.errors import InputError
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES, PRODUCTS
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 WINDOW_DAYS, HALF_LIFE_DAYS = 84, 60.0  # of what is recent, and of a coupon used in the past
 ORDER_CAP = 5  # coupon lines of one order that count at most

@@ -18,7 +18,7 @@ from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 Floats = NDArray[np.float64]
 

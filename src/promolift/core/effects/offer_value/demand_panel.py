@@ -8,7 +8,7 @@ from duckdb import DuckDBPyRelation
 from promolift.core.effects.settings import PanelSettings
 from promolift.foundation.sql import bind, run_select
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
-from promolift.foundation.time.units import WEEK_MS
+from promolift.foundation.time.clock import WEEK_MS
 
 LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
 DEPTH_UNITS, VALUE_UNITS = 2**30, 2**40  # in 1, of which depths and minor units are summed: the same bits in any order

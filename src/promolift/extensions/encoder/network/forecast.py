@@ -42,7 +42,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
 )
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.jit import Bools, Days, Floats, Ints
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 MoneyFormat = Callable[[float], str]
 HORIZON_DAYS, HORIZON_COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS

@@ -24,7 +24,7 @@ from promolift.foundation import sql
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.jit import Bools, Days, Floats, Ints, jit_compile
 from promolift.foundation.sql import fetch_frame
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 UNKNOWN_VALUE = ""
 LIST_LENGTH = 10  # places of a list that count in NDCG and recall

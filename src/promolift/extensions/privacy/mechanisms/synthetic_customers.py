@@ -21,7 +21,7 @@ from promolift.foundation import sql
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL, EVENTS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 Real = NDArray[np.float64]
 ORDER_EDGES = np.array([1, 2, 3, 6, 11, 21, 41, 81, 161])  # lower edges of the bins of orders; the last is an end

@@ -23,7 +23,7 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.extensions.simulation.worlds.world import hash_keys, normal, uniform
-from promolift.foundation.time.units import DAY_MS, MINUTE_MS
+from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -23,7 +23,7 @@ from promolift.extensions.simulation.worlds.world import (
     uniform,
 )
 from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
-from promolift.foundation.time.units import DAY_MS, MINUTE_MS
+from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
 
 BLOCK_CUSTOMERS = 256  # customers worked out together: bounds the memory
 WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, case, func, select
 
 from promolift.core.decisions.decision_rule import first_decision_id
 from promolift.foundation.evidence import Z95
-from promolift.foundation.time.units import DAY_MS, HOUR_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.api.routes import Route, RouteContext
 from promolift.server.ledger.field_types import Slug
 from promolift.server.ledger.limits import ALL_CAMPAIGNS, current_usage

@@ -21,7 +21,7 @@ from promolift.server.api.problems import ApiError, FieldError, field_error
 from promolift.server.api.request_models import BatchIn, DecisionIn, EventIn
 from promolift.server.api.server import Endpoint, FastResponse, Server
 from promolift.server.budgets import redemptions
-from promolift.server.budgets.models import ReserveIn
+from promolift.server.budgets.redemptions import ReserveIn
 from promolift.server.carts import carts as cart
 from promolift.server.decisions import decisions as live
 from promolift.server.decisions import message_rendering

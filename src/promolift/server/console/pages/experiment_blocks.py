@@ -27,7 +27,7 @@ from promolift.foundation.pages.charts import (
     table_by_point,
     verdict_text,
 )
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 
 TONES = ("blue", "orange", "green", "purple")
 

@@ -22,7 +22,7 @@ from promolift.foundation.i18n.formatting import (
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Badge, KeyFigure
 from promolift.foundation.pages.charts import headline
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.api.routes import admin
 from promolift.server.api.routes.campaign_summary import CampaignSummary, Made, summary
 from promolift.server.budgets.redemptions import STEPS

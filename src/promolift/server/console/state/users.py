@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.i18n.formatting import Locale
-from promolift.foundation.time.units import HOUR_MS, MINUTE_MS
+from promolift.foundation.time.clock import HOUR_MS, MINUTE_MS
 from promolift.server.ledger.audit_log import AuditAction, append_audit, delete_record, list_records, put_record
 from promolift.server.ledger.schema import PEOPLE, SESSIONS
 from promolift.server.translations import translate_refusal

@@ -3,7 +3,7 @@
 from promolift.foundation.sql import bind, quote_identifier, sql_literal
 from promolift.foundation.tables.contract import Column, Table, Text
 from promolift.foundation.tables.schemas import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, WORDS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning import sql_casts

@@ -12,7 +12,7 @@ from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable, Relation
 from promolift.foundation.money import currency_digits
 from promolift.foundation.sql import bind, fetch_frame, quote_identifier, run_select
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events

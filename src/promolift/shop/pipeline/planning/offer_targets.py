@@ -14,7 +14,7 @@ from promolift.core.offers.proposals import OfferInputs
 from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.segments import fairness_group_columns, segment_members
 from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, query_shard
 from promolift.shop.results.work_folder.work_tables import ALL_CUSTOMERS, CustomerSubset

@@ -10,7 +10,7 @@ from promolift.core.allocation import strategic_rules
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.sql import bind
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.pipeline.fairness_audit import audit_fairness
 from promolift.shop.pipeline.planning.offer_candidates import candidates, free_candidates
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs

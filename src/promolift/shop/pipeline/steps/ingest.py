@@ -21,7 +21,7 @@ from promolift.foundation.sql import quote_identifier, sql_literal
 from promolift.foundation.storage.local_store import Store, shards_for
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, PRODUCTS
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.configuration import RawFile
 from promolift.shop.configuration.settings import CleanRules, Processing

@@ -15,7 +15,7 @@ from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.reports import offer_reasons

@@ -25,7 +25,7 @@ from promolift.foundation.errors import StepError
 from promolift.foundation.sql import bind
 from promolift.foundation.storage.table_writing import Scratch, TableDraft
 from promolift.foundation.tables.schemas import AFFINITIES
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.ingest import UnknownAttributes
 from promolift.shop.results.predictions import PurchaseMembers
 from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, moments

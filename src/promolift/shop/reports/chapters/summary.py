@@ -20,7 +20,7 @@ from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import ActionItem, Chapter, HeadlineAssumption, KeyFigure, Page
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.pages.rendering import render_page
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.reports.chapters import budget, customers, data_health, discount, fairness, predictions, recipients
 from promolift.shop.reports.story import Story
 from promolift.shop.results.plan_note import Assumption

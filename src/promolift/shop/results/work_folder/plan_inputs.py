@@ -9,7 +9,7 @@ from promolift.core.experiments.arm_choice import ArmChoice, ArmRules, choose_ar
 from promolift.core.experiments.line_effects import PATIENCE_WINDOWS, ArmCell, ArmValue
 from promolift.core.experiments.surrogate import Spans
 from promolift.foundation.errors import SupportError
-from promolift.foundation.time.units import DAY_MS
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.work_folder.run_context import Job, Moments
 
 MONTHS = 6.0  # windows in which what a test teaches will be used

@@ -16,7 +16,7 @@ from promolift.foundation.progress import Progress, no_progress
 from promolift.foundation.release_policy import ReleasePolicy, open_release_policy
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.storage.local_store import Store, StorePlace
-from promolift.foundation.time.units import DAY_MS, WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.work_folder.work_tables import (

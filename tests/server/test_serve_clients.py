@@ -138,7 +138,9 @@ def test_ready_says_what_is_missing_and_a_failed_load_is_tried_again(api: Api, m
     place = server.settings.work / "serve" / "releases" / release_id
     place.rename(place.with_name("away"))
     server.decider.releases = {}
-    told = api.client.get("/health/ready")
+    end = time.monotonic() + 30
+    while (told := api.client.get("/health/ready")).status_code == 200 and time.monotonic() < end:
+        time.sleep(0.02)  # what is missing is looked for every second
     assert (told.status_code, told.json()["why"]) == (503, [f"release {release_id} is not loaded"])
     assert api.decide("u01")["reason"].startswith("release")
     place.with_name("away").rename(place)

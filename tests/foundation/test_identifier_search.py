@@ -86,13 +86,13 @@ def test_an_identifier_is_found_in_every_kind_of_file(
     folder = tmp_path_factory.mktemp("kinds")
     KINDS[kind](who, folder / "file")
     found = IdentifierSearch(who).search(folder)
-    assert found.found, (who, kind)
+    assert found.findings, (who, kind)
     assert not found.unread
     other = f"{who}7" if who[-1].isalnum() else f"z{who}"
     if kind != "array":  # whose texts stand beside each other
         (folder / "file").unlink()
         KINDS[kind](other, folder / "file")
-        assert not IdentifierSearch(who).search(folder).found, (other, kind)
+        assert not IdentifierSearch(who).search(folder).findings, (other, kind)
 
 
 @pytest.mark.parametrize("written", ["+44 7911 123456", "07911 123456", "(07911) 123-456", "00447911123456"])
@@ -100,7 +100,7 @@ def test_a_phone_number_is_found_however_it_is_written(tmp_path: Path, written: 
     (tmp_path / "a.txt").write_text(f"call {written} today")
     pl.DataFrame({"tel": [written, None]}).write_parquet(tmp_path / "b.parquet")
     search = IdentifierSearch("nobody-1", frozenset({"447911123456"}))
-    assert len(search.search(tmp_path).found) == 2
+    assert len(search.search(tmp_path).findings) == 2
     assert find_contacts({"tel": written.strip()}) == {"".join(each for each in written if each.isdigit())}
     assert not search.in_text("order 99447911123457")
 
@@ -112,7 +112,7 @@ def test_an_e_mail_is_found_in_any_case_and_a_longer_one_is_not(tmp_path: Path) 
     for other in ("joann@x.example", "ann@x.example.org", "ann@x.examples", "a.ann@x.example"):
         assert not search.in_text(other), other
     (tmp_path / "ann@x.example.csv").write_text("empty")
-    assert [each.place for each in search.search(tmp_path).found] == [f"{tmp_path / 'ann@x.example.csv'} (its name)"]
+    assert [each.place for each in search.search(tmp_path).findings] == [f"{tmp_path / 'ann@x.example.csv'} (its name)"]
 
 
 def test_a_short_id_counts_in_customer_columns_and_after_their_names_alone(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_short_id_counts_in_customer_columns_and_after_their_names_alone(tmp_p
     with closing(sqlite3.connect(tmp_path / "f.db")) as db, db:
         db.execute("create table t (customer_id text, n integer)")
         db.execute("insert into t values ('7', 7), ('8', 7)")
-    found = IdentifierSearch("7", columns=frozenset({"Kundin"})).search(tmp_path).found
+    found = IdentifierSearch("7", columns=frozenset({"Kundin"})).search(tmp_path).findings
     assert [(each.place.removeprefix(f"{tmp_path}/"), each.times) for each in found] == [
         ("a.parquet, column user_id", 1), ("c.csv", 1), ("d.json", 1), ("e.log", 1),
         ("f.db, table t, column customer_id", 1),
@@ -138,4 +138,4 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 cut A10427")
     found = IdentifierSearch("A10427").search(tmp_path)
     assert len(found.unread) == 2
-    assert [each.place for each in found.found] == [str(tmp_path / "cut.parquet")]
+    assert [each.place for each in found.findings] == [str(tmp_path / "cut.parquet")]

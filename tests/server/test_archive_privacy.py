@@ -57,7 +57,7 @@ def test_rejected_rows_and_notes_of_people_are_masked(
     for text in (f"{WHO} complained", f"a stranger wrote from {MAIL}", "the heating was broken"):
         api("POST", "/v1/annotations", day | {"text": text}, 201)
     to = write(folder, shop[1], tmp_path / "evidence.zip", served=True)
-    assert IdentifierSearch(WHO, frozenset({MAIL, "447911123456"})).search(to).found == ()
+    assert IdentifierSearch(WHO, frozenset({MAIL, "447911123456"})).search(to).findings == ()
     assert audit_archive.verify_archive(to).figures["sound"] is True
     files = audit_archive.read_archive(to).files
     assert json.loads(files["health.json"])["tables"][0]["first"] == {"bad time": [[7, "[masked]"]]}

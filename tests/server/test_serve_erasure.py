@@ -59,7 +59,7 @@ def test_an_erased_customer_stands_in_no_byte_that_the_server_wrote(shop: tuple[
     assert bytes_with(folder, MAIL, PHONE) == []
     searched = IdentifierSearch(WHO, frozenset({MAIL, "447911123456"})).search(folder)
     assert searched.unread == ()
-    found = [each.place.removeprefix(f"{folder}/") for each in searched.found]
+    found = [each.place.removeprefix(f"{folder}/") for each in searched.findings]
     mark = "serve/ledger.db, table customers, column customer_id"
     assert [each for each in found if not each.startswith("serve/releases/")] == [mark]
     assert report["kept"] == [f"{folder / mark}"]

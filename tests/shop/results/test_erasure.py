@@ -83,7 +83,7 @@ def test_unique_markers_of_every_source_file_and_column_are_gone(
     who, work = ids[0], tmp_path / "work"
     everywhere = IdentifierSearch(who, frozenset({*markers.values(), "447911123456", f"{who}@mail.example"}))
     before = {each.place.partition(",")[0].removeprefix(f"{work}/").partition("/shard")[0]
-              for each in everywhere.search(work).found}  # fmt: skip
+              for each in everywhere.search(work).findings}  # fmt: skip
     assert {"tables/events", "tables/rejected", "tables/customers.parquet", "notes/health.json"} <= before
     assert not [*(work / "tmp").iterdir()]
     (work / "plan.toml").write_text("")
@@ -100,7 +100,7 @@ def test_unique_markers_of_every_source_file_and_column_are_gone(
         main(["erase", who, "--work", "work", "--also", "backup", "--json"])
     assert ended.value.code == 0
     said = json.loads(capsys.readouterr().out)
-    assert everywhere.search(work).found == ()
+    assert everywhere.search(work).findings == ()
     assert said["rows"]["rejected"] >= 5
     assert {Path(each["place"]).name for each in said["searched"]} == {"work", "backup", *SOURCES}
     left = {Path(each["place"]).name: each["remedy"] for each in said["left"]}
@@ -130,7 +130,7 @@ def test_whatever_ids_look_like_one_goes_and_the_others_stay(
         erase_customer(store, search)
         assert store.events().order("all").fetchall() == before
         assert set(store.frame("customers")["customer_id"]) >= set(ids[1:])
-    assert search.search(folder / "work").found == ()
+    assert search.search(folder / "work").findings == ()
 
 
 def test_an_address_that_others_have_too_is_not_the_customer_s(tmp_path: Path) -> None:

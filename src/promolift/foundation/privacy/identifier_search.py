@@ -110,13 +110,16 @@ class Searched(NamedTuple):
 
     files: int
     bytes: int
-    found: tuple[Finding, ...]
+    findings: tuple[Finding, ...]
     unread: tuple[str, ...]
 
     def __add__(self, other: "Searched") -> "Searched":  # type: ignore[override]
         """Both."""
         return Searched(
-            self.files + other.files, self.bytes + other.bytes, self.found + other.found, self.unread + other.unread
+            self.files + other.files,
+            self.bytes + other.bytes,
+            self.findings + other.findings,
+            self.unread + other.unread,
         )
 
 

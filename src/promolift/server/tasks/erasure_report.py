@@ -95,7 +95,7 @@ def search_places(
         searched.append(("the ledger's database", found.files, found.bytes))
         whole += found
     kept, left = list[str](), []
-    for finding in whole.found:
+    for finding in whole.findings:
         if _is_erased_mark(finding, search.customer_id):
             kept.append(search.mask(finding.place))
         else:

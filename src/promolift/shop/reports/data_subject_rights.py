@@ -151,13 +151,13 @@ def _receivers(hosts: Sequence[str]) -> str:
 
 
 def _kept(kept: RetentionDays) -> str:
-    def said(what: str, days: float | None) -> str:
+    def period_text(what: str, days: float | None) -> str:
         if days is None:
             return localize(f"{what}: until you ask for them to be deleted.", f"{what}：直至您要求删除。")
         return localize(f"{what}: {count(days)} days.", f"{what}：{count(days)}天。")
 
     done, decisions = localize("What you did", "行为数据"), localize("Decisions", "决策记录")
-    return localize(" ", "").join([said(done, kept.events), said(decisions, kept.decisions)])
+    return localize(" ", "").join([period_text(done, kept.events), period_text(decisions, kept.decisions)])
 
 
 def _refuse(facts: SubjectFacts, write: str) -> str:

@@ -133,21 +133,23 @@ def _receivers(config: Config) -> list[list[str]]:
 
 
 def _periods(config: Config, kept: RetentionDays | None) -> list[list[str]]:
-    def said(days: float | None) -> str:
+    def period_text(days: float | None) -> str:
         return localize("no end is set", "未设期限") if days is None else whole_days(days)
 
     title = localize("work folder: ", "工作文件夹：")
-    work = [[title + localize(*SOURCES[name]), said(getattr(config.privacy, name).keep_days)] for name in SOURCES]
+    work = [
+        [title + localize(*SOURCES[name]), period_text(getattr(config.privacy, name).keep_days)] for name in SOURCES
+    ]
     set_aside = localize("rows that could not be read", "未能读取的行")
-    work.append([title + set_aside, said(config.privacy.rejected_days)])
+    work.append([title + set_aside, period_text(config.privacy.rejected_days)])
     work.append([title + localize("what was computed from them", "由其计算所得"),
                  localize("the next run, or promolift erase", "下次运行，或promolift erase")])  # fmt: skip
     if kept is None:
         unknown = localize("not known: give the server's settings by --settings", "未知：请用--settings给出服务器设置")
         return [*work, [localize("the server's ledger", "服务器账本"), unknown]]
     return [
-        *work, [localize("events of the server", "服务器事件"), said(kept.events)],
-        [localize("decisions of the server", "服务器决策记录"), said(kept.decisions)],
+        *work, [localize("events of the server", "服务器事件"), period_text(kept.events)],
+        [localize("decisions of the server", "服务器决策记录"), period_text(kept.decisions)],
     ]  # fmt: skip
 
 

@@ -542,7 +542,7 @@ def guesses_text(
                 )
             )
         for (path, *_), money in zip(part.joined, part.money, strict=False):
-            found, whole = f"{money.found:,.2f}", f"{money.whole:,.2f} {part.mapping.currency}"
+            found, whole = f"{money.matched:,.2f}", f"{money.whole:,.2f} {part.mapping.currency}"
             lines.append(
                 localize(
                     f"  money with a partner in {path.name}: {found} of {whole}",

@@ -16,7 +16,7 @@ ROUNDING = 1.001  # what a sum of many rows may be above another
 class JoinedMoney(NamedTuple):
     """What rows with a partner come to, and all rows, in units of the currency."""
 
-    found: float
+    matched: float
     whole: float
 
 

@@ -21,8 +21,8 @@ from promolift.shop.pipeline.planning.partitions import (
     PartitionStore,
 )
 from promolift.shop.pipeline.planning.plan_limits import (
-    close_dear,
     close_small,
+    close_unaffordable,
     close_weak,
     evidence_floor,
     most_cents,
@@ -70,7 +70,7 @@ def list_candidates(job: Job, at: Moments, shelf: PartitionStore, share: float) 
     job.tell("plan", 0.6, f"effect of {size:,} candidates")
     if is_private(job):
         budget = budget_cents(job, at)
-        every = every.map(partial(close_dear, most_cents=most_cents(job, budget)))
+        every = every.map(partial(close_unaffordable, most_cents=most_cents(job, budget)))
     known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
     if job.config.plan.trial is not True and not (known and known.effects):
         known_well = every.map(

@@ -40,7 +40,7 @@ def close_small(valued: pl.DataFrame, least_gain_cents: float) -> pl.DataFrame:
     return _closed(valued, small, pl.lit("its expected gain is below rules.least_gain_cents"))
 
 
-def close_dear(valued: pl.DataFrame, most_cents: float) -> pl.DataFrame:
+def close_unaffordable(valued: pl.DataFrame, most_cents: float) -> pl.DataFrame:
     """Close candidates that are expected to cost more than one customer may weigh in a private sum of costs."""
     dear = (pl.col("cost_cents") > most_cents) & (pl.col("offer_id") != "none")
     return _closed(valued, dear, pl.lit("it costs more than one customer may weigh under privacy.epsilon"))

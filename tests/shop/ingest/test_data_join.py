@@ -182,7 +182,7 @@ def test_money_that_a_join_would_repeat_is_refused_and_what_found_a_partner_is_p
     assert not (tmp_path / "p.toml").exists()
     found = init({"events": plus(files["good"], files["plain"])}, tmp_path / "p.toml", False)
     assert found.figures["tables"][0]["joined_money"] == [
-        {"found": pytest.approx(135.3), "whole": pytest.approx(142.8)}
+        {"matched": pytest.approx(135.3), "whole": pytest.approx(142.8)}
     ]
     assert "135.30 of 142.80" in found.text
 

@@ -29,7 +29,8 @@ def render_page(page: Page) -> str:
     chapters = [replace(chapter, blocks=widen_lone_blocks(chapter.blocks)) for chapter in page.chapters]
     figures = {b.id: b.spec for chapter in chapters for b in chapter.blocks if isinstance(b, Figure)}
     money = {"symbol": currency_symbol(page.currency), "digits": minor_digits(page.currency)}
-    style, scripts = _asset("vendor/fonts.css") + _asset("static/report.css"), _scripts()
+    style = _asset("vendor/fonts.css") + _asset("static/report.css")
+    scripts = [_asset(name) for name in ("vendor/echarts.report.min.js", "static/draw.js", "static/report.js")]
     text = (
         _templates()
         .get_template("report.html")
@@ -67,10 +68,6 @@ def _plain(value: Any) -> Any:
 def _asset(name: str) -> str:
     # browsers hash what they parsed, and they parse every line end as \n
     return files("promolift.foundation.pages").joinpath(name).read_text("utf-8").replace("\r\n", "\n")
-
-
-def _scripts() -> list[str]:
-    return [_asset("vendor/echarts.report.min.js"), _asset("static/draw.js"), _asset("static/report.js")]
 
 
 def _policy(style: str, scripts: list[str]) -> str:

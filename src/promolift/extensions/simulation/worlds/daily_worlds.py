@@ -44,7 +44,8 @@ Draw = Callable[[float, float], float]
 def draw_daily_shop(world: WorldName, seed: int, customers: int = 2000) -> DailyShop:
     """A shop of this kind after a year. `small shop` has 400 customers, whatever is asked."""
     rng = np.random.default_rng([WORLDS.index(world), seed])
-    behaviour = _behaviour(world, SMALL_SHOP_CUSTOMERS if world == "small shop" else customers, _drawing(rng))
+    size = SMALL_SHOP_CUSTOMERS if world == "small shop" else customers
+    behaviour = _behaviour(world, size, rng.uniform)
     names, price, per_category, margin = CATALOGUES[world]
     sales = tuple(
         Sale(int(rng.integers(30, HISTORY_DAYS - 40)), int(rng.integers(4, 11)), float(rng.choice(SALE_DEPTHS)))
@@ -55,10 +56,6 @@ def draw_daily_shop(world: WorldName, seed: int, customers: int = 2000) -> Daily
     shop = DailyShop(traits, behaviour, DailyLuck.of(WORLDS.index(world) * 100_003 + seed, behaviour.customers))
     shop.advance(HISTORY_DAYS)
     return shop
-
-
-def _drawing(rng: np.random.Generator) -> Draw:
-    return lambda low, high: float(rng.uniform(low, high))
 
 
 GROCERY = ("coffee", "dairy", "bread", "pasta", "fruit", "snacks", "cleaning")

@@ -105,7 +105,7 @@ def _alike(many: Relation, one: Relation, on: str, key: str, name: str) -> bool 
     if not (_may_be_key(many, on) and _may_be_key(one, key)):
         return None
     if both[0] == both[1]:
-        return not (numbered and _are_numbers(one, key))
+        return not (numbered and _share_like(one, key, r"\d+"))
     if _is_named_after(on, name):
         return True
     return False if both[0] not in ROW_NUMBERS and _ID.search(both[0]) else None
@@ -127,10 +127,6 @@ def _may_be_key(relation: Relation, column: str) -> bool:
     if _MOMENT.search(column) or (kind == "real" and not (_ID.search(name) or name in ROW_NUMBERS)):
         return False
     return kind != "text" or not _share_like(relation, column, _DAY)
-
-
-def _are_numbers(relation: Relation, column: str) -> bool:
-    return _share_like(relation, column, r"\d+")
 
 
 def _share_like(relation: Relation, column: str, pattern: str) -> bool:

@@ -236,7 +236,7 @@ class _Guess(ColumnAssignment):
 
     def _find_product_by_name(self) -> None:
         """A product's name, or what is subscribed to, where no id of products is known by name."""
-        if "product_id" in self.columns or self.basket or not self._may_be_sales():
+        if "product_id" in self.columns or self.basket or not any(map(_sounds_like_money, self.sample.columns)):
             return
         name = self._product_name()
         name = name or next((each for each in self.free if normalise_column_name(each) in SUBSCRIPTION_COLUMNS), None)
@@ -256,9 +256,6 @@ class _Guess(ColumnAssignment):
             persons.append(name)
         self.free += persons
         return name if isinstance(name, str) else None
-
-    def _may_be_sales(self) -> bool:
-        return any(map(_sounds_like_money, self.sample.columns))
 
     def _is_of_the_customer(self, name: str) -> bool:
         """Whether a column says who the customer is, so that no message may take it for a product."""

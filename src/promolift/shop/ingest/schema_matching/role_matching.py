@@ -165,7 +165,7 @@ class ColumnAssignment:
             sure = role != "redeemed_at" or normalise_column_name(name) != "date" or len(values) < self.sample.height
             return sure and guess_time(values, name) is not None
         if role == "kind" and self.table == "events":
-            known = sum(_is_kind(value) for value in values)
+            known = sum(normalise_event_name(value) in KIND_BY_EVENT_NAME for value in values)
             return known > 0.5 * len(values) or (
                 any(word in name.lower() for word in STRONG_KIND) and len(set(values)) <= 60
             )
@@ -320,7 +320,3 @@ def name_rank(name: str, known: Sequence[str]) -> float | None:
 def other_names(role: str) -> tuple[str, ...]:
     """Names of all roles but one."""
     return tuple(name for other, names in COLUMN_SYNONYMS.items() if other != role for name in names)
-
-
-def _is_kind(value: str) -> bool:
-    return normalise_event_name(value) in KIND_BY_EVENT_NAME

@@ -30,8 +30,8 @@ def test_the_key_is_told_at_once_and_the_address_when_it_answers(tmp_path: Path,
         "--work",
         str(tmp_path / "work"),
     ]
-    more = ["--config", str(tmp_path / "promolift.toml"), *(["--json"] if as_json else [])]
-    with subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    more, quiet = ["--json"] if as_json else [], subprocess.DEVNULL
+    with subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=quiet, text=True, cwd=tmp_path) as process:
         try:
             assert process.stdout is not None
             key, link, ready = (process.stdout.readline() for _ in range(3))
@@ -82,8 +82,8 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(tmp_path: P
         "--work",
         str(tmp_path / "work"),
     ]
-    command += ["--config", str(tmp_path / "promolift.toml"), "--no-console"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    command, quiet = [*command, "--no-console"], subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True, cwd=tmp_path) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline(), process.stdout.readline()
@@ -111,8 +111,8 @@ def test_a_server_that_is_to_end_says_so_first_and_answers_until_then(tmp_path: 
         "--work",
         str(tmp_path / "work"),
     ]
-    command += ["--config", str(tmp_path / "promolift.toml"), "--settings", str(tmp_path / "serve.toml")]
-    with subprocess.Popen([*command, "--no-console"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    command, quiet = [*command, "--settings", str(tmp_path / "serve.toml"), "--no-console"], subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, cwd=tmp_path) as process:
         assert process.stdout is not None
         process.stdout.readline(), process.stdout.readline()
         kept = http.client.HTTPConnection("127.0.0.1", port, timeout=30)

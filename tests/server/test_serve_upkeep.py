@@ -101,8 +101,8 @@ def test_what_is_not_sound_is_named(api: Api, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as stop:
         main(["ledger", "verify", "--work", str(work), "--json"])
     assert stop.value.code == 2
-    limits, release = json.loads(capsys.readouterr().out)["faults"]
-    assert "'l'" in limits
+    *limits, release = json.loads(capsys.readouterr().out)["faults"]
+    assert any("'l'" in limit for limit in limits)
     assert release_id in release
 
 

@@ -114,9 +114,11 @@ def test_what_was_served_is_what_was_planned_and_the_server_learns_from_its_own_
     assert all(0 < read.read < 1 for read in path.messages)
 
 
-def test_after_a_rollback_the_release_before_decides_again(served: Any) -> None:
-    path, _, again = served
-    assert {answer["release_id"] for answer in again} == {path.releases[0]}
+def test_after_a_rollback_to_a_release_that_has_ended_nobody_is_given_anything(served: Any) -> None:
+    """The days of the month before are over: taking back a plan stops it, and brings no old one to life."""
+    _, _, again = served
+    assert {answer["offer_id"] for answer in again} == {"none"}
+    assert {answer["reason"].partition(":")[0] for answer in again} == {"release_ended"}
 
 
 def test_texts_that_are_read_more_are_chosen_more(tmp_path: Path) -> None:

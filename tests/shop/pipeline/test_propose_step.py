@@ -17,9 +17,8 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CANDIDATES
 from promolift.shop.configuration.configuration import load_config
 from promolift.shop.pipeline.pipeline import run_steps
-from promolift.shop.pipeline.planning import offer_candidates, offer_search
+from promolift.shop.pipeline.planning import offer_candidates, offer_search, plan_limits
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs
-from promolift.shop.pipeline.steps import plan
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 ODD = {3, 7, 13, 27, 41}  # percentages
@@ -57,7 +56,7 @@ def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job
     assert added.group_by("customer_id", "menu_id").len()["len"].max() <= 3
 
     def gain(valued: pl.DataFrame) -> float:
-        measured = plan.close_weak(valued, plan.evidence_floor(job, valued))
+        measured = plan_limits.close_weak(valued, plan_limits.evidence_floor(job, valued))
         return allocation.plan(measured.filter(pl.col("eligible") & (pl.col("offer_id") != "none")), 20_000).gain_cents
 
     assert gain(both) > 1.02 * gain(listed)

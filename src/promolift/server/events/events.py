@@ -7,9 +7,11 @@ received - (sentAt - timestamp).
 import asyncio
 import json
 import re
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -54,6 +56,17 @@ from promolift.server.ledger.schema import (
     Query,
     customer_lock,
 )
+from promolift.shop.ingest.cleaning.consent_answers import (
+    AGREED_TEXTS,
+    NO_TEXTS,
+    REFUSED_TEXTS,
+    UNKNOWN_TEXTS,
+    YES_TEXTS,
+    column_words,
+    may_name_consent,
+    names_consent,
+    names_refusal,
+)
 
 SEGMENT_KINDS = ("track", "identify", "page", "screen", "alias", "group")
 GA4_EVENT_NAMES = {
@@ -69,6 +82,15 @@ EVENTS_PER_TURN = 20  # events that are read before others have their turn: half
 MAX_MERGED_EVENTS = 1000  # events of a visitor that become a customer's at most
 LONG_NUMBER = re.compile(rb"\d{17}|Infinity|NaN|[eE]\+?\d\d")
 ZONE_ADAPTER = TypeAdapter(Zone)
+YES, NO, UNKNOWN = frozenset(YES_TEXTS), frozenset(NO_TEXTS), frozenset(("", *UNKNOWN_TEXTS))
+NO_REFUSAL = (NO - frozenset(REFUSED_TEXTS)) | frozenset(AGREED_TEXTS)  # what denies a trait such as `unsubscribed`
+NEGATED = re.compile(r"\b(not|no|non|never|without|revoked?|denied|declined|refused?|rejected|blocked)\b")
+BLOCKED = re.compile(r"(black|block) ?list|marked as spam|spam (report|complain)")
+DETAIL = re.compile(r"\b(at|on|date|day|time|timestamp|source|version|id|ip|text|method|channel|type|language|country)$")
+LINK = re.compile(r"\b(url|link|token)$")
+PREFERENCES = re.compile(r"consent|(subscri|mail|sms|market|communicat|notif|privacy).*preference")
+CHANGED = re.compile(r"updat|chang|\bset\b")
+ANSWERS_READ = "use true or false, yes or no, 1 or 0, subscribed or unsubscribed, or leave it out"
 EVENT_COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
 INSERT_EVENTS = Query(insert(EVENTS).inline(), EVENT_COLUMNS, " on conflict (message_id) do nothing")
 INSERT_ALIAS = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
@@ -309,6 +331,8 @@ def _take(
         raise _BadEvent("/messageId", "id_reserved", f"{SHOPIFY_PREFIX} begins ids that the shop system gives")
     if "words" in properties:
         body = _compact(_wordless(event))
+    told = "read" if kind == "identify" else _consent_event(name) if kind == "track" else ""
+    columns = _traits(properties, told, named) if told else {}
     parsed.events.append(event_row(
         message_id, who, ts_ms, received_ms, name, body,
         decision_id=None if said else decision,  # words take no offer up
@@ -317,12 +341,10 @@ def _take(
     if said and (words == "all" or (words == "agreed" and properties.get("may_read") is True)):
         parsed.customer_words.append(CustomerWords(said, parsed.events[-1], decision, crowd is not None))
     parsed.bought += bought
-    if kind == "identify" or name == "Consent Updated":
-        columns = _traits(properties)
-        if crowd is not None:
-            columns = _by_page(columns)
-        if columns:
-            parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": crowd is not None} | columns)
+    if crowd is not None:
+        columns = _by_page(columns)
+    if columns:
+        parsed.traits.append({"customer_id": who, "updated_ms": ts_ms, "by_page": crowd is not None} | columns)
 
 
 def _wordless(event: Any) -> Any:
@@ -411,9 +433,86 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
     return ts_ms
 
 
-def _traits(said: Json) -> dict[str, Any]:
-    answers = {name: said.get(name) for name in ("consent", "personal")}
-    columns: dict[str, Any] = {name: int(value) for name, value in answers.items() if isinstance(value, bool)}
+@lru_cache(4096)
+def _consent_event(name: str) -> str:
+    """What a track event's name says: "refusal", "asked" that its properties hold answers, "read" that they may."""
+    words = column_words(name)
+    if names_refusal(name) or BLOCKED.search(words) or (names_consent(name) and NEGATED.search(words)):
+        return "refusal"
+    if PREFERENCES.search(words) and CHANGED.search(words):
+        return "asked"
+    return "read" if names_consent(name) or ("subscri" in words and CHANGED.search(words)) else ""
+
+
+@lru_cache(4096)
+def _trait_role(name: str) -> str:
+    """What a trait is by its name: the "consent" itself, "personal", a "refusal", a consent by another name ("other"),
+    or what counts if it is a no alone ("possible").
+    """
+    words = column_words(name)
+    if words in ("consent", "personal"):
+        return words
+    consent = names_consent(name)
+    if names_refusal(name) or BLOCKED.search(words) or (consent and NEGATED.search(words)):
+        return "" if LINK.search(words) else "refusal"
+    if consent and not DETAIL.search(words) and not LINK.search(words):
+        return "other"
+    return "possible" if consent or may_name_consent(name) else ""
+
+
+def _answer(value: object, refusal: bool = False) -> str:
+    """ "yes", "no", "unknown" or "unreadable", by the answers that `init` reads in files; any no in a list or an object
+    counts. A trait that names a refusal is a no unless it is denied, and never a yes.
+    """
+    if isinstance(value, dict | list):
+        parts = {_answer(each, refusal) for each in (value.values() if isinstance(value, dict) else value)}
+        empty = "unknown" if refusal else "unreadable"
+        return next((each for each in ("no", "unreadable", "yes", "unknown") if each in parts), empty)
+    text = unicodedata.normalize("NFKC", str("" if value is None else value))[:ID_LENGTH].strip()
+    forms = {unicodedata.normalize("NFC", text).lower(), column_words(text)} - ({""} if text else set())
+    if forms & UNKNOWN:
+        return "unknown"
+    if refusal:
+        return "unknown" if forms & NO_REFUSAL else "no"
+    if forms & NO or (isinstance(value, str) and names_refusal(text)):
+        return "no"
+    return "yes" if forms & YES and len(str(value)) <= ID_LENGTH else "unreadable"
+
+
+def _answers(said: Json, pointer: str, default: str) -> Iterator[tuple[str, str, str]]:
+    """The role, the answer and the place of each trait that could be of consent, those in objects included."""
+    for name, value in said.items():
+        role = _trait_role(name[:ID_LENGTH]) or default
+        if role and not (role == "possible" and isinstance(value, dict)):
+            yield role, _answer(value, role == "refusal"), f"{pointer}/{name}"
+        elif isinstance(value, dict):
+            yield from _answers(value, f"{pointer}/{name}", default)
+
+
+def _consent_columns(said: Json, told: str, named: str) -> dict[str, Any]:
+    """What the traits say of consent and of personal decisions. A no counts whatever stands beside it; what cannot be
+    read refuses the event, or is a no beside one. A yes by another name than `consent` takes no withdrawal back.
+    """
+    found = list(_answers(said, f"/{named}", "possible" if told in ("asked", "refusal") else ""))
+    refused = told == "refusal" or any(answer == "no" for _, answer, _ in found)
+    columns: dict[str, Any] = {"consent": 0} if told == "refusal" else {}
+    for role, answer, place in found:
+        column = "personal" if role == "personal" else "consent"
+        if answer == "unreadable" and role != "possible" and not refused:
+            raise _BadEvent(place, "answer_unreadable", f"{place.split('/', 2)[2]!r} holds no answer: {ANSWERS_READ}")
+        if answer == "no" or (answer == "unreadable" and role != "possible"):
+            columns[column] = 0
+        elif answer == "yes" and role in ("consent", "personal") and columns.get(column) != 0:
+            columns[column] = 1
+        elif answer == "yes" and role == "other":
+            columns.setdefault(column, CONSENT_BY_PAGE)
+    if told == "asked" and not columns and all(answer != "unknown" or role == "possible" for role, answer, _ in found):
+        raise _BadEvent(f"/{named}", "answer_unreadable", f"it names no answer; send `consent`: {ANSWERS_READ}")
+    return columns
+
+
+def _traits(said: Json, told: str, named: str) -> dict[str, Any]:
+    columns = _consent_columns(said, told, named)
     columns |= {
         column: value for name, column in TRAIT_COLUMNS.items() if (value := text_or_none(said.get(name))) is not None
     }
@@ -485,7 +584,7 @@ def _hear_part(db: Connection) -> int:
     found = select(*columns).where(EVENTS.c.seq > after, EVENTS.c.seq <= upto, said_in)
     for who, ts_ms, name, body in db.execute(found.order_by(EVENTS.c.ts_ms)).all():
         said = json.loads(body).get("traits" if name == "identify" else "properties")
-        if isinstance(said, dict) and said.get("personal") is False:
+        if isinstance(said, dict) and _answer(said.get("personal")) == "no":
             _keep_traits(db, {"customer_id": who, "updated_ms": ts_ms, "by_page": True, "personal": 0})
     if upto == last and all(form >= REFUSALS_VERSION for form in live_servers(db).values()):
         delete_record(db, "ledger", PENDING_REFUSALS)

@@ -226,6 +226,23 @@ def test_an_effect_does_not_hang_on_what_was_measured_afterwards() -> None:
     effects_hang_on_no_consequence(range(1))
 
 
+@pytest.mark.parametrize(
+    "name", ["recency_days", pytest.param("purchase_history", marks=pytest.mark.slow), "tier",
+             pytest.param("city_rank", marks=pytest.mark.slow), pytest.param("age", marks=pytest.mark.slow)]
+)  # fmt: skip
+def test_a_lot_knows_better_than_the_name_of_a_column(name: str) -> None:
+    """A consequence under a name of the past: the arms differ in it, so it is left out, and the effect stays."""
+    frame, truth = late_trial(7, 8000)
+    known = [each for each in ("age", "visits_before") if each != name]
+    frame = frame.select("offer", "bought", *known, pl.col("pages").alias(name))
+    fit = promolift.Trial(frame, rates="bought", **SAID).fit()
+    row = fit.effects.row(0, named=True)
+    assert name not in fit.note.features
+    assert row["low"] <= truth <= row["high"]
+    assert fit.note.level == "assumed"
+    assert name in str(fit)
+
+
 @pytest.mark.slow
 def test_effects_of_many_drawn_trials_do_not_hang_on_what_was_measured_afterwards() -> None:
     effects_hang_on_no_consequence(range(40))

@@ -148,11 +148,11 @@ class Trial:
         if data.units is not None:
             return diagnose_units(
                 data.units, data.features, data.arm_N, data.planned_NA, data.outcomes, data.arms, self.settings.seed,
-                data.before,
+                data.weighing,
             )  # fmt: skip
         return diagnostics.diagnose(
             data.features, data.arm_N, planned_A=data.planned_NA, placebos=data.placebos, names=data.arms,
-            before=(*data.before, EVERYBODY),
+            before=(*data.weighing, EVERYBODY),
         )  # fmt: skip
 
     @cached_property

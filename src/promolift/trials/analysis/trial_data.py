@@ -76,6 +76,16 @@ class TrialData:
         return tuple(name for name in self.features.columns if name not in (*self.before, EVERYBODY))
 
     @property
+    def weighing(self) -> tuple[str, ...]:
+        """Features that arms may be weighted by where they differ; where a lot is stated, those that a person named.
+
+        A lot moves no column that was known before, so a difference speaks against what a name sounds like.
+        """
+        if self.planned_NA is None or self.settings.features:
+            return self.before
+        return tuple(name for name in self.before if name == self.settings.strata)
+
+    @property
     def sure_features(self) -> pl.DataFrame:
         """The features that averages may be adjusted by."""
         return self.features.select(self.before) if self.before else nothing_known(self.features.height)
@@ -89,6 +99,7 @@ class TrialData:
         return replace(
             self, features=nothing_known(self.features.height) if features is None else features,
             doubts=(*self.doubts, f"{why}: {', '.join(left_out)} (features=... takes them)"),
+            before=tuple(name for name in self.before if name not in left_out),
         )  # fmt: skip
 
     def net(self, outcome: str) -> ProfitFormula:

@@ -148,6 +148,15 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(copied: Path, tmp_path: Pat
     assert not (tmp_path / "new" / "secret.key").exists()
 
 
+def test_a_backup_is_not_put_where_a_link_leads(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "new/serve").symlink_to(tmp_path / "elsewhere")
+    with raises_code("file_exists", "serve", "link"):
+        maintenance.restore(stated(tmp_path / "new"), copied)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def changed(used: Path, to: Path, change: Callable[[bytearray], object]) -> Path:
     """The work folder with other bytes in its ledger."""
     (to / "serve").mkdir(parents=True)

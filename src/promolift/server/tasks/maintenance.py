@@ -86,6 +86,8 @@ def backup(settings: ServeSettings, to: Path) -> StepSummary:
 def restore(settings: ServeSettings, source: Path) -> StepSummary:
     """Put a backup where a server looks for it; refused where a ledger is, or where the backup is not whole."""
     place = settings.work / "serve"
+    if place.is_symlink():
+        raise InputError("file_exists", f"{place}: is a link; move it away first, a backup is not put where it leads")
     taken = [_file_of(settings, there=False), *(place.iterdir() if place.exists() else ())]
     if there := [path for path in taken if path.exists()]:
         raise InputError("file_exists", f"{there[0]}: is there already; move {place} away first")

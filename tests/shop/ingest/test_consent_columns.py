@@ -1,5 +1,6 @@
 """Consent fails closed: a column that could say who agreed is read, or named and asked about; never overruled."""
 
+import re
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -15,8 +16,13 @@ from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.configuration import load_config
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.consent_answers import names_refusal
-from promolift.shop.ingest.cleaning.table_cleaning import clean_customers
-from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn, MappedTable, find_consent_columns
+from promolift.shop.ingest.cleaning.table_cleaning import clean_customers, latest_values
+from promolift.shop.ingest.schema_matching.consent_columns import (
+    ConsentColumn,
+    MappedTable,
+    find_consent_columns,
+    how_to_read,
+)
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 from promolift.shop.pipeline.shop import Shop
 
@@ -43,6 +49,9 @@ AGREED = (
 REFUSED = (
     *("Opt-out", "emailOptOut", "unsubscribed", "Do Not Contact", "do_not_email", "no_marketing", "suppressed"),
     *("abgemeldet", "Werbewiderspruch", "désabonné", "désinscrit", "baja_newsletter", "descadastrado", "disiscritto"),
+    *("consent_revoked", "consent_refused", "newsletter_cancelled", "newsletter_stopped", "marketing_blocked"),
+    *("blacklisted", "blacklisted_at", "mailing_stop", "Newsletter abbestellt", "Newsletter Ende", "Austragung"),
+    *("Zgoda wycofana", "Согласие отозвано", "已撤回同意", "Consentement retiré", "Consentimiento revocado", "bounced"),
     *("退订", "拒收短信", "免打扰", "配信停止", "受信拒否", "수신거부", "отписан", "uitgeschreven", "sprzeciw"),
 )
 ANSWERS = (
@@ -101,7 +110,15 @@ def test_a_column_counts_by_its_name_in_any_language_or_by_its_two_values(seed: 
 
 def test_every_name_of_a_refusal_is_told_from_consent() -> None:
     assert [name for name in REFUSED if not names_refusal(name)] == []
-    assert [name for name in AGREED if names_refusal(name)] == []
+    assert [name for name in (*AGREED, "consent_not_revoked", "未撤回同意") if names_refusal(name)] == []
+
+
+def test_advice_leaves_open_what_yes_means_where_the_name_does() -> None:
+    for column, open_ in (("zq_17", True), ("marketing", True), ("newsletter_stopped", False), ("opt_in", False)):
+        found = found_in(pl.DataFrame({"id": ["a", "b"], column: ["yes", "no"]}), {"customer_id": "id"})
+        assert ("which answer means yes" in how_to_read(found[0])) is open_, column
+        assert ("'unsubscribed'" in how_to_read(found[0])) is open_
+        assert ("a refusal" in how_to_read(found[0])) is (column == "newsletter_stopped")
 
 
 @pytest.mark.parametrize("values", [("subscribed", "unsubscribed", "cleaned"), ("yes", "no", "maybe"), ("1", "0", "")])
@@ -233,3 +250,82 @@ def test_yes_in_a_column_of_refusals_is_a_no_and_any_no_counts() -> None:
         found = clean_customers(connection.from_arrow(frame.to_arrow()), mapping, CleanRules(now_ms=0)).accepted().pl()
     agreed = dict(found.sort("customer_id").select("customer_id", "consent").iter_rows())
     assert agreed == {"a": True, "b": False, "c": True, "d": False, "e": None, "f": False, "g": False, "h": True}
+
+
+@pytest.mark.parametrize("answers", [("no", "yes"), ("yes", "no"), ("", "no"), ("no", "")])
+def test_any_no_of_a_customer_counts_whatever_row_comes_last(answers: tuple[str, str]) -> None:
+    mapping = Mapping.parse({"table": "customers", "columns": {"customer_id": "id", "consent": "news"}}, "customers")
+    frame = pl.DataFrame({"id": ["a", "a", "b", "b"], "news": [*answers, "yes", "yes"]}).with_row_index("_row", 1)
+    with duckdb.connect() as connection:
+        raw = connection.from_arrow(frame.to_arrow())
+        for rows in (raw, latest_values(raw, mapping)):
+            found = clean_customers(rows, mapping, CleanRules(now_ms=0)).accepted().pl()
+            assert dict(found.select("customer_id", "consent").iter_rows()) == {"a": False, "b": True}
+
+
+@pytest.mark.parametrize(
+    ("read", "other", "answers"),
+    [("newsletter", "newsletter_revoked_at", ("2025-09-01", "")), ("Newsletter", "Newsletter Ende", ("1.9.2025", "")),
+     ("gdpr_consent", "marketing", ("no", "yes")), ("email_opt_in", "gdpr_consent", ("no", "yes"))],
+)  # fmt: skip
+def test_a_second_column_of_answers_is_read_beside_the_first(
+    read: str, other: str, answers: tuple[str, str], tmp_path: Path
+) -> None:
+    files = write_shop(tmp_path, other, answers, customers=12)
+    pl.read_csv(files["customers"], infer_schema=False).with_columns(pl.lit("yes").alias(read)).write_csv(
+        files["customers"]
+    )
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    mapping = load_config(tmp_path / "promolift.toml").data.files["customers"].mapping
+    assert mapping is not None
+    together = {read} if other == "marketing" else {read, other}  # 'marketing' alone may not mean consent: the run asks
+    assert {*mapping.sources("consent")} == together
+    config = tmp_path / "promolift.toml"
+    text = re.sub(r"(?m)^columns.consent = .*", f"columns.consent = '{read}'", config.read_text(encoding="utf-8"))
+    config.write_text(text, encoding="utf-8")
+    with Shop.open(config, tmp_path / "work") as shop, raises_code("consent_overruled", f"'{other}'"):
+        shop.plan()
+
+
+@pytest.mark.parametrize(
+    "names", [("email_opt_in", "sms_opt_in"), ("Accepts SMS Marketing", "Accepts Email Marketing")]
+)
+def test_a_no_to_another_channel_is_none_to_mail(names: tuple[str, str], tmp_path: Path) -> None:
+    files = write_shop(tmp_path, names[0], ("no", "yes"), customers=12)
+    pl.read_csv(files["customers"], infer_schema=False).with_columns(pl.lit("yes").alias(names[1])).write_csv(
+        files["customers"]
+    )
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    config = load_config(tmp_path / "promolift.toml")
+    mapping = config.data.files["customers"].mapping
+    assert mapping is not None
+    assert [*mapping.sources("consent")] == [next(name for name in names if "mail" in name.lower())]
+
+
+def test_beside_a_column_that_is_read_days_and_sources_of_consent_are_no_question() -> None:
+    people = pl.DataFrame({"id": ["a"], "ok": ["y"], "consent_date": ["2025-01-01"], "opt_in_source": ["web"]})
+    assert found_in(people, {"customer_id": "id", "consent": "ok"}) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "refused"), [("blacklisted_at", "2025-09-01"), ("Austragung", "1.9.2025"), ("tags", "vip, no-marketing")]
+)
+def test_consent_yes_is_refused_where_days_or_tags_say_who_refused(column: str, refused: str, tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "zz", ("", ""), customers=30)
+    people = pl.read_csv(files["customers"], infer_schema=False)
+    said = [refused if n == 3 else f"vip, t{n}" if column == "tags" else "" for n in range(people.height)]
+    people.with_columns(pl.Series(column, said)).write_csv(files["customers"])
+    with raises_code("consent_overruled", f"'{column}'"):
+        consent_yes(files)
+
+
+def test_refusals_of_ids_that_the_log_lacks_stop_a_run_that_would_answer_for_them(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "unsubscribed", ("yes", "no"))
+    people = pl.read_csv(files["customers"], infer_schema=False)
+    other = pl.when(pl.col("unsubscribed") == "yes").then("gid://shop/Customer/" + pl.col("customer_id"))
+    people.with_columns(other.otherwise("customer_id").alias("customer_id")).write_csv(files["customers"])
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop, raises_code(
+        "customers_unmatched", "gid://shop/Customer/2", "'1'"
+    ):  # fmt: skip
+        shop.with_settings(consent={"default": True}).plan()

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -86,7 +86,8 @@ YES, NO, UNKNOWN = frozenset(YES_TEXTS), frozenset(NO_TEXTS), frozenset(("", *UN
 NO_REFUSAL = (NO - frozenset(REFUSED_TEXTS)) | frozenset(AGREED_TEXTS)  # what denies a trait such as `unsubscribed`
 NEGATED = re.compile(r"\b(not|no|non|never|without|revoked?|denied|declined|refused?|rejected|blocked)\b")
 BLOCKED = re.compile(r"(black|block) ?list|marked as spam|spam (report|complain)")
-DETAIL = re.compile(r"\b(at|on|date|day|time|timestamp|source|version|id|ip|text|method|channel|type|language|country)$")
+ABOUT_ELSE = re.compile(r"^(withdrawal|cash|product|order|card|payment|video|song|player|停止$)")  # of an event's name
+DETAIL = re.compile(r"\b(at|on|date|day|time|stamp|source|version|id|ip|text|method|channel|type|language|country)$")
 LINK = re.compile(r"\b(url|link|token)$")
 PREFERENCES = re.compile(r"consent|(subscri|mail|sms|market|communicat|notif|privacy).*preference")
 CHANGED = re.compile(r"updat|chang|\bset\b")
@@ -437,6 +438,8 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
 def _consent_event(name: str) -> str:
     """What a track event's name says: "refusal", "asked" that its properties hold answers, "read" that they may."""
     words = column_words(name)
+    if ABOUT_ELSE.search(words) and "consent" not in words:
+        return ""
     if names_refusal(name) or BLOCKED.search(words) or (names_consent(name) and NEGATED.search(words)):
         return "refusal"
     if PREFERENCES.search(words) and CHANGED.search(words):
@@ -468,23 +471,32 @@ def _answer(value: object, refusal: bool = False) -> str:
         parts = {_answer(each, refusal) for each in (value.values() if isinstance(value, dict) else value)}
         empty = "unknown" if refusal else "unreadable"
         return next((each for each in ("no", "unreadable", "yes", "unknown") if each in parts), empty)
-    text = unicodedata.normalize("NFKC", str("" if value is None else value))[:ID_LENGTH].strip()
-    forms = {unicodedata.normalize("NFC", text).lower(), column_words(text)} - ({""} if text else set())
+    text = unicodedata.normalize("NFKC", "" if value is None else str(value).strip())[:ID_LENGTH]
+    forms = {text.lower(), re.sub(r"[\s_-]+", " ", text).lower()}
     if forms & UNKNOWN:
         return "unknown"
     if refusal:
         return "unknown" if forms & NO_REFUSAL else "no"
-    if forms & NO or (isinstance(value, str) and names_refusal(text)):
+    turkish = text.replace("I", "\u0131").lower()
+    if (forms | {turkish, column_words(text)}) & NO or (isinstance(value, str) and names_refusal(text)):
         return "no"
-    return "yes" if forms & YES and len(str(value)) <= ID_LENGTH else "unreadable"
+    return "yes" if forms & YES else "unreadable"
 
 
-def _answers(said: Json, pointer: str, default: str) -> Iterator[tuple[str, str, str]]:
+class _ConsentTrait(NamedTuple):
+    """What a trait is, what it answers, and its JSON pointer."""
+
+    role: str
+    answer: str
+    place: str
+
+
+def _answers(said: Json, pointer: str, default: str) -> Iterator[_ConsentTrait]:
     """The role, the answer and the place of each trait that could be of consent, those in objects included."""
     for name, value in said.items():
         role = _trait_role(name[:ID_LENGTH]) or default
         if role and not (role == "possible" and isinstance(value, dict)):
-            yield role, _answer(value, role == "refusal"), f"{pointer}/{name}"
+            yield _ConsentTrait(role, _answer(value, role == "refusal"), f"{pointer}/{name}")
         elif isinstance(value, dict):
             yield from _answers(value, f"{pointer}/{name}", default)
 

@@ -21,6 +21,7 @@ from promolift.shop.ingest.schema_matching.consent_columns import (
     ConsentColumn,
     MappedTable,
     check_default_consent,
+    check_read_together,
     find_consent_columns,
     how_to_read,
 )
@@ -80,7 +81,8 @@ def check_consent(job: Job) -> None:
     elif not (people is not None and _anybody_agrees(people)) and not _ledger_knows_consent(job):
         raise ConfigError("consent_unstated", _missing(people, columns))
     else:
-        check_default_consent([each for each in columns if each.is_refusal], "columns.consent")
+        theirs = [each for each in columns if each.is_refusal or each.file == places.get("customers")]
+        check_read_together(theirs, people.mapping.sources("consent") if people is not None else ())
     if people is not None and places["customers"] != places["events"]:
         check_customer_ids(people, [each for name, each in raw.items() if name.startswith("events")], everybody)
 
@@ -89,13 +91,15 @@ def check_customer_ids(people: RawSource, logs: list[RawSource], everybody: bool
     """Raise InputError `customers_unmatched` if no customer has an event, with ids of both sides.
 
     Where `everybody` may be written to who gave no answer, also if a customer's id differs from one of the events in
-    capitals, signs or zeros alone: the answer would not be found.
+    capitals, signs or zeros alone, or fewer than half of those who refused have an event: the answer would be missed.
     """
     sides = {"customers": _ids(people, "customers")} | {f"events{n}": _ids(log, "events") for n, log in enumerate(logs)}
     events = " union all ".join(f"select id from {name}" for name in list(sides)[1:])
     both = run_select(f"select id from ({events}) semi join customers using (id) limit 1", **sides).fetchall()
     if both and not everybody:
         return
+    if both:
+        _check_refusals_match(people, logs, sides, events)
     alike = f"""
         with e as (select distinct id, {BARE_ID_SQL} as bare from ({events}) where id is not null),
             c as (select distinct id, {BARE_ID_SQL} as bare from customers where id is not null)
@@ -115,6 +119,27 @@ def check_customer_ids(people: RawSource, logs: list[RawSource], everybody: bool
         "customers_unmatched", f"{how}; write the ids alike, or name the customer's column: promolift init ... --map "
         "customers.customer_id=COLUMN --map events.customer_id=COLUMN",
     )  # fmt: skip
+
+
+def _check_refusals_match(people: RawSource, logs: list[RawSource], sides: dict[str, Relation], events: str) -> None:
+    """Raise InputError `customers_unmatched` if fewer than half of the customers who refused have an event."""
+    if not people.mapping.sources("consent"):
+        return
+    reader = RoleExpressions.of(people.table.rows, people.mapping, "customers")
+    query = f"""
+        select distinct {reader.id("customer_id")} as id from (select {reader.renamed()} from raw)
+        where ({agreed_sql(people.mapping, reader.types)}) is false"""
+    sides = sides | {"refused": select(people.table.rows, query)}
+    counts = f"select count(*), count(*) filter (id in (select id from ({events}) where id is not null)) from refused"
+    refused, met = run_select(f"{counts} where id is not null", **sides).fetchall()[0]
+    if 2 * met < refused:
+        lost = _first_ids(f"select id from refused anti join ({events}) using (id)", sides)
+        here, there = people.table.source, ", ".join(log.table.source for log in logs)
+        theirs = _first_ids(f"({events})", sides)
+        raise InputError(
+            "customers_unmatched", f"of {refused} customers of {here} who refused, {met} have an event in {there}: "
+            f"no event of {lost}, where the events have {theirs}; write the ids alike, or leave out consent.default",
+        )  # fmt: skip
 
 
 def _first_ids(ids: str, sides: dict[str, Relation]) -> str:

@@ -1,7 +1,8 @@
 """Recognise columns that say who agreed to be sent offers or who refused, and read the answers, in many languages.
 
 `consent_names.tsv` holds parts of column names: of refusals, of consent, and of what could mean consent if the column
-holds few answers. Where yes stands in a column of refusals, the customer refused; a no there is no consent.
+holds few answers; a name of consent with a word of withdrawal is one of refusals. Where yes stands in a column of
+refusals, the customer refused; a no there is no consent.
 """
 
 import re
@@ -33,12 +34,17 @@ UNKNOWN_TEXTS = (
 )
 
 
-def _names(kind: str) -> re.Pattern[str]:
+def _parts(kind: str) -> str:
     rows = read_tsv("shop/ingest/cleaning/consent_names.tsv")
-    return re.compile("|".join(parts for each, _, parts in rows if each == kind))
+    return "|".join(parts for each, _, parts in rows if each == kind)
 
 
-_REFUSAL, _CONSENT, _POSSIBLE, _OTHER = map(_names, ("refusal", "consent", "possible", "other"))
+_REFUSAL, _CONSENT, _POSSIBLE, _OTHER, _WHEN = (
+    re.compile(_parts(kind)) for kind in ("refusal", "consent", "possible", "other", "when")
+)
+OTHER_CHANNEL = re.compile(_parts("channel"))
+_WITHDRAWN = re.compile(f"({_parts('kept')})?({_parts('withdrawn')})")
+REFUSING_TAG = _parts("tag").replace(" ", "[ _-]")  # within an answer in lower case: 'vip, no-marketing'
 
 
 def column_words(name: str) -> str:
@@ -49,20 +55,34 @@ def column_words(name: str) -> str:
 
 
 def names_refusal(column: str) -> bool:
-    """Whether a column's name says that it holds refusals: 'unsubscribed', '退订'."""
-    return bool(_REFUSAL.search(column_words(column)))
+    """Whether a column's name says that it holds refusals: 'unsubscribed', '退订', 'consent_revoked'."""
+    words = column_words(column)
+    if _REFUSAL.search(words):
+        return True
+    withdrawn = _WITHDRAWN.search(words)
+    return bool(withdrawn and not withdrawn[1] and (_CONSENT.search(words) or may_name_consent(column)))
 
 
 def names_consent(column: str) -> bool:
     """Whether a column's name says that it holds consent or refusals."""
-    words = column_words(column)
-    return bool(_REFUSAL.search(words) or _CONSENT.search(words))
+    return names_refusal(column) or bool(_CONSENT.search(column_words(column)))
 
 
 def may_name_consent(column: str) -> bool:
     """Whether a column's name could mean consent if the column holds few answers: 'marketing', '推送'."""
     words = column_words(column)
     return bool(_POSSIBLE.search(words)) and not _OTHER.search(words)
+
+
+def names_other_channel(name: str) -> bool:
+    """Return whether a column is by its name about another channel than e-mail, whose no is none to e-mail."""
+    return bool(OTHER_CHANNEL.search(column_words(name)))
+
+
+def names_what_else(column: str) -> bool:
+    """Whether a column's name says when, where or how often somebody agreed: 'consent_date', 'opt_in_source'."""
+    words = column_words(column)
+    return bool(_WHEN.search(words) or _OTHER.search(words)) and not names_refusal(column)
 
 
 def unread_sql(mapping: Mapping, types: dict[str, str]) -> str:
@@ -81,6 +101,11 @@ def agreed_sql(mapping: Mapping, types: dict[str, str]) -> str:
     parts = parts or [_one(f"lower(cast({sql_literal(mapping.constants.get('consent'))} as varchar))", refusals=False)]
     every = ", ".join(parts)
     return parts[0] if len(parts) == 1 else f"case when false in ({every}) then false else coalesce({every}) end"
+
+
+def refused_sql(name: str, types: dict[str, str]) -> str:
+    """SQL for whether one column of consent or of refusals says no."""
+    return f"({_one(_answer(name, types), names_refusal(name))}) is false"
 
 
 def _answer(name: str, types: dict[str, str]) -> str:

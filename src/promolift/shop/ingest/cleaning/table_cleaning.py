@@ -8,7 +8,7 @@ from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.cleaning_rules import RULES
-from promolift.shop.ingest.cleaning.consent_answers import agreed_sql, unread_sql
+from promolift.shop.ingest.cleaning.consent_answers import agreed_sql, refused_sql, unread_sql
 from promolift.shop.ingest.cleaning.event_cleaning import CleanedTable, flags_sql, reason_sql
 from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
 
@@ -23,6 +23,7 @@ RAW_WORDS = Table(
 def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:
     """One row per customer, the last one of the source; columns we have no name for are kept as text.
 
+    A customer of several rows refused if any of them says so, whichever is the last.
     Where a row is a `member` of a household, it agrees only if all do, and has name and age only if it is one person.
     """
     reader = RoleExpressions.of(raw, mapping, "customers")
@@ -31,11 +32,12 @@ def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
     young = f"try_cast({age} as double)"
     unread, agreed = (write(mapping, reader.types) for write in (unread_sql, agreed_sql))
     name = reader.text("name")
+    house = f"over (partition by {reader.id('customer_id')})"
+    said, no = f"bool_and(({agreed}) is not null) {house}", f"bool_or(not ({agreed})) {house}"
+    agreed = f"case when {no} then false else {agreed} end"
     if mapping.has("member"):
-        house = f"over (partition by {reader.id('customer_id')})"
         alone = f"min({reader.id('member')}) {house} = max({reader.id('member')}) {house}"
         name, age = (f"case when {alone} then {one} end" for one in (name, age))
-        no, said = f"bool_or(not ({agreed})) {house}", f"bool_and(({agreed}) is not null) {house}"
         agreed = f"case when {no} then false when {said} then true end"
     columns = [
         f"{reader.id('customer_id')} as customer_id",
@@ -220,14 +222,15 @@ def _extra_names(reader: RoleExpressions) -> dict[str, str]:
 def latest_values(raw: Relation, mapping: Mapping) -> Relation:
     """One raw row per customer or product with the last value that stands in each mapped column.
 
-    For files in which every event repeats the product's name or the customer's age. Give the result to
-    clean_products or clean_customers together with the same mapping.
+    For files in which every event repeats the product's name or the customer's age. Of consent, a no counts, wherever
+    it stands. Give the result to clean_products or clean_customers together with the same mapping.
     """
     reader = RoleExpressions.of(raw, mapping, mapping.table)
     key_role = REQUIRED_ROLES[mapping.table][0]
     key = mapping.sources(key_role)[0]
     others = sorted({name for role in mapping.columns for name in mapping.sources(role)} - {key})
-    last = ", ".join(_last(name, reader) for name in others)
+    consent = mapping.sources("consent")
+    last = ", ".join(_last(name, reader, name in consent) for name in others)
     query = f"""
         with renamed as (select {reader.renamed()} from raw)
         select max(_row) as _row, {reader.id(key_role)} as {quote_identifier(key)}, {last} from renamed
@@ -236,7 +239,9 @@ def latest_values(raw: Relation, mapping: Mapping) -> Relation:
     return sql_casts.select(raw, query)
 
 
-def _last(name: str, reader: RoleExpressions) -> str:
+def _last(name: str, reader: RoleExpressions, any_no: bool) -> str:
     column = "=" + name
     said = f"{sql_casts.text(column, reader.types[name])} is not null"
-    return f"arg_max({quote_identifier(column)}, _row) filter ({said}) as {quote_identifier(name)}"
+    last = f"arg_max({quote_identifier(column)}, _row) filter"
+    no = f"{last} ({refused_sql(name, reader.types)}), " if any_no else ""
+    return f"coalesce({no}{last} ({said})) as {quote_identifier(name)}"

@@ -4,6 +4,7 @@ A column counts by its name, in many languages, or by its values: two values, or
 is one, nobody may answer for all customers (`consent.default = true`): their own answers may stand in it.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -37,13 +38,19 @@ class MappedTable(NamedTuple):
 
 
 class ConsentColumn(NamedTuple):
-    """A column that nothing reads and that could hold consent; `by_name`: its name says so, not its values alone."""
+    """A column that nothing reads and that could hold consent.
+
+    `by_name`: its name says so, not its values alone; `answers`: it holds yes and no alone; `tags`: some of its values
+    hold a refusal, as 'vip, no-marketing' does.
+    """
 
     table: str
     file: str
     column: str
     values: tuple[str, ...]
     by_name: bool
+    answers: bool = False
+    tags: bool = False
 
     def __str__(self) -> str:
         values = f" ({', '.join(map(repr, self.values))})" if self.values else ""
@@ -59,7 +66,7 @@ def find_consent_columns(tables: Sequence[MappedTable], not_consent: Collection[
     """Return the unread columns that could hold consent, those with a telling name first.
 
     `not_consent` are columns of which a person said that they hold none. Where a consent column is read already, only
-    names count. Tables without customers are left out.
+    names and tags count, not those of days and the like. Tables without customers are left out.
     """
     named_only = any(table.name == "customers" and table.mapping.has("consent") for table in tables)
     found = []
@@ -71,8 +78,15 @@ def find_consent_columns(tables: Sequence[MappedTable], not_consent: Collection[
         of_events = any(each.name.startswith(("events", "more_events")) for each in same)
         if who is not None:
             judged = [_judge(same[0], *column, of_events) for column in _columns(same[0].rows, who, used, of_events)]
-            found += [each for each in judged if each and (each.by_name or not named_only)]
+            found += [each for each in judged if each and (not named_only or _counts_beside(each))]
     return sorted(found, key=lambda each: not each.by_name)
+
+
+def _counts_beside(column: ConsentColumn) -> bool:
+    """Whether a column could say no where another says yes."""
+    elsewhere = consent_answers.names_what_else(column.column) or consent_answers.names_other_channel(column.column)
+    said = column.by_name and column.values and not elsewhere
+    return bool(column.is_refusal or column.tags or said)
 
 
 class _Cells(NamedTuple):
@@ -96,7 +110,7 @@ def _columns(table: RawTable, who: str, used: Collection[str], of_events: bool) 
 
 def _judge(table: MappedTable, name: str, cells: pl.DataFrame, of_events: bool) -> ConsentColumn | None:
     values = cells["text"].drop_nulls().unique().sort().to_list()
-    column = ConsentColumn(table.name, table.file, name, tuple(values[:3]), True)
+    column = ConsentColumn(table.name, table.file, name, tuple(values[:3]), True, bool(values) and {*values} <= ANSWERS)
     if consent_answers.names_consent(name):
         return column
     few, words = 0 < len(values) <= FEW_ANSWERS, [value for value in values if value in ANSWER_WORDS]
@@ -106,6 +120,9 @@ def _judge(table: MappedTable, name: str, cells: pl.DataFrame, of_events: bool) 
         return None
     if consent_answers.may_name_consent(name) and few:
         return column
+    tags = [] if of_events else [value for value in values if re.search(consent_answers.REFUSING_TAG, value)]
+    if tags:
+        return column._replace(by_name=False, tags=True, values=tuple(tags[:3]))
     return column._replace(by_name=False) if two or by_answers else None
 
 
@@ -121,11 +138,7 @@ def check_default_consent(columns: Sequence[ConsentColumn], where: str) -> None:
     if not columns:
         return
     names = ", ".join(map(str, columns[:5]))
-    doubtful = [f"--map not_consent={each.column}" for each in columns if not each.by_name]
-    rest = localize(
-        f"; if it does not: {' '.join(doubtful)} (consent.not_consent in promolift.toml)",
-        f"；如果不是：{' '.join(doubtful)}（promolift.toml中的consent.not_consent）",
-    ) if doubtful else ""  # fmt: skip
+    rest = _if_not([each for each in columns if not each.by_name])
     raise ConfigError("consent_overruled", localize(
         f"{where} would answer for customers whose own answer may be in {names}, which nothing reads. If it says who "
         f"agreed or refused, read it and leave this out: {how_to_read(columns[0])}{rest}",
@@ -134,11 +147,44 @@ def check_default_consent(columns: Sequence[ConsentColumn], where: str) -> None:
     ))  # fmt: skip
 
 
-def how_to_read(column: ConsentColumn) -> str:
-    """Return what makes promolift read a column as consent."""
+def check_read_together(columns: Sequence[ConsentColumn], read: Sequence[str]) -> None:
+    """Raise ConfigError `consent_overruled` if a column could hold a no, while those of `read` alone are read."""
+    if not columns:
+        return
+    names, own = ", ".join(map(str, columns[:5])), ", ".join(map(repr, read)) or "columns.consent"
+    rest = _if_not([each for each in columns if not each.is_refusal])
+    raise ConfigError("consent_overruled", localize(
+        f"{own} would answer for customers whose own no may be in {names}, which nothing reads. If it says who agreed "
+        f"or refused, read both, any no counts: {how_to_read(columns[0], read)}{rest}",
+        f"{own}会替客户作答，而客户的拒绝可能就在{names}中，目前没有读取。如果该列说明谁同意或拒绝，请一并读取，"
+        f"有一列说“不”就算“不”：{how_to_read(columns[0], read)}{rest}",
+    ))  # fmt: skip
+
+
+def _if_not(columns: Sequence[ConsentColumn]) -> str:
+    doubtful = " ".join(f"--map not_consent={each.column}" for each in columns)
     return localize(
-        f"promolift init ... --map customers.consent={column.column}, or consent = {column.column!r} under "
+        f"; if it does not: {doubtful} (consent.not_consent in promolift.toml)",
+        f"；如果不是：{doubtful}（promolift.toml中的consent.not_consent）",
+    ) if doubtful else ""  # fmt: skip
+
+
+def how_to_read(column: ConsentColumn, read: Sequence[str] = ()) -> str:
+    """Return what makes promolift read a column beside those it reads; both ways if its name leaves yes open."""
+    name = column.column
+    names = repr([*read, name]) if read else repr(name)
+    how = localize(
+        f"promolift init ... --map customers.consent={name}, or consent = {names} under "
         "[data.customers.mapping.columns]",
-        f"promolift init ... --map customers.consent={column.column}，或在[data.customers.mapping.columns]中写"
-        f"consent = {column.column!r}",
+        f"promolift init ... --map customers.consent={name}，或在[data.customers.mapping.columns]中写consent = {names}",
+    )
+    if consent_answers.names_refusal(name):
+        return localize(f"{how} (by its name, a yes there is a refusal)", f"{how}（按列名，其中的“是”表示拒绝）")
+    if consent_answers.names_consent(name):
+        return how
+    return localize(
+        f"look which answer means yes to offers. If a yes there means that the customer agreed: {how}. If it means "
+        "that the customer refused, name that column 'unsubscribed' in the file and run promolift init again",
+        f"请先看哪种回答表示愿意接收优惠。如果“是”表示同意：{how}。如果“是”表示拒绝，请在文件中把该列改名为“退订”，"
+        "再运行promolift init",
     )

@@ -8,6 +8,7 @@ from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.storage.local_store import Store
+from promolift.shop.ingest.cleaning.consent_answers import names_consent, names_other_channel, names_refusal
 from promolift.shop.ingest.schema_matching.consent_columns import (
     ConsentColumn,
     MappedTable,
@@ -35,7 +36,7 @@ def settle_consent(
     store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers",
     guess_again: "Callable[[SetupAnswers], list[GuessedTable]]",
 ) -> ConsentChoice:  # fmt: skip
-    """Read columns of refusals beside the consent, ask a person about the others, and check `--consent yes`.
+    """Read columns of refusals and answers beside the consent, ask a person about the rest, check `--consent yes`.
 
     Raises ConfigError `consent_overruled` where that would overrule what customers said, InputError for a column of
     `not_consent` that no file has.
@@ -46,13 +47,14 @@ def settle_consent(
             raise InputError("column_unknown", f"--map not_consent={name}: no file has a column {name!r}")
     unread = find_consent_columns(tables, answers.not_consent)
     parts = read_columns(parts, [column for column in unread if column.is_refusal])
+    parts = _read_beside(store, parts, answers)
     if answers.ask and (open_columns := _unread(store, parts, answers)):
         agreed, other = _ask(open_columns, answers.ask)
         answers = replace(answers, not_consent=(*answers.not_consent, *(each.column for each in other)))
         if agreed and not any(_reads_consent(part) for part in parts):
             answers = replace(answers, columns={**answers.columns, "customers.consent": agreed[0].column})
             parts = guess_again(answers)
-        parts = read_columns(parts, agreed)
+        parts = _read_beside(store, read_columns(parts, agreed), answers)
     unread = _unread(store, parts, answers)
     if answers.consent:
         for part in parts:
@@ -82,12 +84,22 @@ def read_columns(parts: "list[GuessedTable]", columns: Sequence[ConsentColumn]) 
     return found
 
 
+def _read_beside(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers") -> "list[GuessedTable]":
+    """Return the tables with all columns of yes and no that are consent by name read beside one that is."""
+    own = [name for part in parts if _reads_consent(part) for name in part.mapping.sources("consent")]
+    if all(names_refusal(name) for name in own):
+        return parts
+    found = [each for each in _unread(store, parts, answers) if each.answers and names_consent(each.column)]
+    return read_columns(parts, [each for each in found if not names_other_channel(each.column)])
+
+
 def advice(unread: Sequence[ConsentColumn]) -> str:
     """Return what to do about columns that could hold consent and are not read."""
     names = ", ".join(map(str, unread[:MOST_QUESTIONS]))
     return localize(
-        f"nobody is sent offers yet: {names} may say who agreed, and is not read. To read it: {how_to_read(unread[0])}",
-        f"目前谁也不发：{names}可能说明谁同意，尚未读取。要读取：{how_to_read(unread[0])}",
+        f"nobody is sent offers yet: {names} may say who agreed or refused, and is not read. "
+        f"To read it: {how_to_read(unread[0])}",
+        f"目前谁也不发：{names}可能说明谁同意或拒绝，尚未读取。要读取：{how_to_read(unread[0])}",
     )
 
 
@@ -118,9 +130,15 @@ class ConsentAnswers(NamedTuple):
 def _ask(columns: Sequence[ConsentColumn], ask: Callable[[str, str], str]) -> ConsentAnswers:
     found = ConsentAnswers([], [])
     for column in columns[:MOST_QUESTIONS]:
+        if column.is_refusal:
+            reading, unsure = localize("a yes there is a refusal", "其中的“是”表示拒绝"), localize("unsure", "不确定")
+        else:
+            reading = localize("a yes there means agreed", "其中的“是”表示同意")
+            unsure = localize("unsure, or a yes there means refused", "不确定，或其中的“是”表示拒绝")
         reply = ask(localize(
-            f"{column} is not read. Does it say who agreed to be sent offers, or who refused? (yes/no; Enter: unsure)",
-            f"{column}没有读取。它是否说明谁同意或拒绝接收优惠？（yes/no；回车表示不确定）",
+            f"{column} is not read. Does it say who agreed to be sent offers? (yes: {reading}; no: it says nothing of "
+            f"offers; Enter: {unsure})",
+            f"{column}没有读取。它是否说明谁同意接收优惠？（yes：{reading}；no：与优惠无关；回车：{unsure}）",
         ), "").strip().lower()  # fmt: skip
         if reply in YES:
             found.agreed.append(column)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promolift.cli.command_line import DEFAULT_CONFIG, OptionalPath, load_settings, option, print_summary, translate
-from promolift.foundation.errors import ConfigError
+from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary, translate
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
 
@@ -35,8 +34,6 @@ def serve(
 
         return with_console(made, file=config)
 
-    if config != DEFAULT_CONFIG and not config.is_file():
-        raise ConfigError("file_not_found", f"{config}: no such file; `promolift init --events FILE` writes one")
     server_main.run_server(config, work, settings, host, port, json_, dress if console_ else None)
 
 

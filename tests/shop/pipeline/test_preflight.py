@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 
-from promolift.cli.application import main
 from promolift.extensions.media import transcription
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
@@ -96,12 +95,3 @@ def test_a_missing_policy_or_place_is_found_before_the_log_is_read(
         decision_log.evaluate_log(tmp_path / "log.csv", ["logged", str(tmp_path / "gone.parquet")])
     with raises_code("file_is_folder", str(tmp_path)):
         decision_log.learn_from_log(tmp_path / "log.csv", out=tmp_path)
-
-
-def test_a_server_with_settings_that_are_not_there_does_not_start(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["serve", "--config", str(tmp_path / "gone.toml"), "--work", str(tmp_path / "work")])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.strip().endswith("[file_not_found]")

@@ -14,12 +14,13 @@ import pytest
 from fleet import Client, Fleet, fleet
 from ledger_helpers import POSTGRES, check_books, own_schema
 from serve_helpers import CAMPAIGN, PEOPLE
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select, text, update
 
 from promolift.server.ledger.audit_log import get_record
 from promolift.server.ledger.ledger import Ledger
+from promolift.server.ledger.limits import RELEASE_LIMIT_ID
 from promolift.server.ledger.migrations import SCHEMA_VERSION, open_tables
-from promolift.server.ledger.schema import CODES, DECISIONS, REDEMPTIONS, USAGE
+from promolift.server.ledger.schema import CODES, DECISIONS, LIMITS, REDEMPTIONS, USAGE
 from promolift.shop.configuration.configuration import Config
 
 pytestmark = [
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(not POSTGRES, reason="PostgreSQL: set PROMOLIFT_TEST_POSTGRES (.ci/run does)"),
 ]
 RUNS = int(os.environ.get("PROMOLIFT_KILLS", "2"))  # a long run takes 20
-CLIENTS, UNITS, MOST = 12, 8_000, 7
+CLIENTS, UNITS, MOST = 12, 16_000, 7  # units for some seconds: a server starts meanwhile
 CODES_EACH = 3_000
 
 
@@ -81,8 +82,10 @@ def prepared(servers: Fleet, url: str) -> None:
     servers.wait()
     row = {"campaign_id": CAMPAIGN, "offer_id": "off_x", "status": "issued", "stocked": 0}
     rows = [row | {"code": f"K{me}_{n}"} for me in range(CLIENTS) for n in range(CODES_EACH)]
+    plenty = update(LIMITS).where(LIMITS.c.limit_id == RELEASE_LIMIT_ID).values(amount=10**12)  # `all` is to bind
     with Ledger(url, open_tables) as ledger:
         ledger.write(lambda db, some: [db.execute(insert(CODES), rows) and None for _ in some])
+        ledger.write(lambda db, some: [db.execute(plenty) and None for _ in some])
 
 
 def broken_by(port: int, seen: Shoppers) -> int:

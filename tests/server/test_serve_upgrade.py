@@ -79,6 +79,7 @@ def prepared(servers: Fleet, url: str) -> None:
         name = call("/v1/releases", None, "make")["release_id"]
         call(f"/v1/releases/{name}:activate", None, "activate")
         assert call(f"/v1/campaigns/{CAMPAIGN}", {"limits": limits}, "limits", "PATCH")["limits"]
+    sleep(4.0)  # what /health/ready says of releases is some seconds old
     servers.wait()
     row = {"campaign_id": CAMPAIGN, "offer_id": "off_x", "status": "issued", "stocked": 0}
     rows = [row | {"code": f"K{me}_{n}"} for me in range(CLIENTS) for n in range(CODES_EACH)]

@@ -28,6 +28,7 @@ BY_RULE = (
     "/unsubscribe_url",
     "/postal_address",
     "/benefit",
+    "/cart",
     "/cart/totals",
     "cursor",
     "",

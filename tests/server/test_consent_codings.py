@@ -29,7 +29,8 @@ REFUSALS = st.sampled_from(
      "no_consent", "consentRevoked", "marketing_consent_denied", "emailBlacklisted"]
 )  # fmt: skip
 SHAPES = st.sampled_from(["{}", " {} ", "upper", "title", "dict", "list"])
-GONE = ("Unsubscribed", "Email Unsubscribed", "unsubscribe", "email_unsubscribed", "users.messages.email.Unsubscribe",
+GONE = ("Withdrawal from Newsletter", "Order Updates Unsubscribed", "Unsubscribed",
+        "Email Unsubscribed", "unsubscribe", "email_unsubscribed", "users.messages.email.Unsubscribe",
         "Opted Out", "SMS Opt-Out", "Email Marked as Spam", "退订")  # fmt: skip
 
 
@@ -113,7 +114,16 @@ def test_other_traits_and_events_say_nothing_of_consent() -> None:
              "email_opt_in_at": "2025-01-01", "unsubscribe_url": "https://x.example/u", "may" * 9000: 0}  # fmt: skip
     assert said(identify(**quiet)) is None
     assert said(identify(**quiet, consent="ja")) == 1
-    for name in ("Product Viewed", "Newsletter Subscribed", "Subscription Updated", "Order Completed"):
+    for name in (
+        "Withdrawal Requested",
+        "Product Blacklisted",
+        "Card Blocked",
+        "Video Stopped",
+        "Product Viewed",
+        "Newsletter Subscribed",
+        "Subscription Updated",
+        "Order Completed",
+    ):
         assert said(track(name, plan="x", consent_source="web")) is None
     assert track("Email Subscription Preferences Updated", often="weekly").rejected[0]["pointer"] == "/properties"
 

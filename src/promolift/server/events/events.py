@@ -65,6 +65,7 @@ from promolift.shop.ingest.cleaning.consent_answers import (
     column_words,
     may_name_consent,
     names_consent,
+    names_contact,
     names_refusal,
 )
 
@@ -86,7 +87,7 @@ YES, NO, UNKNOWN = frozenset(YES_TEXTS), frozenset(NO_TEXTS), frozenset(("", *UN
 NO_REFUSAL = (NO - frozenset(REFUSED_TEXTS)) | frozenset(AGREED_TEXTS)  # what denies a trait such as `unsubscribed`
 NEGATED = re.compile(r"\b(not|no|non|never|without|revoked?|denied|declined|refused?|rejected|blocked)\b")
 BLOCKED = re.compile(r"(black|block) ?list|marked as spam|spam (report|complain)")
-ABOUT_ELSE = re.compile(r"^(withdrawal|cash|product|order|card|payment|video|song|player|停止$)")  # of an event's name
+ABOUT_ELSE = re.compile(r"^(withdrawal|cash|product|order|card|payment|video|song|player|停止$)")
 DETAIL = re.compile(r"\b(at|on|date|day|time|stamp|source|version|id|ip|text|method|channel|type|language|country)$")
 LINK = re.compile(r"\b(url|link|token)$")
 PREFERENCES = re.compile(r"consent|(subscri|mail|sms|market|communicat|notif|privacy).*preference")
@@ -438,7 +439,7 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
 def _consent_event(name: str) -> str:
     """What a track event's name says: "refusal", "asked" that its properties hold answers, "read" that they may."""
     words = column_words(name)
-    if ABOUT_ELSE.search(words) and "consent" not in words:
+    if ABOUT_ELSE.search(words) and not names_contact(name):
         return ""
     if names_refusal(name) or BLOCKED.search(words) or (names_consent(name) and NEGATED.search(words)):
         return "refusal"

@@ -74,6 +74,11 @@ def may_name_consent(column: str) -> bool:
     return bool(_POSSIBLE.search(words)) and not _OTHER.search(words)
 
 
+def names_contact(name: str) -> bool:
+    """Return whether a name speaks of consent or of being written to: 'newsletter', not 'withdrawal' or 'blocked'."""
+    return bool(_CONSENT.search(column_words(name))) or may_name_consent(name)
+
+
 def names_other_channel(name: str) -> bool:
     """Return whether a column is by its name about another channel than e-mail, whose no is none to e-mail."""
     return bool(OTHER_CHANNEL.search(column_words(name)))

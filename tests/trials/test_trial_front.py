@@ -1,7 +1,6 @@
 """A trial from Python: arms by name, every figure net of what that arm and that customer cost, frames in and out."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 from error_checks import raises_code
+from few_learners import few_learners
 
 import promolift
 from promolift.cli.application import main
-from promolift.core.effects.uplift import learner_selection
 from promolift.trials import trial as front
 from promolift.trials.analysis import effect_estimates as fitting
 from promolift.trials.analysis import trial_data as reading
@@ -44,11 +43,7 @@ def customers() -> pl.DataFrame:
 
 @pytest.fixture(autouse=True, scope="module")
 def _lean() -> Iterator[None]:
-    """Few learners: what is tried here is what is done with them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            learner_selection, "EffectSettings", partial(learner_selection.EffectSettings, rich=("additive",), folds=2)
-        )
+    with few_learners():
         yield
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 from error_checks import raises_code
+from few_learners import few_learners
 from numpy.typing import NDArray
 
 import promolift
 from promolift.cli.application import main
-from promolift.core.effects.uplift import learner_selection
 from promolift.trials.trial import FittedTrial, write_page
 
 Floats = NDArray[np.float64]
@@ -98,11 +97,7 @@ def losing_trial(seed: int, rows: int = 900) -> pl.DataFrame:
 
 @pytest.fixture(autouse=True, scope="module")
 def _lean() -> Iterator[None]:
-    """Few learners: what is tried here is what is done with them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            learner_selection, "EffectSettings", partial(learner_selection.EffectSettings, rich=("additive",), folds=2)
-        )
+    with few_learners():
         yield
 
 

@@ -223,7 +223,7 @@ def test_an_effect_does_not_hang_on_what_was_measured_afterwards() -> None:
 
 @pytest.mark.parametrize(
     "name", ["recency_days", pytest.param("purchase_history", marks=pytest.mark.slow), "tier",
-             pytest.param("city_rank", marks=pytest.mark.slow), pytest.param("age", marks=pytest.mark.slow)]
+             pytest.param("city_rank", marks=pytest.mark.slow), pytest.param("age_score", marks=pytest.mark.slow)]
 )  # fmt: skip
 def test_a_lot_knows_better_than_the_name_of_a_column(name: str) -> None:
     """A consequence under a name of the past: the arms differ in it, so it is left out, and the effect stays."""

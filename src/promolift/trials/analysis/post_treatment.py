@@ -35,6 +35,11 @@ LASTING_WORDS = re.compile(
     r"baseline|\b(age|gender|sex|birth|born|city|town|region|country|province|district|postcode|zip|tenure|tier|recency"
     r"|education|marital|married|language|newbie|old)\b|post(al)? ?code|年龄|性别|生日|城市|地区|省份"
 )
+# What no offer can change, as a whole name: a lot that differs in it was broken, not measured late.
+FIXED_NAME = re.compile(
+    r"((customer|client|member|user) )?(age|gender|sex|birth ?(year|date|day)|year of birth|education|marital( status)?"
+    r"|nationality)( (group|band|range|years))?|年龄|性别|生日|出生年份|民族|学历"
+)
 SURELY_BEFORE = re.compile(r"before|prev|prior|\bpast\b|\bhist|history|\bpre\b|以前|之前|过去|历史")
 LEAK_RANK_CORRELATION = (
     0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
@@ -70,6 +75,11 @@ def is_surely_before(name: str) -> bool:
     said = spoken_name(name)
     lasting = bool(LASTING_WORDS.search(said)) and not OUTCOME_WORDS.search(said)
     return lasting or bool(SURELY_BEFORE.search(said))
+
+
+def is_fixed(name: str) -> bool:
+    """Return whether a name is, as a whole, that of what no offer can change."""
+    return bool(FIXED_NAME.fullmatch(spoken_name(name)))
 
 
 def find_gaps(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints) -> list[str]:

@@ -25,6 +25,7 @@ from promolift.trials.analysis.post_treatment import (
     find_late_names,
     find_leaks,
     find_unknowable,
+    is_fixed,
     is_surely_before,
     require_unrevealed_arms,
     spoken_name,
@@ -77,13 +78,14 @@ class TrialData:
 
     @property
     def weighing(self) -> tuple[str, ...]:
-        """Features that arms may be weighted by where they differ; where a lot is stated, those that a person named.
+        """Features that arms may be weighted by where they differ.
 
-        A lot moves no column that was known before, so a difference speaks against what a name sounds like.
+        A lot moves no column that was known before, so where one is stated a difference speaks against what a name
+        sounds like: then only features that a person named are weighed, and those that no offer can change.
         """
         if self.planned_NA is None or self.settings.features:
             return self.before
-        return tuple(name for name in self.before if name == self.settings.strata)
+        return tuple(name for name in self.before if name == self.settings.strata or is_fixed(name))
 
     @property
     def sure_features(self) -> pl.DataFrame:

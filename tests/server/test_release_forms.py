@@ -12,6 +12,7 @@ pytest.importorskip("fastapi")
 from planned_shop import planned_shop, shop_config
 from serve_helpers import CAMPAIGN, planned, released, serving, settings
 
+from promolift.core.decisions.decision_rule import AUDIENCE_DRAW_REASON
 from promolift.foundation.storage.local_store import Store
 from promolift.server.decisions.live_release import load_release
 from promolift.server.ledger.records import LearningTask
@@ -111,26 +112,18 @@ def test_words_of_another_plan_are_not_released(folder: Path) -> None:
             build_release(store)
 
 
-def test_in_a_test_no_offer_that_costs_is_given_but_by_draws(tmp_path: Path) -> None:
+def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
     config = shop_config(plan={"trial": True, "budget_cents": 40_000, "risk": {"rule": "lower"}})
-    free = config.menu[0].model_copy(update={"id": "free", "supplier_share": 1.0, "send_cost_cents": 0.0})
-    config = config.model_copy(update={"menu": (*config.menu, free)})
     planned_shop(tmp_path, 2, config)
     with Store(tmp_path) as store:
         plan = Plan.load(store)
-        rows = plan.candidates.filter(pl.col("open") & (pl.col("offer_id") != "none"))
-        given = plan.decisions.filter(pl.col("offer_id") != "none").join(
-            plan.candidates.select("customer_id", "offer_id", "menu_id", "cost_cents"), on=["customer_id", "offer_id"]
-        )
-    assert rows.height
-    drawn = rows["charge_cents"] > rows["gain_cents"]
-    leads = rows.filter(~drawn)
-    assert drawn.any()
-    assert set(leads["menu_id"]) == {"free"}, "what costs nothing and is believed to gain goes to the rest of its group"
-    assert leads["cost_cents"].max() == 0
-    by_draw = pl.col("reason") == "exploration: drawn by hash to learn from it"
-    assert given.filter(~by_draw)["menu_id"].unique().to_list() == ["free"]
-    assert given.filter(pl.col("menu_id") != "free").select(by_draw.all()).item()
+        opened = plan.candidates.filter(pl.col("open") & (pl.col("offer_id") != "none"))
+        given = plan.decisions.filter(pl.col("offer_id") != "none")
+    assert plan.note.terms.draws == "audience"
+    assert opened.height
+    assert opened["customer_id"].is_unique().all()  # what the draw gave; nothing else is open
+    assert (opened["charge_cents"] < opened["gain_cents"]).all()  # and whatever is believed of it, it is given
+    assert set(given["reason"]) == {AUDIENCE_DRAW_REASON}
     assert (plan.note.limits, plan.note.assumptions) == ((), ())
 
 
@@ -140,7 +133,7 @@ def test_what_was_shown_to_pay_is_given_within_the_limits_and_nothing_is_drawn_b
     planned_shop(tmp_path, 2, config)
     with Store(tmp_path) as store:
         terms = Plan.load(store).note.terms
-        shown = [each.model_copy(update={"state": "give", "share": 1.0, "net_cents": 500.0}) for each in terms.effects]
+        shown = [each.model_copy(update={"state": "give", "prob": 0.9, "net_cents": 500.0}) for each in terms.effects]
         save_approved_release(store, terms.model_copy(update={"effects": tuple(shown), "policy_version": "2"}))
         for limits, most in (((), None), (("count <= 5",), 5)):
             plain = {"trial": False, "limits": limits}

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from promolift.core.experiments.line_effects import ArmCell, ArmValue, CellEstimate
 from promolift.core.offers import MenuItem
-from promolift.shop.feedback.next_release import scale_to_observed_cost, subtract_shop_costs
-from promolift.shop.pipeline.planning.line_tests import CELLS, add_learned_effects
+from promolift.shop.feedback.next_release import HABITS, learned_effects, subtract_shop_costs
+from promolift.shop.pipeline.planning.arms_in_play import CELLS
+from promolift.shop.pipeline.planning.line_tests import add_learned_effects
 
 MENU = (
     MenuItem.model_validate({"id": "own", "benefit": {"type": "percent_off", "percent": 10}, "send_cost_cents": 5}),
@@ -20,7 +20,7 @@ MENU = (
 
 
 def cell(arm: str, cost: float, prior: float = 200.0) -> tuple[object, ...]:
-    return arm, "active", prior, 100.0, 0.0, cost, 50, 400.0, 0.0, True
+    return arm, "active", prior, 100.0, cost, 50, 0.0, True
 
 
 def test_what_the_supplier_pays_comes_back_and_what_no_receipt_says_is_paid() -> None:
@@ -35,33 +35,26 @@ def test_what_the_supplier_pays_comes_back_and_what_no_receipt_says_is_paid() ->
     assert (paid["value"] - paid["window"]).to_list() == [100.0] * 4
 
 
+def drawn_rows(cost: float) -> pl.DataFrame:
+    """A window in which half of 80 customers drew "own", which cost so much each; nobody drew "theirs"."""
+    n = 80
+    rows = {"customer_id": [f"{k:02d}" for k in range(n)], "group": "active", "ts_ms": 1, "none_prob": 0.5,
+            "arms": [[{"arm": "own", "prob": 0.5}]] * n, "arm": ["own", "none"] * (n // 2),
+            "cost": [cost, 0.0] * (n // 2), **dict.fromkeys(("past_window", "past", *HABITS), 0.0),
+            **{name: [float(k % 7) for k in range(n)] for name in ("value", "window", "visits")}}  # fmt: skip
+    return pl.DataFrame(rows)
+
+
 def test_who_uses_a_third_of_what_was_predicted_is_believed_to_gain_a_third() -> None:
     cells = pl.DataFrame([cell("own", 90.0), cell("theirs", 60.0)], schema=CELLS, orient="row")
-    seen = CellEstimate(10.0, 50.0, 40, 20), CellEstimate(0.0, None, 3, 1)
-    found = [
-        ArmValue(
-            ArmCell(arm, 0, 200.0, 100.0, 0.0, cost, 50, 400.0),
-            each,
-            200.0,
-            100.0,
-            200.0,
-            100.0,
-            now,
-            3.0,
-            0.0,
-            None,
-            1.0,
-            1.0,
-        )
-        for arm, (cost, now, each) in enumerate([(90.0, 30.0, seen[0]), (60.0, 60.0, seen[1])])
-    ]
-    moved = scale_to_observed_cost(cells, found)
-    assert moved["cost"].to_list() == pytest.approx([30.0, 20.0])  # the second has no draws of its own to tell
-    assert moved["prior"].to_list() == pytest.approx([200 / 3] * 2)
-    nothing = [each._replace(cost=0.0) for each in found]
-    assert (
-        scale_to_observed_cost(cells, nothing)["prior"].to_list() == [200.0] * 2
-    )  # a log that names no coupons says nothing
+    cells = cells.with_columns(prior_se=pl.lit(1e-3))  # so that draws move costs alone
+    third = {each.arm: each for each in learned_effects(cells, drawn_rows(30.0), 0.8, "assumed")}
+    assert third["own"].cost_cents == pytest.approx(30.0, abs=2.0)
+    assert third["theirs"].cost_cents == pytest.approx(20.0)  # it has no draws of its own to tell
+    assert third["theirs"].net_cents == pytest.approx(200 / 3, abs=0.1)
+    assert third["theirs"].cost_ratio == pytest.approx(1 / 3)
+    nothing = learned_effects(cells, drawn_rows(0.0), 0.8, "assumed")
+    assert [each.net_cents for each in nothing] == pytest.approx([200.0] * 2, abs=2.0)  # the log names no coupons
 
 
 def test_each_prediction_is_moved_and_their_order_stays() -> None:

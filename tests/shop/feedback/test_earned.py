@@ -44,10 +44,10 @@ def test_the_last_period_ends_at_the_verdict_and_each_counts_its_own(found: Judg
 
 def test_the_drivers_multiply_to_what_was_earned(found: JudgedEvidence) -> None:
     each = earnings_drivers(found)
-    assert each.customers >= each.given >= each.used
-    assert each.given == int((found.evidence.slots.action_N < found.evidence.slots.prob_NA.shape[1] - 1).sum())
+    assert each.customers >= each.reached >= each.used
+    assert each.reached == int((found.evidence.slots.action_N < found.evidence.slots.prob_NA.shape[1] - 1).sum())
     if each.per_use is not None:
-        reach, take_up = each.given / each.customers, each.used / each.given
+        reach, take_up = each.reached / each.customers, each.used / each.reached
         assert each.customers * reach * take_up * each.per_use == pytest.approx(each.total)
 
 

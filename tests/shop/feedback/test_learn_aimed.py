@@ -66,6 +66,6 @@ def test_what_earned_goes_on_and_what_lost_stops(lived: tuple[Path, pl.DataFrame
     assert all(each.aimed for each in more.release.effects)
     assert next_more.treated > 60
     less, next_less = after(lived, 0, tmp_path / "less")
-    assert (less.kind, next_less.treated) == ("stop", 0)
-    assert less.expected_per_customer == 0
+    assert less.kind != "release"
+    assert next_less.treated == 0
     assert any(each.n_arm >= 20 and each.net_cents < 0 for each in less.release.effects)

@@ -1,6 +1,5 @@
 """No number is made on the page of learning: what it prints and draws is held by what was judged and proposed."""
 
-import datetime
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ from promolift.core.decisions import LineEffect
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.formatting import count, date, days, money, number, percent
 from promolift.foundation.time.clock import DAY_MS
-from promolift.shop.feedback.next_release import EffectChange, LearnedEffects, propose_release
+from promolift.shop.feedback.next_release import LearnedEffects, propose_release
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.reports.earnings import GAIN
 from promolift.shop.reports.learning_page import page_of
@@ -162,12 +161,3 @@ def test_a_chart_that_draws_a_wrong_number_is_found(plain: LearnedPolicy) -> Non
     missed, numbers = undrawn(page_of(plain), gathered(plain))
     assert numbers > 20
     assert missed <= 0.05 * numbers, f"{missed} of {numbers}"
-
-
-def test_a_change_is_named_with_its_day_and_how_likely_it_is() -> None:
-    learned = LearnedEffects(
-        (), IntervalEstimate(0.0, None, None), 4, 84, 987, EffectChange(datetime.date(2026, 3, 2), 0.94)
-    )
-    proposed = propose_release(judged(case()), learned, cash)
-    assert "customers answer otherwise since 2026-03-02 (94% likely)" in proposed.changes[0]
-    assert proposed.kind == "stop"

@@ -1,63 +1,74 @@
-"""The sentences of a test, in the language of the shop."""
+"""The sentences of a draw, in the language of the shop: what goes to whom, its cost, its gain, what will be known."""
 
 import pytest
 
 from promolift.core.decisions import LineEffect
-from promolift.core.experiments import surrogate
-from promolift.core.experiments.line_effects import POWER_Z, detectable_effect
+from promolift.core.experiments import audiences
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.shop.pipeline.planning.line_tests import detectable_gain
-from promolift.shop.results.line_tests import LineTestNote, group_name, line_test_sentences
+from promolift.shop.results.line_tests import LineTestGroup, LineTestNote, group_name, line_test_sentences
+
+NAMES = (audiences.ACTIVE, *audiences.FIRST_AUDIENCES)
 
 
-def test_every_group_of_a_test_has_its_name_in_chinese() -> None:
-    names = [
-        surrogate.EVERYBODY,
-        *(f"{recency}, {worth}" for recency in surrogate.RECENCY for worth in ("high value", "low value")),
-    ]
+def test_every_audience_has_its_name_in_chinese() -> None:
     with use_locale("zh"):
-        assert not [name for name in names if group_name(name).isascii()]
-        assert group_name("active, high value") == "常来、价值较高"
+        assert not [name for name in NAMES if group_name(name).isascii()]
         assert group_name("高频会员") == "高频会员"
-    assert group_name("active, high value") == "active, high value"
+    assert [group_name(name) for name in NAMES] == [*NAMES]
 
 
-def effect(group: str, n_arm: int, se: float | None) -> LineEffect:
+def effect(n_arm: int) -> LineEffect:
     return LineEffect(
-        arm="letter", group=group, net_cents=-9.0, net_se_cents=20.0, window_cents=-9.0, window_se_cents=20.0,
-        cost_cents=0.0, pays=0.3, drawn_se_cents=se, state="closed", n_arm=n_arm, evidence="randomised",
+        arm="win-back-10", group="absent", net_cents=60.0, net_se_cents=20.0, window_cents=9.0, window_se_cents=20.0,
+        cost_cents=30.0, pays=0.9, state="test", prob=0.5, n_arm=n_arm, evidence="randomised",
     )  # fmt: skip
 
 
-def stopped(tests: int) -> LineTestNote:
-    """What is kept of a plan that gives and tests nothing after so many tests."""
-    found = (effect("active", 600, 50.0), effect("lapsed", 200, 60.0), effect("new", 2, None))
+def noted(n_arm: int = 0, treated: int = 500, tests: int = 0, largest: int = 1000) -> LineTestNote:
+    group = LineTestGroup(group="absent", arms=("win-back-10",), shares=(0.5,), counts=(treated,), treated=treated,
+                          none=1000 - treated, detectable_cents=113.0)  # fmt: skip
     return LineTestNote(
-        tested=(), given=0, largest=900, cost_cents=0.0, ceiling_cents=0.0, habit_flip=None, budget_cents=5000.0,
-        window_days=28, horizon_days=84, effects=found, tests=tests, shown_cents=detectable_gain(found),
+        tested=(group,) if treated else (), targeted=0, largest=largest, cost_cents=15_000.0, ceiling_cents=31_000.0,
+        gain_cents=30_000.0, gain_se_cents=10_000.0, budget_cents=40_000.0, window_days=28, horizon_days=84,
+        effects=(effect(n_arm),), tests=tests,
     )  # fmt: skip
 
 
-def test_what_tests_would_have_shown_is_that_of_their_groups_together() -> None:
-    """Two groups alike show what one group of both would."""
-    half = detectable_effect(400.0, 300, 300) / POWER_Z  # the standard error of one of them
-    assert detectable_gain([effect("a", 300, half), effect("b", 300, half)]) == pytest.approx(
-        detectable_effect(400.0, 600, 600)
-    )
-    assert detectable_gain([effect("a", 2, None)]) is None
+def figures(sentences: list[str], *parts: str) -> bool:
+    text = " ".join(sentences)
+    return all(part in text for part in parts)
 
 
-def test_a_plan_that_stops_says_after_how_many_tests_what_they_would_have_shown_and_how_to_test_again() -> None:
-    (said,) = line_test_sentences(stopped(2), "USD")
-    assert said.startswith(
-        "After 2 tests (they would have shown a gain of $1.13 per customer and more with 80 % power)"
-    )
-    assert "Stopped: nothing is given or tested any more" in said
-    assert "give plan.campaign a new name" in said
-    assert line_test_sentences(stopped(1), "USD")[0].startswith("After 1 test (")
-    assert "nothing more is worth learning" in line_test_sentences(stopped(0), "USD")[0]
-    with use_locale("zh"):
-        (said,) = line_test_sentences(stopped(2), "CNY")
-    assert said.startswith("经过2次测试（在80%功效下可以看出每位客户至少")
-    assert "已停止" in said
-    assert "plan.campaign换一个新名称" in said
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_a_draw_states_its_sizes_its_shares_its_cost_its_ceiling_and_what_it_will_show(locale: str) -> None:
+    with use_locale(locale):
+        first, later = line_test_sentences(noted(), "USD"), line_test_sentences(noted(400, tests=1), "USD")
+    for said in (first, later):
+        assert figures(said, "1,000", "500", "win-back-10", "50", "$150.00", "$310.00", "$400.00", "$1.13", "28")
+        assert figures(said, "promolift ingest", "promolift learn approve")
+    assert not figures(first, "$300.00")  # before any draw nothing is known of the gain
+    assert figures(later, "$300.00", "$104.00", "$496.00", "84")
+
+
+def test_a_plan_that_sends_nothing_says_why_and_what_to_do() -> None:
+    said = {name: line_test_sentences(note, "USD") for name, note in {
+        "few": noted(treated=0, largest=9), "rest": noted(treated=0, tests=3), "none": noted(treated=0),
+    }.items()}  # fmt: skip
+    assert all(len(each) == 1 for each in said.values())
+    assert figures(said["few"], " 9,")
+    assert figures(said["rest"], " 3 ", "$400.00")
+    assert len({*map(str, said.values())}) == 3
+
+
+def test_a_note_of_an_earlier_version_is_read() -> None:
+    old = noted().model_dump() | {
+        "habit_flip": 0.1,
+        "assumed_visits": 0.15,
+        "visits_flip": None,
+        "halves": 3,
+        "shown_cents": 9.0,
+    }
+    (group,) = old["tested"]
+    old["tested"] = [{key: value for key, value in group.items() if key not in ("shares", "counts")}
+                     | {"needed": 3, "even": 4}]  # fmt: skip
+    assert LineTestNote.of(old).tested[0].treated == 500

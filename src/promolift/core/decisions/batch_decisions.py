@@ -15,13 +15,13 @@ from promolift.core.allocation.algorithms.choice import choose
 from promolift.core.decisions.decision_rule import (
     EXPLORATION_REASON,
     HOLDOUT_REASON,
-    LARGEST_GAIN_REASON,
     NONE,
     NOTHING_OPEN_REASON,
     NOTHING_PAYS_REASON,
     UNKNOWN_VALUE_REASON,
     ReleaseTerms,
     action_propensity,
+    best_reason,
     decision_id,
     draw_action,
     in_holdout,
@@ -160,7 +160,7 @@ def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> Decis
             pl.col("offer").fill_null(NONE).alias("offer_id"),
             pl.col("prob").fill_null(pl.col("none")).alias("propensity"),
             pl.col("ineligible").fill_null(pl.lit([], pl.List(CLOSED_OFFER))),
-            _reason().alias("reason"),
+            _reason(release).alias("reason"),
         )
         ),
         prob_R,
@@ -168,7 +168,7 @@ def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> Decis
     )  # fmt: skip
 
 
-def _reason() -> pl.Expr:
+def _reason(release: ReleaseTerms) -> pl.Expr:
     """The rule that settled it, as `decide._reason` says it of one customer."""
     return (
         pl.when(pl.col("refusal").is_not_null())
@@ -179,7 +179,7 @@ def _reason() -> pl.Expr:
         .then(pl.lit(NOTHING_OPEN_REASON))
         .when(~pl.col("is_best"))
         .then(pl.lit(EXPLORATION_REASON))
-        .otherwise(pl.when(pl.col("pays")).then(pl.lit(LARGEST_GAIN_REASON)).otherwise(pl.lit(NOTHING_PAYS_REASON)))
+        .otherwise(pl.when(pl.col("pays")).then(pl.lit(best_reason(release))).otherwise(pl.lit(NOTHING_PAYS_REASON)))
     )
 
 

@@ -23,6 +23,7 @@ HOLDOUT_REASON = "holdout: kept back to measure what offers earn"
 NOTHING_OPEN_REASON = "eligibility: no offer is open to this customer"
 EXPLORATION_REASON = "exploration: drawn by hash to learn from it"
 LARGEST_GAIN_REASON = "largest gain at the price"
+AUDIENCE_DRAW_REASON = "drawn by hash: by the shares of the customer's audience"
 NOTHING_PAYS_REASON = "no offer gains more than its cost at the price"
 AUDIENCE_SHARE_REASON = "shares: drawn anew by the plan's shares"
 PLACEMENT_SHARE_REASON = "shares: drawn anew by the shares of the placement, whoever looks"
@@ -57,6 +58,7 @@ class LineEffect(Settings):
     state: Literal["give", "test", "closed"]
     share: float = Field(default=0.0, ge=0, le=1)
     lead: bool = False
+    prob: float | None = Field(default=None, ge=0, le=1)
     n_arm: int = 0
     n_none: int = 0
     aimed: bool = False
@@ -77,6 +79,7 @@ class ReleaseTerms(Settings):
 
     `draws` "shares" is for creatives, whose gain is their share: each decision draws one of those that are open by it,
     or with the probability `price` none. They were asked for a `placement` and an `audience`; None for everybody there.
+    With "audience" the plan drew each customer's offer by the shares of their audience and left no other open.
     """
 
     campaign_id: str = Field(min_length=1)
@@ -90,7 +93,7 @@ class ReleaseTerms(Settings):
     explore_where: Literal["everywhere", "nothing pays"] = "everywhere"
     priority: int = 0
     effects: tuple[LineEffect, ...] = ()
-    draws: Literal["best", "shares"] = "best"
+    draws: Literal["best", "shares", "audience"] = "best"
     placement: str | None = None
     audience: str | None = None
 
@@ -258,7 +261,7 @@ def _settle(who: str, size: int, slot: int, refusal: str | None, release: Releas
         best=slot,
         propensity=_propensity(at, size, best, explore, share),
         holdout=held,
-        reason=_reason(refusal, held, size > 0, at == best, slot >= 0),
+        reason=_reason(refusal, held, size > 0, at == best, slot >= 0, release),
     )
 
 
@@ -280,7 +283,7 @@ def _drawn(who: str, share_K: Numbers, refusal: str | None, release: ReleaseTerm
     at = -1
     if size and not held and not later:
         at = min(int(np.searchsorted(shown / shown[-1], hash_unit(release.seed, "share", id_), side="right")), size - 1)
-    reason = PACING_REASON if size and not held else _reason(refusal, held, size > 0, True, False)
+    reason = PACING_REASON if size and not held else _reason(refusal, held, size > 0, True, False, release)
     found = Choice(id_, ts_ms, who, at, int(np.argmax(share_K)) if size else -1, float(prob[at]), held, reason)
     return found._replace(reason=creative_reason(release, found))
 
@@ -367,7 +370,9 @@ def first_decision_id(ts_ms: int) -> str:
     return f"dec_{min(ts_ms, 16**11 - 1):011x}"
 
 
-def _reason(refusal: str | None, held: bool | None, some_open: bool, is_best: bool, worth: bool) -> str:
+def _reason(
+    refusal: str | None, held: bool | None, some_open: bool, is_best: bool, worth: bool, release: ReleaseTerms
+) -> str:
     if refusal:
         return f"consent: {refusal}"
     if held:
@@ -376,4 +381,9 @@ def _reason(refusal: str | None, held: bool | None, some_open: bool, is_best: bo
         return NOTHING_OPEN_REASON
     if not is_best:
         return EXPLORATION_REASON
-    return LARGEST_GAIN_REASON if worth else NOTHING_PAYS_REASON
+    return best_reason(release) if worth else NOTHING_PAYS_REASON
+
+
+def best_reason(release: ReleaseTerms) -> str:
+    """Why the best open offer is given."""
+    return AUDIENCE_DRAW_REASON if release.draws == "audience" else LARGEST_GAIN_REASON

@@ -2,7 +2,7 @@
 
 `join_outcomes` joins purchases to decisions. `analyse` returns verdicts that print their rule. `off_policy_value`
 estimates what another policy would have earned. Metrics of trials are in `uplift_curves`, effects of drawn arms in
-`line_effects`, the choice among arms in `arm_choice`, drift in `drift`.
+`arm_shares`, drift in `drift`.
 """
 
 from typing import TYPE_CHECKING

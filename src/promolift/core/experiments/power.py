@@ -1,4 +1,4 @@
-"""Compute the smallest effect that a test shows after so many days, from the shop's own log."""
+"""Compute the smallest effect that a test shows: after so many days by the shop's own log, or of so many customers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,6 +17,12 @@ SPENT_SUM = "coalesce(sum(revenue_cents) filter (kind in ('purchase', 'refund') 
 CAPPED_SPEND = "least(v_{days}, quantile_disc(v_{days}, 0.99) filter (n_{days} > 0) over ()) as c_{days}"
 SPEND_SUMMARY = """count(*) filter (n_{days} > 0), avg(c_{days}) filter (n_{days} > 0),
     stddev_samp(c_{days}) filter (n_{days} > 0), avg((v_{days} > 0)::int) filter (n_{days} > 0)"""
+POWER_Z = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
+
+
+def detectable_effect(sd: float, treated: float, others: float) -> float:
+    """The smallest effect that so many customers show with 80 % power at 5 %, both sides counted."""
+    return POWER_Z * sd * float((1 / max(treated, 1e-9) + 1 / max(others, 1e-9)) ** 0.5)
 
 
 class PastDays(NamedTuple):

@@ -34,7 +34,6 @@ from promolift.shop.configuration.settings import CleanRules, PrivacySettings, W
 Section = TypeVar("Section", bound=Settings)
 RawName = Literal["events", "customers", "products", "promotions", "words"]
 RAW_NAMES: tuple[RawName, ...] = get_args(RawName)
-PRICE_SENSITIVITY_GROUP = "price_sensitivity"  # in plan.groups: no segment, but halves of the groups there are
 
 
 class ShopSettings(Settings):
@@ -203,6 +202,7 @@ class PlanSettings(Settings):
     """The decision: for when, within which budget and limits, and how sure it must be."""
 
     RENAMED: ClassVar[dict[str, str]] = {"weakest_evidence": "min_evidence"}
+    REMOVED: ClassVar[dict[str, str]] = {"groups": "tests draw within audiences that are read from the log"}
 
     campaign: str = Field(
         default="cmp_1",
@@ -262,9 +262,10 @@ class PlanSettings(Settings):
     )
     trial: bool | Literal["auto"] = Field(
         default=False,
-        description="Whether offers may be tested; `auto`: where otherwise nobody would get one. In a test menu lines "
-        "are drawn at random for groups of customers, as many as learning is worth and the budget pays; what has been "
-        "shown to pay is given, what loses is closed. With true `limits` must be left out.",
+        description="Whether offers may be tested; `auto`: where otherwise nobody would get one. In a test the "
+        "customers of an audience (absent, long absent, a cart left behind, due again) draw a discount, a reminder or "
+        "nothing, within the budget; what adds more is drawn by more customers of the next plan. With true `limits` "
+        "must be left out.",
     )
     priority: int = Field(
         default=0,
@@ -278,17 +279,8 @@ class PlanSettings(Settings):
         default=0.8,
         gt=0.5,
         lt=1,
-        description="With `trial`, or once a test was learned from: a menu line is given to a group when it is worth "
-        "more than nothing with at least this probability.",
-    )
-    groups: tuple[str, ...] = Field(
-        default=(),
-        description="Segments that are groups of their own in tests, in this order: whoever belongs to one is in the "
-        "first of them, everybody else in the groups by how long they have been away and what they are worth. With "
-        "`price_sensitivity` these are halved by it where they are so large that the halves can be told apart. Draws "
-        "under other groups are not pooled with these. Few and large ones: below some hundred customers hardly "
-        "anything is shown.",
-        examples=[["frequent"]],
+        description="With `trial`, or once a test was learned from: a menu line counts as shown to pay when it is "
+        "worth more than nothing with at least this probability.",
     )
     seed: int = Field(default=0, description="Settles ties, draws and phrasings; another number draws others.")
 
@@ -447,7 +439,6 @@ class Config(Settings):
         known = [each.name for each in self.segment]
         asked = [("rules.excluded_segments", self.rules.excluded_segments)]
         asked += [("fairness.excluded", self.fairness.excluded)]
-        asked += [("plan.groups", tuple(name for name in self.plan.groups if name != PRICE_SENSITIVITY_GROUP))]
         asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
         asked += [(f"strategic rule {rule.name!r}", rule.segments) for rule in self.strategic]
         limits = [Limit.read(text) for text in self.plan.limits]

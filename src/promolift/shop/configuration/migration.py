@@ -1,7 +1,8 @@
-"""Rewrite a promolift.toml of an earlier version with the current names of settings."""
+"""Rewrite a promolift.toml of an earlier version with the settings of today."""
 
 import re
 import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ KEY_LINE = re.compile(r"^(\s*)([A-Za-z0-9_.-]+)(\s*=)")
 
 
 def migrate(path: Path) -> StepSummary:
-    """Rewrite the file where it uses old names, comments and all else as they are; the old one is kept beside it.
+    """Rewrite the file where it uses old names or settings that are no more, comments and all else as they are; the
+    old one is kept beside it.
 
     Raises ConfigError if the file cannot be read, or says something that no version understands.
     """
@@ -26,35 +28,50 @@ def migrate(path: Path) -> StepSummary:
         raise ConfigError("file_not_found", f"{path}: no such file") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("file_unreadable", f"{path}: not readable as TOML: {error}") from None
-    found = find_renamed_keys(Config, values)
-    if not found:
+    found, gone = find_renamed_keys(Config, values), find_removed_keys(Config, values)
+    if not found and not gone:
         load_config(path)
-        return StepSummary(f"{path}: nothing to rename", {"config": str(path), "renamed": {}})
-    new = rename_keys(text, found)
+        return StepSummary(f"{path}: nothing to rename", {"config": str(path), "renamed": {}, "removed": {}})
+    new = remove_keys(rename_keys(text, found), gone)
     if left := find_renamed_keys(Config, tomllib.loads(new)):
         place = next(iter(left))
         raise ConfigError(
             "setting_renamed", f"{path}: {place} is called {left[place]!r} now; rename it by hand where it stands"
         )
+    if left := find_removed_keys(Config, tomllib.loads(new)):
+        raise ConfigError("setting_removed", f"{path}: take out {next(iter(left))} by hand where it stands")
     Config.parse(tomllib.loads(new), str(path))
     path.with_name(f"{path.name}.old").write_text(text, encoding="utf-8")
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(new, encoding="utf-8")
     draft.replace(path)
-    lines = [*(f"{old} is {name} now" for old, name in found.items()), f"written: {path}; before: {path}.old"]
-    return StepSummary("\n".join(lines), {"config": str(path), "renamed": found})
+    lines = [f"{old} is {name} now" for old, name in found.items()]
+    lines += [f"{old} is taken out: {why}" for old, why in gone.items()]
+    lines.append(f"written: {path}; before: {path}.old")
+    return StepSummary("\n".join(lines), {"config": str(path), "renamed": found, "removed": gone})
 
 
-def find_renamed_keys(kind: type[Settings], values: Any, place: str = "") -> dict[str, str]:
+def find_renamed_keys(kind: type[Settings], values: Any) -> dict[str, str]:
     """Return dotted keys that were renamed, with their current names."""
+    return _find_keys(kind, values, lambda each: each.RENAMED)
+
+
+def find_removed_keys(kind: type[Settings], values: Any) -> dict[str, str]:
+    """Return dotted keys that are no setting any more, with what holds instead."""
+    return _find_keys(kind, values, lambda each: each.REMOVED)
+
+
+def _find_keys(
+    kind: type[Settings], values: Any, names: Callable[[type[Settings]], dict[str, str]], place: str = ""
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in values if isinstance(values, list) else [values]:
         for key, value in part.items() if isinstance(part, dict) else ():
             dotted = f"{place}.{key}" if place else key
-            if key in kind.RENAMED:
-                found[dotted] = kind.RENAMED[key]
+            if key in names(kind):
+                found[dotted] = names(kind)[key]
             elif key in kind.model_fields and (inner := settings_class_in(kind.model_fields[key].annotation)):
-                found |= find_renamed_keys(inner, value, dotted)
+                found |= _find_keys(inner, value, names, dotted)
     return found
 
 
@@ -70,3 +87,27 @@ def rename_keys(text: str, names: dict[str, str]) -> str:
                 line = f"{key[1]}{key[2].rpartition('.')[0]}{'.' * ('.' in key[2])}{names[dotted]}{line[key.end(2) :]}"
         lines.append(line)
     return "".join(lines)
+
+
+def remove_keys(text: str, names: Iterable[str]) -> str:
+    """Return the TOML text without each dotted key of `names`, whose value may span lines."""
+    lines, kept, table = text.splitlines(keepends=True), [], ""
+    while lines:
+        line = lines.pop(0)
+        if header := TABLE_HEADER.match(line):
+            table = header[1]
+        elif (key := KEY_LINE.match(line)) and (f"{table}.{key[2]}" if table else key[2]) in names:
+            value = line[key.start(2) :]
+            while lines and not _is_whole(value):
+                value += lines.pop(0)
+            continue
+        kept.append(line)
+    return "".join(kept)
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True

@@ -382,14 +382,12 @@ def _options(rows: pl.DataFrame) -> pl.Expr:
     ).alias("options")
 
 
-def _named_in(policy: pl.DataFrame, ours: str) -> str:
-    """The column of a policy that is one of ours, under our name or another log's."""
-    return next((each for each in (ours, *COLUMN_ALIASES[ours]) if each in policy.columns), ours)
-
-
 def _long(policy: pl.DataFrame, key: str, *amounts: str) -> pl.DataFrame:
     """key or customer_id, offer_id and amounts of a policy that is given as a frame."""
-    names = {ours: _named_in(policy, ours) for ours in ("offer_id", "customer_id")}
+    names = {  # under our name or another log's
+        ours: next((each for each in (ours, *COLUMN_ALIASES[ours]) if each in policy.columns), ours)
+        for ours in ("offer_id", "customer_id")
+    }
     by = key if key in policy.columns else names["customer_id"]
     for each in (by, names["offer_id"], *amounts):
         if each not in policy.columns:

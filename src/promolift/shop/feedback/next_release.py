@@ -5,23 +5,28 @@ Windows that are over are pooled. A customer in several windows counts as one cl
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from promolift.core.decisions.decision_rule import LineEffect
-from promolift.core.experiments.line_effects import (
-    ArmValue,
-    Draws,
-    estimate_arm_values,
-    find_change_points,
-    visit_weight,
+from promolift.core.experiments.arm_shares import (
+    REST_BELOW,
+    SMALL_SHARE,
+    ArmBeliefs,
+    ArmOutcomes,
+    ArmPrior,
+    arm_prior,
+    arm_shares,
+    fixed_shares,
+    update_beliefs,
 )
-from promolift.core.experiments.surrogate import EVERYBODY, SurrogateModel, features, fit_surrogate, value_between
+from promolift.core.experiments.audiences import ACTIVE
+from promolift.core.experiments.surrogate import SurrogateModel, features, fit_surrogate, value_between
 from promolift.core.offers.menu import MenuItem
-from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.evidence import Z95, IntervalEstimate, Level
 from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
@@ -31,40 +36,28 @@ from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NextRelease
 from promolift.shop.results.line_tests import all_draws, load_cells
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.work_folder.plan_inputs import (
-    arm_effects,
-    budget_cents,
-    index_cells,
-    line_choice_rules,
-    plan_spans,
-)
-from promolift.shop.results.work_folder.run_context import Job, daily_sales, local_day, moments
+from promolift.shop.results.work_folder.plan_inputs import plan_spans
+from promolift.shop.results.work_folder.run_context import Job, daily_sales, moments
 
+Floats = NDArray[np.float64]
 NONE = "none"
 HABITS = ("orders_28", "orders_112", "orders_364", "recency")  # what says most of coming visits
+MEASURED = 20  # customers on either side from which an effect counts as randomised
+PRIOR_COST_SD = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
+SURE_OF_ACTIVE = 0.9  # probability of paying above which the active draw an arm as all others do
 DISCOUNT_BENEFITS = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
-
-
-class EffectChange(NamedTuple):
-    """A change of the effects since the window that began on `day`, and its probability."""
-
-    day: date
-    prob: float
 
 
 @dataclass(frozen=True)
 class LearnedEffects:
     """What the draws of `windows` campaign windows say, over `horizon_days`, and what following it is `expected` to add
-    per customer of the groups. `changed` where the draws before some window are likelier to say nothing of now; `tests`
-    are the windows since then in which a line was drawn."""
+    per customer of the groups."""
 
     effects: tuple[LineEffect, ...]
     expected: IntervalEstimate
     windows: int
     horizon_days: int
     customers: int
-    changed: EffectChange | None = None
-    tests: int = 0
 
 
 class ServedDecisions(NamedTuple):
@@ -109,55 +102,149 @@ def learn_line_effects(store: Store, config: Config, served: ServedDecisions | N
         [draw_outcomes(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)]
     )
     rows = subtract_shop_costs(rows, config.menu, cells)
-    spread = pl.col("group").replace_strict(ahead.sd, default=ahead.sd.get(EVERYBODY, 0.0), return_dtype=pl.Float64)
-    cells = cells.with_columns(pl.when(pl.col("sd") > 0).then("sd").otherwise(spread).alias("sd"))
-    names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
-    draws, known = draws_as_arrays(rows, names["arm"], names["group"]), index_cells(cells)
-    since = find_change_points(draws, known)
-    plan, now = Plan.load(store).note, since[0].rows_R
-    tests = len(np.unique(draws.when_R[now & (draws.prob_RK > 0).any(axis=1)]))
-    found = estimate_arm_values(draws, known, since, tests)
-    if aimed:
-        found = estimate_arm_values(draws, index_cells(scale_to_observed_cost(cells, found)), since, tests)
-    rules = line_choice_rules(job, plan.terms, float(budget_cents(job, at)), tests)
-    done = arm_effects(cells, found, rules, plan.evidence)
-    began = rows_of_current_groups(rows, names["group"])["ts_ms"].unique().sort()
-    changed = (
-        EffectChange(local_day(began[since[0].since], config.shop.zone), since[0].prob) if since[0].since else None
-    )
+    plan = Plan.load(store).note
+    done = learned_effects(cells, rows, config.plan.sure, plan.evidence)
     return LearnedEffects(
-        done, expected_gain(done, cells, rules.holdout_share), kept["ts_ms"].n_unique(), ahead.spans.horizon,
-        kept["customer_id"].n_unique(), changed, tests,
+        done, expected_gain(done, cells, plan.terms.holdout_share), kept["ts_ms"].n_unique(), ahead.spans.horizon,
+        kept["customer_id"].n_unique(),
     )  # fmt: skip
 
 
-def scale_to_observed_cost(cells: pl.DataFrame, found: list[ArmValue]) -> pl.DataFrame:
-    """Aimed cells with what was predicted moved by the share of the predicted cost that came: an offer that is used by
-    fewer costs less and adds less. Draws tell the cost long before they tell the gain; a cell without draws of its own
-    is moved as all others together."""
-    seen = [each for each in found if each.drawn.se is not None]
-    predicted = sum(each.cell.cost * each.drawn.n_arm for each in seen)
-    came = sum(each.cost * each.drawn.n_arm for each in seen)
-    if not (predicted > 0 and came > 0):
-        return cells
-    all_ = came / predicted
-    used = [
-        each.cost / each.cell.cost if each.drawn.se is not None and each.cell.cost > 0 < each.cost else all_
-        for each in found
-    ]
-    return cells.with_columns(pl.col("prior", "prior_se", "cost") * pl.Series("used", used))
+def learned_effects(cells: pl.DataFrame, rows: pl.DataFrame, sure: float, level: Level) -> tuple[LineEffect, ...]:
+    """What is believed of every cell after the draws, and the share of its audience that draws it next.
+
+    Costs tell long before gains do, so that a prior goes by the costs that were seen: of predicted gains each is moved
+    by the share of the predicted cost that came, a cell without draws of its own as all others together.
+    """
+    windows = rows["ts_ms"].unique().sort().to_list()
+    groups = [_Group(mine, rows.filter(group=name)) for (name,), mine in cells.sort("group", "arm").partition_by(
+        "group", as_dict=True, maintain_order=True).items()]  # fmt: skip
+    seen = [group.seen_costs() for group in groups]
+    predicted, came = sum(each.predicted for each in seen), sum(each.came for each in seen)
+    used = came / predicted if predicted and came else 1.0
+    return tuple(effect for group in groups for effect in group.effects(windows, sure, level, used))
+
+
+class _CostSums(NamedTuple):
+    """What those who drew were predicted to cost, and what they cost."""
+
+    predicted: float
+    came: float
+
+
+class _Costs(NamedTuple):
+    """What each arm costs per customer, with its standard error."""
+
+    cost_K: Floats
+    se_K: Floats
+
+
+class _Group:
+    """The arms of one group, and the rows of those who could draw them."""
+
+    def __init__(self, cells: pl.DataFrame, rows: pl.DataFrame) -> None:
+        self.cells, self.rows, self.arms = cells, rows, cells["arm"].to_list()
+        self.aimed = bool(cells["aimed"].any())
+        self.value = self._outcomes("value", "past")
+        self.first = update_beliefs(self._prior(cells["cost"].to_numpy()), self.value)
+
+    def _prior(self, cost_K: Floats) -> ArmPrior:
+        if not self.aimed:
+            return arm_prior(cost_K, float(self.cells["monthly"][0]))
+        before = np.maximum(self.cells["cost"].to_numpy(), 1e-9)
+        used = np.where(self.cells["cost"].to_numpy() > 0, cost_K / before, 1.0)
+        sd = self.cells["prior_se"].to_numpy() * used
+        return ArmPrior(self.cells["prior"].to_numpy() * used, np.diag(np.maximum(sd, 1e-6) ** 2))
+
+    def _outcomes(self, value: str, *past: str) -> ArmOutcomes:
+        """The expected value reduces the noise (CUPED)."""
+        rows = self.rows.with_row_index("row")
+        prob, place = np.zeros((rows.height, len(self.arms))), {name: k for k, name in enumerate(self.arms)}
+        each = rows.select("row", "arms").explode("arms").unnest("arms").drop_nulls("arm")
+        each = each.filter(pl.col("arm").is_in(self.arms))
+        prob[each["row"].to_numpy(), [place[arm] for arm in each["arm"]]] = each["prob"].to_numpy()
+        arm_R = np.array([-1 if arm == NONE else place.get(arm, -2) for arm in rows["arm"]], dtype=np.int64)
+        who_R = rows["customer_id"].rank("dense").cast(pl.Int64).to_numpy()
+        return ArmOutcomes(
+            arm_R, prob, rows["none_prob"].to_numpy(), who_R, _steadied(rows, value, *past), rows["cost"].to_numpy()
+        )
+
+    def seen_costs(self) -> _CostSums:
+        """What those who drew were predicted to cost, and what they cost."""
+        known = ~np.isnan(self.first.cost_K)
+        count_K = self.first.n_K[known]
+        predicted = float(self.cells["cost"].to_numpy()[known] @ count_K)
+        return _CostSums(predicted, float(self.first.cost_K[known] @ count_K))
+
+    def costs(self, all_: float) -> _Costs:
+        """What each arm costs, with its standard error: expected and seen, weighted by precision. A reminder costs
+        nothing, whatever else is redeemed."""
+        expected = self.cells["cost"].to_numpy()
+        if self.aimed:
+            expected = expected * all_
+        se = PRIOR_COST_SD * expected
+        known = ~np.isnan(self.first.cost_K) & (expected > 0) & (self.first.cost_se_K > 0)
+        if self.aimed:  # an offer that nobody used says nothing of what one costs
+            known &= self.first.cost_K > 0
+        a, b = (1 / np.where(known, each, 1.0) ** 2 for each in (se, self.first.cost_se_K))
+        both = (a * expected + b * np.where(known, self.first.cost_K, 0.0)) / (a + b)
+        return _Costs(np.where(known, both, expected), np.where(known, (a + b) ** -0.5, se))
+
+    def effects(self, windows: list[int], sure: float, level: Level, all_: float) -> list[LineEffect]:
+        cost_K, cost_se_K = self.costs(all_)
+        prior = self._prior(cost_K)
+        found = update_beliefs(prior, self.value)
+        window = update_beliefs(prior, self._outcomes("window", "past_window"))
+        visits = update_beliefs(prior, self._outcomes("visits", "past_window", *HABITS))
+        prob_K = self._shares(found, windows, sure)
+        ratio = [self.cells[name].to_numpy() for name in ("prior", "cost")]
+        return [
+            LineEffect(
+                arm=arm, group=self.cells["group"][0], net_cents=float(found.mean_K[k]),
+                net_se_cents=float(found.sd_K[k]), window_cents=float(window.mean_K[k]),
+                window_se_cents=float(window.sd_K[k]), cost_cents=float(cost_K[k]), cost_se_cents=float(cost_se_K[k]),
+                pays=float(found.pays_K[k]), prob=float(prob_K[k]),
+                state="closed" if prob_K[k] == 0 else "give" if self._shown(found, k, sure) else "test",
+                n_arm=int(found.n_K[k]), n_none=int(found.n_none_K[k]),
+                drawn_cents=_known(found.drawn_K[k]), drawn_se_cents=_known(found.drawn_se_K[k]),
+                visits=_known(visits.drawn_K[k]), visits_se=_known(visits.drawn_se_K[k]),
+                evidence="randomised" if min(found.n_K[k], found.n_none_K[k]) >= MEASURED else level, aimed=self.aimed,
+                gain_ratio=float(found.mean_K[k] / ratio[0][k]) if self.aimed and ratio[0][k] > 0 else None,
+                cost_ratio=float(cost_K[k] / ratio[1][k]) if self.aimed and ratio[1][k] > 0 else None,
+            )
+            for k, arm in enumerate(self.arms)
+        ]  # fmt: skip
+
+    @staticmethod
+    def _shown(found: ArmBeliefs, k: int, sure: float) -> bool:
+        return bool(found.n_K[k] and found.pays_K[k] >= sure and found.mean_K[k] > 0)
+
+    def _shares(self, found: ArmBeliefs, windows: list[int], sure: float) -> Floats:
+        drawn = self.rows.explode("arms").unnest("arms", separator=":").filter(pl.col("arms:prob") > 0)
+        last = dict(drawn.group_by("arms:arm").agg(pl.col("ts_ms").max()).iter_rows())
+        idle_K = np.array([sum(ts > last.get(arm, -1) for ts in windows) for arm in self.arms])
+        fixed_K = fixed_shares(found.pays_K, found.n_K, idle_K)
+        if self.aimed:  # who gets which is chosen by what is predicted of each customer
+            odds = found.pays_K**2 / (found.pays_K**2 + (1 - found.pays_K) ** 2)
+            shown = np.array([self._shown(found, k, sure) for k in range(len(self.arms))])
+            by_odds = np.where(shown, 1.0, np.where(found.pays_K < REST_BELOW, 0.0, np.maximum(odds, SMALL_SHARE)))
+            return np.where(np.isnan(fixed_K), by_odds, fixed_K)
+        if self.cells["group"][0] == ACTIVE:  # whose tests are dear
+            fixed_K = np.where(np.isnan(fixed_K) & (found.pays_K <= SURE_OF_ACTIVE), SMALL_SHARE, fixed_K)
+        return arm_shares(found.mean_K, found.cov_KK, fixed_K)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def expected_gain(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: float) -> IntervalEstimate:
     """What giving and testing by these effects adds per customer of all groups, with its 95 % interval: all of them
     may err together."""
     sizes = dict(zip(cells.select("arm", "group").iter_rows(), cells["customers"], strict=True))
-    tests = [each.group for each in found if each.state == "test"]
     value = doubt = 0.0
     for each in found:
-        drawn = each.share / (tests.count(each.group) + 1) if each.state == "test" else float(each.state == "give")
-        drawn += (1 - each.share) * each.lead
-        given = (1 - held) * drawn * sizes.get((each.arm, each.group), 0)
+        given = (1 - held) * (each.prob or 0.0) * sizes.get((each.arm, each.group), 0)
         value, doubt = value + given * each.net_cents, doubt + given * each.net_se_cents
     everybody = float(cells.group_by("group").agg(pl.col("customers").max())["customers"].sum()) or 1.0
     mean, reach = value / everybody, Z95 * doubt / everybody
@@ -197,10 +284,8 @@ def draw_outcomes(mine: pl.DataFrame, sales: pl.DataFrame, ahead: SurrogateModel
     expected = ahead.predict(before)
     window = value_between(sales, people, day, end)
     rest = pl.DataFrame({"customer_id": later["customer_id"], "rest": ahead.predict(later).rest_N})
-    weight = pl.Series(visit_weight(end - day))
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
         pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("visits"),
-        pl.lit(weight).gather(pl.col("day") - day).sum().alias("soon"),
     )  # fmt: skip
     past = before.select("customer_id", *HABITS).with_columns(
         past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
@@ -208,13 +293,8 @@ def draw_outcomes(mine: pl.DataFrame, sales: pl.DataFrame, ahead: SurrogateModel
     rows = mine.with_columns(window=pl.Series(window))
     for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col(*HABITS, "past_window", "past", "rest", "cost", "visits", "soon").fill_null(0.0))
+    rows = rows.with_columns(pl.col(*HABITS, "past_window", "past", "rest", "cost", "visits").fill_null(0.0))
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
-
-
-def rows_of_current_groups(rows: pl.DataFrame, groups: list[str]) -> pl.DataFrame:
-    """Return the rows whose groups still exist."""
-    return rows.filter(pl.col("group").is_in(groups))
 
 
 def subtract_shop_costs(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFrame) -> pl.DataFrame:
@@ -231,26 +311,6 @@ def subtract_shop_costs(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.
     more = pl.when(off).then(back - pl.col("send").fill_null(0.0)).otherwise(-unseen)
     paid = pl.when(off).then(pl.col("cost") - more).otherwise(unseen)
     return mine.with_columns(pl.col("value", "window") + more, cost=paid).select(rows.columns)
-
-
-def draws_as_arrays(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
-    """Return the draws as arrays; the expected value reduces the noise (CUPED)."""
-    known = rows_of_current_groups(rows, groups).with_row_index("row")
-    prob = np.zeros((known.height, len(arms)))
-    each = known.select("row", "arms").explode("arms").unnest("arms").drop_nulls("arm")
-    each = each.filter(pl.col("arm").is_in(arms))
-    place = {name: k for k, name in enumerate(arms)}
-    prob[each["row"].to_numpy(), [place[arm] for arm in each["arm"]]] = each["prob"].to_numpy()
-    who = known["customer_id"].rank("dense").cast(pl.Int64).to_numpy()
-    return Draws(
-        arm_R=np.array([place.get(arm, -1) for arm in known["arm"]], dtype=np.int64),
-        group_R=np.array([groups.index(group) for group in known["group"]], dtype=np.int64),
-        who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
-        value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
-        cost_R=known["cost"].to_numpy(), visits_R=_steadied(known, "visits", "past_window", *HABITS),
-        soon_R=_steadied(known, "soon", "past_window", *HABITS),
-        when_R=known["ts_ms"].rank("dense").cast(pl.Int64).to_numpy() - 1,
-    )  # fmt: skip
 
 
 def _steadied(rows: pl.DataFrame, value: str, *past: str) -> np.ndarray:
@@ -272,21 +332,17 @@ def propose_release(judged: JudgedEvidence, learned: LearnedEffects, say: Callab
     release = old.model_copy(update=changed)
     given, tested = ([e for e in learned.effects if e.state == state] for state in ("give", "test"))
     if given:
-        what = f"{len(given)} menu lines are given to groups for which they have been shown to pay"
+        what = f"{len(given)} menu lines have been shown to pay for their groups, and most of these draw them"
     elif tested:
         what = "no menu line has been shown to pay yet; what may still pay is tested further"
     else:
-        tests = f"{learned.tests} test{'s' * (learned.tests > 1)}"
-        what = f"after {tests} nothing has been shown to pay: no offers are given any more"
+        what = "nothing is likely to pay by what is known: every line rests, and is drawn again by a few later"
     against = acceptance_blockers(judged)
     why = "; ".join(against) or what
     gains = given and learned.expected.value > 0
     kind: Literal["release", "test", "stop"] = "release" if gains else "test" if given or tested else "stop"
     seen = f"{learned.windows} windows and {learned.customers} customers"
     head = f"learned from {seen}, value over {learned.horizon_days} days"
-    if learned.changed:
-        day, prob = learned.changed
-        head += f"; customers answer otherwise since {day} ({prob:.0%} likely), and draws before count so much less"
     said = (head, *(effect_sentence(each, say) for each in effects_to_report(learned.effects)))
     return NextRelease(release, kind, learned.expected, said, not against, why)
 
@@ -322,8 +378,10 @@ def effect_sentence(effect: LineEffect, say: Callable[[float], str]) -> str:
         f" ({say(effect.drawn_cents)} by the draws alone, {say(effect.drawn_cents - Z95 * effect.drawn_se_cents)} to "
         f"{say(effect.drawn_cents + Z95 * effect.drawn_se_cents)})"
     )  # fmt: skip
-    fate = {"give": "given", "test": f"tested on {effect.share:.0%}", "closed": "closed"}[effect.state]
-    fate += ", given to all others of the group" * effect.lead
+    share = effect.share if effect.prob is None else effect.prob
+    fate = {"give": f"shown to pay, drawn by {share:.0%}", "test": f"tested on {share:.0%}", "closed": "rests"}[
+        effect.state
+    ]
     more = "" if effect.visits is None or effect.visits_se is None else (
         f", {effect.visits:+.2f} visits ({effect.visits - Z95 * effect.visits_se:+.2f} to "
         f"{effect.visits + Z95 * effect.visits_se:+.2f})"

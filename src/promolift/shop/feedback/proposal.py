@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import ConfigDict
 
@@ -76,7 +76,8 @@ class Proposal(Settings):
 
     def write(self, folder: Path) -> Self:
         """Put it in the place of the folder's proposal."""
-        write_atomically(folder / PROPOSAL_FILE, _json(self.to_json()))
+        text = json.dumps(self.to_json(), ensure_ascii=False, indent=1)
+        write_atomically(folder / PROPOSAL_FILE, f"{text}\n")
         return self
 
     def to_json(self) -> dict[str, object]:
@@ -284,7 +285,3 @@ def _learned(release: ReleaseTerms) -> str:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

@@ -10,7 +10,7 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
-from promolift.shop.results.line_tests import LineTestNote, stopped_test_sentence
+from promolift.shop.results.line_tests import LineTestNote, line_test_sentences
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.active_release import load_approved_release
@@ -80,16 +80,17 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
             )
         else:
             drew = LineTestNote.load(store) if LineTestNote.has(store) else None
-            what = stopped_test_sentence(drew, config.shop.currency) if drew is not None and drew.tests else localize(
-                "Nothing pays and nothing more is worth a test; a longer log or another menu may change that.",
-                "没有优惠赚钱，也没有值得再测试的；更长的日志或另一份优惠清单可能改变这一点。",
+            what = " ".join(line_test_sentences(drew, config.shop.currency)) if drew is not None else localize(
+                "Nothing is sent; a longer log or another menu may change that.",
+                "目前不发；更长的日志或另一份优惠清单可能改变这一点。",
             )  # fmt: skip
         return ShopStatus("stopped", what, "promolift run")
     if (Span.load(store).last_ms or 0) + DAY_MS > end_ms:
         what = localize(f"The days of the last plan were over on {end}.", f"上一个计划的有效期已于{end}结束。")
         return ShopStatus("learning", what, "promolift learn")
     number, given = count(sum(each.treated for each in tested)), count(note.treated)
-    if tested and not LineTestNote.load(store).given:
+    shown = any(each.state == "give" and each.n_arm for each in note.terms.effects)  # by draws; else planned, no more
+    if tested and not shown:
         what = localize(
             f"A test with {number} customers runs until {end}: send plan.csv; read in the new log when it is over.",
             f"有{number}位客户的测试进行到{end}：发送plan.csv，期满后读入新日志。",
@@ -99,5 +100,4 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
         f"{given} customers get an offer until {end}: send plan.csv; read in the new log when the days are over.",
         f"{given}位客户得到优惠，有效至{end}：发送plan.csv，期满后读入新日志。",
     )
-    shown = any(each.state == "give" and each.n_arm for each in note.terms.effects)  # by draws; else planned, no more
     return ShopStatus("paying" if shown else "planned", what, "promolift ingest")

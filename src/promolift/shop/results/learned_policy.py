@@ -5,7 +5,7 @@ Money is in minor units of the currency; intervals are 95 % intervals.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.experiments.drift import Drift
@@ -72,9 +72,14 @@ class EarningsDrivers:
     """The gain as a product: customers, customers given an offer, customers who used a coupon, `total`."""
 
     customers: int
-    given: int
+    reached: int
     used: int
     total: float | None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """From JSON values; earlier versions wrote `reached` as `given`."""
+        return cls(**{"reached" if name == "given" else name: value for name, value in values.items()})
 
     @property
     def per_use(self) -> float | None:

@@ -1,61 +1,69 @@
 """Stored results of the line tests of a plan: what is given and drawn in each group, and sentences that describe it."""
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import polars as pl
+from pydantic import model_validator
 
 from promolift.core.decisions.decision_rule import LineEffect
+from promolift.foundation.evidence import Z95
 from promolift.foundation.i18n.formatting import count, join_list, localize, money, percent
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 
-TOO_FEW = 20  # customers of a group below which no arm can be compared with none
+TOO_FEW = 16  # customers of an audience below which nothing can be compared
 
 
 class LineTestGroup(Settings):
-    """A group in which arms are drawn against none: customers of each, the smallest effect that this shows with 80 %
-    power after its window, and how many on each side would show the smallest effect worth knowing: one as large as what
-    the dearest arm costs, or as what is assumed of a letter where none costs anything. With `even` customers on each
-    side as much would be shown as is; of several arms by that of which fewest are drawn."""
+    """An audience whose customers draw arms or nothing: the share of each arm and how many drew it, how many were sent
+    anything and how many nothing, and the smallest effect that this window shows of the arm that fewest drew."""
 
     group: str
     arms: tuple[str, ...]
+    shares: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
     treated: int
     none: int
     detectable_cents: float
-    needed: int
-    even: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, values: Any) -> Any:
+        return _without(values, "needed", "even")
 
 
 class LineTestNote(Note):
-    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `ceiling_cents` what all that is
-    given costs at most but for one month in a thousand, `largest` the largest group, `assumed_visits` by how much an
-    offer is assumed to raise the odds of coming, None where draws have told, and `visits_flip` the rise at which what
-    is given would be worth nothing, None where it is worth something without any. Where an offer lowered by the share
-    `habit_flip` what those who use it bring after the window, discounts would be worth nothing. `halves` is how many
-    customers a group would need to be halved by price sensitivity, where that was asked for and none is; 0 where
-    nobody's is known. `tests` is how many windows of this campaign were tests before this plan,
-    and `shown_cents` the smallest gain per customer that they would have shown."""
+    """What this plan draws: `targeted` offers are given by predicted gains, `cost_cents` is what all that is sent is
+    expected to cost, `ceiling_cents` what it costs at most but for one month in a thousand, `gain_cents` (with
+    `gain_se_cents`) what it is believed to add after its cost, `largest` the largest audience, and `tests` how many
+    windows of this campaign drew before this plan."""
 
     NAME: ClassVar[str] = "test"
+    ALIASES: ClassVar[dict[str, str]] = {"given": "targeted"}
     tested: tuple[LineTestGroup, ...]
-    given: int
+    targeted: int
     largest: int
     cost_cents: float
     ceiling_cents: float
-    habit_flip: float | None
+    gain_cents: float = 0.0
+    gain_se_cents: float = 0.0
     budget_cents: float
     window_days: int
     horizon_days: int
     effects: tuple[LineEffect, ...]
-    assumed_visits: float | None = None
-    visits_flip: float | None = None
-    halves: int | None = None
     tests: int = 0
-    shown_cents: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, values: Any) -> Any:
+        return _without(values, "habit_flip", "assumed_visits", "visits_flip", "halves", "shown_cents")
+
+
+def _without(values: Any, *keys: str) -> Any:
+    return {key: value for key, value in values.items() if key not in keys} if isinstance(values, dict) else values
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -94,9 +102,7 @@ def load_cells(store: Store) -> pl.DataFrame | None:
         return None
     cells = store.frame("arms")
     cells = cells if "aimed" in cells.columns else cells.with_columns(aimed=pl.lit(False))
-    if "contact" not in cells.columns:  # kept by a version before
-        cells = cells.with_columns(contact=pl.lit(0.0))
-    return cells.select(pl.exclude("aimed"), "aimed")
+    return cells if "monthly" in cells.columns else cells.with_columns(monthly="sd")  # of a version before
 
 
 class TargetedRatios(NamedTuple):
@@ -120,192 +126,131 @@ def targeted_ratios(effects: Sequence[LineEffect]) -> TargetedRatios | None:
 
 
 def line_test_sentences(note: LineTestNote, currency: str) -> list[str]:
-    """Describe what the plan gives and draws, when the result is known and what it costs at most."""
-    said = _given(note)
-    return said + _tested(note, currency) if note.tested else said or [_no_test(note, currency)]
+    """What goes to whom, what it costs at most, what it is believed to add, what will be known when, and what then."""
+    if note.targeted:
+        return [*_targeted(note), _cost(note, currency), _then()]
+    if not note.tested:
+        return [_nothing(note, currency)]
+    return [*map(_audience, note.tested), _cost(note, currency), _gain(note, currency), _known(note, currency), _then()]
 
 
-def _given(note: LineTestNote) -> list[str]:
-    """Who gets what without a draw, and by what that is known to pay."""
-    if not note.given:
-        return []
+def _targeted(note: LineTestNote) -> list[str]:
+    """Who gets what by predicted gains, and what has come of these."""
     if not (came := targeted_ratios(note.effects)):
         return [
             localize(
-                f"{count(note.given)} customers get what has been shown to pay for customers like them.",
-                f"{count(note.given)}位客户得到优惠：测试表明，对同类客户这样做是赚钱的。",
+                f"{count(note.targeted)} customers get what is predicted to add most for each.",
+                f"{count(note.targeted)}位客户得到预计对各人增益最多的优惠。",
             )
         ]
     gain, cost = percent(came.gain), percent(came.cost)
     return [
         localize(
-            f"{count(note.given)} customers get what is predicted to add most for each. By the draws so far "
+            f"{count(note.targeted)} customers get what is predicted to add most for each. By the draws so far "
             f"{gain} of the predicted gain comes about, and {cost} of the predicted cost: predictions are moved "
             "by that.",
-            f"{count(note.given)}位客户得到预计对各人增益最多的优惠。按目前的抽样，收益约为预测的{gain}，"
+            f"{count(note.targeted)}位客户得到预计对各人增益最多的优惠。按目前的抽样，收益约为预测的{gain}，"
             f"成本约为预测的{cost}，预测已据此调整。",
         )
     ]
 
 
-def _tested(note: LineTestNote, currency: str) -> list[str]:
-    """What the draws will tell and what they cost, what is assumed until then, and what to do next."""
-    weak = all(each.even < each.needed for each in note.tested)
-    said = [_test(note, currency, weak)]
-    if lead := sorted({each.arm for each in note.effects if each.lead}):
-        said.append(
-            localize(
-                f"{join_list(lead)} takes nothing off and is believed to gain: most get it and a control does not.",
-                f"{join_list(lead)}不花钱，且预计有收益：多数客户会收到，只留一组对照不发。",
-            )
-        )
-    if note.halves is not None:
-        said.append(_not_halved(note.halves, note.largest))
-    said += _assumed(note)
-    if weak:
-        need = count(min(each.needed for each in note.tested))
-        said.append(
-            localize(
-                "One window alone is too small to show effects as large as an offer's cost, or as what is assumed of a "
-                f"reminder: {need} customers on each side would. Each further window adds to what is known.",
-                f"单独一次还不足以看出与优惠成本（或所假设的提醒效果）一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
-            )
-        )
-    said.append(
+def _audience(group: LineTestGroup) -> str:
+    """What goes to one audience."""
+    name, all_ = group_name(group.group), count(group.treated + group.none)
+    parts = [
         localize(
-            "Next: send it; when the days are over run `promolift ingest` and `promolift learn`, then `promolift learn "
-            "approve`.",
-            "下一步：发送；期满后运行`promolift ingest`和`promolift learn`，再运行`promolift learn approve`。",
+            f"{count(n)} get {arm} (drawn by {percent(share)})", f"{count(n)}位得到{arm}（抽中比例{percent(share)}）"
         )
-    )
-    return said
-
-
-def _test(note: LineTestNote, currency: str, weak: bool) -> str:
-    """Which effects a test shows, of whom, after how long, at what cost; `weak` is one too small to show them alone."""
-    least = money(min(each.detectable_cents for each in note.tested), currency)
-    cost, most = money(note.cost_cents, currency), money(note.ceiling_cents, currency)
-    parts = join_list([_group(each, currency) for each in note.tested])
-    name = localize(
-        "a first draw, to be pooled with those that follow" if weak else "a test",
-        "首次抽样，要与之后的几次合并" if weak else "一次测试",
-    )
+        for arm, n, share in zip(group.arms, group.counts, group.shares, strict=True)
+    ]
     return localize(
-        f"Before sending: this is {name}, read once, when its days are over. After {note.window_days} days you "
-        f"will know effects of at least {least} per customer over {note.horizon_days} days; it is expected to cost "
-        f"{cost}, and all that is given costs at most {most} (but for one month in a thousand; the budget is kept "
-        f"by that). By group, with 80 % power: {parts}.",
-        f"发送之前：这是{name}，期满后读取一次。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
-        f"预计花费{cost}，全部优惠最多花费{most}（一千次中最多一次例外，预算按此遵守）。各组在80%功效下：{parts}。",
+        f"Of {all_} customers who are {name}, {join_list(parts)}; {count(group.none)} get nothing, and show what the "
+        "others' offers add.",
+        f"{name}的{all_}位客户中，{join_list(parts)}；{count(group.none)}位不发，用来看出优惠带来多少。",
     )
 
 
-def _not_halved(needed: int, largest: int) -> str:
-    """Why no group is halved by price sensitivity."""
-    if not needed:
+def _cost(note: LineTestNote, currency: str) -> str:
+    cost, most, budget = (money(each, currency) for each in (note.cost_cents, note.ceiling_cents, note.budget_cents))
+    return localize(
+        f"It is expected to cost {cost}, and at most {most} but for one month in a thousand; the budget is {budget}.",
+        f"预计花费{cost}，最多{most}（一千个月中最多一个月例外）；预算为{budget}。",
+    )
+
+
+def _gain(note: LineTestNote, currency: str) -> str:
+    if not any(each.n_arm for each in note.effects):
         return localize(
-            "Groups are not halved by price sensitivity: without discounts on the shelf nobody's is known.",
-            "没有按价格敏感度再分组：没有货架折扣，无法得知客户的价格敏感度。",
+            "What it adds is not known yet: this is the first draw. Until it is read, a reminder is taken to add "
+            "nothing and a discount to lose half of its cost.",
+            "现在还不知道能带来多少：这是第一次抽样。在读出结果之前，按提醒没有作用、折扣亏掉一半成本来计算。",
         )
-    need, most = count(needed), count(largest)
+    value, low, high = (money(note.gain_cents + side * Z95 * note.gain_se_cents, currency) for side in (0, -1, 1))
     return localize(
-        f"Groups are not halved by price sensitivity: to tell the halves apart a group needs {need} customers, and the "
-        f"largest has {most}.",
-        f"没有按价格敏感度再分组：要区分两半，一组需要{need}位客户，而最大的一组只有{most}位。",
+        f"By the draws so far it adds {value} after its cost over {note.horizon_days} days (95 % interval {low} to "
+        f"{high}).",
+        f"按目前的抽样，扣除成本后{note.horizon_days}天内增加{value}（95%区间{low}至{high}）。",
     )
 
 
-def _assumed(note: LineTestNote) -> list[str]:
-    """What is assumed until draws tell."""
-    said = []
-    if note.assumed_visits is not None:
-        more = percent(note.assumed_visits)
-        flip = "" if note.visits_flip is None else localize(
-            f" By these assumptions the offers are worth nothing at a rise of {percent(note.visits_flip)}.",
-            f"按这些假设，提高{percent(note.visits_flip)}时这些优惠正好不赚不赔。",
-        )  # fmt: skip
-        said.append(
-            localize(
-                f"Assumed until draws tell: an offer raises the odds that who stays away comes by {more}, and who "
-                f"comes is worth what such customers were worth after returns of their own.{flip}",
-                f"在测试说明之前的假设：优惠使不来的客户来店的几率提高{more}，"
-                f"来了之后的价值与这类客户过去自行回来后的价值相同。{flip}",
-            )
+def _known(note: LineTestNote, currency: str) -> str:
+    parts = [
+        localize(
+            f"{money(each.detectable_cents, currency)} ({group_name(each.group)})",
+            f"{money(each.detectable_cents, currency)}（{group_name(each.group)}）",
         )
-    if note.habit_flip is not None:
-        less = percent(note.habit_flip)
-        said.append(
-            localize(
-                "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it "
-                f"lowered what they bring in the weeks after the window by {less}; within the window it changes "
-                "nothing.",
-                "假设：用过折扣的客户之后照旧购买。"
-                "如果期满之后几周他们带来的利润因此减少"
-                f"{less}，这些折扣就不再值得；期内不受影响。",
-            )
-        )
-    return said
-
-
-def _group(group: LineTestGroup, currency: str) -> str:
-    """One group's smallest effect, lines and sizes."""
-    least, arms = money(group.detectable_cents, currency), join_list(list(group.arms))
-    treated, none, name = count(group.treated), count(group.none), group_name(group.group)
+        for each in note.tested
+    ]
     return localize(
-        f"{least} among {name} ({arms}: {treated} against {none} with none)",
-        f"{name}：{least}（{arms}：{treated}位，对照{none}位）",
+        f"After {note.window_days} days this window shows effects per customer of at least {join_list(parts)} with "
+        "80 % power; windows add up, so that four of them show half of that.",
+        f"{note.window_days}天后，这一次能以80%的把握看出每位客户至少{join_list(parts)}的效果；"
+        "各次累加，四次可看出一半大小的效果。",
+    )
+
+
+def _then() -> str:
+    return localize(
+        "Then: run `promolift ingest` with the new log, `promolift learn` and `promolift learn approve`. What adds "
+        "more is drawn by more customers, what hardly pays rests for two windows, and a tenth always gets nothing.",
+        "之后：用新日志运行`promolift ingest`，再运行`promolift learn`和`promolift learn approve`。"
+        "带来更多的会发给更多客户，几乎不赚钱的停两次再小规模重试，始终有一成客户不发。",
     )
 
 
 _GROUPS_ZH = {
-    "all customers": "全部客户", "active": "常来", "slowing": "来得少了", "lapsed": "流失", "long lapsed": "久未来店",
-    "high value": "价值较高", "low value": "价值较低", "price sensitive": "对价格敏感",
-    "less price sensitive": "对价格不太敏感",
+    "active": "常来", "due": "快到再次购买的时候", "absent": "有一阵没来", "long absent": "很久没来",
+    "left cart": "加购未买", "not bought yet": "还没买过",
 }  # fmt: skip
 
 
 def group_name(group: str) -> str:
-    """A group of a test in the language that is spoken: 'active, high value'; a name of the shop's own as it is."""
-    return localize(group, "、".join(_GROUPS_ZH.get(part, part) for part in group.split(", ")))
+    """An audience in the language that is spoken."""
+    return localize(group, _GROUPS_ZH.get(group, group))
 
 
-def stopped_test_sentence(note: LineTestNote, currency: str) -> str:
-    """State that tests ended without a line that pays, what they would have shown, and how to test again."""
-    tests, least = note.tests, note.shown_cents
-    would = "" if least is None else localize(
-        f" (they would have shown a gain of {money(least, currency)} per customer and more with 80 % power)",
-        f"（在80%功效下可以看出每位客户至少{money(least, currency)}的收益）",
-    )  # fmt: skip
-    return localize(
-        f"After {count(tests)} test{'s' * (tests > 1)}{would} nothing has been shown to pay: by all draws together no "
-        "menu line is likely enough to add more than none. Stopped: nothing is given or tested any more. To test "
-        "again, change the menu (or ask suppliers for a part of the discount) and give plan.campaign a new name in "
-        "promolift.toml.",
-        f"经过{count(tests)}次测试{would}，没有一种优惠显示能赚钱：合并全部抽样，没有一项优惠有足够大的可能带来收益。"
-        "已停止：不再发放，也不再测试。若要重新测试，请调整优惠清单（或请供应商分担折扣），"
-        "并在promolift.toml中给plan.campaign换一个新名称。",
-    )
-
-
-def _no_test(note: LineTestNote, currency: str) -> str:
-    """Why nothing is given and nothing drawn."""
+def _nothing(note: LineTestNote, currency: str) -> str:
+    """Why nothing is sent."""
     if note.largest < TOO_FEW:
         most = count(note.largest)
         return localize(
-            f"Too few customers for a test: the largest group that could be compared has {most}, and {TOO_FEW} are the "
-            "least. Next: wait for more customers, or ask more of them for their consent.",
-            f"客户太少，无法测试：可比较的最大一组只有{most}位，至少需要{TOO_FEW}位。"
-            "下一步：等客户更多，或征得更多客户的同意。",
+            f"Too few customers to learn from: the largest audience has {most}, and {TOO_FEW} are the least. Next: "
+            "wait for more customers, or ask more of them for their consent.",
+            f"客户太少，学不到什么：最大的一组只有{most}位，至少需要{TOO_FEW}位。下一步：等客户更多，或征得更多客户的同意。",
         )
     budget = money(note.budget_cents, currency)
     if note.tests:
         return localize(
-            f"{stopped_test_sentence(note, currency)} No offers are given, which is the best by what is known.",
-            f"{stopped_test_sentence(note, currency)}不发优惠，就目前所知这是最好的。",
+            f"Nothing is sent in this window: by {count(note.tests)} windows of draws no offer is likely to pay within "
+            f"the budget of {budget}, and all of them rest. A few customers draw them again two windows later. Next: "
+            "change the menu, or plan again after the next window.",
+            f"这一次不发：按{count(note.tests)}次抽样的结果，在{budget}的预算内没有哪种优惠可能赚钱，全部暂停；"
+            "停两次后会小规模重试。下一步：调整优惠清单，或下一期再做计划。",
         )
     return localize(
-        f"Nothing pays, and nothing more is worth learning within the budget of {budget}: no offers are given, which "
-        "is the best by what is known. Next: change the menu, or ask suppliers for a part of the discount.",
-        f"没有一种优惠赚钱，在{budget}的预算内也没有值得再测试的：不发优惠，就目前所知这是最好的。下一步：调整优惠清单，"
-        "或请供应商分担折扣。",
+        "Nothing is sent: no line of the menu is open to those with whom a test would cost little, within the budget "
+        f"of {budget}. Next: put a reminder and a discount of about 10 % on the menu, or raise the budget.",
+        f"不发：在{budget}的预算内，优惠清单里没有一项可以发给测试成本低的客户。"
+        "下一步：在清单里加上提醒和10%左右的折扣，或提高预算。",
     )

@@ -26,7 +26,7 @@ from promolift.foundation.sql import fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS, PLANNED
-from promolift.shop.results.group_names import group_label
+from promolift.shop.results.fairness import group_label
 from promolift.shop.results.plan_note import (
     Assumption,
     BudgetPoint,
@@ -95,7 +95,7 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
 
 def strategic_rule_text(found: RuleCost, currency: str) -> str:
     """Describe in a sentence what a strategic rule did and costs."""
-    cash, given = MoneyFormat(currency), f"{found.given:,}"
+    cash, given = MoneyFormat(currency), f"{found.offers:,}"
     cost, point = cash(found.cost_cents), cash(found.price / 100)
     text = localize(
         f"Rule {found.name} ({found.rule}): {given} such offers ({found.able:,} customers can get one); it costs "

@@ -61,13 +61,14 @@ class BudgetPoint(Settings):
 
 
 class RuleCost(Settings):
-    """What a strategic rule costs: expected gain without it less with it. `given` offers are such, `able` customers can
+    """What a strategic rule costs: expected gain without it less with it. `offers` are such, `able` customers can
     get one. `price` is the limit's: what one more of its share costs (0.01 of it one percentage point).
     """
 
+    ALIASES: ClassVar[dict[str, str]] = {"given": "offers"}
     name: str
     rule: Literal["pin", "boost", "exclude", "at_least"]
-    given: int
+    offers: int
     able: int
     cost_cents: float
     price: float = 0.0

@@ -114,7 +114,10 @@ def candidates(
     the ones that are worth having for these customers.
     """
     job, at, people = scene.job, scene.at, scene.inputs(among)
-    stated = [(name, item.scope) for item in job.config.menu for name in item.covers]
+    kind = stated_kind(job)
+    stated = [
+        (name, kind if item.scope == "category" else item.scope) for item in job.config.menu for name in item.covers
+    ]
     asked = people.targets.select("target", "kind")
     asked = pl.concat([asked, pl.DataFrame(stated, asked.schema, orient="row")])
     rules = job.config.rules
@@ -124,7 +127,7 @@ def candidates(
         "excluded_segments": nothing_for,
     }
     rules = rules.model_copy(update=barred)
-    listed = offer.list_candidates(people.profiles, people.targets, job.config.menu, rules, people.resting)
+    listed = offer.list_candidates(people.profiles, people.targets, job.config.menu, rules, people.resting, kind)
     if (replays := scene.replays(among)) is not None:
         listed = listed.join(with_costs(job, replays), on=["customer_id", "menu_id"], how="left", maintain_order="left")
     menu = value_candidates(job, listed)
@@ -150,6 +153,14 @@ def with_costs(job: Job, replays: pl.DataFrame) -> pl.DataFrame:
         own.append((item.id, None if cost is None else cost - pays, worth, lowers))
     schema = {"menu_id": pl.String, "use_cost_cents": pl.Float64, "use_worth_cents": pl.Float64, "lowers": pl.Boolean}
     return replays.join(pl.DataFrame(own, schema, orient="row"), on="menu_id")
+
+
+def stated_kind(job: Job) -> str:
+    """Return what a menu line of scope category names: a product where the catalogue has neither categories nor types,
+    as in `core/customers/profiles/purchase_lines.py: GOODS`.
+    """
+    known = job.clean.catalogue.select("category", "type")
+    return "product" if known.null_count().row(0) == (known.height, known.height) else "category"
 
 
 def unnameable_targets(job: Job, targets: pl.DataFrame) -> list[str]:

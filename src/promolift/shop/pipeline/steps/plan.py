@@ -152,7 +152,7 @@ def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore |
         may_test = plan.trial is not False
         fair = [each.limit for each in audience.fair]
         arms = plan_line_tests(job, at, some.rows, audience.consent, terms, budget, some.floor, shelf, may_test, fair)
-        untried = not (arms.note.given or arms.note.tested) and not limited
+        untried = not (arms.note.targeted or arms.note.tested) and not limited
         if plan.trial == "auto" and untried and terms.effects[0].aimed:
             anew = terms.model_copy(update={"effects": ()})
             arms = first_test(job, at, some, audience, anew, budget, shelf) or arms
@@ -406,7 +406,7 @@ def rule_costs(
         best = plan_prepared(offers, budget, stated.at(offers.scopes, budget), seed=job.config.plan.seed)
         costs.append(
             RuleCost(
-                name=rule.name, rule=rule.rule, given=sum(found.each(partial(covered_rows, rule))),
+                name=rule.name, rule=rule.rule, offers=sum(found.each(partial(covered_rows, rule))),
                 able=sum(shelf.each(job, len(rows), count_eligible, rows, shelf, rule)),
                 cost_cents=max(gain_of(best) - with_all, 0.0),
                 price=0.0 if found.added_cents else found.allocation.multipliers.get(rule.name, 0.0),

@@ -29,11 +29,12 @@ from promolift.shop.results.work_folder.work_tables import (
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
-SALES = """
+# Margin of a purchase `e` of product `p`, below 0 for a refund: by the product's cost, else $rate of the list price.
+MARGIN_SQL = """case when e.kind = 'refund' then -1 else 1 end * (abs(e.revenue_cents)
+    - coalesce(abs(e.quantity) * p.cost_cents, (1 - $rate) * abs(coalesce(e.list_cents, e.revenue_cents))))"""
+SALES = f"""
 select e.customer_id, floor((e.ts_ms - $asof) / $day_ms)::bigint as day,
-    sum(case when e.kind = 'refund' then -1 else 1 end * (abs(e.revenue_cents)
-        - coalesce(abs(e.quantity) * p.cost_cents, (1 - $rate) * abs(coalesce(e.list_cents, e.revenue_cents))))
-    )::double as value_cents,
+    sum({MARGIN_SQL})::double as value_cents,
     sum(case when e.kind = 'refund' then -1 else 1 end * coalesce(e.coupon_cents, 0))::double as coupon_cents
 from events e left join products p using (product_id)
 where e.kind in ('purchase', 'refund') group by all having bool_or(e.kind = 'purchase') order by all

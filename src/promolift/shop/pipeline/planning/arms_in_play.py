@@ -1,0 +1,248 @@
+"""Choose the arms of every audience: which menu line is tried first, what it costs, and what begins with this plan.
+
+A test begins where it costs little, with one discount and one reminder beside nothing. One benefit is added at a time,
+and the active come last.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import scipy
+
+from promolift.core.decisions.decision_rule import LineEffect
+from promolift.core.experiments.arm_shares import (
+    LEAST,
+    NEW_CUSTOMERS,
+    NEW_SHARE,
+    NONE_SHARE,
+    SMALL_SHARE,
+    arm_prior,
+    first_shares,
+)
+from promolift.core.experiments.audiences import (
+    ACTIVE,
+    DUE,
+    FIRST_AUDIENCES,
+    LEFT_CART,
+    NOT_BOUGHT,
+    assign_audiences,
+    fit_return_curve,
+)
+from promolift.core.experiments.surrogate import EVERYBODY, SurrogateModel, features, fit_surrogate
+from promolift.core.offers.menu import MenuItem
+from promolift.foundation.sql import bind
+from promolift.foundation.time.clock import DAY_MS
+from promolift.shop.results.line_tests import all_draws
+from promolift.shop.results.work_folder.plan_inputs import plan_spans
+from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales, map_shards, query_shard
+
+MONTH_DAYS = 28
+RECENT_DAYS = 84  # over which the shop's monthly margin is read
+CART_DAYS = 14  # since a cart was left
+ACTIVE_FROM = 3  # windows of tests after which a discount is tried on the active
+MORE_FROM = 2  # windows of tests after which a second discount begins, where the first is LIKELY to pay
+LIKELY = 0.5
+USUAL_DEPTH, DEEPER = 0.10, 0.02  # share off of the first discount; a second one is deeper by so much at least
+PRIOR_COST_SD = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
+CELLS = {
+    "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "cost": pl.Float64,
+    "customers": pl.Int64, "monthly": pl.Float64, "aimed": pl.Boolean,
+}  # fmt: skip
+LEFT_CARTS = """
+select customer_id from events where kind in ('add_to_cart', 'purchase') and ts_ms < $asof group by customer_id
+having max(ts_ms) filter (kind = 'add_to_cart') >= $since
+    and max(ts_ms) filter (kind = 'add_to_cart') > coalesce(max(ts_ms) filter (kind = 'purchase'), 0)
+"""
+
+
+class Arm(NamedTuple):
+    """A menu line in an audience."""
+
+    line: str
+    group: str
+
+
+class LineTestPopulation(NamedTuple):
+    """Every customer who may be written to: customer_id, group (their audience) and `worth`, the margin that is
+    expected of them in the window. By group: customers, a customer's monthly margin, and the spread of one customer's
+    value. `windows` is how many windows were tested before."""
+
+    groups: pl.DataFrame
+    sizes: Mapping[str, int]
+    monthly: Mapping[str, float]
+    sd: Mapping[str, float]
+    windows: int
+
+
+def load_population(job: Job, at: Moments, consent: pl.DataFrame) -> LineTestPopulation:
+    """Load the audiences of those who may be written to."""
+    spans, sales = plan_spans(job), daily_sales(job, at.asof, job.config.value.margin_rate)
+    ahead, known = fit_surrogate(sales, 0, spans), features(sales, 0)
+    expected = ahead.predict(known)
+    audience = assign_audiences(sales, 0, spans.window, fit_return_curve(sales, 0, spans.window))
+    rows = known.select("customer_id", "group").with_columns(
+        variance=_spread(ahead, known) ** 2, worth=pl.Series(expected.window_N).clip(lower_bound=0.0),
+        horizon=pl.Series(expected.horizon_N),
+    ).drop("group").join(audience.select("customer_id", "audience"), on="customer_id")  # fmt: skip
+    query = bind(LEFT_CARTS, asof=at.asof, since=at.asof - CART_DAYS * DAY_MS)
+    carts = pl.concat(map_shards(job, query_shard, job.clean.shards, query)).with_columns(left=pl.lit(True))
+    groups = consent.filter("may_send").select("customer_id").join(rows, on="customer_id", how="left")
+    groups = groups.join(carts, on="customer_id", how="left").with_columns(
+        group=pl.when("left").then(pl.lit(LEFT_CART)).otherwise(pl.col("audience").fill_null(NOT_BOUGHT)),
+        worth=pl.col("worth").fill_null(0.0),
+    )
+    by = groups.group_by("group").agg(pl.len(), pl.col("variance").mean().sqrt(), pl.col("horizon").mean())
+    shop = float(sales.filter(pl.col("day") >= -RECENT_DAYS)["value_cents"].sum()) * MONTH_DAYS / RECENT_DAYS
+    monthly = max(shop / max(known.height, 1), 0.0)
+    own = {group: horizon * MONTH_DAYS / spans.horizon for group, horizon in by.select("group", "horizon").iter_rows()
+           if group in (ACTIVE, DUE, LEFT_CART) and horizon is not None}  # fmt: skip
+    sizes = dict(by.select("group", "len").iter_rows())
+    return LineTestPopulation(
+        groups.select("customer_id", "group", "worth").sort("customer_id"), sizes,
+        {group: max(own.get(group, monthly), 0.0) for group in sizes},
+        {group: sd or monthly for group, sd in by.select("group", "variance").iter_rows()}, tests_before(job, at),
+    )  # fmt: skip
+
+
+def _spread(ahead: SurrogateModel, known: pl.DataFrame) -> pl.Series:
+    usual = ahead.sd.get(EVERYBODY, 0.0)
+    return known["group"].replace_strict(ahead.sd, default=usual, return_dtype=pl.Float64)
+
+
+def best_offer_per_line(rows: pl.DataFrame, people: LineTestPopulation) -> pl.DataFrame:
+    """One open candidate per customer and menu line, that which is expected to add most, with the customer's group."""
+    known = rows.filter(pl.col("eligible") & (pl.col("offer_id") != "none")).drop_nulls(["gain_cents", "cost_cents"])
+    best = known.sort(
+        "customer_id", "menu_id", "added_cents", "offer_id", descending=[False, False, True, False]
+    ).unique(["customer_id", "menu_id"], keep="first", maintain_order=True)
+    return best.join(people.groups, on="customer_id").sort("customer_id", "menu_id")
+
+
+def line_costs(best: pl.DataFrame) -> pl.DataFrame:
+    """menu_id, group, cost and customers of every line in every audience.
+
+    Who has long been away is expected to buy nothing by their own rhythm, and an offer to cost nothing: it costs at
+    least what it costs of the margin of all other customers, by the margin that is expected of these.
+    """
+    by = best.group_by("menu_id", "group").agg(
+        pl.col("cost_cents").mean().alias("cost"), pl.col("worth").mean(), pl.len().alias("customers")
+    )
+    rate = pl.col("cost").dot("customers") / pl.col("worth").dot("customers")
+    by = by.with_columns(rate=rate.over("menu_id").fill_nan(0.0))
+    dear = pl.when(pl.col("rate").is_finite()).then(pl.col("rate") * pl.col("worth")).otherwise(0.0)
+    return by.select("menu_id", "group", pl.max_horizontal("cost", dear).alias("cost"), "customers").sort(
+        "group", "menu_id"
+    )
+
+
+def share_off(item: MenuItem) -> float | None:
+    """What a line takes off an order, as a share; None for gifts, free delivery and the like."""
+    if item.benefit.type == "amount_off":
+        return (item.benefit.amount_cents or 0) / item.min_spend_cents
+    return item.depth
+
+
+def rank_discounts(menu: Sequence[MenuItem], lines: pl.DataFrame) -> list[str]:
+    """The discounts of an audience, the first to be tried first: open to most of it, on the whole order, near
+    `USUAL_DEPTH`. `lines`: menu_id and customers of the audience."""
+    open_to, places = dict(lines.select("menu_id", "customers").iter_rows()), list[tuple[object, ...]]()
+    most = max(open_to.values(), default=0)
+    for item in menu:
+        depth = share_off(item)
+        if depth is not None and item.id in open_to:
+            few = 2 * open_to[item.id] < most
+            places.append((few, item.scope != "all", abs(depth - USUAL_DEPTH), depth, item.id))
+    return [str(place[-1]) for place in sorted(places)]
+
+
+def choose_arms(
+    menu: Sequence[MenuItem], lines: pl.DataFrame, people: LineTestPopulation, known: Sequence[LineEffect]
+) -> dict[Arm, float]:
+    """The arms that begin with this plan, and the share of their audience that draws each.
+
+    `lines` as of `line_costs`, `known` what was learned before. One benefit at a time: a second discount begins where
+    the first is likely to pay, and the active come last, or where nobody stays away. What fewer than `LEAST` customers
+    would draw teaches nothing and does not begin.
+    """
+    begins: dict[Arm, float] = {}
+    depth = {item.id: share_off(item) or 0.0 for item in menu}
+    reminders = [item.id for item in menu if item.benefit.type == "reminder"]
+    size = {group: count for group, count in people.sizes.items() if count >= 2 * LEAST}
+    for group in (each for each in FIRST_AUDIENCES if each in size):
+        mine = lines.filter(group=group)
+        given = [each for each in reminders if each in mine["menu_id"]][:1]
+        ranked = rank_discounts(menu, mine)
+        first = [*ranked[:1] * (group not in (LEFT_CART, DUE)), *given]
+        before = {each.arm: each for each in known if each.group == group}
+        if not before:
+            shares = first_shares(np.array([arm not in reminders for arm in first], dtype=np.bool_))
+            begins |= {Arm(arm, group): float(share) for arm, share in zip(first, shares, strict=True)}
+            continue
+        tried = [each for each in before.values() if each.arm not in reminders]
+        if not tried or people.windows < MORE_FROM or size[group] < NEW_CUSTOMERS or any(not e.n_arm for e in tried):
+            continue
+        deepest = max(depth.get(each.arm, 0.0) for each in tried)
+        deeper = sorted((arm for arm in ranked if depth[arm] >= deepest + DEEPER), key=lambda arm: depth[arm])
+        if deeper and max(each.pays for each in tried) >= LIKELY:
+            begins[Arm(deeper[0], group)] = min(NEW_SHARE, max(SMALL_SHARE, NEW_CUSTOMERS / size[group]))
+    away = any(group in FIRST_AUDIENCES for group in size)
+    if ACTIVE in size and (people.windows >= ACTIVE_FROM or not away):
+        for arm in rank_discounts(menu, lines.filter(group=ACTIVE))[:1]:
+            if not any(each.group == ACTIVE for each in known):
+                begins[Arm(arm, ACTIVE)] = SMALL_SHARE
+    return {pair: share for pair, share in begins.items() if share * size[pair.group] >= LEAST}
+
+
+def play_cells(
+    lines: pl.DataFrame,
+    people: LineTestPopulation,
+    known: Sequence[LineEffect],
+    begins: Mapping[Arm, float],
+) -> pl.DataFrame:
+    """CELLS of the arms in play: those that were learned of and those that begin."""
+    pairs = sorted({*begins, *(Arm(each.arm, each.group) for each in known)})
+    cost = {(arm, group): (cost, count) for arm, group, cost, count in lines.iter_rows()}
+    rows = []
+    for arm, group in (pair for pair in pairs if pair in cost):
+        price, count = cost[arm, group]
+        prior = arm_prior(np.array([price]), people.monthly[group])
+        sd = float(prior.cov_KK[0, 0]) ** 0.5
+        rows.append((arm, group, float(prior.mean_K[0]), sd, price, count, people.monthly[group], False))
+    return pl.DataFrame(rows, schema=CELLS, orient="row")
+
+
+def with_new_arms(
+    cells: pl.DataFrame, known: Sequence[LineEffect], begins: Mapping[Arm, float], level: str
+) -> tuple[LineEffect, ...]:
+    """The effects that are known, and those of the arms that begin, as believed before any draw."""
+    new: dict[str, float] = {}
+    for arm, share in begins.items():
+        new[arm.group] = new.get(arm.group, 0.0) + share
+    room = {group: 1 - NONE_SHARE - share for group, share in new.items()}
+    taken = dict.fromkeys(new, 0.0)
+    for each in known:
+        taken[each.group] = taken.get(each.group, 0.0) + (each.prob or 0.0)
+    less = {group: min(1.0, max(left, 0.0) / max(taken.get(group, 0.0), 1e-9)) for group, left in room.items()}
+    before = {
+        Arm(each.arm, each.group): each.model_copy(update={"prob": less.get(each.group, 1.0) * (each.prob or 0.0)})
+        for each in known
+    }
+    found = []
+    for row in cells.iter_rows(named=True):
+        pair, mean, sd = Arm(row["arm"], row["group"]), row["prior"], row["prior_se"]
+        found.append(before.get(pair) or LineEffect(
+            arm=row["arm"], group=row["group"], net_cents=mean, net_se_cents=sd, window_cents=mean,
+            window_se_cents=sd, cost_cents=row["cost"], cost_se_cents=PRIOR_COST_SD * row["cost"],
+            pays=float(scipy.stats.norm.cdf(mean / sd)), state="test", prob=begins.get(pair, 0.0), evidence=level,
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def tests_before(job: Job, at: Moments) -> int:
+    """Windows of this campaign before this moment in which a line was drawn."""
+    if (drawn := all_draws(job.store)) is None:
+        return 0
+    mine = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") < at.asof)
+    return drawn.filter(mine & (pl.col("arms").list.len() > 0))["ts_ms"].n_unique()

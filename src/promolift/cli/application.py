@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "doctor": setup_commands.doctor,
     "health": pipeline_commands.health,
     "ingest": pipeline_commands.ingest,
+    "history": pipeline_commands.history,
     "report": pipeline_commands.report,
     "profile": pipeline_commands.profile,
     "evaluate": pipeline_commands.evaluate,

@@ -74,18 +74,17 @@ def privacy(
 ) -> "StepSummary":
     """Write the record of processing and the impact assessment, for people to complete and sign; with the ledger of
     what was released under privacy.epsilon."""
-    from promolift.extensions.privacy.results import privacy_spent
     from promolift.foundation.i18n.formatting import use_locale
     from promolift.foundation.pages.rendering import render_page
-    from promolift.foundation.progress import StepSummary
+    from promolift.foundation.progress import StepSummary, no_progress
     from promolift.foundation.storage.remote_storage import exists
     from promolift.shop.reports.data_subject_rights import RetentionDays
     from promolift.shop.reports.processing_record import processing_page
+    from promolift.shop.results.work_folder.run_context import Job
 
     shop_of, spent = load_settings(config, language), None
     if attack:
         from promolift.extensions.privacy.privacy_audit import AuditSize, audit
-        from promolift.shop.results.work_folder.run_context import Job
 
         with stores.Store(work) as store, show_progress(translate) as tell, use_locale(shop_of.report_language):
             pages = [each.read_text(encoding="utf-8", errors="replace") for each in left or []]
@@ -95,7 +94,7 @@ def privacy(
     with use_locale(shop_of.report_language):
         if exists(work):
             with stores.Store(work) as store:
-                spent = privacy_spent(shop_of, store)
+                spent = Job(shop_of, store, no_progress).release_policy.budget_use()
         page = processing_page(shop_of, kept, spent)
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(render_page(page), encoding="utf-8")

@@ -33,6 +33,20 @@ def report(config: Path, work: Path, out: Path, again: bool, language: str | Non
     return run_steps(load_settings(config, language), work, ["report"], out, again)
 
 
+def history(config: Path, work: Path, language: str | None) -> "StepSummary":
+    """What past promotions earned: coupons, discounts for everybody, campaigns and price cuts that the log shows."""
+    settings = load_settings(config, language)
+    run_steps(settings, work, ["ingest"])
+    from promolift.foundation.i18n.formatting import use_locale
+    from promolift.foundation.progress import StepSummary
+    from promolift.shop.pipeline.promotion_log import keep_history
+    from promolift.shop.results.work_folder.run_context import Job
+
+    with stores.Store(work) as store, show_progress(translate) as tell, use_locale(settings.report_language):
+        found = keep_history(Job(settings, store, tell))
+        return StepSummary(str(found), {"step": "history", **found.model_dump(mode="json")})
+
+
 def profile(
     config: Path, work: Path, out: Path, again: bool,
     customer: Annotated[str | None, option("Tell all that is known and expected of one.")] = None,

@@ -110,7 +110,7 @@ def test_strategic_rules_are_kept_and_their_cost_is_the_gain_without_them_less_t
     assert cost.cost_cents == pytest.approx(max(plain - pinned.note.gain_cents, 0.0), abs=0.02 * plain)
     mine = pinned.chosen.filter(pl.col("segments").list.contains("frequent"))
     assert set(mine["menu_id"]) == {"member-20"}
-    assert cost.given == mine.height
+    assert cost.offers == mine.height
     assert 0.0 <= pinned.note.gap < 1.0
     assert pinned.note.bound_cents >= pinned.note.planned_cents - 1e-6
     assert f"Rule members first (pin): {mine.height} such offers" in str(pinned)

@@ -55,9 +55,13 @@ def test_an_interruption_is_one_line_and_code_130(
     assert call("init", "--events", str(tmp_path / "e.csv"), *config) == 0
     more = ["--events", str(tmp_path / "e.csv"), "--force"] if verb == "init" else ["--work", str(tmp_path / "w")]
     capsys.readouterr()
-    with monkeypatch.context() as patch:
-        patch.setattr(place, work)
-        assert call(verb, *config, *more) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(place, work)
+            assert call(verb, *config, *more) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err
     assert [line for line in said.splitlines() if not line.startswith("ingest ")] == [
         "interrupted; finished steps are kept, run the same command again to go on"

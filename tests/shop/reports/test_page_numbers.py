@@ -23,7 +23,7 @@ from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.customers import Person, PlannedOffer
 from promolift.shop.results.effects import DEPTH, MissingModels
 from promolift.shop.results.evaluation import Evaluation
-from promolift.shop.results.group_names import group_label
+from promolift.shop.results.fairness import group_label
 from promolift.shop.results.ingest import Health, UnknownAttributes
 from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan, headline

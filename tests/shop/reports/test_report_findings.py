@@ -208,8 +208,8 @@ def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -
 
 def test_what_each_strategic_rule_costs_is_a_row() -> None:
     rules = (
-        RuleCost(name="launch", rule="pin", given=12, able=20, cost_cents=450.0),
-        RuleCost(name="wide", rule="at_least", given=15, able=90, cost_cents=300.0, price=200_000.0),
+        RuleCost(name="launch", rule="pin", offers=12, able=20, cost_cents=450.0),
+        RuleCost(name="wide", rule="at_least", offers=15, able=90, cost_cents=300.0, price=200_000.0),
     )
     block = budget.build_chapter(small_story({"strategic": rules}, frontier=FRONTIER)).blocks[-1]
     assert isinstance(block, Block)

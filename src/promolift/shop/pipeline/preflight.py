@@ -15,13 +15,13 @@ from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.language_model import check_language_model
 from promolift.foundation.sql import run_select
 from promolift.shop.ingest.cleaning.consent_answers import YES_TEXTS, agreed_sql
+from promolift.shop.ingest.cleaning.id_spellings import find_spellings
 from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
 from promolift.shop.ingest.cleaning.sql_casts import select
 from promolift.shop.ingest.schema_matching.consent_columns import (
     ConsentColumn,
     MappedTable,
-    check_default_consent,
-    check_read_together,
+    check_unread_answers,
     find_consent_columns,
     how_to_read,
 )
@@ -29,8 +29,6 @@ from promolift.shop.pipeline.steps.ingest import RawSource, open_raw
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.work_folder.run_context import Job
 
-# An id without what differs between two exports of it: capitals, signs, zeros in front, '.0' behind.
-BARE_ID_SQL = r"ltrim(regexp_replace(regexp_replace(lower(id), '\.0+$', ''), '[^\p{L}\p{N}@.]', '', 'g'), '0')"
 SAMPLES = 3
 
 
@@ -77,12 +75,13 @@ def check_consent(job: Job) -> None:
     stated = people.mapping.constants.get("consent", "") if people else ""
     everybody = config.consent.default or stated.strip().lower() in YES_TEXTS
     if everybody:
-        check_default_consent(columns, "consent.default = true" if config.consent.default else f'consent = "{stated}"')
+        check_unread_answers(columns, "consent.default = true" if config.consent.default else f'consent = "{stated}"')
     elif not (people is not None and _anybody_agrees(people)) and not _ledger_knows_consent(job):
         raise ConfigError("consent_unstated", _missing(people, columns))
     else:
         theirs = [each for each in columns if each.is_refusal or each.file == places.get("customers")]
-        check_read_together(theirs, people.mapping.sources("consent") if people is not None else ())
+        read = people.mapping.sources("consent") if people is not None else ()
+        check_unread_answers(theirs, ", ".join(map(repr, read)) or "columns.consent", read)
     if people is not None and places["customers"] != places["events"]:
         check_customer_ids(people, [each for name, each in raw.items() if name.startswith("events")], everybody)
 
@@ -90,8 +89,8 @@ def check_consent(job: Job) -> None:
 def check_customer_ids(people: RawSource, logs: list[RawSource], everybody: bool) -> None:
     """Raise InputError `customers_unmatched` if no customer has an event, with ids of both sides.
 
-    Where `everybody` may be written to who gave no answer, also if a customer's id differs from one of the events in
-    capitals, signs or zeros alone, or fewer than half of those who refused have an event: the answer would be missed.
+    Where `everybody` may be written to who gave no answer, also if a customer's id may be one of the events written
+    otherwise, or fewer than half of those who refused have an event: the answer would be missed.
     """
     sides = {"customers": _ids(people, "customers")} | {f"events{n}": _ids(log, "events") for n, log in enumerate(logs)}
     events = " union all ".join(f"select id from {name}" for name in list(sides)[1:])
@@ -100,12 +99,9 @@ def check_customer_ids(people: RawSource, logs: list[RawSource], everybody: bool
         return
     if both:
         _check_refusals_match(people, logs, sides, events)
-    alike = f"""
-        with e as (select distinct id, {BARE_ID_SQL} as bare from ({events}) where id is not null),
-            c as (select distinct id, {BARE_ID_SQL} as bare from customers where id is not null)
-        select one.id, other.id from (from c anti join e using (id)) one join (from e anti join c using (id)) other
-            using (bare) where bare <> '' order by len(one.id), one.id, other.id limit {SAMPLES}"""
-    pairs = run_select(alike, **sides).fetchall()
+    own = run_select(f"select distinct id from customers anti join ({events}) using (id)", **sides)
+    others = run_select(f"select distinct id from ({events}) anti join customers using (id)", **sides)
+    pairs = find_spellings(own, others, SAMPLES)
     if both and not pairs:
         return
     here, there = people.table.source, ", ".join(log.table.source for log in logs)

@@ -19,11 +19,13 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import url_of
 from promolift.shop.configuration.configuration import RAW_NAMES, Config, PlanSettings, load_config
 from promolift.shop.pipeline import pipeline
+from promolift.shop.pipeline.promotion_log import keep_history
 from promolift.shop.results import effects
 from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import Messages
 from promolift.shop.results.plan import Plan
+from promolift.shop.results.promotion_history import PromotionHistory
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 WORK = Path(".promolift")
@@ -141,6 +143,12 @@ class Shop:
         """What came in, what was repaired or set aside, and what this data can and cannot answer."""
         self._up_to("ingest")
         return Health.load(self.store)
+
+    @property
+    def history(self) -> PromotionHistory:
+        """What past promotions earned, as far as the log can tell."""
+        self._up_to("ingest")
+        return keep_history(self._job)
 
     @property
     def customers(self) -> pl.DataFrame:

@@ -249,13 +249,13 @@ def drift_label(what: str, cash: MoneyFormat) -> str:
 
 def driver_tiles(found: Mapping[str, Any], cash: MoneyFormat) -> list[KeyFigure]:
     """Customers x reach x take-up x gain."""
-    each = EarningsDrivers(**found["drivers"])
-    reach = each.given / each.customers if each.customers else None
-    used = each.used / each.given if each.given else None
+    each = EarningsDrivers.of(found["drivers"])
+    reach = each.reached / each.customers if each.customers else None
+    used = each.used / each.reached if each.reached else None
     between = low_to_high(found["total_low"], found["total_high"], cash)
     said = [
         (translate("Customers"), count(each.customers), translate("who could get an offer")),
-        (translate("Reach"), percent(reach), translate(f"{count(each.given)} were given one")),
+        (translate("Reach"), percent(reach), translate(f"{count(each.reached)} were given one")),
         (translate("Take-up"), percent(used), translate(f"{count(each.used)} used a coupon")),
         (translate("Gain"), cash(each.per_use), translate("for each who used one")),
     ]

@@ -6,7 +6,6 @@ Anything that the settings do not say appears as a named open question.
 from collections.abc import Sequence
 
 from promolift.core.customers.sensitive_topics import SENSITIVE_TOPIC_NAMES
-from promolift.extensions.privacy.results import LEFT_OUT, NOT_PRIVATE, PURPOSES, PrivacySpent
 from promolift.foundation.i18n.formatting import count, date, join_list, localize
 from promolift.foundation.i18n.formatting import days as whole_days
 from promolift.foundation.pages.blocks import (
@@ -20,6 +19,7 @@ from promolift.foundation.pages.blocks import (
     sentences,
     table,
 )
+from promolift.foundation.release_policy import BudgetUse
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.reports.data_subject_rights import BASES, USED_FOR, RetentionDays
 
@@ -32,7 +32,7 @@ SOURCES = {
 GUARDED = ("sex", "age", "income", "occupation")  # roles that the law of many places protects
 
 
-def processing_page(config: Config, kept: RetentionDays | None, spent: PrivacySpent | None = None) -> Page:
+def processing_page(config: Config, kept: RetentionDays | None, spent: BudgetUse | None = None) -> Page:
     """The page, in the language that is spoken; `kept` is None where no settings of a server were given, `spent` where
     no privacy budget is stated.
     """
@@ -236,15 +236,15 @@ def _risks(config: Config) -> Chapter:
     return Chapter("risks", localize("Risks", "风险"), title, lead, blocks)
 
 
-def _private(config: Config, spent: PrivacySpent | None) -> list[Chapter]:
+def _private(config: Config, spent: BudgetUse | None) -> list[Chapter]:
     if spent is None:
         return []
     zone = config.shop.zone
-    rows = [[localize(*PURPOSES[purpose]), f"{epsilon:.2f}"] for purpose, epsilon in spent.purposes.items()]
+    rows = [[spent.labels[purpose], f"{epsilon:.2f}"] for purpose, epsilon in spent.purposes.items()]
     rows.append([localize("together", "合计"), f"{spent.spent:.2f}"])
     when = [
-        [date(each.at_ms, zone), localize(*PURPOSES[each.purpose]), f"{each.noise:.2f}", count(each.steps)]
-        for each in spent.spends
+        [date(each.at_ms, zone), spent.labels[each.purpose], f"{each.noise:.2f}", count(each.steps)]
+        for each in spent.releases
     ]
     heads = [localize("day", "日期"), localize("what for", "用途"), localize("noise over clip", "噪声与截断之比"),
              localize("steps", "步数")]  # fmt: skip
@@ -258,11 +258,8 @@ def _private(config: Config, spent: PrivacySpent | None) -> list[Chapter]:
         note(spent.text),
         table(localize("Epsilon by purpose", "各用途的epsilon"), [localize("what for", "用途"), "epsilon"], rows),
         table(localize("Releases", "发布记录"), heads, when, words=(1,)),
-        sentences(localize("Not private", "不受此保护"), [localize(*each) for each in NOT_PRIVATE]),
-        sentences(
-            localize("Left out, for there is no private form", "因无私密形式而不使用"),
-            [localize(*each) for each in LEFT_OUT],
-        ),
+        sentences(localize("Not private", "不受此保护"), [*spent.exact]),
+        sentences(localize("Left out, for there is no private form", "因无私密形式而不使用"), [*spent.left_out]),
     ])]  # fmt: skip
 
 

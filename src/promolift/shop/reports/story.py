@@ -20,6 +20,7 @@ from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import LanguageCount, MotiveCount, PoolWords
 from promolift.shop.results.plan_note import Assumption, BudgetPoint, Headline, Luck, PlanNote
 from promolift.shop.results.predictions import Predictions, PurchaseMembers
+from promolift.shop.results.promotion_history import PromotionHistory
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Story:
     attributes: Sequence[OpenQuestion] = ()
     members: PurchaseMembers | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    history: PromotionHistory | None = None
     next: str = ""
     least: int = 1
     different: int = 0

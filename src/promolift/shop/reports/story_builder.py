@@ -27,6 +27,7 @@ from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWor
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import BudgetPoint, PlanNote
 from promolift.shop.results.predictions import PurchaseMembers, UncheckedPredictions
+from promolift.shop.results.promotion_history import PromotionHistory
 from promolift.shop.results.segments import segment_table
 from promolift.shop.results.work_folder.run_context import Job, Moments, moments
 
@@ -126,6 +127,7 @@ def _tell_story(job: Job) -> Story:
         segments=segment_table(job, plan.chosen),
         fairness=FairnessNote.load(store) if FairnessNote.has(store) else None,
         unknowns=open_questions(job, plan),
+        history=PromotionHistory.load(store) if PromotionHistory.has(store) else None,
         attributes=missing_models(job, unchecked, unforecast),
         members=PurchaseMembers.load(job.store),
         missing={name: of_customers.missing[name] for name in ("offers", "discount_share", "tastes")}

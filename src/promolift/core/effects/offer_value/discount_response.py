@@ -82,7 +82,8 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
             break
         if np.abs(step).max() < TOLERANCE:
             _scale(mu, totals, effects)
-            return max((_robust(beta, y, mu, net, each) for each in clusters), key=_spread)
+            fits = (_robust(beta, y, mu, net, each) for each in clusters)
+            return max(fits, key=lambda fit: float(np.trace(fit.cov_KK)))  # the widest errors
     raise SupportError(
         "not_converged",
         f"the response model did not settle after {STEPS} steps: too little variation in {len(y)} cells",
@@ -117,10 +118,6 @@ def _robust(beta: Real, y: Real, mu: Real, net: Real, cluster: Codes) -> Poisson
     bread: Any = np.linalg.inv((net * mu[:, None]).T @ net)
     cov = clusters / (clusters - 1) * bread @ (score.T @ score) @ bread
     return PoissonFit(beta, cov, mu, net, len(y))
-
-
-def _spread(fit: PoissonFit) -> float:
-    return float(np.trace(fit.cov_KK))
 
 
 Design = Literal["customers", "weeks"]  # what is compared: customers within a week, or weeks within a month

@@ -269,23 +269,23 @@ def diagnose(
         columns = _columns(x_NF[:, kept_F], np.array(encoder.names)[kept_F].tolist())
         rows = replace(rows, x_NF=x_NF[:, kept_F], columns=columns)
         checks = [sample_ratio_test(arm_N, prob_NA, ALPHA), *balance]
-        look = _look(rows, prob_NA)
+        look = replace(_look(rows, prob_NA), checks=tuple(checks), left_out=left_out)
         reasons = [check.meaning for check in checks if not check.passed] + _moved(look, called)
         if not checks[1].passed:
             reasons.append(_furthest(look))
         if left_out:
             reasons.append(_ask(left_out))
         if not reasons:
-            stated = ("randomised as stated, and nothing in the data contradicts it",)
-            return replace(look, level="randomised", reasons=stated, checks=tuple(checks))
+            reasons = ["randomised as stated, and nothing in the data contradicts it"]
+            return replace(look, level="randomised", reasons=tuple(reasons))
         if len(reasons) == 1 and left_out:
-            return replace(look, level="assumed", reasons=tuple(reasons), checks=tuple(checks), left_out=left_out)
+            return replace(look, level="assumed", reasons=tuple(reasons))
         if not checks[0].passed:
-            return replace(look, reasons=tuple(reasons), checks=tuple(checks), left_out=left_out)
-    if propensity_NA is not None:
-        prob_NA = _probabilities("propensity_NA", propensity_NA, arm_N, arms)
-    else:
+            return replace(look, reasons=tuple(reasons))
+    if propensity_NA is None:
         prob_NA = _estimated(rows.x_NF[:, sure_F], arm_N, called)
+    else:
+        prob_NA = _probabilities("propensity_NA", propensity_NA, arm_N, arms)
     look = replace(_look(rows, prob_NA), checks=tuple(checks), left_out=left_out)
     unsure = [name for name, sure in zip(owner_F.tolist(), sure_F, strict=True) if not sure]
     against = _thin(look, rows) + _unlike(look, called, unsure) + _moved(look, called)

@@ -514,15 +514,11 @@ def _trial(
         )
     rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
     key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
-    if _estimated(propensity):
+    if isinstance(propensity, str) and propensity == "estimate":
         prob_NA = estimate_propensity(x_NF, arm_N, key_N)
     else:
         prob_NA = _given(count_A[1:] / count_A.sum() if propensity is None else propensity, count_A)
     return TrialArrays(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names))
-
-
-def _estimated(propensity: object) -> bool:
-    return isinstance(propensity, str) and propensity == "estimate"
 
 
 def _given(propensity: ArrayLike, count_A: Ints) -> Floats:

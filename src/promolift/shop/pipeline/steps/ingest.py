@@ -11,13 +11,15 @@ from typing import NamedTuple
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
+from promolift.core.customers.consent import personalisation_consent
 from promolift.core.customers.sensitive_topics import SENSITIVE_TOPIC_NAMES, sensitive_columns, sensitive_products
 from promolift.extensions.media import catalogue_step
 from promolift.foundation.errors import InputError
 from promolift.foundation.extension import load_reference, registered
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.sql import quote_identifier, sql_literal
+from promolift.foundation.i18n.formatting import money
+from promolift.foundation.sql import quote_identifier, run_select, sql_literal
 from promolift.foundation.storage.local_store import Store, shards_for
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, PRODUCTS
@@ -35,6 +37,8 @@ from promolift.shop.ingest.cleaning.event_cleaning import (
     partition_events,
     rejected_rows,
 )
+from promolift.shop.ingest.cleaning.id_spellings import find_spellings
+from promolift.shop.ingest.cleaning.overlapping_files import MergedFiles, merge_files
 from promolift.shop.ingest.cleaning.row_counts import first_rows
 from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
 from promolift.shop.ingest.cleaning.table_cleaning import (
@@ -66,6 +70,9 @@ REPEATS_WARNING_SHARE = 0.001  # of the rows: fewer equal ones are not spoken of
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
 MATTERS_EN = {matter: said.en for matter, said in SENSITIVE_TOPIC_NAMES.items()}
 ALLOW = "privacy.sensitive_allowed takes it in"
+REPEATED = "in another file of events, too"
+MAX_TWO_CUSTOMERS = 0.01  # of the orders: so many of two tills with the same numbers may look alike by chance
+SAMPLES = 3  # orders or customers named in an error
 EXPIRED = "older than it may be kept"  # by privacy.*.keep_days
 NO_CONSENT = "their customers did not agree to have them read"  # by words.unasked
 RETENTION_COLUMNS = {
@@ -118,6 +125,9 @@ def run(job: Job) -> None:
         seen = catalogue_step.run(job)
         logs = [source for name, source in raw.items() if name.startswith("events")]
         counts.insert(0, clean_events(job, logs, rules, aside))
+    if len(logs) > 1:
+        check_orders_have_one_customer(job)
+    check_refusals_match(job, aside)
     keep_recent_customers(job)
     if stopped := customer_texts.apply_text_opt_outs(job):
         aside.private.append(
@@ -127,7 +137,7 @@ def run(job: Job) -> None:
     for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
         counts[0] += Counts("events", first=first_rows(job.clean.rejected_part(part)))
     job.tell("ingest", 0.95, "what the data can answer")
-    save_health(job, counts, raw, aside.private + seen)
+    save_health(job, counts, raw, aside.private + seen, aside.warnings)
 
 
 @contextmanager
@@ -150,6 +160,7 @@ class RejectSink:
         self.store, self.put, self.pieces = store, put, 0
         self.of_events: list[int] = []
         self.private: list[str] = []  # what was not taken, as it is too private, in sentences
+        self.warnings: list[str] = []
 
     def keep(self, cleaned: CleanedTable, source: str) -> None:
         """The rows that cleaning set aside."""
@@ -332,12 +343,13 @@ def purge(job: Job) -> dict[str, int]:
 
 class CleanShard(NamedTuple):
     """Of each log what was set aside and the counts, its rows left out; the rows that lost their product, by matter;
-    and those that were older than they may be kept.
+    those that were older than they may be kept; what logs repeat of each other, and say otherwise.
     """
 
     judged: list[JudgedShard]
     unnamed: dict[str, int]
     old: int
+    merged: MergedFiles
 
 
 def private_columns(source: RawSource, columns: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
@@ -358,6 +370,7 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
     private, since = job.config.privacy.sensitive_allowed, retention_cutoff(job.config.privacy.events)
     hidden = sensitive_products(job.clean.catalogue, private)
     unnamed: Counter[str] = Counter()
+    merged: list[MergedFiles] = []
     with ExitStack() as stack:
         parts = []
         for source in logs:
@@ -374,7 +387,17 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
                 counts = counts + one.counts
             counts = subtract_expired(counts, shard.old)
             unnamed.update(shard.unnamed)
+            merged.append(shard.merged)
             job.tell("ingest", 0.5 + 0.4 * done / shards, f"{counts.accepted:,} events taken")
+        check_orders_agree(logs, merged)
+    for number, source in enumerate(logs):
+        rows, cents = (sum(part) for part in zip(*(each.repeats[number] for each in merged), strict=True))
+        if rows:
+            counts += Counts("events", accepted=-rows, rejected={REPEATED: rows})
+            said = money(cents, job.config.shop.currency)
+            aside.warnings.append(
+                f"{source.table.source}: {rows:,} rows with {said} stand in another file of events, too, and count once"
+            )
     for source, bad in zip(logs, set_aside, strict=True):
         aside.again(source, bad)
         counts = aside.unreadable(counts, source)
@@ -389,6 +412,70 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
     return counts
 
 
+def check_refusals_match(job: Job, aside: RejectSink) -> None:
+    """Warn of refusals whose ids no event has; InputError `customers_unmatched` if such a customer may stand in the
+    events under another spelling of the id, so that the refusal would be missed.
+    """
+    people = job.clean.people
+    said = people.select("customer_id", "consent", personal=personalisation_consent(people))
+    refused = said.filter((~pl.col("consent")).fill_null(False) | (~pl.col("personal")).fill_null(False))["customer_id"]
+    events = job.clean.events().project("customer_id as id").distinct().filter("id is not null").pl()
+    lost = refused.filter(~refused.is_in(events["id"].implode()))
+    if lost.is_empty():
+        return
+    db, others = job.store.connection, events.filter(~pl.col("id").is_in(refused.implode()))
+    own = db.from_arrow(lost.alias("id").to_frame().to_arrow())
+    if pairs := find_spellings(own, db.from_arrow(others.to_arrow()), SAMPLES):
+        shown = ", ".join(f"{each.id!r} and {each.other!r}" for each in pairs)
+        raise InputError(
+            "customers_unmatched", f"{len(lost):,} of {len(refused):,} customers who refused offers have no event by "
+            f"their id, and some may be written otherwise in the events: {shown}; write the ids alike, or name the "
+            "customer's column: promolift init ... --map customers.customer_id=COLUMN --map events.customer_id=COLUMN",
+        )  # fmt: skip
+    aside.warnings.append(
+        f"{len(lost):,} of {len(refused):,} customers who refused offers have no event by their id, such as "
+        f"{', '.join(map(repr, lost.sort().head(SAMPLES)))}: check that both files write the ids alike"
+    )
+
+
+def check_orders_agree(logs: list[RawSource], merged: list[MergedFiles]) -> None:
+    """Raise InputError `orders_differ` if a file says something else of an order than the files before it."""
+    differing = [each.differing for each in merged if each.differing is not None and each.differing.height]
+    if not differing:
+        return
+    orders = pl.concat(differing)
+    file = logs[orders["file"][0]].table.source
+    shown = ", ".join(map(repr, orders.filter(pl.col("file") == orders["file"][0])["order_id"].sort().head(SAMPLES)))
+    raise InputError(
+        "orders_differ", f"{file}: {orders.height:,} orders stand in another file of events with other moments, "
+        f"numbers or sums, such as {shown}, so that their money would count twice; leave out the older file, or write "
+        "both alike",
+    )  # fmt: skip
+
+
+def check_orders_have_one_customer(job: Job) -> None:
+    """Raise InputError `orders_differ` if whole orders stand under two customers each, as where one of two overlapping
+    files writes the customers' ids otherwise.
+    """
+    twice = f"""
+        with orders as (
+            select customer_id, order_id, min(ts_ms) as ts_ms, min(store_id) as store_id, count(*) as lines,
+                sum(revenue_cents) as cents
+            from events where kind = 'purchase' and not starts_with(order_id, customer_id || '@') group by all),
+        pairs as (
+            select order_id, list(customer_id order by customer_id)[:2] as customers from orders
+            group by order_id, ts_ms, store_id, lines, cents having count(*) > 1)
+        select (select count(*) from orders), (select count(*) from pairs),
+            (select list([order_id, customers[1], customers[2]] order by order_id)[:{SAMPLES}] from pairs)"""
+    orders, several, first = run_select(twice, events=job.clean.events()).fetchall()[0]
+    if several > MAX_TWO_CUSTOMERS * orders:
+        shown = "; ".join(f"{order!r} of {one!r} and {other!r}" for order, one, other in first)
+        raise InputError(
+            "orders_differ", f"{several:,} orders stand in the files of events under two customers each, such as "
+            f"{shown}, so that their money would count twice; write the customers' ids alike in all files",
+        )  # fmt: skip
+
+
 def clean_shard(
     job: Job, shard: int, parts: list[list[Path]], mappings: list[Mapping], rules: CleanRules,
     put: TableDraft, hidden: pl.DataFrame, since: int | None,
@@ -398,8 +485,8 @@ def clean_shard(
         clean_shard_events(job.store.part(of_log[shard]), mapping, rules)
         for of_log, mapping in zip(parts, mappings, strict=True)
     ]
-    kept = [each.accepted for each in judged]
-    rows = kept[0] if len(kept) == 1 else pl.concat(kept).sort(ORDER, nulls_last=True)
+    merged = merge_files([each.accepted for each in judged], mappings)
+    rows = merged.rows[0] if len(judged) == 1 else pl.concat(merged.rows).sort(ORDER, nulls_last=True)
     young = rows if since is None else rows.filter(pl.col("ts_ms") >= since)
     matter = pl.col("product_id").replace_strict(hidden["product_id"], hidden["matter"], default=None)
     found = young.select(matter.alias("matter"))["matter"].drop_nulls().value_counts() if hidden.height else None
@@ -409,19 +496,21 @@ def clean_shard(
     put(shard, [young])
     unnamed = {} if found is None else dict(found.iter_rows())
     left = [each._replace(accepted=each.accepted.clear()) for each in judged]
-    return CleanShard(left, unnamed, rows.height - young.height)
+    return CleanShard(left, unnamed, rows.height - young.height, merged._replace(rows=[]))
 
 
-def save_health(job: Job, counts: list[Counts], raw: dict[str, RawSource], more: list[str]) -> None:
-    """Save the health report with the notes of `more`, and the span of events that the other steps use."""
+def save_health(
+    job: Job, counts: list[Counts], raw: dict[str, RawSource], more: list[str], warnings: list[str]
+) -> None:
+    """Save the health report with the notes of `more` and `warnings`, and the span of events that other steps use."""
     store = job.store
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
     summary = summarise(map_shards(job, shard_summary, job.clean.shards), **tables)
     notes = [note for source in raw.values() for note in source.mapping.notes] + more
     found = health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
-    warnings = (*found.warnings, *repeat_warnings(counts[0], raw))
-    Health(tables=found.tables, summary=figures, abilities=found.abilities, warnings=warnings, notes=found.notes).keep(
+    every = (*found.warnings, *repeat_warnings(counts[0], raw), *warnings)
+    Health(tables=found.tables, summary=figures, abilities=found.abilities, warnings=every, notes=found.notes).keep(
         store
     )
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)

@@ -7,12 +7,14 @@ import polars as pl
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.storage.outputs import remember_output
+from promolift.shop.pipeline.promotion_log import keep_history
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.plan_rows import export_rows, plan_rows
 from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.line_tests import all_draws
 from promolift.shop.results.messages import Messages, Offers
 from promolift.shop.results.plan import Plan
+from promolift.shop.results.promotion_history import PromotionHistory
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 
@@ -27,6 +29,10 @@ def run(job: Job) -> None:
     write_atomically(job, "plan.parquet", rows.write_parquet)
     # The mark at the start tells spreadsheets that the Chinese is UTF-8.
     write_atomically(job, "plan.csv", lambda path: export_rows(rows).write_csv(path, include_bom=True))
+    if job.config.privacy.epsilon is None:
+        keep_history(job)
+    elif PromotionHistory.has(job.store):
+        job.store.remove_json(PromotionHistory.NAME)
     job.tell("report", 0.5, "report.html")
     write_atomically(job, "report.html", lambda path: path.write_text(render(build_story(job)), encoding="utf-8"))
 

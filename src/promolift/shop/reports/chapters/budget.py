@@ -167,7 +167,7 @@ def _rules(story: Story) -> Block:
         [
             each.name,
             localize(each.rule.replace("_", " "), RULES_ZH[each.rule]),
-            count(each.given),
+            count(each.offers),
             count(each.able),
             cash(each.cost_cents),
             cash(each.price / 100) if each.price else "",

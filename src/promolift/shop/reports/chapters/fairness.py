@@ -4,8 +4,7 @@ from promolift.foundation.i18n.formatting import count, low_to_high, percent
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, sentences, table
 from promolift.shop.reports.story import Story
-from promolift.shop.results.fairness import FairnessNote, measure_label
-from promolift.shop.results.group_names import group_label
+from promolift.shop.results.fairness import FairnessNote, group_label, measure_label
 from promolift.shop.results.plan import fairness_text
 from promolift.shop.results.plan_note import FairPlan
 

@@ -21,12 +21,22 @@ from promolift.foundation.pages.blocks import ActionItem, Chapter, HeadlineAssum
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.time.clock import DAY_MS
-from promolift.shop.reports.chapters import budget, customers, data_health, discount, fairness, predictions, recipients
+from promolift.shop.reports.chapters import (
+    budget,
+    customers,
+    data_health,
+    discount,
+    fairness,
+    history,
+    predictions,
+    recipients,
+)
 from promolift.shop.reports.story import Story
 from promolift.shop.results.plan_note import Assumption
 from promolift.shop.results.predictions import COUPONS
 
 CHAPTERS = (
+    history.build_chapter,
     recipients.build_chapter, recipients.build_messages_chapter, budget.build_chapter, budget.build_policies_chapter,
     fairness.build_chapter, data_health.build_unknowns_chapter, customers.build_chapter, discount.build_chapter,
     predictions.build_chapter, data_health.build_chapter,

@@ -273,7 +273,7 @@ def averages(repetitions: int) -> None:
         for name, theirs in errors.items():
             print(json.dumps({
                 "figure": "RMSE of the average", "value": round(float(np.sqrt(np.mean(np.square(ours)))), 6),
-                "unit": "outcome", "peer": name, "peer_value": round(float(np.sqrt(np.mean(np.square(theirs)))), 6),
+                "se": None, "unit": "outcome", "peer": name, "peer_value": round(float(np.sqrt(np.mean(np.square(theirs)))), 6),
                 "n": repetitions, "data": kind,
             }), flush=True)  # fmt: skip
 

@@ -21,9 +21,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -270,11 +268,18 @@ def planned_se(sums: ArmSums, metric: Metric, customers: int) -> float:
     return float(np.sqrt(rest @ cov @ rest / customers * (1 / SHARE + 1 / (1 - SHARE))))
 
 
+def pool(parts: list[ArmSums]) -> ArmSums:
+    """Return the sums of all customers of `parts` together."""
+    total = tuple(map(sum, zip(*(each.total for each in parts), strict=True)))
+    product = tuple(map(sum, zip(*(each.product for each in parts), strict=True)))
+    return replace(parts[0], n=sum(each.n for each in parts), total=total, product=product)
+
+
 def powers(times: int, python: str | None) -> None:
     """A lift that the plan says is shown in 80 % of experiments with the covariate, and what was shown."""
     shop = SHOPS[0]
     past = [shop.draw(np.random.default_rng(hash_int("past", run)), 1.0)[-1] for run in range(20)]
-    before = reduce(add, [each for part in past for each in part.values()])
+    before = pool([each for part in past for each in part.values()])
     target = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * planned_se(before, CUPED, shop.planned)
     factor = 1 + target / float(before.mean_C[before.at(CUPED.value)])
     say("lift planned for, 80 % power with the covariate at the end", factor - 1, before.n, unit="relative lift")
@@ -329,7 +334,7 @@ def real() -> None:
 
 def main(quick: bool, python: str | None) -> None:
     if python is None:
-        print(json.dumps({"figure": "peer skipped: no --gbstats and no GBSTATS_PYTHON", "peer": "gbstats"}), flush=True)
+        print(json.dumps({"skipped": "gbstats: name its Python with --gbstats or GBSTATS_PYTHON"}), flush=True)
     false_alarms(60 if quick else 1000, python)
     coverage(400 if quick else 1500, python)
     powers(40 if quick else 1000, python)

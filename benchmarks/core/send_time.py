@@ -96,11 +96,13 @@ def main() -> None:
             own = np.array([(one["learned"] - one["best single slot in truth"]).std() / customers**0.5 for one in made])
             se = float(np.sqrt(gains.var(ddof=1) / shops if shops > 2 else (own**2).mean() / shops))
             gain = float(gains.mean())
+            best = "best single slot in truth"
             print(json.dumps({
-                "alike": alike, "sends_each": sends, "shops": shops, "customers": customers,
-                **{name: round(value, 4) for name, value in mean.items()},
-                "gain_over_best_single": round(gain, 4), "low": round(gain - 2.57 * se, 4),
-                "high": round(gain + 2.57 * se, 4), "relative": round(gain / mean["best single slot in truth"], 3),
+                "figure": "lead over the best single slot", "value": round(gain, 4), "se": round(se, 4),
+                "unit": "probability of an answer", "peer": best, "peer_value": round(mean[best], 4),
+                "n": shops * customers, "data": f"simulated, liking alike {alike:g}, {sends} messages each",
+                "low": round(gain - 2.57 * se, 4), "high": round(gain + 2.57 * se, 4),
+                "relative": round(gain / mean[best], 3), "by_policy": {name: round(p, 4) for name, p in mean.items()},
                 "forecast_over_true": round(float(np.mean([one["calibration"] for one in made])), 3),
             }), flush=True)  # fmt: skip
 

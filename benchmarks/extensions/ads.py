@@ -1,25 +1,26 @@
 """Ads: headlines ranked before any impression, and what a log of propensities says of another policy.
 
     python benchmarks/extensions/ads.py --upworthy upworthy_2014.parquet --random random/all.csv --bandit bts/all.csv [--quick]
-    python benchmarks/extensions/ads.py --part bandit [--quick]
+
+Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. What is absent is skipped with a line that says so.
 
 `--upworthy`: the Upworthy archive of 2014 (Matias et al. 2021, Scientific Data 8): the product's door learns from the
 weeks before the last fifth and is judged on these. `--random`, `--bandit`: the small Open Bandit Data inside the package
 `obp` (Saito et al. 2020): what the Bernoulli Thompson sampler earned is estimated from the log of the uniform policy,
 with the sampler's shares of each item at each position as the policy, and held beside what it did earn.
 
-`--part bandit`: simulated impressions whose truth is known, batch by batch: the log of all batches so far goes through
-the door, its plan draws the next batch. Beside the best fixed creative in truth, even shares, and the samplers of `obp`
+In any case: simulated impressions whose truth is known, batch by batch: the log of all batches so far goes through the
+door, its plan draws the next batch. Beside the best fixed creative in truth, even shares, and the samplers of `obp`
 where it can be imported, which hear the same clicks after the same batches.
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import scipy
 
 from promolift.core.experiments.off_policy.estimators import off_policy_value
 from promolift.extensions.ads.creatives import bandit_policy, read_creatives, run_creatives
@@ -35,10 +36,15 @@ def door(path):
         return read_project(config).settings.model_copy(update={"path": str(path.resolve())})
 
 
-def show(found):
+def say(figure, value, data, unit="clicks per impression", se=None, n=None, peer=None, peer_value=None, **more):
+    line = {"figure": figure, "value": value, "se": se, "unit": unit, "peer": peer, "peer_value": peer_value}
+    line |= {"n": n, "data": data} | more
+    print(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}), flush=True)
+
+
+def show(found, data):
     for name, each in found.values.items():
-        print(f"{name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {each.n:,}")
-    print(found.verdict)
+        say(name, each.value, data, n=each.n, interval=[each.low, each.high], verdict=found.verdict)
 
 
 def upworthy(path, quick):
@@ -49,11 +55,11 @@ def upworthy(path, quick):
         path = Path(tempfile.mkdtemp()) / "some.parquet"
         rows.filter(pl.col("test_id").is_in(kept.implode())).write_parquet(path)
         settings = settings.model_copy(update={"path": str(path)})
-    show(run_creatives(settings, Path()))
+    show(run_creatives(settings, Path()), "Upworthy archive of 2014")
 
 
 def bandit(random, sampler):
-    show(run_creatives(door(random), Path()))
+    show(run_creatives(door(random), Path()), "Open Bandit Data, uniform policy")
     log, other = (pl.read_csv(each).rename({"": "row"}) for each in (random, sampler))
     items = sorted({*log["item_id"], *other["item_id"]})
     for place in [None, *sorted(log["position"].unique().to_list())]:
@@ -67,10 +73,8 @@ def bandit(random, sampler):
         )
         earned, clicks = float(theirs["click"].mean()), int(theirs["click"].sum())
         where = "all places" if place is None else f"place {int(place)}"
-        print(
-            f"sampler at {where}: {value.value:.5f} ({value.low:.5f} to {value.high:.5f}), worth {value.rewarded:.0f} "
-            f"clicks; it earned {earned:.5f} ({clicks} clicks): {'inside' if value.low <= earned <= value.high else 'OUTSIDE'}"
-        )
+        say(f"sampler at {where}", value.value, "Open Bandit Data", n=mine.height, peer="what it earned",
+            peer_value=earned, interval=[value.low, value.high], rewarded=value.rewarded, clicks=clicks)  # fmt: skip
 
 
 PLACES, AUDIENCES, CREATIVES = 3, 4, 10
@@ -103,10 +107,10 @@ def shares_of(table):
     return found / found.sum(axis=1, keepdims=True)
 
 
-def through_the_door(truth, policy, folder):
+def through_the_door(truth, policy, folder, batches):
     """Worth of the shares of each batch; and of each plan, whether the interval held what its policy is worth."""
     shares, logs, worth, held = np.full((PLACES * AUDIENCES, CREATIVES), 1 / CREATIVES), [], [], []
-    for batch in range(BATCHES):
+    for batch in range(batches):
         worth.append(truth.worth(shares))
         at = truth.contexts()
         shown = (truth.rng.random((BATCH, 1)) > shares[at].cumsum(axis=1)).sum(axis=1).clip(0, CREATIVES - 1)
@@ -128,10 +132,10 @@ def through_the_door(truth, policy, folder):
     return worth, held
 
 
-def of_obp(truth, sampler, contextual):
+def of_obp(truth, sampler, contextual, batches):
     """Worth of each batch of a sampler that hears of clicks after each."""
     worth = []
-    for _ in range(BATCHES):
+    for _ in range(batches):
         at, total = truth.contexts(), 0.0
         for context in at:
             known = np.zeros((1, PLACES + AUDIENCES))
@@ -144,45 +148,51 @@ def of_obp(truth, sampler, contextual):
     return worth
 
 
-def simulated(quick):
+def simulated(quick, seeds):
     try:
         from obp.policy import BernoulliTS, LinTS
     except ImportError:
         BernoulliTS = LinTS = None
-        print("obp cannot be imported: without its samplers")
-    found, held = {}, []
-    for seed in range(4 if quick else 12):
+        print(json.dumps({"skipped": "the samplers of obp, which cannot be imported"}))
+    found, held, batches = {}, [], 5 if quick else BATCHES
+    for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
-            door_bandit, inside = through_the_door(Truth(seed), "bandit", folder)
-            runs = {"door, bandit": door_bandit, "door, proven": through_the_door(Truth(seed), "proven", folder)[0]}
+            door_bandit, inside = through_the_door(Truth(seed), "bandit", folder, batches)
+            proven, _ = through_the_door(Truth(seed), "proven", folder, batches)
+            runs = {"door, bandit": door_bandit, "door, proven": proven}
         held += inside
         truth = Truth(seed)
         fixed = truth.weight @ truth.rate
-        runs["best fixed creative in truth"] = [float(fixed.max())] * BATCHES
-        runs["evenly"] = [float(fixed.mean())] * BATCHES
-        runs["best of each context in truth"] = [float(truth.weight @ truth.rate.max(axis=1))] * BATCHES
+        runs["best fixed creative in truth"] = [float(fixed.max())] * batches
+        runs["evenly"] = [float(fixed.mean())] * batches
+        runs["best of each context in truth"] = [float(truth.weight @ truth.rate.max(axis=1))] * batches
         if BernoulliTS:
             plain = BernoulliTS(n_actions=CREATIVES, batch_size=BATCH, random_state=seed)
             linear = LinTS(dim=PLACES + AUDIENCES, n_actions=CREATIVES, batch_size=BATCH, random_state=seed)
-            runs["obp BernoulliTS"] = of_obp(Truth(seed), plain, False)
-            runs["obp LinTS"] = of_obp(Truth(seed), linear, True)
+            runs["obp BernoulliTS"] = of_obp(Truth(seed), plain, False, batches)
+            runs["obp LinTS"] = of_obp(Truth(seed), linear, True, batches)
         for name, worth in runs.items():
             found.setdefault(name, []).append(worth)
     best = np.array(found["best of each context in truth"])
     fixed = np.array(found["best fixed creative in truth"])
+    data = f"simulated, {batches} batches of {BATCH:,} impressions"
     for name, each in found.items():
         worth = np.array(each)
-        by_batch = " ".join(f"{one * 1000:.1f}" for one in worth.mean(axis=0))
-        print(f"{name}: clicks per 1,000 by batch {by_batch}; regret {interval((best - worth).sum(axis=1) * BATCH)} clicks; "
-              f"beside the best fixed, all batches {interval((worth / fixed - 1).mean(axis=1) * 100)} %, "
-              f"last {interval((worth / fixed - 1)[:, -1] * 100)} %")  # fmt: skip
-    print(f"value of the next shares: the interval holds the truth in {sum(held)} of {len(held)} plans")
+        by_batch = [round(float(one) * 1000, 1) for one in worth.mean(axis=0)]
+        value, se = mean_se((best - worth).sum(axis=1) * BATCH)
+        say(f"regret, {name}", value, data, "clicks", se, n=seeds, by_batch_per_1000=by_batch)
+        for which, lead in (
+            ("all batches", (worth / fixed - 1).mean(axis=1)),
+            ("last batch", (worth / fixed - 1)[:, -1]),
+        ):
+            value, se = mean_se(lead)
+            say(f"lead, {name}, {which}", value, data, "share", se, seeds, "best fixed creative in truth", 0.0)
+    say("plans whose interval holds the worth of the next shares", sum(held) / len(held), data, "share", n=len(held))
 
 
-def interval(each):
-    """Mean over runs, with its 95 % interval."""
-    half = scipy.stats.t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each))
-    return f"{each.mean():.1f} ({each.mean() - half:.1f} to {each.mean() + half:.1f})"
+def mean_se(each):
+    """Mean over runs, with its standard error."""
+    return float(each.mean()), float(each.std(ddof=1) / len(each) ** 0.5)
 
 
 if __name__ == "__main__":
@@ -190,11 +200,14 @@ if __name__ == "__main__":
     for name in ("--upworthy", "--random", "--bandit"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--part", choices=["bandit"])
+    parser.add_argument("--seeds", type=int, default=0, help="simulated truths")
     given = parser.parse_args()
-    if given.part:
-        simulated(given.quick)
+    simulated(given.quick, given.seeds or (2 if given.quick else 12))
     if given.upworthy:
         upworthy(given.upworthy, given.quick)
+    else:
+        print(json.dumps({"skipped": "the Upworthy archive: give --upworthy FILE"}))
     if given.random and given.bandit:
         bandit(given.random, given.bandit)
+    else:
+        print(json.dumps({"skipped": "the Open Bandit Data: give --random FILE --bandit FILE"}))

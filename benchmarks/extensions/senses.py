@@ -52,7 +52,8 @@ LOOKED_AT = {"category": "subCategory", "kind": "articleType", "colour": "baseCo
 
 
 def say(figure, value, se=None, unit="", n=0, data="Complete Journey", **more):
-    line = {"figure": figure, "value": value, "se": se, "unit": unit, "n": n, "data": data} | more
+    line = {"figure": figure, "value": value, "se": se, "unit": unit, "n": n, "data": data}
+    line |= {"peer": None, "peer_value": None} | more
     print(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}), flush=True)
 
 
@@ -323,7 +324,9 @@ def main():
             "time": partial(timed, args.fashion, args.quick),
         }
     for name, part in parts.items():
-        if args.part in (None, name):
+        if name == "generator" and args.quick and args.part is None:
+            print(json.dumps({"skipped": "generator: the demo's shop takes over a minute; ask with --part generator"}))
+        elif args.part in (None, name):
             part()
 
 

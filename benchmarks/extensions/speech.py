@@ -4,7 +4,8 @@
 
 Intents: benchmarks/extensions/intents.tsv, 400 texts that promolift never learns from, beside keyword rules; 95 % bootstrap
 intervals over texts. Hearing: sentences spoken by espeak-ng, a synthetic voice, clean, in noise and over a telephone's
-codec by sox, through the product's `transcribe_recording`. Prints JSON lines.
+codec by sox, through the product's `transcribe_recording`. Prints JSON lines:
+figure, value, se, unit, peer, peer_value, n, data.
 """
 
 import argparse
@@ -70,6 +71,12 @@ def macro(truth: Any, said: Any) -> float:
     return float(f1_score(truth, said, average="macro", labels=list(INTENTS), zero_division=0))
 
 
+def line(figure: str, value: float, data: str, unit: str = "", n: int | None = None, peer: str | None = None,
+         peer_value: float | None = None, **more: Any) -> dict[str, Any]:  # fmt: skip
+    rest = {"se": None, "unit": unit, "peer": peer, "peer_value": peer_value, "n": n, "data": data}
+    return {"figure": figure, "value": round(value, 4)} | rest | more
+
+
 def intents(draws: int) -> Iterator[dict[str, Any]]:
     lines = APART.read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines if not line.startswith("#")]
@@ -81,30 +88,29 @@ def intents(draws: int) -> Iterator[dict[str, Any]]:
     picks = [rng.integers(0, len(rows), len(rows)) for _ in range(draws)]
     for name, mask in (("both", language != ""), ("en", language == "en"), ("zh", language == "zh")):
         some = [pick[mask[pick]] for pick in picks]
-        for who, said in (("promolift", ours), ("keyword rules", rules)):
-            spread = np.percentile([macro(truth[pick], said[pick]) for pick in some], [2.5, 97.5])
-            yield {
-                "what": "macro-F1", "who": who, "language": name, "texts": int(mask.sum()),
-                "value": macro(truth[mask], said[mask]), "low": spread[0], "high": spread[1],
-            }  # fmt: skip
+        spread = np.percentile([macro(truth[pick], ours[pick]) for pick in some], [2.5, 97.5])
         lead = np.percentile([macro(truth[p], ours[p]) - macro(truth[p], rules[p]) for p in some], [2.5, 97.5])
-        yield {"what": "macro-F1 above the rules", "language": name, "low": lead[0], "high": lead[1]}
+        yield line("macro-F1 of intents", macro(truth[mask], ours[mask]), f"intents.tsv, {name}", n=int(mask.sum()),
+                   peer="keyword rules", peer_value=round(macro(truth[mask], rules[mask]), 4),
+                   interval=[*spread], lead_interval=[*lead])  # fmt: skip
     prob = found["intent_prob"].fill_null(1 / len(INTENTS)).to_numpy()
-    yield {"what": "likeliest intent", "right": float((ours == truth).mean()), "expected": float(prob.mean())}
+    yield line("likeliest intent right", float((ours == truth).mean()), "intents.tsv", "share", len(truth),
+               "expected", round(float(prob.mean()), 4))  # fmt: skip
     angry, expected = np.isin(truth, COMPLAINTS), found["complaint_prob"].fill_null(0.0).to_numpy()
-    yield {"what": "complaints", "are": int(angry.sum()), "expected": float(expected.sum()),
-           "log_loss": float(log_loss(angry, expected.clip(1e-6, 1 - 1e-6))),
-           "found_at_half": float((expected[angry] >= 0.5).mean()),
-           "false_at_half": float((expected[~angry] >= 0.5).mean())}  # fmt: skip
+    yield line("complaints", int(angry.sum()), "intents.tsv", "texts", len(truth), "expected",
+               round(float(expected.sum()), 2), log_loss=float(log_loss(angry, expected.clip(1e-6, 1 - 1e-6))),
+               found_at_half=float((expected[angry] >= 0.5).mean()),
+               false_at_half=float((expected[~angry] >= 0.5).mean()))  # fmt: skip
     y, _, x = (np.array(each) for each in zip(*read_tsv("core/customers/text_intents.tsv"), strict=True))
     folds = StratifiedKFold(10, shuffle=True, random_state=1)
     prob_NI = cross_val_predict(clone(intent_model()), x, y, cv=folds, method="predict_proba")
     best = np.unique(y)[prob_NI.argmax(axis=1)]
-    yield {"what": "our own texts, each tenth by the rest", "texts": len(y), "macro_f1": macro(y, best),
-           "right": float((best == y).mean()), "expected": float(prob_NI.max(axis=1).mean())}  # fmt: skip
+    yield line("macro-F1 of our own texts, each tenth by the rest", macro(y, best), "text_intents.tsv", n=len(y),
+               right=float((best == y).mean()), expected=float(prob_NI.max(axis=1).mean()))  # fmt: skip
     start = time.process_time()
     predict_intents(x.tolist() * 5)
-    yield {"what": "texts a CPU second", "value": round(5 * len(x) / (time.process_time() - start))}
+    speed = 5 * len(x) / (time.process_time() - start)
+    yield line("intents read", round(speed), "text_intents.tsv", "texts a CPU second", 5 * len(x))
 
 
 def errors(truth: list[str], said: list[str]) -> int:
@@ -141,7 +147,7 @@ def noisy(clean: Path, out: Path) -> None:
 
 def hearing(most: int, model: str, only: str | None) -> Iterator[dict[str, Any]]:
     if not (shutil.which("espeak-ng") and shutil.which("sox")):
-        yield {"what": "word error rate", "missing": "espeak-ng and sox"}
+        yield {"skipped": "word error rate: espeak-ng and sox are needed"}
         return
     voices = [("en", "espeak-ng en", ENGLISH), ("zh", "espeak-ng cmn", CHINESE)]
     ears: dict[str, Any] = {}
@@ -151,7 +157,7 @@ def hearing(most: int, model: str, only: str | None) -> Iterator[dict[str, Any]]
             try:
                 ear = ears.setdefault("one", open_recogniser(settings, RemoteSettings(), None))
             except ConfigError as error:
-                yield {"what": "word error rate", "missing": str(error)}
+                yield {"skipped": f"word error rate: {error}"}
                 return
             for channel in CHANNELS:
                 wrong = total = right = 0
@@ -164,12 +170,11 @@ def hearing(most: int, model: str, only: str | None) -> Iterator[dict[str, Any]]
                     wrong, total = wrong + errors(truth, units(said, language)), total + len(truth)
                     right += predict_intents([said])["intent"][0] == INTENT_OF[number]
                     seconds += found.seconds or 0
-                yield {
-                    "what": "word error rate" if language == "en" else "letter error rate", "language": language,
-                    "voice": voice, "channel": channel, "sentences": min(most, len(sentences)), "units": total,
-                    "value": round(wrong / total, 3), "intents_right": right,
-                    "cpu_seconds_a_second": round((time.process_time() - start) / seconds, 2),
-                }  # fmt: skip
+                yield line(
+                    "word error rate" if language == "en" else "letter error rate", wrong / total,
+                    f"{voice}, {channel}, {min(most, len(sentences))} sentences", "share", total, intents_right=right,
+                    cpu_seconds_a_second=round((time.process_time() - start) / seconds, 2),
+                )  # fmt: skip
 
 
 def spoken(folder: Path, voice: str, number: int, sentence: str, channel: str) -> Path:

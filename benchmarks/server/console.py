@@ -3,7 +3,7 @@
     python benchmarks/server/console.py [--customers 110,200000] [--quick] [--only screens,clicks]
 
 The shop is that of the tests (tests/support/told_shop.py), drawn at any size, its plan made by the house's own steps.
-Prints JSON lines: figure, value, unit, n, data.
+Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data.
 `screens`: server time of each screen from request to answer, in one process with nothing between: the first time after
 the start, and the median of five more; bytes of HTML; bytes of all scripts as they are sent.
 `clicks`: one process serves; a second asks for decisions one after the other on two connections; ten people in a third
@@ -58,9 +58,8 @@ print(json.dumps(taken))
 
 def show(figure: str, value: float, unit: str, n: int, data: str, **more: Any) -> None:
     """One JSON line."""
-    print(
-        json.dumps({"figure": figure, "value": round(value, 3), "unit": unit, "n": n, "data": data} | more), flush=True
-    )
+    line = {"figure": figure, "value": round(value, 3), "se": None, "unit": unit, "peer": None, "peer_value": None}
+    print(json.dumps(line | {"n": n, "data": data} | more), flush=True)
 
 
 def drawn(root: Path, customers: int) -> None:
@@ -107,6 +106,7 @@ def serve(root: Path, port: int) -> None:
     """A process that serves until it is ended; its first line is a key and the cookie of a person."""
     from console_helpers import CONFIG, HASHED
 
+    from promolift.server.api.api_keys import create_key
     from promolift.server.api.app import create, run_uvicorn
     from promolift.server.console.app import with_console
     from promolift.server.console.state.users import add_person, start_session
@@ -117,9 +117,11 @@ def serve(root: Path, port: int) -> None:
 
     def session(db: Any, some: list[None]) -> list[str]:
         add_person(db, 1, "benchmark", "clicker", "admin", HASHED)
-        return [start_session(db, server.clock.now_ms(), "clicker", "benchmark").cookie for _ in some]
+        cookie = start_session(db, server.clock.now_ms(), "clicker", "benchmark").cookie
+        key = create_key(db, "decide", "benchmark", server.clock.now_ms(), "benchmark").secret
+        return [json.dumps([key, cookie]) for _ in some]
 
-    print(json.dumps([server.first_key, server.ledger.write(session)]), flush=True)
+    print(server.ledger.write(session), flush=True)
     run_uvicorn(made.app, "127.0.0.1", port)
 
 
@@ -138,24 +140,26 @@ def clicks(root: Path, customers: int, rounds: int, seconds: float) -> None:
                 break
             except OSError:
                 time.sleep(0.05)
-        warm = [click(port, cookie, path) for path in PATHS]
-        asked(port, key, 2.0, customers)
-        found: dict[str, list[float]] = {"without": [], "with": []}
-        opened: list[float] = []
-        for place in range(rounds):
-            for kind in ("without", "with") if place % 2 else ("with", "without"):
-                stop = threading.Event()
-                people = [
-                    threading.Thread(target=clicking, args=(port, cookie, stop, opened))
-                    for _ in range(PEOPLE if kind == "with" else 0)
-                ]
-                for each in people:
-                    each.start()
-                found[kind].append(p99(asked(port, key, seconds, customers)))
-                stop.set()
-                for each in people:
-                    each.join()
-        server.terminate()
+        try:
+            warm = [click(port, cookie, path) for path in PATHS]
+            asked(port, key, 2.0, customers)
+            found: dict[str, list[float]] = {"without": [], "with": []}
+            opened: list[float] = []
+            for place in range(rounds):
+                for kind in ("without", "with") if place % 2 else ("with", "without"):
+                    stop = threading.Event()
+                    people = [
+                        threading.Thread(target=clicking, args=(port, cookie, stop, opened))
+                        for _ in range(PEOPLE if kind == "with" else 0)
+                    ]
+                    for each in people:
+                        each.start()
+                    found[kind].append(p99(asked(port, key, seconds, customers)))
+                    stop.set()
+                    for each in people:
+                        each.join()
+        finally:
+            server.terminate()
     ratio = np.log(np.array(found["with"]) / np.array(found["without"]))
     for name, values in found.items():
         show(f"p99 of decisions {name} clicks", float(np.mean(values)), "ms", rounds, data)
@@ -204,7 +208,7 @@ def main() -> None:
     given = parser.parse_args()
     parts: dict[str, Callable[[Path, int], None]] = {
         "screens": screens,
-        "clicks": lambda root, size: clicks(root, size, 10 if given.quick else 40, 3.0),
+        "clicks": lambda root, size: clicks(root, size, 4 if given.quick else 40, 3.0),
     }
     for size in map(int, given.customers.split(",")):
         with tempfile.TemporaryDirectory() as root:

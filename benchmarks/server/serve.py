@@ -5,7 +5,7 @@
 
 One run makes the whole table: every part on SQLite, and then on PostgreSQL, which `--ledger` names, or the variable
 PROMOLIFT_TEST_POSTGRES (`none`: SQLite alone). Prints JSON lines (figure, value, se, unit, peer, peer_value, n, data,
-part, ledger), and at the end the table in Markdown.
+part, ledger), and at the end, on stderr, the table in Markdown.
 
 The load comes from the tool wrk (a second process); where it is missing the figures that need it are skipped with a
 line. Rounds of all that is compared alternate, one process each. A figure is the median over rounds and a ratio the
@@ -973,7 +973,7 @@ def main() -> None:
                 NOW.update(part=name, ledger=ledger)
                 with copy_of(folder) as place:
                     parts[name](place)
-    print(f"\n{table()}\n\n{time.perf_counter() - began:.0f} s", flush=True)
+    print(f"\n{table()}\n\n{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,11 @@ def truth(world: GoodsWorld | MarketWorld, chosen: pl.DataFrame) -> Earned:
         return Earned(order, found.horizon_N[at], found.cost_N[at])
     every = [goods[0] for goods in CATEGORIES[: world.world.settings.categories]]
     parts = [list(covered_targets(target)) or every for target in chosen["target"]]
-    rows = chosen.select("customer_id", "depth").with_columns(category=pl.Series(parts)).with_row_index("offer")
+    rows = (
+        chosen.select("customer_id", pl.col("depth").fill_null(0.0))
+        .with_columns(category=pl.Series(parts))
+        .with_row_index("offer")
+    )
     rows = rows.explode("category")
     worth = expected_effects(world.world, rows, world.week, MONTH_WEEKS).with_columns(rows["offer"])
     sums = worth.group_by("offer").agg(pl.col("gain_cents", "cost_cents").sum()).sort("offer")
@@ -89,7 +93,7 @@ def one(name: str, seed: int, customers: int) -> dict[str, Earned]:
         made["forecaster"] = truth(world, planned(world, Path(folder) / "all", "none"))
         made["grid"] = truth(world, planned(world, Path(folder) / "all", "grid"))
         (Path(folder) / "few").mkdir()
-        without = patch.multiple(purchase_forecast, LEAST_ROWS=NEVER, _shifts=lambda *_: (0.0, 0.0, 0.0))
+        without = patch.multiple(purchase_forecast, MIN_ROWS=NEVER, _shifts=lambda *_: (0.0, 0.0, 0.0))
         with without:
             made[COUNTS] = truth(world, planned(world, Path(folder) / "few", "none"))
     return made

@@ -1,7 +1,7 @@
 """Measured tasks of a plan's rounds in; how long the rounds of a large shop take on a cluster with trouble out.
 
     python benchmarks/core/allocate.py --engine --families response --sizes 1000000 --times times.json
-    python benchmarks/shop/stragglers.py times.json [--customers N] [--nodes N] [--cores N] [--runs N]
+    python benchmarks/shop/stragglers.py [times.json] [--quick] [--customers N] [--nodes N] [--cores N] [--runs N]
 
 Simulated, not measured: every task takes the CPU seconds of a measured one of the same round, times a lognormal factor;
 a slow node takes SLOW times as long for all its tasks; a node that is lost is noticed after NOTICED_S, and what it
@@ -71,12 +71,18 @@ def show(figure, values, n, unit="s"):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("times", type=Path)
+    parser.add_argument("times", type=Path, nargs="?")
+    parser.add_argument("--quick", action="store_true", help="a million customers, two runs")
     parser.add_argument("--customers", type=int, default=100_000_000)
     parser.add_argument("--nodes", type=int, default=50)
     parser.add_argument("--cores", type=int, default=16)
     parser.add_argument("--runs", type=int, default=20)
     asked = parser.parse_args()
+    if asked.times is None:
+        print(json.dumps({"skipped": "rounds of a plan: give the file that core/allocate.py --engine --times writes"}))
+        return
+    if asked.quick:
+        asked.customers, asked.runs = 1_000_000, 2
     given = json.loads(asked.times.read_text())
     rounds, parts = given["tasks"], -(-asked.customers // given["part"])
     means = [median_low([cpu for cpu, _ in mine]) for mine in rounds]

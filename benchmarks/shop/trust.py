@@ -62,8 +62,8 @@ FAIR = {"band": 0.2, "loyal_never_worse": True}
 
 
 def tell(figure: str, value: float, **rest: object) -> None:
-    line = {"figure": figure, "value": value, "low": None, "high": None, "n": None, "unit": "", "data": "simulated"}
-    print(json.dumps(line | rest, default=float), flush=True)
+    line = {"figure": figure, "value": value, "se": None, "unit": "", "peer": None, "peer_value": None, "n": None}
+    print(json.dumps(line | {"data": "simulated", "low": None, "high": None} | rest, default=float), flush=True)
 
 
 def told_share(figure: str, hits: int, n: int, **rest: object) -> None:
@@ -261,7 +261,7 @@ def private_shop(customers: int, epochs: int) -> None:
             told: dict[str, Any] = {"epsilon": epsilon, "data": f"{customers:,} simulated customers"}
             checked = ForecastNote.load(shop.store).checked
             if checked is None:
-                print(json.dumps({"missing": ForecastNote.load(shop.store).missing, "epsilon": epsilon}), flush=True)
+                print(json.dumps({"skipped": ForecastNote.load(shop.store).missing, "epsilon": epsilon}), flush=True)
             else:
                 ndcg, lead = checked.ndcg, checked.lead
                 tell("next basket NDCG@10", ndcg.value, low=ndcg.low, high=ndcg.high, n=ndcg.n, **told)

@@ -1,6 +1,7 @@
 """Laws of the twelve worlds: luck is shared, customers are on their own, money adds up, and each mechanism shows."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,20 @@ def test_an_offer_is_used_once_within_its_days_and_above_its_threshold() -> None
     assert used["customer_id"].is_unique().all()
     assert used["list_cents"].min() >= 5998  # type: ignore[operator]
     assert used["ts_ms"].max() < since + 14 * daily_shop.DAY_MS  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("world", [world for world in WORLDS if world != "fashion"])  # there they fill baskets
+def test_a_threshold_that_nobody_reaches_draws_nobody(world: WorldName) -> None:
+    shop = draw_daily_shop(world, 1, FEW)
+    usual_N = shop.behaviour.usual_N
+    letter = to_all(shop)
+    far = replace(letter, amount_N=10 * usual_N, min_spend_N=20 * usual_N)  # half off, but not for them
+    assert shop.gain(far, draws=2).horizon_N == pytest.approx(shop.gain(letter, draws=2).horizon_N)
+
+
+def test_what_a_customer_is_stays_in_every_future() -> None:
+    for world, trait in (("fatigue", "annoyed_N"), ("pantry", "likes_N"), ("occasions", "likes_N")):
+        shop = draw_daily_shop(world, 1, FEW)  # type: ignore[arg-type]
+        other = shop.copy(seed=7)
+        other.advance(2)
+        assert np.array_equal(getattr(shop.behaviour, trait), getattr(other.behaviour, trait))

@@ -140,26 +140,22 @@ class Fatigue(Lapsing):
     unsubscribes: float = 0.0012  # at no irritation; grows with its square
     annoyed_leave: float = 0.25  # chance that an annoyed customer lapses with a message at one unit of irritation
     irritation_N: Floats = field(init=False)
+    annoyed_N: Flags = field(init=False)
 
     def start(self, luck: DailyLuck) -> None:
         """Nobody is irritated."""
         super().start(luck)
-        self.irritation_N = np.zeros(self.customers)
+        self.irritation_N, self.annoyed_N = np.zeros(self.customers), luck.uniform(25) < 0.2
 
     def live(self, today: Today) -> Orders:
         """See Behaviour."""
         fresh_N = np.exp(-self.dulls * self.irritation_N)
         chance = self.chance_N(today, fresh_N * warm(today), today.off_N + today.shelf)
         order_N = today.luck.uniform(22, today.day) < -np.expm1(-chance)
-        annoyed_N = today.luck.uniform(25) < 0.2
-        leaves_N = (
-            today.messaged_N
-            & annoyed_N
-            & (today.luck.uniform(26, today.day) < self.annoyed_leave * np.minimum(1.0, 0.3 + self.irritation_N))
-        )
-        gone_N = today.messaged_N & (
-            today.luck.uniform(27, today.day) < self.unsubscribes * (1 + self.irritation_N) ** 2 * (1 + 9 * annoyed_N)
-        )
+        leave_N = self.annoyed_leave * np.minimum(1.0, 0.3 + self.irritation_N)
+        leaves_N = today.messaged_N & self.annoyed_N & (today.luck.uniform(26, today.day) < leave_N)
+        unsubscribes_N = self.unsubscribes * (1 + self.irritation_N) ** 2 * (1 + 9 * self.annoyed_N)
+        gone_N = today.messaged_N & (today.luck.uniform(27, today.day) < unsubscribes_N)
         lapse_N = (today.luck.uniform(23, today.day) < self.lapse) | leaves_N
         self.active_N = (self.active_N & ~lapse_N) | order_N
         self.irritation_N = self.irritation_N * 0.5 ** (1 / self.half_life) + today.messaged_N
@@ -181,6 +177,7 @@ class Pantry(ShopCustomers):
     message_here: float = 0.1  # log odds in the week after a message
     left_NG: Floats = field(init=False)  # days that a category lasts
     need_NG: Floats = field(init=False)  # days of a usual pack
+    likes_N: Floats = field(init=False)  # log odds of coming here, beside the mean
 
     def start(self, luck: DailyLuck) -> None:
         """Everybody is somewhere in their cycle; a household buys some of the categories."""
@@ -191,6 +188,7 @@ class Pantry(ShopCustomers):
         self.need_NG[~buys] = np.inf
         left = np.stack([luck.uniform(300 + g) for g in range(self.categories)], axis=1)
         self.left_NG = np.where(buys, left * np.where(buys, self.need_NG, 1.0), np.inf)
+        self.likes_N = 0.8 * luck.normal(32)
 
     def live(self, today: Today) -> Orders:
         """See Behaviour."""
@@ -200,7 +198,7 @@ class Pantry(ShopCustomers):
         low_NG = self.left_NG < np.where(off_NG > 0, 0.35, 0.12) * np.where(np.isinf(self.need_NG), 0.0, self.need_NG)
         trip_N = (low_NG & (self.left_NG <= 2)).any(axis=1) & (today.luck.uniform(31, today.day) < 0.5)
         log_odds = scipy.special.logit(self.here) + self.price_here * off_NG.max(axis=1)
-        log_odds += self.message_here * warm(today) + 0.8 * today.luck.normal(32)
+        log_odds += self.message_here * warm(today) + self.likes_N
         here_N = trip_N & (today.luck.uniform(33, today.day) < scipy.special.expit(log_odds))
         packs_NG = np.where(low_NG & trip_N[:, None], 1 + self.stocks_up * off_NG * here_N[:, None], 0.0)
         value_NG = packs_NG * (self.usual_N / 2.5)[:, None]
@@ -324,11 +322,12 @@ class Occasions(ShopCustomers):
     first_N: Ints = field(init=False)
     done_N: Ints = field(init=False)  # the last day on which an occasion was settled
     reminded_N: Flags = field(init=False)
+    likes_N: Floats = field(init=False)  # log odds of buying here, beside the mean
 
     def start(self, luck: DailyLuck) -> None:
         """Most share a date (a feast), others have their own."""
         super().start(luck)
-        shared = luck.uniform(71) < 0.5
+        shared, self.likes_N = luck.uniform(71) < 0.5, luck.normal(74)
         self.first_N = np.where(shared, 140, (luck.uniform(72) * 180).astype(np.int64))
         self.done_N, self.reminded_N = np.full(self.customers, -10_000), np.zeros(self.customers, np.bool_)
 
@@ -339,7 +338,7 @@ class Occasions(ShopCustomers):
         self.reminded_N = np.where(to_go < self.window_days, self.reminded_N | today.messaged_N, False)
         decides_N = open_N & (today.luck.uniform(73, today.day) < 1.0 / np.maximum(to_go, 1))
         log_odds = scipy.special.logit(self.here) + self.reminder * self.reminded_N
-        log_odds += self.price * (today.off_N + today.shelf) + 1.0 * today.luck.normal(74)
+        log_odds += self.price * (today.off_N + today.shelf) + self.likes_N
         here_N = decides_N & (today.luck.uniform(75, today.day) < scipy.special.expit(log_odds))
         self.done_N = np.where(decides_N, today.day, self.done_N)
         other_N = today.luck.uniform(76, today.day) < self.rate_N

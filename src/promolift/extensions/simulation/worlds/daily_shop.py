@@ -27,6 +27,8 @@ Keys = NDArray[np.uint64]
 DAY_MS = 86_400_000
 START_MS = 1_704_067_200_000  # Monday 2024-01-01, 00:00 UTC
 ANY_CATEGORY = -1
+BASKET_SPREAD = 0.5  # s.d. of the logarithm of the baskets that customers expect of themselves
+NOTICED = 0.005  # the least saving, as a share of an order, that anybody acts on
 ODD = np.uint64(0x9E3779B97F4A7C15)  # of splitmix64
 
 
@@ -98,7 +100,7 @@ class SentOffers:
 
 
 class Today(NamedTuple):
-    """What customers meet on a day. `off_N` is the share that an order of usual size would save."""
+    """What customers meet on a day. `off_N` is the share that an order is expected to save."""
 
     day: int
     luck: DailyLuck
@@ -259,9 +261,9 @@ class DailyShop:
     def advance(self, days: int, offers: SentOffers | None = None, *, write: bool = True) -> None:
         """Live through some days under offers whose days count from today."""
         given = offers if offers is not None else SentOffers.nobody(self.behaviour.customers)
-        used_N = np.zeros(self.behaviour.customers, np.bool_)
+        used_N, saves_N = np.zeros(self.behaviour.customers, np.bool_), self._expected_saving(given)
         for since in range(days):
-            self._day(given, since, used_N, write)
+            self._day(given, saves_N, since, used_N, write)
             self.day += 1
 
     def gain(self, offers: SentOffers, span: int = 28, horizon: int = 84, draws: int = 20) -> Gain:
@@ -284,48 +286,47 @@ class DailyShop:
                 total += each / draws
         return Gain(*sums)
 
-    def _day(self, offers: SentOffers, since: int, used_N: Flags, write: bool) -> None:
+    def _expected_saving(self, offers: SentOffers) -> Floats:
+        """The share of an order that each customer expects to save; who rarely reaches a threshold expects little."""
+        usual_N, least_N = np.maximum(self.behaviour.usual_N, 1.0), offers.min_spend_N
+        delivery_N = np.where(usual_N < self.behaviour.free_from_cents, self.behaviour.delivery_cents, 0.0)
+        off_N = offers.amount_N + offers.free_delivery_N * delivery_N
+        reached_N = scipy.special.ndtr(np.log(usual_N / np.maximum(least_N, 1e-9)) / BASKET_SPREAD - BASKET_SPREAD / 2)
+        saves_N = (offers.depth_N + off_N / np.maximum(usual_N, least_N)) * reached_N
+        return np.where(saves_N < NOTICED, 0.0, saves_N)
+
+    def _day(self, offers: SentOffers, saves_N: Floats, since: int, used_N: Flags, write: bool) -> None:
         messaged_N = (offers.send_N == since) & ~self.unsubscribed_N
         self.message_day_N[messaged_N] = self.day
         reached_N = (self.message_day_N >= self.day - since) & (offers.send_N >= 0) & (offers.send_N <= since)
-        open_N = reached_N & ~used_N & (since < offers.send_N + offers.valid_days)
-        usual_N, shelf = self.behaviour.usual_N, self._shelf()
-        delivery_N = np.where(usual_N < self.behaviour.free_from_cents, self.behaviour.delivery_cents, 0.0)
-        off_N = offers.depth_N + (offers.amount_N + offers.free_delivery_N * delivery_N) / np.maximum(
-            np.maximum(usual_N, offers.min_spend_N), 1.0
-        )
+        open_N, shelf = reached_N & ~used_N & (since < offers.send_N + offers.valid_days), self._shelf()
         today = Today(
-            self.day, self.luck, messaged_N, self.day - self.message_day_N, open_N, np.where(open_N, off_N, 0.0), shelf,
-            np.where(open_N, offers.min_spend_N, 0.0), np.where(open_N, offers.category_N, ANY_CATEGORY),
+            self.day, self.luck, messaged_N, self.day - self.message_day_N, open_N, np.where(open_N, saves_N, 0),
+            shelf, np.where(open_N, offers.min_spend_N, 0.0), np.where(open_N, offers.category_N, ANY_CATEGORY),
         )  # fmt: skip
         orders = self.behaviour.live(today)
-        size_N = np.where(orders.order_N, orders.size_N, 0.0)
-        fits_N = open_N & orders.order_N & (size_N >= offers.min_spend_N)
-        fits_N &= (offers.category_N == ANY_CATEGORY) | (offers.category_N == orders.category_N)
-        after_shelf_N = size_N * (1 - shelf)
-        coupon_N = np.where(fits_N, np.minimum(offers.depth_N * after_shelf_N + offers.amount_N, after_shelf_N), 0.0)
-        below_N = size_N < self.behaviour.free_from_cents
-        waived_N = np.where(fits_N & offers.free_delivery_N & below_N, self.behaviour.delivery_cents, 0.0)
-        borne_N = np.where(orders.order_N & ~below_N, self.behaviour.delivery_cents, 0.0) + waived_N
-        stays_N = 1 - orders.returned_N
-        paid_N = (after_shelf_N - coupon_N) * stays_N
-        self.profit_N += paid_N - (1 - self.traits.margin) * size_N * stays_N - borne_N
-        self.discount_N += coupon_N * stays_N + waived_N
-        used_N |= fits_N & ((offers.depth_N > 0) | (offers.amount_N > 0) | offers.free_delivery_N)
         self.unsubscribed_N |= orders.unsubscribed_N
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share_N = np.where(size_N > 0, (after_shelf_N - coupon_N) / size_N, 1.0)
-        self.behaviour.answer(today, orders.order_N, share_N)
+        who = np.flatnonzero(orders.order_N)  # few order on a day: money is counted for them alone, arrays of W
+        size_W, category_W, asked_W = orders.size_N[who], orders.category_N[who], offers.category_N[who]
+        depth_W, amount_W, free_W = offers.depth_N[who], offers.amount_N[who], offers.free_delivery_N[who]
+        fits_W = open_N[who] & (size_W >= offers.min_spend_N[who])
+        fits_W &= (asked_W == ANY_CATEGORY) | (asked_W == category_W)
+        after_shelf_W = size_W * (1 - shelf)
+        coupon_W = np.where(fits_W, np.minimum(depth_W * after_shelf_W + amount_W, after_shelf_W), 0.0)
+        below_W, stays_W = size_W < self.behaviour.free_from_cents, 1 - orders.returned_N[who]
+        waived_W = np.where(fits_W & free_W & below_W, self.behaviour.delivery_cents, 0.0)
+        borne_W = np.where(below_W, 0.0, self.behaviour.delivery_cents) + waived_W
+        paid_W, goods_W = (after_shelf_W - coupon_W) * stays_W, (1 - self.traits.margin) * size_W * stays_W
+        self.profit_N[who] += paid_W - goods_W - borne_W
+        self.discount_N[who] += coupon_W * stays_W + waived_W
+        used_N[who] |= fits_W & ((depth_W > 0) | (amount_W > 0) | free_W)
+        paid_share_N = np.ones(self.behaviour.customers)
+        paid_share_N[who] = (after_shelf_W - coupon_W) / np.maximum(size_W, 1e-9)
+        self.behaviour.answer(today, orders.order_N, paid_share_N)
         if write:
-            who = np.flatnonzero(orders.order_N)
             luck = np.stack([self.luck.uniform(purpose, self.day)[who] for purpose in (901, 902, 903, 904)])
-            day = np.full(who.size, self.day)
-            self.orders.append(
-                WrittenOrders(
-                    day, who, orders.category_N[who], size_N[who], size_N[who] * shelf, coupon_N[who],
-                    orders.returned_N[who], luck,
-                )
-            )  # fmt: skip
+            day_W, shelf_W = np.full(who.size, self.day), size_W * shelf
+            self.orders.append(WrittenOrders(day_W, who, category_W, size_W, shelf_W, coupon_W, 1 - stays_W, luck))
 
     def _shelf(self) -> float:
         today = (sale.depth for sale in self.traits.sales if 0 <= self.day - sale.first_day < sale.days)

@@ -12,11 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serve_helpers import CAMPAIGN, Api
 
+from promolift.foundation.hashing import chain_hash, find_chain_break
 from promolift.foundation.privacy.identifier_search import IdentifierSearch
 from promolift.foundation.storage.local_store import Store
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import audit_archive
-from promolift.server.tasks.archive_privacy import KnownCustomers, find_names, mask_audit_row, mask_health
+from promolift.server.tasks.archive_privacy import (
+    KnownCustomers,
+    find_audit_faults,
+    find_names,
+    mask_audit_row,
+    mask_health,
+)
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import BadRow, Counts, Health
 from promolift.shop.results.work_folder.run_context import Job
@@ -87,14 +94,46 @@ def test_a_masked_row_keeps_the_chain_and_a_forged_one_breaks_it(
     to = write(folder, shop[1], tmp_path / "evidence.zip", served=True)
     found = audit_archive.read_archive(to)
     lines = found.files["audit.jsonl"].decode().splitlines()
-    masked = json.loads(lines[-1])
+    masked, first = json.loads(lines[-1]), json.loads(lines[0])
     assert masked["masked"] == ["new"]
-    forged = "\n".join([*lines[:-1], json.dumps(masked | {"new": '"another"'}, sort_keys=True)]) + "\n"
-    files = {**found.files, "audit.jsonl": forged.encode()}
-    note = found.manifest.model_copy(update={"files": {n: audit_archive.sha256_of(c) for n, c in files.items()}})
-    to.write_bytes(audit_archive.pack_archive(audit_archive.Archive(note, files)))
-    with raises_code("evidence_invalid", "audit.jsonl"):
-        audit_archive.verify_archive(to)
+    said = audit_archive.verify_archive(to)
+    assert (said.figures["masked"], "1 of them masked" in said.text) == (1, True)
+    plain = first | {"actor": "nobody", "masked": ["note"], "note": "[masked]"}  # a row that was plain, changed
+    for forged in ([*lines[:-1], masked | {"new": '"another"'}], [plain, *lines[1:]]):
+        text = "".join((row if isinstance(row, str) else json.dumps(row, sort_keys=True)) + "\n" for row in forged)
+        files = {**found.files, "audit.jsonl": text.encode()}
+        note = found.manifest.model_copy(update={"files": {n: audit_archive.sha256_of(c) for n, c in files.items()}})
+        to.write_bytes(audit_archive.pack_archive(audit_archive.Archive(note, files)))
+        with raises_code("evidence_invalid", "audit.jsonl"):
+            audit_archive.verify_archive(to)
+
+
+FORGERIES: tuple[dict[str, Any], ...] = (
+    {"masked": ["action"], "action": "[masked]"}, {"masked": ["seen"], "seen": "[masked]"}, {"masked": True},
+    {"masked": "new"}, {"masked": {"new": 1}}, {"masked": []}, {"masked": ["new"]}, {"masked": [["new"]]},
+    {"masked": ["actor", "new"], "new": "[masked]", "actor": "[masked]"}, {"seen": "by nobody"},
+    {"masked": ["new"], "new": "[masked]", "old": json.dumps({"text": f"see {MAIL}"})},
+    {"masked": ["new"], "new": "[masked]", "subject": MAIL},
+)  # fmt: skip
+
+
+@given(at=st.integers(0, 4), forged=st.sampled_from(FORGERIES), change=st.booleans())
+@cases(200)
+def test_what_a_row_says_of_its_masks_is_looked_at(at: int, forged: dict[str, Any], change: bool) -> None:
+    """Whatever a row states as masked, one that was changed elsewhere, or that names somebody, is found."""
+    rows, before = list[dict[str, Any]](), ""
+    for seq in range(1, 6):
+        row = {"action": "limits.put", "actor": "key_1", "new": "{}", "old": "null", "seq": seq, "subject": "cmp"}
+        row["ts_ms"] = 9
+        rows.append(row | {"hash": chain_hash(before, row)})
+        before = rows[-1]["hash"]
+    assert not [*find_audit_faults(rows)]
+    sound = [*rows[:at], rows[at] | {"masked": ["new"], "new": "[masked]"}, *rows[at + 1 :]]
+    assert not [*find_audit_faults(sound)]
+    assert find_chain_break(sound) is None
+    rows[at] |= forged | ({"new": '"another"'} if change and "new" not in forged else {})
+    assert [*find_audit_faults(rows)] == [fault for fault in find_audit_faults(rows) if f"row {at + 1} " in fault]
+    assert [*find_audit_faults(rows)] or find_chain_break(rows) == at + 1
 
 
 def files_with(text: str, place: str) -> dict[str, bytes]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import duckdb
+import polars as pl
 import pytest
 from drawn import cases
 from hypothesis import given
@@ -10,7 +12,16 @@ from serve_helpers import Api
 
 from promolift.server.events.events import parse_events
 from promolift.server.ledger.event_rows import CONSENT_BY_PAGE, ParsedEvents
-from promolift.shop.ingest.cleaning.consent_answers import AGREED_TEXTS, NO_TEXTS, UNKNOWN_TEXTS, YES_TEXTS
+from promolift.shop.configuration.column_mapping import Mapping
+from promolift.shop.configuration.settings import CleanRules
+from promolift.shop.ingest.cleaning.consent_answers import (
+    AGREED_TEXTS,
+    NO_TEXTS,
+    UNKNOWN_TEXTS,
+    YES_TEXTS,
+    names_refusal,
+)
+from promolift.shop.ingest.cleaning.table_cleaning import clean_customers
 
 RECEIVED = 1_767_600_000_000
 NO = st.sampled_from([False, 0, 0.0, "opt-out", "OptedOut", "OPT_OUT", *NO_TEXTS])
@@ -102,6 +113,59 @@ def test_what_nobody_can_read_is_refused_by_name_and_is_no_yes(value: Any, name:
         assert bad["code"] == "answer_unreadable"
         assert bad["pointer"].removeprefix("/traits/") in traits
         assert "yes" in bad["detail"]
+
+
+CHANNELS = st.sampled_from(["sms", "SMS", "E-Mail", "email", "phone", "push", "WhatsApp", "短信", "推送", "newsletter"])
+NAMES = st.builds(
+    lambda form, channel, shape: shape(form.format(channel)),
+    st.sampled_from([
+        "{} opt-out", "{} opt in", "{} consent", "no {} consent", "{} consent revoked", "unsubscribed from {}",
+        "accepts {} marketing", "同意{}", "退订{}", "not subscribed to {}", "do not contact by {}", "Einwilligung {}",
+        "consent to {} denied", "keine Werbung per {}", "never opted in to {}", "{} consent not revoked",
+    ]),
+    CHANNELS,
+    st.sampled_from(
+        [str, str.upper, str.title, lambda text: text.replace(" ", "_"), lambda text: text.replace(" ", "-")]
+    ),
+)  # fmt: skip
+TEXTS = st.builds(
+    lambda text, shape: shape(text),
+    st.sampled_from([*NO_TEXTS, *YES_TEXTS, *UNKNOWN_TEXTS, "maybe", "2026-01-05", "subscribed to all"]),
+    st.sampled_from([str, str.upper, lambda text: text.replace(" ", "_"), lambda text: text.replace(" ", "-")]),
+)
+
+
+def in_file(rows: list[dict[str, str]]) -> list[bool | None]:
+    """What a customers' file with these columns of consent says of each customer."""
+    columns = {"customer_id": "id", "consent": [*rows[0]]}
+    mapping = Mapping.parse({"table": "customers", "columns": columns}, "customers")
+    with duckdb.connect() as connection:
+        said = [{"_row": at, "id": f"c{at:02}", **row} for at, row in enumerate(rows)]
+        raw = connection.from_arrow(pl.DataFrame(said).to_arrow())
+        people = clean_customers(raw, mapping, CleanRules(now_ms=0)).accepted().pl()
+    return people.sort("customer_id")["consent"].to_list()
+
+
+def in_events(row: dict[str, str]) -> bool | None:
+    """The same of an event with these traits; one that is refused as unreadable agrees to nothing."""
+    parsed = identify(**row)
+    return False if parsed.rejected else {None: None, 0: False}.get(said(parsed), True)
+
+
+@cases(60)
+@given(names=st.lists(NAMES, min_size=1, max_size=3, unique_by=str.casefold), data=st.data())
+def test_a_file_and_an_event_say_the_same_of_a_customer(names: list[str], data: st.DataObject) -> None:
+    """Whatever the channels are called and however the answers are written: any refusal is one of all messages."""
+    row = st.fixed_dictionaries(dict.fromkeys(names, TEXTS))
+    rows = data.draw(st.lists(row, min_size=10, max_size=20))
+    for row_, of_file in zip(rows, in_file(rows), strict=True):
+        assert of_file == in_events(row_), row_
+
+
+@cases(200)
+@given(name=NAMES)
+def test_an_event_is_a_refusal_where_a_column_of_its_name_holds_refusals(name: str) -> None:
+    assert (said(track(name)) == 0) == names_refusal(name)
 
 
 @pytest.mark.parametrize("name", GONE)

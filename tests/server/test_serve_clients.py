@@ -98,7 +98,8 @@ def test_changes_with_a_key_run_once_and_no_secret_is_kept_open(api: Api) -> Non
              "/v1/privacy/u02:anonymise": None, f"/v1/campaigns/{CAMPAIGN}:learn": None}  # fmt: skip
     for path, body in posts.items():
         first = api("POST", path, body, None, idempotency_key="k")
-        assert first.get("status", 0) != 422
+        assert "request_id" not in first, first  # no refusal
+        (api.server.settings.work / "more.txt").write_text("x" * len(path))  # an erasure would search this, too
         assert api("POST", path, body, None, idempotency_key="k") == first
     made = api("POST", "/v1/keys", {"scope": "write", "name": "n"}, 201, idempotency_key="k")
     assert Api(api.client, made["key"])("POST", "/v1/track", EVENT, 202)

@@ -45,6 +45,20 @@ def speak(api: Api) -> None:
     api("POST", "/v1/decisions", {"customer_id": WHO, "campaign_id": CAMPAIGN}, idempotency_key="d-1")
 
 
+def test_an_erasure_sent_again_is_answered_as_the_first_one(shop: tuple[Path, Config], folder: Path) -> None:
+    """Also where the folder changed since, and though the e-mail address is known of nobody any more."""
+    with serving(folder, shop[1]) as api:
+        speak(api)
+        (folder / "old-export.csv").write_text(f"id,mail\n1,{MAIL}\n")
+        first = api("POST", f"/v1/privacy/{WHO}:erase", idempotency_key="k")
+        assert any("old-export.csv" in each["place"] for each in first["left"])
+        (folder / "new.csv").write_text("more")
+        assert api("POST", f"/v1/privacy/{WHO}:erase", idempotency_key="k") == first
+        taken = api.server._take_key(f"/v1/privacy/{WHO}:erase\nk\nwhole")  # it is being searched for yet
+        assert api("POST", f"/v1/privacy/{WHO}:erase", status=409, idempotency_key="k")["code"] == "running"
+        api.server._free_key(taken)
+
+
 def test_an_erased_customer_stands_in_no_byte_that_the_server_wrote(shop: tuple[Path, Config], folder: Path) -> None:
     raw = json.dumps({"user_id": WHO, "m": MAIL})
     with serving(folder, shop[1]) as api:
@@ -62,7 +76,7 @@ def test_an_erased_customer_stands_in_no_byte_that_the_server_wrote(shop: tuple[
     found = [each.place.removeprefix(f"{folder}/") for each in searched.findings]
     mark = "serve/ledger.db, table customers, column customer_id"
     assert [each for each in found if not each.startswith("serve/releases/")] == [mark]
-    assert report["kept"] == [f"{folder / mark}"]
+    assert report["retained"] == [f"{folder / mark}"]
     assert {each["remedy"] for each in report["left"]} == {"release"}
     assert str(folder) in [each["place"] for each in report["searched"]]
     assert report["rows"]["work.rejected"] == 2

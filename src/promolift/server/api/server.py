@@ -49,7 +49,7 @@ from promolift.server.ledger.audit_log import (
 from promolift.server.ledger.engines import is_local_file
 from promolift.server.ledger.event_rows import ParsedEvents
 from promolift.server.ledger.ledger import Ledger, Locks
-from promolift.server.ledger.limits import expire_reservations, expired_reservations
+from promolift.server.ledger.limits import ALL_CAMPAIGNS, expire_reservations, expired_reservations
 from promolift.server.ledger.migrations import (
     ALIVE_MS,
     PENDING_REFUSALS,
@@ -58,7 +58,7 @@ from promolift.server.ledger.migrations import (
     open_tables,
     record_heartbeat,
 )
-from promolift.server.ledger.records import Campaign
+from promolift.server.ledger.records import Campaign, StoredCurrency
 from promolift.server.ledger.schema import Refused, no_locks, request_key_lock
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import background_tasks, response_counts
@@ -99,8 +99,11 @@ class Server:
         self.first_key: str | None = self.ledger.write(
             lambda db, some: [api_keys.create_first_key(db, now_ms) for _ in some]
         )
+        if config is not None:
+            shop = StoredCurrency(currency=config.shop.currency)
+            self.ledger.write(lambda db, some: [shop.save(db, ALL_CAMPAIGNS, now_ms) for _ in some])
         self.decider = decisions.Decider(settings.work, self.secret, self.clock, settings.releases)
-        self.redeemer = redemptions.RedemptionService(self.clock)
+        self.redeemer = redemptions.RedemptionService(self.clock, lambda: self.decider.releases)
         self.carts = carts.CartService(self.decider)
         self.used: dict[str, int] = {}  # when each key came last, of those since the last note
         self._noted_ms = self._hours_ms = 0
@@ -387,7 +390,7 @@ class Server:
             done = self.ledger.submit(lambda db, some: [do(db, self.clock.now_ms()) for _ in some], None, held)
             answer: HttpResponse = done.result()
             return answer
-        with self._alone(key) as short:
+        with self.alone(key) as short:
             keyed: Locks | None = None if locks is None else lambda db, _: {*locks(db), request_key_lock(short)}
             return _said(self.ledger.submit(self._changes, _Wanted(do, short, request), keyed).result())
 
@@ -395,18 +398,42 @@ class Server:
         """Run a step of a redemption once per Idempotency-Key. Many steps share one commit with decisions."""
         if wanted.key is None:
             return _said(await self._redeemed(wanted))
-        with self._alone(wanted.key) as short:
+        with self.alone(wanted.key) as short:
             return _said(await self._redeemed(wanted._replace(key=short)))
 
-    def _redeemed(self, wanted: redemptions.StepRequest) -> Awaitable[IdempotentResponse]:
-        return self.ledger.call(self.redeemer.work, wanted, brief=True, locks=self.redeemer.locks)
+    async def _redeemed(self, wanted: redemptions.StepRequest) -> IdempotentResponse:
+        while True:
+            found = await self.ledger.call(self.redeemer.work, wanted, brief=True, locks=self.redeemer.locks)
+            if not isinstance(found, redemptions.MissingRelease):
+                answer: IdempotentResponse = found
+                return answer
+            try:
+                await asyncio.to_thread(self.decider.ensure, found.release_id)
+            except PromoError:
+                raise Refused("terms_gone", f"the terms of release {found.release_id} cannot be read") from None
 
     def _changes(self, db: Connection, some: "list[_Wanted]") -> list[IdempotentResponse]:
         now_ms = self.clock.now_ms()
         return [run_once(db, each.key, each.request, now_ms, partial(each.do, db, now_ms)) for each in some]
 
+    def stored_answer(self, key: str, request: Any = None) -> HttpResponse | None:
+        """The answer that is kept for an Idempotency-Key; None where there is none. Raises Refused as it was."""
+        short = sha256_of(key)
+        with self.ledger.read() as db:
+            found = load_responses(db, {short: request}, self.clock.now_ms()).get(short)
+        return None if found is None else _said(found)
+
+    def replace_answer(self, key: str, answer: HttpResponse) -> None:
+        """Keep another answer for an Idempotency-Key: what the caller got."""
+
+        def replace_kept(db: Connection, some: list[None]) -> list[None]:
+            replace_response(db, sha256_of(key), answer)
+            return some
+
+        self.ledger.write(replace_kept)
+
     @contextmanager
-    def _alone(self, key: str) -> Iterator[str]:
+    def alone(self, key: str) -> Iterator[str]:
         """Nobody else runs with this Idempotency-Key; yields what it is kept under. ApiError if somebody does."""
         short = self._take_key(key)
         try:

@@ -1,17 +1,20 @@
 """Reserve, confirm and roll back money: process the steps that one ledger transaction collects."""
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from operator import itemgetter
 from secrets import token_hex
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, literal_column, select
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.offers.coupon_codes import normalise_code
+from promolift.core.offers.terms import Benefit, covered_targets
 from promolift.foundation.time.clock import MINUTE_MS, Clock
+from promolift.server.budgets.currencies import ReleasedOffers, campaign_currencies, hold_in_currency
 from promolift.server.ledger.audit_log import (
     HttpResponse,
     IdempotentResponse,
@@ -20,7 +23,7 @@ from promolift.server.ledger.audit_log import (
     refusal_response,
     store_responses,
 )
-from promolift.server.ledger.field_types import Body, Cents, Id, Slug, TypedCode
+from promolift.server.ledger.field_types import Body, Cents, Currency, Id, Slug, TypedCode
 from promolift.server.ledger.limits import (
     SELECT_CODES,
     SELECT_REDEMPTIONS,
@@ -31,7 +34,7 @@ from promolift.server.ledger.limits import (
     resolve_code,
 )
 from promolift.server.ledger.outbox_rows import WebhookEvent, post_webhook_events
-from promolift.server.ledger.records import Campaign
+from promolift.server.ledger.records import Campaign, StoredPromotion
 from promolift.server.ledger.schema import (
     DECISIONS,
     JsonList,
@@ -59,7 +62,13 @@ class ReserveIn(Body):
     redemption_id: Slug | None = None
     order_cents: Annotated[
         Cents | None,
-        Field(description="What the order is worth before the offer, with delivery: no more can come off."),
+        Field(
+            description="What the order is worth before its offers, with delivery: no more is held than the terms of "
+            "the offer (percentage, threshold, price of a unit) take off such an order."
+        ),
+    ] = None
+    currency: Annotated[
+        Currency | None, Field(description="Of the order's money; refused where it is not the campaign's.")
     ] = None
 
 
@@ -78,9 +87,17 @@ class RollbackIn(Body):
 
 
 SELECT_DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
-DECISION_COLUMNS = ("decision_id", "customer_id", "campaign_id", "offer_id", "code")
+DECISION_COLUMNS = ("decision_id", "customer_id", "campaign_id", "offer_id", "code", "release_id")
 SELECT_DECISIONS = Query(
     select(*(DECISIONS.c[name] for name in DECISION_COLUMNS)).where(DECISIONS.c.decision_id.op("in")(JsonList("names")))
+)
+
+
+SELECT_DECIDED_RELEASE = Query(
+    select(DECISIONS.c.release_id)
+    .where(DECISIONS.c.customer_id == bindparam("who"), DECISIONS.c.code == bindparam("code"))
+    .order_by(DECISIONS.c.ts_ms.desc())
+    .limit(literal_column("1"))
 )
 
 
@@ -107,12 +124,18 @@ class StepRequest(NamedTuple):
         return self.body.model_dump(mode="json")
 
 
+class MissingRelease(NamedTuple):
+    """In the place of an answer: nothing was done, since the terms of this release are not in memory."""
+
+    release_id: str
+
+
 class RedemptionService:
     """The ledger work that moves money. One per process."""
 
-    def __init__(self, clock: Clock) -> None:
-        """`clock` gives the moments of all steps."""
-        self.clock = clock
+    def __init__(self, clock: Clock, releases: Callable[[], Mapping[str, ReleasedOffers]]) -> None:
+        """`clock` gives the moments of all steps, `releases` those in memory by id."""
+        self.clock, self.releases = clock, releases
 
     def locks(self, db: Connection, some: Sequence[StepRequest]) -> set[str]:
         """The customers, keys and campaigns of these steps. Where there is one campaign it is that, unless it turns out
@@ -126,16 +149,18 @@ class RedemptionService:
         customers = {customer_lock(body.customer_id) for body in bodies if isinstance(body, ReserveIn)}
         return redemption_locks(db, campaigns) | keys | customers
 
-    def work(self, db: Connection, some: Sequence[StepRequest]) -> list[IdempotentResponse]:
-        """All steps one after the other, or the answers that are kept for their keys.
+    def work(self, db: Connection, some: Sequence[StepRequest]) -> list[IdempotentResponse | MissingRelease]:
+        """All steps one after the other, or the answers that are kept for their keys; a step whose release must be
+        loaded first is not done.
 
         A refusal changes nothing and is an answer, so that none makes the others run again.
         """
         now_ms = self.clock.now_ms()
         kept = load_responses(db, {each.key: each.request for each in some if each.key}, now_ms)
-        found, told = [], []
+        found: list[IdempotentResponse | MissingRelease] = []
+        told = []
         with RedemptionTransaction(db, now_ms) as books:
-            round_ = _Round(db, books, [each.body for each in some if each.key not in kept])
+            round_ = _Round(db, books, self.releases(), [each.body for each in some if each.key not in kept])
             for each in some:
                 if each.key in kept:
                     found.append(kept[each.key])
@@ -145,21 +170,47 @@ class RedemptionService:
                 except Refused as refusal:
                     found.append(refusal_response(refusal))
                     continue
+                except _NotLoaded as missing:
+                    found.append(MissingRelease(str(missing)))
+                    continue
                 shown = dict(zip(REDEMPTION, select_redemption_fields(row), strict=True))
                 found.append(IdempotentResponse(HttpResponse(200, shown)))
                 part = each.step.becomes == "rolled_back" and row["status"] == "confirmed"
                 told.append(WebhookEvent("redemption.returned" if part else f"redemption.{each.step.becomes}", shown))
         post_webhook_events(db, told, now_ms)
-        fresh = [(each, one) for each, one in zip(some, found, strict=True) if each.key and each.key not in kept]
-        store_responses(db, [StoredResponse(each.key or "", each.request, one.answer) for each, one in fresh], now_ms)
+        fresh = [
+            StoredResponse(each.key, each.request, one.answer)
+            for each, one in zip(some, found, strict=True)
+            if each.key and each.key not in kept and isinstance(one, IdempotentResponse)
+        ]
+        store_responses(db, fresh, now_ms)
         return found
+
+
+class _NotLoaded(Exception):  # noqa: N818 - raised and caught in this file alone
+    """A release that must be loaded first."""
+
+
+class _Terms(NamedTuple):
+    """What an offer promises: on `times` targets each for itself. A use of a gift or of points costs `cost_cents`."""
+
+    benefit: Benefit
+    min_spend_cents: int
+    times: int = 1
+    cost_cents: int = 0
 
 
 class _Round:
     """What the steps of one commit look at, read at once."""
 
-    def __init__(self, db: Connection, books: RedemptionTransaction, bodies: Sequence[Any]) -> None:
-        self.db, self.books = db, books
+    def __init__(
+        self,
+        db: Connection,
+        books: RedemptionTransaction,
+        releases: Mapping[str, ReleasedOffers],
+        bodies: Sequence[Any],
+    ) -> None:
+        self.db, self.books, self.releases = db, books, releases
         self._campaign = cache(partial(Campaign.find, db))
         wishes = [body for body in bodies if isinstance(body, ReserveIn)]
         decided = {wish.decision_id for wish in wishes if wish.decision_id}
@@ -183,11 +234,55 @@ class _Round:
         known = self._campaign(campaign)
         if known is None:
             raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
+        if not (body.redemption_id and self.books.redemption(body.redemption_id)):
+            self._check_terms(body, known, campaign, offer, code)
         named, hold_ms = body.redemption_id or f"rdm_{token_hex(12)}", round(known.policy.hold_minutes * MINUTE_MS)
         who_and_what = named, campaign, offer, body.customer_id, body.amount_cents
         return self.books.reserve(
             RedemptionClaim(*who_and_what, self.books.now_ms, hold_ms, body.order_id, code, body.decision_id, who)
         )
+
+    def _check_terms(self, body: ReserveIn, known: Campaign, campaign: str, offer: str, code: str) -> None:
+        """Refuse another currency, and more than the offer's own terms take off an order of the stated worth."""
+        if body.currency is not None:
+            live = {name: one.release for name, one in Campaign.all(self.db).items() if one.release in self.releases}
+            releases = {name: self.releases[release] for name, release in live.items() if release}
+            money = campaign_currencies(self.db, {campaign: known}, releases)
+            hold_in_currency(self.db, campaign, money[campaign], body.currency, self.books.now_ms)
+        terms = None if body.order_cents is None else self._terms(body, known, campaign, offer, code)
+        if terms is None or body.order_cents is None:
+            return
+        if body.order_cents < terms.min_spend_cents:
+            text = f"this offer asks for an order worth {terms.min_spend_cents}, this one is worth {body.order_cents}"
+            raise Refused("below_threshold", text)
+        most = terms.benefit.most_off_cents(body.order_cents, terms.min_spend_cents, terms.times)
+        if terms.benefit.type in ("gift", "points"):
+            most = max(most, terms.cost_cents)
+        if body.amount_cents > most:
+            text = f"this offer takes {most} off an order worth {body.order_cents}, {body.amount_cents} are asked for"
+            raise Refused("above_cap", text)
+
+    def _terms(self, body: ReserveIn, known: Campaign, campaign: str, offer: str, code: str) -> "_Terms | None":
+        """The terms that the customer was given: of the shop's promotion, else of the release that the decision was
+        made from; None where neither knows the offer. Raises _NotLoaded.
+        """
+        kept = StoredPromotion.find(self.db, offer)
+        if kept is not None and kept.campaign_id == campaign:
+            return _Terms(kept.terms.benefit, kept.terms.min_spend_cents)
+        made = self.decisions.get(body.decision_id or "")
+        given = made or SELECT_DECIDED_RELEASE.first(self.db, who=body.customer_id, code=code)
+        release_id = given["release_id"] if given else known.release
+        if release_id is None:
+            return None
+        release = self.releases.get(release_id)
+        if release is None:
+            raise _NotLoaded(release_id)
+        label = release.labels.get(offer)
+        if label is None:
+            return None
+        line = release.menu[label.menu_id]
+        times, cost = max(1, len(covered_targets(label.target))), math.ceil(line.benefit_cost_cents or 0)
+        return _Terms(line.benefit, line.min_spend_cents, times, cost)
 
     def confirm(self, body: ConfirmIn, who: str) -> Row:
         return self.books.confirm(body.redemption_id, body.amount_cents, who)

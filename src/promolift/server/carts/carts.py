@@ -31,6 +31,7 @@ from promolift.core.offers.coupon_codes import normalise_code
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, Benefit, covered_targets
 from promolift.foundation.i18n.text import Language, LocalizedText
 from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
+from promolift.server.budgets.currencies import campaign_currencies, hold_in_currency
 from promolift.server.decisions.decisions import Decider
 from promolift.server.decisions.eligibility import SELECT_CUSTOMERS
 from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
@@ -178,14 +179,11 @@ class Wallet(NamedTuple):
 
     promotions: dict[str, UsablePromotion]
     refused: dict[str, str]
-    release: LiveRelease | None  # of a campaign that is live: the cart's currency, and the rule packs of its texts
+    release: LiveRelease | None  # of a campaign that is live: the rule packs of its texts
     catalogue: Mapping[str, str]  # a product of the cart: what its offers stand on
     opened: Mapping[str, str]  # a code as it was typed: the promotion that it is of
-
-    @property
-    def currency(self) -> str | None:
-        """The cart's currency, where a release says it."""
-        return self.release.shop.currency if self.release else None
+    currency: str | None  # of the cart: as it says, else that of its campaigns; None where nobody says it
+    money: Mapping[str, str | None]  # the currency of each campaign
 
 
 class ReservedCart(NamedTuple):
@@ -198,7 +196,7 @@ class ReservedCart(NamedTuple):
 
 class CartContext(NamedTuple):
     """What is the same for all carts of a moment: campaigns that are live with their releases, what the shop keeps for
-    everybody, and the offers of each campaign whose limits have no room.
+    everybody, the offers of each campaign whose limits have no room, and each campaign's currency.
     """
 
     live: dict[str, Campaign]
@@ -206,6 +204,7 @@ class CartContext(NamedTuple):
     promotions: dict[str, StoredPromotion]
     everybody: dict[str, UsablePromotion]
     full: dict[str, set[str]]
+    money: dict[str, str | None]
 
 
 def load_cart_context(db: Connection, release_of: ReleaseLookup, now_ms: int) -> CartContext:
@@ -218,7 +217,8 @@ def load_cart_context(db: Connection, release_of: ReleaseLookup, now_ms: int) ->
         for name, one in kept.items()
         if one.holder == "everybody" and one.campaign_id in live
     }
-    return CartContext(live, releases, kept, everybody, {name: exhausted_offers(db, name, now_ms) for name in live})
+    full = {name: exhausted_offers(db, name, now_ms) for name in live}
+    return CartContext(live, releases, kept, everybody, full, campaign_currencies(db, live, releases))
 
 
 class CartService:
@@ -248,11 +248,11 @@ def load_wallet(
     db: Connection, release_of: ReleaseLookup, body: CartIn, now_ms: int, common: CartContext | None = None
 ) -> Wallet:
     """Load everything that may be used in this cart, each promotion once."""
-    live, releases, kept, everybody, full = common or load_cart_context(db, release_of, now_ms)
+    live, releases, kept, everybody, full, money = common or load_cart_context(db, release_of, now_ms)
     if (only := body.campaign_id) is not None:
         live = {name: one for name, one in live.items() if name == only}
-        releases = {name: one for name, one in releases.items() if name == only}
-    live = _in_currency(body.currency, live, releases)
+    currency = _cart_currency(body.currency, {name: money[name] for name in live})
+    live = {name: one for name, one in live.items() if money[name] in (None, currency)}
     releases = {name: one for name, one in releases.items() if name in live}
     here = {line.product_id for line in body.lines}
     catalogue = {
@@ -287,7 +287,7 @@ def load_wallet(
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
             release = release_of(made["release_id"])
-            if release.shop.currency != (body.currency or release.shop.currency):
+            if release.shop.currency != (currency or release.shop.currency):
                 refused[named] = "currency_differs"
                 continue
             if not lowers_price(release, made["offer_id"]):
@@ -304,7 +304,7 @@ def load_wallet(
         if full[each.campaign_id] & {"", name}:
             refused[name] = "limit_reached"
             del held[name]
-    return Wallet(held, refused, next(iter(releases.values()), None), catalogue, opened)
+    return Wallet(held, refused, next(iter(releases.values()), None), catalogue, opened, currency, money)
 
 
 def price_with_wallet(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int) -> PricedCart:
@@ -355,6 +355,8 @@ def reserve_cart(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: s
     refused: dict[str, str] = {}
     while True:
         found = price_with_wallet(body, mine, refused, now_ms)
+        for campaign in sorted({mine.promotions[each.promotion_id].campaign_id for each in found.applied}):
+            hold_in_currency(db, campaign, mine.money[campaign], mine.currency, now_ms)
         execute_raw(db, "savepoint cart")
         redemptions: dict[str, str] = {}
         for applied in found.applied:
@@ -509,20 +511,17 @@ def lowers_price(release: LiveRelease, offer_id: str) -> bool:
     return label is None or release.menu[label.menu_id].benefit.type != "reminder"
 
 
-def _in_currency(
-    currency: str | None, live: Mapping[str, Campaign], releases: Mapping[str, LiveRelease]
-) -> dict[str, Campaign]:
-    """The campaigns whose money is the cart's; one without a release has whatever the cart has.
+def _cart_currency(currency: str | None, money: Mapping[str, str | None]) -> str | None:
+    """The currency of a cart: the one that it names, else that of its campaigns.
 
-    Refused where the shop's offers are in other currencies, or in several of which the cart names none.
+    Refused where all that is known of the campaigns are other currencies, or several of which the cart names none.
     """
-    known = sorted({one.shop.currency for one in releases.values()})
+    known = sorted({one for one in money.values() if one})
     if currency is None and len(known) > 1:
         raise Refused("currency_needed", f"campaigns are in {', '.join(known)}: name the currency of the cart")
     if currency is not None and known and currency not in known:
         raise Refused("currency_differs", f"the cart is in {currency}, the offers are in {', '.join(known)}")
-    other = {name for name, one in releases.items() if one.shop.currency != (currency or known[0])}
-    return {name: one for name, one in live.items() if name not in other}
+    return currency or next(iter(known), None)
 
 
 def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn, code: Row | None) -> Promotion:

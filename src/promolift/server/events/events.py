@@ -66,7 +66,10 @@ from promolift.shop.ingest.cleaning.consent_answers import (
     may_name_consent,
     names_consent,
     names_contact,
+    names_link,
     names_refusal,
+    refusing_only,
+    says_refusal,
 )
 
 SEGMENT_KINDS = ("track", "identify", "page", "screen", "alias", "group")
@@ -85,11 +88,8 @@ LONG_NUMBER = re.compile(rb"\d{17}|Infinity|NaN|[eE]\+?\d\d")
 ZONE_ADAPTER = TypeAdapter(Zone)
 YES, NO, UNKNOWN = frozenset(YES_TEXTS), frozenset(NO_TEXTS), frozenset(("", *UNKNOWN_TEXTS))
 NO_REFUSAL = (NO - frozenset(REFUSED_TEXTS)) | frozenset(AGREED_TEXTS)  # what denies a trait such as `unsubscribed`
-NEGATED = re.compile(r"\b(not|no|non|never|without|revoked?|denied|declined|refused?|rejected|blocked)\b")
-BLOCKED = re.compile(r"(black|block) ?list|marked as spam|spam (report|complain)")
 ABOUT_ELSE = re.compile(r"^(withdrawal|cash|product|order|card|payment|video|song|player|停止$)")
 DETAIL = re.compile(r"\b(at|on|date|day|time|stamp|source|version|id|ip|text|method|channel|type|language|country)$")
-LINK = re.compile(r"\b(url|link|token)$")
 PREFERENCES = re.compile(r"consent|(subscri|mail|sms|market|communicat|notif|privacy).*preference")
 CHANGED = re.compile(r"updat|chang|\bset\b")
 ANSWERS_READ = "use true or false, yes or no, 1 or 0, subscribed or unsubscribed, or leave it out"
@@ -441,7 +441,7 @@ def _consent_event(name: str) -> str:
     words = column_words(name)
     if ABOUT_ELSE.search(words) and not names_contact(name):
         return ""
-    if names_refusal(name) or BLOCKED.search(words) or (names_consent(name) and NEGATED.search(words)):
+    if says_refusal(name):
         return "refusal"
     if PREFERENCES.search(words) and CHANGED.search(words):
         return "asked"
@@ -456,10 +456,12 @@ def _trait_role(name: str) -> str:
     words = column_words(name)
     if words in ("consent", "personal"):
         return words
+    if names_refusal(name):
+        return "refusal"
+    if names_link(name):
+        return ""
     consent = names_consent(name)
-    if names_refusal(name) or BLOCKED.search(words) or (consent and NEGATED.search(words)):
-        return "" if LINK.search(words) else "refusal"
-    if consent and not DETAIL.search(words) and not LINK.search(words):
+    if consent and not DETAIL.search(words):
         return "other"
     return "possible" if consent or may_name_consent(name) else ""
 
@@ -509,6 +511,7 @@ def _consent_columns(said: Json, told: str, named: str) -> dict[str, Any]:
     found = list(_answers(said, f"/{named}", "possible" if told in ("asked", "refusal") else ""))
     refused = told == "refusal" or any(answer == "no" for _, answer, _ in found)
     columns: dict[str, Any] = {"consent": 0} if told == "refusal" else {}
+    weak = refusing_only({place.rpartition("/")[2] for role, _, place in found if role in ("consent", "other")})
     for role, answer, place in found:
         column = "personal" if role == "personal" else "consent"
         if answer == "unreadable" and role != "possible" and not refused:
@@ -517,7 +520,7 @@ def _consent_columns(said: Json, told: str, named: str) -> dict[str, Any]:
             columns[column] = 0
         elif answer == "yes" and role in ("consent", "personal") and columns.get(column) != 0:
             columns[column] = 1
-        elif answer == "yes" and role == "other":
+        elif answer == "yes" and role == "other" and place.rpartition("/")[2] not in weak:
             columns.setdefault(column, CONSENT_BY_PAGE)
     if told == "asked" and not columns and all(answer != "unknown" or role == "possible" for role, answer, _ in found):
         raise _BadEvent(f"/{named}", "answer_unreadable", f"it names no answer; send `consent`: {ANSWERS_READ}")

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from sqlalchemy import Connection
 
 from promolift.core.decisions.decision_rule import ReleaseTerms
@@ -195,6 +195,15 @@ class StoredPromotion(StoredModel):
         return (starts is None or starts <= at) and (expires is None or at <= expires)
 
 
+class StoredCurrency(StoredModel):
+    """The currency in which money of a campaign without a release was held first; of ALL_CAMPAIGNS: the shop's, as
+    promolift.toml says it.
+    """
+
+    KIND = "currency"
+    currency: str
+
+
 class ReleaseRecord(StoredModel):
     """A release that was made here: a draft until a person asks for approval (asked) and somebody says yes
     (approved)."""
@@ -260,7 +269,7 @@ class MenuDraft(StoredModel):
     line: MenuItem
     status: str
     by: str
-    said_by: str = ""
+    decided_by: str = Field(default="", validation_alias=AliasChoices("decided_by", "said_by"))
     note: str = ""
 
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from promolift.foundation.hashing import HASHED_FIELDS
+from promolift.foundation.privacy.identifier_patterns import ESCAPES
 from promolift.foundation.privacy.identifier_search import (
-    ESCAPES,
     IdentifierSearch,
     find_contacts,
     is_distinctive,
@@ -24,6 +25,7 @@ from promolift.shop.results.work_folder.work_tables import CleanTables
 
 RUN = r"[A-Za-z0-9]+"  # of an id: it stands as a whole wherever the id does
 MASKED = "[masked]"
+MASKABLE = ("subject", "old", "new")  # fields of an audit row
 CUSTOMER_ID_COLUMN = "customer_id"
 CATALOGUE_COLUMNS = ("product_id", "category", "type", "name")
 
@@ -98,9 +100,26 @@ def mask_health(note: dict[str, Any], known: KnownCustomers) -> dict[str, Any]:
 def mask_audit_row(row: dict[str, Any], known: KnownCustomers) -> dict[str, Any]:
     """A row of the audit log whose fields do not name customers. `masked` lists the fields that did; the hash stays
     that of the whole row, so that the chain goes on."""
-    hidden = [name for name in ("subject", "old", "new") if known.named_in(row[name])]
-    hidden += [name for name in ("old", "new") if name not in hidden and find_contacts(row[name])]
+    hidden = [name for name in MASKABLE if known.named_in(row[name]) or find_contacts(row[name])]
     return {**row, **dict.fromkeys(hidden, MASKED), "masked": hidden} if hidden else row
+
+
+def find_audit_faults(chain: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is wrong with rows of an archive's audit log beside their chain: `masked` is not believed.
+
+    It may name fields that `mask_audit_row` masks and that are masked; no row has a field of its own, or names anybody
+    by an e-mail address or a phone number.
+    """
+    for row in chain:
+        masked = row.get("masked")
+        if {*row} - {"masked"} != {*HASHED_FIELDS, "hash"}:
+            yield f"row {row.get('seq')} has not the fields of an audit row"
+        elif masked is not None and not (
+            isinstance(masked, list) and masked and all(name in MASKABLE and row[name] == MASKED for name in masked)
+        ):
+            yield f"row {row['seq']} states fields as masked that are not, or may not be"
+        elif any(find_contacts(row[name]) for name in MASKABLE):
+            yield f"row {row['seq']} holds an e-mail address or a phone number"
 
 
 def find_names(files: Mapping[str, bytes], known: KnownCustomers) -> Iterator[str]:

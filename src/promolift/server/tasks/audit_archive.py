@@ -45,7 +45,13 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.outputs import remember_output
 from promolift.foundation.version import __version__
 from promolift.server.settings import ServeSettings
-from promolift.server.tasks.archive_privacy import MASKED, KnownCustomers, find_names, mask_audit_row, mask_health
+from promolift.server.tasks.archive_privacy import (
+    KnownCustomers,
+    find_audit_faults,
+    find_names,
+    mask_audit_row,
+    mask_health,
+)
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, load_evidence
 from promolift.shop.feedback.policy_verdict import design_of, metric_of
@@ -165,11 +171,15 @@ def verify_archive(path: Path) -> StepSummary:
     if faults := list(check_archive(found)):
         raise InputError("evidence_invalid", f"{path}: {'; '.join(faults)}")
     made, tests = found.manifest, protocol_files(found)
+    masked = sum("masked" in json.loads(line) for line in found.files["audit.jsonl"].decode().splitlines())
+    hidden = f", {masked:,} of them masked: their place in the chain is checked, not their content" if masked else ""
     text = (
         f"{path}: {len(found.files)} files are as they were written, and everything recomputed agrees "
-        f"({len(tests)} verdicts, {made.audit_rows:,} audit rows up to {made.audit_head or 'none'}). Mark: {found.mark}"
+        f"({len(tests)} verdicts, {made.audit_rows:,} audit rows up to {made.audit_head or 'none'}{hidden}). "
+        f"Mark: {found.mark}"
     )
-    return StepSummary(text, {"step": "evidence verify", "mark": found.mark, "sound": True, "tests": len(tests)})
+    figures = {"step": "evidence verify", "mark": found.mark, "sound": True, "tests": len(tests), "masked": masked}
+    return StepSummary(text, figures)
 
 
 def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learned: Path) -> Archive:
@@ -393,9 +403,7 @@ def check_archive(found: Archive) -> Iterator[str]:
 def check_computations(found: Archive) -> Iterator[str]:
     """What comes out otherwise when it is computed again."""
     chain = [json.loads(line) for line in found.files["audit.jsonl"].decode().splitlines()]
-    for row in chain:
-        if any(row.get(name) != MASKED for name in row.get("masked", ())):
-            yield f"audit.jsonl: row {row['seq']} states fields as masked that are not"
+    yield from (f"audit.jsonl: {fault}" for fault in find_audit_faults(chain))
     if broken := find_chain_break(chain):
         yield f"audit.jsonl: row {broken} does not follow from the one before"
     if (chain[-1]["hash"] if chain else None) != found.manifest.audit_head:

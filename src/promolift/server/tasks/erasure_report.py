@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from promolift.foundation.privacy.identifier_search import (
+    CELLS_AT_ONCE,
     NOTHING_SEARCHED,
     Finding,
     IdentifierSearch,
@@ -41,13 +42,13 @@ class Remainder(NamedTuple):
 
 
 class ErasureReport(NamedTuple):
-    """Where a customer was searched for: each place with its files and bytes; what is left; what is kept on purpose;
-    what could not be read.
+    """Where a customer was searched for: each place with its files and bytes; what is left; what is retained on
+    purpose; what could not be read.
     """
 
     searched: tuple[tuple[str, int, int], ...]
     left: tuple[Remainder, ...]
-    kept: tuple[str, ...]
+    retained: tuple[str, ...]
     unread: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
@@ -55,7 +56,7 @@ class ErasureReport(NamedTuple):
         return {
             "searched": [{"place": place, "files": files, "bytes": size} for place, files, size in self.searched],
             "left": [each._asdict() for each in self.left],
-            "kept": [*self.kept],
+            "retained": [*self.retained],
             "unread": [*self.unread],
         }
 
@@ -94,14 +95,14 @@ def search_places(
         found = _search_database(settings.ledger, search)
         searched.append(("the ledger's database", found.files, found.bytes))
         whole += found
-    kept, left = list[str](), []
+    retained, left = list[str](), []
     for finding in whole.findings:
         if _is_erased_mark(finding, search.customer_id):
-            kept.append(search.mask(finding.place))
+            retained.append(search.mask(finding.place))
         else:
             remedy = _remedy(finding.place, home, own, written, settings)
             left.append(Remainder(search.mask(finding.place), finding.times, remedy))
-    return ErasureReport(tuple(searched), tuple(left), tuple(kept), tuple(map(search.mask, whole.unread)))
+    return ErasureReport(tuple(searched), tuple(left), tuple(retained), tuple(map(search.mask, whole.unread)))
 
 
 def describe(gone: Mapping[str, int], search: IdentifierSearch, report: ErasureReport) -> Iterator[str]:
@@ -115,7 +116,8 @@ def describe(gone: Mapping[str, int], search: IdentifierSearch, report: ErasureR
     if not is_distinctive(search.customer_id):
         yield "the id is short: it counts in customer columns and after their names only"
     yield from (f"searched: {place}, {files:,} files, {size:,} bytes" for place, files, size in report.searched)
-    yield from (f"kept on purpose: {place}: the mark that nobody may write to the customer" for place in report.kept)
+    mark = "the mark that nobody may write to the customer"
+    yield from (f"kept on purpose: {place}: {mark}" for place in report.retained)
     yield from (f"not searched: {place}" for place in report.unread)
     yield from (f"left: {place} ({times:,}); {REMEDIES[remedy]}" for place, times, remedy in report.left)
     if not report.left:
@@ -167,7 +169,7 @@ def find_rejects(ledger: str, _: Path, search: IdentifierSearch) -> list[int]:
     try:
         with engine.connect() as db:
             rows = db.execution_options(yield_per=5000).execute(select(REJECTS.c.seq, REJECTS.c.detail, REJECTS.c.body))
-            return [seq for seq, *texts in rows if any(map(search.in_text, texts))]
+            return [seq for seq, *texts in rows if any(map(search.in_any_reading, texts))]
     finally:
         engine.dispose()
 
@@ -268,11 +270,13 @@ def _search_database(url: str, search: IdentifierSearch) -> Searched:
         with engine.connect() as db:
             for table in tables:
                 counts = dict.fromkeys(table.c.keys(), 0)
-                for row in db.execution_options(yield_per=5000).execute(select(table)).mappings():
-                    for name, value in row.items():
-                        size += len(value) if isinstance(value, str) else 8
-                        mark = table is CUSTOMERS and row["erased"] and name == "customer_id"
-                        counts[name] += isinstance(value, str) and not mark and search.in_cell(name, value)
+                rows = db.execution_options(yield_per=CELLS_AT_ONCE).execute(select(table)).mappings()
+                for some in rows.partitions(CELLS_AT_ONCE):
+                    for name in counts:
+                        marks = table is CUSTOMERS and name == "customer_id"
+                        size += sum(len(row[name]) if isinstance(row[name], str) else 8 for row in some)
+                        texts = (row[name] for row in some if not (marks and row["erased"]))
+                        counts[name] += search.count_cells(name, (each for each in texts if isinstance(each, str)))
                 found += [Finding(f"table {table.name}, column {name}", n) for name, n in counts.items() if n]
     except SQLAlchemyError as error:
         return Searched(0, 0, (), (f"the ledger's database: {str(error).splitlines()[0]}",))

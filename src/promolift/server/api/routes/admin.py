@@ -163,14 +163,19 @@ def _limit_row(limit: LimitIn) -> dict[str, Any]:
 def put_campaign(asked: Route, campaign_id: Slug, body: CampaignIn, if_match: IfMatch = None) -> Response:
     """Make a campaign or replace it whole; what its limits have counted so far stays.
 
-    Where that would drop a limit or reset the policy, the version that was read must come along (`If-Match`), else 428.
+    Where that would drop a limit, change one that another key set or reset the policy, the version that was read must
+    come along (`If-Match`), else 428.
     """
     return _govern(asked, campaign_id, lambda _: body, if_match)
 
 
 @router.patch("/v1/campaigns/{campaign_id:name}")
 def patch_campaign(asked: Route, campaign_id: Slug, body: dict[str, Any], if_match: IfMatch = None) -> Response:
-    """Change what is stated alone, as a JSON merge patch (RFC 7396): null removes, a list replaces the whole list."""
+    """Change what is stated alone, as a JSON merge patch (RFC 7396): null removes, a list replaces the whole list.
+
+    Where that would drop or change a limit that another key set, the version that was read must come along
+    (`If-Match`), else 428.
+    """
     return _govern(asked, campaign_id, lambda now: CampaignIn(**_merged(now, body)), if_match, patch=True)
 
 
@@ -188,12 +193,17 @@ def _govern(
         ]
         body = new_of({"paused": old.paused, "policy": old.policy.model_dump(mode="json"), "limits": stated})
         check_version(if_match, _versioned(db, campaign_id) if found else None, False, f"campaign {campaign_id}")
-        dropped = {limit["limit_id"] for limit in old_limits} - {limit.limit_id for limit in body.limits}
-        reset = "policy" not in body.model_fields_set and old.policy != Policy()
-        if found and not patch and if_match is None and (dropped or reset):
-            lost = f"the limits {sorted(dropped)}" if dropped else "the policy"
-            raise Refused("version_needed", f"this would drop {lost}: PATCH what changes, or send the ETag as If-Match")
-        rows, present = map(_limit_row, body.limits), all_limits(db, campaign_id)
+        rows, present = [*map(_limit_row, body.limits)], all_limits(db, campaign_id)
+        if found and if_match is None:
+            kept = {row["limit_id"]: _shown({"campaign_id": campaign_id} | row) for row in rows}
+            changed = [limit["limit_id"] for limit in old_limits if limit != kept.get(limit["limit_id"])]
+            owner = _set_by(db, campaign_id) if changed else {}
+            lost = [name for name in changed if owner.get(name) != asked.who or not (patch or name in kept)]
+            reset = not patch and "policy" not in body.model_fields_set and old.policy != Policy()
+            if lost or reset:
+                what = f"the limits {lost}" if lost else "the policy"
+                text = f"this would drop or change {what}: GET the campaign first and send its ETag as If-Match"
+                raise Refused("version_needed", text)
         echoed = [limit for limit in present if limit["limit_id"] == RELEASE_LIMIT_ID]  # sent back as it was read
         set_limits(
             db, campaign_id, [row for row in rows if not any(row.items() <= one.items() for one in echoed)], now_ms
@@ -208,6 +218,17 @@ def _govern(
     with asked.read() as db:
         reply.headers["etag"] = version_tag(_versioned(db, campaign_id))
     return reply
+
+
+def _set_by(db: Connection, campaign_id: str) -> Mapping[str, str]:
+    """Who last set each limit of a campaign, where the audit log says it."""
+    mine = AUDIT.c.action == "campaign.put", AUDIT.c.subject == campaign_id
+    owners, before = dict[str, str](), dict[str, Any]()
+    for actor, text in db.execute(select(AUDIT.c.actor, AUDIT.c.new).where(*mine).order_by(AUDIT.c.seq)):
+        after = {limit["limit_id"]: limit for limit in json.loads(text).get("limits", ())}
+        owners |= {name: actor for name, limit in after.items() if limit != before.get(name)}
+        before = after
+    return owners
 
 
 def _versioned(db: Connection, campaign_id: str) -> dict[str, Any]:

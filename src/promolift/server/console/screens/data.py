@@ -29,7 +29,7 @@ from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, ROLES
 from promolift.shop.configuration.configuration import RAW_NAMES, Config, RawFile, load_config
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
-from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping_with_reasons
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping_with_reasons
 from promolift.shop.ingest.setup.initialisation import guess_tables, init
 from promolift.shop.pipeline.steps.ingest import CLEANERS, open_table, raw_file_path
 from promolift.shop.reports.chapters.data_health import build_health_chapter

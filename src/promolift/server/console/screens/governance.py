@@ -10,7 +10,6 @@ from promolift.core.customers.consent import may_send
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import RULE_SOURCES, RulePack, rule_pack_notices
-from promolift.extensions.privacy.results import PURPOSES, privacy_spent
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.formatting import count, current_locale, localize, percent, plural
 from promolift.foundation.i18n.translation import translate
@@ -252,12 +251,12 @@ def notice_of(visit: PageVisit, pack: RulePack) -> Notice:
 def privacy_spending(visit: PageVisit) -> dict[str, Any]:
     """Describe the privacy budget spent so far, in total and by purpose; empty where no budget is set."""
     try:
-        found = privacy_spent(visit.job().config, visit.store)
+        found = visit.job().release_policy.budget_use()
     except ConfigError as error:  # the extra that counts is not installed
         return {"text": str(error), "purposes": []}
     if found is None:
         return {}
-    return {"text": found.text, "purposes": [(localize(*PURPOSES[of]), f"{e:.2f}") for of, e in found.purposes.items()]}
+    return {"text": found.text, "purposes": [(found.labels[of], f"{e:.2f}") for of, e in found.purposes.items()]}
 
 
 @form("/governance/verify", "viewer", "/governance")
@@ -294,6 +293,6 @@ def evidence(visit: PageVisit) -> Reply:
 @page("/governance/record.html")
 def record(visit: PageVisit) -> Reply:
     """The record of processing and the impact assessment, as a page to complete and sign."""
-    config = visit.job().config
-    text = render_page(processing_page(config, retention_days(visit), privacy_spent(config, visit.store)))
+    job = visit.job()
+    text = render_page(processing_page(job.config, retention_days(visit), job.release_policy.budget_use()))
     return Download(text.encode(), "privacy.html", "text/html; charset=utf-8")

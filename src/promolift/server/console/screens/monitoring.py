@@ -122,7 +122,8 @@ def pause(visit: PageVisit) -> str:
 @form("/live/limits/{limit_id}", "approver", "/live")
 def limit(visit: PageVisit) -> str:
     """Another amount for a limit, in whole units of the currency for money."""
-    named, listed = visit.params["limit_id"], admin.campaign(visit.call, visit.campaign_id, Response())["limits"]
+    named, seen = visit.params["limit_id"], Response()
+    listed = admin.campaign(visit.call, visit.campaign_id, seen)["limits"]
     one = next((each for each in listed if each["limit_id"] == named), None)
     digits = currency_digits(visit.shared.shop.currency) if one and one["metric"] == "discount_amount" else 0
     typed = re.fullmatch(r"([0-9]{1,12})(?:[.,]([0-9]+))?", visit.text("amount", 20))
@@ -136,5 +137,5 @@ def limit(visit: PageVisit) -> str:
         for each in listed
         if each["limit_id"] != RELEASE_LIMIT_ID
     ]  # fmt: skip
-    admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new})
+    admin.patch_campaign(visit.call, visit.campaign_id, {"limits": new}, seen.headers["etag"])
     return sentence("limit_changed", name=named)

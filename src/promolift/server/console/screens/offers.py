@@ -278,7 +278,7 @@ def judge(visit: PageVisit) -> str:
             visit.require_other_person(draft.by)
             lines = {line.id: line for line in visit.shared.config.menu} | {draft.line.id: draft.line}
             replace_menu(visit, db, now_ms, tuple(lines.values()), draft.line.id)
-        more = {"status": status, "said_by": visit.visitor.name, "note": why or draft.note}
+        more = {"status": status, "decided_by": visit.visitor.name, "note": why or draft.note}
         draft.model_copy(update=more).save(db, name, now_ms)
         visit.append_audit(db, now_ms, f"menu.{status}", draft.line.id, {"by": draft.by}, {"why": why} if why else None)
 

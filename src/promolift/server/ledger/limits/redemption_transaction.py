@@ -1,46 +1,48 @@
 """Reserve, confirm and return money within the limits of a campaign; none of them is ever exceeded.
 
-Every limit counts in cells of `usage`: (campaign, limit, subject, period). A reservation holds its amount in each cell
-it falls in; a confirmation turns held into spent; a rollback or expiry returns it. A cell is always the sum of its
-redemptions, so a new, removed or changed limit counts what came before. All checks precede all writes, so a refusal
-changes nothing.
+A reservation holds its amount in each cell of `usage` it falls in; a confirmation turns held into spent; a rollback or
+expiry returns it. All checks precede all writes, so a refusal changes nothing.
 """
 
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
+from collections.abc import Collection, Iterable
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple, Self
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
     Connection,
-    and_,
     bindparam,
-    case,
-    delete,
-    func,
     insert,
     literal_column,
     select,
-    text,
     update,
 )
 
-from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.audit_log import AuditAction, AuditEntry, append_audit_entries
+from promolift.server.ledger.limits.code_stock import UNUSABLE_CODE_REASONS, code_problem
+from promolift.server.ledger.limits.limit_usage import (
+    ADD_USAGE,
+    ALL_CAMPAIGNS,
+    CAMPAIGN_PARAMETER,
+    COUNTED_STATUSES,
+    NAMES_PARAMETER,
+    SELECT_CELL_USE,
+    Row,
+    UsageCell,
+    all_limits,
+    cell_of,
+    limits_of_offer,
+    period_key,
+    read_usage,
+    usage_of,
+)
 from promolift.server.ledger.schema import (
     CODES,
     CUSTOMERS,
     IS_STOCK_CODE,
-    LIMITS,
     REDEMPTIONS,
     UPPERCASE_CODE,
     USAGE,
-    JsonList,
     Query,
     Refused,
     campaign_lock,
@@ -52,28 +54,6 @@ from promolift.server.ledger.schema import (
 )
 
 ASCII_UPPERCASE = str.maketrans(ascii_lowercase, ascii_uppercase)
-CAMPAIGN_PARAMETER: BindParameter[str] = bindparam("campaign")
-SELECT_LIMITS = Query(select(LIMITS).where(LIMITS.c.campaign_id == CAMPAIGN_PARAMETER).order_by(LIMITS.c.limit_id))
-NAMES_PARAMETER = JsonList("names")
-# One by one: asked for as a list, PostgreSQL may read what a limit holds of everybody.
-SELECT_CELL_USE = Query(text("""
-    select n.value, (select u.held + u.spent from usage u where u.campaign_id = :campaign and u.limit_id = :limit
-                     and u.period_key = :period and u.subject = n.value)
-    from json_each(:names) n
-"""))  # fmt: skip
-SELECT_USAGE_SUMS = Query(
-    select(
-        USAGE.c.limit_id, USAGE.c.period_key, func.sum(USAGE.c.held), func.sum(USAGE.c.spent),
-        func.max(USAGE.c.held + USAGE.c.spent),
-    )
-    .where(USAGE.c.campaign_id == CAMPAIGN_PARAMETER)
-    .group_by(USAGE.c.limit_id, USAGE.c.period_key)
-)  # fmt: skip
-ADD_USAGE = Query(
-    insert(USAGE).inline(),
-    then=" on conflict (campaign_id, limit_id, subject, period_key)"
-    " do update set held = usage.held + excluded.held, spent = usage.spent + excluded.spent",
-)
 IS_NAMED_REDEMPTION = REDEMPTIONS.c.redemption_id == bindparam("named")
 SELECT_REDEMPTION = Query(select(REDEMPTIONS).where(IS_NAMED_REDEMPTION))
 SELECT_REDEMPTIONS = Query(select(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id.op("in")(NAMES_PARAMETER)))
@@ -87,13 +67,6 @@ SELECT_SIMILAR_CODES = Query(
         UPPERCASE_CODE.in_([bindparam("ascii"), bindparam("all")]),
     )
     .limit(literal_column("2"))
-)
-PERSONAL_LIMITS = Query(select(LIMITS).where(LIMITS.c.per != "campaign"))
-IS_OF_CUSTOMER: ColumnElement[bool] = REDEMPTIONS.c.customer_id == bindparam("subject")
-SELECT_CUSTOMER_REDEMPTIONS = Query(select(REDEMPTIONS).where(IS_OF_CUSTOMER))
-RENAMED_PERSON = case((REDEMPTIONS.c.person == bindparam("subject"), bindparam("alias")), else_=REDEMPTIONS.c.person)
-RENAME_CUSTOMER_REDEMPTIONS = Query(
-    update(REDEMPTIONS).where(IS_OF_CUSTOMER).values(customer_id=bindparam("alias"), person=RENAMED_PERSON)
 )
 IS_EXPIRED_RESERVATION = REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
 SELECT_EXPIRED = Query(select(REDEMPTIONS).where(*IS_EXPIRED_RESERVATION))
@@ -113,50 +86,7 @@ UPDATE_CODE_STATUS = Query(
 SELECT_PERSONS = Query(
     select(CUSTOMERS.c.customer_id, CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id.op("in")(NAMES_PARAMETER))
 )
-UNUSABLE_CODE_REASONS = {
-    "code_not_issued": "this code was not given to anybody yet",
-    "code_blocked": "this code was blocked",
-    "code_of_another": "this code was given to another customer",
-    "code_used": "this code was used already",
-    "code_expired": "this code is no longer valid",
-    "above_cap": "this offer takes off {} at most, in minor units",
-}
-SUBJECT_COLUMNS = {"customer": "customer_id", "natural_person": "person"}
 USAGE_COLUMNS = [str(column.name) for column in USAGE.c]  # plain ones: JSON takes long to see what others are
-RELEASE_LIMIT_ID = "release-budget"  # the limit that a campaign has of the release it serves, beside its own
-BEFORE_LIMIT = "before"  # the period of what was reserved before a limit began to count
-ALL_CAMPAIGNS = "*"  # whose limits count over all campaigns; no campaign can be called so
-LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
-Row = Mapping[str, Any]
-COUNTED_STATUSES = ("reserved", "confirmed")
-
-
-class LimitUsageRow(NamedTuple):
-    """A limit, and what it holds and has spent in its present period: in total, and the most for one subject."""
-
-    limit: Row
-    held: int
-    spent: int
-    most: int
-
-
-class UsageCell(NamedTuple):
-    """The key of a row of `usage`: what a limit counts of a subject in a period."""
-
-    campaign_id: str
-    limit_id: str
-    subject: str
-    period_key: str
-
-
-class UsageAmount(NamedTuple):
-    """What a redemption holds and has spent: 1 for a limit on redemptions, cents for one on discounts."""
-
-    held: int
-    spent: int
-
-
-NO_USAGE, ONE_HELD, ONE_SPENT = UsageAmount(0, 0), UsageAmount(1, 0), UsageAmount(0, 1)
 
 
 class RedemptionClaim(NamedTuple):
@@ -173,18 +103,6 @@ class RedemptionClaim(NamedTuple):
     code: str | None = None
     decision_id: str | None = None
     actor: str = "api"
-
-
-@lru_cache(maxsize=10_000)  # those who are in one commit share their moments
-def period_key(period: str, ts_ms: int, zone: str) -> str:
-    """The period a moment falls in, in the limit's zone: '' for total, 2026-11-25, 2026-W48 or 2026-11."""
-    if period == "total":
-        return ""
-    local = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(zone))
-    if period == "week":
-        year, week, _ = local.isocalendar()
-        return f"{year}-W{week:02d}"
-    return local.date().isoformat()[: 10 if period == "day" else 7]
 
 
 class RedemptionTransaction:
@@ -321,7 +239,7 @@ class RedemptionTransaction:
 
     def _check_room(self, row: Row) -> None:
         for limit in self._limits_of(row):
-            cell, amount = _cell(limit, row), _counted(limit, row).held
+            cell, amount = cell_of(limit, row), usage_of(limit, row).held
             left = limit["amount"] - self._in(limit, cell)
             if amount > left:
                 name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
@@ -332,7 +250,7 @@ class RedemptionTransaction:
         found = self._limits.get(offer)
         if found is None:
             require_lock(self.db, campaign_lock(offer[0]))
-            found = self._limits[offer] = _limits(self.db, *offer)
+            found = self._limits[offer] = limits_of_offer(self.db, *offer)
         return found
 
     def _in(self, limit: Row, cell: UsageCell) -> int:
@@ -352,7 +270,7 @@ class RedemptionTransaction:
             self._used[cell] = sum(self._cells.get(cell, ()))
             by_limit.setdefault(cell._replace(subject=""), []).append(cell)
         for limit, mine in by_limit.items():
-            for who, used in _used(self.db, limit, [cell.subject for cell in mine]).items():
+            for who, used in read_usage(self.db, limit, [cell.subject for cell in mine]).items():
                 cell = limit._replace(subject=who)
                 self._used[cell] += used
                 self._there.add(cell)
@@ -363,7 +281,7 @@ class RedemptionTransaction:
         self._rows[name] = new
         self._changed.add(name)
         for limit in self._limits_of(new):
-            cell, come, gone = _cell(limit, new), _counted(limit, new), _counted(limit, old)
+            cell, come, gone = cell_of(limit, new), usage_of(limit, new), usage_of(limit, old)
             if cell.period_key == period_key(limit["period"], self.now_ms, limit["zone"]):
                 self._there.add(cell)  # a limit has counted its present period from the start
             held, spent = come.held - gone.held, come.spent - gone.spent
@@ -419,7 +337,7 @@ class RedemptionTransaction:
 
 
 def reserve(db: Connection, claim: RedemptionClaim) -> Row:
-    """One reservation: see `Books.reserve`."""
+    """One reservation: see `RedemptionTransaction.reserve`."""
     with RedemptionTransaction(db, claim.now_ms) as books:
         return books.reserve(claim)
 
@@ -448,88 +366,6 @@ def expire_reservations(db: Connection, now_ms: int) -> int:
         return books.expired
 
 
-def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: int) -> None:
-    """Let a campaign, or ALL_CAMPAIGNS, have these limits alone; each counts what was reserved and spent before, too.
-
-    A limit is the same one while only its amount changes; that of the release stays. Raises Refused if two have one id.
-    """
-    ids = [limit["limit_id"] for limit in limits]
-    if len(set(ids)) < len(ids):
-        raise Refused("limit_id_taken", "a limit_id is used twice; the ids of a campaign must differ")
-    if RELEASE_LIMIT_ID in ids:
-        raise Refused(
-            "limit_id_taken", f"{RELEASE_LIMIT_ID} is the release's own; change plan.budget_cents and plan anew"
-        )
-    _put_limits(db, campaign_id, own_limits(db, campaign_id), limits, now_ms)
-
-
-def set_release_limit(db: Connection, campaign_id: str, budget_cents: int, since_ms: int, now_ms: int) -> None:
-    """Let a campaign reserve and spend no more than this from a moment on, whatever limits it has of its own."""
-    limit = {
-        "limit_id": RELEASE_LIMIT_ID, "offer_id": "", "metric": "discount_amount", "amount": budget_cents,
-        "period": "total", "per": "campaign", "zone": "UTC", "since_ms": since_ms,
-    }  # fmt: skip
-    old = [row for row in all_limits(db, campaign_id) if row["limit_id"] == RELEASE_LIMIT_ID]
-    _put_limits(db, campaign_id, old, [limit], now_ms)
-
-
-def _put_limits(db: Connection, campaign_id: str, before: Sequence[Row], after: Sequence[Row], now_ms: int) -> None:
-    old = {row["limit_id"]: dict(row) for row in before}
-    new = {row["limit_id"]: {"since_ms": None} | dict(row) | {"campaign_id": campaign_id} for row in after}
-    for name in sorted(old.keys() | new.keys()):
-        was, limit = old.get(name), new.get(name)
-        same = was and limit and was | {"amount": 0} == limit | {"amount": 0}
-        for table in (LIMITS,) if same else (LIMITS, USAGE):
-            db.execute(delete(table).where(table.c.campaign_id == campaign_id, table.c.limit_id == name))
-        if limit:
-            db.execute(insert(LIMITS).values(**limit))
-        if limit and not same:
-            recount_usage(db, limit, now_ms)
-    transaction_cache(db).clear()
-
-
-def recount_usage(db: Connection, limit: Row, now_ms: int) -> None:
-    """Fill the cells of the present period from the redemptions that fall in them."""
-    mine: list[ColumnElement[bool]] = [REDEMPTIONS.c.status.in_(COUNTED_STATUSES)]
-    if limit["campaign_id"] != ALL_CAMPAIGNS:
-        mine.append(REDEMPTIONS.c.campaign_id == limit["campaign_id"])
-    if limit["offer_id"]:
-        mine.append(REDEMPTIONS.c.offer_id == limit["offer_id"])
-    if limit["period"] != "total":
-        mine.append(REDEMPTIONS.c.ts_ms > now_ms - LONGEST_DAYS[limit["period"]] * DAY_MS)
-    period = period_key(limit["period"], now_ms, limit["zone"])
-    sums = _sums([limit], map(dict[str, Any], db.execute(select(REDEMPTIONS).where(*mine)).mappings()))
-    ADD_USAGE.many(db, [{**cell._asdict(), **sums[cell]._asdict()} for cell in sums if cell.period_key == period])
-
-
-def rename_customer(db: Connection, customer_id: str, alias: str) -> None:
-    """Let a customer's redemptions be another's, with what limits counted of them: beside what that one has already,
-    and without what the same name counts for a campaign, or for others who are the same natural person.
-    """
-    limits = PERSONAL_LIMITS.dicts(db)
-    sums = _sums(limits, SELECT_CUSTOMER_REDEMPTIONS.dicts(db, subject=customer_id))
-    for limit in limits:
-        cells = USAGE.c.campaign_id == limit["campaign_id"], USAGE.c.limit_id == limit["limit_id"]
-        theirs = and_(*cells, USAGE.c.subject == customer_id)
-        for cell in [UsageCell(*row[:4]) for row in db.execute(select(USAGE).where(theirs))]:
-            held, spent = sums.get(cell, NO_USAGE)
-            there, here = cell._asdict(), cell._asdict() | {"subject": alias}
-            ADD_USAGE.many(db, [there | {"held": -held, "spent": -spent}, here | {"held": held, "spent": spent}])
-        db.execute(delete(USAGE).where(theirs, USAGE.c.held == 0, USAGE.c.spent == 0))
-    RENAME_CUSTOMER_REDEMPTIONS.run(db, subject=customer_id, alias=alias)
-
-
-def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:
-    """Add the shop's own codes to an offer's stock; how many were new. A code that is known already is left alone."""
-    known = set(db.execute(select(CODES.c.code).where(CODES.c.code.in_(codes))).scalars())
-    offer = {"campaign_id": campaign_id, "offer_id": offer_id, "status": "stock", "stocked": 1}
-    new = [{"code": code, **offer} for code in sorted(set(codes) - known)]
-    if new:
-        db.execute(insert(CODES), new)
-        transaction_cache(db).clear()
-    return len(new)
-
-
 def resolve_code(books: RedemptionTransaction, campaign_id: str, offer_id: str, typed: str, printed: str | None) -> str:
     """The code of an offer that a person means who typed this; `printed`: if it is one of ours.
 
@@ -550,75 +386,6 @@ def resolve_code(books: RedemptionTransaction, campaign_id: str, offer_id: str, 
     return found.pop() if len(found) == 1 else typed
 
 
-def code_problem(code: Row, customer_id: str, now_ms: int, cents: int = 0) -> str | None:
-    """Return why this customer cannot use a code now, as a key of UNUSABLE_CODE_REASONS; None if they can."""
-    if code["status"] in ("stock", "blocked"):
-        return "code_not_issued" if code["status"] == "stock" else "code_blocked"
-    if code["customer_id"] not in (None, customer_id):
-        return "code_of_another"
-    if code["status"] != "issued":
-        return "code_used"
-    if code["expires_ms"] is not None and code["expires_ms"] <= now_ms:
-        return "code_expired"
-    return "above_cap" if code["cap_cents"] is not None and cents > code["cap_cents"] else None
-
-
-def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
-    """Codes left in stock; None for an offer that was never given any."""
-    mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id, IS_STOCK_CODE)
-    counts = select(CODES.c.status, func.count()).where(mine).group_by(CODES.c.status)
-    by_status: dict[str, int] = {row[0]: row[1] for row in db.execute(counts)}
-    return by_status.get("stock", 0) if by_status else None
-
-
-def current_usage(db: Connection, campaign_id: str, now_ms: int) -> list[LimitUsageRow]:
-    """All limits of a campaign as they are used; what was used in earlier periods holds nobody back."""
-    found = {(limit, period): used for limit, period, *used in SELECT_USAGE_SUMS.rows(db, campaign=campaign_id)}
-    here = ((limit, period_key(limit["period"], now_ms, limit["zone"])) for limit in all_limits(db, campaign_id))
-    return [LimitUsageRow(limit, *map(int, found.get((limit["limit_id"], key), (0, 0, 0)))) for limit, key in here]
-
-
-class CodeStock(NamedTuple):
-    """The shop's own codes of an offer: how many are left, and how many there were."""
-
-    offer_id: str
-    left: int
-    total: int
-
-
-def code_stocks(db: Connection, campaign_id: str) -> list[CodeStock]:
-    """Of every offer of a campaign that was given codes, the one with the least left first."""
-    left: Any = func.sum(case((CODES.c.status == "stock", 1), else_=0))
-    counts = select(CODES.c.offer_id, left, func.count()).where(CODES.c.campaign_id == campaign_id, IS_STOCK_CODE)
-    return sorted((CodeStock(*row) for row in db.execute(counts.group_by(CODES.c.offer_id))), key=lambda each: each[1:])
-
-
-def exhausted_offers(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
-    """Return the offers of the campaign with no room left in a limit over all customers; '' stands for all of them."""
-    limits = [*all_limits(db, campaign_id), *all_limits(db, ALL_CAMPAIGNS)]
-    here = {"campaign_id": campaign_id, "ts_ms": now_ms}
-    shared = (limit for limit in limits if limit["per"] == "campaign")
-    cells = [(limit, _cell(limit, here)) for limit in shared]
-    return {
-        limit["offer_id"]
-        for limit, cell in cells
-        if _used(db, cell, [cell.subject]).get(cell.subject, 0) >= limit["amount"]
-        and (limit["amount"] or limit["since_ms"] is None)  # a plan without a budget may have offers that cost nothing
-    }
-
-
-def inconsistent_cells(db: Connection) -> list[UsageCell]:
-    """Return the cells of `usage` that are not the sum of their redemptions."""
-    limits = [dict(row) for row in db.execute(select(LIMITS)).mappings()]
-    rows = db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED_STATUSES))).mappings()
-    sums = _sums(limits, map(dict[str, Any], rows))
-    cells = {UsageCell(*row[:4]): UsageAmount(row.held, row.spent) for row in db.execute(select(USAGE))}
-    return [cell for cell, found in cells.items() if found != sums.get(cell, NO_USAGE)]
-
-
-# parts
-
-
 def _again(found: Row, claim: RedemptionClaim) -> Row:
     same = {"campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id"}
     stated = {name: getattr(claim, name) for name in same} | {"reserved_cents": claim.amount_cents}
@@ -627,66 +394,3 @@ def _again(found: Row, claim: RedemptionClaim) -> Row:
     if found["status"] not in COUNTED_STATUSES:
         raise Refused(f"already_{found['status']}", f"{claim.redemption_id} is {found['status']}; use a new id")
     return found
-
-
-def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
-    """The limits of a campaign, or of all of them together (ALL_CAMPAIGNS), by id."""
-    kept, name = transaction_cache(db), ("limits", campaign_id)
-    if name not in kept:
-        kept[name] = SELECT_LIMITS.dicts(db, campaign=campaign_id)
-    found: list[dict[str, Any]] = kept[name]
-    return found
-
-
-def own_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
-    """The limits that somebody set, without that of the release."""
-    return [limit for limit in all_limits(db, campaign_id) if limit["limit_id"] != RELEASE_LIMIT_ID]
-
-
-def _limits(db: Connection, campaign: str, offer: str) -> list[dict[str, Any]]:
-    shared = all_limits(db, ALL_CAMPAIGNS)
-    if shared:
-        require_lock(db, campaign_lock(ALL_CAMPAIGNS))
-    limits = [*all_limits(db, campaign), *shared]
-    return [each for each in limits if each["offer_id"] in ("", offer)]
-
-
-def _cell(limit: Row, row: Row) -> UsageCell:
-    period = period_key(limit["period"], row["ts_ms"], limit["zone"])
-    if row["ts_ms"] < (limit.get("since_ms") or 0):
-        period = BEFORE_LIMIT
-    whose = limit["campaign_id"] if limit["per"] == "campaign" else row[SUBJECT_COLUMNS[limit["per"]]]
-    return UsageCell(limit["campaign_id"], limit["limit_id"], whose, period)
-
-
-def _counted(limit: Row, row: Row | None) -> UsageAmount:
-    status = row["status"] if row else None
-    if row is None or status not in COUNTED_STATUSES:
-        return NO_USAGE
-    if limit["metric"] == "redemptions":
-        return ONE_HELD if status == "reserved" else ONE_SPENT
-    return UsageAmount(row["reserved_cents"], 0) if status == "reserved" else UsageAmount(0, row["final_cents"])
-
-
-def _sums(limits: Iterable[Row], rows: Iterable[Row]) -> dict[UsageCell, UsageAmount]:
-    """What each cell of these limits must hold."""
-    limits, sums = list(limits), dict[UsageCell, UsageAmount]()
-    for row in rows:
-        for limit in limits:
-            mine = limit["campaign_id"] in (ALL_CAMPAIGNS, row["campaign_id"])
-            if mine and limit["offer_id"] in ("", row["offer_id"]):
-                (held, spent), cell = _counted(limit, row), _cell(limit, row)
-                before = sums.get(cell, NO_USAGE)
-                sums[cell] = UsageAmount(before.held + held, before.spent + spent)
-    return sums
-
-
-def _used(db: Connection, limit: UsageCell, subjects: Sequence[str]) -> dict[str, int]:
-    """What the cells of a limit and period hold that are there, by subject. All customers' shared one is remembered."""
-    kept: dict[UsageCell, int] = transaction_cache(db).get(SELECT_CELL_USE, {})
-    campaign, name, _, period = limit
-    shared = limit._replace(subject=campaign)
-    if shared in kept and list(subjects) == [campaign]:
-        return {campaign: kept[shared]}
-    given = {"campaign": campaign, "limit": name, "period": period, "names": json_list(subjects)}
-    return {who: int(used) for who, used in SELECT_CELL_USE.rows(db, **given) if used is not None}

@@ -290,16 +290,22 @@ def test_a_second_column_of_answers_is_read_beside_the_first(
 @pytest.mark.parametrize(
     "names", [("email_opt_in", "sms_opt_in"), ("Accepts SMS Marketing", "Accepts Email Marketing")]
 )
-def test_a_no_to_another_channel_is_none_to_mail(names: tuple[str, str], tmp_path: Path) -> None:
-    files = write_shop(tmp_path, names[0], ("no", "yes"), customers=12)
-    pl.read_csv(files["customers"], infer_schema=False).with_columns(pl.lit("yes").alias(names[1])).write_csv(
-        files["customers"]
-    )
+def test_a_no_to_one_channel_is_a_no_to_all_and_a_yes_to_another_is_none_to_mail(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    files = write_shop(tmp_path, "zz", ("", ""), customers=4)
+    said = {"customer_id": ["1", "2", "3", "4"], names[0]: ["yes", "no", "yes", "no"], names[1]: ["yes", "yes", "", ""]}
+    pl.DataFrame(said).write_csv(files["customers"])
     init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
     config = load_config(tmp_path / "promolift.toml")
     mapping = config.data.files["customers"].mapping
     assert mapping is not None
-    assert [*mapping.sources("consent")] == [next(name for name in names if "mail" in name.lower())]
+    assert {*mapping.sources("consent")} == {*names}
+    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop:
+        shop.step("ingest")
+        agreed = dict(shop.store.frame("customers").select("customer_id", "consent").iter_rows())
+    other = names[1] if "sms" in names[1].lower() else names[0]  # a yes there says nothing of e-mail
+    assert agreed == {"1": True, "2": False, "3": True if other == names[1] else None, "4": False}
 
 
 def test_beside_a_column_that_is_read_days_and_sources_of_consent_are_no_question() -> None:
@@ -329,3 +335,69 @@ def test_refusals_of_ids_that_the_log_lacks_stop_a_run_that_would_answer_for_the
         "customers_unmatched", "gid://shop/Customer/2", "'1'"
     ):  # fmt: skip
         shop.with_settings(consent={"default": True}).plan()
+
+
+# How another system writes the id of a customer: of a number, of an e-mail address, of a phone number.
+WRITTEN = {
+    "{}": (lambda n: f"{n:05d}", lambda n: f"C-{n}", lambda n: f"cust_0{n}"),
+    "p{}@x.org": (lambda n: f"P{n}@X.org", lambda n: f"P{n}@x.ORG "),
+    "0770090{:04d}": (lambda n: f"+44 770 090 {n:04d}", lambda n: f"0044770090{n:04d}", lambda n: f"44770090{n:04d}"),
+    "K{:04d}": (lambda n: f"k-{n:04d}", lambda n: f"{n}", lambda n: f"CUST{n}"),
+}  # fmt: skip
+ALIEN = ("gone{}@y.org", "zz-{}-zz", "9{}9999")  # of customers who never bought
+
+
+def shop_of_refusals(seed: int, folder: Path, alien: bool) -> Path:
+    """The settings of a shop in which everybody of the events agreed, and a second list says that some refused: under
+    another spelling of the id, or, where `alien`, customers who never bought.
+    """
+    draw = Random(seed)
+    own = list(WRITTEN)[seed % len(WRITTEN)]
+    write = draw.choice(WRITTEN[own])
+    files = write_shop(folder, "newsletter", ("yes", "yes"), own)
+    log = pl.read_csv(files["events"])
+    ids = [own.format(n) for n in log["customer_id"]]
+    log.with_columns(pl.Series("customer_id", ids)).write_csv(files["events"])
+    people = pl.read_csv(files["customers"], infer_schema=False)
+    few = draw.sample(range(1, 41), draw.choice([1, 2, 5]))
+    refused = [draw.choice(ALIEN).format(n) if alien else write(n) for n in few]
+    city, no = ["Town"] * len(few), ["no"] * len(few)
+    people.vstack(pl.DataFrame({"customer_id": refused, "city": city, "newsletter": no})).write_csv(files["customers"])
+    answers = SetupAnswers.of(["customer_id=customer_id", "customers.customer_id=customer_id"], "USD")
+    init(files, folder / "promolift.toml", False, (), answers)
+    return folder / "promolift.toml"
+
+
+def check_refusals(seed: int, folder: Path) -> None:
+    with Shop.open(shop_of_refusals(seed, folder / "a", False), folder / "a" / "work") as shop, raises_code(
+        "customers_unmatched", "who refused"
+    ):  # fmt: skip
+        assert shop.health.read
+    with Shop.open(shop_of_refusals(seed, folder / "b", True), folder / "b" / "work") as shop:
+        assert not shop.config.consent.default
+        assert any("customers who refused offers have no event" in each for each in shop.health.warnings)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_refusal_under_another_spelling_of_an_id_is_a_question(seed: int, tmp_path: Path) -> None:
+    check_refusals(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 60))
+def test_many_refusals_under_another_spelling_of_an_id_are_a_question(seed: int, tmp_path: Path) -> None:
+    check_refusals(seed, tmp_path)
+
+
+@pytest.mark.slow
+def test_nobody_without_an_event_and_nobody_who_refused_is_written_to(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "newsletter", ("yes", "no"))
+    people = pl.read_csv(files["customers"], infer_schema=False)
+    more = people.with_columns(pl.format("new-{}-x", "customer_id").alias("customer_id"))
+    people.vstack(more).write_csv(files["customers"])
+    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop:
+        decided = shop.plan().decisions
+    assert {*decided["customer_id"]} == {str(n) for n in range(1, 41)}
+    chosen = decided.filter(pl.col("offer_id") != "none")["customer_id"]
+    assert not {*chosen} & {str(n) for n in range(1, 41, 2)}

@@ -22,7 +22,7 @@ from promolift.shop.ingest.schema_matching.column_patterns import (
     is_line_cost,
     number,
 )
-from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping
 from promolift.shop.ingest.setup.initialisation import guess_tables, init
 
 PRICES = (12.5, 7.9, 31.0, 4.2, 19.95)

@@ -7,7 +7,7 @@ from error_checks import raises_code
 from promolift.extensions.simulation.worlds.simulated_shop import tiny_shop
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
-from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping
 
 
 def guess(text: str, table: str = "events", **options: object) -> Mapping:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.shop.configuration.column_mapping import Mapping
-from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping
 
 LINES = SHOP.model_copy(update={"repeats": "lines"})
 HEAD = "who,at,item,order,n,price\n"

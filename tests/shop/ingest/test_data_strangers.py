@@ -15,7 +15,7 @@ from promolift.shop.ingest.cleaning.data_summary import Summary, shard_sums, sum
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_cleaning import clean_customers, clean_exposures, clean_products
 from promolift.shop.ingest.cleaning.table_join import order_lines
-from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping
 from promolift.shop.ingest.setup.initialisation import guess_tables, init
 from promolift.shop.results.ingest import Counts
 

@@ -13,7 +13,7 @@ from promolift.foundation.tables.schemas import EVENTS, REJECTED
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import add_shard_keys, clean_events
 from promolift.shop.ingest.cleaning.table_cleaning import clean_products, latest_values
-from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping
 from promolift.shop.results.ingest import Counts
 
 RULES = CleanRules(now_ms=1_750_000_000_000)

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     )
     from promolift.shop.ingest.cleaning.table_join import JoinKey, find_join_key, join_rows, order_lines
     from promolift.shop.ingest.schema_matching.column_patterns import bulk_quantity_limit, is_line_cost
-    from promolift.shop.ingest.schema_matching.mapping_inference import (
+    from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import (
         MappingGuess,
         guess_mapping,
         guess_mapping_with_reasons,

@@ -7,6 +7,7 @@ refusals, the customer refused; a no there is no consent.
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 from promolift.foundation.settings import read_tsv
 from promolift.foundation.sql import sql_literal
@@ -44,6 +45,8 @@ _REFUSAL, _CONSENT, _POSSIBLE, _OTHER, _WHEN = (
 )
 OTHER_CHANNEL = re.compile(_parts("channel"))
 _WITHDRAWN = re.compile(f"({_parts('kept')})?({_parts('withdrawn')})")
+_NEGATED = re.compile(_parts("kept"))
+_LINK = re.compile(r"\b(url|link|token)$")
 REFUSING_TAG = _parts("tag").replace(" ", "[ _-]")  # within an answer in lower case: 'vip, no-marketing'
 
 
@@ -54,13 +57,28 @@ def column_words(name: str) -> str:
     return " ".join(re.split(r"[\s_.,:;|/#!?()\[\]-]+", unicodedata.normalize("NFC", bare).lower())).strip()
 
 
-def names_refusal(column: str) -> bool:
-    """Whether a column's name says that it holds refusals: 'unsubscribed', '退订', 'consent_revoked'."""
-    words = column_words(column)
+def says_refusal(name: str) -> bool:
+    """Whether a name of an event, trait or column says that somebody refused: 'SMS Opt-Out', '退订', 'no_consent'.
+
+    Consent is not kept by channel, so a refusal of one channel counts as a refusal of all messages.
+    """
+    words = column_words(name)
     if _REFUSAL.search(words):
         return True
-    withdrawn = _WITHDRAWN.search(words)
-    return bool(withdrawn and not withdrawn[1] and (_CONSENT.search(words) or may_name_consent(column)))
+    withdrawn, about = _WITHDRAWN.search(words), _CONSENT.search(words)
+    if withdrawn:
+        return not withdrawn[1] and bool(about or may_name_consent(name))
+    return bool(about and _NEGATED.search(words))
+
+
+def names_refusal(column: str) -> bool:
+    """Whether a column or trait holds refusals by its name: 'consent_revoked', '退订', not 'unsubscribe_url'."""
+    return says_refusal(column) and not _LINK.search(column_words(column))
+
+
+def names_link(name: str) -> bool:
+    """Whether a name ends in what leads somewhere, such as 'unsubscribe_url': it holds no answer."""
+    return bool(_LINK.search(column_words(name)))
 
 
 def names_consent(column: str) -> bool:
@@ -79,9 +97,12 @@ def names_contact(name: str) -> bool:
     return bool(_CONSENT.search(column_words(name))) or may_name_consent(name)
 
 
-def names_other_channel(name: str) -> bool:
-    """Return whether a column is by its name about another channel than e-mail, whose no is none to e-mail."""
-    return bool(OTHER_CHANNEL.search(column_words(name)))
+def refusing_only(names: Collection[str]) -> set[str]:
+    """Return the names of consent of which a no counts and a yes does not: those of another channel than e-mail ('SMS
+    consent'), unless all are of such a channel.
+    """
+    others = {name for name in names if OTHER_CHANNEL.search(column_words(name))}
+    return others if others != {*names} else set()
 
 
 def names_what_else(column: str) -> bool:
@@ -92,17 +113,18 @@ def names_what_else(column: str) -> bool:
 
 def unread_sql(mapping: Mapping, types: dict[str, str]) -> str:
     """SQL for whether a consent column holds what is neither yes, no nor unknown; null where all are empty."""
-    known = sql_literal((*YES_TEXTS, *NO_TEXTS, *UNKNOWN_TEXTS))
+    known = (*YES_TEXTS, *NO_TEXTS, *UNKNOWN_TEXTS)
     names = [name for name in mapping.sources("consent") if not names_refusal(name)]  # a refusal may be a day
-    return " or ".join(f"({_answer(name, types)} not in {known})" for name in names) or "false"
+    return " or ".join(f"not {_is_in(_answer(name, types), known)}" for name in names) or "false"
 
 
 def agreed_sql(mapping: Mapping, types: dict[str, str]) -> str:
     """SQL for the consent of a row: false if any consent column says no, true if one says yes, else null.
 
-    What nobody can read is no yes.
+    What nobody can read is no yes, nor is a yes to another channel; a no to one is a no.
     """
-    parts = [_one(_answer(name, types), names_refusal(name)) for name in mapping.sources("consent")]
+    weak = refusing_only(mapping.sources("consent"))
+    parts = [_one(_answer(name, types), names_refusal(name), name in weak) for name in mapping.sources("consent")]
     parts = parts or [_one(f"lower(cast({sql_literal(mapping.constants.get('consent'))} as varchar))", refusals=False)]
     every = ", ".join(parts)
     return parts[0] if len(parts) == 1 else f"case when false in ({every}) then false else coalesce({every}) end"
@@ -117,10 +139,17 @@ def _answer(name: str, types: dict[str, str]) -> str:
     return f"lower({sql_casts.text('=' + name, types[name])})"
 
 
-def _one(answer: str, refusals: bool) -> str:
-    """SQL for one column: of consent, or of refusals, where all but a no is a refusal."""
-    unknown = sql_literal(UNKNOWN_TEXTS)
+def _one(answer: str, refusals: bool, weak: bool = False) -> str:
+    """SQL for one column: of consent (`weak`: a yes says nothing), or of refusals, where all but a no is a refusal."""
+    unknown = _is_in(answer, UNKNOWN_TEXTS)
     if refusals:
-        no = sql_literal((*(each for each in NO_TEXTS if each not in REFUSED_TEXTS), *AGREED_TEXTS))
-        return f"case when {answer} not in {no} and {answer} not in {unknown} then false end"
-    return f"case when {answer} in {sql_literal(YES_TEXTS)} then true when {answer} not in {unknown} then false end"
+        no = _is_in(answer, (*(each for each in NO_TEXTS if each not in REFUSED_TEXTS), *AGREED_TEXTS))
+        return f"case when not {no} and not {unknown} then false end"
+    yes = "null" if weak else "true"
+    return f"case when {_is_in(answer, YES_TEXTS)} then {yes} when not {unknown} then false end"
+
+
+def _is_in(answer: str, texts: Collection[str]) -> str:
+    """SQL for whether an answer is one of these, also with spaces for hyphens and underscores; null for null."""
+    known = sql_literal(tuple(texts))
+    return f"({answer} in {known} or regexp_replace({answer}, '[\\s_-]+', ' ', 'g') in {known})"

@@ -84,8 +84,7 @@ def find_consent_columns(tables: Sequence[MappedTable], not_consent: Collection[
 
 def _counts_beside(column: ConsentColumn) -> bool:
     """Whether a column could say no where another says yes."""
-    elsewhere = consent_answers.names_what_else(column.column) or consent_answers.names_other_channel(column.column)
-    said = column.by_name and column.values and not elsewhere
+    said = column.by_name and column.values and not consent_answers.names_what_else(column.column)
     return bool(column.is_refusal or column.tags or said)
 
 
@@ -133,31 +132,25 @@ def _is_steady(cells: pl.DataFrame) -> bool:
     return several.filter(pl.col("texts") == 1).height >= STEADY_SHARE * several.height
 
 
-def check_default_consent(columns: Sequence[ConsentColumn], where: str) -> None:
-    """Raise ConfigError `consent_overruled` if a column could hold the answers that `where` would overrule."""
+def check_unread_answers(columns: Sequence[ConsentColumn], where: str, read: Sequence[str] | None = None) -> None:
+    """Raise ConfigError `consent_overruled` if a column could hold answers that `where` would overrule.
+
+    Without `read`, `where` says yes for everybody; with it, those columns are read alone, and another could hold a no.
+    """
     if not columns:
         return
     names = ", ".join(map(str, columns[:5]))
-    rest = _if_not([each for each in columns if not each.by_name])
+    rest = _if_not([each for each in columns if not (each.by_name if read is None else each.is_refusal)])
+    how = how_to_read(columns[0], read or ())
+    if read is None:
+        answer, remedy = localize("answer", "回答"), localize("read it and leave this out", "请读取它并去掉这一项")
+    else:
+        answer = localize("no", "拒绝")
+        remedy = localize("read both, any no counts", "请一并读取，有一列说“不”就算“不”")
     raise ConfigError("consent_overruled", localize(
-        f"{where} would answer for customers whose own answer may be in {names}, which nothing reads. If it says who "
-        f"agreed or refused, read it and leave this out: {how_to_read(columns[0])}{rest}",
-        f"{where}会替客户作答，而客户自己的回答可能就在{names}中，目前没有读取。如果该列说明谁同意或拒绝，请读取它并去掉这一项："
-        f"{how_to_read(columns[0])}{rest}",
-    ))  # fmt: skip
-
-
-def check_read_together(columns: Sequence[ConsentColumn], read: Sequence[str]) -> None:
-    """Raise ConfigError `consent_overruled` if a column could hold a no, while those of `read` alone are read."""
-    if not columns:
-        return
-    names, own = ", ".join(map(str, columns[:5])), ", ".join(map(repr, read)) or "columns.consent"
-    rest = _if_not([each for each in columns if not each.is_refusal])
-    raise ConfigError("consent_overruled", localize(
-        f"{own} would answer for customers whose own no may be in {names}, which nothing reads. If it says who agreed "
-        f"or refused, read both, any no counts: {how_to_read(columns[0], read)}{rest}",
-        f"{own}会替客户作答，而客户的拒绝可能就在{names}中，目前没有读取。如果该列说明谁同意或拒绝，请一并读取，"
-        f"有一列说“不”就算“不”：{how_to_read(columns[0], read)}{rest}",
+        f"{where} would answer for customers whose own {answer} may be in {names}, which nothing reads. If it says who "
+        f"agreed or refused, {remedy}: {how}{rest}",
+        f"{where}会替客户作答，而客户自己的{answer}可能就在{names}中，目前没有读取。如果该列说明谁同意或拒绝，{remedy}：{how}{rest}",
     ))  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Judge by evidence which column tells customers apart, and say when a person has to decide.
 
-An id goes before an e-mail address, that before a phone number; a name is never taken without a question. The evidence
-is counted over the whole file: a column is in doubt where another one of the customer's own contradicts it.
+An id goes before an e-mail address, that before a phone number, that before a user name of letters alone; a name is
+never taken without a question. The evidence is counted over the whole file: a column is in doubt where another one of
+the customer's own contradicts it, as several names of one household do.
 """
 
 import re
@@ -12,17 +13,22 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from promolift.foundation.files.column_names import COLUMN_SYNONYMS, normalise_column_name
+from promolift.foundation.files.column_names import (
+    COLUMN_SYNONYMS,
+    FIRST_NAME_COLUMNS,
+    LAST_NAME_COLUMNS,
+    normalise_column_name,
+)
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n.formatting import localize
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning import sql_casts
-from promolift.shop.ingest.schema_matching.column_patterns import are_codes, are_email_addresses
+from promolift.shop.ingest.schema_matching.column_patterns import are_codes, are_email_addresses, is_constant_per_key
 
-PersonKind = Literal["id", "email", "phone", "name"]
-KINDS: tuple[PersonKind, ...] = ("id", "email", "phone", "name")  # the better one first
+PersonKind = Literal["id", "email", "phone", "login", "name"]
+KINDS: tuple[PersonKind, ...] = ("id", "email", "phone", "login", "name")  # the better one first
 DESCRIPTIONS: Dict[PersonKind, tuple[str, str]] = {
-    **{"id": ("an id", "编号"), "email": ("an e-mail address", "邮箱")},
+    **{"id": ("an id", "编号"), "email": ("an e-mail address", "邮箱"), "login": ("a user name", "用户名")},
     **{"phone": ("a phone number", "手机号"), "name": ("a name", "姓名")},
 }
 # Headers that say number, code, card, account or login, so that a word in the column may be an id.
@@ -41,14 +47,31 @@ NOT_THE_CUSTOMER = re.compile(
     r"|deliver|recipient|billing|verkäufer|mitarbeiter|kassier|berater|filiale|liefer|rechnung|vendedor|cajero|tienda"
     r"|empleado|envío|envio|entrega|proveedor|卖家|店|客服|员工|收银|导购|销售|供应|收货|收件|配送|发票"
 )
-NAME_HEADERS = frozenset(
-    (*COLUMN_SYNONYMS["customers.name"], "firstname", "lastname", "vorname", "nachname", "surname")
+NAME_HEADERS = frozenset((*COLUMN_SYNONYMS["customers.name"], *FIRST_NAME_COLUMNS, *LAST_NAME_COLUMNS))
+# Further headers of persons' names, as `normalise_column_name` writes them.
+PERSON_HEADER = re.compile(
+    r"(customer|client|buyer|shopper|guest|member|user|person|contact|holder|account|student|patient|passenger|payer"
+    r"|order(er|edby)|subscriber|participant|owner|attendee|visitor|consumer|first|last|given|family|sur|fore|full"
+    r"|middle|billto|kunden|kaufer|besteller|vor|nach|klant|voor|achter)(full|first|last)?na(me|am)|cardholder"
+    r"|contactperson|besteller|ansprechpartner|inhaber|^nombres?$|nombre(y|cliente|completo)|apellido|titular|prenom"
+    r"|^nom$|nom(client|complet|defamille)|^nome$|nome(cliente|completo)|cognome|sobrenome|nazwisko|^imi[eę]|jmeno"
+    r"|prijmeni|(for|efter|etter)na(vn|mn)|etunimi|sukunimi|^имя|фамилия|фио|姓|联系人|聯絡人|名字|称呼|氏名|名前|이름|성명"
+    r"|soyad|^isim$|hoten|^nama|ชอลกคา|^ชอ$|اسم"
 )
-AMBIGUOUS_NAMES = ("name", "名称")  # also what products and orders are called
+AMBIGUOUS_NAMES = ("name", "名称", "nombre", "nom", "nome", "nama")  # also what products and orders are called
+# Headers of several persons, and of what one person has several of.
+GROUP_HEADER = re.compile(
+    r"household|^hh(id|key|no)?$|famil|compan|organi[sz]ation|^org|employer|tenant|business|group|account|haushalt|firma"
+    r"|gruppe|hogar|empresa|grupo|foyer|groupe|entreprise|societe|azienda|famiglia|家庭|户号|公司|企业|單位|单位|集团|世帯|会社"
+    r"|가구|가족|семь|компани|организац"
+)
+DEVICE_HEADER = re.compile(r"visitor|device|cookie|session|guid|anonymous|distinct|pseudo|openid|unionid")
 _LETTERS = r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3·]{1,5}(先生|女士|小姐|様|님)?"  # names of few letters
 FULL_NAME = re.compile(rf"[^\W\d_][^\d@]*[\s,][^\d@]*[^\W\d_]\.?|{_LETTERS}")
 WORD = re.compile(rf"[^\d_@]*[^\W\d_]{{3}}[^\d@]*|{_LETTERS}")
 MAX_SHARED_IDS = 0.2  # of ids that stand beside several addresses: a household's id does, and a company's
+MAX_SHARED_NAMES = 0.01  # of ids that stand beside several names: a person marries, or orders for another, seldom
+MIN_CONFIRMED = 0.9  # of user names that stand beside an address, so that these say whether each is one person
 MAX_IDS_EACH = 0.3  # of addresses that stand beside several ids: an id for every order does
 MIN_SHARED_CUSTOMERS = 0.5  # of a log's customers that a file of customers has, by the key of both
 MAX_PAIRS = 2000  # customers of several names that are looked at
@@ -66,7 +89,16 @@ def person_kind(name: str, values: Sequence[str]) -> PersonKind:
     bare = [re.sub(r"\d+", "", value).strip() for value in known]  # 'Alex Doe 12'
     called = header in NAME_HEADERS and not ID_HEADER.search(header)
     numbered = not are_codes(known) and (called or _share(FULL_NAME, bare) > 0.5)
-    return "name" if numbered or _share(words, known) > 0.5 else "id"
+    if numbered or _share(words, known) > 0.5:
+        return "name"
+    return "login" if _share(WORD, known) > 0.5 and not _are_letter_codes(known) else "id"
+
+
+def _are_letter_codes(values: Sequence[str]) -> bool:
+    """Whether words are codes, all of one length: long ones, or capitals such as 'ALFKI'."""
+    lengths = {len(value) for value in values}
+    capitals = len({*values}) >= 10 and all(value.isascii() and value.isupper() for value in values)
+    return len(lengths) == 1 and (max(lengths) >= 12 or capitals)
 
 
 def _share(pattern: re.Pattern[str], values: Sequence[str]) -> float:
@@ -93,46 +125,75 @@ class _Beside(NamedTuple):
 class IdentityEvidence:
     """The columns of a table that say who the customer is, and what they say of each other in all its rows."""
 
-    def __init__(self, rows: sql_casts.Relation, sample: pl.DataFrame, taken: Collection[str]) -> None:
+    def __init__(
+        self, rows: sql_casts.Relation, sample: pl.DataFrame, taken: Collection[str], product: str = ""
+    ) -> None:
         """`sample` is of the `rows`; columns that are `taken` for a product, an order or money say nothing of them."""
-        self.rows, self.sample = rows, sample
+        self.rows, self.sample, self.product = rows, sample, product
         self.types = dict(zip(rows.columns, map(sql_casts.type_family, rows.types), strict=True))
         self.kinds: dict[str, PersonKind] = {}
         for name in sample.columns:
             if name not in taken and name in self.types and not sample.schema[name].is_nested():
                 values = self._values(name)
                 header = normalise_column_name(name)
-                named = header in NAME_HEADERS or header in COLUMN_SYNONYMS["customer_id"]
-                if values and not NOT_THE_CUSTOMER.search(name.lower()) and (named or is_address(name, values)):
-                    self.kinds[name] = person_kind(name, values)
+                named = header in NAME_HEADERS or header in COLUMN_SYNONYMS["customer_id"] or is_address(name, values)
+                kind = person_kind(name, values)
+                person = kind == "name" and PERSON_HEADER.search(header)
+                if values and not NOT_THE_CUSTOMER.search(name.lower()) and (named or person):
+                    self.kinds[name] = kind
 
     def _values(self, name: str) -> list[str]:
         cells = self.sample[name].cast(pl.String, strict=False).drop_nulls().str.strip_chars()
         return [value for value in cells if value.lower() not in sql_casts.NULL_TEXTS]
 
-    def doubt(self, name: str) -> str:
-        """Why a column may not tell customers apart, "" where nothing speaks against it."""
-        kind = self.kinds.setdefault(name, person_kind(name, self._values(name)))
+    def kind(self, name: str) -> PersonKind:
+        """Return what a column holds if it is taken for the customer's, whatever it is called."""
+        return self.kinds.setdefault(name, person_kind(name, self._values(name)))
+
+    def doubt(self, name: str, confirmed: bool = False) -> str:
+        """Why a column may not tell customers apart, "" where nothing speaks against it; `confirmed`: another file says
+        that each of its user names is one person.
+        """
+        kind = self.kind(name)
         if kind == "name":
             return localize(f"{name!r} holds names, and persons share a name", f"{name!r}是姓名，可能重名")
-        if kind != "id" and (several := self._distinct(name) - self._distinct(name, kind)):
+        if kind == "login" and not confirmed and not self.confirms(name):
+            return localize(
+                f"{name!r} holds words such as given names, and no address says that each is one person",
+                f"{name!r}的值像名字，没有邮箱或手机号能说明每个值只对应一个人",
+            )
+        if kind in ("email", "phone") and (several := self._distinct(name) - self._distinct(name, kind)):
             return localize(
                 f"{several:,} values of {name!r} are another spelling of one that is there, such as capitals",
                 f"{name!r}中有{several:,}个值只是另一个值的不同写法，例如大小写",
             )
-        others = {other: of for other, of in self.kinds.items() if other != name and of != "id"}
-        named = "name" in others.values()
-        for other, of in others.items():
-            if kind != "id" and of != "name" and named:
+        header = normalise_column_name(name)
+        group, numbered = bool(GROUP_HEADER.search(header)), kind in ("id", "login")
+        last_names = [each for each in self.kinds if normalise_column_name(each) in LAST_NAME_COLUMNS]
+        first = any(of == "name" and each not in last_names for each, of in self.kinds.items())
+        for other, of in self.kinds.items():
+            finer = of != "id" or (group and not DEVICE_HEADER.search(normalise_column_name(other)))
+            if other == name or not finer or (first and other in last_names):
+                continue  # a person who marries has another last name
+            if not numbered and of != "name" and "name" in self.kinds.values():
                 continue  # one person may have two phones: the names decide
             found = self._beside(name, other, of)
             # One person may be written in several ways, and have a new address, but seldom.
-            rarely = kind == "id" and (of == "name" or ID_HEADER.search(normalise_column_name(name)))
-            if found.shared > (MAX_SHARED_IDS * found.ids if rarely else 0):
+            most = MAX_SHARED_NAMES if of == "name" else MAX_SHARED_IDS if ID_HEADER.search(header) else 0
+            if found.shared > (most * found.ids if numbered and not group else 0):
                 return _many(found.shared, found.ids, name, other)
-            if kind == "id" and of == "email" and found.repeated > MAX_IDS_EACH * found.others:
+            if numbered and of == "email" and found.repeated > MAX_IDS_EACH * found.others:
                 return _many(found.repeated, found.others, other, name)
         return ""
+
+    def confirms(self, name: str) -> bool:
+        """Whether addresses say that each value of a column is one person's."""
+        for other, of in self.kinds.items():
+            if of in ("email", "phone"):
+                found = self._beside(name, other, of)
+                if found.shared == 0 and found.ids >= MIN_CONFIRMED * self._distinct(name):
+                    return True
+        return False
 
     def shared_key(self, other: "IdentityEvidence") -> Dict[str, str]:
         """Return this table's column and the other's by which most customers of this one are found there, or nothing:
@@ -176,7 +237,8 @@ class IdentityEvidence:
         if kind == "phone":
             return f"right(regexp_replace({cell}, '\\D', '', 'g'), 9)"
         if kind == "name":
-            bare = f"regexp_replace(strip_accents(lower({cell})), '[\\s,.·_()\"-]+', ' ', 'g')"
+            plain = f"replace(strip_accents(lower({cell})), 'ß', 'ss')"
+            bare = f"regexp_replace({plain}, '[\\s,.·_()\"-]+', ' ', 'g')"
             return f"array_to_string(list_sort(string_split(trim({bare}), ' ')), ' ')"
         return cell
 
@@ -190,10 +252,18 @@ class IdentityEvidence:
         if kind != "name":
             return _Beside(ids, others, several.aggregate("count(*)").fetchall()[0][0], repeated)
         names = [said for _, said in several.limit(MAX_PAIRS).fetchall()]
-        if normalise_column_name(other) in AMBIGUOUS_NAMES and len(names) > 0.5 * ids:
-            return _Beside(ids, others, 0, repeated)  # a column 'Name' that changes from row to row is the product's
+        if normalise_column_name(other) in AMBIGUOUS_NAMES and self._is_of_products(other, len(names) / max(ids, 1)):
+            return _Beside(ids, others, 0, repeated)
         shared = sum(not all(_one_person(*pair) for pair in combinations(said[:20], 2)) for said in names)
+        if len(names) == MAX_PAIRS:
+            shared = round(shared * several.aggregate("count(*)").fetchall()[0][0] / MAX_PAIRS)
         return _Beside(ids, others, shared, repeated)
+
+    def _is_of_products(self, name: str, changing: float) -> bool:
+        """Whether a column 'Name' is the products': each has one, or it changes from row to row of most customers."""
+        if self.product in self.sample.columns:
+            return is_constant_per_key(self.sample, self.product, [name])
+        return changing > 0.5
 
 
 def shared_customer_columns(events: RawTable, customers: RawTable | None) -> dict[str, str]:
@@ -205,15 +275,26 @@ def shared_customer_columns(events: RawTable, customers: RawTable | None) -> dic
     return {"events": key["own"], "customers": key["other"]} if key else {}
 
 
-def customer_question(table: RawTable, sample: pl.DataFrame, mapping: Mapping) -> str:
-    """Return the question who the customer is, where a file's columns leave that in doubt, else ""."""
+def customer_question(
+    table: RawTable, sample: pl.DataFrame, mapping: Mapping, customers: RawTable | None = None
+) -> str:
+    """Return the question who the customer is, where a file's columns leave that in doubt, else ""; `customers` is the
+    file of customers beside it.
+    """
     sources = mapping.sources("customer_id")
     if not sources or sources[0] not in sample.columns or sources == mapping.sources("session_id"):
         return ""
     roles = [role for role in mapping.columns if role not in ("customer_id", "name")]
     taken = {source for role in roles for source in mapping.sources(role)} - {sources[0]}
-    evidence = IdentityEvidence(table.rows, sample, taken)
-    doubt = evidence.doubt(sources[0])
+    evidence = IdentityEvidence(table.rows, sample, taken, next(iter(mapping.sources("product_id")), ""))
+    confirmed = False
+    if customers is not None and evidence.kind(sources[0]) == "login":
+        known = IdentityEvidence(customers.rows, customers.sample(), ())
+        if sources[0] in known.types:
+            known.kind(sources[0])
+        key = evidence.shared_key(known)
+        confirmed = bool(key) and key["own"] == sources[0] and known.confirms(key["other"])
+    doubt = evidence.doubt(sources[0], confirmed)
     return evidence.question(table.source, sources[0], doubt) if doubt else ""
 
 
@@ -225,6 +306,20 @@ def _many(some: int, whole: int, one: str, other: str) -> str:
 
 
 def _one_person(one: str, other: str) -> bool:
-    """Whether two names may be of one person: all words of the shorter one stand in the longer one, or begin a word."""
+    """Whether two names may be of one person: each word of the shorter one stands in the longer one, is an initial of
+    a word there, or a spelling of it.
+    """
     short, long = sorted((one.split(), other.split()), key=len)
-    return all(any(word == each or (len(word) == 1 and each.startswith(word)) for each in long) for word in short)
+    return all(any(_one_word(word, each) for each in long) for word in short)
+
+
+def _one_word(one: str, other: str) -> bool:
+    """Whether two words may be one: the same, an initial of the other, or one letter apart, but not in the last one,
+    by which Paul differs from Paula.
+    """
+    short, long = sorted((one, other), key=len)
+    if short == long or (len(short) == 1 and long.startswith(short)):
+        return True
+    same = next((at for at, letter in enumerate(short) if letter != long[at]), len(short))
+    rest = len(short) > 3 and same < len(short) - 1
+    return rest and long[same + 1 :] in (short[same:], short[same + 1 :])

@@ -8,11 +8,11 @@ from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.ingest.cleaning.consent_answers import names_consent, names_other_channel, names_refusal
+from promolift.shop.ingest.cleaning.consent_answers import names_consent, names_refusal
 from promolift.shop.ingest.schema_matching.consent_columns import (
     ConsentColumn,
     MappedTable,
-    check_default_consent,
+    check_unread_answers,
     find_consent_columns,
     how_to_read,
 )
@@ -66,7 +66,7 @@ def settle_consent(
                     f"--consent yes：{part.path.name}的{names}已说明谁同意，不能由别人代答。请去掉--consent yes：没有"
                     "回答的客户不发",
                 ))  # fmt: skip
-        check_default_consent(unread, "--consent yes")
+        check_unread_answers(unread, "--consent yes")
     return ConsentChoice(parts, answers, unread)
 
 
@@ -89,8 +89,8 @@ def _read_beside(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswe
     own = [name for part in parts if _reads_consent(part) for name in part.mapping.sources("consent")]
     if all(names_refusal(name) for name in own):
         return parts
-    found = [each for each in _unread(store, parts, answers) if each.answers and names_consent(each.column)]
-    return read_columns(parts, [each for each in found if not names_other_channel(each.column)])
+    unread = _unread(store, parts, answers)
+    return read_columns(parts, [each for each in unread if each.answers and names_consent(each.column)])
 
 
 def advice(unread: Sequence[ConsentColumn]) -> str:

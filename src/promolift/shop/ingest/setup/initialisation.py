@@ -31,7 +31,10 @@ from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.column_patterns import is_line_cost
 from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn
 from promolift.shop.ingest.schema_matching.customer_identity import customer_question, shared_customer_columns
-from promolift.shop.ingest.schema_matching.mapping_inference import MappingGuess, guess_mapping_with_reasons
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import (
+    MappingGuess,
+    guess_mapping_with_reasons,
+)
 from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, RoleGuess
 from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
 from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
@@ -65,7 +68,7 @@ default = {consent}          # {consent_why}
 [plan]
 campaign = "cmp_1"
 window_days = 28
-# budget_cents = 100000  # left out: 0.2 % of the revenue of the last window
+budget_share = 0.02      # of the revenue of the last window; budget_cents = 100000 states an amount instead
 holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
 min_evidence = "auto"
 trial = "auto"           # where no offer is known to pay, the plan is a test that tells; false: nobody gets any
@@ -282,8 +285,8 @@ def guess_tables(
         found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed)
         language = answers.language or guess_shop_language(found.mapping)
         with use_locale(language):
-            question = "" if "customer_id" in fixed else customer_question(table, sample, found.mapping)
-            if question:
+            known = tables.get("customers") if name == "events" else None
+            if question := "" if "customer_id" in fixed else customer_question(table, sample, found.mapping, known):
                 fixed["customer_id"] = answers.answer_customer(question, sample.columns)
         if question:
             found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed)

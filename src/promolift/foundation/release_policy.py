@@ -7,7 +7,7 @@ and counts what was released against a budget.
 Shapes: N customers, V figures of each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -28,6 +28,32 @@ class Released(NamedTuple):
 
     values: Floats
     sd: float
+
+
+class RecordedRelease(NamedTuple):
+    """One release: what for, when, its noise as a multiple of the clip, and how often."""
+
+    purpose: str
+    at_ms: int
+    noise: float
+    steps: int
+
+
+class BudgetUse(NamedTuple):
+    """What a policy has spent of its budget: by purpose, all together, and what is left.
+
+    `labels` names the purposes for people, and `text` says all of it in a sentence. `exact` lists what is released
+    without noise, `left_out` what a run then does not learn. All texts are in the current language.
+    """
+
+    purposes: Mapping[str, float]
+    labels: Mapping[str, str]
+    releases: tuple[RecordedRelease, ...]
+    spent: float
+    left: float
+    text: str
+    exact: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 class ReleasePolicy(Protocol):
@@ -55,6 +81,9 @@ class ReleasePolicy(Protocol):
         None where the exact figure may be computed instead.
         """
 
+    def budget_use(self) -> BudgetUse | None:
+        """Return what was spent of the policy's budget; None where it has none."""
+
 
 class ExactRelease:
     """The policy without an extension: everything is released as it is."""
@@ -68,6 +97,9 @@ class ExactRelease:
         return Released(total_V, 0.0)
 
     def known_figure(self, name: str) -> float | None:
+        return None
+
+    def budget_use(self) -> BudgetUse | None:
         return None
 
 

@@ -22,17 +22,26 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions: their names of today
+    REMOVED: ClassVar[dict[str, str]] = {}  # keys of earlier versions that are no setting any more: what holds instead
+    ALIASES: ClassVar[dict[str, str]] = {}  # the same, read as they are: `migrate` rewrites no file that holds them
 
     @model_validator(mode="before")
     @classmethod
     def _name_the_nearest_key(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
+        aliases = {old: new for old, new in cls.ALIASES.items() if new not in values}
+        values = {aliases.get(key, key): value for key, value in values.items()}
         for key in values:
             if key in cls.RENAMED:
                 raise SettingError(
                     "setting_renamed",
                     f"{key!r} is called {cls.RENAMED[key]!r} now; `promolift migrate` rewrites the file",
+                )
+            if key in cls.REMOVED:
+                raise SettingError(
+                    "setting_removed",
+                    f"{key!r} is no setting any more: {cls.REMOVED[key]}; `promolift migrate` takes it out of the file",
                 )
             if key not in cls.model_fields:
                 near = get_close_matches(str(key), cls.model_fields, n=1)

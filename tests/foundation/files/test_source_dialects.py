@@ -19,7 +19,7 @@ from promolift.foundation.files.table_files import open_file
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
-from promolift.shop.ingest.schema_matching.mapping_inference import guess_mapping
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping
 from promolift.shop.results.ingest import Counts
 
 RULES = CleanRules(now_ms=1_790_000_000_000)

@@ -8,11 +8,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 from promolift.foundation.errors import StepError
-from promolift.foundation.executors.worker import work
 from promolift.foundation.storage.remote_storage import PARTS, brought
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 AHEAD = 2  # tasks of a worker that are done or waiting before their results are asked for
 RETRIES = 3  # workers that may be lost in one round
+_last: dict[str, Callable[[int], Any]] = {}  # by its token: what a task worked out for all shards stays with it
 
 
 class LocalProcesses:
@@ -98,3 +98,11 @@ def _end_with_parent() -> None:
 def _work(token: str, task: Callable[[int], Result], shard: int) -> Result:
     found: Result = work(token, lambda: task, shard)
     return found
+
+
+def work(token: str, task: Callable[[], Callable[[int], Any]], shard: int) -> Any:
+    """Do a shard of a task; `task` is read once for all the shards that one worker is given of it."""
+    if token not in _last:
+        _last.clear()
+        _last[token] = task()
+    return _last[token](shard)

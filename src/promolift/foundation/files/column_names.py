@@ -68,6 +68,18 @@ COLUMN_SYNONYMS: dict[str, tuple[str, ...]] = {
     f"{table}.{role}" if table != "events" and sum(role == each for _, each, _ in _KNOWN) > 1 else role: names
     for table, role, names in _KNOWN
 }
+FIRST_NAME_COLUMNS = ("first", "firstname", "givenname", "forename", "vorname", "prenom", "primernombre", "imie", "имя")
+LAST_NAME_COLUMNS = (
+    "last",
+    "lastname",
+    "surname",
+    "familyname",
+    "nachname",
+    "apellido",
+    "apellidos",
+    "cognome",
+    "nazwisko",
+)
 # Names that could mean the event, the customer or the product where all three stand in one file.
 AMBIGUOUS_WORDS = frozenset(["name", "type", "class", "group", "label", "section", "offer", "promo", "名称", "类型"])
 # Parts that exports put before the real name: 'properties.product_id', 'ecommerce_transaction_id', 'traits_age'.

@@ -1,58 +1,66 @@
 """Find a person's identifiers in files of any kind, so that an erasure can say what is left and where.
 
-Every byte of a file is searched. Parquet, Arrow and SQLite are read as tables as well, and archives (gz, bz2, xz, zstd,
-zip, tar) are opened, one inside the other. SQLite's free pages and its log are searched as bytes.
+Every byte of a file is searched, as it stands and as its encodings read it (`encoded_text`). Parquet, Arrow and SQLite
+are read as tables as well, and archives (`packed_files`) are opened, one inside the other. SQLite's free pages and its
+log are searched as bytes. What cannot be read so is returned as `unread`.
 
 An identifier counts where it stands as a whole: `A1001` is not found in `A10012`. A short identifier, such as `7` or
 `Ann`, would be found everywhere; it counts only where its place says that it names a customer: as the value of a
 customer column of a table, or after the name of one in a text (`"userId": "7"`, `customer_id=7`).
 """
 
-import bz2
-import gzip
+import hashlib
 import json
-import lzma
 import os
 import re
-import shutil
 import sqlite3
-import tarfile
-import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
+from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import duckdb
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS, normalise_column_name
 from promolift.foundation.files.table_files import JSON_SUFFIXES, TEXT_SUFFIXES, WORKBOOK_SUFFIXES, open_file
+from promolift.foundation.privacy.encoded_text import inflated, readings
+from promolift.foundation.privacy.identifier_patterns import (
+    SEPARATORS,
+    WITHOUT_SEPARATORS,
+    Pattern,
+    contact_pattern,
+    email_pattern,
+    named_pattern,
+    places_of,
+    whole_pattern,
+)
+from promolift.foundation.privacy.packed_files import is_packed, reason_of, unpack, why_unread
 from promolift.foundation.redaction import PATTERNS
 from promolift.foundation.sql import quote_identifier, sql_literal
 
 CHUNK_BYTES, OVERLAP_BYTES, CONTEXT_BYTES = 8 << 20, 4096, 200
 ROWS_COMPARED = 10_000  # that have a contact, to see whether it is another customer's
-MAX_ARCHIVE_DEPTH, MAX_UNPACKED_BYTES = 6, 64 << 30
+MAX_ARCHIVE_DEPTH, CELLS_AT_ONCE = 6, 5000
 WIDE_ENCODINGS = ("utf-16-le", "utf-16-be", "utf-32-le")
 OTHER_ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "latin-1", "cp1251")  # of letters beyond ASCII
-PHONE_DIGITS = 9  # that tell a number from others: a country's code or a leading 0 may be left out
 OWN_ID_COLUMNS = ("customer_id", "customerId", "user_id", "userId", "anonymous_id", "anonymousId", "person_id",
                   "member_id", "client_id", "subject", "customer", "customers", "privacy")  # fmt: skip
-SEPARATORS = " ().-"  # of a phone number
-# What may stand before an identifier though it ends in a letter or digit: escapes of JSON and of URLs.
-WITHOUT_SEPARATORS = {ord(sign): None for sign in SEPARATORS}
-ESCAPES = r"\\[nrtbf]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}"
 PHONE_COLUMNS = tuple(map(normalise_column_name, (
     "phone", "mobile", "telefon", "téléphone", "teléfono", "handy", "celular", "whatsapp", "msisdn", "手机", "手機",
     "电话", "電話", "携帯", "전화", "휴대폰", "телефон", "điệnthoại", "เบอร์โทร", "هاتف",
 )))  # fmt: skip
-TYPES_OF_TEXT = re.compile(r"VARCHAR|JSON|UUID|ENUM|STRUCT|MAP|UNION|\[")
+# Endings of names of columns that hold ids; whose ids they are the rest of the name says, or does not.
+ID_NAME = re.compile("(?:ids?|u?uid|guid|nos?|nr|num|number|nummer|numero|code|key|ref|pk|号|號|番号|번호|コード)$")
+UNCLEAR = "values are the short id, and its name does not say whether they are customers"
+TABLE_SUFFIXES = (".csv", ".tsv", *WORKBOOK_SUFFIXES)
+TYPES_OF_TEXT = re.compile(r"VARCHAR|JSON|UUID|ENUM|STRUCT|MAP|UNION|BLOB|\[")
 TYPES_OF_NUMBERS = re.compile(r"U?BIGINT|U?INTEGER|U?HUGEINT|DECIMAL|DOUBLE")
 
 
@@ -126,41 +134,6 @@ class Searched(NamedTuple):
 NOTHING_SEARCHED = Searched(0, 0, (), ())
 
 
-class _Span(NamedTuple):
-    start: int
-    end: int
-
-
-class _Member(NamedTuple):
-    """A file inside an archive, written to a path."""
-
-    name: str
-    path: Path
-
-
-class _Pattern(NamedTuple):
-    """A regular expression that Python and DuckDB read alike, and texts of which one stands in all that it finds, once
-    the signs in `SEPARATORS` are left out if it is `spaced`.
-    """
-
-    regex: str
-    literals: tuple[str, ...]
-    digits: bool = False  # it may stand in a column of numbers
-    spaced: bool = False
-    core: str = ""  # a quick regular expression of its middle, where a text alone does not find it
-
-    def candidates(self, small: bytes) -> Iterator[_Span]:
-        """Where it may stand in bytes, in small letters."""
-        bare = small.translate(None, SEPARATORS.encode()) if self.spaced else small
-        if not any(word.encode() in bare for word in self.literals):
-            return
-        if self.core:
-            yield from (_Span(*found.span()) for found in re.finditer(self.core.encode(), small))
-        else:
-            words = dict.fromkeys(word.encode() for word in self.literals)
-            yield from (_Span(at, at + len(word)) for word in words for at in _places(small, word))
-
-
 @dataclass(frozen=True)
 class IdentifierSearch:
     """Search for one person: the customer's id, and the contacts known of them as `find_contacts` returns them.
@@ -173,20 +146,13 @@ class IdentifierSearch:
     columns: frozenset[str] = field(default_factory=frozenset)
 
     @cached_property
-    def _patterns(self) -> list[_Pattern]:
-        found = [_contact(each) for each in sorted(self.contacts)]
+    def _patterns(self) -> list[Pattern]:
+        found = [contact_pattern(each) for each in sorted(self.contacts)]
         if "@" in self.customer_id:
-            return [_email(self.customer_id), *found]
+            return [email_pattern(self.customer_id), *found]
         if is_distinctive(self.customer_id):
-            return [_whole(self.customer_id), *found]
-        keys = "|".join(sorted(map(re.escape, {*OWN_ID_COLUMNS, *self.columns}), key=len, reverse=True))
-        mark = r"""[\\"' ]{0,6}"""
-        value = "|".join(map(re.escape, _forms(self.customer_id)))
-        end = "(?:$|[^A-Za-z0-9_.-]|[.-](?:$|[^A-Za-z0-9]))"
-        named = rf"(?:^|[^A-Za-z])(?:{keys}){mark}[:=/]{mark}(?:{value})(?:\.0)?{end}"
-        core = rf"[:=/]{mark}(?:{value.lower()})"
-        literals = tuple(each.lower() for each in _forms(self.customer_id))
-        return [_Pattern(named, literals, core=core), *found]
+            return [whole_pattern(self.customer_id), *found]
+        return [named_pattern(self.customer_id, {*OWN_ID_COLUMNS, *self.columns}), *found]
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
@@ -195,6 +161,10 @@ class IdentifierSearch:
     @cached_property
     def _raw(self) -> list[re.Pattern[bytes]]:
         return [re.compile(each.regex.encode(), re.IGNORECASE) for each in self._patterns]
+
+    @cached_property
+    def _starts(self) -> list[re.Pattern[bytes]]:
+        return [re.compile(each.start.encode(), re.IGNORECASE) for each in self._patterns]
 
     @cached_property
     def _id_names(self) -> frozenset[str]:
@@ -223,12 +193,50 @@ class IdentifierSearch:
                 return True
         return False
 
+    def in_any_reading(self, data: str | bytes) -> bool:
+        """Return whether a text, or what is encoded in it, names the person. ValueError as `readings`."""
+        if isinstance(data, str):
+            if self.in_text(data):
+                return True
+            data = data.encode(errors="surrogatepass")
+        read = (each.data for each in readings(data, self._may_stand_in, packed=True))
+        return any(self._count(each) for each in (data, *read))
+
     def in_cell(self, column: str, value: Any) -> bool:
-        """Return whether a value of a column names the person."""
+        """Return whether a value of a column names the person, also one that is encoded."""
         if value is None:
             return False
-        text = str(value)
-        return self.in_text(text) or (text.strip().removesuffix(".0") == self.customer_id and self.is_id_column(column))
+        text = value if isinstance(value, str | bytes) else str(value)
+        return self._is_own_id(column, text) or self.in_any_reading(text)
+
+    def _is_own_id(self, column: str, value: Any) -> bool:
+        text = str(_as_text(value)).strip().removesuffix(".0")
+        return text == self.customer_id and self.is_id_column(column)
+
+    def count_cells(self, column: str, values: Iterable[Any]) -> int:
+        """Return how many values of a column name the person: looks at many at once first, then one by one."""
+        count, some = 0, iter(values)
+        while cells := [each for each in islice(some, CELLS_AT_ONCE) if each is not None]:
+            raw = [each if isinstance(each, bytes) else str(each).encode(errors="surrogatepass") for each in cells]
+            named = any(self._may_stand_in(each) for each in self._all_readings(b"\n".join(raw), packed=True))
+            count += sum((self.in_cell if named else self._is_own_id)(column, each) for each in cells)
+        return count
+
+    def _all_readings(self, data: bytes, packed: bool) -> Iterator[bytes]:
+        yield data
+        yield from (each.data for each in readings(data, self._may_stand_in, packed))
+
+    def _may_stand_in(self, data: bytes) -> bool:
+        """Whether bytes may hold the person: quick, and true wherever `_count` is not 0."""
+        small = data.lower()
+        for pattern, start in zip(self._patterns, self._starts, strict=True):
+            for at, end in pattern.candidates(small):
+                if not pattern.start or start.search(data[max(at - CONTEXT_BYTES, 0) : end]):
+                    return True
+        return False
+
+    def _count(self, data: bytes) -> int:
+        return len({*self._ends(data, data.lower())})
 
     def rows(self, rows: duckdb.DuckDBPyRelation) -> dict[str, str]:
         """Return SQL (DuckDB) by column that is true of the rows of a relation in which it names the person."""
@@ -241,10 +249,54 @@ class IdentifierSearch:
             tests = {name: [_conditions(self._patterns, name, kind).exact] for name, kind in kinds if name in some}
         for column, kind in kinds:
             if self.is_id_column(column) and (TYPES_OF_TEXT.search(kind) or TYPES_OF_NUMBERS.match(kind)):
-                text = f"regexp_replace(trim(cast({quote_identifier(column)} as varchar)), '\\.0$', '')"
-                own = f"coalesce({text} = {sql_literal(self.customer_id)}, false)"
-                tests[column] = [*tests.get(column, ()), own]
+                tests[column] = [*tests.get(column, ()), self._own_id_sql(column)]
+        for column, digests in self._encoded_cells(rows).items():
+            said = f"coalesce(md5(cast({quote_identifier(column)} as varchar)) in ({', '.join(digests)}), false)"
+            tests[column] = [*tests.get(column, ()), said]
         return {column: f"({' or '.join(each)})" for column, each in tests.items()}
+
+    def _own_id_sql(self, column: str) -> str:
+        text = f"regexp_replace(trim(cast({quote_identifier(column)} as varchar)), '\\.0$', '')"
+        return f"coalesce({text} = {sql_literal(self.customer_id)}, false)"
+
+    def _unclear_columns(self, place: str, rows: duckdb.DuckDBPyRelation) -> Searched:
+        """Columns that hold a short id and may name customers, though `is_id_column` does not say so."""
+        if is_distinctive(self.customer_id) or not (names := [*filter(self._may_name_customers, rows.columns)]):
+            return NOTHING_SEARCHED
+        asked = ", ".join(f"count(*) filter (where {self._own_id_sql(name)})" for name in names)
+        counts = zip(names, rows.aggregate(asked).fetchall()[0], strict=True)
+        return _unread(*(f"{place}, column {name}: {n:,} {UNCLEAR}" for name, n in counts if n))
+
+    def _may_name_customers(self, column: str) -> bool:
+        """Whether a column's name has a word for customers in it, or is no more than a word for ids."""
+        name = normalise_column_name(column)
+        if self.is_id_column(column):
+            return False
+        whose = ID_NAME.sub("", name)
+        return whose != name and (len(whose) < 3 or any(word in whose for word in self._customer_words))
+
+    @cached_property
+    def _customer_words(self) -> frozenset[str]:
+        words = (ID_NAME.sub("", each) for each in self._id_names)
+        return frozenset(each for each in words if len(each) >= (4 if each.isascii() else 2))
+
+    def _encoded_cells(self, rows: duckdb.DuckDBPyRelation) -> dict[str, list[str]]:
+        """The digests, by column, of values in which the person stands encoded: as escapes, base64, compressed."""
+        names = [
+            name for name, kind in zip(rows.columns, map(str, rows.types), strict=True) if TYPES_OF_TEXT.search(kind)
+        ]
+        found = dict[str, set[str]]()
+        casts = ", ".join(f"cast({quote_identifier(name)} as varchar)" for name in names)
+        for batch in rows.project(casts).to_arrow_reader(CELLS_AT_ONCE) if names else ():
+            for name, cells in zip(names, batch.columns, strict=True):
+                joined = cells.buffers()[2] if cells.null_count < len(cells) else None
+                encoded = islice(self._all_readings(joined.to_pybytes(), packed=True), 1, None) if joined else ()
+                if any(map(self._may_stand_in, encoded)):
+                    texts = {each for each in cells.to_pylist() if each and not self.in_text(each)}
+                    own = {each for each in texts if self.in_any_reading(each)}
+                    digests = {sql_literal(hashlib.md5(each.encode()).hexdigest()) for each in own}
+                    found[name] = found.get(name, set()) | digests
+        return {name: sorted(each) for name, each in found.items() if each}
 
     def count_rows(self, rows: duckdb.DuckDBPyRelation) -> dict[str, int]:
         """Return how many rows of a relation name the person, by column."""
@@ -265,7 +317,7 @@ class IdentifierSearch:
     def shared_contacts(self, rows: duckdb.DuckDBPyRelation, contacts: Collection[str]) -> set[str]:
         """Return those contacts that stand in the row of another customer, too: a household's address, or the shop's
         own, is not the person's alone."""
-        shared, patterns = set[str](), [_contact(each) for each in contacts]
+        shared, patterns = set[str](), [contact_pattern(each) for each in contacts]
         kinds = zip(rows.columns, map(str, rows.types), strict=True)
         tests = [test for column, kind in kinds if (test := _conditions(patterns, column, kind).quick)]
         for row in rows.filter(" or ".join(tests)).limit(ROWS_COMPARED).fetchall() if tests else ():
@@ -300,9 +352,15 @@ class IdentifierSearch:
         """Search a file, or every file of a folder. What cannot be read is returned as `unread`."""
         if not path.exists():
             return NOTHING_SEARCHED
-        names = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-        files = names if path.is_dir() else [path]
-        found = NOTHING_SEARCHED
+        found, files = NOTHING_SEARCHED, [path]
+        if path.is_dir():
+            closed = list[OSError]()
+            walked = [*os.walk(path, onerror=closed.append)]
+            files = sorted(Path(folder) / name for folder, _, names in walked for name in names)
+            below = [Path(folder, name) for folder, names, _ in walked for name in names]
+            links = [each for each in below if each.is_symlink()]
+            found += _unread(*(f"{each.filename}: {each.strerror}" for each in closed))
+            found += _unread(*(f"{each}: a link to a folder, which is not followed" for each in links))
         with duckdb.connect() as connection:
             connection.execute("set enable_progress_bar = false; set memory_limit = '1GB'; set threads = 2")
             for each in files:
@@ -313,7 +371,7 @@ class IdentifierSearch:
     def _named(self, path: Path, home: Path) -> Searched:
         """Its name below the folder that is searched."""
         name = str(path.relative_to(home)) if path != home else path.name
-        said = self.in_text(without_endings(name))
+        said = self.in_any_reading(without_endings(name))
         return Searched(0, 0, (Finding(f"{path} (its name)", 1),) if said else (), ())
 
     def _search_file(self, path: Path, place: str, connection: duckdb.DuckDBPyConnection, depth: int = 0) -> Searched:
@@ -324,13 +382,11 @@ class IdentifierSearch:
                 head = file.read(512)
             inside = self._contents(path, place, head, connection, depth)
         except Exception as error:  # a file that no library can read must not end the search
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             try:
                 raw = self._count_bytes(path)
             except OSError:
                 raw = 0
-            found = (Finding(place, raw),) if raw else ()
-            return Searched(1, 0, found, (f"{place}: {reason}",))
+            return Searched(1, 0, (), (f"{place}: {reason_of(error)}",)) + _found([Finding(place, raw)])
         return Searched(1, size, (), ()) + inside
 
     def _contents(
@@ -338,41 +394,61 @@ class IdentifierSearch:
     ) -> Searched:
         """The findings of a file as such, and what was searched of the files inside it."""
         if head.startswith(b"SQLite format 3\0"):
-            return _found(self._database(path, place))
+            return self._database(path, place)
         if head.startswith((b"PAR1", b"ARROW1")):
-            rows = self.count_rows(_table(path, head, connection))
-            found = [Finding(f"{place}, column {name}", n) for name, n in rows.items()]
-            if not found and is_distinctive(self.customer_id):
-                found = [Finding(f"{place}, as bytes", self._count_bytes(path))]
-            return _found(found)
-        if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")) or _is_tar(head):
+            rows = _table(path, head, connection)
+            found = [Finding(f"{place}, column {name}", n) for name, n in self.count_rows(rows).items()]
+            found += [
+                Finding(f"{place}, the name of column {name}", self.in_any_reading(name)) for name in rows.columns
+            ]
+            if not any(each.times for each in found) and is_distinctive(self.customer_id):
+                found.append(Finding(f"{place}, as bytes", self._count_bytes(path)))
+            return _found(found) + self._unclear_columns(place, rows)
+        short = not is_distinctive(self.customer_id)
+        if is_packed(path, head):
             if depth >= MAX_ARCHIVE_DEPTH:
                 raise ValueError("archives inside archives, too deep to open")
-            workbook = path.suffix.lower() in WORKBOOK_SUFFIXES and not is_distinctive(self.customer_id)
-            inside = _found([Finding(place, self._count_table(path, connection) if workbook else 0)])
+            workbook = short and path.suffix.lower() in WORKBOOK_SUFFIXES
+            inside = self._table_inside(path, place, connection) if workbook else NOTHING_SEARCHED
             with TemporaryDirectory() as folder:
-                for name, file in _unpacked(path, head, Path(folder)):
-                    inside += self._search_file(file, f"{place}!{name}", connection, depth + 1)
-                    file.unlink()
-            return inside
-        count = self._count_bytes(path)
-        if not is_distinctive(self.customer_id) and path.suffix.lower() in (*TEXT_SUFFIXES, *JSON_SUFFIXES):
-            count = max(count, self._count_table(path, connection))
-        return _found([Finding(place, count)])
+                try:
+                    for name, file, reason in unpack(path, head, Path(folder)):
+                        inner = f"{place}!{name}"
+                        said = Finding(f"{inner} (its name)", self.in_any_reading(without_endings(name)))
+                        inside += _found([said]) + self._search_file(file, inner, connection, depth + 1)
+                        inside += _unread(*([f"{inner}: {reason}"] if reason else []))
+                        file.unlink()
+                except Exception as error:  # what was found before the damage stays
+                    inside += _unread(f"{place}: {reason_of(error)}")
+            return inside if inside.findings else inside + _found([Finding(place, self._count_bytes(path))])
+        inside = _found([Finding(place, self._count_bytes(path))])
+        if short and path.suffix.lower() in (*TEXT_SUFFIXES, *JSON_SUFFIXES):
+            table = self._table_inside(path, place, connection)
+            inside = table if not inside.findings else inside + table._replace(findings=())
+        inside += _found([Finding(f"{place}, compressed", self._count_streams(path))])
+        return inside + _unread(*([f"{place}: {why}"] if (why := why_unread(path, head)) else []))
 
     def _count_bytes(self, path: Path) -> int:
-        """How often the person stands in the bytes of a file."""
-        counts, before = dict.fromkeys(("utf-8", *self._encoded), 0), b""
+        """How often the person stands in the bytes of a file, in any encoding."""
         with path.open("rb") as file:
-            while piece := file.read(CHUNK_BYTES):
-                data = before + piece
-                small, seen = data.lower(), len(before)  # what ends in what was read before was counted then
-                counts["utf-8"] += sum(end > seen for end in self._ends(data, small))
-                for encoding, words in self._encoded.items():
-                    ends = (end for word in words for end in self._encoded_ends(data, small, word, encoding))
-                    counts[encoding] += sum(end > seen for end in ends)
-                before = data[-OVERLAP_BYTES:]
-        return counts.pop("utf-8") + max(counts.values(), default=0)
+            return self._count_pieces(iter(lambda: file.read(CHUNK_BYTES), b""))
+
+    def _count_pieces(self, pieces: Iterable[bytes]) -> int:
+        """How often the person stands in bytes that come in pieces: by that encoding in which it does most often."""
+        counts, wide, before = Counter[str](), Counter[str](), b""
+        for piece in pieces:
+            data = before + piece
+            small, seen = data.lower(), len(before)  # what ends in what was read before was counted then
+            counts["utf-8"] += sum(end > seen for end in self._ends(data, small))
+            for encoding, words in self._encoded.items():
+                ends = (end for word in words for end in self._encoded_ends(data, small, word, encoding))
+                wide[encoding] += sum(end > seen for end in ends)
+            for sign, part in ((1, data), (-1, before)):
+                for encoding, text in readings(part, self._may_stand_in):
+                    counts[encoding] += sign * self._count(text)
+            before = data[-OVERLAP_BYTES:]
+        counts["utf-8"] += max(wide.values(), default=0)
+        return max(counts.values())
 
     def _ends(self, data: bytes, small: bytes) -> Iterator[int]:
         """Where identifiers end in bytes of UTF-8: found by their text first, then looked at as a whole."""
@@ -384,39 +460,53 @@ class IdentifierSearch:
                     yield end
 
     def _encoded_ends(self, data: bytes, small: bytes, word: bytes, encoding: str) -> Iterator[int]:
-        for at in _places(small, word):
+        for at in places_of(small, word):
             left = data[at - min(at // 4 * 4, 64) : at].decode(encoding, "replace")  # whole letters of 2 or 4 bytes
             text = left + data[at : at + len(word) + 64].decode(encoding, "replace")
             # texts of one length stand beside each other in an array
             if encoding == "utf-32-le" or self._regex.search(text, max(len(left) - 1, 0)):
                 yield at + len(word)
 
-    def _count_table(self, path: Path, connection: duckdb.DuckDBPyConnection) -> int:
-        """How many rows of a text table or a workbook name the person; 0 where it is no table."""
+    def _count_streams(self, path: Path) -> int:
+        """How often the person stands in compressed streams inside a file."""
+        if not path.stat().st_size:
+            return 0
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return sum(map(self._count_pieces, inflated(data)))
+
+    def _table_inside(self, path: Path, place: str, connection: duckdb.DuckDBPyConnection) -> Searched:
+        """The rows of a text table or a workbook that name the person by a short id; nothing where it is no table."""
         with TemporaryDirectory() as folder:
             try:
-                return max(self.count_rows(open_file(connection, path, Path(folder)).rows).values(), default=0)
-            except (PromoError, duckdb.Error):
-                return 0
+                rows = open_file(connection, path, Path(folder)).rows
+                found = _found([Finding(place, max(self.count_rows(rows).values(), default=0))])
+                return found + self._unclear_columns(place, rows)
+            except (PromoError, duckdb.Error) as error:
+                table = path.suffix.lower() in TABLE_SUFFIXES and path.stat().st_size
+                return _unread(*([f"{place}: {reason_of(error)}"] if table else []))
 
-    def _database(self, path: Path, place: str) -> list[Finding]:
+    def _database(self, path: Path, place: str) -> Searched:
         """Rows of each table, and what stands in free pages."""
-        counts = []
+        counts, unclear = list[Finding](), list[str]()
+        short = not is_distinctive(self.customer_id)
         free = self._count_bytes(path)  # before it is opened: closing a file drops the locks that a process has on it
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
             db.text_factory = _as_text
-            db.create_function("names_person", 2, lambda column, value: self.in_cell(column, _as_text(value)))
             tables = [name for (name,) in db.execute("select name from sqlite_master where type = 'table'")]
             for table in map(quote_identifier, tables):
                 for _, column, *_ in db.execute(f"pragma table_info({table})").fetchall():
-                    asked = f"select count(*) from {table} where names_person(?, {quote_identifier(column)})"
-                    rows = db.execute(asked, [column]).fetchone()[0]
+                    cells = db.execute(f"select {quote_identifier(column)} from {table}")
+                    rows = self.count_cells(column, (value for (value,) in cells))
+                    if short and self._may_name_customers(column):
+                        asked = f"select count(*) from {table} where trim(cast({quote_identifier(column)} as text)) = ?"
+                        if n := db.execute(asked, [self.customer_id]).fetchone()[0]:
+                            unclear.append(f"{place}, table {table[1:-1]}, column {column}: {n:,} {UNCLEAR}")
                     counts.append(Finding(f"{place}, table {table[1:-1]}, column {column}", rows))
             if free:
                 with TemporaryDirectory() as folder:  # the same rows without free pages
                     db.execute("vacuum into ?", [str(Path(folder) / "compact")])
                     free -= self._count_bytes(Path(folder) / "compact")
-        return [*counts, Finding(f"{place}, free pages", max(free, 0))]
+        return _found([*counts, Finding(f"{place}, free pages", max(free, 0))]) + _unread(*unclear)
 
 
 class _Conditions(NamedTuple):
@@ -426,7 +516,7 @@ class _Conditions(NamedTuple):
     exact: str
 
 
-def _conditions(patterns: Sequence[_Pattern], column: str, kind: str) -> _Conditions:
+def _conditions(patterns: Sequence[Pattern], column: str, kind: str) -> _Conditions:
     text, quick, exact = f"coalesce(cast({quote_identifier(column)} as varchar), '')", [], []
     for each in patterns:
         if TYPES_OF_TEXT.search(kind) or (each.digits and TYPES_OF_NUMBERS.match(kind)):
@@ -449,48 +539,12 @@ def _found(findings: Sequence[Finding]) -> Searched:
     return Searched(0, 0, tuple(each for each in findings if each.times), ())
 
 
+def _unread(*reasons: str) -> Searched:
+    return Searched(0, 0, (), reasons)
+
+
 def _as_text(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def _forms(identifier: str) -> list[str]:
-    """An identifier as it stands in a text, and as URLs, HTML and JSON write it."""
-    said = json.dumps(identifier)[1:-1]
-    return sorted({identifier, quote(identifier, safe=""), escape(identifier), said, json.dumps(said)[1:-1]})
-
-
-def _whole(identifier: str) -> _Pattern:
-    before = f"(?:^|[^A-Za-z0-9]|{ESCAPES})" if identifier[:1].isascii() and identifier[:1].isalnum() else ""
-    after = "(?:$|[^A-Za-z0-9])" if identifier[-1:].isascii() and identifier[-1:].isalnum() else ""
-    forms = _forms(identifier)
-    pattern = f"{before}(?:{'|'.join(map(re.escape, forms))}){after}"
-    return _Pattern(pattern, tuple(each.lower() for each in forms), digits=identifier.isdigit())
-
-
-def _contact(text: str) -> _Pattern:
-    return _email(text) if "@" in text else _phone(text)
-
-
-def _email(address: str) -> _Pattern:
-    forms = _forms(address.lower())
-    after = "(?:$|[^A-Za-z0-9.-]|[.-](?:$|[^A-Za-z0-9]))"
-    pattern = f"(?:^|[^A-Za-z0-9._%+-]|{ESCAPES})(?:{'|'.join(map(re.escape, forms))}){after}"
-    return _Pattern(pattern, tuple(each.lower() for each in forms))
-
-
-def _phone(number: str) -> _Pattern:
-    """The last digits with what people put between them, and before them a country's code."""
-    between = f"[{re.escape(SEPARATORS)}]{{0,3}}"
-    digits = number[-PHONE_DIGITS:]
-    pattern = f"(?:^|[^0-9])(?:[0-9]{between}){{0,5}}{between.join(digits)}(?:$|[^0-9])"
-    return _Pattern(pattern, (digits,), digits=True, spaced=True, core=between.join(digits))
-
-
-def _places(data: bytes, word: bytes) -> Iterator[int]:
-    at = data.find(word)
-    while at >= 0:
-        yield at
-        at = data.find(word, at + len(word))
 
 
 def _encodes(text: str, encoding: str) -> bool:
@@ -499,45 +553,3 @@ def _encodes(text: str, encoding: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_tar(head: bytes) -> bool:
-    return head[257:262] == b"ustar"
-
-
-def _unpacked(path: Path, head: bytes, folder: Path) -> Iterator[_Member]:
-    """Each file inside an archive, by its name, written into a folder. ValueError for one too large to unpack."""
-    stem = path.name.removesuffix(path.suffix)
-    if head.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(path) as archive:
-            for number, entry in enumerate(archive.infolist()):
-                if not entry.is_dir():
-                    with archive.open(entry) as source:
-                        target = folder / f"{number} {Path(entry.filename).name[-80:]}"
-                        yield _Member(entry.filename, _copied(source, target))
-    elif _is_tar(head):
-        with tarfile.open(path) as archive:
-            for number, member in enumerate(archive):
-                target = folder / f"{number} {Path(member.name).name[-80:]}"
-                if member.isfile():
-                    yield _Member(member.name, _copied(archive.extractfile(member), target))
-    elif head.startswith(b"\x28\xb5\x2f\xfd"):
-        import pyarrow as pa
-
-        with pa.input_stream(str(path), compression="zstd") as source:
-            yield _Member(stem, _copied(source, folder / f"0 {stem[-80:]}"))
-    else:
-        opened: Any = gzip.open if head.startswith(b"\x1f\x8b") else bz2.open if head.startswith(b"BZh") else lzma.open
-        with opened(path, "rb") as source:
-            yield _Member(stem, _copied(source, folder / f"0 {stem[-80:]}"))
-
-
-def _copied(source: Any, target: Path) -> Path:
-    left = min(MAX_UNPACKED_BYTES, max(shutil.disk_usage(target.parent).free - (1 << 30), 0))
-    with target.open("wb") as out:
-        while piece := source.read(1 << 20):
-            left -= len(piece)
-            if left < 0:
-                raise ValueError("unpacks to more than there is room for")
-            out.write(piece)
-    return target

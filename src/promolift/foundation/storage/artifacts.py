@@ -25,6 +25,7 @@ PRODUCED_BY: dict[str, str] = {
     **dict.fromkeys(("messages", "offers", "wording"), "message"),
     **dict.fromkeys(("predictions", "policies", "unchecked", "believed"), "evaluate"),
     "fairness": "fairness",
+    "history": "history",
     "release": "learn approve",
     **dict.fromkeys(
         ("trial", "trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"

@@ -63,13 +63,16 @@ def fix_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("promolift.extensions.privacy.results.add_noise", same)
 
 
-def planned(folder: Path, seed: int, without: str = "", shards: int = 1, **parts: Any) -> dict[str, pl.DataFrame]:
+def planned(
+    folder: Path, seed: int, without: str = "", shards: int = 1, only: str = "", **parts: Any
+) -> dict[str, pl.DataFrame]:
     """Draw a shop of 30 customers with orders of their own, plan it, and return the tables of the plan.
 
     `without` is the customer who is missing. Profiles are drawn customer by customer, so that all differences come from
-    planning.
+    planning. With `only` the catalogue has no categories, and that customer alone is expected to buy tea.
     """
-    menu = tuple(MenuItem.parse(line, "menu") for line in every_kind("tea", "p-tea", "p-coffee"))
+    tea = "p-tea" if only else "tea"
+    menu = tuple(MenuItem.parse(line, "menu") for line in every_kind(tea, "p-tea", "p-coffee"))
     config = shop_config(
         **{
             "menu": menu, "privacy": PRIVATE, "offer": {"proposals": "none"}, "segment": SEGMENTS,
@@ -82,6 +85,12 @@ def planned(folder: Path, seed: int, without: str = "", shards: int = 1, **parts
         everybody = pl.col("customer_id") != without
         spent = pl.Series(np.random.default_rng(seed).integers(1_000, 90_000, 30))
         orders = drawn_orders(seed).filter(everybody)
+        if only:
+            none, own, tea = pl.lit(None, pl.String), store.frame("affinities"), pl.col("target") == "tea"
+            store.save("products", store.frame("products").with_columns(category=none, type=none))
+            share = pl.concat([own.filter(~tea), own.filter(tea).head(1).with_columns(customer_id=pl.lit(only))])
+            product = {"target": pl.format("p-{}", "target"), "target_kind": pl.lit("product")}
+            store.save("affinities", share.with_columns(**product))
         tables = {name: store.frame(name).filter(everybody) for name in ("customers", "affinities", "interests")}
         profiles = store.frame("profiles").with_columns(revenue_52w_cents=spent, revenue_total_cents=spent)
         tables |= {"profiles": profiles.filter(everybody), "events": orders}

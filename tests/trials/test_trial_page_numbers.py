@@ -91,7 +91,7 @@ def gathered(found: TrialResults) -> dict[str, Figures]:
     return {
         "first screen": plain | plan | level | Figures(s.currency, {}, [fit.customers, len(fit.arms)]),
         "arms": plain | whole | Figures(s.currency, {}, [tables.balance, tables.placebos, *WORDS]),
-        "effects": plain | every(tables.effects, tables.pairs) | Figures(s.currency, {}, [fit.kept]),
+        "effects": plain | every(tables.effects, tables.pairs) | Figures(s.currency, {}, [fit.overlap_customers]),
         "depth": plain | of(s.deciding_outcome, *([] if dose is None else [dose])) | Figures(s.currency, {}, [*WORDS]),
         "whom": plain | every(*((judged.curves, judged.deciles) if judged else ()))
         | Figures(s.currency, {}, [*((judged.qini, judged.calibration, judged.note) if judged else ()), *WORDS]),

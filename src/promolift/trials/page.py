@@ -252,7 +252,7 @@ def _balance(trial: TrialStory) -> Figure:
         f"The largest difference between an arm and control is {number(fit.largest_gap)} standard deviations; "
         f"{number(fit.much_gap)} would be much.",
         Axis("difference from control, standard deviations", "fixed"),
-        ("feature and arm", "after weighting", "before"), marks, number, n=count(fit.kept), wide=True,
+        ("feature and arm", "after weighting", "before"), marks, number, n=count(fit.overlap_customers), wide=True,
     )  # fmt: skip
 
 
@@ -304,7 +304,7 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
         trial.axis(f"added to {outcome}, per customer", outcome),
         ["arm", "adds", "without", *(["net", INTERVAL] if paid else []), "p, all looked at"], marks, more,
         how=f"Added to what customers spent; {trial.basis(outcome)}, it is worth what the table says." if paid else "",
-        n=count(trial.fit.kept), evidence=trial.level,
+        n=count(trial.fit.overlap_customers), evidence=trial.level,
     )  # fmt: skip
 
 

@@ -242,7 +242,7 @@ class Trial:
             unsure=self.analysed.unsure,
             doubts=self.analysed.doubts,
             apart=self.customers_differ,
-            kept=len(self.overlap_rows),
+            overlap_customers=len(self.overlap_rows),
             learned={name: model.learned for name, model in learned.items() if model.learned is not None},
             hidden={} if assigned.level == "randomised" or units else e_values(arrays, effects, data.arms),
             units=units.describe(data.arms) if units else "",

@@ -65,6 +65,38 @@ def test_every_cent_is_accounted_for(seed: int, choose: str) -> None:
     assert sorted(named) == sorted(each.id for each in held)
 
 
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_no_cart_gets_more_than_an_offer_can_take_off_an_order_of_that_worth(seed: int) -> None:
+    draw = random.Random(seed)
+    cart = DRAWN["drawn_cart"](draw)
+    held = DRAWN["drawn_promotion"](draw, "o")
+    worth = sum(line.quantity * line.unit_cents for line in cart.lines) + cart.shipping_cents
+    priced = price_cart(cart, [held], DRAWN["NOW"])
+    if priced.applied:
+        assert worth >= held.min_spend_cents
+        off = priced.discount_cents + priced.shipping_off_cents
+        assert off <= held.benefit.most_off_cents(worth, held.min_spend_cents)
+
+
+def test_the_most_an_offer_takes_off_is_what_some_cart_gets() -> None:
+    one, twice = CartLine("1", "tea", "drinks", 1, 900), CartLine("1", "tea", "drinks", 2, 900)
+    for held, lines, delivery in (
+        (promotion("percent_off", percent=15), [one], 0),
+        (promotion("percent_off", percent=15, max_discount_cents=100), [one], 0),
+        (promotion("amount_off", amount_cents=300, min_spend_cents=900), [one], 0),
+        (promotion("free_shipping", min_spend_cents=900), [one], 499),
+        (promotion("fixed_price", price_cents=700, scope="product", covers=["tea"], min_spend_cents=900), [one], 0),
+        (promotion("buy_x_get_y", buy=1, get=1), [twice], 0),
+        (promotion("exchange", price_cents=200, product_id="mug", min_spend_cents=900),
+         [one, CartLine("2", "mug", "kitchen", 1, 600)], 0),
+    ):  # fmt: skip
+        worth = sum(line.quantity * line.unit_cents for line in lines) + delivery
+        priced = price_cart(Cart(lines, delivery), [held], NOW)
+        off = priced.discount_cents + priced.shipping_off_cents
+        assert off == held.benefit.most_off_cents(worth, held.min_spend_cents) > 0, held
+
+
 def test_a_cart_is_better_by_choice_than_by_priority() -> None:
     """Exclusive promotions: the best takes more off, the priority decides where it is asked to."""
     held = [

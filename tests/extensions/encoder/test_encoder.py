@@ -34,7 +34,7 @@ from promolift.extensions.encoder.network.encoder import (
     build_targets,
     history_points,
 )
-from promolift.extensions.encoder.network.forecast import LearnedEncoder
+from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
 from promolift.extensions.encoder.network.purchase_histories import (
     CUSTOMER_COUNTERS,
     ITEM_COUNTERS,
@@ -253,7 +253,10 @@ def damaged() -> dict[str, dict[str, bytes]]:
     manifest, weights = json.loads(files["manifest.json"]), safetensors.load(files["weights.safetensors"])
     slim = {k: v[:-1].contiguous() if k == "tower.own.weight" else v for k, v in weights.items()}
     few = {k: v for k, v in weights.items() if k != "deal.bias"}
-    told = lambda **changed: files | {"manifest.json": json.dumps(manifest | changed).encode()}  # noqa: E731
+
+    def told(**changed: object) -> dict[str, bytes]:
+        return files | {"manifest.json": json.dumps(manifest | changed).encode()}
+
     return {
         "no weights": {"manifest.json": files["manifest.json"]},
         "no manifest": {"weights.safetensors": files["weights.safetensors"]},

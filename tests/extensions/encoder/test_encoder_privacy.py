@@ -9,7 +9,7 @@ from encoder_shop import shop
 
 from promolift.extensions.encoder.network import training
 from promolift.extensions.encoder.network.encoder import EncoderSettings
-from promolift.extensions.encoder.network.forecast import LearnedEncoder
+from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
 from promolift.extensions.encoder.network.purchase_histories import weekly_popularity
 from promolift.extensions.encoder.network.training import (
     CLIP_NORM,

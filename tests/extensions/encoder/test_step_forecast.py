@@ -26,7 +26,7 @@ from promolift.shop.results.work_folder.run_context import Job
 
 pytest.importorskip("torch")
 
-from promolift.extensions.encoder.network.forecast import LearnedEncoder
+from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
 
 TINY = {"depth": 1, "epochs": 2, "level": "type"}
 EVENTS = {

@@ -82,7 +82,7 @@ def test_take_up_falls_with_the_rate_and_is_randomised_only_where_it_is_said(
     mean = []
     for rate in (0.06, 0.12):
         terms = [{"id": "one", "rate": rate}]
-        one = run_lending(settings(path, asked="new.csv", terms=terms, rate_randomised=False), tmp_path)
+        one = run_lending(settings(path, applicants="new.csv", terms=terms, rate_randomised=False), tmp_path)
         assert (one.evidence, one.held_out) == ("adjusted", False)
         mean.append(one.plan["take_up"].mean())
     assert mean[0] - mean[1] == pytest.approx(0.15, abs=0.08)  # 0.76 - 0.61, as the file was made

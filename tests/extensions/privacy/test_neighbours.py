@@ -36,6 +36,20 @@ def test_a_customer_more_changes_nobody_else_s_offers_of_any_kind(
     assert pair(tmp_path, seed) == []
 
 
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))])
+def test_the_only_buyer_of_what_a_line_covers_changes_nobody_else_s_offers(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shop whose catalogue has no categories a line names products: that is known without any customer."""
+    fix_noise(monkeypatch)
+    who = f"u{seed * 11 % 30:03d}"
+    whole = planned(tmp_path / "whole", seed, only=who, plan=BUDGET)
+    own = whole["candidates"].filter((pl.col("target") == "p-tea") & (pl.col("scope") == "category"))
+    assert own["kind"].unique().to_list() == ["product"]
+    others = {name: rows.filter(pl.col("customer_id") != who) for name, rows in whole.items()}
+    assert differences(others, planned(tmp_path / "less", seed, who, only=who, plan=BUDGET)) == []
+
+
 def test_the_number_of_orders_replayed_goes_by_a_released_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

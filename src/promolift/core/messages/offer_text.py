@@ -22,8 +22,8 @@ class Phrase(NamedTuple):
     """How a kind of benefit is said: in a title; in a list; in a sentence after 'you can'. See offers.toml."""
 
     title: str
-    said: str
-    enjoyed: str
+    list_text: str
+    sentence_text: str
     outright: str = ""
 
 
@@ -192,12 +192,12 @@ def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
         return "一条提醒，没有折扣" if language == "zh" else "a reminder, no discount"
     if language == "zh":
         on = line.on or ("" if kind in ("amount_off", "free_shipping") else EVERYTHING.zh)
-        what = line.zh("said", outright=kind != "amount_off")
+        what = line.zh("list_text", outright=kind != "amount_off")
         parts = [f"{on}{_MEMBERS[line.members]}{spend}{_BOTH[line.joined or '']}{what}"]
         parts += ["买哪样都算" if line.joined == "each" else "", line.cap("zh", "最多减{}")]
         parts += [line.most("zh", "{}"), needs]
         return "，".join(filter(None, parts))
-    what = line.en("said") + (f" {EVERYTHING.en}" if kind == "percent_off" and not line.on else "")
+    what = line.en("list_text") + (f" {EVERYTHING.en}" if kind == "percent_off" and not line.on else "")
     what = what.replace(" bought together", "") + (f" from {spend} up" if spend else "")
     joined = {"together": "bought together", "each": "each"}.get(line.joined or "", "")
     parts = [what, joined, "members only" if line.members else "", line.cap("en", "at most {} off")]
@@ -248,11 +248,11 @@ def offer_sentence(
     if clause:
         together, each = "一起" if line.joined == "together" else "", "都" if line.joined == "each" else ""
         who = f"{together}购买{line.on}{spend}" if line.on else f"全场购物{spend}"
-        what = ("立" if kind == "amount_off" else "") + line.zh("enjoyed", outright=False)
+        what = ("立" if kind == "amount_off" else "") + line.zh("sentence_text", outright=False)
         return f"，{now}{_MEMBERS[line.members]}{who}{each}可以{what}{ends}！"
     if said_already:
         return f"{now}{_MEMBERS[line.members]}{both}打{chinese_discount(offer.benefit.percent)}{ends}。"
-    return f"{line.on or EVERYTHING.zh}{now}{_MEMBERS[line.members]}{both}{spend}{line.zh('said')}{ends}。"
+    return f"{line.on or EVERYTHING.zh}{now}{_MEMBERS[line.members]}{both}{spend}{line.zh('list_text')}{ends}。"
 
 
 def _offered_en(line: OfferLine) -> str:
@@ -260,10 +260,10 @@ def _offered_en(line: OfferLine) -> str:
     if line.min_spend_cents:
         on = f" on {line._facts('en')['what']}" if line.on else ""
         alone = line._replace(on=None) if line.benefit.type != "fixed_price" else line
-        said = f"{alone.en('enjoyed')} when you spend {line.spend('en')} or more{on}"
+        said = f"{alone.en('sentence_text')} when you spend {line.spend('en')} or more{on}"
     else:
         of = {"percent_off": f" {EVERYTHING.en}", "amount_off": " your order", "free_shipping": " of your order"}
-        said = line.en("enjoyed") + ("" if line.on else of.get(line.benefit.type, ""))
+        said = line.en("sentence_text") + ("" if line.on else of.get(line.benefit.type, ""))
     return said + line.ends("en")
 
 

@@ -263,14 +263,16 @@ def _sums() -> list[pl.Expr]:
 
 
 def list_candidates(
-    profiles: pl.DataFrame, targets: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules, resting: pl.DataFrame
-) -> pl.DataFrame:
+    profiles: pl.DataFrame, targets: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules, resting: pl.DataFrame,
+    kind: str = "category",
+) -> pl.DataFrame:  # fmt: skip
     """CANDIDATES without effects: `none` for everybody, then every menu line that could fit.
 
     `profiles`: customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online, where it is
     known complaint_recency_days, and where there are segments `segments`.
     `targets`: customer_id, target, scope, base_cents, base_se_cents, buy_prob, bought, margin_rate.
-    `resting`: customer_id, target of what was redeemed within `rest_days`.
+    `resting`: customer_id, target of what was redeemed within `rest_days`. `kind`: what scope category names in
+    `covers`, which is `product` where the catalogue has no categories; no customer's rows say it for others.
     """
     kept, untried = (_top(some, rules.top_targets) for some in (targets, targets.filter(~pl.col("bought"))))
     unknown = {"target": pl.String, "buy_prob": pl.Float64, "margin_rate": pl.Float64}  # a menu may have no target
@@ -279,7 +281,7 @@ def list_candidates(
         *(pl.lit(None, dtype).alias(name) for name, dtype in unknown.items()),
     )  # fmt: skip
     of_each = [targets if item.covers else untried if item.untried else kept for item in menu]
-    parts = [none, *(_rows(item, profiles, some) for item, some in zip(menu, of_each, strict=True))]
+    parts = [none, *(_rows(item, profiles, some, kind) for item, some in zip(menu, of_each, strict=True))]
     about = (
         "price_sensitivity",
         "orders_expected",
@@ -304,9 +306,9 @@ def _top(targets: pl.DataFrame, most: int) -> pl.DataFrame:
     return ranked.filter(pl.int_range(pl.len()).over("customer_id", "scope") < most)
 
 
-def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
+def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame, kind: str) -> pl.DataFrame:
     if item.covers:
-        rows = _stated(item, profiles, targets)
+        rows = _stated(item, profiles, targets, kind if item.scope == "category" else item.scope)
         rows = rows.filter(~pl.col("bought").fill_null(False)) if item.untried else rows
         offer = pl.lit(offer_id(item.id, CATEGORY_SEPARATOR.join(item.covers)))
     elif item.scope == "all":
@@ -332,7 +334,7 @@ def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl.D
     ).drop("online")
 
 
-def _stated(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl.DataFrame:
+def _stated(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame, kind: str) -> pl.DataFrame:
     """One offer on what a line covers, for everybody: what they are expected to buy of it without an offer.
 
     Of a category that a customer is not known to buy they are taken to buy nothing; of products nothing is said here.
@@ -345,10 +347,9 @@ def _stated(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame) -> pl
         base.sum(), (pl.col("base_se_cents") ** 2).sum().sqrt(),
         (1 - (1 - pl.col("buy_prob")).product()).alias("buy_prob"), pl.col("bought").any(),
     )  # fmt: skip
-    kind = of_it["kind"].drop_nulls().first() if "kind" in of_it.columns else None
     rows = who.join(known, on="customer_id", how="left").with_columns(
         pl.lit(item.scope).alias("scope"), pl.lit(CATEGORY_SEPARATOR.join(item.covers)).alias("target"),
-        pl.lit(str(kind or item.scope)).alias("kind"),
+        pl.lit(kind).alias("kind"),
     )  # fmt: skip
     return rows if item.scope == "product" else rows.with_columns(pl.col("buy_prob", "base_cents").fill_null(0.0))
 

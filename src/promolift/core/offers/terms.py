@@ -100,6 +100,25 @@ class Benefit(Settings):
             return 0
         return self.amount_cents if self.type == "amount_off" else self.max_discount_cents
 
+    def most_off_cents(self, order_cents: int, min_spend_cents: int = 0, times: int = 1) -> int:
+        """Return the most it takes off an order worth so much before any offer, delivery included.
+
+        No cart of that worth gets more from `cart_pricing.price_cart`. Gifts and points take no price down: what they
+        are worth counts. `times`: on how many targets it holds, each for itself.
+        """
+        if self.type == "percent_off":
+            off = (order_cents * self.percent + 50) // 100
+        elif self.type == "buy_x_get_y":  # the cheapest of each group, so at most their share of it
+            off = (order_cents * self.get // (self.buy + self.get) * self.percent + 50) // 100
+        elif self.type in ("fixed_price", "exchange"):  # one unit is paid at least, beside what an exchange asks for
+            off = order_cents - self.price_cents - (min_spend_cents if self.type == "exchange" else 0)
+        elif self.type == "free_shipping":  # the goods are worth the threshold at least
+            off = order_cents - min_spend_cents
+        else:
+            off = times * self.amount_cents or self.worth_cents
+        most = off if self.max_discount_cents is None else min(off, times * self.max_discount_cents)
+        return max(0, min(most, order_cents))
+
     @model_validator(mode="before")
     @classmethod
     def _free_unless_stated(cls, values: Any) -> Any:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import ConfigError, PromoError, StepError
 from promolift.foundation.executors.executor import ExecutorSettings
-from promolift.foundation.executors.worker import work
+from promolift.foundation.executors.processes import work
 from promolift.foundation.version import __version__
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ each other code comes back as a message with one of the protocol's six reasons. 
 listed in `discounts.available`, an extension of promolift that other systems may ignore.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter
@@ -97,6 +97,23 @@ class UcpCart(_Open):
     context: Mapping[str, Any] = {}
     messages: Annotated[list[Mapping[str, Any]], Field(max_length=100)] = []
     ucp: Mapping[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> Self:
+        parts = [part.model_dump() for part in (*self.line_items, *self.totals)]
+        if other := sorted({*_currencies(parts)} - {self.currency}):
+            raise ValueError(f"the cart is in {self.currency}, and some of its amounts are in {', '.join(other)}")
+        return self
+
+
+def _currencies(part: Any) -> Iterator[str]:
+    """The currencies that a part of a cart names, whatever it calls them."""
+    if isinstance(part, list):
+        part = dict(enumerate(part))
+    for name, value in part.items() if isinstance(part, dict) else ():
+        if isinstance(value, str) and "currency" in str(name).lower():
+            yield value.strip().upper()
+        yield from _currencies(value)
 
 
 class UcpCartIn(BaseModel):

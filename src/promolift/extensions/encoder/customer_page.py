@@ -64,7 +64,8 @@ class CustomerForecast:
 
 def explain_forecast(job: Job, customer_id: str) -> CustomerForecast:
     """By the same order of next baskets that was forecast: with the trees, where they have any weight."""
-    from promolift.extensions.encoder.network.forecast import LearnedEncoder, nearest_customers, visit_contributions
+    from promolift.extensions.encoder.network.forecast import nearest_customers, visit_contributions
+    from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
     from promolift.extensions.encoder.network.purchase_histories import Popularity
     from promolift.extensions.encoder.training_data import customer_history, load_context, sampled_histories
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.nn.utils import parameters_to_vector
 
 from promolift.extensions.encoder.network.encoder import Encoder
-from promolift.extensions.encoder.network.forecast import LearnedEncoder
+from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
 from promolift.extensions.encoder.network.purchase_histories import Catalogue, Histories, Popularity
 from promolift.extensions.encoder.network.training import BatchPart, PartMapper, Training, deterministic, unflatten
 from promolift.foundation.jit import Floats

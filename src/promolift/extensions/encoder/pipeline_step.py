@@ -44,7 +44,8 @@ from promolift.shop.results.work_folder.run_context import Job, map_shards
 
 if TYPE_CHECKING:
     from promolift.extensions.encoder.network.encoder import EncoderSettings
-    from promolift.extensions.encoder.network.forecast import BacktestWindow, ForecastCalibration, LearnedEncoder
+    from promolift.extensions.encoder.network.forecast import BacktestWindow, ForecastCalibration
+    from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
     from promolift.extensions.encoder.network.purchase_histories import Histories, Popularity
     from promolift.extensions.encoder.training_data import ForecastContext
 
@@ -171,7 +172,7 @@ def require_customers(h: "Histories", start: float) -> None:
 def load_or_train(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder of these histories and settings: kept from an earlier run, or trained, going on from a checkpoint."""
     from promolift.extensions.encoder.distributed_training import map_over_workers
-    from promolift.extensions.encoder.network.forecast import LearnedEncoder
+    from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
     from promolift.extensions.encoder.network.training import Hooks, fit_encoder, map_in_process
 
     store, settings = job.store, encoder_settings(job)
@@ -228,7 +229,7 @@ def private_steps(job: Job) -> StepNoise:
 
 def load_or_train_private(job: Job, h: "Histories", made_up: "Histories", day: float) -> "LearnedEncoder":
     """The encoder whose every step on these customers is in the ledger: kept from an earlier run, or trained anew."""
-    from promolift.extensions.encoder.network.forecast import LearnedEncoder
+    from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
     from promolift.extensions.encoder.network.training import SAMPLE_RATE, PrivateTraining, fit_private
 
     choice, store, budget, settings = job.config.encoder, job.store, require_budget(job), encoder_settings(job)
@@ -351,13 +352,8 @@ def forecast_shard(
     job: Job, shard: int, scene: "ForecastContext", models: ForecastModels, put: TableDraft
 ) -> list[np.ndarray]:
     """A shard of the table written; the expected next baskets of each item, by batch of customers."""
-    from promolift.extensions.encoder.network.forecast import (
-        forecast_rows,
-        item_probs,
-        item_vectors,
-        log_share,
-        position_vectors,
-    )
+    from promolift.extensions.encoder.network.forecast import forecast_rows, item_probs, item_vectors, position_vectors
+    from promolift.extensions.encoder.network.learned_encoder import log_share
     from promolift.extensions.encoder.training_data import favourite_shelves, shard_histories
 
     model, fitted, shared = models

@@ -96,13 +96,13 @@ def run_lending(settings: LendingSettings, folder: Path, tell: Progress = no_pro
     tell("learn", 0.0, "reading the file")
     found = read_customers(folder / settings.path, settings)
     rows = np.arange(len(found))
-    apart = holdout_rows(found, settings.seed) if settings.asked is None else rows[:0]
+    apart = holdout_rows(found, settings.seed) if settings.applicants is None else rows[:0]
     learned = np.setdiff1d(rows, apart)
     tell("learn", 0.1, "what leaks, and what stands for a group")
     found = drop_unusable_features(found, settings, learned)
     past = found.select_rows(learned)
-    held = settings.asked is None
-    asked = read_customers(folder / settings.asked, settings, found) if settings.asked else found.select_rows(apart)
+    new, held = settings.applicants, settings.applicants is None
+    asked = read_customers(folder / new, settings, found) if new else found.select_rows(apart)
     check_exclusions(found, asked, settings)
     tell("learn", 0.3, "take-up and default")
     models = fit_models(past, settings)

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from promolift.core.messages.channels import RULE_SOURCES, credit_notices
-from promolift.extensions.finance.results import REFUSALS, LendingResults, Refusal
+from promolift.extensions.finance.results import REFUSALS, LendingResults
 from promolift.foundation.evidence import SampleEstimate
 from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, low_to_high, number, percent
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, KeyFigure, Page, note, sentences, table
@@ -75,7 +75,7 @@ def _refusals(found: LendingResults) -> Chapter:
     counts = found.plan.filter(pl.col("refused").is_not_null())["refused"].value_counts().sort(
         ["count", "refused"], descending=[True, False]
     )  # fmt: skip
-    cells = [[code, _why(code, found), count(n)] for code, n in counts.iter_rows()]
+    cells = [[code, REFUSALS[code][found.settings.language], count(n)] for code, n in counts.iter_rows()]
     heads = [localize("code", "代码"), localize("reason", "原因"), localize("customers", "客户数")]
     blocks: list[Figure | Block] = [
         table(localize("Who is offered nothing", "谁没有得到推介"), heads, cells, words=(1,))
@@ -91,10 +91,6 @@ def _refusals(found: LendingResults) -> Chapter:
     return Chapter(
         "refusals", localize("Refusals", "拒绝"), localize("Who is not, and why", "谁没有，为什么"), text, blocks
     )
-
-
-def _why(code: Refusal, found: LendingResults) -> str:
-    return REFUSALS[code][found.settings.language]
 
 
 def _models(found: LendingResults) -> Chapter:

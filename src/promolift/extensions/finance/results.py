@@ -5,7 +5,7 @@ Legend: N customers, K terms.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import polars as pl
 from pydantic import BeforeValidator, Field, model_validator
@@ -91,8 +91,9 @@ class LendingSettings(Settings):
     earns and may lose. `promolift init --trade finance` writes it.
     """
 
+    ALIASES: ClassVar[dict[str, str]] = {"asked": "applicants"}
     path: str = Field(description="The file, any layout.", examples=["applications.csv"])
-    asked: str | None = Field(
+    applicants: str | None = Field(
         default=None, description="File of those to decide on, with the same columns. Left out: the latest customers "
         "of `path`, whom the models then do not see, so that the plan is valued by what they did.",
         examples=["new.csv"],

@@ -53,7 +53,7 @@ from promolift.shop.results.messages import Messages
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 if TYPE_CHECKING:
-    from promolift.extensions.encoder.network.forecast import LearnedEncoder
+    from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder
     from promolift.extensions.encoder.network.purchase_histories import Histories
 
 Real = NDArray[np.float64]

@@ -7,11 +7,11 @@ import polars as pl
 from promolift.core.experiments.experiment_design import HOLDOUT
 from promolift.extensions.privacy.mechanisms.noise import EFFECT_CLIP, effect_rows, private_difference
 from promolift.extensions.privacy.mechanisms.privacy_budget import Purpose
-from promolift.extensions.privacy.results import load_shop_sums, release_total, require_budget
+from promolift.extensions.privacy.results import load_shop_sums, privacy_spent, release_total, require_budget
 from promolift.foundation.errors import SupportError
 from promolift.foundation.i18n.formatting import localize, money
 from promolift.foundation.progress import StepSummary, no_progress
-from promolift.foundation.release_policy import Floats, Released
+from promolift.foundation.release_policy import BudgetUse, Floats, Released
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import Evidence
@@ -36,6 +36,9 @@ class PrivateRelease:
     def known_figure(self, name: str) -> float | None:
         figure: float = getattr(load_shop_sums(self.job.store), name)
         return figure
+
+    def budget_use(self) -> BudgetUse | None:
+        return privacy_spent(self.job.config, self.job.store)
 
 
 def open_private_release(config: Config, store: Store) -> PrivateRelease | None:

@@ -23,6 +23,7 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import ShopSums
 from promolift.foundation.errors import ConfigError, StepError
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.release_policy import BudgetUse, RecordedRelease
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 from promolift.shop.configuration.configuration import Config
@@ -132,23 +133,13 @@ def load_shop_sums(store: Store) -> ShopSums:
     return ShopSums(*load_release(store, "shop"), *load_release(store, "targets"))
 
 
-class PrivacySpent(NamedTuple):
-    """What was spent of the budget: by purpose in the order of the story, together, and left; with a sentence."""
-
-    purposes: dict[Purpose, float]
-    spends: tuple[Spend, ...]
-    spent: float
-    left: float
-    text: str
-
-
-def privacy_spent(config: Config, store: Store) -> PrivacySpent | None:
-    """How much of the budget is spent; None where none is stated."""
+def privacy_spent(config: Config, store: Store) -> BudgetUse | None:
+    """How much of the budget is spent, by purpose in the order of the story; None where none is stated."""
     budget = configured_budget(config)
     if budget is None:
         return None
     spends = PrivacyLedger.load_or_empty(store).spends
-    by = {
+    by: dict[str, float] = {
         p: epsilon_of([each for each in spends if each.purpose == p], budget.delta)
         for p in BUDGET_SHARES if any(each.purpose == p for each in spends)
     }  # fmt: skip
@@ -160,4 +151,7 @@ def privacy_spent(config: Config, store: Store) -> PrivacySpent | None:
         f"差分隐私：共{len(spends)}次发布，已用epsilon {spent:.2f}，上限{budget.epsilon:g}（delta {budget.delta:g}），"
         f"剩余{left:.2f}",
     )
-    return PrivacySpent(by, spends, spent, left, said)
+    labels: dict[str, str] = {purpose: localize(*PURPOSES[purpose]) for purpose in BUDGET_SHARES}
+    releases = tuple(RecordedRelease(each.purpose, each.at_ms, each.noise, each.steps) for each in spends)
+    exact, left_out = (tuple(localize(*each) for each in some) for some in (NOT_PRIVATE, LEFT_OUT))
+    return BudgetUse(by, labels, releases, spent, left, said, exact, left_out)

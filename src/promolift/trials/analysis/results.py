@@ -71,7 +71,7 @@ class TrialFit(Note):
     """What a fit found: who got what, the evidence level with its reasons, and what was known of customers.
 
     `path` of the file, empty where there is none. `counts` and `shares` of `customers` by arm, control first. `who` is
-    the column that names customers. `kept`: customers with overlap. `apart`: whether anything known differs
+    the column that names customers. `overlap_customers`: those with overlap. `apart`: whether anything known differs
     between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
     deviations between an arm and control, after weighting; above `much_gap` it would be much. `units`: how rows repeat,
     in words; empty where every row is a customer. `unsure`: features of which nobody said that they were known before.
@@ -80,6 +80,7 @@ class TrialFit(Note):
     """
 
     NAME: ClassVar[str] = "trial"
+    ALIASES: ClassVar[dict[str, str]] = {"kept": "overlap_customers"}
     path: str
     settings: TrialSettings
     arms: tuple[str, ...]
@@ -96,7 +97,7 @@ class TrialFit(Note):
     features: tuple[str, ...]
     doubts: tuple[str, ...]
     apart: bool
-    kept: int
+    overlap_customers: int
     learned: dict[str, int]
     hidden: dict[str, float]
     units: str = ""
@@ -215,8 +216,9 @@ class TrialEffects(_NoteWithTables):
         yield from describe_pairs(self.pairs, settings, note.arms[0], "{:.4g}".format) if len(note.arms) > 2 else ()
         for name, rows in note.learned.items():
             yield (
-                f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {note.kept:,} "
-                "customers, drawn by hash; the average and the choice between models use all."
+                f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of "
+                f"{note.overlap_customers:,} customers, drawn by hash; the average and the choice between models use "
+                "all."
             )
         if note.withdrawn:
             yield note.withdrawn.describe("{:.4g}".format)

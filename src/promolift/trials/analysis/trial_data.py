@@ -144,13 +144,8 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     keys = [c.name for c in frame if _is_key(c)]
     by = (settings.unit, settings.time, settings.start)
     others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys, *settings.cost_columns, *by)]
-    oracles = [] if settings.features else find_unknowable(others)
-    happened = [] if settings.features else [n for n in others if OUTCOME_NAMES.fullmatch(spoken_name(n))]
-    leaks = [] if settings.features else find_leaks(frame.select(n for n in others if n not in happened), values, arm_N)
-    gaps = [] if settings.features else find_gaps(
-        frame.select(n for n in others if n not in (*happened, *leaks)), values, arm_N
-    )  # fmt: skip
-    features = settings.features or tuple(n for n in others if n not in (*oracles, *happened, *leaks, *gaps))
+    left_out = {} if settings.features else _left_out(frame.select(others), values, arm_N)
+    features = settings.features or tuple(n for n in others if not any(n in names for names in left_out.values()))
     if nested := [name for name in features if frame[name].dtype.is_nested()]:
         raise InputError(
             "column_type_wrong",
@@ -166,11 +161,7 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     )
     doubts = [*answered.doubts, *(each for each in guessed if each.split(":")[0] in (*features, *used))]
     doubts += [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
-    for left, why in ((oracles, "since nobody can have known them before the treatment"),
-                      (leaks, "since they all but tell the outcome, as only what came afterwards does"),
-                      (gaps, "since whether they have a value follows the outcome or the treatment"),
-                      (happened, "as what customers did afterwards")):  # fmt: skip
-        doubts += [f"left out {why}: {', '.join(left)} (features=... takes them)"] if left else []
+    doubts += [f"left out {why}: {', '.join(left)} (features=... takes them)" for why, left in left_out.items() if left]
     if late:
         names = list(dict.fromkeys(late))
         doubts.append(
@@ -194,6 +185,19 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
         settings, known, arm_N, arms, values, placebos, cost_NA, part_A, who, planned_NA, units, tuple(doubts), where,
         tuple(n for n in features if settings.features or n == settings.strata or is_surely_before(n)),
     )  # fmt: skip
+
+
+def _left_out(others: pl.DataFrame, values: dict[str, Floats], arm_N: Ints) -> dict[str, list[str]]:
+    """Columns that were or may have been measured after the treatment, by the reason."""
+    happened = [name for name in others.columns if OUTCOME_NAMES.fullmatch(spoken_name(name))]
+    leaks = find_leaks(others.drop(happened), values, arm_N)
+    return {
+        "since nobody can have known them before the treatment": find_unknowable(others.columns),
+        "since they all but tell the outcome, as only what came afterwards does": leaks,
+        "since whether they have a value follows the outcome or the treatment":
+            find_gaps(others.drop(*happened, *leaks), values, arm_N),
+        "as what customers did afterwards": happened,
+    }  # fmt: skip
 
 
 class _RowsWithOutcomes(NamedTuple):

@@ -132,7 +132,8 @@ class _Table(NamedTuple):
 
 def _tables(shard: Shard, moments: Relation, shared: PopulationSums, settings: ProfileSettings) -> Iterator[_Table]:
     lines = read_lines(shard, settings.zone)
-    names, known = TextIndex.of(number_texts(shard, settings.zone), shared), _known(lines, moments, shared)
+    names = TextIndex.of(number_texts(shard, settings.zone), shared)
+    known = fetch_frame(read_moments(lines, moments, shared, shared.earlier))
     for part in known.sort("asof_ms").partition_by("asof_ms", maintain_order=True):
         yield _Table(part["asof_ms"][0], _at_moment(shard, names, part, shared, settings), lines, names)
 
@@ -142,10 +143,6 @@ def target_facts(rows: pl.DataFrame) -> pl.DataFrame:
     recent = [(pl.col("recency_days") < days).sum().alias(f"within_{days}") for days in (28, 56)]
     known = rows.select("asof_ms", "target", "bought", "recency_days", "buy_prob").filter("bought")
     return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, exact_sum(pl.col("buy_prob")))
-
-
-def _known(lines: PurchaseLines, moments: Relation, shared: PopulationSums) -> pl.DataFrame:
-    return fetch_frame(read_moments(lines, moments, shared, shared.earlier))
 
 
 def _at_moment(

@@ -39,7 +39,7 @@ from promolift.extensions.encoder.network.encoder import (
     history_points,
     signed_log,
 )
-from promolift.extensions.encoder.network.forecast import LearnedEncoder, ndcg_at_10
+from promolift.extensions.encoder.network.learned_encoder import LearnedEncoder, ndcg_at_10
 from promolift.extensions.encoder.network.purchase_histories import (
     CUSTOMER_COUNTERS,
     ITEM_COUNTERS,

@@ -143,6 +143,11 @@ def test_the_list_to_send_names_arm_and_group(told: Told) -> None:
     assert set(file.filter(status="offer")["arm"]) == {"all-10"}
     assert set(file.filter(status="holdout")["arm"]) == {"none"}
     assert file["group"].null_count() == 0
+    share = {(each.arm, each.group): 0.9 * (each.prob or 0.0) for each in told[0].note.terms.effects}
+    given = file.filter(status="offer")
+    assert given["propensity"].to_list() == pytest.approx(
+        [share[pair] for pair in given.select("arm", "group").iter_rows()]
+    )
 
 
 def drawn(folder: Path, customers: int) -> tuple[pl.DataFrame, LineTestNote, Plan]:

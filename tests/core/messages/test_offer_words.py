@@ -3,7 +3,7 @@
 import pytest
 from message_helpers import amount, an_offer, percent
 
-from promolift.core.messages import AngleFacts, Draft, describe_menu_line, describe_offer, write_message
+from promolift.core.messages import AngleFacts, Draft, describe_menu_line, describe_offer, extract_facts, write_message
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Activation, Benefit, Offer
 from promolift.foundation.i18n.text import LocalizedText
@@ -114,3 +114,15 @@ def test_a_reminder_promises_nothing_whatever_words_are_at_hand() -> None:
         == "Dear Ann, you are welcome any time."
     )
     assert write_message(offer, AngleFacts(), "zh").text == "欢迎您随时再来。"
+
+
+def test_a_reminder_names_what_was_bought_and_nothing_private() -> None:
+    offer, tea = an_offer(Benefit(type="reminder")), LocalizedText(zh="绿茶", en="green tea")
+    named = write_message(offer, AngleFacts(bought=(tea,)), "en")
+    assert "green tea" in named.text
+    assert "绿茶" in write_message(offer, AngleFacts(bought=(tea,)), "zh").text
+    assert all(fact.holds for fact in extract_facts(named.text, offer, "en", known=AngleFacts(bought=(tea,))))
+    private = LocalizedText(zh="验孕棒", en="pregnancy test")
+    assert (
+        write_message(offer, AngleFacts(bought=(private,)), "en").text == write_message(offer, AngleFacts(), "en").text
+    )

@@ -2,14 +2,18 @@
 
 import polars as pl
 import pytest
+from message_helpers import an_offer
 from planned_shop import planned_shop, shop_config
 
 from promolift.core.offers.product_names import readable_name
+from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
+from promolift.shop.pipeline.steps.message import add_most_bought
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.work_folder.run_context import Job
+from promolift.shop.results.work_folder.work_tables import CleanTables
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +62,22 @@ def test_an_offer_on_two_products_is_printed_with_both_names(tmp_path):
         names = job.clean.printed_names(pl.Series(["p2", "p1 ++ p2", "p1 ++ p3", "p3"]))
     assert names == {"p2": "Espresso", "p1 ++ p2": "Green Tea ++ Espresso", "p1 ++ p3": "Green Tea ++ p3"}
     assert readable_name(names["p1 ++ p2"], "product").en == "Green Tea and Espresso"
+
+
+def test_a_reminder_names_what_its_customer_bought_unless_they_refused_personal_decisions(tmp_path, monkeypatch):
+    config = shop_config(plan={"budget_cents": 9000})
+    planned_shop(tmp_path, 1, config)
+    letter = an_offer(Benefit(type="reminder"))
+    with Store(tmp_path) as store:
+        job = Job(config, store, lambda *_: None)
+        names = dict(job.clean.catalogue.select("product_id", "name").iter_rows())
+        bought = job.clean.events().filter("kind = 'purchase'").project("customer_id, product_id").pl()
+        each = bought.group_by("customer_id").agg("product_id")
+        own = {who: {names[product] for product in mine} for who, mine in each.iter_rows()}
+        rows = pl.DataFrame({"customer_id": sorted(own), "offer_id": letter.id, "bought_name": None})
+        named = add_most_bought(job, rows, {letter.id: letter})
+        assert named["customer_id"].to_list() == sorted(own)
+        assert all(row["bought_name"] in own[row["customer_id"]] for row in named.iter_rows(named=True))
+        refused = rows.select("customer_id", personal=pl.lit(False))
+        monkeypatch.setattr(CleanTables, "personal", property(lambda _: refused))
+        assert add_most_bought(job, rows, {letter.id: letter})["bought_name"].null_count() == rows.height

@@ -29,7 +29,13 @@ from promolift.core.messages.channels import (
     rule_pack_notices,
 )
 from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, Draft, LintFinding, lint_draft
-from promolift.core.messages.offer_text import benefit_text, offer_line, offer_sentence, terms_text
+from promolift.core.messages.offer_text import (
+    benefit_text,
+    offer_line,
+    offer_sentence,
+    reminder_sentence,
+    terms_text,
+)
 from promolift.core.offers.product_names import NO_PERSON, SMUGGLED, is_sensitive, readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
@@ -105,7 +111,8 @@ def fill_draft(
     said = _greeting(known.name, language)
     tail = [MessagePart(gap + facts.terms, "terms")] if facts.terms else []
     if draft is None:
-        said.append(MessagePart(_opened(facts.short, language, offer, not said), "offer"))
+        short = reminder_sentence(known.bought[0], language) if reminds_of(offer, known) else facts.short
+        said.append(MessagePart(_opened(short, language, offer, not said), "offer"))
         titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
     else:
         hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
@@ -131,6 +138,11 @@ def fill_draft(
     if way.channel == "wechat_store" and facts.terms:  # the store shows terms beside a coupon's name
         said, tail = [MessagePart(facts.deal, "deal"), MessagePart("券" if language == "zh" else " coupon")], []
     return Message(tuple(titles), tuple(said), tuple(tail), draft.text_id if draft else None)
+
+
+def reminds_of(offer: Offer, known: AngleFacts) -> bool:
+    """Whether the message is a reminder that can name something the customer bought."""
+    return offer.benefit.type == "reminder" and bool(known.bought)
 
 
 def _true_of(draft: Draft, offer: Offer, known: AngleFacts) -> bool:

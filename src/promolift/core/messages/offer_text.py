@@ -255,6 +255,13 @@ def offer_sentence(
     return f"{line.on or EVERYTHING.zh}{now}{_MEMBERS[line.members]}{both}{spend}{line.zh('list_text')}{ends}。"
 
 
+def reminder_sentence(bought: LocalizedText, language: Language) -> str:
+    """A reminder that names what the customer bought here. In English it begins in lower case."""
+    if language == "zh":
+        return f"您在这里买过{bought.zh}，欢迎您随时再来。"
+    return f"you have bought {bought.en} here: you are welcome any time."
+
+
 def _offered_en(line: OfferLine) -> str:
     """'20% off milk', 'free delivery when you spend $50 or more on milk'."""
     if line.min_spend_cents:

@@ -1,5 +1,6 @@
 """Step 5: write the message of every planned offer, with its printable terms, code and reason."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -41,6 +42,13 @@ PERSON = (
 )  # fmt: skip
 
 
+MOST_BOUGHT_SQL = """
+select customer_id, product_id, count(*) as times, max(ts_ms) as last_ms
+from events semi join mine using (customer_id)
+where kind = 'purchase' and ts_ms < $asof and product_id is not null group by all
+"""
+
+
 def run(job: Job) -> None:
     """Fill and gate the words of every planned offer; a message that breaks a rule stops the step."""
     kept = Plan.load(job.store)
@@ -53,6 +61,7 @@ def run(job: Job) -> None:
         .join(customer_names(job), on="customer_id", how="left")
         .sort("customer_id")
     )
+    rows = add_most_bought(job, rows, offers)
     written = messages.write_messages(rows, offers, choice, wording.way)
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
@@ -103,6 +112,27 @@ def add_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col("angle") == "just_bought").then("bought_name").alias("bought_name"),
     )  # fmt: skip
     return plan.join(kept, on=["customer_id", "offer_id"], how="left")
+
+
+def add_most_bought(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -> pl.DataFrame:
+    """What the customer of a reminder bought most often as `bought_name`, so that it says why it comes; left out where
+    they refused personal decisions, or the product has no name or is a private matter."""
+    reminders = [name for name, offer in offers.items() if offer.benefit.type == "reminder"]
+    mine = rows.filter(pl.col("offer_id").is_in(reminders)).select("customer_id").unique()
+    if mine.is_empty():
+        return rows
+    sql = bind(MOST_BOUGHT_SQL, asof=moments(job).asof)
+    bought = pl.concat(map_shards(job, recent_contacts, job.clean.shards, sql, mine))
+    named = job.clean.catalogue.select("product_id", "name", "category").drop_nulls("name")
+    private = pl.Series(
+        [product_names.is_sensitive(each) for each in named["category"].fill_null("other")], dtype=pl.Boolean
+    )
+    refused = job.clean.personal.filter(~pl.col("personal").fill_null(True))
+    known = bought.join(named.filter(~private), on="product_id").join(refused, on="customer_id", how="anti")
+    most = known.sort("times", "last_ms", "product_id").group_by("customer_id").last()
+    rows = rows.join(most.select("customer_id", most="name"), on="customer_id", how="left", maintain_order="left")
+    own = pl.when(pl.col("offer_id").is_in(reminders)).then("most")
+    return rows.with_columns(bought_name=pl.coalesce("bought_name", own)).drop("most")
 
 
 def add_reasons(job: Job, plan: pl.DataFrame) -> pl.DataFrame:

@@ -271,7 +271,7 @@ def test_only_codes_that_were_entered_are_accepted_and_as_they_were_entered(api:
         Promotion(id="mine", benefit=Benefit(type="percent_off", percent=10)), CAMPAIGN, "dec_1", "NOT-TYPED"
     )
     body = FunctionInput.model_validate(cart())
-    wallet = Wallet({"mine": mine}, {}, None, {}, {})
+    wallet = Wallet({"mine": mine}, {}, None, {}, {}, None, {})
     found = discount_operations(body, wallet, price_with_wallet(body.to_cart("email"), wallet, {}, 0))["operations"]
     assert [*found[0]] == ["productDiscountsAdd"]
     assert not any("associatedDiscountCode" in each for each in found[0]["productDiscountsAdd"]["candidates"])

@@ -290,22 +290,30 @@ def test_a_second_column_of_answers_is_read_beside_the_first(
 @pytest.mark.parametrize(
     "names", [("email_opt_in", "sms_opt_in"), ("Accepts SMS Marketing", "Accepts Email Marketing")]
 )
-def test_a_no_to_one_channel_is_a_no_to_all_and_a_yes_to_another_is_none_to_mail(
+def test_no_agreement_to_another_channel_is_no_refusal_and_an_unsubscription_there_is_one_of_all(
     names: tuple[str, str], tmp_path: Path
 ) -> None:
+    mail, other = sorted(names, key=lambda name: "sms" in name.lower())
     files = write_shop(tmp_path, "zz", ("", ""), customers=4)
-    said = {"customer_id": ["1", "2", "3", "4"], names[0]: ["yes", "no", "yes", "no"], names[1]: ["yes", "yes", "", ""]}
-    pl.DataFrame(said).write_csv(files["customers"])
-    init(files, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="USD"))
-    config = load_config(tmp_path / "promolift.toml")
+    said = {"customer_id": ["1", "2", "3", "4"], mail: ["yes", "no", "yes", "yes"], other: ["no", "no", "yes", ""]}
+    pl.DataFrame(said).select("customer_id", *names).write_csv(files["customers"])
+    assert read_from(files, tmp_path) == ([mail], {"1": True, "2": False, "3": True, "4": True})
+    said[other] = ["unsubscribed", "no", "yes", ""]
+    pl.DataFrame(said).select("customer_id", *names).write_csv(files["customers"])
+    assert read_from(files, tmp_path) == (sorted(names), {"1": False, "2": False, "3": True, "4": True})
+
+
+def read_from(files: dict[str, Path], folder: Path) -> tuple[list[str], dict[str, bool | None]]:
+    """The columns of consent that `init` reads, and what customers are taken to have said."""
+    (folder / "promolift.toml").unlink(missing_ok=True)
+    init(files, folder / "promolift.toml", False, (), SetupAnswers(currency="USD"))
+    config = load_config(folder / "promolift.toml")
     mapping = config.data.files["customers"].mapping
     assert mapping is not None
-    assert {*mapping.sources("consent")} == {*names}
-    with Shop.open(tmp_path / "promolift.toml", tmp_path / "work") as shop:
+    with Shop.open(folder / "promolift.toml", folder / "work") as shop:
         shop.step("ingest")
         agreed = dict(shop.store.frame("customers").select("customer_id", "consent").iter_rows())
-    other = names[1] if "sms" in names[1].lower() else names[0]  # a yes there says nothing of e-mail
-    assert agreed == {"1": True, "2": False, "3": True if other == names[1] else None, "4": False}
+    return sorted(mapping.sources("consent")), agreed
 
 
 def test_beside_a_column_that_is_read_days_and_sources_of_consent_are_no_question() -> None:

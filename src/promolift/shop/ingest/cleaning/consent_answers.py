@@ -97,11 +97,16 @@ def names_contact(name: str) -> bool:
     return bool(_CONSENT.search(column_words(name))) or may_name_consent(name)
 
 
+def is_other_channel(name: str) -> bool:
+    """Whether a name of consent is about another channel than e-mail: 'sms_opt_in', 'Accepts SMS Marketing'."""
+    return bool(OTHER_CHANNEL.search(column_words(name)))
+
+
 def refusing_only(names: Collection[str]) -> set[str]:
     """Return the names of consent of which a no counts and a yes does not: those of another channel than e-mail ('SMS
     consent'), unless all are of such a channel.
     """
-    others = {name for name in names if OTHER_CHANNEL.search(column_words(name))}
+    others = {name for name in names if is_other_channel(name)}
     return others if others != {*names} else set()
 
 

@@ -41,7 +41,7 @@ class ConsentColumn(NamedTuple):
     """A column that nothing reads and that could hold consent.
 
     `by_name`: its name says so, not its values alone; `answers`: it holds yes and no alone; `tags`: some of its values
-    hold a refusal, as 'vip, no-marketing' does.
+    hold a refusal, as 'vip, no-marketing' does; `refused`: some say in words that the customer refused.
     """
 
     table: str
@@ -51,6 +51,7 @@ class ConsentColumn(NamedTuple):
     by_name: bool
     answers: bool = False
     tags: bool = False
+    refused: bool = False
 
     def __str__(self) -> str:
         values = f" ({', '.join(map(repr, self.values))})" if self.values else ""
@@ -85,7 +86,13 @@ def find_consent_columns(tables: Sequence[MappedTable], not_consent: Collection[
 def _counts_beside(column: ConsentColumn) -> bool:
     """Whether a column could say no where another says yes."""
     said = column.by_name and column.values and not consent_answers.names_what_else(column.column)
-    return bool(column.is_refusal or column.tags or said)
+    return bool(column.is_refusal or column.tags or (said and not is_of_other_channel(column)))
+
+
+def is_of_other_channel(column: ConsentColumn) -> bool:
+    """Whether it says who agreed to another channel than e-mail: no agreement there is no refusal of all messages, as
+    'unsubscribed' is."""
+    return consent_answers.is_other_channel(column.column) and not (column.is_refusal or column.refused)
 
 
 class _Cells(NamedTuple):
@@ -109,7 +116,9 @@ def _columns(table: RawTable, who: str, used: Collection[str], of_events: bool) 
 
 def _judge(table: MappedTable, name: str, cells: pl.DataFrame, of_events: bool) -> ConsentColumn | None:
     values = cells["text"].drop_nulls().unique().sort().to_list()
-    column = ConsentColumn(table.name, table.file, name, tuple(values[:3]), True, bool(values) and {*values} <= ANSWERS)
+    refused = any(value in consent_answers.REFUSED_TEXTS for value in values)
+    answers = bool(values) and {*values} <= ANSWERS
+    column = ConsentColumn(table.name, table.file, name, tuple(values[:3]), True, answers, refused=refused)
     if consent_answers.names_consent(name):
         return column
     few, words = 0 < len(values) <= FEW_ANSWERS, [value for value in values if value in ANSWER_WORDS]

@@ -15,6 +15,7 @@ from promolift.shop.ingest.schema_matching.consent_columns import (
     check_unread_answers,
     find_consent_columns,
     how_to_read,
+    is_of_other_channel,
 )
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def _read_beside(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswe
     own = [name for part in parts if _reads_consent(part) for name in part.mapping.sources("consent")]
     if all(names_refusal(name) for name in own):
         return parts
-    unread = _unread(store, parts, answers)
-    return read_columns(parts, [each for each in unread if each.answers and names_consent(each.column)])
+    unread = [each for each in _unread(store, parts, answers) if each.answers and names_consent(each.column)]
+    return read_columns(parts, [each for each in unread if not is_of_other_channel(each)])
 
 
 def advice(unread: Sequence[ConsentColumn]) -> str:

@@ -207,3 +207,11 @@ def test_no_offer_follows_a_refusal(api: Api, traits: dict[str, Any]) -> None:
     assert api.decide(who)["reason"].startswith("consent")
     api("POST", "/v1/identify", {"userId": who, "messageId": "yes", "traits": {"consent": "yes"}}, 202)
     assert not api.decide(who)["reason"].startswith("consent")
+
+
+@pytest.mark.parametrize(
+    "text", ["nein danke", "no gracias", "No, thanks", "ne plus contacter", "kein Newsletter", "不要推销"]
+)
+def test_a_refusal_in_words_is_a_no_under_any_name(text: str) -> None:
+    for name in ("marketing_email", "email_marketing", "email_opt_in"):
+        assert said(identify(**{name: text})) == 0

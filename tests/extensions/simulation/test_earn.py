@@ -213,3 +213,26 @@ def test_what_hardly_pays_rests_and_nothing_stops_for_good(tmp_path: Path) -> No
         third = shop.plan()
         assert shop.report(tmp_path / "page").is_file()
     assert third.note.treated < sent[0]
+
+
+@pytest.mark.slow
+def test_a_small_shop_learns_from_its_draws_though_its_holdout_says_nothing(tmp_path: Path) -> None:
+    market = SimulatedMarket(draw_shop(2, 250))
+    market.advance(40)
+    market.events.write_parquet(tmp_path / "events.parquet")
+    market.products.write_csv(tmp_path / "products.csv")
+    settings = config(tmp_path, {"id": "letter", "benefit": {"type": "reminder"}}, budget_cents=10_000_000)
+    with Shop.of(settings, tmp_path / "work") as shop:
+        plan = shop.plan()
+    assert plan.note.drawn
+    assert 0 < plan.note.held_out < 30
+    assert plan.note.treated
+    market.advance(4)
+    market.events.write_parquet(tmp_path / "events.parquet")
+    with Shop.of(settings, tmp_path / "work") as shop:
+        shop.step("ingest")
+    learned = run_learn(
+        Request(None, None, tmp_path / "work", tmp_path / "out", settings, LearnSettings()), lambda *_: None
+    )
+    assert learned.proposal is not None
+    assert any(each.n_arm for each in learned.proposal.release.effects)

@@ -60,6 +60,7 @@ from promolift.shop.ingest.cleaning.consent_answers import (
     AGREED_TEXTS,
     NO_TEXTS,
     REFUSED_TEXTS,
+    REFUSING_TAG,
     UNKNOWN_TEXTS,
     YES_TEXTS,
     column_words,
@@ -91,6 +92,7 @@ NO_REFUSAL = (NO - frozenset(REFUSED_TEXTS)) | frozenset(AGREED_TEXTS)  # what d
 ABOUT_ELSE = re.compile(r"^(withdrawal|cash|product|order|card|payment|video|song|player|停止$)")
 DETAIL = re.compile(r"\b(at|on|date|day|time|stamp|source|version|id|ip|text|method|channel|type|language|country)$")
 PREFERENCES = re.compile(r"consent|(subscri|mail|sms|market|communicat|notif|privacy).*preference")
+REFUSAL_IN_TEXT = re.compile(REFUSING_TAG)
 CHANGED = re.compile(r"updat|chang|\bset\b")
 ANSWERS_READ = "use true or false, yes or no, 1 or 0, subscribed or unsubscribed, or leave it out"
 EVENT_COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
@@ -481,9 +483,14 @@ def _answer(value: object, refusal: bool = False) -> str:
     if refusal:
         return "unknown" if forms & NO_REFUSAL else "no"
     turkish = text.replace("I", "\u0131").lower()
-    if (forms | {turkish, column_words(text)}) & NO or (isinstance(value, str) and names_refusal(text)):
+    words = column_words(text)
+    if (forms | {turkish, words}) & NO or (isinstance(value, str) and names_refusal(text)):
         return "no"
-    return "yes" if forms & YES else "unreadable"
+    if forms & YES:
+        return "yes"
+    # 'nein danke', 'no gracias', 'please do not mail'
+    refused = words.partition(" ")[0] in NO or REFUSAL_IN_TEXT.search(words) if isinstance(value, str) else False
+    return "no" if refused else "unreadable"
 
 
 class _ConsentTrait(NamedTuple):

@@ -73,10 +73,17 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
                 "没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。请征求客户同意，并检查promolift.toml中的"
                 "columns.consent指的是哪一列。",
             )
+        elif not note.drawn and config.plan.trial is False:
+            what = localize(
+                'By what is known no offer pays. Set plan.trial = "auto" in promolift.toml: the plan then tests.',
+                '就目前所知没有优惠赚钱。在promolift.toml中设置plan.trial = "auto"，计划会进行测试。',
+            )
         elif not note.drawn:
             what = localize(
-                "By what is known no offer pays. Set plan.trial = true in promolift.toml: the plan then tests.",
-                "就目前所知没有优惠赚钱。在promolift.toml中设置plan.trial = true，计划会进行测试。",
+                "By what is known no offer pays, and nothing can be tested: draws keep no plan.limits or limits of "
+                "fairness, and need a budget (plan.budget_share) that at least eight customers of an audience can use.",
+                "就目前所知没有优惠赚钱，也无法测试：抽签不能遵守plan.limits或公平限额，并且预算（plan.budget_share）至少要够"
+                "一群人中八位客户使用。",
             )
         else:
             drew = LineTestNote.load(store) if LineTestNote.has(store) else None

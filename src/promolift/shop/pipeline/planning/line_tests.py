@@ -14,6 +14,7 @@ from promolift.core import allocation, decisions
 from promolift.core.decisions.batch_decisions import OptionTable
 from promolift.core.decisions.decision_rule import LineEffect, ReleaseTerms
 from promolift.core.decisions.price_decisions import PriceDecisions
+from promolift.core.experiments.arm_shares import LEAST
 from promolift.core.experiments.audiences import (
     NOT_BOUGHT,
     assign_audiences,
@@ -152,6 +153,12 @@ class _Drawing:
             known = tuple(e.model_copy(update={"prob": part * (e.prob or 0.0)}) if e.cost_cents else e for e in known)
             dear = pl.col("arm_cost") > 0
             arms = arms.with_columns(prob=pl.when(dear).then(part * pl.col("prob")).otherwise("prob"))
+            few = (pl.col("prob").sum() < LEAST).over("menu_id", "group") & pl.lit(part < 1)
+            arms = arms.with_columns(prob=pl.when(few).then(0.0).otherwise("prob"))  # who teach nothing for their cost
+            left = {
+                (arm, group) for arm, group in arms.filter(pl.col("prob") > 0).select("menu_id", "group").iter_rows()
+            }
+            known = tuple(e if (e.arm, e.group) in left else e.model_copy(update={"prob": 0.0}) for e in known)
         found, drawn = self._aimed(arms) if self.aimed else self._drawn(arms)
         own_terms = self.terms.model_copy(
             update={"policy_id": "trial", "price": 0.0, "explore": 0.0, "explore_where": "nothing pays",

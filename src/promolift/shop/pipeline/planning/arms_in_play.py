@@ -163,8 +163,8 @@ def choose_arms(
     """The arms that begin with this plan, and the share of their audience that draws each.
 
     `lines` as of `line_costs`, `known` what was learned before. One benefit at a time: a second discount begins where
-    the first is likely to pay, and the active come last, or where nobody stays away. What fewer than `LEAST` customers
-    would draw teaches nothing and does not begin.
+    the first is likely to pay, and the active come last, or where no other test can begin. What fewer than `LEAST`
+    customers would draw teaches nothing and does not begin.
     """
     begins: dict[Arm, float] = {}
     depth = {item.id: share_off(item) or 0.0 for item in menu}
@@ -187,12 +187,12 @@ def choose_arms(
         deeper = sorted((arm for arm in ranked if depth[arm] >= deepest + DEEPER), key=lambda arm: depth[arm])
         if deeper and max(each.pays for each in tried) >= LIKELY:
             begins[Arm(deeper[0], group)] = min(NEW_SHARE, max(SMALL_SHARE, NEW_CUSTOMERS / size[group]))
-    away = any(group in FIRST_AUDIENCES for group in size)
-    if ACTIVE in size and (people.windows >= ACTIVE_FROM or not away):
-        for arm in rank_discounts(menu, lines.filter(group=ACTIVE))[:1]:
+    begins = {arm: share for arm, share in begins.items() if share * size[arm.group] >= LEAST}
+    if SMALL_SHARE * size.get(ACTIVE, 0) >= LEAST and (people.windows >= ACTIVE_FROM or not (begins or known)):
+        for line in rank_discounts(menu, lines.filter(group=ACTIVE))[:1]:
             if not any(each.group == ACTIVE for each in known):
-                begins[Arm(arm, ACTIVE)] = SMALL_SHARE
-    return {pair: share for pair, share in begins.items() if share * size[pair.group] >= LEAST}
+                begins[Arm(line, ACTIVE)] = SMALL_SHARE
+    return begins
 
 
 def play_cells(

@@ -224,6 +224,13 @@ def test_a_small_shop_learns_from_its_draws_though_its_holdout_says_nothing(tmp_
     settings = config(tmp_path, {"id": "letter", "benefit": {"type": "reminder"}}, budget_cents=10_000_000)
     with Shop.of(settings, tmp_path / "work") as shop:
         plan = shop.plan()
+        assert LineTestNote.load(shop.store).replaced == 0
+    other = settings.model_copy(update={"plan": settings.plan.model_copy(update={"seed": 5})})
+    with Shop.of(other, tmp_path / "work") as shop:
+        shop.plan()
+        assert LineTestNote.load(shop.store).replaced > 0  # the same day drew otherwise before
+    with Shop.of(settings, tmp_path / "work") as shop:
+        shop.plan()
     assert plan.note.drawn
     assert 0 < plan.note.held_out < 30
     assert plan.note.treated

@@ -72,3 +72,9 @@ def test_a_note_of_an_earlier_version_is_read() -> None:
     old["tested"] = [{key: value for key, value in group.items() if key not in ("shares", "counts")}
                      | {"needed": 3, "even": 4}]  # fmt: skip
     assert LineTestNote.of(old).tested[0].treated == 500
+
+
+def test_a_plan_that_replaces_another_draw_of_its_day_says_so() -> None:
+    said = line_test_sentences(noted().model_copy(update={"replaced": 321}), "USD")
+    assert figures(said, "321")
+    assert not figures(line_test_sentences(noted(), "USD"), "321")

@@ -39,7 +39,8 @@ class LineTestNote(Note):
     """What this plan draws: `targeted` offers are given by predicted gains, `cost_cents` is what all that is sent is
     expected to cost, `ceiling_cents` what it costs at most but for one month in a thousand, `gain_cents` (with
     `gain_se_cents`) what it is believed to add after its cost, `largest` the largest audience, and `tests` how many
-    windows of this campaign drew before this plan."""
+    windows of this campaign drew before this plan. `replaced` is for how many customers an earlier plan of the same day
+    drew something else, which is kept no longer."""
 
     NAME: ClassVar[str] = "test"
     ALIASES: ClassVar[dict[str, str]] = {"given": "targeted"}
@@ -55,6 +56,7 @@ class LineTestNote(Note):
     horizon_days: int
     effects: tuple[LineEffect, ...]
     tests: int = 0
+    replaced: int = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -128,10 +130,24 @@ def targeted_ratios(effects: Sequence[LineEffect]) -> TargetedRatios | None:
 def line_test_sentences(note: LineTestNote, currency: str) -> list[str]:
     """What goes to whom, what it costs at most, what it is believed to add, what will be known when, and what then."""
     if note.targeted:
-        return [*_targeted(note), _cost(note, currency), _then()]
+        return [*_targeted(note), *_replaced(note), _cost(note, currency), _then()]
     if not note.tested:
-        return [_nothing(note, currency)]
-    return [*map(_audience, note.tested), _cost(note, currency), _gain(note, currency), _known(note, currency), _then()]
+        return [_nothing(note, currency), *_replaced(note)]
+    figures = _cost(note, currency), _gain(note, currency), _known(note, currency)
+    return [*map(_audience, note.tested), *_replaced(note), *figures, _then()]
+
+
+def _replaced(note: LineTestNote) -> list[str]:
+    if not note.replaced:
+        return []
+    number = count(note.replaced)
+    return [
+        localize(
+            f"An earlier plan of this day drew something else for {number} customers; its draws are kept no longer. "
+            "If that plan was sent, do not send this one: what came of it cannot be told then.",
+            f"同一天的上一份计划对{number}位客户抽到的结果不同，那次抽签不再保留。如果上一份已经发送，请不要再发这一份，否则无法判断效果。",
+        )
+    ]
 
 
 def _targeted(note: LineTestNote) -> list[str]:

@@ -40,7 +40,7 @@ from promolift.shop.pipeline.planning.partitions import (
     collect_records,
     record_partition,
 )
-from promolift.shop.results.line_tests import LineTestGroup, LineTestNote, add_draws, targeted_ratios
+from promolift.shop.results.line_tests import LineTestGroup, LineTestNote, add_draws, all_draws, targeted_ratios
 from promolift.shop.results.work_folder.plan_inputs import plan_spans
 from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales
 
@@ -182,7 +182,17 @@ class _Drawing:
         draws = _with_arms(shares, made.assignments, arms)
         if self.limits:  # which cut draws: their propensities are not known
             draws = draws.clear()
-        return LineTestPlan(found, own_terms, made, self._note(arms, made, known), cells, draws)
+        note = self._note(arms, made, known).model_copy(update={"replaced": self._replaced(draws)})
+        return LineTestPlan(found, own_terms, made, note, cells, draws)
+
+    def _replaced(self, draws: pl.DataFrame) -> int:
+        """For how many customers an earlier plan of this campaign and moment drew something else."""
+        if (before := all_draws(self.job.store)) is None:
+            return 0
+        mine = before.filter(campaign_id=self.job.config.plan.campaign, ts_ms=self.at.asof)
+        both = mine.select("customer_id", then="arm").join(draws.select("customer_id", "arm"), on="customer_id")
+        replaced: int = both.filter(pl.col("then") != pl.col("arm")).height
+        return replaced
 
     def _units(self) -> pl.Series:
         key = (self.job.config.plan.seed, self.terms.seed, "test", self.at.asof)

@@ -6,9 +6,11 @@ from typing import Any
 
 import polars as pl
 from serve_helpers import CAMPAIGN, Api, released, serving
+from sqlalchemy import select
 
 from promolift.foundation.privacy.identifier_search import IdentifierSearch
 from promolift.foundation.storage.local_store import Store
+from promolift.server.ledger.schema import DECISIONS
 from promolift.shop.configuration.configuration import Config
 
 WHO = "u09"
@@ -97,3 +99,12 @@ def test_a_note_that_names_them_is_left_and_said(api: Api) -> None:
     report = api("POST", f"/v1/privacy/{WHO}:erase", {})
     assert {each["remedy"] for each in report["left"]} - {"free_pages"} == {"release", "record", "audit"}
     assert MAIL not in json.dumps(report)
+
+
+def test_a_decision_asked_for_after_an_erasure_is_none_and_is_not_kept(api: Api, folder: Path) -> None:
+    released(api)
+    api("POST", f"/v1/privacy/{WHO}:erase", {})
+    made = api("POST", "/v1/decisions", {"customer_id": WHO, "campaign_id": CAMPAIGN})
+    assert made["offer_id"] == "none"
+    with api.server.ledger.read() as db:
+        assert db.execute(select(DECISIONS.c.customer_id).where(DECISIONS.c.customer_id == WHO)).all() == []

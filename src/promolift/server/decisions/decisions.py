@@ -324,8 +324,9 @@ class Decider:
         )
 
     def _keep(self, db: Connection, made: DecidedGroup, now_ms: int) -> None:
-        """Record what was decided, with its codes and what it cost."""
-        if rows := made.rows:
+        """Record what was decided, with its codes and what it cost; of who was erased nothing is kept."""
+        erased = {who for who, said in made.known.customers.items() if said["erased"]}
+        if rows := [row for row in made.rows if row["customer_id"] not in erased]:
             if made.meter:
                 made.meter.count(db, made.paid, len(rows), now_ms)
             if made.release.creatives is None:

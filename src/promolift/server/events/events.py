@@ -518,7 +518,8 @@ def _consent_columns(said: Json, told: str, named: str) -> dict[str, Any]:
     found = list(_answers(said, f"/{named}", "possible" if told in ("asked", "refusal") else ""))
     refused = told == "refusal" or any(answer == "no" for _, answer, _ in found)
     columns: dict[str, Any] = {"consent": 0} if told == "refusal" else {}
-    weak = refusing_only({place.rpartition("/")[2] for role, _, place in found if role in ("consent", "other")})
+    about = {place.rpartition("/")[2] for role, _, place in found if role in ("consent", "other", "refusal")}
+    weak = refusing_only(about)
     for role, answer, place in found:
         column = "personal" if role == "personal" else "consent"
         if answer == "unreadable" and role != "possible" and not refused:

@@ -39,7 +39,8 @@ HOLDS = {
 ledger = open_ledger(Path(sys.argv[1]))
 
 def work(db, bodies):
-    return [reserve_cart(db, body, Wallet(dict(HOLDS), {}, None, {}, {}, None, {}), NOW, "test") for body in bodies]
+    wallet = Wallet(dict(HOLDS), {}, None, {}, {}, None, dict.fromkeys(("spring", "tea", "delivery")))
+    return [reserve_cart(db, body, wallet, NOW, "test") for body in bodies]
 
 async def client(me):
     draw = random.Random(f"{sys.argv[2]} {me}")

@@ -80,10 +80,10 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
             )
         elif not note.drawn:
             what = localize(
-                "By what is known no offer pays, and nothing can be tested: draws keep no plan.limits or limits of "
-                "fairness, and need a budget (plan.budget_share) that at least eight customers of an audience can use.",
-                "就目前所知没有优惠赚钱，也无法测试：抽签不能遵守plan.limits或公平限额，并且预算（plan.budget_share）至少要够"
-                "一群人中八位客户使用。",
+                "By what is known no offer pays, and nothing can be tested: a draw needs at least eight customers of "
+                "an audience within the budget (plan.budget_share), and keeps no plan.limits or limits of fairness.",
+                "就目前所知没有优惠赚钱，也无法测试：抽签要求一群人中至少有八位客户在预算（plan.budget_share）之内，"
+                "并且不能遵守plan.limits或公平限额。",
             )
         else:
             drew = LineTestNote.load(store) if LineTestNote.has(store) else None

@@ -489,7 +489,9 @@ def _answer(value: object, refusal: bool = False) -> str:
     if forms & YES:
         return "yes"
     # 'nein danke', 'no gracias', 'please do not mail'
-    refused = words.partition(" ")[0] in NO or REFUSAL_IN_TEXT.search(words) if isinstance(value, str) else False
+    first, _, rest = text.lower().partition(" ")
+    said_no = bool(rest) and len(first) > 1 and first.strip(",.!") in NO
+    refused = isinstance(value, str) and (said_no or bool(REFUSAL_IN_TEXT.search(words)))
     return "no" if refused else "unreadable"
 
 

@@ -28,6 +28,7 @@ REST_WINDOWS = 2
 REMINDER_SD = 0.09  # of the prior of a message, as a share of a customer's monthly margin
 DISCOUNT_MEAN, DISCOUNT_SD = -0.5, 1.5  # of the prior of a benefit, in its own cost
 PRIOR_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # the prior is as many times wider as draws ask for: heavy tails
+COST_SD = 0.35  # s.d. of what an arm is expected to cost before any draw, as a share of it
 BENEFITS_ALIKE = 0.7  # correlation of what two benefits bring, in the prior
 LEAST = 8  # customers on either side of a comparison below which it says nothing
 LEAST_VARIANCE = 0.5  # of a comparison, as a share of that of its audience: a handful who are alike look certain

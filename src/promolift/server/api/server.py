@@ -426,11 +426,11 @@ class Server:
     def replace_answer(self, key: str, answer: HttpResponse) -> None:
         """Keep another answer for an Idempotency-Key: what the caller got."""
 
-        def replace_kept(db: Connection, some: list[None]) -> list[None]:
+        def replace_stored_answer(db: Connection, some: list[None]) -> list[None]:
             replace_response(db, sha256_of(key), answer)
             return some
 
-        self.ledger.write(replace_kept)
+        self.ledger.write(replace_stored_answer)
 
     @contextmanager
     def alone(self, key: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.arm_shares import (
+    COST_SD,
     REST_BELOW,
     SMALL_SHARE,
     ArmBeliefs,
@@ -43,7 +44,6 @@ Floats = NDArray[np.float64]
 NONE = "none"
 HABITS = ("orders_28", "orders_112", "orders_364", "recency")  # what says most of coming visits
 MEASURED = 20  # customers on either side from which an effect counts as randomised
-PRIOR_COST_SD = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 SURE_OF_ACTIVE = 0.9  # probability of paying above which the active draw an arm as all others do
 DISCOUNT_BENEFITS = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
 
@@ -182,7 +182,7 @@ class _Group:
         expected = self.cells["cost"].to_numpy()
         if self.aimed:
             expected = expected * all_
-        se = PRIOR_COST_SD * expected
+        se = COST_SD * expected
         known = ~np.isnan(self.first.cost_K) & (expected > 0) & (self.first.cost_se_K > 0)
         if self.aimed:  # an offer that nobody used says nothing of what one costs
             known &= self.first.cost_K > 0

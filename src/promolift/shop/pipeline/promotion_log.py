@@ -33,6 +33,7 @@ from promolift.core.effects.past_promotions import (
 )
 from promolift.foundation.errors import SupportError
 from promolift.foundation.sql import bind, fetch_frame, run_select
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.promotion_history import Amount, PastPromotion, PromotionEffect, PromotionHistory, Unknown
 from promolift.shop.results.work_folder.run_context import MARGIN_SQL, Job, map_shards, moments
@@ -71,7 +72,7 @@ SENT = f"""
 select campaign_id, count(distinct customer_id) as size,
     {LOCAL_DAY.format(ts="quantile_disc(start_ms, 0.05)")} as first,
     {LOCAL_DAY.format(ts="quantile_disc(end_ms, 0.95)")} as last,
-    (quantile_disc(start_ms, 0.95) - quantile_disc(start_ms, 0.05)) / 86400000 as spread
+    (quantile_disc(start_ms, 0.95) - quantile_disc(start_ms, 0.05)) / {DAY_MS} as spread
 from campaigns where start_ms < $asof group by campaign_id order by size desc, campaign_id"""
 USED = f"""
 select campaign_id, count(*) as size, {LOCAL_DAY.format(ts="quantile_disc(ts_ms, 0.02)")} as first,

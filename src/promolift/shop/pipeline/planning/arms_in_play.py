@@ -13,6 +13,7 @@ import scipy
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.arm_shares import (
+    COST_SD,
     LEAST,
     NEW_CUSTOMERS,
     NEW_SHARE,
@@ -45,7 +46,6 @@ ACTIVE_FROM = 3  # windows of tests after which a discount is tried on the activ
 MORE_FROM = 2  # windows of tests after which a second discount begins, where the first is LIKELY to pay
 LIKELY = 0.5
 USUAL_DEPTH, DEEPER = 0.10, 0.02  # share off of the first discount; a second one is deeper by so much at least
-PRIOR_COST_SD = 0.35  # s.d. of what is expected that an arm costs before any draw, as a share of it
 CELLS = {
     "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "cost": pl.Float64,
     "customers": pl.Int64, "monthly": pl.Float64, "aimed": pl.Boolean,
@@ -234,7 +234,7 @@ def with_new_arms(
         pair, mean, sd = Arm(row["arm"], row["group"]), row["prior"], row["prior_se"]
         found.append(before.get(pair) or LineEffect(
             arm=row["arm"], group=row["group"], net_cents=mean, net_se_cents=sd, window_cents=mean,
-            window_se_cents=sd, cost_cents=row["cost"], cost_se_cents=PRIOR_COST_SD * row["cost"],
+            window_se_cents=sd, cost_cents=row["cost"], cost_se_cents=COST_SD * row["cost"],
             pays=float(scipy.stats.norm.cdf(mean / sd)), state="test", prob=begins.get(pair, 0.0), evidence=level,
         ))  # fmt: skip
     return tuple(found)

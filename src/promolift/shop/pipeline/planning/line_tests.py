@@ -14,7 +14,7 @@ from promolift.core import allocation, decisions
 from promolift.core.decisions.batch_decisions import OptionTable
 from promolift.core.decisions.decision_rule import LineEffect, ReleaseTerms
 from promolift.core.decisions.price_decisions import PriceDecisions
-from promolift.core.experiments.arm_shares import LEAST
+from promolift.core.experiments.arm_shares import COST_SD, LEAST
 from promolift.core.experiments.audiences import (
     NOT_BOUGHT,
     assign_audiences,
@@ -24,7 +24,6 @@ from promolift.core.experiments.power import detectable_effect
 from promolift.foundation.hashing import hash_units
 from promolift.shop.pipeline.planning.arms_in_play import (
     CELLS,
-    PRIOR_COST_SD,
     LineTestPopulation,
     best_offer_per_line,
     choose_arms,
@@ -351,7 +350,7 @@ def add_learned_effects(arms: pl.DataFrame) -> pl.DataFrame:
     would be given first. Where what was predicted is what was drawn, each prediction is moved by the ratio that came.
     """
     middle = pl.col("cost_cents").mean().over("menu_id", "group")
-    doubt = (pl.col("arm_cost_se") / pl.col("arm_cost").clip(lower_bound=1e-9)).fill_null(PRIOR_COST_SD)
+    doubt = (pl.col("arm_cost_se") / pl.col("arm_cost").clip(lower_bound=1e-9)).fill_null(COST_SD)
     own = 0.5 + 0.5 * pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
     dearer = pl.col("cost_ratio") * pl.col("cost_cents")
     return arms.with_columns(

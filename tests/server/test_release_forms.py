@@ -119,9 +119,14 @@ def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
         plan = Plan.load(store)
         opened = plan.candidates.filter(pl.col("open") & (pl.col("offer_id") != "none"))
         given = plan.decisions.filter(pl.col("offer_id") != "none")
-    assert plan.note.terms.draws == "audience"
-    assert opened.height
-    assert opened["customer_id"].is_unique().all()  # what the draw gave; nothing else is open
+        draws = store.frame("draws").explode("arms").unnest("arms", separator=":").drop_nulls("arms:arm")
+    assert plan.note.terms.by_interval
+    listed = opened.select("customer_id", pl.col("menu_id").alias("arm"), "prob")
+    assert listed.sort("customer_id", "arm").equals(  # what may be drawn, and how likely; nothing else is open
+        draws.select("customer_id", pl.col("arms:arm").alias("arm"), pl.col("arms:prob").alias("prob"))
+        .join(plan.decisions.filter(pl.col("holdout").is_not_null()), on="customer_id", how="semi")
+        .sort("customer_id", "arm")
+    )
     assert (opened["charge_cents"] < opened["gain_cents"]).all()  # and whatever is believed of it, it is given
     assert set(given["reason"]) == {AUDIENCE_DRAW_REASON}
     assert (plan.note.limits, plan.note.assumptions) == ((), ())

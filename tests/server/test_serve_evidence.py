@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 from error_checks import raises_code
 from own_shop import write_shop
+from planned_shop import CAMPAIGN as PLANNED_CAMPAIGN
+from planned_shop import planned_shop, shop_config
 from serve_helpers import CAMPAIGN, PEOPLE, Api
 
 from promolift.foundation.hashing import sha256_of
@@ -98,6 +100,21 @@ def test_a_decision_that_does_not_follow_is_named_though_all_hashes_fit(archive:
     forged(archive, "decisions.parquet", audit_archive.to_parquet(likelier))
     with raises_code("evidence_invalid", rows["decision_id"][at], "propensity 0.123", " 0.8"):
         audit_archive.verify_archive(archive)
+
+
+def test_the_archive_of_a_plan_that_was_drawn_says_how_likely_each_draw_was(tmp_path: Path) -> None:
+    config = planned_shop(tmp_path, 1, shop_config(plan={"trial": True, "budget_cents": 40_000, "seed": 5}))
+    to = tmp_path / "drawn.zip"
+    with Store(tmp_path) as store:
+        audit_archive.write_archive(Job(config, store, lambda *_: None), PLANNED_CAMPAIGN, None, to)
+    assert audit_archive.verify_archive(to).figures["sound"] is True
+    rows = table(to, "decisions.parquet")
+    at = int(rows.select((pl.col("offer_id") != "none").arg_max()).item())
+    right = f"by its terms {rows['propensity'][at]}"
+    likelier = rows.with_columns(propensity=pl.when(pl.int_range(pl.len()) == at).then(0.9).otherwise("propensity"))
+    forged(to, "decisions.parquet", audit_archive.to_parquet(likelier))
+    with raises_code("evidence_invalid", rows["decision_id"][at], "propensity 0.9", right):
+        audit_archive.verify_archive(to)
 
 
 def test_a_certificate_or_a_gain_that_was_made_prettier_is_named(archive: Path) -> None:

@@ -27,10 +27,12 @@ from promolift.core.decisions.decision_rule import (
     in_holdout,
 )
 from promolift.foundation.errors import InputError
+from promolift.foundation.hashing import hash_units
 from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+INTERVAL = ("draw_start", "draw_share")  # of an arm, where offers are drawn by audience
 REQUIRED_COLUMNS = ("customer_id", "offer_id", "gain_cents", "cost_cents")
 
 
@@ -38,8 +40,9 @@ REQUIRED_COLUMNS = ("customer_id", "offer_id", "gain_cents", "cost_cents")
 class OptionTable:
     """Every customer's options in columns, checked.
 
-    `rows`: who (place of the customer), offer, gain_cents, cost_cents, charge_cents, closed (why, missing if open), at
-    (place of the row in the candidates given, of which there are `candidate_count`). `nones`: who and at of the rows of
+    `rows`: who (place of the customer), offer, gain_cents, cost_cents, charge_cents, draw_start and draw_share (the
+    interval of an arm, missing where none is drawn), closed (why, missing if open), at (place of the row in the
+    candidates given, of which there are `candidate_count`). `nones`: who and at of the rows of
     `none`. `refusals` has the reason why nothing may be sent to a customer, missing where it may.
     """
 
@@ -79,9 +82,30 @@ class OptionTable:
         cost_NK[self.who_O, self.slot_O] = rows["cost_cents"].to_numpy()
         return choose(gain_NK, cost_NK, price).astype(np.int64)
 
+    def likeliest(self) -> Ints:
+        """Slot of the arm that each customer draws most often, the first of several, -1 for none."""
+        return self._slots(self.open.with_columns(slot=pl.Series(self.slot_O)).sort(
+            "who", "draw_share", "slot", descending=[False, True, False], nulls_last=True
+        ))  # fmt: skip
+
+    def drawn(self, terms: ReleaseTerms) -> Ints:
+        """Slot of the arm in whose interval each customer's number lies, -1 for none."""
+        unit_N = hash_units(terms.draw_key, self.customer_ids)
+        unit, end = pl.Series(unit_N[self.who_O], dtype=pl.Float64), pl.col("draw_start") + pl.col("draw_share")
+        rows = self.open.with_columns(slot=pl.Series(self.slot_O), unit=unit)
+        return self._slots(rows.filter((pl.col("unit") >= pl.col("draw_start")) & (pl.col("unit") < end)))
+
+    def _slots(self, rows: pl.DataFrame) -> Ints:
+        """The first slot of each customer in `rows`, -1 where they have none."""
+        first = rows.unique("who", keep="first", maintain_order=True)
+        slot_N = np.full(len(self.customer_ids), -1, np.int64)
+        slot_N[first["who"].to_numpy()] = first["slot"].to_numpy()
+        return slot_N
+
     def bids(self, terms: ReleaseTerms) -> pl.DataFrame:
         """customer_id and a `Bid` for every customer of the table: what this campaign has for them."""
-        best = self.open.filter(pl.Series(self.slot_O == self.best(terms.price)[self.who_O]))
+        top_N = self.likeliest() if terms.by_interval else self.best(terms.price)
+        best = self.open.filter(pl.Series(self.slot_O == top_N[self.who_O]))
         worth = pl.col("gain_cents") - pl.col("charge_cents") - terms.price * pl.col("cost_cents")
         mine = best.select("who", pl.col("offer").alias("offer_id"), worth.alias("worth_cents"))
         everybody = pl.DataFrame({"who": np.arange(len(self.customer_ids)), "customer_id": self.customer_ids})
@@ -125,7 +149,7 @@ def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> Decis
     """Decide for every customer of the table: DECISIONS, and the propensity of every candidate."""
     people, size_N = board.customer_ids.to_list(), board.size_N
     asked_N = board.refusals.is_null().to_numpy()
-    best_N = board.best(release.price)
+    best_N = board.drawn(release) if release.by_interval else board.best(release.price)
     held_N = np.array([ask and in_holdout(who, release) for who, ask in zip(people, asked_N, strict=True)], bool)
     top_N = np.where(best_N >= 0, best_N, size_N)  # the last action is none
     at_N = np.where(held_N, size_N, top_N)
@@ -138,6 +162,9 @@ def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> Decis
     who_O = board.who_O
     prob_O = action_propensity(board.slot_O, size_N[who_O], top_N[who_O], explore_N[who_O], share_N[who_O])
     none_N = action_propensity(size_N, size_N, top_N, explore_N, share_N)
+    if release.by_interval:
+        prob_O = (1 - share_N[who_O]) * board.open["draw_share"].fill_null(0.0).to_numpy()
+        none_N = np.maximum(0.0, 1.0 - np.bincount(who_O, prob_O, len(people)))
     listed = board.open.with_columns(pl.Series("prob", prob_O))
     given = listed.filter(pl.Series(board.slot_O == at_N[board.who_O])).select("who", "offer", "prob", "at")
     whole = pl.DataFrame({
@@ -152,7 +179,7 @@ def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> Decis
     return DecisionBatch(
         DECISIONS.conform(
         whole.join(given, on="who", how="left", maintain_order="left")
-        .join(_candidates(listed, none_N), on="who", how="left", maintain_order="left")
+        .join(_candidates(listed, none_N, release.by_interval), on="who", how="left", maintain_order="left")
         .join(_ineligible(board), on="who", how="left", maintain_order="left")
         .with_columns(
             pl.lit(ts_ms, pl.Int64).alias("ts_ms"), pl.lit(release.seed, pl.Int64).alias("seed"),
@@ -179,18 +206,27 @@ def _reason(release: ReleaseTerms) -> pl.Expr:
         .then(pl.lit(NOTHING_OPEN_REASON))
         .when(~pl.col("is_best"))
         .then(pl.lit(EXPLORATION_REASON))
-        .otherwise(pl.when(pl.col("pays")).then(pl.lit(best_reason(release))).otherwise(pl.lit(NOTHING_PAYS_REASON)))
+        .when(pl.col("pays") | pl.lit(release.by_interval))
+        .then(pl.lit(best_reason(release)))
+        .otherwise(pl.lit(NOTHING_PAYS_REASON))
     )
 
 
-def _candidates(listed: pl.DataFrame, none_N: Floats) -> pl.DataFrame:
+def _candidates(listed: pl.DataFrame, none_N: Floats, by_interval: bool) -> pl.DataFrame:
     names = [field.name for field in OPTION.fields]
-    none = pl.DataFrame({"who": np.arange(len(none_N), dtype=np.int64), "prob": none_N}).select(
-        pl.col("who"), pl.lit(NONE).alias("offer"), *(pl.lit(0.0).alias(name) for name in names[1:-1]), pl.col("prob")
-    )
-    rows = pl.concat([listed.select("who", *names), none])
+    listed = listed.with_columns(_interval(pl.col(name), by_interval).alias(name) for name in INTERVAL)
+    none = pl.DataFrame({"who": np.arange(len(none_N), dtype=np.int64), "prob": none_N}).with_columns(
+        pl.lit(NONE).alias("offer"), *(pl.lit(0.0).alias(name) for name in names if name.endswith("_cents")),
+        *(_interval(pl.lit(0.0), by_interval).alias(name) for name in INTERVAL),
+    )  # fmt: skip
+    rows = pl.concat([listed.select("who", *names), none.select("who", *names)])
     each = rows.select("who", pl.struct(names).cast(OPTION).alias("candidates")).sort("who", maintain_order=True)
     return each.group_by("who", maintain_order=True).agg("candidates")
+
+
+def _interval(number: pl.Expr, by_interval: bool) -> pl.Expr:
+    """What a record holds of an interval: a missing one is empty, and without draws there are none."""
+    return number.fill_null(0.0) if by_interval else pl.lit(None, pl.Float64)
 
 
 def _ineligible(board: OptionTable) -> pl.DataFrame:
@@ -220,6 +256,10 @@ def _checked(candidates: pl.DataFrame) -> _Checked:
         pl.col(ids).cast(pl.String),
         pl.col("gain_cents", "cost_cents").cast(pl.Float64),
         charge.alias("charge_cents"),
+        *(
+            (pl.col(name).cast(pl.Float64) if name in known else pl.lit(None, pl.Float64)).alias(name)
+            for name in INTERVAL
+        ),
         pl.when(~eligible | why.fill_null("").ne(""))
         .then(pl.when(why.fill_null("").ne("")).then(why).otherwise(pl.lit("not eligible")))
         .when(unknown)

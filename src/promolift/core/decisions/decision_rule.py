@@ -79,7 +79,8 @@ class ReleaseTerms(Settings):
 
     `draws` "shares" is for creatives, whose gain is their share: each decision draws one of those that are open by it,
     or with the probability `price` none. They were asked for a `placement` and an `audience`; None for everybody there.
-    With "audience" the plan drew each customer's offer by the shares of their audience and left no other open.
+    With "audience" a hash of the customer and of `draw_ms`, the moment of the plan, falls on one of the intervals that
+    the plan's arms have on [0, 1), each as long as its share, or beside all of them, which is none.
     """
 
     campaign_id: str = Field(min_length=1)
@@ -94,6 +95,7 @@ class ReleaseTerms(Settings):
     priority: int = 0
     effects: tuple[LineEffect, ...] = ()
     draws: Literal["best", "shares", "audience"] = "best"
+    draw_ms: int | None = None
     placement: str | None = None
     audience: str | None = None
 
@@ -103,6 +105,16 @@ class ReleaseTerms(Settings):
         """Terms of earlier versions may hold factors on predicted gains, which draws have replaced."""
         return {k: v for k, v in values.items() if k != "recalibration"} if isinstance(values, dict) else values
 
+    @property
+    def by_interval(self) -> bool:
+        """Whether options have intervals to draw by. Releases of before they were recorded left one offer open."""
+        return self.draws == "audience" and self.draw_ms is not None
+
+    @property
+    def draw_key(self) -> tuple[int, str, str, int]:
+        """What is hashed with a customer's id to draw by the shares of audiences."""
+        return (self.seed, self.campaign_id, "audience", self.draw_ms or 0)
+
     def exploration_share(self, pays: bool) -> float:
         """The share drawn at random of a customer for whom an offer pays at the price, or none does."""
         return 0.0 if pays and self.explore_where == "nothing pays" else self.explore
@@ -111,7 +123,8 @@ class ReleaseTerms(Settings):
 class Option(NamedTuple):
     """One candidate row: `closed` is the reason why this customer cannot have it, None if it is open.
 
-    `charge_cents` is what the plan's limits ask for it beyond the price of the budget, in cents of gain.
+    `charge_cents` is what the plan's limits ask for it beyond the price of the budget, in cents of gain. Where offers
+    are drawn by audience it is drawn by the numbers from `draw_start` on, `draw_share` of them.
     """
 
     offer_id: str
@@ -119,6 +132,8 @@ class Option(NamedTuple):
     cost_cents: float
     closed: str | None
     charge_cents: float = 0.0
+    draw_start: float = 0.0
+    draw_share: float = 0.0
 
 
 Floats = NDArray[np.float64]
@@ -129,7 +144,9 @@ NO_OFFER = Option(NONE, 0.0, 0.0, None)
 
 
 class Choice(NamedTuple):
-    """What a decision comes to. `slot` is the place of the offer among the open ones, -1 for none; `best` too."""
+    """What a decision comes to. `slot` is the place of the offer among the open ones, -1 for none; `best` too: what
+    pays most or, of offers that are drawn by audience, is drawn most often.
+    """
 
     decision_id: str
     ts_ms: int
@@ -172,7 +189,13 @@ def replay_decision(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[
             )
     opened = [
         Option(
-            row["offer"], row.get("share", row.get("gain_cents")), row["cost_cents"], None, row.get("charge_cents", 0.0)
+            row["offer"],
+            row.get("share", row.get("gain_cents")),
+            row["cost_cents"],
+            None,
+            row.get("charge_cents") or 0.0,
+            row.get("draw_start") or 0.0,
+            row.get("draw_share") or 0.0,
         )
         for row in decision["candidates"]
     ]
@@ -181,7 +204,8 @@ def replay_decision(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[
     # Consent stands outside the record of offers; a missing holdout flag says that it was refused, and why in `reason`.
     refusal = decision["reason"].removeprefix("consent: ") if decision["holdout"] is None else None
     (again,) = decide_options([decision["customer_id"]], [options], [refusal], release, int(decision["ts_ms"]))
-    return again._asdict()
+    names = dict.fromkeys(decision["candidates"][0])  # a table names the interval of every offer, missing or not
+    return again._asdict() | {"candidates": [names | each for each in again.candidates]}
 
 
 def in_holdout(customer_id: str, release: ReleaseTerms) -> bool:
@@ -207,7 +231,8 @@ def decide_options(
     ]
     worth = [[option.gain_cents - option.charge_cents for option in mine] for mine in opened]
     cost = [[option.cost_cents for option in mine] for mine in opened]
-    found = choose_slots(people, worth, cost, refusals, release, ts_ms)
+    draws = [_intervals(mine) for mine in opened] if release.by_interval else None
+    found = choose_slots(people, worth, cost, refusals, release, ts_ms, draws)
     return [
         _one(verdict, mine, free, refusal, release)
         for verdict, mine, free, refusal in zip(found, options, opened, refusals, strict=True)
@@ -221,12 +246,17 @@ def choose_slots(
     refusals: Sequence[str | None],
     release: ReleaseTerms,
     ts_ms: int,
+    draws: Sequence[Floats] | None = None,
 ) -> list[Choice]:
     """Decide for each customer without building the lists of candidates that a record shows.
 
-    `worth` (gain - charge) and `cost` are those of their open offers in order of offer_id. A live decision needs no
-    more; its lists are made when somebody asks for them.
+    `worth` (gain - charge) and `cost` are those of their open offers in order of offer_id, and `draws`, shape (2, K),
+    the starts and lengths of their intervals where offers are drawn by audience. A live decision needs no more; its
+    lists are made when somebody asks for them.
     """
+    if draws is not None:
+        asked = zip(people, draws, refusals, strict=True)
+        return [_drawn_by_audience(who, mine, refusal, release, ts_ms) for who, mine, refusal in asked]
     if release.draws == "shares":
         each = zip(people, worth, refusals, strict=True)
         return [_drawn(who, mine, refusal, release, ts_ms) for who, mine, refusal in each]
@@ -288,6 +318,35 @@ def _drawn(who: str, share_K: Numbers, refusal: str | None, release: ReleaseTerm
     return found._replace(reason=creative_reason(release, found))
 
 
+def _intervals(options: Sequence[Option]) -> Floats:
+    """Starts and lengths, shape (2, K)."""
+    return np.array([[each.draw_start for each in options], [each.draw_share for each in options]])
+
+
+def interval_propensities(share_K: Numbers, holdout_share: float) -> Floats:
+    """Return the probability of each open offer that is drawn by its interval; the last is that of none."""
+    prob_K = (1 - holdout_share) * np.asarray(share_K, np.float64)
+    return np.append(prob_K, max(0.0, 1.0 - sum(prob_K.tolist())))  # in order, as a whole batch is summed
+
+
+def drawn_slot(unit: float, draw_2K: Floats) -> int:
+    """The open offer in whose interval a customer's number lies, -1 for none. A customer whose own offer is closed gets
+    none: the intervals of the others stay where they are."""
+    start_K, share_K = draw_2K
+    inside = (unit >= start_K) & (unit < start_K + share_K)
+    return int(inside.argmax()) if inside.any() else -1
+
+
+def _drawn_by_audience(who: str, draw_2K: Floats, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
+    size = draw_2K.shape[1]
+    held = None if refusal else in_holdout(who, release)
+    at = -1 if refusal or held else drawn_slot(hash_unit(release.draw_key, who), draw_2K)
+    prob = interval_propensities(draw_2K[1], 0.0 if refusal else release.holdout_share)
+    reason = _reason(refusal, held, size > 0, True, True, release)
+    most = int(draw_2K[1].argmax()) if size and not refusal else -1
+    return Choice(decision_id(release, who, ts_ms), ts_ms, who, at, most, float(prob[at]), held, reason)
+
+
 def creative_reason(release: ReleaseTerms, choice: Choice) -> str:
     """Why a creative was chosen: by the shares of its audience, or of everybody at the placement."""
     return choice.reason if choice.slot < 0 else AUDIENCE_SHARE_REASON if release.audience else PLACEMENT_SHARE_REASON
@@ -302,6 +361,8 @@ def _one(
     prob: Numbers = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
     if by_shares := release.draws == "shares":
         prob = share_propensities([option.gain_cents for option in opened], release).tolist()
+    elif release.by_interval:
+        prob = interval_propensities([option.draw_share for option in opened], share).tolist()
     closed = options if refusal else [option for option in options if option.closed]
     return Decision(
         decision_id=verdict.decision_id,
@@ -312,7 +373,9 @@ def _one(
         policy_version=release.policy_version,
         offer_id=opened[verdict.slot].offer_id if verdict.slot >= 0 else NONE,
         propensity=verdict.propensity,
-        candidates=[_open(*each, by_shares) for each in zip([*opened, NO_OFFER], prob, strict=True)],
+        candidates=[
+            _open(*each, by_shares, release.by_interval) for each in zip([*opened, NO_OFFER], prob, strict=True)
+        ],
         ineligible=[
             {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(closed, key=BY_OFFER_ID)
         ],
@@ -322,11 +385,12 @@ def _one(
     )
 
 
-def _open(option: Option, prob: float, by_shares: bool) -> dict[str, Any]:
-    offer_id, gain, cost, _, charge = option
+def _open(option: Option, prob: float, by_shares: bool, by_interval: bool) -> dict[str, Any]:
+    offer_id, gain, cost, _, charge, start, share = option
     if by_shares:
         return {"offer": offer_id, "share": gain, "cost_cents": cost, "prob": prob}
-    return {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
+    made = {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
+    return made | {"draw_start": start, "draw_share": share} if by_interval else made
 
 
 def _propensity(at: int, size: int, best: int, explore: float, share: float) -> float:

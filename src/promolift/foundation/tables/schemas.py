@@ -14,7 +14,7 @@ from promolift.foundation.tables.contract import Column, Flag, Int, Real, Table,
 
 OPTION = pl.Struct(
     {"offer": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "charge_cents": pl.Float64,
-     "prob": pl.Float64}
+     "prob": pl.Float64, "draw_start": pl.Float64, "draw_share": pl.Float64}
 )  # fmt: skip
 CLOSED_OFFER = pl.Struct({"offer": pl.String, "reason": pl.String})
 COLUMN_TYPES: dict[str, pl.DataType | type[pl.DataType]] = {

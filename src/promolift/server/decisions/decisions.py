@@ -416,7 +416,9 @@ class Decider:
             terms = terms.model_copy(update={"price": meter.price})
         places = [slice(0, 0) if why else slate.at_O for slate, why in zip(slates, refusals, strict=True)]
         worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
-        decided = decisions.choose_slots(people, worth, cost, refusals, terms, now_ms)
+        draw_2O = release.rows.draw_2O
+        draws = None if draw_2O is None else [draw_2O[:, at] for at in places]
+        decided = decisions.choose_slots(people, worth, cost, refusals, terms, now_ms, draws)
         test = campaign.state.test
         shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,

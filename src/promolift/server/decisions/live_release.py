@@ -46,6 +46,7 @@ OPEN_CODE = -1
 CAP_TIMES = 10  # a basket may be much larger than the plan expects, but not without end
 NUMBER_COLUMNS = ("gain_cents", "cost_cents", "charge_cents")
 CANDIDATE_COLUMNS = ["customer_id", "offer_id", "target", *NUMBER_COLUMNS, "eligible", "why_not"]
+INTERVAL_COLUMNS = ["draw_start", "draw_share"]
 
 
 class AdCell(NamedTuple):
@@ -123,10 +124,13 @@ class ReleaseRows:
     row_O: Ints
     worth_O: Floats  # gain - charge
     cost_O: Floats
+    draw_2R: Floats | None = None  # start and length of each interval, where offers are drawn by audience
+    draw_2O: Floats | None = None
 
     @staticmethod
     def of(scored: pl.DataFrame) -> "ReleaseRows":
-        """From columns offer_id, target, gain_cents, cost_cents, charge_cents, eligible, why_not.
+        """From columns offer_id, target, gain_cents, cost_cents, charge_cents, eligible, why_not, and the intervals of
+        arms where offers are drawn by audience.
 
         A missing gain or cost is unknown and closes the row. Raises InputError for numbers that cannot be.
         """
@@ -157,7 +161,13 @@ class ReleaseRows:
         number_3R = np.stack([scored[name].cast(pl.Float64).fill_null(0.0).to_numpy() for name in NUMBER_COLUMNS])
         row_O = np.flatnonzero(code_2R[1] == OPEN_CODE)
         gain_O, cost_O, charge_O = number_3R[:, row_O]
-        return ReleaseRows(names, targets, reasons, code_2R, number_3R, row_O, gain_O - charge_O, cost_O.copy())
+        draw_2R = draw_2O = None
+        if set(INTERVAL_COLUMNS) <= set(scored.columns):
+            draw_2R = np.stack([scored[name].cast(pl.Float64).fill_null(0.0).to_numpy() for name in INTERVAL_COLUMNS])
+            draw_2O = draw_2R[:, row_O]
+        return ReleaseRows(
+            names, targets, reasons, code_2R, number_3R, row_O, gain_O - charge_O, cost_O.copy(), draw_2R, draw_2O
+        )
 
     def name(self, at: int) -> str:
         """The offer of an open row."""
@@ -181,7 +191,8 @@ class ReleaseRows:
         why: Any = repeat(None)
         if closed and max(closed) != OPEN_CODE:
             why = [None if code == OPEN_CODE else self.reasons[code] for code in closed]
-        return list(map(decisions.Option, map(self.names.__getitem__, offers), gain, cost, why, charge))
+        drawn = [repeat(0.0), repeat(0.0)] if self.draw_2R is None else self.draw_2R[:, span].tolist()
+        return list(map(decisions.Option, map(self.names.__getitem__, offers), gain, cost, why, charge, *drawn))
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +264,8 @@ def load_release(root: Path, release_id: str) -> LiveRelease:
     )
     scored = pl.scan_parquet(folder / "candidates.parquet")
     people = scored.select(pl.col("customer_id").unique(maintain_order=True)).collect()["customer_id"]
-    decided = scored.filter(pl.col("offer_id") != "none").select(CANDIDATE_COLUMNS).collect()
+    columns = [*CANDIDATE_COLUMNS, *(INTERVAL_COLUMNS if manifest.terms.by_interval else [])]
+    decided = scored.filter(pl.col("offer_id") != "none").select(columns).collect()
     rows = ReleaseRows.of(decided)
     runs = decided["customer_id"].rle().struct.unnest()
     start_N = np.concatenate([[0], np.cumsum(runs["len"].to_numpy())]).astype(np.int64)

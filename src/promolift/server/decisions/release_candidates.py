@@ -76,8 +76,9 @@ def warm_up(release: LiveRelease) -> None:
     """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer an offer."""
     who = next(iter(release.place), "")
     (slate,) = candidates(release, [who], Exclusions())
-    rows = release.rows
-    decisions.choose_slots([who], [rows.worth_O[slate.at_O]], [rows.cost_O[slate.at_O]], [None], release.terms, 0)
+    rows, at = release.rows, slate.at_O
+    draws = None if rows.draw_2O is None else [rows.draw_2O[:, at]]
+    decisions.choose_slots([who], [rows.worth_O[at]], [rows.cost_O[at]], [None], release.terms, 0, draws)
 
 
 def max_discount_cents(release: LiveRelease, offer_id: str) -> int | None:

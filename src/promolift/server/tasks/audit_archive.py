@@ -32,6 +32,7 @@ from promolift.core.decisions.decision_rule import (
     ReleaseTerms,
     action_propensity,
     choose_slots,
+    interval_propensities,
 )
 from promolift.core.experiments.arm_sums import OutlierCap, sum_by_group
 from promolift.core.experiments.experiment_design import HOLDOUT, Design, analyse
@@ -444,6 +445,9 @@ def wrong_decisions(decided: pl.DataFrame, terms: ReleaseTerms) -> Iterator[str]
     Who is held out and who draws is a hash of the customer's own id, which a pseudonym hides: that they did is taken
     from the record.
     """
+    if terms.by_interval:
+        yield from _wrong_draws(decided, terms)
+        return
     plain = terms.model_copy(update={"holdout_share": 0.0, "explore": 0.0})
     for row in decided.iter_rows(named=True):
         options = [each for each in row["candidates"] or [] if each["offer"] != NONE]
@@ -465,6 +469,23 @@ def wrong_decisions(decided: pl.DataFrame, terms: ReleaseTerms) -> Iterator[str]
         )
         if not math.isclose(prob[0], row["propensity"], rel_tol=RELATIVE_TOLERANCE):
             yield f"{row['decision_id']}: propensity {row['propensity']}, by its terms {prob[0]}"
+
+
+def _wrong_draws(decided: pl.DataFrame, terms: ReleaseTerms) -> Iterator[str]:
+    """The same of decisions that are drawn by intervals: what was drawn has the probability of its interval, and who
+    is held out or refused gets none."""
+    for row in decided.iter_rows(named=True):
+        options = [each for each in row["candidates"] or [] if each["offer"] != NONE]
+        refused, given = row["holdout"] is None, row["offer_id"]
+        shares = [each["draw_share"] for each in options]
+        prob = interval_propensities(shares, 0.0 if refused else terms.holdout_share)
+        names = [*(each["offer"] for each in options), NONE]
+        if given not in names:
+            yield f"{row['decision_id']}: {given!r} was not open"
+        elif (refused or row["holdout"]) and given != NONE:
+            yield f"{row['decision_id']}: {given!r} was decided, its options give {NONE!r}"
+        elif not math.isclose(stated := prob[names.index(given)], row["propensity"], rel_tol=RELATIVE_TOLERANCE):
+            yield f"{row['decision_id']}: propensity {row['propensity']}, by its terms {stated}"
 
 
 def json_differences(stated: Any, again: Any, at: str = "") -> Iterator[str]:

@@ -353,7 +353,8 @@ def _terms(row: Mapping[str, Any], slots: FirstDecisions, release: ReleaseTerms 
     )
     if release is not None and same:
         terms = release
-        shares = shares or _Shares(release.holdout_share, release.explore)
+        own = _Shares(release.holdout_share, release.explore)
+        shares = own if release.by_interval else shares or own  # arms have shares of their own
     else:
         terms = ReleaseTerms(
             campaign_id=row["campaign_id"], policy_id=row["policy_id"], policy_version=row["policy_version"],

@@ -54,6 +54,7 @@ CANDIDATE_COLUMNS = (
     "gain_cents", "gain_se_cents", "cost_cents", "added_cents", "units",
 )  # fmt: skip
 KEY = ["customer_id", "offer_id"]
+INTERVAL = ["draw_start", "draw_share"]
 DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
     "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
@@ -122,11 +123,12 @@ def plan_line_tests(
     return drawing.plan(rows, consent, known, cells, shelf)
 
 
-class _Sent(NamedTuple):
-    """The allocation, and the candidates that were drawn."""
+class _InPlay(NamedTuple):
+    """The allocation, and the candidates in play, each with the interval that draws it; those that limits left of a
+    draw have none, since nobody knows how likely they were."""
 
     allocated: allocation.AllocatedOffers
-    drawn: pl.DataFrame
+    rows: pl.DataFrame
 
 
 class _Drawing:
@@ -138,6 +140,10 @@ class _Drawing:
     ) -> None:  # fmt: skip
         self.job, self.at, self.best, self.terms, self.budget = job, at, best, terms, budget
         self.people, self.aimed, self.limits = people, aimed, limits
+        self.own_terms = terms.model_copy(
+            update={"policy_id": "trial", "price": 0.0, "explore": 0.0, "explore_where": "nothing pays",
+                    "draws": "audience", "draw_ms": at.asof if aimed or not limits else None}
+        )  # fmt: skip
 
     def plan(
         self, rows: PartitionedFrame, consent: pl.DataFrame, known: tuple[LineEffect, ...], cells: pl.DataFrame,
@@ -158,16 +164,13 @@ class _Drawing:
                 (arm, group) for arm, group in arms.filter(pl.col("prob") > 0).select("menu_id", "group").iter_rows()
             }
             known = tuple(e if (e.arm, e.group) in left else e.model_copy(update={"prob": 0.0}) for e in known)
-        found, drawn = self._aimed(arms) if self.aimed else self._drawn(arms)
-        own_terms = self.terms.model_copy(
-            update={"policy_id": "trial", "price": 0.0, "explore": 0.0, "explore_where": "nothing pays",
-                    "effects": known, "draws": "audience"}
-        )  # fmt: skip
+        found, in_play = self._aimed(arms) if self.aimed else self._drawn(arms)
+        own_terms = self.own_terms.model_copy(update={"effects": known})
         numbers = arms.select("customer_id", "offer_id", "gain_now", "cost_now", "net_se_cents", "level", "prob")
-        known_now = numbers.join(drawn.select("customer_id", "offer_id", drawn=pl.lit(True)), on=KEY, how="left")
+        known_now = numbers.join(in_play.select(*KEY, *INTERVAL, in_play=pl.lit(True)), on=KEY, how="left")
 
         def draw(mine: pl.DataFrame) -> PriceDecisions:
-            marked = _mark_drawn(mine, known_now)
+            marked = _mark_in_play(mine, known_now)
             return PriceDecisions(
                 marked, decisions.decide_batch(OptionTable.of(marked, consent), own_terms, self.at.asof)
             )
@@ -194,7 +197,7 @@ class _Drawing:
         return replaced
 
     def _units(self) -> pl.Series:
-        key = (self.job.config.plan.seed, self.terms.seed, "test", self.at.asof)
+        key = self.own_terms.model_copy(update={"draw_ms": self.at.asof}).draw_key
         return pl.Series("unit", hash_units(key, self.people.groups["customer_id"]))
 
     def _held(self, customer_ids: pl.Series) -> pl.Series:
@@ -208,19 +211,19 @@ class _Drawing:
         columns = [name for name in self.best.columns if name != "worth"]
         return allocation.plan(free.select(*columns, "eligible"), budget, self.limits, seed=self.job.config.plan.seed)
 
-    def _drawn(self, arms: pl.DataFrame) -> _Sent:
-        """The arm that each customer draws: shares lie beside each other on the unit interval."""
+    def _drawn(self, arms: pl.DataFrame) -> _InPlay:
+        """The arms that each customer may draw: shares lie beside each other on the unit interval."""
         upper = pl.col("prob").cum_sum().over("customer_id")
-        mine = arms.sort("customer_id", "menu_id").filter(
-            (pl.col("unit") >= upper - pl.col("prob")) & (pl.col("unit") < upper)
-        )
+        arms = arms.sort("customer_id", "menu_id").with_columns(draw_start=upper - pl.col("prob"), draw_share="prob")
+        end = pl.col("draw_start") + pl.col("draw_share")
+        mine = arms.filter((pl.col("unit") >= pl.col("draw_start")) & (pl.col("unit") < end))
         found = self._allocated(mine.filter(pl.col("gain_now") > 0), float(self.budget))
         if not self.limits:
-            return _Sent(found, mine)
-        within = found.chosen.select(KEY)
-        return _Sent(found, mine.join(within, on=KEY, how="semi"))
+            return _InPlay(found, arms.filter(pl.col("prob") > 0))
+        within = mine.join(found.chosen.select(KEY), on=KEY, how="semi")
+        return _InPlay(found, within.with_columns(pl.lit(None, pl.Float64).alias(name) for name in INTERVAL))
 
-    def _aimed(self, arms: pl.DataFrame) -> _Sent:
+    def _aimed(self, arms: pl.DataFrame) -> _InPlay:
         """The offer that is predicted to add most for each within the budget, sent with the share of its line."""
         give = arms.filter((pl.col("prob") > 0) & (pl.col("gain_now") > 0))
         budget, found = float(self.budget), self._allocated(give, float(self.budget))
@@ -234,8 +237,9 @@ class _Drawing:
                 break
         key = pl.concat([found.chosen.select(KEY),
                          give.filter(self._held(give["customer_id"])).select(KEY)])  # fmt: skip
-        mine = give.join(key, on=KEY, how="semi")
-        return _Sent(found, mine.filter(pl.col("unit") < pl.col("prob")))
+        mine = give.join(key, on=KEY, how="semi").sort("gain_now", descending=True, maintain_order=True)
+        first = mine.unique("customer_id", keep="first", maintain_order=True)  # the held may have several
+        return _InPlay(found, first.with_columns(draw_start=0.0, draw_share="prob"))
 
     def _shares(self, arms: pl.DataFrame) -> pl.DataFrame:
         """DRAWS without `arm`: the propensities of each customer, the holdout counted in."""
@@ -319,10 +323,10 @@ def _with_arms(draws: pl.DataFrame, given: pl.DataFrame, arms: pl.DataFrame) -> 
     return draws.join(got, on="customer_id").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS))
 
 
-def _mark_drawn(rows: pl.DataFrame, known_now: pl.DataFrame) -> pl.DataFrame:
-    """Candidates with the numbers of their line and group, open where they were drawn; why all others are closed."""
+def _mark_in_play(rows: pl.DataFrame, known_now: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the numbers of their line and group, open where they may be drawn; why all others are closed."""
     marked = rows.join(known_now, on=KEY, how="left", maintain_order="left")
-    open_, none = pl.col("drawn").fill_null(False), pl.col("offer_id") == "none"
+    open_, none = pl.col("in_play").fill_null(False), pl.col("offer_id") == "none"
     why = (
         pl.when(pl.col("prob").is_null()).then(pl.lit(OTHER)).when(pl.col("prob") > 0).then(pl.lit(NOT_DRAWN))
         .otherwise(pl.lit(CLOSED))
@@ -340,7 +344,7 @@ def _mark_drawn(rows: pl.DataFrame, known_now: pl.DataFrame) -> pl.DataFrame:
         charge_cents=pl.when(open_).then(pl.min_horizontal("gain_cents", pl.lit(0.0)) - 1.0).otherwise(0.0),
         added_cents=pl.when(pl.col("gain_now").is_not_null()).then(pl.col("gain_cents") + pl.col("cost_cents"))
         .otherwise("added_cents"),
-    ).drop("gain_now", "cost_now", "net_se_cents", "level", "prob", "drawn")  # fmt: skip
+    ).drop("gain_now", "cost_now", "net_se_cents", "level", "prob", "in_play")  # fmt: skip
 
 
 def add_learned_effects(arms: pl.DataFrame) -> pl.DataFrame:

@@ -49,23 +49,16 @@ def plan_file(job: Job) -> pl.DataFrame:
 
 
 def with_arms(rows: pl.DataFrame, plan: Plan, draws: pl.DataFrame | None) -> pl.DataFrame:
-    """The file's rows with the menu line of each offer and, where the plan drew them by group, that group and the
-    probability of what was drawn."""
+    """The file's rows with the menu line of each offer and, where the plan drew them by group, that group."""
     arms = plan.chosen.select("customer_id", pl.col("menu_id").alias("arm"))
-    groups = pl.DataFrame(schema={"customer_id": pl.String, "group": pl.String, "drawn": pl.Float64})
+    groups = pl.DataFrame(schema={"customer_id": pl.String, "group": pl.String})
     if draws is not None and (plan.note.drawn or plan.note.terms.effects):
         mine = draws.filter(pl.col("campaign_id") == plan.note.terms.campaign_id)
-        mine = mine.filter(pl.col("ts_ms") == pl.col("ts_ms").max())
-        each = mine.select("customer_id", "arm", "arms").explode("arms").unnest("arms", separator=":")
-        prob = each.filter(pl.col("arms:arm") == pl.col("arm")).select("customer_id", drawn="arms:prob")
-        groups = mine.join(prob, on="customer_id", how="left").select(
-            "customer_id", "group", pl.coalesce("drawn", "none_prob").alias("drawn")
-        )
+        groups = mine.filter(pl.col("ts_ms") == pl.col("ts_ms").max()).select("customer_id", "group")
     named = rows.drop("arm", "group")
     for more in (arms, groups):
         named = named.join(more, on="customer_id", how="left", maintain_order="left")
-    propensity = pl.coalesce("drawn", "propensity").alias("propensity")
-    return named.with_columns(pl.col("arm").fill_null("none"), propensity).select(rows.columns)
+    return named.with_columns(pl.col("arm").fill_null("none")).select(rows.columns)
 
 
 def write_atomically(job: Job, name: str, write: Callable[[Path], object]) -> None:

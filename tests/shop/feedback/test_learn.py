@@ -13,6 +13,8 @@ from judged_shop import START, Case, case, judged, losing
 from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
+from promolift.shop.feedback.decision_outcomes import LearnSettings
+from promolift.shop.feedback.learning import Request, run_learn
 from promolift.shop.feedback.next_release import acceptance_blockers
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 
@@ -112,6 +114,20 @@ def test_a_losing_policy_is_called_so_and_without_draws_nothing_is_proposed(file
     page = (out / "learn.html").read_text("utf-8")
     said = ("Did the offers earn", "What to do next", "Stop the offers", "keeps what every plan draws")
     assert all(each in page for each in said)
+
+
+def test_tables_in_hand_teach_what_their_files_do(files: tuple[Case, Path], tmp_path: Path) -> None:
+    shop, folder = files
+    found = {}
+    for name, decisions, events in (
+        ("files", folder / "decisions.parquet", folder / "events.csv"), ("tables", shop.decisions, shop.events),
+    ):  # fmt: skip
+        asked = LearnSettings(window_days=7)
+        request = Request(decisions, events, folder / "work", tmp_path / name, folder / "none.toml", asked)
+        run_learn(request, lambda *_: None)
+        found[name] = (tmp_path / name / "learn.json").read_text("utf-8")
+        assert not [*(tmp_path / name).glob("*.parquet")]
+    assert found["tables"] == found["files"]
 
 
 def test_the_verb_reads_settings_and_answers_as_json(

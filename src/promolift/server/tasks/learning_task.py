@@ -44,7 +44,6 @@ def learn(task: LearningTask) -> LearningProposal:
     """Run `promolift learn` on the ledger's decisions; its proposal. PromoError where nothing can be said."""
     config, folder = task.config, task.folder
     folder.mkdir(parents=True, exist_ok=True)
-    decisions, events = folder / "decisions.parquet", folder / "events.parquet"
     shop = config.shop if config else ShopSettings()
     engine = create_engine(task.ledger)
     try:
@@ -52,16 +51,12 @@ def learn(task: LearningTask) -> LearningProposal:
             counted = partial(exclude_days, left_out=Annotation.all(db).values(), zone=shop.zone)
             if (next_shares := serving.learn_next_shares(db, task, counted)) is not None:
                 return next_shares
-            require_rows(counted(read_decisions(db, task))).write_parquet(decisions)
-            counted(read_events(db, task, shop.currency)).write_parquet(events)
+            decisions = require_rows(counted(read_decisions(db, task)))
+            events = counted(read_events(db, task, shop.currency))
     finally:
         engine.dispose()
     request = Request(decisions, events, task.work, folder, config or Path("none"), task.settings)
-    try:
-        proposal = run_learn(request, lambda *_: None).proposal
-    finally:
-        for file in (decisions, events):  # they name customers, who may ask to be forgotten
-            file.unlink(missing_ok=True)
+    proposal = run_learn(request, lambda *_: None).proposal
     if proposal is None:
         return LearningProposal(why=NO_DRAWS)
     return LearningProposal(release=proposal.release, why=proposal.why, within_guardrails=proposal.within_guardrails)

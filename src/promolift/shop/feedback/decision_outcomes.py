@@ -128,9 +128,14 @@ class Evidence:
     asof_ms: int
 
 
-def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
-    """DECISIONS, with `terms` where a server kept them, from a file or the work folder; StepError if there are none."""
-    if file is None:
+def read_decisions(source: Path | pl.DataFrame | None, store: Store | None) -> pl.DataFrame:
+    """DECISIONS, with `terms` where a server kept them, from a table, a file or the work folder; StepError if there are
+    none.
+    """
+    file = source if isinstance(source, Path) else None
+    if isinstance(source, pl.DataFrame):
+        frame = source
+    elif source is None:
         if store is None or not PlanNote.has(store):
             raise StepError(
                 "option_missing",
@@ -139,7 +144,7 @@ def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
         frame = Plan.load(store).decisions
     else:
         with TemporaryDirectory() as copies, duckdb.connect() as connection:
-            frame = fetch_frame(open_file(connection, file, Path(copies)).rows).drop("_row")
+            frame = fetch_frame(open_file(connection, source, Path(copies)).rows).drop("_row")
     if missing := [c.name for c in DECISIONS.columns if c.required and c.name not in frame.columns]:
         raise InputError(
             "column_missing", f"{file or 'decisions'}: columns {missing} are missing; see the DECISIONS table"

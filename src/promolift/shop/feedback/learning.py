@@ -54,10 +54,12 @@ from promolift.shop.results.work_folder.work_tables import CleanTables, ProfileT
 
 @dataclass(frozen=True)
 class Request:
-    """Where to read and write. A file that is not named is taken from the work folder."""
+    """Where to read and write. Decisions and events are files, or tables that a program has in hand; what is not named
+    is taken from the work folder.
+    """
 
-    decisions: Path | None
-    events: Path | None
+    decisions: Path | pl.DataFrame | None
+    events: Path | pl.DataFrame | None
     work: Path
     out: Path
     config: Path | Config
@@ -140,7 +142,10 @@ def load_evidence(request: Request, store: Store | None, config: Config | None) 
         outcomes = read_outcomes(clean.events(), products, decisions, rate)
     else:
         with TemporaryDirectory() as copies, duckdb.connect() as connection:
-            rows = open_file(connection, request.events, Path(copies)).rows
+            if isinstance(request.events, pl.DataFrame):
+                rows = connection.from_arrow(request.events.to_arrow())
+            else:
+                rows = open_file(connection, request.events, Path(copies)).rows
             outcomes = read_outcomes(rows, products, decisions, rate)
     return join_evidence(decisions, outcomes, release, request.settings)
 

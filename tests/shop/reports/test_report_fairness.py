@@ -85,3 +85,17 @@ def test_reasons_of_messages_are_compared_among_those_who_read_one(job_of: Calla
 def test_no_chapter_where_nothing_was_compared() -> None:
     with use_locale("en"):
         assert build_chapter(small_story()) is None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_where_nothing_was_compared_no_group_is_called_alike(language: Language) -> None:
+    nobody = FOUND.model_copy(update={"gaps": (), "columns": ()})
+    wide = GroupGap(measure="offers", group="sex=F", n=40, others=50, mean=0.4, others_mean=0.3, gap=0.1, low=-0.2,
+                    high=0.4, p=0.6)  # fmt: skip
+    narrow = wide.model_copy(update={"low": 0.05 - 0.1, "high": 0.05 + 0.1})
+    with use_locale(language):
+        (none,), (alike,) = nobody.findings, FOUND.model_copy(update={"gaps": (wide, narrow)}).findings
+    assert "fairness.least_customers" in none
+    assert alike not in none
+    assert "30" in alike  # the half width of the coarsest comparison, and of the finest
+    assert "10" in alike

@@ -214,6 +214,11 @@ def upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def join_sentences(*parts: str) -> str:
+    """Join the sentences that are not empty as the language joins them."""
+    return localize(" ", "").join(part for part in parts if part)
+
+
 def join_list(parts: list[str], last: str = "and") -> str:
     """Join items: `a`, `a and b`, `a, b and c`; in Chinese `a、b和c`."""
     if current_locale() == "zh":

@@ -7,7 +7,7 @@ how to opt out.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promolift.foundation.i18n.formatting import count, date, join_list, localize
+from promolift.foundation.i18n.formatting import count, date, join_list, join_sentences, localize
 from promolift.shop.configuration.settings import PrivacySettings
 
 TABLE_LABELS = {
@@ -113,7 +113,7 @@ def _purpose(settings: PrivacySettings) -> str:
         stated = getattr(settings, name)
         purpose, basis = stated.purpose or localize(*USED_FOR), localize(*BASES[stated.basis])
         said.append(localize(f"{title[0]}: {purpose}; allowed by {basis}.", f"{title[1]}：{purpose}；依据：{basis}。"))
-    return localize(" ", "").join(said)
+    return join_sentences(*said)
 
 
 def _logic(facts: SubjectFacts) -> str:
@@ -157,7 +157,7 @@ def _kept(kept: RetentionDays) -> str:
         return localize(f"{what}: {count(days)} days.", f"{what}：{count(days)}天。")
 
     done, decisions = localize("What you did", "行为数据"), localize("Decisions", "决策记录")
-    return localize(" ", "").join([period_text(done, kept.events), period_text(decisions, kept.decisions)])
+    return join_sentences(period_text(done, kept.events), period_text(decisions, kept.decisions))
 
 
 def _refuse(facts: SubjectFacts, write: str) -> str:

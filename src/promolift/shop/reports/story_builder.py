@@ -11,7 +11,15 @@ from promolift.core.allocation.solver import CATEGORY_LIMIT_PREFIX
 from promolift.core.customers.disclosure_control import merge_small_cells
 from promolift.core.offers.product_names import is_couponable, is_sensitive, readable_name
 from promolift.extensions.encoder.results import ForecastNote
-from promolift.foundation.i18n.formatting import count, current_locale, day_count, localize, percent, use_locale
+from promolift.foundation.i18n.formatting import (
+    count,
+    current_locale,
+    day_count,
+    join_sentences,
+    localize,
+    percent,
+    use_locale,
+)
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
@@ -230,7 +238,7 @@ def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
     """List what this data cannot answer, why it matters, and what would answer it."""
     value, held = job.config.value, percent(job.config.plan.holdout_share)
     told_by = translate(
-        f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell."
+        f"Send the plan: {held} of the customers, picked at random, get nothing, and are compared with the others."
     )
     if not job.config.plan.holdout_share:
         told_by = translate("Set plan.holdout_share, so that some customers are held out and the difference can tell.")
@@ -337,7 +345,7 @@ def describe_customer(person: Person, said: dict[str, Any], tastes: list[str]) -
         parts.append(often if cadence >= 1.5 else translate("Shops nearly every day."))
     if tastes:
         parts.append(localize(f"Buys {', '.join(tastes)} most often.", f"最常买{'、'.join(tastes)}。"))
-    return localize(" ", "").join(parts)
+    return join_sentences(*parts)
 
 
 def log_days(job: Job, at: Moments) -> int:

@@ -6,7 +6,15 @@ from typing import ClassVar
 from promolift.core.customers.comparison_groups import LOYAL, LOYALTY, NEW, OTHER_GROUP, UNKNOWN_GROUP
 from promolift.core.experiments.group_gaps import ANGLE_PREFIX, GapMeasure, GroupGap, Proxy
 from promolift.core.messages.angles import ANGLE_RULES
-from promolift.foundation.i18n.formatting import MoneyFormat, count, current_locale, localize, number, percent
+from promolift.foundation.i18n.formatting import (
+    MoneyFormat,
+    count,
+    current_locale,
+    join_sentences,
+    localize,
+    number,
+    percent,
+)
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
@@ -127,10 +135,35 @@ class FairnessNote(Note):
             f"Another {name} alone changes {found.changed:,} of {found.customers:,} decisions (at most {most})."
         )
 
+    @property
+    def findings(self) -> list[str]:
+        """A sentence for each gap beyond chance; where there is none, what could not have been seen either."""
+        if not self.gaps:
+            return [
+                localize(
+                    "Not compared: no column names groups of customers, or the groups are too small to compare "
+                    "(fairness.least_customers).",
+                    "未比较：没有标明客户群体的列，或群体太小，无法比较（fairness.least_customers）。",
+                )
+            ]
+        none = translate("No gap between groups is beyond chance, all comparisons counted in.")
+        return [*map(self.sentence, self.shown)] or [join_sentences(none, self._smallest_seen())]
+
+    def _smallest_seen(self) -> str:
+        """Which gaps would have shown in the coarsest and in the finest comparison of offers."""
+        widths = sorted((each.high - each.low) / 2 for each in self.gaps if each.measure == "offers")
+        if not widths:
+            return ""
+        low, high = (self.amount("offers", each) for each in (widths[0], widths[-1]))
+        return localize(
+            f"In the share of customers with an offer, gaps from {low} on show in the largest groups, from {high} "
+            "on in the smallest.",
+            f"就得到优惠的比例而言，最大的群体能看出{low}以上的差距，最小的群体能看出{high}以上的差距。",
+        )
+
     def __str__(self) -> str:
         """All of it, the surest gap first."""
         head = translate(f"Fairness: {self.customers:,} customers, {len(self.gaps)} comparisons at equal baskets.")
-        none = translate("No gap between groups is beyond chance, all comparisons counted in.")
-        said = [self.sentence(each) for each in self.shown] or [none]
+        said = self.findings
         said += [self.swap_words(each) for each in self.swaps]
         return "\n".join([head, *said, *self.proxy_words()])

@@ -18,6 +18,7 @@ from promolift.foundation.i18n.formatting import (
     current_locale,
     in_brackets,
     interval,
+    join_sentences,
     localize,
     money,
 )
@@ -125,7 +126,7 @@ def fairness_text(found: FairPlan, currency: str) -> str:
         )
     if found.excluded:
         said.append(translate(f"No personal offer for: {', '.join(found.excluded)}."))
-    return localize(" ", "").join(said)
+    return join_sentences(*said)
 
 
 RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}
@@ -155,7 +156,24 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
             text += translate(" No plan within the budget and the limits is expected to add more.")
         else:
             text += translate(f" At most {part} of the best possible plan is missing.")
-    return text
+    return join_sentences(text, holdout_power_text(plan))
+
+
+def holdout_power_text(plan: PlanNote) -> str:
+    """Describe what the holdout can show, beside what is expected; empty where nothing is compared."""
+    windows = plan.windows_needed
+    if windows is None or plan.detectable_cents is None:
+        return ""
+    cash, span = MoneyFormat(plan.shop.currency), plan.days
+    least, each = cash(plan.detectable_cents), cash(plan.gain_cents / plan.treated)
+    text = localize(
+        f"In {span} days the holdout shows effects of at least {least} per customer with an offer (80 % power); "
+        f"expected are {each}",
+        f"{span}天内，对照组能以80%的把握看出每位得到优惠的客户至少{least}的差别；预计为{each}",
+    )
+    if windows == 1:
+        return text + localize(", which one window can show.", "，一个周期就够。")
+    return text + localize(f", which takes about {windows:,} such windows.", f"，约需{windows:,}个这样的周期才能看出。")
 
 
 class PlanMaker(Protocol):

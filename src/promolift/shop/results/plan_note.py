@@ -1,7 +1,7 @@
 """What a plan stores beside its tables: figures, assumptions, terms and what limits cost."""
 
 from collections.abc import Iterable
-from math import inf
+from math import ceil, inf
 from typing import ClassVar, Literal
 
 import polars as pl
@@ -145,7 +145,8 @@ class PlanNote(Note):
     `gain_cents` is the expected profit after all costs, its interval (95 %) that of the response alone; `planned_cents`
     what the choice was made by, which under a rule of risk is less; `gap` how far it is from `bound_cents`, which no
     plan within budget and limits can pass. `price` is what one more cent of budget adds, `worth` the same with the
-    limits that grow with it. `terms` are what the decisions were made by, and are served by.
+    limits that grow with it. `terms` are what the decisions were made by, and are served by. `detectable_cents` is the
+    smallest effect per customer with an offer that the holdout shows in the window with 80 % power.
     """
 
     NAME: ClassVar[str] = "plan"
@@ -179,6 +180,7 @@ class PlanNote(Note):
     shop: ShopSettings
     consent: ConsentSettings
     window_days: int | None = None  # how long the plan runs; None in plans of earlier versions
+    detectable_cents: float | None = None
 
     @property
     def able(self) -> int:
@@ -202,6 +204,13 @@ class PlanNote(Note):
     def next_cents(self) -> float:
         """What one more unit of money, such as a dollar, of budget adds, in minor units."""
         return self.worth * float(10 ** currency_digits(self.shop.currency))
+
+    @property
+    def windows_needed(self) -> int | None:
+        """How many such windows the holdout needs to show what is expected; None where it cannot be said."""
+        if self.drawn or self.detectable_cents is None or not self.treated or self.gain_cents <= 0:
+            return None
+        return max(1, ceil((self.detectable_cents * self.treated / self.gain_cents) ** 2))
 
     @property
     def drawn(self) -> bool:

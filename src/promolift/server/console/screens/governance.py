@@ -177,6 +177,8 @@ def fairness_tile(visit: PageVisit) -> KeyFigure:
         return KeyFigure(label, localize("Not compared", "尚未比较"), localize("Compare them below; it takes a minute.",
                                                              "可在下方比较，约需一分钟。"))  # fmt: skip
     note = FairnessNote.load(visit.store)
+    if not note.gaps:
+        return KeyFigure(label, localize("Not compared", "未比较"), note.findings[0])
     worse = {each.group for each in note.shown}
     return KeyFigure(label, count(len(worse)), localize(
         f"{plural(len(note.gaps), 'comparison')} at equal baskets; beyond chance {plural(len(note.shown), 'gap')}.",

@@ -54,9 +54,7 @@ from promolift.shop.pipeline.planning.partitions import (
     collect_records,
     record_partition,
 )
-from promolift.shop.pipeline.planning.plan_limits import (
-    private_price,
-)
+from promolift.shop.pipeline.planning.plan_limits import private_price
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.explain_plan import FEW_SHARE, explain_plan
 from promolift.shop.results import effects
@@ -64,7 +62,7 @@ from promolift.shop.results.line_tests import line_test_sentences
 from promolift.shop.results.plan import Plan, PlanTables
 from promolift.shop.results.plan_note import FairPlan, FairUse, PlanNote, RuleCost
 from promolift.shop.results.work_folder.active_release import inherit_terms, load_approved_release
-from promolift.shop.results.work_folder.plan_inputs import budget_cents
+from promolift.shop.results.work_folder.plan_inputs import budget_cents, holdout_power_cents
 from promolift.shop.results.work_folder.run_context import Job, Moments, moments
 
 KEY = ["customer_id", "offer_id"]
@@ -580,7 +578,10 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
             chosen, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
         ),
         terms=made.terms, menu=some.menu,
-        shop=config.shop, consent=config.consent, window_days=config.plan.window_days,
+        shop=config.shop, consent=config.consent, window_days=config.plan.window_days, detectable_cents=None
+        if trial or is_private(job) else holdout_power_cents(
+            job, moments(job).asof, chosen["customer_id"], made.terms.holdout_share
+        ),
     )  # fmt: skip
 
 

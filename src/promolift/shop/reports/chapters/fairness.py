@@ -47,8 +47,7 @@ def _limits(found: FairPlan, story: Story) -> Block:
 
 
 def _shown(found: FairnessNote) -> Block:
-    none = translate("No gap between groups is beyond chance, all comparisons counted in.")
-    return sentences("Who is treated otherwise at equal baskets?", [*map(found.sentence, found.shown)] or [none])
+    return sentences("Who is treated otherwise at equal baskets?", found.findings)
 
 
 def _gaps(found: FairnessNote) -> list[Block]:

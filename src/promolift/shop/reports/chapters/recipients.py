@@ -6,6 +6,7 @@ from promolift.foundation.i18n.formatting import (
     count,
     current_locale,
     interval,
+    join_sentences,
     localize,
     percent,
     plural,
@@ -72,7 +73,7 @@ def _lead(story: Story) -> str:
         said.append(
             localize(f"{plural(plan.barred, 'customer')} may not be written to.", f"{count(plan.barred)}位不允许联系。")
         )
-    return localize(" ", "").join(said)
+    return join_sentences(*said)
 
 
 def _mix(story: Story) -> Figure:
@@ -106,7 +107,7 @@ def _mix(story: Story) -> Figure:
         finding,
         {"kind": "bars", "x": {"name": translate("customers"), "fmt": "count"}, "rows": bars},
         TextTable(heads, rows),
-        localize(" ", "").join(how),
+        join_sentences(*how),
         plural(plan.treated, "offer") if current_locale() == "en" else count(plan.treated),
         plan.evidence,
         wide=True,

@@ -8,6 +8,7 @@ from promolift.foundation.i18n.formatting import (
     days,
     in_brackets,
     join_list,
+    join_sentences,
     localize,
     low_to_high,
     number,
@@ -32,6 +33,7 @@ from promolift.shop.reports.chapters import (
     recipients,
 )
 from promolift.shop.reports.story import Story
+from promolift.shop.results.plan import holdout_power_text
 from promolift.shop.results.plan_note import Assumption
 from promolift.shop.results.predictions import COUPONS
 
@@ -177,9 +179,12 @@ def todo(story: Story) -> list[ActionItem]:
         steps.append(
             ActionItem(
                 translate(f"Send nothing to {count(plan.held_out)} customers, and compare"),
-                translate(
-                    "They were picked at random. When the window is over, read in the new log and run `promolift "
-                    "learn`: the difference to them is the proof."
+                join_sentences(
+                    translate(
+                        "They were picked at random. When the window is over, read in the new log and run `promolift "
+                        "learn`: it compares them with those who could get an offer."
+                    ),
+                    holdout_power_text(plan),
                 ),
             )
         )

@@ -1,15 +1,34 @@
 """Inputs that planning and feedback share: time spans and the budget."""
 
-from promolift.core.experiments.surrogate import Spans
+import numpy as np
+import polars as pl
+
+from promolift.core.experiments.power import detectable_effect
+from promolift.core.experiments.surrogate import Spans, value_between
 from promolift.foundation.errors import SupportError
 from promolift.foundation.time.clock import DAY_MS
-from promolift.shop.results.work_folder.run_context import Job, Moments
+from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales
+
+OUTLIER_SHARE = 0.99  # what a customer was worth beyond this quantile counts as the quantile
 
 
 def plan_spans(job: Job) -> Spans:
     """Return window and horizon in days."""
     window = job.config.plan.window_days
     return Spans(window, max(window, job.config.value.horizon_days))
+
+
+def holdout_power_cents(job: Job, asof_ms: int, customer_ids: pl.Series, holdout_share: float) -> float | None:
+    """The smallest effect per customer, in minor units, that these customers show in a window with 80 % power against
+    those of their kind who are held out, by what they were worth in the last window. None where nobody is compared.
+    """
+    if not (len(customer_ids) and 0 < holdout_share < 1) or not job.clean.has_events or job.clean.lacks_amounts:
+        return None
+    sales = daily_sales(job, asof_ms, job.config.value.margin_rate)
+    value_N = value_between(sales, customer_ids.sort(), -job.config.plan.window_days, 0)
+    spread = float(np.std(np.minimum(value_N, np.quantile(value_N, OUTLIER_SHARE))))
+    held = len(customer_ids) * holdout_share / (1 - holdout_share)
+    return detectable_effect(spread, len(customer_ids), held) if spread > 0 else None
 
 
 def budget_cents(job: Job, at: Moments) -> int:

@@ -177,7 +177,7 @@ def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: S
 def test_who_reads_messages_and_pages_learns_what_the_attack_says(shop: Shop, tmp_path: Path) -> None:
     """Without epsilon too; a page that left with small cells is named, and so is the difference to the one of now."""
     shop.step(*STORY, out=tmp_path)  # other tests, whatever their order, made some of it again
-    plain = shop.with_settings(privacy={"epsilon": None})
+    plain = shop.with_settings(privacy={"epsilon": None, "least_cell": 10})
     job = Job(plain.config, plain.store, lambda *_: None)
     found = audit(job, AuditSize(240, 2)).figures
     assert found["attacks"] == {}

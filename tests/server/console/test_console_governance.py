@@ -15,6 +15,7 @@ from promolift.extensions.privacy.mechanisms.privacy_budget import Spend
 from promolift.extensions.privacy.results import PrivacyLedger
 from promolift.foundation.storage.local_store import Store
 from promolift.server.ledger.schema import AUDIT
+from promolift.shop.configuration.settings import PrivacySettings
 from promolift.shop.results.fairness import FairnessNote
 
 
@@ -45,9 +46,13 @@ def test_the_screen_stands_in_both_languages_without_a_comparison(shop: Shop, fo
         assert text in zh
 
 
-def test_few_customers_are_not_counted_by_reason(shop: Shop) -> None:
-    least = shop.server.config.privacy.least_cell
+@pytest.mark.parametrize("least", [1, 30])
+def test_few_customers_are_not_counted_by_reason_where_pages_leave_the_shop(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    monkeypatch.setattr(PrivacySettings, "printed_cell", least)
     numbers = [each["customers"] for each in shop.person("viewer").json("/governance")["reasons"]]
+    assert (None in numbers) == (least > 1)
     assert all(n is None or n >= least for n in numbers)
 
 

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-MIN_CELL_SIZE = 10
 
-
-def small_cells(counts: Sequence[int | None], least: int = MIN_CELL_SIZE, total: int | None = None) -> list[bool]:
+def small_cells(counts: Sequence[int | None], least: int, total: int | None = None) -> list[bool]:
     """Which of some numbers to leave out: those below `least`, and what would give them away. 0 and unknown ones stay.
 
     The groups are parts of one whole whose number is known, unless `total` is given: then they may overlap, and a group

@@ -132,7 +132,7 @@ def attack_messages_and_pages(job: Job, pages: Sequence[str]) -> dict[str, Attac
         found["plan_file"] = describe_attributes(infer_attributes(secret, rows.select(filed), columns), "plan.csv")
     with suppress(StepError):  # not evaluated yet
         pages = [*pages, render(build_story(job))]
-    return found | ({"pages": describe_pages(pages, job.config.privacy.least_cell)} if pages else {})
+    return found | ({"pages": describe_pages(pages, job.config.privacy.printed_cell)} if pages else {})
 
 
 class SecretAndSent(NamedTuple):

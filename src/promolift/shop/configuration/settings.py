@@ -4,7 +4,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from promolift.core.customers.disclosure_control import MIN_CELL_SIZE
 from promolift.core.customers.sensitive_topics import SensitiveTopic
 from promolift.foundation.settings import Settings
 from promolift.foundation.time.clock import DAY_MS
@@ -55,6 +54,9 @@ class Processing(Settings):
     )
 
 
+PRIVATE_CELL = 10  # customers below which no page of a shop with `privacy.epsilon` prints a number
+
+
 class PrivacySettings(Settings):
     """What customers are told of their data, and what the record of processing says."""
 
@@ -75,11 +77,13 @@ class PrivacySettings(Settings):
         "views without their product; messages and offers name none of them in any case.",
         examples=[["health"]],
     )
-    least_cell: int = Field(
-        default=MIN_CELL_SIZE,
+    least_cell: int | None = Field(
+        default=None,
         ge=1,
         description="Groups of fewer customers are not printed in reports, exports and the console, nor what would "
-        "give them away. 1 prints all.",
+        "give them away. Left out: a shop sees its own figures whole; 10 with `epsilon`. Set it where these pages "
+        "leave the shop.",
+        examples=[10],
     )
     rejected_days: int | None = Field(
         default=None,
@@ -115,6 +119,11 @@ class PrivacySettings(Settings):
     customers: Processing = Processing()
     promotions: Processing = Processing()
     words: Processing = Processing()
+
+    @property
+    def printed_cell(self) -> int:
+        """The smallest group whose number is printed."""
+        return self.least_cell or (PRIVATE_CELL if self.epsilon else 1)
 
 
 class CleanRules(Settings):

@@ -206,7 +206,7 @@ def _risks(config: Config) -> Chapter:
     named = [localize(words.en, words.zh) for matter, words in SENSITIVE_TOPIC_NAMES.items()
              if matter not in config.privacy.sensitive_allowed]  # fmt: skip
     closed = join_list(named) or localize("nothing: all are allowed by settings", "无：设置已全部允许")
-    least = count(config.privacy.least_cell)
+    least, whole = count(config.privacy.printed_cell), config.privacy.printed_cell == 1
     rows = [
         [localize("offers on a private matter (health, alcohol)", "涉及隐私的商品（健康、酒类）"),
          localize("left out of menus and messages by a list", "按清单排除在菜单与消息之外")],
@@ -214,6 +214,8 @@ def _risks(config: Config) -> Chapter:
          localize(f"products and columns that tell of these are left out by a list of words: {closed}",
               f"按词表排除涉及以下内容的商品与列：{closed}")],
         [localize("a printed group so small that it tells of somebody", "统计分组过小而暴露个人"),
+         localize("all groups are printed, since the shop alone reads them (privacy.least_cell)",
+              "所有分组照实显示，只供店铺自己查看（privacy.least_cell）") if whole else
          localize(f"groups below {least} are not printed, nor what would give them away",
               f"少于{least}人的分组及可推算出它的数字不予显示")],
         [localize("a message that tells what somebody did", "消息透露他人行为"),

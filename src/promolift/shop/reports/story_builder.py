@@ -75,7 +75,7 @@ def build_plan_story(job: Job) -> Story:
     nobody = next(iter(note.why_zh if current_locale() == "zh" else note.why), translate("nobody gets an offer"))
     unjudged = translate("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
-    every, least = plan.offers, job.config.privacy.least_cell
+    every, least = plan.offers, job.config.privacy.printed_cell
     return Story(
         plan=note, next=shop_status(job.config, store).text, language=current_locale(),
         head=None if job.clean.lacks_amounts else plan.headline, luck=plan.luck,

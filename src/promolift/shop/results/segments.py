@@ -54,7 +54,7 @@ def segment_table(job: Job, chosen: pl.DataFrame | None = None) -> pl.DataFrame:
         (pl.col("customers") / max(profiles.height, 1)).alias("share")
     )
     table = names.join(counted, on="segment", maintain_order="left")
-    least = job.config.privacy.least_cell
+    least = job.config.privacy.printed_cell
     few = pl.Series(small_cells(table["customers"].to_list(), least, profiles.height), dtype=pl.Boolean)
     if chosen is None:
         return _without(table, few, "customers", "share")

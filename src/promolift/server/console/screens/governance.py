@@ -103,7 +103,7 @@ def governance(visit: PageVisit) -> Reply:
             "changes": visit.rows(select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(ERASURES_SHOWN)),
             "evidence": visit.shared.jobs.last("evidence"),
             "compared": visit.shared.jobs.last("fairness"),
-            "least": visit.job().config.privacy.least_cell,
+            "least": visit.job().config.privacy.printed_cell,
         },
     )
 
@@ -117,7 +117,7 @@ def count_consents(job: Job) -> Consents:
     found = may_send(ids, job.clean.people, job.config.consent)
     by = Counter(why or SENDABLE_REASON for why in found["reason"].to_list())
     ranked = sorted(by.items(), key=lambda each: (each[0] != SENDABLE_REASON, -each[1]))
-    few = small_cells([n for _, n in ranked], job.config.privacy.least_cell)
+    few = small_cells([n for _, n in ranked], job.config.privacy.printed_cell)
     shown = [
         ConsentCount(why, None if small else n, why == SENDABLE_REASON)
         for (why, n), small in zip(ranked, few, strict=True)

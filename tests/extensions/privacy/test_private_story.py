@@ -41,8 +41,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def test_the_story_runs_on_what_was_released_and_the_ledger_knows_it(shop: Shop) -> None:
-    spends = PrivacyLedger.load(shop.store).spends
-    assert [each.purpose for each in spends] == ["profiles", "profiles", "price"]
+    purposes = [each.purpose for each in PrivacyLedger.load(shop.store).spends]
+    assert purposes[:3] == ["profiles", "profiles", "price"]
+    assert {*purposes[3:]} <= {"effect"}  # which a test of this file may have published before
     stands = privacy_spent(shop.config, shop.store)
     assert stands is not None
     assert 0 < stands.spent < 8

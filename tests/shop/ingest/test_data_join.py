@@ -169,6 +169,34 @@ def test_a_running_number_or_the_time_of_a_copy_never_ties_two_files_unasked(lan
             assert compare_joined_money(log, mapping) == [(pytest.approx(found), pytest.approx(whole))]
 
 
+# Columns of orders and of payments that no name ties: the payment's column of the order, and the order's own number.
+FOREIGN = (("vorgang", "id"), ("expediente", "clave"), ("取引", "番号"), ("fatura", "registo"), ("业务", "流水"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_question_lists_every_pair_of_columns_that_meets_with_the_money_of_each(seed: int, tmp_path: Path) -> None:
+    """Over drawn languages, delimiters and numbers: the right pair comes before the files' own running numbers."""
+    draw = Random(seed)
+    on, own = draw.choice(FOREIGN)
+    orders, base, sign = draw.randrange(30, 60), draw.choice([101, 5001]), draw.choice(",;\t")
+    rows = [f"{base + n},K{n % 9},2025-01-{1 + n % 28:02d},A{n % 5}" for n in range(orders)]
+    pays = [f"{base - 20 + n},{base + draw.randrange(orders)},{draw.randrange(1, 99)}.50" for n in range(orders + 20)]
+    texts = (f"{own},kunde,wann,artikel", *rows), (f"{own},{on},amount", *pays)
+    paths = [tmp_path / "erste.csv", tmp_path / "zweite.csv"]
+    for path, lines in zip(paths, texts, strict=True):
+        path.write_text("\n".join(lines).replace(",", sign), encoding="utf-8-sig")
+    whole = sum(float(pay.split(",")[2]) for pay in pays)
+    met = sum(float(pay.split(",")[2]) for pay in pays if base <= int(pay.split(",")[0]) < base + orders)
+    for files in (paths, paths[::-1]):
+        with Store(tmp_path / "work") as store, raises_code("join_unclear") as caught:
+            open_logs(store, [plus(*files)])
+        text = str(caught.value)
+        right, wrong = f"erste.csv:{on}={own} (100%", f"erste.csv:{own}={own}"
+        assert 0 < text.index(right) < text.index(wrong)
+        assert f"amount: {whole:,.2f} of {whole:,.2f}" in text
+        assert f"amount: {met:,.2f} of {whole:,.2f}" in text
+
+
 def test_money_that_a_join_would_repeat_is_refused_and_what_found_a_partner_is_printed(tmp_path: Path) -> None:
     totals = (
         ORDERS.replace("order_status", "total,order_status")

@@ -11,6 +11,8 @@ from promolift.shop.ingest.cleaning.basket_cells import split_baskets
 from promolift.shop.ingest.cleaning.role_expressions import RoleExpressions
 
 Relation = sql_casts.Relation
+ROWS_COMPARED = 20_000  # of a file in which a key is looked for under any name
+MAX_GAPS = 1.5  # of a running number: its spread by its count
 MIN_MATCH_SHARE = 0.5  # where fewer rows find a partner, numbers met by chance
 # Names that every file gives to the number of its own rows: two of them meet by chance.
 ROW_NUMBERS = frozenset([
@@ -25,6 +27,10 @@ _NO_KEYS = frozenset(
         *("unit_price", "list_amount", "list_unit_price", "shelf_discount", "coupon_discount"),
     )
     for word in COLUMN_SYNONYMS[role]
+)
+# What says of a number whose it is.
+_NUMBERED = frozenset(
+    word for role in ("order_id", "product_id", "customer_id", "session_id") for word in COLUMN_SYNONYMS[role]
 )
 _MOMENT = re.compile(
     r"sync|etl|batch|extracted|(^|[_ .])(at|on|ts|date|time|timestamp|day)$|(?-i:[a-z](At|Date|Time)$)|时间|日期|datum"
@@ -61,6 +67,15 @@ def unclear_join_keys(many: Relation, one: Relation, name: str) -> list[JoinKey]
     """Ties of which a person has to say whether they are meant: a file's own running number, or of few rows."""
     ties = [*_ties(many, one, name, clear=False), *_ties(many, one, name, clear=True)]
     return sorted((tie for tie in ties if tie.share), reverse=True)
+
+
+def plausible_join_keys(many: Relation, one: Relation) -> list[JoinKey]:
+    """Ties of columns of any names by which most of the first rows of `many` find a row of `one`."""
+    some = many.limit(ROWS_COMPARED)
+    keys = [name for name in one.columns if name != "_row" and _may_be_key(one, name) and _is_unique(one, name)]
+    owns = [name for name in many.columns if name != "_row" and _may_be_key(many, name)]
+    ties = [_tie(some, one, on, key) for on in owns for key in keys]
+    return sorted((tie for tie in ties if tie is not None and tie.share >= MIN_MATCH_SHARE), reverse=True)
 
 
 def state_join_key(many: Relation, one: Relation, on: str, key: str) -> JoinKey | None:
@@ -105,7 +120,9 @@ def _alike(many: Relation, one: Relation, on: str, key: str, name: str) -> bool 
     if not (_may_be_key(many, on) and _may_be_key(one, key)):
         return None
     if both[0] == both[1]:
-        return not (numbered and _share_like(one, key, r"\d+"))
+        if numbered:
+            return not _share_like(one, key, r"\d+")
+        return _says_whose(on, name) or not (_counts_rows(many, on) and _counts_rows(one, key))
     if _is_named_after(on, name):
         return True
     return False if both[0] not in ROW_NUMBERS and _ID.search(both[0]) else None
@@ -118,6 +135,19 @@ def _is_named_after(on: str, name: str) -> bool:
     last = normalise_column_name(words[-1]).removesuffix("表")
     stem = bare[:-1] if len(bare) >= 5 and bare.endswith("y") else bare  # 'category' of categories
     return len(bare) >= 2 and last.startswith(stem) and len(last) - len(stem) <= 3
+
+
+def _says_whose(on: str, name: str) -> bool:
+    """Whether a column's name says what it numbers: an order, a customer, a product, the rows of the file."""
+    return normalise_column_name(on) in _NUMBERED or _is_named_after(on, name)
+
+
+def _counts_rows(relation: Relation, column: str) -> bool:
+    """Whether a column counts the rows of its file, whatever it is called: each number once, with few gaps."""
+    number = f"try_cast(regexp_replace({_id(relation, column)}, '\\D', '', 'g') as bigint)"
+    most = relation.aggregate(f"count({number}), count(distinct {number}), max({number}) - min({number}) + 1, count(*)")
+    numbers, distinct, spread, rows = most.fetchall()[0]
+    return bool(numbers) and numbers == rows == distinct and spread <= MAX_GAPS * rows
 
 
 def _may_be_key(relation: Relation, column: str) -> bool:
@@ -135,15 +165,19 @@ def _share_like(relation: Relation, column: str, pattern: str) -> bool:
 
 
 def _tie(many: Relation, one: Relation, on: str, key: str) -> JoinKey | None:
-    rows, keys = sql_casts.select(
-        one, f"select count({_id(one, key)}), count(distinct {_id(one, key)}) from raw"
-    ).fetchall()[0]
-    if not rows or rows != keys:
+    if not _is_unique(one, key):
         return None
     known = one.project(f"_row, {quote_identifier(key)}, true as _known")
     found = join_rows(many.project(f"_row, {quote_identifier(on)}"), known, on, key, "one")
     share = found.aggregate("avg(coalesce(_known, false)::int)").fetchall()[0][0]
     return JoinKey(float(share or 0), on, key)
+
+
+def _is_unique(one: Relation, key: str) -> bool:
+    """Whether a column has values, each in one row."""
+    count = f"select count({_id(one, key)}), count(distinct {_id(one, key)}) from raw"
+    rows, keys = sql_casts.select(one, count).fetchall()[0]
+    return bool(rows) and rows == keys
 
 
 def _id(relation: Relation, column: str) -> str:

@@ -18,9 +18,9 @@ from promolift.shop.ingest.cleaning.table_join import (
     find_join_key,
     join_rows,
     state_join_key,
-    unclear_join_keys,
 )
 from promolift.shop.ingest.schema_matching.customer_identity import person_kind
+from promolift.shop.ingest.setup.join_question import FileRows, unclear_join
 
 
 class LookupFile(NamedTuple):
@@ -104,7 +104,8 @@ def _open_log(store: Store, path: Path) -> EventFile:
         taken = [other for other, table in waiting.items() if log.take(other, table)]
         if not taken:
             other, table = next(iter(waiting.items()))
-            raise _unclear(log, other, table) or InputError(
+            own, all_rows = (FileRows(log.path, each.rows) for each in (log.file, log.table))
+            raise unclear_join(all_rows, own, FileRows(other, table.rows)) or InputError(
                 "join_column_missing",
                 f"{other}: no column with one row per value that is also in {log.path.name}, so their rows cannot be "
                 f"joined; it has {', '.join(table.columns[:20])}",
@@ -145,26 +146,6 @@ def _stated_tie(log: EventFile, path: Path, table: RawTable, on: str, key: str) 
             "with one row per value last",
         )
     return tie
-
-
-def _unclear(log: EventFile, path: Path, other: RawTable) -> InputError | None:
-    """The question by which columns two files are tied, either way round; None where no columns meet."""
-    ways = [
-        *((log.path, path, tie) for tie in unclear_join_keys(log.table.rows, other.rows, path.stem)),
-        *((path, log.path, tie) for tie in unclear_join_keys(other.rows, log.file.rows, log.path.stem)),
-    ]
-    if not ways:
-        return None
-    ways.sort(key=lambda way: (way[2].on == way[2].key, -way[2].share))
-    listed = "; ".join(
-        f"--events {many.name}+{one.name}:{tie.on}={tie.key} ({tie.share:.0%} of the rows find a partner)"
-        for many, one, tie in ways[:4]
-    )
-    return InputError(
-        "join_unclear",
-        f"{path.name}: which columns tie it to {log.path.name}? Only running numbers, names or few rows meet, as "
-        f"also happens by chance. Say which: {listed}",
-    )
 
 
 def parse_file_argument(path: Path) -> FileArgument:

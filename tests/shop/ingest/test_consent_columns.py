@@ -88,12 +88,12 @@ def consent_yes(files: dict[str, Path], *pairs: str) -> None:
     init(files, files["events"].with_name("promolift.toml"), True, (), SetupAnswers.of(pairs, "USD", "yes"))
 
 
-def found_in(people: pl.DataFrame, columns: dict[str, str]) -> list[ConsentColumn]:
+def found_in(people: pl.DataFrame, columns: dict[str, str], everybody: bool = False) -> list[ConsentColumn]:
     """What could hold consent in a customers' file with this mapping."""
     with duckdb.connect() as connection:
         rows = RawTable(connection.from_arrow(people.with_row_index("_row", 1).to_arrow()), "customers.csv")
         mapping = Mapping.parse({"table": "customers", "columns": columns}, "customers")
-        return find_consent_columns([MappedTable("customers", "customers.csv", rows, mapping)])
+        return find_consent_columns([MappedTable("customers", "customers.csv", rows, mapping)], (), everybody)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -139,6 +139,81 @@ def test_consent_yes_is_refused_where_a_column_may_say_who_agreed(column: str, t
     with raises_code("consent_overruled", column):
         consent_yes(files)
     assert not (tmp_path / "promolift.toml").exists()
+
+
+# Refusals in words that no list of promolift holds, what else shops note, and columns in which either stands.
+UNLISTED = (
+    *(
+        "bitte nicht mehr anschreiben",
+        "will nichts mehr von uns hören",
+        "ne plus m'envoyer",
+        "STOP",
+        "Robinsonliste 12.3.",
+    ),
+    *("arrêtez de m'écrire", "que no le escriban más", "dejen de escribirme", "parem de mandar", "не присылать"),
+    *(
+        "no molestar",
+        "别发短信",
+        "不想收到消息",
+        "送らないでください",
+        "連絡不要",
+        "보내지 마세요",
+        "lütfen göndermeyin",
+    ),
+    *("ไม่ต้องส่ง", "לא לשלוח", "لا ترسلوا", "leave me alone", "nie wysyłać", "non mi scrivete più", "inga utskick"),
+)
+NOTED = ("Stammkunde", "zahlt immer bar", "cliente fiel", "老客户", "常連", "VIP", "gift wrap 2", "keys at neighbour")
+FREE = ("Bemerkung", "observaciones", "備考", "备注", "Kundenstatus", "zz", "etiqueta", "labels", "状态", "ملاحظات")
+# What else a file of customers holds: never a question.
+ATTRIBUTES = {
+    "Ciudad": ("Vigo", "San Sebastián", "La Coruña"), "Straße": ("Hauptstr. 1", "Am Markt 2", "Weg 3"),
+    "职业": ("教师", "医生", "工人"), "tier": ("gold", "silver", "bronze"), "Nachname": ("Meier", "Kim", "Ng"),
+    "company": ("Firma A", "C & Co", "B Ltd"), "pk": ("A-1", "B-2", "C-3"),
+    "web": ("www.a.de", "https://b.fr/x", "c@d.es"),
+    "favourite product": ("red wine", "tea", "beer"), "last order": ("2025-01-02", "2025-03-04", "2025-05-06"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_somebody_answers_for_all_a_column_of_words_is_a_question(seed: int) -> None:
+    """The law over drawn words, columns and shares of blanks: whatever the words are; other attributes are none."""
+    draw = Random(seed)
+    for refusal in draw.sample(UNLISTED, 8):
+        column, noted = draw.choice(FREE), draw.sample(NOTED, draw.choice([0, 2, 5]))
+        rows = [{"id": f"c{n}", **{name: values[n % 3] for name, values in ATTRIBUTES.items()},
+                 column: refusal if n == 7 else draw.choice(["", *noted])} for n in range(40)]  # fmt: skip
+        found = found_in(pl.DataFrame(rows), {"customer_id": "id"}, everybody=True)
+        assert [each.column for each in found] == [column], (refusal, column)
+        beside = found_in(
+            pl.DataFrame(rows).with_columns(ok=pl.lit("yes")), {"customer_id": "id", "consent": "ok"}, True
+        )
+        assert [each.column for each in beside] == [column], (refusal, column)
+
+
+@pytest.mark.parametrize(("column", "refusal"), [("備考", "送らないでください"), ("zz", "ne plus m'envoyer")])
+def test_consent_yes_is_refused_while_a_column_of_words_is_unread(column: str, refusal: str, tmp_path: Path) -> None:
+    files = write_shop(tmp_path, column, (refusal, ""))
+    people = pl.read_csv(files["customers"], infer_schema=False)
+    said = [refusal if n == 3 else ("", "regular", "pays cash", "likes tea")[n % 4] for n in range(people.height)]
+    people.with_columns(pl.Series(column, said)).write_csv(files["customers"])
+    with raises_code("consent_overruled", f"'{column}'", f"not_consent={column}"):
+        consent_yes(files)
+    consent_yes(files, f"not_consent={column}")
+    config = tmp_path / "promolift.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("not_consent", "# not_consent"), encoding="utf-8")
+    with Shop.open(config, tmp_path / "work") as shop, raises_code("consent_overruled", f"'{column}'"):
+        shop.plan()
+
+
+def test_remarks_of_orders_are_a_question_and_other_words_of_orders_are_none(tmp_path: Path) -> None:
+    files = write_shop(tmp_path, "city2", ("", ""))
+    orders = pl.read_csv(files["events"])
+    words = pl.Series("words", [f"{NOTED[n % 5]} {'ne plus écrire' if n == 9 else ''}" for n in range(orders.height)])
+    orders.with_columns(words.alias("carrier")).write_csv(files["events"])
+    consent_yes({"events": files["events"]})
+    orders.with_columns(words.alias("Kundenbemerkung")).write_csv(files["events"])
+    with raises_code("consent_overruled", "'Kundenbemerkung'"):
+        consent_yes({"events": files["events"]})
 
 
 @pytest.mark.slow

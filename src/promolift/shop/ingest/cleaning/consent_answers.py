@@ -40,8 +40,8 @@ def _parts(kind: str) -> str:
     return "|".join(parts for each, _, parts in rows if each == kind)
 
 
-_REFUSAL, _CONSENT, _POSSIBLE, _OTHER, _WHEN = (
-    re.compile(_parts(kind)) for kind in ("refusal", "consent", "possible", "other", "when")
+_REFUSAL, _CONSENT, _POSSIBLE, _OTHER, _WHEN, _ATTRIBUTE, _REMARK = (
+    re.compile(_parts(kind)) for kind in ("refusal", "consent", "possible", "other", "when", "attribute", "remark")
 )
 OTHER_CHANNEL = re.compile(_parts("channel"))
 _WITHDRAWN = re.compile(f"({_parts('kept')})?({_parts('withdrawn')})")
@@ -90,6 +90,16 @@ def may_name_consent(column: str) -> bool:
     """Whether a column's name could mean consent if the column holds few answers: 'marketing', '推送'."""
     words = column_words(column)
     return bool(_POSSIBLE.search(words)) and not _OTHER.search(words)
+
+
+def names_attribute(column: str) -> bool:
+    """Whether a column's name says what of the customer it holds that is no consent: 'city', 'Nachname', '职业'."""
+    return bool(_ATTRIBUTE.search(column_words(column))) and not names_remarks(column)
+
+
+def names_remarks(column: str) -> bool:
+    """Whether a column holds remarks by its name, in which anything may stand: 'notes', 'Bemerkung', '备注'."""
+    return bool(_REMARK.search(column_words(column)))
 
 
 def names_contact(name: str) -> bool:

@@ -1,7 +1,8 @@
 """Find the columns of raw tables that nothing reads and that could say who agreed to be sent offers.
 
 A column counts by its name, in many languages, or by its values: two values, or answers such as yes and no. While there
-is one, nobody may answer for all customers (`consent.default = true`): their own answers may stand in it.
+is one, nobody may answer for all customers (`consent.default = true`): their own answers may stand in it. Then a column
+of words counts, too, whatever they are: no list of words holds all the ways in which customers refuse.
 """
 
 import re
@@ -25,6 +26,10 @@ ANSWERS = frozenset((*consent_answers.YES_TEXTS, *consent_answers.NO_TEXTS))
 ANSWER_WORDS = {each for each in ANSWERS if (each.isalpha() and not (len(each) == 1 and each.isascii())) or " " in each}
 PHRASES = frozenset((*consent_answers.AGREED_TEXTS, *consent_answers.REFUSED_TEXTS))
 NO_ANSWERS = (*NULL_TEXTS, *consent_answers.UNKNOWN_TEXTS)
+# What is not free text: an e-mail address, a link; what is: a word, such as 'stop', '退订' or 'stop 12.3.'.
+_NO_WORDS = re.compile(r"\S*@\S*|\w+://\S*|www\.\S*")
+_WORD = r"(?:[^\W\d_]{3,}|[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2,})"
+_WORDS = re.compile(rf"\D*{_WORD}\D*|(?=.*\s).*(?<!\S){_WORD}(?![\w-]).*", re.DOTALL)
 READ_BY_NAME = ("personal",)  # extra columns of customers that promolift reads (core/customers/consent.py)
 
 
@@ -41,7 +46,8 @@ class ConsentColumn(NamedTuple):
     """A column that nothing reads and that could hold consent.
 
     `by_name`: its name says so, not its values alone; `answers`: it holds yes and no alone; `tags`: some of its values
-    hold a refusal, as 'vip, no-marketing' does; `refused`: some say in words that the customer refused.
+    hold a refusal, as 'vip, no-marketing' does; `refused`: some say in words that the customer refused; `words`: it
+    holds words of which nobody knows what they say.
     """
 
     table: str
@@ -52,6 +58,7 @@ class ConsentColumn(NamedTuple):
     answers: bool = False
     tags: bool = False
     refused: bool = False
+    words: bool = False
 
     def __str__(self) -> str:
         values = f" ({', '.join(map(repr, self.values))})" if self.values else ""
@@ -63,11 +70,14 @@ class ConsentColumn(NamedTuple):
         return consent_answers.names_refusal(self.column)
 
 
-def find_consent_columns(tables: Sequence[MappedTable], not_consent: Collection[str] = ()) -> list[ConsentColumn]:
+def find_consent_columns(
+    tables: Sequence[MappedTable], not_consent: Collection[str] = (), everybody: bool = False
+) -> list[ConsentColumn]:
     """Return the unread columns that could hold consent, those with a telling name first.
 
     `not_consent` are columns of which a person said that they hold none. Where a consent column is read already, only
-    names and tags count, not those of days and the like. Tables without customers are left out.
+    names and tags count, not those of days and the like. `everybody`: somebody answers for all customers, so that
+    columns of words count, too. Tables without customers are left out.
     """
     named_only = any(table.name == "customers" and table.mapping.has("consent") for table in tables)
     found = []
@@ -78,8 +88,9 @@ def find_consent_columns(tables: Sequence[MappedTable], not_consent: Collection[
         who = next((name for each in same for name in each.mapping.sources("customer_id")), None)
         of_events = any(each.name.startswith(("events", "more_events")) for each in same)
         if who is not None:
-            judged = [_judge(same[0], *column, of_events) for column in _columns(same[0].rows, who, used, of_events)]
-            found += [each for each in judged if each and (not named_only or _counts_beside(each))]
+            cells = _columns(same[0].rows, who, used, of_events)
+            judged = [_judge(same[0], *column, of_events, everybody) for column in cells]
+            found += [each for each in judged if each and (not named_only or each.words or _counts_beside(each))]
     return sorted(found, key=lambda each: not each.by_name)
 
 
@@ -114,7 +125,9 @@ def _columns(table: RawTable, who: str, used: Collection[str], of_events: bool) 
             yield _Cells(name, cells.with_columns(pl.when(~text.is_in(NO_ANSWERS)).then(text).alias("text")))
 
 
-def _judge(table: MappedTable, name: str, cells: pl.DataFrame, of_events: bool) -> ConsentColumn | None:
+def _judge(
+    table: MappedTable, name: str, cells: pl.DataFrame, of_events: bool, everybody: bool
+) -> ConsentColumn | None:
     values = cells["text"].drop_nulls().unique().sort().to_list()
     refused = any(value in consent_answers.REFUSED_TEXTS for value in values)
     answers = bool(values) and {*values} <= ANSWERS
@@ -125,13 +138,22 @@ def _judge(table: MappedTable, name: str, cells: pl.DataFrame, of_events: bool) 
     by_answers = few and ({*values} <= ANSWERS or len(words) > 1 or any(value in PHRASES for value in words))
     two = len(values) == 2 or (len(values) == 1 and (by_answers or cells["text"].null_count() > 0))
     if of_events and not ((by_answers or consent_answers.may_name_consent(name)) and _is_steady(cells)):
-        return None
+        return _of_words(column, values, consent_answers.names_remarks(name)) if everybody else None
     if consent_answers.may_name_consent(name) and few:
         return column
     tags = [] if of_events else [value for value in values if re.search(consent_answers.REFUSING_TAG, value)]
     if tags:
         return column._replace(by_name=False, tags=True, values=tuple(tags[:3]))
+    free = table.name == "customers" and not consent_answers.names_attribute(name)
+    if everybody and (found := _of_words(column, values, free or consent_answers.names_remarks(name))):
+        return found
     return column._replace(by_name=False) if two or by_answers else None
+
+
+def _of_words(column: ConsentColumn, values: Sequence[str], free: bool) -> ConsentColumn | None:
+    """The column with some of its words, if it may hold free text and does."""
+    words = [value for value in values if _WORDS.fullmatch(_NO_WORDS.sub("", value))] if free else []
+    return column._replace(by_name=False, words=True, values=tuple(words[:3])) if words else None
 
 
 def _is_steady(cells: pl.DataFrame) -> bool:

@@ -109,7 +109,7 @@ def _reads_consent(part: "GuessedTable") -> bool:
 
 
 def _unread(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers") -> list[ConsentColumn]:
-    return find_consent_columns(_mapped_tables(store, parts), answers.not_consent)
+    return find_consent_columns(_mapped_tables(store, parts), answers.not_consent, bool(answers.consent))
 
 
 def _mapped_tables(store: Store, parts: "list[GuessedTable]") -> list[MappedTable]:

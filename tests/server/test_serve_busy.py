@@ -1,6 +1,7 @@
 """Slow requests have a bounded pool of their own: beside any number of them, health and all other routes answer."""
 
 import asyncio
+import operator
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,29 @@ def test_fifty_exports_stop_nothing_else(address: tuple[str, Api]) -> None:
     assert len(refused) == 50 - places
     assert all(int(reply.headers["retry-after"]) > 0 for reply in refused)
     assert api.server.slow._taken == 0
+
+
+def test_readings_that_wait_outlive_the_process_that_reads(
+    address: tuple[str, Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst of readings, more than a process does, then single ones: each is answered."""
+    _, api = address
+    monkeypatch.setattr(server_module, "READINGS_PER_PROCESS", 4)
+    before, api.server._readers = api.server._readers, server_module._new_readers()
+    before.shutdown(wait=False)
+    said: list[bool] = []
+    try:
+        for burst in (6, 1, 1, 1, 1):
+            more = [threading.Thread(target=lambda: said.append(api.server.run_in_reader(operator.is_not)), daemon=True)
+                    for _ in range(burst)]  # fmt: skip
+            for each in more:
+                each.start()
+            for each in more:
+                each.join(30)
+        assert len(said) == 10
+    finally:
+        api.server._readers.shutdown(wait=False, cancel_futures=True)
+        api.server._readers = server_module._new_readers()
 
 
 @settings(deadline=None, max_examples=5, suppress_health_check=list(HealthCheck))

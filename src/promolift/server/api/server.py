@@ -66,6 +66,7 @@ from promolift.server.tasks.learning_schedule import LearningScheduler
 from promolift.shop.configuration.configuration import Config
 
 LOG = logging.getLogger("promolift.server")
+READINGS_PER_PROCESS = 100
 TASK_EVERY_S = 1.0
 SLOW_THREADS, SLOW_WAITING = 4, 28  # exports, erasures and webhooks that run and that wait; one more is refused
 PROBE_TIMEOUT_S = 5.0  # a ledger that keeps nothing for so long is not ready
@@ -135,7 +136,10 @@ class Server:
         )
         self.closing: list[Callable[[], None]] = []  # what else ends with the server
         self._running: set[str] = set()
-        self._gate = threading.Lock()  # of the keys that run, and of the readers
+        self._gate = threading.Lock()  # of the keys that run
+        # A second reading that waits in the executor itself would wait forever after the last one of a process: Python
+        # 3.11 to 3.14 start no other process then (CPython issue 115634).
+        self._reading = threading.Lock()
         self._readers = _new_readers()
         for release_id in sorted({name for campaign in campaigns.values() for name in campaign.releases}):
             try:
@@ -234,14 +238,13 @@ class Server:
 
         `work` gets the ledger's URL, the work folder and `given`; one reading at a time. ApiError if it is killed.
         """
-        with self._gate:
-            readers = self._readers
-        try:
-            return readers.submit(work, self.settings.readers_url, self.settings.work, *given).result()
-        except BrokenProcessPool:
-            with self._gate:
-                self._readers = _new_readers() if self._readers is readers else self._readers
-            raise ApiError(503, "reader_ended", "the process that reads ended, see the log; or ask for less") from None
+        with self._reading:
+            try:
+                return self._readers.submit(work, self.settings.readers_url, self.settings.work, *given).result()
+            except BrokenProcessPool:
+                self._readers = _new_readers()
+                told = "the process that reads ended, see the log; or ask for less"
+                raise ApiError(503, "reader_ended", told) from None
 
     def reload_keys(self) -> None:
         """Reload the keys after a change."""
@@ -496,7 +499,7 @@ def _new_readers() -> ProcessPoolExecutor:
     """Started at the first reading; anew after some, which gives their memory back."""
     nice = getattr(os, "nice", abs)  # after everybody else; Windows has none
     spawn = get_context("spawn")
-    return ProcessPoolExecutor(1, spawn, initializer=nice, initargs=(10,), max_tasks_per_child=100)
+    return ProcessPoolExecutor(1, spawn, initializer=nice, initargs=(10,), max_tasks_per_child=READINGS_PER_PROCESS)
 
 
 def _close_to_others(settings: ServeSettings) -> None:

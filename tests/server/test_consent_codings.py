@@ -210,7 +210,12 @@ def test_no_offer_follows_a_refusal(api: Api, traits: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nein danke", "no gracias", "No, thanks", "ne plus contacter", "kein Newsletter", "不要推销"]
+    "text",
+    [
+        *("nein danke", "no gracias", "No, thanks", "ne plus contacter", "kein Newsletter", "不要推销", "STOP"),
+        *("bitte nicht mehr anschreiben", "arrêtez de m'écrire", "送らないでください", "не присылать", "不要再发了"),
+        "dejen de escribirme",
+    ],
 )
 def test_a_refusal_in_words_is_a_no_under_any_name(text: str) -> None:
     for name in ("marketing_email", "email_marketing", "email_opt_in"):

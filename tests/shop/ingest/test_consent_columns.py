@@ -190,6 +190,42 @@ def test_where_somebody_answers_for_all_a_column_of_words_is_a_question(seed: in
         assert [each.column for each in beside] == [column], (refusal, column)
 
 
+# Refusals in words among other remarks, one of each kind that is known; and remarks that are none.
+LISTED = (
+    *("Bitte keine Werbung", "will nichts mehr hören", "nie wieder anrufen", "never write again", "stop mailing me"),
+    *("arrêtez de m'écrire", "ne souhaite pas être sollicité", "ne pas envoyer", "no quiere correos", "no me escriban"),
+    *("darse de baja", "parem de mandar", "não quer receber nada", "non mi scrivete più", "niet meer mailen"),
+    *("inga utskick", "ei markkinointia", "nie wysyłać", "не присылать", "больше не писать", "lütfen göndermeyin"),
+    *(
+        "拒绝推广",
+        "不要再发了",
+        "勿发短信",
+        "送らないでください",
+        "メール不要",
+        "보내지 마세요",
+        "đừng gửi",
+        "jangan kirim",
+        "لا ترسلوا",
+    ),
+)
+NO_REFUSAL = (
+    "Stammkunde",
+    "nicht vor 9 Uhr",
+    "ne pas sonner",
+    "planta baja",
+    "不要香菜",
+    "no me acuerdo",
+    "not before noon",
+)
+
+
+@pytest.mark.parametrize("refusal", LISTED)
+def test_a_refusal_among_remarks_counts_beside_a_column_that_is_read(refusal: str) -> None:
+    for said, found in ((f"vip; {refusal}", ["Notas"]), (refusal.upper(), ["Notas"]), ("", [])):
+        people = pl.DataFrame({"id": [f"c{n}" for n in range(9)], "ok": ["yes"] * 9, "Notas": [said, *NO_REFUSAL, ""]})
+        assert [each.column for each in found_in(people, {"customer_id": "id", "consent": "ok"})] == found
+
+
 @pytest.mark.parametrize(("column", "refusal"), [("備考", "送らないでください"), ("zz", "ne plus m'envoyer")])
 def test_consent_yes_is_refused_while_a_column_of_words_is_unread(column: str, refusal: str, tmp_path: Path) -> None:
     files = write_shop(tmp_path, column, (refusal, ""))

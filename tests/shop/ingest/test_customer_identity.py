@@ -323,8 +323,27 @@ def test_what_a_column_holds_is_told_by_its_values(name: str, values: list[str],
 
 @pytest.mark.parametrize("text", [*filter(None, GUESTS), "Walk-in customer", "00000000-0000-0000-0000-000000000000",
                                   "Público general", "散客", "0.0", "?", "guest@shop.de", "10", "100", "a-1", "guest12",
-                                  "gustav", "Nadia", "1-0", "-10"])  # fmt: skip
+                                  "gustav", "Nadia", "1-0", "-10", "no registrado", "Não identificado", "フリー客",
+                                  "门店散客", "nicht registriert", "Sans compte", "niet-geregistreerd", "без карты",
+                                  "비로그인", "khách lẻ", "CPD", "ضيف"])  # fmt: skip
 def test_a_guest_is_the_same_in_python_and_sql(text: str) -> None:
     found = duckdb.connect().execute("select regexp_full_match(lower(?), ?)", [text, GUEST_PATTERN]).fetchall()[0][0]
     known = not any(text == each for each in ("10", "100", "a-1", "guest12", "gustav", "Nadia", "1-0", "-10", "N/A"))
     assert is_guest(text) is found is known
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_placeholder_that_no_list_holds_is_a_question_and_a_busy_customer_is_none(seed: int) -> None:
+    """Over drawn words, ids and shares: a word with far more rows than any id, and an address of many orders."""
+    draw = Random(seed)
+    written = draw.choice(["K{:05d}", "{:06d}", "c{}@x.org"])
+    ids = [written.format(n) for n in range(draw.randrange(60, 200))]
+    word = "kassa@winkel.example" if "@" in ids[0] else draw.choice(["Tresen", "ohne Angabe", "xx", "ลูกค้า", "店頭"])
+    rows = [*ids * 3, *[word] * draw.randrange(len(ids), 3 * len(ids))]
+    draw.shuffle(rows)
+    frame = pl.DataFrame({"Kunde": rows, "SKU": [f"s{n % 7}" for n in range(len(rows))]})
+    evidence = IdentityEvidence(duckdb.connect().sql("select * from frame"), frame, ("SKU",))
+    assert repr(word) in evidence.doubt("Kunde")
+    busy = frame.with_columns(pl.when(pl.col("Kunde") == word).then(pl.lit(ids[0])).otherwise("Kunde").alias("Kunde"))
+    if "@" not in word:
+        assert IdentityEvidence(duckdb.connect().sql("select * from busy"), busy, ("SKU",)).doubt("Kunde") == ""

@@ -21,6 +21,7 @@ AGREED_TEXTS = (
 REFUSED_TEXTS = (
     *("opt-out", "opted out", "opted_out", "opt out", "denied", "unsubscribed", "not_subscribed", "not subscribed"),
     *("refused", "declined", "not allowed", "不同意", "拒绝", "希望しない", "拒否", "不可"),
+    *("stop", "stopp", "stop all", "unsub", "退订", "退訂", "配信停止", "不要", "수신거부"),
 )
 YES_TEXTS = (
     *("true", "t", "yes", "y", "1", "1.0", "on", "是", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "tak", "да"),

@@ -74,6 +74,8 @@ MAX_SHARED_NAMES = 0.01  # of ids that stand beside several names: a person marr
 MIN_CONFIRMED = 0.9  # of user names that stand beside an address, so that these say whether each is one person
 MAX_IDS_EACH = 0.3  # of addresses that stand beside several ids: an id for every order does
 MIN_SHARED_CUSTOMERS = 0.5  # of a log's customers that a file of customers has, by the key of both
+MIN_PLACEHOLDER_SHARE, TIMES_THE_MEAN = 0.03, 15  # of a log's rows that one value has, and of the mean of all
+MIN_NUMBERED = 0.9  # of ids that hold a digit: then one without is odd
 MAX_PAIRS = 2000  # customers of several names that are looked at
 
 
@@ -167,6 +169,12 @@ class IdentityEvidence:
                 f"{several:,} values of {name!r} are another spelling of one that is there, such as capitals",
                 f"{name!r}中有{several:,}个值只是另一个值的不同写法，例如大小写",
             )
+        if busiest := self._placeholder(name, kind):
+            return localize(
+                f"{busiest!r} has far more rows of {name!r} than any customer and may stand for customers whom the "
+                "shop does not know: empty those cells if so",
+                f"{name!r}中{busiest!r}的行数远多于任何客户，可能代表店铺不认识的客户；如果是，请清空这些单元格",
+            )
         header = normalise_column_name(name)
         group, numbered = bool(GROUP_HEADER.search(header)), kind in ("id", "login")
         last_names = [each for each in self.kinds if normalise_column_name(each) in LAST_NAME_COLUMNS]
@@ -185,6 +193,18 @@ class IdentityEvidence:
             if numbered and of == "email" and found.repeated > MAX_IDS_EACH * found.others:
                 return _many(found.repeated, found.others, other, name)
         return ""
+
+    def _placeholder(self, name: str, kind: PersonKind) -> str:
+        """A value that may stand for unknown customers, "" where there is none: far more rows than others have, and no
+        digit where ids have some.
+        """
+        each = self.rows.project(f"{self._cell(name)} as i").filter("i is not null").aggregate("i, count(*) as n", "i")
+        most = each.aggregate("arg_max(i, n), max(n), sum(n), count(*), avg(regexp_matches(i, '\\d')::int)")
+        busiest, rows, whole, ids, numbered = most.fetchall()[0]
+        if not ids or rows < MIN_PLACEHOLDER_SHARE * whole or rows * ids < TIMES_THE_MEAN * whole:
+            return ""
+        odd = kind == "email" or (numbered > MIN_NUMBERED and not any(map(str.isdigit, busiest)))
+        return str(busiest) if odd else ""
 
     def confirms(self, name: str) -> bool:
         """Whether addresses say that each value of a column is one person's."""

@@ -13,6 +13,7 @@ from promolift.core.experiments.audiences import (
     DUE,
     EARLY_DAYS,
     LONG_ABSENT,
+    NOT_DUE,
     assign_audiences,
     fit_return_curve,
 )
@@ -50,7 +51,7 @@ def test_the_absent_hardly_come_back_and_the_long_absent_less() -> None:
     curve = fit_return_curve(some, DAYS, WINDOW)
     assert 14 < curve.absent_days < curve.long_absent_days < DAYS
     rows = assign_audiences(some, DAYS, WINDOW, curve)
-    assert set(rows["audience"]) == {ACTIVE, ABSENT, LONG_ABSENT}
+    assert set(rows["audience"]) == {ACTIVE, ABSENT, LONG_ABSENT, NOT_DUE}
     recency = rows.group_by("audience").agg(pl.col("recency").min().alias("low"), pl.col("recency").max().alias("high"))
     bounds = {name: (low, high) for name, low, high in recency.iter_rows()}
     assert bounds[ACTIVE][1] < bounds[ABSENT][0] <= bounds[ABSENT][1] < bounds[LONG_ABSENT][0]
@@ -61,7 +62,7 @@ def test_nobody_is_absent_where_all_come_all_the_time() -> None:
     some = sales([np.flatnonzero(rng.random(DAYS) < 0.3) for _ in range(300)])
     curve = fit_return_curve(some, DAYS, WINDOW)
     assert np.isinf(curve.long_absent_days)
-    assert set(assign_audiences(some, DAYS, WINDOW, curve)["audience"]) == {ACTIVE}
+    assert set(assign_audiences(some, DAYS, WINDOW, curve)["audience"]) == {ACTIVE, NOT_DUE}
 
 
 def test_a_rhythm_makes_customers_due_on_its_day_and_chance_does_not() -> None:
@@ -92,4 +93,22 @@ def test_a_short_log_and_an_empty_one_have_no_curve() -> None:
     for some in (lapsing(5).filter(pl.col("day") < 20), lapsing(5).clear()):
         curve = fit_return_curve(some, 20, WINDOW)
         assert not curve.share_S.size
-        assert set(assign_audiences(some, 20, WINDOW, curve)["audience"]) <= {ACTIVE}
+        assert set(assign_audiences(some, 20, WINDOW, curve)["audience"]) <= {ACTIVE, NOT_DUE}
+
+
+@cases(12)
+@given(st.integers(0, 1000), st.floats(0.01, 0.2), st.integers(7, 56))
+def test_nobody_gets_an_offer_sooner_than_they_usually_come(seed: int, rate: float, window: int) -> None:
+    """Whoever was here less long ago than the median of their gaps is due in the window, or not due yet."""
+    rng = np.random.default_rng(seed)
+    days = [np.flatnonzero(rng.random(DAYS) < rate * rng.uniform(0.2, 2.0)) for _ in range(200)]
+    some = sales(days)
+    rows = assign_audiences(some, DAYS, window, fit_return_curve(some, DAYS, window))
+    audience = dict(rows.select("customer_id", "audience").iter_rows())
+    early = 0
+    for n, mine in enumerate(days):
+        gaps = np.diff(mine)
+        if gaps.size >= 3 and DAYS - mine[-1] < np.median(gaps):
+            early += 1
+            assert audience[f"c{n:05d}"] in (DUE, NOT_DUE)
+    assert early

@@ -1,9 +1,9 @@
-"""Sort customers into the audiences of plays: absent, long absent, due, active.
+"""Sort customers into the audiences of plays: absent, long absent, due, not due yet, active.
 
 Who is absent is read from the shop's own return curve: the share of customers who buy in the next window, by the days
 since their last purchase. It rises to a peak and falls; beyond the peak customers are absent where it is below half of
-the peak and long absent where it is below a quarter. A personal rhythm decides one thing alone: the day on which a
-regular buyer is due.
+the peak and long absent where it is below a quarter. A personal rhythm decides the day on which a regular buyer is due,
+and who is not due yet: whoever was here less long ago than usual comes without an offer, however long that is.
 
 Sales: customer_id, day (whole days), value_cents; at most a row per customer and day.
 """
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 ACTIVE, DUE, ABSENT, LONG_ABSENT = "active", "due", "absent", "long absent"
+NOT_DUE = "not due yet"  # comes without an offer, and gets none
 LEFT_CART, NOT_BOUGHT = "left cart", "not bought yet"  # that the log of purchases does not tell
 FIRST_AUDIENCES = (LEFT_CART, DUE, ABSENT, LONG_ABSENT, NOT_BOUGHT)  # where a test costs little
 ABSENT_SHARE, LONG_ABSENT_SHARE = 0.5, 0.25  # of the peak of the return curve
@@ -97,7 +98,9 @@ def _from_share(start_S: Floats, share_S: Floats, part: float) -> float:
 def assign_audiences(sales: pl.DataFrame, day: int, window: int, curve: ReturnCurve) -> pl.DataFrame:
     """customer_id, audience, due_day (of regular buyers; null for others) and recency, in order of customer_id.
 
-    `due`: a regular buyer whose next purchase falls into the window. Everybody who has bought has one audience.
+    `due`: a regular buyer whose next purchase falls into the window. `not due yet`: one whose falls later, and a
+    customer whose last purchase is less long ago than the median of their gaps. Everybody who has bought has one
+    audience.
     """
     past = sales.filter(pl.col("day") < day).sort("customer_id", "day")
     gap = pl.col("day").diff().over("customer_id").cast(pl.Float64)
@@ -115,6 +118,7 @@ def assign_audiences(sales: pl.DataFrame, day: int, window: int, curve: ReturnCu
     reminder = pl.col("due_day") - EARLY_DAYS
     name = (
         pl.when(reminder.is_between(day, day + window, closed="left")).then(pl.lit(DUE))
+        .when((enough & (pl.col("recency") < pl.col("rhythm"))) | (reminder >= day + window)).then(pl.lit(NOT_DUE))
         .when(pl.col("recency") >= curve.long_absent_days).then(pl.lit(LONG_ABSENT))
         .when(pl.col("recency") >= curve.absent_days).then(pl.lit(ABSENT))
         .otherwise(pl.lit(ACTIVE))

@@ -94,7 +94,8 @@ def drawn_shop(store: Store, seed: int, customers: int = 110) -> None:
         "orders_16w": rng.integers(1, 30, customers),
         "basket_mean_cents": rng.uniform(1500, 9000, customers), "basket_sd_cents": rng.uniform(300, 3000, customers),
         "top_channel": rng.choice(["web", "store"], customers),
-        "revenue_52w_cents": 60_000, "recency_days": 9.0, "cadence_days": 14.0, "complaint_recency_days": None,
+        "revenue_52w_cents": 60_000, "revenue_total_cents": 60_000, "recency_days": 9.0, "cadence_days": 14.0,
+        "complaint_recency_days": None,
     }))  # fmt: skip
     cells = customers * len(CATEGORIES)
     share = pl.DataFrame({

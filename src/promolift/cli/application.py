@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "history": pipeline_commands.history,
     "report": pipeline_commands.report,
     "profile": pipeline_commands.profile,
+    "plays": pipeline_commands.plays,
     "evaluate": pipeline_commands.evaluate,
     "fairness": pipeline_commands.fairness,
     "plan": pipeline_commands.plan,

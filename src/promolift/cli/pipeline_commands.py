@@ -47,6 +47,18 @@ def history(config: Path, work: Path, language: str | None) -> "StepSummary":
         return StepSummary(str(found), {"step": "history", **found.model_dump(mode="json")})
 
 
+def plays(config: Path, work: Path, language: str | None) -> "StepSummary":
+    """The plays of this shop: audiences, sizes now, benefits to try, worst-case cost, and whether each is in play."""
+    settings = load_settings(config, language)
+    run_steps(settings, work, ["ingest", "profile"])
+    from promolift.foundation.i18n.formatting import use_locale
+    from promolift.shop.pipeline.planning.play_table import play_summary
+    from promolift.shop.results.work_folder.run_context import Job
+
+    with stores.Store(work) as store, show_progress(translate) as tell, use_locale(settings.report_language):
+        return play_summary(Job(settings, store, tell))
+
+
 def profile(
     config: Path, work: Path, out: Path, again: bool,
     customer: Annotated[str | None, option("Tell all that is known and expected of one.")] = None,

@@ -108,15 +108,20 @@ def find_segments(
     `customers` are CUSTOMERS: columns of the shop's own are read as numbers where all that they hold are. ConfigError
     names the segment whose rule asks for a column that is not there, or compares what cannot be compared.
     """
-    more = [name for name in customers.columns if name not in profiles.columns]
-    own = customers.select("customer_id", *(parse_numbers(customers[name]) for name in more))
-    people = profiles.join(own, on="customer_id", how="left", maintain_order="left").with_columns(
-        value_decile(spent).alias("value_decile")
-    )
+    people = customer_columns(profiles, customers, spent)
     member = zip(segments, segment_members(people, segments), strict=True)
     names = [pl.when(pl.lit(is_in)).then(pl.lit(segment.name)) for segment, is_in in member]
     listed = pl.concat_list(names).list.drop_nulls() if names else pl.lit([], pl.List(pl.String))
     return people.select("customer_id", listed.alias("segments"))
+
+
+def customer_columns(profiles: pl.DataFrame, customers: pl.DataFrame, spent: pl.Series | None = None) -> pl.DataFrame:
+    """The columns that rules on customers may ask for: `profiles`, the shop's own columns, and `value_decile`."""
+    more = [name for name in customers.columns if name not in profiles.columns]
+    own = customers.select("customer_id", *(parse_numbers(customers[name]) for name in more))
+    return profiles.join(own, on="customer_id", how="left", maintain_order="left").with_columns(
+        value_decile(spent).alias("value_decile")
+    )
 
 
 def segment_members(people: pl.DataFrame, segments: Sequence[Segment]) -> list[pl.Series]:

@@ -51,7 +51,8 @@ class AngleFacts:
 
     `name` is the recipient's, `bought` what they just bought, `angle` the reason. `private` are facts of their profile
     that must not appear. `sent` is the moment of sending: without it no text may count days. `lowest` is the lowest
-    price of the last 30 days in minor units, where a rule pack asks for it.
+    price of the last 30 days in minor units, where a rule pack asks for it. `reason` is the sentence with which the
+    shop's own play begins, in the language of the message.
     """
 
     name: str | None = None
@@ -60,6 +61,7 @@ class AngleFacts:
     private: tuple[str, ...] = ()
     sent: datetime | None = None
     lowest: int | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError if `sent` has no time zone."""

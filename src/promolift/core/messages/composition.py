@@ -28,7 +28,15 @@ from promolift.core.messages.channels import (
     format_for_channel,
     rule_pack_notices,
 )
-from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, Draft, LintFinding, lint_draft
+from promolift.core.messages.drafts import (
+    MAX_LENGTHS,
+    OFFER_RULE,
+    PRIVACY_LAW,
+    Draft,
+    LintFinding,
+    lint_draft,
+    load_banned_phrases,
+)
 from promolift.core.messages.offer_text import (
     benefit_text,
     offer_line,
@@ -105,14 +113,16 @@ def fill_draft(
             "benefit_missing", f"message: offer {offer.id!r} has no benefit; send nothing to customers who get 'none'"
         )
     facts = _facts(offer, language, known.sent is None or known.sent >= offer.starts)
-    if draft is not None and not _true_of(draft, offer, known):
+    if draft is not None and (known.reason or not _true_of(draft, offer, known)):
         draft = None
     gap = "" if language == "zh" else " "
     said = _greeting(known.name, language)
+    if known.reason:
+        said.append(MessagePart(_finished(known.reason, language) + gap))
     tail = [MessagePart(gap + facts.terms, "terms")] if facts.terms else []
     if draft is None:
         short = reminder_sentence(known.bought[0], language) if reminds_of(offer, known) else facts.short
-        said.append(MessagePart(_opened(short, language, offer, not said), "offer"))
+        said.append(MessagePart(_opened(short, language, offer, bool(known.reason) or not said), "offer"))
         titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
     else:
         hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
@@ -143,6 +153,28 @@ def fill_draft(
 def reminds_of(offer: Offer, known: AngleFacts) -> bool:
     """Whether the message is a reminder that can name something the customer bought."""
     return offer.benefit.type == "reminder" and bool(known.bought)
+
+
+def _finished(reason: str, language: Language) -> str:
+    """A reason as a sentence of its own."""
+    return reason if reason.rstrip().endswith(_STOPS) else reason.rstrip() + ("。" if language == "zh" else ".")
+
+
+def lint_reason(text: str, language: Language) -> list[LintFinding]:
+    """Everything wrong with the reason of a play, which stands before its offer and is read by customers."""
+    why = "numbers are filled in by code from the offer; say the reason without"
+    found = [LintFinding("number", bare.group(), why, OFFER_RULE)] if (bare := _NUMERAL.search(text)) else []
+    if hidden := _HIDDEN.search(text):
+        found.append(LintFinding("injection", hidden.group(), "a reason is words, no link or sign", OFFER_RULE))
+    if bool(_HAN.search(text)) != (language == "zh"):
+        found.append(LintFinding("script", text[:40], "reason is English, reason_zh Chinese", OFFER_RULE))
+    if len(text) > (most := MAX_LENGTHS[language][1]):
+        found.append(LintFinding("length", text[:40], f"at most {most} characters", OFFER_RULE))
+    for row in load_banned_phrases():
+        match = row.pattern.search(text) if row.language in ("any", language) else None
+        if match:
+            found.append(LintFinding(row.code, match.group(), f"not fit for a promotion ({row.source})", row.source))
+    return found
 
 
 def _true_of(draft: Draft, offer: Offer, known: AngleFacts) -> bool:
@@ -248,6 +280,7 @@ def usable_facts(offer: Offer, known: AngleFacts) -> AngleFacts:
     return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)
 
 
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 _NUMERAL = re.compile(
     r"[\d０-９%％¥￥$€£]|[零二两三四五六七八九十百千万](?=[折元块天月日年成]|[零一二三四五六七八九十百千万])|折|半价"
 )
@@ -377,7 +410,10 @@ class MessageSettings(Settings):
     sender: Sender = Sender()
 
 
-_COLUMNS: dict[str, Any] = {"name": pl.String, "bought_name": pl.String, "angle": pl.String}
+_COLUMNS: dict[str, Any] = {
+    "name": pl.String, "bought_name": pl.String, "angle": pl.String, "play_reason_en": pl.String,
+    "play_reason_zh": pl.String,
+}  # fmt: skip
 
 
 def write_messages(
@@ -389,8 +425,9 @@ def write_messages(
 ) -> pl.DataFrame:
     """`plan` with, per language, `message_`, `title_`, `text_` (the pool text's id) and `text_prob_` columns more.
 
-    `plan` needs customer_id and offer_id; it may have name, angle, bought_name (of what was just bought). Null where
-    the row's offer is null or gives nothing. InputError for an offer_id without offer, and for offers that cannot be
+    `plan` needs customer_id and offer_id; it may have name, angle, bought_name (of what was just bought), and
+    play_reason_en and play_reason_zh (the sentence before the offer, in place of a text of the pool). Null where the
+    row's offer is null or gives nothing. InputError for an offer_id without offer, and for offers that cannot be
     said truly, all of them named.
     """
     for column in ("customer_id", "offer_id"):
@@ -430,7 +467,8 @@ def _said(
     if offer is None or offer.benefit.type == "none":
         return {}
     bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
-    known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic")
+    reason = row[f"play_reason_{language}"]
+    known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic", reason=reason)
     picked = choice.choose(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
     message = write_message(offer, known, language, picked.text.draft if picked.text else None, way)
     prob = picked.propensity if message.text_id else None

@@ -29,6 +29,7 @@ from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings, Zone
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.extension_sections import project_sections
+from promolift.shop.configuration.plays import Play
 from promolift.shop.configuration.settings import CleanRules, PrivacySettings, WordsSettings
 
 Section = TypeVar("Section", bound=Settings)
@@ -339,6 +340,7 @@ class Config(Settings):
     consent: ConsentSettings = ConsentSettings()
     privacy: PrivacySettings = PrivacySettings()
     menu: tuple[MenuItem, ...] = DEFAULT_MENU
+    plays: tuple[Play, ...] = ()
     offer: OfferProposalSettings = OfferProposalSettings()
     plan: PlanSettings = PlanSettings()
     strategic: tuple[StrategicRule, ...] = ()
@@ -372,6 +374,12 @@ class Config(Settings):
         return _restore, (sections, self.__getstate__())
 
     @property
+    def lines(self) -> tuple[MenuItem, ...]:
+        """The menu, and the lines that plays state for their own customers."""
+        own = (line for play in self.plays for line in play.lines(self.menu, self.shop.currency))
+        return tuple({line.id: line for line in (*self.menu, *own)}.values())
+
+    @property
     def report_language(self) -> Language:
         """The language of the report: as stated, else by the shop's."""
         stated = self.report.language or (self.shop.language if "language" in self.shop.model_fields_set else None)
@@ -382,6 +390,23 @@ class Config(Settings):
     def _unique(cls, menu: tuple[MenuItem, ...]) -> tuple[MenuItem, ...]:
         _all_differ([item.id for item in menu], "menu lines have the id")
         return menu
+
+    @model_validator(mode="after")
+    def _plays_can_be_made(self) -> Self:
+        _all_differ([each.id for each in self.plays], "plays have the id")
+        names = {each.name for each in self.segment}
+        for play in self.plays:
+            own = play.lines(self.menu, self.shop.currency)
+            if play.id in names:
+                raise ValueError(f"the play {play.id!r} has the name of a segment; give it another id")
+            if taken := {each.id for each in own if each.segments == (play.id,)} & {each.id for each in self.menu}:
+                raise ValueError(f"play {play.id!r}: the menu has a line {min(taken)!r}; name it in benefits instead")
+        if self.plays and self.privacy.epsilon is not None:
+            raise SettingError(
+                "settings_conflict",
+                "privacy.epsilon: [[plays]] would sort customers by exact figures of all customers; leave one out",
+            )
+        return self
 
     @field_validator("segment")
     @classmethod

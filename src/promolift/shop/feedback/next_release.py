@@ -101,7 +101,7 @@ def learn_line_effects(store: Store, config: Config, served: ServedDecisions | N
     rows = pl.concat(
         [draw_outcomes(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)]
     )
-    rows = subtract_shop_costs(rows, config.menu, cells)
+    rows = subtract_shop_costs(rows, config.lines, cells)
     plan = Plan.load(store).note
     done = learned_effects(cells, rows, config.plan.sure, plan.evidence)
     return LearnedEffects(

@@ -58,7 +58,7 @@ STEP_SETTINGS: dict[str, tuple[str, ...]] = {
     ),
     "profile": ("shop", "plan.asof", "plan.window_days", "privacy.epsilon", "privacy.delta", "privacy.runs"),
     "effect": ("panel", "discount", "menu"),
-    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan", "strategic", "fairness"),
+    "plan": ("value", "segment", "rules", "menu", "plays", "offer", "consent", "plan", "strategic", "fairness"),
     "message": ("message", "llm"),
 }
 # Parts that a step reads and no later step depends on.

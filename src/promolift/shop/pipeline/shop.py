@@ -7,7 +7,7 @@ not run again.
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
@@ -27,6 +27,9 @@ from promolift.shop.results.messages import Messages
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.promotion_history import PromotionHistory
 from promolift.shop.results.work_folder.run_context import Job, moments
+
+if TYPE_CHECKING:
+    from promolift.shop.pipeline.planning.play_table import PlayRow
 
 WORK = Path(".promolift")
 
@@ -149,6 +152,14 @@ class Shop:
         """What past promotions earned, as far as the log can tell."""
         self._up_to("ingest")
         return keep_history(self._job)
+
+    @property
+    def plays(self) -> "list[PlayRow]":
+        """The plays of this shop, with their sizes and why one is not in play."""
+        from promolift.shop.pipeline.planning.play_table import list_plays
+
+        self._up_to("profile")
+        return list_plays(self._job)
 
     @property
     def customers(self) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from pydantic import model_validator
 
+from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.foundation.evidence import Z95
 from promolift.foundation.i18n.formatting import count, join_list, localize, money, percent
@@ -180,8 +181,9 @@ def _audience(group: LineTestGroup) -> str:
         )
         for arm, n, share in zip(group.arms, group.counts, group.shares, strict=True)
     ]
+    who = f"who are {name}" if group.group in named_audiences() else f"of the play {name}"
     return localize(
-        f"Of {all_} customers who are {name}, {join_list(parts)}; {count(group.none)} get nothing, and show what the "
+        f"Of {all_} customers {who}, {join_list(parts)}; {count(group.none)} get nothing, and show what the "
         "others' offers add.",
         f"{name}的{all_}位客户中，{join_list(parts)}；{count(group.none)}位不发，用来看出优惠带来多少。",
     )
@@ -235,15 +237,10 @@ def _then() -> str:
     )
 
 
-_GROUPS_ZH = {
-    "active": "常来", "due": "快到再次购买的时候", "absent": "有一阵没来", "long absent": "很久没来",
-    "left cart": "加购未买", "not bought yet": "还没买过",
-}  # fmt: skip
-
-
 def group_name(group: str) -> str:
-    """An audience in the language that is spoken."""
-    return localize(group, _GROUPS_ZH.get(group, group))
+    """An audience in the language that is spoken; a play by its id."""
+    named = named_audiences().get(group)
+    return localize(group, named.name_zh if named else group)
 
 
 def _nothing(note: LineTestNote, currency: str) -> str:

@@ -11,6 +11,7 @@ from promolift.core.customers.segments import find_segments, segment_counts
 from promolift.foundation.i18n.formatting import count, localize
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.sql import fetch_frame
+from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import WEEK_MS
 from promolift.shop.results.work_folder.run_context import Job, moments
 
@@ -22,6 +23,19 @@ def segment_members(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
     """
     spent = None if job.release_policy.is_exact else synthetic_spend(job)
     return find_segments(profiles, job.clean.people, job.config.segment, spent)
+
+
+def save_play_members(store: Store, members: pl.DataFrame | None) -> None:
+    """Keep customer_id, group and play (null: none) of those who may be written to; None where there are no plays."""
+    if members is not None:
+        store.save("plays", members)
+    elif store.has("plays"):
+        store.remove("plays")
+
+
+def load_play_members(store: Store) -> pl.DataFrame:
+    """Load the audience and the play of each customer who may be written to."""
+    return store.frame("plays")
 
 
 def synthetic_spend(job: Job) -> pl.Series:

@@ -27,34 +27,26 @@ from promolift.core.experiments.audiences import (
     DUE,
     FIRST_AUDIENCES,
     LEFT_CART,
-    NOT_BOUGHT,
-    assign_audiences,
-    fit_return_curve,
 )
 from promolift.core.experiments.surrogate import EVERYBODY, SurrogateModel, features, fit_surrogate
 from promolift.core.offers.menu import MenuItem
-from promolift.foundation.sql import bind
-from promolift.foundation.time.clock import DAY_MS
+from promolift.shop.configuration.play_costs import rank_discounts, share_off
+from promolift.shop.pipeline.planning.play_audiences import find_audiences
 from promolift.shop.results.line_tests import all_draws
+from promolift.shop.results.segments import load_play_members
 from promolift.shop.results.work_folder.plan_inputs import plan_spans
-from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales, map_shards, query_shard
+from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales
 
 MONTH_DAYS = 28
 RECENT_DAYS = 84  # over which the shop's monthly margin is read
-CART_DAYS = 14  # since a cart was left
 ACTIVE_FROM = 3  # windows of tests after which a discount is tried on the active
 MORE_FROM = 2  # windows of tests after which a second discount begins, where the first is LIKELY to pay
 LIKELY = 0.5
-USUAL_DEPTH, DEEPER = 0.10, 0.02  # share off of the first discount; a second one is deeper by so much at least
+DEEPER = 0.02  # a second discount takes off so much more at least, as a share
 CELLS = {
     "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "cost": pl.Float64,
     "customers": pl.Int64, "monthly": pl.Float64, "aimed": pl.Boolean,
 }  # fmt: skip
-LEFT_CARTS = """
-select customer_id from events where kind in ('add_to_cart', 'purchase') and ts_ms < $asof group by customer_id
-having max(ts_ms) filter (kind = 'add_to_cart') >= $since
-    and max(ts_ms) filter (kind = 'add_to_cart') > coalesce(max(ts_ms) filter (kind = 'purchase'), 0)
-"""
 
 
 class Arm(NamedTuple):
@@ -67,13 +59,15 @@ class Arm(NamedTuple):
 class LineTestPopulation(NamedTuple):
     """Every customer who may be written to: customer_id, group (their audience) and `worth`, the margin that is
     expected of them in the window. By group: customers, a customer's monthly margin, and the spread of one customer's
-    value. `windows` is how many windows were tested before."""
+    value. `windows` is how many windows were tested before; `plays` are the lines that the shop's own plays try on
+    their audiences, the first to be tried first."""
 
     groups: pl.DataFrame
     sizes: Mapping[str, int]
     monthly: Mapping[str, float]
     sd: Mapping[str, float]
     windows: int
+    plays: Mapping[str, tuple[str, ...]] = {}
 
 
 def load_population(job: Job, at: Moments, consent: pl.DataFrame) -> LineTestPopulation:
@@ -81,28 +75,26 @@ def load_population(job: Job, at: Moments, consent: pl.DataFrame) -> LineTestPop
     spans, sales = plan_spans(job), daily_sales(job, at.asof, job.config.value.margin_rate)
     ahead, known = fit_surrogate(sales, 0, spans), features(sales, 0)
     expected = ahead.predict(known)
-    audience = assign_audiences(sales, 0, spans.window, fit_return_curve(sales, 0, spans.window))
     rows = known.select("customer_id", "group").with_columns(
         variance=_spread(ahead, known) ** 2, worth=pl.Series(expected.window_N).clip(lower_bound=0.0),
         horizon=pl.Series(expected.horizon_N),
-    ).drop("group").join(audience.select("customer_id", "audience"), on="customer_id")  # fmt: skip
-    query = bind(LEFT_CARTS, asof=at.asof, since=at.asof - CART_DAYS * DAY_MS)
-    carts = pl.concat(map_shards(job, query_shard, job.clean.shards, query)).with_columns(left=pl.lit(True))
-    groups = consent.filter("may_send").select("customer_id").join(rows, on="customer_id", how="left")
-    groups = groups.join(carts, on="customer_id", how="left").with_columns(
-        group=pl.when("left").then(pl.lit(LEFT_CART)).otherwise(pl.col("audience").fill_null(NOT_BOUGHT)),
-        worth=pl.col("worth").fill_null(0.0),
-    )
+    ).drop("group")  # fmt: skip
+    plays = job.config.plays
+    groups = load_play_members(job.store) if plays else find_audiences(job, at, consent, sales)
+    groups = groups.join(rows, on="customer_id", how="left").with_columns(pl.col("worth").fill_null(0.0))
     by = groups.group_by("group").agg(pl.len(), pl.col("variance").mean().sqrt(), pl.col("horizon").mean())
     shop = float(sales.filter(pl.col("day") >= -RECENT_DAYS)["value_cents"].sum()) * MONTH_DAYS / RECENT_DAYS
     monthly = max(shop / max(known.height, 1), 0.0)
     own = {group: horizon * MONTH_DAYS / spans.horizon for group, horizon in by.select("group", "horizon").iter_rows()
            if group in (ACTIVE, DUE, LEFT_CART) and horizon is not None}  # fmt: skip
+    tried = {play.group: tuple(line.id for line in play.lines(job.config.menu, job.config.shop.currency))
+             for play in reversed(plays)}  # fmt: skip
     sizes = dict(by.select("group", "len").iter_rows())
     return LineTestPopulation(
         groups.select("customer_id", "group", "worth").sort("customer_id"), sizes,
         {group: max(own.get(group, monthly), 0.0) for group in sizes},
         {group: sd or monthly for group, sd in by.select("group", "variance").iter_rows()}, tests_before(job, at),
+        tried,
     )  # fmt: skip
 
 
@@ -137,44 +129,29 @@ def line_costs(best: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def share_off(item: MenuItem) -> float | None:
-    """What a line takes off an order, as a share; None for gifts, free delivery and the like."""
-    if item.benefit.type == "amount_off":
-        return (item.benefit.amount_cents or 0) / item.min_spend_cents
-    return item.depth
-
-
-def rank_discounts(menu: Sequence[MenuItem], lines: pl.DataFrame) -> list[str]:
-    """The discounts of an audience, the first to be tried first: open to most of it, on the whole order, near
-    `USUAL_DEPTH`. `lines`: menu_id and customers of the audience."""
-    open_to, places = dict(lines.select("menu_id", "customers").iter_rows()), list[tuple[object, ...]]()
-    most = max(open_to.values(), default=0)
-    for item in menu:
-        depth = share_off(item)
-        if depth is not None and item.id in open_to:
-            few = 2 * open_to[item.id] < most
-            places.append((few, item.scope != "all", abs(depth - USUAL_DEPTH), depth, item.id))
-    return [str(place[-1]) for place in sorted(places)]
-
-
 def choose_arms(
     menu: Sequence[MenuItem], lines: pl.DataFrame, people: LineTestPopulation, known: Sequence[LineEffect]
 ) -> dict[Arm, float]:
     """The arms that begin with this plan, and the share of their audience that draws each.
 
     `lines` as of `line_costs`, `known` what was learned before. One benefit at a time: a second discount begins where
-    the first is likely to pay, and the active come last, or where no other test can begin. What fewer than `LEAST`
-    customers would draw teaches nothing and does not begin.
+    the first is likely to pay, and the active come last, or where no other test can begin. An audience of the shop's
+    own plays tries what these state, in their order. What fewer than `LEAST` customers would draw teaches nothing and
+    does not begin.
     """
     begins: dict[Arm, float] = {}
     depth = {item.id: share_off(item) or 0.0 for item in menu}
     reminders = [item.id for item in menu if item.benefit.type == "reminder"]
     size = {group: count for group, count in people.sizes.items() if count >= 2 * LEAST}
-    for group in (each for each in FIRST_AUDIENCES if each in size):
+    stated = people.plays
+    for group in (each for each in dict.fromkeys((*stated, *FIRST_AUDIENCES)) if each in size):
         mine = lines.filter(group=group)
-        given = [each for each in reminders if each in mine["menu_id"]][:1]
+        open_to = mine["menu_id"].to_list()
+        given = [each for each in stated.get(group, reminders) if each in open_to and each in reminders][:1]
         ranked = rank_discounts(menu, mine)
-        first = [*ranked[:1] * (group not in (LEFT_CART, DUE)), *given]
+        if group in stated:
+            ranked = [each for each in stated[group] if each in open_to and each not in reminders]
+        first = [*ranked[:1] * (group in stated or group not in (LEFT_CART, DUE)), *given]
         before = {each.arm: each for each in known if each.group == group}
         if not before:
             shares = first_shares(np.array([arm not in reminders for arm in first], dtype=np.bool_))
@@ -185,10 +162,16 @@ def choose_arms(
             continue
         deepest = max(depth.get(each.arm, 0.0) for each in tried)
         deeper = sorted((arm for arm in ranked if depth[arm] >= deepest + DEEPER), key=lambda arm: depth[arm])
+        if group in stated:
+            deeper = [arm for arm in ranked if arm not in before]
         if deeper and max(each.pays for each in tried) >= LIKELY:
             begins[Arm(deeper[0], group)] = min(NEW_SHARE, max(SMALL_SHARE, NEW_CUSTOMERS / size[group]))
     begins = {arm: share for arm, share in begins.items() if share * size[arm.group] >= LEAST}
-    if SMALL_SHARE * size.get(ACTIVE, 0) >= LEAST and (people.windows >= ACTIVE_FROM or not (begins or known)):
+    if (
+        ACTIVE not in stated
+        and SMALL_SHARE * size.get(ACTIVE, 0) >= LEAST
+        and (people.windows >= ACTIVE_FROM or not (begins or known))
+    ):
         for line in rank_discounts(menu, lines.filter(group=ACTIVE))[:1]:
             if not any(each.group == ACTIVE for each in known):
                 begins[Arm(line, ACTIVE)] = SMALL_SHARE

@@ -15,6 +15,7 @@ from promolift.foundation import sql
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.foundation.time.clock import DAY_MS
+from promolift.shop.pipeline.planning.play_audiences import add_play_names
 from promolift.shop.results.segments import fairness_group_columns, segment_members
 from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, query_shard
 from promolift.shop.results.work_folder.work_tables import ALL_CUSTOMERS, CustomerSubset
@@ -81,7 +82,7 @@ class CandidateInputs:
     def shared(self) -> SharedInputs:
         """What other processes need not read again."""
         prices = self.prices if self.job.profiled.has_interests(self.at.asof) else None
-        segments = self.segments if self.job.config.segment else None
+        segments = self.segments if self.job.config.segment or self.job.config.plays else None
         return SharedInputs(self.resting, prices, segments, self.groups, self.replay_totals)
 
     @cached_property
@@ -98,7 +99,10 @@ class CandidateInputs:
     def segments(self) -> pl.DataFrame:
         """Of everybody: some go by how all others spend."""
         known = self.known and self.known.segments
-        return segment_members(self.job, self.job.profiled.profiles(self.at.asof)) if known is None else known
+        if known is not None:
+            return known
+        members = segment_members(self.job, self.job.profiled.profiles(self.at.asof))
+        return add_play_names(self.job, members) if self.job.config.plays else members
 
     @cached_property
     def groups(self) -> pl.DataFrame | None:
@@ -255,7 +259,7 @@ def list_people(job: Job, asof_ms: int, among: CustomerSubset, segments: Callabl
         "complaint_recency_days",
         pl.col("top_channel").str.to_lowercase().is_in(list(ONLINE)).fill_null(False).alias("online"),
     )
-    if not job.config.segment:
+    if not (job.config.segment or job.config.plays):
         return people
     return people.join(segments(), on="customer_id", how="left", maintain_order="left")
 

@@ -23,6 +23,7 @@ from promolift.shop.reports import offer_reasons
 from promolift.shop.results import effects
 from promolift.shop.results.messages import Offers, PoolWords, read_tallies
 from promolift.shop.results.plan import Plan
+from promolift.shop.results.segments import load_play_members
 from promolift.shop.results.work_folder.run_context import Job, map_shards, moments
 
 # The last view, cart and purchase of each product a customer met lately.
@@ -61,7 +62,7 @@ def run(job: Job) -> None:
         .join(customer_names(job), on="customer_id", how="left")
         .sort("customer_id")
     )
-    rows = add_most_bought(job, rows, offers)
+    rows = add_play_reasons(job, add_most_bought(job, rows, offers))
     written = messages.write_messages(rows, offers, choice, wording.way)
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
@@ -133,6 +134,17 @@ def add_most_bought(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -
     rows = rows.join(most.select("customer_id", most="name"), on="customer_id", how="left", maintain_order="left")
     own = pl.when(pl.col("offer_id").is_in(reminders)).then("most")
     return rows.with_columns(bought_name=pl.coalesce("bought_name", own)).drop("most")
+
+
+def add_play_reasons(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
+    """Add `play_reason_en` and `play_reason_zh`, what the shop's own plays state as the reason of their messages."""
+    if not job.config.plays:
+        return rows
+    stated = [(play.id, play.reason, play.reason_zh) for play in job.config.plays]
+    schema = dict.fromkeys(("play", "play_reason_en", "play_reason_zh"), pl.String)
+    members = load_play_members(job.store).select("customer_id", "play")
+    mine = members.join(pl.DataFrame(stated, schema, orient="row"), on="play").drop("play")
+    return rows.join(mine, on="customer_id", how="left", maintain_order="left")
 
 
 def add_reasons(job: Job, plan: pl.DataFrame) -> pl.DataFrame:

@@ -55,6 +55,7 @@ from promolift.shop.pipeline.planning.partitions import (
     record_partition,
 )
 from promolift.shop.pipeline.planning.plan_limits import private_price
+from promolift.shop.pipeline.planning.play_audiences import with_plays
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.explain_plan import FEW_SHARE, explain_plan
 from promolift.shop.results import effects
@@ -118,6 +119,7 @@ def run(job: Job) -> None:
     Of more than `CUSTOMERS_IN_MEMORY` customers they are made shard by shard and lie on disk.
     """
     check_rule_shares(job)
+    job = with_plays(job)
     at, size = moments(job), job.profiled.size if job.profiled.has_profiles else 0
     with job.store.scratch() as disk:
         whole = size <= CUSTOMERS_IN_MEMORY or job.config.offer.proposals == "gan"

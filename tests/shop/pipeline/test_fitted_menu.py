@@ -4,10 +4,20 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from drawn import cases
+from hypothesis import given
+from hypothesis import strategies as st
 
+from promolift.core.customers.named_audiences import named_audiences
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
-from promolift.shop.ingest.setup.menu_proposal import NOT_A_PRODUCT, BasketStatistics, menu_toml, round_up
+from promolift.shop.ingest.setup.menu_proposal import (
+    NOT_A_PRODUCT,
+    BasketStatistics,
+    fit_threshold,
+    menu_toml,
+    round_up,
+)
 
 
 def written(folder: Path, scale: float, currency: str, orders: int = 60, people: int = 13) -> Config:
@@ -25,12 +35,12 @@ def written(folder: Path, scale: float, currency: str, orders: int = 60, people:
 
 @pytest.mark.parametrize(
     ("scale", "currency", "threshold", "amount"),
-    [(1.0, "USD", 2000, 200), (7.0, "CNY", 15000, 2000), (110.0, "JPY", 2000, 250), (90.0, "RUB", 200000, 25000)],
+    [(1.0, "USD", 2000, 200), (7.0, "CNY", 12000, 1500), (110.0, "JPY", 2000, 250), (90.0, "RUB", 160000, 20000)],
 )
 def test_thresholds_stand_at_the_shops_own_baskets(
     tmp_path: Path, scale: float, currency: str, threshold: int, amount: int
 ) -> None:
-    """The 65th order of 100 comes to 16 times `scale`: a round sum a little above, and at most 15 % off it."""
+    """The middle order comes to 14 times `scale`: a round sum 1.2 to 1.5 times as high, and at most 15 % off it."""
     found = written(tmp_path, scale, currency)
     (spend,) = (item for item in found.menu if item.benefit.type == "amount_off")
     assert (spend.min_spend_cents, spend.benefit.amount_cents) == (threshold, amount)
@@ -56,7 +66,7 @@ def test_customers_with_a_rhythm_are_won_back_where_there_are_enough(tmp_path: P
 
 
 def test_goods_without_categories_have_no_new_category() -> None:
-    fit = BasketStatistics(1000, 1500, (), 100)
+    fit = BasketStatistics(1000, (), 100)
     assert "untried" not in menu_toml(fit, "EUR", 0.3)
     assert "untried = true" in menu_toml(fit, "EUR", 0.3, categories=True)
     assert "free_shipping" in menu_toml(fit, "EUR", 0.3)
@@ -80,8 +90,60 @@ def test_round_sums(cents: int, digits: int, wanted: int) -> None:
     assert round_up(cents, digits) == wanted
 
 
+@cases(200)
+@given(st.integers(50, 10_000_000), st.sampled_from([0, 2, 3]), st.none() | st.floats(0.3, 3.0))
+def test_a_threshold_is_a_round_sum_a_little_above_the_usual_basket(usual: int, digits: int, own: float | None) -> None:
+    """Between 1.2 and 1.5 times as high, and where the shop's own is lower no later than that."""
+    most = None if own is None else round(own * usual)
+    found = fit_threshold(usual, digits, most)
+    assert most is None or found <= most
+    assert found <= 1.5 * usual
+    assert found >= 1.2 * usual or (most is not None and found >= 0.9 * most)
+    assert len(str(found).rstrip("0")) <= 2
+
+
+def postage_log(folder: Path, free_from: float, sure: bool = True) -> Path:
+    """Orders of 5 to 60 that pay postage below `free_from`; without `sure` it is charged by chance."""
+    lines = ["order_id,customer_id,date,product_id,product_name,category,quantity,unit_price"]
+    for order in range(300):
+        goods, day = 5 + 55 * (order * 7 % 300) / 300, f"2026-0{1 + order % 6}-{1 + order % 28:02d}"
+        lines.append(f"o{order},c{order % 90},{day},p1,Green tea,Tea,1,{goods:.2f}")
+        if goods < free_from if sure else order % 2:
+            lines.append(f"o{order},c{order % 90},{day},POST,Postage,Postage,1,4.00")
+    (folder / "log.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "log.csv"
+
+
+@pytest.mark.parametrize(("free_from", "sure", "wanted"), [(30.0, True, 2900), (25.0, True, 2400), (30.0, False, 5000)])
+def test_free_delivery_begins_no_later_than_the_shops_own(
+    tmp_path: Path, free_from: float, sure: bool, wanted: int
+) -> None:
+    """The middle order comes to 32.5 in goods; without a rule of the shop's own 1.2 to 1.5 times the middle order."""
+    log = postage_log(tmp_path, free_from, sure)
+    init({"events": log}, tmp_path / "promolift.toml", False, (), SetupAnswers(currency="EUR"))
+    found = Config.parse(tomllib.loads((tmp_path / "promolift.toml").read_text(encoding="utf-8")), "test")
+    (free,) = (item for item in found.menu if item.benefit.type == "free_shipping")
+    assert free.min_spend_cents == wanted
+    assert (free_from * 100 >= free.min_spend_cents) or not sure
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_init_shows_the_plays_that_the_log_can_carry_with_size_and_cost(tmp_path: Path, locale: str) -> None:
+    """Of 90 customers 75 have been away for long, and fewer than 16 of any other kind are not worth a test."""
+    log = postage_log(tmp_path, 30.0)
+    answers = SetupAnswers(currency="EUR", language="zh" if locale == "zh" else "en")
+    made = init({"events": log}, tmp_path / "promolift.toml", False, (), answers)
+    plays = {each["name"]: each for each in made.figures["plays"]}
+    assert {name: each["customers"] for name, each in plays.items()} == {"absent": 75}
+    for name, each in plays.items():
+        audience = named_audiences()[name]
+        assert (audience.who_zh if locale == "zh" else audience.who) in made.text
+        assert each["worst_cost_cents"] == 75 * 0.5 * 500  # half of them draw 5 off
+    assert "promolift plays" in (tmp_path / "promolift.toml").read_text(encoding="utf-8")
+
+
 def test_no_percentage_passes_the_margin() -> None:
-    text = menu_toml(BasketStatistics(1000, 1500, ()), "EUR", 0.15)
+    text = menu_toml(BasketStatistics(1000, ()), "EUR", 0.15)
     assert "percent = 10" in text
     assert "percent = 20" not in text
 

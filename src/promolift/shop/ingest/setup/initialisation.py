@@ -36,6 +36,7 @@ from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference impor
     guess_mapping_with_reasons,
 )
 from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, RoleGuess
+from promolift.shop.ingest.setup.audience_sizes import plays_text, sized_plays
 from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
 from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
 from promolift.shop.ingest.setup.join_money import JoinedMoney, compare_joined_money
@@ -175,7 +176,8 @@ def init(
                 store, parts, answers, lambda settled: guess_tables(store, files, more, settled)
             )
         log = parts[0].log
-        fit = basket_statistics(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
+        goods = next((part.mapping for part in parts if part.name == "products" and part.inside), None)
+        fit = basket_statistics(log.table, parts[0].mapping, goods) if log else None
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
     if answers.ask and answers.consent is None and not _has_consent(parts) and not unread:
         with use_locale(answers.language or "en"):
@@ -189,14 +191,16 @@ def init(
     values = tomllib.loads(text)
     for name in kept_files:
         values = merge_settings(values, read_toml(config.with_name(name)))
-    Config.parse(values, str(config))
+    plays = sized_plays(fit.audiences if fit else (), Config.parse(values, str(config)))
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(config)
-    figures = {"step": "init", "config": str(config), "tables": [part.to_json() for part in parts]}
+    figures: dict[str, object] = {"step": "init", "config": str(config), "plays": [play._asdict() for play in plays]}
+    figures["tables"] = [part.to_json() for part in parts]
     with use_locale(answers.language or "en"):
-        return StepSummary(guesses_text(parts, config, answers.consent, unread), figures)
+        shown = guesses_text(parts, config, answers.consent, unread)
+        return StepSummary(shown + plays_text(plays, parts[0].mapping.currency), figures)
 
 
 def guess_shop_language(events: Mapping) -> Language:
@@ -413,9 +417,8 @@ def guess_embedded_mapping(
     mapping = found.mapping
     mixed = not events.has("currency") and any(_is_mixed(sample, each) for each in sample.columns)
     if mapping.has("price") and (mixed or events.has("list_unit_price")):
-        mapping = _without(
-            mapping, "price"
-        )  # what was paid is not the catalogue's price, nor is it in several currencies
+        # what was paid is not the catalogue's price, nor is it in several currencies
+        mapping = _without(mapping, "price")
     if name == "products" and mapping.has("cost"):
         mapping = _costed(mapping, sample, events)
     return found._replace(mapping=mapping) if set(mapping.columns) - {key} else None
@@ -446,10 +449,6 @@ def _without(mapping: Mapping, role: str) -> Mapping:
 
 def _has_consent(parts: Sequence[GuessedTable]) -> bool:
     return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
-
-
-def _inside(parts: Sequence[GuessedTable], name: str) -> Mapping | None:
-    return next((part.mapping for part in parts if part.name == name and part.inside), None)
 
 
 def render_settings(

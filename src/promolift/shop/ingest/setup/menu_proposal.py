@@ -1,13 +1,17 @@
 """Propose a menu of offers that fits a shop's log, as lines of promolift.toml.
 
-Thresholds are quantiles of the shop's own baskets, in round numbers of its currency. Percentages stay within the
-margin. Postage, fees, gift cards and the like get no offer.
+Thresholds are 1.2 to 1.5 times the usual basket, in round numbers of its currency; free delivery begins no later than
+where the shop's own does, as far as its postage tells. Percentages stay within the margin. Postage, fees, gift cards
+and the like get no offer.
 """
 
+import math
 import re
 from itertools import count
 from typing import NamedTuple
 
+from promolift.core.customers.named_audiences import named_audiences
+from promolift.core.experiments.arm_shares import LEAST
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable, Relation
 from promolift.foundation.money import currency_digits
@@ -17,12 +21,20 @@ from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
+from promolift.shop.ingest.setup.audience_sizes import AudienceSize, audience_sizes
 
 ROWS = 200_000  # of the log that are looked at
 MOST = 100  # things that are no goods; more are not written
 MIN_BASKETS = 30  # baskets below which nothing is fitted, and customers with a rhythm below which nobody is won back
 ROUND_STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of ten
 PERCENTS = (10, 20, 30)
+THRESHOLD = (1.2, 1.5)  # times the usual basket
+PAYING_QUANTILE, PAYING_SHARE = 0.98, 0.8  # of orders that pay postage: below the shop's own threshold most do
+POSTAGE = re.compile(
+    r"postage|shipping|carriage|deliver(?:y|ies)\b|freight|^porto$|versand|livraison|\bfrais d(?:e|')|gastos de env"
+    r"|邮费|运费|快递费",
+    re.IGNORECASE,
+)
 NOT_A_PRODUCT = re.compile(
     r"postage|shipping|carriage|deliver(?:y|ies)\b|freight|\bfees?\b|surcharge|gift ?(?:card|voucher|certificate)"
     r"|\badjustments?\b|bank charges?\b|\bcommissions?\b|^(?:manual|porto|deposit|rounding)$"
@@ -37,9 +49,20 @@ with orders as (
     select customer_id, sum(list_cents) as cents, min(ts_ms) // $day_ms as day from events where kind = 'purchase'
     group by customer_id, order_id having cents > 0),
 customers as (select customer_id from orders group by customer_id having count(distinct day) >= 3)
-select count(*) as orders, median(cents) as middle, quantile_cont(cents, 0.65) as high,
-    (select count(*) from customers) as regulars
-from orders
+select count(*) as orders, median(cents) as middle, (select count(*) from customers) as regulars from orders
+"""
+
+# Up to what value of goods orders pay postage, where enough do and few below do not.
+OWN_FREE_DELIVERY = """
+with orders as (
+    select coalesce(sum(list_cents) filter (not is_postage), 0) as goods,
+        bool_or(is_postage and revenue_cents > 0) as pays
+    from (select *, coalesce(product_id in $postage, false) as is_postage from events where kind = 'purchase')
+    group by customer_id, order_id having goods > 0),
+highest as (select quantile_cont(goods, $quantile) as cents from orders where pays)
+select count(*) filter (pays), count(*) filter (not pays and goods > cents),
+    avg(pays::int) filter (goods <= cents), any_value(cents)
+from orders, highest
 """
 
 
@@ -64,13 +87,15 @@ where = "recency_days > 28 and recency_days > 2 * cadence_days and orders_total 
 
 
 class BasketStatistics(NamedTuple):
-    """What orders come to before discounts, in minor units: the middle one and the 65th of 100; what is no goods; how
-    many customers came on three days or more."""
+    """What the middle order comes to before discounts, in minor units; what is no goods; how many customers came on
+    three days or more; from which value of goods the shop delivers free, where that is known; and how many customers
+    are in each named audience, as far as the log is short enough to count."""
 
     median_cents: int
-    high_cents: int
     no_goods: tuple[str, ...]
     regulars: int = 0
+    own_free_cents: int | None = None
+    audiences: tuple[AudienceSize, ...] = ()
 
 
 def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None) -> BasketStatistics | None:
@@ -79,22 +104,35 @@ def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None
     What is no goods is known by the words of categories, names or ids of products that stand in the log.
     """
     rows = log.rows.limit(ROWS)
+    postage = _named_goods(rows, mapping, catalogue, POSTAGE, of_category=False)
     try:
         clean = clean_events(order_lines(rows, mapping), mapping, CleanRules())
-        found = fetch_frame(run_select(bind(SUMS, day_ms=DAY_MS), events=clean.accepted())).row(0)
+        events = clean.accepted()
+        found = fetch_frame(run_select(bind(SUMS, day_ms=DAY_MS), events=events)).row(0)
+        query = bind(OWN_FREE_DELIVERY, postage=[*postage, ""], quantile=PAYING_QUANTILE)
+        paid, free, share, own = fetch_frame(run_select(query, events=events)).row(0)
+        sizes = audience_sizes(events) if found[0] >= MIN_BASKETS and not _is_longer(log) else ()
     except PromoError:
         return None
     if found[0] < MIN_BASKETS:
         return None
-    return BasketStatistics(round(found[1]), round(found[2]), _no_goods(rows, mapping, catalogue), found[3])
+    known = min(paid, free) >= MIN_BASKETS and share >= PAYING_SHARE
+    no_goods = _named_goods(rows, mapping, catalogue, NOT_A_PRODUCT)
+    return BasketStatistics(round(found[1]), no_goods, found[2], round(own) if known else None, sizes)
 
 
-def _no_goods(rows: Relation, mapping: Mapping, catalogue: Mapping | None) -> tuple[str, ...]:
-    """Categories and product ids whose words say that they are no goods."""
+def _is_longer(log: RawTable) -> bool:
+    return len(log.rows.project("1").limit(ROWS + 1).fetchall()) > ROWS
+
+
+def _named_goods(
+    rows: Relation, mapping: Mapping, catalogue: Mapping | None, words: re.Pattern[str], of_category: bool = True
+) -> tuple[str, ...]:
+    """Product ids (and categories) with such words in id, name or category."""
     product = mapping.sources("product_id")[:1]
     wanted = dict.fromkeys((each, each) for each in product)
     for source in catalogue.sources("category") if catalogue else ():
-        wanted[source, source] = None
+        wanted |= {(source, each): None for each in ([source] if of_category else product)}
     for source in catalogue.sources("name") if catalogue else ():
         wanted |= {(source, each): None for each in product}
     found: set[str] = set()
@@ -103,7 +141,7 @@ def _no_goods(rows: Relation, mapping: Mapping, catalogue: Mapping | None) -> tu
             pairs = rows.project(
                 f"{quote_identifier(source)}::varchar as said, {quote_identifier(key)}::varchar as key"
             ).distinct()
-            found |= {key for said, key in pairs.fetchall() if said and key and NOT_A_PRODUCT.search(said)}
+            found |= {key for said, key in pairs.fetchall() if said and key and words.search(said)}
     return tuple(sorted(found))[:MOST]
 
 
@@ -118,6 +156,19 @@ def round_up(cents: float, digits: int) -> int:
     raise AssertionError("unreachable")
 
 
+def fit_threshold(usual_cents: float, digits: int, most_cents: int | None = None) -> int:
+    """A round sum within `THRESHOLD` times the usual basket, and at most `most_cents`."""
+    least, most = (usual_cents * times for times in THRESHOLD)
+    value = round_up(least, digits)
+    if value > most:
+        unit = 10.0 ** max(math.floor(math.log10(max(least, 1.0))) - 1, 0)
+        value = round(math.ceil(least / unit) * unit)
+    if most_cents is None or value <= most_cents:
+        return value
+    unit = 10.0 ** max(math.floor(math.log10(max(most_cents, 1))) - 1, 0)
+    return round(math.floor(most_cents / unit) * unit)
+
+
 def menu_toml(
     fit: BasketStatistics, currency: str, margin: float, categories: bool = False, stores: bool = False
 ) -> str:
@@ -128,7 +179,7 @@ def menu_toml(
     The amount is a tenth to a seventh of its threshold, and less than the margin on it.
     """
     digits = currency_digits(currency)
-    threshold = round_up(1.1 * fit.high_cents, digits)
+    threshold = fit_threshold(fit.median_cents, digits)
     amount = next(
         (
             value
@@ -137,7 +188,7 @@ def menu_toml(
         ),
         0,
     )
-    free = round_up(fit.median_cents, digits)
+    free = fit_threshold(fit.median_cents, digits, fit.own_free_cents)
     lines = [
         "",
         "# The menu: what this shop is willing to give, fitted to its baskets (the middle order is "
@@ -158,16 +209,38 @@ def menu_toml(
         lines += _line(f"win-back-{percent}", f'type = "percent_off", percent = {percent}', 'segments = ["lapsing"]')
     if amount:
         lines += _line(
-            f"spend-{threshold // 10**digits}-save-{amount // 10**digits}",
+            f"spend-{_plain(threshold, digits)}-save-{_plain(amount, digits)}",
             f'type = "amount_off", amount_cents = {amount}', f"min_spend_cents = {threshold}",
         )  # fmt: skip
     if not stores:
         lines += _line("free-delivery", 'type = "free_shipping"', f"min_spend_cents = {free}", "online_only = true")
-    lines += SEGMENTS
+    lines += [*SEGMENTS, *_plays_toml(fit, currency)]
     if fit.no_goods:
         names = ", ".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in fit.no_goods)
         lines += ["", "[rules]", f"excluded = [{names}]  # these look like no goods: no offer is given on them"]
     return "\n".join([*lines, ""])
+
+
+def _plain(cents: int, digits: int) -> str:
+    """An amount in an id: 50, or 2-40 for 2.40."""
+    whole, rest = divmod(cents, 10**digits)
+    return f"{whole}-{rest:0{digits}d}" if rest else str(whole)
+
+
+def _plays_toml(fit: BasketStatistics, currency: str) -> list[str]:
+    """Plays that the log can carry and no plan tests unless asked, each with its size, as comments."""
+    lines = ["", "# Plays: an audience, a reason, benefits to try (docs/plays.md); `promolift plays` lists them all."]
+    for size in fit.audiences:
+        audience = named_audiences()[size.name]
+        if audience.query is None or size.customers < 2 * LEAST:
+            continue
+        benefits = ", ".join(f'"{each}"' for each in audience.benefits)
+        lines += [
+            f"# {size.customers:,} customers: {audience.who}",
+            "# [[plays]]", f'# id = "{size.name.replace(" ", "-")}"', f'# audience = "{size.name}"',
+            f"# benefits = [{benefits}]",
+        ]  # fmt: skip
+    return lines
 
 
 def _line(name: str, benefit: str, *more: str) -> list[str]:

@@ -1,0 +1,105 @@
+"""Count the named audiences in a log that `init` has just read, and what each would cost at most."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from promolift.core.customers.audience_query import query_audience
+from promolift.core.customers.named_audiences import named_audiences
+from promolift.core.experiments.arm_shares import LEAST
+from promolift.core.experiments.audiences import LEFT_CART, NOT_BOUGHT, assign_audiences, fit_return_curve
+from promolift.core.offers.menu import MenuItem
+from promolift.foundation.files.raw_table import Relation
+from promolift.foundation.i18n.formatting import count, localize, money
+from promolift.foundation.sql import bind, fetch_frame, run_select
+from promolift.foundation.time.clock import DAY_MS
+from promolift.shop.configuration.configuration import Config
+from promolift.shop.configuration.play_costs import audience_lines, worst_cost_cents
+from promolift.shop.configuration.plays import Play
+from promolift.shop.configuration.views import LEFT_CARTS, ORDERS_VIEW, left_since
+
+WINDOW_DAYS = 28
+
+
+class AudienceSize(NamedTuple):
+    """A named audience, how many customers it has before consent, and their mean order in minor units."""
+
+    name: str
+    customers: int
+    basket_cents: float
+
+
+def audience_sizes(events: Relation) -> tuple[AudienceSize, ...]:
+    """Count every audience that the log tells of, as of the day after its last event."""
+    last = fetch_frame(events.aggregate("max(ts_ms) as last_ms"))["last_ms"][0]
+    if last is None:
+        return ()
+    asof = (last // DAY_MS + 1) * DAY_MS
+    everybody = fetch_frame(events.project("customer_id").distinct())
+    orders = fetch_frame(run_select(bind(ORDERS_VIEW, asof=asof, day_ms=DAY_MS), events=events, mine=everybody))
+    sales = orders.group_by("customer_id", day=-pl.col("days_ago")).agg(value_cents=pl.col("revenue_cents").sum())
+    audience = assign_audiences(sales, 0, WINDOW_DAYS, fit_return_curve(sales, 0, WINDOW_DAYS))
+    query = bind(LEFT_CARTS, asof=asof, since=left_since(asof))
+    carts = fetch_frame(run_select(query, events=events))["customer_id"]
+    found = []
+    for each in named_audiences().values():
+        if each.query is not None:
+            mine = query_audience(each.query, {"orders": orders}, each.name)
+        elif each.name == LEFT_CART:
+            mine = carts
+        elif each.name == NOT_BOUGHT:
+            mine = everybody["customer_id"].filter(~everybody["customer_id"].is_in(orders["customer_id"].implode()))
+        else:
+            mine = audience.filter(audience=each.name)["customer_id"]
+            mine = mine.filter(~mine.is_in(carts.implode()))
+        basket = orders.filter(pl.col("customer_id").is_in(mine.implode()))["list_cents"].mean()
+        usual = orders["list_cents"].mean()
+        mean = basket if isinstance(basket, float) else usual if isinstance(usual, float) else 0.0
+        found.append(AudienceSize(each.name, len(mine), mean))
+    return tuple(found)
+
+
+class SizedPlay(NamedTuple):
+    """A named audience that the log can carry: customers, and what a window costs at most, in minor units."""
+
+    name: str
+    customers: int
+    worst_cost_cents: int
+
+
+def sized_plays(sizes: Sequence[AudienceSize], config: Config) -> list[SizedPlay]:
+    """The audiences that have enough customers to be tested, with the lines of the proposed menu."""
+    found = []
+    for each in sizes:
+        if each.customers < 2 * LEAST:
+            continue
+        lines: Sequence[MenuItem] = audience_lines(each.name, config.menu)
+        if named_audiences()[each.name].query is not None:
+            lines = Play(id="proposed", audience=each.name).lines(config.menu, config.shop.currency)
+        cost = worst_cost_cents(each.name, lines, each.customers, each.basket_cents, config.value.delivery_cost_cents)
+        found.append(SizedPlay(each.name, each.customers, round(cost)))
+    return found
+
+
+def plays_text(plays: Sequence[SizedPlay], currency: str) -> str:
+    """A paragraph with a line for each play that the log can carry; nothing without any."""
+    if not plays:
+        return ""
+    lines = [
+        localize(
+            "plays that this log can carry, before consent is asked; a window costs at most, everybody who draws an "
+            "offer using it once:",
+            "这份日志能支持的促销组合（尚未考虑同意）；每期费用上限按抽到优惠的人都用一次计算：",
+        )
+    ]
+    for each in plays:
+        audience, most = named_audiences()[each.name], money(each.worst_cost_cents, currency)
+        name = localize(each.name, audience.name_zh)
+        lines.append(
+            localize(
+                f"  {name:<16} {count(each.customers)} customers, at most {most}: {audience.who}",
+                f"  {name}：{count(each.customers)}位客户，最多{most}：{audience.who_zh}",
+            )
+        )
+    return "\n".join(["", "", *lines])

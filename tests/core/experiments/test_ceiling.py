@@ -3,6 +3,9 @@
 import numpy as np
 import polars as pl
 import pytest
+from drawn import cases
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promolift.shop.pipeline.planning.line_tests import add_learned_effects, cost_ceiling
 
@@ -46,6 +49,23 @@ def test_the_ceiling_is_kept_in_all_but_one_of_a_thousand(level: str) -> None:
         broken += float(rng.exponential(ORDER, orders).sum()) > most
     assert broken / repeats < 0.004
     assert most < 2.5 * 80.0 * given.height
+
+
+@cases(60)
+@given(st.integers(0, 1000), st.sampled_from([0.1, 0.25, 0.5]), st.floats(0.5, 3.0), st.sampled_from([-40.0, 40.0]))
+def test_one_customer_carries_at_most_a_hundredth_of_what_an_arm_brings(
+    seed: int, prob: float, spread: float, net: float
+) -> None:
+    """However much larger their orders are; where fewer than 400 draw, at most four equal parts. Costs stay whole."""
+    rows = pl.concat(
+        [arms(np.full(GROUPS * EACH, 80.0)).with_columns(pl.col("customer_id") + f"-{n}") for n in range(4)]
+    )
+    looks, each = np.random.default_rng(seed).lognormal(4.0, spread, rows.height), rows.height / GROUPS
+    now = add_learned_effects(rows.with_columns(cost_cents=pl.Series(looks), prob=pl.lit(prob), net_cents=pl.lit(net)))
+    for mine in now.partition_by("group"):
+        whole = float((mine["prob"] * mine["gain_now"]).sum())
+        assert max(mine["gain_now"] / whole) <= max(0.01, 4 / (prob * each)) + 1e-9
+    assert now["cost_now"].mean() == pytest.approx(80.0)
 
 
 def test_nothing_given_costs_nothing() -> None:

@@ -44,6 +44,7 @@ from promolift.shop.results.work_folder.plan_inputs import plan_spans
 from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales
 
 TARGETED_PRIOR_SD = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
+MOST_CARRIED = 2.0  # times the mean of an arm: with 400 draws nobody carries more than a hundredth
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 NOT_DRAWN = "the draw gave this customer something else, or nothing, to learn from it"
 CLOSED = "closed: not in play for customers like them"
@@ -351,14 +352,17 @@ def add_learned_effects(arms: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the gain, cost and standard error of the cost that their line and group have, by customer.
 
     A customer's own share of it counts for half: who looks cheapest costs more than it looks, and where money is short
-    would be given first. Where what was predicted is what was drawn, each prediction is moved by the ratio that came.
+    would be given first. Nobody is believed to bring more than `MOST_CARRIED` times what the mean customer brings,
+    whatever they cost. Where what was predicted is what was drawn, each prediction is moved by the ratio that came.
     """
     middle = pl.col("cost_cents").mean().over("menu_id", "group")
     doubt = (pl.col("arm_cost_se") / pl.col("arm_cost").clip(lower_bound=1e-9)).fill_null(COST_SD)
     own = 0.5 + 0.5 * pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
     dearer = pl.col("cost_ratio") * pl.col("cost_cents")
     return arms.with_columns(
-        gain_now=pl.coalesce(pl.col("gain_ratio") * pl.col("gain_cents"), pl.col("net_cents") * own),
+        gain_now=pl.coalesce(
+            pl.col("gain_ratio") * pl.col("gain_cents"), pl.col("net_cents") * own.clip(upper_bound=MOST_CARRIED)
+        ),
         cost_now=pl.coalesce(dearer, pl.col("arm_cost") * own),
         cost_se_now=pl.coalesce(dearer * doubt, pl.col("arm_cost_se") * own),
     )

@@ -14,8 +14,10 @@ from promolift.core.experiments.audiences import (
     EARLY_DAYS,
     LONG_ABSENT,
     NOT_DUE,
+    OVERDUE_DAYS,
     assign_audiences,
     fit_return_curve,
+    merge_small,
 )
 
 DAYS, WINDOW = 364, 28
@@ -38,12 +40,16 @@ def lapsing(seed: int, customers: int = 1500) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def cyclic(seed: int, customers: int = 400) -> pl.DataFrame:
-    """Everybody buys again after a number of days of their own, more or less."""
-    rng = np.random.default_rng(seed)
-    cycle = rng.uniform(20, 45, customers)
-    days = [np.cumsum(rng.normal(each, 2.0, 30).clip(5)).astype(int) + rng.integers(0, 20) for each in cycle]
-    return sales(days).filter(pl.col("day") < DAYS)
+def cycles(seed: int, customers: int) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(20, 45, customers)
+
+
+def cyclic(seed: int, customers: int = 400, elsewhere: float = 0.0) -> pl.DataFrame:
+    """Everybody buys again after a number of days of their own, more or less, and a share of purchases elsewhere."""
+    rng = np.random.default_rng(seed + 1)
+    days = [np.cumsum(rng.normal(each, 2.0, 30).clip(5)).astype(int) + rng.integers(0, 20)
+            for each in cycles(seed, customers)]  # fmt: skip
+    return sales([each[rng.random(each.size) >= elsewhere] for each in days]).filter(pl.col("day") < DAYS)
 
 
 def test_the_absent_hardly_come_back_and_the_long_absent_less() -> None:
@@ -70,11 +76,39 @@ def test_a_rhythm_makes_customers_due_on_its_day_and_chance_does_not() -> None:
     rows = assign_audiences(some, DAYS, WINDOW, fit_return_curve(some, DAYS, WINDOW))
     due = rows.filter(audience=DUE)
     assert due.height > 100
-    assert due["due_day"].min() >= DAYS + EARLY_DAYS  # type: ignore[operator]
+    assert due["due_day"].min() >= DAYS - OVERDUE_DAYS  # type: ignore[operator]
     assert due["due_day"].max() < DAYS + WINDOW + EARLY_DAYS  # type: ignore[operator]
     by_chance = lapsing(4)
     again = assign_audiences(by_chance, DAYS, WINDOW, fit_return_curve(by_chance, DAYS, WINDOW))
     assert not again.filter(audience=DUE).height
+
+
+@cases(6)
+@given(st.integers(0, 1000))
+def test_who_buys_elsewhere_in_between_is_due_by_the_same_rhythm(seed: int) -> None:
+    some = cyclic(seed, elsewhere=0.5)
+    rows = assign_audiences(some, DAYS, WINDOW, fit_return_curve(some, DAYS, WINDOW))
+    rows = rows.drop_nulls("due_day").with_columns(
+        cycle=pl.Series(cycles(seed, 400))[rows.drop_nulls("due_day")["customer_id"].str.slice(1).cast(pl.Int64)]
+    )
+    assert rows.height > 300
+    assert rows["due_day"].min() >= DAYS - OVERDUE_DAYS  # type: ignore[operator]
+    times = (rows["due_day"] - DAYS + rows["recency"]) / rows["cycle"]
+    assert ((times - times.round()).abs() * rows["cycle"] < 6).mean() > 0.8  # type: ignore[operator]
+    next_one = rows["due_day"] - DAYS < rows["cycle"] + 6
+    assert next_one.mean() > 0.82  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("absent", "long_absent", "left"), [
+    (300, 300, {ABSENT, LONG_ABSENT}), (300, 90, {ABSENT}), (90, 300, {LONG_ABSENT}), (0, 40, {LONG_ABSENT}),
+])  # fmt: skip
+def test_two_small_absent_audiences_are_one_that_the_larger_names(
+    absent: int, long_absent: int, left: set[str]
+) -> None:
+    names = [*[ABSENT] * absent, *[LONG_ABSENT] * long_absent, ACTIVE]
+    rows = merge_small(pl.DataFrame({"audience": names}))
+    assert set(rows["audience"]) == left | {ACTIVE}
+    assert rows.filter(audience=ACTIVE).height == 1
 
 
 @cases(6)

@@ -2,8 +2,8 @@
 
 Who is absent is read from the shop's own return curve: the share of customers who buy in the next window, by the days
 since their last purchase. It rises to a peak and falls; beyond the peak customers are absent where it is below half of
-the peak and long absent where it is below a quarter. A personal rhythm decides the day on which a regular buyer is due,
-and who is not due yet: whoever was here less long ago than usual comes without an offer, however long that is.
+the peak and long absent where it is below a quarter. A personal rhythm decides the day on which a customer of a shop of
+regular buyers is due, and who is not due yet: whoever was here less long ago than usual comes without an offer.
 
 Sales: customer_id, day (whole days), value_cents; at most a row per customer and day.
 """
@@ -28,6 +28,8 @@ FEWEST = 60  # customers seen in a stretch of the curve below which it is joined
 GAPS = 3  # between purchases, from which a rhythm is read
 REGULAR = 0.3  # median deviation of gaps from their median, as a share of it, below which they are a rhythm
 REGULAR_SHARE = 0.5  # of those with enough gaps: fewer are regular by chance alone
+RHYTHM_QUANTILE = 0.25  # of a customer's gaps: a purchase made elsewhere leaves a gap of two rhythms or more
+OVERDUE_DAYS = 7  # after the due day up to which a reminder still goes out, at once
 EARLY_DAYS = 2  # before the due day on which a reminder is sent
 MERGED_BELOW, SMALLEST = 500, 100  # customers of both absent audiences, and of either, below which they are one
 
@@ -96,29 +98,32 @@ def _from_share(start_S: Floats, share_S: Floats, part: float) -> float:
 
 
 def assign_audiences(sales: pl.DataFrame, day: int, window: int, curve: ReturnCurve) -> pl.DataFrame:
-    """customer_id, audience, due_day (of regular buyers; null for others) and recency, in order of customer_id.
+    """customer_id, audience, due_day (of customers with a rhythm; null for others) and recency, ordered by customer_id.
 
-    `due`: a regular buyer whose next purchase falls into the window. `not due yet`: one whose falls later, and a
-    customer whose last purchase is less long ago than the median of their gaps. Everybody who has bought has one
-    audience.
+    Where most customers with enough gaps are regular, all of these have a rhythm: who bought elsewhere in between looks
+    irregular. They are due on its first multiple that is at most `OVERDUE_DAYS` past, and in the audience `due` where
+    the reminder falls before the window's end. `not due yet`: one whose reminder falls later, and a customer whose last
+    purchase is less long ago than the median of their gaps. Everybody who has bought has one audience.
     """
     past = sales.filter(pl.col("day") < day).sort("customer_id", "day")
     gap = pl.col("day").diff().over("customer_id").cast(pl.Float64)
     each = past.with_columns(gap=gap).group_by("customer_id", maintain_order=True).agg(
         recency=(day - pl.col("day").max()), orders=pl.len(), gaps=pl.col("gap").count(),
-        rhythm=pl.col("gap").median(),
+        middle=pl.col("gap").median(), rhythm=pl.col("gap").quantile(RHYTHM_QUANTILE).clip(lower_bound=1.0),
         spread=(pl.col("gap") - pl.col("gap").median()).abs().median(),
     )  # fmt: skip
     enough = pl.col("gaps") >= GAPS
-    regular = enough & (pl.col("spread") <= REGULAR * pl.col("rhythm"))
+    regular = enough & (pl.col("spread") <= REGULAR * pl.col("middle"))
     counted = each.select(enough.sum().alias("enough"), regular.sum().alias("regular")).row(0)
     known = counted[0] >= FEWEST and counted[1] >= REGULAR_SHARE * counted[0]
-    due_day = pl.when(regular & pl.lit(known)).then(day - pl.col("recency") + pl.col("rhythm").round().cast(pl.Int64))
-    each = each.with_columns(due_day=due_day)
-    reminder = pl.col("due_day") - EARLY_DAYS
+    times = ((pl.col("recency") - OVERDUE_DAYS) / pl.col("rhythm")).ceil().clip(lower_bound=1)
+    next_day = day - pl.col("recency") + (times * pl.col("rhythm")).round().cast(pl.Int64)
+    each = each.with_columns(due_day=pl.when(enough & pl.lit(known)).then(next_day))
+    due = (pl.col("due_day") - EARLY_DAYS < day + window) & (pl.col("recency") < curve.long_absent_days)
     name = (
-        pl.when(reminder.is_between(day, day + window, closed="left")).then(pl.lit(DUE))
-        .when((enough & (pl.col("recency") < pl.col("rhythm"))) | (reminder >= day + window)).then(pl.lit(NOT_DUE))
+        pl.when(due).then(pl.lit(DUE))
+        .when((enough & (pl.col("recency") < pl.col("middle"))) | (pl.col("due_day") - EARLY_DAYS >= day + window))
+        .then(pl.lit(NOT_DUE))
         .when(pl.col("recency") >= curve.long_absent_days).then(pl.lit(LONG_ABSENT))
         .when(pl.col("recency") >= curve.absent_days).then(pl.lit(ABSENT))
         .otherwise(pl.lit(ACTIVE))
@@ -127,8 +132,9 @@ def assign_audiences(sales: pl.DataFrame, day: int, window: int, curve: ReturnCu
 
 
 def merge_small(rows: pl.DataFrame) -> pl.DataFrame:
-    """The same with one absent audience where two would be too small to learn from."""
+    """The same with one absent audience, named by the larger, where two would be too small to learn from."""
     absent, long_absent = (rows.filter(audience=name).height for name in (ABSENT, LONG_ABSENT))
     if absent + long_absent >= MERGED_BELOW and min(absent, long_absent) >= SMALLEST:
         return rows
-    return rows.with_columns(pl.col("audience").replace(LONG_ABSENT, ABSENT))
+    both = dict.fromkeys((ABSENT, LONG_ABSENT), LONG_ABSENT if long_absent > absent else ABSENT)
+    return rows.with_columns(pl.col("audience").replace(both))

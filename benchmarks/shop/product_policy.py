@@ -22,6 +22,7 @@ from promolift.shop.feedback.next_release import draw_outcomes, learned_effects
 from promolift.shop.pipeline.planning.arms_in_play import (
     LineTestPopulation,
     choose_arms,
+    limit_waste,
     play_cells,
     with_new_arms,
 )
@@ -80,7 +81,8 @@ class ProductPolicy:
         known = [each for each in self.effects if each.group in people.sizes]
         begins = choose_arms(MENU, lines, people, known)
         self.cells = play_cells(lines, people, known, begins)
-        effects = self._affordable(with_new_arms(self.cells, known, begins, "assumed"), people.sizes, seen.budget_cents)
+        effects = limit_waste(with_new_arms(self.cells, known, begins, "assumed"), people)
+        effects = self._affordable(effects, people.sizes, seen.budget_cents)
         return self._drawn(seen, people, effects, audience)
 
     def _population(

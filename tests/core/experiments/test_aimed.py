@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from promolift.core.experiments.arm_shares import SMALL_SHARE
 from promolift.core.offers import MenuItem
 from promolift.shop.feedback.next_release import HABITS, learned_effects, subtract_shop_costs
 from promolift.shop.pipeline.planning.arms_in_play import CELLS
@@ -68,3 +69,25 @@ def test_each_prediction_is_moved_and_their_order_stays() -> None:
     assert now["cost_now"].to_list()[:2] == [20.0, 24.0]
     assert now["cost_se_now"].to_list()[:2] == pytest.approx([2.0, 2.4])
     assert now["gain_now"][2] == pytest.approx(40 * (0.5 + 0.5 * 70 / 60))  # of a draw among whole groups
+
+
+def test_the_active_share_a_reminder_as_all_do_and_a_discount_only_where_it_surely_pays() -> None:
+    n = 400
+    arms = ["reminder", "discount", "none", "none"]
+    rows = pl.concat([drawn_rows(0.0)] * (n // 80)).with_columns(
+        customer_id=pl.Series([f"{k:03d}" for k in range(n)]), arm=pl.Series(arms * (n // 4)),
+        arms=pl.Series([[{"arm": "reminder", "prob": 0.25}, {"arm": "discount", "prob": 0.25}]] * n),
+        cost=pl.Series([0.0, 5.0, 0.0, 0.0] * (n // 4)),
+    )  # fmt: skip
+    rows = rows.with_columns(value=pl.Series([float(k % 7) for k in range(n)]) + 0.3 * (pl.col("arm") == "reminder"))
+    cells = pl.DataFrame(
+        [(arm, "active", 0.0, 1.0, cost, n, 100.0, False) for arm, cost in (("discount", 5.0), ("reminder", 0.0))],
+        schema=CELLS, orient="row",
+    )  # fmt: skip
+    share = {each.arm: each.prob for each in learned_effects(cells, rows, 0.8, "assumed")}
+    assert share["reminder"] > 2 * SMALL_SHARE  # type: ignore[operator]
+    assert share["discount"] <= SMALL_SHARE  # type: ignore[operator]
+    elsewhere = learned_effects(
+        cells.with_columns(group=pl.lit("absent")), rows.with_columns(group=pl.lit("absent")), 0.8, "assumed"
+    )
+    assert {each.arm: each.prob for each in elsewhere}["reminder"] == pytest.approx(share["reminder"], abs=0.15)

@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 
 from promolift.core.experiments.arm_shares import SMALL_SHARE, first_shares
-from promolift.core.experiments.audiences import ACTIVE, DUE, LEFT_CART, NOT_DUE
+from promolift.core.experiments.audiences import ACTIVE, DUE, LEFT_CART, LONG_ABSENT, NOT_DUE
 from promolift.core.offers.menu import MenuItem
 
-USUAL_DEPTH = 0.10  # share off of the first discount
+USUAL_DEPTH, LONG_ABSENT_DEPTH = 0.10, 0.15  # share off of the first discount
 
 
 def use_cost_cents(item: MenuItem, basket_cents: float, delivery_cents: float) -> float:
@@ -33,16 +33,17 @@ def share_off(item: MenuItem) -> float | None:
     return item.depth
 
 
-def rank_discounts(menu: Sequence[MenuItem], lines: pl.DataFrame) -> list[str]:
-    """The discounts of an audience, the first to be tried first: open to most of it, on the whole order, near
-    `USUAL_DEPTH`. `lines`: menu_id and customers of the audience."""
+def rank_discounts(menu: Sequence[MenuItem], lines: pl.DataFrame, group: str) -> list[str]:
+    """The discounts of an audience, the first to be tried first: open to most of it, on the whole order, near the usual
+    share off. `lines`: menu_id and customers of the audience."""
+    near = LONG_ABSENT_DEPTH if group == LONG_ABSENT else USUAL_DEPTH
     open_to, places = dict(lines.select("menu_id", "customers").iter_rows()), list[tuple[object, ...]]()
     most = max(open_to.values(), default=0)
     for item in menu:
         depth = share_off(item)
         if depth is not None and item.id in open_to:
             few = 2 * open_to[item.id] < most
-            places.append((few, item.scope != "all", abs(depth - USUAL_DEPTH), depth, item.id))
+            places.append((few, item.scope != "all", abs(depth - near), depth, item.id))
     return [str(place[-1]) for place in sorted(places)]
 
 
@@ -50,9 +51,9 @@ def audience_lines(group: str, menu: Sequence[MenuItem]) -> list[MenuItem]:
     """The lines of the menu that an audience of every plan begins with, as far as they are open to all customers."""
     open_to = {item.id: item for item in menu if not item.segments}
     lines = pl.DataFrame({"menu_id": list(open_to), "customers": [1] * len(open_to)})
-    discounts = [] if group in (LEFT_CART, DUE, NOT_DUE) else rank_discounts(menu, lines)[:1]
+    discounts = [] if group in (LEFT_CART, DUE, NOT_DUE) else rank_discounts(menu, lines, group)[:1]
     reminders = [item.id for item in open_to.values() if item.benefit.type == "reminder"][:1]
-    return [open_to[each] for each in (*discounts, *reminders * (group not in (ACTIVE, NOT_DUE)))]
+    return [open_to[each] for each in (*discounts, *reminders * (group != NOT_DUE))]
 
 
 def worst_cost_cents(

@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 NONE = "none"
 HABITS = ("orders_28", "orders_112", "orders_364", "recency")  # what says most of coming visits
 MEASURED = 20  # customers on either side from which an effect counts as randomised
-SURE_OF_ACTIVE = 0.9  # probability of paying above which the active draw an arm as all others do
+SURE_OF_ACTIVE = 0.9  # probability of paying above which the active draw a discount as all others do
 DISCOUNT_BENEFITS = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
 
 
@@ -229,8 +229,9 @@ class _Group:
             shown = np.array([self._shown(found, k, sure) for k in range(len(self.arms))])
             by_odds = np.where(shown, 1.0, np.where(found.pays_K < REST_BELOW, 0.0, np.maximum(odds, SMALL_SHARE)))
             return np.where(np.isnan(fixed_K), by_odds, fixed_K)
-        if self.cells["group"][0] == ACTIVE:  # whose tests are dear
-            fixed_K = np.where(np.isnan(fixed_K) & (found.pays_K <= SURE_OF_ACTIVE), SMALL_SHARE, fixed_K)
+        if self.cells["group"][0] == ACTIVE:  # to whom discounts are dear
+            dear_K = self.cells["cost"].to_numpy() > 0
+            fixed_K = np.where(np.isnan(fixed_K) & dear_K & (found.pays_K <= SURE_OF_ACTIVE), SMALL_SHARE, fixed_K)
         return arm_shares(found.mean_K, found.cov_KK, fixed_K)
 
 

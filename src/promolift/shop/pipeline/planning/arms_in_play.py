@@ -1,7 +1,8 @@
 """Choose the arms of every audience: which menu line is tried first, what it costs, and what begins with this plan.
 
-A test begins where it costs little, with one discount and one reminder beside nothing. One benefit is added at a time,
-and the active come last.
+A test begins where it costs little, with one discount and one reminder beside nothing. One benefit is added at a time;
+a reminder begins small among the active, and discounts to them come last. What offers may cost where they do not pay is
+a small part of the margin.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,9 +41,9 @@ from promolift.shop.results.work_folder.run_context import Job, Moments, daily_s
 MONTH_DAYS = 28
 RECENT_DAYS = 84  # over which the shop's monthly margin is read
 ACTIVE_FROM = 3  # windows of tests after which a discount is tried on the active
-MORE_FROM = 2  # windows of tests after which a second discount begins, where the first is LIKELY to pay
-LIKELY = 0.5
-DEEPER = 0.02  # a second discount takes off so much more at least, as a share
+LIKELY = 0.8  # probability that the discounts drawn so far pay, one at least, from which a deeper one begins
+DEEPER = 0.02  # by which a second discount is deeper at least
+WASTE = 0.02  # of the margin that is expected in the window: what offers may cost where they do not pay
 CELLS = {
     "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "cost": pl.Float64,
     "customers": pl.Int64, "monthly": pl.Float64, "aimed": pl.Boolean,
@@ -135,9 +136,9 @@ def choose_arms(
     """The arms that begin with this plan, and the share of their audience that draws each.
 
     `lines` as of `line_costs`, `known` what was learned before. One benefit at a time: a second discount begins where
-    the first is likely to pay, and the active come last, or where no other test can begin. An audience of the shop's
-    own plays tries what these state, in their order. What fewer than `LEAST` customers would draw teaches nothing and
-    does not begin.
+    the first is likely to pay. Of the active a few draw a reminder; their discount comes last, or where no other test
+    can begin. An audience of the shop's own plays tries what these state, in their order. What fewer than `LEAST`
+    customers would draw teaches nothing and does not begin.
     """
     begins: dict[Arm, float] = {}
     depth = {item.id: share_off(item) or 0.0 for item in menu}
@@ -148,7 +149,7 @@ def choose_arms(
         mine = lines.filter(group=group)
         open_to = mine["menu_id"].to_list()
         given = [each for each in stated.get(group, reminders) if each in open_to and each in reminders][:1]
-        ranked = rank_discounts(menu, mine)
+        ranked = rank_discounts(menu, mine, group)
         if group in stated:
             ranked = [each for each in stated[group] if each in open_to and each not in reminders]
         first = [*ranked[:1] * (group in stated or group not in (LEFT_CART, DUE)), *given]
@@ -158,7 +159,7 @@ def choose_arms(
             begins |= {Arm(arm, group): float(share) for arm, share in zip(first, shares, strict=True)}
             continue
         tried = [each for each in before.values() if each.arm not in reminders]
-        if not tried or people.windows < MORE_FROM or size[group] < NEW_CUSTOMERS or any(not e.n_arm for e in tried):
+        if not tried or size[group] < NEW_CUSTOMERS or any(not e.n_arm for e in tried):
             continue
         deepest = max(depth.get(each.arm, 0.0) for each in tried)
         deeper = sorted((arm for arm in ranked if depth[arm] >= deepest + DEEPER), key=lambda arm: depth[arm])
@@ -167,14 +168,13 @@ def choose_arms(
         if deeper and max(each.pays for each in tried) >= LIKELY:
             begins[Arm(deeper[0], group)] = min(NEW_SHARE, max(SMALL_SHARE, NEW_CUSTOMERS / size[group]))
     begins = {arm: share for arm, share in begins.items() if share * size[arm.group] >= LEAST}
-    if (
-        ACTIVE not in stated
-        and SMALL_SHARE * size.get(ACTIVE, 0) >= LEAST
-        and (people.windows >= ACTIVE_FROM or not (begins or known))
-    ):
-        for line in rank_discounts(menu, lines.filter(group=ACTIVE))[:1]:
-            if not any(each.group == ACTIVE for each in known):
-                begins[Arm(line, ACTIVE)] = SMALL_SHARE
+    if ACTIVE not in stated and SMALL_SHARE * size.get(ACTIVE, 0) >= LEAST:
+        mine = lines.filter(group=ACTIVE)
+        before = {each.arm: each for each in known if each.group == ACTIVE}
+        begin_discount = (people.windows >= ACTIVE_FROM or not (begins or known)) and before.keys() <= set(reminders)
+        first = [*rank_discounts(menu, mine, ACTIVE)[:1] * begin_discount,
+                 *[each for each in reminders if each in mine["menu_id"]][:1]]  # fmt: skip
+        begins |= {Arm(arm, ACTIVE): SMALL_SHARE for arm in first if arm not in before}
     return begins
 
 
@@ -221,6 +221,16 @@ def with_new_arms(
             pays=float(scipy.stats.norm.cdf(mean / sd)), state="test", prob=begins.get(pair, 0.0), evidence=level,
         ))  # fmt: skip
     return tuple(found)
+
+
+def limit_waste(effects: tuple[LineEffect, ...], people: LineTestPopulation) -> tuple[LineEffect, ...]:
+    """The effects with smaller shares of what costs anything, so that the costs of arms, each weighted by the
+    probability that it does not pay, are at most `WASTE` of the margin that is expected in the window."""
+    waste = sum(
+        (each.prob or 0.0) * each.cost_cents * people.sizes.get(each.group, 0) * (1 - each.pays) for each in effects
+    )
+    part = min(1.0, WASTE * float(people.groups["worth"].sum()) / waste) if waste > 0 else 1.0
+    return tuple(e.model_copy(update={"prob": part * (e.prob or 0.0)}) if e.cost_cents else e for e in effects)
 
 
 def tests_before(job: Job, at: Moments) -> int:

@@ -27,6 +27,7 @@ from promolift.shop.pipeline.planning.arms_in_play import (
     LineTestPopulation,
     best_offer_per_line,
     choose_arms,
+    limit_waste,
     line_costs,
     load_population,
     play_cells,
@@ -117,7 +118,7 @@ def plan_line_tests(
         before = [each for each in terms.effects if each.group in people.sizes]
         begins = choose_arms(job.config.menu, lines, people, before)
         cells = play_cells(lines, people, before, begins)
-        known = with_new_arms(cells, before, begins, level)
+        known = limit_waste(with_new_arms(cells, before, begins, level), people)
     if limits or not may_test:
         known = tuple(e if e.state == "give" else e.model_copy(update={"prob": 0.0}) for e in known)
     drawing = _Drawing(job, at, best, terms, budget, people, aimed, limits)

@@ -1,16 +1,20 @@
 """After an erasure over HTTP a customer is nowhere, and what is left is named."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
+from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
+import pytest
 from serve_helpers import CAMPAIGN, Api, released, serving
 from sqlalchemy import select
 
 from promolift.foundation.privacy.identifier_search import IdentifierSearch
 from promolift.foundation.storage.local_store import Store
-from promolift.server.ledger.schema import DECISIONS
+from promolift.server.ledger.schema import DECISIONS, EVENTS
 from promolift.shop.configuration.configuration import Config
 
 WHO = "u09"
@@ -90,6 +94,35 @@ def test_what_others_have_too_stays_with_them(api: Api, folder: Path) -> None:
     api("POST", f"/v1/privacy/{WHO}:erase", {})
     kept = json.dumps(api("POST", "/v1/privacy/u10:export", {})["tables"]["events"])
     assert OTHER_MAIL in kept
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_events_of_others_stay_without_what_names_the_erased_customer(api: Api, folder: Path, seed: int) -> None:
+    """Over drawn places and codings: the rest of such an event stays as it was, and other events untouched."""
+    draw, who = Random(seed), f"zorrilla-QX{seed}"
+    forms = [who, f"para {who}, gracias", f"https://x.es/?m={quote(f' {who}')}", b64encode(who.encode()).decode(),
+             who.encode().hex(), json.dumps({"quién": who}), who.upper(), f"→ {who} ←"]  # fmt: skip
+    sent: list[dict[str, Any]] = [{"type": "identify", "userId": who, "messageId": "w", "traits": {"age": 40}}]
+    for n in range(20):
+        said: Any = draw.choice(forms)
+        said = draw.choice([said, [said, "b"], {"a": {"b": said}}, {who: 1}])
+        told = {"product_id": "p-tea", "n": n, draw.choice(["nota", "客户", "to"]): said}
+        name, key = draw.choice([f"Called {who}", "Product Viewed"]), draw.choice([f"m{n}", f"{who}-{n}"])
+        sent.append({"type": "track", "userId": f"u{30 + n % 7}", "event": name, "messageId": key, "properties": told})
+    sent.append({"type": "track", "userId": "u40", "event": "Product Viewed", "messageId": "free",
+                 "properties": {"product_id": "p-tea", "nota": f"{who}9"}})  # fmt: skip
+    api("POST", "/v1/batch", {"batch": sent}, None)
+    report = api("POST", f"/v1/privacy/{who}:erase", {})
+    assert {each["remedy"] for each in report["left"]} <= {"release"}
+    with api.server.ledger.read() as db:
+        rows = db.execute(select(EVENTS.c.message_id, EVENTS.c.body).where(EVENTS.c.customer_id.like("u%"))).all()
+    bodies = [json.loads(body)["properties"] for _, body in rows]
+    assert sorted(each["n"] for each in bodies if "n" in each) == [*range(20)]
+    assert {each["product_id"] for each in bodies} == {"p-tea"}
+    free = [json.loads(body)["properties"]["nota"] for key, body in rows if key == "free"]
+    assert free == [f"{who}9"]
+    search = IdentifierSearch(who)
+    assert not any(search.in_any_reading(text) for row in rows for text in row)
 
 
 def test_a_note_that_names_them_is_left_and_said(api: Api) -> None:

@@ -104,6 +104,14 @@ def delete_rejects(db: Connection, seqs: list[int]) -> int:
     return 0
 
 
+def replace_mentions(db: Connection, masked: list[dict[str, object]]) -> int:
+    """Replace events of others that named an erased customer, by their number `at`. Of so many no part is left: 0."""
+    if masked:
+        texts: dict[str, BindParameter[str]] = {name: bindparam(name) for name in ("message_id", "name", "body")}
+        db.execute(update(EVENTS).where(EVENTS.c.seq == bindparam("at")).values(**texts), masked)
+    return 0
+
+
 def replace_customer_id(db: Connection, subject: str, alias: str, erased: bool) -> None:
     """What stays gets the alias in place of the id; mails that wait, what was rejected and, unless they are `erased`,
     what is known of the customer go.

@@ -4,6 +4,7 @@ An erasure deletes what it may delete; the shop's own files, releases, archives 
 found there is returned with a code that says what to do about it.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -24,7 +25,7 @@ from promolift.foundation.storage.outputs import remembered_outputs
 from promolift.foundation.storage.remote_storage import on_this_machine, url_of
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.results.work_folder.customer_erasure import identify_customer, source_files
+from promolift.shop.results.work_folder.customer_erasure import identify_customer, mask_customer, source_files
 
 DEFAULT_OUTPUTS = ("promolift-report", "learn-report", "evidence.zip")  # where commands write when no place is named
 LEDGER_LOGS = ("-wal", "-shm", "-journal")
@@ -172,6 +173,29 @@ def find_rejects(ledger: str, _: Path, search: IdentifierSearch) -> list[int]:
             return [seq for seq, *texts in rows if any(map(search.in_any_reading, texts))]
     finally:
         engine.dispose()
+
+
+def mask_mentions(ledger: str, _: Path, search: IdentifierSearch) -> list[dict[str, object]]:
+    """Return the events of other customers that name the customer, without what names the customer, in a process of
+    its own: `at` is the event's number.
+    """
+    from sqlalchemy import create_engine, select
+
+    from promolift.server.ledger.schema import EVENTS
+
+    engine, found = create_engine(ledger), list[dict[str, object]]()
+    texts = (EVENTS.c.message_id, EVENTS.c.name, EVENTS.c.body)
+    try:
+        with engine.connect() as db:
+            others = select(EVENTS.c.seq, *texts).where(EVENTS.c.customer_id != search.customer_id)
+            for seq, message_id, name, body in db.execution_options(yield_per=5000).execute(others):
+                if any(map(search.in_any_reading, (message_id, name, body))):
+                    said = json.dumps(mask_customer(json.loads(body), search), ensure_ascii=False)
+                    key = f"erased-{seq}" if search.in_any_reading(message_id) else message_id
+                    found.append({"at": seq, "message_id": key, "name": mask_customer(name, search), "body": said})
+    finally:
+        engine.dispose()
+    return found
 
 
 def search_after_erasure(

@@ -39,6 +39,7 @@ from promolift.server.ledger.erasure import (
     erase_batch,
     mark_erased,
     replace_customer_id,
+    replace_mentions,
 )
 from promolift.server.ledger.event_rows import event_items
 from promolift.server.ledger.field_types import Id
@@ -254,7 +255,12 @@ def _erase(asked: RouteContext, subject: str) -> Response:
     search: IdentifierSearch = server.run_in_reader(erasure_report.identify, subject, *given)  # before the rows go
     mark = _Part(partial(mark_erased, subject=subject, now_ms=now_ms), 1)  # from here on nothing new is kept of them
     rejects = _Part(partial(delete_rejects, seqs=server.run_in_reader(erasure_report.find_rejects, search)), 1)
-    _in_parts(asked, [mark, rejects, *_forget(subject, None), _spell_out(asked, subject)])
+    masked: list[dict[str, object]] = server.run_in_reader(erasure_report.mask_mentions, search)
+    mentions = [
+        _Part(partial(replace_mentions, masked=masked[first : first + ERASED_PER_CHANGE]), 1)
+        for first in range(0, len(masked), ERASED_PER_CHANGE)
+    ]
+    _in_parts(asked, [mark, rejects, *mentions, *_forget(subject, None), _spell_out(asked, subject)])
     done = _leave(asked, subject, counts | _forgotten(asked, search), erased=True)
     found = server.run_in_reader(erasure_report.search_after_erasure, search, *given)
     body = json.loads(bytes(done.body)) | found

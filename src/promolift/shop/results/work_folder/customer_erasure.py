@@ -80,6 +80,11 @@ def erase_customer(store: Store, search: IdentifierSearch) -> dict[str, int]:
     return gone
 
 
+def mask_customer(value: Any, search: IdentifierSearch) -> Any:
+    """Return a JSON value with `[erased]` in place of each text and key that names the customer."""
+    return _masked(value, search, [])
+
+
 def _parquet_files(store: Store) -> Iterator[Path]:
     for part in PARTS:
         brought(store.root / part)

@@ -25,7 +25,8 @@ from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from promolift.core.customers.text_intents import COMPLAINTS, INTENTS, intent_model, predict_intents
-from promolift.extensions.media.speech import SpeechSettings, open_recogniser, transcribe_recording
+from promolift.extensions.media.settings import SpeechSettings
+from promolift.extensions.media.speech import open_recogniser, transcribe_recording
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.language_model import RemoteSettings
 from promolift.foundation.settings import read_tsv

@@ -13,7 +13,7 @@ from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, free_por
 from sqlalchemy import select, update
 from test_serve_outbox import by_hand, send_all
 
-from promolift.extensions.connectors import braze, klaviyo, wechat
+from promolift.extensions.connectors import marketing_services, wechat
 from promolift.foundation.time.clock import HOUR_MS
 from promolift.server.delivery.outbox import DeliveryLane, _Tried, _Turn
 from promolift.server.delivery.sender import OfferMessage, ServiceResponse
@@ -55,7 +55,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_braze_gets_an_api_triggered_campaign() -> None:
     replay = Replay((201, {"dispatch_id": "d", "message": "success"}), (400, {"message": "invalid"}))
-    assert braze.send(MESSAGE, replay) is None
+    assert marketing_services.send_by_braze(MESSAGE, replay) is None
     url, headers, body = replay.asked[0]
     assert (url, headers["authorization"]) == (
         "https://rest.fra-01.braze.eu/campaigns/trigger/send",
@@ -64,12 +64,12 @@ def test_braze_gets_an_api_triggered_campaign() -> None:
     (recipient,) = body["recipients"]
     assert (body["campaign_id"], recipient["external_user_id"]) == ("c-1", "u01")
     assert recipient["trigger_properties"]["message"] == "茶叶八折"
-    assert braze.send(MESSAGE, replay) == "braze: status 400"
+    assert marketing_services.send_by_braze(MESSAGE, replay) == "braze: status 400"
 
 
 def test_klaviyo_gets_an_event_of_a_profile() -> None:
     replay = Replay((202, None), (401, {"errors": []}))
-    assert klaviyo.send(MESSAGE._replace(to="ann@example.com"), replay) is None
+    assert marketing_services.send_by_klaviyo(MESSAGE._replace(to="ann@example.com"), replay) is None
     url, headers, body = replay.asked[0]
     assert (url, headers["authorization"]) == ("https://a.klaviyo.com/api/events", "Klaviyo-API-Key pk_hush")
     assert headers["revision"] == "2024-10-15"
@@ -77,7 +77,7 @@ def test_klaviyo_gets_an_event_of_a_profile() -> None:
     assert said["metric"]["data"]["attributes"]["name"] == "Promolift Offer"
     assert said["profile"]["data"]["attributes"] == {"external_id": "u01", "email": "ann@example.com"}
     assert (said["unique_id"], said["properties"]["code"]) == ("dec_1", "K7QM-W3XP-9D2H")
-    assert klaviyo.send(MESSAGE, replay) == "klaviyo: status 401"
+    assert marketing_services.send_by_klaviyo(MESSAGE, replay) == "klaviyo: status 401"
 
 
 def test_wechat_gets_a_template_message_by_one_token_until_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_a_message_waits_for_the_end_of_the_quiet_hours(api: Api) -> None:
     send(api, made)
     send(api, made, "klaviyo", channel="email")  # another channel: its hours are not quiet
     send_all(api)
-    assert [url for url, *_ in replay.asked] == [klaviyo.URL]
+    assert [url for url, *_ in replay.asked] == [marketing_services.KLAVIYO_URL]
     with api.server.ledger.read() as db:
         waits = db.execute(select(OUTBOX.c.next_ms, OUTBOX.c.attempts).where(OUTBOX.c.status == "waiting")).one()
     assert (waits.next_ms // HOUR_MS % 24, waits.next_ms % HOUR_MS, waits.attempts) == ((hour + 2) % 24, 0, 0)

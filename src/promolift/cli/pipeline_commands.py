@@ -192,7 +192,7 @@ def contacts(
 ) -> "StepSummary":  # fmt: skip
     """Write who is planned an offer, with words and code, as a CSV that mail tools such as Mailchimp import."""
     from promolift.foundation.progress import StepSummary
-    from promolift.foundation.storage.outputs import remember_output
+    from promolift.foundation.storage.artifacts import remember_output
     from promolift.shop.pipeline.steps.report import plan_file
     from promolift.shop.reports.plan_rows import contact_rows
     from promolift.shop.results.work_folder.run_context import Job

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from error_checks import raises_code
 
+from promolift.extensions.media.settings import SpeechSettings
 from promolift.extensions.media.speech import (
     NO_SPEECH,
     PIECE_S,
     SAMPLE_RATE,
     AudioRequest,
     RemoteRecogniser,
-    SpeechSettings,
     open_recogniser,
     transcribe_recording,
 )

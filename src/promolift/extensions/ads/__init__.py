@@ -10,7 +10,7 @@ EXTENSION = Extension(
             row="impression, or creative of a test",
             settings="promolift.extensions.ads.results:CreativeFile",
             init="promolift.extensions.ads.setup:write_ads_settings",
-            run="promolift.extensions.ads.run:run_ads",
+            run="promolift.extensions.ads.creatives:run_ads",
         ),
     ),
 )

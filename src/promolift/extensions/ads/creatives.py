@@ -6,6 +6,7 @@ Legend: N rows, A creatives.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +18,17 @@ from promolift.core.experiments.off_policy.estimators import OffPolicySettings, 
 from promolift.core.experiments.prediction_metrics import wilson_interval
 from promolift.core.messages.text_ranker import TextRanker, click_z, fit_ranker
 from promolift.extensions.ads.bandit import thompson_shares
+from promolift.extensions.ads.creative_page import creative_page
 from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeResults, CreativeSettings
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, SampleEstimate
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
-from promolift.foundation.i18n.formatting import plural
-from promolift.foundation.progress import Progress, no_progress
+from promolift.foundation.i18n.formatting import count, localize, plural, use_locale
+from promolift.foundation.pages.rendering import render_page
+from promolift.foundation.progress import Progress, StepSummary, no_progress
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.reports.plan_rows import _write
 
 EVALUATION_SHARE = 0.2  # of the periods, or of the rows: they judge what the others taught
 MIN_CLICKS = 100  # below which no difference between policies is claimed
@@ -31,6 +36,33 @@ MAX_AUDIENCES = 20
 SHRINKAGE_IMPRESSIONS = 200.0  # impressions at the mean rate that each creative's own rate is shrunk by
 MAX_EXPOSURES = 5  # of one creative to one viewer that are told apart; more are taken together
 BOOTSTRAP_DRAWS = 1000
+
+
+def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tell: Progress) -> StepSummary:
+    """Run an advertising task from its settings file: creatives by placement and audience, or new ones in order.
+
+    Writes creatives.csv, creatives.parquet and report.html, and in the work folder what a release is made of.
+    """
+    with use_locale(settings.language):
+        found = run_creatives(settings, config.resolve().parent, tell)
+        with Store(work) as store:
+            found.catalogue.save_plan(store, serving_shares(found.plan, found.counts))
+        _write(out, "creatives", found.plan, render_page(creative_page(found)))
+        tell("plan", 1.0, "done")
+        lines = [found.verdict, *(f"  {name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {count(each.n)}"
+                                  for name, each in found.values.items())]  # fmt: skip
+        planned = f"{count(found.plan['impressions'].sum())} of {count(settings.budget)}"
+        days, cap = settings.days, settings.cap
+        said = f"planned impressions: {planned} in {days} days, at most {cap} of a creative a viewer and day"
+        lines.append(localize(said, f"计划展示：{planned}，共{days}天，每位访客每天每个素材最多{cap}次"))
+        lines.append(localize(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
+        figures = {
+            "step": "run", "trade": "ads", "layout": found.layout, "learned": found.training_rows,
+            "judged": found.evaluation_rows, "verdict": found.verdict,
+            "values": {name: asdict(each) for name, each in found.values.items()},
+            "fatigue": found.fatigue.to_dicts(), "page": str(out / "report.html"),
+        }  # fmt: skip
+        return StepSummary("\n".join(lines), figures)
 
 
 def run_creatives(settings: CreativeSettings, folder: Path, tell: Progress = no_progress) -> CreativeResults:

@@ -13,10 +13,12 @@ EXTENSION = Extension(
     ),
     senders={
         "braze": MessageSender(
-            "promolift.extensions.connectors.braze:send",
+            "promolift.extensions.connectors.marketing_services:send_by_braze",
             ("PROMOLIFT_BRAZE_URL", "PROMOLIFT_BRAZE_KEY", "PROMOLIFT_BRAZE_CAMPAIGN"),
         ),
-        "klaviyo": MessageSender("promolift.extensions.connectors.klaviyo:send", ("PROMOLIFT_KLAVIYO_KEY",)),
+        "klaviyo": MessageSender(
+            "promolift.extensions.connectors.marketing_services:send_by_klaviyo", ("PROMOLIFT_KLAVIYO_KEY",)
+        ),
         "wechat": MessageSender(
             "promolift.extensions.connectors.wechat:send",
             ("PROMOLIFT_WECHAT_APPID", "PROMOLIFT_WECHAT_SECRET", "PROMOLIFT_WECHAT_TEMPLATE"),

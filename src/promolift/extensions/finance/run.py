@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from promolift.extensions.finance.lending import run_lending
-from promolift.extensions.finance.page import describe_fairness, lending_page
+from promolift.extensions.finance.lending_page import describe_fairness, lending_page
 from promolift.extensions.finance.results import LendingResults, LendingSettings
 from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, low_to_high, number, use_locale
 from promolift.foundation.pages.rendering import render_page

@@ -17,11 +17,11 @@ from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
+from promolift.extensions.media.settings import SpeechSettings
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.language_model import (
     LanguageModel,
@@ -31,7 +31,6 @@ from promolift.foundation.language_model import (
     RemoteSettings,
     Reply,
 )
-from promolift.foundation.settings import Settings
 
 SAMPLE_RATE = 16_000  # samples a second, as recognisers hear
 MIN_SAMPLE_RATE = 8_000  # a telephone's; below it consonants are gone
@@ -49,33 +48,6 @@ SIMPLIFIED_CHINESE_PROMPT = (
 )
 NO_SPEECH = "nothing is said"
 RECOGNISER_MISSING = "the recogniser is not installed; `pip install 'promolift[speech]'`"
-
-
-class SpeechSettings(Settings):
-    """Who turns recordings into text."""
-
-    recogniser: Literal["local", "remote", "replay"] = Field(
-        default="local",
-        description="`local` hears in this process and sends nothing anywhere (extra `speech`), `remote` asks an "
-        "OpenAI-compatible endpoint, `replay` reads `llm.records`.",
-    )
-    model: str = Field(
-        default="",
-        description="For `local`: folder of a Whisper model in CTranslate2's form; larger ones hear better. Left out: "
-        "Whisper base, which the extra brings. For `remote`: the model's name; left out: whisper-1.",
-        examples=["models/whisper-small"],
-    )
-    language: Literal["zh", "en"] | None = Field(
-        default=None,
-        description="What is spoken. Left out: the recogniser finds out for each recording.",
-        examples=["zh"],
-    )
-    most_minutes: float = Field(
-        default=60.0, gt=0, description="Longer recordings are not transcribed, and named: cut them, or raise it."
-    )
-    minute_cents: float = Field(
-        default=0.6, ge=0, description="For `remote`: cents per minute, counted against `llm.remote.cost_cap_cents`."
-    )
 
 
 @dataclass(frozen=True)

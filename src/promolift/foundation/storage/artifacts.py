@@ -1,5 +1,11 @@
-"""What the steps keep in a work folder, be it table, note or model, and the verb that makes each: errors name it."""
+"""Say which command produces each table, note and model of a work folder, and where its runs wrote files outside of it.
 
+Errors name the command; an erasure finds the files again.
+"""
+
+from pathlib import Path
+
+OUTPUTS_FILE = "outputs.txt"  # in the work folder: a path per line
 PRODUCED_BY: dict[str, str] = {
     **dict.fromkeys(
         ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "words", "rejected",
@@ -12,11 +18,7 @@ PRODUCED_BY: dict[str, str] = {
          "privacy_ledger"),
         "profile",
     ),
-    **dict.fromkeys(
-        ("response", "halves", "no_model", "depths", "redemption_features",
-         "redemption_odds"),
-        "effect",
-    ),
+    **dict.fromkeys(("response", "halves", "no_model", "depths", "redemption_features", "redemption_odds"), "effect"),
     **dict.fromkeys(
         ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test", "heard"), "plan"
     ),
@@ -35,3 +37,18 @@ PRODUCED_BY: dict[str, str] = {
     ),
     **dict.fromkeys(("trial_planned", "trial_plan", "trial_frontier"), "effect report"),
 }  # fmt: skip
+
+
+def remember_output(root: Path, path: Path) -> None:
+    """Remember a file or folder that was written for this work folder, unless it lies in the folder itself."""
+    place = path.absolute()
+    if not place.is_relative_to(root.absolute()) and place not in remembered_outputs(root):
+        with (root / OUTPUTS_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"{place}\n")
+
+
+def remembered_outputs(root: Path) -> list[Path]:
+    """Return what was remembered, whether it is still there or not."""
+    file = root / OUTPUTS_FILE
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [Path(line) for line in dict.fromkeys(lines) if line]

@@ -42,8 +42,8 @@ from promolift.foundation.hashing import find_chain_break, sha256_of, sha256_of_
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.redaction import pseudonym
 from promolift.foundation.settings import Settings
+from promolift.foundation.storage.artifacts import remember_output
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.outputs import remember_output
 from promolift.foundation.version import __version__
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks.archive_privacy import (

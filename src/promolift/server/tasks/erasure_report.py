@@ -20,8 +20,8 @@ from promolift.foundation.privacy.identifier_search import (
     find_contacts,
     is_distinctive,
 )
+from promolift.foundation.storage.artifacts import remembered_outputs
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.outputs import remembered_outputs
 from promolift.foundation.storage.remote_storage import on_this_machine, url_of
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config

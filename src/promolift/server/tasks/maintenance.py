@@ -22,8 +22,8 @@ from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
+from promolift.foundation.storage.artifacts import remember_output
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.outputs import remember_output
 from promolift.foundation.time.clock import DAY_MS
 from promolift.foundation.version import __version__
 from promolift.server.decisions.release_storage import load_shared_release, open_shared_releases

@@ -18,8 +18,7 @@ from promolift.core.offers.menu import DEFAULT_MENU, MenuItem
 from promolift.core.offers.settings import OfferProposalSettings, OfferRules
 from promolift.extensions.connectors.warehouse import WarehouseSettings
 from promolift.extensions.encoder.settings import ForecastSettings
-from promolift.extensions.media.settings import SensesSettings
-from promolift.extensions.media.speech import SpeechSettings
+from promolift.extensions.media.settings import SensesSettings, SpeechSettings
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered

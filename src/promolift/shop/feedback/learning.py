@@ -23,8 +23,8 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import money
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary
+from promolift.foundation.storage.artifacts import remember_output
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.outputs import remember_output
 from promolift.foundation.storage.remote_storage import exists
 from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.feedback.decision_outcomes import (

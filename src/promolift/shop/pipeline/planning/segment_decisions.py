@@ -14,8 +14,8 @@ from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.formatting import count
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.progress import StepSummary
+from promolift.foundation.storage.artifacts import remember_output
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.storage.outputs import remember_output
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables

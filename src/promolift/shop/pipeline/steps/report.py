@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from promolift.foundation.errors import StepError
-from promolift.foundation.storage.outputs import remember_output
+from promolift.foundation.storage.artifacts import remember_output
 from promolift.shop.pipeline.promotion_log import keep_history
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.plan_rows import export_rows, plan_rows

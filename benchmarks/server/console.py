@@ -108,7 +108,7 @@ def serve(root: Path, port: int) -> None:
 
     from promolift.server.api.api_keys import create_key
     from promolift.server.api.app import create, run_uvicorn
-    from promolift.server.console.app import with_console
+    from promolift.server.console.console_app import with_console
     from promolift.server.console.state.users import add_person, start_session
     from promolift.server.settings import ServeSettings
 

@@ -212,7 +212,7 @@ def test_the_demo_runs_the_task_that_an_extension_registers_on_its_server(
     monkeypatch.setattr("promolift.cli.pipeline_commands.run_steps", lambda *_, **__: StepSummary("planned"))
     monkeypatch.setattr("promolift.server.startup.serve_planned", lambda *given: served.append(given[-1]))
     monkeypatch.setattr(
-        "promolift.server.console.app.with_console", lambda _, play, **__: play(SimpleNamespace(name="s"))
+        "promolift.server.console.console_app.with_console", lambda _, play, **__: play(SimpleNamespace(name="s"))
     )
     assert called(capsys, "demo", "--serve", "--work", str(tmp_path))[0] == 0
     served[0]("app")

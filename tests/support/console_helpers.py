@@ -16,7 +16,7 @@ from told_shop import SHOPS
 
 from promolift.extensions.simulation.demo_history import play_demo_history
 from promolift.server.api.app import create
-from promolift.server.console.app import with_console
+from promolift.server.console.console_app import with_console
 from promolift.server.console.state.users import ROLES, add_person, hash_password
 from promolift.server.ledger.schema import PEOPLE
 from promolift.server.settings import ServeSettings

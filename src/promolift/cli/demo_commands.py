@@ -52,7 +52,7 @@ def demo(
     task = registered("tasks").get("demo")
 
     def dress(made: Any) -> Any:
-        from promolift.server.console.app import with_console
+        from promolift.server.console.console_app import with_console
 
         with show_progress(translate) as tell:
             return with_console(

@@ -30,7 +30,7 @@ def serve(
     See docs/serve.md and docs/console.md."""
 
     def dress(made: Any) -> Any:
-        from promolift.server.console.app import with_console
+        from promolift.server.console.console_app import with_console
 
         return with_console(made, file=config)
 

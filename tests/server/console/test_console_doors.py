@@ -7,7 +7,7 @@ import pytest
 from console_helpers import PASSWORD, SAME, Shop, opened
 from sqlalchemy import select
 
-from promolift.server.console.app import SESSION_COOKIE
+from promolift.server.console.console_app import SESSION_COOKIE
 from promolift.server.console.pages.view import CONTENT_SECURITY_POLICY
 from promolift.server.console.screens import SCREENS
 from promolift.server.console.state.users import ROLES

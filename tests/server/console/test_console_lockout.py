@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from promolift.server.console import app as console_app
+from promolift.server.console import console_app
 from promolift.server.console.login import client_address
 from promolift.server.console.state import users
 from promolift.server.console.state.users import ACCOUNT_TRIES, ORIGIN_TRIES, LoginThrottle, known_browser, new_browser

@@ -22,7 +22,7 @@ from ledger_helpers import (
 from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 
 from promolift.foundation.errors import ConfigError
-from promolift.server.events.events import apply_pending_refusals
+from promolift.server.events.pending_refusals import apply_pending_refusals
 from promolift.server.ledger import migrations
 from promolift.server.ledger.audit_log import get_record, put_record
 from promolift.server.ledger.ledger import Ledger

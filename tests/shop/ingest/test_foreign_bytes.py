@@ -285,7 +285,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from starlette.testclient import TestClient
 
     from promolift.server.api.app import create
-    from promolift.server.console.app import with_console
+    from promolift.server.console.console_app import with_console
 
     app = create(ServeSettings.parse({"work": tmp_path_factory.mktemp("fuzz"), "deadline_ms": 20_000}, "test"), None)
     made = with_console(app)

@@ -34,6 +34,7 @@ from promolift.server.carts import carts
 from promolift.server.decisions import decisions, release_period
 from promolift.server.delivery import outbox
 from promolift.server.events import events
+from promolift.server.events.pending_refusals import apply_pending_refusals
 from promolift.server.ledger.audit_log import (
     HttpResponse,
     IdempotentResponse,
@@ -196,7 +197,7 @@ class Server:
             self._tell()
         until_s = monotonic() + REFUSALS_LIMIT_S
         while not self._heard and monotonic() < until_s:
-            if not self.ledger.write(events.apply_pending_refusals):
+            if not self.ledger.write(apply_pending_refusals):
                 with self.ledger.read() as db:
                     self._heard = get_record(db, "ledger", PENDING_REFUSALS) is None
                 break

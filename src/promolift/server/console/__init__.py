@@ -7,6 +7,6 @@ from promolift.foundation.lazy_imports import make_lazy
 __all__ = ["with_console"]
 
 if TYPE_CHECKING:
-    from promolift.server.console.app import with_console
+    from promolift.server.console.console_app import with_console
 else:
     make_lazy(__name__)

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
-from sqlalchemy import Connection, func, insert, literal_column, select, update
+from sqlalchemy import Connection, insert, literal_column, select, update
 
 from promolift.core.customers.text_intents import predict_intents
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.settings import Zone
 from promolift.foundation.time.clock import HOUR_MS, MINUTE_MS
-from promolift.server.ledger.audit_log import delete_record, get_record, put_record
 from promolift.server.ledger.event_rows import (
     CONSENT_BY_PAGE,
     FROM_PAGE_SUFFIX,
@@ -38,13 +37,7 @@ from promolift.server.ledger.event_rows import (
     event_row,
     text_or_none,
 )
-from promolift.server.ledger.migrations import (
-    PENDING_REFUSALS,
-    REFUSALS_VERSION,
-    ROWS_PER_BATCH,
-    find_customer_id,
-    live_servers,
-)
+from promolift.server.ledger.migrations import find_customer_id
 from promolift.server.ledger.schema import (
     ALIASES,
     CUSTOMERS,
@@ -588,32 +581,3 @@ def _keep_traits(db: Connection, row: dict[str, Any]) -> None:
     }
     told = {name: value for name, value in said.items() if not kept.get(name)}
     db.execute(update(CUSTOMERS).where(mine).values(**told))
-
-
-def apply_pending_refusals(db: Connection, some: list[Any]) -> list[int]:
-    """Let refusals of personal decisions count that a server of an earlier form kept as events alone: those of the next
-    PART events; how many events are left. It is over once all are read and no such server is alive.
-
-    As if they arrived now. What takes a refusal back does not count: it may have come from a page, which the event does
-    not tell.
-    """
-    return [_hear_part(db) for _ in some]
-
-
-def _hear_part(db: Connection) -> int:
-    if (mark := get_record(db, "ledger", PENDING_REFUSALS)) is None:
-        return 0
-    last = db.execute(select(func.max(EVENTS.c.seq))).scalar_one() or 0
-    after, upto = mark["after"], min(last, mark["after"] + ROWS_PER_BATCH)
-    said_in = EVENTS.c.name.in_(("identify", "Consent Updated")) & EVENTS.c.body.contains('"personal"')
-    columns = (EVENTS.c[name] for name in ("customer_id", "ts_ms", "name", "body"))
-    found = select(*columns).where(EVENTS.c.seq > after, EVENTS.c.seq <= upto, said_in)
-    for who, ts_ms, name, body in db.execute(found.order_by(EVENTS.c.ts_ms)).all():
-        said = json.loads(body).get("traits" if name == "identify" else "properties")
-        if isinstance(said, dict) and _answer(said.get("personal")) == "no":
-            _keep_traits(db, {"customer_id": who, "updated_ms": ts_ms, "by_page": True, "personal": 0})
-    if upto == last and all(form >= REFUSALS_VERSION for form in live_servers(db).values()):
-        delete_record(db, "ledger", PENDING_REFUSALS)
-    elif upto > after:
-        put_record(db, "ledger", PENDING_REFUSALS, {"after": upto}, 0)
-    return int(last - upto)

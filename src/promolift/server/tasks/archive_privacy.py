@@ -5,7 +5,9 @@ stand: rows that were set aside, notes of people, names that the shop gave.
 """
 
 import io
+import os
 import re
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -24,7 +26,7 @@ from promolift.foundation.storage.local_store import Store
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
 RUN = r"[A-Za-z0-9]+"  # of an id: it stands as a whole wherever the id does
-MASKED = "[masked]"
+MASKED, KEY_FILE = "[masked]", "evidence.key"  # the file holds the key of the pseudonyms, in the work folder
 MASKABLE = ("subject", "old", "new")  # fields of an audit row
 CUSTOMER_ID_COLUMN = "customer_id"
 CATALOGUE_COLUMNS = ("product_id", "category", "type", "name")
@@ -159,3 +161,26 @@ def _columns(frame: pl.DataFrame) -> Iterator[_ColumnTexts]:
             yield from (_ColumnTexts(f"{series.name}.{name}", texts) for name, texts in fields)
         elif series.dtype == pl.String:
             yield _ColumnTexts(series.name, series.drop_nulls().unique().to_list())
+
+
+def pseudonymise_rows(rows: pl.DataFrame, named: Callable[[str], str], erased: set[str]) -> pl.DataFrame:
+    """Return rows under pseudonyms, sorted by them, without those of erased customers."""
+    rows = rows.filter(~pl.col("customer_id").is_in(sorted(erased)))
+    people = rows["customer_id"].unique().to_list()
+    names = {who: named(who) for who in people}
+    rows = rows.with_columns(pl.col("customer_id").replace_strict(names, return_dtype=pl.String))
+    return rows.sort([name for name in ("customer_id", "offer_id", "decision_id") if name in rows.columns])
+
+
+def pseudonymise_ids(ids: pl.Series, named: Callable[[str], str]) -> pl.Series:
+    """Return pseudonyms of the ids of decisions, which are hashes of the customer's id, by the same key."""
+    return pl.Series("decision_id", [f"dec_{named(each)[4:]}" for each in ids], dtype=pl.String)
+
+
+def pseudonym_key(store: Store) -> str:
+    """Return the work folder's own key of pseudonyms; it is made at the first call."""
+    path = store.root / KEY_FILE
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+    return path.read_text(encoding="ascii")

@@ -8,8 +8,6 @@ under a key that stays in the work folder; erased customers are left out.
 import io
 import json
 import math
-import os
-import secrets
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -52,6 +50,9 @@ from promolift.server.tasks.archive_privacy import (
     find_names,
     mask_audit_row,
     mask_health,
+    pseudonym_key,
+    pseudonymise_ids,
+    pseudonymise_rows,
 )
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, load_evidence
@@ -64,9 +65,8 @@ from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import FairPlan
 from promolift.shop.results.work_folder.run_context import Job
 
-ARCHIVE_FORM = 1
 VERDICT_FILE = "verdict.json"  # of the plan over its holdout, in the form of a test
-MANIFEST_FILE, KEY_FILE = "manifest.json", "evidence.key"
+ARCHIVE_FORM, MANIFEST_FILE = 1, "manifest.json"
 ZIP_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 RELATIVE_TOLERANCE = 1e-9  # of a figure that another machine computes again
 CANDIDATE_COLUMNS = (
@@ -194,7 +194,8 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
     named = partial(pseudonym, key=pseudonym_key(store))
     kept: dict[str, bytes] = {}
     erased, people, chain = LedgerPart(set(), set(), [])
-    if server is not None and has_ledger(server):
+    url = server.ledger_url if server else ""
+    if server and (not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).is_file()):
         erased, people, chain = ledger_files(server, campaign, plan.note.shop.currency, named, kept)
     known = KnownCustomers.of(store, people | set(plan.candidates["customer_id"].unique()))
     chain = [mask_audit_row(row, known) for row in chain]
@@ -534,46 +535,12 @@ def read_archive(path: Path) -> Archive:
             "file_version_unsupported", f"{path}: is of form {manifest.form}; this version reads form {ARCHIVE_FORM}"
         )
     found = Archive(manifest, every)
-    if not list(check_names(found)) and pack_archive(found) != raw:
+    whole = all(sha256_of(every.get(name, b"")) == digest for name, digest in manifest.files.items())
+    if whole and pack_archive(found) != raw:  # `check_archive` names a file whose hash differs
         raise InputError(
             "file_changed", f"{path}: its bytes are not those that its content is written as; it was packed anew"
         )
     return found
-
-
-def check_names(found: Archive) -> Iterator[str]:
-    """Files whose hash is not the manifest's: `check` tells of them."""
-    return (name for name, digest in found.manifest.files.items() if sha256_of(found.files.get(name, b"")) != digest)
-
-
-def pseudonymise_rows(rows: pl.DataFrame, named: Callable[[str], str], erased: set[str]) -> pl.DataFrame:
-    """Rows under pseudonyms, sorted by them, without those of erased customers."""
-    rows = rows.filter(~pl.col("customer_id").is_in(sorted(erased)))
-    people = rows["customer_id"].unique().to_list()
-    names = {who: named(who) for who in people}
-    rows = rows.with_columns(pl.col("customer_id").replace_strict(names, return_dtype=pl.String))
-    return rows.sort([name for name in ("customer_id", "offer_id", "decision_id") if name in rows.columns])
-
-
-def pseudonymise_ids(ids: pl.Series, named: Callable[[str], str]) -> pl.Series:
-    """Ids of decisions, which are hashes of the customer's, by the same key."""
-    return pl.Series("decision_id", [f"dec_{named(each)[4:]}" for each in ids], dtype=pl.String)
-
-
-def pseudonym_key(store: Store) -> str:
-    """The work folder's own key of pseudonyms; made when it is first asked for."""
-    path = store.root / KEY_FILE
-    if not path.exists():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text(encoding="ascii")
-
-
-def has_ledger(server: ServeSettings) -> bool:
-    """Return whether there is a ledger to read."""
-    url = server.ledger_url
-    return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).is_file()
 
 
 def code_hash() -> str:

@@ -111,9 +111,9 @@ class ReleaseTerms(Settings):
         return self.draws == "audience" and self.draw_ms is not None
 
     @property
-    def draw_key(self) -> tuple[int, str, str, int]:
+    def draw_key(self) -> tuple[str, ...]:
         """What is hashed with a customer's id to draw by the shares of audiences."""
-        return (self.seed, self.campaign_id, "audience", self.draw_ms or 0)
+        return ("audience", self.campaign_id, str(self.seed), str(self.draw_ms))
 
     def exploration_share(self, pays: bool) -> float:
         """The share drawn at random of a customer for whom an offer pays at the price, or none does."""

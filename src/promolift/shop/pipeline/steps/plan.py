@@ -253,12 +253,9 @@ def first_test(
 ) -> LineTestPlan | None:
     """A plan that tests; None where nothing can be drawn."""
     with suppress(SupportError):
-        risk = job.config.plan.risk
-        rows = (
-            some.rows
-            if some.for_test is None
-            else some.for_test.map(lambda part: strategic_rules.add_caution(part, risk))
-        )
+        risk, rows = job.config.plan.risk, some.rows
+        if some.for_test is not None:
+            rows = some.for_test.map(lambda part: strategic_rules.add_caution(part, risk))
         made = plan_line_tests(job, at, rows, audience.consent, terms, budget, some.floor, shelf)
         return made if made.note.tested else None
     return None
@@ -592,9 +589,8 @@ def drawn_customers(rows: pl.DataFrame, share: float) -> pl.DataFrame:
     if share >= 1:
         return rows
     people = rows["customer_id"].unique()
-    return rows.filter(
-        pl.col("customer_id").is_in(people.filter(pl.Series(hash_units("few", people) < share)).implode())
-    )
+    drawn = people.filter(pl.Series(hash_units("few", people) < share))
+    return rows.filter(pl.col("customer_id").is_in(drawn.implode()))
 
 
 def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:

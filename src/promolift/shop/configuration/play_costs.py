@@ -51,9 +51,9 @@ def audience_lines(group: str, menu: Sequence[MenuItem]) -> list[MenuItem]:
     """The lines of the menu that an audience of every plan begins with, as far as they are open to all customers."""
     open_to = {item.id: item for item in menu if not item.segments}
     lines = pl.DataFrame({"menu_id": list(open_to), "customers": [1] * len(open_to)})
-    discounts = [] if group in (LEFT_CART, DUE, NOT_DUE) else rank_discounts(menu, lines, group)[:1]
-    reminders = [item.id for item in open_to.values() if item.benefit.type == "reminder"][:1]
-    return [open_to[each] for each in (*discounts, *reminders * (group != NOT_DUE))]
+    reminders = [item.id for item in open_to.values() if item.benefit.type == "reminder"][: group != NOT_DUE]
+    none = group in (LEFT_CART, DUE, NOT_DUE) or (group == ACTIVE and reminders)  # whose discount comes last
+    return [open_to[each] for each in (*([] if none else rank_discounts(menu, lines, group)[:1]), *reminders)]
 
 
 def worst_cost_cents(

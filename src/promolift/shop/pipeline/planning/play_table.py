@@ -9,14 +9,13 @@ from promolift.core.customers.audience_query import query_audience, read_views
 from promolift.core.customers.consent import may_send
 from promolift.core.customers.named_audiences import NamedAudience, named_audiences
 from promolift.core.experiments.arm_shares import LEAST
-from promolift.core.experiments.audiences import ACTIVE, NOT_DUE
+from promolift.core.experiments.audiences import NOT_DUE
 from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.i18n.formatting import count, current_locale, localize, money
 from promolift.foundation.progress import StepSummary
 from promolift.shop.configuration.play_costs import audience_lines, worst_cost_cents
 from promolift.shop.configuration.plays import Play
-from promolift.shop.pipeline.planning.arms_in_play import ACTIVE_FROM, tests_before
 from promolift.shop.pipeline.planning.play_audiences import find_audiences, load_views
 from promolift.shop.results.line_tests import group_name
 from promolift.shop.results.work_folder.plan_inputs import plan_spans
@@ -42,7 +41,6 @@ class _Facts(NamedTuple):
     job: Job
     members: pl.DataFrame
     baskets: pl.DataFrame
-    tests: int
 
 
 def list_plays(job: Job) -> list[PlayRow]:
@@ -53,7 +51,7 @@ def list_plays(job: Job) -> list[PlayRow]:
     consent = may_send(people, job.clean.current_customers(people), config.consent)
     sales = daily_sales(job, at.asof, config.value.margin_rate)
     members = find_audiences(job, at, consent, sales)
-    facts = _Facts(job, members, profiles.select("customer_id", "basket_mean_cents"), tests_before(job, at))
+    facts = _Facts(job, members, profiles.select("customer_id", "basket_mean_cents"))
     groups = {play.group for play in config.plays}
     rows = [_own(facts, play) for play in config.plays]
     rows += [_built_in(facts, each) for each in named_audiences().values()
@@ -84,8 +82,6 @@ def _built_in(facts: _Facts, audience: NamedAudience) -> PlayRow:
     mine = facts.members.filter(group=name)
     tried = audience_lines(name, menu)
     why = audience.empty_words if mine.is_empty() else _too_few(mine.height)
-    if why is None and name == ACTIVE and facts.tests < ACTIVE_FROM:
-        why = localize(f"begins after {ACTIVE_FROM} windows of tests", f"{ACTIVE_FROM}期测试之后开始")
     if why is None and name == NOT_DUE:
         why = localize("comes without an offer", "不发优惠也会来")
     if why is None and not tried:

@@ -138,7 +138,8 @@ def choose_arms(
     `lines` as of `line_costs`, `known` what was learned before. One benefit at a time: a second discount begins where
     the first is likely to pay. Of the active a few draw a reminder; their discount comes last, or where no other test
     can begin. An audience of the shop's own plays tries what these state, in their order. What fewer than `LEAST`
-    customers would draw teaches nothing and does not begin.
+    customers would draw teaches nothing and does not begin, nor does a second discount that is expected to cost more
+    than a customer's whole monthly margin: it would take the budget of all others.
     """
     begins: dict[Arm, float] = {}
     depth = {item.id: share_off(item) or 0.0 for item in menu}
@@ -165,6 +166,8 @@ def choose_arms(
         deeper = sorted((arm for arm in ranked if depth[arm] >= deepest + DEEPER), key=lambda arm: depth[arm])
         if group in stated:
             deeper = [arm for arm in ranked if arm not in before]
+        cheap = set(mine.filter(pl.col("cost") <= people.monthly[group])["menu_id"])
+        deeper = [arm for arm in deeper if arm in cheap]
         if deeper and max(each.pays for each in tried) >= LIKELY:
             begins[Arm(deeper[0], group)] = min(NEW_SHARE, max(SMALL_SHARE, NEW_CUSTOMERS / size[group]))
     begins = {arm: share for arm, share in begins.items() if share * size[arm.group] >= LEAST}

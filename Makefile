@@ -11,8 +11,8 @@ DEV := .venv/.ready-dev
 # A thread for each worker, since more of them wait for one another. A file is one worker's, so that fixtures of a module
 # are made once (pytest 9.2 leaves `xdist_group` without effect). What Python compiles is kept, even where the
 # environment says otherwise: else each worker, and each process that a test starts, compiles all it imports once more.
-PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/compiled \
-    $(BIN)/pytest -n 2 --dist loadfile
+COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/compiled
+PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(COMPILED) $(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: demo test test-all test-slow check bench docs site release clean
 
@@ -39,7 +39,7 @@ check: $(DEV)  ## style, types, import rules, generated docs, sizes
 	$(BIN)/python docs/size.py
 
 bench: $(DEV)  ## every benchmark in full; add QUICK=--quick for under a minute each
-	for script in $(filter-out %_peers.py %_judged.py %_policies.py %_policy.py,$(sort $(wildcard benchmarks/*/*.py))); do $(BIN)/python $$script $(QUICK) || exit 1; done
+	for script in $(filter-out %_peers.py %_judged.py %_policies.py %_policy.py,$(sort $(wildcard benchmarks/*/*.py))); do $(COMPILED) $(BIN)/python $$script $(QUICK) || exit 1; done
 
 docs: $(DEV)  ## write the generated pages again
 	$(BIN)/python docs/generate.py

@@ -301,7 +301,7 @@ def cost(rows: int, features: int, arms: int) -> None:
 
     def told(name: str, seconds: float) -> None:
         emit(f"CPU of {name}, {rows:,} x {features}, {arms} arms", seconds, "CPU s", rows, "simulated",
-             peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # fmt: skip
+             se=None, peer="", peer_value=None, peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # fmt: skip
 
     fit_effects(x[:3000], arm[:3000], y[:3000])  # once before: importing and compiling is not part of a fit
     start = time.process_time()

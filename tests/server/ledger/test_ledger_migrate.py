@@ -174,7 +174,7 @@ def test_refusals_that_servers_of_form_3_kept_as_events_count_until_the_last_of_
         with ledger.read() as db:
             return dict(tuple(row) for row in db.execute(select(CUSTOMERS.c.customer_id, CUSTOMERS.c.personal)))
 
-    monkeypatch.setattr("promolift.server.events.events.ROWS_PER_BATCH", 3)
+    monkeypatch.setattr("promolift.server.events.pending_refusals.ROWS_PER_BATCH", 3)
     with Ledger(url, open_tables) as old:
         do(old, say, "u1", NOW, "identify", False)
         do(old, say, "u2", NOW, "Consent Updated", False)

@@ -125,6 +125,30 @@ def test_events_of_others_stay_without_what_names_the_erased_customer(api: Api, 
     assert not any(search.in_any_reading(text) for row in rows for text in row)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_an_address_in_a_text_of_others_goes_and_one_that_they_have_themselves_stays(api: Api, seed: int) -> None:
+    """Over drawn texts: a mention makes an address nobody's, a field of their own makes it a household's."""
+    draw, mail = Random(seed), f"Zora{seed}@Example.org"
+    forms = ["por favor escriban a {}", "{} 请联系", "<{}>", "{}, {} again", "call me or mail {}."]
+    texts = [draw.choice(forms).replace("{}", draw.choice([mail, mail.lower(), mail.upper()])) for _ in range(12)]
+    sent: list[dict[str, Any]] = [
+        {"type": "identify", "userId": "zora", "messageId": "z", "traits": {"email": mail}},
+        {"type": "identify", "userId": "home", "messageId": "h", "traits": {"email": f"home{seed}@example.org"}},
+        {"type": "identify", "userId": "u33", "messageId": "h2", "traits": {"email": f"home{seed}@example.org"}},
+    ]
+    sent += [{"type": "track", "userId": f"u{30 + n % 5}", "event": "Product Viewed", "messageId": f"t{n}",
+              "properties": {"product_id": "p-tea", "nota": text}} for n, text in enumerate(texts)]  # fmt: skip
+    api("POST", "/v1/batch", {"batch": sent}, None)
+    for who in ("zora", "home"):
+        report = api("POST", f"/v1/privacy/{who}:erase", {})
+        assert {each["remedy"] for each in report["left"]} <= {"release"}
+    with api.server.ledger.read() as db:
+        bodies = " ".join(db.execute(select(EVENTS.c.body)).scalars()).lower()
+    assert mail.lower() not in bodies
+    assert bodies.count("p-tea") >= 12
+    assert f"home{seed}@example.org" in bodies
+
+
 def test_a_note_that_names_them_is_left_and_said(api: Api) -> None:
     speak(api)
     day = {"first": "2026-01-01", "last": "2026-01-01"}

@@ -71,25 +71,28 @@ def is_distinctive(identifier: str) -> bool:
     return "@" in identifier or len(identifier) >= 10 or (len(identifier) >= 4 and mixed)
 
 
-def find_contacts(value: Any, column: str = "") -> set[str]:
+def find_contacts(value: Any, column: str = "", whole: bool = False) -> set[str]:
     """Return the e-mail addresses, in small letters, and the phone numbers, as digits, that a value of a column holds.
     JSON is read by its keys: what stands in a field for phones is a number however it is written.
+
+    `whole`: only those that fill a field, as the contact of whom a row is about does; a text may mention anybody's.
     """
     if isinstance(value, str) and value[:1] in ("{", "["):
         with suppress(ValueError):
             value = json.loads(value)
     if isinstance(value, Mapping):
-        return {each for key, item in value.items() for each in find_contacts(item, str(key))}
+        return {each for key, item in value.items() for each in find_contacts(item, str(key), whole)}
     if isinstance(value, list | tuple):
-        return {each for item in value for each in find_contacts(item, column)}
+        return {each for item in value for each in find_contacts(item, column, whole)}
     if value is None or isinstance(value, bool):
         return set()
     text, found = str(value).removesuffix(".0"), set[str]()
     for label, pattern in PATTERNS:
+        named = pattern.findall(text) if not whole or pattern.fullmatch(text.strip()) else ()
         if label == "email":
-            found |= {each.lower().strip(".") for each in pattern.findall(text)}
+            found |= {each.lower().strip(".") for each in named}
         elif label == "phone" and isinstance(value, str):
-            found |= {re.sub(r"\D", "", each) for each in pattern.findall(text)}
+            found |= {re.sub(r"\D", "", each) for each in named}
     if _is_phone_column(column) and 7 <= len(digits := re.sub(r"\D", "", text)) <= 15:
         found.add(digits)
     return found
@@ -305,18 +308,20 @@ class IdentifierSearch:
         counts = rows.aggregate(", ".join(f"count(*) filter (where {test})" for test in tests.values())).fetchall()[0]
         return {name: int(n) for name, n in zip(tests, counts, strict=True) if n}
 
-    def contacts_in(self, rows: duckdb.DuckDBPyRelation) -> set[str]:
-        """Return the contacts in the rows of a relation that name the person."""
+    def contacts_in(self, rows: duckdb.DuckDBPyRelation, whole: bool = False) -> set[str]:
+        """Return the contacts in the rows of a relation that name the person; `whole` as of `find_contacts`."""
         tests, found = self.rows(rows), set[str]()
         if tests:
             for row in rows.filter(" or ".join(tests.values())).distinct().fetchall():
                 for column, value in zip(rows.columns, row, strict=True):
-                    found |= find_contacts(value, column)
+                    found |= find_contacts(value, column, whole)
         return found
 
-    def shared_contacts(self, rows: duckdb.DuckDBPyRelation, contacts: Collection[str]) -> set[str]:
+    def shared_contacts(
+        self, rows: duckdb.DuckDBPyRelation, contacts: Collection[str], own: Collection[str]
+    ) -> set[str]:
         """Return those contacts that stand in the row of another customer, too: a household's address, or the shop's
-        own, is not the person's alone."""
+        own, is not the person's alone. Of `own`, which fill a field of the person's, a mention in a text is none."""
         shared, patterns = set[str](), [contact_pattern(each) for each in contacts]
         kinds = zip(rows.columns, map(str, rows.types), strict=True)
         tests = [test for column, kind in kinds if (test := _conditions(patterns, column, kind).quick)]
@@ -324,7 +329,8 @@ class IdentifierSearch:
             cells = list(zip(rows.columns, row, strict=True))
             said = {each for column, value in cells for each in find_contacts(value, column)}
             if any(self._is_other(said, *each) for each in cells):
-                shared |= said.intersection(contacts)
+                filled = {each for column, value in cells for each in find_contacts(value, column, whole=True)}
+                shared |= said.intersection(contacts).difference(own) | filled.intersection(contacts)
         return shared
 
     def _is_other(self, contacts: set[str], column: str, value: Any) -> bool:

@@ -127,7 +127,7 @@ def describe(gone: Mapping[str, int], search: IdentifierSearch, report: ErasureR
 
 def ledger_contacts(settings: ServeSettings, customer_id: str) -> set[str]:
     """Return the e-mail addresses and phone numbers in a ledger's rows about a customer, without those that rows of
-    other customers have, too."""
+    other customers have, too; one that fills a field of the customer's is no other's where a text mentions it."""
     path = _ledger_files(settings)
     if path and not path[0].is_file():
         return set()
@@ -136,16 +136,17 @@ def ledger_contacts(settings: ServeSettings, customer_id: str) -> set[str]:
 
     from promolift.server.ledger.schema import EVENTS, OUTBOX, REJECTS
 
-    engine, found = create_engine(settings.ledger_url), set[str]()
+    engine, found, own = create_engine(settings.ledger_url), set[str](), set[str]()
     try:
         with engine.connect() as db:
             for table in (EVENTS, OUTBOX, REJECTS):
                 for (body,) in db.execute(select(table.c.body).where(table.c.customer_id == customer_id)):
                     found |= find_contacts(body)
+                    own |= find_contacts(body, whole=True)
             for contact in list(found):
                 theirs = EVENTS.c.customer_id != customer_id, EVENTS.c.body.icontains(contact, autoescape=True)
                 others = db.execute(select(EVENTS.c.body).where(*theirs).limit(100))
-                if any(contact in find_contacts(body) for (body,) in others):
+                if any(contact in find_contacts(body, whole=contact in own) for (body,) in others):
                     found.remove(contact)
     except SQLAlchemyError:
         return set()

@@ -32,7 +32,8 @@ def identify_customer(
     """Return the search for a customer by the id and by the e-mail addresses and phone numbers known of the customer.
 
     They are read from the customer's rows in the work folder and in the shop's own files; `contacts` are further ones.
-    One that other customers have, too, is left out.
+    One that other customers have, too, is left out; where it fills a field of the customer's, a text that mentions it
+    makes it nobody else's.
     """
     files = config.data.files.values() if config else ()
     columns = frozenset(name for file in files for name in file.mapping.sources("customer_id"))
@@ -40,7 +41,8 @@ def identify_customer(
     with TemporaryDirectory() as copies:
         tables = [*_tables(store, config, Path(copies))]
         found = set(search.contacts).union(*map(search.contacts_in, tables))
-        shared = set[str]().union(*(search.shared_contacts(rows, found) for rows in tables if found))
+        own = set(search.contacts).union(*(search.contacts_in(rows, whole=True) for rows in tables))
+        shared = set[str]().union(*(search.shared_contacts(rows, found, own) for rows in tables if found))
     return IdentifierSearch(customer_id, frozenset(found - shared), columns)
 
 

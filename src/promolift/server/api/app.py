@@ -148,6 +148,9 @@ def serve(
             link = f"{url}{dressed.first_path}"
             print(json.dumps({"console": link}) if as_json else f"console, opens once: {link}", flush=True)
     said = json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}"
+    if faults := app.server.row_faults:
+        why = f"not ready: {url} answers, but the ledger is damaged ({faults[0]}); put a backup back"
+        said = json.dumps({"ready": False, "url": url, "why": faults[:5]}) if as_json else why
     run_uvicorn(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
 
 
@@ -246,6 +249,7 @@ def _operations(app: FastAPI, server: Server) -> None:
         about to end; else 503. What it says is at most some seconds old.
         """
         why = ["the server is about to end"] if server.draining.is_set() else []
+        why += [f"the ledger is damaged: {fault}; see `promolift ledger verify`" for fault in server.row_faults[:1]]
         if not (why or server.keeps_changes):
             why = ["the ledger takes no changes"]
         if not why:

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from secrets import token_hex
 from time import monotonic
 from typing import Any, NamedTuple
@@ -62,13 +63,14 @@ from promolift.server.ledger.migrations import (
 from promolift.server.ledger.records import Campaign, StoredCurrency
 from promolift.server.ledger.schema import Refused, no_locks, request_key_lock
 from promolift.server.settings import ServeSettings
-from promolift.server.tasks import background_tasks, response_counts
+from promolift.server.tasks import background_tasks, maintenance, response_counts
 from promolift.server.tasks.learning_schedule import LearningScheduler
 from promolift.shop.configuration.configuration import Config
 
 LOG = logging.getLogger("promolift.server")
 READINGS_PER_PROCESS = 100
 TASK_EVERY_S = 1.0
+ROWS_CHECKED_BYTES = 64 << 20  # a larger ledger starts without a look at its rows: `promolift ledger verify` reads them
 SLOW_THREADS, SLOW_WAITING = 4, 28  # exports, erasures and webhooks that run and that wait; one more is refused
 PROBE_TIMEOUT_S = 5.0  # a ledger that keeps nothing for so long is not ready
 REFUSALS_LIMIT_S = 2.0  # how long refusals in the events of an older ledger are looked for at a time
@@ -92,8 +94,13 @@ class Server:
         with Store(settings.work) as store:
             self.secret = store.secret()
         self.ledger = Ledger(settings.ledger_url, open_tables)
+        self.row_faults: list[str] = []  # what the rows of a ledger say against each other; it is not ready then
         if not is_local_file(settings.ledger_url):
             self._check_secret()
+        elif Path(settings.ledger_url.removeprefix("sqlite:///")).stat().st_size <= ROWS_CHECKED_BYTES:
+            self.row_faults = maintenance.check_rows(self.ledger).faults
+        if self.row_faults:
+            LOG.critical("the rows of the ledger are damaged", extra={"detail": self.row_faults[:5]})
         with self.ledger.read() as db:
             self.clock = Clock(settings.clock_skew_ms, last_ms=decisions.last_decision_ms(db))
             campaigns = Campaign.all(db)

@@ -158,14 +158,20 @@ def verify(settings: ServeSettings) -> StepSummary:
     return StepSummary("\n".join(faults) or f"all is sound; {len(referred)} releases are referred to", figures)
 
 
-class _RowsFound(NamedTuple):
+class RowsFound(NamedTuple):
     """The faults of what the database holds, and the releases that it refers to."""
 
     faults: list[str]
     referred: set[str]
 
 
-def _verify_rows(settings: ServeSettings) -> _RowsFound:
+def _verify_rows(settings: ServeSettings) -> RowsFound:
+    with Ledger(settings.ledger_url, open_tables) as ledger:
+        return check_rows(ledger)
+
+
+def check_rows(ledger: Ledger) -> RowsFound:
+    """Check what the rows of a ledger say of each other, which a database without checksums does not see."""
     faults, referred = list[str](), set[str]()
 
     def check_audit(db: Connection) -> None:
@@ -179,15 +185,14 @@ def _verify_rows(settings: ServeSettings) -> _RowsFound:
         referred.update(_referred(db))
 
     checks = {"audit": check_audit, "limits": check_limits, "releases": find_releases}
-    with Ledger(settings.ledger_url, open_tables) as ledger:
-        for name, check in checks.items():
-            try:
-                with ledger.read() as db:
-                    check(db)
-            except Exception as error:  # whatever a changed byte leads to
-                why = error if isinstance(error, PromoError) else type(error).__name__
-                faults.append(f"{name}: cannot be read ({why})")
-    return _RowsFound(faults, referred)
+    for name, check in checks.items():
+        try:
+            with ledger.read() as db:
+                check(db)
+        except Exception as error:  # whatever a changed byte leads to
+            why = error if isinstance(error, PromoError) else type(error).__name__
+            faults.append(f"{name}: cannot be read ({why})")
+    return RowsFound(faults, referred)
 
 
 def purge(settings: ServeSettings) -> StepSummary:

@@ -13,6 +13,7 @@ from promolift.core.effects import (
     fit_response_halves,
     in_first_half,
 )
+from promolift.core.effects.offer_value.discount_response import LARGEST_RESPONSE
 from promolift.foundation.errors import SupportError
 
 SETTINGS = DiscountSettings(min_cells=500)
@@ -63,6 +64,17 @@ def test_demand_that_does_not_rise_is_not_called_an_effect() -> None:
     response = fit_response(*world(3, beta=0.0, slope_z=0.0, later=0.0), SETTINGS)
     assert response.level == "assumed"
     assert "did not rise" in response.why
+
+
+def test_a_response_that_no_shelf_discount_has_is_not_believed_and_no_target_answers_beyond_it() -> None:
+    response = fit_response(*world(4, beta=14.0, slope_z=0.0), SETTINGS)
+    assert response.level == "assumed"
+    assert "coupons" in response.why
+    steep = DiscountResponse("adjusted", "", 9.0, 1.0, targets=pl.DataFrame(
+        {"target": ["bags"], "response": [54.0], "response_se": [10.0], "cells": [900]}
+    ))  # fmt: skip
+    rows = steep.respond(pl.DataFrame({"target": ["bags", "else"], "price_sensitivity": [5.0, 5.0]}))
+    assert rows["response_now"].to_list() == [LARGEST_RESPONSE, 9.0]
 
 
 def test_too_small_a_panel_is_refused_with_the_number_needed() -> None:

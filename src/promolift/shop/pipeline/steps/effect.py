@@ -6,19 +6,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+from duckdb import DuckDBPyRelation
 
 from promolift.core import effects as effect
 from promolift.foundation.errors import SupportError
-from promolift.foundation.sql import fetch_frame, require_relation
+from promolift.foundation.sql import fetch_frame, require_relation, run_select
 from promolift.foundation.storage.table_writing import TableDraft
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results import effects
 from promolift.shop.results.ingest import Span
+from promolift.shop.results.line_tests import all_draws
 from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, moments
 
 KEY = ["campaign_id", "customer_id"]
 WEEK_OF = ["target", "product_id", "week"]
 SUMS_BEFORE_ADDING = 8  # sums that wait to be added up at once
 SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
+WITHOUT_OFFERS = """select e.* from events e where not exists (
+    select 1 from sent s where s.customer_id = e.customer_id and e.ts_ms >= s.ts_ms and e.ts_ms < s.end_ms)"""
 MOST_SENT = 2_000_000  # past exposures that the redemption model learns from; of more, those of a share of customers
 
 
@@ -72,15 +77,28 @@ def add_depth_sums(parts: list[pl.DataFrame]) -> pl.DataFrame:
 
 def depth_sums_of(job: Job, shard: int, asof_ms: int) -> pl.DataFrame:
     """What the depths of a shard's lines add up to."""
-    return fetch_frame(effect.sum_depths(job.clean.events(shard), job.clean.products, asof_ms))
+    return fetch_frame(effect.sum_depths(events_without_offers(job, shard), job.clean.products, asof_ms))
 
 
 def panel_of(job: Job, shard: int, share: float, at: Moments, settings: effect.PanelSettings) -> pl.DataFrame:
     """The panel of a share of a shard's customers."""
-    events = job.clean.events(shard)
+    events = events_without_offers(job, shard)
     if share < 1:
         events = require_relation(events.filter(SAMPLE.format(below=int(share * 1_000_000))))
     return fetch_frame(effect.build_panel(events, job.clean.products, job.effects.depths, at.asof, settings))
+
+
+def events_without_offers(job: Job, shard: int) -> DuckDBPyRelation:
+    """The events of a shard, but for those of customers while they had an offer of this shop's plans: a personal
+    discount that the log shows as a lower price is no price on the shelf.
+    """
+    events, drawn = job.clean.events(shard), all_draws(job.store)
+    if drawn is None:
+        return events
+    sent = drawn.filter(pl.col("arm") != "none").select(
+        "customer_id", "ts_ms", end_ms=pl.col("ts_ms") + pl.col("window_days") * DAY_MS
+    )
+    return run_select(WITHOUT_OFFERS, events=events, sent=sent)
 
 
 def save_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:

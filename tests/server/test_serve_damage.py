@@ -181,6 +181,7 @@ def starts(work: Path) -> bool:
     code, sound = "", False
     try:
         with closing(Server(stated(work))) as server:
+            server.check_rows()
             sound = not server.row_faults
     except PromoError as error:
         code = error.code

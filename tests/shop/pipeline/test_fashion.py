@@ -65,6 +65,8 @@ def test_new_products_are_for_those_who_buy_their_like_at_about_the_rate_that_fo
 
 
 def test_words_of_an_offer_name_the_colour_and_the_reason(shop):
+    every = {"id": "news", "audience": "select customer_id from customers", "benefits": ["new-20"]}
+    shop = shop.with_settings(plays=[every])
     shop.plan(budget_cents=100_000, min_evidence="assumed")
     assert shop.messages
     rows = shop.store.frame("messages")

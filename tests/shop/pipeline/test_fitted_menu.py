@@ -134,7 +134,7 @@ def test_init_shows_the_plays_that_the_log_can_carry_with_size_and_cost(tmp_path
     answers = SetupAnswers(currency="EUR", language="zh" if locale == "zh" else "en")
     made = init({"events": log}, tmp_path / "promolift.toml", False, (), answers)
     plays = {each["name"]: each for each in made.figures["plays"]}
-    assert {name: each["customers"] for name, each in plays.items()} == {"absent": 75}
+    assert {name: each["customers"] for name, each in plays.items()} == {"long absent": 75}
     for name, each in plays.items():
         audience = named_audiences()[name]
         assert (audience.who_zh if locale == "zh" else audience.who) in made.text

@@ -20,7 +20,7 @@ PRODUCED_BY: dict[str, str] = {
     ),
     **dict.fromkeys(("response", "halves", "no_model", "depths", "redemption_features", "redemption_odds"), "effect"),
     **dict.fromkeys(
-        ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test", "heard"), "plan"
+        ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "plays", "test", "heard"), "plan"
     ),
     **dict.fromkeys(("creative_plan", "creatives"), "run"),
     "transcripts": "transcribe",

@@ -148,9 +148,6 @@ def serve(
             link = f"{url}{dressed.first_path}"
             print(json.dumps({"console": link}) if as_json else f"console, opens once: {link}", flush=True)
     said = json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}"
-    if faults := app.server.row_faults:
-        why = f"not ready: {url} answers, but the ledger is damaged ({faults[0]}); put a backup back"
-        said = json.dumps({"ready": False, "url": url, "why": faults[:5]}) if as_json else why
     run_uvicorn(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
 
 

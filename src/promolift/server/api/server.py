@@ -11,7 +11,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from secrets import token_hex
 from time import monotonic
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.executors.bounded_pool import BoundedPool
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.clock import HOUR_MS, MINUTE_MS, Clock
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
 from promolift.server.api import api_keys, observability
 from promolift.server.api.connection_limits import send_in_one_write
 from promolift.server.api.problems import ApiError
@@ -70,7 +69,7 @@ from promolift.shop.configuration.configuration import Config
 LOG = logging.getLogger("promolift.server")
 READINGS_PER_PROCESS = 100
 TASK_EVERY_S = 1.0
-ROWS_CHECKED_BYTES = 64 << 20  # a larger ledger starts without a look at its rows: `promolift ledger verify` reads them
+ROWS_CHECKED_AFTER_S, ROWS_CHECKED_EVERY_S = 20.0, DAY_MS / 1000  # not at the start, which is to read little
 SLOW_THREADS, SLOW_WAITING = 4, 28  # exports, erasures and webhooks that run and that wait; one more is refused
 PROBE_TIMEOUT_S = 5.0  # a ledger that keeps nothing for so long is not ready
 REFUSALS_LIMIT_S = 2.0  # how long refusals in the events of an older ledger are looked for at a time
@@ -97,10 +96,6 @@ class Server:
         self.row_faults: list[str] = []  # what the rows of a ledger say against each other; it is not ready then
         if not is_local_file(settings.ledger_url):
             self._check_secret()
-        elif Path(settings.ledger_url.removeprefix("sqlite:///")).stat().st_size <= ROWS_CHECKED_BYTES:
-            self.row_faults = maintenance.check_rows(self.ledger).faults
-        if self.row_faults:
-            LOG.critical("the rows of the ledger are damaged", extra={"detail": self.row_faults[:5]})
         with self.ledger.read() as db:
             self.clock = Clock(settings.clock_skew_ms, last_ms=decisions.last_decision_ms(db))
             campaigns = Campaign.all(db)
@@ -140,7 +135,10 @@ class Server:
         }  # fmt: skip
         self.tasks = background_tasks.BackgroundTasks(
             [background_tasks.BackgroundTask(name, TASK_EVERY_S, each) for name, each in work.items()]
-            + [background_tasks.BackgroundTask("pulse", ALIVE_MS / 5000, lambda: asyncio.to_thread(self.pulse))]
+            + [
+                background_tasks.BackgroundTask("pulse", ALIVE_MS / 5000, lambda: asyncio.to_thread(self.pulse)),
+                background_tasks.BackgroundTask("rows", ROWS_CHECKED_EVERY_S, self.check_rows_later),
+            ]
         )
         self.closing: list[Callable[[], None]] = []  # what else ends with the server
         self._running: set[str] = set()
@@ -184,6 +182,18 @@ class Server:
             if self.keeps_changes:
                 LOG.error("the ledger keeps no changes", extra={"detail": str(error)})
             self.keeps_changes = False
+
+    async def check_rows_later(self) -> None:
+        """Check the rows of the ledger once the server has begun."""
+        await asyncio.sleep(ROWS_CHECKED_AFTER_S)
+        await asyncio.to_thread(self.check_rows)
+
+    def check_rows(self) -> None:
+        """Compare the rows of a ledger that is a file of this server's with each other."""
+        if is_local_file(self.settings.ledger_url):
+            self.row_faults = self.run_in_reader(maintenance.find_row_faults)
+        if self.row_faults:
+            LOG.critical("the rows of the ledger contradict each other", extra={"detail": self.row_faults[:5]})
 
     def adopt_releases(self) -> None:
         """Give releases that a server of an earlier version activated their end and their budget."""

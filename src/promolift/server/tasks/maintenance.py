@@ -10,12 +10,12 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from time import time
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, create_engine, delete, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from promolift.foundation.errors import ConfigError, InputError, PromoError
@@ -158,20 +158,29 @@ def verify(settings: ServeSettings) -> StepSummary:
     return StepSummary("\n".join(faults) or f"all is sound; {len(referred)} releases are referred to", figures)
 
 
-class RowsFound(NamedTuple):
+class RowCheck(NamedTuple):
     """The faults of what the database holds, and the releases that it refers to."""
 
     faults: list[str]
     referred: set[str]
 
 
-def _verify_rows(settings: ServeSettings) -> RowsFound:
+def _verify_rows(settings: ServeSettings) -> RowCheck:
     with Ledger(settings.ledger_url, open_tables) as ledger:
-        return check_rows(ledger)
+        return _check_rows(ledger.read)
 
 
-def check_rows(ledger: Ledger) -> RowsFound:
-    """Check what the rows of a ledger say of each other, which a database without checksums does not see."""
+def find_row_faults(ledger: str, _: Path) -> list[str]:
+    """Return what the rows of a ledger say against each other, in a process of its own: a database without checksums
+    does not see it."""
+    engine = create_engine(ledger)
+    try:
+        return _check_rows(engine.connect).faults
+    finally:
+        engine.dispose()
+
+
+def _check_rows(read: Callable[[], AbstractContextManager[Connection]]) -> RowCheck:
     faults, referred = list[str](), set[str]()
 
     def check_audit(db: Connection) -> None:
@@ -187,12 +196,12 @@ def check_rows(ledger: Ledger) -> RowsFound:
     checks = {"audit": check_audit, "limits": check_limits, "releases": find_releases}
     for name, check in checks.items():
         try:
-            with ledger.read() as db:
+            with read() as db:
                 check(db)
         except Exception as error:  # whatever a changed byte leads to
             why = error if isinstance(error, PromoError) else type(error).__name__
             faults.append(f"{name}: cannot be read ({why})")
-    return RowsFound(faults, referred)
+    return RowCheck(faults, referred)
 
 
 def purge(settings: ServeSettings) -> StepSummary:

@@ -15,6 +15,7 @@ import scipy
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.arm_shares import (
     COST_SD,
+    FIRST_REMINDER,
     LEAST,
     NEW_CUSTOMERS,
     NEW_SHARE,
@@ -171,13 +172,15 @@ def choose_arms(
         if deeper and max(each.pays for each in tried) >= LIKELY:
             begins[Arm(deeper[0], group)] = min(NEW_SHARE, max(SMALL_SHARE, NEW_CUSTOMERS / size[group]))
     begins = {arm: share for arm, share in begins.items() if share * size[arm.group] >= LEAST}
-    if ACTIVE not in stated and SMALL_SHARE * size.get(ACTIVE, 0) >= LEAST:
+    alone = not (begins or known)  # then the active draw as many as it takes to learn from
+    share = max(SMALL_SHARE, min(FIRST_REMINDER, LEAST / size.get(ACTIVE, 1))) if alone else SMALL_SHARE
+    if ACTIVE not in stated and share * size.get(ACTIVE, 0) >= LEAST:
         mine = lines.filter(group=ACTIVE)
         before = {each.arm: each for each in known if each.group == ACTIVE}
-        begin_discount = (people.windows >= ACTIVE_FROM or not (begins or known)) and before.keys() <= set(reminders)
+        begin_discount = (people.windows >= ACTIVE_FROM or alone) and before.keys() <= set(reminders)
         first = [*rank_discounts(menu, mine, ACTIVE)[:1] * begin_discount,
                  *[each for each in reminders if each in mine["menu_id"]][:1]]  # fmt: skip
-        begins |= {Arm(arm, ACTIVE): SMALL_SHARE for arm in first if arm not in before}
+        begins |= {Arm(arm, ACTIVE): share for arm in first if arm not in before}
     return begins
 
 

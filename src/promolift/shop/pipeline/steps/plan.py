@@ -550,7 +550,7 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
     draws = None if made.terms.effects else total_draws(job, chosen)
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
     if made.terms.effects and chosen.height:  # of one menu line and group all err together
-        alike = chosen.group_by("menu_id", "gain_se_cents").len()
+        alike = chosen.group_by("menu_id", "gain_se_cents").len().sort("menu_id", "gain_se_cents")
         reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
         low, high = gain - reach, gain + reach
     customers, bound = given.height, found.bound - added

@@ -2,10 +2,11 @@
 
     python benchmarks/shop/small_shops.py                              # 300, 800 and 3,000 customers
     python benchmarks/shop/small_shops.py --customers 300 --world fatigue
+    python benchmarks/shop/small_shops.py --quick                      # one window of 300 customers
 
 A shop of extensions/simulation/worlds/daily_worlds.py writes its log; `init`, `plan`, `learn` and `learn approve` run on it;
-its customers answer by a mechanism that the product does not know. Prints JSON lines: a window each, with the sentences of
-the plan, and what is known of each arm (cents per customer and the interval) when it is over. All is simulated.
+its customers answer by a mechanism that the product does not know. Prints JSON lines: offers sent in each window, with the
+sentences of the plan, and what is known of each arm (cents per customer over the horizon) when it is over. All is simulated.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import polars as pl
 from promolift.extensions.simulation.worlds.daily_shop import DailyShop, SentOffers
 from promolift.extensions.simulation.worlds.daily_worlds import WORLDS, draw_daily_shop
 from promolift.foundation.errors import PromoError
-from promolift.foundation.evidence import Z95
 from promolift.foundation.progress import no_progress
 from promolift.shop.configuration.configuration import load_config
 from promolift.shop.feedback.decision_outcomes import LearnSettings
@@ -71,50 +71,45 @@ def learn(folder: Path) -> str:
     return ""
 
 
-def known_arms(folder: Path, campaign: str) -> list[dict[str, object]]:
-    """What is believed of each arm: cents per customer over the horizon, its interval, and how many drew it."""
+def print_arms(folder: Path, campaign: str, window: int, data: str, against: str) -> None:
+    """Print what is believed of each arm: cents per customer over the horizon, and how many drew it."""
     with Shop.open(folder / "promolift.toml", work=folder / "work") as shop:
         release = load_approved_release(shop.store, campaign)
-    return [
-        {"audience": each.group, "arm": each.arm, "drew": each.n_arm, "cents": round(each.net_cents),
-         "low": round(each.net_cents - Z95 * each.net_se_cents), "high": round(each.net_cents + Z95 * each.net_se_cents),
-         "pays": round(each.pays, 2), "next_share": round(each.prob or 0.0, 2)}
-        for each in (release.effects if release else ())
-    ]  # fmt: skip
+    for each in release.effects if release else ():
+        line = {"figure": f"{each.arm} for {each.group}, after window {window}", "value": round(each.net_cents),
+                "se": round(each.net_se_cents), "unit": "cents per customer", "peer": "nothing sent", "peer_value": 0,
+                "n": each.n_arm + each.n_none, "data": data, "drew": each.n_arm, "pays": round(each.pays, 2),
+                "next_share": round(each.prob or 0.0, 2), "against": against}  # fmt: skip
+        print(json.dumps(line), flush=True)
 
 
-def live(world: str, customers: int, seed: int) -> None:
-    """One shop through `WINDOWS` windows."""
+def live(world: str, customers: int, seed: int, windows: int) -> None:
+    """One shop through its windows."""
     shop = draw_daily_shop(world, seed, customers)  # type: ignore[arg-type]
-    data = {"world": world, "customers": customers, "seed": seed}
+    data = f"simulated shop '{world}', {customers:,} customers, seed {seed}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = folder / "promolift.toml"
-        for window in range(1, WINDOWS + 1):
+        for window in range(1, windows + 1):
             write_files(shop, folder)
             files = {"events": folder / "log.csv", "customers": folder / "people.csv"}
             if window == 1:
                 init(files, config, False, (), SetupAnswers(currency="USD", language="en"))
             against = learn(folder) if window > 1 else ""
             if window > 1:
-                print(
-                    json.dumps(data | {"after": window - 1, "against": against, "known": known_arms(folder, "cmp_1")})
-                )
+                print_arms(folder, "cmp_1", window - 1, data, against)
             with Shop.open(config, work=folder / "work") as mine:
                 plan = mine.plan()
                 chosen = Plan.load(mine.store).chosen
-            said = {
-                "window": window,
-                "sent": chosen.height,
-                "lines": dict(chosen["menu_id"].value_counts().iter_rows()),
-            }
-            print(json.dumps(data | said | {"budget_cents": plan.note.budget_cents, "said": plan.note.why}), flush=True)
+            sent = {"figure": f"offers sent in window {window}", "value": chosen.height, "se": 0, "unit": "customers",
+                    "peer": None, "peer_value": None, "n": plan.note.customers, "data": data,
+                    "lines": dict(chosen["menu_id"].value_counts().iter_rows()),
+                    "budget_cents": plan.note.budget_cents, "said": plan.note.why}  # fmt: skip
+            print(json.dumps(sent), flush=True)
             shop.advance(MONTH_DAYS, sent_offers(shop, chosen))
         write_files(shop, folder)
         against = learn(folder)
-        print(
-            json.dumps(data | {"after": WINDOWS, "against": against, "known": known_arms(folder, "cmp_1")}), flush=True
-        )
+        print_arms(folder, "cmp_1", windows, data, against)
 
 
 def main() -> None:
@@ -123,9 +118,10 @@ def main() -> None:
     parser.add_argument("--customers", type=int, nargs="+", default=[300, 800, 3000])
     parser.add_argument("--world", choices=WORLDS, default="fashion")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="one window of 300 customers")
     asked = parser.parse_args()
-    for customers in asked.customers:
-        live(asked.world, customers, asked.seed)
+    for customers in [300] if asked.quick else asked.customers:
+        live(asked.world, customers, asked.seed, 1 if asked.quick else WINDOWS)
 
 
 if __name__ == "__main__":

@@ -156,6 +156,10 @@ def test_a_backup_is_not_put_where_a_link_leads(copied: Path, tmp_path: Path) ->
     with raises_code("file_exists", "serve", "link"):
         maintenance.restore(stated(tmp_path / "new"), copied)
     assert not list((tmp_path / "elsewhere").iterdir())
+    (tmp_path / "other/serve").mkdir(parents=True)
+    (tmp_path / "other/serve/ledger.db").symlink_to(tmp_path / "nowhere")
+    with raises_code("file_exists", "ledger.db"):
+        maintenance.restore(stated(tmp_path / "other"), copied)
 
 
 def changed(used: Path, to: Path, change: Callable[[bytearray], object]) -> Path:

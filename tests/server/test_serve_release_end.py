@@ -125,6 +125,27 @@ def test_what_was_spent_before_a_release_is_not_counted_against_its_budget(api: 
     check_books(api.server.ledger)
 
 
+def test_the_same_plan_in_another_release_has_no_second_budget_and_no_later_end(api: Api) -> None:
+    """An erasure leaves the plan as it was, and asks for a new release of it, whose files are others."""
+    coded(api, last=9)
+    first = api("GET", POLICY)["release"]
+    assert api("POST", RESERVE, claim(1, BUDGET - 100))["status"] == "reserved"
+    api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
+    later(api, 3)
+    api("POST", f"/v1/privacy/{PEOPLE[11]}:erase", {})
+    second = released(api)
+    periods = api("GET", POLICY)["periods"]
+    assert second != first
+    assert periods[second] == periods[first]
+    assert api("POST", RESERVE, claim(2, 101), 409)["code"] == "limit_reached"
+    assert api("POST", RESERVE, claim(3, 100))["status"] == "reserved"
+    later(api, 40)
+    api("POST", f"/v1/privacy/{PEOPLE[12]}:erase", {})
+    assert released(api) not in (first, second)
+    assert {offer for offer, _ in doors(api, PEOPLE[0]).values()} == {"none"}
+    check_books(api.server.ledger)
+
+
 def test_a_release_that_an_earlier_version_activated_ends_by_its_plan(shop: tuple[Path, Config], folder: Path) -> None:
     with serving(folder, shop[1]) as api:
         released(api)

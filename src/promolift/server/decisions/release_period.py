@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
+from promolift.foundation.hashing import sha256_of
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.ledger.audit_log import AuditAction, append_audit
 from promolift.server.ledger.limits import set_release_limit
@@ -29,19 +30,25 @@ def last_moment_ms(release: LiveRelease, starts_ms: int) -> int:
     return round(last.timestamp() * 1000)
 
 
+def plan_hash(release: LiveRelease) -> str:
+    """Return what tells a release's plan from all others: a hash of its figures and terms."""
+    return sha256_of(release.plan.model_dump_json())[:16]
+
+
 def begin_periods(
     db: Connection, campaign_id: str, state: Campaign, release_of: ReleaseLookup, starts_ms: int, now_ms: int
 ) -> Campaign:
     """Return the campaign with a period for each release that it is served from, and limit its money to the budget.
 
-    A release that was served before keeps its period. Of several releases in a test each plan is for all customers, so
-    the largest budget counts.
+    A release that was served before keeps its period, and so does its plan in another release: after an erasure the
+    same plan has other files, but no second budget and no later end. Of several releases in a test each plan is for all
+    customers, so the largest budget counts.
     """
     releases = [release_of(name) for name in sorted(state.releases)]
-    fresh = {
-        each.release_id: ReleasePeriod(starts_ms=starts_ms, ends_ms=last_moment_ms(each, starts_ms))
-        for each in releases
-    }
+    before = {each.plan: each for each in state.periods.values() if each.plan}
+    fresh = {each.release_id: before.get(plan_hash(each)) or ReleasePeriod(
+        starts_ms=starts_ms, ends_ms=last_moment_ms(each, starts_ms), plan=plan_hash(each)
+    ) for each in releases}  # fmt: skip
     new = state.model_copy(update={"periods": fresh | state.periods})
     if releases:
         since_ms = min(new.periods[each.release_id].starts_ms for each in releases)

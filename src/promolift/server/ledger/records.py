@@ -124,10 +124,12 @@ class StoredModel(BaseModel):
 
 
 class ReleasePeriod(Settings):
-    """When a campaign began to be served from a release, and the last moment at which it is; milliseconds UTC."""
+    """When a campaign began to be served from a release, and the last moment at which it is; milliseconds UTC. `plan`
+    is a hash of its plan, empty in ledgers of before."""
 
     starts_ms: int
     ends_ms: int
+    plan: str = ""
 
 
 class Campaign(StoredModel):

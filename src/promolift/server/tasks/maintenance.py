@@ -89,7 +89,7 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
     if place.is_symlink():
         raise InputError("file_exists", f"{place}: is a link; move it away first, a backup is not put where it leads")
     taken = [_file_of(settings, there=False), *(place.iterdir() if place.exists() else ())]
-    if there := [path for path in taken if path.exists()]:
+    if there := [path for path in taken if path.exists() or path.is_symlink()]:
         raise InputError("file_exists", f"{there[0]}: is there already; move {place} away first")
     try:
         note = BackupNote.model_validate_json((source / MANIFEST_FILE).read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ def test_rows_of_public_data_are_what_the_benchmark_prints() -> None:
     script = ROOT / "benchmarks/trials/play_priors.py"
     files = ["--hillstrom", data / "hillstrom.csv", "--starbucks", data / "starbucks_train.csv"]
     done = subprocess.run([sys.executable, script, *files], capture_output=True, text=True, check=True)
-    printed = {(row["effect"], row["se"]) for row in map(json.loads, done.stdout.splitlines())}
+    printed = {(row["value"], row["se"]) for row in map(json.loads, done.stdout.splitlines())}
     for *_, effect, se, _, _, how in ROWS:
         if how.startswith("computed"):
             near = [each for each in printed if abs(each[0] / float(effect) - 1) < 0.01]

@@ -94,6 +94,7 @@ class Server:
             self.secret = store.secret()
         self.ledger = Ledger(settings.ledger_url, open_tables)
         self.row_faults: list[str] = []  # what the rows of a ledger say against each other; it is not ready then
+        self._rows_check: asyncio.Task[None] | None = None
         if not is_local_file(settings.ledger_url):
             self._check_secret()
         with self.ledger.read() as db:
@@ -184,14 +185,19 @@ class Server:
             self.keeps_changes = False
 
     async def check_rows_later(self) -> None:
-        """Check the rows of the ledger once the server has begun."""
-        await asyncio.sleep(ROWS_CHECKED_AFTER_S)
-        await asyncio.to_thread(self.check_rows)
+        """Begin to check the rows of the ledger: of a large one it takes longer than a task of this server may."""
+
+        async def check() -> None:
+            await asyncio.sleep(ROWS_CHECKED_AFTER_S)
+            await asyncio.to_thread(self.check_rows)
+
+        self._rows_check = asyncio.create_task(check())
 
     def check_rows(self) -> None:
-        """Compare the rows of a ledger that is a file of this server's with each other."""
+        """Compare the rows of a ledger that is a file of this server's, in a process that no reading waits for."""
         if is_local_file(self.settings.ledger_url):
-            self.row_faults = self.run_in_reader(maintenance.find_row_faults)
+            with _new_readers() as aside, suppress(BrokenProcessPool):
+                self.row_faults = aside.submit(maintenance.find_row_faults, self.settings.readers_url).result()
         if self.row_faults:
             LOG.critical("the rows of the ledger contradict each other", extra={"detail": self.row_faults[:5]})
 

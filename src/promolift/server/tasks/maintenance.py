@@ -170,7 +170,7 @@ def _verify_rows(settings: ServeSettings) -> RowCheck:
         return _check_rows(ledger.read)
 
 
-def find_row_faults(ledger: str, _: Path) -> list[str]:
+def find_row_faults(ledger: str) -> list[str]:
     """Return what the rows of a ledger say against each other, in a process of its own: a database without checksums
     does not see it."""
     engine = create_engine(ledger)

@@ -156,16 +156,16 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
             text += translate(" No plan within the budget and the limits is expected to add more.")
         else:
             text += translate(f" At most {part} of the best possible plan is missing.")
-    return join_sentences(text, holdout_power_text(plan))
+    return join_sentences(text, holdout_power_text(plan, head))
 
 
-def holdout_power_text(plan: PlanNote) -> str:
-    """Describe what the holdout can show, beside what is expected; empty where nothing is compared."""
-    windows = plan.windows_needed
+def holdout_power_text(plan: PlanNote, head: Headline) -> str:
+    """Describe what the holdout can show, beside the headline's gain; empty where nothing is compared."""
+    windows = plan.windows_needed(head.gain_cents)
     if windows is None or plan.detectable_cents is None:
         return ""
     cash, span = MoneyFormat(plan.shop.currency), plan.days
-    least, each = cash(plan.detectable_cents), cash(plan.gain_cents / plan.treated)
+    least, each = cash(plan.detectable_cents), cash(head.gain_cents / plan.treated)
     text = localize(
         f"In {span} days the holdout shows effects of at least {least} per customer with an offer (80 % power); "
         f"expected are {each}",

@@ -205,12 +205,11 @@ class PlanNote(Note):
         """What one more unit of money, such as a dollar, of budget adds, in minor units."""
         return self.worth * float(10 ** currency_digits(self.shop.currency))
 
-    @property
-    def windows_needed(self) -> int | None:
-        """How many such windows the holdout needs to show what is expected; None where it cannot be said."""
-        if self.drawn or self.detectable_cents is None or not self.treated or self.gain_cents <= 0:
+    def windows_needed(self, gain_cents: float) -> int | None:
+        """Return how many such windows the holdout needs to show the headline's gain; None where it cannot be said."""
+        if self.drawn or self.detectable_cents is None or not self.treated or gain_cents <= 0:
             return None
-        return max(1, ceil((self.detectable_cents * self.treated / self.gain_cents) ** 2))
+        return max(1, ceil((self.detectable_cents * self.treated / gain_cents) ** 2))
 
     @property
     def drawn(self) -> bool:

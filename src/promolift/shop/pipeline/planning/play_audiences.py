@@ -26,12 +26,16 @@ def with_plays(job: Job) -> Job:
     if not job.config.plays:
         save_play_members(job.store, None)
         return job
+    save_play_members(job.store, current_audiences(job))
+    return replace(job, config=job.config.model_copy(update={"menu": job.config.lines}))
+
+
+def current_audiences(job: Job) -> pl.DataFrame:
+    """The audiences of everybody who may be written to now, as of `find_audiences`."""
     at = moments(job)
     people = job.profiled.profiles(at.asof)["customer_id"]
     consent = may_send(people, job.clean.current_customers(people), job.config.consent)
-    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
-    save_play_members(job.store, find_audiences(job, at, consent, sales))
-    return replace(job, config=job.config.model_copy(update={"menu": job.config.lines}))
+    return find_audiences(job, at, consent, daily_sales(job, at.asof, job.config.value.margin_rate))
 
 
 def find_audiences(job: Job, at: Moments, consent: pl.DataFrame, sales: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import polars as pl
 
 from promolift.core.customers.audience_query import query_audience, read_views
-from promolift.core.customers.consent import may_send
 from promolift.core.customers.named_audiences import NamedAudience, named_audiences
 from promolift.core.experiments.arm_shares import LEAST
 from promolift.core.experiments.audiences import NOT_DUE
@@ -16,10 +15,10 @@ from promolift.foundation.i18n.formatting import count, current_locale, localize
 from promolift.foundation.progress import StepSummary
 from promolift.shop.configuration.play_costs import audience_lines, worst_cost_cents
 from promolift.shop.configuration.plays import Play
-from promolift.shop.pipeline.planning.play_audiences import find_audiences, load_views
+from promolift.shop.pipeline.planning.play_audiences import current_audiences, load_views
 from promolift.shop.results.line_tests import group_name
 from promolift.shop.results.work_folder.plan_inputs import plan_spans
-from promolift.shop.results.work_folder.run_context import Job, daily_sales, moments
+from promolift.shop.results.work_folder.run_context import Job, moments
 
 
 class PlayRow(NamedTuple):
@@ -47,10 +46,7 @@ def list_plays(job: Job) -> list[PlayRow]:
     """The shop's own plays, then the audiences that every plan tests, then those that a play could name."""
     at, config = moments(job), job.config
     profiles = job.profiled.profiles(at.asof)
-    people = profiles["customer_id"]
-    consent = may_send(people, job.clean.current_customers(people), config.consent)
-    sales = daily_sales(job, at.asof, config.value.margin_rate)
-    members = find_audiences(job, at, consent, sales)
+    members = current_audiences(job)
     facts = _Facts(job, members, profiles.select("customer_id", "basket_mean_cents"))
     groups = {play.group for play in config.plays}
     rows = [_own(facts, play) for play in config.plays]

@@ -184,7 +184,7 @@ def todo(story: Story) -> list[ActionItem]:
                         "They were picked at random. When the window is over, read in the new log and run `promolift "
                         "learn`: it compares them with those who could get an offer."
                     ),
-                    holdout_power_text(plan),
+                    holdout_power_text(plan, story.head) if story.head else "",
                 ),
             )
         )

@@ -161,6 +161,7 @@ PLACES: dict[str, Callable[[str, Path], object]] = {
 
 @given(who=IDS, encoding=st.sampled_from(sorted(ENCODINGS)), kind=st.sampled_from(sorted(PLACES)))
 @example(who="ada@x.example", encoding="HTML", kind="sqlite")
+@example(who="客户00001", encoding="names of HTML", kind="utf-16")
 @cases(150)
 def test_an_identifier_is_found_in_every_encoding_and_kind_of_file(
     tmp_path_factory: pytest.TempPathFactory, who: str, encoding: str, kind: str

@@ -175,7 +175,11 @@ def _plain(encoding: str, data: bytes) -> Iterator[Reading]:
 
 def _narrow(data: bytes) -> list[bytes]:
     """The bytes, and without zeros if they seem to hold UTF-16."""
-    return [data, data.replace(b"\0", b"")] if WIDE.search(data) else [data]
+    if not WIDE.search(data):
+        return [data]
+    # without zeros whatever the byte order; decoded for letters beyond ASCII, which may begin at an odd byte of a file
+    wide = (data[start:].decode(order, "replace") for order in ("utf-16-le", "utf-16-be") for start in (0, 1))
+    return [data, data.replace(b"\0", b""), *(text.encode("utf-8", "replace") for text in wide)]
 
 
 def _decoded(run: bytes) -> bytes:

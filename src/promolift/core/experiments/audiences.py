@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 ACTIVE, DUE, ABSENT, LONG_ABSENT = "active", "due", "absent", "long absent"
 NOT_DUE = "not due yet"  # comes without an offer, and gets none
+PREDICTED = "predicted"  # for whom evidence says what an offer adds: they get it, and draw nothing
 LEFT_CART, NOT_BOUGHT = "left cart", "not bought yet"  # that the log of purchases does not tell
 FIRST_AUDIENCES = (LEFT_CART, DUE, ABSENT, LONG_ABSENT, NOT_BOUGHT)  # where a test costs little
 ABSENT_SHARE, LONG_ABSENT_SHARE = 0.5, 0.25  # of the peak of the return curve

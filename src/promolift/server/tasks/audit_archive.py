@@ -57,7 +57,7 @@ from promolift.server.tasks.archive_privacy import (
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, load_evidence
 from promolift.shop.feedback.policy_verdict import design_of, metric_of
-from promolift.shop.pipeline.steps.plan import limits_of
+from promolift.shop.pipeline.planning.open_offers import limits_of
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import PoolWords
@@ -334,7 +334,7 @@ def wrong_arms(rows: pl.DataFrame, decided: pl.DataFrame) -> Iterator[str]:
 def plan_certificate(job: Job, plan: Plan, rows: pl.DataFrame, decided: pl.DataFrame) -> Certificate:
     """The certificate of the plan, worked out on what lies in the archive."""
     note, seed = plan.note, job.config.plan.seed
-    if note.drawn or note.terms.explore or note.terms.effects:
+    if note.draws or note.terms.explore or note.terms.effects:
         why = "offers were drawn at random to learn from, so that no plan of them is the best"
         return Certificate(budget_cents=note.budget_cents, seed=seed, fairness=note.fairness, why=why)
     fair = note.fairness.limits if note.fairness else ()

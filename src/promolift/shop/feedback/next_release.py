@@ -76,9 +76,8 @@ def learn_line_effects(store: Store, config: Config, served: ServedDecisions | N
     if drawn is None or cells is None:
         return None
     job = Job(config, store, no_progress)
-    at, aimed = moments(job), bool(cells["aimed"].any())
-    # what draws among the likeliest to gain say is not said of whole groups, nor the other way round
-    kept = drawn.filter((pl.col("campaign_id") == config.plan.campaign) & (pl.col("aimed") == aimed))
+    at = moments(job)
+    kept = drawn.filter(pl.col("campaign_id") == config.plan.campaign)
     end = pl.col("ts_ms") + pl.col("window_days") * DAY_MS
     kept = drop_replaced_draws(kept).filter(end <= (at.asof if served is None else served.asof_ms))
     if served is not None:
@@ -119,7 +118,7 @@ def learned_effects(cells: pl.DataFrame, rows: pl.DataFrame, sure: float, level:
     windows = rows["ts_ms"].unique().sort().to_list()
     groups = [_Group(mine, rows.filter(group=name)) for (name,), mine in cells.sort("group", "arm").partition_by(
         "group", as_dict=True, maintain_order=True).items()]  # fmt: skip
-    seen = [group.seen_costs() for group in groups]
+    seen = [group.seen_costs() for group in groups if group.aimed]
     predicted, came = sum(each.predicted for each in seen), sum(each.came for each in seen)
     used = came / predicted if predicted and came else 1.0
     return tuple(effect for group in groups for effect in group.effects(windows, sure, level, used))
@@ -247,7 +246,10 @@ def expected_gain(found: tuple[LineEffect, ...], cells: pl.DataFrame, held: floa
     for each in found:
         given = (1 - held) * (each.prob or 0.0) * sizes.get((each.arm, each.group), 0)
         value, doubt = value + given * each.net_cents, doubt + given * each.net_se_cents
-    everybody = float(cells.group_by("group").agg(pl.col("customers").max())["customers"].sum()) or 1.0
+    # customers of an audience may draw any of its arms; who has a predicted offer gets no other
+    alone, shared = cells.filter("aimed"), cells.filter(~pl.col("aimed"))
+    most = shared.group_by("group").agg(pl.col("customers").max())
+    everybody = float(pl.concat([alone["customers"], most["customers"]]).sum()) or 1.0
     mean, reach = value / everybody, Z95 * doubt / everybody
     return IntervalEstimate(mean, mean - reach, mean + reach)
 

@@ -64,7 +64,7 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
     made_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0)  # type: ignore[arg-type]
     end_ms = made_ms + config.plan.window_days * DAY_MS
     end = date(end_ms - 1, config.shop.zone)
-    tested = LineTestNote.load(store).tested if note.drawn and LineTestNote.has(store) else ()
+    tested = LineTestNote.load(store).tested if note.draws and LineTestNote.has(store) else ()
     if not tested and not note.treated:
         if note.able == 0:
             what = localize(
@@ -97,7 +97,7 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
         return ShopStatus("learning", what, "promolift learn")
     number, given = count(sum(each.treated for each in tested)), count(note.treated)
     shown = any(each.state == "give" and each.n_arm for each in note.terms.effects)  # by draws; else planned, no more
-    if tested and not shown:
+    if tested and not shown and not note.by_prediction:
         what = localize(
             f"A test with {number} customers runs until {end}: send plan.csv; read in the new log when it is over.",
             f"有{number}位客户的测试进行到{end}：发送plan.csv，期满后读入新日志。",

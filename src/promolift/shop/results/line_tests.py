@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.decisions.decision_rule import LineEffect
+from promolift.core.experiments.audiences import PREDICTED
 from promolift.foundation.evidence import Z95
 from promolift.foundation.i18n.formatting import count, join_list, localize, money, percent
 from promolift.foundation.settings import Settings
@@ -74,7 +75,9 @@ def all_draws(store: Store) -> pl.DataFrame | None:
     if not store.has("draws"):
         return None
     drawn = store.frame("draws")
-    return drawn if "aimed" in drawn.columns else drawn.with_columns(aimed=pl.lit(False))  # none aimed before
+    if "aimed" not in drawn.columns:  # none aimed before
+        return drawn.with_columns(aimed=pl.lit(False))
+    return drawn.with_columns(group=pl.when("aimed").then(pl.lit(PREDICTED)).otherwise("group"))  # as written now
 
 
 def add_draws(store: Store, rows: pl.DataFrame, customer_ids: pl.Series) -> None:
@@ -105,6 +108,12 @@ def load_cells(store: Store) -> pl.DataFrame | None:
         return None
     cells = store.frame("arms")
     cells = cells if "aimed" in cells.columns else cells.with_columns(aimed=pl.lit(False))
+    aimed = cells.filter("aimed")
+    if aimed.height and (aimed["group"] != PREDICTED).any():  # of a version before, by audience
+        number, means = pl.col("customers"), pl.col("prior", "prior_se", "cost", "monthly")
+        one = aimed.group_by("arm", maintain_order=True).agg((means * number).sum() / number.sum(), number.sum())
+        one = one.with_columns(group=pl.lit(PREDICTED), aimed=pl.lit(True)).select(cells.columns)
+        cells = pl.concat([cells.filter(~pl.col("aimed")), one])
     return cells if "monthly" in cells.columns else cells.with_columns(monthly="sd")  # of a version before
 
 
@@ -130,12 +139,12 @@ def targeted_ratios(effects: Sequence[LineEffect]) -> TargetedRatios | None:
 
 def line_test_sentences(note: LineTestNote, currency: str) -> list[str]:
     """What goes to whom, what it costs at most, what it is believed to add, what will be known when, and what then."""
-    if note.targeted:
-        return [*_targeted(note), *_replaced(note), _cost(note, currency), _then()]
-    if not note.tested:
+    if not (note.tested or note.targeted):
         return [_nothing(note, currency), *_replaced(note)]
-    figures = _cost(note, currency), _gain(note, currency), _known(note, currency)
-    return [*map(_audience, note.tested), *_replaced(note), *figures, _then()]
+    targeted, figures = _targeted(note) if note.targeted else [], [_cost(note, currency)]
+    if note.tested:
+        figures = [_cost(note, currency), _gain(note, currency), _known(note, currency)]
+    return [*targeted, *map(_audience, note.tested), *_replaced(note), *figures, _then()]
 
 
 def _replaced(note: LineTestNote) -> list[str]:
@@ -191,6 +200,12 @@ def _audience(group: LineTestGroup) -> str:
 
 def _cost(note: LineTestNote, currency: str) -> str:
     cost, most, budget = (money(each, currency) for each in (note.cost_cents, note.ceiling_cents, note.budget_cents))
+    if note.targeted and note.tested:
+        return localize(
+            f"The draws are expected to cost {cost}, and at most {most} but for one month in a thousand; {budget} of "
+            "the budget is left for them.",
+            f"抽签预计花费{cost}，最多{most}（一千个月中最多一个月例外）；预算中留给抽签的是{budget}。",
+        )
     return localize(
         f"It is expected to cost {cost}, and at most {most} but for one month in a thousand; the budget is {budget}.",
         f"预计花费{cost}，最多{most}（一千个月中最多一个月例外）；预算为{budget}。",
@@ -198,17 +213,17 @@ def _cost(note: LineTestNote, currency: str) -> str:
 
 
 def _gain(note: LineTestNote, currency: str) -> str:
-    if not any(each.n_arm for each in note.effects):
+    if not any(each.n_arm and not each.aimed for each in note.effects):
         return localize(
-            "What it adds is not known yet: this is the first draw. Until it is read, a reminder is taken to add "
+            "What the draws add is not known yet: these are the first. Until it is read, a reminder is taken to add "
             "nothing and a discount to lose half of its cost.",
-            "现在还不知道能带来多少：这是第一次抽样。在读出结果之前，按提醒没有作用、折扣亏掉一半成本来计算。",
+            "现在还不知道抽签能带来多少：这是第一次抽签。在读出结果之前，按提醒没有作用、折扣亏掉一半成本来计算。",
         )
     value, low, high = (money(note.gain_cents + side * Z95 * note.gain_se_cents, currency) for side in (0, -1, 1))
     return localize(
-        f"By the draws so far it adds {value} after its cost over {note.horizon_days} days (95 % interval {low} to "
-        f"{high}).",
-        f"按目前的抽样，扣除成本后{note.horizon_days}天内增加{value}（95%区间{low}至{high}）。",
+        f"By the draws so far what is drawn adds {value} after its cost over {note.horizon_days} days (95 % interval "
+        f"{low} to {high}).",
+        f"按目前的抽签，扣除成本后{note.horizon_days}天内，抽签发出的优惠增加{value}（95%区间{low}至{high}）。",
     )
 
 

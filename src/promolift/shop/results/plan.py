@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import hypot
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from promolift.foundation.errors import StepError
+from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
@@ -49,15 +51,20 @@ RELEASED_TABLES = ("candidates", "frontier")  # tables that a release serves fro
 def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     """The one figure that the report, the console and the command line give for the plan.
 
-    A trial, a plan with draws in it, or one for nobody has no part in the comparison of policies: it stands as it was
-    made. Where gains were taken with caution, the plan is not the one compared, and only the share that was luck is
-    taken off its own.
+    A plan of draws, one that explores, one whose predictions draws have moved, or one for nobody has no part in the
+    comparison of policies: it stands as it was made. Where gains were taken with caution, or some is drawn, the plan is
+    not the one compared, and only the share that was luck is taken off what it predicts.
     """
-    if luck is None or plan.drawn or plan.terms.explore or not plan.treated or luck.naive_cents <= 0:
+    moved = any(each.aimed and each.n_arm for each in plan.terms.effects)
+    if luck is None or plan.drawn or plan.terms.explore or moved or not plan.by_prediction or luck.naive_cents <= 0:
         return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
-    factor = plan.gain_cents / luck.naive_cents if plan.risk != "none" else 1.0
+    tests, reach = (plan.tests.gain_cents, Z95 * plan.tests.gain_se_cents) if plan.tests else (0.0, 0.0)
+    compared = plan.risk == "none" and plan.tests is None
+    factor = 1.0 if compared else (plan.gain_cents - tests) / luck.naive_cents
+    gain = factor * luck.checked_cents
+    less, more = (hypot(gain - factor * each, reach) for each in (luck.low_cents, luck.high_cents))
     return Headline(
-        gain_cents=factor * luck.checked_cents, low_cents=factor * luck.low_cents, high_cents=factor * luck.high_cents,
+        gain_cents=gain + tests, low_cents=gain + tests - less, high_cents=gain + tests + more,
         promised_cents=plan.gain_cents,
     )  # fmt: skip
 

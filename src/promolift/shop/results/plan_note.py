@@ -116,6 +116,18 @@ class FairPlan(Settings):
         return found
 
 
+class PlanTests(Settings):
+    """What a plan draws beside the offers that it gives by predicted gains: how many customers got an offer by a draw,
+    what these are believed to add after their cost, and the part of the budget that was left for them.
+    """
+
+    customers: int
+    gain_cents: float
+    gain_se_cents: float
+    cost_cents: float
+    budget_cents: float
+
+
 class WhatIf(Settings):
     """The best plan at another budget, between two points of the curve: its gain by the estimates that choose (luck is
     not taken off), cost, what one more cent adds, and how many customers get an offer; beside it the same of the plan.
@@ -146,7 +158,8 @@ class PlanNote(Note):
     what the choice was made by, which under a rule of risk is less; `gap` how far it is from `bound_cents`, which no
     plan within budget and limits can pass. `price` is what one more cent of budget adds, `worth` the same with the
     limits that grow with it. `terms` are what the decisions were made by, and are served by. `detectable_cents` is the
-    smallest effect per customer with an offer that the holdout shows in the window with 80 % power.
+    smallest effect per customer with an offer by prediction that the holdout shows in the window with 80 % power;
+    `tests` is what the plan draws beside these offers, whose bound, gap and prices are of the offers by prediction.
     """
 
     NAME: ClassVar[str] = "plan"
@@ -181,6 +194,7 @@ class PlanNote(Note):
     consent: ConsentSettings
     window_days: int | None = None  # how long the plan runs; None in plans of earlier versions
     detectable_cents: float | None = None
+    tests: PlanTests | None = None
 
     @property
     def able(self) -> int:
@@ -207,9 +221,19 @@ class PlanNote(Note):
 
     def windows_needed(self, gain_cents: float) -> int | None:
         """Return how many such windows the holdout needs to show the headline's gain; None where it cannot be said."""
-        if self.drawn or self.detectable_cents is None or not self.treated or gain_cents <= 0:
+        if self.drawn or self.detectable_cents is None or not self.by_prediction or gain_cents <= 0:
             return None
-        return max(1, ceil((self.detectable_cents * self.treated / gain_cents) ** 2))
+        return max(1, ceil((self.detectable_cents * self.by_prediction / gain_cents) ** 2))
+
+    @property
+    def by_prediction(self) -> int:
+        """How many customers get an offer by what it is predicted to add, and not by a draw."""
+        return self.treated - (self.tests.customers if self.tests else 0)
+
+    @property
+    def draws(self) -> bool:
+        """Whether customers draw offers in it, all of them or some."""
+        return self.drawn or self.tests is not None
 
     @property
     def drawn(self) -> bool:

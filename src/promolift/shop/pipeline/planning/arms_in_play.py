@@ -71,6 +71,12 @@ class LineTestPopulation(NamedTuple):
     windows: int
     plays: Mapping[str, tuple[str, ...]] = {}
 
+    def apart(self, customer_ids: pl.Series, group: str) -> "LineTestPopulation":
+        """The same with some customers in a group of their own."""
+        mine = pl.col("customer_id").is_in(customer_ids.implode())
+        groups = self.groups.with_columns(group=pl.when(mine).then(pl.lit(group)).otherwise("group"))
+        return self._replace(groups=groups, sizes=dict(groups["group"].value_counts().iter_rows()))
+
 
 def load_population(job: Job, at: Moments, consent: pl.DataFrame) -> LineTestPopulation:
     """Load the audiences of those who may be written to."""
@@ -243,5 +249,5 @@ def tests_before(job: Job, at: Moments) -> int:
     """Windows of this campaign before this moment in which a line was drawn."""
     if (drawn := all_draws(job.store)) is None:
         return 0
-    mine = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") < at.asof)
+    mine = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") < at.asof) & ~pl.col("aimed")
     return drawn.filter(mine & (pl.col("arms").list.len() > 0))["ts_ms"].n_unique()

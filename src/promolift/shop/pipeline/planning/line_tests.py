@@ -1,8 +1,8 @@
 """Draw the arms of every audience by known probabilities, and keep what was drawn.
 
 An arm is a menu line; it stands for the one of its offers that is expected to add most for the customer. What draws
-teach sets the shares of the next plan (`core/experiments/arm_shares.py`). Where an approved release gives by predicted
-gains instead (`aimed`), each customer's best offer is sent with the share of its line.
+teach sets the shares of the next plan (`core/experiments/arm_shares.py`). Who gets an offer by predicted gains
+(`predicted_offers`) draws nothing else.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,11 @@ from promolift.core import allocation, decisions
 from promolift.core.decisions.batch_decisions import OptionTable
 from promolift.core.decisions.decision_rule import LineEffect, ReleaseTerms
 from promolift.core.decisions.price_decisions import PriceDecisions
-from promolift.core.experiments.arm_shares import COST_SD, LEAST
-from promolift.core.experiments.audiences import (
-    NOT_BOUGHT,
-    assign_audiences,
-    fit_return_curve,
-)
+from promolift.core.experiments.arm_shares import LEAST
+from promolift.core.experiments.audiences import PREDICTED
 from promolift.core.experiments.power import detectable_effect
 from promolift.foundation.hashing import hash_units
 from promolift.shop.pipeline.planning.arms_in_play import (
-    CELLS,
     LineTestPopulation,
     best_offer_per_line,
     choose_arms,
@@ -40,12 +35,19 @@ from promolift.shop.pipeline.planning.partitions import (
     collect_records,
     record_partition,
 )
-from promolift.shop.results.line_tests import LineTestGroup, LineTestNote, add_draws, all_draws, targeted_ratios
+from promolift.shop.pipeline.planning.predicted_offers import (
+    DRAWN_COLUMNS,
+    MOST_CARRIED,
+    PredictedOffers,
+    draw_rows,
+    predicted_cells,
+    predicted_draws,
+    predicted_offers,
+)
+from promolift.shop.results.line_tests import LineTestGroup, LineTestNote, add_draws, all_draws
 from promolift.shop.results.work_folder.plan_inputs import plan_spans
-from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales
+from promolift.shop.results.work_folder.run_context import Job, Moments
 
-TARGETED_PRIOR_SD = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
-MOST_CARRIED = 2.0  # times the mean of an arm: with 400 draws nobody carries more than a hundredth
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
 NOT_DRAWN = "the draw gave this customer something else, or nothing, to learn from it"
 CLOSED = "closed: not in play for customers like them"
@@ -80,49 +82,37 @@ class LineTestPlan(NamedTuple):
     draws: pl.DataFrame
 
 
-def targeted_cells(best: pl.DataFrame) -> pl.DataFrame:
-    """CELLS of a plan that gives by predicted gains: the prior is 1 +/- TARGETED_PRIOR_SD times the prediction."""
-    by = best.group_by("menu_id", "group").agg(
-        pl.col("gain_cents", "cost_cents", "gain_se_cents").mean(), pl.col("customer_id").n_unique()
-    )
-    return by.sort("menu_id", "group").select(
-        pl.col("menu_id").alias("arm"), "group", pl.col("gain_cents").alias("prior"),
-        ((TARGETED_PRIOR_SD * pl.col("gain_cents")) ** 2 + pl.col("gain_se_cents").fill_null(0.0) ** 2 + 1e-6).sqrt()
-        .alias("prior_se"), cost=pl.col("cost_cents").clip(lower_bound=0.0),
-        customers=pl.col("customer_id").cast(pl.Int64), monthly=pl.lit(0.0), aimed=pl.lit(True),
-    )  # fmt: skip
-
-
 def plan_line_tests(
-    job: Job, at: Moments, rows: PartitionedFrame, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str,
-    shelf: PartitionStore, may_test: bool = True, fair: Sequence[allocation.Limit] = (),
+    job: Job, at: Moments, rows: PartitionedFrame, consent: pl.DataFrame, terms: ReleaseTerms, budget: int,
+    shelf: PartitionStore, by_prediction: DecisionRecords | None = None, may_test: bool = True,
+    fair: Sequence[allocation.Limit] = (),
 ) -> LineTestPlan:  # fmt: skip
     """Draw the arms of every audience within the budget; everybody's record.
 
-    Where limits are stated, or tests are not allowed, only what has been shown to pay is given.
+    `by_prediction` are the records of those who get an offer by predicted gains, within the same budget. Where limits
+    are stated, or tests are not allowed, only what has been shown to pay is given.
     """
     limits = [*map(allocation.Limit.read, job.config.plan.limits), *fair]
     people = load_population(job, at, consent)
+    predicted = predicted_offers(by_prediction, people) if by_prediction is not None else None
+    if predicted is not None:
+        people = people.apart(predicted.offers["customer_id"], PREDICTED)
     asked = dict.fromkeys((*CANDIDATE_COLUMNS, *(column for limit in limits for column in limit.where)))
     best = rows.collect(
-        lambda part: best_offer_per_line(part, people).select(
-            name for name in (*asked, "worth") if name in ("group", "worth", *part.columns)
+        lambda part: (
+            best_offer_per_line(part, people)
+            .filter(pl.col("group") != PREDICTED)
+            .select(name for name in (*asked, "worth") if name in ("group", "worth", *part.columns))
         )
     ).sort("customer_id", "menu_id")
-    aimed = any(each.aimed for each in terms.effects)
-    if aimed:
-        known, cells = terms.effects, pl.DataFrame(schema=CELLS)
-        best = best.filter(pl.col("gain_cents") > 0)
-    else:
-        lines = line_costs(best)
-        before = [each for each in terms.effects if each.group in people.sizes]
-        begins = choose_arms(job.config.menu, lines, people, before)
-        cells = play_cells(lines, people, before, begins)
-        known = limit_waste(with_new_arms(cells, before, begins, level), people)
+    lines = line_costs(best)
+    before = [each for each in terms.effects if each.group in people.sizes and not each.aimed]
+    begins = choose_arms(job.config.menu, lines, people, before)
+    cells = play_cells(lines, people, before, begins)
+    known = limit_waste(with_new_arms(cells, before, begins, "assumed"), people)
     if limits or not may_test:
         known = tuple(e if e.state == "give" else e.model_copy(update={"prob": 0.0}) for e in known)
-    drawing = _Drawing(job, at, best, terms, budget, people, aimed, limits)
-    return drawing.plan(rows, consent, known, cells, shelf)
+    return _Drawing(job, at, best, terms, budget, people, limits, predicted).plan(rows, consent, known, cells, shelf)
 
 
 class _InPlay(NamedTuple):
@@ -138,13 +128,15 @@ class _Drawing:
 
     def __init__(
         self, job: Job, at: Moments, best: pl.DataFrame, terms: ReleaseTerms, budget: int, people: LineTestPopulation,
-        aimed: bool, limits: Sequence[allocation.Limit],
+        limits: Sequence[allocation.Limit], predicted: PredictedOffers | None,
     ) -> None:  # fmt: skip
-        self.job, self.at, self.best, self.terms, self.budget = job, at, best, terms, budget
-        self.people, self.aimed, self.limits = people, aimed, limits
+        self.job, self.at, self.best, self.terms = job, at, best, terms
+        self.people, self.limits, self.predicted = people, limits, predicted
+        self.budget = budget - (predicted.cost_cents() if predicted is not None else 0.0)
+        policy = {"policy_id": "trial", "price": 0.0} if predicted is None else {}
         self.own_terms = terms.model_copy(
-            update={"policy_id": "trial", "price": 0.0, "explore": 0.0, "explore_where": "nothing pays",
-                    "draws": "audience", "draw_ms": at.asof if aimed or not limits else None}
+            update={"explore": 0.0, "explore_where": "nothing pays", "draws": "audience",
+                    "draw_ms": None if limits else at.asof, **policy}
         )  # fmt: skip
 
     def plan(
@@ -155,38 +147,41 @@ class _Drawing:
         arms = add_learned_effects(join_effects(self.best, known)).join(
             pl.DataFrame([self.people.groups["customer_id"], self._units()]), on="customer_id", maintain_order="left"
         )
-        if not self.aimed:
-            part = affordable_share(arms, self.budget, 1 - self.terms.holdout_share)
-            known = tuple(e.model_copy(update={"prob": part * (e.prob or 0.0)}) if e.cost_cents else e for e in known)
-            dear = pl.col("arm_cost") > 0
-            arms = arms.with_columns(prob=pl.when(dear).then(part * pl.col("prob")).otherwise("prob"))
-            few = (pl.col("prob").sum() < LEAST).over("menu_id", "group") & pl.lit(part < 1)
-            arms = arms.with_columns(prob=pl.when(few).then(0.0).otherwise("prob"))  # who teach nothing for their cost
-            left = {
-                (arm, group) for arm, group in arms.filter(pl.col("prob") > 0).select("menu_id", "group").iter_rows()
-            }
-            known = tuple(e if (e.arm, e.group) in left else e.model_copy(update={"prob": 0.0}) for e in known)
-        found, in_play = self._aimed(arms) if self.aimed else self._drawn(arms)
-        own_terms = self.own_terms.model_copy(update={"effects": known})
-        numbers = arms.select("customer_id", "offer_id", "gain_now", "cost_now", "net_se_cents", "level", "prob")
-        known_now = numbers.join(in_play.select(*KEY, *INTERVAL, in_play=pl.lit(True)), on=KEY, how="left")
+        part = affordable_share(arms, self.budget, 1 - self.terms.holdout_share)
+        known = tuple(e.model_copy(update={"prob": part * (e.prob or 0.0)}) if e.cost_cents else e for e in known)
+        dear = pl.col("arm_cost") > 0
+        arms = arms.with_columns(prob=pl.when(dear).then(part * pl.col("prob")).otherwise("prob"))
+        few = (pl.col("prob").sum() < LEAST).over("menu_id", "group") & pl.lit(part < 1)
+        arms = arms.with_columns(prob=pl.when(few).then(0.0).otherwise("prob"))  # who teach nothing for their cost
+        left = {(arm, group) for arm, group in arms.filter(pl.col("prob") > 0).select("menu_id", "group").iter_rows()}
+        known = tuple(e if (e.arm, e.group) in left else e.model_copy(update={"prob": 0.0}) for e in known)
+        found, in_play = self._drawn(arms)
+        aimed = tuple(each for each in self.terms.effects if each.aimed)
+        own_terms = self.own_terms.model_copy(update={"effects": (*known, *aimed)})
+        columns = ["gain_now", "cost_now", "net_se_cents", "level", "prob", "group", "menu_id"]
+        known_now = arms.select(*KEY, *columns).join(
+            in_play.select(*KEY, *INTERVAL, in_play=pl.lit(True)), on=KEY, how="left"
+        )
+        if self.predicted is not None:
+            given = predicted_draws(self.predicted.offers).with_columns(in_play=pl.lit(True))
+            known_now = pl.concat([known_now, given], how="diagonal_relaxed")
+            cells = pl.concat([cells, predicted_cells(self.job, self.predicted.offers)])
 
-        def draw(mine: pl.DataFrame) -> PriceDecisions:
-            marked = _mark_in_play(mine, known_now)
+        def draw(number: int, mine: pl.DataFrame) -> PriceDecisions:
+            before = self.predicted.records.rows.part(number).drop("prob", "open") if self.predicted else mine
+            marked = _mark_in_play(before, known_now, close_others=self.predicted is None)
             return PriceDecisions(
                 marked, decisions.decide_batch(OptionTable.of(marked, consent), own_terms, self.at.asof)
             )
 
         name = "given" if self.terms.effects else "test"
         made = collect_records(
-            (record_partition(draw(part), shelf, name, n) for n, part in enumerate(rows)), shelf, name
+            (record_partition(draw(n, part), shelf, name, n) for n, part in enumerate(rows)), shelf, name
         )
-        best = arms.join(found.chosen.select(KEY), on=KEY, how="semi") if self.aimed else arms
-        shares = self._shares(best)
-        draws = _with_arms(shares, made.assignments, arms)
+        draws = draw_rows(self.job, self.at, self._shares(known_now), known_now, made.assignments).select(list(DRAWS))
         if self.limits:  # which cut draws: their propensities are not known
             draws = draws.clear()
-        note = self._note(arms, made, known).model_copy(update={"replaced": self._replaced(draws)})
+        note = self._note(arms, made, own_terms.effects).model_copy(update={"replaced": self._replaced(draws)})
         return LineTestPlan(found, own_terms, made, note, cells, draws)
 
     def _replaced(self, draws: pl.DataFrame) -> int:
@@ -225,26 +220,8 @@ class _Drawing:
         within = mine.join(found.chosen.select(KEY), on=KEY, how="semi")
         return _InPlay(found, within.with_columns(pl.lit(None, pl.Float64).alias(name) for name in INTERVAL))
 
-    def _aimed(self, arms: pl.DataFrame) -> _InPlay:
-        """The offer that is predicted to add most for each within the budget, sent with the share of its line."""
-        give = arms.filter((pl.col("prob") > 0) & (pl.col("gain_now") > 0))
-        budget, found = float(self.budget), self._allocated(give, float(self.budget))
-        while (most := cost_ceiling(give.join(found.chosen.select(KEY),
-                                              on=KEY, how="semi"))) > self.budget:  # fmt: skip
-            budget *= min(0.95, self.budget / most)  # what was given may cost more than is expected
-            if budget < 0.01 * self.budget:
-                budget = 0.0
-            found = self._allocated(give, budget)
-            if not budget:
-                break
-        key = pl.concat([found.chosen.select(KEY),
-                         give.filter(self._held(give["customer_id"])).select(KEY)])  # fmt: skip
-        mine = give.join(key, on=KEY, how="semi").sort("gain_now", descending=True, maintain_order=True)
-        first = mine.unique("customer_id", keep="first", maintain_order=True)  # the held may have several
-        return _InPlay(found, first.with_columns(draw_start=0.0, draw_share="prob"))
-
     def _shares(self, arms: pl.DataFrame) -> pl.DataFrame:
-        """DRAWS without `arm`: the propensities of each customer, the holdout counted in."""
+        """customer_id, group, arms and none_prob: the propensities of each customer, the holdout counted in."""
         rest = 1 - self.terms.holdout_share
         each = arms.filter(pl.col("prob") > 0).group_by("customer_id").agg(
             pl.struct(pl.col("menu_id").alias("arm"), (rest * pl.col("prob")).alias("prob")).alias("arms"),
@@ -253,16 +230,12 @@ class _Drawing:
         nobody = pl.lit([], pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})))
         return self.people.groups.select("customer_id", "group").join(
             each, on="customer_id", how="left", maintain_order="left"
-        ).with_columns(
-            pl.col("arms").fill_null(nobody), pl.col("none_prob").fill_null(1.0),
-            campaign_id=pl.lit(self.job.config.plan.campaign), ts_ms=pl.lit(self.at.asof),
-            window_days=pl.lit(self.job.config.plan.window_days, pl.Int64), aimed=pl.lit(self.aimed),
-        )  # fmt: skip
+        ).with_columns(pl.col("arms").fill_null(nobody), pl.col("none_prob").fill_null(1.0))  # fmt: skip
 
     def _note(self, arms: pl.DataFrame, made: DecisionRecords, known: tuple[LineEffect, ...]) -> LineTestNote:
         sent = arms.join(made.assignments.filter(pl.col("offer_id") != "none"), on=KEY, how="inner")
         tested = []
-        for (group,), mine in () if self.aimed else sent.partition_by("group", as_dict=True).items():
+        for (group,), mine in sent.partition_by("group", as_dict=True).items():
             name, sizes = str(group), dict(mine["menu_id"].value_counts().iter_rows())
             none = self.people.sizes[name] - mine.height
             names = tuple(sorted(sizes))
@@ -276,7 +249,7 @@ class _Drawing:
             )  # fmt: skip
         se = sent.group_by("menu_id", "group").agg(pl.col("net_se_cents").sum())["net_se_cents"]
         return LineTestNote(
-            tested=tuple(sorted(tested, key=lambda each: each.group)), targeted=sent.height if self.aimed else 0,
+            tested=tuple(sorted(tested, key=lambda each: each.group)), targeted=made.chosen.height - sent.height,
             largest=max(self.people.sizes.values(), default=0), cost_cents=float(sent["cost_now"].sum()),
             ceiling_cents=cost_ceiling(sent), gain_cents=float(sent["gain_now"].sum()),
             gain_se_cents=float((se**2).sum()) ** 0.5, budget_cents=float(self.budget),
@@ -287,19 +260,16 @@ class _Drawing:
 
 def join_effects(best: pl.DataFrame, known: Sequence[LineEffect]) -> pl.DataFrame:
     """Candidates with what is known of their line and group, and `prob`, the share that draws it. Lines of which
-    nothing is known are not in play; of predicted gains they are moved as all others together."""
+    nothing is known are not in play."""
     table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
-    more = targeted_ratios(known)
     own = table.select(
         pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "prob", "state",
         pl.col("cost_cents").alias("arm_cost"), pl.col("cost_se_cents").alias("arm_cost_se"),
-        "gain_ratio", "cost_ratio", pl.col("evidence").alias("level"),
+        pl.col("evidence").alias("level"),
     )  # fmt: skip
     before = pl.when(pl.col("state") == "closed").then(0.0).otherwise(1.0)  # of earlier versions, which kept no share
     return best.join(own, on=["menu_id", "group"], how="left").with_columns(
-        prob=pl.when(pl.col("state").is_null()).then(1.0 if more else 0.0).otherwise(pl.coalesce("prob", before)),
-        gain_ratio=pl.coalesce("gain_ratio", pl.lit(more.gain if more else None, pl.Float64)),
-        cost_ratio=pl.coalesce("cost_ratio", pl.lit(more.cost if more else None, pl.Float64)),
+        prob=pl.when(pl.col("state").is_null()).then(0.0).otherwise(pl.coalesce("prob", before))
     )
 
 
@@ -319,31 +289,28 @@ def affordable_share(arms: pl.DataFrame, budget: float, sent: float) -> float:
     return low
 
 
-def _with_arms(draws: pl.DataFrame, given: pl.DataFrame, arms: pl.DataFrame) -> pl.DataFrame:
-    """Draws with the arm that each customer got, "none" where that is no arm."""
-    got = given.select(KEY).join(arms.select("customer_id", "offer_id", arm="menu_id"), on=KEY, how="left")
-    return draws.join(got, on="customer_id").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS))
-
-
-def _mark_in_play(rows: pl.DataFrame, known_now: pl.DataFrame) -> pl.DataFrame:
-    """Candidates with the numbers of their line and group, open where they may be drawn; why all others are closed."""
-    marked = rows.join(known_now, on=KEY, how="left", maintain_order="left")
+def _mark_in_play(rows: pl.DataFrame, known_now: pl.DataFrame, close_others: bool) -> pl.DataFrame:
+    """Candidates with the numbers of their line and group, open where they may be drawn. With `close_others` all others
+    are closed, and say why; else they stay as a choice by predicted gains has left them."""
+    marked = rows.join(known_now.drop("group", "menu_id"), on=KEY, how="left", maintain_order="left")
     open_, none = pl.col("in_play").fill_null(False), pl.col("offer_id") == "none"
     why = (
         pl.when(pl.col("prob").is_null()).then(pl.lit(OTHER)).when(pl.col("prob") > 0).then(pl.lit(NOT_DRAWN))
         .otherwise(pl.lit(CLOSED))
     )  # fmt: skip
+    shut = pl.col("eligible") & ~open_ & ~none & pl.lit(close_others)
     marked = marked.with_columns(
-        pl.when(pl.col("eligible") & ~open_ & ~none).then(why).otherwise("why_not").alias("why_not"),
-        (pl.col("eligible") & (open_ | none)).alias("eligible"),
+        pl.when(shut).then(why).when(open_).then(None).otherwise("why_not").alias("why_not"),
+        ((pl.col("eligible") & ~shut) | open_).alias("eligible"),
         pl.coalesce("gain_now", "gain_cents").alias("gain_cents"),
         pl.coalesce("cost_now", "cost_cents").alias("cost_cents"),
         pl.coalesce("net_se_cents", "gain_se_cents").alias("gain_se_cents"),
         pl.coalesce("level", "evidence").alias("evidence"),
     )
+    charge = pl.lit(0.0) if close_others else pl.col("charge_cents")
     return marked.with_columns(
         # what was drawn is given, whatever is believed of it
-        charge_cents=pl.when(open_).then(pl.min_horizontal("gain_cents", pl.lit(0.0)) - 1.0).otherwise(0.0),
+        charge_cents=pl.when(open_).then(pl.min_horizontal("gain_cents", pl.lit(0.0)) - 1.0).otherwise(charge),
         added_cents=pl.when(pl.col("gain_now").is_not_null()).then(pl.col("gain_cents") + pl.col("cost_cents"))
         .otherwise("added_cents"),
     ).drop("gain_now", "cost_now", "net_se_cents", "level", "prob", "in_play")  # fmt: skip
@@ -354,19 +321,14 @@ def add_learned_effects(arms: pl.DataFrame) -> pl.DataFrame:
 
     A customer's own share of it counts for half: who looks cheapest costs more than it looks, and where money is short
     would be given first. Nobody is believed to bring more than `MOST_CARRIED` times what the mean customer brings,
-    whatever they cost. Where what was predicted is what was drawn, each prediction is moved by the ratio that came.
+    whatever they cost.
     """
     middle = pl.col("cost_cents").mean().over("menu_id", "group")
-    doubt = (pl.col("arm_cost_se") / pl.col("arm_cost").clip(lower_bound=1e-9)).fill_null(COST_SD)
     own = 0.5 + 0.5 * pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
-    dearer = pl.col("cost_ratio") * pl.col("cost_cents")
     return arms.with_columns(
-        gain_now=pl.coalesce(
-            pl.col("gain_ratio") * pl.col("gain_cents"), pl.col("net_cents") * own.clip(upper_bound=MOST_CARRIED)
-        ),
-        cost_now=pl.coalesce(dearer, pl.col("arm_cost") * own),
-        cost_se_now=pl.coalesce(dearer * doubt, pl.col("arm_cost_se") * own),
-    )
+        gain_now=pl.col("net_cents") * own.clip(upper_bound=MOST_CARRIED), cost_now=pl.col("arm_cost") * own,
+        cost_se_now=pl.col("arm_cost_se") * own,
+    )  # fmt: skip
 
 
 def cost_ceiling(given: pl.DataFrame) -> float:
@@ -388,33 +350,23 @@ def cost_ceiling(given: pl.DataFrame) -> float:
     return float(by["cost_now"].sum() + CEILING_Z * (spread + float(by["noise"].sum())) ** 0.5)
 
 
-def save_targeted_draws(job: Job, at: Moments, made: DecisionRecords) -> None:
-    """What a plan drew that gives by predicted gains, the holdout against those who got it, kept as a test's draws are.
+def save_predicted_draws(job: Job, at: Moments, made: DecisionRecords) -> None:
+    """What a plan by predicted gains alone drew, the holdout against those who got it, kept as a test's draws are.
     Nothing is kept where nobody could get anything."""
     if not job.clean.has_events or job.clean.lacks_amounts:
         return
-    sales = daily_sales(job, at.asof, job.config.value.margin_rate)
-    asked = ("customer_id", "offer_id", "menu_id", "gain_cents", "cost_cents", "gain_se_cents", "prob")
     may = (pl.col("prob") > 0) & (pl.col("offer_id") != "none")
-    offered = made.rows.collect(lambda part: part.filter(may).select(asked)).sort("customer_id", "offer_id")
-    window = plan_spans(job).window
-    audience = assign_audiences(sales, 0, window, fit_return_curve(sales, 0, window))
-    best = offered.join(
-        audience.select("customer_id", group="audience"), on="customer_id", how="left"
-    ).with_columns(pl.col("group").fill_null(NOT_BOUGHT))  # fmt: skip
-    if best.is_empty():
+    offered = made.rows.collect(lambda part: part.filter(may).select(*DRAWN_COLUMNS, "prob"))
+    if offered.is_empty():
         return
-    each = best.group_by("customer_id", "group", pl.col("menu_id").alias("arm")).agg(pl.col("prob").sum())
-    got = made.assignments.join(made.chosen.select("customer_id", "menu_id"), on="customer_id", how="left")
-    drawn = each.group_by("customer_id", "group").agg(
+    arm = pl.col("menu_id").alias("arm")
+    each = offered.sort("customer_id", "offer_id").group_by("customer_id", arm).agg(pl.col("prob").sum())
+    shares = each.group_by("customer_id").agg(
         pl.struct("arm", "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
-    ).join(got.select("customer_id", pl.col("menu_id").fill_null("none").alias("arm")), on="customer_id")  # fmt: skip
-    drawn = drawn.with_columns(
-        campaign_id=pl.lit(job.config.plan.campaign), ts_ms=pl.lit(at.asof), aimed=pl.lit(True),
-        window_days=pl.lit(job.config.plan.window_days, pl.Int64),
-    )  # fmt: skip
-    job.store.save("arms", targeted_cells(best))
-    add_draws(job.store, drawn.select(list(DRAWS)).sort("customer_id"), made.assignments["customer_id"])
+    ).with_columns(group=pl.lit(PREDICTED))  # fmt: skip
+    draws = draw_rows(job, at, shares, offered, made.assignments).select(list(DRAWS)).sort("customer_id")
+    job.store.save("arms", predicted_cells(job, offered))
+    add_draws(job.store, draws, made.assignments["customer_id"])
 
 
 def save_line_tests(job: Job, made: LineTestPlan) -> None:

@@ -27,6 +27,7 @@ from promolift.shop.pipeline.planning.plan_limits import (
     evidence_floor,
     most_cents,
 )
+from promolift.shop.pipeline.planning.predicted_offers import move_predictions
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.active_release import load_approved_release
 from promolift.shop.results.work_folder.plan_inputs import budget_cents
@@ -41,13 +42,13 @@ def is_private(job: Job) -> bool:
 
 class OfferCandidates(NamedTuple):
     """Every candidate with its effect, the weakest evidence that may be planned with, the lines they come from, and
-    the candidates as a test may open them where that is more: those of weaker evidence, too.
+    the candidates as draws may open them: those of weaker evidence, too.
     """
 
     rows: PartitionedFrame
     floor: Level
     menu: tuple[offer.MenuItem, ...]
-    for_test: PartitionedFrame | None = None
+    for_draws: PartitionedFrame
 
 
 def list_candidates(job: Job, at: Moments, shelf: PartitionStore, share: float) -> OfferCandidates:
@@ -71,19 +72,11 @@ def list_candidates(job: Job, at: Moments, shelf: PartitionStore, share: float) 
     if is_private(job):
         budget = budget_cents(job, at)
         every = every.map(partial(close_unaffordable, most_cents=most_cents(job, budget)))
-    known_well = every  # what is only assumed is what a test is for; and it is chosen by what draws say
-    if job.config.plan.trial is not True and not (known and known.effects):
-        known_well = every.map(
-            partial(close_candidates, floor=floor, least_gain_cents=job.config.rules.least_gain_cents)
-        )
-    for_test = every if job.config.plan.trial == "auto" else None
-    valued = known_well.map(partial(strategic_rules.add_caution, risk=job.config.plan.risk))
-    return OfferCandidates(valued, floor, made.menu, for_test)
-
-
-def close_candidates(rows: pl.DataFrame, floor: str, least_gain_cents: float) -> pl.DataFrame:
-    """Close candidates with too weak evidence or too small a gain."""
-    return close_small(close_weak(rows, floor), least_gain_cents)
+    least, effects, risk = job.config.rules.least_gain_cents, known.effects if known else (), job.config.plan.risk
+    known_well = every.map(partial(close_weak, floor=floor)).map(partial(move_predictions, effects=effects))
+    valued = known_well.map(partial(close_small, least_gain_cents=least))
+    cautious = partial(strategic_rules.add_caution, risk=risk)
+    return OfferCandidates(valued.map(cautious), floor, made.menu, every.map(cautious))
 
 
 class StoredPartition(NamedTuple):

@@ -14,12 +14,13 @@ from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.pipeline.fairness_audit import audit_fairness
 from promolift.shop.pipeline.planning.offer_candidates import candidates, free_candidates
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs
+from promolift.shop.pipeline.planning.open_offers import consents, limits_of
 from promolift.shop.pipeline.planning.plan_limits import close_small, close_weak
 from promolift.shop.pipeline.steps.effect import KEY, campaign_history
-from promolift.shop.pipeline.steps.plan import consents, limits_of
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.results import effects
 from promolift.shop.results.fairness import FairnessNote
+from promolift.shop.results.line_tests import all_draws
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import HeadlineAssumptions
 from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, Scored, UncheckedPredictions
@@ -138,7 +139,8 @@ def headline_assumptions(job: Job) -> HeadlineAssumptions:
     plan = Plan.load(job.store)
     luck = plan.headline.luck_cents or 0.0
     costs = job.clean.catalogue["cost_cents"].count() > 0
-    found = list_assumptions(plan.chosen, effects.load_response(job.store), job.config.value, costs, luck)
+    chosen = plan.chosen.filter(~pl.col("customer_id").is_in(drawing_customers(job)))
+    found = list_assumptions(chosen, effects.load_response(job.store), job.config.value, costs, luck)
     return HeadlineAssumptions(assumptions=found)
 
 
@@ -147,15 +149,19 @@ def policies(job: Job) -> pl.DataFrame:
 
     Every customer is decided on by the response of one half of the customers and valued by the other's, so that no
     policy is graded by the estimate that chose it; by the only estimate there is where it is assumed: then the plan is
-    the one that was kept, unless it was drawn.
+    the one that was kept, unless it was drawn. What a plan draws beside its predicted offers has no part in it.
     """
     store = job.store
     halves = effects.load_half_responses(store)
     share = min(1.0, COMPARED / max(job.profiled.size, 1))
     free, kept = free_candidates(job, some := CustomerSubset(share=share)), Plan.load(store)
-    budget, profiles = share * kept.note.budget_cents, job.profiled.profiles(moments(job).asof, some)
+    drawn, tests = drawing_customers(job), kept.note.tests
+    free = free.filter(~pl.col("customer_id").is_in(drawn) | (pl.col("draw_share").fill_null(0.0) == 0))
+    left = kept.note.budget_cents - (tests.budget_cents if tests else 0.0)
+    budget, profiles = share * left, job.profiled.profiles(moments(job).asof, some)
     if not (halves or kept.note.terms.explore):
-        plan = kept.chosen.join(profiles.select("customer_id"), on="customer_id", how="semi")
+        mine = ~pl.col("customer_id").is_in(drawn)
+        plan = kept.chosen.filter(mine).join(profiles.select("customer_id"), on="customer_id", how="semi")
         budget = max(budget, float(plan["cost_cents"].sum()))  # those drawn may be dearer than the others
         return scale_to_all(experiments.compare_policies(free, plan, budget, profiles), share)
     rows = cross_fit(job, free, halves) if halves else free
@@ -163,6 +169,15 @@ def policies(job: Job) -> pl.DataFrame:
     limits = limits_of(job, fair=fair).at(rows, budget)
     plan = allocation.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
     return scale_to_all(experiments.compare_policies(rows, plan, budget, profiles), share)
+
+
+def drawing_customers(job: Job) -> list[str]:
+    """Who may draw an offer beside those that a plan gives by predicted gains."""
+    draws, note = all_draws(job.store), Plan.load(job.store).note
+    if draws is None or note.tests is None:
+        return []
+    mine = draws.filter(~pl.col("aimed"), campaign_id=note.terms.campaign_id, ts_ms=note.terms.draw_ms)
+    return mine.filter(pl.col("arms").list.len() > 0)["customer_id"].to_list()
 
 
 def scale_to_all(compared: pl.DataFrame, share: float) -> pl.DataFrame:

@@ -6,23 +6,19 @@ candidates of many customers lie on disk in partitions. The allocation works on 
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from promolift.core import allocation, decisions
+from promolift.core import allocation
 from promolift.core import effects as effect
 from promolift.core.allocation import strategic_rules
 from promolift.core.allocation.algorithms.choice import Allocation
 from promolift.core.allocation.algorithms.constraints import limit_bounds
-from promolift.core.allocation.fairness_limits import FairnessLimit, same_for_all_offers
 from promolift.core.allocation.settings import StrategicRule
 from promolift.core.allocation.solver import plan_prepared
-from promolift.core.customers.consent import may_send
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.decisions.price_decisions import (
     SHRINK_FACTOR,
@@ -31,9 +27,8 @@ from promolift.core.decisions.price_decisions import (
     split_budget,
     uniform_draw_cost,
 )
-from promolift.core.offers.menu import in_segments
 from promolift.foundation.errors import BudgetError, ConfigError, SupportError
-from promolift.foundation.evidence import Z95
+from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.pipeline.planning.eligibility_check import check_rule_shares
@@ -41,27 +36,35 @@ from promolift.shop.pipeline.planning.line_tests import (
     LineTestPlan,
     plan_line_tests,
     save_line_tests,
-    save_targeted_draws,
+    save_predicted_draws,
 )
 from promolift.shop.pipeline.planning.offer_candidates import OfferCandidates, is_private, list_candidates
+from promolift.shop.pipeline.planning.open_offers import (
+    WEIGHED_COLUMNS,
+    Audience,
+    audience_of,
+    lay_out_offers,
+    limits_of,
+    open_to,
+)
 from promolift.shop.pipeline.planning.partitions import (
     DecisionRecords,
     PartitionedFrame,
     PartitionRecords,
     PartitionStore,
-    StoredOffers,
     chosen_rows,
     collect_records,
     record_partition,
 )
 from promolift.shop.pipeline.planning.plan_limits import private_price
 from promolift.shop.pipeline.planning.play_audiences import with_plays
+from promolift.shop.pipeline.planning.predicted_offers import TEST_SHARE
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.explain_plan import FEW_SHARE, explain_plan
 from promolift.shop.results import effects
 from promolift.shop.results.line_tests import line_test_sentences
 from promolift.shop.results.plan import Plan, PlanTables
-from promolift.shop.results.plan_note import FairPlan, FairUse, PlanNote, RuleCost
+from promolift.shop.results.plan_note import FairPlan, FairUse, PlanNote, PlanTests, RuleCost
 from promolift.shop.results.work_folder.active_release import inherit_terms, load_approved_release
 from promolift.shop.results.work_folder.plan_inputs import budget_cents, holdout_power_cents
 from promolift.shop.results.work_folder.run_context import Job, Moments, moments
@@ -69,10 +72,6 @@ from promolift.shop.results.work_folder.run_context import Job, Moments, moments
 KEY = ["customer_id", "offer_id"]
 CUSTOMERS_IN_MEMORY = 3_000  # above it candidates, 300 kB a customer with a search beyond the menu, lie on disk
 BUDGET_TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
-WEIGHED_COLUMNS = (
-    "customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "boost_cents", "scope", "target", "menu_id",
-    "segments",
-)  # fmt: skip
 BUDGET_STEP = 0.05  # of the budget
 
 
@@ -83,34 +82,17 @@ class NextCent(NamedTuple):
     worth: float
 
 
-@dataclass(frozen=True)
-class Audience:
-    """Who may be given what: how many customers, how many of them are barred or held out, who (`people`: customer_id,
-    may_send, reason, held, in parts), the limits on how offers may be shared among their groups, and what is open.
-
-    `offers` have the columns that the choice weighs and no more; where no limit or rule prefers one offer to another,
-    only the rows that some price makes a customer's best.
-    """
-
-    people: PartitionedFrame
-    customers: int
-    barred: int
-    held: int
-    fair: tuple[FairnessLimit, ...]
-    offers: StoredOffers
-
-    @cached_property
-    def consent(self) -> pl.DataFrame:
-        """Of everybody, in one frame."""
-        return self.people.collect(lambda part: part.drop("held")).sort("customer_id")
-
-
 class PlanDecisions(NamedTuple):
-    """The allocation, the terms that decide by its prices, and what came of them for everybody."""
+    """The allocation, the terms that decide by its prices, and what came of them for everybody. Where some is drawn,
+    `tests` is that in numbers, `drawers` are those who drew an offer, and `best` is the allocation of the whole budget.
+    """
 
     allocated: allocation.AllocatedOffers
     terms: ReleaseTerms
     records: DecisionRecords
+    tests: PlanTests | None = None
+    drawers: Sequence[str] = ()
+    best: allocation.AllocatedOffers | None = None
 
 
 def run(job: Job) -> None:
@@ -146,43 +128,79 @@ def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore |
         shelf = PartitionStore({})
     free_of_rules, some = some, some._replace(rows=apply_strategic_rules(job, some.rows, job.config.strategic, shelf))
     audience = audience_of(job, some.rows, terms, shelf)
-    limited = bool(plan.limits or audience.fair or is_private(job))  # these leave no room for a test
-    arms: LineTestPlan | None = None
-    if (plan.trial is True or terms.effects) and not job.clean.lacks_amounts:  # offers of unknown cost keep no budget
-        may_test = plan.trial is not False
-        fair = [each.limit for each in audience.fair]
-        arms = plan_line_tests(job, at, some.rows, audience.consent, terms, budget, some.floor, shelf, may_test, fair)
-        untried = not (arms.note.targeted or arms.note.tested) and not limited
-        if plan.trial == "auto" and untried and terms.effects[0].aimed:
-            anew = terms.model_copy(update={"effects": ()})
-            arms = first_test(job, at, some, audience, anew, budget, shelf) or arms
-    else:
-        made = solve_plan(job, at, some, audience, terms, budget, shelf)
-        nobody = made.records.chosen.is_empty()
-        if plan.trial == "auto" and nobody and not (job.clean.lacks_amounts or limited):
-            arms = first_test(job, at, some, audience, terms, budget, shelf)
-    if arms is not None:
-        made = PlanDecisions(arms.allocated, arms.terms, arms.records)
+    best = solve_plan(job, at, some, audience, terms, budget, shelf)
+    drawn = draw_beside(job, at, some, audience, best, terms, budget, shelf)
+    made = best if drawn is None else drawn.decisions
     job.tell("plan", 0.9, "other budgets")
     note = summary(job, some, audience, budget, made)
-    if arms is None:
-        costs = rule_costs(job, free_of_rules.rows, audience, budget, made.allocated, shelf)
+    if made.terms.policy_id != "trial":
+        costs = rule_costs(job, free_of_rules.rows, audience, budget, best.allocated, shelf)
         note = note.model_copy(update={"strategic": costs})
     if audience.fair or job.config.fairness.excluded:
         note = note.model_copy(update={"fairness": fairness(job, audience, budget, made)})
     frontier = limits_of(job, fair=audience.fair).curve(audience.offers, budget, job.config.plan.seed)
-    if arms is None and note.why and not (plan.trial or job.clean.lacks_amounts or limited):
-        proposed = proposed_test(job, at, some, audience, terms, budget, shelf)
-        note = replace_reasons(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
-    if arms is None:
-        save_targeted_draws(job, at, made.records)
-    if arms is not None:
-        words = draw_sentences(arms, job.config.shop.currency)
-        note = replace_reasons(note, words.en, words.zh)
-        save_line_tests(job, arms)
+    if drawn is None:
+        save_predicted_draws(job, at, made.records)
+    else:
+        words = draw_sentences(drawn.tests, job.config.shop.currency)
+        note = note.model_copy(update={"why": tuple(words.en), "why_zh": tuple(words.zh)})
+        save_line_tests(job, drawn.tests)
     records = made.records
-    del audience, made, arms
+    del audience, made, best, drawn
     return Plan.keep(job.store, note, PlanTables(records.rows, records.chosen, records.decisions, frontier))
+
+
+class DrawnPlan(NamedTuple):
+    """A plan of which some is drawn: its decisions, and the draws among them."""
+
+    decisions: PlanDecisions
+    tests: LineTestPlan
+
+
+def draw_beside(
+    job: Job, at: Moments, some: OfferCandidates, audience: Audience, best: PlanDecisions, terms: ReleaseTerms,
+    budget: int, shelf: PartitionStore,
+) -> DrawnPlan | None:  # fmt: skip
+    """The plan with draws beside what evidence says; None where nothing is drawn, and the `best` plan stands.
+
+    Gains that are only assumed are no reason to give an offer in place of drawing it. A plan with limits tests nothing:
+    what draws have shown to pay is given within them. Offers of unknown cost keep no budget.
+    """
+    plan, effects = job.config.plan, terms.effects
+    limited, tested = bool(plan.limits or audience.fair), any(not each.aimed for each in effects)
+    may_test = plan.trial is not False and not limited
+    if job.clean.lacks_amounts or is_private(job) or not (may_test or (tested if limited else effects)):
+        return None
+    predicted = None
+    if not limited and not best.records.chosen.is_empty() and (some.floor, plan.min_evidence) != ("assumed", "auto"):
+        calm, room = terms.model_copy(update={"explore": 0.0}), round((1 - TEST_SHARE) * budget)
+        dear = float(best.records.chosen["cost_cents"].sum()) > room
+        predicted = (
+            solve_plan(job, at, some, audience, calm, room, shelf, "predicted") if dear or terms.explore else best
+        )
+    rows = apply_strategic_rules(job, some.for_draws, job.config.strategic, shelf)
+    try:
+        tests = plan_line_tests(
+            job, at, rows, audience.consent, terms if predicted is None else predicted.terms, budget, shelf,
+            predicted.records if predicted else None, may_test, [each.limit for each in audience.fair],
+        )  # fmt: skip
+    except SupportError:  # the log is too short to tell audiences
+        if effects:
+            raise
+        return None
+    few = any(each.aimed and each.prob is not None and each.prob < 1 for each in effects)
+    if not (tests.note.tested or tested or (predicted and few)):
+        return None
+    if predicted is None:
+        return DrawnPlan(PlanDecisions(tests.allocated, tests.terms, tests.records), tests)
+    sent = tests.draws.filter(~pl.col("aimed") & (pl.col("arm") != "none"))["customer_id"].to_list()
+    note = tests.note
+    sums = PlanTests(
+        customers=len(sent), gain_cents=note.gain_cents, gain_se_cents=note.gain_se_cents, cost_cents=note.cost_cents,
+        budget_cents=note.budget_cents,
+    )  # fmt: skip
+    found = PlanDecisions(predicted.allocated, tests.terms, tests.records, sums, sent, best.allocated)
+    return DrawnPlan(found, tests)
 
 
 def apply_strategic_rules(
@@ -210,111 +228,11 @@ class BilingualSentences(NamedTuple):
     zh: list[str]
 
 
-def replace_reasons(note: PlanNote, en: list[str], zh: list[str]) -> PlanNote:
-    """Return the plan's note with other reasons."""
-    return note.model_copy(update={"why": tuple(en), "why_zh": tuple(zh)})
-
-
 def draw_sentences(arms: LineTestPlan, currency: str) -> BilingualSentences:
     """What is given and drawn, and what that will teach."""
     with use_locale("zh"):
         zh = line_test_sentences(arms.note, currency)
     return BilingualSentences(line_test_sentences(arms.note, currency), zh)
-
-
-def proposed_test(
-    job: Job,
-    at: Moments,
-    some: OfferCandidates,
-    audience: Audience,
-    terms: ReleaseTerms,
-    budget: int,
-    shelf: PartitionStore,
-) -> BilingualSentences:
-    """The test that would teach what offers add here, in a sentence; none where nothing can be drawn."""
-    made = first_test(job, at, some, audience, terms, budget, shelf)
-    if made is None:
-        return BilingualSentences([], [])
-    words = draw_sentences(made, job.config.shop.currency)
-    return BilingualSentences(
-        [f"Proposed, with plan.trial = true in promolift.toml. {words.en[0]}"],
-        [f"建议：在promolift.toml中设置plan.trial = true。{words.zh[0]}"],
-    )
-
-
-def first_test(
-    job: Job,
-    at: Moments,
-    some: OfferCandidates,
-    audience: Audience,
-    terms: ReleaseTerms,
-    budget: int,
-    shelf: PartitionStore,
-) -> LineTestPlan | None:
-    """A plan that tests; None where nothing can be drawn."""
-    with suppress(SupportError):
-        risk, rows = job.config.plan.risk, some.rows
-        if some.for_test is not None:
-            rows = some.for_test.map(lambda part: strategic_rules.add_caution(part, risk))
-        made = plan_line_tests(job, at, rows, audience.consent, terms, budget, some.floor, shelf)
-        return made if made.note.tested else None
-    return None
-
-
-class PeopleCounts(NamedTuple):
-    """How many customers a part has, and how many of them are barred or held out."""
-
-    customers: int
-    barred: int
-    held: int
-
-
-def audience_of(job: Job, rows: PartitionedFrame, terms: ReleaseTerms, shelf: PartitionStore) -> Audience:
-    """Who may be given an offer, and which are open to them; gains as the choice takes them."""
-    counted = PeopleCounts(*map(sum, zip(*shelf.each(job, len(rows), people_of, rows, terms, shelf), strict=True)))
-    fair = fairness_limits(job, rows, shelf)
-    offers = lay_out_offers(job, rows, limits_of(job, fair=fair), shelf, "free")
-    return Audience(shelf.parts("people"), *counted, fair, offers)
-
-
-def people_of(
-    job: Job, number: int, rows: PartitionedFrame, terms: ReleaseTerms, shelf: PartitionStore
-) -> PeopleCounts:
-    """Who may be written to and who is held out of one part, put on the shelf."""
-    ids = rows.read(number)["customer_id"].unique()
-    people = consents(job, ids)
-    held = [decisions.in_holdout(who, terms) for who in people["customer_id"]]
-    people = people.with_columns(held=pl.Series(held, dtype=pl.Boolean))
-    shelf.put("people", number, people)
-    return PeopleCounts(people.height, int((~people["may_send"]).sum()), sum(held))
-
-
-def fairness_limits(job: Job, rows: PartitionedFrame, shelf: PartitionStore) -> tuple[FairnessLimit, ...]:
-    """Return the fairness limits among eligible customers of segments that are not barred."""
-    asked = job.config.fairness
-    if not asked.limited:
-        return ()
-    nothing_for = [*job.config.rules.excluded_segments, *asked.excluded]
-    return allocation.make_fairness_limits(
-        pl.concat(shelf.each(job, len(rows), eligible_partition, rows, shelf, nothing_for)), asked
-    )
-
-
-def eligible_partition(
-    job: Job, number: int, rows: PartitionedFrame, shelf: PartitionStore, nothing_for: Sequence[str]
-) -> pl.DataFrame:
-    """Return the eligible customers of one partition with their groups."""
-    mine = rows.part(number).unique("customer_id", maintain_order=True)
-    if nothing_for:
-        mine = mine.filter(~in_segments([*nothing_for]).fill_null(False))
-    return mine.join(eligible_customers(shelf.get("people", number)), on="customer_id", how="semi").select(
-        "customer_id", "groups"
-    )
-
-
-def eligible_customers(people: pl.DataFrame) -> pl.DataFrame:
-    """Return the customers who may be given an offer."""
-    return people.filter("may_send", ~pl.col("held"))
 
 
 def fairness(job: Job, audience: Audience, budget: int, made: PlanDecisions) -> FairPlan:
@@ -337,47 +255,6 @@ def fairness(job: Job, audience: Audience, budget: int, made: PlanDecisions) -> 
         for each in audience.fair
     )  # fmt: skip
     return FairPlan(uses=uses, excluded=job.config.fairness.excluded, cost_cents=cost)
-
-
-def lay_out_offers(
-    job: Job, rows: PartitionedFrame, limits: allocation.ShopLimits, shelf: PartitionStore, name: str
-) -> StoredOffers:
-    """Lay out the open offers of eligible customers for the limits, as `Audience.offers`."""
-    columns = dict.fromkeys((*WEIGHED_COLUMNS, *(column for limit in limits.stated for column in limit.where), "units"))
-    plain = same_for_all_offers(limits.stated) and limits.category_share >= 1
-    found = [*shelf.each(job, len(rows), lay_out_open_offers, rows, shelf, name, [*columns], plain)]
-    scopes = pl.concat(each.scopes for each in found).unique().sort("scope", "target")
-    return StoredOffers.lay_out(job, shelf, name, limits.at(scopes, 0), scopes, any(each.boosted for each in found))
-
-
-class PartitionScopes(NamedTuple):
-    """The distinct scopes and targets of a partition's open candidates, and whether rules add to their gains."""
-
-    scopes: pl.DataFrame
-    boosted: bool
-
-
-def lay_out_open_offers(
-    job: Job, number: int, rows: PartitionedFrame, shelf: PartitionStore, name: str, columns: Sequence[str], plain: bool
-) -> PartitionScopes:
-    """Store the open candidates of one partition with the gains that the allocation uses."""
-    part = rows.part(number)
-    slim = part.select(column for column in columns if column in part.columns)
-    free, boosted = open_to(slim, part["eligible"], shelf.get("people", number)), "boost_cents" in part.columns
-    shelf.put(
-        name,
-        number,
-        strategic_rules.with_decision_gains(
-            strategic_rules.drop_dominated_offers(free) if plain and not boosted else free
-        ),
-    )
-    return PartitionScopes(free.select("scope", "target").unique(), boosted)
-
-
-def open_to(rows: pl.DataFrame, eligible: pl.Series, people: pl.DataFrame) -> pl.DataFrame:
-    """The rows that are open to those of `people` who may be given an offer."""
-    kept = pl.col("customer_id").is_in(eligible_customers(people)["customer_id"].implode())
-    return rows.filter(eligible & (rows["offer_id"] != "none"), kept)
 
 
 def rule_costs(
@@ -452,8 +329,10 @@ def solve_plan(
     terms: ReleaseTerms,
     budget: int,
     shelf: PartitionStore,
+    name: str = "plan",
 ) -> PlanDecisions:
-    """The best plan; where an approved release leaves a share to exploration, the draws are part of it and its budget.
+    """The best plan, its records on the shelf under a name. Where an approved release leaves a share to exploration,
+    the draws are part of it and its budget.
 
     What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
     draws keep all of them, nothing is drawn.
@@ -468,9 +347,9 @@ def solve_plan(
             limits = limits_of(job, fair=audience.fair).at(audience.offers.scopes, mine.budget_cents)
             found = plan_prepared(audience.offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
-        asked = some.rows, shelf, audience.offers.name, limits, found.allocation, own, at.asof
+        asked = some.rows, shelf, audience.offers.name, limits, found.allocation, own, at.asof, name
         return PlanDecisions(
-            found, own, collect_records(shelf.each(job, len(some.rows), decide_partition, *asked), shelf, "plan")
+            found, own, collect_records(shelf.each(job, len(some.rows), decide_partition, *asked), shelf, name)
         )
 
     for part in (SHRINK_FACTOR**k for k in range(BUDGET_TRIES if terms.explore else 0)):
@@ -489,14 +368,14 @@ def even_cost_of(job: Job, number: int, rows: PartitionedFrame, shelf: Partition
 
 def decide_partition(
     job: Job, number: int, rows: PartitionedFrame, shelf: PartitionStore, name: str, limits: list[allocation.Limit],
-    found: Allocation, terms: ReleaseTerms, asof_ms: int,
+    found: Allocation, terms: ReleaseTerms, asof_ms: int, label: str,
 ) -> PartitionRecords:  # fmt: skip
     """Decide for the customers of one partition and store the records."""
     part, people = rows.part(number), shelf.get("people", number)
     wanted = chosen_rows(shelf, name, number, found.choice).select(KEY)
     held, consent = people.filter("held")["customer_id"], people.drop("held")
     return record_partition(
-        decide_by_price(add_charges(part, limits, found), wanted, consent, held, terms, asof_ms), shelf, "plan", number
+        decide_by_price(add_charges(part, limits, found), wanted, consent, held, terms, asof_ms), shelf, label, number
     )
 
 
@@ -508,18 +387,6 @@ def within_limits(job: Job, audience: Audience, chosen: pl.DataFrame, budget: in
     return within and allocation.satisfies_limits(offers, limits_of(job).at(audience.offers.scopes, budget))
 
 
-def limits_of(
-    job: Job, rules: Sequence[StrategicRule] | None = None, fair: Sequence[FairnessLimit] = ()
-) -> allocation.ShopLimits:
-    """The limit per category, the stated ones, the shares that strategic `rules`, or the shop's own, ask for, and those
-    of `fair`.
-    """
-    plan = job.config.plan
-    floors = strategic_rules.share_floors(job.config.strategic if rules is None else rules)
-    shares = [each.limit for each in fair]
-    return allocation.ShopLimits(plan.category_share, (*map(allocation.Limit.read, plan.limits), *floors, *shares))
-
-
 def add_charges(rows: pl.DataFrame, limits: list[allocation.Limit], found: Allocation) -> pl.DataFrame:
     """Candidates with `charge_cents`: what limits and caution ask for beyond the price of the budget, less what
     strategic rules add, of everybody.
@@ -529,30 +396,45 @@ def add_charges(rows: pl.DataFrame, limits: list[allocation.Limit], found: Alloc
     return rows.with_columns(charge.alias("charge_cents"))
 
 
-def total_draws(job: Job, chosen: pl.DataFrame) -> NDArray[np.float64] | None:
-    """Possible totals of the plan's gain, None for an empty one."""
-    return None if chosen.is_empty() else effect.simulate_totals(chosen, effects.load_response(job.store))
+def gain_interval(job: Job, made: PlanDecisions) -> IntervalEstimate | None:
+    """The plan's gain with its 95 % interval: of what draws taught all of one line and group err together, and of what
+    is predicted what is uncertain together moves together. None for an empty plan.
+    """
+    chosen = made.records.chosen
+    if chosen.is_empty():
+        return None
+    gain, tests = float(chosen["gain_cents"].sum()), made.tests
+    if any(each.n_arm or tests is None for each in made.terms.effects):
+        alike = chosen.group_by("menu_id", "gain_se_cents").len().sort("menu_id", "gain_se_cents")
+        reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
+        return IntervalEstimate(gain, gain - reach, gain + reach)
+    predicted = chosen.filter(~pl.col("customer_id").is_in(made.drawers))
+    totals = effect.simulate_totals(predicted, effects.load_response(job.store))
+    low, high = np.quantile(totals, [0.025, 0.975]).tolist()
+    if tests is None:
+        return IntervalEstimate(gain, low, high)
+    middle, reach = float(predicted["gain_cents"].sum()), Z95 * tests.gain_se_cents
+    low, high = min(low, middle), max(high, middle)
+    return IntervalEstimate(
+        gain, gain - float(np.hypot(middle - low, reach)), gain + float(np.hypot(high - middle, reach))
+    )
 
 
 def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, made: PlanDecisions) -> PlanNote:
-    """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most.
+    """The plan in numbers. `gap` is how far what is decided by price is from the best possible plan, at most.
 
     The bound is on gains as planned with; under a risk rule they are more cautious than what is expected.
     """
     chosen, given = made.records.chosen, made.records.assignments
-    found, gain, config = made.allocated.allocation, float(chosen["gain_cents"].sum()), job.config
-    trial = made.terms.policy_id == "trial"
+    best, gain, config = made.best or made.allocated, float(chosen["gain_cents"].sum()), job.config
+    found = best.allocation
+    trial, predicted = made.terms.policy_id == "trial", chosen.filter(~pl.col("customer_id").is_in(made.drawers))
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
-    added = found.gain - gain_of(made.allocated)
+    added = found.gain - gain_of(best)
     planned_cents = (
-        gain_of(made.allocated) if drawn_too else float(strategic_rules.with_cautious_gains(chosen)["gain_cents"].sum())
+        gain_of(best) if drawn_too else float(strategic_rules.with_cautious_gains(predicted)["gain_cents"].sum())
     )
-    draws = None if made.terms.effects else total_draws(job, chosen)
-    low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
-    if made.terms.effects and chosen.height:  # of one menu line and group all err together
-        alike = chosen.group_by("menu_id", "gain_se_cents").len().sort("menu_id", "gain_se_cents")
-        reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
-        low, high = gain - reach, gain + reach
+    span = gain_interval(job, made)
     customers, bound = given.height, found.bound - added
     held = int(given["holdout"].fill_null(False).sum())
     able = customers - audience.barred - held
@@ -564,22 +446,22 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
     with use_locale("zh"):
         why_zh = tuple(explain_plan(job, listed, free, chosen, able))
     return PlanNote(
-        budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
+        budget_cents=budget, gain_cents=gain, gain_low_cents=span and span.low, gain_high_cents=span and span.high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
         subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
-        barred=audience.barred, **worth_of(job, audience, budget, made.allocated)._asdict(),
+        barred=audience.barred, **worth_of(job, audience, budget, best)._asdict(),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
         why=tuple(explain_plan(job, listed, free, chosen, able)), why_zh=why_zh,
-        assumptions=() if made.terms.effects else list_assumptions(
-            chosen, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
+        assumptions=() if made.terms.effects and made.tests is None else list_assumptions(
+            predicted, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
         ),
-        terms=made.terms, menu=some.menu,
+        terms=made.terms, menu=some.menu, tests=made.tests,
         shop=config.shop, consent=config.consent, window_days=config.plan.window_days, detectable_cents=None
         if trial or is_private(job) else holdout_power_cents(
-            job, moments(job).asof, chosen["customer_id"], made.terms.holdout_share
+            job, moments(job).asof, predicted["customer_id"], made.terms.holdout_share
         ),
     )  # fmt: skip
 
@@ -591,8 +473,3 @@ def drawn_customers(rows: pl.DataFrame, share: float) -> pl.DataFrame:
     people = rows["customer_id"].unique()
     drawn = people.filter(pl.Series(hash_units("few", people) < share))
     return rows.filter(pl.col("customer_id").is_in(drawn.implode()))
-
-
-def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:
-    """customer_id, may_send, reason for everybody with a candidate."""
-    return may_send(customer_ids, job.clean.current_customers(customer_ids), job.config.consent)

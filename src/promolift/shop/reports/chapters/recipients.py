@@ -53,7 +53,7 @@ def _lead(story: Story) -> str:
             f"{count(plan.customers)}位客户中，{count(plan.treated)}位会得到优惠。",
         )
     ]
-    if rest and not plan.drawn:
+    if rest and not plan.draws:
         said.append(
             localize(
                 f"{plural(rest, 'customer')} get none: no offer is open to them or worth its cost, or others use the "

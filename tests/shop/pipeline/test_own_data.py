@@ -45,13 +45,17 @@ def test_the_plan_keeps_the_budget_and_each_customer_gets_one_offer(shop: Path) 
     assert plan["expected_cost_cents"].sum() <= 20_000
     coded = plan.filter(pl.col("activation") == "code")
     assert plan["code"].drop_nulls().n_unique() == coded.height == plan["code"].drop_nulls().len()
-    assert (plan["expected_gain_cents"] > 0).all()
+    assert (plan.filter(group="predicted")["expected_gain_cents"] > 0).all()
+    assert plan["group"].is_in(["predicted", "absent", "long absent", "active", "due", "left cart"]).all()
+    assert plan["group"].n_unique() > 1  # who is not known to pay draws
 
 
 def test_messages_are_written_in_both_languages_for_every_row(shop: Path) -> None:
     plan = pl.read_parquet(shop / "out" / "plan.parquet").filter(pl.col("status") == "offer")
-    assert plan["message_zh"].str.contains("折").all()
-    assert plan["message_en"].str.contains("off").all()
+    known = plan.filter(group="predicted")
+    assert known["message_zh"].str.contains("折").all()
+    assert known["message_en"].str.contains("off").all()
+    assert plan["message_zh"].str.len_chars().min() > 5  # type: ignore[operator]
     assert not plan["message_en"].str.contains(r"[{}]|None|nan").any()
 
 
@@ -75,7 +79,7 @@ def test_a_second_run_changes_nothing_and_a_changed_budget_redoes_only_what_depe
     assert (shop / "out" / "plan.csv").read_bytes() == before
     assert summary["step"] == "report"
     assert summary["cost_cents"] <= summary["budget_cents"] == 20_000
-    assert summary["gap"] < 0.05
+    assert summary["gap"] < 0.15  # a tenth of the budget is for draws
 
 
 def test_another_budget_and_a_limit_need_only_the_plan_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

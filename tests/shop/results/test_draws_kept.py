@@ -9,7 +9,8 @@ from promolift.shop.results.line_tests import add_draws, all_draws, purge_draws
 
 
 def draw(ts_ms: int, *who: str, arm: str = "none") -> pl.DataFrame:
-    return pl.DataFrame({"campaign_id": "c", "ts_ms": ts_ms, "customer_id": list(who), "arm": arm, "aimed": False})
+    return pl.DataFrame({"campaign_id": "c", "ts_ms": ts_ms, "customer_id": list(who), "arm": arm, "group": "due",
+                         "aimed": False})  # fmt: skip
 
 
 def test_draws_are_added_replaced_at_their_moment_purged_and_forgotten(tmp_path: Path) -> None:

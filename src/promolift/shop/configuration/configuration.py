@@ -262,10 +262,10 @@ class PlanSettings(Settings):
     )
     trial: bool | Literal["auto"] = Field(
         default=False,
-        description="Whether offers may be tested; `auto`: where otherwise nobody would get one. In a test the "
-        "customers of an audience (absent, long absent, a cart left behind, due again) draw a discount, a reminder or "
-        "nothing, within the budget; what adds more is drawn by more customers of the next plan. With true `limits` "
-        "must be left out.",
+        description="Whether customers draw offers of whom no evidence says what these add: those of an audience "
+        "(absent, long absent, a cart left behind, due again) a discount, a reminder or nothing, within the budget; "
+        "what adds more is drawn by more customers of the next plan. `auto`: where no limit is in the way. With true "
+        "`limits` must be left out. With false offers go by predicted gains alone.",
     )
     priority: int = Field(
         default=0,

@@ -91,7 +91,7 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
                 "Nothing is sent; a longer log or another menu may change that.",
                 "目前不发；更长的日志或另一份优惠清单可能改变这一点。",
             )  # fmt: skip
-        return ShopStatus("stopped", what, "promolift run")
+        return ShopStatus("stopped", what, "promolift plays")
     if (Span.load(store).last_ms or 0) + DAY_MS > end_ms:
         what = localize(f"The days of the last plan were over on {end}.", f"上一个计划的有效期已于{end}结束。")
         return ShopStatus("learning", what, "promolift learn")

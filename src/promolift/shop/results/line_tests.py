@@ -200,11 +200,13 @@ def _audience(group: LineTestGroup) -> str:
 
 def _cost(note: LineTestNote, currency: str) -> str:
     cost, most, budget = (money(each, currency) for each in (note.cost_cents, note.ceiling_cents, note.budget_cents))
+    if note.targeted and note.tested and note.ceiling_cents <= 0:
+        return localize("The draws cost nothing: they are reminders.", "抽签不花钱：只发提醒。")
     if note.targeted and note.tested:
         return localize(
-            f"The draws are expected to cost {cost}, and at most {most} but for one month in a thousand; {budget} of "
-            "the budget is left for them.",
-            f"抽签预计花费{cost}，最多{most}（一千个月中最多一个月例外）；预算中留给抽签的是{budget}。",
+            f"The draws are expected to cost {cost}, and at most {most} but for one month in a thousand; they "
+            f"may cost {budget} then.",
+            f"抽签预计花费{cost}，最多{most}（一千个月中最多一个月例外）；届时上限为{budget}。",
         )
     return localize(
         f"It is expected to cost {cost}, and at most {most} but for one month in a thousand; the budget is {budget}.",

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import hypot
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
@@ -12,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from promolift.foundation.errors import StepError
-from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
@@ -58,15 +56,11 @@ def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     moved = any(each.aimed and each.n_arm for each in plan.terms.effects)
     if luck is None or plan.drawn or plan.terms.explore or moved or not plan.by_prediction or luck.naive_cents <= 0:
         return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
-    tests, reach = (plan.tests.gain_cents, Z95 * plan.tests.gain_se_cents) if plan.tests else (0.0, 0.0)
+    tests = plan.tests.gain_cents if plan.tests else 0.0
     compared = plan.risk == "none" and plan.tests is None
     factor = 1.0 if compared else (plan.gain_cents - tests) / luck.naive_cents
-    gain = factor * luck.checked_cents
-    less, more = (hypot(gain - factor * each, reach) for each in (luck.low_cents, luck.high_cents))
-    return Headline(
-        gain_cents=gain + tests, low_cents=gain + tests - less, high_cents=gain + tests + more,
-        promised_cents=plan.gain_cents,
-    )  # fmt: skip
+    gain, low, high = (factor * each + tests for each in (luck.checked_cents, luck.low_cents, luck.high_cents))
+    return Headline(gain_cents=gain, low_cents=low, high_cents=high, promised_cents=plan.gain_cents)
 
 
 def estimate_luck(policies: pl.DataFrame) -> Luck | None:

@@ -38,6 +38,7 @@ from promolift.shop.pipeline.planning.partitions import (
 from promolift.shop.pipeline.planning.predicted_offers import (
     DRAWN_COLUMNS,
     MOST_CARRIED,
+    TEST_SHARE,
     PredictedOffers,
     draw_rows,
     predicted_cells,
@@ -132,7 +133,9 @@ class _Drawing:
     ) -> None:  # fmt: skip
         self.job, self.at, self.best, self.terms = job, at, best, terms
         self.people, self.limits, self.predicted = people, limits, predicted
-        self.budget = budget - (predicted.cost_cents() if predicted is not None else 0.0)
+        spent, room = (predicted.cost_cents(), TEST_SHARE * budget) if predicted is not None else (0.0, 0.0)
+        self.left = budget - spent  # for what draws are expected to cost
+        self.most = self.left + room  # what they cost but for one month in a thousand
         policy = {"policy_id": "trial", "price": 0.0} if predicted is None else {}
         self.own_terms = terms.model_copy(
             update={"explore": 0.0, "explore_where": "nothing pays", "draws": "audience",
@@ -147,7 +150,7 @@ class _Drawing:
         arms = add_learned_effects(join_effects(self.best, known)).join(
             pl.DataFrame([self.people.groups["customer_id"], self._units()]), on="customer_id", maintain_order="left"
         )
-        part = affordable_share(arms, self.budget, 1 - self.terms.holdout_share)
+        part = affordable_share(arms, self.left, self.most, 1 - self.terms.holdout_share)
         known = tuple(e.model_copy(update={"prob": part * (e.prob or 0.0)}) if e.cost_cents else e for e in known)
         dear = pl.col("arm_cost") > 0
         arms = arms.with_columns(prob=pl.when(dear).then(part * pl.col("prob")).otherwise("prob"))
@@ -214,7 +217,7 @@ class _Drawing:
         arms = arms.sort("customer_id", "menu_id").with_columns(draw_start=upper - pl.col("prob"), draw_share="prob")
         end = pl.col("draw_start") + pl.col("draw_share")
         mine = arms.filter((pl.col("unit") >= pl.col("draw_start")) & (pl.col("unit") < end))
-        found = self._allocated(mine.filter(pl.col("gain_now") > 0), float(self.budget))
+        found = self._allocated(mine.filter(pl.col("gain_now") > 0), self.most)
         if not self.limits:
             return _InPlay(found, arms.filter(pl.col("prob") > 0))
         within = mine.join(found.chosen.select(KEY), on=KEY, how="semi")
@@ -252,7 +255,7 @@ class _Drawing:
             tested=tuple(sorted(tested, key=lambda each: each.group)), targeted=made.chosen.height - sent.height,
             largest=max(self.people.sizes.values(), default=0), cost_cents=float(sent["cost_now"].sum()),
             ceiling_cents=cost_ceiling(sent), gain_cents=float(sent["gain_now"].sum()),
-            gain_se_cents=float((se**2).sum()) ** 0.5, budget_cents=float(self.budget),
+            gain_se_cents=float((se**2).sum()) ** 0.5, budget_cents=float(self.most),
             window_days=self.job.config.plan.window_days, horizon_days=plan_spans(self.job).horizon, effects=known,
             tests=self.people.windows,
         )  # fmt: skip
@@ -273,19 +276,22 @@ def join_effects(best: pl.DataFrame, known: Sequence[LineEffect]) -> pl.DataFram
     )
 
 
-def affordable_share(arms: pl.DataFrame, budget: float, sent: float) -> float:
-    """The part of their shares that arms which cost anything may keep, so that what all offers cost keeps the budget in
-    all but one month in a thousand. `sent` is the share of customers who are not held out."""
+def affordable_share(arms: pl.DataFrame, budget: float, most: float, sent: float) -> float:
+    """The part of their shares that arms which cost anything may keep, so that they are expected to cost the budget at
+    most, and cost no more than `most` in all but one month in a thousand. `sent` is the share of customers who are not
+    held out."""
 
     def ceiling(part: float) -> float:
         return cost_ceiling(arms.with_columns(weight=part * sent * pl.col("prob")))
 
-    if (whole := ceiling(1.0)) <= budget:
-        return 1.0
-    low, high = 0.0, min(1.0, budget / whole * 2)
+    expected = sent * float(arms.select((pl.col("prob") * pl.col("cost_now")).sum()).item() or 0.0)
+    high = min(1.0, budget / expected) if expected > 0 else 1.0
+    if (whole := ceiling(high)) <= most:
+        return high
+    low, high = 0.0, min(high, most / whole * 2 * high)
     for _ in range(30):
         middle = (low + high) / 2
-        low, high = (low, middle) if ceiling(middle) > budget else (middle, high)
+        low, high = (low, middle) if ceiling(middle) > most else (middle, high)
     return low
 
 
@@ -298,10 +304,10 @@ def _mark_in_play(rows: pl.DataFrame, known_now: pl.DataFrame, close_others: boo
         pl.when(pl.col("prob").is_null()).then(pl.lit(OTHER)).when(pl.col("prob") > 0).then(pl.lit(NOT_DRAWN))
         .otherwise(pl.lit(CLOSED))
     )  # fmt: skip
-    shut = pl.col("eligible") & ~open_ & ~none & pl.lit(close_others)
+    closed = pl.col("eligible") & ~open_ & ~none & pl.lit(close_others)
     marked = marked.with_columns(
-        pl.when(shut).then(why).when(open_).then(None).otherwise("why_not").alias("why_not"),
-        ((pl.col("eligible") & ~shut) | open_).alias("eligible"),
+        pl.when(closed).then(why).when(open_).then(None).otherwise("why_not").alias("why_not"),
+        ((pl.col("eligible") & ~closed) | open_).alias("eligible"),
         pl.coalesce("gain_now", "gain_cents").alias("gain_cents"),
         pl.coalesce("cost_now", "cost_cents").alias("cost_cents"),
         pl.coalesce("net_se_cents", "gain_se_cents").alias("gain_se_cents"),

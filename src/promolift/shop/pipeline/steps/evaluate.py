@@ -157,7 +157,7 @@ def policies(job: Job) -> pl.DataFrame:
     free, kept = free_candidates(job, some := CustomerSubset(share=share)), Plan.load(store)
     drawn, tests = drawing_customers(job), kept.note.tests
     free = free.filter(~pl.col("customer_id").is_in(drawn) | (pl.col("draw_share").fill_null(0.0) == 0))
-    left = kept.note.budget_cents - (tests.budget_cents if tests else 0.0)
+    left = kept.note.budget_cents - (tests.cost_cents if tests else 0.0)
     budget, profiles = share * left, job.profiled.profiles(moments(job).asof, some)
     if not (halves or kept.note.terms.explore):
         mine = ~pl.col("customer_id").is_in(drawn)

@@ -196,7 +196,7 @@ def draw_beside(
     sent = tests.draws.filter(~pl.col("aimed") & (pl.col("arm") != "none"))["customer_id"].to_list()
     note = tests.note
     sums = PlanTests(
-        customers=len(sent), gain_cents=note.gain_cents, gain_se_cents=note.gain_se_cents, cost_cents=note.cost_cents,
+        customers=len(sent), gain_cents=note.gain_cents, cost_cents=note.cost_cents,
         budget_cents=note.budget_cents,
     )  # fmt: skip
     found = PlanDecisions(predicted.allocated, tests.terms, tests.records, sums, sent, best.allocated)
@@ -398,7 +398,8 @@ def add_charges(rows: pl.DataFrame, limits: list[allocation.Limit], found: Alloc
 
 def gain_interval(job: Job, made: PlanDecisions) -> IntervalEstimate | None:
     """The plan's gain with its 95 % interval: of what draws taught all of one line and group err together, and of what
-    is predicted what is uncertain together moves together. None for an empty plan.
+    is predicted what is uncertain together moves together. What is drawn for the first time adds nothing to it: nothing
+    is known of that yet, and its cost has a ceiling. None for an empty plan.
     """
     chosen = made.records.chosen
     if chosen.is_empty():
@@ -410,14 +411,8 @@ def gain_interval(job: Job, made: PlanDecisions) -> IntervalEstimate | None:
         return IntervalEstimate(gain, gain - reach, gain + reach)
     predicted = chosen.filter(~pl.col("customer_id").is_in(made.drawers))
     totals = effect.simulate_totals(predicted, effects.load_response(job.store))
-    low, high = np.quantile(totals, [0.025, 0.975]).tolist()
-    if tests is None:
-        return IntervalEstimate(gain, low, high)
-    middle, reach = float(predicted["gain_cents"].sum()), Z95 * tests.gain_se_cents
-    low, high = min(low, middle), max(high, middle)
-    return IntervalEstimate(
-        gain, gain - float(np.hypot(middle - low, reach)), gain + float(np.hypot(high - middle, reach))
-    )
+    low, high = (np.quantile(totals, [0.025, 0.975]) + (tests.gain_cents if tests else 0.0)).tolist()
+    return IntervalEstimate(gain, low, high)
 
 
 def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, made: PlanDecisions) -> PlanNote:

@@ -25,7 +25,7 @@ from promolift.server.ledger.schema import CODES, CUSTOMERS, DECISIONS, META
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.consent_updates import load_consent_updates
 from promolift.shop.pipeline.pipeline import fingerprint
-from promolift.shop.pipeline.steps.plan import consents
+from promolift.shop.pipeline.planning.open_offers import consents
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables

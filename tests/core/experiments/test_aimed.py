@@ -3,11 +3,12 @@
 import polars as pl
 import pytest
 
+from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.arm_shares import SMALL_SHARE
 from promolift.core.offers import MenuItem
 from promolift.shop.feedback.next_release import HABITS, learned_effects, subtract_shop_costs
 from promolift.shop.pipeline.planning.arms_in_play import CELLS
-from promolift.shop.pipeline.planning.line_tests import add_learned_effects
+from promolift.shop.pipeline.planning.predicted_offers import move_predictions
 
 MENU = (
     MenuItem.model_validate({"id": "own", "benefit": {"type": "percent_off", "percent": 10}, "send_cost_cents": 5}),
@@ -59,16 +60,27 @@ def test_who_uses_a_third_of_what_was_predicted_is_believed_to_gain_a_third() ->
 
 
 def test_each_prediction_is_moved_and_their_order_stays() -> None:
-    arms = pl.DataFrame(
-        {"menu_id": "own", "group": "active", "gain_cents": [300.0, 100.0, 200.0], "cost_cents": [50.0, 60.0, 70.0],
-         "net_cents": 40.0, "arm_cost": 20.0, "arm_cost_se": 2.0, "gain_ratio": [0.5, 0.5, None],
-         "cost_ratio": [0.4, 0.4, None]}
+    rows = pl.DataFrame(
+        {"customer_id": list("abcd"), "menu_id": ["own", "own", "theirs", "gift"],
+         "gain_cents": [300.0, 100.0, 200.0, 9.0],
+         "cost_cents": [50.0, 60.0, 70.0, 8.0], "gain_se_cents": 1.0, "added_cents": 1.0, "evidence": "adjusted",
+         "eligible": True, "why_not": pl.Series([None] * 4, dtype=pl.String)}
     )  # fmt: skip
-    now = add_learned_effects(arms)
-    assert now["gain_now"].to_list()[:2] == [150.0, 50.0]
-    assert now["cost_now"].to_list()[:2] == [20.0, 24.0]
-    assert now["cost_se_now"].to_list()[:2] == pytest.approx([2.0, 2.4])
-    assert now["gain_now"][2] == pytest.approx(40 * (0.5 + 0.5 * 70 / 60))  # of a draw among whole groups
+    assert move_predictions(rows, ())["gain_cents"].equals(rows["gain_cents"])
+    own = effect("own", gain_ratio=0.5, cost_ratio=0.4, n_arm=30, prob=0.3)
+    now = move_predictions(rows, (own, effect("gift", n_arm=0, prob=0.0), effect("own", aimed=False, prob=0.9)))
+    assert now["gain_cents"].to_list() == [150.0, 50.0, 100.0, 4.5]  # a line without draws as all others together
+    assert now["cost_cents"].to_list() == [20.0, 24.0, 28.0, 3.2]
+    assert now["added_cents"].to_list() == [170.0, 74.0, 128.0, 7.7]
+    assert now["line_share"].to_list() == [0.3, 0.3, 1.0, 0.0]
+    assert now["eligible"].to_list() == [True, True, True, False]  # what came of it did not pay
+
+
+def effect(arm: str, **changes: object) -> LineEffect:
+    known = {"arm": arm, "group": "predicted", "net_cents": 100.0, "net_se_cents": 1.0, "window_cents": 1.0,
+             "window_se_cents": 1.0, "cost_cents": 20.0, "pays": 0.9, "state": "give", "aimed": True,
+             "evidence": "adjusted"}  # fmt: skip
+    return LineEffect.model_validate(known | changes)
 
 
 def test_the_active_share_a_reminder_as_all_do_and_a_discount_only_where_it_surely_pays() -> None:

@@ -42,13 +42,13 @@ def is_private(job: Job) -> bool:
 
 class OfferCandidates(NamedTuple):
     """Every candidate with its effect, the weakest evidence that may be planned with, the lines they come from, and
-    the candidates as draws may open them: those of weaker evidence, too.
+    the candidates as draws may open them where that is more: those of weaker evidence, too.
     """
 
     rows: PartitionedFrame
     floor: Level
     menu: tuple[offer.MenuItem, ...]
-    for_draws: PartitionedFrame
+    for_draws: PartitionedFrame | None = None
 
 
 def list_candidates(job: Job, at: Moments, shelf: PartitionStore, share: float) -> OfferCandidates:

@@ -169,7 +169,7 @@ def draw_beside(
     plan, effects = job.config.plan, terms.effects
     limited, tested = bool(plan.limits or audience.fair), any(not each.aimed for each in effects)
     may_test = plan.trial is not False and not limited
-    if job.clean.lacks_amounts or is_private(job) or not (may_test or (tested if limited else effects)):
+    if is_private(job) or not (may_test or (tested if limited else effects)) or job.clean.lacks_amounts:
         return None
     predicted = None
     if not limited and not best.records.chosen.is_empty() and (some.floor, plan.min_evidence) != ("assumed", "auto"):
@@ -178,7 +178,7 @@ def draw_beside(
         predicted = (
             solve_plan(job, at, some, audience, calm, room, shelf, "predicted") if dear or terms.explore else best
         )
-    rows = apply_strategic_rules(job, some.for_draws, job.config.strategic, shelf)
+    rows = apply_strategic_rules(job, some.for_draws or some.rows, job.config.strategic, shelf)
     try:
         tests = plan_line_tests(
             job, at, rows, audience.consent, terms if predicted is None else predicted.terms, budget, shelf,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from promolift.core.experiments.arm_shares import (
     NONE_SHARE,
+    PRIOR_SCALES,
     REST_WINDOWS,
     SMALL_SHARE,
     ArmOutcomes,
@@ -65,6 +66,19 @@ def test_draws_that_surprise_widen_the_prior_and_few_draws_leave_it() -> None:
     nobody = outcomes(lambda arm: 0.0 * arm, 1, people=6, months=1)
     assert update_beliefs(prior, nobody).mean_K == pytest.approx(prior.mean_K)
     assert np.isnan(update_beliefs(prior, nobody).drawn_K).all()
+
+
+def test_intervals_cover_effects_of_any_width_that_the_prior_allows() -> None:
+    """Effects are drawn by a width that nobody tells; the draws say little, so that the prior counts."""
+    prior, inside, repeats = arm_prior(np.array([10.0, 0.0]), 200.0), 0, 200
+    chance = np.exp(-2 * np.log(PRIOR_SCALES) ** 2)
+    for seed in range(repeats):
+        rng = np.random.default_rng([seed, 7])
+        scale = rng.choice(PRIOR_SCALES, p=chance / chance.sum())
+        truth = rng.multivariate_normal(prior.mean_K, scale**2 * prior.cov_KK)
+        found = update_beliefs(prior, outcomes(lambda arm, truth=truth: truth[np.maximum(arm, 0)], seed, people=300))  # type: ignore[misc]
+        inside += int((np.abs(found.mean_K - truth) < 1.96 * found.sd_K).sum())
+    assert 0.92 < inside / (2 * repeats) < 0.98
 
 
 def test_a_message_that_annoys_is_held_against_the_discount_that_carries_it() -> None:

@@ -27,7 +27,8 @@ REST_BELOW = 0.05  # probability of paying below which an arm rests
 REST_WINDOWS = 2
 REMINDER_SD = 0.09  # of the prior of a message, as a share of a customer's monthly margin
 DISCOUNT_MEAN, DISCOUNT_SD = -0.5, 1.5  # of the prior of a benefit, in its own cost
-PRIOR_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # the prior is as many times wider as draws ask for: heavy tails
+PRIOR_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # the prior may be as many times wider: heavy tails
+SCALE_PENALTY = 2.0  # times the squared logarithm of how many times, of the logarithm of its probability
 COST_SD = 0.35  # s.d. of what an arm is expected to cost before any draw, as a share of it
 BENEFITS_ALIKE = 0.7  # correlation of what two benefits bring, in the prior
 LEAST = 8  # customers on either side of a comparison below which it says nothing
@@ -125,24 +126,30 @@ def update_beliefs(prior: ArmPrior, seen: ArmOutcomes) -> ArmBeliefs:
     noise = noise * np.outer(lift, lift)
     drawn_se_K = np.full(size, np.nan)
     drawn_se_K[at] = np.sqrt(np.diag(noise))
-    mean_K, cov_KK = prior
-    if at.size:
-        cov_KK = _prior_scale(drawn_K[at] - mean_K[at], cov_KK[np.ix_(at, at)], noise) ** 2 * cov_KK
-        lever = cov_KK[:, at] @ np.linalg.inv(cov_KK[np.ix_(at, at)] + noise)
-        mean_K = mean_K + lever @ (drawn_K[at] - mean_K[at])
-        cov_KK = cov_KK - lever @ cov_KK[at]
-        cov_KK = (cov_KK + cov_KK.T) / 2
+    mean_K, cov_KK = _posterior(prior, at, drawn_K[at], noise) if at.size else prior
     return ArmBeliefs(mean_K, cov_KK, n_K, n_none_K, drawn_K, drawn_se_K, cost_K, cost_se_K)
 
 
-def _prior_scale(gap: Floats, cov: Floats, noise: Floats) -> float:
-    """The width of the prior by marginal likelihood (empirical Bayes); another than the stated needs clear evidence."""
+def _posterior(prior: ArmPrior, at: Ints, drawn: Floats, noise: Floats) -> ArmPrior:
+    """Means and covariance given the estimates of the arms `at`, averaged over the widths of the prior.
 
-    def likelihood(scale: float) -> float:
-        log = scipy.stats.multivariate_normal.logpdf(gap, cov=scale**2 * cov + noise, allow_singular=True)
-        return float(log) - 2.0 * float(np.log(scale)) ** 2
-
-    return max(PRIOR_SCALES, key=likelihood)
+    A width that is chosen instead would count as known, and intervals would be too short.
+    """
+    gap = drawn - prior.mean_K[at]
+    means, covs, logs = [], [], []
+    for scale in PRIOR_SCALES:
+        cov_KK = scale**2 * prior.cov_KK
+        seen = cov_KK[np.ix_(at, at)] + noise
+        lever = cov_KK[:, at] @ np.linalg.inv(seen)
+        means.append(prior.mean_K + lever @ gap)
+        covs.append(cov_KK - lever @ cov_KK[at])
+        fit = scipy.stats.multivariate_normal.logpdf(gap, cov=seen, allow_singular=True)
+        logs.append(float(fit) - SCALE_PENALTY * np.log(scale) ** 2)
+    weight = scipy.special.softmax(logs)
+    mean_K = weight @ np.array(means)
+    between = np.array(means) - mean_K
+    cov_KK = np.tensordot(weight, np.array(covs), 1) + between.T @ (weight[:, None] * between)
+    return ArmPrior(mean_K, (cov_KK + cov_KK.T) / 2)
 
 
 def best_probabilities(mean_K: Floats, cov_KK: Floats) -> Floats:

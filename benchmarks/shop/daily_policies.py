@@ -5,8 +5,8 @@ what it sent, and reads in the next log what came of it. Two policies are yardst
 `knowable` knows the true mean gain of every group that a log can tell apart, `oracle` that of every customer.
 
 All choose among the same arms beside nothing: a message, 10 %, 15 %, and an amount off from 1.3 times the customer's
-usual basket. All spend at most `budget_cents` a window in expectation; the learners correct their expected costs by what
-offers were seen to cost.
+usual basket. All but `business as usual` spend at most `budget_cents` a window in expectation; the learners correct their
+expected costs by what offers were seen to cost.
 
 Legend: N customers, K arms (0 is nothing), F features. Money is in cents, days are whole numbers.
 """
@@ -318,6 +318,27 @@ class MessageToAll:
         return SentOffers.same_for(seen.may_write_N)
 
 
+class BusinessAsUsual:
+    """What the shop did in its first year: sales for everybody, announced, of the usual depth, in each window for as many
+    days as the year had in as long a time, whatever the budget. A shop whose log has no sale sends nothing."""
+
+    name = "business as usual"
+
+    def __init__(self, seed: int) -> None:
+        del seed
+        self.usual: tuple[float, int] | None = None  # depth and days of a window
+
+    def plan(self, seen: SeenShop) -> SentOffers:
+        if self.usual is None:
+            off = pl.col("shelf_cents") / pl.col("list_cents")
+            lines = seen.log.select(day=(pl.col("ts_ms") - START_MS) // DAY_MS, off=off).filter(pl.col("off") > 0)
+            sales = lines.group_by("day").agg(pl.col("off").median())["off"]
+            self.usual = float(sales.mean() or 0.0), round(len(sales) * seen.window_days / seen.day)  # type: ignore[arg-type]
+        depth, days = self.usual
+        to_N = seen.may_write_N & (days > 0)
+        return SentOffers.same_for(to_N, depth=depth, valid_days=days)
+
+
 @dataclass
 class WinBackByHand(Learner):
     """10 % for those absent twice their rhythm, 15 % beyond four times, the latest to leave first; once in 56 days."""
@@ -547,5 +568,5 @@ def shrunk_means(view: View, value_2NK: Floats) -> Floats:
 
 POLICIES: dict[str, Callable[[int], Policy]] = {
     made.name: made
-    for made in (Nothing, MessageToAll, FixedArm, WinBackByHand, XLearner, LinTS, Knowable, Oracle)
+    for made in (Nothing, BusinessAsUsual, MessageToAll, FixedArm, WinBackByHand, XLearner, LinTS, Knowable, Oracle)
 }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.audiences import (
@@ -59,18 +60,15 @@ class ProductPolicy:
     effects: tuple[LineEffect, ...] = ()
     cells: pl.DataFrame = field(default_factory=pl.DataFrame)
     ahead: SurrogateModel | None = None
-    texts: list[str] = field(default_factory=list)
+    given: list[tuple[LineEffect, ...]] = field(default_factory=list)  # by window: what was believed, and the shares
+    send_day_N: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # of the window, if anything
 
     def plan(self, seen: "SeenShop") -> SentOffers:
         """Draw the arms of every audience."""
         sales = sales_by_day(seen.log, seen.margin)
         if self.ahead is None:
-            self.ahead = fit_surrogate(
-                sales.filter(pl.col("day") < seen.day).with_columns(pl.col("day")), seen.day, SPANS
-            )
-        if self.draws:
-            rows = pl.concat([draw_outcomes(mine, sales, self.ahead, START_MS) for mine in self.draws])
-            self.effects = learned_effects(self.cells, rows, SURE, "assumed")
+            self.ahead = fit_surrogate(sales.filter(pl.col("day") < seen.day), seen.day, SPANS)
+        self.effects = self.learned(sales)
         audience = assign_audiences(sales, seen.day, SPANS.window, fit_return_curve(sales, seen.day, SPANS.window))
         people, worth = self._population(seen, sales, audience)
         lines = pl.DataFrame(
@@ -84,6 +82,13 @@ class ProductPolicy:
         effects = limit_waste(with_new_arms(self.cells, known, begins, "assumed"), people)
         effects = self._affordable(effects, people.sizes, seen.budget_cents)
         return self._drawn(seen, people, effects, audience)
+
+    def learned(self, sales: pl.DataFrame) -> tuple[LineEffect, ...]:
+        """What the windows that are over say."""
+        if not self.draws or self.ahead is None:
+            return ()
+        rows = pl.concat([draw_outcomes(mine, sales, self.ahead, START_MS) for mine in self.draws])
+        return learned_effects(self.cells, rows, SURE, "assumed")
 
     def _population(
         self, seen: "SeenShop", sales: pl.DataFrame, audience: pl.DataFrame
@@ -123,6 +128,7 @@ class ProductPolicy:
         place = {who: at for at, who in enumerate(seen.customer_ids)}
         due = dict(audience.filter(audience=DUE).select("customer_id", "due_day").iter_rows())
         send_N, depth_N = np.full(len(place), -1), np.zeros(len(place))
+        self.send_day_N = np.zeros(len(place), np.int64)
         shares: dict[str, list[tuple[str, float]]] = {}
         for each in effects:
             shares.setdefault(each.group, []).append((each.arm, each.prob or 0.0))
@@ -130,14 +136,15 @@ class ProductPolicy:
         for who, group in people.groups.select("customer_id", "group").iter_rows():
             mine = [(arm, prob) for arm, prob in shares.get(group, []) if prob > 0]
             unit, got = float(rng.random()), "none"
+            if group == DUE:
+                self.send_day_N[place[who]] = min(max(due[who] - EARLY_DAYS - seen.day, 0), seen.window_days - 1)
             for arm, prob in mine:
                 if unit < prob:
                     got = arm
                     break
                 unit -= prob
             if got != "none":
-                day = due[who] - EARLY_DAYS - seen.day if group == DUE else 0
-                send_N[place[who]], depth_N[place[who]] = min(max(day, 0), seen.window_days - 1), DEPTHS[got]
+                send_N[place[who]], depth_N[place[who]] = self.send_day_N[place[who]], DEPTHS[got]
             arms = [{"arm": arm, "prob": prob} for arm, prob in mine]
             kept.append((who, group, got, 1 - sum(prob for _, prob in mine), arms))
         schema = {"customer_id": pl.String, "group": pl.String, "arm": pl.String, "none_prob": pl.Float64,
@@ -147,10 +154,7 @@ class ProductPolicy:
                 ts_ms=pl.lit(START_MS + seen.day * DAY_MS), window_days=pl.lit(seen.window_days, pl.Int64)
             )
         )
-        self.texts.append("; ".join(
-            f"{e.group} {people.sizes.get(e.group, 0)} {e.arm}:{e.prob or 0:.2f} ({e.net_cents:.0f} +- {e.net_se_cents:.0f})"
-            for e in effects
-        ))  # fmt: skip
+        self.given.append(effects)
         return replace(SentOffers.nobody(len(place)), send_N=send_N, depth_N=depth_N)
 
 

@@ -2,15 +2,18 @@
 
     python benchmarks/shop/small_shops.py                              # 300, 800 and 3,000 customers
     python benchmarks/shop/small_shops.py --customers 300 --world fatigue
+    python benchmarks/shop/small_shops.py --customers 20000 --windows 2    # CPU of a month
     python benchmarks/shop/small_shops.py --quick                      # one window of 300 customers
 
 A shop of extensions/simulation/worlds/daily_worlds.py writes its log; `init`, `plan`, `learn` and `learn approve` run on it;
 its customers answer by a mechanism that the product does not know. Prints JSON lines: offers sent in each window, with the
-sentences of the plan, and what is known of each arm (cents per customer over the horizon) when it is over. All is simulated.
+sentences of the plan, what is known of each arm (cents per customer over the horizon) when it is over, and the CPU time
+of a month: `learn`, `learn approve` and `plan`, child processes included, reading the files too. All is simulated.
 """
 
 import argparse
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -83,6 +86,12 @@ def print_arms(folder: Path, campaign: str, window: int, data: str, against: str
         print(json.dumps(line), flush=True)
 
 
+def cpu_s() -> float:
+    """CPU time of this process and its children so far."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
 def live(world: str, customers: int, seed: int, windows: int) -> None:
     """One shop through its windows."""
     shop = draw_daily_shop(world, seed, customers)  # type: ignore[arg-type]
@@ -95,17 +104,25 @@ def live(world: str, customers: int, seed: int, windows: int) -> None:
             files = {"events": folder / "log.csv", "customers": folder / "people.csv"}
             if window == 1:
                 init(files, config, False, (), SetupAnswers(currency="USD", language="en"))
+            begin = cpu_s()
             against = learn(folder) if window > 1 else ""
+            learned_s = cpu_s() - begin
             if window > 1:
                 print_arms(folder, "cmp_1", window - 1, data, against)
+            begin = cpu_s()
             with Shop.open(config, work=folder / "work") as mine:
                 plan = mine.plan()
                 chosen = Plan.load(mine.store).chosen
+            planned_s = cpu_s() - begin
             sent = {"figure": f"offers sent in window {window}", "value": chosen.height, "se": 0, "unit": "customers",
                     "peer": None, "peer_value": None, "n": plan.note.customers, "data": data,
                     "lines": dict(chosen["menu_id"].value_counts().iter_rows()),
                     "budget_cents": plan.note.budget_cents, "said": plan.note.why}  # fmt: skip
             print(json.dumps(sent), flush=True)
+            cpu = {"figure": f"CPU of month {window}", "value": round(learned_s + planned_s, 1), "se": 0, "unit": "CPU s",
+                   "peer": "aim at 20,000 customers", "peer_value": 60, "n": plan.note.customers, "data": data,
+                   "learn_s": round(learned_s, 1), "plan_s": round(planned_s, 1)}  # fmt: skip
+            print(json.dumps(cpu), flush=True)
             shop.advance(MONTH_DAYS, sent_offers(shop, chosen))
         write_files(shop, folder)
         against = learn(folder)
@@ -118,10 +135,11 @@ def main() -> None:
     parser.add_argument("--customers", type=int, nargs="+", default=[300, 800, 3000])
     parser.add_argument("--world", choices=WORLDS, default="fashion")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--windows", type=int, default=WINDOWS)
     parser.add_argument("--quick", action="store_true", help="one window of 300 customers")
     asked = parser.parse_args()
     for customers in [300] if asked.quick else asked.customers:
-        live(asked.world, customers, asked.seed, 1 if asked.quick else WINDOWS)
+        live(asked.world, customers, asked.seed, 1 if asked.quick else asked.windows)
 
 
 if __name__ == "__main__":

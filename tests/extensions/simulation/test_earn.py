@@ -133,7 +133,7 @@ def test_what_brings_orders_is_drawn_by_more(told: Told) -> None:
 
 
 def test_the_shop_is_told_where_it_stands_at_every_step(told: Told) -> None:
-    assert told[3] == ["data", "testing", "learning", "learning", "learning", "paying"]
+    assert told[3] == ["data", "planned", "learning", "learning", "learning", "paying"]
     assert "Where this shop stands: learning" in told[2]
     assert "`promolift learn approve`" in told[2]
 

@@ -9,15 +9,24 @@ from living_shop import config
 
 from promolift.core.experiments.audiences import NOT_DUE, PREDICTED
 from promolift.extensions.simulation.worlds.market import START_MS, WEEK_MS, SimulatedMarket, draw_shop
+from promolift.foundation.progress import no_progress
+from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import Request, run_learn
 from promolift.shop.feedback.proposal import ProposalLocation, approve_proposal
-from promolift.shop.pipeline.planning.predicted_offers import MOST_CARRIED, MOST_OF_PLAN, TEST_SHARE
+from promolift.shop.pipeline.planning.arms_in_play import CELLS
+from promolift.shop.pipeline.planning.predicted_offers import (
+    MOST_CARRIED,
+    MOST_OF_PLAN,
+    TEST_SHARE,
+    with_earlier_cells,
+)
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.results.line_tests import LineTestNote
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.work_folder.run_context import Job
 
 BUDGET, HELD, WEEKS = 20_000, 0.2, 40
 
@@ -142,3 +151,20 @@ def test_what_came_of_both_moves_the_next_plan(planned: tuple[Path, SimulatedMar
     assert not lost & set(latest.filter(group=PREDICTED)["arm"])
     assert plan.note.by_prediction < len(given)
     assert latest.filter(pl.col("group") != PREDICTED, pl.col("arms").list.len() > 0).height  # tests go on
+
+
+def test_an_audience_that_one_plan_does_not_have_keeps_what_was_learned(tmp_path: Path) -> None:
+    def cells(*pairs: tuple[str, str]) -> pl.DataFrame:
+        rows = [(arm, group, 0.0, 1.0, 5.0, 40, 100.0, group == PREDICTED) for arm, group in pairs]
+        return pl.DataFrame(rows, CELLS, orient="row")
+
+    own = settings(tmp_path)
+    with Store(tmp_path / "work") as store:
+        job = Job(own, store, no_progress)
+        store.save(
+            "arms", cells(("all-10", "absent"), ("all-10", "long absent"), ("gone", "absent"), ("new", PREDICTED))
+        )
+        found = with_earlier_cells(job, cells(("all-10", "long absent")))
+    assert found.select("arm", "group", "customers").rows() == [
+        ("all-10", "long absent", 40), ("all-10", "absent", 0), ("new", PREDICTED, 0),
+    ]  # fmt: skip

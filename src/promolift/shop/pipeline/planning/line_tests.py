@@ -44,6 +44,7 @@ from promolift.shop.pipeline.planning.predicted_offers import (
     predicted_cells,
     predicted_draws,
     predicted_offers,
+    with_earlier_cells,
 )
 from promolift.shop.results.line_tests import LineTestGroup, LineTestNote, add_draws, all_draws
 from promolift.shop.results.work_folder.plan_inputs import plan_spans
@@ -159,8 +160,8 @@ class _Drawing:
         left = {(arm, group) for arm, group in arms.filter(pl.col("prob") > 0).select("menu_id", "group").iter_rows()}
         known = tuple(e if (e.arm, e.group) in left else e.model_copy(update={"prob": 0.0}) for e in known)
         found, in_play = self._drawn(arms)
-        aimed = tuple(each for each in self.terms.effects if each.aimed)
-        own_terms = self.own_terms.model_copy(update={"effects": (*known, *aimed)})
+        others = tuple(e for e in self.terms.effects if e.aimed or e.group not in self.people.sizes)
+        own_terms = self.own_terms.model_copy(update={"effects": (*known, *others)})
         columns = ["gain_now", "cost_now", "net_se_cents", "level", "prob", "group", "menu_id"]
         known_now = arms.select(*KEY, *columns).join(
             in_play.select(*KEY, *INTERVAL, in_play=pl.lit(True)), on=KEY, how="left"
@@ -168,7 +169,7 @@ class _Drawing:
         if self.predicted is not None:
             given = predicted_draws(self.predicted.offers).with_columns(in_play=pl.lit(True))
             known_now = pl.concat([known_now, given], how="diagonal_relaxed")
-            cells = pl.concat([cells, predicted_cells(self.job, self.predicted.offers)])
+            cells = pl.concat([cells, predicted_cells(self.predicted.offers)])
 
         def draw(number: int, mine: pl.DataFrame) -> PriceDecisions:
             before = self.predicted.records.rows.part(number).drop("prob", "open") if self.predicted else mine
@@ -371,13 +372,13 @@ def save_predicted_draws(job: Job, at: Moments, made: DecisionRecords) -> None:
         pl.struct("arm", "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
     ).with_columns(group=pl.lit(PREDICTED))  # fmt: skip
     draws = draw_rows(job, at, shares, offered, made.assignments).select(list(DRAWS)).sort("customer_id")
-    job.store.save("arms", predicted_cells(job, offered))
+    job.store.save("arms", with_earlier_cells(job, predicted_cells(offered)))
     add_draws(job.store, draws, made.assignments["customer_id"])
 
 
 def save_line_tests(job: Job, made: LineTestPlan) -> None:
     """Save what was believed of the arms, and append this plan's draws to all earlier ones."""
-    if made.cells.height:
-        job.store.save("arms", made.cells)
+    if (cells := with_earlier_cells(job, made.cells)).height:
+        job.store.save("arms", cells)
     add_draws(job.store, made.draws, made.records.assignments["customer_id"])
     made.note.keep(job.store)

@@ -85,24 +85,28 @@ def predicted_offers(records: DecisionRecords, people: LineTestPopulation) -> Pr
     return PredictedOffers(records, offers.drop("group").with_columns(gain_now=pl.min_horizontal(gain, most)))
 
 
-def predicted_cells(job: Job, offers: pl.DataFrame) -> pl.DataFrame:
-    """CELLS of what is given by predicted gains: before any draw comes 1 +/- PRIOR_SD times what is predicted, the
-    offers of earlier plans included."""
+def predicted_cells(offers: pl.DataFrame) -> pl.DataFrame:
+    """CELLS of what is given by predicted gains: before any draw comes 1 +/- PRIOR_SD times what is predicted."""
     gain, cost = pl.col("gain_cents") / pl.col("gain_ratio"), pl.col("cost_cents") / pl.col("cost_ratio").clip(1e-9)
     by = offers.with_columns(gain_cents=gain, cost_cents=cost).group_by("menu_id").agg(
         pl.col("gain_cents", "cost_cents", "gain_se_cents").mean(), pl.col("customer_id").n_unique()
     )  # fmt: skip
-    cells = by.sort("menu_id").select(
+    return by.sort("menu_id").select(
         pl.col("menu_id").alias("arm"), pl.lit(PREDICTED).alias("group"), pl.col("gain_cents").alias("prior"),
         ((PRIOR_SD * pl.col("gain_cents")) ** 2 + pl.col("gain_se_cents").fill_null(0.0) ** 2 + 1e-6).sqrt()
         .alias("prior_se"), cost=pl.col("cost_cents").clip(lower_bound=0.0),
         customers=pl.col("customer_id").cast(pl.Int64), monthly=pl.lit(0.0), aimed=pl.lit(True),
     )  # fmt: skip
-    before = load_cells(job.store)
-    if before is None:
+
+
+def with_earlier_cells(job: Job, cells: pl.DataFrame) -> pl.DataFrame:
+    """CELLS with those of earlier plans whose lines the menu still has, so that what was drawn stays known of audiences
+    and predictions that this plan does not have."""
+    if (before := load_cells(job.store)) is None:
         return cells
-    earlier = before.filter("aimed").join(cells, on="arm", how="anti").with_columns(customers=pl.lit(0, pl.Int64))
-    return pl.concat([cells, earlier.select(list(CELLS))])
+    lines = [item.id for item in job.config.lines]
+    earlier = before.join(cells, on=["arm", "group"], how="anti").filter(pl.col("arm").is_in(lines) | pl.col("aimed"))
+    return pl.concat([cells, earlier.with_columns(customers=pl.lit(0, pl.Int64)).select(list(CELLS))])
 
 
 def predicted_draws(offers: pl.DataFrame) -> pl.DataFrame:

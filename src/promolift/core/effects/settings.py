@@ -78,6 +78,13 @@ class ValueSettings(Settings):
     delivery_cost_cents: int = Field(
         default=500, ge=0, description="What one free delivery costs the shop, in minor units."
     )
+    send_cost_cents: float = Field(
+        default=0.0,
+        ge=0,
+        description="What one message to a customer costs, in minor units, where a menu line states nothing else; "
+        "fractions are allowed. A letter costs a lot more than an e-mail: please set yours.",
+        examples=[3.5],
+    )
     coupon_reach: float = Field(
         default=0.1,
         gt=0,

@@ -63,7 +63,8 @@ class MenuItem(Settings):
     send_cost_cents: float = Field(
         default=0.0,
         ge=0,
-        description="What telling one customer costs, in minor units; fractions are allowed.",
+        description="What telling one customer costs, in minor units; fractions are allowed. Left out: "
+        "`value.send_cost_cents`.",
         examples=[3.5],
     )
     online_only: bool = Field(default=False, description="Whether only customers seen to order online may get it.")

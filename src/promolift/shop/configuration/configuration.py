@@ -376,7 +376,14 @@ class Config(Settings):
     def lines(self) -> tuple[MenuItem, ...]:
         """The menu, and the lines that plays state for their own customers."""
         own = (line for play in self.plays for line in play.lines(self.menu, self.shop.currency))
-        return tuple({line.id: line for line in (*self.menu, *own)}.values())
+        return tuple({line.id: self._sent(line) for line in (*self.menu, *own)}.values())
+
+    def _sent(self, line: MenuItem) -> MenuItem:
+        """A line with what its message costs, as it states itself or as `value` does."""
+        cost = self.value.send_cost_cents
+        return line if "send_cost_cents" in line.model_fields_set or not cost else line.model_copy(
+            update={"send_cost_cents": cost}
+        )  # fmt: skip
 
     @property
     def report_language(self) -> Language:
@@ -428,6 +435,11 @@ class Config(Settings):
                     near = get_close_matches(name, known, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
                     raise ValueError(f"strategic rule {rule.name!r} names no menu line with {name!r}; {hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _lines_know_what_a_message_costs(self) -> Self:
+        self.__dict__["menu"] = tuple(map(self._sent, self.menu))
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 import polars as pl
 
 from promolift.core import effects
-from promolift.foundation.i18n.formatting import localize, percent, use_locale
+from promolift.foundation.i18n.formatting import localize, money, percent, use_locale
 from promolift.foundation.i18n.translation import translate
 from promolift.shop.results.plan_note import Assumption
 
@@ -15,6 +15,7 @@ def list_assumptions(
     response: effects.DiscountResponse,
     stated: effects.ValueSettings,
     costs_known: bool,
+    currency: str,
     luck_cents: float = 0.0,
 ) -> tuple[Assumption, ...]:
     """Each thing that nobody measured and on which the gain of `chosen` stands; none for an empty plan.
@@ -24,8 +25,8 @@ def list_assumptions(
     added, in proportion to the response.
     """
     with use_locale("zh"):
-        chinese = _assumptions(chosen, response, stated, costs_known, luck_cents)
-    found = _assumptions(chosen, response, stated, costs_known, luck_cents)
+        chinese = _assumptions(chosen, response, stated, costs_known, currency, luck_cents)
+    found = _assumptions(chosen, response, stated, costs_known, currency, luck_cents)
     return tuple(en.model_copy(update={"text_zh": zh.text}) for en, zh in zip(found, chinese, strict=True))
 
 
@@ -34,6 +35,7 @@ def _assumptions(
     response: effects.DiscountResponse,
     stated: effects.ValueSettings,
     costs_known: bool,
+    currency: str,
     luck: float,
 ) -> list[Assumption]:
     if chosen.is_empty() or _gain(chosen) - luck <= 0:  # what is expected to lose stands on nothing
@@ -44,6 +46,7 @@ def _assumptions(
         _response(chosen, response, luck),
         _reach(stated.coupon_reach, chosen, luck),
         _stretch(stated.stretch_share, chosen),
+        _sending(stated, chosen, currency, luck),
     ]
     return [each for each in found if each is not None]
 
@@ -123,6 +126,22 @@ def _reach(value: float, chosen: pl.DataFrame, luck: float) -> Assumption | None
     at = _flip(flips, translate("fewer would not turn the plan"))
     text = translate(f"{percent(value)} of customers notice a coupon: {at}.")
     return Assumption(name="coupon_reach", value=value, flips_at=flips, text=text)
+
+
+def _sending(stated: effects.ValueSettings, chosen: pl.DataFrame, currency: str, luck: float) -> Assumption:
+    """What a message costs, in minor units, and from which cost on the whole plan earns nothing."""
+    value = float(chosen["send_cost_cents"].mean() or 0.0)  # type: ignore[arg-type]
+    flips = value + (_gain(chosen) - luck) / chosen.height
+    cost, at = money(value, currency), money(flips, currency)
+    own = value > 0 or "send_cost_cents" in stated.model_fields_set
+    source = localize("as promolift.toml states", "见promolift.toml") if own else localize(
+        "since value.send_cost_cents is not stated", "没有填写value.send_cost_cents"
+    )  # fmt: skip
+    text = localize(
+        f"A message costs {cost}, {source}: at {at} this plan would earn nothing.",
+        f"发一条信息按{cost}算（{source}）：到{at}时这份计划不再赚钱。",
+    )
+    return Assumption(name="send_cost", value=value, flips_at=flips, text=text)
 
 
 def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:

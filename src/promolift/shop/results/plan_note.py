@@ -23,7 +23,7 @@ class Assumption(Settings):
     """Something that nobody measured and on which the plan's gain stands.
 
     `value` is what was taken, `flips_at` the value at which the plan as it stands would earn nothing, None where no
-    value would; both are shares. `text` says it in a sentence, `text_zh` in Chinese.
+    value would; both are shares, of `send_cost` minor units. `text` says it in a sentence, `text_zh` in Chinese.
     """
 
     name: str
@@ -34,10 +34,11 @@ class Assumption(Settings):
 
     @property
     def slack(self) -> float | None:
-        """How far from `value`, as a share of it, lies what would turn the plan; None where nothing would."""
-        if self.flips_at is None:
+        """How far from `value`, as a share of it, lies what would turn the plan; None where nothing would, and where
+        the value is 0."""
+        if self.flips_at is None or not self.value:
             return None
-        return abs(self.value - self.flips_at) / abs(self.value) if self.value else 0.0
+        return abs(self.value - self.flips_at) / abs(self.value)
 
 
 def fragile_first(assumptions: Iterable[Assumption]) -> tuple[Assumption, ...]:

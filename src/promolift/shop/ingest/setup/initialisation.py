@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import localize, use_locale
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.i18n.translation import translate
-from promolift.foundation.money import CURRENCY_DIGITS
+from promolift.foundation.money import CURRENCY_DIGITS, currency_digits
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration import column_mapping
@@ -59,6 +60,7 @@ language = "{language}"          # zh or en: for the report, and for customers w
 
 [value]
 margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
+send_cost_cents = {sending}      # what one message costs you, in minor units: an e-mail hardly anything, an SMS or a letter more
 
 [encoder]
 depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'
@@ -89,7 +91,7 @@ unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, s
 class SetupAnswers:
     """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
     `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`); `not_consent`: columns that
-    hold no consent.
+    hold no consent; `message_cost`: what one message costs, in the shop's currency.
 
     `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
     """
@@ -100,6 +102,7 @@ class SetupAnswers:
     language: Language | None = None
     stores: bool = False
     not_consent: tuple[str, ...] = ()
+    message_cost: float | None = None
     ask: Callable[[str, str], str] | None = field(default=None, repr=False)
 
     @classmethod
@@ -186,6 +189,8 @@ def init(
                 "没有哪一列说明谁同意接收优惠。这里的所有客户都可以发吗？（yes/no）",
             )
         answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
+    if answers.ask and answers.message_cost is None:
+        answers = replace(answers, message_cost=ask_message_cost(answers, parts[0].mapping.currency))
     kept_files = list_includes(config)
     text = add_includes(kept_files, render_settings(parts, config, answers, fit, bulk, unread))
     values = tomllib.loads(text)
@@ -451,6 +456,23 @@ def _has_consent(parts: Sequence[GuessedTable]) -> bool:
     return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
 
 
+def ask_message_cost(answers: SetupAnswers, currency: str) -> float:
+    """Ask on the terminal until the answer is a number of at least 0."""
+    assert answers.ask
+    with use_locale(answers.language or "en"):
+        question = localize(
+            f"What does one message to a customer cost you, in {currency}? 0 for e-mail that costs nothing",
+            f"给一位客户发一条信息，您要花多少{currency}？电子邮件不花钱就填0",
+        )
+    while True:
+        try:
+            cost = float(answers.ask(question, "0").strip().replace(",", ".") or 0)
+        except ValueError:
+            continue
+        if cost >= 0 and isfinite(cost):
+            return cost
+
+
 def render_settings(
     parts: Sequence[GuessedTable],
     config: Path,
@@ -475,6 +497,7 @@ def render_settings(
         language=answers.language or guess_shop_language(events),
         currency=json.dumps(events.currency),
         margin=MARGIN,
+        sending=f"{(answers.message_cost or 0.0) * 10 ** currency_digits(events.currency):g}",
         zone=json.dumps(events.zone),
         consent="true " if consent else "false",
         consent_why=why,

@@ -451,7 +451,8 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
         limits=() if trial else tuple(use.name for use in found.binding),
         why=tuple(explain_plan(job, listed, free, chosen, able)), why_zh=why_zh,
         assumptions=() if made.terms.effects and made.tests is None else list_assumptions(
-            predicted, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
+            predicted, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0,
+            config.shop.currency,
         ),
         terms=made.terms, menu=some.menu, tests=made.tests,
         shop=config.shop, consent=config.consent, window_days=config.plan.window_days, detectable_cents=None

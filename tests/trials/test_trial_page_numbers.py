@@ -22,7 +22,10 @@ DEPTHS = TrialSettings(
 )  # fmt: skip
 DIFFERENCES = ("effect", "net", "net_low", "net_high", "gain", "other", "predicted", "realised", "lead", "lead_low",
                "lead_high")  # fmt: skip
-CHOSEN = TrialSettings(name="Letters", treatment="letter", control="none", rates=("came",), counts=("visits",))
+CHOSEN = TrialSettings(
+    name="Letters", treatment="letter", control="none", rates=("came",), counts=("visits",),
+    features=("old", "score", "before"),
+)  # fmt: skip
 WORDS = ("0 is no better than at random", "1: nothing is needed", "10 % and 30 % tell about 20 %")  # of the page
 
 

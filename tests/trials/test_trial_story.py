@@ -136,7 +136,8 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
         letters = pl.Series("letter", np.where(sent, "b", "none"))
         return frame.with_columns(letters, pl.Series("came", came.astype(int))).drop("spent", "before")
 
-    settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()})
+    known = {"features": ("old", "town", "score")}
+    settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()} | known)
     with Store(tmp_path / "w") as store:
         notes = work_folder.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
         page = render_page(build_trial_page(TrialResults.load(store)))

@@ -28,6 +28,7 @@ from promolift.trials.analysis.effect_estimates import (
     e_values,
     estimate_averages,
     estimate_pairs,
+    find_effect_movers,
     fit_models,
     name_arms,
 )
@@ -158,7 +159,9 @@ class Trial:
     @cached_property
     def analysed(self) -> TrialData:
         """The trial's data without the features that may be consequences of the treatment."""
-        return self.data.without(self._diagnosis.left_out)
+        data, found = self.data.without(self._diagnosis.left_out), self._diagnosis
+        drawn = data.planned_NA is not None and found.level in ("randomised", "assumed")
+        return data.unadjusted(find_effect_movers(data, found.prob_NA)) if drawn else data
 
     @cached_property
     def overlap_rows(self) -> Ints:

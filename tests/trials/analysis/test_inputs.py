@@ -144,7 +144,7 @@ def test_a_trial_without_a_qini_curve_has_a_page(tmp_path: Path, planned: Any) -
     frame = pl.DataFrame(
         {"offer": np.where(offer, "x", "none"), "tier": tier, "age": rng.random(N), "spend": rng.random(N) + offer}
     )
-    more = {} if planned is None else {"strata": "tier"}
+    more = {"features": ("tier", "age")} if planned is None else {"strata": "tier"}
     fit = promolift.Trial(frame, cost=0.1, **(MEANING | {"planned": planned} | more)).fit()
     assert fit.evaluate().qini.is_empty()
     assert "a Qini curve" in fit.report(tmp_path / "t.html").read_text("utf-8")

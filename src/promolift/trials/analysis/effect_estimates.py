@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from promolift.core.effects.trial_arrays import TrialArrays as Arrays
 from promolift.core.effects.trial_arrays import fit_encoder, holm_adjust, row_keys
 from promolift.core.effects.uplift import learner_selection, uplift_model
-from promolift.core.effects.uplift.average_effects import average_effects, e_value
+from promolift.core.effects.uplift.average_effects import AdjustedMeans, adjusted_means, average_effects, e_value
 from promolift.core.effects.uplift.dose_response import fit_dose
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
@@ -23,6 +23,7 @@ from promolift.trials.analysis.results import EFFECT_COLUMNS, NET_COLUMNS
 from promolift.trials.analysis.trial_data import TrialData, depths
 
 Floats = NDArray[np.float64]
+MOVE_ALPHA = 0.05  # probability of not adjusting by columns that were known before
 DEPTH_CURVE_POINTS = 13  # points of a depth curve, 0 included
 
 
@@ -39,6 +40,47 @@ def build_trial_arrays(data: TrialData, prob_NA: Floats) -> Arrays:
     x_NF, settings = encoder.encode(data.sure_features), data.settings
     first, keys = data.outcomes[settings.outcomes[0]], row_keys(x_NF, settings.seed)
     return Arrays(x_NF, data.arm_N, first, prob_NA, keys, tuple(encoder.names))
+
+
+def find_effect_movers(data: TrialData, prob_NA: Floats) -> tuple[str, ...]:
+    """Return the columns by which no average may be adjusted, since adjusting by them moves the effect as drawn.
+
+    Arms drawn at random do not differ in what was known before, but by chance, so adjusting by it moves an effect by no
+    more than the standard error of the move (a Hausman test, at 5 % over all outcomes and arms). A column that is a
+    consequence of the treatment has no such limit. Those that move it alone go first; all, if the others still do.
+    """
+    stated = [name for name in data.before if name in (data.settings.strata, *data.settings.features)]
+    doubtful = [name for name in data.before if name not in stated]
+    if not doubtful or (data.units is not None and data.units.panel is not None):
+        return ()
+    cluster_N = None if data.units is None else data.units.unit_N
+
+    def adjust(names: list[str]) -> list[AdjustedMeans]:
+        arrays = build_trial_arrays(replace(data, before=(*stated, *names)), prob_NA)
+        seed = data.settings.seed
+        return [adjusted_means(arrays, each, cluster_N=cluster_N, seed=seed) for each in data.outcomes.values()]
+
+    plain = adjust([])
+
+    def moves(names: list[str]) -> bool:
+        p = [_p_of_move(*pair, cluster_N) for pair in zip(plain, adjust(names), strict=True)]
+        return bool(np.concatenate(p).min() < MOVE_ALPHA / sum(map(len, p)))
+
+    if not moves(doubtful):
+        return ()
+    alone = [name for name in doubtful if moves([name])]
+    others = [name for name in doubtful if name not in alone]
+    return tuple(alone if alone and not (others and moves(others)) else doubtful)
+
+
+def _p_of_move(plain: AdjustedMeans, adjusted: AdjustedMeans, cluster_N: NDArray[np.int64] | None) -> Floats:
+    """p-values of the moves of each arm's effect, by the influence of rows or clusters on the move."""
+    part_NK = adjusted.part_NK - plain.part_NK
+    if cluster_N is not None:
+        part_NK = np.column_stack([np.bincount(cluster_N, part_N) for part_N in part_NK.T])
+    se_K, move_K = np.sqrt((part_NK**2).sum(axis=0)), np.abs(adjusted.gain_K - plain.gain_K)
+    size_K = np.divide(move_K, se_K, out=np.zeros_like(move_K), where=se_K > 1e-6 * plain.se_K)
+    return np.asarray(2 * scipy.stats.t.sf(size_K, plain.freedom))
 
 
 def estimate_averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:

@@ -30,17 +30,13 @@ COUNTERFACTUAL_NAMES = re.compile(
 )
 POTENTIAL_OUTCOME = re.compile(r"^(y|mu|po) ?([01])$")
 PRE_TREATMENT_WORDS = re.compile(r"before|past|prev|prior|last|hist|first|since|\bpre\b|\d[dwmy]\b")
-# Names of what a customer is and does not become by an offer; sure to be known before unless they sound like outcomes.
-LASTING_WORDS = re.compile(
-    r"baseline|\b(age|gender|sex|birth|born|city|town|region|country|province|district|postcode|zip|tenure|tier|recency"
-    r"|education|marital|married|language|newbie|old)\b|post(al)? ?code|年龄|性别|生日|城市|地区|省份"
-)
 # What no offer can change, as a whole name: a lot that differs in it was broken, not measured late.
 FIXED_NAME = re.compile(
     r"((customer|client|member|user) )?(age|gender|sex|birth ?(year|date|day)|year of birth|education|marital( status)?"
     r"|nationality)( (group|band|range|years))?|年龄|性别|生日|出生年份|民族|学历"
 )
-SURELY_BEFORE = re.compile(r"before|prev|prior|\bpast\b|\bhist|history|\bpre\b|以前|之前|过去|历史")
+# Names that state a moment before the treatment; `recency`, `history` or `tier` may as well be of today.
+STATED_BEFORE = re.compile(r"before|\b(prior|prev(ious)?|past|pre|baseline)\b|以前|之前|过去")
 LEAK_RANK_CORRELATION = (
     0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
 )
@@ -70,11 +66,9 @@ def find_late_names(features: tuple[str, ...]) -> list[str]:
     return [name for name, said in words.items() if OUTCOME_WORDS.search(said) and not PRE_TREATMENT_WORDS.search(said)]
 
 
-def is_surely_before(name: str) -> bool:
+def is_stated_before(name: str) -> bool:
     """Return whether the name says that it was known before the treatment, or names what no offer changes."""
-    said = spoken_name(name)
-    lasting = bool(LASTING_WORDS.search(said)) and not OUTCOME_WORDS.search(said)
-    return lasting or bool(SURELY_BEFORE.search(said))
+    return is_fixed(name) or bool(STATED_BEFORE.search(spoken_name(name)))
 
 
 def is_fixed(name: str) -> bool:
@@ -86,13 +80,13 @@ def find_gaps(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints) 
     """Columns that have a value, or another than the usual one, where the outcome came or in one arm: what is recorded
     only of buyers was not known before.
 
-    Of names that surely were known before only those that have a value of buyers alone, or of all but them.
+    Of names that say they were known before only those that have a value of buyers alone, or of all but them.
     """
     found = []
     for column in features:
         if column.dtype.is_nested():
             continue
-        sure = is_surely_before(column.name)
+        sure = is_stated_before(column.name)
         gone = column.is_null() if column.dtype != pl.String else column.is_null() | (column.str.strip_chars() == "")
         known_N = ~gone.fill_null(True).to_numpy()
         usual = column.drop_nulls().mode().sort()
@@ -100,7 +94,7 @@ def find_gaps(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints) 
         arms = [np.bincount(arm_N[mask], minlength=int(arm_N.max()) + 1) for mask in (known_N, ~known_N)]
         partly = 0 < known_N.sum() < len(known_N) and not sure
         uneven = partly and scipy.stats.chi2_contingency(np.array(arms)).pvalue < ONE_ARMED
-        ratio = np.inf if sure and SURELY_BEFORE.search(spoken_name(column.name)) else GAP_RATIO
+        ratio = np.inf if STATED_BEFORE.search(spoken_name(column.name)) else GAP_RATIO
         if uneven or any(_only_with(known_N, y, ratio) or _only_with(other_N, y, np.inf) for y in outcomes.values()):
             found.append(column.name)
     return found
@@ -149,12 +143,16 @@ def _tied(column: pl.Series, y: Floats) -> bool:
 
 
 def _rank_tie(x: Floats, y: Floats) -> float:
-    """Somers' D of y by x for an outcome of 0 and 1 (2 AUC - 1), else Spearman's correlation; without its sign."""
-    if np.isin(y, (0.0, 1.0)).all():
-        ranks, ones = scipy.stats.rankdata(x), y == 1
-        auc = (ranks[ones].mean() - (ones.sum() + 1) / 2) / (~ones).sum()
-        return float(abs(2 * auc - 1))
-    return float(abs(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1]))
+    """The larger of Spearman's correlation and Somers' D of y by x, without sign.
+
+    Somers' D counts only pairs of customers whose outcomes differ: 2 AUC - 1 for an outcome of 0 and 1, and no less for
+    money that most customers spend none of, where the ties hide a leak from a correlation.
+    """
+    rank_x, rank_y = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
+    tied_x, tied_y = (np.sum((np.unique(each, return_counts=True)[1] / len(each)) ** 2) for each in (x, y))
+    tau = scipy.stats.kendalltau(rank_x, rank_y, method="asymptotic").statistic
+    somers = tau * np.sqrt((1 - tied_x) / (1 - tied_y))
+    return float(max(abs(np.corrcoef(rank_x, rank_y)[0, 1]), abs(somers)))
 
 
 def require_unrevealed_arms(where: str, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, ...]) -> None:

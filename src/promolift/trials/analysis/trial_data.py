@@ -26,7 +26,7 @@ from promolift.trials.analysis.post_treatment import (
     find_leaks,
     find_unknowable,
     is_fixed,
-    is_surely_before,
+    is_stated_before,
     require_unrevealed_arms,
     spoken_name,
 )
@@ -104,6 +104,17 @@ class TrialData:
             before=tuple(name for name in self.before if name not in left_out),
         )  # fmt: skip
 
+    def unadjusted(self, movers: tuple[str, ...]) -> "TrialData":
+        """The trial without adjusting by columns that move the effect as drawn, and a doubt that names them."""
+        if not movers:
+            return self
+        why = (
+            f"no effect is adjusted by {', '.join(movers)}: it would move the effect further than chance moves it by "
+            f"what was known before the treatment. Measured afterwards? Then say ignore={','.join(movers)}"
+        )
+        before = tuple(name for name in self.before if name not in movers)
+        return replace(self, doubts=(*self.doubts, f"{why} (features=... adjusts by them)"), before=before)
+
     def net(self, outcome: str) -> ProfitFormula:
         return self.settings.net(outcome, self.cost_NA, self.part_A)
 
@@ -165,7 +176,8 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     if late:
         names = list(dict.fromkeys(late))
         doubts.append(
-            f"known before the treatment: {', '.join(names)}? If not, they spoil the effect: ignore={','.join(names)}"
+            f"known before the treatment: {', '.join(names)}? If not, say ignore={','.join(names)}; no effect is "
+            "adjusted by them (features=... adjusts by them)"
         )
     if planned_NA is not None and (units is None or units.design == "repeated"):
         require_unrevealed_arms(where, known, arm_N, arms)
@@ -181,9 +193,11 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
         planned_NA = None if planned_NA is None else planned_NA @ into_AG
         arms, arm_N = grouped.arms, grouped.group_A[arm_N]
         doubts.append(grouped.doubt)
+    stated = settings.features or (settings.strata,)
+    before = tuple(name for name in features if name in stated or (is_stated_before(name) and name not in late))
     return TrialData(
         settings, known, arm_N, arms, values, placebos, cost_NA, part_A, who, planned_NA, units, tuple(doubts), where,
-        tuple(n for n in features if settings.features or n == settings.strata or is_surely_before(n)),
+        before,
     )  # fmt: skip
 
 

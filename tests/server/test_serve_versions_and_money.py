@@ -57,8 +57,44 @@ def test_a_promotion_is_replaced_and_deleted_by_who_read_it_as_it_is(api: Api) -
     assert api("GET", path, status=404)["code"] == "promotion_unknown"
 
 
+def test_a_star_says_that_there_is_something_and_names_no_version(api: Api) -> None:
+    """RFC 9110, 13.1.1: `*` holds where there is any representation, so it protects nobody from being overwritten."""
+    other, path = other_admin(api), "/v1/promotions/p"
+    assert api("PUT", path, TERMS, 412, if_match="*")["code"] == "version_changed"
+    api("PUT", path, TERMS)
+    changed = TERMS | {"min_spend_cents": 900}
+    for star in ("*", " * "):
+        assert api("PUT", path, changed, 428, if_match=star)["code"] == "version_needed"
+    assert api("PUT", path, changed, 412, if_match='*, "other"')["code"] == "version_changed"
+    api("PUT", path, TERMS, if_match="*")  # nothing is lost
+    api("PUT", LIMITS, {"limits": [limit("mine")]})
+    assert other("PUT", LIMITS, {"limits": []}, 428, if_match="*")["code"] == "version_needed"
+    api("PATCH", POLICY, {"limits": [limit("mine")], "policy": {"explore": 0.02}})
+    assert other("PATCH", POLICY, {"limits": []}, 428, if_match="*")["code"] == "version_needed"
+    assert other("PUT", POLICY, {"limits": [limit("mine")]}, 428, if_match="*")["code"] == "version_needed"
+    other("PATCH", POLICY, {"paused": True}, if_match="*")
+    assert api("PATCH", "/v1/campaigns/none", {}, 404, if_match="*")["code"] == "campaign_unknown"
+
+
+def test_a_promotion_of_another_is_deleted_by_who_read_it(api: Api) -> None:
+    other, path = other_admin(api), "/v1/promotions/p"
+    api("PUT", path, TERMS)
+    for header in ({}, {"if_match": "*"}):
+        assert other("DELETE", path, status=428, **header)["code"] == "version_needed"
+    changed = TERMS | {"min_spend_cents": 900}
+    other("PUT", path, changed, if_match=tag(api, path))
+    assert api("DELETE", path, status=428)["code"] == "version_needed"  # it is another's by now
+    api("PUT", path, changed)  # changes nothing, so it stays theirs
+    assert api("DELETE", path, status=428)["code"] == "version_needed"
+    other("DELETE", path)  # one's own
+    api("PUT", path, TERMS)
+    other("DELETE", path, if_match=tag(api, path))
+    assert api("GET", path, status=404)["code"] == "promotion_unknown"
+
+
 OWNERS = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from(("read", "write", "write blind")), st.integers(1, 9)), max_size=14
+    st.tuples(st.integers(0, 2), st.sampled_from(("read", "write", "write blind", "write star")), st.integers(1, 9)),
+    max_size=14,
 )
 
 
@@ -77,6 +113,7 @@ def test_no_owner_loses_what_another_set_since_they_read(shared: Api, steps: lis
         wanted = known | {str(owner): amount}
         body = {"limits": [limit(name, each) for name, each in wanted.items()]}
         header = {"if_match": version} if version and step == "write" else {}
+        header = {"if_match": "*"} if step == "write star" else header
         reply = shared("PUT", LIMITS, body, None, **header)
         stored = {each["limit_id"]: each["amount"] for each in shared("GET", LIMITS)["data"]}
         if "data" in reply:
@@ -258,8 +295,8 @@ def test_what_is_held_of_a_drawn_order_is_what_the_terms_give_or_less(
 ) -> None:
     benefit, name = BENEFITS[at][0], "drawn"
     terms = {"campaign_id": CAMPAIGN, "benefit": benefit, "min_spend_cents": least, "holder": "code"}
-    shared("PUT", f"/v1/promotions/{name}", terms, None, if_match="*")
-    shared("PUT", f"/v1/promotions/{name}", terms, None)
+    shared("DELETE", f"/v1/promotions/{name}", status=None)
+    shared("PUT", f"/v1/promotions/{name}", terms)
     shared("POST", f"/v1/campaigns/{CAMPAIGN}/codes", {"offer_id": name, "codes": ["DRAWN"]})
     api_codes = update(CODES).where(CODES.c.code == "DRAWN").values(status="issued")
     shared.server.ledger.write(lambda db, some: [db.execute(api_codes) and None for _ in some])

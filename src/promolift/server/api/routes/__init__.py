@@ -39,16 +39,22 @@ def version_tag(value: Any) -> str:
     return f'"{sha256_of(canonical_json(value))[:32]}"'
 
 
+def names_version(if_match: str | None) -> bool:
+    """Return whether an If-Match says which version was read: `*` says only that there is one (RFC 9110, 13.1.1)."""
+    return if_match is not None and if_match.strip() != "*"
+
+
 def check_version(if_match: str | None, present: Any, lost: bool, what: str) -> None:
     """Refuse a change of `present` (None: there is none) by who read an older version, or none where something is lost.
 
-    Raises Refused: `version_changed` for a stale If-Match, `version_needed` where it is missing and `lost` is true.
+    Raises Refused: `version_changed` for a stale If-Match, and for any where nothing is there; `version_needed` where
+    it is missing or `*` and `lost` is true.
     """
-    if if_match is None:
-        if lost:
-            raise Refused("version_needed", f"this would replace {what}: GET it first and send its ETag as If-Match")
-    elif present is None or not {"*", version_tag(present)} & {each.strip() for each in if_match.split(",")}:
+    named = {each.strip() for each in (if_match or "").split(",")}
+    if if_match is not None and (present is None or (names_version(if_match) and version_tag(present) not in named)):
         raise Refused("version_changed", f"{what} was changed; GET it again and repeat your change")
+    if lost and not names_version(if_match):
+        raise Refused("version_needed", f"this would drop or replace {what}: GET it and send its ETag as If-Match")
 
 
 class RouteContext:

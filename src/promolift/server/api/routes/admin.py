@@ -27,6 +27,7 @@ from promolift.server.api.routes import (
     RouteContext,
     ServerRoute,
     check_version,
+    names_version,
     slow,
     version_tag,
 )
@@ -194,7 +195,7 @@ def _govern(
         body = new_of({"paused": old.paused, "policy": old.policy.model_dump(mode="json"), "limits": stated})
         check_version(if_match, _versioned(db, campaign_id) if found else None, False, f"campaign {campaign_id}")
         rows, present = [*map(_limit_row, body.limits)], all_limits(db, campaign_id)
-        if found and if_match is None:
+        if found and not names_version(if_match):
             kept = {row["limit_id"]: _shown({"campaign_id": campaign_id} | row) for row in rows}
             changed = [limit["limit_id"] for limit in old_limits if limit != kept.get(limit["limit_id"])]
             owner = _set_by(db, campaign_id) if changed else {}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from promolift.server.api.routes import IfMatch, Route, check_version, version_tag
 from promolift.server.carts.carts import (
@@ -19,7 +19,7 @@ from promolift.server.carts.carts import (
 from promolift.server.ledger.audit_log import HttpResponse, delete_record, list_records
 from promolift.server.ledger.field_types import Slug
 from promolift.server.ledger.records import Campaign, StoredPromotion
-from promolift.server.ledger.schema import Refused
+from promolift.server.ledger.schema import AUDIT, Refused
 from promolift.server.response_models import PricesAnswer
 
 router = APIRouter()
@@ -83,15 +83,26 @@ def promotions(call: Route) -> dict[str, Any]:
 
 @router.delete("/v1/promotions/{promotion_id}", tags=["carts"])
 def delete_promotion(call: Route, promotion_id: Slug, if_match: IfMatch = None) -> Response:
-    """Take a promotion back: no cart gets it any more; what is reserved for it stays."""
+    """Take a promotion back: no cart gets it any more; what is reserved for it stays.
+
+    Where another key set it last, the version that was read must come along (`If-Match`), else 428.
+    """
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         old = StoredPromotion.find(db, promotion_id)
         if old is None:
             raise Refused("promotion_unknown", f"no promotion {promotion_id}")
-        check_version(if_match, old.to_json(), False, f"promotion {promotion_id}")
+        lost = _set_by(db, promotion_id) != call.who
+        check_version(if_match, old.to_json(), lost, f"promotion {promotion_id}")
         delete_record(db, StoredPromotion.KIND, promotion_id)
         call.append_audit(db, now_ms, "promotion.delete", promotion_id, old.to_json())
         return HttpResponse(200, {"promotion_id": promotion_id, "deleted": True})
 
     return call.change(do)
+
+
+def _set_by(db: Connection, promotion_id: str) -> str | None:
+    """Who made a promotion or changed it last, where the audit log says it."""
+    mine = AUDIT.c.action == "promotion.put", AUDIT.c.subject == promotion_id, AUDIT.c.old != AUDIT.c.new
+    found: str | None = db.execute(select(AUDIT.c.actor).where(*mine).order_by(AUDIT.c.seq.desc()).limit(1)).scalar()
+    return found

@@ -1,5 +1,6 @@
 """No effect is weighted or adjusted by a consequence of the treatment, whatever its column is called."""
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.formatting import upper_first
+from promolift.foundation.i18n.translation import to_chinese
 from promolift.trials.analysis.effect_estimates import build_trial_arrays, estimate_averages
 from promolift.trials.trial import Trial
 
@@ -152,3 +155,16 @@ def test_a_past_that_all_but_tells_the_outcome_adjusts_nothing_until_it_is_state
     assert "past_spend" not in found.trial.data.before
     assert any("ignore=past_spend" in doubt for doubt in found.trial.check().doubts)
     assert found.effect == pytest.approx(estimate(told.drop("past_spend"), planned="equal").effect)
+
+
+def test_what_is_doubtful_of_columns_is_said_in_chinese_too() -> None:
+    frame, _ = drawn_trial(8, lot=True)
+    more = frame.with_columns(
+        conversion=pl.lit(1), tau=pl.lit(2.0), told=pl.col("y") * 2, past_told=pl.col("y") * 3,
+        spend_before=pl.col("y") + pl.Series(np.random.default_rng(1).normal(0, 2, frame.height)),
+        courier=pl.when(pl.col("y") > 0).then(pl.lit("van")),
+    ).with_row_index("user_id")  # fmt: skip
+    data = Trial(more, treatment="offer", control="no", counts="y", planned="equal").analysed
+    assert len(data.doubts) > 4
+    said = " ".join(to_chinese(f"{upper_first(doubt)}.") for doubt in data.doubts)
+    assert set(re.findall("[A-Za-z_]{3,}", said)) <= {"features", "ignore", *more.columns}, said

@@ -13,16 +13,20 @@ from typing import Any
 
 import pytest
 from error_checks import raises_code
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from serve_helpers import coded, serving
+from serve_helpers import Api, claim, coded, serving
+from sqlalchemy import select, update
 
 from promolift.cli.application import main
 from promolift.foundation.errors import PromoError
 from promolift.foundation.hashing import sha256_of_file
 from promolift.server.api.server import Server
+from promolift.server.ledger.limits.redemption_transaction import expire_reservations
+from promolift.server.ledger.schema import REDEMPTIONS
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import maintenance
+from promolift.server.tasks.audited_state import find_unaudited
 
 QUIET = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 PARTS = st.sampled_from(
@@ -275,3 +279,129 @@ def test_a_record_that_was_changed_stops_a_server_by_its_code(used: Path, tmp_pa
             db.commit()
         assert found(work) or kind == "key"
         assert not starts(work), (kind, body)
+
+
+BY_HAND = [
+    ("update redemptions set reserved_cents = reserved_cents - 1, final_cents = final_cents - 1", "redemption rdm_"),
+    ("update redemptions set status = 'rolled_back'", "redemption rdm_"),
+    ("update redemptions set offer_id = 'other'", "redemption rdm_"),
+    ("delete from redemptions", "redemption rdm_"),
+    ("insert into redemptions select 'other', campaign_id, offer_id, customer_id, order_id, code, decision_id, "
+     "reserved_cents, final_cents, status, ts_ms, expires_ms, person from redemptions limit 1", "redemption other"),
+    ("update limits set amount = amount + 1 where limit_id = 'mine'", "limits of cmp_test"),
+    ("update limits set per = 'customer' where limit_id = 'all'", "limits of *"),
+    ("delete from limits where limit_id = 'all'", "limits of *"),
+    ("update things set body = replace(body, '\"paused\":false', '\"paused\":true') where kind = 'campaign'", "policy"),
+    ("update things set body = replace(body, '400', '9400') where kind = 'promotion'", "promotion p"),
+    ("delete from things where kind = 'promotion'", "promotion p"),
+    ("update things set id = 'q' where kind = 'promotion'", "promotion q"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with redemptions in every state, limits of both kinds, a policy and promotions that came and went."""
+    work = tmp_path_factory.mktemp("audited") / "work"
+    terms = {"campaign_id": "cmp_test", "benefit": {"type": "amount_off", "amount_cents": 400}}
+    with serving(work) as api:
+        api("PUT", "/v1/campaigns/cmp_test", {"limits": [limit("mine")], "policy": {"explore": 0.02}})
+        api("PUT", "/v1/limits", {"limits": [limit("all")]})
+        api("PUT", "/v1/promotions/p", terms)
+        api("PUT", "/v1/promotions/gone", terms)
+        api("DELETE", "/v1/promotions/gone")
+        coded(api, 0, 4)
+        names = [api("POST", "/v1/redemptions:reserve", claim(n, 300))["redemption_id"] for n in range(4)]
+        api("POST", "/v1/redemptions:confirm", {"redemption_id": names[0], "amount_cents": 250})
+        api("POST", "/v1/redemptions:rollback", {"redemption_id": names[0], "amount_cents": 50})
+        api("POST", "/v1/redemptions:rollback", {"redemption_id": names[1]})
+        api("POST", "/v1/redemptions:confirm", {"redemption_id": names[2]})
+        api("POST", "/v1/redemptions:rollback", {"redemption_id": names[2]})
+        api("PATCH", "/v1/campaigns/cmp_test", {"limits": [limit("mine", 8)]})
+    with closing(sqlite3.connect(work / "serve" / "ledger.db")) as db:
+        db.execute("pragma journal_mode = delete")
+    assert found(work) == []
+    return work
+
+
+def limit(name: str, amount: int = 9) -> dict[str, object]:
+    return {"limit_id": name, "metric": "redemptions", "amount": amount}
+
+
+@pytest.mark.parametrize(("by_hand", "named"), BY_HAND)
+def test_money_and_rules_that_were_changed_by_hand_are_found(
+    audited: Path, tmp_path: Path, by_hand: str, named: str
+) -> None:
+    work = changed(audited, tmp_path / "work", lambda _: None)
+    with closing(sqlite3.connect(work / "serve" / "ledger.db")) as db:
+        db.execute(by_hand)
+        db.execute("delete from usage")
+        db.commit()
+    faults = found(work)
+    assert any(named in str(each) for each in faults), faults
+    assert by_hand != BY_HAND[0][0] or not starts(work)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "reserve", "confirm", "return", "rollback", "expire", "limit", "shared", "policy",
+                         "put", "delete", "anonymise"]),
+        st.integers(0, 3), st.integers(10, 300),
+    ),
+    min_size=8,
+    max_size=24,
+)  # fmt: skip
+MONEY_COLUMNS = ("campaign_id", "offer_id", "reserved_cents", "final_cents", "status")
+
+
+def take(api: Api, step: str, number: int, cents: int) -> None:
+    """One call of the people who run the shop, or of its till; it may be refused."""
+    one, policy, path = {"redemption_id": f"rdm_{number}"}, "/v1/campaigns/cmp_test", f"/v1/promotions/p{number}"
+    terms = {"campaign_id": "cmp_test", "benefit": {"type": "amount_off", "amount_cents": cents}}
+
+    def seen(path: str) -> dict[str, str]:
+        reply = api.client.get(path, headers={"authorization": f"Bearer {api.key}"})
+        return {"if_match": reply.headers["etag"]} if reply.status_code == 200 else {}
+
+    if step == "expire":
+        api.server.ledger.write(lambda db, some: [expire_reservations(db, 2**50) for _ in some])
+        return
+    method, where, body = {
+        "reserve": ("POST", "/v1/redemptions:reserve", claim(number, cents, customer_id=f"u{number}")),
+        "confirm": ("POST", "/v1/redemptions:confirm", one),
+        "return": ("POST", "/v1/redemptions:rollback", one | {"amount_cents": cents}),
+        "rollback": ("POST", "/v1/redemptions:rollback", one),
+        "limit": ("PATCH", policy, {"limits": [limit(f"l{number}", cents)]}),
+        "shared": ("PUT", "/v1/limits", {"limits": [limit(f"s{number}", cents)]}),
+        "policy": ("PATCH", policy, {"policy": {"explore": cents / 1000}, "paused": number == 1}),
+        "put": ("PUT", path, terms),
+        "delete": ("DELETE", path, None),
+        "anonymise": ("POST", f"/v1/privacy/u{number}:anonymise", None),
+    }[step]
+    api(method, where, body, None, **(seen(where) if method in ("PUT", "DELETE") else {}))
+
+
+@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(steps=STEPS, at=st.integers(0, 99), column=st.sampled_from(MONEY_COLUMNS))
+def test_calls_leave_what_the_audit_log_says_and_a_row_changed_past_it_does_not(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]], at: int, column: str
+) -> None:
+    """Law: after any calls in any order nothing differs; after one field of a redemption was changed, that does."""
+
+    def unaudited(api: Api) -> list[str]:
+        with api.server.ledger.read() as db:
+            return list(find_unaudited(db))
+
+    with serving(tmp_path_factory.mktemp("steps") / "work") as api:
+        api("PUT", "/v1/campaigns/cmp_test", {})
+        coded(api, 0, 4)
+        for step in steps:
+            take(api, *step)
+            assert unaudited(api) == [], step
+        with api.server.ledger.read() as db:
+            names = [*db.execute(select(REDEMPTIONS.c.redemption_id)).scalars()]
+        if names:
+            name = names[at % len(names)]
+            other: dict[str, object] = {column: 7 if column.endswith("cents") else "x"}
+            change = update(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id == name).values(other)
+            api.server.ledger.write(lambda db, some: [db.execute(change) and None for _ in some])
+            assert unaudited(api) == [f"redemption {name}"]

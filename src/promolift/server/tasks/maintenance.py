@@ -35,6 +35,7 @@ from promolift.server.ledger.migrations import open_tables
 from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import ACCEPTED_OFFERS, DECISIONS, EVENTS, OUTBOX, PURCHASES, REDEMPTIONS, REJECTS
 from promolift.server.settings import ServeSettings
+from promolift.server.tasks.audited_state import find_unaudited
 from promolift.shop.results.line_tests import purge_draws
 
 ROWS_PER_CHANGE = 2000  # rows that go in one change, so that a server goes on meanwhile
@@ -141,8 +142,9 @@ def _foreign_names(source: Path, names: Iterable[str]) -> list[str]:
 def verify(settings: ServeSettings) -> StepSummary:
     """Whether all is sound; `faults` names what is not.
 
-    The database itself, the audit chain, every limit as the sum of its redemptions, and each release that a campaign or
-    a decision refers to. Nothing more is looked at where the database is damaged.
+    The database itself, the audit chain, every limit as the sum of its redemptions, redemptions and rules as the audit
+    log says them, and each release that a campaign or a decision refers to. Nothing more is looked at where the
+    database is damaged.
     """
     faults, referred = list[str](), set[str]()
     if is_local_file(settings.ledger_url):
@@ -193,7 +195,10 @@ def _check_rows(read: Callable[[], AbstractContextManager[Connection]]) -> RowCh
     def find_releases(db: Connection) -> None:
         referred.update(_referred(db))
 
-    checks = {"audit": check_audit, "limits": check_limits, "releases": find_releases}
+    def check_state(db: Connection) -> None:
+        faults.extend(f"not as the audit log says: {name}" for name in find_unaudited(db))
+
+    checks = {"audit": check_audit, "limits": check_limits, "state": check_state, "releases": find_releases}
     for name, check in checks.items():
         try:
             with read() as db:

@@ -43,6 +43,15 @@ def bind(sql: str, **values: object) -> str:
     return re.sub(r"\$([A-Za-z_]\w*)", lambda match: sql_literal(values[match[1]]), sql)
 
 
+def exact_sum_sql(value: str, bits: int = 60) -> str:
+    """Return SQL of a sum of fractions, in units of 2^-bits, that is the same to the bit in any order of rows.
+
+    A database adds in the order of its files and blocks, which hang on how customers are split. The sum of absolute
+    values must stay below 2^(126 - bits).
+    """
+    return f"sum(round(({value}) * {2**bits}::double)::hugeint)::double / {2**bits}::double"
+
+
 def run_select(query: str, **relations: DuckDBPyRelation | pl.DataFrame) -> DuckDBPyRelation:
     """Return the lazy result of a SELECT over `relations` (of one connection) and frames, which the query calls by
     these names alone.

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -12,8 +13,9 @@ from polars.testing import assert_frame_equal
 from profile_shop import MONDAY, SETTINGS, Shop, event, product
 
 import promolift.core.customers as room
+from promolift.core.customers.profiles.purchase_counts import fade_per_ms, read_pace
 from promolift.foundation.hashing import hash_unit
-from promolift.foundation.time.clock import WEEK_MS
+from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 ASOF = MONDAY + 12 * WEEK_MS
 CATALOGUE = [product(f"p{k}", category=f"c{k // 2}", type=f"t{k}", brand="Private" if k % 2 else "B") for k in range(8)]
@@ -70,7 +72,7 @@ def everything(shop: Shop, asofs, parts=None) -> list[pl.DataFrame]:
 
 def same(one: list[pl.DataFrame], other: list[pl.DataFrame]) -> None:
     for left, right in zip(one, other, strict=True):
-        assert_frame_equal(left, right, rel_tol=1e-8, abs_tol=1e-8)
+        assert_frame_equal(left, right, check_exact=True)
 
 
 @SOME
@@ -157,3 +159,41 @@ def test_a_forecaster_learns_of_some_customers_and_counts_all():
         facts.append(pl.concat(each.facts for each in found).sort("asof_ms", "target"))
     assert_frame_equal(facts[0], facts[1])
     assert_frame_equal(facts[0], room.target_facts(whole).sort("asof_ms", "target"))
+
+
+@SOME
+@given(st.integers(0, 2**32))
+def test_the_order_of_rows_changes_no_bit(seed):
+    """Shards hold the rows of a customer in other places of other blocks, in which a database adds."""
+    rng = np.random.default_rng(seed)
+    past = [row | {"ts_ms": row["ts_ms"] + int(rng.integers(3_600_000))} for row in rows(seed, 0, 84, 900)]
+    past = [row | ({"dwell_s": float(rng.gamma(2, 9))} if row["kind"] == "view" else {}) for row in past]
+    sent, used = campaigns()
+    first, second = (
+        everything(Shop([past[at] for at in order], CATALOGUE, sent, used), [ASOF - 4 * WEEK_MS, ASOF])
+        for order in (range(len(past)), rng.permutation(len(past)))
+    )
+    for one, other in zip(first, second, strict=True):
+        assert [c for c in one.columns if not one[c].equals(other[c])] == []
+
+
+@cases(20)
+@given(st.integers(0, 2**32))
+def test_the_pace_of_a_customer_is_the_same_to_the_bit_in_any_order_of_visits(seed):
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(2, 400))
+    visits = pl.DataFrame({
+        "customer_id": rng.integers(0, 5, size), "asof_ms": np.full(size, ASOF),
+        "ts_ms": ASOF - 1 - np.int64(rng.exponential(300, size) * DAY_MS),
+    })  # fmt: skip
+    with duckdb.connect(config={"threads": 1}) as connection:
+        first, second = (
+            read_pace(connection.from_arrow(visits[order].to_arrow()), SETTINGS)
+            for order in (np.arange(size), rng.permutation(size))
+        )
+    assert first.equals(second)
+    paced = first.filter(pl.col("customer_id") == visits["customer_id"][0]).row(0, named=True)
+    ago = visits.filter(pl.col("customer_id") == visits["customer_id"][0]).select(ASOF - pl.col("ts_ms")).to_series()
+    weights = np.exp(-fade_per_ms(SETTINGS.target_half_life_days) * ago.to_numpy())
+    assert paced["faded_choices"] == pytest.approx(weights.sum(), rel=1e-13)
+    assert paced["choice_weight"] == pytest.approx((weights**2).sum() / weights.sum(), rel=1e-13)

@@ -8,11 +8,11 @@ customers.
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.core.customers.profiles.attributes import window_columns
+from promolift.core.customers.profiles.attributes import exact_sd, window_columns
 from promolift.core.customers.profiles.population_sums import Shard
 from promolift.core.customers.profiles.purchase_lines import PurchaseLines
 from promolift.foundation import sql
-from promolift.foundation.sql import bind, fetch_frame
+from promolift.foundation.sql import bind, exact_sum_sql, fetch_frame
 from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
 KEY = ["customer_id", "asof_ms"]
@@ -24,10 +24,11 @@ select m.customer_id, m.asof_ms,
     (any_value(m.asof_ms) - max(ts_ms) filter (kind = 'view')) / $day as view_recency_days,
     {window_columns("count(*)", "views_{weeks}w", "views_first_ms", "kind = 'view'")},
     {window_columns("count(*)", "carts_{weeks}w", "carts_first_ms", "kind = 'add_to_cart'")},
-    avg(dwell_s) filter (kind = 'view') as dwell_mean_s,
-    stddev_samp(dwell_s) filter (kind = 'view') / sqrt(count(dwell_s) filter (kind = 'view')) as dwell_mean_s_se
-from moments m left join lines l
-    on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.kind in ('view', 'add_to_cart')
+    avg(dwell_ms) / 1000 as dwell_mean_s,
+    {exact_sd("dwell_ms")} / sqrt(count(dwell_ms)) / 1000 as dwell_mean_s_se
+from moments m left join (
+    select *, case when kind = 'view' then round(dwell_s * 1000)::bigint end as dwell_ms from lines
+) l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.kind in ('view', 'add_to_cart')
 group by m.customer_id, m.asof_ms
 """
 
@@ -136,13 +137,13 @@ from moments m left join sent using (customer_id, asof_ms) left join used using 
 """
 
 # each text counts as far as it is likely to be what it is taken for; the reading's own doubt is the error
-CUSTOMER_TEXTS = """
+CUSTOMER_TEXTS = f"""
 select m.customer_id, m.asof_ms, count(ts_ms) as words_16w,
-    coalesce(sum(complaint_prob), 0) as complaints_16w,
-    sqrt(coalesce(sum(complaint_prob * (1 - complaint_prob)), 0)) as complaints_16w_se,
+    coalesce({exact_sum_sql("complaint_prob")}, 0) as complaints_16w,
+    sqrt(coalesce({exact_sum_sql("complaint_prob * (1 - complaint_prob)")}, 0)) as complaints_16w_se,
     (m.asof_ms - max(ts_ms) filter (complaint_prob >= 0.5)) / $day as complaint_recency_days,
-    coalesce(sum(too_expensive_prob), 0) as too_expensive_16w,
-    sqrt(coalesce(sum(too_expensive_prob * (1 - too_expensive_prob)), 0)) as too_expensive_16w_se
+    coalesce({exact_sum_sql("too_expensive_prob")}, 0) as too_expensive_16w,
+    sqrt(coalesce({exact_sum_sql("too_expensive_prob * (1 - too_expensive_prob)")}, 0)) as too_expensive_16w_se
 from moments m left join said s on s.customer_id = m.customer_id and s.intent is not null
     and s.ts_ms < m.asof_ms and s.ts_ms >= m.asof_ms - 112 * $day
 group by m.customer_id, m.asof_ms

@@ -18,7 +18,7 @@ from promolift.core.customers.profiles.purchase_lines import PurchaseLines, all_
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
 from promolift.foundation.jit import Days, Ints, jit_compile
-from promolift.foundation.sql import bind, fetch_frame
+from promolift.foundation.sql import bind, exact_sum_sql, fetch_frame
 from promolift.foundation.time.clock import DAY_MS
 
 CELLS = """
@@ -35,14 +35,15 @@ SPANNING = (
     "select distinct order_id from (select order_id from slices group by customer_id, order_id having count(*) > 1)"
 )
 
+WEIGHT_BITS = 96  # weights of orders are at most 1 and may be tiny: they are summed in 2^-96
 # T is the faded number of days watched since the first order, which itself tells nothing of the rate after it
-PACE = """
+PACE = f"""
 with watched as (
     select customer_id, asof_ms,
         count(*) as orders,
-        sum(exp($target_fade * (ts_ms - asof_ms))) as faded_choices,
-        sum(exp(2 * $target_fade * (ts_ms - asof_ms))) as faded_choices_sq,
-        sum(exp($fade * (ts_ms - asof_ms))) - exp($fade * (min(ts_ms) - asof_ms)) as faded,
+        {exact_sum_sql("exp($target_fade * (ts_ms - asof_ms))", WEIGHT_BITS)} as faded_choices,
+        {exact_sum_sql("exp(2 * $target_fade * (ts_ms - asof_ms))", WEIGHT_BITS)} as faded_choices_sq,
+        {exact_sum_sql("exp($fade * (ts_ms - asof_ms))", WEIGHT_BITS)} - exp($fade * (min(ts_ms) - asof_ms)) as faded,
         asof_ms - min(ts_ms) as span_ms
     from visits group by customer_id, asof_ms
 ),

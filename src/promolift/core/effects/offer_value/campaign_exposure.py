@@ -14,7 +14,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import InputError
-from promolift.foundation.sql import bind, fetch_frame, run_select
+from promolift.foundation.sql import bind, exact_sum_sql, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES, PRODUCTS
 from promolift.foundation.time.clock import DAY_MS, WEEK_MS
 
@@ -56,7 +56,7 @@ from events semi join moments using (customer_id)
 where kind = 'purchase'
 """
 
-HABITS = """
+HABITS = f"""
 with slices as (
     select customer_id, order_id, ts_ms, count(*) filter (couponed) as coupon_lines from lines group by all
 ),
@@ -68,7 +68,7 @@ orders as (
 select m.customer_id, m.start_ms,
     count(o.order_id) filter (o.ts_ms >= m.start_ms - $window_ms) as orders_recent,
     (m.start_ms - max(o.ts_ms)) / $day as recency_days,
-    coalesce(sum(least(o.coupon_lines, $order_cap) * pow(0.5, (m.start_ms - o.ts_ms) / $half_life_ms)), 0)
+    coalesce({exact_sum_sql("least(o.coupon_lines, $order_cap) * pow(0.5, (m.start_ms - o.ts_ms) / $half_life_ms)")}, 0)
         as coupon_lines
 from moments m left join orders o on o.customer_id = m.customer_id and o.start_ms = m.start_ms
 group by m.customer_id, m.start_ms
@@ -102,7 +102,7 @@ from counted c asof join moments m on m.moment_ms > c.ts_ms
 group by c.campaign_id, m.moment_ms order by 1, 2
 """
 
-EARLIER = """
+EARLIER = f"""
 with own as (
     select m.customer_id, m.start_ms, u.campaign_id, count(*) as coupons
     from moments m join redemptions u on u.customer_id = m.customer_id and u.ts_ms < m.start_ms
@@ -116,9 +116,9 @@ pairs as (
 select p.customer_id, p.start_ms,
     count(*) as earlier_campaigns,
     count(*) filter (p.coupons > 0) as earlier_redeemed,
-    sum(coalesce(u.redeemers, 0) / s.customers) as earlier_expected,
+    {exact_sum_sql("coalesce(u.redeemers, 0) / s.customers")} as earlier_expected,
     sum(p.coupons)::bigint as earlier_coupons,
-    sum(coalesce(u.coupons, 0) / s.customers) as earlier_coupons_expected
+    {exact_sum_sql("coalesce(u.coupons, 0) / s.customers")} as earlier_coupons_expected
 from pairs p
 asof join sent s on s.campaign_id = p.campaign_id and s.start_ms < p.start_ms
 asof left join used u on u.campaign_id = p.campaign_id and u.ts_ms < p.start_ms

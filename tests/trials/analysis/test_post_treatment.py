@@ -168,3 +168,30 @@ def test_what_is_doubtful_of_columns_is_said_in_chinese_too() -> None:
     assert len(data.doubts) > 4
     said = " ".join(to_chinese(f"{upper_first(doubt)}.") for doubt in data.doubts)
     assert set(re.findall("[A-Za-z_]{3,}", said)) <= {"features", "ignore", *more.columns}, said
+
+
+FIXED = ("age", "gender", "education", "marital_status", "年龄")
+
+
+def a_fixed_name_weighs_only_what_the_arms_were_drawn_by(seeds: range) -> None:
+    """Where a lot was broken on what no offer can change, that weighs; a consequence under such a name never does."""
+    for seed in seeds:
+        name = FIXED[seed % len(FIXED)]
+        frame, _ = drawn_trial(seed, lot=True)
+        frame = frame.drop("age")
+        plain = estimate(frame.drop("late"), planned="equal")
+        found = estimate(frame.rename({"late": name}), planned="equal")
+        assert abs(found.effect - plain.effect) <= (plain.high - plain.low) / 2, (seed, name)
+        assert found.trial.check().level in ("randomised", "assumed"), (seed, name)
+        broken, _ = drawn_trial(seed, lot=False)
+        broken = broken.select("offer", "y", pl.col("visits_before").alias(name))
+        assert estimate(broken, planned="equal").trial.check().level == "adjusted", (seed, name)
+
+
+def test_a_fixed_name_weighs_only_what_the_arms_were_drawn_by() -> None:
+    a_fixed_name_weighs_only_what_the_arms_were_drawn_by(range(204, 208))
+
+
+@pytest.mark.slow
+def test_a_fixed_name_weighs_only_what_the_arms_were_drawn_by_in_many_trials() -> None:
+    a_fixed_name_weighs_only_what_the_arms_were_drawn_by(range(200, 260))

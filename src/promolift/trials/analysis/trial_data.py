@@ -13,6 +13,7 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
+from promolift.core.effects.uplift import diagnostics
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
@@ -81,11 +82,19 @@ class TrialData:
         """Features that arms may be weighted by where they differ.
 
         A lot moves no column that was known before, so where one is stated a difference speaks against what a name
-        sounds like: then only features that a person named are weighed, and those that no offer can change.
+        sounds like: then only features that a person named are weighed, and those that no offer can change, if arms
+        differ in them among customers with like outcomes as well.
         """
-        if self.planned_NA is None or self.settings.features:
+        planned_NA = self.planned_NA
+        if planned_NA is None or self.settings.features:
             return self.before
-        return tuple(name for name in self.before if name == self.settings.strata or is_fixed(name))
+
+        def drawn_by(name: str) -> bool:
+            rows = (self.arm_N, planned_NA, diagnostics.ALPHA, diagnostics.SEED)
+            column, outcomes = self.features[name], self.outcomes.values()
+            return not any(diagnostics.conditional_balance_test(column, each, *rows).passed for each in outcomes)
+
+        return tuple(n for n in self.before if n == self.settings.strata or (is_fixed(n) and drawn_by(n)))
 
     @property
     def sure_features(self) -> pl.DataFrame:

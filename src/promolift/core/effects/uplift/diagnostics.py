@@ -86,6 +86,24 @@ def covariate_balance_test(
     return DiagnosticCheck("balance", statistic, p, passed, meaning)
 
 
+def conditional_balance_test(
+    feature: pl.Series, outcome_N: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int
+) -> DiagnosticCheck:
+    """Is a feature balanced among customers with like outcomes? It is where it only follows the outcome, and is not
+    where the arms were drawn by it. Outcomes are alike by value, or by tenth if there are more values.
+    """
+    frame = feature.to_frame()
+    encoder = fit_encoder(frame)
+    value_NC = _columns(encoder.encode(frame), encoder.names).value_NC
+    level_N = np.unique(outcome_N, return_inverse=True)[1]
+    if level_N.max() >= OUTCOME_LEVELS:
+        level_N = (scipy.stats.rankdata(outcome_N, "min") * OUTCOME_LEVELS // (len(outcome_N) + 1)).astype(np.int64)
+    size_L = np.bincount(level_N)
+    for column_N in value_NC.T:
+        column_N -= (np.bincount(level_N, column_N) / np.maximum(size_L, 1))[level_N]
+    return covariate_balance_test(value_NC, arm_N, prob_NA, alpha, seed)
+
+
 def arm_prediction_test(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> list[DiagnosticCheck]:
     """Can boosted trees tell the arm from the features? They learn on one half and are tested on the other.
 
@@ -181,6 +199,7 @@ MAX_SMD = 0.1
 # deviation), there is no overlap to speak of.
 MIN_PROB, MAX_TRIMMED, MIN_EFFECTIVE = 0.02, 0.1, 50.0
 SEED = 1
+OUTCOME_LEVELS = 10
 
 
 @dataclass(frozen=True)

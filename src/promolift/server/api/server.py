@@ -177,7 +177,8 @@ class Server:
             return some
 
         try:
-            await asyncio.wait_for(self.ledger.call(mark, locks=no_locks), PROBE_TIMEOUT_S)
+            async with asyncio.timeout(PROBE_TIMEOUT_S):  # wait_for of Python 3.11 loses a cancellation as it ends
+                await self.ledger.call(mark, locks=no_locks)
             self.keeps_changes = True
         except (PromoError, TimeoutError) as error:
             if self.keeps_changes:

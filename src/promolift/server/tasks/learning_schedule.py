@@ -165,7 +165,8 @@ class LearningScheduler:
         command = (sys.executable, "-m", "promolift.server.tasks.learning_task")
         child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
         try:
-            out, _ = await asyncio.wait_for(child.communicate(asked.encode()), RUN_TIMEOUT_S)
+            async with asyncio.timeout(RUN_TIMEOUT_S):  # wait_for of Python 3.11 loses a cancellation as it ends
+                out, _ = await child.communicate(asked.encode())
         finally:
             if child.returncode is None:
                 child.kill()

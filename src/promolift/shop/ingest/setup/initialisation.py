@@ -60,7 +60,7 @@ language = "{language}"          # zh or en: for the report, and for customers w
 
 [value]
 margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
-send_cost_cents = {sending}      # what one message costs you, in minor units: an e-mail hardly anything, an SMS or a letter more
+send_cost_cents = {sending}      # what one message costs you, in minor units: an e-mail little, a letter a lot more
 
 [encoder]
 depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.core import effects
+from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 from promolift.shop.reports.assumptions import list_assumptions
+from promolift.shop.reports.chapters.summary import assumption_row
+from promolift.shop.results.plan_note import Assumption, fragile_first
 
 MENU = [
     {"id": "own", "benefit": {"type": "percent_off", "percent": 10}, "send_cost_cents": 0},
@@ -67,3 +70,11 @@ def test_init_asks_for_it_and_writes_the_answer(tmp_path: Path) -> None:
          SetupAnswers(currency="EUR", consent=True, language="en", ask=answer))  # fmt: skip
     assert sum("message" in each for each in asked) == 3
     assert tomllib.loads((tmp_path / "p.toml").read_text(encoding="utf-8"))["value"]["send_cost_cents"] == 8
+
+
+def test_it_is_shown_as_money_and_the_least_certain_comes_first() -> None:
+    margin = Assumption(name="margin", value=0.3, flips_at=0.2, text="m")
+    sending = Assumption(name="send_cost", unit="money", value=0.0, flips_at=781.0, text="s")
+    assert fragile_first([sending, margin]) == (margin, sending)
+    shown = assumption_row(sending, MoneyFormat("USD"))
+    assert (shown.value, shown.flips_at) == ("$0", "$7.81")

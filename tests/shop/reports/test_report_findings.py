@@ -252,7 +252,7 @@ def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> Non
 def test_what_the_result_stands_on_is_said_beside_it_with_the_value_that_would_turn_it() -> None:
     suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694, text="Suppliers pay 85 %.")
     stretch = Assumption(name="stretch_share", value=0.1, flips_at=None, text="10 % are filled up.")
-    first, second = summary.assumption_row(suppliers), summary.assumption_row(stretch)
+    first, second = (summary.assumption_row(each, MoneyFormat("USD")) for each in (suppliers, stretch))
     assert (first.name, first.value, first.flips_at) == ("The suppliers' part", "85\u00a0%", "69\u00a0%")
     assert (first.value_at, first.flips_place) == (85.0, 69.4)
     assert (second.text, second.flips_at) == ("10 % are filled up.", None)

@@ -141,7 +141,7 @@ def _sending(stated: effects.ValueSettings, chosen: pl.DataFrame, currency: str,
         f"A message costs {cost}, {source}: at {at} this plan would earn nothing.",
         f"发一条信息按{cost}算（{source}）：到{at}时这份计划不再赚钱。",
     )
-    return Assumption(name="send_cost", value=value, flips_at=flips, text=text)
+    return Assumption(name="send_cost", unit="money", value=value, flips_at=flips, text=text)
 
 
 def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:

@@ -166,7 +166,8 @@ def holdout_power_text(plan: PlanNote, head: Headline) -> str:
     if windows is None or plan.detectable_cents is None:
         return ""
     cash, span = MoneyFormat(plan.shop.currency), plan.days
-    least, each = cash(plan.detectable_cents), cash(head.gain_cents / plan.treated)
+    predicted = head.gain_cents - (plan.tests.gain_cents if plan.tests else 0.0)
+    least, each = cash(plan.detectable_cents), cash(predicted / plan.by_prediction)
     text = localize(
         f"In {span} days the holdout shows effects of at least {least} per customer with an offer (80 % power); "
         f"expected are {each}",

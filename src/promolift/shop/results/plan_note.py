@@ -23,10 +23,11 @@ class Assumption(Settings):
     """Something that nobody measured and on which the plan's gain stands.
 
     `value` is what was taken, `flips_at` the value at which the plan as it stands would earn nothing, None where no
-    value would; both are shares, of `send_cost` minor units. `text` says it in a sentence, `text_zh` in Chinese.
+    value would; both are of `unit`, money in minor units. `text` says it in a sentence, `text_zh` in Chinese.
     """
 
     name: str
+    unit: Literal["share", "money"] = "share"
     value: float
     flips_at: float | None
     text: str

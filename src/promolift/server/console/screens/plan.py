@@ -56,7 +56,7 @@ def load_plan_screen(job: Job) -> PlanScreen:
     who = [each for each in recipients.build_chapter(story).blocks if each.kind in ("figure", "grid")]
     blocks = [*budget.build_method_chapter(story).blocks, *who, *cost, *rules]
     blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
-    stands = [summary.assumption_row(each) for each in story.believed]
+    stands = [summary.assumption_row(each, story.cash) for each in story.believed]
     top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
     return PlanScreen(story, summary.headline_figure(story), summary.numbers(story), stands, blocks, top)
 

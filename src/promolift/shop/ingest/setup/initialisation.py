@@ -60,7 +60,7 @@ language = "{language}"          # zh or en: for the report, and for customers w
 
 [value]
 margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
-send_cost_cents = {sending}      # what one message costs you, in minor units: an e-mail little, a letter a lot more
+{sending}      # what one message costs you, in minor units: an e-mail little, a letter a lot more
 
 [encoder]
 depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'
@@ -497,7 +497,9 @@ def render_settings(
         language=answers.language or guess_shop_language(events),
         currency=json.dumps(events.currency),
         margin=MARGIN,
-        sending=f"{(answers.message_cost or 0.0) * 10 ** currency_digits(events.currency):g}",
+        sending="# send_cost_cents = 0"
+        if answers.message_cost is None
+        else f"send_cost_cents = {answers.message_cost * 10 ** currency_digits(events.currency):g}",
         zone=json.dumps(events.zone),
         consent="true " if consent else "false",
         consent_why=why,

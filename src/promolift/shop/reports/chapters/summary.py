@@ -3,6 +3,7 @@
 from promolift.foundation import extension
 from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.formatting import (
+    MoneyFormat,
     count,
     date,
     days,
@@ -50,11 +51,13 @@ ASSUMPTION_NAMES = {
     "response": "The response to discounts",
     "coupon_reach": "Coupons that are noticed",
     "stretch_share": "Orders filled up to a threshold",
+    "send_cost": "What a message costs",
 }
 ASSUMPTION_REMEDIES = {
     "margin": "Ask finance for the real margin.",
     "supplier_share": "Have purchasing confirm it in writing.",
     "response": "Nobody can know before the offers are sent; the customers left out will tell.",
+    "send_cost": "Ask whoever sends your messages.",
 }
 ALL = 0.99  # of a budget spent, so much is all of it
 MOST = 3  # offers that are named on the first screen
@@ -92,9 +95,9 @@ def page_of(story: Story) -> Page:
         },
         head=headline_figure(story),
         warning=forecast_miss(story),
-        explanations=[truncate(text, 500) for text in (*story.why[1:], story.next) if text],
+        explanations=[truncate(text, 500) for text in (*story.why[0 if story.plan.tests else 1 :], story.next) if text],
         actions=todo(story),
-        assumptions=[assumption_row(each) for each in story.believed],
+        assumptions=[assumption_row(each, story.cash) for each in story.believed],
         key_figures=numbers(story),
         chapters=build_chapters(story),
         currency=shop.currency,
@@ -112,7 +115,7 @@ def headline_figure(story: Story) -> KeyFigure:
     if story.tests:
         label = translate("This plan is a test, expected to cost")
         return KeyFigure(label, story.cash(plan.cost_cents), story.why[0] if story.why else text)
-    why = truncate(story.why[0], 400) if story.why else text
+    why = truncate(story.why[0], 400) if story.why and not plan.tests else text
     return headline(translate("Expected extra profit"), gain, why, plan.evidence, story.cash)
 
 
@@ -197,16 +200,20 @@ def _to_check(story: Story) -> list[ActionItem]:
     if weak is None or weak.flips_at is None:
         return []
     name, ask = ASSUMPTION_NAMES.get(weak.name), ASSUMPTION_REMEDIES.get(weak.name)
-    called, turn = translate(name) if name else weak.name, percent(weak.flips_at)
+    called, turn = translate(name) if name else weak.name, _value(weak, weak.flips_at, story.cash)
+    taken = _value(weak, weak.value, story.cash)
     what = localize(
-        f"Check before you send: {called[:1].lower()}{called[1:]}, {percent(weak.value)}",
-        f"发送前先核实：{called}{percent(weak.value)}",
+        f"Check before you send: {called[:1].lower()}{called[1:]}, {taken}", f"发送前先核实：{called}{taken}"
     )
     why = translate(f"At {turn} nothing would be earned.")
     return [ActionItem(what, why + (localize(" ", "") + translate(ask) if ask else ""))]
 
 
-def assumption_row(each: Assumption) -> HeadlineAssumption:
+def _value(each: Assumption, value: float, cash: MoneyFormat) -> str:
+    return cash(value) if each.unit == "money" else percent(value)
+
+
+def assumption_row(each: Assumption, cash: MoneyFormat) -> HeadlineAssumption:
     """Describe an assumption of the headline that nobody measured."""
     name = (
         translate(ASSUMPTION_NAMES[each.name])
@@ -216,9 +223,9 @@ def assumption_row(each: Assumption) -> HeadlineAssumption:
     text = truncate(localize(each.text, each.text_zh or each.text), 400)
     if each.flips_at is None:
         return HeadlineAssumption(name, text)
-    end = max(1.0, each.value, each.flips_at)
+    end = max(1.0 if each.unit == "share" else 1e-9, each.value, each.flips_at)
     place = (round(100 * min(max(x, 0.0), end) / end, 2) for x in (each.value, each.flips_at))
-    return HeadlineAssumption(name, text, percent(each.value), percent(each.flips_at), *place)
+    return HeadlineAssumption(name, text, _value(each, each.value, cash), _value(each, each.flips_at, cash), *place)
 
 
 def numbers(story: Story) -> list[KeyFigure]:

@@ -74,7 +74,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         note = first.note
         status = pl.when(pl.col("holdout")).then(pl.lit("holdout")).otherwise(pl.lit("offer")).alias("status")
         listed = first.decisions.filter((pl.col("offer_id") != "none") | pl.col("holdout"))
-        file = with_arms(PLAN_FILE.conform(listed.with_columns(status)), first, shop.store.frame("draws"))
+        file = with_arms(PLAN_FILE.conform(listed.with_columns(status)), first, shop.store.frame("draws"), "UTC")
     look()
     now = START_MS + market.week * WEEK_MS
     market.advance(4)

@@ -280,10 +280,10 @@ def test_the_page_on_the_plan_file_names_only_its_columns_and_values():
 def test_contacts_are_who_is_planned_an_offer_by_address_where_it_is_known():
     rows = pl.concat([plan(customer_id="ann@example.com"), plan(customer_id="A2", message_en="=1+1", code=None)])
     out = contact_rows(file_of(rows, HELD))
-    assert out.columns == ["Email Address", "Customer ID", "OFFER", "MESSAGE", "CODE", "ENDS", "Tags"]
+    assert out.columns == ["Email Address", "Customer ID", "OFFER", "MESSAGE", "CODE", "SENDON", "ENDS", "Tags"]
     assert out.sort("Customer ID").rows() == [
-        (None, "A2", "coffee-20", "'=1+1", None, OFFERS[0].expires.date(), "promolift"),
+        (None, "A2", "coffee-20", "'=1+1", None, OFFERS[0].starts.date(), OFFERS[0].expires.date(), "promolift"),
         ("ann@example.com", "ann@example.com", "coffee-20", "20 % off coffee", "K7QM-W3XP-9D2H",
-         OFFERS[0].expires.date(), "promolift"),
+         OFFERS[0].starts.date(), OFFERS[0].expires.date(), "promolift"),
     ]  # fmt: skip
     assert contact_rows(file_of(rows), "zh")["MESSAGE"].to_list() == ["咖啡8折"] * 2

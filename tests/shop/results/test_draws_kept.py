@@ -10,6 +10,7 @@ from promolift.shop.results.line_tests import add_draws, all_draws, purge_draws
 
 def draw(ts_ms: int, *who: str, arm: str = "none") -> pl.DataFrame:
     return pl.DataFrame({"campaign_id": "c", "ts_ms": ts_ms, "customer_id": list(who), "arm": arm, "group": "due",
+                         "send_ms": pl.Series([None] * len(who), dtype=pl.Int64),
                          "aimed": False})  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def plan_rows(
     held = records.filter(pl.col("holdout").fill_null(False)).drop("offer_id").rename({"rule": "reason"})
     parts = [
         PLAN_FILE.conform(part.with_columns(pl.lit(status).alias("status")))
-        for part, status in ((rows, "offer"), (held, "holdout"))
+        for part, status in ((rows.with_columns(send_on="starts"), "offer"), (held, "holdout"))
     ]
     return pl.concat(parts).sort(
         ["status", "expected_gain_cents", "customer_id"], descending=[True, True, False], nulls_last=True
@@ -79,8 +79,8 @@ def contact_rows(rows: pl.DataFrame, language: Language = "en") -> pl.DataFrame:
     offers = rows.filter(pl.col("status") == "offer")
     return escape_formulas(offers.select(
         mail.alias("Email Address"), who.alias("Customer ID"), pl.col("offer_id").alias("OFFER"),
-        pl.col(text).alias("MESSAGE"), pl.col("code").alias("CODE"), pl.col("expires").alias("ENDS"),
-        pl.lit("promolift").alias("Tags"),
+        pl.col(text).alias("MESSAGE"), pl.col("code").alias("CODE"), pl.col("send_on").alias("SENDON"),
+        pl.col("expires").alias("ENDS"), pl.lit("promolift").alias("Tags"),
     ))  # fmt: skip
 
 

@@ -75,8 +75,8 @@ def all_draws(store: Store) -> pl.DataFrame | None:
     if not store.has("draws"):
         return None
     drawn = store.frame("draws")
-    if "aimed" not in drawn.columns:  # none aimed before
-        return drawn.with_columns(aimed=pl.lit(False))
+    absent = {"aimed": pl.lit(False), "send_ms": pl.lit(None, pl.Int64)}  # of versions before
+    drawn = drawn.with_columns(value.alias(name) for name, value in absent.items() if name not in drawn.columns)
     return drawn.with_columns(group=pl.when("aimed").then(pl.lit(PREDICTED)).otherwise("group"))  # as written now
 
 

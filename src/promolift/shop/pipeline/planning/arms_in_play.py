@@ -27,11 +27,13 @@ from promolift.core.experiments.arm_shares import (
 from promolift.core.experiments.audiences import (
     ACTIVE,
     DUE,
+    EARLY_DAYS,
     FIRST_AUDIENCES,
     LEFT_CART,
 )
 from promolift.core.experiments.surrogate import EVERYBODY, SurrogateModel, features, fit_surrogate
 from promolift.core.offers.menu import MenuItem
+from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.play_costs import rank_discounts, share_off
 from promolift.shop.pipeline.planning.play_audiences import find_audiences
 from promolift.shop.results.line_tests import all_draws
@@ -59,10 +61,10 @@ class Arm(NamedTuple):
 
 
 class LineTestPopulation(NamedTuple):
-    """Every customer who may be written to: customer_id, group (their audience) and `worth`, the margin that is
-    expected of them in the window. By group: customers, a customer's monthly margin, and the spread of one customer's
-    value. `windows` is how many windows were tested before; `plays` are the lines that the shop's own plays try on
-    their audiences, the first to be tried first."""
+    """Every customer who may be written to: customer_id, group (their audience), `worth`, the margin that is expected
+    of them in the window, and send_ms, when a reminder of what is due goes out. By group: customers, a customer's
+    monthly margin, and the spread of one customer's value. `windows` is how many windows were tested before; `plays`
+    are the lines that the shop's own plays try on their audiences, the first to be tried first."""
 
     groups: pl.DataFrame
     sizes: Mapping[str, int]
@@ -99,11 +101,17 @@ def load_population(job: Job, at: Moments, consent: pl.DataFrame) -> LineTestPop
              for play in reversed(plays)}  # fmt: skip
     sizes = dict(by.select("group", "len").iter_rows())
     return LineTestPopulation(
-        groups.select("customer_id", "group", "worth").sort("customer_id"), sizes,
+        groups.select("customer_id", "group", "worth", send_ms=send_ms(at)).sort("customer_id"), sizes,
         {group: max(own.get(group, monthly), 0.0) for group in sizes},
         {group: sd or monthly for group, sd in by.select("group", "variance").iter_rows()}, tests_before(job, at),
         tried,
     )  # fmt: skip
+
+
+def send_ms(at: Moments) -> pl.Expr:
+    """When the message to a customer who is due goes out; missing for all others, to whom it goes at once."""
+    days = (pl.col("due_day") - EARLY_DAYS).clip(lower_bound=0)
+    return pl.when(pl.col("group") == DUE).then(at.asof + days * DAY_MS).cast(pl.Int64)
 
 
 def _spread(ahead: SurrogateModel, known: pl.DataFrame) -> pl.Series:

@@ -64,7 +64,7 @@ INTERVAL = ["draw_start", "draw_share"]
 DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
     "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
-    "aimed": pl.Boolean,
+    "aimed": pl.Boolean, "send_ms": pl.Int64,
 }  # fmt: skip
 COLUMN_TYPES = {float: pl.Float64, float | None: pl.Float64, int: pl.Int64, bool: pl.Boolean}
 EFFECTS = {
@@ -225,14 +225,14 @@ class _Drawing:
         return _InPlay(found, within.with_columns(pl.lit(None, pl.Float64).alias(name) for name in INTERVAL))
 
     def _shares(self, arms: pl.DataFrame) -> pl.DataFrame:
-        """customer_id, group, arms and none_prob: the propensities of each customer, the holdout counted in."""
+        """customer_id, group, send_ms, arms and none_prob: the propensities of each, the holdout counted in."""
         rest = 1 - self.terms.holdout_share
         each = arms.filter(pl.col("prob") > 0).group_by("customer_id").agg(
             pl.struct(pl.col("menu_id").alias("arm"), (rest * pl.col("prob")).alias("prob")).alias("arms"),
             (1 - rest * pl.col("prob").sum()).alias("none_prob"),
         )  # fmt: skip
         nobody = pl.lit([], pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})))
-        return self.people.groups.select("customer_id", "group").join(
+        return self.people.groups.select("customer_id", "group", "send_ms").join(
             each, on="customer_id", how="left", maintain_order="left"
         ).with_columns(pl.col("arms").fill_null(nobody), pl.col("none_prob").fill_null(1.0))  # fmt: skip
 
@@ -370,7 +370,7 @@ def save_predicted_draws(job: Job, at: Moments, made: DecisionRecords) -> None:
     each = offered.sort("customer_id", "offer_id").group_by("customer_id", arm).agg(pl.col("prob").sum())
     shares = each.group_by("customer_id").agg(
         pl.struct("arm", "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
-    ).with_columns(group=pl.lit(PREDICTED))  # fmt: skip
+    ).with_columns(group=pl.lit(PREDICTED), send_ms=pl.lit(None, pl.Int64))  # fmt: skip
     draws = draw_rows(job, at, shares, offered, made.assignments).select(list(DRAWS)).sort("customer_id")
     job.store.save("arms", with_earlier_cells(job, predicted_cells(offered)))
     add_draws(job.store, draws, made.assignments["customer_id"])

@@ -39,10 +39,11 @@ def current_audiences(job: Job) -> pl.DataFrame:
 
 
 def find_audiences(job: Job, at: Moments, consent: pl.DataFrame, sales: pl.DataFrame) -> pl.DataFrame:
-    """customer_id, group (their audience) and play (the id, or null) of those who may be written to, in order of
-    customer_id. `consent` as of `may_send`, `sales` as of `daily_sales`."""
+    """customer_id, group (their audience), play (the id, or null) and due_day (when their next purchase is due, in days
+    from the plan; null without a rhythm) of those who may be written to, in order of customer_id. `consent` as of
+    `may_send`, `sales` as of `daily_sales`."""
     window = plan_spans(job).window
-    audience = assign_audiences(sales, 0, window, fit_return_curve(sales, 0, window)).select("customer_id", "audience")
+    audience = assign_audiences(sales, 0, window, fit_return_curve(sales, 0, window)).drop("recency")
     query = bind(LEFT_CARTS, asof=at.asof, since=left_since(at.asof))
     carts = pl.concat(map_shards(job, query_shard, job.clean.shards, query)).with_columns(left=pl.lit(True))
     rows = consent.filter("may_send").select("customer_id").sort("customer_id")
@@ -50,8 +51,8 @@ def find_audiences(job: Job, at: Moments, consent: pl.DataFrame, sales: pl.DataF
     rows = rows.join(carts, on="customer_id", how="left", maintain_order="left").select(
         "customer_id",
         group=pl.when("left").then(pl.lit(LEFT_CART)).otherwise(pl.col("audience").fill_null(NOT_BOUGHT)),
-        play=pl.lit(None, pl.String),
-    )
+        play=pl.lit(None, pl.String), due_day="due_day",
+    )  # fmt: skip
     asked = {name for play in job.config.plays if play.query for name in read_views(play.query)}
     views = load_views(job, at, rows["customer_id"], asked)
     for play in job.config.plays:

@@ -118,8 +118,8 @@ def predicted_draws(offers: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw_rows(job: Job, at: Moments, shares: pl.DataFrame, arms: pl.DataFrame, assigned: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the table of draws: `shares` have customer_id, group, arms and none_prob; `arms` the menu line of every
-    offer that could be drawn. Who got another offer than an arm counts as one who got none."""
+    """Rows of the table of draws: `shares` have customer_id, group, send_ms, arms and none_prob; `arms` the menu line
+    of every offer that could be drawn. Who got another offer than an arm counts as one who got none."""
     got = assigned.select("customer_id", "offer_id").join(
         arms.select("customer_id", "offer_id", arm="menu_id"), on=["customer_id", "offer_id"], how="left"
     )

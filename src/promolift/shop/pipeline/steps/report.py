@@ -45,20 +45,24 @@ def plan_file(job: Job) -> pl.DataFrame:
     plan = Plan.load(job.store)
     records = plan.decided("customer_id", "offer_id", "propensity", "decision_id", "holdout", "reason")
     rows = plan_rows(words, records, offers, job.config.shop.language)
-    return with_arms(rows, plan, all_draws(job.store))
+    return with_arms(rows, plan, all_draws(job.store), job.config.shop.zone)
 
 
-def with_arms(rows: pl.DataFrame, plan: Plan, draws: pl.DataFrame | None) -> pl.DataFrame:
-    """The file's rows with the menu line of each offer and, where the plan drew them by group, that group."""
+def with_arms(rows: pl.DataFrame, plan: Plan, draws: pl.DataFrame | None, zone: str) -> pl.DataFrame:
+    """The file's rows with the menu line of each offer, the day to send it on and, where the plan drew them by group,
+    that group."""
     arms = plan.chosen.select("customer_id", pl.col("menu_id").alias("arm"))
-    groups = pl.DataFrame(schema={"customer_id": pl.String, "group": pl.String})
+    groups = pl.DataFrame(schema={"customer_id": pl.String, "group": pl.String, "send_ms": pl.Int64})
     if draws is not None and (plan.note.drawn or plan.note.terms.effects):
         mine = draws.filter(pl.col("campaign_id") == plan.note.terms.campaign_id)
-        groups = mine.filter(pl.col("ts_ms") == pl.col("ts_ms").max()).select("customer_id", "group")
+        groups = mine.filter(pl.col("ts_ms") == pl.col("ts_ms").max()).select(groups.columns)
     named = rows.drop("arm", "group")
     for more in (arms, groups):
         named = named.join(more, on="customer_id", how="left", maintain_order="left")
-    return named.with_columns(pl.col("arm").fill_null("none")).select(rows.columns)
+    day = pl.from_epoch("send_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
+    return named.with_columns(
+        pl.col("arm").fill_null("none"), send_on=pl.when(status="offer").then(pl.coalesce(day, "send_on"))
+    ).select(rows.columns)  # fmt: skip
 
 
 def write_atomically(job: Job, name: str, write: Callable[[Path], object]) -> None:

@@ -113,7 +113,7 @@ def test_words_of_another_plan_are_not_released(folder: Path) -> None:
 
 
 def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
-    config = shop_config(plan={"trial": True, "budget_cents": 40_000, "risk": {"rule": "lower"}})
+    config = shop_config(plan={"trial": True, "budget_cents": 40_000, "min_evidence": "randomised", "risk": {"rule": "lower"}})
     planned_shop(tmp_path, 2, config)
     with Store(tmp_path) as store:
         plan = Plan.load(store)
@@ -134,7 +134,7 @@ def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
 
 def test_what_was_shown_to_pay_is_given_within_the_limits_and_nothing_is_drawn_beside_them(tmp_path: Path) -> None:
     """Limits may be stated once draws have told: draws cannot keep them, what is given can."""
-    config = shop_config(plan={"trial": True, "budget_cents": 40_000})
+    config = shop_config(plan={"trial": True, "budget_cents": 40_000, "min_evidence": "randomised"})
     planned_shop(tmp_path, 2, config)
     with Store(tmp_path) as store:
         terms = Plan.load(store).note.terms

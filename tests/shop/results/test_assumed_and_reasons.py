@@ -33,7 +33,7 @@ def chosen(supplier: float = 0.5) -> pl.DataFrame:
 
 
 def found(luck: float = 0.0, stated: ValueSettings | None = None) -> dict[str, Assumption]:
-    each = list_assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, luck)
+    each = list_assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, "USD", luck)
     return {one.name: one for one in each}
 
 

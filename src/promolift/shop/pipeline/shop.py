@@ -118,11 +118,12 @@ class Shop:
 
         A list, such as `menu`, takes the place of the one there is. Raises ConfigError naming the key that cannot be.
         """
-        stated = self.config.model_dump()
+        known, stated = type(self.config).model_fields, self.config.model_dump(exclude_unset=True)
         for part, values in parts.items():
-            if part not in stated:
-                raise ConfigError("setting_unknown", f"no part [{part}] in the settings; there are {', '.join(stated)}")
-            stated[part] = {**stated[part], **values} if isinstance(stated[part], dict) else values
+            if part not in known:
+                raise ConfigError("setting_unknown", f"no part [{part}] in the settings; there are {', '.join(known)}")
+            before = stated.get(part, {})
+            stated[part] = {**before, **values} if isinstance(before, dict) and isinstance(values, dict) else values
         return self._with(Config.parse(stated, "Shop.with_settings"))
 
     def _with(self, config: Config) -> "Shop":
@@ -179,7 +180,7 @@ class Shop:
 
         The shop goes on with these settings, and so do the plan's own page and release.
         """
-        stated = {**self.config.plan.model_dump(), **changes}
+        stated = {**self.config.plan.model_dump(exclude_unset=True), **changes}
         if budget_cents is not None:
             stated["budget_cents"] = budget_cents
         self.config = self.config.model_copy(update={"plan": PlanSettings.parse(stated, "Shop.plan")})

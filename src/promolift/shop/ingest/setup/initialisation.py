@@ -21,7 +21,7 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import localize, use_locale
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.i18n.translation import translate
-from promolift.foundation.money import CURRENCY_DIGITS, currency_digits
+from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration import column_mapping
@@ -42,49 +42,13 @@ from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, se
 from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
 from promolift.shop.ingest.setup.join_money import JoinedMoney, compare_joined_money
 from promolift.shop.ingest.setup.menu_proposal import BasketStatistics, basket_statistics, menu_toml
+from promolift.shop.ingest.setup.settings_text import MARGIN, WORDS, ShopFacts, settings_head
 
 EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
     ("customers", "customer_id"),
 )  # tables that may stand inside the events, and the column by which their rows differ
 MAX_UNREAD_COLUMNS = 24  # columns named of those that are not used
-MARGIN = 0.30  # of undiscounted value, until the shop says its own
-HEAD = """\
-# promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
-
-[shop]
-name = "My shop"
-currency = {currency}
-zone = {zone}            # what a local day is; a name such as Asia/Shanghai or America/New_York
-language = "{language}"          # zh or en: for the report, and for customers whose language is unknown
-
-[value]
-margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
-{sending}      # what one message costs you, in minor units: an e-mail little, a letter a lot more
-
-[encoder]
-depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'
-
-[consent]
-default = {consent}          # {consent_why}
-{not_consent}
-[plan]
-campaign = "cmp_1"
-window_days = 28
-budget_share = 0.02      # of the revenue of the last window; budget_cents = 100000 states an amount instead
-holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
-min_evidence = "auto"
-trial = "auto"           # who is not known to pay draws an offer or none, and that tells; false: they get none
-
-[data]
-source = "files"
-"""
-
-
-WORDS = """
-[words]
-unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, so none are. If all did, say true
-"""
 
 
 @dataclass(frozen=True)
@@ -493,20 +457,10 @@ def render_settings(
         why = f"NOBODY IS WRITTEN TO YET: {names} may say who agreed and is not read"
     elif consent is None and not _has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
-    head = HEAD.format(
-        language=answers.language or guess_shop_language(events),
-        currency=json.dumps(events.currency),
-        margin=MARGIN,
-        sending="# send_cost_cents = 0"
-        if answers.message_cost is None
-        else f"send_cost_cents = {answers.message_cost * 10 ** currency_digits(events.currency):g}",
-        zone=json.dumps(events.zone),
-        consent="true " if consent else "false",
-        consent_why=why,
-        not_consent=f"not_consent = {json.dumps(answers.not_consent, ensure_ascii=False)}\n"
-        if answers.not_consent
-        else "",
-    )
+    head = settings_head(
+        ShopFacts(answers.language or guess_shop_language(events), events.currency, events.zone),
+        consent, why, answers.not_consent, answers.message_cost,
+    )  # fmt: skip
     categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
     menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
     said = next((part.mapping for part in parts if part.name == "words"), None)

@@ -1,0 +1,69 @@
+"""The text of a new promolift.toml, as far as it does not depend on the columns of the files."""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from promolift.foundation.i18n.text import Language
+from promolift.foundation.money import currency_digits
+
+MARGIN = 0.30  # of undiscounted value, until the shop says its own
+HEAD = """\
+# promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
+
+[shop]
+name = "My shop"
+currency = {currency}
+zone = {zone}            # what a local day is; a name such as Asia/Shanghai or America/New_York
+language = "{language}"          # zh or en: for the report, and for customers whose language is unknown
+
+[value]
+margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
+{sending}      # what one message costs you, in minor units: an e-mail little, a letter a lot more
+
+[encoder]
+depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'
+
+[consent]
+default = {consent}          # {consent_why}
+{not_consent}
+[plan]
+campaign = "cmp_1"
+window_days = 28
+budget_share = 0.02      # of the revenue of the last window; budget_cents = 100000 states an amount instead
+holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
+min_evidence = "auto"
+trial = "auto"           # who is not known to pay draws an offer or none, and that tells; false: they get none
+
+[data]
+source = "files"
+"""
+
+
+WORDS = """
+[words]
+unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, so none are. If all did, say true
+"""
+
+
+class ShopFacts(NamedTuple):
+    """What the files say of a shop."""
+
+    language: Language
+    currency: str
+    zone: str
+
+
+def settings_head(
+    shop: ShopFacts, consent: bool | None, why: str, not_consent: Sequence[str], message_cost: float | None
+) -> str:
+    """The sections that every shop has. `why` explains what is done without a consent on record; `message_cost` is in
+    the shop's currency, None where nobody was asked."""
+    sending = "# send_cost_cents = 0"
+    if message_cost is not None:
+        sending = f"send_cost_cents = {message_cost * 10 ** currency_digits(shop.currency):g}"
+    refused = f"not_consent = {json.dumps(list(not_consent), ensure_ascii=False)}\n" if not_consent else ""
+    return HEAD.format(
+        language=shop.language, currency=json.dumps(shop.currency), zone=json.dumps(shop.zone), margin=MARGIN,
+        sending=sending, consent="true " if consent else "false", consent_why=why, not_consent=refused,
+    )  # fmt: skip

@@ -113,7 +113,8 @@ def test_words_of_another_plan_are_not_released(folder: Path) -> None:
 
 
 def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
-    config = shop_config(plan={"trial": True, "budget_cents": 40_000, "min_evidence": "randomised", "risk": {"rule": "lower"}})
+    stated = {"trial": True, "budget_cents": 40_000, "min_evidence": "randomised", "risk": {"rule": "lower"}}
+    config = shop_config(plan=stated)
     planned_shop(tmp_path, 2, config)
     with Store(tmp_path) as store:
         plan = Plan.load(store)

@@ -15,7 +15,7 @@ from promolift.foundation.files.raw_table import RawTable
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.configuration import load_config
 from promolift.shop.configuration.settings import CleanRules
-from promolift.shop.ingest.cleaning.consent_answers import names_refusal
+from promolift.shop.ingest.cleaning.consent_answers import REFUSED_TEXTS, names_refusal
 from promolift.shop.ingest.cleaning.table_cleaning import clean_customers, latest_values
 from promolift.shop.ingest.schema_matching.consent_columns import (
     ConsentColumn,
@@ -520,3 +520,20 @@ def test_nobody_without_an_event_and_nobody_who_refused_is_written_to(tmp_path: 
     assert {*decided["customer_id"]} == {str(n) for n in range(1, 41)}
     chosen = decided.filter(pl.col("offer_id") != "none")["customer_id"]
     assert not {*chosen} & {str(n) for n in range(1, 41, 2)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_refusal_in_a_column_that_is_read_as_something_else_is_asked_about(seed: int) -> None:
+    """The law over drawn roles and words; 'no' alone may be Norwegian, and one who is called Stop Smith is a name."""
+    draw = Random(seed)
+    for role, refusal in draw.sample(list(product(("tier", "sex", "language", "occupation", "name"), REFUSED_TEXTS)), 12):
+        rows = [{"id": f"c{n}", role: draw.choice(["gold", "no", "Stop Smith", "en"])} for n in range(60)]
+        columns = {"customer_id": "id", role: role}
+        assert found_in(pl.DataFrame(rows), columns, everybody=True) == []
+        rows[draw.randrange(60)][role] = refusal.upper()
+        (found,) = found_in(pl.DataFrame(rows), columns, everybody=True)
+        assert (found.column, found.values, found.refused) == (role, (refusal,), True)
+        with_consent = [row | {"agreed": "yes"} for row in rows]
+        read = found_in(pl.DataFrame(with_consent), columns | {"consent": "agreed"}, everybody=True)
+        assert [each.column for each in read] == [role]
+        assert found_in(pl.DataFrame(rows), columns) == []  # nobody answers for anybody: it is read as it was

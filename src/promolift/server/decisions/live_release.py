@@ -306,15 +306,20 @@ def _planned(messages: pl.DataFrame) -> dict[MessageKey, RenderedMessage]:
     return found
 
 
+USUAL = ("depth", "basket_mean_cents", "amount_cents")  # by which a use is priced that nobody is expected to make
+
+
 def _caps(rows: pl.LazyFrame, budget_cents: int) -> dict[str, int]:
     """The most that one use of each offer may take off: so many times what the plan expects of its dearest use, and
-    never more than the whole budget. A row whose use has no known price counts as the budget.
+    never more than the whole budget. Of customers who are not expected to use it at all, a use is its share of their
+    usual order, or its amount. An offer whose use has no known price has the budget as its cap.
     """
     names = rows.collect_schema().names()
     if "subsidy_cents" not in names:
         return {}
     share = pl.col("redeem_prob") * (1 - pl.col("supplier_share"))
-    use = pl.when(share > 0).then(pl.col("subsidy_cents") / share)
+    usual = [pl.col("depth") * pl.col("basket_mean_cents"), pl.col("amount_cents")] if {*USUAL} <= {*names} else []
+    use = pl.coalesce(pl.when(share > 0).then(pl.col("subsidy_cents") / share), *usual)
     most = (use.max() * CAP_TIMES).fill_null(float(budget_cents)).clip(0, budget_cents).ceil()
     found = rows.filter(pl.col("eligible")).group_by("offer_id").agg(most.cast(pl.Int64).alias("cap")).collect()
     return dict(found.iter_rows())

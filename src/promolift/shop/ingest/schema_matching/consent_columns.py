@@ -90,6 +90,10 @@ def find_consent_columns(
         if who is not None:
             cells = _columns(same[0].rows, who, used, of_events)
             judged = [_judge(same[0], *column, of_events, everybody) for column in cells]
+            if everybody and not of_events:
+                read = {who, *(name for each in same for name in each.mapping.sources("consent"))} | {*not_consent}
+                others = _columns(same[0].rows, who, {*same[0].rows.columns} - (used - read), of_events)
+                judged += [_refusing(same[0], *column) for column in others]
             found += [each for each in judged if each and (not named_only or each.words or _counts_beside(each))]
     return sorted(found, key=lambda each: not each.by_name)
 
@@ -148,6 +152,19 @@ def _judge(
     if everybody and (found := _of_words(column, values, free or consent_answers.names_remarks(name))):
         return found
     return column._replace(by_name=False) if two or by_answers else None
+
+
+def _refusing(table: MappedTable, name: str, cells: pl.DataFrame) -> ConsentColumn | None:
+    """A column that is read as something else, if some of its values refuse in words: a tier 'opted out'."""
+    values = cells["text"].drop_nulls().unique().sort().to_list()
+    refusals = [value for value in values if _refuses(value)]
+    if not refusals:
+        return None
+    return ConsentColumn(table.name, table.file, name, tuple(refusals[:3]), False, tags=True, refused=True)
+
+
+def _refuses(value: str) -> bool:
+    return value in consent_answers.REFUSED_TEXTS or bool(re.search(consent_answers.REFUSING_TAG, value))
 
 
 def _of_words(column: ConsentColumn, values: Sequence[str], free: bool) -> ConsentColumn | None:

@@ -15,10 +15,12 @@ PERCENT = st.tuples(st.just("quarter"), st.just(True), st.sampled_from([0.0, 0.2
                     st.just(0.25), st.one_of(st.none(), st.floats(500, 9000)), st.none())  # fmt: skip
 
 
-@given(st.lists(PERCENT, min_size=1, max_size=12), st.integers(1_000, 10**7))
+@given(st.lists(PERCENT, min_size=1, max_size=12), st.integers(1_000, 10**7), st.booleans())
 @cases(60)
-def test_a_cap_follows_the_dearest_use_and_the_usual_order(rows: list[tuple[object, ...]], budget: int) -> None:
-    table = pl.DataFrame(rows, SCHEMA, orient="row")
+def test_a_cap_follows_the_dearest_use_and_the_usual_order(
+    rows: list[tuple[object, ...]], budget: int, expected: bool
+) -> None:
+    table = pl.DataFrame(rows, SCHEMA, orient="row").with_columns(redeem_prob=pl.col("redeem_prob") * expected)
     known = table.select(
         pl.coalesce(pl.when(pl.col("redeem_prob") > 0).then(pl.col("subsidy_cents") / 0.2),
                     0.25 * pl.col("basket_mean_cents"))

@@ -526,7 +526,9 @@ def test_nobody_without_an_event_and_nobody_who_refused_is_written_to(tmp_path: 
 def test_a_refusal_in_a_column_that_is_read_as_something_else_is_asked_about(seed: int) -> None:
     """The law over drawn roles and words; 'no' alone may be Norwegian, and one who is called Stop Smith is a name."""
     draw = Random(seed)
-    for role, refusal in draw.sample(list(product(("tier", "sex", "language", "occupation", "name"), REFUSED_TEXTS)), 12):
+    for role, refusal in draw.sample(
+        list(product(("tier", "sex", "language", "occupation", "name"), REFUSED_TEXTS)), 12
+    ):
         rows = [{"id": f"c{n}", role: draw.choice(["gold", "no", "Stop Smith", "en"])} for n in range(60)]
         columns = {"customer_id": "id", role: role}
         assert found_in(pl.DataFrame(rows), columns, everybody=True) == []

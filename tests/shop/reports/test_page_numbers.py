@@ -54,8 +54,10 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     people = profiles.filter(pl.col("customer_id").is_in(who))
     ages = store.frame("customers")["age"].drop_nulls().to_list()
     offers = [describe_offer(offer, "en") for offer in Offers.load(store).offers]
+    costs = [{"value_cents": each.value, "flips_at_cents": each.flips_at} for each in plan.assumptions
+             if each.unit == "money"]  # fmt: skip
     top = [
-        note.model_copy(update={"menu": ()}), headline(note, found.luck), plan.assumptions, story.worth,
+        note.model_copy(update={"menu": ()}), headline(note, found.luck), plan.assumptions, costs, story.worth,
         config.plan.window_days,
     ]  # fmt: skip
     print_ = [

@@ -227,3 +227,23 @@ def test_a_name_ties_no_files_and_a_stated_tie_is_checked(tmp_path: Path) -> Non
         init({"events": Path(f"{files['sales']}+{files['cards']}:Kundin=Card")}, tmp_path / "p.toml", False)
     with raises_code("join_column_missing", "'Customer'"):
         init({"events": Path(f"{files['cards']}+{files['sales']}:Customer=Customer")}, tmp_path / "p.toml", False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_money_of_a_file_that_stands_on_several_rows_counts_once(seed: int, tmp_path: Path) -> None:
+    """Lines without money, their orders with it, and what was paid of some of these."""
+    draw = Random(seed)
+    totals = [draw.randrange(500, 9000) / 100 for _ in range(60)]
+    paid = sorted(draw.sample(range(60), 45))
+    files = write(
+        tmp_path,
+        lines="order_id,sku,quantity\n"
+        + "".join(f"o{n},s{k},1\n" for n in range(60) for k in range(draw.randrange(1, 5))),
+        orders="order_id,customer_id,ordered_at,total\n"
+        + "".join(f"o{n},c{n % 9},2024-0{1 + n % 6}-1{n % 9} 10:00:00,{totals[n]}\n" for n in range(60)),
+        payments="payment,order_id,method\n" + "".join(f"{700 + n},o{n},card\n" for n in paid),
+    )
+    found = init({"events": plus(*files.values())}, tmp_path / "p.toml", True)
+    whole, part = sum(totals), sum(totals[n] for n in paid)
+    money = [(each["matched"], each["whole"]) for each in found.figures["tables"][0]["joined_money"]]
+    assert money == [pytest.approx((whole, whole)), pytest.approx((part, whole))]

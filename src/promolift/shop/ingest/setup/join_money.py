@@ -34,6 +34,8 @@ def compare_joined_money(log: EventFile, mapping: Mapping) -> list[JoinedMoney]:
         return []
     column = mapping.sources(roles[0])[0]
     joined = log.table.rows
+    places = [at for at, (path, *_) in enumerate(log.tied) if _own_name(column, path.stem, log, at)]
+    owner = log.tied[places[0]] if places else None
     found = []
     for place, (path, tie, other) in enumerate(log.tied):
         summed = [name for role in SUMMED_ROLES for name in mapping.sources(role) if role not in mapping.shared]
@@ -52,6 +54,11 @@ def compare_joined_money(log: EventFile, mapping: Mapping) -> list[JoinedMoney]:
         if own:  # money of the joined file: what of it stands on some row
             whole = _sum(other.rows, own, mapping)
             part = _sum(_with_partner(other.rows, joined, tie.key, tie.on), own, mapping)
+        elif owner:  # money of another joined file, which may stand on several rows: it counts once
+            own = _own_name(column, owner.path.stem, log, places[0])
+            some = _with_partner(joined, other.rows, tie.on, tie.key)
+            whole = _sum(owner.table.rows, own, mapping)
+            part = _sum(_with_partner(owner.table.rows, some, owner.tie.key, owner.tie.on), own, mapping)
         else:
             whole = _sum(joined, column, mapping)
             part = _sum(_with_partner(joined, other.rows, tie.on, tie.key), column, mapping)

@@ -31,14 +31,14 @@ from promolift.extensions.simulation.worlds.daily_shop import DailyShop, Sale
 from promolift.extensions.simulation.worlds.daily_worlds import HISTORY_DAYS, WORLDS, WorldName, draw_daily_shop
 
 
-def tell(figure: str, value: float, **rest: object) -> None:
+def tell(figure: str, value: float | None, **rest: object) -> None:
     line = {"figure": figure, "value": value, "low": None, "high": None, "n": None, "unit": "", "data": "simulated"}
     print(json.dumps(line | rest, default=float), flush=True)
 
 
 def told_share(figure: str, hits: int, n: int, **rest: object) -> None:
-    low, high = wilson_interval(hits, n)
-    tell(figure, hits / max(n, 1), low=low, high=high, n=n, **rest)
+    low, high = wilson_interval(hits, n) if n else (None, None)
+    tell(figure, hits / n if n else None, low=low, high=high, n=n, **rest)
 
 
 def daily_sales(shop: DailyShop, among_N: np.ndarray | None = None) -> DailySales:
@@ -138,7 +138,10 @@ def main() -> None:
         for name, values in found.items():
             every.setdefault(name, []).extend(values)
         told_share(f"intervals that hold the truth, {world}", int(sum(found["held"])), len(found["held"]))
-        tell(f"width over the margin of the same days, {world}", float(np.median(found["width"] or [np.nan])))
+        tell(
+            f"width over the margin of the same days, {world}",
+            float(np.median(found["width"])) if found["width"] else None,
+        )
         told_share(f"placebo shops with a claim, {world}", int(sum(found["claim"])), len(found["claim"]))
     told_share("intervals that hold the truth", int(sum(every["held"])), len(every["held"]))
     told_share("claims with the right sign", int(sum(every["right"])), len(every["right"]))

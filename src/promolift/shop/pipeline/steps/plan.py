@@ -411,7 +411,9 @@ def gain_interval(job: Job, made: PlanDecisions) -> IntervalEstimate | None:
         return IntervalEstimate(gain, gain - reach, gain + reach)
     predicted = chosen.filter(~pl.col("customer_id").is_in(made.drawers))
     totals = effect.simulate_totals(predicted, effects.load_response(job.store))
-    low, high = (np.quantile(totals, [0.025, 0.975]) + (tests.gain_cents if tests else 0.0)).tolist()
+    if tests and totals.mean() > 0:  # as far as one customer is believed
+        totals = totals * float(predicted["gain_cents"].sum()) / totals.mean() + tests.gain_cents
+    low, high = np.quantile(totals, [0.025, 0.975]).tolist()
     return IntervalEstimate(gain, low, high)
 
 

@@ -379,11 +379,13 @@ class Config(Settings):
         return tuple({line.id: self._sent(line) for line in (*self.menu, *own)}.values())
 
     def _sent(self, line: MenuItem) -> MenuItem:
-        """A line with what its message costs, as it states itself or as `value` does."""
-        cost = self.value.send_cost_cents
-        return line if "send_cost_cents" in line.model_fields_set or not cost else line.model_copy(
-            update={"send_cost_cents": cost}
-        )  # fmt: skip
+        """A line with what its message costs, as it states itself or as `value` does; then the line still states none,
+        so that another `value` holds for it."""
+        if "send_cost_cents" in line.model_fields_set:
+            return line
+        sent = line.model_copy()
+        sent.__dict__["send_cost_cents"] = self.value.send_cost_cents
+        return sent
 
     @property
     def report_language(self) -> Language:

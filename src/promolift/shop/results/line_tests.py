@@ -204,9 +204,9 @@ def _cost(note: LineTestNote, currency: str) -> str:
         return localize("The draws cost nothing: they are reminders.", "抽签不花钱：只发提醒。")
     if note.targeted and note.tested:
         return localize(
-            f"The draws are expected to cost {cost}, and at most {most} but for one month in a thousand; they "
-            f"may cost {budget} then.",
-            f"抽签预计花费{cost}，最多{most}（一千个月中最多一个月例外）；届时上限为{budget}。",
+            f"The draws are expected to cost {cost}, and at most {most} but for one month in a thousand; their limit "
+            f"is {budget}.",
+            f"抽签预计花费{cost}，最多{most}（一千个月中最多一个月例外）；抽签的上限为{budget}。",
         )
     return localize(
         f"It is expected to cost {cost}, and at most {most} but for one month in a thousand; the budget is {budget}.",
@@ -256,6 +256,8 @@ def _then() -> str:
 
 def group_name(group: str) -> str:
     """An audience in the language that is spoken; a play by its id."""
+    if group == PREDICTED:
+        return localize("predicted offers", "按预测发的优惠")
     named = named_audiences().get(group)
     return localize(group, named.name_zh if named else group)
 

@@ -120,13 +120,12 @@ class FairPlan(Settings):
 
 class PlanTests(Settings):
     """What a plan draws beside the offers that it gives by predicted gains: how many customers got an offer by a draw,
-    what these are believed to add after their cost, and what they may cost but for one month in a thousand.
+    and what these are believed to add after their cost.
     """
 
     customers: int
     gain_cents: float
     cost_cents: float
-    budget_cents: float
 
 
 class WhatIf(Settings):

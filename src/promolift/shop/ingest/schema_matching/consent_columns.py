@@ -1,4 +1,4 @@
-"""Find the columns of raw tables that nothing reads and that could say who agreed to be sent offers.
+"""Find the columns of raw tables that could say who agreed to be sent offers and are not read as that.
 
 A column counts by its name, in many languages, or by its values: two values, or answers such as yes and no. While there
 is one, nobody may answer for all customers (`consent.default = true`): their own answers may stand in it. Then a column
@@ -43,7 +43,7 @@ class MappedTable(NamedTuple):
 
 
 class ConsentColumn(NamedTuple):
-    """A column that nothing reads and that could hold consent.
+    """A column that is not read as consent and could hold it.
 
     `by_name`: its name says so, not its values alone; `answers`: it holds yes and no alone; `tags`: some of its values
     hold a refusal, as 'vip, no-marketing' does; `refused`: some say in words that the customer refused; `words`: it
@@ -196,9 +196,9 @@ def check_unread_answers(columns: Sequence[ConsentColumn], where: str, read: Seq
         answer = localize("no", "拒绝")
         remedy = localize("read both, any no counts", "请一并读取，有一列说“不”就算“不”")
     raise ConfigError("consent_overruled", localize(
-        f"{where} would answer for customers whose own {answer} may be in {names}, which nothing reads. If it says who "
+        f"{where} would answer for customers whose own {answer} may be in {names}, not read as consent. If it says who "
         f"agreed or refused, {remedy}: {how}{rest}",
-        f"{where}会替客户作答，而客户自己的{answer}可能就在{names}中，目前没有读取。如果该列说明谁同意或拒绝，{remedy}：{how}{rest}",
+        f"{where}会替客户作答，而客户自己的{answer}可能就在{names}中，目前没有当作同意来读取。如果该列说明谁同意或拒绝，{remedy}：{how}{rest}",
     ))  # fmt: skip
 
 

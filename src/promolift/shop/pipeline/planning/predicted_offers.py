@@ -17,6 +17,7 @@ from promolift.shop.results.line_tests import load_cells, targeted_ratios
 from promolift.shop.results.work_folder.run_context import Job, Moments
 
 TEST_SHARE = 0.1  # of the budget, which predicted gains leave to draws; these may cost twice that, seldom enough
+MOSTLY = 0.5  # share that draws a line, above which all get it where nothing can be drawn
 PRIOR_SD = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 MOST_OF_PLAN = 0.01  # of the gain of a plan, which one customer is believed to bring at most
 MOST_CARRIED = 2.0  # times the mean gain, which a customer of a small plan may bring
@@ -27,9 +28,10 @@ DRAWN_COLUMNS = (
 )  # fmt: skip
 
 
-def move_predictions(rows: pl.DataFrame, effects: Sequence[LineEffect]) -> pl.DataFrame:
+def move_predictions(rows: pl.DataFrame, effects: Sequence[LineEffect], draws: bool = True) -> pl.DataFrame:
     """Candidates with each prediction moved by what came of earlier ones of its line, of a line without draws as all
-    others together; `line_share` of those who would get a line draw it, and what did not pay is closed."""
+    others together; `line_share` of those who would get a line draw it, and what did not pay is closed. In a plan that
+    cannot draw all get a line that most would draw, and nobody any other."""
     aimed = [each for each in effects if each.aimed]
     all_ = targeted_ratios(aimed)
     came = []
@@ -37,6 +39,7 @@ def move_predictions(rows: pl.DataFrame, effects: Sequence[LineEffect]) -> pl.Da
         mine = [each for each in aimed if each.arm == arm]
         ratios = targeted_ratios(mine) or all_
         share = max(1.0 if each.prob is None else each.prob for each in mine)
+        share = share if draws else float(share > MOSTLY)
         doubt = sum(each.net_se_cents for each in mine) / len(mine)
         came.append((arm, ratios and ratios.gain, ratios and ratios.cost, share, doubt, mine[0].evidence))
     schema = {"menu_id": pl.String, "gain_ratio": pl.Float64, "cost_ratio": pl.Float64, "line_share": pl.Float64,
@@ -68,7 +71,8 @@ class PredictedOffers(NamedTuple):
     def cost_cents(self) -> float:
         """What the offers are expected to cost of those who are not held out."""
         sent = self.records.assignments.filter(pl.col("offer_id") != "none").select("customer_id")
-        return float(self.offers.join(sent, on="customer_id", how="semi")["cost_cents"].sum())
+        mine = self.offers.join(sent, on="customer_id", how="semi", maintain_order="left")
+        return float(mine["cost_cents"].sum())
 
 
 def predicted_offers(records: DecisionRecords, people: LineTestPopulation) -> PredictedOffers:
@@ -77,8 +81,12 @@ def predicted_offers(records: DecisionRecords, people: LineTestPopulation) -> Pr
     gain at most, of a small plan twice the mean."""
     gives = (pl.col("prob") > 0) & (pl.col("offer_id") != "none")
     offers = records.rows.collect(lambda part: part.filter(gives).select(DRAWN_COLUMNS))
-    offers = offers.join(people.groups.select("customer_id", "group"), on="customer_id").filter(
-        ~pl.col("group").is_in(list(people.plays)), ~((pl.col("group") == NOT_DUE) & (pl.col("scope") == "all"))
+    offers = (
+        offers.sort("customer_id")
+        .join(people.groups.select("customer_id", "group"), on="customer_id", maintain_order="left")
+        .filter(
+            ~pl.col("group").is_in(list(people.plays)), ~((pl.col("group") == NOT_DUE) & (pl.col("scope") == "all"))
+        )
     )
     gain = pl.col("gain_cents")
     most = pl.max_horizontal(MOST_OF_PLAN * gain.sum(), MOST_CARRIED * gain.mean())

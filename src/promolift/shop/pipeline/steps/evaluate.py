@@ -158,8 +158,8 @@ def policies(job: Job) -> pl.DataFrame:
     free, kept = free_candidates(job, some := CustomerSubset(share=share)), Plan.load(store)
     drawn, tests = drawing_customers(job), kept.note.tests
     free = free.filter(~pl.col("customer_id").is_in(drawn) | (pl.col("draw_share").fill_null(0.0) == 0))
-    left = kept.note.budget_cents - (tests.cost_cents if tests else 0.0)
-    budget, profiles = share * left, job.profiled.profiles(moments(job).asof, some)
+    spent = kept.note.cost_cents - tests.cost_cents if tests else kept.note.budget_cents  # draws have the rest
+    budget, profiles = share * spent, job.profiled.profiles(moments(job).asof, some)
     if not (halves or kept.note.terms.explore):
         mine = ~pl.col("customer_id").is_in(drawn)
         plan = kept.chosen.filter(mine).join(profiles.select("customer_id"), on="customer_id", how="semi")

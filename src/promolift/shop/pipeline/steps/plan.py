@@ -195,10 +195,7 @@ def draw_beside(
         return DrawnPlan(PlanDecisions(tests.allocated, tests.terms, tests.records), tests)
     sent = tests.draws.filter(~pl.col("aimed") & (pl.col("arm") != "none"))["customer_id"].to_list()
     note = tests.note
-    sums = PlanTests(
-        customers=len(sent), gain_cents=note.gain_cents, cost_cents=note.cost_cents,
-        budget_cents=note.budget_cents,
-    )  # fmt: skip
+    sums = PlanTests(customers=len(sent), gain_cents=note.gain_cents, cost_cents=note.cost_cents)
     found = PlanDecisions(predicted.allocated, tests.terms, tests.records, sums, sent, best.allocated)
     return DrawnPlan(found, tests)
 
@@ -401,20 +398,26 @@ def gain_interval(job: Job, made: PlanDecisions) -> IntervalEstimate | None:
     is predicted what is uncertain together moves together. What is drawn for the first time adds nothing to it: nothing
     is known of that yet, and its cost has a ceiling. None for an empty plan.
     """
-    chosen = made.records.chosen
+    chosen, taught = made.records.chosen, made.terms.effects
     if chosen.is_empty():
         return None
-    gain, tests = float(chosen["gain_cents"].sum()), made.tests
-    if any(each.n_arm or tests is None for each in made.terms.effects):
-        alike = chosen.group_by("menu_id", "gain_se_cents").len().sort("menu_id", "gain_se_cents")
+    by_draw = pl.col("customer_id").is_in(made.drawers) if made.tests else pl.lit(bool(taught))
+    predicted, drawn = chosen.filter(~by_draw), chosen.filter(by_draw)
+    if any(each.aimed and each.n_arm for each in taught):
+        predicted, drawn = predicted.clear(), chosen
+    gain, middle = float(chosen["gain_cents"].sum()), float(predicted["gain_cents"].sum())
+    low = high = middle
+    if predicted.height:
+        totals = effect.simulate_totals(predicted, effects.load_response(job.store))
+        if made.tests and totals.mean() > 0:  # as far as one customer is believed
+            totals = totals * middle / totals.mean()
+        low, high = np.quantile(totals, [0.025, 0.975]).tolist()
+    reach = 0.0
+    if made.tests is None or any(each.n_arm for each in taught):
+        alike = drawn.group_by("menu_id", "gain_se_cents").len().sort("menu_id", "gain_se_cents")
         reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
-        return IntervalEstimate(gain, gain - reach, gain + reach)
-    predicted = chosen.filter(~pl.col("customer_id").is_in(made.drawers))
-    totals = effect.simulate_totals(predicted, effects.load_response(job.store))
-    if tests and totals.mean() > 0:  # as far as one customer is believed
-        totals = totals * float(predicted["gain_cents"].sum()) / totals.mean() + tests.gain_cents
-    low, high = np.quantile(totals, [0.025, 0.975]).tolist()
-    return IntervalEstimate(gain, low, high)
+    less, more = float(np.hypot(middle - low, reach)), float(np.hypot(high - middle, reach))
+    return IntervalEstimate(gain, gain - less, gain + more)
 
 
 def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, made: PlanDecisions) -> PlanNote:

@@ -74,6 +74,9 @@ def test_each_prediction_is_moved_and_their_order_stays() -> None:
     assert now["added_cents"].to_list() == [170.0, 74.0, 128.0, 7.7]
     assert now["line_share"].to_list() == [0.3, 0.3, 1.0, 0.0]
     assert now["eligible"].to_list() == [True, True, True, False]  # what came of it did not pay
+    within = move_predictions(rows, (own,), draws=False)  # limits leave no draw: few would get it, so nobody does
+    assert within["eligible"].to_list() == [False, False, True, True]
+    assert move_predictions(rows, (effect("own", n_arm=30, prob=0.9),), draws=False)["eligible"].all()
 
 
 def effect(arm: str, **changes: object) -> LineEffect:

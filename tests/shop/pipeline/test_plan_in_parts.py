@@ -58,6 +58,8 @@ def test_shards_give_the_plan_of_all_at_once(
     run_steps(mine, ["plan"], again=True)  # the next one replaces no other draw than its own
     run_steps(mine, ["plan"], again=True)
     whole, note = {name: kept(job, name) for name in ("candidates", "chosen", "decisions")}, Plan.load(job.store).note
+    if "limits" not in changes:
+        assert note.tests  # predicted and drawn offers stand in one plan
     assert whole["chosen"].height > 5
     monkeypatch.setattr(plan, "CUSTOMERS_IN_MEMORY", 20)
     run_steps(mine, ["plan"], again=True)

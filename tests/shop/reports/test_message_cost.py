@@ -12,6 +12,7 @@ from promolift.core import effects
 from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
+from promolift.shop.pipeline.shop import Shop
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.chapters.summary import assumption_row
 from promolift.shop.results.plan_note import Assumption, fragile_first
@@ -32,6 +33,13 @@ def test_a_line_takes_what_a_message_costs_unless_it_states_its_own() -> None:
     assert set(costs.values()) == {60}
     assert len(costs) == 2
     assert Config.parse({"data": stated["data"]}, "test").menu[0].send_cost_cents == 0
+
+
+def test_another_cost_holds_for_every_line_that_states_none(tmp_path: Path) -> None:
+    stated = {"data": {"source": "complete-journey"}, "menu": MENU, "value": {"send_cost_cents": 60}}
+    with Shop.of(Config.parse(stated, "test"), tmp_path) as shop:
+        again = shop.with_settings(value={"send_cost_cents": 7})
+        assert [line.send_cost_cents for line in again.config.menu] == [0, 7]
 
 
 @given(st.lists(st.floats(1, 500), min_size=1, max_size=30), st.floats(0, 90))

@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from promolift.cli.application import main
+from promolift.foundation.storage.local_store import Store
+from promolift.shop.results.plan import Plan
 
 
 def call(*arguments: str) -> int:
@@ -48,6 +50,18 @@ def test_the_plan_keeps_the_budget_and_each_customer_gets_one_offer(shop: Path) 
     assert (plan.filter(group="predicted")["expected_gain_cents"] > 0).all()
     assert plan["group"].is_in(["predicted", "absent", "long absent", "active", "due", "left cart"]).all()
     assert plan["group"].n_unique() > 1  # who is not known to pay draws
+
+
+def test_the_headline_is_the_value_in_the_comparison_of_rules_and_what_is_drawn(shop: Path) -> None:
+    with Store(shop / "work") as store:
+        plan, policies = Plan.load(store), store.frame("policies")
+        headline, tests = plan.headline, plan.note.tests
+    assert tests
+    ours = policies.filter(policy="plan", valued_by="check")
+    for name, figure in (("expected_profit_cents", "gain_cents"), ("low", "low_cents"), ("high", "high_cents")):
+        assert getattr(headline, figure) == pytest.approx(ours[name].item() + tests.gain_cents)
+    predicted = plan.note.cost_cents - tests.cost_cents
+    assert ours["spend_cents"].item() == pytest.approx(predicted, rel=1e-3)  # at equal spend
 
 
 def test_messages_are_written_in_both_languages_for_every_row(shop: Path) -> None:

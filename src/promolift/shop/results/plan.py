@@ -50,15 +50,14 @@ def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     """The one figure that the report, the console and the command line give for the plan.
 
     A plan of draws, one that explores, one whose predictions draws have moved, or one for nobody has no part in the
-    comparison of policies: it stands as it was made. Where gains were taken with caution, or some is drawn, the plan is
-    not the one compared, and only the share that was luck is taken off what it predicts.
+    comparison of policies: it stands as it was made. Where gains were taken with caution, the plan is not the one
+    compared, and only the share that was luck is taken off its own. What is drawn beside predicted offers is added.
     """
     moved = any(each.aimed and each.n_arm for each in plan.terms.effects)
     if luck is None or plan.drawn or plan.terms.explore or moved or not plan.by_prediction or luck.naive_cents <= 0:
         return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
     tests = plan.tests.gain_cents if plan.tests else 0.0
-    compared = plan.risk == "none" and plan.tests is None
-    factor = 1.0 if compared else (plan.gain_cents - tests) / luck.naive_cents
+    factor = (plan.gain_cents - tests) / luck.naive_cents if plan.risk != "none" else 1.0
     gain, low, high = (factor * each + tests for each in (luck.checked_cents, luck.low_cents, luck.high_cents))
     return Headline(gain_cents=gain, low_cents=low, high_cents=high, promised_cents=plan.gain_cents)
 

@@ -270,12 +270,15 @@ def lead_text(story: Story) -> LeadText | None:
     equal = translate(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)
     much, much_zh = ("less", "少") if less else ("more", "多")
+    whose, whose_zh = ("This plan", "这份计划") if story.plan.tests is None else (
+        "Without what it draws, this plan", "不算抽签部分，这份计划"
+    )  # fmt: skip
     return LeadText(
         lead=cash(found.lead_cents, sign=True),
         short=localize(f"{much.capitalize()} {than}{equal}. {worth}", f"{than}{much_zh}{equal}。{worth}"),
         long=localize(
-            f"This plan is expected to earn {cash(found.plan_cents)}, {more} {much} {than}. {worth}",
-            f"这份计划预计赚{cash(found.plan_cents)}，{than}{much_zh}{more}。{worth}",
+            f"{whose} is expected to earn {cash(found.plan_cents)}, {more} {much} {than}. {worth}",
+            f"{whose_zh}预计赚{cash(found.plan_cents)}，{than}{much_zh}{more}。{worth}",
         ),
         evidence=found.evidence,
         shown=found.shown,

@@ -262,10 +262,10 @@ class PlanSettings(Settings):
     )
     trial: bool | Literal["auto"] = Field(
         default=False,
-        description="Whether customers draw offers of whom no evidence says what these add: those of an audience "
-        "(absent, long absent, a cart left behind, due again) a discount, a reminder or nothing, within the budget; "
-        "what adds more is drawn by more customers of the next plan. `auto`: where no limit is in the way. With true "
-        "`limits` must be left out. With false offers go by predicted gains alone.",
+        description="Whether customers for whom no evidence predicts a gain draw an offer at random: those of an "
+        "audience (absent, long absent, a cart left behind, due again) a discount, a reminder or nothing, within the "
+        "budget; what adds more is drawn by more customers of the next plan. `auto`: unless `limits` or limits of "
+        "fairness are stated; true refuses these. With false only customers with a predicted gain get an offer.",
     )
     priority: int = Field(
         default=0,

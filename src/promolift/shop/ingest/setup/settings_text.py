@@ -33,7 +33,7 @@ window_days = 28
 budget_share = 0.02      # of the revenue of the last window; budget_cents = 100000 states an amount instead
 holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
 min_evidence = "auto"
-trial = "auto"           # who is not known to pay draws an offer or none, and that tells; false: they get none
+trial = "auto"           # customers without a predicted gain draw an offer or nothing at random; false: they get none
 
 [data]
 source = "files"

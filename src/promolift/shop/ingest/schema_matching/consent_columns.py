@@ -91,7 +91,9 @@ def find_consent_columns(
             cells = _columns(same[0].rows, who, used, of_events)
             judged = [_judge(same[0], *column, of_events, everybody) for column in cells]
             if everybody and not of_events:
-                read = {who, *(name for each in same for name in each.mapping.sources("consent"))} | {*not_consent}
+                roles = ("consent", "text")  # what customers wrote is read for refusals where it is read (steps/words.py)
+                read = {who, *(name for each in same for role in roles for name in each.mapping.sources(role))}
+                read |= {*not_consent}
                 others = _columns(same[0].rows, who, {*same[0].rows.columns} - (used - read), of_events)
                 judged += [_refusing(same[0], *column) for column in others]
             found += [each for each in judged if each and (not named_only or each.words or _counts_beside(each))]

@@ -18,8 +18,9 @@ from promolift.foundation.language_model import Reply
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import TRANSCRIPTS
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.ingest.cleaning import consent_answers
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
-from promolift.shop.pipeline.customer_texts import SYSTEM, classify_with_model
+from promolift.shop.pipeline.customer_texts import SYSTEM, classify_with_model, count_refusals
 from promolift.shop.pipeline.pipeline import run_steps
 from promolift.shop.pipeline.planning.offer_targets import list_people
 from promolift.shop.pipeline.steps.ingest import NO_CONSENT, purge
@@ -109,6 +110,13 @@ def test_who_asks_for_no_more_messages_has_refused_and_is_named(tmp_path: Path) 
     job = job_of(tmp_path, written(tmp_path, consent={"default": True}), "ingest")
     assert job.clean.people.filter(pl.col("consent").not_())["customer_id"].to_list() == ["u3"]
     assert any("1 of the customers" in note for note in Health.load(job.store).notes)
+
+
+@pytest.mark.parametrize("text", consent_answers.REFUSED_TEXTS)
+def test_a_text_that_is_nothing_but_a_refusal_is_one(text: str) -> None:
+    texts = [f" {text.upper()}! ", "I love it, thank you"]
+    assert count_refusals(texts, predict_intents(texts))["stop_prob"].to_list()[0] == 1
+    assert count_refusals(texts, predict_intents(texts)).row(1) == predict_intents(texts).row(1)
 
 
 def test_profiles_count_texts_as_far_as_they_are_likely_with_their_error(tmp_path: Path) -> None:

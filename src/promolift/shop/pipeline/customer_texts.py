@@ -18,6 +18,7 @@ from promolift.foundation.redaction import redact
 from promolift.foundation.sql import quote_identifier, run_select
 from promolift.foundation.tables.schemas import CUSTOMERS, WORDS
 from promolift.shop.configuration import column_mapping
+from promolift.shop.ingest.cleaning.consent_answers import REFUSED_TEXTS
 from promolift.shop.ingest.cleaning.table_cleaning import rows_with_consent
 from promolift.shop.results.ingest import Counts
 from promolift.shop.results.work_folder.run_context import Job
@@ -76,6 +77,7 @@ def read_words(job: Job, rows: Relation) -> Iterator[pl.DataFrame]:
         read = predict_intents(texts)
         if writer is not None:
             read = classify_with_model(texts, writer, read)
+        read = count_refusals(texts, read)
         yield WORDS.check(WORDS.conform(pl.concat([frame.drop("text"), read], how="horizontal")))
 
 
@@ -95,6 +97,17 @@ def classify_with_model(texts: Sequence[str], writer: LanguageModel, own: pl.Dat
         if intent in INTENTS and isfinite(sure):
             rest = (1 - sure) / (len(INTENTS) - 1)
             found[row] = {each: sure if each == intent else rest for each in INTENTS}
+    return _with_probs(own, found)
+
+
+def count_refusals(texts: Sequence[str], read: pl.DataFrame) -> pl.DataFrame:
+    """`read` with texts that are nothing but a refusal, such as 'STOP' or '退訂', as that; in any language."""
+    refusals = (row for row, text in enumerate(texts) if text.strip(" .!?。！").lower() in REFUSED_TEXTS)
+    return _with_probs(read, {row: {each: float(each == "stop") for each in INTENTS} for row in refusals})
+
+
+def _with_probs(own: pl.DataFrame, found: Mapping[int, Mapping[str, float]]) -> pl.DataFrame:
+    """`own` with these probabilities of INTENTS in place of its own, by row."""
     if not found:
         return own
     rows = pl.DataFrame({"row": list(found)}, schema={"row": pl.UInt32})

@@ -91,7 +91,7 @@ def find_consent_columns(
             cells = _columns(same[0].rows, who, used, of_events)
             judged = [_judge(same[0], *column, of_events, everybody) for column in cells]
             if everybody and not of_events:
-                roles = ("consent", "text")  # what customers wrote is read for refusals where it is read (steps/words.py)
+                roles = ("consent", "text")  # what customers wrote is read for refusals as such (customer_texts.py)
                 read = {who, *(name for each in same for role in roles for name in each.mapping.sources(role))}
                 read |= {*not_consent}
                 others = _columns(same[0].rows, who, {*same[0].rows.columns} - (used - read), of_events)

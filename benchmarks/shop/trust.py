@@ -251,7 +251,7 @@ def private_shop(customers: int, epochs: int) -> None:
     made = simulate(SimulationSettings(customers=customers, weeks=40, categories=12))
     goods, exact = made.products.drop("cost_cents", strict=False), dict[str, pl.DataFrame]()
     base: dict[str, Any] = {
-        "plan": {"trial": False}, "value": {"margin_rate": 0.6}, "encoder": {"depth": 1, "epochs": epochs},
+        "plan": {"test_share": 0.0}, "value": {"margin_rate": 0.6}, "encoder": {"depth": 1, "epochs": epochs},
         "discount": {"prior_response": 2.0, "min_cells": 10**9}, "offer": {"proposals": "none"}, "consent": {"default": True},
     }  # fmt: skip
     for epsilon in (None, 8.0, 3.0, 1.0):

@@ -100,7 +100,7 @@ def decided(folder: Path) -> pl.DataFrame:
 
 
 def test_a_randomised_trial_is_served_as_it_was_drawn(tmp_path: Path) -> None:
-    config = planned_shop(tmp_path, 1, shop_config(plan={"trial": True, "budget_cents": 40_000, "seed": 5}))
+    config = planned_shop(tmp_path, 1, shop_config(plan={"test_share": 0.1, "budget_cents": 40_000, "seed": 5}))
     assert offered(tmp_path).height >= 5
     assert differing(tmp_path, config) == []
 

@@ -113,7 +113,7 @@ def test_words_of_another_plan_are_not_released(folder: Path) -> None:
 
 
 def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
-    stated = {"trial": True, "budget_cents": 40_000, "min_evidence": "randomised", "risk": {"rule": "lower"}}
+    stated = {"test_share": 0.1, "budget_cents": 40_000, "min_evidence": "randomised", "risk": {"rule": "lower"}}
     config = shop_config(plan=stated)
     planned_shop(tmp_path, 2, config)
     with Store(tmp_path) as store:
@@ -135,14 +135,14 @@ def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
 
 def test_what_was_shown_to_pay_is_given_within_the_limits_and_nothing_is_drawn_beside_them(tmp_path: Path) -> None:
     """Limits may be stated once draws have told: draws cannot keep them, what is given can."""
-    config = shop_config(plan={"trial": True, "budget_cents": 40_000, "min_evidence": "randomised"})
+    config = shop_config(plan={"test_share": 0.1, "budget_cents": 40_000, "min_evidence": "randomised"})
     planned_shop(tmp_path, 2, config)
     with Store(tmp_path) as store:
         terms = Plan.load(store).note.terms
         shown = [each.model_copy(update={"state": "give", "prob": 0.9, "net_cents": 500.0}) for each in terms.effects]
         save_approved_release(store, terms.model_copy(update={"effects": tuple(shown), "policy_version": "2"}))
         for limits, most in (((), None), (("count <= 5",), 5)):
-            plain = {"trial": False, "limits": limits}
+            plain = {"test_share": 0.0, "limits": limits}
             again = config.model_copy(update={"plan": config.plan.model_copy(update=plain)})
             step.run(Job(again, store, lambda *_: None))
             plan = Plan.load(store)

@@ -103,7 +103,7 @@ def test_a_decision_that_does_not_follow_is_named_though_all_hashes_fit(archive:
 
 
 def test_the_archive_of_a_plan_that_was_drawn_says_how_likely_each_draw_was(tmp_path: Path) -> None:
-    config = planned_shop(tmp_path, 1, shop_config(plan={"trial": True, "budget_cents": 40_000, "seed": 5}))
+    config = planned_shop(tmp_path, 1, shop_config(plan={"test_share": 0.1, "budget_cents": 40_000, "seed": 5}))
     to = tmp_path / "drawn.zip"
     with Store(tmp_path) as store:
         audit_archive.write_archive(Job(config, store, lambda *_: None), PLANNED_CAMPAIGN, None, to)
@@ -182,7 +182,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Path]:
                 work=folder / "work")  # fmt: skip
     last = pl.read_csv(folder / "events.csv", infer_schema=False)["event_time"].str.to_datetime().max()
     asof = f"{last - timedelta(weeks=10):%Y-%m-%d}"  # type: ignore[operator]
-    shop = made.with_settings(plan={"asof": asof, "holdout_share": 0.4, "trial": False}, value={"margin_rate": 0.6},
+    shop = made.with_settings(plan={"asof": asof, "holdout_share": 0.4, "test_share": 0.0}, value={"margin_rate": 0.6},
                               discount={"prior_response": 2.0})  # fmt: skip
     shop.step("ingest", "profile", "effect", "plan")
     judged = Request(None, None, folder / "work", folder / "out", shop.config, LearnSettings(window_days=21))

@@ -19,6 +19,6 @@ def config(folder: Path, *lines: dict[str, object], **plan: object) -> Config:
     stated = {
         "data": {"events": events, "products": products}, "consent": {"default": True}, "menu": menu,
         "segment": [{"name": "often", "where": "orders_16w >= 6"}], "offer": {"proposals": "none"},
-        "plan": {"budget_cents": 300_000, "trial": True} | plan,
+        "plan": {"budget_cents": 300_000, "test_share": 0.1} | plan,
     }  # fmt: skip
     return Config.parse(stated, "test")

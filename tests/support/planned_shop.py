@@ -46,7 +46,7 @@ PLAIN = {"proposals": "grid"}
 
 def shop_config(**parts: Any) -> Config:
     """promolift.toml of the shop; `plan` and the like are laid over what stands here."""
-    given = {"campaign": CAMPAIGN, "budget_cents": 3000, "holdout_share": 0.15, "asof": "2026-01-05"}
+    given = {"campaign": CAMPAIGN, "budget_cents": 3000, "holdout_share": 0.15, "asof": "2026-01-05", "test_share": 0.0}
     values = {
         "shop": {"name": "Shop", "zone": "UTC"}, "data": {"source": "complete-journey"}, "menu": menu(0.5),
         "consent": {"default": True}, "offer": PLAIN, "value": {"margin_rate": 0.4},

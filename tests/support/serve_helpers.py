@@ -48,7 +48,8 @@ MENU = tuple(
 
 def settings(menu: tuple[MenuItem, ...] = MENU, **plan_settings: Any) -> Config:
     """promolift.toml of the shop."""
-    shown = {"campaign": CAMPAIGN, "budget_cents": 4000, "holdout_share": 0.2, "asof": "2026-01-05"} | plan_settings
+    shown: dict[str, Any] = {"campaign": CAMPAIGN, "budget_cents": 4000}
+    shown |= {"holdout_share": 0.2, "asof": "2026-01-05", "test_share": 0.0} | plan_settings
     data = {"source": "complete-journey"}
     consent = {"default": True}
     return Config(data=data, menu=menu, plan=shown, consent=consent, shop={"name": "Shop", "zone": "UTC"})  # type: ignore[arg-type]

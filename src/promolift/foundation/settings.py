@@ -22,6 +22,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions: their names of today
+    NEW_VALUES: ClassVar[dict[str, dict[str, str]]] = {}  # of renamed keys whose values changed, too, as TOML texts
     REMOVED: ClassVar[dict[str, str]] = {}  # keys of earlier versions that are no setting any more: what holds instead
     ALIASES: ClassVar[dict[str, str]] = {}  # the same, read as they are: `migrate` rewrites no file that holds them
 

@@ -86,7 +86,6 @@ def test_another_s_profile_is_made_from_the_made_up_log_alone(shop: Shop, monkey
 
 def test_what_has_no_private_form_is_refused(shop: Shop) -> None:
     for key, parts in {
-        "plan.trial": {"plan": {"trial": True}},
         "plan.limits": {"plan": {"limits": ("count <= 5",)}},
         "[fairness] band": {"fairness": {"band": 0.2, "columns": ("a",)}},
     }.items():

@@ -89,6 +89,17 @@ def test_a_setting_that_is_no_more_is_named_and_taken_out_with_its_whole_value(f
         migrate(file)
 
 
+@pytest.mark.parametrize(("old", "new"), [("true", 0.1), ("'auto'", 0.1), ("false", 0.0)])
+def test_the_switch_of_draws_became_their_share_of_the_budget(file: Path, old: str, new: float) -> None:
+    text = f'[data]\nsource = "complete-journey"\n[plan]\n trial = {old}  # says true, auto or false\nseed = 3\n'
+    file.write_text(text, encoding="utf-8")
+    with raises_code("setting_renamed", "'trial'", "'test_share'"):
+        load_config(file)
+    migrate(file)
+    assert file.read_text(encoding="utf-8") == text.replace(f"trial = {old}", f"test_share = {new}")
+    assert (load_config(file).plan.test_share, load_config(file).plan.seed) == (new, 3)
+
+
 def test_what_no_version_understands_is_not_rewritten(file: Path) -> None:
     file.write_text(OLD, encoding="utf-8")
     with raises_code("setting_unknown", "'weakest'"):

@@ -15,7 +15,7 @@ from promolift.shop.feedback.proposal import Proposal, ProposalLocation, approve
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.results.plan_note import PlanNote
 
-PLAN = {"trial": False, "budget_cents": 300_000, "holdout_share": 0.3, "min_evidence": "assumed"}
+PLAN = {"test_share": 0.0, "budget_cents": 300_000, "holdout_share": 0.3, "min_evidence": "assumed"}
 
 
 @pytest.fixture(scope="module")

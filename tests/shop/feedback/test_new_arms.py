@@ -64,7 +64,7 @@ def keep_one(file: Path, line: str) -> None:
     head, *lines = file.read_text(encoding="utf-8").split("\n[[menu]]\n")
     (mine,) = (each for each in lines if each.startswith(f'id = "{line}"'))
     segments = lines[-1][lines[-1].index("# Groups of customers") :]
-    head = head.replace('trial = "auto"', "trial = true\nbudget_cents = 400_000\n#")
+    head = head.replace("test_share = 0.1", "test_share = 0.1\nbudget_cents = 400_000\n#")
     more = '\n[message]\napprove = "judged"\n'
     file.write_text(f"{head}\n[[menu]]\n{mine.split('# Groups')[0]}\n{segments}{more}", encoding="utf-8")
     assert [item.id for item in load_config(file).menu] == [line]

@@ -90,7 +90,5 @@ def test_vulnerable_customers_get_nothing_and_a_release_with_something_for_them_
 def test_what_cannot_be_is_said_where_it_stands(shop: Shop) -> None:
     with raises_code("setting_invalid", "fairness.excluded", "'fragil'", "'fragile'"):
         fair(shop, excluded=["fragil"])
-    with raises_code("settings_conflict", "fairness.band"):
-        fair(shop).with_settings(plan={"trial": True})
     with raises_code("column_unknown", "fairness.columns", "'sexe'", "'sex'"):
         fair(shop, columns=["sexe"]).plan()

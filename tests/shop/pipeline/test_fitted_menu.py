@@ -48,7 +48,7 @@ def test_thresholds_stand_at_the_shops_own_baskets(
         (10, False), (20, False), (10, True),
     ]  # fmt: skip
     assert found.menu[0].benefit.type == "reminder"
-    assert found.plan.trial == "auto"
+    assert found.plan.test_share == 0.1
 
 
 def test_the_name_of_what_was_bought_is_no_customers_name(tmp_path: Path) -> None:

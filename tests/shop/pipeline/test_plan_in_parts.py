@@ -47,7 +47,7 @@ def with_plan(job: Job, proposals: str, **changes: object) -> Job:
     "changes",
     [
         {"budget_cents": 20_000},
-        {"trial": True, "budget_cents": 500_000},
+        {"test_share": 0.1, "budget_cents": 500_000},
         {"budget_cents": 20_000, "limits": ("count <= 30",)},
     ],
 )

@@ -31,7 +31,7 @@ OFTEN = {
 
 
 def job_of(store: Store, *plays: Mapping[str, Any]) -> Job:
-    given = {"trial": True, "budget_cents": 900_000, "holdout_share": 0.1}
+    given = {"test_share": 0.1, "budget_cents": 900_000, "holdout_share": 0.1}
     return Job(shop_config(plan=given, plays=plays), store, lambda *_: None)
 
 

@@ -19,7 +19,6 @@ from promolift.shop.pipeline.planning.arms_in_play import CELLS
 from promolift.shop.pipeline.planning.predicted_offers import (
     MOST_CARRIED,
     MOST_OF_PLAN,
-    TEST_SHARE,
     with_earlier_cells,
 )
 from promolift.shop.pipeline.shop import Shop
@@ -28,12 +27,12 @@ from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job
 
-BUDGET, HELD, WEEKS = 20_000, 0.2, 40
+BUDGET, HELD, WEEKS, TEST_SHARE = 20_000, 0.2, 40, 0.1
 
 
 def settings(folder: Path, **plan: object) -> Config:
     """Offers of assumed effect count here, and a supplier pays for all of their discount."""
-    own = config(folder, **{"trial": "auto", "budget_cents": BUDGET, "holdout_share": HELD,
+    own = config(folder, **{"test_share": TEST_SHARE, "budget_cents": BUDGET, "holdout_share": HELD,
                                       "min_evidence": "assumed"} | plan)  # fmt: skip
     return own.model_copy(update={"menu": tuple(each.model_copy(update={"supplier_share": 1.0}) for each in own.menu)})
 
@@ -101,7 +100,7 @@ def test_who_comes_anyway_gets_no_discount_on_the_whole_order(planned: tuple[Pat
     _, chosen, _, draws = made_plan(folder)
     given = chosen.join(draws.select("customer_id", "group"), on="customer_id")
     assert given.filter(pl.col("group") == NOT_DUE).is_empty()
-    alone = settings(folder, trial=False)
+    alone = settings(folder, test_share=0.0)
     with Shop.of(alone, folder / "alone") as shop:  # by predicted gains alone they got one
         without = shop.plan().chosen.filter(scope="all")["customer_id"]
     waiting = draws.filter(group=NOT_DUE)["customer_id"]

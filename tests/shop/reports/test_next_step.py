@@ -22,7 +22,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stated(folder: Path, case: str) -> Config:
-    return config(folder, trial=case != "nothing drawn", budget_cents=0 if case == "no budget" else 300_000)
+    return config(
+        folder, test_share=0.1 * (case != "nothing drawn"), budget_cents=0 if case == "no budget" else 300_000
+    )
 
 
 @pytest.mark.parametrize("case", ["no budget", "nothing drawn", "as it is"])

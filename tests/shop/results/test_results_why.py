@@ -111,8 +111,8 @@ def planned(folder: Path, settings: dict[str, object]) -> tuple[StepSummary, str
 
 def test_a_shop_without_prices_is_told_that_money_is_unknown(tmp_path: Path) -> None:
     """From file to report: no offer, no trial, no figure of profit, and what to do."""
-    for trial in (False, True):
-        summary, page = planned(tmp_path, shop(tmp_path, plan={"budget_cents": 1000, "trial": trial}))
+    for share in (0.0, 0.1):
+        summary, page = planned(tmp_path, shop(tmp_path, plan={"budget_cents": 1000, "test_share": share}))
         assert summary.figures["treated"] == 0
         assert "the log names no prices or amounts" in summary.text
         assert "Expected to add" not in summary.text
@@ -140,6 +140,6 @@ def test_a_shop_without_promotions_is_told_why_and_26_customers_are_no_trial(tmp
         value = {"margin_rate": float(margin[0]) + step}
         paid, _ = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000}, value=value))
         assert (paid.figures["treated"] > 0) == treated  # type: ignore[operator]
-    trial, _ = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000, "trial": True}))
+    trial, _ = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000, "test_share": 0.1}))
     assert (trial.figures["treated"], trial.figures["cost_cents"]) == (0, 0)
     assert trial.figures["evidence"] == "assumed"

@@ -61,7 +61,6 @@ proposals = "none"
 [plan]
 campaign = "made-up"
 budget_cents = {budget}
-trial = "auto"
 [[menu]]
 id = "reminder"
 benefit = {{ type = "reminder" }}

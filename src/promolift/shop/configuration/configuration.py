@@ -201,7 +201,8 @@ class DataSettings(Settings):
 class PlanSettings(Settings):
     """The decision: for when, within which budget and limits, and how sure it must be."""
 
-    RENAMED: ClassVar[dict[str, str]] = {"weakest_evidence": "min_evidence"}
+    RENAMED: ClassVar[dict[str, str]] = {"weakest_evidence": "min_evidence", "trial": "test_share"}
+    NEW_VALUES: ClassVar[dict[str, dict[str, str]]] = {"trial": {"true": "0.1", "auto": "0.1", "false": "0.0"}}
     REMOVED: ClassVar[dict[str, str]] = {"groups": "tests draw within audiences that are read from the log"}
 
     campaign: str = Field(
@@ -260,12 +261,14 @@ class PlanSettings(Settings):
         lt=1,
         description="Share of customers who get nothing, drawn by hash, so that what the plan earns can be measured.",
     )
-    trial: bool | Literal["auto"] = Field(
-        default=False,
-        description="Whether customers for whom no evidence predicts a gain draw an offer at random: those of an "
-        "audience (absent, long absent, a cart left behind, due again) a discount, a reminder or nothing, within the "
-        "budget; what adds more is drawn by more customers of the next plan. `auto`: unless `limits` or limits of "
-        "fairness are stated; true refuses these. With false only customers with a predicted gain get an offer.",
+    test_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the budget that offers with a predicted gain leave to customers who draw theirs at "
+        "random: those of an audience (absent, long absent, a cart left behind, due again) draw a discount, a reminder "
+        "or nothing, and what adds more is drawn by more of them in the next plan. Where no gain is predicted they may "
+        "draw for the whole budget. Nobody draws with 0, with `limits`, limits of fairness or `privacy.epsilon`.",
     )
     priority: int = Field(
         default=0,
@@ -279,19 +282,10 @@ class PlanSettings(Settings):
         default=0.8,
         gt=0.5,
         lt=1,
-        description="With `trial`, or once a test was learned from: a menu line counts as shown to pay when it is "
+        description="Where offers are drawn, or draws were learned from: a menu line counts as shown to pay when it is "
         "worth more than nothing with at least this probability.",
     )
     seed: int = Field(default=0, description="Settles ties, draws and phrasings; another number draws others.")
-
-    @model_validator(mode="after")
-    def _drawn(self) -> Self:
-        if self.trial is True and self.limits:
-            raise SettingError(
-                "settings_conflict",
-                "a trial draws its offers at random and cannot keep plan.limits; leave one of the two out",
-            )
-        return self
 
     @field_validator("limits")
     @classmethod
@@ -373,6 +367,12 @@ class Config(Settings):
         return _restore, (sections, self.__getstate__())
 
     @property
+    def may_draw(self) -> bool:
+        """Whether a plan may have customers draw their offers at random; see `plan.test_share`."""
+        limited = self.plan.limits or self.fairness.limited
+        return self.plan.test_share > 0 and not limited and self.privacy.epsilon is None
+
+    @property
     def lines(self) -> tuple[MenuItem, ...]:
         """The menu, and the lines that plays state for their own customers."""
         own = (line for play in self.plays for line in play.lines(self.menu, self.shop.currency))
@@ -445,22 +445,12 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
-    def _draws_keep_no_shares(self) -> Self:
-        if self.plan.trial is True and self.fairness.limited:
-            raise SettingError(
-                "settings_conflict",
-                "a trial draws its offers at random and cannot keep fairness.band or fairness.loyal_never_worse; leave "
-                "one of the two out",
-            )
-        return self
-
-    @model_validator(mode="after")
     def _private_plans_have_one_price(self) -> Self:
         if self.privacy.epsilon is None:
             return self
         plan = self.plan
         asked = {
-            "plan.trial": plan.trial is True, "plan.limits": plan.limits,
+            "plan.limits": plan.limits,
             "plan.category_share": plan.category_share < 1,
             "[fairness] band or loyal_never_worse": self.fairness.limited, "[[strategic]]": self.strategic,
         }  # fmt: skip

@@ -2,15 +2,16 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings, settings_class_in
 from promolift.shop.configuration.configuration import Config, load_config
 
+Of = TypeVar("Of")
 TABLE_HEADER = re.compile(r"^\s*\[+\s*([A-Za-z0-9_.\"-]+)\s*\]+")
 KEY_LINE = re.compile(r"^(\s*)([A-Za-z0-9_.-]+)(\s*=)")
 
@@ -29,10 +30,11 @@ def migrate(path: Path) -> StepSummary:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("file_unreadable", f"{path}: not readable as TOML: {error}") from None
     found, gone = find_renamed_keys(Config, values), find_removed_keys(Config, values)
+    new_values = _find_keys(Config, values, lambda each: each.NEW_VALUES)
     if not found and not gone:
         load_config(path)
         return StepSummary(f"{path}: nothing to rename", {"config": str(path), "renamed": {}, "removed": {}})
-    new = remove_keys(rename_keys(text, found), gone)
+    new = remove_keys(rename_keys(text, found, new_values), gone)
     if left := find_renamed_keys(Config, tomllib.loads(new)):
         place = next(iter(left))
         raise ConfigError(
@@ -62,9 +64,9 @@ def find_removed_keys(kind: type[Settings], values: Any) -> dict[str, str]:
 
 
 def _find_keys(
-    kind: type[Settings], values: Any, names: Callable[[type[Settings]], dict[str, str]], place: str = ""
-) -> dict[str, str]:
-    found: dict[str, str] = {}
+    kind: type[Settings], values: Any, names: Callable[[type[Settings]], Mapping[str, Of]], place: str = ""
+) -> dict[str, Of]:
+    found: dict[str, Of] = {}
     for part in values if isinstance(values, list) else [values]:
         for key, value in part.items() if isinstance(part, dict) else ():
             dotted = f"{place}.{key}" if place else key
@@ -75,8 +77,9 @@ def _find_keys(
     return found
 
 
-def rename_keys(text: str, names: dict[str, str]) -> str:
-    """Return the TOML text with each dotted key of `names` under its new name."""
+def rename_keys(text: str, names: dict[str, str], values: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the TOML text with each dotted key of `names` under its new name, and with its new value if `values` has
+    one for it."""
     lines, table = [], ""
     for line in text.splitlines(keepends=True):
         if header := TABLE_HEADER.match(line):
@@ -84,7 +87,10 @@ def rename_keys(text: str, names: dict[str, str]) -> str:
         elif key := KEY_LINE.match(line):
             dotted = f"{table}.{key[2]}" if table else key[2]
             if dotted in names:
-                line = f"{key[1]}{key[2].rpartition('.')[0]}{'.' * ('.' in key[2])}{names[dotted]}{line[key.end(2) :]}"
+                rest = line[key.end(2) :]
+                for old, value in values.get(dotted, {}).items():
+                    rest = re.sub(rf"""^(\s*=\s*)["']?{old}\b["']?""", rf"\g<1>{value}", rest)
+                line = f"{key[1]}{key[2].rpartition('.')[0]}{'.' * ('.' in key[2])}{names[dotted]}{rest}"
         lines.append(line)
     return "".join(lines)
 

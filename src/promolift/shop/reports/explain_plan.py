@@ -61,7 +61,7 @@ def explain_plan(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.
         effects.load_response(job.store),
         job.clean.catalogue["cost_cents"].drop_nulls().len() > 0,
         job.config.shop.currency,
-        bool(job.config.plan.trial),
+        job.config.plan.test_share > 0,
         job.config.menu,
     )
     if free["added_cents"].drop_nulls().is_empty():
@@ -229,7 +229,7 @@ def next_steps(rules: PlanRules) -> str:
     """Return what to do next, the cheapest first."""
     costs = translate("give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours")
     trial = translate(
-        "set plan.trial = true and run `promolift run`: offers are then tested within the budget, and "
+        "set plan.test_share = 0.1 and run `promolift run`: offers are then tested within the budget, and "
         "`promolift learn` shows what they earned"
     )
     suppliers = translate("set supplier_share on the [[menu]] lines that suppliers pay for")

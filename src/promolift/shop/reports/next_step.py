@@ -73,10 +73,10 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
                 "没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。请征求客户同意，并检查promolift.toml中的"
                 "columns.consent指的是哪一列。",
             )
-        elif not note.drawn and config.plan.trial is False:
+        elif not note.drawn and not config.plan.test_share:
             what = localize(
-                'By what is known no offer pays. Set plan.trial = "auto" in promolift.toml: the plan then tests.',
-                '就目前所知没有优惠赚钱。在promolift.toml中设置plan.trial = "auto"，计划会进行测试。',
+                "By what is known no offer pays. Set plan.test_share = 0.1 in promolift.toml: the plan then tests.",
+                "就目前所知没有优惠赚钱。在promolift.toml中设置plan.test_share = 0.1，计划会进行测试。",
             )
         elif not note.drawn:
             what = localize(

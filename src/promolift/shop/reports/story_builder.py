@@ -270,7 +270,7 @@ def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
                     f"以下优惠在从未测量过的地方能带来多少：{'；'.join(lines)}。",
                 ),
                 translate("There they are listed with an assumed effect and not planned."),
-                translate("Try them on a small share of customers picked at random (plan.trial)."),
+                translate("Try them on a small share of customers picked at random (plan.test_share)."),
             )
         )
     return notes

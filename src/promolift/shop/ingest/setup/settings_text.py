@@ -33,7 +33,7 @@ window_days = 28
 budget_share = 0.02      # of the revenue of the last window; budget_cents = 100000 states an amount instead
 holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
 min_evidence = "auto"
-trial = "auto"           # customers without a predicted gain draw an offer or nothing at random; false: they get none
+test_share = 0.1         # of the budget, for customers who draw an offer or nothing at random; 0: nobody draws
 
 [data]
 source = "files"

@@ -38,7 +38,6 @@ from promolift.shop.pipeline.planning.partitions import (
 from promolift.shop.pipeline.planning.predicted_offers import (
     DRAWN_COLUMNS,
     MOST_CARRIED,
-    TEST_SHARE,
     PredictedOffers,
     draw_rows,
     predicted_cells,
@@ -134,7 +133,8 @@ class _Drawing:
     ) -> None:  # fmt: skip
         self.job, self.at, self.best, self.terms = job, at, best, terms
         self.people, self.limits, self.predicted = people, limits, predicted
-        spent, room = (predicted.cost_cents(), TEST_SHARE * budget) if predicted is not None else (0.0, 0.0)
+        share = job.config.plan.test_share
+        spent, room = (predicted.cost_cents(), share * budget) if predicted is not None else (0.0, 0.0)
         self.left = budget - spent  # for what draws are expected to cost
         self.most = self.left + room  # what they cost but for one month in a thousand
         policy = {"policy_id": "trial", "price": 0.0} if predicted is None else {}

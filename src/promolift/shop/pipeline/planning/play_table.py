@@ -117,8 +117,11 @@ def _row(
     basket = own if isinstance(own, float) else facts.baskets["basket_mean_cents"].mean()
     basket = basket if isinstance(basket, float) else 0.0
     cost = worst_cost_cents(group, lines, mine.height, basket, config.value.delivery_cost_cents)
-    if why is None and config.plan.trial is False:
-        why = localize("plan.trial = false: nothing is tested", "plan.trial = false：不做测试")
+    if why is None and not config.may_draw:
+        why = localize(
+            "nobody draws an offer with plan.test_share = 0, limits or privacy.epsilon",
+            "设置了plan.test_share = 0、限额或privacy.epsilon时，没有人抽签",
+        )
     benefits = tuple(
         describe_menu_line(each.benefit, each.min_spend_cents, config.shop.currency, current_locale()) for each in lines
     )

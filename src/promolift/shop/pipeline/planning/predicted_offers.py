@@ -16,7 +16,6 @@ from promolift.shop.pipeline.planning.partitions import DecisionRecords
 from promolift.shop.results.line_tests import load_cells, targeted_ratios
 from promolift.shop.results.work_folder.run_context import Job, Moments
 
-TEST_SHARE = 0.1  # of the budget, which predicted gains leave to draws; these may cost twice that, seldom enough
 MOSTLY = 0.5  # share that draws a line, above which all get it where nothing can be drawn
 PRIOR_SD = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 MOST_OF_PLAN = 0.01  # of the gain of a plan, which one customer is believed to bring at most

@@ -58,7 +58,6 @@ from promolift.shop.pipeline.planning.partitions import (
 )
 from promolift.shop.pipeline.planning.plan_limits import private_price
 from promolift.shop.pipeline.planning.play_audiences import with_plays
-from promolift.shop.pipeline.planning.predicted_offers import TEST_SHARE
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.explain_plan import FEW_SHARE, explain_plan
 from promolift.shop.results import effects
@@ -168,12 +167,12 @@ def draw_beside(
     """
     plan, effects = job.config.plan, terms.effects
     limited, tested = bool(plan.limits or audience.fair), any(not each.aimed for each in effects)
-    may_test = plan.trial is not False and not limited
+    may_test = plan.test_share > 0 and not limited
     if is_private(job) or not (may_test or (tested if limited else effects)) or job.clean.lacks_amounts:
         return None
     predicted = None
     if not limited and not best.records.chosen.is_empty() and (some.floor, plan.min_evidence) != ("assumed", "auto"):
-        calm, room = terms.model_copy(update={"explore": 0.0}), round((1 - TEST_SHARE) * budget)
+        calm, room = terms.model_copy(update={"explore": 0.0}), round((1 - plan.test_share) * budget)
         dear = float(best.records.chosen["cost_cents"].sum()) > room
         predicted = (
             solve_plan(job, at, some, audience, calm, room, shelf, "predicted") if dear or terms.explore else best

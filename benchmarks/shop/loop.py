@@ -8,11 +8,12 @@ Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. All is si
 expected gain, with the true gains of every line for every customer beside: `bound` is what no choice among them passes
 at the same true cost, though it knows each customer's hidden elasticity and readiness to use a coupon; `knowable` gives
 each third of recency times each third of spend the line that is truly best for it on the whole, at the same expected
-cost: what a test with groups could find out.
+cost: what a test with groups could find out. Each shop also lives through the same months without draws (`test_share` 0).
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -86,10 +87,13 @@ class Lived(NamedTuple):
     seconds: float
 
 
-def live(seed: int, customers: int, months: int) -> Lived:
-    """One shop through its months."""
+def live(seed: int, customers: int, months: int, test_share: float = 0.1) -> Lived:
+    """One shop through its months, where offers leave this share of the budget to draws."""
     world, found, seconds = GoodsWorld(seed, customers), list[MonthFound](), 0.0
-    with tempfile.TemporaryDirectory() as folder, CommandLinePath(Path(folder), seed=seed) as path:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        CommandLinePath(Path(folder), seed=seed, test_share=test_share) as path,
+    ):
         for month in range(months):
             started = time.process_time()
             given = path.decide(world, monthly_budget(world))
@@ -120,7 +124,11 @@ def main() -> None:
     asked = parser.parse_args()
     shops, customers, months = (1, 600, 2) if asked.quick else (asked.shops, asked.customers, asked.months)
     data = f"simulated, world of goods, {customers} customers"
-    lived = [live(seed, customers, months) for seed in range(1, shops + 1)]
+    lived, alone = [], []
+    for seed in range(1, shops + 1):
+        lived.append(live(seed, customers, months))
+        alone.append(live(seed, customers, months, test_share=0.0))
+        print(f"shop {seed} of {shops} is done", file=sys.stderr)
     for month in range(months):
         each = [shop.months[month] for shop in lived]
         some = [one for one in each if one.bound > 0]
@@ -128,6 +136,11 @@ def main() -> None:
             "share", "the best line by group, truly known", [one.knowable / one.bound for one in some], data)  # fmt: skip
         say(f"month {month + 1}: true gain", [one.gain / 100 for one in each], "money a shop",
             "the best line by group, truly known", [one.knowable / 100 for one in each], data)  # fmt: skip
+        without = [shop.months[month] for shop in alone]
+        say(f"month {month + 1}: true gain, test_share 0.1", [one.gain / 100 for one in each], "money a shop",
+            "test_share 0", [one.gain / 100 for one in without], data)  # fmt: skip
+        ahead = [one.gain / 100 - other.gain / 100 for one, other in zip(each, without, strict=True)]
+        say(f"month {month + 1}: the draws' difference", ahead, "money a shop", None, [], data)
         say(f"month {month + 1}: true cost of its offers", [one.cost / 100 for one in each], "money a shop", "budget",
             [one.budget / 100 for one in each], data)  # fmt: skip
     say("two months of a shop", [shop.seconds for shop in lived], "CPU s", None, [], data)

@@ -32,7 +32,6 @@ from promolift.extensions.simulation.worlds.world import CATEGORIES
 from promolift.shop.pipeline.shop import Shop
 
 COUNTS, NEVER = "counts alone", 10**12
-LIVES = 'campaign = "made-up"'
 
 
 class Earned(NamedTuple):
@@ -77,9 +76,8 @@ def planned(world: GoodsWorld | MarketWorld, folder: Path, proposals: str) -> pl
     """The chosen offers of `promolift plan` on the shop's log."""
     world.events.write_parquet(folder / "events.parquet")
     world.products.write_csv(folder / "products.csv")
-    text = render_settings(world, monthly_budget(world)).replace(
-        LIVES, f'{LIVES}\nmin_evidence = "assumed"\ntest_share = 0.0'
-    )
+    text = render_settings(world, monthly_budget(world), test_share=0.0)
+    text = text.replace("[plan]\n", '[plan]\nmin_evidence = "assumed"\n')
     text = text.replace('proposals = "none"', f'proposals = "{proposals}"\npairs = false')
     (folder / "promolift.toml").write_text(text, encoding="utf-8")
     with Shop.open(folder / "promolift.toml", work=folder / "work") as shop:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from html.parser import HTMLParser
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -155,6 +156,20 @@ def test_hostile_texts_stay_texts(dollars: Story) -> None:
     assert "alert(1)" in json.dumps(page.data)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_first_part_is_short_and_every_chapter_opens_on_a_click(
+    dollars: Story, language: Literal["en", "zh"]
+) -> None:
+    html = render(replace(dollars, language=language))
+    first, rest = html.split('<div class="page">')
+    words = re.findall(r"[\u4e00-\u9fff]|\w[\w'.,-]*", Page(first).text)
+    assert len(words) <= 900 * (1.6 if language == "zh" else 1)  # characters of Chinese for a word
+    chapters = rest.count('class="chapter"')
+    assert chapters > 8
+    assert rest.count('<details class="fold"><summary>') == chapters
+    assert all(f'id="{link}"' in rest for link in re.findall(r'href="#([a-z]+)"', rest))
+
+
 def test_a_lone_surrogate_can_still_be_written_to_a_file() -> None:
     assert render(small_story(binding="shop \ud800")).encode("utf-8")
 
@@ -183,7 +198,9 @@ def test_every_figure_has_its_finding_its_data_and_a_chart(page: Page) -> None:
     assert isinstance(figures, dict)
     drawn = [attrs["data-figure"] for _, attrs in page.tags if "data-figure" in attrs]
     assert sorted(map(str, drawn)) == sorted(figures)
-    assert page.count("figure") == page.count("figcaption") == page.count("details") == len(figures)
+    assert page.count("figure") == page.count("figcaption") == len(figures)
+    tables = [attrs for tag, attrs in page.tags if tag == "details" and attrs.get("class") != "fold"]
+    assert len(tables) == len(figures)
     for _, attrs in page.tags:
         if "data-figure" in attrs:
             assert attrs["role"] == "img"

@@ -61,6 +61,7 @@ proposals = "none"
 [plan]
 campaign = "made-up"
 budget_cents = {budget}
+test_share = {share}
 [[menu]]
 id = "reminder"
 benefit = {{ type = "reminder" }}
@@ -117,6 +118,7 @@ class CommandLinePath:
     seed: int = 1
     messages: list[MonthMessages] = field(default_factory=list)
     words, more = False, ""  # whether a plan gets its words; what the settings say besides
+    test_share: float = 0.1
 
     def __enter__(self) -> Self:
         """The path itself."""
@@ -138,7 +140,7 @@ class CommandLinePath:
         if config.is_file():
             self._learn(config)
         else:
-            config.write_text(render_settings(world, budget_cents) + self.more, encoding="utf-8")
+            config.write_text(render_settings(world, budget_cents, self.test_share) + self.more, encoding="utf-8")
         with Shop.open(config, work=self.folder / "work") as shop:
             plan = shop.plan()
             self.summaries.append(str(plan))
@@ -167,11 +169,11 @@ class CommandLinePath:
             self.summaries.append(f"learn: {error}")
 
 
-def render_settings(world: "SimulatedWorld", budget_cents: float) -> str:
+def render_settings(world: "SimulatedWorld", budget_cents: float, test_share: float = 0.1) -> str:
     """promolift.toml of a made-up shop; an amount off at the scale of its baskets."""
     import polars as pl
 
-    text = SETTINGS_TEMPLATE.format(margin=world.margin, budget=round(budget_cents))
+    text = SETTINGS_TEMPLATE.format(margin=world.margin, budget=round(budget_cents), share=test_share)
     if not world.amounts:
         return text
     orders = world.events.group_by("customer_id", "order_id").agg(pl.col("list_cents").sum())["list_cents"]

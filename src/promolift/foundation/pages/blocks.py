@@ -116,7 +116,8 @@ class ActionItem:
 @dataclass(frozen=True)
 class Page:
     """A whole page: its owner, the first screen (one headline number with `explanations`, the `actions` to take now,
-    the `assumptions` behind it, further `key_figures`), and the chapters.
+    the `assumptions` behind it, further `key_figures`), and the chapters; where `folded`, each opens on a click and only
+    those that are open are printed.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Page:
     actions: Sequence[ActionItem] = ()
     assumptions: Sequence[HeadlineAssumption] = ()
     currency: str | None = None
+    folded: bool = False
 
 
 def widen_lone_blocks(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:

@@ -17,6 +17,7 @@
   }
   function paint(chart) {
     const size = chart.box.clientWidth;
+    if (!size) return; // in a chapter that is not open yet
     chart.box.style.height = draw.height(chart.spec, size, root.classList.contains('print')) + 'px';
     chart.view = chart.view || echarts.init(chart.box, null, { renderer: 'svg' });
     chart.view.resize({ animation: { duration: 0 } });
@@ -38,6 +39,13 @@
   };
   // widths of letters are known only when the letters are there
   if (document.fonts && document.fonts.ready) document.fonts.ready.then(start); else start();
+  // a link to a folded chapter opens it
+  const open = () => {
+    const fold = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest('.chapter')?.querySelector('.fold');
+    if (fold && !fold.open) { fold.open = true; fold.scrollIntoView(); }
+  };
+  window.addEventListener('hashchange', open);
+  open();
   dark.addEventListener('change', paintAll);
   window.addEventListener('beforeprint', () => { root.classList.add('print'); paintAll(); });
   window.addEventListener('afterprint', () => { root.classList.remove('print'); paintAll(); });

@@ -86,6 +86,7 @@ def page_of(story: Story) -> Page:
     shop, window = story.plan.shop, story.window_days
     last = date(story.asof_ms + (window - 1) * DAY_MS, shop.zone)
     return Page(
+        folded=True,
         name=shop.name,
         eyebrow=translate("Promotion plan"),
         facts={

@@ -50,7 +50,10 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
     config = Config(
         data={"source": "complete-journey"}, menu=(item,), consent={"default": True},
         shop={"name": "Shop", "zone": "UTC", "language": language, "currency": "CNY"},
-        plan={"campaign": "cmp_test", "budget_cents": 10**7, "holdout_share": 0.0, "asof": "2026-01-05"},
+        plan={
+            "campaign": "cmp_test", "budget_cents": 10**7, "holdout_share": 0.0, "asof": "2026-01-05",
+            "test_share": 0.0,
+        },
     )  # type: ignore[arg-type]  # fmt: skip
     with Store(folder) as store:
         job = Job(config, store, lambda *_: None)

@@ -1,5 +1,6 @@
 """A cart over HTTP: what a customer may use, held whole or not at all, within every limit, refusals in words."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,8 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, coded
 
 from promolift.core.offers import MenuItem
 from promolift.core.offers.terms import Benefit
-from promolift.server.carts.carts import lowers_price
+from promolift.foundation.i18n.text import Language
+from promolift.server.carts.carts import benefit_text, lowers_price
 
 PRICE, POLICY = "/v1/carts:price", f"/v1/campaigns/{CAMPAIGN}"
 TEA = {"line_id": "1", "product_id": "p-tea", "quantity": 3, "price_cents": 500}
@@ -21,6 +23,19 @@ def put(api: Api, name: str, **terms: Any) -> None:
 
 def cart(api: Api, who: str = "u01", **more: Any) -> Any:
     return api("POST", PRICE, {"customer_id": who, "lines": [TEA, CUP], "shipping_cents": 499} | more)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("buy", "get", "percent"), [(2, 1, 100), (1, 1, 50), (3, 2, 100), (1, 2, 30), (10, 4, 100)])
+def test_the_title_of_more_for_less_names_what_is_bought_and_what_is_lowered(
+    buy: int, get: int, percent: int, language: Language
+) -> None:
+    benefit = Benefit(type="buy_x_get_y", buy=buy, get=get, percent=percent)
+    said = benefit_text(benefit, "USD", language)
+    named = [int(each) for each in re.findall("[0-9]+", said)]
+    assert named[0] == (buy if get > 1 or percent == 100 or language == "en" else buy + 1)
+    assert (get in named) == (get > 1 or percent == 100 or language == "en")
+    assert (100 in named) is False
 
 
 def test_a_decided_offer_is_applied_to_what_it_covers_and_to_nothing_else(api: Api) -> None:

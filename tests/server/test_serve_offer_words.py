@@ -7,8 +7,10 @@ from planned_shop import ASOF_MS, planned_shop, shop_config
 
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.decisions.live_release import LiveRelease, load_release
 from promolift.server.decisions.message_rendering import render_message
+from promolift.server.decisions.release_period import last_moment_ms
 from promolift.shop.pipeline.release import build_release
 
 
@@ -31,10 +33,13 @@ def test_the_live_answer_says_how_an_offer_is_activated_and_how_two_are_joined(r
     assert {name: offer["joined"] for name, offer in reply.items() if offer["joined"]} == dict.fromkeys(pairs, "each")
 
 
-def test_a_planned_offer_and_one_made_anew_days_later_have_the_same_terms(release: LiveRelease) -> None:
+def test_a_planned_offer_days_later_and_one_of_a_later_period_have_the_same_terms(release: LiveRelease) -> None:
+    end_ms = last_moment_ms(release, ASOF_MS)
     for who, offer_id, _ in release.messages:
-        fresh = render_message(release, who, offer_id, ASOF_MS + 3 * 86_400_000, "en")["offer"]
-        planned = render_message(release, who, offer_id, ASOF_MS, "en")["offer"]
-        assert fresh["starts"] != planned["starts"]
+        planned = render_message(release, who, offer_id, ASOF_MS, "en", ends_ms=end_ms)["offer"]
+        fresh = render_message(release, who, offer_id, ASOF_MS + 3 * DAY_MS, "en", ends_ms=end_ms)["offer"]
+        assert fresh == planned == release.offers[offer_id].model_dump(mode="json")
+        moved = render_message(release, who, offer_id, ASOF_MS, "en", ends_ms=end_ms + 90 * DAY_MS)["offer"]
+        assert moved["starts"] != planned["starts"]
         for name in ("activation", "joined", "benefit", "label", "covers", "min_spend_cents"):
-            assert fresh[name] == planned[name]
+            assert moved[name] == planned[name]

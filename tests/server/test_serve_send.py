@@ -62,9 +62,10 @@ def test_an_offer_is_not_given_where_it_could_be_sent_only_after_its_end(
         plan = Plan.load(store)
         plan.note.model_copy(update={"menu": one_day}).keep(store)
     with serving(folder, shop[1]) as api:
-        released(api)
+        release_id = released(api)
         sending(api)
-        noon = 1_767_614_400_000  # 2026-01-05 12:00
+        first_ms = api.server.decider.ensure(release_id).first_ms(api("GET", POLICY)["periods"][release_id]["ends_ms"])
+        noon = first_ms + 12 * HOUR_MS
         for now_ms, ended in ((noon - HOUR_MS, False), (noon + HOUR_MS, True)):
             monkeypatch.setattr(api.server.clock, "now_ms", lambda now_ms=now_ms: now_ms)
             lines = Counter[str]()

@@ -41,8 +41,7 @@ CAMPAIGN = "cmp_test"
 PEOPLE = [f"u{n:02d}" for n in range(60)]
 TARGETS = ("tea", "coffee", "bread", "milk")
 MENU = tuple(
-    MenuItem(id=f"cut-{p}", benefit=Benefit(type="percent_off", percent=p), scope="category", valid_days=7)
-    for p in (10, 20, 30)
+    MenuItem(id=f"cut-{p}", benefit=Benefit(type="percent_off", percent=p), scope="category") for p in (10, 20, 30)
 )
 
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from promolift.core.messages import ANGLES, add_angles, event_reason, find_live_angle, may_give_reason
-from promolift.core.messages.angles import ANGLE_RULES, SeenItem
+from promolift.core.messages.angles import ANGLE_RULES, SeenItem, angle_holds
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 
 NOW = 1_767_571_200_000
@@ -58,6 +58,26 @@ def test_an_angle_fits_where_its_condition_holds(angle):
 @pytest.mark.parametrize(("angle", "change"), [(angle, change) for angle, every in MISSES.items() for change in every])
 def test_an_angle_fits_nowhere_else(angle, change):
     assert angle not in angles(**(FITS[angle] | change))
+
+
+PASSING = {"due_in_days": -1, "recency_days": 1, "tenure_days": 1, "redemption_recency_days": 1}  # change in a day
+
+
+@pytest.mark.parametrize("angle", FITS)
+def test_an_angle_holds_later_as_long_as_its_condition_would_hold_then(angle):
+    row = TEA | FITS[angle]
+    until_ms = add_angles(pl.DataFrame([row]))["angle_until_ms"].item()
+    for day in range(1, 70):
+        then = row | {"asof_ms": NOW + day * DAY_MS} | {k: row[k] + n * day for k, n in PASSING.items() if k in row}
+        assert (angle in angles(**then)) == angle_holds(angle, until_ms, NOW + day * DAY_MS, False, False), day
+
+
+def test_a_purchase_ends_what_says_that_there_was_none():
+    ended = {angle for angle in ANGLES if not angle_holds(angle, None, NOW, True, True)}
+    assert ended == {
+        "viewed_not_bought", "cart_left", "replenish_due", "lapsed_category", "try_new", "win_back", "first_coupon",
+    }  # fmt: skip
+    assert {angle for angle in ANGLES if not angle_holds(angle, None, NOW, True, False)} == {"win_back", "first_coupon"}
 
 
 def test_without_any_of_it_the_offer_stands_for_itself():

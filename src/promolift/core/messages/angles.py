@@ -26,7 +26,7 @@ Angle = Literal[
     "win_back", "loyalty_thanks", "coupon_returner", "first_coupon", "basket_nudge", "try_new", "generic",
 ]  # fmt: skip
 ANGLES: tuple[Angle, ...] = get_args(Angle)
-JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
+JUST_DAYS, CART_HOURS, VIEW_DAYS, RETURNER_DAYS = 3, 72, 14, 60
 
 
 class AngleRule(Settings):
@@ -72,7 +72,8 @@ class AngleFacts:
 
 
 def add_angles(rows: pl.DataFrame) -> pl.DataFrame:
-    """`rows` with `angle` (the first that fits), `angles` (all that fit) and `reason`, in plain English.
+    """`rows` with `angle` (the first that fits), `angles` (all that fit) and `angle_until_ms`: the last moment
+    at which the angle is true if nothing happens, its first day at the earliest; null where time alone never ends it.
 
     One row per customer and offer. Columns that are missing or null fit nothing: scope, target, bought_key, bought_ms,
     view_ms, cart_ms, asof_ms, personal (false: refused), orders, gap_days, due_in_days, pair_orders (of the half bought
@@ -94,7 +95,10 @@ def add_angles(rows: pl.DataFrame) -> pl.DataFrame:
     )
     every = pl.concat_list([pl.when(pl.col(f"_{angle}")).then(pl.lit(angle)) for angle in _ORDER]).list.drop_nulls()
     first = pl.coalesce([pl.when(pl.col(f"_{angle}")).then(pl.lit(angle)) for angle in _ORDER] + [pl.lit("generic")])
-    return rows.with_columns(told.select(first.alias("angle"), every.alias("angles")))
+    found = told.select(first.alias("angle"), every.alias("angles"), "asof_ms", *_ENDS_MS)
+    until = pl.coalesce(pl.when(pl.col("angle") == angle).then(end) for angle, end in _ANGLE_END.items())
+    until = pl.when(until < _FIRST_DAY_MS).then(_FIRST_DAY_MS).otherwise(until).floor()
+    return rows.with_columns(found.select("angle", "angles", angle_until_ms=until.cast(pl.Int64)))
 
 
 _DAYS = (pl.col("asof_ms") - pl.col("bought_ms")) / DAY_MS
@@ -125,12 +129,35 @@ _CONDITIONS: dict[Angle, pl.Expr] = {
     "lapsed_category": (pl.col("orders") >= 3) & (pl.col("due_in_days") < -pl.col("gap_days")),
     "win_back": pl.col("recency_days") > pl.max_horizontal(pl.lit(30.0), 3 * pl.col("cadence_days")),
     "loyalty_thanks": (pl.col("tenure_days") >= 365) & (pl.col("orders_total") >= 50),
-    "coupon_returner": pl.col("redemption_recency_days") <= 60,
+    "coupon_returner": pl.col("redemption_recency_days") <= RETURNER_DAYS,
     "first_coupon": pl.col("exposures_total") == 0,
     "basket_nudge": (pl.col("min_spend_cents") > pl.col("basket_median_cents"))
     & (pl.col("min_spend_cents") <= pl.col("basket_p90_cents")),
     "try_new": pl.col("target").is_not_null() & (pl.col("bought") == False),  # noqa: E712 - null is no answer
 }  # fmt: skip
+
+
+# When time alone makes an angle untrue, and which purchases do: any, or one of what the offer is on.
+_ENDS_MS = ("bought_ms", "view_ms", "cart_ms", "due_in_days", "gap_days", "redemption_recency_days")
+_ANGLE_END: dict[Angle, pl.Expr] = {
+    "just_bought": pl.col("bought_ms") + JUST_DAYS * DAY_MS - 1,
+    "viewed_not_bought": pl.col("view_ms") + VIEW_DAYS * DAY_MS,
+    "cart_left": pl.col("cart_ms") + CART_HOURS * HOUR_MS,
+    "replenish_due": pl.col("asof_ms") + (pl.col("due_in_days") + pl.col("gap_days")) * DAY_MS,
+    "coupon_returner": pl.col("asof_ms") + (RETURNER_DAYS - pl.col("redemption_recency_days")) * DAY_MS,
+}
+_FIRST_DAY_MS = pl.col("asof_ms") + DAY_MS - 1  # on which the plan's messages go out
+_ENDED_BY_PURCHASE = frozenset[Angle](("win_back", "first_coupon"))
+_ENDED_BY_TARGET = frozenset[Angle](("viewed_not_bought", "cart_left", "replenish_due", "lapsed_category", "try_new"))
+
+
+def angle_holds(angle: Angle, until_ms: int | None, now_ms: int, bought: bool, bought_target: bool) -> bool:
+    """Whether the angle of a plan is still true at a moment, if the customer has bought something since, or something
+    of what the offer is on.
+    """
+    if until_ms is not None and now_ms > until_ms:
+        return False
+    return not ((bought and angle in _ENDED_BY_PURCHASE) or (bought_target and angle in _ENDED_BY_TARGET))
 
 
 def _private(key: str | None, kind: str | None, within: str | None) -> bool:

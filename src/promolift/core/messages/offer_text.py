@@ -126,7 +126,7 @@ class OfferLine(NamedTuple):
         if b.price_cents:
             said["price"] = format_money(b.price_cents, self.currency, language)
         if b.buy:
-            said["more"] = _more(b, language)
+            said["more"] = more_units_text(b, language)
         if item:
             free = "a " if _article(item) else ""
             said |= {"free": f"{free}free {item}", "one": f"{_article(item)}{item}"}
@@ -146,8 +146,8 @@ def _article(item: str) -> str:
     return "" if is_plural(item) or item[:1].isdigit() else "an " if item[:1].lower() in "aeiou" else "a "
 
 
-def _more(benefit: Benefit, language: Language) -> str:
-    """'买2送1', '第2件打5折'; 'buy 2, get 1 free', 'buy 1, get 1 at 50% off'."""
+def more_units_text(benefit: Benefit, language: Language) -> str:
+    """Describe a buy_x_get_y: '买2送1', '第2件打5折'; 'buy 2, get 1 free', 'buy 1, get 1 at 50% off'."""
     buy, get, percent = benefit.buy, benefit.get, benefit.percent
     if language == "en":
         return f"buy {buy}, get {get} {'free' if percent == 100 else f'at {percent}% off'}"

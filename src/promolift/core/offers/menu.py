@@ -55,7 +55,11 @@ class MenuItem(Settings):
         examples=[5000],
     )
     valid_days: int = Field(
-        default=28, ge=1, le=366, description="Days that it is valid, the day of the plan being the first."
+        default=28,
+        ge=1,
+        le=366,
+        description="Days that it is valid, the day of the plan being the first; at most the days of the plan "
+        "(`plan.window_days`).",
     )
     supplier_share: float = Field(
         default=0.0, ge=0, le=1, description="Part of the discount that a supplier pays.", examples=[0.5]
@@ -89,8 +93,7 @@ class MenuItem(Settings):
 
     def ends(self, starts: datetime) -> datetime:
         """The last moment of an offer that is valid from `starts` (aware, the shop's zone)."""
-        last_day = (starts + timedelta(days=self.valid_days - 1)).date()
-        return datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo)
+        return end_of_day(starts, self.valid_days)
 
     @field_validator("activation", mode="before")
     @classmethod
@@ -165,10 +168,17 @@ def offer_id(menu_id: str, covers: str) -> str:
     return f"off_{menu_id}" if not covers else hash_id(f"off_{menu_id}", covers)
 
 
+def end_of_day(starts: datetime, days: int) -> datetime:
+    """The last second of the day with this number, the one of `starts` (aware) being the first."""
+    last_day = (starts + timedelta(days=days - 1)).date()
+    return datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo)
+
+
 def make_offer(
-    item: MenuItem, covers: str, scope: Scope, label: LocalizedText | None, starts: datetime, currency: str
-) -> Offer:
-    """The printable offer, valid from `starts` (aware, the shop's zone).
+    item: MenuItem, covers: str, scope: Scope, label: LocalizedText | None, starts: datetime, currency: str,
+    ends: datetime | None = None,
+) -> Offer:  # fmt: skip
+    """The printable offer, valid from `starts` (aware, the shop's zone), and no longer than until `ends`.
 
     `scope` tells what `covers` is; a category line prints a product where the catalogue has no categories.
     """
@@ -184,7 +194,7 @@ def make_offer(
         members=item.members,
         min_spend_cents=item.min_spend_cents,
         starts=starts,
-        expires=item.ends(starts),
+        expires=item.ends(starts) if ends is None else min(item.ends(starts), ends),
         currency=currency,
     )
 

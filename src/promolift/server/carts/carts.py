@@ -7,7 +7,7 @@ not at all.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, literal_column, select, update
 
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import Sender, rule_pack_notices
-from promolift.core.messages.offer_text import format_money
+from promolift.core.messages.offer_text import format_money, more_units_text
 from promolift.core.offers.cart_pricing import (
     AppliedPromotion,
     Cart,
@@ -87,11 +87,10 @@ SELECT_LATEST_OFFERS = Query(
 )  # fmt: skip
 SELECT_NAMED_OFFERS = Query(DECIDED_OFFERS.where(DECISIONS.c.decision_id.op("in")(JsonList("names"))))
 NEARLY_TEXTS: dict[Language, str] = {"zh": "再买{}，可{}", "en": "{} more for {}"}
-BENEFIT_TEXTS: dict[str, LocalizedText] = {  # what a benefit brings; {0} and {1} as `brings` fills them
+BENEFIT_TEXTS: dict[str, LocalizedText] = {  # what a benefit brings
     "percent_off": LocalizedText(zh="享{0}%优惠", en="{0}% off"),
     "amount_off": LocalizedText(zh="减{0}", en="{0} off"),
     "fixed_price": LocalizedText(zh="享{0}特价", en="a price of {0}"),
-    "buy_x_get_y": LocalizedText(zh="享买{0}优惠{1}件", en="{1} at a lower price when you buy {0}"),
     "gift": LocalizedText(zh="得赠品", en="a gift"),
     "free_shipping": LocalizedText(zh="免运费", en="free delivery"),
     "points": LocalizedText(zh="得{0}积分", en="{0} points"),
@@ -276,9 +275,7 @@ def load_wallet(
         if name in kept:
             held[name] = UsablePromotion(kept[name].promotion(name), campaign, code=row["code"])
         elif (release := releases.get(campaign)) and name in release.labels:
-            lasts_ms = release.menu[release.labels[name].menu_id].valid_days * DAY_MS
-            started_ms = row["expires_ms"] - lasts_ms if row["expires_ms"] else now_ms
-            promotion = _promotion(release, name, started_ms, body, row)
+            promotion = _promotion(release, live[campaign], name, now_ms, body, row)
             held[name] = UsablePromotion(promotion, campaign, code=row["code"])
         else:
             refused[typed] = "terms_gone"
@@ -295,7 +292,7 @@ def load_wallet(
                     refused[named] = "not_eligible"
                 continue
             row = SELECT_CODE.first(db, named=made["code"]) if made["code"] else None
-            promotion = _promotion(release, made["offer_id"], made["ts_ms"], body, row)
+            promotion = _promotion(release, live[made["campaign_id"]], made["offer_id"], made["ts_ms"], body, row)
             if row and (why := code_problem(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
@@ -524,11 +521,17 @@ def _cart_currency(currency: str | None, money: Mapping[str, str | None]) -> str
     return currency or next(iter(known), None)
 
 
-def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn, code: Row | None) -> Promotion:
-    """A planned offer as a promotion: on the products of this cart that the release counts to what it covers, until its
-    code expires, and for no more than that may take off.
+def _promotion(
+    release: LiveRelease, campaign: Campaign, offer_id: str, ts_ms: int, body: CartIn, code: Row | None
+) -> Promotion:
+    """A planned offer as a promotion: on the products of this cart that the release counts to what it covers, in its
+    days, until its code expires, and for no more than that may take off.
     """
-    offer = render_offer(release, offer_id, ts_ms, code["expires_ms"] if code else None)
+    offer = render_offer(release, offer_id, ts_ms, campaign.ends_ms(release.release_id))
+    if code and code["expires_ms"] and code["expires_ms"] < offer.expires.timestamp() * 1000:  # of an earlier release
+        until = datetime.fromtimestamp(code["expires_ms"] / 1000, offer.starts.tzinfo)
+        days = timedelta(days=release.menu[offer.menu_id].valid_days)
+        offer = offer.model_copy(update={"starts": min(offer.starts, until - days), "expires": until})
     benefit, cap = offer.benefit, code["cap_cents"] if code else None
     if cap and "max_discount_cents" in BENEFIT_OPTIONAL_FIELDS.get(benefit.type, ()) and not benefit.max_discount_cents:
         benefit = benefit.model_copy(update={"max_discount_cents": cap})
@@ -552,9 +555,11 @@ def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn, co
 
 def benefit_text(benefit: Benefit, currency: str, language: Language) -> str:
     """Describe a benefit in a few words: '20% off', '免运费'."""
+    if benefit.type == "buy_x_get_y":
+        return more_units_text(benefit, language)
     cents = benefit.amount_cents or benefit.price_cents
-    what = format_money(cents, currency, language) if cents else benefit.percent or benefit.points or benefit.buy
-    return BENEFIT_TEXTS[benefit.type].text_in(language).format(what, benefit.get)
+    what = format_money(cents, currency, language) if cents else benefit.percent or benefit.points
+    return BENEFIT_TEXTS[benefit.type].text_in(language).format(what)
 
 
 def _brings(no: RefusedPromotion, benefit: Benefit, currency: str) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from promolift.core.decisions.decision_rule import NONE
 from promolift.core.experiments.experiment_design import assign_arms
 from promolift.core.offers import coupon_codes
 from promolift.foundation.errors import PromoError, SupportError
-from promolift.foundation.time.clock import DAY_MS, Clock
+from promolift.foundation.time.clock import Clock
 from promolift.server.decisions import decision_record as record
 from promolift.server.decisions.budget_meter import BudgetMeter, load_pace
 from promolift.server.decisions.decision_record import Row
@@ -42,8 +42,8 @@ from promolift.server.decisions.live_release import Floats, LiveRelease, Slate
 from promolift.server.decisions.release_candidates import (
     candidates,
     close_before_sent,
+    close_ended,
     contact_refusals,
-    line_ends_ms,
     max_discount_cents,
     offer_ends_ms,
     offer_name,
@@ -363,8 +363,8 @@ class Decider:
         return 0.0
 
     def give_back(self, db: Connection, decision_id: str, cost: float, now_ms: int) -> None:
-        """A campaign's paced budget gets back what an offer that never went out was reckoned to cost. Its code, which
-        lives some hours longer than the offer, ends, or it could cost that yet; not if it was given again meanwhile.
+        """A campaign's paced budget gets back what an offer that never went out was reckoned to cost. Its code ends, or
+        it could cost that yet; not if it was given again meanwhile.
         """
         row = DECISIONS.c
         some = select(row.campaign_id, row.ts_ms, row.customer_id, row.code).where(row.decision_id == decision_id)
@@ -392,10 +392,11 @@ class Decider:
         campaign, arm, release_id = group
         people, policy = sorted(asks), campaign.state.policy
         known = load_customer_facts(db, campaign.campaign_id, people)
-        lately = load_recent_activity(db, people, policy.live, now_ms)
-        closed = find_exclusions(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
         end_ms = campaign.state.ends_ms(release_id)
-        ends = offer_ends_ms(release, now_ms, end_ms) if closed.slots else {}
+        lately = load_recent_activity(db, people, policy, release.first_ms(end_ms), now_ms)
+        closed = find_exclusions(db, release, policy, [asks[who] for who in people], known, lately, now_ms, self.hours)
+        ends = offer_ends_ms(release, end_ms) if closed.slots else {}
+        close_ended(closed, release, end_ms, people, now_ms)
         close_before_sent(closed, release, ends)
         meter = BudgetMeter.of(db, campaign.campaign_id, campaign.state.policy.pacing, release, now_ms)
         refusals = contact_refusals(release, people, known)
@@ -461,21 +462,19 @@ class Decider:
         ]
 
     def _give_codes(self, db: Connection, decided: DecidedGroup, rows: list[Row], now_ms: int) -> None:
-        """The code of each offer into its row; new codes are kept in one statement. None outlives the release."""
+        """The code of each offer into its row; new codes are kept in one statement. A code ends with its offer."""
         release, known, made = decided.release, decided.known, []
         end_ms = decided.group.campaign.state.ends_ms(release.release_id)
+        ends = offer_ends_ms(release, end_ms)
         for row in rows:
             offer = row["offer_id"]
             if offer == NONE:
                 continue
-            held, line = known.codes.get((row["customer_id"], offer)), release.labels[offer].menu_id
-            lasts_ms, expires_ms = line_ends_ms(release, line, now_ms), now_ms + release.menu[line].valid_days * DAY_MS
-            if end_ms is not None:
-                lasts_ms, expires_ms = min(lasts_ms, end_ms), min(expires_ms, end_ms)
-            given = {"expires_ms": expires_ms, "cap_cents": max_discount_cents(release, offer)}
+            held, lasts_ms = known.codes.get((row["customer_id"], offer)), ends.get(offer)
+            given = {"expires_ms": lasts_ms, "cap_cents": max_discount_cents(release, offer)}
             if held is not None:
                 row["code"] = held["code"]
-                shorter = (held["expires_ms"] or lasts_ms) < lasts_ms  # than what is printed: at most once a day
+                shorter = lasts_ms is not None and (held["expires_ms"] or lasts_ms) < lasts_ms  # of an earlier release
                 if shorter or (held["cap_cents"] is None and given["cap_cents"] is not None):
                     db.execute(update(CODES).where(CODES.c.code == held["code"]).values(**given))
             elif offer in known.stock:

@@ -23,6 +23,7 @@ from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
 from promolift.server.ledger.event_rows import event_items, is_complaint
 from promolift.server.ledger.limits import exhausted_offers
 from promolift.server.ledger.policy import FrequencyCap, Live, Policy, Sending
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import (
     CODES,
     CUSTOMERS,
@@ -69,8 +70,9 @@ SELECT_STOCK = Query(text("""
     from offers where offer_id is not null
 """))  # fmt: skip
 SELECT_PURCHASES = Query(
-    select(PURCHASES.c.customer_id, PURCHASES.c.product_id, PURCHASES.c.category)
+    select(PURCHASES.c.customer_id, PURCHASES.c.ts_ms, PURCHASES.c.product_id, PURCHASES.c.category)
     .where(PURCHASES.c.customer_id.op("in")(CUSTOMER_IDS), PURCHASES.c.ts_ms > SINCE_PARAMETER)
+    .where(PURCHASES.c.ts_ms <= UNTIL_PARAMETER).order_by(PURCHASES.c.ts_ms)
 )  # fmt: skip
 SELECT_PAST_OFFERS = Query(
     select(DECISIONS.c.customer_id, DECISIONS.c.policy_id, DECISIONS.c.ts_ms, DECISIONS.c.channel, DECISIONS.c.offer_id)
@@ -96,6 +98,14 @@ class CartItem(NamedTuple):
     category: str | None
 
 
+class Purchase(NamedTuple):
+    """A line of an order."""
+
+    ts_ms: int
+    product: str | None
+    category: str | None
+
+
 @dataclass
 class RecentActivity:
     """What one customer did lately. Products are listed as they were named, with their category where it was sent."""
@@ -105,6 +115,7 @@ class RecentActivity:
     viewed: dict[CartItem, int] = field(default_factory=dict)
     bought: dict[CartItem, int] = field(default_factory=dict)
     complained: bool = False  # in their own words, in the days that the policy counts
+    purchases: list[Purchase] = field(default_factory=list)  # since the release's first day, and in the days of rest
 
     def to_json(self) -> dict[str, object]:
         """For people and for JSON."""
@@ -113,15 +124,29 @@ class RecentActivity:
         return {"ordered_ms": self.ordered_ms, **named}
 
 
-def load_recent_activity(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, RecentActivity]:
-    """What each of `people` did in the last minutes before a moment, and whether they complained in the last days; who
-    did nothing is missing.
+def load_recent_activity(
+    db: Connection, people: Sequence[str], policy: Policy, first_ms: int | None, until_ms: int
+) -> dict[str, RecentActivity]:
+    """What each of `people` did in the last minutes before a moment, whether they complained in the last days, and what
+    they bought since `first_ms`, the release's first day; who did nothing is missing.
     """
+    rule, named = policy.live, to_json(people).decode()
     since_ms = until_ms - round(max(rule.minutes, rule.after_order_minutes) * MINUTE_MS)
     since = {"since_ms": since_ms, "words_ms": until_ms - round(rule.complaint_days * DAY_MS), "until_ms": until_ms}
-    return summarise_events(
-        SELECT_RECENT_EVENTS.rows(db, people=to_json(people).decode(), names=RECENT_EVENT_NAMES, **since)
-    )
+    found = summarise_events(SELECT_RECENT_EVENTS.rows(db, people=named, names=RECENT_EVENT_NAMES, **since))
+    rest_ms = until_ms - round(policy.rest_days * DAY_MS)
+    first_ms = rest_ms if first_ms is None else min(first_ms, rest_ms)
+    for who, *bought in SELECT_PURCHASES.rows(db, people=named, since_ms=first_ms, until_ms=until_ms):
+        found.setdefault(who, RecentActivity()).purchases.append(Purchase(*bought))
+    return found
+
+
+def load_activity_at(db: Connection, release: LiveRelease, decision: Mapping[str, Any]) -> RecentActivity:
+    """What the customer of a recorded decision had done when it was made."""
+    who, campaign = decision["customer_id"], Campaign.find(db, decision["campaign_id"]) or Campaign()
+    first_ms = release.first_ms(campaign.ends_ms(release.release_id))
+    found = load_recent_activity(db, [who], campaign.policy, first_ms, decision["ts_ms"])
+    return found.get(who) or RecentActivity()
 
 
 def summarise_events(rows: Iterable[Sequence[Any]]) -> dict[str, RecentActivity]:
@@ -218,7 +243,8 @@ def find_exclusions(
 ) -> Exclusions:
     """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget.
 
-    `lately` is what each of them did in the last minutes; `hours` say when they answer, where that was learned.
+    `lately` is what each of them did in the last minutes and bought; `hours` say when they answer, where that was
+    learned.
     """
     people = [ask.customer_id for ask in asks]
     closed = Exclusions()
@@ -235,8 +261,10 @@ def find_exclusions(
         if code["status"] != "issued":
             closed.pairs[who + KEY_SEPARATOR + offer] = f"its code is {code['status']} already"
     since_ms = now_ms - round(policy.rest_days * DAY_MS)
-    for who, *bought in SELECT_PURCHASES.rows(db, people=to_json(people).decode(), since_ms=since_ms):
-        closed.targets |= {who + KEY_SEPARATOR + target: "bought it lately" for target in _targets(release, bought)}
+    for who, mine in lately.items():
+        recent = (one for one in mine.purchases if one.ts_ms > since_ms)
+        for target in (name for one in recent for name in release.targets_of(one.product, one.category)):
+            closed.targets[who + KEY_SEPARATOR + target] = "bought it lately"
     for who in (each for each, mine in lately.items() if mine.complained):
         closed.customers[who] = f"complained less than {policy.live.complaint_days:g} days ago, in their own words"
     if policy.live.looks:
@@ -268,12 +296,6 @@ def find_exclusions(
     return closed
 
 
-def _targets(release: LiveRelease, named: Iterable[str | None]) -> Iterator[str]:
-    """What an offer may stand on: product and category as they were named, and what the plan counts the product as."""
-    product_, category = named
-    return (name for name in (product_, category, release.products.get(product_ or "")) if name)
-
-
 def _close_lately(
     closed: Exclusions,
     release: LiveRelease,
@@ -289,9 +311,9 @@ def _close_lately(
         if mine.ordered_ms is not None and now_ms - mine.ordered_ms < rule.after_order_minutes * MINUTE_MS:
             closed.customers[who] = f"ordered less than {rule.after_order_minutes:g} minutes ago"
         if rule.cart == "close":
-            for target in (name for item in mine.cart for name in _targets(release, item)):
+            for target in (name for item in mine.cart for name in release.targets_of(*item)):
                 closed.targets.setdefault(who + KEY_SEPARATOR + target, "it lies in their cart already")
-        seen = {name for item in mine.viewed for name in _targets(release, item)}
+        seen = {name for item in mine.viewed for name in release.targets_of(*item)}
         for target in sorted(offered - seen):
             closed.targets.setdefault(
                 who + KEY_SEPARATOR + target, f"not looked at in the last {rule.minutes:g} minutes"

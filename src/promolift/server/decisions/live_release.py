@@ -14,11 +14,14 @@ Legend: R rows (customer and offer), sorted by both; `none` needs no row. A row'
 excluded it are numbers that point into `names` and `reasons`. O are the eligible rows, N customers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import repeat
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -26,6 +29,7 @@ from numpy.typing import NDArray
 
 from promolift.core import decisions
 from promolift.core.customers.consent import may_send
+from promolift.core.messages.angles import Angle
 from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.terms import Offer
 from promolift.core.offers.terms import covered_targets as of_target
@@ -82,6 +86,18 @@ class RenderedMessage(NamedTuple):
     text: str | None = None
     text_prob: float | None = None
     angle: str | None = None
+
+
+class PlannedReason(NamedTuple):
+    """The offer that the plan gives a customer, and the reason of its message: the angle with the last moment at which
+    it is true, what they bought, and the sentence of the shop's own play.
+    """
+
+    offer_id: str
+    angle: Angle = "generic"
+    until_ms: int | None = None
+    bought: str | None = None
+    play_reason: Mapping[Language, str | None] = MappingProxyType({})
 
 
 class CatalogueEntry(NamedTuple):
@@ -215,6 +231,7 @@ class LiveRelease:
     products: dict[str, str]
     catalogue: dict[str, CatalogueEntry]
     messages: dict["MessageKey", RenderedMessage]
+    planned: dict[str, PlannedReason]  # by customer
     wording: PoolWords
     offers: dict[str, Offer]
     menu: dict[str, MenuItem]
@@ -236,6 +253,21 @@ class LiveRelease:
     def shop(self) -> ShopSettings:
         """Whose release it is."""
         return self.plan.shop
+
+    def first_day(self, ends_ms: int) -> datetime:
+        """The beginning of the first day of the days that end at `ends_ms`, by the shop's clock."""
+        last = datetime.fromtimestamp(ends_ms / 1000, ZoneInfo(self.shop.zone))
+        return (last - timedelta(days=self.plan.days - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def first_ms(self, ends_ms: int | None) -> int | None:
+        """The same in milliseconds; None where the end is not known."""
+        return None if ends_ms is None else round(self.first_day(ends_ms).timestamp() * 1000)
+
+    def targets_of(self, product: str | None, category: str | None) -> list[str]:
+        """What an offer may stand on: product and category as they were named, and what the plan counts the product
+        as.
+        """
+        return [name for name in (product, category, self.products.get(product or "")) if name]
 
     def span(self, who: str) -> slice:
         """A customer's rows; none for one the release does not know."""
@@ -280,7 +312,7 @@ def load_release(root: Path, release_id: str) -> LiveRelease:
         people={row[0]: KnownCustomer(*row[1:]) for row in known},
         products=dict(products.drop_nulls("target").select("product_id", "target").iter_rows()),
         catalogue={row[0]: CatalogueEntry(*row[1:]) for row in catalogue},
-        messages=_planned(messages), wording=manifest.wording,
+        messages=_planned(messages), planned=_reasons(messages), wording=manifest.wording,
         offers={offer.id: offer for offer in manifest.offers}, menu={item.id: item for item in manifest.plan.menu},
         labels=_labels(scored, products), frontier=frontier, caps=_caps(scored, manifest.plan.budget_cents),
         creatives=manifest.creatives,
@@ -304,6 +336,16 @@ def _planned(messages: pl.DataFrame) -> dict[MessageKey, RenderedMessage]:
                 **said, angle=row.get("angle")
             )
     return found
+
+
+def _reasons(messages: pl.DataFrame) -> dict[str, PlannedReason]:
+    return {
+        row["customer_id"]: PlannedReason(
+            row["offer_id"], row.get("angle") or "generic", row.get("angle_until_ms"), row.get("bought_name"),
+            {language: row.get(f"play_reason_{language}") for language in LANGUAGES},
+        )
+        for row in messages.iter_rows(named=True)
+    }  # fmt: skip
 
 
 USUAL = ("depth", "basket_mean_cents", "amount_cents")  # by which a use is priced that nobody is expected to make

@@ -1,8 +1,8 @@
 """Render a decided offer and its message from the release's approved texts.
 
-An event of the last minutes gives the reason of the message; otherwise the plan's own message is used on the plan's
-day, and a generic one later. A hash chooses the text with a propensity that is logged as an event; responses move the
-shares. No language model is called.
+Dates are those of the plan, on whichever day the customer asks. An event of the last minutes gives the reason of the
+message; otherwise the plan's own message is used as long as its reason is true, and a generic one later. A hash chooses
+the text with a propensity that is logged as an event; responses move the shares. No language model is called.
 """
 
 import json
@@ -11,9 +11,16 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from promolift.core.messages.angles import Angle, AngleFacts, SeenItem, find_live_angle, may_give_reason
+from promolift.core.messages.angles import (
+    Angle,
+    AngleFacts,
+    SeenItem,
+    angle_holds,
+    find_live_angle,
+    may_give_reason,
+)
 from promolift.core.messages.composition import write_message
-from promolift.core.messages.text_pool import TextChooser
+from promolift.core.messages.text_pool import ChosenText, TextChooser
 from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer, covered_targets
@@ -33,23 +40,30 @@ CACHE_SIZE = 20_000  # printed offers kept in memory, by day
 
 
 def render_offer(release: LiveRelease, offer_id: str, ts_ms: int, ends_ms: int | None) -> Offer:
-    """The offer given at a moment: valid from that day, in the shop's zone, for as long as its menu line says, and no
-    longer than until `ends_ms`.
+    """The offer as the plan prints it. `ends_ms` is the last moment of the release; where it is None, as before its
+    activation, the days are the plan's own, or in plans of earlier versions begin at `ts_ms`.
     """
-    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone))
-    return _printed(release, offer_id, day.date().isoformat(), ends_ms)
+    if ends_ms is None:
+        first_ms = ts_ms if release.plan.asof_ms is None else release.plan.asof_ms
+        return _printed(release, offer_id, _day(release, first_ms), None)
+    return _printed(release, offer_id, release.first_day(ends_ms).date().isoformat(), ends_ms)
+
+
+def _day(release: LiveRelease, ts_ms: int) -> str:
+    return datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()
 
 
 @lru_cache(maxsize=CACHE_SIZE)
 def _printed(release: LiveRelease, offer_id: str, day: str, ends_ms: int | None) -> Offer:
     scope, target, menu_id, name = release.labels[offer_id]
     starts = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(release.shop.zone))
+    last = None if ends_ms is None else datetime.fromtimestamp(ends_ms / 1000, starts.tzinfo)
+    if planned := release.offers.get(offer_id):
+        ends = release.menu[menu_id].ends(starts)
+        return planned.model_copy(update={"starts": starts, "expires": ends if last is None else min(ends, last)})
     kind: Any = scope
     words = None if scope == "all" else readable_name(name or target or "", kind)
-    offer = make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency)
-    if ends_ms is None or offer.expires.timestamp() * 1000 <= ends_ms:
-        return offer
-    return offer.model_copy(update={"expires": datetime.fromtimestamp(ends_ms / 1000, starts.tzinfo)})
+    return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency, last)
 
 
 @lru_cache(maxsize=CACHE_SIZE)
@@ -63,30 +77,53 @@ def render_message(
 ) -> dict[str, Any]:  # fmt: skip
     """Return `offer`, `message` with `title`, `angle`, `text_id` and its propensity, and the `language`.
 
-    The offer holds until `ends_ms` at most, the end of its release. A message is true or it is not sent: where none can
-    be written, `message` is None and `why_no_message` says why.
+    `ends_ms` is the last moment of the release, as of `render_offer`. A message is true or it is not sent: where none
+    can be written, `message` is None and `why_no_message` says why.
     """
     if release.creatives is not None:
         return release.creatives.to_response(offer_id)
     known = release.people.get(customer_id, UNKNOWN_CUSTOMER)
     spoken: Language = "zh" if (language or known.language or release.shop.language).startswith("zh") else "en"
-    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()
-    reason = _reason(release, customer_id, offer_id, ts_ms, lately)
-    planned = release.messages.get(MessageKey(customer_id, offer_id, spoken)) if reason is None else None
-    if (
-        planned
-        and planned.message
-        and offer_id in release.offers
-        and release.offers[offer_id].starts.date().isoformat() == day
-        and (ends_ms is None or release.offers[offer_id].expires.timestamp() * 1000 <= ends_ms)
-    ):
-        return _answer(release.offers[offer_id].model_dump(mode="json"), planned, spoken)
+    printed = render_offer(release, offer_id, ts_ms, ends_ms)
+    day = printed.starts.date().isoformat()
     offer = _as_json(release, offer_id, day, ends_ms)
+    reason, planned = _reason(release, customer_id, offer_id, ts_ms, lately), None
+    if reason is None and _still_true(release, customer_id, printed, ts_ms, lately):
+        planned = release.messages.get(MessageKey(customer_id, offer_id, spoken))
+        if planned and planned.message and printed == release.offers.get(offer_id):
+            return _answer(offer, planned, spoken)
+        reason = _planned_reason(release, customer_id, spoken)
     try:
-        said = _filled(release, customer_id, _printed(release, offer_id, day, ends_ms), reason, ts_ms, spoken, choice)
+        said = _filled(release, customer_id, printed, reason, ts_ms, spoken, choice, planned)
     except PromoError as error:
         return {"offer": offer, "message": None, "language": spoken, "why_no_message": str(error)}
     return _answer(offer, said, spoken)
+
+
+def _still_true(
+    release: LiveRelease, customer_id: str, offer: Offer, ts_ms: int, lately: RecentActivity | None
+) -> bool:
+    """Whether the plan gives this offer to the customer, and its reason still holds after what they bought since."""
+    planned = release.planned.get(customer_id)
+    if planned is None or planned.offer_id != offer.id:
+        return False
+    first_ms = round(offer.starts.timestamp() * 1000)
+    bought = [one for one in lately.purchases if one.ts_ms >= first_ms] if lately else []
+    names = {name for one in bought for name in release.targets_of(one.product, one.category)}
+    until_ms = planned.until_ms
+    if until_ms is not None and release.plan.asof_ms is not None:
+        until_ms += first_ms - release.plan.asof_ms
+    own = bool(bought) and any(planned.play_reason.values())
+    on_target = bool(names & {*covered_targets(offer.covers)})
+    return not own and angle_holds(planned.angle, until_ms, ts_ms, bool(bought), on_target)
+
+
+def _planned_reason(release: LiveRelease, customer_id: str, language: Language) -> "_Reason":
+    planned = release.planned[customer_id]
+    bought = (readable_name(planned.bought, "product"),) if planned.bought else ()
+    name = release.people.get(customer_id, UNKNOWN_CUSTOMER).name
+    said = planned.play_reason.get(language)
+    return _Reason(planned.angle, AngleFacts(name=name, bought=bought, angle=planned.angle, reason=said))
 
 
 def _answer(offer: dict[str, object], said: RenderedMessage, language: Language) -> dict[str, Any]:
@@ -143,11 +180,15 @@ def _seen(release: LiveRelease, lines: dict[CartItem, int]) -> list[SeenItem]:
 
 def _filled(
     release: LiveRelease, customer_id: str, offer: Offer, reason: _Reason | None, ts_ms: int, language: Language,
-    choice: TextChooser | None,
+    choice: TextChooser | None, planned: RenderedMessage | None = None,
 ) -> RenderedMessage:  # fmt: skip
+    """The message in the text of a planned one where that may still be sent, or else in one that is drawn."""
     known = reason.known if reason else AngleFacts(name=release.people.get(customer_id, UNKNOWN_CUSTOMER).name)
     texts = choice or release.wording.choice()
     picked = texts.choose(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
+    if planned is not None and planned.text_prob is not None:
+        same = next((text for text in texts.texts if text.text_id == planned.text), None)
+        picked = ChosenText(same, planned.text_prob) if same else picked
     message = write_message(offer, known, language, picked.text.draft if picked.text else None, release.wording.way)
     used = message.text_id is not None
     prob = picked.propensity if used else None

@@ -1,10 +1,8 @@
 """Read from a live release what each customer may be given now, until when, and for how much at most."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from itertools import repeat
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -16,6 +14,7 @@ from promolift.server.decisions.live_release import UNKNOWN_CUSTOMER, AdCell, Li
 from promolift.server.ledger.event_rows import CONSENT_BY_PAGE, FROM_PAGE_SUFFIX
 
 ENDS_BEFORE_SENT = "it ends before it could be sent"
+OFFER_ENDED = "its last day, as the plan printed it, is over"
 
 
 def candidates(
@@ -45,17 +44,39 @@ def offer_name(release: LiveRelease, slate: Slate, slot: int) -> str:
     return release.rows.name(slate.at_O.start + slot if isinstance(slate.at_O, slice) else slate.at_O[slot])
 
 
-def line_ends_ms(release: LiveRelease, menu_id: str, now_ms: int) -> int:
-    """The last moment of an offer of a menu line that is given now, as it is printed."""
-    now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(release.shop.zone))
-    return round(release.menu[menu_id].ends(now.replace(hour=0, minute=0, second=0, microsecond=0)).timestamp() * 1000)
+@lru_cache(maxsize=64)
+def offer_ends_ms(release: LiveRelease, end_ms: int | None) -> Mapping[str, int]:
+    """The last moment of each offer of a release whose last moment is `end_ms`, as it is printed."""
+    if end_ms is None:
+        return {}
+    first = release.first_day(end_ms)
+    by_line = {name: min(round(line.ends(first).timestamp() * 1000), end_ms) for name, line in release.menu.items()}
+    return {offer: by_line[label.menu_id] for offer, label in release.labels.items() if label.menu_id in by_line}
 
 
-def offer_ends_ms(release: LiveRelease, now_ms: int, end_ms: int | None) -> dict[str, int]:
-    """The last moment of each offer of a release that is given now; none is later than `end_ms`."""
-    by_line = {name: line_ends_ms(release, name, now_ms) for name in release.menu}
-    ends = {offer: by_line[label.menu_id] for offer, label in release.labels.items()}
-    return ends if end_ms is None else {offer: min(each, end_ms) for offer, each in ends.items()}
+@lru_cache(maxsize=64)
+def _last_moments(release: LiveRelease, end_ms: int | None) -> list[int]:
+    return sorted({*offer_ends_ms(release, end_ms).values()})
+
+
+@lru_cache(maxsize=64)
+def _ended_until(release: LiveRelease, end_ms: int | None, until_ms: int) -> frozenset[str]:
+    return frozenset(offer for offer, last_ms in offer_ends_ms(release, end_ms).items() if last_ms <= until_ms)
+
+
+def close_ended(
+    closed: Exclusions, release: LiveRelease, end_ms: int | None, people: Sequence[str], now_ms: int
+) -> None:
+    """No offer is given after its last day. A customer whose planned offer has ended gets no other in its place."""
+    over = [each for each in _last_moments(release, end_ms) if each < now_ms]
+    if not over:
+        return
+    ended = _ended_until(release, end_ms, over[-1])
+    closed.offers |= {offer: closed.offers.get(offer, OFFER_ENDED) for offer in ended}
+    for who in people:
+        planned = release.planned.get(who)
+        if planned is not None and planned.offer_id in ended:
+            closed.customers.setdefault(who, OFFER_ENDED)
 
 
 def close_before_sent(closed: Exclusions, release: LiveRelease, ends: Mapping[str, int]) -> None:

@@ -5,11 +5,12 @@ limit of the ledger keeps what is reserved since then within the plan's budget.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
+from promolift.core.offers.menu import end_of_day
 from promolift.foundation.hashing import sha256_of
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.ledger.audit_log import AuditAction, append_audit
@@ -24,10 +25,18 @@ ReleaseLookup = Callable[[str], LiveRelease]
 
 
 def last_moment_ms(release: LiveRelease, starts_ms: int) -> int:
-    """Return the end of the last day of a release, by the shop's clock; the day on which it starts is the first."""
-    first = datetime.fromtimestamp(starts_ms / 1000, ZoneInfo(release.shop.zone))
-    last = (first + timedelta(days=release.plan.days - 1)).replace(hour=23, minute=59, second=59, microsecond=0)
-    return round(last.timestamp() * 1000)
+    """Return the end of the last day of a release that is first served at `starts_ms`, by the shop's clock: that of its
+    plan. A plan whose days were over by then, as one from an old log, is served for as many days from then on.
+    """
+    planned_ms = release.plan.asof_ms
+    if planned_ms is not None and (end_ms := _end_ms(release, planned_ms)) >= starts_ms:
+        return end_ms
+    return _end_ms(release, starts_ms)
+
+
+def _end_ms(release: LiveRelease, first_ms: int) -> int:
+    first = datetime.fromtimestamp(first_ms / 1000, ZoneInfo(release.shop.zone))
+    return round(end_of_day(first, release.plan.days).timestamp() * 1000)
 
 
 def plan_hash(release: LiveRelease) -> str:

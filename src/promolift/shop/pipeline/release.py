@@ -27,6 +27,7 @@ from promolift.shop.results.work_folder.work_tables import CleanTables
 
 CUSTOMER_COLUMNS = ["customer_id", "name", "age", "language", "consent"]
 MESSAGE_COLUMNS = ("message", "title", "text", "text_prob")
+REASON_COLUMNS = ("angle", "angle_until_ms", "bought_name", "play_reason_zh", "play_reason_en")  # of planned messages
 # product to the target its offers stand on, as the plan counts them
 PRODUCT_TARGETS = f"""
 with {CATEGORY_LEVEL_SQL}
@@ -65,7 +66,9 @@ def build_release(store: Store) -> str:
     frames = {
         "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER_COLUMNS)
         .join(clean.personal, on="customer_id", how="left").sort("customer_id"),
-        "messages": said.select("customer_id", "offer_id", *(n for n in ("angle", *spoken) if n in said.columns)),
+        "messages": said.select(
+            "customer_id", "offer_id", *(n for n in (*REASON_COLUMNS, *spoken) if n in said.columns)
+        ),
         "products": fetch_frame(clean.products.query("products", bind(PRODUCT_TARGETS))),
     }  # fmt: skip
     draft = new_draft(store.root)
@@ -76,7 +79,8 @@ def build_release(store: Store) -> str:
     wording = PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords()
     terms = plan.note.terms
     return freeze_release(draft, Manifest(
-        form=2, code=__version__, plan=plan.note, terms=terms, offers=offers.offers, files=files, wording=wording,
+        form=2, code=__version__, plan=plan.note, terms=terms, offers=offers.offers,
+        files=files, wording=wording,
     ))  # fmt: skip
 
 

@@ -193,6 +193,7 @@ class PlanNote(Note):
     shop: ShopSettings
     consent: ConsentSettings
     window_days: int | None = None  # how long the plan runs; None in plans of earlier versions
+    asof_ms: int | None = None  # the beginning of its first day; None in plans of earlier versions
     detectable_cents: float | None = None
     tests: PlanTests | None = None
 

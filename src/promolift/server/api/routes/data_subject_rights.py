@@ -11,6 +11,7 @@ from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.i18n.formatting import current_locale, use_locale
 from promolift.server.api.routes import Route, RouteContext, ServerRoute, slow
 from promolift.server.decisions import message_rendering
+from promolift.server.decisions.eligibility import load_activity_at
 from promolift.server.ledger.erasure import CUSTOMER_TABLES
 from promolift.server.ledger.field_types import Id
 from promolift.server.ledger.outbox_rows import WebhookEndpoint
@@ -92,8 +93,9 @@ def _latest(asked: RouteContext, db: Connection, subject: str) -> LastDecision |
         return LastDecision(row["ts_ms"], None, bool(row["holdout"]))
     release = asked.server.decider.ensure(row["release_id"])
     ends_ms = Campaign.load(db, row["campaign_id"]).ends_ms(row["release_id"])
+    lately, choice = load_activity_at(db, release, dict(row)), asked.server.texts.choice(release)
     said = message_rendering.render_message(
-        release, subject, row["offer_id"], row["ts_ms"], current_locale(), ends_ms=ends_ms
+        release, subject, row["offer_id"], row["ts_ms"], current_locale(), lately, choice, ends_ms
     )
     kind = translate_key("benefit", said["offer"]["benefit"]["type"])
     return LastDecision(row["ts_ms"], said["message"] or kind, held=False)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from secrets import token_hex
 from typing import Any
@@ -10,13 +11,14 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Connection, select
 
 from promolift.core.decisions.decision_rule import NONE
+from promolift.foundation.errors import PromoError
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.server.api.problems import ApiError
 from promolift.server.api.request_models import DecisionIn, FeedbackIn, MailIn
 from promolift.server.api.routes import IdempotentRoute, Route, RouteContext, fast_routes
 from promolift.server.budgets.redemptions import load_decision
 from promolift.server.decisions import decision_record, message_rendering
-from promolift.server.decisions.eligibility import RecentActivity, load_recent_activity
+from promolift.server.decisions.eligibility import RecentActivity, load_activity_at
 from promolift.server.decisions.live_release import CREATIVE_POLICY
 from promolift.server.delivery import outbox
 from promolift.server.delivery.sender import OfferMessage, missing_variables
@@ -72,10 +74,11 @@ def message(asked: IdempotentRoute, body: MailIn) -> Response:
         if made["policy_id"] == CREATIVE_POLICY:
             raise Refused("decision_of_another", "this decision gave a creative, which is shown in its place, not sent")
         release = server.decider.ensure(made["release_id"])
-        ends_ms = Campaign.load(db, made["campaign_id"]).ends_ms(made["release_id"])
         text = message_rendering.render_message(
-            release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language, ends_ms=ends_ms
-        )
+            release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language,
+            load_activity_at(db, release, made), server.texts.choice(release),
+            Campaign.load(db, made["campaign_id"]).ends_ms(made["release_id"]),
+        )  # fmt: skip
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
         if datetime.fromisoformat(text["offer"]["expires"]).timestamp() * 1000 < now_ms:
@@ -149,10 +152,11 @@ def explain(asked: Route, decision_id: Id) -> dict[str, Any]:
     with asked.read() as db:
         made = _whole(asked, db, decision_id)
         row = made.row
-        policy = (Campaign.find(db, row["campaign_id"]) or Campaign()).policy
-        lately = load_recent_activity(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(
-            row["customer_id"], RecentActivity()
-        )
+        release, lately = None, RecentActivity()
+        with suppress(PromoError):  # a release that is gone
+            release = asked.server.decider.ensure(row["release_id"])
+            lately = load_activity_at(db, release, row)
+        ends_ms = (Campaign.find(db, row["campaign_id"]) or Campaign()).ends_ms(row["release_id"])
     price = made.terms.price if made.terms else 0.0
     opened = [_at_price(each, price) for each in made.lists.candidates]
     closed = made.lists.ineligible
@@ -167,7 +171,14 @@ def explain(asked: Route, decision_id: Id) -> dict[str, Any]:
         if name not in (*decision_record.LIST_COLUMNS, "terms", *decision_record.COMPACT_COLUMNS)
     } | fast_routes.send_and_rival_fields(row)
     parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_shown, "live": lately.to_json()}
-    return own | parts | {"text": text}
+    printed = {"offer": None, "angle": None}
+    if release is not None and row["offer_id"] != NONE:
+        rendered = message_rendering.render_message(
+            release, row["customer_id"], row["offer_id"], row["ts_ms"], None, lately,
+            asked.server.texts.choice(release), ends_ms,
+        )  # fmt: skip
+        printed = {name: rendered.get(name) for name in printed}
+    return own | parts | printed | {"text": text}
 
 
 @router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"])

@@ -11,7 +11,7 @@ from promolift.core import messages
 from promolift.core.offers import product_names
 from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
-from promolift.core.offers.menu import make_offer
+from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.sql import bind, fetch_frame
@@ -85,10 +85,10 @@ def wording_of(config: Config) -> PoolWords:
 
 
 def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
-    """The printable offers of the plan by id, valid from the day of the plan."""
+    """The printable offers of the plan by id, valid from the day of the plan, and none longer than the plan's days."""
     shop = job.config.shop
     starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
-    menu = {item.id: item for item in plan.note.menu}
+    ends, menu = end_of_day(starts, plan.note.days), {item.id: item for item in plan.note.menu}
     rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
     printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     offers, colours = {}, job.clean.colours
@@ -97,7 +97,7 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
         if label and kind == "product" and target in colours:
             label = with_colour(label, colours[target])
         covers = kind if scope == "category" else scope
-        offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency)
+        offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency, ends)
     return offers
 
 
@@ -109,7 +109,7 @@ def customer_names(job: Job) -> pl.DataFrame:
 def add_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """Add the angle of each row, all angles that fit, and what was just bought."""
     kept = messages.add_angles(message_facts(job, plan)).select(
-        "customer_id", "offer_id", "angle", "angles",
+        "customer_id", "offer_id", "angle", "angles", "angle_until_ms",
         pl.when(pl.col("angle") == "just_bought").then("bought_name").alias("bought_name"),
     )  # fmt: skip
     return plan.join(kept, on=["customer_id", "offer_id"], how="left")

@@ -459,8 +459,8 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
             config.shop.currency,
         ),
         terms=made.terms, menu=some.menu, tests=made.tests,
-        shop=config.shop, consent=config.consent, window_days=config.plan.window_days, detectable_cents=None
-        if trial or is_private(job) else holdout_power_cents(
+        shop=config.shop, consent=config.consent, window_days=config.plan.window_days, asof_ms=moments(job).asof,
+        detectable_cents=None if trial or is_private(job) else holdout_power_cents(
             job, moments(job).asof, predicted["customer_id"], made.terms.holdout_share
         ),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A test is drafted, started, paused and stopped by who may; what it shows is what the ledger's decisions say."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from promolift.foundation.time.clock import DAY_MS
 from promolift.server.decisions import experiment_results
 from promolift.server.ledger.records import StoredExperiment
 from promolift.server.ledger.schema import DECISIONS, EVENTS
+from promolift.shop.pipeline.release import read_manifest, release_id_of
+from promolift.shop.results.plan_note import PlanTests
 
 CAMPAIGN = CONFIG.plan.campaign
 HERE = f"/v1/campaigns/{CAMPAIGN}"
@@ -45,6 +48,21 @@ def drafted(shop: Shop, person: str = "editor", **more: str) -> str:
     form = {"question": "Do offers pay?", "a": page["releases"][0], "holdout": "0.5", "planned": "600"} | more
     editor.post("/tests/draft", **form)
     return str(editor.json("/tests")["drafts"][0]["experiment"]["design"]["name"])
+
+
+def test_a_plan_that_draws_is_a_test_on_the_screen_of_tests_too(live: Shop, folder: Path) -> None:
+    viewer = live.person("viewer")
+    assert viewer.json("/tests")["drawn"] == ""
+    name = live.api("GET", HERE)["release"]
+    home = folder / "serve" / "releases"
+    plan = read_manifest(home / name, name)
+    drawn = plan.plan.model_copy(update={"tests": PlanTests(customers=7, gain_cents=1.0, cost_cents=1.0)})
+    text = plan.model_copy(update={"plan": drawn}).text()
+    shutil.copytree(home / name, home / release_id_of(text))
+    (home / release_id_of(text) / "manifest.json").write_text(text, "utf-8")
+    live.api("POST", f"/v1/releases/{release_id_of(text)}:activate")
+    assert "7 customers" in viewer.json("/tests")["drawn"]
+    assert "No test is running" not in viewer.get("/tests")
 
 
 def came(shop: Shop, test: str, more_cents: int, customers: int = 2000) -> None:

@@ -1,6 +1,7 @@
 """The plan in a browser without a browser: what another budget brings, drafts, approval, what decides, roll back."""
 
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 from console_helpers import CONFIG, SAME, Person, Shop, opened
 from sqlalchemy import insert
 
+from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.foundation.storage.local_store import Store
+from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import JOBS
-from promolift.shop.pipeline.release import build_release
+from promolift.shop.pipeline.release import build_release, read_manifest, release_id_of
 from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import Headline
 
 
 def draft(person: Person) -> str:
@@ -134,6 +138,34 @@ def test_a_bad_release_is_rolled_back_from_today(shop: Shop) -> None:
     assert "Roll back now" in approver.get("/")
     assert "Roll back now" not in shop.person("viewer").get("/")
     approver.post("/roll-back")
+
+
+def test_today_shows_the_release_that_decides_after_a_roll_back_too(shop: Shop, folder: Path) -> None:
+    approver, campaign = shop.person("approver"), CONFIG.plan.campaign
+    first = draft(approver)
+    approver.post(f"/releases/{first}/activate")
+
+    def expected() -> Any:
+        return next(each["value"] for each in approver.json("/")["tiles"] if each["label"] == "The plan expects")
+
+    with Store(folder) as store:
+        own = Plan.load(store).headline
+    cash = MoneyFormat(CONFIG.shop.currency)
+    assert expected() == cash(own.gain_cents, sign=True)
+    home = folder / "serve" / "releases"
+    more = Headline(gain_cents=own.gain_cents + 98_765, low_cents=0.0, high_cents=1e6)
+    text = read_manifest(home / first, first).model_copy(update={"headline": more}).text()
+    shutil.copytree(home / first, home / release_id_of(text))
+    (home / release_id_of(text) / "manifest.json").write_text(text, "utf-8")
+
+    def another(db: Any, some: list[None]) -> list[None]:
+        Campaign.load(db, campaign).with_release(release_id_of(text)).save(db, campaign, 1)
+        return some
+
+    shop.server.ledger.write(another)
+    assert expected() == cash(own.gain_cents + 98_765, sign=True)
+    approver.post("/roll-back")
+    assert expected() == cash(own.gain_cents, sign=True)
 
 
 def test_a_draft_that_is_frozen_already_is_not_taken_from_its_maker(shop: Shop) -> None:

@@ -21,8 +21,8 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL, CUSTOMERS
 from promolift.foundation.version import __version__
 from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWords
-from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.plan import Plan, headline
+from promolift.shop.results.plan_note import Headline, PlanNote
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
 CUSTOMER_COLUMNS = ["customer_id", "name", "age", "language", "consent"]
@@ -42,11 +42,17 @@ class Manifest(Settings):
     form: Literal[2]  # 1 scored the candidates anew
     code: str
     plan: PlanNote
+    headline: Headline | None = None  # what the plan was expected to earn; None in releases of earlier versions
     terms: decisions.ReleaseTerms
     offers: tuple[Offer, ...]
     wording: PoolWords = PoolWords()  # the texts that may be sent, and how
     creatives: CreativeCatalogue | None = None  # of a plan of creatives
     files: dict[str, str]
+
+    @property
+    def expected(self) -> Headline:
+        """What its plan is expected to earn, as it was printed when it was frozen."""
+        return self.headline or headline(self.plan, None)
 
     def text(self) -> str:
         """As it stands on disk."""
@@ -79,7 +85,7 @@ def build_release(store: Store) -> str:
     wording = PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords()
     terms = plan.note.terms
     return freeze_release(draft, Manifest(
-        form=2, code=__version__, plan=plan.note, terms=terms, offers=offers.offers,
+        form=2, code=__version__, plan=plan.note, headline=plan.headline, terms=terms, offers=offers.offers,
         files=files, wording=wording,
     ))  # fmt: skip
 

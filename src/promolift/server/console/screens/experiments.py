@@ -7,7 +7,7 @@ from typing import Any
 from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, power
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.formatting import MoneyFormat, days, localize
+from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, localize, plural
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import verdict_text
@@ -45,9 +45,28 @@ def tests(visit: PageVisit) -> Reply:
     known = experiments.experiments(visit.call, visit.campaign_id).data
     now = next((each for each in known if is_running(visit, each)), None)
     others = [each for each in known if each is not now]
-    data = {"now": now, "drafts": [each for each in others if each.begun_ms is None], "two_eyes": visit.two_eyes,
-            "past": [each for each in others if each.begun_ms is not None]}  # fmt: skip
+    data = {
+        "now": now, "drawn": drawn_by_plan(visit), "two_eyes": visit.two_eyes,
+        "drafts": [each for each in others if each.begun_ms is None],
+        "past": [each for each in others if each.begun_ms is not None],
+    }  # fmt: skip
     return experiment_screen(visit, "experiments/page.html", translate_key("nav", "/tests"), data, now)
+
+
+def drawn_by_plan(visit: PageVisit) -> str:
+    """Return who draws offers in the plan that decides, and until when; empty where nobody does."""
+    campaign = visit.campaign()
+    frozen = manifest(visit, campaign.release) if campaign.release else None
+    end_ms = campaign.ends_ms(campaign.release) if campaign.release else None
+    if frozen is None or end_ms is None or end_ms < visit.now_ms or not frozen.plan.draws:
+        return ""
+    note = frozen.plan
+    number, end = note.treated if note.tests is None else note.tests.customers, date(end_ms, visit.shared.shop.zone)
+    return localize(
+        f"The plan that decides is a test itself: until {end}, {plural(number, 'customer')} get an offer by a draw. "
+        "The next plan reads what it showed.",
+        f"正在使用的计划本身就是测试：到{end}为止，{count(number)}位客户按抽签得到优惠，结果由下一个计划读取。",
+    )
 
 
 @page("/tests/{name}")

@@ -27,6 +27,7 @@ from promolift.server.api.routes import admin
 from promolift.server.api.routes.campaign_summary import CampaignSummary, Made, summary
 from promolift.server.budgets.redemptions import STEPS
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, cached_result, form, page, sentence
+from promolift.server.console.screens.plan import manifest
 from promolift.server.ledger.audit_log import list_records, put_record
 from promolift.server.ledger.records import MenuDraft
 from promolift.server.ledger.schema import AUDIT, REDEMPTIONS
@@ -35,7 +36,7 @@ from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.reports.earnings import SIGNIFICANT
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.plan_note import Headline, PlanNote
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
@@ -54,25 +55,41 @@ class PendingItem(NamedTuple):
 
 
 class PlanFacts(NamedTuple):
-    """What Today says of the plan of the work folder."""
+    """What Today says of the plan that decides, or would."""
 
     gain: IntervalEstimate | None
     evidence: Badge
     budget_cents: int
     treated: int
+    days: int
     last_ms: int | None
 
 
+def plan_facts(visit: PageVisit) -> PlanFacts | None:
+    """The figures of the release that decides, as it was frozen; before there is one, those of the work folder's plan,
+    None without a plan.
+    """
+    planned = folder_plan_facts(visit)
+    live = visit.campaign().release
+    frozen = manifest(visit, live) if live else None
+    if frozen is None:
+        return planned
+    return release_facts(frozen.expected, frozen.plan, planned.last_ms if planned else None)
+
+
 @cached_result("tables/policies.parquet", "notes/unchecked.json")
-def plan_facts(job: Job) -> PlanFacts | None:
-    """The plan's headline; None where there is no plan."""
+def folder_plan_facts(job: Job) -> PlanFacts | None:
+    """The headline of the plan in the work folder; None where there is no plan."""
     if not PlanNote.has(job.store):
         return None
     plan = Plan.load(job.store)
-    head, note = plan.headline, plan.note
-    last_ms = Span.load(job.store).last_ms if Span.has(job.store) else None
+    return release_facts(plan.headline, plan.note, Span.load(job.store).last_ms if Span.has(job.store) else None)
+
+
+def release_facts(head: Headline, note: PlanNote, last_ms: int | None) -> PlanFacts:
+    """What Today says of a plan."""
     gain = IntervalEstimate(head.gain_cents, head.low_cents, head.high_cents)
-    return PlanFacts(gain, note.evidence, note.budget_cents, note.treated, last_ms)
+    return PlanFacts(gain, note.evidence, note.budget_cents, note.treated, note.days, last_ms)
 
 
 @page("/")
@@ -123,7 +140,7 @@ def tiles(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, cash:
 
     spent = sentence("paid")
     if facts is not None:
-        long = days(visit.shared.config.plan.window_days)
+        long = days(facts.days)
         spent += localize(" ", "") + sentence("plan_has", budget=cash(facts.budget_cents), days=long)
     spent += localize(" ", "") + sentence("held", money=cash(now.held_cents))
     found = [

@@ -105,13 +105,14 @@ def release_line(visit: PageVisit, name: str, made: ReleaseRecord, campaign: Cam
     frozen, live, mine = manifest(visit, name), campaign.release == name, made.by == visit.visitor.name
     note = frozen.plan if frozen else None
     cleared = not visit.two_eyes or made.approved_by is not None or made.by is None
-    numbers = ("budget_cents", "gain_cents", "cost_cents", "treated", "evidence")
+    numbers = ("budget_cents", "cost_cents", "treated", "evidence")
     return {
         "release_id": name, "status": "live" if live else made.status or "frozen", "live": live,
         "by": made.by or "", "approved_by": made.approved_by or "", "note": made.note or "",
         "previous": campaign.previous == name, "may_ask": made.status == "draft",
         "may_approve": made.status in ("draft", "asked") and not (visit.two_eyes and mine),
         "may_activate": frozen is not None and not live and cleared,
+        "gain_cents": frozen.expected.gain_cents if frozen else None,
     } | {each: getattr(note, each, None) for each in numbers}  # fmt: skip
 
 
@@ -240,7 +241,7 @@ def frozen_facts(frozen: Manifest) -> list[str]:
     note, cash = frozen.plan, MoneyFormat(frozen.plan.shop.currency)
     return [
         cash(note.budget_cents),
-        cash(note.gain_cents, sign=True),
+        cash(frozen.expected.gain_cents, sign=True),
         cash(note.cost_cents),
         count(note.treated),
         count(note.held_out),

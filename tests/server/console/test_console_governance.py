@@ -56,6 +56,21 @@ def test_few_customers_are_not_counted_by_reason_where_pages_leave_the_shop(
     assert all(n is None or n >= least for n in numbers)
 
 
+def test_a_customer_who_says_no_to_the_server_may_not_be_written_to_on_this_screen_either(shop: Shop) -> None:
+    viewer = shop.person("viewer")
+
+    def able() -> int:
+        return int(next(each["customers"] for each in viewer.json("/governance")["reasons"] if each["may"]))
+
+    before = able()
+    release = shop.api("POST", "/v1/releases", status=201)["release_id"]
+    yes = [who for who, why in shop.server.decider.ensure(release).barred.items() if why is None]
+    for who in yes[:3]:
+        said = {"event": "Consent Updated", "userId": who, "properties": {"consent": False}, "messageId": f"no-{who}"}
+        assert shop.api("POST", "/v1/track", said, status=None)["accepted"] == 1
+    assert able() == before - 3
+
+
 def test_what_a_comparison_found_stands_with_its_interval(shop: Shop, folder: Path) -> None:
     gap = GroupGap(group="sex=F", measure="offers", n=60, mean=0.1, others=50, others_mean=0.3, gap=-0.2, low=-0.3,
                    high=-0.1, p=0.001)  # fmt: skip

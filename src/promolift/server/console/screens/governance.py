@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any, NamedTuple, get_args
 
-from sqlalchemy import func, select
+import polars as pl
+from sqlalchemy import case, func, select
 
-from promolift.core.customers.consent import may_send
+from promolift.core.customers.consent import apply_consent_updates, may_send
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import RULE_SOURCES, RulePack, rule_pack_notices
@@ -109,12 +110,28 @@ def governance(visit: PageVisit) -> Reply:
 
 
 @cached_result("tables/profiles.parquet", "tables/customers.parquet")
-def count_consents(job: Job) -> Consents:
-    """Of everybody the plan knows, who may be written to, and why others may not; the most frequent first."""
+def stated_consents(job: Job) -> pl.DataFrame:
+    """customer_id and reason (null: may be written to) of everybody the plan knows, by the shop's own tables."""
     if not job.profiled.has_profiles:
-        return Consents([], 0)
+        return pl.DataFrame(schema={"customer_id": pl.String, "reason": pl.String})
     ids = job.profiled.profiles(moments(job).asof)["customer_id"]
-    found = may_send(ids, job.clean.people, job.config.consent)
+    return may_send(ids, job.clean.people, job.config.consent).select("customer_id", "reason")
+
+
+def count_consents(visit: PageVisit) -> Consents:
+    """Of everybody the plan knows, who may be written to, and why others may not; the most frequent first. What
+    customers answered to the API counts, as it does for decisions.
+    """
+    found, job, mine = stated_consents(visit), visit.job(), CUSTOMERS.c
+    consent = case((mine.erased != 0, 0), else_=mine.consent)
+    answered = (mine.consent.is_not(None)) | (mine.personal.is_not(None)) | (mine.erased != 0)
+    rows = visit.rows(select(mine.customer_id, consent.label("consent"), mine.personal).where(answered))
+    said = pl.DataFrame(rows, {"customer_id": pl.String, "consent": pl.Int64, "personal": pl.Int64})
+    said = said.join(found, on="customer_id", how="semi")
+    if said.height:
+        people = job.clean.people.join(said, on="customer_id", how="semi")
+        now = may_send(said["customer_id"], apply_consent_updates(people, said), job.config.consent)
+        found = pl.concat([found.join(said, on="customer_id", how="anti"), now.select("customer_id", "reason")])
     by = Counter(why or SENDABLE_REASON for why in found["reason"].to_list())
     ranked = sorted(by.items(), key=lambda each: (each[0] != SENDABLE_REASON, -each[1]))
     few = small_cells([n for _, n in ranked], job.config.privacy.printed_cell)

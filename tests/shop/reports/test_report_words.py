@@ -97,6 +97,24 @@ def test_a_long_text_is_cut_on_one_line() -> None:
     assert formatting.truncate(None) == "—"
 
 
+@pytest.mark.parametrize("length", [20, 60, 90, 200])
+@pytest.mark.parametrize(
+    "text",
+    ["It adds $3.50 a day (95 % interval $1.20 to $5.80). Of them 120 are new (see below). Then it ends.",
+     "预计每天增加3.50美元（95%区间1.20至5.80美元）。其中120位是新客户（见下文）。然后结束。"],
+)  # fmt: skip
+def test_a_paragraph_ends_after_a_sentence(text: str, length: int) -> None:
+    cut = formatting.first_sentences(text, length)
+    assert len(cut) <= length
+    assert text.startswith(cut.removesuffix("…"))
+    if cut.count("…") == 0:
+        assert cut[-1] in ".。"
+        assert cut.count("(") == cut.count(")")
+        assert cut.count("（") == cut.count("）")
+    else:
+        assert min(text.find(". ") % 999, text.find("。") % 999) >= length - 1
+
+
 def test_no_text_can_turn_the_words_around_it() -> None:
     assert formatting.truncate("a\u202eb\x00c\u2066d") == "abcd"
     assert formatting.truncate("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}") == "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"

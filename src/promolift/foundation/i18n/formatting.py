@@ -4,6 +4,7 @@
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -201,12 +202,26 @@ def date(ms: object, timezone: str | None) -> str:
     return localize(f"{moment.day} {moment:%B} {moment.year}", f"{moment.year}年{moment.month}月{moment.day}日")
 
 
+_SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]")
+
+
 def truncate(text: object, length: int = 80) -> str:
     """Return `text` on one line, cut with an ellipsis after `length` characters; None is a dash."""
     if text is None:
         return DASH
     line = " ".join(str(text).translate(INVISIBLE_CHARACTERS).split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def first_sentences(text: str, length: int) -> str:
+    """Return `text` on one line, as many whole sentences as fit into `length` characters; its first one at least, cut
+    like any other text where even that does not fit.
+    """
+    line = truncate(text, len(text) + 1)
+    if len(line) <= length:
+        return line
+    ends = [each.end() for each in _SENTENCE_END.finditer(line) if each.end() <= length]
+    return line[: ends[-1]] if ends else truncate(line, length)
 
 
 def upper_first(text: str) -> str:

@@ -7,6 +7,7 @@ from promolift.foundation.i18n.formatting import (
     count,
     date,
     days,
+    first_sentences,
     in_brackets,
     join_list,
     join_sentences,
@@ -96,7 +97,9 @@ def page_of(story: Story) -> Page:
         },
         head=headline_figure(story),
         warning=forecast_miss(story),
-        explanations=[truncate(text, 500) for text in (*story.why[0 if story.plan.tests else 1 :], story.next) if text],
+        explanations=[
+            first_sentences(text, 500) for text in (*story.why[0 if story.plan.tests else 1 :], story.next) if text
+        ],
         actions=todo(story),
         assumptions=[assumption_row(each, story.cash) for each in story.believed],
         key_figures=numbers(story),
@@ -116,7 +119,7 @@ def headline_figure(story: Story) -> KeyFigure:
     if story.tests:
         label = translate("This plan is a test, expected to cost")
         return KeyFigure(label, story.cash(plan.cost_cents), story.why[0] if story.why else text)
-    why = truncate(story.why[0], 400) if story.why and not plan.tests else text
+    why = first_sentences(story.why[0], 400) if story.why and not plan.tests else text
     return headline(translate("Expected extra profit"), gain, why, plan.evidence, story.cash)
 
 
@@ -221,7 +224,7 @@ def assumption_row(each: Assumption, cash: MoneyFormat) -> HeadlineAssumption:
         if each.name in ASSUMPTION_NAMES
         else upper_first(each.name.replace("_", " "))
     )
-    text = truncate(localize(each.text, each.text_zh or each.text), 400)
+    text = first_sentences(localize(each.text, each.text_zh or each.text), 400)
     if each.flips_at is None:
         return HeadlineAssumption(name, text)
     end = max(1.0 if each.unit == "share" else 1e-9, each.value, each.flips_at)

@@ -1,5 +1,7 @@
 """What the captions say follows from the data: small tables, checked by hand."""
 
+from typing import Any
+
 import polars as pl
 import pytest
 from small_story import read, small_story
@@ -15,8 +17,8 @@ from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.evaluation import Lead, Worth, weakest
 from promolift.shop.results.histograms import Histogram, bars
 from promolift.shop.results.ingest import Counts, Health
-from promolift.shop.results.plan import strategic_rule_text
-from promolift.shop.results.plan_note import Assumption, BudgetPoint, Luck, RuleCost
+from promolift.shop.results.plan import bound_text, plan_text, strategic_rule_text
+from promolift.shop.results.plan_note import Assumption, BudgetPoint, Luck, PlanTests, RuleCost
 from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, ReliabilityBin, Scored
 
 
@@ -200,10 +202,40 @@ def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -
     assert "One more $1 of budget adds $0.50" in finding
     block = budget.build_method_chapter(small_story()).blocks[0]
     assert isinstance(block, Block)
-    assert "can add more than $201.00" in block.data["text"]
-    assert "by $1.00 (0.5\u00a0%)" in block.data["text"]
+    assert "can add more than $201.00: at most $1.00 (0.5\u00a0%)" in block.data["text"]
     beyond = figure(budget.build_chapter(small_story(frontier=FRONTIER, half=half)).blocks, "frontier").finding
     assert "twice" not in beyond
+
+
+@pytest.mark.parametrize(
+    ("note", "head"),
+    [
+        ({}, {}),
+        ({}, {"gain_cents": 15_000.0, "promised_cents": 20_000.0}),
+        ({"tests": PlanTests(customers=9, gain_cents=4_000.0, cost_cents=100.0)}, {"gain_cents": 24_000.0}),
+        ({"gain_cents": 22_000.0, "risk": "lower"}, {"gain_cents": 22_000.0}),
+    ],
+)
+def test_a_bound_stands_beside_the_value_that_it_is_on_and_never_alone_beside_a_larger_one(
+    note: dict[str, Any], head: dict[str, Any]
+) -> None:
+    """The certificate and the command line name the value that is bounded, and say if the headline is another."""
+    story, cash = small_story(note, head), MoneyFormat("USD")
+    assert story.head is not None
+    shown, value = cash(story.head.gain_cents), cash(story.plan.planned_cents)
+    said = bound_text(story.plan, story.head)
+    assert said.index(value) < said.index(cash(story.plan.bound_cents))
+    assert (f"The plan's value, {shown}, is another figure" in said) == (shown != value)
+    certificate = budget.build_method_chapter(story).blocks[0]
+    assert isinstance(certificate, Block)
+    assert certificate.data["text"] == said
+    line = plan_text(story.plan, None, ())
+    assert (cash(story.plan.bound_cents) in line) <= (value in line)
+
+
+def test_a_plan_of_draws_alone_has_no_bound() -> None:
+    terms = small_story().plan.terms.model_copy(update={"policy_id": "trial"})
+    assert bound_text(small_story({"terms": terms}).plan, None) == ""
 
 
 def test_what_each_strategic_rule_costs_is_a_row() -> None:

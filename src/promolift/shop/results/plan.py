@@ -18,9 +18,11 @@ from promolift.foundation.i18n.formatting import (
     current_locale,
     in_brackets,
     interval,
+    join_list,
     join_sentences,
     localize,
     money,
+    percent,
 )
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.sql import fetch_frame
@@ -150,13 +152,43 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
         text += translate(f" By the estimates that chose it: {promised}; the rest was luck.")
     elif plan.treated and plan.evidence != "assumed":
         text += translate(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
-    if not plan.drawn:
+    if plan.tests or cash(head.gain_cents) != cash(plan.planned_cents):
+        text = join_sentences(text, bound_text(plan, head))
+    elif not plan.drawn:
         part = f"{plan.gap:.2%}"
         if part == "0.00%":
             text += translate(" No plan within the budget and the limits is expected to add more.")
         else:
             text += translate(f" At most {part} of the best possible plan is missing.")
     return join_sentences(text, holdout_power_text(plan, head))
+
+
+def bound_text(plan: PlanNote, head: Headline | None) -> str:
+    """Name the value that the plan's bound is on, the bound, and why the headline is another figure; empty for a plan
+    of draws alone, which is no choice.
+    """
+    if plan.drawn or (plan.tests is not None and not plan.by_prediction):
+        return ""
+    cash = MoneyFormat(plan.shop.currency)
+    value, bound, missing, part = (*map(cash, (plan.planned_cents, plan.bound_cents, plan.missing_cents)),
+                                   percent(plan.gap))  # fmt: skip
+    text = localize(
+        f"By the estimates that choose, the {'offers given by prediction add' if plan.tests else 'plan adds'} {value}, "
+        f"and no choice within the budget and the limits can add more than {bound}: at most {missing} ({part}) is "
+        "missing.",
+        f"按选择所用的估计，{'按预测发放的优惠' if plan.tests else '这份计划'}增加{value}；"
+        f"在预算和限额之内，任何选择都不会超过{bound}：最多差{missing}（{part}）。",
+    )
+    if head is None or cash(head.gain_cents) == value:
+        return text
+    parts = [localize("luck in the choice is taken off it", "扣除了选择中的运气")] if head.promised_cents else []
+    parts += [localize("what is drawn is added to it", "加上了抽签的部分")] if plan.tests else []
+    parts += [localize("it is without the caution of the choice", "不含选择时的谨慎")] if plan.risk != "none" else []
+    why = localize(f": {join_list(parts)}", f"：{join_list(parts)}") if parts else ""
+    return text + localize(
+        f" The plan's value, {cash(head.gain_cents)}, is another figure{why}.",
+        f"计划的价值{cash(head.gain_cents)}是另一个数{why}。",
+    )
 
 
 def holdout_power_text(plan: PlanNote, head: Headline) -> str:

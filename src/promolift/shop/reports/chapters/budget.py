@@ -29,7 +29,7 @@ from promolift.foundation.pages.charts import Axis, ForestRow, customer_count, f
 from promolift.shop.reports.chapters.recipients import suppressed_count
 from promolift.shop.reports.story import Story
 from promolift.shop.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
-from promolift.shop.results.plan import RULES_ZH
+from promolift.shop.results.plan import RULES_ZH, bound_text
 from promolift.shop.results.plan_note import Luck
 
 POLICIES = {
@@ -212,11 +212,13 @@ def _finding(story: Story) -> str:
 
 def build_method_chapter(story: Story) -> Chapter:
     """Build the chapter on the optimality gap, the binding limits and luck."""
-    plan, cash = story.plan, story.cash
-    bound, missing, part = cash(plan.bound_cents), cash(plan.missing_cents), percent(plan.gap)
-    text = translate(
-        f"By the estimates that choose no plan at this budget can add more than {bound}. This plan falls short of that "
-        f"by {missing} ({part})."
+    cash, text = (
+        story.cash,
+        bound_text(story.plan, story.head)
+        or localize(
+            "The offers of this plan are drawn, not chosen, so no bound is on them.",
+            "这份计划的优惠由抽签决定，并非选择，因此没有上限可比。",
+        ),
     )
     title = "How close to the best possible plan?"
     more = truncate(story.binding, 1200) if story.binding else ""

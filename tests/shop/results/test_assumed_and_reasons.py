@@ -3,6 +3,7 @@
 from math import exp
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -47,6 +48,28 @@ def test_the_value_that_turns_the_plan_turns_the_headline_and_not_the_promise() 
     assert lucky["supplier_share"].flips_at == pytest.approx(1 - (added - 20) / whole)
     assert lucky["response"].flips_at > plain["response"].flips_at  # type: ignore[operator]
     assert found(1e6) == {}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plan_of_draws_stands_on_its_margin_and_on_what_a_message_costs(seed: int) -> None:
+    """Drawn gains and costs: at the value named, the plan computed anew earns nothing."""
+    rng = np.random.default_rng(seed)
+    margin, size = rng.uniform(0.1, 0.6), 9
+    revenue, paid, send = rng.uniform(500, 900, size), rng.uniform(10, 40, size), rng.uniform(0, 4)
+
+    def gain(margin: float, send: float) -> float:
+        return float((margin * revenue - paid - send).sum())
+
+    rows = pl.concat([chosen()] * size).with_columns(
+        added_cents=pl.Series(margin * revenue), cost_cents=pl.Series(paid + send), send_cost_cents=pl.lit(send),
+        gain_cents=pl.Series(margin * revenue - paid - send),
+    )  # fmt: skip
+    stated = ValueSettings(margin_rate=margin)
+    each = {one.name: one for one in list_assumptions(rows, READ, stated, False, "USD", drawn=True)}
+    assert set(each) == {"margin", "send_cost"}
+    assert gain(each["margin"].flips_at or 0.0, send) == pytest.approx(0.0, abs=1e-6)
+    assert gain(margin, each["send_cost"].flips_at or 0.0) == pytest.approx(0.0, abs=1e-6)
+    assert set(list_assumptions(rows, READ, stated, True, "USD", drawn=True)) == {each["send_cost"]}
 
 
 def test_a_stated_margin_is_not_called_assumed() -> None:

@@ -17,16 +17,18 @@ def list_assumptions(
     costs_known: bool,
     currency: str,
     luck_cents: float = 0.0,
+    drawn: bool = False,
 ) -> tuple[Assumption, ...]:
     """Each thing that nobody measured and on which the gain of `chosen` stands; none for an empty plan.
 
     `costs_known`: whether any product has a cost; without, the margin is the stated one. `luck_cents` is what luck in
     the choice takes off the gain. Errors of the response are what a choice is lucky by, so it is taken off what is
-    added, in proportion to the response.
+    added, in proportion to the response. `drawn`: gains are what draws showed of each line, so no response, reach or
+    stretch was assumed for them; the margin and the cost of a message were.
     """
     with use_locale("zh"):
-        chinese = _assumptions(chosen, response, stated, costs_known, currency, luck_cents)
-    found = _assumptions(chosen, response, stated, costs_known, currency, luck_cents)
+        chinese = _assumptions(chosen, response, stated, costs_known, currency, luck_cents, drawn)
+    found = _assumptions(chosen, response, stated, costs_known, currency, luck_cents, drawn)
     return tuple(en.model_copy(update={"text_zh": zh.text}) for en, zh in zip(found, chinese, strict=True))
 
 
@@ -37,15 +39,19 @@ def _assumptions(
     costs_known: bool,
     currency: str,
     luck: float,
+    drawn: bool,
 ) -> list[Assumption]:
     if chosen.is_empty() or _gain(chosen) - luck <= 0:  # what is expected to lose stands on nothing
         return []
-    found = [
-        None if costs_known else _margin(stated, chosen, luck),
+    modelled = [] if drawn else [
         _suppliers(chosen, luck),
         _response(chosen, response, luck),
         _reach(stated.coupon_reach, chosen, luck),
         _stretch(stated.stretch_share, chosen),
+    ]  # fmt: skip
+    found = [
+        None if costs_known else _margin(stated, chosen, luck),
+        *modelled,
         _sending(stated, chosen, currency, luck),
     ]
     return [each for each in found if each is not None]

@@ -137,6 +137,8 @@ def redemptions(job: Job) -> Predictions:
 def headline_assumptions(job: Job) -> HeadlineAssumptions:
     """Return the assumptions of the headline after luck is taken off."""
     plan = Plan.load(job.store)
+    if plan.note.drawn:
+        return HeadlineAssumptions(assumptions=plan.note.assumptions)
     luck = plan.headline.luck_cents or 0.0
     costs = job.clean.catalogue["cost_cents"].count() > 0
     chosen = plan.chosen.filter(~pl.col("customer_id").is_in(drawing_customers(job)))

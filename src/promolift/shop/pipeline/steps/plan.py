@@ -454,9 +454,9 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
         why=tuple(explain_plan(job, listed, free, chosen, able)), why_zh=why_zh,
-        assumptions=() if made.terms.effects and made.tests is None else list_assumptions(
-            predicted, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0,
-            config.shop.currency,
+        assumptions=() if made.terms.effects and made.tests is None and not trial else list_assumptions(
+            chosen if trial else predicted, effects.load_response(job.store), config.value,
+            job.clean.catalogue["cost_cents"].count() > 0, config.shop.currency, drawn=trial,
         ),
         terms=made.terms, menu=some.menu, tests=made.tests,
         shop=config.shop, consent=config.consent, window_days=config.plan.window_days, asof_ms=moments(job).asof,

@@ -1,6 +1,7 @@
 """The history of a shop's promotions: read from its cleaned log, before any plan and without anybody's consent."""
 
 import json
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from promolift.cli.application import main
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.pipeline.shop import Shop
 from promolift.shop.reports.chapters.history import build_chapter
-from promolift.shop.results.promotion_history import PromotionHistory
+from promolift.shop.results.promotion_history import Amount, PastPromotion, PromotionEffect, PromotionHistory
 
 START, DAYS = date(2024, 1, 1), 240
 SALE = (date(2024, 5, 1), date(2024, 5, 7))
@@ -162,3 +163,29 @@ def test_a_history_with_something_to_say_is_a_chapter(found: PromotionHistory) -
     assert build_chapter(small_story()) is None
     nothing = found.model_copy(update={"promotions": (), "unknown": "no_discounts"})
     assert build_chapter(small_story(history=nothing)) is None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_difference_that_may_be_chance_stands_beside_the_smallest_that_would_have_shown(seed: int) -> None:
+    """Drawn intervals around 0: a difference as large as the number named would have left 0 out."""
+    rng = np.random.default_rng(seed)
+    low, high = -float(rng.uniform(1, 60)), float(rng.uniform(1, 60))
+    orders = Amount(value=float(rng.uniform(low, high)), low=low, high=high)
+    effect = PromotionEffect(
+        expected_orders=80.0, orders_before=orders, orders_within=orders, orders_after=orders, margin_within=orders,
+        margin_after=orders, net=orders, after_days=14, p=0.5, placebos=20,
+    )  # fmt: skip
+    each = PastPromotion(
+        kind="sitewide", names=(), first=SALE[0], last=SALE[1], reach=None, orders=80, cost_cents=100, effect=effect,
+        verdict="unclear", reason=None, evidence="adjusted",
+    )  # fmt: skip
+    known = PromotionHistory(currency="USD", margin_rate=0.3, days=200, promotions=(each,), smaller=0, unknown=None)
+    said = known.explain(each)[0]
+    named = int(re.search(r"from (\d+) orders? more", said)[1])  # type: ignore[index]
+    assert orders.low - orders.value + named >= 0 >= orders.high - orders.value - named
+    assert f"{named}单以上" in chinese(known, each)
+
+
+def chinese(known: PromotionHistory, each: PastPromotion) -> str:
+    with use_locale("zh"):
+        return known.explain(each)[0]

@@ -1,6 +1,7 @@
 """The stored result of the history: what each past promotion earned, or why it cannot be told, in figures and words."""
 
 import datetime
+from math import ceil
 from typing import ClassVar, Literal
 
 from promolift.core.effects.event_study import Difference
@@ -195,9 +196,13 @@ class PromotionHistory(Note):
                 f"{count(each.days)}天里有{count(each.orders)}单，比没有活动时预计的{usual}单{more}{size}。",
             )
         else:
+            least = ceil(max(effect.orders_within.value - effect.orders_within.low,
+                             effect.orders_within.high - effect.orders_within.value))  # fmt: skip
             orders = localize(
-                f"In its {long} there were {had}; {usual} were expected without it. The difference may be chance.",
-                f"{count(each.days)}天里有{count(each.orders)}单；没有活动时预计{usual}单，这个差别可能只是偶然。",
+                f"In its {long} there were {had}; {usual} were expected without it. The difference may be chance: it "
+                f"shows from {plural(least, 'order')} more or fewer on.",
+                f"{count(each.days)}天里有{count(each.orders)}单；没有活动时预计{usual}单，这个差别可能只是偶然：多或少"
+                f"{count(least)}单以上才能看出来。",
             )
         within, given = effect.margin_within, cash(each.cost_cents)
         between = in_brackets(low_to_high(within.low, within.high, lambda value: cash(value, sign=True)))

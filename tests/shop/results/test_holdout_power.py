@@ -8,7 +8,9 @@ from small_story import NOTE
 
 from promolift.core.experiments.power import detectable_effect
 from promolift.foundation.i18n.formatting import use_locale
+from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.results.plan import headline, holdout_power_text
+from promolift.shop.results.plan_note import LEAST_HELD_OUT
 
 
 @given(st.floats(1.0, 1e6), st.floats(1.0, 1e6), st.integers(1, 10_000))
@@ -39,10 +41,20 @@ def test_the_least_effect_is_seen_in_four_of_five_windows() -> None:
 
 
 def test_both_languages_state_the_figures() -> None:
-    note = NOTE.model_copy(update={"detectable_cents": 2400.0, "window_days": 28})  # by the choice 8 each
+    note = NOTE.model_copy(
+        update={"detectable_cents": 2400.0, "window_days": 28, "held_out": 240}
+    )  # by the choice 8 each
     head = headline(note, None).model_copy(update={"gain_cents": 15_000.0})  # less the luck of the choice: 6 each
     english = holdout_power_text(note, head)
     with use_locale("zh"):
         chinese = holdout_power_text(note, head)
     for text in (english, chinese):
         assert all(figure in text for figure in ("28", "$24", "80", "$6", "16"))
+
+
+@pytest.mark.parametrize("held", [1, 24, LEAST_HELD_OUT - 1, LEAST_HELD_OUT, 400])
+def test_no_power_is_claimed_of_a_holdout_that_is_given_no_verdict(held: int) -> None:
+    note = NOTE.model_copy(update={"detectable_cents": 2400.0, "held_out": held})
+    said = holdout_power_text(note, headline(note, None))
+    assert ("$24" in said) == (held >= LearnSettings().least)
+    assert said

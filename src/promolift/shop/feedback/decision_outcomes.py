@@ -28,7 +28,7 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.plan_note import LEAST_HELD_OUT, PlanNote
 
 Floats = NDArray[np.float64]
 NONE = "none"
@@ -66,7 +66,9 @@ class LearnSettings(Settings):
         "the answer.",
     )
     least: int = Field(
-        default=30, ge=2, description="Customers in each arm below which nothing is said, of all or of a group."
+        default=LEAST_HELD_OUT,
+        ge=2,
+        description="Customers in each arm below which nothing is said, of all or of a group.",
     )
     alpha: float = Field(
         default=0.05, gt=0, lt=0.5, description="Error rate of verdicts and intervals: 0.05 for intervals of 95 %."

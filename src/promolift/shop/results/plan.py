@@ -15,6 +15,7 @@ from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     as_html,
+    count,
     current_locale,
     in_brackets,
     interval,
@@ -23,6 +24,7 @@ from promolift.foundation.i18n.formatting import (
     localize,
     money,
     percent,
+    plural,
 )
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.sql import fetch_frame
@@ -31,6 +33,7 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS, PLANNED
 from promolift.shop.results.fairness import group_label
 from promolift.shop.results.plan_note import (
+    LEAST_HELD_OUT,
     Assumption,
     BudgetPoint,
     FairPlan,
@@ -192,10 +195,18 @@ def bound_text(plan: PlanNote, head: Headline | None) -> str:
 
 
 def holdout_power_text(plan: PlanNote, head: Headline) -> str:
-    """Describe what the holdout can show, beside the headline's gain; empty where nothing is compared."""
+    """Describe what the holdout can show, beside the headline's gain, or that it is too small for a verdict; empty
+    where nothing is compared.
+    """
     windows = plan.windows_needed(head.gain_cents)
     if windows is None or plan.detectable_cents is None:
         return ""
+    if plan.held_out < LEAST_HELD_OUT:
+        held = plural(plan.held_out, "customer")
+        return localize(
+            f"The holdout cannot show what this plan earns: {held} in it, and a verdict takes {LEAST_HELD_OUT}.",
+            f"对照组看不出这份计划赚了多少：其中只有{count(plan.held_out)}位客户，下结论至少要{LEAST_HELD_OUT}位。",
+        )
     cash, span = MoneyFormat(plan.shop.currency), plan.days
     predicted = head.gain_cents - (plan.tests.gain_cents if plan.tests else 0.0)
     least, each = cash(plan.detectable_cents), cash(predicted / plan.by_prediction)

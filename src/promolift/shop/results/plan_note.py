@@ -18,6 +18,8 @@ from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 from promolift.shop.configuration.configuration import ShopSettings
 
+LEAST_HELD_OUT = 30  # customers held out below which no verdict on a plan is given
+
 
 class Assumption(Settings):
     """Something that nobody measured and on which the plan's gain stands.

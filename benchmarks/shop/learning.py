@@ -25,7 +25,7 @@ import numpy as np
 from daily_policies import KeptLuck
 from earn import AFTER_DAYS, WINDOW_DAYS, Figure, budget_of, live, names_of, say, see, share, total
 from numpy.typing import NDArray
-from product_policy import DEPTHS, ProductPolicy, make, sales_by_day
+from product_policy import DEPTHS, ProductPolicy, make
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.arm_shares import REMINDER_SD, SMALL_SHARE, ArmPrior, arm_prior
@@ -126,7 +126,7 @@ def watch(shop: DailyShop, seed: int, windows: int, futures: int, budget: float 
         sizes = dict(policy.draws[-1].group_by("group").len().iter_rows())
         seen.append(Window(policy.given[-1], sizes, true_effects(run, policy, futures) if futures else {}))
         run.advance(WINDOW_DAYS, offers)
-    learned.append(policy.learned(sales_by_day(run.log, run.traits.margin)))
+    learned.append(policy.learned(see(run, budget)))
     none = shop.copy()
     none.advance(windows * WINDOW_DAYS, write=False)
     return Watched(seen, learned, float((none.profit_N - shop.profit_N).sum()) / windows)
@@ -294,11 +294,10 @@ def prior_gap(shop: DailyShop, seed: int, windows: int) -> Floats:
     for _ in range(windows):
         offers = policy.plan(see(run, budget))
         run.advance(WINDOW_DAYS, offers)
-        sales = sales_by_day(run.log, run.traits.margin)
-        sizes = dict(policy.draws[-1].group_by("group").len().iter_rows())
-        right = {(e.arm, e.group): e.prob or 0.0 for e in policy.learned(sales)}
+        seen, sizes = see(run, budget), dict(policy.draws[-1].group_by("group").len().iter_rows())
+        right = {(e.arm, e.group): e.prob or 0.0 for e in policy.learned(seen)}
         with believing(wrong_prior):
-            wrong = {(e.arm, e.group): e.prob or 0.0 for e in policy.learned(sales)}
+            wrong = {(e.arm, e.group): e.prob or 0.0 for e in policy.learned(seen)}
         moved: dict[str, float] = {}
         for (arm, group), prob in right.items():
             moved[group] = moved.get(group, 0.0) + abs(prob - wrong[arm, group])

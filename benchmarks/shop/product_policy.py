@@ -20,6 +20,7 @@ from promolift.core.experiments.surrogate import Spans, SurrogateModel, features
 from promolift.core.offers.menu import MenuItem
 from promolift.extensions.simulation.worlds.daily_shop import DAY_MS, START_MS, SentOffers
 from promolift.shop.feedback.next_release import draw_outcomes, learned_effects
+from promolift.shop.feedback.refusals import date_refusals
 from promolift.shop.pipeline.planning.arms_in_play import (
     LineTestPopulation,
     choose_arms,
@@ -68,7 +69,7 @@ class ProductPolicy:
         sales = sales_by_day(seen.log, seen.margin)
         if self.ahead is None:
             self.ahead = fit_surrogate(sales.filter(pl.col("day") < seen.day), seen.day, SPANS)
-        self.effects = self.learned(sales)
+        self.effects = self.learned(seen)
         audience = assign_audiences(sales, seen.day, SPANS.window, fit_return_curve(sales, seen.day, SPANS.window))
         people, worth = self._population(seen, sales, audience)
         lines = pl.DataFrame(
@@ -83,11 +84,14 @@ class ProductPolicy:
         effects = self._affordable(effects, people.sizes, seen.budget_cents)
         return self._drawn(seen, people, effects, audience)
 
-    def learned(self, sales: pl.DataFrame) -> tuple[LineEffect, ...]:
+    def learned(self, seen: "SeenShop") -> tuple[LineEffect, ...]:
         """What the windows that are over say."""
         if not self.draws or self.ahead is None:
             return ()
-        rows = pl.concat([draw_outcomes(mine, sales, self.ahead, START_MS) for mine in self.draws])
+        sales = sales_by_day(seen.log, seen.margin)
+        refused = pl.Series(seen.customer_ids).filter(pl.Series(~seen.may_write_N))
+        refusals = date_refusals(pl.concat(self.draws), refused, START_MS + seen.day * DAY_MS)
+        rows = pl.concat([draw_outcomes(mine, sales, self.ahead, START_MS, refusals) for mine in self.draws])
         return learned_effects(self.cells, rows, SURE, "assumed")
 
     def _population(

@@ -41,6 +41,7 @@ def drawn_rows(cost: float) -> pl.DataFrame:
     """A window in which half of 80 customers drew "own", which cost so much each; nobody drew "theirs"."""
     n = 80
     rows = {"customer_id": [f"{k:02d}" for k in range(n)], "group": "active", "ts_ms": 1, "none_prob": 0.5,
+            "sends": 3.0, "refused": 0.0,
             "arms": [[{"arm": "own", "prob": 0.5}]] * n, "arm": ["own", "none"] * (n // 2),
             "cost": [cost, 0.0] * (n // 2), **dict.fromkeys(("past_window", "past", *HABITS), 0.0),
             **{name: [float(k % 7) for k in range(n)] for name in ("value", "window", "visits")}}  # fmt: skip
@@ -53,10 +54,11 @@ def test_who_uses_a_third_of_what_was_predicted_is_believed_to_gain_a_third() ->
     third = {each.arm: each for each in learned_effects(cells, drawn_rows(30.0), 0.8, "assumed")}
     assert third["own"].cost_cents == pytest.approx(30.0, abs=2.0)
     assert third["theirs"].cost_cents == pytest.approx(20.0)  # it has no draws of its own to tell
-    assert third["theirs"].net_cents == pytest.approx(200 / 3, abs=0.1)
+    assert third["theirs"].net_cents + third["theirs"].refusal_cents == pytest.approx(200 / 3, abs=0.1)
     assert third["theirs"].cost_ratio == pytest.approx(1 / 3)
     nothing = learned_effects(cells, drawn_rows(0.0), 0.8, "assumed")
-    assert [each.net_cents for each in nothing] == pytest.approx([200.0] * 2, abs=2.0)  # the log names no coupons
+    before = [each.net_cents + each.refusal_cents for each in nothing]
+    assert before == pytest.approx([200.0] * 2, abs=2.0)  # the log names no coupons
 
 
 def test_each_prediction_is_moved_and_their_order_stays() -> None:

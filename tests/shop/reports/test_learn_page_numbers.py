@@ -18,6 +18,7 @@ from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.reports.earnings import GAIN
 from promolift.shop.reports.learning_page import page_of
 from promolift.shop.results.learned_policy import LearnedPolicy, NextRelease
+from promolift.shop.results.line_tests import refusals_per_thousand
 
 CURRENCY = "USD"
 cash = partial(money, currency=CURRENCY)
@@ -30,11 +31,13 @@ MONEY = (
 )  # fmt: skip
 FORMS = dict.fromkeys(MONEY, (cash,)) | {
     "net_cents": (cash,), "drawn_cents": (cash,), "cost_cents": (cash,), "window_cents": (cash,), "pays": (percent,),
+    "refusal_cents": (cash,),
     "share": (percent,), "explore": (percent,), "holdout_share": (percent,), "window_days": (days,),
     "CumulativeGain.days": (number, days), "effective": (count,),
 }  # fmt: skip
 PLAIN = dict.fromkeys(("Verdict.low", "Verdict.high", "Lift.lift", "Lift.control"), (number,))  # of orders
 CHANCE = "1 / logged propensity"  # words of the page
+OF_THOUSAND = 1000  # customers
 
 
 def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
@@ -60,7 +63,7 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
             CHANCE,
         ],
         "drift": [found.drifts, found.unseen_drifts, *gains],
-        "next": [then, *(said(each) for each in (then.release.effects if then else ()))],
+        "next": [then, OF_THOUSAND, *(said(each) for each in (then.release.effects if then else ()))],
         "todo": [
             {"Lift.lift": gain, "shown": found.shown}, predicted, shares, verdict.why, found.drifts,
             then and [then.expected, then.why, then.release.policy_version], found.outcome_counts.get("open window"),
@@ -79,6 +82,10 @@ def said(effect: LineEffect) -> dict[str, object]:
         f"{side}.{name}": getattr(effect, name) + Z95 * side * getattr(effect, se)
         for name, se in ends.items()
         for side in (-1, 1)
+    } | {
+        f"{who}.{end}": getattr(rate, end)
+        for who, rate in zip(("arm", "none"), refusals_per_thousand(effect) or (), strict=False)
+        for end in ("value", "low", "high")
     } | {"LineEffect.net_cents": effect.net_cents + effect.cost_cents}  # fmt: skip
 
 
@@ -95,7 +102,7 @@ def following(found: JudgedEvidence) -> NextRelease | None:
             arm=arm, group="all customers", net_cents=net, net_se_cents=23.0, window_cents=net / 3,
             window_se_cents=11.0,
             cost_cents=17.0, pays=0.87, state=state, share=0.5, n_arm=123, n_none=456, visits=0.21, visits_se=0.07,
-            drawn_cents=29.0, drawn_se_cents=27.0,
+            drawn_cents=29.0, drawn_se_cents=27.0, refused=4, refused_none=1, refusal_cents=1.3,
             evidence="randomised",
         )
         for arm, net, state in (("cut-10", 31.0, "give"), ("cut-20", -7.0, "test"))

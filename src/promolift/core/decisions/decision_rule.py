@@ -39,7 +39,9 @@ class LineEffect(Settings):
     many more purchase days the window had by the draws alone. `give`: to the whole group; `test`: drawn on `share` of
     it; `closed`. `lead`: who takes no part in the test of their group gets it. `aimed`: it was drawn, and is given,
     only among those of the group for whom the response model expected a gain; `gain_ratio` and `cost_ratio` are then
-    what is believed now as a share of what was predicted, by which each customer's own prediction is moved.
+    what is believed now as a share of what was predicted, by which each customer's own prediction is moved. `refused`
+    of `n_arm`, and `refused_none` of `n_none`, refused further messages; `refusal_cents` is what an arm loses by that,
+    which `net_cents` and `drawn_cents` have taken off.
     """
 
     arm: str
@@ -61,6 +63,9 @@ class LineEffect(Settings):
     prob: float | None = Field(default=None, ge=0, le=1)
     n_arm: int = 0
     n_none: int = 0
+    refused: int = 0
+    refused_none: int = 0
+    refusal_cents: float = 0.0
     aimed: bool = False
     gain_ratio: float | None = None
     cost_ratio: float | None = Field(default=None, ge=0)

@@ -25,6 +25,7 @@ from promolift.server.ledger.records import Annotation, LearningProposal, Learni
 from promolift.server.ledger.schema import DECISIONS, EVENTS
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.feedback.learning import Request, run_learn
+from promolift.shop.pipeline.consent_updates import read_ledger_consent
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NO_DRAWS
 from promolift.shop.results.work_folder.work_tables import CleanTables
@@ -55,7 +56,10 @@ def learn(task: LearningTask) -> LearningProposal:
             events = counted(read_events(db, task, shop.currency))
     finally:
         engine.dispose()
-    request = Request(decisions, events, task.work, folder, config or Path("none"), task.settings)
+    request = Request(
+        decisions, events, task.work, folder, config or Path("none"), task.settings,
+        consent=read_ledger_consent(task.ledger),
+    )  # fmt: skip
     proposal = run_learn(request, lambda *_: None).proposal
     if proposal is None:
         return LearningProposal(why=NO_DRAWS)

@@ -44,6 +44,7 @@ from promolift.shop.feedback.proposal import (
     plan_fingerprint,
     write_atomically,
 )
+from promolift.shop.pipeline.consent_updates import read_consent_updates
 from promolift.shop.reports.learning_page import page_of, summary_text
 from promolift.shop.reports.next_step import shop_status
 from promolift.shop.results.learned_policy import LearnedPolicy
@@ -55,7 +56,8 @@ from promolift.shop.results.work_folder.work_tables import CleanTables, ProfileT
 @dataclass(frozen=True)
 class Request:
     """Where to read and write. Decisions and events are files, or tables that a program has in hand; what is not named
-    is taken from the work folder.
+    is taken from the work folder. `consent` is what customers told a server about it, as of `read_consent_updates`:
+    None for the ledger of the work folder.
     """
 
     decisions: Path | pl.DataFrame | None
@@ -65,6 +67,7 @@ class Request:
     config: Path | Config
     settings: LearnSettings
     auto: bool = False
+    consent: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
             private = private_effect(Job(config, store, tell), evidence)
         elif store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
             served = None if own else ServedDecisions(evidence.decisions, evidence.outcomes, evidence.asof_ms)
-            arms = learn_line_effects(store, config, served)
+            consent = read_consent_updates(store) if request.consent is None else request.consent
+            arms = learn_line_effects(store, config, served, consent)
         stands = (
             shop_status(config, store, arms is not None) if store is not None and config is not None and own else None
         )

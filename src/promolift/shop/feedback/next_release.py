@@ -22,6 +22,9 @@ from promolift.core.experiments.arm_shares import (
     arm_prior,
     arm_shares,
     fixed_shares,
+    option_value,
+    refusal_rates,
+    refuser_share,
     update_beliefs,
 )
 from promolift.core.experiments.audiences import ACTIVE
@@ -33,9 +36,10 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
+from promolift.shop.feedback.refusals import date_refusals, refused_now
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NextRelease
-from promolift.shop.results.line_tests import all_draws, load_cells
+from promolift.shop.results.line_tests import all_draws, load_cells, refusals_per_thousand
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.plan_inputs import plan_spans
 from promolift.shop.results.work_folder.run_context import Job, daily_sales, moments
@@ -69,17 +73,22 @@ class ServedDecisions(NamedTuple):
     asof_ms: int
 
 
-def learn_line_effects(store: Store, config: Config, served: ServedDecisions | None = None) -> LearnedEffects | None:
+def learn_line_effects(
+    store: Store, config: Config, served: ServedDecisions | None = None, said: pl.DataFrame | None = None
+) -> LearnedEffects | None:
     """None where nothing was drawn, or no window of a draw is over. Without `served` the plan was sent as a list, and
-    the work folder knows what came; else those count who were decided on within a window, and later orders too."""
+    the work folder knows what came; else those count who were decided on within a window, and later orders too. `said`
+    is what customers told a server about consent, as of `read_consent_updates`."""
     drawn, cells = all_draws(store), load_cells(store)
     if drawn is None or cells is None:
         return None
     job = Job(config, store, no_progress)
     at = moments(job)
     kept = drawn.filter(pl.col("campaign_id") == config.plan.campaign)
-    end = pl.col("ts_ms") + pl.col("window_days") * DAY_MS
-    kept = drop_replaced_draws(kept).filter(end <= (at.asof if served is None else served.asof_ms))
+    end, asof_ms = pl.col("ts_ms") + pl.col("window_days") * DAY_MS, at.asof if served is None else served.asof_ms
+    kept = drop_replaced_draws(kept)
+    refusals = date_refusals(kept, refused_now(job.clean, kept["customer_id"], said), asof_ms)
+    kept = kept.filter(end <= asof_ms)
     if served is not None:
         asked = served.decisions.select("customer_id", pl.col("ts_ms").alias("asked_ms")).join(kept, on="customer_id")
         inside = asked.filter(pl.col("asked_ms").is_between(pl.col("ts_ms"), end, closed="left"))
@@ -98,7 +107,7 @@ def learn_line_effects(store: Store, config: Config, served: ServedDecisions | N
         sales = sales.sort("customer_id", "day")
     ahead = fit_surrogate(sales.filter(pl.col("day") < 0), 0, plan_spans(job))  # knows no offer that was drawn
     rows = pl.concat(
-        [draw_outcomes(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)]
+        draw_outcomes(mine, sales, ahead, first, refusals) for _, mine in kept.group_by("ts_ms", maintain_order=True)
     )
     rows = subtract_shop_costs(rows, config.lines, cells)
     plan = Plan.load(store).note
@@ -136,6 +145,13 @@ class _Costs(NamedTuple):
 
     cost_K: Floats
     se_K: Floats
+
+
+class _Refused(NamedTuple):
+    """How many refused of those who drew an arm, and of those who drew nothing in its place."""
+
+    arm: int
+    none: int
 
 
 class _Group:
@@ -189,10 +205,26 @@ class _Group:
         both = (a * expected + b * np.where(known, self.first.cost_K, 0.0)) / (a + b)
         return _Costs(np.where(known, both, expected), np.where(known, (a + b) ** -0.5, se))
 
+    def _refusal_worth(self, found: ArmBeliefs) -> float:
+        """What a refusal loses: the part of the customer's forecast margin that sends would add over the horizon, each
+        as the best arm or nothing does."""
+        past_R, refused_R = self.rows["past"].clip(lower_bound=0.0).to_numpy(), self.rows["refused"].to_numpy()
+        share_R = past_R / past_R.mean() if past_R.any() else np.ones(past_R.size)
+        sends = float(self.rows["sends"].mean() or 0.0)  # type: ignore[arg-type]
+        return sends * option_value(found.mean_K, found.cov_KK) * refuser_share(share_R, refused_R)
+
+    def _refused(self, k: int) -> _Refused:
+        both_R = (self.value.prob_RK[:, k] > 0) & (self.value.none_R > 0)
+        refused_R = both_R & (self.rows["refused"].to_numpy() > 0)
+        arm_R = self.value.arm_R[refused_R]
+        return _Refused(int((arm_R == k).sum()), int((arm_R < 0).sum()))
+
     def effects(self, windows: list[int], sure: float, level: Level, all_: float) -> list[LineEffect]:
         cost_K, cost_se_K = self.costs(all_)
         prior = self._prior(cost_K)
         found = update_beliefs(prior, self.value)
+        rates, worth = refusal_rates(self.value, self.rows["refused"].to_numpy()), self._refusal_worth(found)
+        found = found.less(rates, worth)
         window = update_beliefs(prior, self._outcomes("window", "past_window"))
         visits = update_beliefs(prior, self._outcomes("visits", "past_window", *HABITS))
         prob_K = self._shares(found, windows, sure)
@@ -207,6 +239,8 @@ class _Group:
                 n_arm=int(found.n_K[k]), n_none=int(found.n_none_K[k]),
                 drawn_cents=_known(found.drawn_K[k]), drawn_se_cents=_known(found.drawn_se_K[k]),
                 visits=_known(visits.drawn_K[k]), visits_se=_known(visits.drawn_se_K[k]),
+                refused=self._refused(k).arm, refused_none=self._refused(k).none,
+                refusal_cents=float(worth * rates.rate_K[k]),
                 evidence="randomised" if min(found.n_K[k], found.n_none_K[k]) >= MEASURED else level, aimed=self.aimed,
                 gain_ratio=float(found.mean_K[k] / ratio[0][k]) if self.aimed and ratio[0][k] > 0 else None,
                 cost_ratio=float(cost_K[k] / ratio[1][k]) if self.aimed and ratio[1][k] > 0 else None,
@@ -275,10 +309,13 @@ def drop_replaced_draws(kept: pl.DataFrame) -> pl.DataFrame:
     return kept.join(plans.filter(stays).select("ts_ms"), on="ts_ms", how="semi").sort("ts_ms", "customer_id")
 
 
-def draw_outcomes(mine: pl.DataFrame, sales: pl.DataFrame, ahead: SurrogateModel, first_ms: int) -> pl.DataFrame:
+def draw_outcomes(
+    mine: pl.DataFrame, sales: pl.DataFrame, ahead: SurrogateModel, first_ms: int, refusals: pl.DataFrame
+) -> pl.DataFrame:
     """One window's draws with value, window and cost of each customer, and what was expected of them.
 
-    What follows the window is what was seen to follow such a window's end before any offer was drawn.
+    What follows the window is what was seen to follow such a window's end before any offer was drawn. `refusals` as of
+    `date_refusals`; `sends` is how many sends a customer who refuses misses over the horizon.
     """
     day = (int(mine["ts_ms"][0]) - first_ms) // DAY_MS
     end = day + int(mine["window_days"][0])
@@ -297,7 +334,11 @@ def draw_outcomes(mine: pl.DataFrame, sales: pl.DataFrame, ahead: SurrogateModel
     for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col(*HABITS, "past_window", "past", "rest", "cost", "visits").fill_null(0.0))
-    return rows.with_columns(value=pl.col("window") + pl.col("rest"))
+    gone = rows["customer_id"].is_in(refusals.filter(ts_ms=mine["ts_ms"][0])["customer_id"].implode())
+    return rows.with_columns(
+        value=pl.col("window") + pl.col("rest"), refused=gone.cast(pl.Float64),
+        sends=pl.lit(ahead.spans.horizon / (end - day), pl.Float64),
+    )  # fmt: skip
 
 
 def subtract_shop_costs(rows: pl.DataFrame, menu: Sequence[MenuItem], cells: pl.DataFrame) -> pl.DataFrame:
@@ -393,5 +434,15 @@ def effect_sentence(effect: LineEffect, say: Callable[[float], str]) -> str:
         f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high})"
         f"{drawn}, {say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} "
         f"before its cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} "
-        f"against {effect.n_none}): {fate}"
+        f"against {effect.n_none}){_refusal_clause(effect, say)}: {fate}"
+    )
+
+
+def _refusal_clause(effect: LineEffect, say: Callable[[float], str]) -> str:
+    if (rates := refusals_per_thousand(effect)) is None:
+        return ""
+    arm, none = (f"{each.value:.1f} ({each.low:.1f} to {each.high:.1f})" for each in rates)
+    return (
+        f", of 1,000 who got it {arm} refuse further messages, of 1,000 who got nothing {none}, a loss of "
+        f"{say(effect.refusal_cents)} per customer that is taken off"
     )

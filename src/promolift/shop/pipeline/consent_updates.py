@@ -14,24 +14,30 @@ SCHEMA = {"customer_id": pl.String, "consent": pl.Int64, "personal": pl.Int64}
 
 
 def load_consent_updates(job: Job) -> None:
-    """Load consent updates from the ledger that PROMOLIFT_LEDGER names, else from that of the work folder, if any.
-
-    Erased customers are left out. Raises StepError if the ledger cannot be read.
-    """
-    file = job.store.root / "serve" / "ledger.db"
-    url = os.environ.get("PROMOLIFT_LEDGER") or (f"sqlite:///{Path(file).absolute()}" if file.is_file() else "")
-    if not url:
+    """Load consent updates as of `read_consent_updates` into the work folder, where there are any."""
+    if (rows := read_consent_updates(job.store)) is None:
         return
-    try:
-        rows = _read_ledger(url)
-    except ImportError:
-        raise StepError(
-            "extra_missing", "the server's ledger cannot be read without its extra; pip install 'promolift[serve]'"
-        ) from None
     mark = sha256_of(rows.write_csv())
     if mark != consent_fingerprint(job.store) and (rows.height or job.clean.consent_updates is not None):
         job.store.save("heard", rows)
         job.store.save_json("heard", {"rows": mark})
+
+
+def read_consent_updates(store: Store) -> pl.DataFrame | None:
+    """Read consent updates from the ledger that PROMOLIFT_LEDGER names, else from that of the work folder, if any.
+
+    Erased customers are left out. Raises StepError if the ledger cannot be read.
+    """
+    file = store.root / "serve" / "ledger.db"
+    url = os.environ.get("PROMOLIFT_LEDGER") or (f"sqlite:///{Path(file).absolute()}" if file.is_file() else "")
+    if not url:
+        return None
+    try:
+        return read_ledger_consent(url)
+    except ImportError:
+        raise StepError(
+            "extra_missing", "the server's ledger cannot be read without its extra; pip install 'promolift[serve]'"
+        ) from None
 
 
 def consent_fingerprint(store: Store) -> str:
@@ -39,7 +45,8 @@ def consent_fingerprint(store: Store) -> str:
     return str(store.load_json("heard")["rows"]) if store.has_json("heard") else ""
 
 
-def _read_ledger(url: str) -> pl.DataFrame:
+def read_ledger_consent(url: str) -> pl.DataFrame:
+    """Read who told the server of this ledger about consent, in SCHEMA."""
     from sqlalchemy import column, create_engine, inspect, select, table
     from sqlalchemy.exc import SQLAlchemyError
 

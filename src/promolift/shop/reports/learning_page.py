@@ -33,7 +33,7 @@ from promolift.foundation.pages.blocks import (
 from promolift.foundation.pages.charts import Axis, FormatValue, Line, cumulative_chart, headline, next_steps_chapter
 from promolift.shop.reports.earnings import drift, groups, predicted_versus_realised
 from promolift.shop.results.learned_policy import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy
-from promolift.shop.results.line_tests import group_name
+from promolift.shop.results.line_tests import group_name, refusals_per_thousand
 
 VERDICT_TEXTS: dict[str, tuple[Tone, str]] = {
     "higher": ("good", "The offers earned more than they cost: customers who could get one are worth more."),
@@ -220,20 +220,31 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: MoneyFormat) -> Block:
             between(each.window_cents, each.window_se_cents, cash), between(each.net_cents, each.net_se_cents, cash),
             "" if each.drawn_cents is None or each.drawn_se_cents is None
             else between(each.drawn_cents, each.drawn_se_cents, cash),
-            percent(each.pays), each.evidence, each.state,
+            *_refusals(each, cash), percent(each.pays), each.evidence, each.state,
         ]
         for each in sorted(drawn, key=lambda each: (each.group, -each.net_cents))
     ]  # fmt: skip
     heads = [
         "menu line", "group", "drew it / none", "visits more in the window", "adds over the horizon", "costs",
-        "net in the window", "net over the horizon", "the same by the draws alone", "pays with", "evidence", "next",
+        "net in the window", "net over the horizon", "the same by the draws alone",
+        "refuse further messages, of 1,000 who got it", "of 1,000 who got nothing", "lost by refusals", "pays with",
+        "evidence", "next",
     ]  # fmt: skip
     text = (
         "Per customer, against those of the group who drew none. Visits, and what stands for the draws alone, are the "
         "draws' own word, with intervals of their own; what is decided by is drawn towards what was believed "
-        "before. What follows the window is what was seen to follow such a window's end."
+        "before. What follows the window is what was seen to follow such a window's end. With a customer who refuses "
+        "further messages the shop loses what these were expected to add over the horizon; that is taken off."
     )
-    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 10, 11))
+    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 13, 14))
+
+
+def _refusals(effect: LineEffect, cash: MoneyFormat) -> list[str]:
+    """How many of 1,000 refuse further messages after this line and after nothing, and what that loses per customer."""
+    if (rates := refusals_per_thousand(effect)) is None:
+        return ["", "", cash(effect.refusal_cents)]
+    of_thousand = [f"{number(each.value)} ({low_to_high(each.low, each.high, number)})" for each in rates]
+    return [*of_thousand, cash(effect.refusal_cents)]
 
 
 def _fate(learned: LearnedPolicy) -> str:

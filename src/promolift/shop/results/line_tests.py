@@ -10,7 +10,8 @@ from pydantic import model_validator
 from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.audiences import PREDICTED
-from promolift.foundation.evidence import Z95
+from promolift.core.experiments.prediction_metrics import wilson_interval
+from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.formatting import count, join_list, localize, money, percent
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
@@ -115,6 +116,28 @@ def load_cells(store: Store) -> pl.DataFrame | None:
         one = one.with_columns(group=pl.lit(PREDICTED), aimed=pl.lit(True)).select(cells.columns)
         cells = pl.concat([cells.filter(~pl.col("aimed")), one])
     return cells if "monthly" in cells.columns else cells.with_columns(monthly="sd")  # of a version before
+
+
+class RefusalsPerThousand(NamedTuple):
+    """Of 1,000 customers who drew an arm, and who drew nothing in its place, how many refused further messages, with
+    95 % intervals."""
+
+    arm: IntervalEstimate
+    none: IntervalEstimate
+
+
+def refusals_per_thousand(effect: LineEffect) -> RefusalsPerThousand | None:
+    """Return how many refused after an arm and without it; None where nobody drew one of both."""
+    if not (effect.n_arm and effect.n_none):
+        return None
+    return RefusalsPerThousand(
+        _per_thousand(effect.refused, effect.n_arm), _per_thousand(effect.refused_none, effect.n_none)
+    )
+
+
+def _per_thousand(count: int, n: int) -> IntervalEstimate:
+    low, high = wilson_interval(count, n)
+    return IntervalEstimate(1000 * count / n, 1000 * low, 1000 * high)
 
 
 class TargetedRatios(NamedTuple):

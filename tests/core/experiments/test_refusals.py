@@ -66,6 +66,15 @@ def test_a_few_customers_who_stay_leave_the_prior_and_many_do_not() -> None:
     assert (after(many, many.arm_R > 9) < 0.2 * REFUSAL_RATE).all()
 
 
+def test_customers_who_refuse_without_a_message_do_not_count_against_it() -> None:
+    rng = np.random.default_rng(3)
+    seen = drawn(rng, 40_000)
+    # 10 of 1,000 more refuse after a message, which is drawn towards 2
+    own, more = rng.random(40_000) < 0.02, rng.random(40_000) < 0.01 * (seen.arm_R >= 0)
+    assert (np.abs(after(seen, own)) < 2 * REFUSAL_RATE).all()
+    assert ((after(seen, own | more) > 0.004) & (after(seen, own | more) < 0.011)).all()
+
+
 def test_what_refusals_lose_is_taken_off_with_its_doubt() -> None:
     seen = drawn(np.random.default_rng(2), 800)
     found = update_beliefs(arm_prior(np.array([50.0, 0.0]), 900.0), seen)

@@ -20,7 +20,7 @@ from promolift.core.experiments.surrogate import Spans, SurrogateModel, features
 from promolift.core.offers.menu import MenuItem
 from promolift.extensions.simulation.worlds.daily_shop import DAY_MS, START_MS, SentOffers
 from promolift.shop.feedback.next_release import draw_outcomes, learned_effects
-from promolift.shop.feedback.refusals import date_refusals
+from promolift.shop.feedback.opt_outs import date_refusals
 from promolift.shop.pipeline.planning.arms_in_play import (
     LineTestPopulation,
     choose_arms,

@@ -14,7 +14,7 @@ from promolift.core.experiments.surrogate import Spans, fit_surrogate
 from promolift.extensions.simulation.worlds.daily_shop import DAY_MS, START_MS, DailyShop, SentOffers
 from promolift.extensions.simulation.worlds.daily_worlds import WorldName, draw_daily_shop
 from promolift.shop.feedback.next_release import draw_outcomes, learned_effects
-from promolift.shop.feedback.refusals import date_refusals
+from promolift.shop.feedback.opt_outs import date_refusals
 from promolift.shop.pipeline.planning.arms_in_play import CELLS
 
 CUSTOMERS, MONTHS, WINDOW = 1200, 4, 28

@@ -15,9 +15,9 @@ from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.feedback.learning import LearnResult, Request, run_learn
-from promolift.shop.feedback.refusals import FOLLOW_DAYS, date_refusals
-from promolift.shop.pipeline.consent_updates import SCHEMA
+from promolift.shop.feedback.opt_outs import FOLLOW_DAYS, date_refusals
 from promolift.shop.pipeline.shop import Shop
+from promolift.shop.results.work_folder.ledger_consent import SCHEMA
 
 WINDOW = 28
 

@@ -25,9 +25,9 @@ from promolift.server.ledger.records import Annotation, LearningProposal, Learni
 from promolift.server.ledger.schema import DECISIONS, EVENTS
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.feedback.learning import Request, run_learn
-from promolift.shop.pipeline.consent_updates import read_ledger_consent
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NO_DRAWS
+from promolift.shop.results.work_folder.ledger_consent import read_ledger_consent
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
 ROWS_PER_READ = 50_000

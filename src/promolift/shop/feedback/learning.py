@@ -44,11 +44,11 @@ from promolift.shop.feedback.proposal import (
     plan_fingerprint,
     write_atomically,
 )
-from promolift.shop.pipeline.consent_updates import read_consent_updates
 from promolift.shop.reports.learning_page import page_of, summary_text
 from promolift.shop.reports.next_step import shop_status
 from promolift.shop.results.learned_policy import LearnedPolicy
 from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.work_folder.ledger_consent import read_consent_updates
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables, ProfileTables
 

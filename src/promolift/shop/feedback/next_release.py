@@ -35,8 +35,8 @@ from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.feedback.opt_outs import date_refusals, refused_now
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
-from promolift.shop.feedback.refusals import date_refusals, refused_now
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NextRelease
 from promolift.shop.results.line_tests import all_draws, load_cells, refusals_per_thousand

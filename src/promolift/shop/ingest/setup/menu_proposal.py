@@ -30,16 +30,24 @@ ROUND_STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of
 PERCENTS = (10, 20, 30)
 THRESHOLD = (1.2, 1.5)  # times the usual basket
 PAYING_QUANTILE, PAYING_SHARE = 0.98, 0.8  # of orders that pay postage: below the shop's own threshold most do
-POSTAGE = re.compile(
-    r"postage|shipping|carriage|deliver(?:y|ies)\b|freight|^porto$|versand|livraison|\bfrais d(?:e|')|gastos de env"
-    r"|邮费|运费|快递费",
-    re.IGNORECASE,
+# What may follow a charge's word, so that it is the thing itself: 'Shipping (DHL)', 'Delivery fee 4.90', 'Postage to
+# France', but not 'Shipping Labels'.
+_AFTER = (
+    r"(?:\s*(?:&|and|und|\+)\s*(?:handling|packing|packaging|verpackung))?"
+    r"(?:\s*[-:,/]?\s*(?:fees?|charges?|costs?|surcharges?|rates?|standard|express|economy|international|domestic|free|paid"
+    r"|insurance|\(.*\)|[£$€]?\d[\d.,%]*\s*(?:[a-z]{1,3}|[€£$])?))*(?:\s*[-:(].*|\s+(?:to|via|by|for|on)\s.*)?\s*$"
 )
+_POSTAGE = (
+    rf"\b(?:postage|shipping|carriage|deliver(?:y|ies)|freight){_AFTER}|^porto$|livraison{_AFTER}|\bfrais d(?:e|')"
+    rf"|versand(?:kosten|gebühr(?:en)?|pauschale|kostenpauschale)?{_AFTER}|gastos de env|邮费|运费|快递费"
+)
+POSTAGE = re.compile(_POSTAGE, re.IGNORECASE)
 NOT_A_PRODUCT = re.compile(
-    r"postage|shipping|carriage|deliver(?:y|ies)\b|freight|\bfees?\b|surcharge|gift ?(?:card|voucher|certificate)"
-    r"|\badjustments?\b|bank charges?\b|\bcommissions?\b|^(?:manual|porto|deposit|rounding)$"
-    r"|versand|livraison|\bfrais d(?:e|')|gastos de env|gutschein"
-    r"|邮费|运费|快递费|手续费|服务费|礼品卡|购物卡|储值卡|押金|(?:价格|金额|差额)调整|补差",
+    rf"{_POSTAGE}|\bfees?\b|surcharge|bank charges?\b|\bcommissions?\b|^(?:manual|deposit|rounding)$|gutschein"
+    r"|gift ?(?:card|voucher|certificate)s?(?!\s+(?:holder|box|envelope|tin|sleeve|display|wallet|stand|rack))"
+    r"|^(?:(?:price|amount|balance|stock|inventory|order|account|credit|tax|rounding|invoice|cash|manual|sales"
+    r"|bad debt)\s+)?adjustments?(?:\s+(?:by|for|on|to|of)\s.*|\s*[-:(].*)?\s*$"
+    r"|手续费|服务费|礼品卡|购物卡|储值卡|押金|(?:价格|金额|差额)调整|补差",
     re.IGNORECASE,
 )
 

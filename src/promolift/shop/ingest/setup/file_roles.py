@@ -22,6 +22,8 @@ from promolift.shop.ingest.cleaning.table_join import (
 from promolift.shop.ingest.schema_matching.customer_identity import person_kind
 from promolift.shop.ingest.setup.join_question import FileRows, unclear_join
 
+MAX_COLUMNS = 1000  # of a file of events; one with more is a table of features
+
 
 class LookupFile(NamedTuple):
     """A file whose rows belong to those of an event file: where it is, by which columns they are tied, its rows."""
@@ -92,6 +94,12 @@ def _open_log(store: Store, path: Path) -> EventFile:
     first, *others = [path] if path.exists() else [Path(part.strip()) for part in str(path).split("+")]
     file, header = parse_file_argument(first)
     log = EventFile(file, open_file(store.connection, file, store.raw_copies, header or None), header)
+    if len(log.file.columns) > MAX_COLUMNS:
+        raise InputError(
+            "columns_too_many",
+            f"{file}: {len(log.file.columns):,} columns are no log of events; export one row per event or order line, "
+            f"with at most {MAX_COLUMNS:,} columns",
+        )
     waiting: dict[Path, RawTable] = {}
     for stated in others:
         other, on, key = _parse_tie(stated)

@@ -7,6 +7,8 @@ from dataclasses import asdict
 import polars as pl
 import pytest
 from data_helpers import CONNECTION, SHOP, clean
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS
 from promolift.shop.configuration.column_mapping import Mapping
@@ -165,3 +167,22 @@ def test_a_repair_of_most_rows_is_a_warning_and_one_that_changes_nothing_is_not(
     assert [w for w in warnings if "repaired" in w] == [
         "events: 3,000 of 3,000 rows repaired: impossible quantity; look at that column"
     ]
+
+
+def test_orders_far_above_the_usual_one_are_named():
+    usual = [f"C{row % 40},2025-01-{1 + row % 28:02d} 10:00,P{row % 5},O{row},1,{280 + row % 9}" for row in range(400)]
+    large = [f"C{row},2025-02-01 10:00,P1,X{row},1,{700_000 + row}" for row in range(17)]
+    header = "who,at,item,order,n,price"
+    told = report("\n".join([header, *usual, *large])).warnings
+    assert sum("17 orders are more than 128 times" in each for each in told) == 1
+    assert not any("times the middle" in each for each in report("\n".join([header, *usual])).warnings)
+
+
+@given(usual=st.integers(100, 10**4), factors=st.lists(st.sampled_from([1, 2, 3, 10, 300, 1000]), min_size=5))
+def test_large_orders_are_at_least_128_times_the_middle_one(usual: int, factors: list[int]):
+    """The law: none below 64 times the middle order is counted as large, and all above 256 times are."""
+    cents = [usual] * (len(factors) + 1) + [usual * factor for factor in factors]
+    rows = [f"C{row % 9},2025-01-01 10:00,P1,O{row},1,{value / 100:.2f}" for row, value in enumerate(cents)]
+    found = summarise([shard_sums(clean("\n".join(["who,at,item,order,n,price", *rows])).accepted())])
+    assert found.large_orders == sum(factor >= 300 for factor in factors)
+    assert found.large_cents == sum(usual * factor for factor in factors if factor >= 300)

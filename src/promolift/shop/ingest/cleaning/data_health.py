@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from promolift.shop.ingest.cleaning.data_summary import Summary
+from promolift.shop.ingest.cleaning.data_summary import LARGE_TIMES, VARIED_PURCHASES, VARIED_SHARE, Summary
 from promolift.shop.results.ingest import Ability, Counts, Level
 
 HARMLESS = ("amount computed", "missing order")  # repairs that say the same in another way
+LARGE_SHARE = 0.05  # of revenue that a few large orders may carry before they are named
 RANDOMISED = "a share of customers left without an offer at random (promolift plans keep one), and what they did"
 
 
@@ -71,7 +72,10 @@ def _forecast(s: Summary) -> Ability:
 
 
 def _response(s: Summary) -> Ability:
-    text = f"{s.varied_products:,} products ({s.varied_rows:,} purchases) were sold both with and without a discount"
+    text = (
+        f"{s.varied_products:,} products ({s.varied_rows:,} purchases) were bought at least {VARIED_PURCHASES} times, "
+        f"{VARIED_SHARE[0]:.0%} to {VARIED_SHARE[1]:.0%} of these with a discount"
+    )
     if not s.reduced:
         text = "no purchase shows a discount open to everybody; a stated prior is used (assumed)"
     good, fair = (
@@ -184,6 +188,11 @@ def _warnings(counts: Sequence[Counts], s: Summary) -> list[str]:
         found.append("no customer ordered twice: perhaps the customer column names orders or visits, not people")
     if s.bought and not s.revenue_cents:
         found.append("no purchase has an amount: revenue stands as 0 and nothing about money can be said")
+    if s.large_orders and s.large_cents > LARGE_SHARE * s.revenue_cents:
+        found.append(
+            f"{s.large_orders:,} orders are more than {LARGE_TIMES} times the middle one and make up "
+            f"{s.large_cents / s.revenue_cents:.0%} of revenue: perhaps wholesale, or a mistake in the amounts"
+        )
     if s.first_ms is not None and s.days < 1 and s.rows > 1:
         day = datetime.fromtimestamp(s.first_ms / 1000, UTC).date()
         found.append(f"all events fall on one day ({day}): habits and trends cannot be told")

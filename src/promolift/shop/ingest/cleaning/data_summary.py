@@ -3,6 +3,7 @@
 Events are summarised shard by shard; the sums of the shards are added up.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -38,6 +39,13 @@ PER_PRODUCT = """
         count(*) filter (kind = 'purchase' and quantity is not null) as counted
     from raw group by product_id
 """
+PER_ORDER = """
+    with orders as (select sum(revenue_cents)::bigint as cents from raw where kind = 'purchase'
+        group by customer_id, order_id, case when order_id is null then ts_ms end having cents > 0)
+    select floor(log2(cents))::bigint as size, count(*) as orders, sum(cents)::bigint as cents from orders group by size
+"""
+LARGE_TIMES = 128  # times the middle order above which an order is named; sizes are known to a factor of two
+VARIED_PURCHASES, VARIED_SHARE = 20, (0.05, 0.95)  # what a product needs to show what a discount does
 _LEAST, _MOST = ("first_ms",), ("last_ms", "most_rows")
 
 
@@ -64,6 +72,8 @@ class Summary:
     first_ms: int | None = None
     last_ms: int | None = None
     revenue_cents: int = 0
+    large_orders: int = 0
+    large_cents: int = 0
     most_rows: int = 0
     products: int = 0
     bought_with_product: int = 0
@@ -89,16 +99,19 @@ class Summary:
 
 
 class ShardSums(NamedTuple):
-    """What one shard of events adds to the summary: a row of totals with its customers' `ids`, and one per product."""
+    """What one shard of events adds to the summary: a row of totals with its customers' `ids`, one per product, and the
+    orders of each size, a power of two.
+    """
 
     totals: pl.DataFrame
     products: pl.DataFrame
+    orders: pl.DataFrame
 
 
 def shard_sums(events: Relation) -> ShardSums:
-    """Two small queries on a shard, which holds whole customers."""
+    """Three small queries on a shard, which holds whole customers."""
     query = f"with per_customer as ({PER_CUSTOMER}) {SHARD}"
-    return ShardSums(sql_casts.select(events, query).pl(), sql_casts.select(events, PER_PRODUCT).pl())
+    return ShardSums(*(sql_casts.select(events, each).pl() for each in (query, PER_PRODUCT, PER_ORDER)))
 
 
 def summarise(
@@ -118,15 +131,18 @@ def summarise(
     """
     totals: dict[str, Any] = {}
     sold: list[pl.DataFrame] = []
+    sizes: list[pl.DataFrame] = []
     seen = [pl.Series("customer_id", [], pl.String)]
-    for found, products_of in shards:
+    for found, products_of, orders_of in shards:
         seen.append(found["ids"].explode().alias("customer_id"))
         _add(totals, found.drop("ids").row(0, named=True))
         sold.append(products_of)
+        sizes.append(orders_of)
     per_product = pl.concat(sold).group_by("product_id").sum() if sold else pl.DataFrame(schema=_PRODUCT_SCHEMA)
     return Summary(
         **totals,
         **_products(per_product, products),
+        **_large_orders(sizes),
         **({} if customers is None else _described(customers, pl.concat(seen))),
         **_campaigns(totals.get("first_ms"), exposures),
         redemptions=0 if redemptions is None else redemptions.height,
@@ -150,10 +166,20 @@ def _add(totals: dict[str, Any], shard: dict[str, Any]) -> None:
             totals[name] = min(old, value) if name in _LEAST else max(old, value) if name in _MOST else old + value
 
 
+def _large_orders(sizes: list[pl.DataFrame]) -> dict[str, Any]:
+    """How many orders are LARGE_TIMES the middle one or more, and what they come to."""
+    found = pl.concat(sizes).group_by("size").sum().sort("size") if sizes else pl.DataFrame()
+    if not found.height:
+        return {}
+    middle = found.filter(pl.col("orders").cum_sum() >= pl.col("orders").sum() / 2)["size"][0]
+    large = found.filter(pl.col("size") > middle + math.log2(LARGE_TIMES))
+    return {"large_orders": int(large["orders"].sum()), "large_cents": int(large["cents"].sum())}
+
+
 def _products(sold: pl.DataFrame, products: pl.DataFrame | None) -> dict[str, Any]:
     named = sold.filter(pl.col("product_id").is_not_null())
     share = pl.col("reduced") / pl.col("bought")
-    varied = named.filter((pl.col("bought") >= 20) & share.is_between(0.05, 0.95))
+    varied = named.filter((pl.col("bought") >= VARIED_PURCHASES) & share.is_between(*VARIED_SHARE))
     known = {}
     if products is not None and products.height:
         joined = named.join(products, on="product_id", how="left")

@@ -40,6 +40,7 @@ ROLE_OF = {  # the role that each typed column of an event says
     **{"shelf_said": "shelf_discount", "coupon_said": "coupon_discount"},
     **{role: role for role in ("currency", "status", "dwell")},
 }
+NUMBER_SIGNS = r"[\d\s.,()+'-]"  # of a cell such as '€ 1.234,50', all but its currency
 SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES)  # what one event says in one way
 
 
@@ -187,7 +188,7 @@ def _column(reader: RoleExpressions, name: str) -> str:
         case "coupon_said":
             return f"({reader.number(role)}) * {reduced * mapping.minor_factor}"
         case "currency":
-            return currency_sql(reader.text(role))
+            return currency_sql(_currency_text(reader))
         case "status":
             return f"lower({reader.text(role)})"
         case "dwell":
@@ -195,6 +196,15 @@ def _column(reader: RoleExpressions, name: str) -> str:
     if name in MONEY_ROLES:
         return f"({reader.number(role)}) * {mapping.minor_factor * (-1 if mapping.spending == 'negative' else 1)}"
     return reader.id(role)
+
+
+def _currency_text(reader: RoleExpressions) -> str:
+    """The text that names the currency; beside an amount in its own cell, what is no part of the number."""
+    mapping = reader.mapping
+    said = reader.text("currency")
+    if not set(mapping.sources("currency")) & {name for role in MONEY_ROLES for name in mapping.sources(role)}:
+        return said
+    return f"nullif(regexp_replace({said}, {sql_literal(NUMBER_SIGNS)}, '', 'g'), '')"
 
 
 def _written(reader: RoleExpressions, typed: Dict[str, str]) -> list[str]:

@@ -22,6 +22,11 @@ GUEST_PATTERN = (  # placeholders for a customer whom the shop does not know, in
 )
 _GUEST = re.compile(GUEST_PATTERN)
 
+# Digits and signs of numbers in other scripts (Arabic, Persian, Devanagari, full width), and the same in ASCII.
+OTHER_DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९０１２３４５６７８９٫٬．，－／：\u2212"
+ASCII_DIGITS = "0123456789" * 4 + ".,.,-/:-"
+_TO_ASCII = str.maketrans(OTHER_DIGITS, ASCII_DIGITS)
+
 # What may stand around a number: a currency code or abbreviation before or after it, signs, spaces, brackets.
 _UNITS = r"^\s*\(?\s*[A-Za-z]{1,3}\.?\s*|\s*[A-Za-z]{1,3}\s*\)?\s*$|[^0-9.,+-]"
 _HALF = r"^[^0-9,.]*[0-9]+,[0-9]{1,2}[^0-9,.]*$"
@@ -99,6 +104,17 @@ def is_guest(value: str) -> bool:
     return _GUEST.fullmatch(value.strip().lower()) is not None
 
 
+def ascii_digits(value: str) -> str:
+    """Write the digits of any script as 0 to 9, for reading numbers and times."""
+    return value if value.isascii() else value.translate(_TO_ASCII)
+
+
+def _ascii_digits(name: str) -> str:
+    """As `ascii_digits`, in SQL."""
+    digits = f"translate({name}, {sql_literal(OTHER_DIGITS)}, {sql_literal(ASCII_DIGITS)})"
+    return f"case when strlen({name}) <> length({name}) then {digits} else {name} end"
+
+
 def number(column: str, kind: str, decimal: str) -> str:
     """A double; null where the cell is empty or not a finite number.
 
@@ -110,6 +126,7 @@ def number(column: str, kind: str, decimal: str) -> str:
         return f"case when isfinite({value}) then {value} end" if kind == "real" else value
     if kind != "text":
         return "cast(null as double)"
+    name = f"({_ascii_digits(name)})"
     bare = half = f"regexp_replace({name}, {sql_literal(_UNITS)}, '', 'g')"
     if decimal == ",":
         comma = f"replace(regexp_replace({bare}, '\\.(\\d\\d\\d)', '\\1', 'g'), ',', '.')"
@@ -145,7 +162,10 @@ def time_ms(column: str, kind: str, time_format: str, zone: str, origin: str | N
         return _local(f"cast({name} as timestamp)", zone)
     if time_format in SECONDS_PER_UNIT:
         count, step = number(column, kind, "."), SECONDS_PER_UNIT[time_format]
-        whole = f"to_days(try_cast({count} * {step // 86_400} as integer))"
+        days = f"({count}) * {step / 86_400}"
+        # whole days and the time of day apart, so that days on which the clock changes come out right
+        rest = f"to_milliseconds(try_cast(round((({days}) - floor({days})) * 86400) * 1000 as bigint))"
+        whole = f"to_days(try_cast(floor({days}) as integer)) + {rest}"
         since = whole if step >= 86_400 else f"to_milliseconds(try_cast({count} * {step * 1000} as bigint))"
         return _local(f"cast({sql_literal(origin)} as timestamp) + {since}", zone)
     if kind in ("int", "real"):
@@ -154,6 +174,7 @@ def time_ms(column: str, kind: str, time_format: str, zone: str, origin: str | N
         return _epoch(f"cast({name} as double)")
     if kind != "text":
         return "cast(null as bigint)"
+    name = f"({_ascii_digits(name)})"
     number_ = f"try_cast({name} as double)"
     # as a lambda it is worked out only where the text is no ISO time: written out, it would be for every row
     ways = [_iso(name, zone), f"list_transform([{number_}], lambda value: {_epoch('value')})[1]"]

@@ -15,11 +15,12 @@ from promolift.foundation.files.column_names import AMBIGUOUS_CURRENCY_SYMBOLS, 
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
+from promolift.shop.ingest.cleaning.sql_casts import ascii_digits
 
 
 def number(value: str) -> float | None:
     """The value as a number, for judging signs and sizes only."""
-    bare = re.sub(r"[^0-9.,+-]", "", value).strip(".,")
+    bare = re.sub(r"[^0-9.,+-]", "", ascii_digits(value)).strip(".,")
     signs = {sign: bare.count(sign) for sign in ".," if sign in bare}
     for sign in signs:  # '1.234,50', '1,234,567': the sign that stands last, once, is the decimal point
         if signs[sign] > 1 or bare.rfind(sign) < max(map(bare.rfind, signs)):

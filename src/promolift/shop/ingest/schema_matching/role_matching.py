@@ -29,9 +29,10 @@ from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.settings import SECONDS_PER_UNIT
 from promolift.shop.configuration.column_mapping import DAYS_SINCE_LAST, REQUIRED_ROLES, RawTable
 from promolift.shop.ingest.cleaning.basket_cells import basket_column, split_sample
-from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS, is_guest
+from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS, ascii_digits, is_guest
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.customer_identity import KINDS, is_address, person_kind
+from promolift.shop.ingest.schema_matching.mixed_dates import DateGuess, guess_mixed_dates
 
 TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start", "words": "time"}
 MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
@@ -46,8 +47,13 @@ NOT_THE_TIME = re.compile(
 
 SURE, LIKELY, BY_VALUES = 0.95, 0.8, 0.5  # of a name of the trade, of a part of one, of what the values look like
 CONFIRM_BELOW = 0.6  # below that a person is asked
+MIN_READ_TIMES = 0.98  # share of a column's times that a format must read; below that a person is asked
 AUDIO_FILE = re.compile(r"\.(wav|flac|ogg|opus|mp3|m4a|amr|aac)$", re.IGNORECASE)
 CLOCK = re.compile(r"^\d{1,2}([:.h]?\d\d([:.]?\d\d(\.\d+)?)?)?\s*([ap]\.?m\.?)?(Z|[+-]\d\d:?\d\d)?$", re.IGNORECASE)
+COST_QUALIFIER = re.compile(r"^(standard|std|average|avg)(?=[\W_]|[A-Z])[\W_]*", re.IGNORECASE)  # 'standard_cost'
+# Words that name what a thing is told apart by, as `normalise_column_name` writes them.
+_ID_WORDS = "id code codigo codice cod kode kod no nr num nro numero numer nummer number key ref reference sku"
+ID_WORDS = frozenset(_ID_WORDS.split())
 ID_ROLES = ("customer_id", "product_id", "order_id")
 
 
@@ -79,6 +85,9 @@ class ColumnAssignment:
         self.settings: dict[str, object] = {}
         self.notes: list[str] = []
         self.day_only = False
+        self.assumed: dict[str, str] = {}  # settings that nothing in the file says
+        self.recommended: set[str] = set()  # columns of prices that the shop does not ask
+        self.times: dict[str, TimeGuess | None] = {}
         self.sure: dict[str, RoleGuess] = {}
         self.basket = basket_column(sample) if table == "events" or leave else ""
         if self.basket:
@@ -129,11 +138,13 @@ class ColumnAssignment:
             clear = tuple(name for name in known if name not in AMBIGUOUS_WORDS)
         named = []
         for place, name in enumerate(self.free):
-            fit = name_rank(name, clear)
+            fit = name_rank(COST_QUALIFIER.sub("", name) if role == "cost" else name, clear)
             if fit is None and known != clear and LINE_NAME.match(name):  # 'Lineitem name' is the product's
                 fit = name_rank(name, known)
             if fit is not None and (role in ("channel", "language") or not _elsewhere(name)):
                 named.append((fit, place, name))
+        if role in ID_ROLES and role not in self.keys and not (named and _has_id_word(min(named)[2])):
+            named += self._id_columns(known)
         right = [each for each in sorted(named) if self._looks_right(role, each[2])]
         if role == "customer_id" and role not in self.keys:
             listed = {name for *_, name in right}
@@ -149,6 +160,18 @@ class ColumnAssignment:
         sure = SURE if right[0][0] < 100 else LIKELY
         after = [each[2] for each in right[1:2]]
         self.take(role, name, sure - 0.2 * (role in REQUIRED_ROLES[self.table] and self.filled(name) < 0.5), *after)
+
+    def _id_columns(self, known: Sequence[str]) -> list[tuple[float, int, str]]:
+        """Free columns called an id, code or number of what the role is, such as 'Codice prodotto' beside 'Prodotto'.
+
+        They stand before the thing's bare name, which is its label where it has a code.
+        """
+        found = []
+        for place, name in enumerate(self.free):
+            rest = [word for word in _name_words(name) if word not in (*ID_WORDS, *STOP_WORDS)]
+            if _has_id_word(name) and "".join(rest) in known and not _elsewhere(name):
+                found.append((-1.0, place, name))
+        return found
 
     def _looks_right(self, role: str, name: str) -> bool:
         values = self.values(name)
@@ -226,15 +249,27 @@ class ColumnAssignment:
         key, name, guess = best
         others = [other for _, other in sorted(ranked) if other != name]
         sure = 1.0 if role in self.fixed else SURE if key[0] < 100 else LIKELY if key[0] < 500 else BY_VALUES + 0.15
-        self.take(role, name, sure, *others[:1])
         self.notes += guess.notes
+        unread = guess.share < MIN_READ_TIMES
+        if unread:
+            self.notes.append(
+                f"NOT SURE: {1 - guess.share:.0%} of the values of {name!r} are no time in the format {guess.format} "
+                "and would be set aside (set time_format)"
+            )
+        if (unread or (isinstance(guess, DateGuess) and guess.undecided)) and role not in self.fixed:
+            sure = min(sure, BY_VALUES)
+        self.take(role, name, sure, *others[:1])
         if guess.format != "iso":
             self.settings["time_format"] = guess.format
         if guess.format in (*SECONDS_PER_UNIT, MONTH_DAY):
             self.settings["time_origin"] = guess.origin
-        self.day_only = guess.day_only
-        if guess.day_only and self.table == "events":
+        self.day_only = guess.day_only and not (guess.format in SECONDS_PER_UNIT and self._has_fractions(name))
+        if self.day_only and self.table == "events":
             self.find("clock")
+
+    def _has_fractions(self, name: str) -> bool:
+        """Whether counted days carry the time of day, as '42005.354' does in Excel."""
+        return any(not value.removesuffix(".0").isdigit() for value in self.values(name))
 
     def _find_gaps(self) -> None:
         """Orders that are numbered, each with the days since the one before, tell when, but for the first day."""
@@ -272,7 +307,10 @@ class ColumnAssignment:
             return TimeGuess("iso", 1.0)
         if dtype == pl.Date:
             return TimeGuess("iso", 1.0, day_only=True)
-        return guess_time(self.values(name), name)
+        if name not in self.times:
+            mixed = guess_mixed_dates(self.values(name))
+            self.times[name] = mixed or guess_time(self.values(name), name)
+        return self.times[name]
 
     def values(self, name: str) -> list[str]:
         """The column's sample values as text, without those that say nothing."""
@@ -280,10 +318,20 @@ class ColumnAssignment:
         if column.dtype.is_nested():
             return []
         return [
-            value
+            ascii_digits(value)
             for value in column.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
             if value.lower() not in NULL_TEXTS and not _is_record(value)
         ]
+
+
+def _name_words(name: str) -> list[str]:
+    """The words of a name, 'CustomerID' as two, as `normalise_column_name` writes each."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return [normalise_column_name(word) for word in re.findall(r"[^\W_]+", parted)]
+
+
+def _has_id_word(name: str) -> bool:
+    return any(word in ID_WORDS for word in _name_words(name))
 
 
 def _elsewhere(name: str) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from collections.abc import Mapping as Dict
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -53,10 +53,12 @@ def guess_mapping(
 
 
 class MappingGuess(NamedTuple):
-    """A mapping, and for each of its roles how sure it is, what came next and what stands in the column."""
+    """A mapping, and for each of its roles how sure it is, what came next and what stands in the column; `assumed` are
+    settings that nothing in the file says."""
 
     mapping: Mapping
     roles: dict[str, RoleGuess]
+    assumed: Dict[str, str] = {}
 
 
 def guess_mapping_with_reasons(
@@ -67,10 +69,13 @@ def guess_mapping_with_reasons(
     leave: Collection[str],
     keys: Dict[str, str],
     fixed: Dict[str, str],
+    money: Literal["major", "minor"] | None = None,
 ) -> MappingGuess:
-    """As `guess_mapping`, with what speaks for it."""
+    """As `guess_mapping`, with what speaks for it; `money` is the unit of amounts where a person has said it."""
     guess = _Guess(table, sample, zone, currency, leave, keys, fixed)
-    return MappingGuess(guess.mapping(), guess.guesses())
+    if money:
+        guess.settings["money"] = money
+    return MappingGuess(guess.mapping(), guess.guesses(), guess.assumed)
 
 
 class _Guess(EventColumns):

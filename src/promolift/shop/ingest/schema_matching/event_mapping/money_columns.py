@@ -16,11 +16,18 @@ from promolift.foundation.files.column_names import (
 )
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.ingest.schema_matching import column_patterns
+from promolift.shop.ingest.schema_matching.currency_evidence import (
+    country_currency,
+    currencies_of_cells,
+    may_be_cents,
+    speaks_portuguese,
+)
 from promolift.shop.ingest.schema_matching.role_matching import (
     BY_VALUES,
     LIKELY,
     MONEY,
     ColumnAssignment,
+    RoleGuess,
 )
 
 INSTALMENTS = re.compile(r"parcel|instal|cuota|mensual|month|期|分割|taksit|rate[nr]")
@@ -40,6 +47,9 @@ NOT_MONEY = re.compile(r"(weight|page|view|time|count|id|type|qty|quantity|score
 NO_PRICE = re.compile(
     r"cost|einkauf|purchaseprice|buying|tax|ship|fee|freight|discount|balance|refund|成本|进价|税|运费"
 )
+RECOMMENDED = re.compile(r"msrp|(?<![a-z])[mr]rp|srp$|uvp|recommended|suggested|indicati|empfohlen|建议|指导价")
+CLEARLY_LESS = 0.5  # how far prices of one product lie apart under the better reading, as a share of the other's
+EVER_PAID, ONE_CENT = 0.02, 0.006  # share of rows in which a shop's own tag is paid in full
 MAX_NUMERIC_COLUMNS = 14  # columns of numbers that are tried against each other
 
 
@@ -150,6 +160,8 @@ class MoneyColumns(ColumnAssignment):
         self._settle_count()
         if self.table == "events":
             self._settle_converted()
+            self._settle_unit_or_line()
+            self._settle_recommended()
             self._settle_tags()
         self._settle_list_price()
         columns = [str(self.columns[role]) for role in MONEY if role in self.columns]
@@ -193,7 +205,12 @@ class MoneyColumns(ColumnAssignment):
                 continue
             paid = str(self.columns[paid_role])
             for name in self.free:
-                if NO_PRICE.search(name.lower()) or not self._is_money(name) or self._is_of_the_order(name):
+                if (
+                    name in self.recommended
+                    or NO_PRICE.search(name.lower())
+                    or not self._is_money(name)
+                    or self._is_of_the_order(name)
+                ):
                     continue
                 if _is_tax_apart(name, paid) or INSTALMENTS.search(name.lower()):
                     continue
@@ -212,6 +229,51 @@ class MoneyColumns(ColumnAssignment):
                     f"a discount (--map {paid_role}=COLUMN says what was paid)"
                 )
                 break
+
+    def _settle_unit_or_line(self) -> None:
+        """Money beside a number of units is of one unit or of the line: of the two, a product's price varies less."""
+        product, units = self.columns.get("product_id"), self.columns.get("quantity")
+        both = "unit_price" in self.columns and "amount" in self.columns
+        if both or self.basket or not isinstance(product, str) or not isinstance(units, str):
+            return
+        for role, other in (("unit_price", "amount"), ("amount", "unit_price")):
+            name = self.columns.get(role)
+            if not isinstance(name, str) or role in self.fixed or self._is_of_the_order(name) or is_of_line(name):
+                continue
+            whole = column_patterns.relative_spread(self.sample, name, product)
+            each = column_patterns.relative_spread(self.sample, name, product, per=units)
+            own, turned = (whole, each) if role == "unit_price" else (each, whole)
+            if turned >= min(column_patterns.SAME_PRICE, CLEARLY_LESS * own):
+                continue
+            del self.columns[role]
+            self.take(other, name, LIKELY)
+            meaning = "what a line comes to" if other == "amount" else "the price of one unit"
+            self.notes.append(
+                f"{name!r} is read as {meaning}: so the prices of one product hardly vary (else --map {role}={name})"
+            )
+            return
+
+    def _settle_recommended(self) -> None:
+        """A maker's recommended price that nobody ever paid is no price of the shop's: it shows no discount."""
+        for role in ("list_unit_price", "list_amount"):
+            name, paid = self.columns.get(role), self.columns.get("unit_price", self.columns.get("amount"))
+            if not isinstance(name, str) or not isinstance(paid, str) or role in self.fixed:
+                continue
+            if not RECOMMENDED.search(normalise_column_name(name)):
+                continue
+            each = column_patterns.floats(self.sample, paid)
+            if "unit_price" not in self.columns and isinstance(units := self.columns.get("quantity"), str):
+                each = each / column_patterns.floats(self.sample, units)
+            pairs = pl.DataFrame({"paid": each, "tag": column_patterns.floats(self.sample, name)}).drop_nulls()
+            equal = pairs.filter((pl.col("paid") - pl.col("tag")).abs() < ONE_CENT)
+            if pairs.height < 20 or equal.height >= EVER_PAID * pairs.height:
+                continue
+            del self.columns[role]
+            self.recommended.add(name)
+            self.notes.append(
+                f"{name!r} is hardly ever what was paid: left out as a recommended price, since a discount from it "
+                f"would be invented (--map {role}={name} reads it as the price without a discount)"
+            )
 
     def _is_of_the_order(self, name: str) -> bool:
         """Whether each line of an order says the same, as it does of its total."""
@@ -284,6 +346,8 @@ class MoneyColumns(ColumnAssignment):
         listed = "list_amount" in self.columns or "list_unit_price" in self.columns
         if discount and "unit_price" in self.columns and "amount" not in self.columns and not listed:
             name = self.columns["list_unit_price"] = self.columns.pop("unit_price")
+            if "unit_price" not in self.fixed:  # nothing in the file says whether the discount is off already
+                self.sure["list_unit_price"] = RoleGuess(str(name), BY_VALUES, "", ())
             self.notes.append(f"{name!r} is read as the price before the discount (name it unit_price if it is after)")
 
     def _settle_converted(self) -> None:
@@ -331,16 +395,49 @@ class MoneyColumns(ColumnAssignment):
                 )
             if len(codes) > 1:
                 self.notes.append(f"{len(codes)} currencies: only rows in the shop's own are taken")
+        elif self.table == "events" and len(codes := currencies_of_cells(values)) > 1:
+            self._settle_signs_of_currencies(columns, codes)
         if self.currency or found:
             self.settings["currency"] = self.currency or found
         if self.table == "events" and not (self.currency or found) and self.settings.get("constants") != VIEWS:
             home = guess_region(self.sample.columns)
-            likely = self.settings["currency"] = home.currency if home else "USD"
+            country = country_currency(self.sample)
+            spoken = "BRL" if speaks_portuguese(self.sample.columns) else None
+            likely = self.settings["currency"] = country or (home.currency if home else spoken) or "USD"
             names = f" and names are {home.language_name}" if home else ""
+            names = " and nearly all rows are of one country" if country else names
+            if columns:
+                self.assumed["currency"] = likely
+            sure = "NOT SURE: " if columns else ""
             said = "set currency, here and under [shop]"
-            self.notes.append(f"no currency is named{names}: amounts are taken for {likely} ({said})")
+            self.notes.append(f"{sure}no currency is named{names}: amounts are taken for {likely} ({said})")
+        self._doubt_units(columns, values)
         if unclear and not self.currency:
             self.notes.append(f"the sign {unclear} is read as {found} (set currency)")
+
+    def _settle_signs_of_currencies(self, columns: list[str], codes: Counter[str]) -> None:
+        """Amounts whose cells carry signs of several currencies: those in another than the shop's are set aside."""
+        several = [code for code, rows in codes.most_common() if rows >= 0.01 * codes.total()]
+        name = next(name for name in columns if len(currencies_of_cells(self.values(name))) > 1)
+        shares = " and ".join(f"{code} ({codes[code] / codes.total():.0%})" for code in several[:4])
+        if len(several) > 1 and not self.currency:
+            raise InputError(
+                "currency_mixed",
+                f"{self.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to plan "
+                f"for with --currency {several[0]} (rows in others are set aside and counted), or convert them",
+            )
+        self.columns["currency"] = name
+        self.notes.append(f"{name!r} carries signs of {len(codes)} currencies: only rows in the shop's own are taken")
+
+    def _doubt_units(self, columns: list[str], values: list[str]) -> None:
+        """Say that whole amounts may be cents."""
+        unknown = columns and self.table == "events" and not {"money", "scale"} & self.settings.keys()
+        if unknown and may_be_cents(values, str(self.settings.get("currency", "USD"))):
+            self.assumed["money"] = "major"
+            self.notes.append(
+                f"NOT SURE: all amounts of {columns[0]!r} are whole numbers such as {values[0]}: read as "
+                f"{self.settings.get('currency')}, not as its cents (--map money=minor says that they are cents)"
+            )
 
     def _settle_signs(self) -> None:
         if "shelf_discount" in self.columns:

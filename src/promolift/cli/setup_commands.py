@@ -26,7 +26,11 @@ def init(
     force: Annotated[bool, option("Overwrite an existing settings file.", "--force")] = False,
     map_: Annotated[
         OptionalStrings,
-        option("A column's meaning, such as customer_id=Email or products.name=Title; repeatable.", "--map"),
+        option(
+            "A column's meaning, such as customer_id=Email or products.name=Title; money=minor: amounts are cents; "
+            "repeatable.",
+            "--map",
+        ),
     ] = None,
     currency: Annotated[str | None, option("The shop's currency, such as EUR.")] = None,
     consent: Annotated[str | None, option("yes or no: may those be sent offers who were not asked?")] = None,
@@ -42,7 +46,11 @@ def init(
         return start_project(trade, events, config, force, TradeAnswers.of(map_ or [], currency, tongue))
     answers = replace(initialisation.SetupAnswers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
-        answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
+        answers = replace(
+            answers,
+            ask=lambda question, default: str(typer.prompt(question, default, err=True)),
+            show=lambda text: typer.echo(f"{text}\n", err=True),
+        )
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions,
              "words": words}  # fmt: skip
     named = {name: path for name, path in files.items() if path}

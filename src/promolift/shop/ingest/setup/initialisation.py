@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -36,13 +35,16 @@ from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference impor
     MappingGuess,
     guess_mapping_with_reasons,
 )
-from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, RoleGuess
+from promolift.shop.ingest.schema_matching.event_mapping.money_columns import RECOMMENDED
+from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, MONEY, RoleGuess
 from promolift.shop.ingest.setup.audience_sizes import plays_text, sized_plays
 from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
+from promolift.shop.ingest.setup.example_orders import examples_text, show_examples
 from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
 from promolift.shop.ingest.setup.join_money import JoinedMoney, compare_joined_money
 from promolift.shop.ingest.setup.menu_proposal import BasketStatistics, basket_statistics, menu_toml
 from promolift.shop.ingest.setup.settings_text import MARGIN, WORDS, ShopFacts, settings_head
+from promolift.shop.ingest.setup.setup_questions import YES, Questioner
 
 EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
@@ -55,9 +57,11 @@ MAX_UNREAD_COLUMNS = 24  # columns named of those that are not used
 class SetupAnswers:
     """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
     `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`); `not_consent`: columns that
-    hold no consent; `message_cost`: what one message costs, in the shop's currency.
+    hold no consent; `message_cost`: what one message costs, in the shop's currency; `money`: whether amounts are
+    cents.
 
     `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
+    `show(text)` shows how the file is read before anything is asked.
     """
 
     columns: Dict[str, str] = field(default_factory=dict)
@@ -67,7 +71,9 @@ class SetupAnswers:
     stores: bool = False
     not_consent: tuple[str, ...] = ()
     message_cost: float | None = None
+    money: Literal["major", "minor"] | None = None
     ask: Callable[[str, str], str] | None = field(default=None, repr=False)
+    show: Callable[[str], None] | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -75,10 +81,14 @@ class SetupAnswers:
     ) -> "SetupAnswers":
         """From the command line: `role=column` each; ConfigError for what is none, or no role of any table."""
         columns, not_consent = {}, list[str]()
+        money: Literal["major", "minor"] | None = None
         for pair in pairs:
             role, equals, column = pair.partition("=")
             if role == "not_consent" and column:
                 not_consent.append(column)
+                continue
+            if role == "money" and column in ("major", "minor"):
+                money = "minor" if column == "minor" else "major"
                 continue
             known = [table for table in ROLES if table in RAW_NAMES and role.rpartition(".")[2] in ROLES[table]]
             if not equals or not column or not known or role.rpartition(".")[0] not in ("", *known):
@@ -94,7 +104,9 @@ class SetupAnswers:
         if consent not in said:
             raise ConfigError("option_invalid", f"--consent {consent}: say yes or no")
         tongue = ShopSettings.parse({"language": language}, "--language").language if language else None
-        return cls(columns, currency and currency.upper(), said[consent], tongue, not_consent=tuple(not_consent))
+        return cls(
+            columns, currency and currency.upper(), said[consent], tongue, not_consent=tuple(not_consent), money=money
+        )
 
     def answer_customer(self, question: str, columns: Sequence[str]) -> str:
         """The column that a person names for the customer; InputError where there is no terminal, or no such column."""
@@ -128,17 +140,18 @@ def init(
     if config.exists() and not force:
         raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
     answers = answers or SetupAnswers()
+    ask = Questioner(answers.ask) if answers.ask else None
+    answers = replace(answers, ask=ask)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
         parts = guess_tables(store, files, more, answers)
         answers = replace(answers, language=answers.language or guess_shop_language(parts[0].mapping))
         with use_locale(answers.language or "en"):
-            said = ask_columns(parts, answers.ask) if answers.ask else {}
-        if said:
-            settled = {f"{part.name}.{role}": guess.column for part in parts for role, guess in part.roles.items()
-                       if guess.sure == 1 and part.name in RAW_NAMES and not part.inside}  # fmt: skip
-            answers = replace(answers, columns={**answers.columns, **settled, **said})
-            parts = guess_tables(store, files, more, answers)
-        with use_locale(answers.language or "en"):
+            reading = show_examples(parts, answers.show)
+            if ask and (settled := _ask_about(parts, answers, ask)) != answers:
+                answers = settled
+                parts = guess_tables(store, files, more, answers)
+                reading = show_examples(parts, answers.show)
+            examples = examples_text(reading)
             parts, answers, unread = settle_consent(
                 store, parts, answers, lambda settled: guess_tables(store, files, more, settled)
             )
@@ -146,15 +159,16 @@ def init(
         goods = next((part.mapping for part in parts if part.name == "products" and part.inside), None)
         fit = basket_statistics(log.table, parts[0].mapping, goods) if log else None
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
-    if answers.ask and answers.consent is None and not _has_consent(parts) and not unread:
+    if ask and answers.consent is None and not _has_consent(parts) and not unread:
         with use_locale(answers.language or "en"):
             question = localize(
                 "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)",
                 "没有哪一列说明谁同意接收优惠。这里的所有客户都可以发吗？（yes/no）",
             )
-        answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes", "是"))
-    if answers.ask and answers.message_cost is None:
-        answers = replace(answers, message_cost=ask_message_cost(answers, parts[0].mapping.currency))
+        answers = replace(answers, consent=ask(question, "no").strip().lower() in YES)
+    if ask and answers.message_cost is None:
+        with use_locale(answers.language or "en"):
+            answers = replace(answers, message_cost=ask.about_message_cost(parts[0].mapping.currency))
     kept_files = list_includes(config)
     text = add_includes(kept_files, render_settings(parts, config, answers, fit, bulk, unread))
     values = tomllib.loads(text)
@@ -167,9 +181,29 @@ def init(
     draft.replace(config)
     figures: dict[str, object] = {"step": "init", "config": str(config), "plays": [play._asdict() for play in plays]}
     figures["tables"] = [part.to_json() for part in parts]
+    figures["examples"] = list(reading.orders)
     with use_locale(answers.language or "en"):
-        shown = guesses_text(parts, config, answers.consent, unread)
+        shown = f"{examples}\n\n" if examples else ""
+        shown += guesses_text(parts, config, answers.consent, unread)
         return StepSummary(shown + plays_text(plays, parts[0].mapping.currency), figures)
+
+
+def _ask_about(parts: "Sequence[GuessedTable]", answers: SetupAnswers, ask: Questioner) -> SetupAnswers:
+    """The answers with those of a person to what is not sure; one question is kept for consent if it will be asked."""
+    keep = int(answers.consent is None and not _has_consent(parts))
+    events, assumed = parts[0].mapping, parts[0].assumed
+    if said := ask.about_columns(parts, keep):
+        settled = {f"{part.name}.{role}": guess.column for part in parts for role, guess in part.roles.items()
+                   if guess.sure == 1 and part.name in RAW_NAMES and not part.inside}  # fmt: skip
+        answers = replace(answers, columns={**answers.columns, **settled, **said})
+    if "currency" in assumed and (currency := ask.about_currency(events.currency, keep)):
+        answers = replace(answers, currency=currency)
+    if "money" in assumed:
+        role = next(role for role in MONEY if role in events.columns)
+        value = parts[0].roles[role].samples[0] if role in parts[0].roles else ""
+        cents = ask.about_cents(events.sources(role)[0], value, answers.currency or events.currency, keep)
+        answers = replace(answers, money=None if cents is None else "minor" if cents else "major")
+    return answers
 
 
 def guess_shop_language(events: Mapping) -> Language:
@@ -178,29 +212,12 @@ def guess_shop_language(events: Mapping) -> Language:
     return home.language if home else "zh" if events.currency == "CNY" else "en"
 
 
-def ask_columns(parts: Sequence["GuessedTable"], ask: Callable[[str, str], str]) -> dict[str, str]:
-    """Another column for each role that is not sure, where a person names one."""
-    said = {}
-    for part in parts:
-        for role, guess in part.roles.items():
-            if guess.sure < CONFIRM_BELOW and part.name in RAW_NAMES:
-                values = ", ".join(guess.samples)
-                question = localize(
-                    f"{part.name}.{role}: is it {guess.column!r} ({values})? Enter, or a column",
-                    f"{part.name}.{role}：是{guess.column!r}（{values}）吗？回车表示是，否则写列名",
-                )
-                answer = ask(question, guess.column).strip()
-                if answer != guess.column:
-                    said[f"{part.name}.{role}"] = answer
-    return said
-
-
 @dataclass(frozen=True)
 class GuessedTable:
     """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events.
 
     `unread` are columns of an events file that no table takes anything from; `money` is what of a log's money has a
-    partner in each joined file.
+    partner in each joined file; `assumed` are settings that nothing in the file says.
     """
 
     name: str
@@ -211,6 +228,7 @@ class GuessedTable:
     roles: Dict[str, RoleGuess] = field(default_factory=dict)
     unread: Sequence[str] = ()
     money: Sequence[JoinedMoney] = ()
+    assumed: Dict[str, str] = field(default_factory=dict)
 
     @property
     def joined(self) -> Sequence[LookupFile]:
@@ -228,6 +246,7 @@ class GuessedTable:
             "columns": {role: list(self.mapping.sources(role)) for role in self.mapping.columns},
             "guesses": {role: guess._asdict() for role, guess in self.roles.items() if role in self.mapping.columns},
             "constants": dict(self.mapping.constants),
+            "assumed": dict(self.assumed),
             "notes": list(self.mapping.notes),
         }
 
@@ -255,14 +274,14 @@ def guess_tables(
         samples.setdefault(name, sample)
         if name in shared:
             keys = {**keys, "customer_id": shared[name]}
-        found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed)
+        found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed, answers.money)
         language = answers.language or guess_shop_language(found.mapping)
         with use_locale(language):
             known = tables.get("customers") if name == "events" else None
             if question := "" if "customer_id" in fixed else customer_question(table, sample, found.mapping, known):
                 fixed["customer_id"] = answers.answer_customer(question, sample.columns)
         if question:
-            found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed)
+            found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed, answers.money)
         notes = (*table.notes, *found.mapping.notes)
         return found._replace(mapping=found.mapping.model_copy(update={"notes": notes}))
 
@@ -281,7 +300,11 @@ def guess_tables(
     if "products" in files:
         mappings |= match_product_ids(mappings["events"], mappings["products"], samples)
     events = mappings["events"]
-    parts = [GuessedTable("events", events, logs[0].path, logs[0], roles=found["events"].roles)]
+    parts = [
+        GuessedTable(
+            "events", events, logs[0].path, logs[0], roles=found["events"].roles, assumed=found["events"].assumed
+        )
+    ]
     for log in logs[1:]:
         who = events.sources("customer_id")
         keys = {"customer_id": who[0]} if who and who != events.sources("session_id") else {}
@@ -379,14 +402,15 @@ def guess_embedded_mapping(
     fixed = {role: column for role, column in answers.of_table(name, sample.columns).items() if column not in used}
     try:
         found = guess_mapping_with_reasons(
-            name, sample, events.zone, events.currency, used, {key: events.sources(key)[0]}, fixed
+            name, sample, events.zone, events.currency, used, {key: events.sources(key)[0]}, fixed, answers.money
         )
     except InputError:
         return None
     mapping = found.mapping
     mixed = not events.has("currency") and any(_is_mixed(sample, each) for each in sample.columns)
-    if mapping.has("price") and (mixed or events.has("list_unit_price")):
-        # what was paid is not the catalogue's price, nor is it in several currencies
+    recommended = RECOMMENDED.search("".join(mapping.sources("price")).lower())
+    if mapping.has("price") and (mixed or recommended or events.has("list_unit_price")):
+        # what was paid is not the catalogue's price, nor is a maker's price, nor one in several currencies
         mapping = _without(mapping, "price")
     if name == "products" and mapping.has("cost"):
         mapping = _costed(mapping, sample, events)
@@ -418,23 +442,6 @@ def _without(mapping: Mapping, role: str) -> Mapping:
 
 def _has_consent(parts: Sequence[GuessedTable]) -> bool:
     return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
-
-
-def ask_message_cost(answers: SetupAnswers, currency: str) -> float:
-    """Ask on the terminal until the answer is a number of at least 0."""
-    assert answers.ask
-    with use_locale(answers.language or "en"):
-        question = localize(
-            f"What does one message to a customer cost you, in {currency}? 0 for e-mail that costs nothing",
-            f"给一位客户发一条信息，您要花多少{currency}？电子邮件不花钱就填0",
-        )
-    while True:
-        try:
-            cost = float(answers.ask(question, "0").strip().replace(",", ".") or 0)
-        except ValueError:
-            continue
-        if cost >= 0 and isfinite(cost):
-            return cost
 
 
 def render_settings(
@@ -494,8 +501,8 @@ def _section(part: GuessedTable, folder: Path) -> str:
     for row, line in enumerate(mapping):
         for start, guess in doubts.items():
             if line.startswith(start):
-                other = f"; next best {guess.runner_up!r}" if guess.runner_up else ""
-                mapping[row] = f"{line}  # NOT SURE ({guess.sure:.0%}{other}): please check"
+                other = f" (next best {guess.runner_up!r})" if guess.runner_up else ""
+                mapping[row] = f"{line}  # NOT SURE{other}: please check"
     return "\n".join([*lines, "", f"[{name}.mapping]", *mapping, ""])
 
 
@@ -574,5 +581,6 @@ def _role_line(role: str, part: GuessedTable) -> str:
         return f"  {role:<16} <- {source}"
     values = ", ".join(value if len(value) <= 24 else f"{value[:23]}…" for value in guess.samples)
     other = localize(f"; else {guess.runner_up}", f"；或者{guess.runner_up}") if guess.runner_up else ""
+    # no percentage: the share of such guesses that are right is measured by benchmarks/shop/mapping.py, not known here
     doubt = localize("  NOT SURE", "  不确定") if guess.sure < CONFIRM_BELOW else ""
-    return f"  {role:<16} <- {source}  ({guess.sure:.0%}{other}: {values}){doubt}"
+    return f"  {role:<16} <- {source}  ({values}{other}){doubt}"

@@ -1,0 +1,93 @@
+"""Ask on a terminal what the files do not say: at most three questions, the one whose answer matters most first."""
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from promolift.foundation.files.column_names import currency_code
+from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.money import CURRENCY_DIGITS
+from promolift.shop.configuration.configuration import RAW_NAMES
+from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW
+
+if TYPE_CHECKING:
+    from promolift.shop.ingest.setup.initialisation import GuessedTable
+
+MOST_QUESTIONS = 3
+# What a wrong column spoils most comes first.
+IMPORTANCE = ("customer_id", "time", "amount", "unit_price", "list_amount", "list_unit_price", "order_id", "product_id")
+YES = ("y", "yes", "是")
+
+
+class Questioner:
+    """Asks a person, and counts how many questions are left."""
+
+    def __init__(self, ask: Callable[[str, str], str], most: int = MOST_QUESTIONS) -> None:
+        self.ask, self.left = ask, most
+
+    def __call__(self, question: str, default: str) -> str:
+        """The answer of a person, whether or not a question is left."""
+        self.left -= 1
+        return self.ask(question, default)
+
+    def about_columns(self, parts: Sequence["GuessedTable"], keep: int) -> dict[str, str]:
+        """Another column for each role that is not sure, where a person names one; `keep` questions stay unused."""
+        doubts = [
+            (part, role)
+            for part in parts
+            for role, guess in part.roles.items()
+            if guess.sure < CONFIRM_BELOW and part.name in RAW_NAMES
+        ]
+        doubts.sort(key=lambda doubt: IMPORTANCE.index(doubt[1]) if doubt[1] in IMPORTANCE else len(IMPORTANCE))
+        said = {}
+        for part, role in doubts:
+            if self.left <= keep:
+                break
+            guess = part.roles[role]
+            values = ", ".join(guess.samples)
+            question = localize(
+                f"{part.name}.{role}: is it {guess.column!r} ({values})? Enter, or a column",
+                f"{part.name}.{role}：是{guess.column!r}（{values}）吗？回车表示是，否则写列名",
+            )
+            answer = self(question, guess.column).strip()
+            if answer != guess.column:
+                said[f"{part.name}.{role}"] = answer
+        return said
+
+    def about_currency(self, likely: str, keep: int) -> str | None:
+        """The currency that a person names, None where no question is left."""
+        while self.left > keep:
+            question = localize(
+                "No column names a currency. Which one are the amounts in? Enter, or a code such as EUR",
+                "没有哪一列写明币种。金额是什么币种？直接回车，或填写代码，如EUR",
+            )
+            code = currency_code(self(question, likely))
+            if code in CURRENCY_DIGITS:
+                return code
+        return None
+
+    def about_cents(self, column: str, value: str, currency: str, keep: int) -> bool | None:
+        """Whether whole amounts are cents, None where no question is left."""
+        if self.left <= keep:
+            return None
+        question = localize(
+            f"All amounts of {column!r} are whole. Is {value} a count of cents of {currency}? (yes/no)",
+            f"{column!r}的金额都是整数。{value}是以{currency}的分为单位吗？（yes/no）",
+        )
+        return self(question, "no").strip().lower() in YES
+
+    def about_message_cost(self, currency: str) -> float | None:
+        """What one message costs, asked until the answer is a number of at least 0; None where no question is left."""
+        question = localize(
+            f"What does one message to a customer cost you, in {currency}? 0 for e-mail that costs nothing",
+            f"给一位客户发一条信息，您要花多少{currency}？电子邮件不花钱就填0",
+        )
+        if self.left <= 0:
+            return None
+        while True:
+            try:
+                cost = float(self(question, "0").strip().replace(",", ".") or 0)
+            except ValueError:
+                continue
+            if cost >= 0 and isfinite(cost):
+                return cost

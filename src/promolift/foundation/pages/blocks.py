@@ -116,8 +116,8 @@ class ActionItem:
 @dataclass(frozen=True)
 class Page:
     """A whole page: its owner, the first screen (one headline number with `explanations`, the `actions` to take now,
-    the `assumptions` behind it, further `key_figures`), and the chapters; where `folded`, each opens on a click and only
-    those that are open are printed.
+    the `assumptions` behind it, further `key_figures`), and the chapters; where `folded`, each opens on a click, and
+    only open ones are printed.
     """
 
     name: str

@@ -30,13 +30,14 @@ test-all: test test-slow  ## all tests
 LAX := arg-type assignment index misc no-any-return no-untyped-call no-untyped-def operator return-value type-arg \
     union-attr var-annotated  # of a script mypy sees that what it calls is there, no more
 
-check: $(DEV)  ## style, types, import rules, generated docs, sizes
+check: $(DEV)  ## style, types, import rules, generated docs, sizes, catalogues of texts
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --no-warn-unused-ignores $(LAX:%=--disable-error-code %) benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python docs/size.py
+	$(BIN)/python tools/catalogue/check.py
 
 bench: $(DEV)  ## every benchmark in full; add QUICK=--quick for under a minute each
 	for script in $(filter-out %_peers.py %_judged.py %_policies.py %_policy.py,$(sort $(wildcard benchmarks/*/*.py))); do $(COMPILED) $(BIN)/python $$script $(QUICK) || exit 1; done

@@ -116,12 +116,11 @@ def sentence(node: ast.AST) -> Iterator[str]:
 
 def test_every_sentence_in_the_code_stands_in_both_languages() -> None:
     """A pair whose Chinese holds no Chinese, or whose English is missing, is a sentence that was forgotten."""
-    pairs, single = 0, 0
+    single = 0
     for file in sorted({path for pattern in PAGES for path in SOURCE.glob(pattern) if path.name != "__init__.py"}):
         for call in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "localize" and len(call.args) == 2:
                 en, zh = (" ".join(written(each)) for each in call.args)
-                pairs += 1
                 assert not re.search(r"[\u4e00-\u9fff]", en), (file.name, en)
                 translated = re.search(r"[\u3000-\u9fff\uff00-\uffef]", zh)
                 assert translated or not re.search(r"[A-Za-z]{2,}", en), (file.name, en)
@@ -129,7 +128,6 @@ def test_every_sentence_in_the_code_stands_in_both_languages() -> None:
             single += 1
             translated = re.search(r"[\u3000-\u9fff\uff00-\uffef]", to_chinese(text))
             assert translated or not re.search(r"[A-Za-z]{2,}", text), (file.name, text)
-    assert pairs > 80
     assert single > 400
 
 

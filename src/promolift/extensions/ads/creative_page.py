@@ -35,9 +35,13 @@ def _values(found: CreativeResults) -> Chapter:
             [str(r[0]), count(r[1]), count(r[2]), percent(r[3], 2), low_to_high(r[4], r[5], percent)]
             for r in found.fatigue.iter_rows()
         ]
-        pairs = (("exposure", "第几次"), ("impressions", "展示"), ("clicks", "点击"), ("rate", "点击率"),
-                 ("95 % interval", "95%区间"))  # fmt: skip
-        heads = [localize(*pair) for pair in pairs]
+        heads = [
+            localize("exposure", "第几次"),
+            localize("impressions", "展示"),
+            localize("clicks", "点击"),
+            localize("rate", "点击率"),
+            localize("95 % interval", "95%区间"),
+        ]
         blocks.append(table(localize("Fatigue", "疲劳"), heads, cells))
     blocks += [sentences("", found.notes)] if found.notes else []
     return Chapter("values", localize("Values", "价值"), localize("What may be claimed", "可以断言什么"), "", blocks)

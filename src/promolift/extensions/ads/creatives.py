@@ -53,8 +53,9 @@ def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tel
                                   for name, each in found.values.items())]  # fmt: skip
         planned = f"{count(found.plan['impressions'].sum())} of {count(settings.budget)}"
         days, cap = settings.days, settings.cap
-        said = f"planned impressions: {planned} in {days} days, at most {cap} of a creative a viewer and day"
-        lines.append(localize(said, f"计划展示：{planned}，共{days}天，每位访客每天每个素材最多{cap}次"))
+        lines.append(localize(
+            f"planned impressions: {planned} in {days} days, at most {cap} of a creative a viewer and day",
+            f"计划展示：{planned}，共{days}天，每位访客每天每个素材最多{cap}次"))  # fmt: skip
         lines.append(localize(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
         figures = {
             "step": "run", "trade": "ads", "layout": found.layout, "learned": found.training_rows,

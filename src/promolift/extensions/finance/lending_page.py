@@ -7,16 +7,17 @@ import polars as pl
 from promolift.core.messages.channels import RULE_SOURCES, credit_notices
 from promolift.extensions.finance.results import REFUSALS, LendingResults
 from promolift.foundation.evidence import SampleEstimate
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, low_to_high, number, percent
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, KeyFigure, Page, note, sentences, table
 from promolift.foundation.pages.charts import calibration_chart
 
 MEASURE_NAMES = {
-    "plan": ("the plan", "本计划"),
-    "response model": ("a response model at the same budget", "同等预算下的响应模型"),
-    "plan over response model": ("the plan over the response model", "本计划比响应模型多"),
-    "take-up": ("take-up", "接受"),
-    "default": ("default", "违约"),
+    "plan": gettext_noop("the plan"),
+    "response model": gettext_noop("a response model at the same budget"),
+    "plan over response model": gettext_noop("the plan over the response model"),
+    "take-up": gettext_noop("take-up"),
+    "default": gettext_noop("default"),
 }
 
 
@@ -45,14 +46,19 @@ def _terms(found: LendingResults, cash: MoneyFormat) -> Chapter:
         pl.len(), pl.col("take_up").mean(), pl.col("default").mean(), pl.col("gain_cents").sum(),
         pl.col("cost_cents").sum(),
     ).sort("terms")  # fmt: skip
-    pairs = (("terms", "条款"), ("offers", "推介数"), ("take-up", "接受率"), ("default", "违约率"),
-             ("expected profit", "预期利润"), ("binds", "占用"))  # fmt: skip
-    heads = [localize(*pair) for pair in pairs]
+    heads = [
+        localize("terms", "条款"),
+        localize("offers", "推介数"),
+        localize("take-up", "接受率"),
+        localize("default", "违约率"),
+        localize("expected profit", "预期利润"),
+        localize("binds", "占用"),
+    ]
     cells = [[r[0], count(r[1]), percent(r[2]), percent(r[3]), cash(r[4]), cash(r[5])] for r in rows.iter_rows()]
     blocks: list[Figure | Block] = [table(localize("Who is offered which terms", "谁得到哪些条款"), heads, cells)]
     if found.worth:
         title = localize("What it earned by what they did", "按客户实际行为计算的收益")
-        worth = [[localize(*MEASURE_NAMES[name]), *_cells(each, cash)] for name, each in found.worth.items()]
+        worth = [[gettext(MEASURE_NAMES[name]), *_cells(each, cash)] for name, each in found.worth.items()]
         text = localize(
             "On customers whom the models did not see; paired by customer. Loans are valued as they would have ended "
             "under these terms, the lost part is assumed.",
@@ -99,7 +105,7 @@ def _models(found: LendingResults) -> Chapter:
     blocks: list[Figure | Block] = [table(localize("How good the predictions are", "预测质量"), heads, cells)]
     for name, bins in found.bins.items():
         finding = localize("what was predicted of customers alike, and what came", "相似客户的预测与实际")
-        title, customers = localize(*MEASURE_NAMES[name]), localize("customers", "客户数")
+        title, customers = gettext(MEASURE_NAMES[name]), localize("customers", "客户数")
         blocks.append(calibration_chart(f"cal-{name}", title, finding, [*bins.iter_rows()], percent, customers))
     left = [[name, why] for name, why in found.left_out.items()]
     if left:
@@ -112,9 +118,13 @@ def _models(found: LendingResults) -> Chapter:
 
 
 def _fair(found: LendingResults, cash: MoneyFormat) -> Chapter:
-    pairs = (("group", "群体"), ("customers", "客户数"), ("due an offer", "应得推介"), ("share expected", "预期比例"),
-             ("share as it happened", "实际比例"))  # fmt: skip
-    heads = [localize(*pair) for pair in pairs]
+    heads = [
+        localize("group", "群体"),
+        localize("customers", "客户数"),
+        localize("due an offer", "应得推介"),
+        localize("share expected", "预期比例"),
+        localize("share as it happened", "实际比例"),
+    ]
     cells = [
         [g.group, count(g.n), number(g.good), percent(g.expected),
          f"{percent(g.happened.value)} ({low_to_high(g.happened.low, g.happened.high, percent)})"

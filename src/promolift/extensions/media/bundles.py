@@ -57,9 +57,11 @@ def suggest_bundles(job: Job, most: int) -> StepSummary:
     parts = named.partition_by("why", maintain_order=True)
     rows = [row for part in parts for row in part.head(most).iter_rows(named=True)]
     if not rows:
-        none = "no bundles: no two products with prices were bought together, or look alike, often enough to say so"
         return StepSummary(
-            localize(none, "没有可搭配的商品：没有两件有价格的商品经常同购或足够相似"),
+            localize(
+                "no bundles: no two products with prices were bought together, or look alike, often enough to say so",
+                "没有可搭配的商品：没有两件有价格的商品经常同购或足够相似",
+            ),
             {"step": "bundles", "bundles": []},
         )
     return StepSummary("\n\n".join(map(format_pair, rows)), {"step": "bundles", "bundles": rows})

@@ -43,6 +43,7 @@ from promolift.extensions.privacy.synthetic_step import log_span
 from promolift.foundation import sql
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
@@ -65,10 +66,10 @@ MESSAGE_COLUMNS = (
 )  # fmt: skip
 PLAN_COLUMNS = ("expected_gain_cents", "expected_cost_cents", "reason")
 ATTACK_NAMES = {
-    "sums": ("noisy sums", "加噪声的求和"),
-    "nearest": ("made-up customers, by the nearest one", "虚构客户（按最近邻）"),
-    "encoder_loss": ("encoder, by its loss", "编码器（按损失）"),
-    "encoder_lira": ("encoder, by shadow models (LiRA)", "编码器（影子模型LiRA）"),
+    "sums": gettext_noop("noisy sums"),
+    "nearest": gettext_noop("made-up customers, by the nearest one"),
+    "encoder_loss": gettext_noop("encoder, by its loss"),
+    "encoder_lira": gettext_noop("encoder, by shadow models (LiRA)"),
 }  # fmt: skip
 
 
@@ -192,9 +193,9 @@ def describe_pages(pages: Sequence[str], least: int) -> AttackFinding:
 
 
 def _cell(each: ReconstructedCell) -> str:
-    ways = {"printed": ("printed", "直接印出"), "left over": ("what others leave over", "由其余推出"),
-            "difference": ("difference of two pages", "两份页面之差")}  # fmt: skip
-    return f"{each.where} = {each.customers} ({localize(*ways[each.way])})"
+    ways = {"printed": gettext_noop("printed"), "left over": gettext_noop("what others leave over"),
+            "difference": gettext_noop("difference of two pages")}  # fmt: skip
+    return f"{each.where} = {each.customers} ({gettext(ways[each.way])})"
 
 
 def attack_synthetic(job: Job, customers: int, delta: float) -> MembershipResult:
@@ -242,11 +243,12 @@ def describe_membership(name: str, each: MembershipResult) -> str:
         else localize("better than guessing", "优于随机猜测")
     )
     area, low, high, rate = each.auc.value, each.auc.low, each.auc.high, f"{each.false_rate:.1%}".replace(".0%", "%")
+    attack = gettext(ATTACK_NAMES[name])
     return localize(
-        f"{ATTACK_NAMES[name][0]}: members are known with AUC {area:.3f} ({low:.3f} to {high:.3f}), advantage "
+        f"{attack}: members are known with AUC {area:.3f} ({low:.3f} to {high:.3f}), advantage "
         f"at {rate} false positives {each.advantage:+.3f} ({each.low:+.3f} to {each.high:+.3f}): {chance}; "
         f"epsilon is at least {each.epsilon_low:.2f}",
-        f"{ATTACK_NAMES[name][1]}：识别成员的AUC为{area:.3f}（{low:.3f}至{high:.3f}），误报率{rate}时的优势{each.advantage:+.3f}"
+        f"{attack}：识别成员的AUC为{area:.3f}（{low:.3f}至{high:.3f}），误报率{rate}时的优势{each.advantage:+.3f}"
         f"（{each.low:+.3f}至{each.high:+.3f}）：{chance}；epsilon不低于{each.epsilon_low:.2f}",
     )  # fmt: skip
 

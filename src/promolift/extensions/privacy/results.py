@@ -22,6 +22,7 @@ from promolift.extensions.privacy.mechanisms.privacy_budget import (
 from promolift.extensions.privacy.mechanisms.synthetic_customers import ShopSums
 from promolift.foundation.errors import ConfigError, StepError
 from promolift.foundation.hashing import sha256_of
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.release_policy import BudgetUse, RecordedRelease
 from promolift.foundation.storage.local_store import Store
@@ -30,34 +31,30 @@ from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.work_folder.run_context import Job
 
 Real = NDArray[np.float64]
-PURPOSES: dict[Purpose, tuple[str, str]] = {
-    "profiles": ("profiles: what customers share", "画像：客户的共同之处"),
-    "encoder": ("the encoder's weights", "编码器权重"),
-    "price": ("the price of the plan's budget", "计划预算的价格"),
-    "effect": ("the effect of a plan", "计划的效果"),
+PURPOSES: dict[Purpose, str] = {
+    "profiles": gettext_noop("profiles: what customers share"),
+    "encoder": gettext_noop("the encoder's weights"),
+    "price": gettext_noop("the price of the plan's budget"),
+    "effect": gettext_noop("the effect of a plan"),
 }
-# What a run under the setting leaves out or gives to the shop alone: in English and in Chinese.
+# What a run under the setting leaves out or gives to the shop alone.
 NOT_PRIVATE = (
-    ("a customer's own profile, forecast and offer: made from their own rows, and theirs alone",
-     "客户自己的画像、预测与优惠：由其本人数据得出，仅归其本人"),
-    ("tables of the work folder, the report and the console: exact, for the shop's own people; do not publish them",
-     "工作文件夹、报告与控制台中的表：为精确值，仅供店铺内部使用，请勿公开"),
-    ("the catalogue, the first and the last day of the log: taken for the shop's own knowledge",
-     "商品目录、日志的起止日期：视为店铺自身的信息"),
-    ("promolift.toml, with the thresholds and rules that `init` proposed from the files: the shop's own knowledge",
-     "promolift.toml及init根据文件建议的门槛与规则：视为店铺自身的信息"),
-    ("the verdict of `promolift learn` beside the private effect: exact, for the shop alone",
-     "promolift learn中私密效果以外的结论：为精确值，仅供店铺内部使用"),
-)  # fmt: skip
+    gettext_noop("a customer's own profile, forecast and offer: made from their own rows, and theirs alone"),
+    gettext_noop(
+        "tables of the work folder, the report and the console: exact, for the shop's own people; do not publish them"
+    ),
+    gettext_noop("the catalogue, the first and the last day of the log: taken for the shop's own knowledge"),
+    gettext_noop(
+        "promolift.toml, with the thresholds and rules that `init` proposed from the files: the shop's own knowledge"
+    ),
+    gettext_noop("the verdict of `promolift learn` beside the private effect: exact, for the shop alone"),
+)
 LEFT_OUT = (
-    ("the discount response (stated prior instead) and who redeems coupons",
-     "折扣反应（以设定的先验代替）与优惠券核销模型"),
-    ("views, carts and coupons of others (the made-up customers buy, and do nothing else)",
-     "他人的浏览、加购与用券（虚构客户只有购买行为）"),
-    ("trees of purchases and of next baskets (counts instead)", "购买与下一购物篮的提升树（以计数代替）"),
-    ("offers beyond the menu, tests, limits of the plan, and what draws taught",
-     "菜单以外的优惠、测试、计划限额，以及由随机分配学到的结果"),
-)  # fmt: skip
+    gettext_noop("the discount response (stated prior instead) and who redeems coupons"),
+    gettext_noop("views, carts and coupons of others (the made-up customers buy, and do nothing else)"),
+    gettext_noop("trees of purchases and of next baskets (counts instead)"),
+    gettext_noop("offers beyond the menu, tests, limits of the plan, and what draws taught"),
+)
 
 
 class PrivacyLedger(Note):
@@ -151,7 +148,7 @@ def privacy_spent(config: Config, store: Store) -> BudgetUse | None:
         f"差分隐私：共{len(spends)}次发布，已用epsilon {spent:.2f}，上限{budget.epsilon:g}（delta {budget.delta:g}），"
         f"剩余{left:.2f}",
     )
-    labels: dict[str, str] = {purpose: localize(*PURPOSES[purpose]) for purpose in BUDGET_SHARES}
+    labels: dict[str, str] = {purpose: gettext(PURPOSES[purpose]) for purpose in BUDGET_SHARES}
     releases = tuple(RecordedRelease(each.purpose, each.at_ms, each.noise, each.steps) for each in spends)
-    exact, left_out = (tuple(localize(*each) for each in some) for some in (NOT_PRIVATE, LEFT_OUT))
+    exact, left_out = (tuple(gettext(each) for each in some) for some in (NOT_PRIVATE, LEFT_OUT))
     return BudgetUse(by, labels, releases, spent, left, said, exact, left_out)

@@ -5,44 +5,28 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from promolift.foundation.i18n.catalogue import Locale as Locale
+from promolift.foundation.i18n.catalogue import current_locale as current_locale
+from promolift.foundation.i18n.catalogue import use_locale as use_locale
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
 
 DASH = "—"
 INTERVAL = "95\N{NO-BREAK SPACE}% interval"  # every interval that is kept or told
 MINUS = "\N{MINUS SIGN}"
-Locale = Literal["zh", "en"]
-_LOCALE: ContextVar[Locale] = ContextVar("locale", default="en")
 # control characters, and marks that turn the direction of the text after them
 INVISIBLE_CHARACTERS = dict.fromkeys([*range(9), *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
-@contextmanager
-def use_locale(language: Locale) -> Iterator[None]:
-    """Use a language for all text that is made inside the block. Outside of any block it is English."""
-    before = _LOCALE.set(language)
-    try:
-        yield
-    finally:
-        _LOCALE.reset(before)
-
-
-def current_locale() -> Locale:
-    """Return the language that is in use."""
-    return _LOCALE.get()
-
-
 def localize(en: str, zh: str) -> str:
     """Return the sentence in the language that is in use."""
-    return zh if _LOCALE.get() == "zh" else en
+    return zh if current_locale() == "zh" else en
 
 
 def finite_or_none(value: object) -> float | None:
@@ -169,7 +153,7 @@ def days(value: object) -> str:
     if x is None:
         return DASH
     text = day_count(value)
-    return localize(f"{text} day" + ("" if text == "1" else "s"), f"{text}天")
+    return localize(f"{text} day", f"{text}天") if text == "1" else localize(f"{text} days", f"{text}天")
 
 
 def day_count(value: object) -> str:
@@ -229,9 +213,14 @@ def upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def sentence_space() -> str:
+    """Return what stands between two sentences: a space, which Chinese leaves out."""
+    return "" if current_locale() == "zh" else " "
+
+
 def join_sentences(*parts: str) -> str:
     """Join the sentences that are not empty as the language joins them."""
-    return localize(" ", "").join(part for part in parts if part)
+    return sentence_space().join(part for part in parts if part)
 
 
 def join_list(parts: list[str], last: str = "and") -> str:
@@ -253,13 +242,13 @@ def low_to_high(low: object, high: object, text: Callable[[object], str]) -> str
 
 def interval_name() -> str:
     """Return the name of every interval: INTERVAL, `95%置信区间`."""
-    return localize(INTERVAL, "95%置信区间")
+    return localize("95\N{NO-BREAK SPACE}% interval", "95%置信区间")
 
 
 def interval(low: object, high: object, text: Callable[[object], str]) -> str:
     """Format an interval with its name: `95 % interval 1.2 to 3.4`; empty if an end is not known."""
     between = low_to_high(low, high, text)
-    return between and f"{interval_name()}{localize(' ', '')}{between}"
+    return between and f"{interval_name()}{sentence_space()}{between}"
 
 
 def in_brackets(text: str) -> str:

@@ -251,4 +251,4 @@ def customer_count(n: int) -> str:
 
 def verdict_text(answer: str) -> str:
     """Return a verdict in a word or two."""
-    return localize(answer, "为时过早") if answer == "too early" else translate(answer)
+    return localize("too early", "为时过早") if answer == "too early" else translate(answer)

@@ -7,27 +7,28 @@ how to opt out.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, date, join_list, join_sentences, localize
 from promolift.shop.configuration.settings import PrivacySettings
 
 TABLE_LABELS = {
-    "events": ("what you did at the shop: visits, carts, orders", "您在店铺的行为：访问、加购、订单"),
-    "bought": ("what you bought lately, for limits of offers", "您近期的购买，用于优惠限额"),
-    "customers": ("what was said of you: consent, age, language", "您的资料：是否同意、年龄、语言"),
-    "aliases": ("identifiers of your devices before you signed in", "您登录前所用设备的标识"),
-    "decisions": ("decisions about offers for you", "关于给您优惠的决策"),
-    "codes": ("codes given to you", "发给您的优惠码"),
-    "redemptions": ("offers that you used", "您使用过的优惠"),
-    "rejects": ("messages about you that could not be read", "未能读取的关于您的记录"),
-    "outbox": ("messages about you that were passed on", "转发过的关于您的消息"),
-}  # by table of the ledger: in English and in Chinese
+    "events": gettext_noop("what you did at the shop: visits, carts, orders"),
+    "bought": gettext_noop("what you bought lately, for limits of offers"),
+    "customers": gettext_noop("what was said of you: consent, age, language"),
+    "aliases": gettext_noop("identifiers of your devices before you signed in"),
+    "decisions": gettext_noop("decisions about offers for you"),
+    "codes": gettext_noop("codes given to you"),
+    "redemptions": gettext_noop("offers that you used"),
+    "rejects": gettext_noop("messages about you that could not be read"),
+    "outbox": gettext_noop("messages about you that were passed on"),
+}  # by table of the ledger
 BASES = {
-    "consent": ("consent, which can be taken back at any time", "同意，可随时撤回"),
-    "contract": ("the contract", "合同"),
-    "obligation": ("a legal obligation", "法定义务"),
-    "interest": ("a legitimate interest, which can be objected to", "正当利益，可提出反对"),
+    "consent": gettext_noop("consent, which can be taken back at any time"),
+    "contract": gettext_noop("the contract"),
+    "obligation": gettext_noop("a legal obligation"),
+    "interest": gettext_noop("a legitimate interest, which can be objected to"),
 }  # by `Processing.basis`
-USED_FOR = ("to choose offers that fit", "选择合适的优惠")
+USED_FOR = gettext_noop("to choose offers that fit")
 
 
 class LastDecision(NamedTuple):
@@ -89,7 +90,7 @@ def explain_subject(
 
 
 def _data(facts: SubjectFacts, zone: str) -> str:
-    held = [f"{localize(*TABLE_LABELS[name])} ({count(n)})" for name, n in facts.rows.items() if n]
+    held = [f"{gettext(TABLE_LABELS[name])} ({count(n)})" for name, n in facts.rows.items() if n]
     if not held and not facts.planned:
         return localize("Nothing is kept under this id.", "该编号下没有保存任何数据。")
     first, last = (date(each, zone) for each in (facts.first_ms, facts.last_ms))
@@ -104,15 +105,16 @@ def _data(facts: SubjectFacts, zone: str) -> str:
 
 def _purpose(settings: PrivacySettings) -> str:
     names = {
-        "events": ("What you did", "行为数据"), "customers": ("What was said of you", "客户资料"),
-        "promotions": ("Offers of the past", "以往的优惠"),
-        "words": ("What you wrote or said to the shop", "您对店铺所写所说"),
+        "events": gettext_noop("What you did"), "customers": gettext_noop("What was said of you"),
+        "promotions": gettext_noop("Offers of the past"),
+        "words": gettext_noop("What you wrote or said to the shop"),
     }  # fmt: skip
     said = []
     for name, title in names.items():
         stated = getattr(settings, name)
-        purpose, basis = stated.purpose or localize(*USED_FOR), localize(*BASES[stated.basis])
-        said.append(localize(f"{title[0]}: {purpose}; allowed by {basis}.", f"{title[1]}：{purpose}；依据：{basis}。"))
+        source = gettext(title)
+        purpose, basis = stated.purpose or gettext(USED_FOR), gettext(BASES[stated.basis])
+        said.append(localize(f"{source}: {purpose}; allowed by {basis}.", f"{source}：{purpose}；依据：{basis}。"))
     return join_sentences(*said)
 
 

@@ -13,7 +13,15 @@ import polars as pl
 from promolift.core import effects, messages
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import covered_targets
-from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_list, localize, money, percent
+from promolift.foundation.i18n.formatting import (
+    count,
+    current_locale,
+    day_count,
+    join_list,
+    localize,
+    money,
+    percent,
+)
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.shop.results.messages import Motive
@@ -141,8 +149,11 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
     recency, cadence = person.get("recency_days"), person.get("cadence_days")
     if recency and cadence and recency > max(AWAY * cadence, 21):
         away, usual = day_count(round(recency)), day_count(round(max(cadence, 1)))
-        en = f"has stayed away for {away} days, usually comes every {usual}"
-        yield OfferReason(localize(en, f"已{away}天没来，平时每{usual}天来一次"), "away")
+        text = localize(
+            f"has stayed away for {away} days, usually comes every {usual}",
+            f"已{away}天没来，平时每{usual}天来一次",
+        )
+        yield OfferReason(text, "away")
     deals = {name: known.bought.get((row["customer_id"], each)) for each, name in names.items()}
     hunted = {
         n: d["deal_share"] for n, d in deals.items() if d and d["orders"] >= OFTEN and d["deal_share"] is not None
@@ -179,7 +190,10 @@ def _visits(person: Mapping[str, Any]) -> str:
     if recency is None:
         return translate("fits the whole basket")
     days = round(recency)
-    ago = localize("today" if days < 1 else f"{days} day{'s' * (days != 1)} ago", "今天" if days < 1 else f"{days}天前")
+    ago = localize(
+        "today" if days < 1 else f"{days} day ago" if days == 1 else f"{days} days ago",
+        "今天" if days < 1 else f"{days}天前",
+    )
     if cadence is None:
         return localize(f"came last {ago}", f"上次来是{ago}")
     every = max(round(cadence), 1)

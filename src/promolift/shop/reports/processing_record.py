@@ -6,6 +6,7 @@ Anything that the settings do not say appears as a named open question.
 from collections.abc import Sequence
 
 from promolift.core.customers.sensitive_topics import SENSITIVE_TOPIC_NAMES
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, date, join_list, localize
 from promolift.foundation.i18n.formatting import days as whole_days
 from promolift.foundation.pages.blocks import (
@@ -24,10 +25,10 @@ from promolift.shop.configuration.configuration import Config
 from promolift.shop.reports.data_subject_rights import BASES, USED_FOR, RetentionDays
 
 SOURCES = {
-    "events": ("Behaviour: visits, carts, orders", "行为：访问、加购、订单"),
-    "customers": ("What customers said of themselves", "客户自述资料"),
-    "promotions": ("Offers of the past", "以往的优惠"),
-    "words": ("What customers wrote or said: what it is about", "客户所写所说：内容主题"),
+    "events": gettext_noop("Behaviour: visits, carts, orders"),
+    "customers": gettext_noop("What customers said of themselves"),
+    "promotions": gettext_noop("Offers of the past"),
+    "words": gettext_noop("What customers wrote or said: what it is about"),
 }  # of personal data, by part of [data]
 GUARDED = ("sex", "age", "income", "occupation")  # roles that the law of many places protects
 
@@ -83,14 +84,14 @@ def _record(config: Config, kept: RetentionDays | None) -> Chapter:
             columns = ", ".join(sorted(file.mapping.columns))
             rows.append(
                 [
-                    localize(*SOURCES[source]),
+                    gettext(SOURCES[source]),
                     columns,
-                    stated.purpose or localize(*USED_FOR),
-                    localize(*BASES[stated.basis]),
+                    stated.purpose or gettext(USED_FOR),
+                    gettext(BASES[stated.basis]),
                 ]
             )
     if not rows:
-        rows = [[localize(*SOURCES["events"]), config.data.source, localize(*USED_FOR), localize(*BASES["consent"])]]
+        rows = [[gettext(SOURCES["events"]), config.data.source, gettext(USED_FOR), gettext(BASES["consent"])]]
     heads = [
         localize("source", "来源"),
         localize("columns read", "读取的列"),
@@ -137,9 +138,7 @@ def _periods(config: Config, kept: RetentionDays | None) -> list[list[str]]:
         return localize("no end is set", "未设期限") if days is None else whole_days(days)
 
     title = localize("work folder: ", "工作文件夹：")
-    work = [
-        [title + localize(*SOURCES[name]), period_text(getattr(config.privacy, name).keep_days)] for name in SOURCES
-    ]
+    work = [[title + gettext(SOURCES[name]), period_text(getattr(config.privacy, name).keep_days)] for name in SOURCES]
     set_aside = localize("rows that could not be read", "未能读取的行")
     work.append([title + set_aside, period_text(config.privacy.rejected_days)])
     work.append([title + localize("what was computed from them", "由其计算所得"),

@@ -10,6 +10,7 @@ from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
+    current_locale,
     in_brackets,
     interval,
     join_list,
@@ -272,9 +273,10 @@ class PromotionHistory(Note):
         if self.unknown is not None:
             return WHY_UNKNOWN[self.unknown]()
         every, judged = len(self.promotions), self.estimated
+        days = localize(plural(self.days, "day"), f"{count(self.days)}天")
         head = localize(
-            f"{plural(every, 'past promotion')} found in {plural(self.days, 'day')} of the log.",
-            f"在{count(self.days)}天的日志里找到{count(every)}次促销。",
+            f"{plural(every, 'past promotion')} found in {days} of the log.",
+            f"在{days}的日志里找到{count(every)}次促销。",
         )
         earned, lost = (sum(each.verdict == verdict for each in judged) for verdict in ("earned", "lost"))
         untold, open_ = every - len(judged), len(judged) - earned - lost
@@ -285,7 +287,7 @@ class PromotionHistory(Note):
             localize(f"{count(untold)} cannot be told", f"{count(untold)}次无法判断") if untold else "",
         ]
         parts = [each for each in parts if each]
-        said = localize(join_list(parts), "，".join(parts))
+        said = "，".join(parts) if current_locale() == "zh" else join_list(parts)
         head += localize(f" {upper_first(said)}.", f"其中{said}。") if parts else ""
         if self.smaller:
             more = plural(self.smaller, "smaller one")

@@ -197,9 +197,10 @@ def fairness_tile(visit: PageVisit) -> KeyFigure:
     if not note.gaps:
         return KeyFigure(label, localize("Not compared", "未比较"), note.findings[0])
     worse = {each.group for each in note.shown}
+    gaps = localize(plural(len(note.shown), "gap"), f"{count(len(note.shown))}项差距")
     return KeyFigure(label, count(len(worse)), localize(
-        f"{plural(len(note.gaps), 'comparison')} at equal baskets; beyond chance {plural(len(note.shown), 'gap')}.",
-        f"同等购物篮下共{count(len(note.gaps))}项比较；{count(len(note.shown))}项差距超出偶然。"))  # fmt: skip
+        f"{plural(len(note.gaps), 'comparison')} at equal baskets; beyond chance {gaps}.",
+        f"同等购物篮下共{count(len(note.gaps))}项比较；{gaps}超出偶然。"))  # fmt: skip
 
 
 def erasure_tile(visit: PageVisit) -> KeyFigure:

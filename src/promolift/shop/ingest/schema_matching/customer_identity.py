@@ -20,6 +20,7 @@ from promolift.foundation.files.column_names import (
     normalise_column_name,
 )
 from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import localize
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning import sql_casts
@@ -27,9 +28,9 @@ from promolift.shop.ingest.schema_matching.column_patterns import are_codes, are
 
 PersonKind = Literal["id", "email", "phone", "login", "name"]
 KINDS: tuple[PersonKind, ...] = ("id", "email", "phone", "login", "name")  # the better one first
-DESCRIPTIONS: Dict[PersonKind, tuple[str, str]] = {
-    **{"id": ("an id", "编号"), "email": ("an e-mail address", "邮箱"), "login": ("a user name", "用户名")},
-    **{"phone": ("a phone number", "手机号"), "name": ("a name", "姓名")},
+DESCRIPTIONS: Dict[PersonKind, str] = {
+    **{"id": gettext_noop("an id"), "email": gettext_noop("an e-mail address"), "login": gettext_noop("a user name")},
+    **{"phone": gettext_noop("a phone number"), "name": gettext_noop("a name")},
 }
 # Headers that say number, code, card, account or login, so that a word in the column may be an id.
 ID_HEADER = re.compile(
@@ -238,11 +239,13 @@ class IdentityEvidence:
         """The question that a person has to answer: how many customers there are by each column that may say it."""
         listed = sorted({*self.kinds, name}, key=lambda each: (KINDS.index(self.kinds[each]), each != name))
         counts = [(each, f"{self._distinct(each):,}", self.kinds[each]) for each in listed]
-        en = "; ".join(f"by {each!r} ({DESCRIPTIONS[kind][0]}) there are {n}" for each, n, kind in counts)
-        zh = "；".join(f"按{each!r}（{DESCRIPTIONS[kind][1]}）有{n}位" for each, n, kind in counts)
+        customers = localize("; ", "；").join(
+            localize(f"by {each!r} ({what}) there are {n}", f"按{each!r}（{what}）有{n}位")
+            for each, n, what in ((each, n, gettext(DESCRIPTIONS[kind])) for each, n, kind in counts)
+        )
         return localize(
-            f"{table}: which column says who the customer is? {doubt}. Customers: {en}",
-            f"{table}：哪一列说明客户是谁？{doubt}。客户数：{zh}",
+            f"{table}: which column says who the customer is? {doubt}. Customers: {customers}",
+            f"{table}：哪一列说明客户是谁？{doubt}。客户数：{customers}",
         )
 
     def _distinct(self, name: str, kind: PersonKind = "id") -> int:

@@ -20,12 +20,13 @@ def build_health_chapter(health: Health) -> Chapter:
     """Build the chapter on the data alone, before there is a plan."""
     lead = translate("How many raw rows were read is not known.")
     if health.read:
-        read, taken, part = count(health.read), count(health.accepted), percent(health.accepted_share)
+        taken, part = count(health.accepted), percent(health.accepted_share)
         repaired, out, tables = count(health.repaired), count(health.rejected), len(health.tables)
+        source = localize(plural(tables, "table"), f"{count(tables)}张表")
         lead = localize(
-            f"{plural(health.read, 'row')} were read from {plural(tables, 'table')}. {taken} were taken ({part}), "
+            f"{plural(health.read, 'row')} were read from {source}. {taken} were taken ({part}), "
             f"{repaired} of them after a repair; {out} were set aside with their reason.",
-            f"从{count(tables)}张表读入{read}行，采用{taken}行（{part}），其中{repaired}行经过修复；{out}行因故剔除，原因已记录。",
+            f"从{source}读入{count(health.read)}行，采用{taken}行（{part}），其中{repaired}行经过修复；{out}行因故剔除，原因已记录。",
         )
     blocks = [_tables(health), *_reasons(health), _abilities(health)]
     return Chapter("health", "Data", "Can this data be trusted?", lead, blocks)

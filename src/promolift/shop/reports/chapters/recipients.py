@@ -95,10 +95,11 @@ def _mix(story: Story) -> Figure:
     if story.head is not None and story.head.promised_cents is not None:
         how.append(translate("Luck in the choice is not taken off single offers."))
     name = truncate(top["name"], 60)
+    customers = localize(plural(top["treated"], "customer"), f"{count(top['treated'])}位客户")
     finding = localize(
         f"{plural(story.different, 'different offer')}. Most frequent is “{name}”: "
-        f"{plural(top['treated'], 'customer')}, {percent(top['share'])} of those with an offer.",
-        f"共{count(story.different)}种不同的优惠。最常见的是“{name}”：{count(top['treated'])}位客户，占得到优惠者的{percent(top['share'])}。",
+        f"{customers}, {percent(top['share'])} of those with an offer.",
+        f"共{count(story.different)}种不同的优惠。最常见的是“{name}”：{customers}，占得到优惠者的{percent(top['share'])}。",
     )
     heads = ["offer", "customers", "expected gain", "expected cost"]
     return Figure(

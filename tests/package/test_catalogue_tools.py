@@ -1,0 +1,211 @@
+"""The script that rewrites pairs of texts as messages, and the check of the catalogues."""
+
+import importlib.util
+import itertools
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from babel.messages.catalog import Catalog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from promolift.foundation.i18n.formatting import count, plural
+
+ROOT = Path(__file__).parents[2]
+
+
+def tool(name: str) -> ModuleType:
+    """A script of tools/catalogue as a module."""
+    spec = importlib.util.spec_from_file_location(f"catalogue_{name}", ROOT / "tools" / "catalogue" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+convert, check = tool("convert"), tool("check")
+NAMES = ("customers", "offers", "note.gaps", "row['share']", "cash(x)", "percent(y)", "n", "text")
+WORDS = st.sampled_from([" of ", " get ", " {", "} ", '\'s "x" ', ", ", ".", "\\ "])
+HAN = st.sampled_from(["位", "得到", "，", "。", "“{", "}”", "占"])
+
+
+def pieces(words: st.SearchStrategy[str]) -> st.SearchStrategy[list[tuple[str, str]]]:
+    """Texts as lists of constants and expressions."""
+    text = st.tuples(st.just("text"), words)
+    value = st.tuples(st.just("value"), st.sampled_from(NAMES))
+    return st.lists(st.one_of(text, value), min_size=1, max_size=6)
+
+
+def written(parts: list[tuple[str, str]]) -> str:
+    """The same as an f-string."""
+    inside = "".join(
+        f"{{{value}}}" if kind == "value" else value.replace("{", "{{").replace("}", "}}") for kind, value in parts
+    )
+    return 'f"' + inside.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class Any:
+    """Every name, attribute and item of drawn code, as a text."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, name: str) -> "Any":
+        return Any(f"{self.name}.{name}")
+
+    def __getitem__(self, key: object) -> "Any":
+        return Any(f"{self.name}[{key}]")
+
+    def __call__(self, *arguments: object) -> "Any":
+        return Any(f"{self.name}({', '.join(map(str, arguments))})")
+
+    def __str__(self) -> str:
+        return f"<{self.name}>"
+
+
+def evaluated(source: str, language: str, catalogue: Mapping[str, str], **more: object) -> str:
+    """A call before or after the rewriting, in a language."""
+
+    def look_up(message: str, arguments: Mapping[str, object]) -> str:
+        text = catalogue[message] if language == "zh" else message
+        return text.format(**arguments) if arguments else text
+
+    known = {
+        name: Any(name) for name in ("customers", "offers", "note", "row", "cash", "percent", "x", "y", "n", "text")
+    }
+    functions = {
+        "localize": lambda en, zh: zh if language == "zh" else en,
+        "gettext": lambda message, **arguments: look_up(message, arguments),
+        "ngettext": lambda one, many, n, **arguments: look_up(one if count(n) == "1" or language == "zh" else many,
+                                                              arguments),
+        "count": count, "plural": plural,
+    }  # fmt: skip
+    return str(eval(source, known | functions | more))
+
+
+def messages_of(tree: object) -> dict[str, str]:
+    """English and Chinese of the messages that a call became."""
+    return {each.one: each.chinese for each in convert._messages(tree)}
+
+
+@given(en=pieces(WORDS), zh=pieces(HAN), test=st.booleans(), branch=pieces(WORDS))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_a_rewritten_call_prints_the_same_in_both_languages(
+    en: list[tuple[str, str]], zh: list[tuple[str, str]], test: bool, branch: list[tuple[str, str]]
+) -> None:
+    english = f"({written(en)} if offers_given else {written(branch)})" if test else written(en)
+    source = f"localize({english}, {written(zh)})"
+    call = convert.ast.parse(source, mode="eval").body
+    try:
+        tree = convert.Converter(Catalog()).cases(*(convert.python_parts(each) for each in call.args), "a.py")
+    except convert.OddError:
+        return
+    convert.prove(call, tree)
+    after, found = convert.call_source(tree), messages_of(tree)
+    for language, given_ in itertools.product(("en", "zh"), (True, False)):
+        before = evaluated(source, language, {}, offers_given=given_)
+        assert evaluated(after, language, found, offers_given=given_) == before
+
+
+@given(n=st.one_of(st.none(), st.floats(), st.integers(-5, 5000)))
+def test_a_count_with_its_noun_becomes_a_plural(n: object) -> None:
+    source = 'localize(f"{plural(n, \'customer\')} of {x}", f"{x}中的{count(n)}位")'
+    call = convert.ast.parse(source, mode="eval").body
+    tree = convert.Converter(Catalog()).cases(*(convert.python_parts(each) for each in call.args), "a.py")
+    after, found = convert.call_source(tree), messages_of(tree)
+    assert (
+        after == 'ngettext("{customers} customer of {x}", "{customers} customers of {x}", n, customers=count(n), x=x)'
+    )
+    for language in ("en", "zh"):
+        assert evaluated(after, language, found, n=n) == evaluated(source, language, {}, n=n)
+
+
+def test_the_proof_finds_a_planted_fault() -> None:
+    source = 'localize(f"{n} of {x}", f"{x}中的{n}")'
+    call = convert.ast.parse(source, mode="eval").body
+    tree = convert.Converter(Catalog()).cases(*(convert.python_parts(each) for each in call.args), "a.py")
+    tree.chinese = "{n}中的{x}"
+    with pytest.raises(AssertionError):
+        convert.prove(call, tree)
+
+
+MODULE = '''"""A module."""
+
+from promolift.foundation.i18n.formatting import count, localize
+
+
+def say(rows: list[int], name: str) -> str:
+    """Say how many."""
+    head = localize("Offers", "优惠")
+    return head + localize(
+        f"{count(len(rows))} of them for {name}, {'now' if rows else 'never'}", f"{name}：{count(len(rows))}个"
+    )
+'''
+TEMPLATE = (
+    '<p>{{ localize("Campaign ", "活动：") }}{{ localize("role " ~ role ~ " is needed", "需要“" ~ role ~ "”") }}</p>\n'
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A source tree of one module and one template."""
+    package = tmp_path / "src" / "promolift"
+    (package / "templates").mkdir(parents=True)
+    (package / "pages.py").write_text(MODULE, "utf-8")
+    (package / "templates" / "page.html").write_text(TEMPLATE, "utf-8")
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 120\n", "utf-8")
+    return tmp_path
+
+
+def test_files_are_rewritten_once_and_their_catalogue_is_complete(tree: Path) -> None:
+    convert.main(tree)
+    module, template = (tree / "src/promolift/pages.py"), tree / "src/promolift/templates/page.html"
+    assert template.read_text("utf-8") == (
+        '<p>{{ gettext("Campaign ") }}{{ gettext("role {role} is needed", role=role) }}</p>\n'
+    )
+    assert "localize" not in module.read_text("utf-8")
+    assert '"{rows} of them for {name}, now", rows=count(len(rows)), name=name' in module.read_text("utf-8")
+    assert list(check.problems(tree)) == []
+    before = {
+        path: path.read_bytes() for path in tree.rglob("*.*") if path.is_file() and ".ruff_cache" not in str(path)
+    }
+    convert.main(tree)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "problem"),
+    [
+        ("pages.py", 'gettext("Offers")', 'gettext("Vouchers")', "missing: Vouchers"),
+        ("pages.py", 'gettext("Offers")', '"Offers"', "stale: Offers"),
+        ("pages.py", "name=name", "who=name", "the call gives no name"),
+        ("templates/page.html", "role {role}", "role {roll}", "missing: role {roll} is needed"),
+        ("zh.po", "需要“{role}”", "需要“{roll}”", "the call gives no roll"),
+        ("zh.po", 'msgstr "优惠"', 'msgstr ""', "without a translation: Offers"),
+    ],
+)
+def test_the_check_finds_a_planted_fault(tree: Path, file: str, old: str, new: str, problem: str) -> None:
+    convert.main(tree)
+    path = tree / convert.CATALOGUE if file == "zh.po" else tree / "src/promolift" / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    assert any(re.search(re.escape(problem), each) for each in check.problems(tree))
+
+
+def test_an_update_adds_what_is_missing_and_removes_what_is_stale(tree: Path) -> None:
+    convert.main(tree)
+    module = tree / "src/promolift/pages.py"
+    module.write_text(module.read_text("utf-8").replace('gettext("Offers")', 'gettext("Vouchers")'), "utf-8")
+    check.update(tree)
+    assert list(check.problems(tree)) == ["zh: without a translation: Vouchers"]
+
+
+def test_the_catalogues_of_promolift_fit_its_code() -> None:
+    assert list(check.problems(ROOT)) == []

@@ -24,7 +24,8 @@ from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, SampleEstimate
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
-from promolift.foundation.i18n.formatting import count, localize, plural, use_locale
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import count, plural, use_locale
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
@@ -53,10 +54,15 @@ def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tel
                                   for name, each in found.values.items())]  # fmt: skip
         planned = f"{count(found.plan['impressions'].sum())} of {count(settings.budget)}"
         days, cap = settings.days, settings.cap
-        lines.append(localize(
-            f"planned impressions: {planned} in {days} days, at most {cap} of a creative a viewer and day",
-            f"计划展示：{planned}，共{days}天，每位访客每天每个素材最多{cap}次"))  # fmt: skip
-        lines.append(localize(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
+        lines.append(
+            gettext(
+                "planned impressions: {planned} in {days} days, at most {cap} of a creative a viewer and day",
+                planned=planned,
+                days=days,
+                cap=cap,
+            )
+        )
+        lines.append(gettext("Report: {out}", out=out / "report.html"))
         figures = {
             "step": "run", "trade": "ads", "layout": found.layout, "learned": found.training_rows,
             "judged": found.evaluation_rows, "verdict": found.verdict,

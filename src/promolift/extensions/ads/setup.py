@@ -11,7 +11,7 @@ from promolift.extensions.ads.results import CreativeSettings
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.files.table_files import read_trial_file
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import read_tsv
 from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _guess_language, _write_settings
@@ -44,10 +44,8 @@ def write_ads_settings(path: Path, config: Path, given: TradeAnswers) -> StepSum
     settings["language"] = given.language or _guess_language(frame)
     CreativeSettings.parse(settings, str(config))
     _write_settings(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")
-    lines = [f"{path.name}: {localize(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
+    lines = [f"{path.name}: {gettext('{height} rows', height=f'{frame.height:,}')}"]
     lines += [f"  {role:<10} <- {name if isinstance(name, str) else ', '.join(name)}" for role, name in settings.items()
               if role in ROLE_PATTERNS or role == "audience"]  # fmt: skip
-    done = localize(
-        f"written: {config}. Check it, then: promolift run", f"已写入：{config}。请检查，然后运行：promolift run"
-    )
+    done = gettext("written: {config}. Check it, then: promolift run", config=config)
     return StepSummary("\n".join([*lines, "", done]), {"step": "init", "trade": "ads", **settings})

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from promolift.extensions.encoder.results import EpochFigures, ForecastCheck
-from promolift.foundation.i18n.formatting import count, localize, number, percent
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import count, number, percent
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, note, unknown_note
 from promolift.foundation.pages.charts import Axis, Line, line_chart, table_by_x
@@ -53,14 +54,24 @@ def _curve(epochs: Sequence[EpochFigures], best: EpochFigures, slug: str, name: 
     series = [Line(said, tone, [(e.epoch, getattr(e, f"{part}_{slug}")) for e in epochs]) for part, tone, said in parts]
     first, top = (number(getattr(e, f"valid_{slug}")) for e in (epochs[0], best))
     only = best == epochs[0]
-    finding = localize(
-        f"{name} of the weeks not learned from: {first} after one pass over the data"
-        + (", which is kept." if only else f", {top} after {best.epoch}, which is kept."),
-        f"{name}，没学过的几周：一遍之后{first}"
-        + ("，保留这一遍。" if only else f"，{best.epoch}遍之后{top}，保留这一遍。"),
+    finding = (
+        gettext(
+            "{name} of the weeks not learned from: {first} after one pass over the data, which is kept.",
+            name=name,
+            first=first,
+        )
+        if only
+        else gettext(
+            "{name} of the weeks not learned from: {first} after one pass over the data, {top} "
+            "after {epoch}, which is kept.",
+            name=name,
+            first=first,
+            top=top,
+            epoch=best.epoch,
+        )
     )
     short = f"{name[:1].lower()}{name[1:]}"
-    along, upright = Axis("epoch", "count"), Axis(f"{short}{localize(', ', '，')}{good}", "fixed")
+    along, upright = Axis("epoch", "count"), Axis(f"{short}{gettext(', ')}{good}", "fixed")
     how = translate("An epoch is one pass over the data. Were the lines to part, it would be learning by heart.")
     grid = table_by_x(along.name, series, count, number)
     title = translate("Learning: ") + short

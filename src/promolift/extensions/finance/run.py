@@ -6,7 +6,8 @@ from pathlib import Path
 from promolift.extensions.finance.lending import run_lending
 from promolift.extensions.finance.lending_page import describe_fairness, lending_page
 from promolift.extensions.finance.results import LendingResults, LendingSettings
-from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, low_to_high, number, use_locale
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import MoneyFormat, count, low_to_high, number, use_locale
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.shop.reports.plan_rows import _write
@@ -28,18 +29,23 @@ def describe_lending(found: LendingResults, out: Path) -> str:
     given, everybody, gain = count(offered), count(found.decided_rows), cash(found.gain_cents)
     bound, budget = cash(found.cost_cents), cash(found.budget_cents)
     lines = [
-        localize(
-            f"{given} of {everybody} customers are offered terms; expected profit {gain}, {bound} of {budget} bound "
-            f"({found.evidence})",
-            f"{everybody}位客户中有{given}位得到推介；预期利润{gain}，占用{budget}中的{bound}（{found.evidence}）",
+        gettext(
+            "{given} of {everybody} customers are offered terms; expected profit {gain}, {bound} "
+            "of {budget} bound ({evidence})",
+            given=given,
+            everybody=everybody,
+            gain=gain,
+            bound=bound,
+            budget=budget,
+            evidence=found.evidence,
         )
     ]
     if found.worth:
         lines.append(
             "  "
-            + localize(
-                f"what it would have earned of the {everybody} customers, by what they did afterwards:",
-                f"按这{everybody}位客户后来的实际情况，本可赚得：",
+            + gettext(
+                "what it would have earned of the {everybody} customers, by what they did afterwards:",
+                everybody=everybody,
             )
         )
     lines += [
@@ -50,12 +56,10 @@ def describe_lending(found: LendingResults, out: Path) -> str:
               for name, each in found.checks.items()]  # fmt: skip
     lines.append(f"  {describe_fairness(found, cash)}")
     counts = refused.value_counts().sort(["count", "refused"], descending=[True, False])
-    lines.append(
-        "  " + localize("refused: ", "未推介：") + ", ".join(f"{code} {count(n)}" for code, n in counts.iter_rows())
-    )
+    lines.append("  " + gettext("refused: ") + ", ".join(f"{code} {count(n)}" for code, n in counts.iter_rows()))
     lines += [f"  {name}: {why}" for name, why in found.left_out.items() if why.startswith(("leaks", "stands"))]
-    lines += ["  " + localize("not known: ", "未知：") + each for each in found.unknown]
-    lines.append(localize(f"Report: {out / 'report.html'}", f"报告：{out / 'report.html'}"))
+    lines += ["  " + gettext("not known: ") + each for each in found.unknown]
+    lines.append(gettext("Report: {out}", out=out / "report.html"))
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from promolift.extensions.finance.results import LendingSettings
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.files.table_files import read_trial_file
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import read_tsv, toml_value
 from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _guess_language, _write_settings
@@ -148,30 +148,25 @@ def _yes_of(column: pl.Series) -> str:
 def _shown(
     path: Path, frame: pl.DataFrame, guesses: list[ColumnRoleGuess], settings: Mapping[str, Any], config: Path
 ) -> str:
-    lines = [f"{path.name}: {localize(f'{frame.height:,} rows', f'{frame.height:,}行')}"]
+    lines = [f"{path.name}: {gettext('{height} rows', height=f'{frame.height:,}')}"]
     for guess in guesses:
         values = ", ".join(map(str, frame[guess.column].drop_nulls().unique(maintain_order=True)[:3].to_list()))
-        doubt = "" if guess.sure else localize("  NOT SURE", "  不确定")
+        doubt = "" if guess.sure else gettext("  NOT SURE")
         yes = settings.get(f"{guess.role}_yes")
         lines.append(f"  {guess.role:<10} <- {guess.column}  ({values}){f'; yes = {yes!r}' if yes else ''}{doubt}")
-    named = ", ".join(settings["protected"]) or localize("none found", "未发现")
-    lines.append(f"  {'protected':<10} <- {named}  {localize('no model sees these', '模型不使用这些列')}")
+    named = ", ".join(settings["protected"]) or gettext("none found")
+    lines.append(f"  {'protected':<10} <- {named}  {gettext('no model sees these')}")
     coded = [name for name in _ages(settings["protected"]) if not _are_years(frame[name])]
     if coded:
         columns = ", ".join(map(repr, coded))
         lines.append(
             "  "
-            + localize(
-                f"{columns}: no ages in years, so no rule protects customers under 18; add one to exclude if needed",
-                f"{columns}：不是周岁，所以没有写下不向未满18岁客户推介的规则；如有未成年人，请加到exclude中",
+            + gettext(
+                "{columns}: no ages in years, so no rule protects customers under 18; add one to exclude if needed",
+                columns=columns,
             )
         )
     terms = "; ".join(toml_value(each) for each in settings["terms"])
-    lines.append(f"  {'terms':<10} =  {terms}  {localize('PLEASE SET YOURS', '请改成您自己的')}")
-    lines.append(
-        localize(
-            f"\nwritten: {config}. Check it, then: promolift run",
-            f"\n已写入：{config}。请检查，然后运行：promolift run",
-        )
-    )
+    lines.append(f"  {'terms':<10} =  {terms}  {gettext('PLEASE SET YOURS')}")
+    lines.append(gettext("\nwritten: {config}. Check it, then: promolift run", config=config))
     return "\n".join(lines)

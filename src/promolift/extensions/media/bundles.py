@@ -15,7 +15,7 @@ from promolift.extensions.media import product_vectors
 from promolift.foundation import sql
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_id
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import toml_value
@@ -58,9 +58,8 @@ def suggest_bundles(job: Job, most: int) -> StepSummary:
     rows = [row for part in parts for row in part.head(most).iter_rows(named=True)]
     if not rows:
         return StepSummary(
-            localize(
-                "no bundles: no two products with prices were bought together, or look alike, often enough to say so",
-                "没有可搭配的商品：没有两件有价格的商品经常同购或足够相似",
+            gettext(
+                "no bundles: no two products with prices were bought together, or look alike, often enough to say so"
             ),
             {"step": "bundles", "bundles": []},
         )
@@ -122,10 +121,13 @@ def format_pair(row: dict[str, Any]) -> str:
     names = " + ".join(" ".join((row[name] or one).split()) for name, one in zip(("name", "name_2"), ids, strict=True))
     if row["why"] == "together":
         times = f"{row['score']:.1f}"
-        why = localize(f"bought together in {row['orders']} orders, at least {times} times as often as by coincidence",
-                   f"同单{row['orders']}次，至少是偶然的{times}倍")  # fmt: skip
+        why = gettext(
+            "bought together in {orders} orders, at least {times} times as often as by coincidence",
+            orders=row["orders"],
+            times=times,
+        )
     else:
-        why = localize("of one colour and alike to the eye", "同色，看着相近")
+        why = gettext("of one colour and alike to the eye")
     line = {
         "id": hash_id("set", CATEGORY_SEPARATOR.join(ids)).replace("_", "-"),
         "benefit": {"type": "fixed_price", "price_cents": round(whole * (1 - DISCOUNT_SHARE))},

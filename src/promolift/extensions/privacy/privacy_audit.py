@@ -44,7 +44,6 @@ from promolift.foundation import sql
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
-from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.shop.pipeline.steps.report import plan_file
@@ -128,7 +127,7 @@ def attack_messages_and_pages(job: Job, pages: Sequence[str]) -> dict[str, Attac
         sent = [name for name in MESSAGE_COLUMNS if name in rows.columns and rows[name].n_unique() > 1]
         filed = [*sent, *(name for name in PLAN_COLUMNS if name in rows.columns)]
         found["messages"] = describe_attributes(
-            infer_attributes(secret, rows.select(sent), columns), localize("messages", "消息")
+            infer_attributes(secret, rows.select(sent), columns), gettext("messages")
         )
         found["plan_file"] = describe_attributes(infer_attributes(secret, rows.select(filed), columns), "plan.csv")
     with suppress(StepError):  # not evaluated yet
@@ -164,12 +163,15 @@ def describe_attributes(found: list[AttributeInference], name: str) -> AttackFin
     known = [each for each in found if each.beats_chance]
     areas = [(each.attribute, each.membership.auc) for each in known[:FINDINGS_SHOWN]]
     listed = [f"{attribute} {auc.value:.2f} ({auc.low:.2f}–{auc.high:.2f})" for attribute, auc in areas]
-    best = localize("; ", "；").join(listed)
-    best = localize(f": AUC of {best}", f"：AUC {best}") if known else ""
-    text = localize(
-        f"{name}: {len(known)} of {len(found)} attributes are guessed better than from the population, all that was "
-        f"asked counted in{best}",
-        f"{name}：{len(found)}个属性中有{len(known)}个可猜得比按总体更准（已计入全部比较）{best}",
+    best = gettext("; ").join(listed)
+    best = gettext(": AUC of {best}", best=best) if known else ""
+    text = gettext(
+        "{name}: {known} of {found} attributes are guessed better than from the population, "
+        "all that was asked counted in{best}",
+        name=name,
+        known=len(known),
+        found=len(found),
+        best=best,
     )
     rows = [{"attribute": each.attribute, "share": each.share, **membership_figures(each.membership)} for each in found]
     for row in rows:
@@ -182,12 +184,29 @@ def describe_pages(pages: Sequence[str], least: int) -> AttackFinding:
     found = reconstruct_pages(pages, least)
     cells = sum(len(parse_page(page).cells) for page in pages)
     sizes = clopper_pearson(len(found), max(cells, len(found), 1))
-    listed = localize("; ", "；").join(_cell(each) for each in found[:FINDINGS_SHOWN])
-    text = localize(
-        f"pages: {len(found)} of {cells} printed numbers give away fewer than {least} customers ({sizes.low:.1%} to "
-        f"{sizes.high:.1%}){': ' if found else ''}{listed}",
-        f"页面：{cells}个人数中有{len(found)}个泄露少于{least}位的客户（{sizes.low:.1%}至{sizes.high:.1%}）"
-        f"{'：' if found else ''}{listed}",
+    listed = gettext("; ").join(_cell(each) for each in found[:FINDINGS_SHOWN])
+    text = (
+        gettext(
+            "pages: {found} of {cells} printed numbers give away fewer than {least} customers "
+            "({low} to {high}): {listed}",
+            found=len(found),
+            cells=cells,
+            least=least,
+            low=f"{sizes.low:.1%}",
+            high=f"{sizes.high:.1%}",
+            listed=listed,
+        )
+        if found
+        else gettext(
+            "pages: {found} of {cells} printed numbers give away fewer than {least} customers "
+            "({low} to {high}){listed}",
+            found=len(found),
+            cells=cells,
+            least=least,
+            low=f"{sizes.low:.1%}",
+            high=f"{sizes.high:.1%}",
+            listed=listed,
+        )
     )
     return AttackFinding(text, {"cells": cells, "rebuilt": [each._asdict() for each in found]})
 
@@ -237,20 +256,24 @@ def customer_traits(events: Relation | pl.DataFrame, products: Relation, span: L
 
 def describe_membership(name: str, each: MembershipResult) -> str:
     """One attack in a sentence."""
-    chance = (
-        localize("as good as guessing", "与随机猜测无异")
-        if each.holds_chance
-        else localize("better than guessing", "优于随机猜测")
-    )
+    chance = gettext("as good as guessing") if each.holds_chance else gettext("better than guessing")
     area, low, high, rate = each.auc.value, each.auc.low, each.auc.high, f"{each.false_rate:.1%}".replace(".0%", "%")
     attack = gettext(ATTACK_NAMES[name])
-    return localize(
-        f"{attack}: members are known with AUC {area:.3f} ({low:.3f} to {high:.3f}), advantage "
-        f"at {rate} false positives {each.advantage:+.3f} ({each.low:+.3f} to {each.high:+.3f}): {chance}; "
-        f"epsilon is at least {each.epsilon_low:.2f}",
-        f"{attack}：识别成员的AUC为{area:.3f}（{low:.3f}至{high:.3f}），误报率{rate}时的优势{each.advantage:+.3f}"
-        f"（{each.low:+.3f}至{each.high:+.3f}）：{chance}；epsilon不低于{each.epsilon_low:.2f}",
-    )  # fmt: skip
+    return gettext(
+        "{attack}: members are known with AUC {area} ({low} to {high}), advantage at {rate} "
+        "false positives {advantage} ({each_low} to {each_high}): {chance}; epsilon is at "
+        "least {epsilon_low}",
+        attack=attack,
+        area=f"{area:.3f}",
+        low=f"{low:.3f}",
+        high=f"{high:.3f}",
+        rate=rate,
+        advantage=f"{each.advantage:+.3f}",
+        each_low=f"{each.low:+.3f}",
+        each_high=f"{each.high:+.3f}",
+        chance=chance,
+        epsilon_low=f"{each.epsilon_low:.2f}",
+    )
 
 
 def membership_figures(each: MembershipResult) -> dict[str, float]:

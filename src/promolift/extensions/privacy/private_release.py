@@ -9,7 +9,8 @@ from promolift.extensions.privacy.mechanisms.noise import EFFECT_CLIP, effect_ro
 from promolift.extensions.privacy.mechanisms.privacy_budget import Purpose
 from promolift.extensions.privacy.results import load_shop_sums, privacy_spent, release_total, require_budget
 from promolift.foundation.errors import SupportError
-from promolift.foundation.i18n.formatting import localize, money
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import money
 from promolift.foundation.progress import StepSummary, no_progress
 from promolift.foundation.release_policy import BudgetUse, Floats, Released
 from promolift.foundation.storage.local_store import Store
@@ -60,11 +61,14 @@ def private_effect(job: Job, evidence: Evidence) -> StepSummary:
     gain, low, high, most = (
         money(cents, job.config.shop.currency) for cents in (each.difference, each.low, each.high, cap)
     )
-    text = localize(
-        f"Private: {gain} per customer over the holdout (95 % interval {low} to {high}, noise included; amounts above "
-        f"{most} count as {most}). This figure may be published, the others are exact.",
-        f"私密效果：相对对照组每位客户{gain}（95%区间{low}至{high}，已含噪声；超过{most}的金额按{most}计）。"
-        "该数字可以公开，其余为精确值。",
+    text = gettext(
+        "Private: {gain} per customer over the holdout (95 % interval {low} to {high}, noise "
+        "included; amounts above {most} count as {most}). This figure may be published, the "
+        "others are exact.",
+        gain=gain,
+        low=low,
+        high=high,
+        most=most,
     )
     figures = {"cents": each.difference, "low": each.low, "high": each.high, "cap_cents": cap,
                "offered": each.n_treated, "held_out": each.n_control}  # fmt: skip

@@ -23,7 +23,6 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import ShopSums
 from promolift.foundation.errors import ConfigError, StepError
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
-from promolift.foundation.i18n.formatting import localize
 from promolift.foundation.release_policy import BudgetUse, RecordedRelease
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -142,11 +141,13 @@ def privacy_spent(config: Config, store: Store) -> BudgetUse | None:
     }  # fmt: skip
     spent = epsilon_of(spends, budget.delta)
     left = max(budget.epsilon - spent, 0.0)
-    said = localize(
-        f"differential privacy: epsilon {spent:.2f} of {budget.epsilon:g} spent (delta {budget.delta:g}) on "
-        f"{len(spends)} releases, {left:.2f} left",
-        f"差分隐私：共{len(spends)}次发布，已用epsilon {spent:.2f}，上限{budget.epsilon:g}（delta {budget.delta:g}），"
-        f"剩余{left:.2f}",
+    said = gettext(
+        "differential privacy: epsilon {spent} of {epsilon} spent (delta {delta}) on {spends} releases, {left} left",
+        spent=f"{spent:.2f}",
+        epsilon=f"{budget.epsilon:g}",
+        delta=f"{budget.delta:g}",
+        spends=len(spends),
+        left=f"{left:.2f}",
     )
     labels: dict[str, str] = {purpose: gettext(PURPOSES[purpose]) for purpose in BUDGET_SHARES}
     releases = tuple(RecordedRelease(each.purpose, each.at_ms, each.noise, each.steps) for each in spends)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from promolift.foundation.i18n.catalogue import Locale as Locale
 from promolift.foundation.i18n.catalogue import current_locale as current_locale
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.catalogue import use_locale as use_locale
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
 
@@ -153,7 +154,7 @@ def days(value: object) -> str:
     if x is None:
         return DASH
     text = day_count(value)
-    return localize(f"{text} day", f"{text}天") if text == "1" else localize(f"{text} days", f"{text}天")
+    return gettext("{text} day", text=text) if text == "1" else gettext("{text} days", text=text)
 
 
 def day_count(value: object) -> str:
@@ -183,7 +184,7 @@ def date(ms: object, timezone: str | None) -> str:
         moment = datetime.fromtimestamp(value / 1000, tz=zone)
     except (OverflowError, ValueError, OSError):
         return DASH
-    return localize(f"{moment.day} {moment:%B} {moment.year}", f"{moment.year}年{moment.month}月{moment.day}日")
+    return gettext("{day} {moment} {year}", day=moment.day, moment=f"{moment:%B}", year=moment.year, month=moment.month)
 
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]")
@@ -236,13 +237,13 @@ def low_to_high(low: object, high: object, text: Callable[[object], str]) -> str
     return (
         ""
         if finite_or_none(low) is None or finite_or_none(high) is None
-        else f"{text(low)}{localize(' to ', '至')}{text(high)}"
+        else f"{text(low)}{gettext(' to ')}{text(high)}"
     )
 
 
 def interval_name() -> str:
     """Return the name of every interval: INTERVAL, `95%置信区间`."""
-    return localize("95\N{NO-BREAK SPACE}% interval", "95%置信区间")
+    return gettext("95\xa0% interval")
 
 
 def interval(low: object, high: object, text: Callable[[object], str]) -> str:
@@ -253,7 +254,7 @@ def interval(low: object, high: object, text: Callable[[object], str]) -> str:
 
 def in_brackets(text: str) -> str:
     """Return ` (text)`; empty for an empty text."""
-    return localize(f" ({text})", f"（{text}）") if text else ""
+    return gettext(" ({text})", text=text) if text else ""
 
 
 def as_html(text: str, frame: Any = None) -> str:

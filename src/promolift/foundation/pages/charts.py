@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
     finite_or_none,
     interval_name,
-    localize,
     low_to_high,
     number,
-    plural,
+    sentence_space,
 )
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import (
@@ -230,7 +230,7 @@ def headline(
     if shown:
         return KeyFigure(label, amount, sentence, evidence, span)
     return KeyFigure(
-        label, translate("Not shown yet"), translate(f"So far {amount}.") + localize(" ", "") + sentence, evidence, span
+        label, translate("Not shown yet"), translate(f"So far {amount}.") + sentence_space() + sentence, evidence, span
     )
 
 
@@ -246,9 +246,9 @@ def interval_drawing(found: IntervalEstimate, cash: MoneyFormat, name: str) -> S
 
 def customer_count(n: int) -> str:
     """Format a number of customers."""
-    return localize(plural(n, "customer"), f"{count(n)}位客户")
+    return ngettext("{customers} customer", "{customers} customers", n, customers=count(n))
 
 
 def verdict_text(answer: str) -> str:
     """Return a verdict in a word or two."""
-    return localize("too early", "为时过早") if answer == "too early" else translate(answer)
+    return gettext("too early") if answer == "too early" else translate(answer)

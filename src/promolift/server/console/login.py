@@ -8,7 +8,8 @@ from urllib.parse import quote
 from sqlalchemy import Connection, select
 
 from promolift.foundation.hashing import sha256_of
-from promolift.foundation.i18n.formatting import count, localize
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import count
 from promolift.server.api.server import Server
 from promolift.server.console.pages.context import (
     INVITATION_PATH,
@@ -115,7 +116,7 @@ def _form(arrived: LoginAttempt, why: str = "", status: int = 200) -> LoginResul
     asked = arrived.click
     data = {"why": why, "next": safe_redirect_path(asked.form.get("next") or asked.query.get("next", "/")),
             "name": asked.form.get("name", "")[:40], "form_token": arrived.token}  # fmt: skip
-    return LoginResult(Screen("sign_in.html", localize("Sign in", "登录"), data, status=status))
+    return LoginResult(Screen("sign_in.html", gettext("Sign in"), data, status=status))
 
 
 def _by_password(arrived: LoginAttempt) -> LoginResult:
@@ -148,7 +149,7 @@ def _by_link(arrived: LoginAttempt, secret: str) -> LoginResult:
     def welcome(why: str = "", status: int = 200) -> LoginResult:
         data = {"why": why, "demo": demo, "role": link["role"], "name": form.get("name", "")[:40],
                 "form_token": arrived.token, "path": arrived.click.path}  # fmt: skip
-        return LoginResult(Screen("welcome.html", localize("Welcome", "欢迎"), data, status=status))
+        return LoginResult(Screen("welcome.html", gettext("Welcome"), data, status=status))
 
     if arrived.click.method != "POST":
         return welcome()

@@ -21,7 +21,8 @@ from promolift.foundation.evidence import Z95
 from promolift.foundation.executors.executor import open_executor
 from promolift.foundation.extension import PipelineStep
 from promolift.foundation.hashing import sha256_of, sha256_of_file
-from promolift.foundation.i18n.formatting import localize, percent
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import percent
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import StepSummary
@@ -198,9 +199,13 @@ def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     """What a discount adds, in figures and words."""
     names = ("level", "why", "beta", "beta_se", "beta_z", "beta_z_se", "later", "later_se", "cells", "customers")
     value = f"{response.beta:.2f} +- {Z95 * response.beta_se:.2f}"
-    text = localize(
-        f"discount response {value} ({response.level}): {response.why}",
-        f"客户对折扣的反应{value}（{translate(response.level)}）：{translate(response.why)}",
+    text = gettext(
+        "discount response {value} ({level}): {why}",
+        value=value,
+        level=response.level,
+        why=response.why,
+        response_level=translate(response.level),
+        response_why=translate(response.why),
     )
     return {"step": "effect", **{name: getattr(response, name) for name in names}, "text": text}
 
@@ -212,12 +217,17 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
         missing = translate("no encoder: ") + translate(note.missing or "")
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\n{missing}"}
     ndcg, lead, trees = note.checked.ndcg, note.checked.lead, note.checked.basket
-    text = said + localize(
-        "; what each will do next stands in the table outlook (next basket of the last 8 weeks, NDCG@10: "
-        f"{ndcg.value:.3f}, by habit alone {ndcg.habit:.3f}, "
-        f"lead {lead.low:+.3f} to {lead.high:+.3f}; trees have {percent(trees.weight)} of its order: {trees.why})",
-        f"；每人接下来会做什么见outlook表（最近8周的下一个购物篮，NDCG@10：{ndcg.value:.3f}，仅凭习惯{ndcg.habit:.3f}，"
-        f"领先{lead.low:+.3f}至{lead.high:+.3f}；其排序的{percent(trees.weight)}来自提升树：{translate(trees.why)}）",
+    text = said + gettext(
+        "; what each will do next stands in the table outlook (next basket of the last 8 "
+        "weeks, NDCG@10: {value}, by habit alone {habit}, lead {low} to {high}; trees have "
+        "{weight} of its order: {why})",
+        value=f"{ndcg.value:.3f}",
+        habit=f"{ndcg.habit:.3f}",
+        low=f"{lead.low:+.3f}",
+        high=f"{lead.high:+.3f}",
+        weight=percent(trees.weight),
+        why=trees.why,
+        trees_why=translate(trees.why),
     )
     return {"encoder": ndcg.model_dump(), "no_encoder": None, "text": text}
 

@@ -3,7 +3,8 @@
 import polars as pl
 
 from promolift.core import effects
-from promolift.foundation.i18n.formatting import localize, money, percent, use_locale
+from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.formatting import money, percent, use_locale
 from promolift.foundation.i18n.translation import translate
 from promolift.shop.results.plan_note import Assumption
 
@@ -110,7 +111,7 @@ def _response(chosen: pl.DataFrame, response: effects.DiscountResponse, luck: fl
     flips = high if left(0.0) < 0 < left(1.0) else None
     at = percent(flips)
     if response.level == "assumed":
-        how = localize("assumed", "是假设的")
+        how = pgettext("assumptions", "assumed")
     else:
         how = translate("read from past shelf prices, not proven by an experiment")
     turn = translate(f"at {at} of it this plan would earn nothing")
@@ -140,12 +141,9 @@ def _sending(stated: effects.ValueSettings, chosen: pl.DataFrame, currency: str,
     flips = value + (_gain(chosen) - luck) / chosen.height
     cost, at = money(value, currency), money(flips, currency)
     own = value > 0 or "send_cost_cents" in stated.model_fields_set
-    source = localize("as promolift.toml states", "见promolift.toml") if own else localize(
-        "since value.send_cost_cents is not stated", "没有填写value.send_cost_cents"
-    )  # fmt: skip
-    text = localize(
-        f"A message costs {cost}, {source}: at {at} this plan would earn nothing.",
-        f"发一条信息按{cost}算（{source}）：到{at}时这份计划不再赚钱。",
+    source = gettext("as promolift.toml states") if own else gettext("since value.send_cost_cents is not stated")
+    text = gettext(
+        "A message costs {cost}, {source}: at {at} this plan would earn nothing.", cost=cost, source=source, at=at
     )
     return Assumption(name="send_cost", unit="money", value=value, flips_at=flips, text=text)
 

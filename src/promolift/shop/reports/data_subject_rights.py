@@ -7,7 +7,7 @@ how to opt out.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import count, date, join_list, join_sentences, localize
 from promolift.shop.configuration.settings import PrivacySettings
 
@@ -74,33 +74,32 @@ def explain_subject(
 ) -> list[SubjectStatement]:
     """All that a customer is told, in the order of their questions, in the language that is spoken."""
     who = settings.controller or shop
-    write = settings.contact or localize("the shop", "店铺")
+    write = settings.contact or gettext("the shop")
     return [
-        SubjectStatement("controller", localize("Who answers for your data", "谁对您的数据负责"),
-                         localize(f"{who}. Write to {write}.", f"{who}。联系方式：{write}。")),
-        SubjectStatement("data", localize("What is kept of you", "保存了您的哪些数据"), _data(facts, zone)),
-        SubjectStatement("purpose", localize("What for, and what allows it", "用途与依据"), _purpose(settings)),
-        SubjectStatement("logic", localize("How a decision comes about", "决策如何产生"), _logic(facts)),
-        SubjectStatement("decision", localize("The latest decision about you", "最近一次关于您的决策"),
-                         _latest(facts.last, zone)),
-        SubjectStatement("receivers", localize("Who else hears of it", "还有谁会收到"), _receivers(facts.receivers)),
-        SubjectStatement("kept", localize("How long it is kept", "保存多久"), _kept(kept)),
-        SubjectStatement("refuse", localize("How to refuse", "如何拒绝"), _refuse(facts, write)),
-    ]  # fmt: skip
+        SubjectStatement(
+            "controller",
+            gettext("Who answers for your data"),
+            gettext("{who}. Write to {write}.", who=who, write=write),
+        ),
+        SubjectStatement("data", gettext("What is kept of you"), _data(facts, zone)),
+        SubjectStatement("purpose", gettext("What for, and what allows it"), _purpose(settings)),
+        SubjectStatement("logic", gettext("How a decision comes about"), _logic(facts)),
+        SubjectStatement("decision", gettext("The latest decision about you"), _latest(facts.last, zone)),
+        SubjectStatement("receivers", gettext("Who else hears of it"), _receivers(facts.receivers)),
+        SubjectStatement("kept", gettext("How long it is kept"), _kept(kept)),
+        SubjectStatement("refuse", gettext("How to refuse"), _refuse(facts, write)),
+    ]
 
 
 def _data(facts: SubjectFacts, zone: str) -> str:
     held = [f"{gettext(TABLE_LABELS[name])} ({count(n)})" for name, n in facts.rows.items() if n]
     if not held and not facts.planned:
-        return localize("Nothing is kept under this id.", "该编号下没有保存任何数据。")
+        return gettext("Nothing is kept under this id.")
     first, last = (date(each, zone) for each in (facts.first_ms, facts.last_ms))
-    span = localize(f" From {first} to {last}.", f"时间为{first}至{last}。") if facts.first_ms is not None else ""
-    parts = "; ".join(held) if held else localize("nothing of the last days", "近期没有新数据")
-    plan = localize(
-        " From your earlier orders: how often and how much you buy, what you like, how prices move you.",
-        "由您以往的订单得出：购买频率与金额、偏好、对价格的反应。",
-    )
-    return f"{localize(parts[:1].upper() + parts[1:], parts)}{localize('.', '。')}{span}{plan if facts.planned else ''}"
+    span = gettext(" From {first} to {last}.", first=first, last=last) if facts.first_ms is not None else ""
+    parts = "; ".join(held) if held else gettext("nothing of the last days")
+    plan = gettext(" From your earlier orders: how often and how much you buy, what you like, how prices move you.")
+    return f"{localize(parts[:1].upper() + parts[1:], parts)}{gettext('.')}{span}{plan if facts.planned else ''}"
 
 
 def _purpose(settings: PrivacySettings) -> str:
@@ -114,58 +113,55 @@ def _purpose(settings: PrivacySettings) -> str:
         stated = getattr(settings, name)
         source = gettext(title)
         purpose, basis = stated.purpose or gettext(USED_FOR), gettext(BASES[stated.basis])
-        said.append(localize(f"{source}: {purpose}; allowed by {basis}.", f"{source}：{purpose}；依据：{basis}。"))
+        said.append(gettext("{source}: {purpose}; allowed by {basis}.", source=source, purpose=purpose, basis=basis))
     return join_sentences(*said)
 
 
 def _logic(facts: SubjectFacts) -> str:
     if facts.refused:
-        return localize(
-            "You refused personal decisions: no offer is chosen for you. What the shop offers everybody is yours, too.",
-            "您已拒绝个性化决策：不会专门为您选择优惠；面向所有人的优惠您同样可以享受。",
-        )  # fmt: skip
-    return localize(
-        "From what you bought or looked at, a program estimates what you will buy and what an offer would change. "
-        "Offers go to whom they are expected to help most within a budget; some customers, drawn at random, get none, "
-        "so that the effect can be measured. No person takes part in it; you may ask for one to look again.",
-        "程序根据您的购买与浏览，估计您会购买什么、优惠会带来什么变化。在预算之内，优惠给预计最有帮助的客户；另有部分客户"
-        "随机不发放，用于衡量效果。决策由程序自动作出，您可要求人工复核。",
+        return gettext(
+            "You refused personal decisions: no offer is chosen for you. What the shop offers everybody is yours, too."
+        )
+    return gettext(
+        "From what you bought or looked at, a program estimates what you will buy and what "
+        "an offer would change. Offers go to whom they are expected to help most within a "
+        "budget; some customers, drawn at random, get none, so that the effect can be "
+        "measured. No person takes part in it; you may ask for one to look again."
     )
 
 
 def _latest(last: LastDecision | None, zone: str) -> str:
     if last is None:
-        return localize("None was made.", "尚无决策。")
+        return gettext("None was made.")
     day = date(last.ts_ms, zone)
     if last.held:
-        return localize(
-            f"{day}: no offer; you were drawn at random to get none.", f"{day}：没有优惠；您被随机分入不发放组。"
-        )
+        return gettext("{day}: no offer; you were drawn at random to get none.", day=day)
     if last.offer is None:
-        return localize(f"{day}: no offer.", f"{day}：没有优惠。")
-    return localize(f"{day}: {last.offer}", f"{day}：{last.offer}")
+        return gettext("{day}: no offer.", day=day)
+    return gettext("{day}: {offer}", day=day, offer=last.offer)
 
 
 def _receivers(hosts: Sequence[str]) -> str:
     if not hosts:
-        return localize("Nobody outside the shop.", "店铺以外没有接收方。")
-    return localize(f"Systems of the shop at {join_list(list(hosts))}.", f"店铺的系统：{join_list(list(hosts))}。")
+        return gettext("Nobody outside the shop.")
+    return gettext("Systems of the shop at {hosts}.", hosts=join_list(list(hosts)))
 
 
 def _kept(kept: RetentionDays) -> str:
     def period_text(what: str, days: float | None) -> str:
         if days is None:
-            return localize(f"{what}: until you ask for them to be deleted.", f"{what}：直至您要求删除。")
-        return localize(f"{what}: {count(days)} days.", f"{what}：{count(days)}天。")
+            return gettext("{what}: until you ask for them to be deleted.", what=what)
+        return gettext("{what}: {days} days.", what=what, days=count(days))
 
-    done, decisions = localize("What you did", "行为数据"), localize("Decisions", "决策记录")
+    done, decisions = gettext("What you did"), pgettext("data_subject_rights", "Decisions")
     return join_sentences(period_text(done, kept.events), period_text(decisions, kept.decisions))
 
 
 def _refuse(facts: SubjectFacts, write: str) -> str:
-    now = localize("You are sent no offers now. ", "目前不会向您发送优惠。") if facts.consent is False else ""
-    return now + localize(
-        f"Write to {write}: for no more offers, for no personal decisions, for a copy of your data, for a correction, "
-        "or to have all of it deleted. You may also complain to the data protection authority.",
-        f"请联系{write}：可要求不再接收优惠、不作个性化决策、获取数据副本、更正或全部删除。您也可向个人信息保护主管部门投诉。",
+    now = gettext("You are sent no offers now. ") if facts.consent is False else ""
+    return now + gettext(
+        "Write to {write}: for no more offers, for no personal decisions, for a copy of your "
+        "data, for a correction, or to have all of it deleted. You may also complain to the "
+        "data protection authority.",
+        write=write,
     )

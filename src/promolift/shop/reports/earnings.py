@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
     date,
     in_brackets,
     interval_name,
-    localize,
     low_to_high,
     number,
     percent,
@@ -243,8 +243,8 @@ def drift(found: Mapping[str, Any], cash: MoneyFormat) -> Block | None:
 def drift_label(what: str, cash: MoneyFormat) -> str:
     """Describe what is watched for drift; a gain by period in money."""
     gains = [f"{cash(float(value), sign=True)} ± {cash(float(se))}" for value, se in GAIN.findall(what)]
-    said = localize("added per customer, period by period: ", "各时段每位客户的增量：")
-    return said + localize(", ", "，").join(gains) if gains else translate(what)
+    said = gettext("added per customer, period by period: ")
+    return said + gettext(", ").join(gains) if gains else translate(what)
 
 
 def driver_tiles(found: Mapping[str, Any], cash: MoneyFormat) -> list[KeyFigure]:

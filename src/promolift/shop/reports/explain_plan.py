@@ -11,7 +11,8 @@ from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.i18n.formatting import count, current_locale, join_list, localize, money, plural
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import count, current_locale, join_list, money, plural
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.i18n.translation import to_chinese, translate
 from promolift.shop.results import effects
@@ -71,10 +72,11 @@ def explain_plan(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.
         least = money(pays["cost_cents"].min(), rules.currency)
         held = f"{plural(others, 'customer')} have an offer that pays, the cheapest of which costs {least}"
         return [
-            localize(
-                f"The budget or a limit holds the plan back: {held}. Next: raise plan.budget_cents or loosen it.",
-                f"预算或某条限制卡住了计划：有{count(others)}位客户的优惠是赚钱的，其中最便宜的要花{least}。"
-                "下一步：提高plan.budget_cents，或放宽限制。",
+            gettext(
+                "The budget or a limit holds the plan back: {held}. Next: raise plan.budget_cents or loosen it.",
+                held=held,
+                others=count(others),
+                least=least,
             )
         ]
     rest = free.filter(~pl.col("customer_id").is_in(pays["customer_id"].implode()))
@@ -87,9 +89,12 @@ def exclusion_reasons(valued: pl.DataFrame) -> str:
     rows = valued.filter(~pl.col("eligible") & (pl.col("offer_id") != "none"))
     most = rows.group_by("why_not").len().sort(["len", "why_not"], descending=[True, False]).head(3)
     reasons = [
-        localize(
-            f"{why_not} ({count(n)} of {count(rows.height)})",
-            f"{to_chinese(why_not)}（{count(rows.height)}条中的{count(n)}条）",
+        gettext(
+            "{why_not} ({n} of {height})",
+            why_not=why_not,
+            n=count(n),
+            height=count(rows.height),
+            to_chinese_why_not=to_chinese(why_not),
         )
         for why_not, n in most.iter_rows()
     ]
@@ -147,7 +152,7 @@ def offer_words(row: dict[str, Any], rules: PlanRules) -> str:
 
 def percent(value: float) -> str:
     """A share as a whole number of per cent."""
-    return localize(f"{100 * value:.0f} %", f"{100 * value:.0f}%")
+    return gettext("{value} %", value=f"{100 * value:.0f}")
 
 
 def deciding_inputs(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -> str:
@@ -168,16 +173,17 @@ def deciding_inputs(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -
         parts.append(translate(f"{stretch} of orders just below the threshold being filled up (assumed)"))
     if top["evidence"] == "assumed" and rules.response.level == "assumed":
         parts.append(
-            localize(
-                f"a response to discounts that is assumed, because {rules.response.why}",
-                f"客户对折扣的反应是假设的，因为{to_chinese(rules.response.why)}",
+            gettext(
+                "a response to discounts that is assumed, because {why}",
+                why=rules.response.why,
+                response_why=to_chinese(rules.response.why),
             )
         )
     elif top["evidence"] == "assumed":
         parts.append(translate("a response to this offer that is assumed, because it was never given"))
     else:
         parts.append(translate(f"a response read from past discounts ({rules.response.level})"))
-    return localize(f"This rests on {join_list(parts, 'and on')}.", f"以上的前提：{'；'.join(parts)}。")
+    return gettext("This rests on {parts}.", parts=join_list(parts, "and on"), parts_2="；".join(parts))
 
 
 def margin_needed(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) -> str:
@@ -234,4 +240,4 @@ def next_steps(rules: PlanRules) -> str:
     )
     suppliers = translate("set supplier_share on the [[menu]] lines that suppliers pay for")
     steps = [*([] if rules.costs_known else [costs]), suppliers, *([] if rules.trial else [trial])]
-    return localize(f"Next: {'; '.join(steps)}.", f"下一步：{'；'.join(steps)}。")
+    return gettext("Next: {steps}.", steps="; ".join(steps), steps_2="；".join(steps))

@@ -13,15 +13,8 @@ import polars as pl
 from promolift.core import effects, messages
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import covered_targets
-from promolift.foundation.i18n.formatting import (
-    count,
-    current_locale,
-    day_count,
-    join_list,
-    localize,
-    money,
-    percent,
-)
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_list, money, percent
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.shop.results.messages import Motive
@@ -86,7 +79,7 @@ def offer_reason(row: Mapping[str, Any], known: KnownHabits) -> OfferReason:
     """Describe what the customer buys, what sets them apart and what the offer is expected to do."""
     apart = next(_apart(row, known.people.get(row["customer_id"], {}), known), None)
     parts = [*_lately(row, known), *_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
-    text = localize("; ", "；").join(parts) or _visits(known.people.get(row["customer_id"], {}))
+    text = gettext("; ").join(parts) or _visits(known.people.get(row["customer_id"], {}))
     return OfferReason(text, apart.motive if apart else "habit" if _names(row, known) else "visits")
 
 
@@ -123,20 +116,23 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     new = [name for habit, name in found if not (habit and habit["bought"])]
     if new:
         said.append(translate(f"has not bought {join_list(new)} yet, but people who buy the same things do"))
-    return [localize(", ", "，").join(said)]
+    return [gettext(", ").join(said)]
 
 
 def _habit(habit: Mapping[str, Any], name: str) -> str:
     orders, gap, due = habit["orders"], habit["gap_days"], habit["due_in_days"]
     if gap is None or due is None:
-        times = localize("once" if orders == 1 else f"{count(orders)} times", f"{count(orders)}次")
-        return localize(f"bought {name} {times}", f"买过{times}{name}")
+        times = (
+            gettext("once", orders=count(orders)) if orders == 1 else gettext("{orders} times", orders=count(orders))
+        )
+        return gettext("bought {name} {times}", name=name, times=times)
     if gap < 1:
         return translate(f"buys {name} on most visits")
     every, late = round(gap), day_count(round(abs(due)))
-    often = localize(
-        f"buys {name} about every {'day' if every == 1 else f'{every} days'}",
-        f"大约每{'' if every == 1 else every}天买一次{name}",
+    often = (
+        gettext("buys {name} about every day", name=name)
+        if every == 1
+        else gettext("buys {name} about every {every} days", name=name, every=every)
     )
     if -due > (LATE - 1) * gap and -due >= 1:
         return often + translate(f" and is {late} days late")
@@ -149,10 +145,7 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
     recency, cadence = person.get("recency_days"), person.get("cadence_days")
     if recency and cadence and recency > max(AWAY * cadence, 21):
         away, usual = day_count(round(recency)), day_count(round(max(cadence, 1)))
-        text = localize(
-            f"has stayed away for {away} days, usually comes every {usual}",
-            f"已{away}天没来，平时每{usual}天来一次",
-        )
+        text = gettext("has stayed away for {away} days, usually comes every {usual}", away=away, usual=usual)
         yield OfferReason(text, "away")
     deals = {name: known.bought.get((row["customer_id"], each)) for each, name in names.items()}
     hunted = {
@@ -176,10 +169,7 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
     if ahead is not None and sure:
         more = ahead > 0.5
         yield OfferReason(
-            localize(
-                f"answers prices {'more' if more else 'less'} than most",
-                f"对价格比多数人{'更' if more else '更不'}敏感",
-            ),
+            (gettext("answers prices more than most") if more else gettext("answers prices less than most")),
             "prices" if more else "habit",
         )
 
@@ -190,17 +180,16 @@ def _visits(person: Mapping[str, Any]) -> str:
     if recency is None:
         return translate("fits the whole basket")
     days = round(recency)
-    ago = localize(
-        "today" if days < 1 else f"{days} day ago" if days == 1 else f"{days} days ago",
-        "今天" if days < 1 else f"{days}天前",
+    ago = (
+        gettext("today")
+        if days < 1
+        else (gettext("{days} day ago", days=days) if days == 1 else gettext("{days} days ago", days=days))
     )
     if cadence is None:
-        return localize(f"came last {ago}", f"上次来是{ago}")
+        return gettext("came last {ago}", ago=ago)
     every = max(round(cadence), 1)
-    often = localize(
-        "every day" if every == 1 else f"about every {every} days", f"{'每' if every == 1 else f'大约每{every}'}天"
-    )
-    return localize(f"comes {often}, last {ago}", f"{often}来一次，上次是{ago}")
+    often = gettext("every day") if every == 1 else gettext("about every {every} days", every=every)
+    return gettext("comes {often}, last {ago}", often=often, ago=ago)
 
 
 def _sure(person: Mapping[str, Any]) -> bool:

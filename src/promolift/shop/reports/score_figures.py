@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promolift.foundation.i18n.formatting import count, localize, low_to_high, number, percent, plural, truncate
+from promolift.foundation.i18n.catalogue import ngettext
+from promolift.foundation.i18n.formatting import count, low_to_high, number, percent, sentence_space, truncate
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import calibration_chart
@@ -64,14 +65,17 @@ def calibration_figure(found: Reliability, slug: str) -> Figure:
     finding = translate("The bins carry no intervals.")
     if found.judged:
         inside = count(found.inside)
-        finding = localize(
-            f"In {inside} of {plural(found.judged, 'bin')} the prediction lies within the interval of what happened.",
-            f"{count(found.judged)}组中，{inside}组的预测落在实际的区间内。",
+        finding = ngettext(
+            "In {inside} of {bins} bin the prediction lies within the interval of what happened.",
+            "In {inside} of {bins} bins the prediction lies within the interval of what happened.",
+            found.judged,
+            inside=inside,
+            bins=count(found.judged),
         )
     if found.cases:
         predicted, observed = share_text(found.predicted_share), share_text(found.observed_share)
         start = translate(f"On average {predicted} was predicted and {observed} happened.")
-        finding = start + localize(" ", "") + finding
+        finding = start + sentence_space() + finding
     title = translate("Calibration: ") + truncate(translate(found.model), 60)
     return calibration_chart(
         slug,
@@ -81,5 +85,5 @@ def calibration_figure(found: Reliability, slug: str) -> Figure:
         share_text,
         translate("cases"),
         how=translate("On the diagonal, what was predicted happened."),
-        n=localize(plural(found.cases, "case"), f"{count(found.cases)}个样本") if found.cases else "",
+        n=ngettext("{cases} case", "{cases} cases", found.cases, cases=count(found.cases)) if found.cases else "",
     )

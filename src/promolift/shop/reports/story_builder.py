@@ -11,15 +11,8 @@ from promolift.core.allocation.solver import CATEGORY_LIMIT_PREFIX
 from promolift.core.customers.disclosure_control import merge_small_cells
 from promolift.core.offers.product_names import is_couponable, is_sensitive, readable_name
 from promolift.extensions.encoder.results import ForecastNote
-from promolift.foundation.i18n.formatting import (
-    count,
-    current_locale,
-    day_count,
-    join_sentences,
-    localize,
-    percent,
-    use_locale,
-)
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_sentences, percent, use_locale
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
@@ -212,9 +205,10 @@ def binding_limits(limits: Sequence[str], names: Mapping[str, str]) -> str:
     ]
     if not words:
         return ""
-    return localize(
-        f"Loosening these limits would pay, the first one most: {'; '.join(words)}.",
-        f"放宽以下限制会多赚，第一条最明显：{'；'.join(words)}。",
+    return gettext(
+        "Loosening these limits would pay, the first one most: {words}.",
+        words="; ".join(words),
+        words_2="；".join(words),
     )
 
 
@@ -225,12 +219,10 @@ def offer_words(job: Job) -> dict[str, str]:
 
 def missing_models(job: Job, unchecked: Mapping[str, str], unforecast: str | None) -> list[OpenQuestion]:
     """List what could not be modelled or checked, by name, with the reason."""
-    gaps = {
-        localize(f"model: {name}", f"模型：{name}"): why for name, why in effects.MissingModels.load(job.store) if why
-    }
-    gaps |= {localize(f"check: {name}", f"检验：{name}"): why for name, why in unchecked.items()}
+    gaps = {gettext("model: {name}", name=name): why for name, why in effects.MissingModels.load(job.store) if why}
+    gaps |= {gettext("check: {name}", name=name): why for name, why in unchecked.items()}
     gaps |= UnknownAttributes.load(job.store).reasons
-    gaps |= {localize("encoder", "编码器"): unforecast} if unforecast else {}
+    gaps |= {gettext("encoder"): unforecast} if unforecast else {}
     return [OpenQuestion(what, translate(why)) for what, why in sorted(gaps.items())]
 
 
@@ -265,9 +257,10 @@ def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
     if lines := unmeasured(job, plan):
         notes.append(
             OpenQuestion(
-                localize(
-                    f"What these offers add where it was never measured: {'; '.join(lines)}.",
-                    f"以下优惠在从未测量过的地方能带来多少：{'；'.join(lines)}。",
+                gettext(
+                    "What these offers add where it was never measured: {lines}.",
+                    lines="; ".join(lines),
+                    lines_2="；".join(lines),
                 ),
                 translate("There they are listed with an assumed effect and not planned."),
                 translate("Try them on a small share of customers picked at random (plan.test_share)."),
@@ -337,14 +330,14 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
 def describe_customer(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     """Describe the customer in one or two sentences."""
     known = [translate(text.format(said[name])) for name, text in PROFILE_PHRASES.items() if said.get(name)]
-    parts = [localize(f"Told the shop: {', '.join(known)}.", f"自述：{'，'.join(known)}。")] if known else []
+    parts = [gettext("Told the shop: {known}.", known=", ".join(known), known_2="，".join(known))] if known else []
     cadence = person.cadence_days
     if cadence is not None:
         every = day_count(round(cadence))
         often = translate(f"Shops about every {every} days.")
         parts.append(often if cadence >= 1.5 else translate("Shops nearly every day."))
     if tastes:
-        parts.append(localize(f"Buys {', '.join(tastes)} most often.", f"最常买{'、'.join(tastes)}。"))
+        parts.append(gettext("Buys {tastes} most often.", tastes=", ".join(tastes), tastes_2="、".join(tastes)))
     return join_sentences(*parts)
 
 
@@ -356,11 +349,7 @@ def log_days(job: Job, at: Moments) -> int:
 
 def orders_words(days: int | None = None) -> str:
     """What a number of orders counts: those of a year, or of all `days` of a younger log."""
-    return (
-        translate("orders in a year")
-        if days is None
-        else localize(f"orders in {count(days)} days", f"{count(days)}天订单数")
-    )
+    return translate("orders in a year") if days is None else gettext("orders in {days} days", days=count(days))
 
 
 def profile_figures(person: Person, days: int) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from promolift.core.customers.comparison_groups import LOYAL, LOYALTY, NEW, OTHER_GROUP, UNKNOWN_GROUP
 from promolift.core.experiments.group_gaps import ANGLE_PREFIX, GapMeasure, GroupGap, Proxy
 from promolift.core.messages.angles import ANGLE_RULES
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -38,12 +39,12 @@ def group_label(group: str) -> str:
     """A group, `column=value`, as people read it: `sex: F`, `性别：F`; `loyal customers`, `老客`."""
     column, _, value = group.partition("=")
     if column == LOYALTY:
-        return localize(f"{value} customers", f"{VALUES_ZH[value]}客")
+        return gettext("{value} customers", value=value, values_zh=VALUES_ZH[value])
     zh = VALUES_ZH.get(value, value)
     for english, chinese in BANDS_ZH:
         if re.fullmatch(english, value):
             zh = re.sub(english, chinese, value)
-    return localize(f"{column}: {value}", f"{COLUMNS_ZH.get(column, column)}：{zh}")
+    return gettext("{column}: {value}", column=column, value=value, get=COLUMNS_ZH.get(column, column), zh=zh)
 
 
 def measure_label(measure: str) -> str:
@@ -52,7 +53,7 @@ def measure_label(measure: str) -> str:
         return translate(MEASURES[measure])  # type: ignore[index]
     name = measure.removeprefix(ANGLE_PREFIX)
     label = next((rule.label.text_in(current_locale()) for angle, rule in ANGLE_RULES.items() if angle == name), name)
-    return localize(f"messages with the reason “{label}”", f"以“{label}”为由的消息")
+    return gettext("messages with the reason “{label}”", label=label)
 
 
 class Swap(Settings):
@@ -98,10 +99,16 @@ class FairnessNote(Note):
         size, low, high = (self.amount(gap.measure, each, sign=True) for each in (gap.gap, gap.low, gap.high))
         side = translate("worse off") if gap.worse else translate("better off")
         if gap.measure.startswith(ANGLE_PREFIX):
-            side = localize("written to otherwise", "收到的理由不同")
-        return localize(
-            f"{group} ({count(gap.n)}) is {side}: {what} {size} against all others at equal baskets ({low} to {high}).",
-            f"{group}（{count(gap.n)}位）{side}：同等购物篮下，{what}比其他人{size}（{low}至{high}）。",
+            side = gettext("written to otherwise")
+        return gettext(
+            "{group} ({n}) is {side}: {what} {size} against all others at equal baskets ({low} to {high}).",
+            group=group,
+            n=count(gap.n),
+            side=side,
+            what=what,
+            size=size,
+            low=low,
+            high=high,
         )
 
     def proxy_words(self) -> list[str]:
@@ -114,7 +121,7 @@ class FairnessNote(Note):
             if mine:
                 names = ", ".join(f"{each.feature} {number(each.auc)}" for each in mine)
                 text += translate(f", closest {names}")
-            said.append(text + localize(".", "。"))
+            said.append(text + gettext("."))
             said += [self.through_words(each) for each in mine if each.through]
         return said
 
@@ -140,10 +147,9 @@ class FairnessNote(Note):
         """A sentence for each gap beyond chance; where there is none, what could not have been seen either."""
         if not self.gaps:
             return [
-                localize(
-                    "Not compared: no column names groups of customers, or the groups are too small to compare "
-                    "(fairness.least_customers).",
-                    "未比较：没有标明客户群体的列，或群体太小，无法比较（fairness.least_customers）。",
+                gettext(
+                    "Not compared: no column names groups of customers, or the groups are too small to "
+                    "compare (fairness.least_customers)."
                 )
             ]
         none = translate("No gap between groups is beyond chance, all comparisons counted in.")
@@ -155,10 +161,11 @@ class FairnessNote(Note):
         if not widths:
             return ""
         low, high = (self.amount("offers", each) for each in (widths[0], widths[-1]))
-        return localize(
-            f"In the share of customers with an offer, gaps from {low} on show in the largest groups, from {high} "
-            "on in the smallest.",
-            f"就得到优惠的比例而言，最大的群体能看出{low}以上的差距，最小的群体能看出{high}以上的差距。",
+        return gettext(
+            "In the share of customers with an offer, gaps from {low} on show in the largest "
+            "groups, from {high} on in the smallest.",
+            low=low,
+            high=high,
         )
 
     def __str__(self) -> str:

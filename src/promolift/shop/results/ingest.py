@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import polars as pl
 
-from promolift.foundation.i18n.formatting import as_html, localize
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import as_html
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
@@ -155,8 +156,7 @@ class Health(Note):
         indent, lines = " " * 13, []
         for table in self.tables:
             rows = (table.read, table.accepted, table.repaired_rows, table.rejected_rows)
-            said = localize("{:>12,} read {:>12,} taken {:>10,} repaired {:>10,} set aside",
-                        "读入{:>12,}行 采用{:>12,} 修复{:>10,} 剔除{:>10,}")  # fmt: skip
+            said = gettext("{:>12,} read {:>12,} taken {:>10,} repaired {:>10,} set aside")
             lines.append(f"{translate(table.table):<12} {said.format(*rows)}")
             if table.split:
                 lines.append(
@@ -167,14 +167,15 @@ class Health(Note):
             for reason, first in table.first.items():
                 at = [row for row, _ in first[:1]]
                 lines += [
-                    indent + localize(f"first with {reason}: row {n}", f"首例“{translate(reason)}”：第{n}行")
+                    indent
+                    + gettext("first with {reason}: row {n}", reason=reason, n=n, translate_reason=translate(reason))
                     for n in at
                 ]
         lines.append("")
         for ability in self.abilities:
             lines.append(f"{translate(ability.level):<7} {translate(ability.name)}: {translate(ability.reason)}")
             if ability.add:
-                lines.append(localize(f"        add: {ability.add}", f"        需要：{translate(ability.add)}"))
+                lines.append(gettext("        add: {add}", add=ability.add, ability_add=translate(ability.add)))
         lines += [translate("warning: ") + translate(warning) for warning in self.warnings]
         return "\n".join([*lines, *(translate("note: ") + translate(note) for note in self.notes)])
 

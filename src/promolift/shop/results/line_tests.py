@@ -12,6 +12,7 @@ from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.audiences import PREDICTED
 from promolift.core.experiments.prediction_metrics import wilson_interval
 from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, join_list, localize, money, percent
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
@@ -175,10 +176,11 @@ def _replaced(note: LineTestNote) -> list[str]:
         return []
     number = count(note.replaced)
     return [
-        localize(
-            f"An earlier plan of this day drew something else for {number} customers; its draws are kept no longer. "
-            "If that plan was sent, do not send this one: what came of it cannot be told then.",
-            f"同一天的上一份计划对{number}位客户抽到的结果不同，那次抽签不再保留。如果上一份已经发送，请不要再发这一份，否则无法判断效果。",
+        gettext(
+            "An earlier plan of this day drew something else for {number} customers; its draws "
+            "are kept no longer. If that plan was sent, do not send this one: what came of it "
+            "cannot be told then.",
+            number=number,
         )
     ]
 
@@ -187,19 +189,17 @@ def _targeted(note: LineTestNote) -> list[str]:
     """Who gets what by predicted gains, and what has come of these."""
     if not (came := targeted_ratios(note.effects)):
         return [
-            localize(
-                f"{count(note.targeted)} customers get what is predicted to add most for each.",
-                f"{count(note.targeted)}位客户得到预计对各人增益最多的优惠。",
-            )
+            gettext("{targeted} customers get what is predicted to add most for each.", targeted=count(note.targeted))
         ]
     gain, cost = percent(came.gain), percent(came.cost)
     return [
-        localize(
-            f"{count(note.targeted)} customers get what is predicted to add most for each. By the draws so far "
-            f"{gain} of the predicted gain comes about, and {cost} of the predicted cost: predictions are moved "
-            "by that.",
-            f"{count(note.targeted)}位客户得到预计对各人增益最多的优惠。按目前的抽样，收益约为预测的{gain}，"
-            f"成本约为预测的{cost}，预测已据此调整。",
+        gettext(
+            "{targeted} customers get what is predicted to add most for each. By the draws so "
+            "far {gain} of the predicted gain comes about, and {cost} of the predicted cost: "
+            "predictions are moved by that.",
+            targeted=count(note.targeted),
+            gain=gain,
+            cost=cost,
         )
     ]
 
@@ -208,79 +208,86 @@ def _audience(group: LineTestGroup) -> str:
     """What goes to one audience."""
     name, all_ = group_name(group.group), count(group.treated + group.none)
     parts = [
-        localize(
-            f"{count(n)} get {arm} (drawn by {percent(share)})", f"{count(n)}位得到{arm}（抽中比例{percent(share)}）"
-        )
+        gettext("{n} get {arm} (drawn by {share})", n=count(n), arm=arm, share=percent(share))
         for arm, n, share in zip(group.arms, group.counts, group.shares, strict=True)
     ]
     who = f"who are {name}" if group.group in named_audiences() else f"of the play {name}"
-    return localize(
-        f"Of {all_} customers {who}, {join_list(parts)}; {count(group.none)} get nothing, and show what the "
-        "others' offers add.",
-        f"{name}的{all_}位客户中，{join_list(parts)}；{count(group.none)}位不发，用来看出优惠带来多少。",
+    return gettext(
+        "Of {all} customers {who}, {parts}; {none} get nothing, and show what the others' offers add.",
+        all=all_,
+        who=who,
+        parts=join_list(parts),
+        none=count(group.none),
+        name=name,
     )
 
 
 def _cost(note: LineTestNote, currency: str) -> str:
     cost, most, budget = (money(each, currency) for each in (note.cost_cents, note.ceiling_cents, note.budget_cents))
     if note.targeted and note.tested and note.ceiling_cents <= 0:
-        return localize("The draws cost nothing: they are reminders.", "抽签不花钱：只发提醒。")
+        return gettext("The draws cost nothing: they are reminders.")
     if note.targeted and note.tested:
-        return localize(
-            f"The draws are expected to cost {cost}, and at most {most} but for one month in a thousand; their limit "
-            f"is {budget}.",
-            f"抽签预计花费{cost}，最多{most}（一千个月中最多一个月例外）；抽签的上限为{budget}。",
+        return gettext(
+            "The draws are expected to cost {cost}, and at most {most} but for one month in a "
+            "thousand; their limit is {budget}.",
+            cost=cost,
+            most=most,
+            budget=budget,
         )
-    return localize(
-        f"It is expected to cost {cost}, and at most {most} but for one month in a thousand; the budget is {budget}.",
-        f"预计花费{cost}，最多{most}（一千个月中最多一个月例外）；预算为{budget}。",
+    return gettext(
+        "It is expected to cost {cost}, and at most {most} but for one month in a thousand; the budget is {budget}.",
+        cost=cost,
+        most=most,
+        budget=budget,
     )
 
 
 def _gain(note: LineTestNote, currency: str) -> str:
     if not any(each.n_arm and not each.aimed for each in note.effects):
-        return localize(
-            "What the draws add is not known yet: these are the first. Until it is read, a reminder is taken to add "
-            "nothing and a discount to lose half of its cost.",
-            "现在还不知道抽签能带来多少：这是第一次抽签。在读出结果之前，按提醒没有作用、折扣亏掉一半成本来计算。",
+        return gettext(
+            "What the draws add is not known yet: these are the first. Until it is read, a "
+            "reminder is taken to add nothing and a discount to lose half of its cost."
         )
     value, low, high = (money(note.gain_cents + side * Z95 * note.gain_se_cents, currency) for side in (0, -1, 1))
-    return localize(
-        f"By the draws so far what is drawn adds {value} after its cost over {note.horizon_days} days (95 % interval "
-        f"{low} to {high}).",
-        f"按目前的抽签，扣除成本后{note.horizon_days}天内，抽签发出的优惠增加{value}（95%区间{low}至{high}）。",
+    return gettext(
+        "By the draws so far what is drawn adds {value} after its cost over {horizon_days} "
+        "days (95 % interval {low} to {high}).",
+        value=value,
+        horizon_days=note.horizon_days,
+        low=low,
+        high=high,
     )
 
 
 def _known(note: LineTestNote, currency: str) -> str:
     parts = [
-        localize(
-            f"{money(each.detectable_cents, currency)} ({group_name(each.group)})",
-            f"{money(each.detectable_cents, currency)}（{group_name(each.group)}）",
+        gettext(
+            "{detectable} ({group_name})",
+            detectable=money(each.detectable_cents, currency),
+            group_name=group_name(each.group),
         )
         for each in note.tested
     ]
-    return localize(
-        f"After {note.window_days} days this window shows effects per customer of at least {join_list(parts)} with "
-        "80 % power; windows add up, so that four of them show half of that.",
-        f"{note.window_days}天后，这一次能以80%的把握看出每位客户至少{join_list(parts)}的效果；"
-        "各次累加，四次可看出一半大小的效果。",
+    return gettext(
+        "After {window_days} days this window shows effects per customer of at least {parts} "
+        "with 80 % power; windows add up, so that four of them show half of that.",
+        window_days=note.window_days,
+        parts=join_list(parts),
     )
 
 
 def _then() -> str:
-    return localize(
-        "Then: run `promolift ingest` with the new log, `promolift learn` and `promolift learn approve`. What adds "
-        "more is drawn by more customers, what hardly pays rests for two windows, and a tenth always gets nothing.",
-        "之后：用新日志运行`promolift ingest`，再运行`promolift learn`和`promolift learn approve`。"
-        "带来更多的会发给更多客户，几乎不赚钱的停两次再小规模重试，始终有一成客户不发。",
+    return gettext(
+        "Then: run `promolift ingest` with the new log, `promolift learn` and `promolift "
+        "learn approve`. What adds more is drawn by more customers, what hardly pays rests "
+        "for two windows, and a tenth always gets nothing."
     )
 
 
 def group_name(group: str) -> str:
     """An audience in the language that is spoken; a play by its id."""
     if group == PREDICTED:
-        return localize("predicted offers", "按预测发的优惠")
+        return gettext("predicted offers")
     named = named_audiences().get(group)
     return localize(group, named.name_zh if named else group)
 
@@ -289,23 +296,24 @@ def _nothing(note: LineTestNote, currency: str) -> str:
     """Why nothing is sent."""
     if note.largest < TOO_FEW:
         most = count(note.largest)
-        return localize(
-            f"Too few customers to learn from: the largest audience has {most}, and {TOO_FEW} are the least. Next: "
-            "wait for more customers, or ask more of them for their consent.",
-            f"客户太少，学不到什么：最大的一组只有{most}位，至少需要{TOO_FEW}位。下一步：等客户更多，或征得更多客户的同意。",
+        return gettext(
+            "Too few customers to learn from: the largest audience has {most}, and {too_few} are "
+            "the least. Next: wait for more customers, or ask more of them for their consent.",
+            most=most,
+            too_few=TOO_FEW,
         )
     budget = money(note.budget_cents, currency)
     if note.tests:
-        return localize(
-            f"Nothing is sent in this window: by {count(note.tests)} windows of draws no offer is likely to pay within "
-            f"the budget of {budget}, and all of them rest. A few customers draw them again two windows later. Next: "
-            "change the menu, or plan again after the next window.",
-            f"这一次不发：按{count(note.tests)}次抽样的结果，在{budget}的预算内没有哪种优惠可能赚钱，全部暂停；"
-            "停两次后会小规模重试。下一步：调整优惠清单，或下一期再做计划。",
+        return gettext(
+            "Nothing is sent in this window: by {tests} windows of draws no offer is likely to "
+            "pay within the budget of {budget}, and all of them rest. A few customers draw them "
+            "again two windows later. Next: change the menu, or plan again after the next window.",
+            tests=count(note.tests),
+            budget=budget,
         )
-    return localize(
-        "Nothing is sent: no line of the menu is open to those with whom a test would cost little, within the budget "
-        f"of {budget}. Next: put a reminder and a discount of about 10 % on the menu, or raise the budget.",
-        f"不发：在{budget}的预算内，优惠清单里没有一项可以发给测试成本低的客户。"
-        "下一步：在清单里加上提醒和10%左右的折扣，或提高预算。",
+    return gettext(
+        "Nothing is sent: no line of the menu is open to those with whom a test would cost "
+        "little, within the budget of {budget}. Next: put a reminder and a discount of about "
+        "10 % on the menu, or raise the budget.",
+        budget=budget,
     )

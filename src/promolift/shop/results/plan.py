@@ -12,6 +12,7 @@ import polars as pl
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     as_html,
@@ -103,10 +104,14 @@ def strategic_rule_text(found: RuleCost, currency: str) -> str:
     """Describe in a sentence what a strategic rule did and costs."""
     cash, given = MoneyFormat(currency), f"{found.offers:,}"
     cost, point = cash(found.cost_cents), cash(found.price / 100)
-    text = localize(
-        f"Rule {found.name} ({found.rule}): {given} such offers ({found.able:,} customers can get one); it costs "
-        f"{cost} of expected gain.",
-        f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
+    text = gettext(
+        "Rule {name} ({rule}): {given} such offers ({able} customers can get one); it costs {cost} of expected gain.",
+        name=found.name,
+        rule=found.rule,
+        given=given,
+        able=f"{found.able:,}",
+        cost=cost,
+        rules_zh=RULES_ZH[found.rule],
     )
     if found.price:
         text += translate(f" One percentage point more would cost {point}.")
@@ -146,9 +151,14 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
     head = headline(plan, luck)
     span = in_brackets(interval(head.low_cents, head.high_cents, cash))
     gain, spent = cash(head.gain_cents, sign=True), cash(plan.cost_cents)
-    text += localize(
-        f"Expected to add {gain}{span} after its cost of {spent}, of a budget of {budget}. Evidence: {plan.evidence}.",
-        f"扣除花费{spent}（预算{budget}）后，预计增加利润{gain}{span}。证据：{translate(plan.evidence)}。",
+    text += gettext(
+        "Expected to add {gain}{span} after its cost of {spent}, of a budget of {budget}. Evidence: {evidence}.",
+        gain=gain,
+        span=span,
+        spent=spent,
+        budget=budget,
+        evidence=plan.evidence,
+        plan_evidence=translate(plan.evidence),
     )
     if head.promised_cents is not None:
         promised = cash(head.promised_cents, sign=True)
@@ -175,23 +185,34 @@ def bound_text(plan: PlanNote, head: Headline | None) -> str:
     cash = MoneyFormat(plan.shop.currency)
     value, bound, missing, part = (*map(cash, (plan.planned_cents, plan.bound_cents, plan.missing_cents)),
                                    percent(plan.gap))  # fmt: skip
-    text = localize(
-        f"By the estimates that choose, the {'offers given by prediction add' if plan.tests else 'plan adds'} {value}, "
-        f"and no choice within the budget and the limits can add more than {bound}: at most {missing} ({part}) is "
-        "missing.",
-        f"按选择所用的估计，{'按预测发放的优惠' if plan.tests else '这份计划'}增加{value}；"
-        f"在预算和限额之内，任何选择都不会超过{bound}：最多差{missing}（{part}）。",
+    text = (
+        gettext(
+            "By the estimates that choose, the offers given by prediction add {value}, and no "
+            "choice within the budget and the limits can add more than {bound}: at most "
+            "{missing} ({part}) is missing.",
+            value=value,
+            bound=bound,
+            missing=missing,
+            part=part,
+        )
+        if plan.tests
+        else gettext(
+            "By the estimates that choose, the plan adds {value}, and no choice within the "
+            "budget and the limits can add more than {bound}: at most {missing} ({part}) is "
+            "missing.",
+            value=value,
+            bound=bound,
+            missing=missing,
+            part=part,
+        )
     )
     if head is None or cash(head.gain_cents) == value:
         return text
-    parts = [localize("luck in the choice is taken off it", "扣除了选择中的运气")] if head.promised_cents else []
-    parts += [localize("what is drawn is added to it", "加上了抽签的部分")] if plan.tests else []
-    parts += [localize("it is without the caution of the choice", "不含选择时的谨慎")] if plan.risk != "none" else []
-    why = localize(f": {join_list(parts)}", f"：{join_list(parts)}") if parts else ""
-    return text + localize(
-        f" The plan's value, {cash(head.gain_cents)}, is another figure{why}.",
-        f"计划的价值{cash(head.gain_cents)}是另一个数{why}。",
-    )
+    parts = [gettext("luck in the choice is taken off it")] if head.promised_cents else []
+    parts += [gettext("what is drawn is added to it")] if plan.tests else []
+    parts += [gettext("it is without the caution of the choice")] if plan.risk != "none" else []
+    why = gettext(": {parts}", parts=join_list(parts)) if parts else ""
+    return text + gettext(" The plan's value, {gain}, is another figure{why}.", gain=cash(head.gain_cents), why=why)
 
 
 def holdout_power_text(plan: PlanNote, head: Headline) -> str:
@@ -203,21 +224,25 @@ def holdout_power_text(plan: PlanNote, head: Headline) -> str:
         return ""
     if plan.held_out < LEAST_HELD_OUT:
         held = plural(plan.held_out, "customer")
-        return localize(
-            f"The holdout cannot show what this plan earns: {held} in it, and a verdict takes {LEAST_HELD_OUT}.",
-            f"对照组看不出这份计划赚了多少：其中只有{count(plan.held_out)}位客户，下结论至少要{LEAST_HELD_OUT}位。",
+        return gettext(
+            "The holdout cannot show what this plan earns: {held} in it, and a verdict takes {least_held_out}.",
+            held=held,
+            least_held_out=LEAST_HELD_OUT,
+            held_out=count(plan.held_out),
         )
     cash, span = MoneyFormat(plan.shop.currency), plan.days
     predicted = head.gain_cents - (plan.tests.gain_cents if plan.tests else 0.0)
     least, each = cash(plan.detectable_cents), cash(predicted / plan.by_prediction)
-    text = localize(
-        f"In {span} days the holdout shows effects of at least {least} per customer with an offer (80 % power); "
-        f"expected are {each}",
-        f"{span}天内，对照组能以80%的把握看出每位得到优惠的客户至少{least}的差别；预计为{each}",
+    text = gettext(
+        "In {span} days the holdout shows effects of at least {least} per customer with an "
+        "offer (80 % power); expected are {each}",
+        span=span,
+        least=least,
+        each=each,
     )
     if windows == 1:
-        return text + localize(", which one window can show.", "，一个周期就够。")
-    return text + localize(f", which takes about {windows:,} such windows.", f"，约需{windows:,}个这样的周期才能看出。")
+        return text + gettext(", which one window can show.")
+    return text + gettext(", which takes about {windows} such windows.", windows=f"{windows:,}")
 
 
 class PlanMaker(Protocol):

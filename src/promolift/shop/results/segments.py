@@ -8,6 +8,7 @@ import polars as pl
 from promolift.core.customers.comparison_groups import find_groups
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.customers.segments import find_segments, segment_counts
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, localize
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.sql import fetch_frame
@@ -96,8 +97,8 @@ def segment_text(table: pl.DataFrame) -> str:
     for row in table.iter_rows(named=True):
         name = localize(row["segment"], row["name_zh"] or row["segment"])
         number = few if row["customers"] is None else count(row["customers"])
-        people = localize(f"{name} {number}", f"{name}{number}位")
+        people = gettext("{name} {number}", name=name, number=number)
         if row.get("treated") is not None:
             people += translate(f" ({count(row['treated'])} with an offer)")
         said.append(people)
-    return localize(f"Segments: {', '.join(said)}.", f"客户分群：{'、'.join(said)}。") if said else ""
+    return gettext("Segments: {said}.", said=", ".join(said), said_2="、".join(said)) if said else ""

@@ -5,13 +5,13 @@ from typing import Any
 
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT
 from promolift.core.experiments.power import Power
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
     days,
     in_brackets,
     interval_name,
-    localize,
     low_to_high,
     number,
     percent,
@@ -59,8 +59,11 @@ def describe_power(found: Power, metric: str, cash: MoneyFormat) -> str:
     if not found.enough:
         return translate("too few customers in an arm")
     part = "" if found.share is None or metric == "bought" else in_brackets(percent(found.share))
-    return (localize(f"{100 * found.smallest:.1f} points", f"{100 * found.smallest:.1f}个百分点")
-            if metric == "bought" else cash(found.smallest)) + part  # fmt: skip
+    return (
+        gettext("{smallest} points", smallest=f"{100 * found.smallest:.1f}")
+        if metric == "bought"
+        else cash(found.smallest)
+    ) + part
 
 
 def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cash: MoneyFormat) -> list[Figure | Block]:
@@ -98,7 +101,7 @@ def describe_verdict(verdict: Mapping[str, Any], cash: MoneyFormat) -> str:
     say = outcome_formatter(verdict["metric"], cash)
     plus = "+" if verdict["lift"] > 0 else ""
     interval = in_brackets(low_to_high(verdict["low"], verdict["high"], say))
-    return f"{pair}{localize(': ', '：')}{plus}{say(verdict['lift'])}{interval}"
+    return f"{pair}{gettext(': ')}{plus}{say(verdict['lift'])}{interval}"
 
 
 def daily_chart(

@@ -10,15 +10,8 @@ from sqlalchemy import select
 from promolift.core import messages
 from promolift.foundation.errors import PromoError
 from promolift.foundation.evidence import Z95
-from promolift.foundation.i18n.formatting import (
-    MoneyFormat,
-    current_locale,
-    in_brackets,
-    localize,
-    low_to_high,
-    number,
-    truncate,
-)
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import MoneyFormat, current_locale, in_brackets, low_to_high, number, truncate
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Block, Figure
@@ -168,7 +161,7 @@ def describe_release_offer(visit: PageVisit, release_id: str, offer_id: str) -> 
         return str(release.creatives.to_response(offer_id)["message"] or offer_id)
     label = release.labels.get(offer_id)
     if label is None:
-        return localize("no offer", "不发优惠") if offer_id == "none" else offer_id
+        return gettext("no offer") if offer_id == "none" else offer_id
     try:
         return messages.describe_offer(render_offer(release, offer_id, visit.now_ms, None), current_locale())
     except PromoError:
@@ -217,7 +210,7 @@ def describe_profile(job: Job, customer: str) -> dict[str, Any] | None:
     value, se = person.price_sensitivity, person.price_sensitivity_se
     if value is not None:
         between = in_brackets(low_to_high(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""
-        shown[localize("price sensitivity", "价格敏感度")] = f"{number(value)}{between}"
+        shown[gettext("price sensitivity")] = f"{number(value)}{between}"
     return {"who": describe_customer(person, described, tastes), "facts": shown}
 
 
@@ -265,7 +258,7 @@ def log_line(row: dict[str, Any], cash: MoneyFormat) -> str:
     """A line of the shop's log."""
     if row["kind"] == "purchase":
         bought = cash(row["cents"])
-        return localize(f"Order of {bought}, {row['lines']} lines", f"下单{bought}，{row['lines']}件")
+        return gettext("Order of {bought}, {lines} lines", bought=bought, lines=row["lines"])
     return f"{translate(row['kind'])}, {row['lines']}"
 
 
@@ -276,7 +269,7 @@ def event_line(name: str, body: str, currency: str) -> str:
     if name == "Order Completed" and total is not None:
         paid = total - (amount(about.get("discount")) or 0.0)
         bought = MoneyFormat(currency)(paid * 10 ** currency_digits(currency))
-        return localize(f"Order of {bought}", f"下单{bought}")
+        return gettext("Order of {bought}", bought=bought)
     return f"{name} {truncate(about.get('name') or about.get('product_id') or about.get('order_id') or '', 60)}".strip()
 
 

@@ -9,7 +9,8 @@ import polars as pl
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.i18n.formatting import localize, truncate
+from promolift.foundation.i18n.catalogue import pgettext
+from promolift.foundation.i18n.formatting import truncate
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.storage.local_store import Store
 from promolift.server.console.pages.context import (
@@ -189,7 +190,7 @@ def role_line(role: str, means: str, found: column_mapping.Mapping, sample: pl.D
         some = sample[columns[0]].drop_nulls().unique(maintain_order=True).cast(pl.String, strict=False)
         held = some.head(3).to_list()
     constant, must = found.constants.get(role, ""), role in REQUIRED_ROLES[found.table]
-    shown = localize(", ", "、").join(truncate(each, 24) for each in held if each)
+    shown = pgettext("data", ", ").join(truncate(each, 24) for each in held if each)
     return {
         "role": role,
         "means": means,

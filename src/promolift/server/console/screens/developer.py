@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import select
 
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.server.api.api_keys import required_scope
 from promolift.server.api.request_models import HookEvent, KeyIn, WebhookIn
 from promolift.server.api.routes import admin
@@ -167,13 +167,13 @@ def try_events(visit: PageVisit) -> Reply:
     try:
         said = json.loads(visit.form.get("events", ""))
     except ValueError as error:
-        raise Refused("json_invalid", localize(f"This is no JSON: {error}", f"不是有效的JSON：{error}")) from None
+        raise Refused("json_invalid", gettext("This is no JSON: {error}", error=error)) from None
     batch = said.get("batch", [said]) if isinstance(said, dict) else said
     if not isinstance(batch, list):
         raise translate_refusal("json_invalid")
     parsed = room.parse_events(batch, None, visit.now_ms)
     data = {"read": parsed.events, "rejected": parsed.rejected, "repaired": parsed.repaired}
-    return Screen("developer/events.html", localize("Events tried", "事件试算"), data)
+    return Screen("developer/events.html", gettext("Events tried"), data)
 
 
 @form("/developer/keys", "admin")

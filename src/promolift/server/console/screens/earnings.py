@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from promolift.foundation.i18n.formatting import MoneyFormat, days, localize
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import MoneyFormat, days
 from promolift.foundation.i18n.translation import translate
 from promolift.server.api.routes import admin, annotations
 from promolift.server.api.routes.annotations import AnnotationIn
@@ -31,7 +32,7 @@ def results(visit: PageVisit) -> Reply:
     run = admin.learning(visit.call, visit.campaign_id) if visit.campaign().release else {"status": "never"}
     state = {"run": run | {"why": translate(run.get("why") or "")}}
     if visit.query.get("part") == "run":
-        return Screen("earnings/run.html", localize("Learning", "学习"), state, whole=False)
+        return Screen("earnings/run.html", gettext("Learning"), state, whole=False)
     found, cash, shop = (
         load_last_learning(visit.call, visit.campaign_id),
         MoneyFormat(visit.shared.shop.currency),

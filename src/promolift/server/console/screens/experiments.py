@@ -7,7 +7,8 @@ from typing import Any
 from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, power
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, localize, plural
+from promolift.foundation.i18n.catalogue import gettext, ngettext
+from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import verdict_text
@@ -62,10 +63,14 @@ def drawn_by_plan(visit: PageVisit) -> str:
         return ""
     note = frozen.plan
     number, end = note.treated if note.tests is None else note.tests.customers, date(end_ms, visit.shared.shop.zone)
-    return localize(
-        f"The plan that decides is a test itself: until {end}, {plural(number, 'customer')} get an offer by a draw. "
-        "The next plan reads what it showed.",
-        f"正在使用的计划本身就是测试：到{end}为止，{count(number)}位客户按抽签得到优惠，结果由下一个计划读取。",
+    return ngettext(
+        "The plan that decides is a test itself: until {end}, {customers} customer get an "
+        "offer by a draw. The next plan reads what it showed.",
+        "The plan that decides is a test itself: until {end}, {customers} customers get an "
+        "offer by a draw. The next plan reads what it showed.",
+        number,
+        end=end,
+        customers=count(number),
     )
 
 
@@ -141,7 +146,7 @@ def submitted_experiment(visit: PageVisit, given: dict[str, str]) -> ExperimentI
         "arms": dict.fromkeys(releases, 1 / len(releases)), "holdout_share": held, "control": control,
         "planned_customers": given.get("planned") or 2,
     }  # fmt: skip
-    design = with_known_outcome(Design.parse(values, localize("the test", "测试")))
+    design = with_known_outcome(Design.parse(values, gettext("the test")))
     return ExperimentIn(design=design, releases=releases, question=given.get("question", "")[:300])
 
 
@@ -160,7 +165,7 @@ def show_wizard(visit: PageVisit) -> Reply:
         data["why"] = str(error)
     part = visit.query.get("part") == "power"
     template = "experiments/power.html" if part else "experiments/new.html" if releases else "experiments/none.html"
-    return Screen(template, localize("New test", "新测试"), data, whole=not part)
+    return Screen(template, gettext("New test"), data, whole=not part)
 
 
 @cached_result("notes/span.json")

@@ -12,7 +12,8 @@ from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import RULE_SOURCES, RulePack, rule_pack_notices
 from promolift.foundation.errors import ConfigError
-from promolift.foundation.i18n.formatting import count, current_locale, localize, percent, plural
+from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
+from promolift.foundation.i18n.formatting import count, current_locale, percent, plural
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure, KeyFigure
 from promolift.foundation.pages.rendering import render_page
@@ -174,65 +175,72 @@ def check_chain(visit: PageVisit, anew: bool = False) -> ChainCheck | None:
 
 def consent_tile(found: Consents) -> KeyFigure:
     """How many may be written to."""
-    label, least = localize("May be written to", "可以联系"), [each for each in found.reasons if not each.may][:1]
+    label, least = gettext("May be written to"), [each for each in found.reasons if not each.may][:1]
     yes = next((each.customers for each in found.reasons if each.may), 0)
     if not found.customers or yes is None:
-        return KeyFigure(
-            label, localize("Not known", "未知"), localize("Too few customers are described.", "有画像的客户过少。")
-        )
+        return KeyFigure(label, gettext("Not known"), gettext("Too few customers are described."))
     why = translate(least[0].why) if least else ""
-    more = localize(f" Most of the others: {why}.", f"其余多为：{why}。") if why else ""
+    more = gettext(" Most of the others: {why}.", why=why) if why else ""
     people = plural(found.customers, "customer")
-    return KeyFigure(label, percent(yes / found.customers), localize(
-        f"{count(yes)} of {people}.{more}", f"{count(found.customers)}位客户中的{count(yes)}位。{more}"))  # fmt: skip
+    return KeyFigure(
+        label,
+        percent(yes / found.customers),
+        gettext("{yes} of {people}.{more}", yes=count(yes), people=people, more=more, customers=count(found.customers)),
+    )
 
 
 def fairness_tile(visit: PageVisit) -> KeyFigure:
     """How many groups are treated otherwise, beyond chance."""
-    label = localize("Groups treated otherwise", "待遇有差别的群体")
+    label = gettext("Groups treated otherwise")
     if not FairnessNote.has(visit.store):
-        return KeyFigure(label, localize("Not compared", "尚未比较"), localize("Compare them below; it takes a minute.",
-                                                             "可在下方比较，约需一分钟。"))  # fmt: skip
+        return KeyFigure(label, gettext("Not compared"), gettext("Compare them below; it takes a minute."))
     note = FairnessNote.load(visit.store)
     if not note.gaps:
-        return KeyFigure(label, localize("Not compared", "未比较"), note.findings[0])
+        return KeyFigure(label, pgettext("governance", "Not compared"), note.findings[0])
     worse = {each.group for each in note.shown}
-    gaps = localize(plural(len(note.shown), "gap"), f"{count(len(note.shown))}项差距")
-    return KeyFigure(label, count(len(worse)), localize(
-        f"{plural(len(note.gaps), 'comparison')} at equal baskets; beyond chance {gaps}.",
-        f"同等购物篮下共{count(len(note.gaps))}项比较；{gaps}超出偶然。"))  # fmt: skip
+    gaps = ngettext("{gaps} gap", "{gaps} gaps", len(note.shown), gaps=count(len(note.shown)))
+    return KeyFigure(
+        label,
+        count(len(worse)),
+        ngettext(
+            "{comparisons} comparison at equal baskets; beyond chance {gaps}.",
+            "{comparisons} comparisons at equal baskets; beyond chance {gaps}.",
+            len(note.gaps),
+            comparisons=count(len(note.gaps)),
+            gaps=gaps,
+        ),
+    )
 
 
 def erasure_tile(visit: PageVisit) -> KeyFigure:
     """How many customers were forgotten."""
     (row,) = visit.rows(select(func.count().label("n")).where(AUDIT.c.action == "privacy.erase"))
-    text = localize("Their events are gone; books of money stand under a pseudonym.", "其事件已删除；账目以假名保留。")
-    return KeyFigure(localize("Erased on request", "按请求删除"), count(row["n"]), text)
+    text = gettext("Their events are gone; books of money stand under a pseudonym.")
+    return KeyFigure(gettext("Erased on request"), count(row["n"]), text)
 
 
 def chain_tile(chain: ChainCheck | None, rows: int) -> KeyFigure:
     """Whether the log of changes holds."""
-    label = localize("Log of changes", "变更日志")
+    label = gettext("Log of changes")
     if chain is None:
         return KeyFigure(
             label,
             count(rows),
-            localize(
-                "rows, each with the hash of those before; not checked in the last hour.",
-                "行，每行含之前各行的哈希；近一小时内未校验。",
-            ),
+            gettext("rows, each with the hash of those before; not checked in the last hour."),
         )
     if chain.broken is not None:
-        return KeyFigure(label, localize("Broken", "已断裂"), localize(
-            f"Row {count(chain.broken)} does not follow from the one before: it was altered, or one is missing.",
-            f"第{count(chain.broken)}行与前一行不衔接：被改动过，或有缺失。"))  # fmt: skip
+        return KeyFigure(
+            label,
+            gettext("Broken"),
+            gettext(
+                "Row {broken} does not follow from the one before: it was altered, or one is missing.",
+                broken=count(chain.broken),
+            ),
+        )
     return KeyFigure(
         label,
-        localize("Holds", "完整"),
-        localize(
-            f"Verified up to row {count(chain.rows)} of {count(rows)}.",
-            f"已校验至第{count(chain.rows)}行，共{count(rows)}行。",
-        ),
+        gettext("Holds"),
+        gettext("Verified up to row {rows} of {count_rows}.", rows=count(chain.rows), count_rows=count(rows)),
     )
 
 
@@ -263,8 +271,7 @@ def notice_of(visit: PageVisit, pack: RulePack) -> Notice:
     """A rule pack as it stands in the settings."""
     asked = visit.job().config.message
     said = rule_pack_notices((pack,), asked.sender, visit.shared.shop.currency, AngleFacts(), current_locale())
-    text = said[0] if said else localize("Lowest price of the last 30 days: as POST /v1/prices is given it.",
-                                     "近30天最低价：由POST /v1/prices提供。")  # fmt: skip
+    text = said[0] if said else gettext("Lowest price of the last 30 days: as POST /v1/prices is given it.")
     return Notice(pack, pack in asked.packs, text, RULE_SOURCES[pack])
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy import select
 
-from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, interval, localize, upper_first
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, interval, upper_first
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Figure
@@ -78,7 +79,7 @@ def spending(visit: PageVisit) -> Figure:
         end = found.ahead[-1]
         finding += sentence("spend_leads", end=cash(end.cents), interval=interval(end.low_cents, end.high_cents, cash))
     elif found.why:
-        finding += localize(f" {upper_first(found.why)}.", f"{translate(found.why)}。")
+        finding += gettext(" {why}.", why=upper_first(found.why), found_why=translate(found.why))
     series = [Line(sentence("budget"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
               Line(sentence("spent"), "blue", [(each.day, each.cents) for each in found.spent])]  # fmt: skip
     if found.ahead:
@@ -108,7 +109,7 @@ def reasons(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def format_limit(visit: PageVisit, metric: str, used: int, amount: int) -> str:
     """Format the used amount of a limit."""
     tell: Any = MoneyFormat(visit.shared.shop.currency) if metric == "discount_amount" else count
-    return localize(f"{tell(used)} of {tell(amount)}", f"{tell(used)} / {tell(amount)}")
+    return gettext("{used} of {amount}", used=tell(used), amount=tell(amount))
 
 
 @form("/live/pause", "approver", "/live")

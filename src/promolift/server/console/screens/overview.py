@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -14,9 +15,8 @@ from promolift.foundation.i18n.formatting import (
     days,
     in_brackets,
     interval,
-    localize,
     percent,
-    plural,
+    sentence_space,
     upper_first,
 )
 from promolift.foundation.i18n.translation import translate
@@ -118,8 +118,8 @@ def headline_card(now: CampaignSummary, facts: PlanFacts | None, cash: MoneyForm
         )
         said = translate_key("answer", earned.answer)
         if gain is None:
-            said += localize(" ", "") + upper_first(translate(earned.why)) + localize(".", "。")
-        said += localize(" ", "") + sentence("compared", n=count(earned.customers), held=count(earned.held_out))
+            said += sentence_space() + upper_first(translate(earned.why)) + gettext(".")
+        said += sentence_space() + sentence("compared", n=count(earned.customers), held=count(earned.held_out))
         shown = earned.answer in SIGNIFICANT
         return headline(label, gain, said, earned.evidence, cash, shown=shown)  # type: ignore[arg-type]
     if facts is None or facts.gain is None:
@@ -141,8 +141,8 @@ def tiles(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, cash:
     spent = sentence("paid")
     if facts is not None:
         long = days(facts.days)
-        spent += localize(" ", "") + sentence("plan_has", budget=cash(facts.budget_cents), days=long)
-    spent += localize(" ", "") + sentence("held", money=cash(now.held_cents))
+        spent += sentence_space() + sentence("plan_has", budget=cash(facts.budget_cents), days=long)
+    spent += sentence_space() + sentence("held", money=cash(now.held_cents))
     found = [
         KeyFigure(sentence("spent"), cash(now.spent_cents), spent),
         made("in_hour", now.hour),
@@ -150,8 +150,13 @@ def tiles(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, cash:
     ]
     if facts and facts.gain:
         between = interval(facts.gain.low, facts.gain.high, cash)
-        text = localize(f"{between}, for {plural(facts.treated, 'customer')}.",
-                    f"{between}，涉及{count(facts.treated)}位客户。")  # fmt: skip
+        text = ngettext(
+            "{between}, for {customers} customer.",
+            "{between}, for {customers} customers.",
+            facts.treated,
+            between=between,
+            customers=count(facts.treated),
+        )
         found.insert(0, KeyFigure(sentence("plan_expects"), cash(facts.gain.value, sign=True), text, facts.evidence))
     return found
 
@@ -176,8 +181,11 @@ def pending_items(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | Non
         why = sentence("data_old_why", day=date(last_ms, visit.shared.shop.zone), days=days(old))
         found.append(PendingItem(f"stale {last_ms}", sentence("data_old"), why, "/data"))
     if waiting := texts_waiting(visit):
-        text = localize(
-            f"{plural(waiting, 'text')} for messages wait for a person", f"{count(waiting)}条文案等待人工审核"
+        text = ngettext(
+            "{texts} text for messages wait for a person",
+            "{texts} texts for messages wait for a person",
+            waiting,
+            texts=count(waiting),
         )
         found.append(PendingItem(f"texts {waiting}", text, sentence("texts_not_sent"), "/words"))
     return found

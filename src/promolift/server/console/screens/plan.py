@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.formatting import MoneyFormat, count, localize, number, percent
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import MoneyFormat, count, number, percent
 from promolift.foundation.pages.blocks import Block, Figure, HeadlineAssumption, KeyFigure
 from promolift.server.api.routes import admin
 from promolift.server.console.pages.context import (
@@ -85,10 +86,10 @@ def try_budget(visit: PageVisit) -> Reply:
     spec = dict(chart_options(shown.blocks)["frontier"])
     if found is not None:
         spec["chosen"] = [found.budget_cents, found.gain_cents, found.price]
-        spec["label"] = localize("tried: ", "试算：") + f"{cash(found.budget_cents)} → {cash(found.gain_cents)}"
+        spec["label"] = gettext("tried: ") + f"{cash(found.budget_cents)} → {cash(found.gain_cents)}"
         spec["slope"] = sentence("next_adds", unit=cash.unit, more=number(found.price))
     data = {"what_if": found, "budget": story.plan.budget_cents}
-    return Screen("plan/what_if.html", localize("What if", "试算"), data, {"frontier": spec}, whole=False)
+    return Screen("plan/what_if.html", gettext("What if"), data, {"frontier": spec}, whole=False)
 
 
 def releases(visit: PageVisit) -> list[dict[str, Any]]:
@@ -258,7 +259,7 @@ def show_job(visit: PageVisit) -> Reply:
     found = visit.shared.jobs.find(visit.params["job_id"])
     if found is None:
         raise translate_refusal("work_unknown")
-    return Screen("job.html", localize("Work", "任务"), {"job": found}, whole=False)
+    return Screen("job.html", gettext("Work"), {"job": found}, whole=False)
 
 
 @form("/jobs/{job_id}/stop", "editor", "/plan")

@@ -17,7 +17,8 @@ from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.formatting import current_locale, localize
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import current_locale
 from promolift.server.console.pages.context import (
     PageVisit,
     Redirect,
@@ -140,7 +141,7 @@ def show_text(visit: PageVisit) -> Reply:
         "previews": previews(visit, text), "facts": text_facts(visit, text), "waiting": WAITING_STATUSES,
         "offer": messages.describe_offer(offer, current_locale()) if offer else "", "next": next_text(visit, text),
     }  # fmt: skip
-    return Screen("texts/one.html", localize("A text", "一条文案"), data)
+    return Screen("texts/one.html", gettext("A text"), data)
 
 
 def next_text(visit: PageVisit, text: PoolText) -> str:
@@ -165,7 +166,7 @@ def check(visit: PageVisit) -> Reply:
     text, values = requested_text(visit), {name: visit.query.get(name, "")[:400] for name in ("title", "hook", "call")}
     typed = text.model_copy(update=values)
     data = {"findings": broken_rules(Draft(**values), text), "previews": previews(visit, typed)}
-    return Screen("texts/check.html", localize("Check", "检查"), data, whole=False)
+    return Screen("texts/check.html", gettext("Check"), data, whole=False)
 
 
 def save_decision(visit: PageVisit, action: str, row: dict[str, str], why: str = "") -> TextPool:

@@ -10,7 +10,8 @@ import polars as pl
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.i18n.formatting import count, localize, truncate
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import count, truncate
 from promolift.foundation.i18n.formatting import finite_or_none as number_known
 from promolift.foundation.pages.page_translation import translate_page
 from promolift.foundation.storage.local_store import Store
@@ -206,7 +207,7 @@ def fit(visit: PageVisit) -> Reply:
     trial, said = requested_trial(visit), submitted_settings(visit)
     (trial.root / MAPPING_FILE).write_text(json.dumps(said, ensure_ascii=False), "utf-8")
     try:
-        TrialSettings.parse(said, localize("the trial", "试验"))
+        TrialSettings.parse(said, gettext("the trial"))
     except PromoError as error:
         return Redirect(f"/trials/{trial.name}/columns", str(error), "bad")
     return start_job(visit, trial, {"settings": said})

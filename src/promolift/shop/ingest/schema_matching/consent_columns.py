@@ -14,7 +14,7 @@ import polars as pl
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.files.raw_table import RawTable
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning import consent_answers
 from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
@@ -193,41 +193,51 @@ def check_unread_answers(columns: Sequence[ConsentColumn], where: str, read: Seq
     rest = _if_not([each for each in columns if not (each.by_name if read is None else each.is_refusal)])
     how = how_to_read(columns[0], read or ())
     if read is None:
-        answer, remedy = localize("answer", "回答"), localize("read it and leave this out", "请读取它并去掉这一项")
+        answer, remedy = gettext("answer"), gettext("read it and leave this out")
     else:
-        answer = localize("no", "拒绝")
-        remedy = localize("read both, any no counts", "请一并读取，有一列说“不”就算“不”")
-    raise ConfigError("consent_overruled", localize(
-        f"{where} would answer for customers whose own {answer} may be in {names}, not read as consent. If it says who "
-        f"agreed or refused, {remedy}: {how}{rest}",
-        f"{where}会替客户作答，而客户自己的{answer}可能就在{names}中，目前没有当作同意来读取。如果该列说明谁同意或拒绝，{remedy}：{how}{rest}",
-    ))  # fmt: skip
+        answer = pgettext("consent_columns", "no")
+        remedy = gettext("read both, any no counts")
+    raise ConfigError(
+        "consent_overruled",
+        gettext(
+            "{where} would answer for customers whose own {answer} may be in {names}, not read "
+            "as consent. If it says who agreed or refused, {remedy}: {how}{rest}",
+            where=where,
+            answer=answer,
+            names=names,
+            remedy=remedy,
+            how=how,
+            rest=rest,
+        ),
+    )
 
 
 def _if_not(columns: Sequence[ConsentColumn]) -> str:
     doubtful = " ".join(f"--map not_consent={each.column}" for each in columns)
-    return localize(
-        f"; if it does not: {doubtful} (consent.not_consent in promolift.toml)",
-        f"；如果不是：{doubtful}（promolift.toml中的consent.not_consent）",
-    ) if doubtful else ""  # fmt: skip
+    return (
+        gettext("; if it does not: {doubtful} (consent.not_consent in promolift.toml)", doubtful=doubtful)
+        if doubtful
+        else ""
+    )
 
 
 def how_to_read(column: ConsentColumn, read: Sequence[str] = ()) -> str:
     """Return what makes promolift read a column beside those it reads; both ways if its name leaves yes open."""
     name = column.column
     names = repr([*read, name]) if read else repr(name)
-    how = localize(
-        f"promolift init ... --map customers.consent={name}, or consent = {names} under "
+    how = gettext(
+        "promolift init ... --map customers.consent={name}, or consent = {names} under "
         "[data.customers.mapping.columns]",
-        f"promolift init ... --map customers.consent={name}，或在[data.customers.mapping.columns]中写consent = {names}",
+        name=name,
+        names=names,
     )
     if consent_answers.names_refusal(name):
-        return localize(f"{how} (by its name, a yes there is a refusal)", f"{how}（按列名，其中的“是”表示拒绝）")
+        return gettext("{how} (by its name, a yes there is a refusal)", how=how)
     if consent_answers.names_consent(name):
         return how
-    return localize(
-        f"look which answer means yes to offers. If a yes there means that the customer agreed: {how}. If it means "
-        "that the customer refused, name that column 'unsubscribed' in the file and run promolift init again",
-        f"请先看哪种回答表示愿意接收优惠。如果“是”表示同意：{how}。如果“是”表示拒绝，请在文件中把该列改名为“退订”，"
-        "再运行promolift init",
+    return gettext(
+        "look which answer means yes to offers. If a yes there means that the customer "
+        "agreed: {how}. If it means that the customer refused, name that column "
+        "'unsubscribed' in the file and run promolift init again",
+        how=how,
     )

@@ -21,7 +21,6 @@ from promolift.foundation.files.column_names import (
 )
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
-from promolift.foundation.i18n.formatting import localize
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.schema_matching.column_patterns import are_codes, are_email_addresses, is_constant_per_key
@@ -159,22 +158,23 @@ class IdentityEvidence:
         """
         kind = self.kind(name)
         if kind == "name":
-            return localize(f"{name!r} holds names, and persons share a name", f"{name!r}是姓名，可能重名")
+            return gettext("{name} holds names, and persons share a name", name=f"{name!r}")
         if kind == "login" and not confirmed and not self.confirms(name):
-            return localize(
-                f"{name!r} holds words such as given names, and no address says that each is one person",
-                f"{name!r}的值像名字，没有邮箱或手机号能说明每个值只对应一个人",
+            return gettext(
+                "{name} holds words such as given names, and no address says that each is one person", name=f"{name!r}"
             )
         if kind in ("email", "phone") and (several := self._distinct(name) - self._distinct(name, kind)):
-            return localize(
-                f"{several:,} values of {name!r} are another spelling of one that is there, such as capitals",
-                f"{name!r}中有{several:,}个值只是另一个值的不同写法，例如大小写",
+            return gettext(
+                "{several} values of {name} are another spelling of one that is there, such as capitals",
+                several=f"{several:,}",
+                name=f"{name!r}",
             )
         if busiest := self._placeholder(name, kind):
-            return localize(
-                f"{busiest!r} has far more rows of {name!r} than any customer and may stand for customers whom the "
-                "shop does not know: empty those cells if so",
-                f"{name!r}中{busiest!r}的行数远多于任何客户，可能代表店铺不认识的客户；如果是，请清空这些单元格",
+            return gettext(
+                "{busiest} has far more rows of {name} than any customer and may stand for customers "
+                "whom the shop does not know: empty those cells if so",
+                busiest=f"{busiest!r}",
+                name=f"{name!r}",
             )
         header = normalise_column_name(name)
         group, numbered = bool(GROUP_HEADER.search(header)), kind in ("id", "login")
@@ -239,13 +239,15 @@ class IdentityEvidence:
         """The question that a person has to answer: how many customers there are by each column that may say it."""
         listed = sorted({*self.kinds, name}, key=lambda each: (KINDS.index(self.kinds[each]), each != name))
         counts = [(each, f"{self._distinct(each):,}", self.kinds[each]) for each in listed]
-        customers = localize("; ", "；").join(
-            localize(f"by {each!r} ({what}) there are {n}", f"按{each!r}（{what}）有{n}位")
+        customers = gettext("; ").join(
+            gettext("by {each} ({what}) there are {n}", each=f"{each!r}", what=what, n=n)
             for each, n, what in ((each, n, gettext(DESCRIPTIONS[kind])) for each, n, kind in counts)
         )
-        return localize(
-            f"{table}: which column says who the customer is? {doubt}. Customers: {customers}",
-            f"{table}：哪一列说明客户是谁？{doubt}。客户数：{customers}",
+        return gettext(
+            "{table}: which column says who the customer is? {doubt}. Customers: {customers}",
+            table=table,
+            doubt=doubt,
+            customers=customers,
         )
 
     def _distinct(self, name: str, kind: PersonKind = "id") -> int:
@@ -322,9 +324,12 @@ def customer_question(
 
 
 def _many(some: int, whole: int, one: str, other: str) -> str:
-    return localize(
-        f"{some:,} of {whole:,} values of {one!r} stand beside several {other!r}",
-        f"{one!r}的{whole:,}个值中有{some:,}个对应多个{other!r}",
+    return gettext(
+        "{some} of {whole} values of {one} stand beside several {other}",
+        some=f"{some:,}",
+        whole=f"{whole:,}",
+        one=f"{one!r}",
+        other=f"{other!r}",
     )
 
 

@@ -11,6 +11,7 @@ from promolift.core.experiments.arm_shares import LEAST
 from promolift.core.experiments.audiences import LEFT_CART, NOT_BOUGHT, assign_audiences, fit_return_curve
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.files.raw_table import Relation
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, localize, money
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.time.clock import DAY_MS
@@ -87,19 +88,23 @@ def plays_text(plays: Sequence[SizedPlay], currency: str) -> str:
     if not plays:
         return ""
     lines = [
-        localize(
-            "plays that this log can carry, before consent is asked; a window costs at most, everybody who draws an "
-            "offer using it once:",
-            "这份日志能支持的促销组合（尚未考虑同意）；每期费用上限按抽到优惠的人都用一次计算：",
+        gettext(
+            "plays that this log can carry, before consent is asked; a window costs at most, "
+            "everybody who draws an offer using it once:"
         )
     ]
     for each in plays:
         audience, most = named_audiences()[each.name], money(each.worst_cost_cents, currency)
         name = localize(each.name, audience.name_zh)
         lines.append(
-            localize(
-                f"  {name:<16} {count(each.customers)} customers, at most {most}: {audience.who}",
-                f"  {name}：{count(each.customers)}位客户，最多{most}：{audience.who_zh}",
+            gettext(
+                "  {name} {customers} customers, at most {most}: {who}",
+                name=f"{name:<16}",
+                customers=count(each.customers),
+                most=most,
+                who=audience.who,
+                name_2=name,
+                who_zh=audience.who_zh,
             )
         )
     return "\n".join(["", "", *lines])

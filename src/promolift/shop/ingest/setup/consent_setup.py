@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.ingest.cleaning.consent_answers import names_consent, names_refusal
 from promolift.shop.ingest.schema_matching.consent_columns import (
@@ -61,12 +61,15 @@ def settle_consent(
         for part in parts:
             if _reads_consent(part):
                 names = ", ".join(map(repr, part.mapping.sources("consent")))
-                raise ConfigError("consent_overruled", localize(
-                    f"--consent yes: {names} of {part.path.name} says who agreed, so nobody else may answer. Leave "
-                    "--consent yes out: customers without an answer are not written to",
-                    f"--consent yes：{part.path.name}的{names}已说明谁同意，不能由别人代答。请去掉--consent yes：没有"
-                    "回答的客户不发",
-                ))  # fmt: skip
+                raise ConfigError(
+                    "consent_overruled",
+                    gettext(
+                        "--consent yes: {names} of {name} says who agreed, so nobody else may answer. Leave "
+                        "--consent yes out: customers without an answer are not written to",
+                        names=names,
+                        name=part.path.name,
+                    ),
+                )
         check_unread_answers(unread, "--consent yes")
     return ConsentChoice(parts, answers, unread)
 
@@ -97,10 +100,10 @@ def _read_beside(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswe
 def advice(unread: Sequence[ConsentColumn]) -> str:
     """Return what to do about columns that could hold consent and are not read."""
     names = ", ".join(map(str, unread[:MOST_QUESTIONS]))
-    return localize(
-        f"nobody is sent offers yet: {names} may say who agreed or refused, and is not read. "
-        f"To read it: {how_to_read(unread[0])}",
-        f"目前谁也不发：{names}可能说明谁同意或拒绝，尚未读取。要读取：{how_to_read(unread[0])}",
+    return gettext(
+        "nobody is sent offers yet: {names} may say who agreed or refused, and is not read. To read it: {how_to_read}",
+        names=names,
+        how_to_read=how_to_read(unread[0]),
     )
 
 
@@ -132,15 +135,24 @@ def _ask(columns: Sequence[ConsentColumn], ask: Callable[[str, str], str]) -> Co
     found = ConsentAnswers([], [])
     for column in columns[:MOST_QUESTIONS]:
         if column.is_refusal:
-            reading, unsure = localize("a yes there is a refusal", "其中的“是”表示拒绝"), localize("unsure", "不确定")
+            reading, unsure = gettext("a yes there is a refusal"), gettext("unsure")
         else:
-            reading = localize("a yes there means agreed", "其中的“是”表示同意")
-            unsure = localize("unsure, or a yes there means refused", "不确定，或其中的“是”表示拒绝")
-        reply = ask(localize(
-            f"{column} is not read. Does it say who agreed to be sent offers? (yes: {reading}; no: it says nothing of "
-            f"offers; Enter: {unsure})",
-            f"{column}没有读取。它是否说明谁同意接收优惠？（yes：{reading}；no：与优惠无关；回车：{unsure}）",
-        ), "").strip().lower()  # fmt: skip
+            reading = gettext("a yes there means agreed")
+            unsure = gettext("unsure, or a yes there means refused")
+        reply = (
+            ask(
+                gettext(
+                    "{column} is not read. Does it say who agreed to be sent offers? (yes: {reading}; "
+                    "no: it says nothing of offers; Enter: {unsure})",
+                    column=column,
+                    reading=reading,
+                    unsure=unsure,
+                ),
+                "",
+            )
+            .strip()
+            .lower()
+        )
         if reply in YES:
             found.agreed.append(column)
         elif reply in NO:

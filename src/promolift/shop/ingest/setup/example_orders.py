@@ -14,7 +14,7 @@ import polars as pl
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n import formatting
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.shop.configuration.column_mapping import Mapping
@@ -121,31 +121,31 @@ def _order(lines: pl.DataFrame, mapping: Mapping, names: Dict[str, str]) -> str:
     goods = [_line(row, mapping, names) for row in lines.head(LINES_SHOWN).iter_rows(named=True)]
     if lines.height > LINES_SHOWN:
         rest = lines.height - LINES_SHOWN
-        goods.append(localize(f"{rest} more lines", f"另有{rest}行"))
+        goods.append(gettext("{rest} more lines", rest=rest))
     parts = [when(first["ts_ms"], mapping), person(str(first["customer_id"])), *goods]
     if listed > paid:
         off = f"{amount(listed - paid, mapping.currency)} ({1 - paid / listed:.0%})"
-        parts.append(localize(f"{off} off", f"优惠{off}"))
-    parts.append(localize("paid ", "实付") + amount(paid, mapping.currency))
+        parts.append(gettext("{off} off", off=off))
+    parts.append(gettext("paid ") + amount(paid, mapping.currency))
     number = first["order_id"] if mapping.has("order_id") else None
-    head = localize(f"Order {number}", f"订单{number}") if number else localize("An order", "一个订单")
-    return localize(", ", "，").join([head, *parts])
+    head = gettext("Order {number}", number=number) if number else gettext("An order")
+    return gettext(", ").join([head, *parts])
 
 
 def _line(row: Dict[str, object], mapping: Mapping, names: Dict[str, str]) -> str:
     listed, units = row["list_cents"], row["quantity"] or 1
     assert isinstance(listed, int)
     assert isinstance(units, int | float)
-    product = str(row["product_id"]) if row["product_id"] is not None else localize("something", "某商品")
+    product = str(row["product_id"]) if row["product_id"] is not None else gettext("something")
     name = formatting.truncate(names.get(product, product), 40)
     each = amount(round(listed / units), mapping.currency)
-    return localize(f"{units:g} x {name} at {each}", f"{units:g} x {name}，单价{each}")
+    return gettext("{units} x {name} at {each}", units=f"{units:g}", name=name, each=each)
 
 
 def _view(row: Dict[str, object], mapping: Mapping, names: Dict[str, str]) -> str:
     product = str(row["product_id"])
     parts = [str(row["kind"]), when(row["ts_ms"], mapping), person(str(row["customer_id"]))]
-    return localize(", ", "，").join([*parts, formatting.truncate(names.get(product, product), 40)])
+    return gettext(", ").join([*parts, formatting.truncate(names.get(product, product), 40)])
 
 
 def when(ms: object, mapping: Mapping) -> str:
@@ -169,16 +169,13 @@ def examples_text(reading: SampleReading) -> str:
     """The orders and what would be set aside, as lines."""
     if not reading.orders:
         return ""
-    lines = [localize("this is how your file is read:", "文件是这样读取的：")]
+    lines = [gettext("this is how your file is read:")]
     lines += [f"  {order}" for order in reading.orders]
     for reason, rows in reading.rejected.items():
         if rows > MIN_UNREAD * reading.rows:
             share, name = f"{rows / reading.rows:.0%}", translate(reason)
             lines.append(
-                localize(
-                    f"  NOT SURE: {share} of the sampled rows would be set aside: {name}",
-                    f"  不确定：抽样行中有{share}将被搁置：{name}",
-                )
+                gettext("  NOT SURE: {share} of the sampled rows would be set aside: {name}", share=share, name=name)
             )
     return "\n".join(lines)
 

@@ -17,7 +17,8 @@ from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.column_names import guess_region
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.i18n.formatting import localize, use_locale
+from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import CURRENCY_DIGITS
@@ -110,12 +111,9 @@ class SetupAnswers:
 
     def answer_customer(self, question: str, columns: Sequence[str]) -> str:
         """The column that a person names for the customer; InputError where there is no terminal, or no such column."""
-        said = self.ask(f"{question}\n{localize('Column', '列名')}", "").strip() if self.ask else ""
+        said = self.ask(f"{question}\n{gettext('Column')}", "").strip() if self.ask else ""
         if said not in columns:
-            how = localize(
-                "Name it with --map customer_id=COLUMN, in Python with columns={'customer_id': COLUMN}",
-                "请用--map customer_id=列名指明，在Python中用columns={'customer_id': 列名}",
-            )
+            how = gettext("Name it with --map customer_id=COLUMN, in Python with columns={'customer_id': COLUMN}")
             raise InputError("customer_unclear", f"{question}. {how}")
         return said
 
@@ -161,10 +159,7 @@ def init(
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
     if ask and answers.consent is None and not _has_consent(parts) and not unread:
         with use_locale(answers.language or "en"):
-            question = localize(
-                "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)",
-                "没有哪一列说明谁同意接收优惠。这里的所有客户都可以发吗？（yes/no）",
-            )
+            question = gettext("No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)")
         answers = replace(answers, consent=ask(question, "no").strip().lower() in YES)
     if ask and answers.message_cost is None:
         with use_locale(answers.language or "en"):
@@ -517,60 +512,54 @@ def guesses_text(
     lines = []
     for part in parts:
         file = part.path.name
-        where = localize(f"inside {file}", f"在{file}中") if part.inside else file
-        lines.append(
-            localize(f"{part.name.removeprefix('more_')} ({where})", f"{part.name.removeprefix('more_')}（{where}）")
-        )
+        where = gettext("inside {file}", file=file) if part.inside else file
+        lines.append(gettext("{name} ({where})", name=part.name.removeprefix("more_"), where=where))
         for path, tie, _ in part.joined:
             columns, share = tie.on if tie.on == tie.key else f"{tie.on} = {tie.key}", f"{tie.share:.1%}"
             lines.append(
-                localize(
-                    f"  joined: {path.name} by {columns} ({share} of the rows find theirs)",
-                    f"  关联：{path.name}，按{columns}（{share}的行找到对应）",
+                gettext(
+                    "  joined: {name} by {columns} ({share} of the rows find theirs)",
+                    name=path.name,
+                    columns=columns,
+                    share=share,
                 )
             )
         for (path, *_), money in zip(part.joined, part.money, strict=False):
             found, whole = f"{money.matched:,.2f}", f"{money.whole:,.2f} {part.mapping.currency}"
             lines.append(
-                localize(
-                    f"  money with a partner in {path.name}: {found} of {whole}",
-                    f"  与{path.name}对应上的金额：{whole}中的{found}",
+                gettext(
+                    "  money with a partner in {name}: {found} of {whole}", name=path.name, found=found, whole=whole
                 )
             )
         lines += [_role_line(role, part) for role in part.mapping.columns]
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
         if part.log and not part.inside:
             lines += _read_how(part)
-        lines += [localize("  note: ", "  注意：") + translate(note) for note in part.mapping.notes]
+        lines += [gettext("  note: ") + translate(note) for note in part.mapping.notes]
     if unread and not _has_consent(parts):
         lines.append("\n" + advice(unread))
     elif consent is None and not _has_consent(parts):
         lines.append(
-            localize(
-                "\nno column says who agreed to be sent offers, so nobody is: if all did, --consent yes, or set\n"
-                f"consent.default = true in {config.name}; the plan then says that it rests on your word",
-                "\n没有哪一列说明谁同意接收优惠，所以谁也不发：如果全体客户都已同意，加上--consent yes，或在"
-                f"{config.name}中\n设置consent.default = true；计划会注明这以您的话为准",
+            gettext(
+                "\nno column says who agreed to be sent offers, so nobody is: if all did, --consent "
+                "yes, or set\nconsent.default = true in {name}; the plan then says that it rests on "
+                "your word",
+                name=config.name,
             )
         )
-    lines.append(
-        localize(
-            f"\nwritten: {config}. Check it, then: promolift health, promolift run",
-            f"\n已写入：{config}。请检查，然后运行：promolift health，promolift run",
-        )
-    )
+    lines.append(gettext("\nwritten: {config}. Check it, then: promolift health, promolift run", config=config))
     return "\n".join(lines)
 
 
 def _read_how(part: GuessedTable) -> list[str]:
     """How money and times of a log are read, and which columns of its file nothing is read from."""
-    comma = localize(", decimal comma", "，逗号为小数点") if part.mapping.decimal == "," else ""
-    lines = [f"  {localize('money, clock', '币种，时区'):<16} =  {part.mapping.currency}{comma}; {part.mapping.zone}"]
+    comma = gettext(", decimal comma") if part.mapping.decimal == "," else ""
+    lines = [f"  {gettext('money, clock'):<16} =  {part.mapping.currency}{comma}; {part.mapping.zone}"]
     rest = len(part.unread) - MAX_UNREAD_COLUMNS
     if part.unread:
         names = ", ".join(part.unread[:MAX_UNREAD_COLUMNS])
-        more = localize(f" and {rest} more", f"等{len(part.unread)}列") if rest > 0 else ""
-        lines.append(f"  {localize('not used', '未使用'):<16} :  {names}{more}")
+        more = gettext(" and {rest} more", rest=rest, unread=len(part.unread)) if rest > 0 else ""
+        lines.append(f"  {pgettext('initialisation', 'not used'):<16} :  {names}{more}")
     return lines
 
 
@@ -580,7 +569,7 @@ def _role_line(role: str, part: GuessedTable) -> str:
     if guess is None:
         return f"  {role:<16} <- {source}"
     values = ", ".join(value if len(value) <= 24 else f"{value[:23]}…" for value in guess.samples)
-    other = localize(f"; else {guess.runner_up}", f"；或者{guess.runner_up}") if guess.runner_up else ""
+    other = gettext("; else {runner_up}", runner_up=guess.runner_up) if guess.runner_up else ""
     # no percentage: the share of such guesses that are right is measured by benchmarks/shop/mapping.py, not known here
-    doubt = localize("  NOT SURE", "  不确定") if guess.sure < CONFIRM_BELOW else ""
+    doubt = gettext("  NOT SURE") if guess.sure < CONFIRM_BELOW else ""
     return f"  {role:<16} <- {source}  ({values}{other}){doubt}"

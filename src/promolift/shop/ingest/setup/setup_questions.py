@@ -5,7 +5,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from promolift.foundation.files.column_names import currency_code
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.configuration import RAW_NAMES
 from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW
@@ -45,9 +45,12 @@ class Questioner:
                 break
             guess = part.roles[role]
             values = ", ".join(guess.samples)
-            question = localize(
-                f"{part.name}.{role}: is it {guess.column!r} ({values})? Enter, or a column",
-                f"{part.name}.{role}：是{guess.column!r}（{values}）吗？回车表示是，否则写列名",
+            question = gettext(
+                "{name}.{role}: is it {column} ({values})? Enter, or a column",
+                name=part.name,
+                role=role,
+                column=f"{guess.column!r}",
+                values=values,
             )
             answer = self(question, guess.column).strip()
             if answer != guess.column:
@@ -57,10 +60,7 @@ class Questioner:
     def about_currency(self, likely: str, keep: int) -> str | None:
         """The currency that a person names, None where no question is left."""
         while self.left > keep:
-            question = localize(
-                "No column names a currency. Which one are the amounts in? Enter, or a code such as EUR",
-                "没有哪一列写明币种。金额是什么币种？直接回车，或填写代码，如EUR",
-            )
+            question = gettext("No column names a currency. Which one are the amounts in? Enter, or a code such as EUR")
             code = currency_code(self(question, likely))
             if code in CURRENCY_DIGITS:
                 return code
@@ -70,17 +70,19 @@ class Questioner:
         """Whether whole amounts are cents, None where no question is left."""
         if self.left <= keep:
             return None
-        question = localize(
-            f"All amounts of {column!r} are whole. Is {value} a count of cents of {currency}? (yes/no)",
-            f"{column!r}的金额都是整数。{value}是以{currency}的分为单位吗？（yes/no）",
+        question = gettext(
+            "All amounts of {column} are whole. Is {value} a count of cents of {currency}? (yes/no)",
+            column=f"{column!r}",
+            value=value,
+            currency=currency,
         )
         return self(question, "no").strip().lower() in YES
 
     def about_message_cost(self, currency: str) -> float | None:
         """What one message costs, asked until the answer is a number of at least 0; None where no question is left."""
-        question = localize(
-            f"What does one message to a customer cost you, in {currency}? 0 for e-mail that costs nothing",
-            f"给一位客户发一条信息，您要花多少{currency}？电子邮件不花钱就填0",
+        question = gettext(
+            "What does one message to a customer cost you, in {currency}? 0 for e-mail that costs nothing",
+            currency=currency,
         )
         if self.left <= 0:
             return None

@@ -11,6 +11,7 @@ from promolift.core.experiments.arm_shares import LEAST
 from promolift.core.experiments.audiences import NOT_DUE
 from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.menu import MenuItem
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, current_locale, localize, money
 from promolift.foundation.progress import StepSummary
 from promolift.shop.configuration.play_costs import audience_lines, worst_cost_cents
@@ -79,12 +80,9 @@ def _built_in(facts: _Facts, audience: NamedAudience) -> PlayRow:
     tried = audience_lines(name, menu)
     why = audience.empty_words if mine.is_empty() else _too_few(mine.height)
     if why is None and name == NOT_DUE:
-        why = localize("comes without an offer", "不发优惠也会来")
+        why = gettext("comes without an offer")
     if why is None and not tried:
-        why = localize(
-            "no line of the menu fits: add a reminder, or name benefits in [[plays]]",
-            "优惠清单里没有合适的：加上提醒，或在[[plays]]中写明优惠",
-        )
+        why = gettext("no line of the menu fits: add a reminder, or name benefits in [[plays]]")
     return _row(facts, name, name, audience.words, mine, tried, why, None)
 
 
@@ -94,10 +92,7 @@ def _proposed(facts: _Facts, audience: NamedAudience, mine: pl.DataFrame) -> Pla
     play = Play(id="proposed", audience=audience.name)
     why = audience.empty_words if mine.is_empty() else _too_few(mine.height)
     if why is None:
-        why = localize(
-            f'not asked for: add [[plays]] with audience = "{audience.name}"',
-            f'尚未使用：加上[[plays]]，写audience = "{audience.name}"',
-        )
+        why = gettext('not asked for: add [[plays]] with audience = "{name}"', name=audience.name)
     lines = play.lines(config.menu, config.shop.currency)
     return _row(facts, audience.name, "proposed", audience.words, mine, lines, why, None)
 
@@ -105,7 +100,7 @@ def _proposed(facts: _Facts, audience: NamedAudience, mine: pl.DataFrame) -> Pla
 def _too_few(customers: int) -> str | None:
     if customers >= 2 * LEAST:
         return None
-    return localize(f"fewer than {2 * LEAST} customers teach nothing", f"少于{2 * LEAST}位客户，学不到什么")
+    return gettext("fewer than {least} customers teach nothing", least=2 * LEAST)
 
 
 def _row(
@@ -118,10 +113,7 @@ def _row(
     basket = basket if isinstance(basket, float) else 0.0
     cost = worst_cost_cents(group, lines, mine.height, basket, config.value.delivery_cost_cents)
     if why is None and not config.may_draw:
-        why = localize(
-            "nobody draws an offer with plan.test_share = 0, limits or privacy.epsilon",
-            "设置了plan.test_share = 0、限额或privacy.epsilon时，没有人抽签",
-        )
+        why = gettext("nobody draws an offer with plan.test_share = 0, limits or privacy.epsilon")
     benefits = tuple(
         describe_menu_line(each.benefit, each.min_spend_cents, config.shop.currency, current_locale()) for each in lines
     )
@@ -133,10 +125,11 @@ def play_summary(job: Job) -> StepSummary:
     rows, config = list_plays(job), job.config
     lines = [line for row in rows for line in _said(row, config.shop.currency)]
     days = count(plan_spans(job).window)
-    head = localize(
-        f"Plays of {config.shop.name}, a window of {days} days. Costs are at most: everybody who draws an offer uses "
-        "it once. The plan keeps to its budget whatever stands here.",
-        f"{config.shop.name}的促销组合，每期{days}天。费用为上限：抽到优惠的人都用一次。无论这里写多少，计划都不超出预算。",
+    head = gettext(
+        "Plays of {name}, a window of {days} days. Costs are at most: everybody who draws an "
+        "offer uses it once. The plan keeps to its budget whatever stands here.",
+        name=config.shop.name,
+        days=days,
     )
     figures = {"step": "plays", "currency": config.shop.currency, "plays": [row._asdict() for row in rows]}
     return StepSummary("\n".join([head, "", *lines]), figures)
@@ -144,15 +137,15 @@ def play_summary(job: Job) -> StepSummary:
 
 def _said(row: PlayRow, currency: str) -> Iterator[str]:
     title = localize(row.id, group_name(row.id))
-    state = localize("in play", "使用中") if row.why_not is None else localize("not in play", "未使用")
-    people = localize(f"{count(row.customers)} customers", f"{count(row.customers)}位客户")
+    state = gettext("in play") if row.why_not is None else gettext("not in play")
+    people = gettext("{customers} customers", customers=count(row.customers))
     most = money(row.worst_cost_cents, currency)
-    yield localize(f"{title}: {people}, at most {most}, {state}", f"{title}：{people}，最多{most}，{state}")
+    yield gettext("{title}: {people}, at most {most}, {state}", title=title, people=people, most=most, state=state)
     yield "  " + row.audience
     if row.benefits:
-        tries = localize("; ", "；").join(row.benefits)
-        yield localize(f"  tries: {tries}", f"  尝试：{tries}")
+        tries = gettext("; ").join(row.benefits)
+        yield gettext("  tries: {tries}", tries=tries)
     if row.reason:
-        yield localize(f"  reason: {row.reason}", f"  理由：{row.reason}")
+        yield gettext("  reason: {reason}", reason=row.reason)
     if row.why_not:
-        yield localize(f"  why not: {row.why_not}", f"  原因：{row.why_not}")
+        yield gettext("  why not: {why_not}", why_not=row.why_not)

@@ -7,6 +7,7 @@ import polars as pl
 
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.foundation.evidence import Level
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import (
     MINUS,
     MoneyFormat,
@@ -204,8 +205,8 @@ def _finding(story: Story) -> str:
         if other is not None and other.share is not None
     ]
     if parts:
-        text += localize(
-            f" Of what the same estimates promise, {join_list(parts)}.", f"按同样的估计，{'，'.join(parts)}。"
+        text += gettext(
+            " Of what the same estimates promise, {parts}.", parts=join_list(parts), parts_2="，".join(parts)
         )
     return text + translate(f" One more {cash.unit} of budget adds {more}.")
 
@@ -215,10 +216,7 @@ def build_method_chapter(story: Story) -> Chapter:
     cash, text = (
         story.cash,
         bound_text(story.plan, story.head)
-        or localize(
-            "The offers of this plan are drawn, not chosen, so no bound is on them.",
-            "这份计划的优惠由抽签决定，并非选择，因此没有上限可比。",
-        ),
+        or gettext("The offers of this plan are drawn, not chosen, so no bound is on them."),
     )
     title = "How close to the best possible plan?"
     more = truncate(story.binding, 1200) if story.binding else ""
@@ -268,7 +266,7 @@ def lead_text(story: Story) -> LeadText | None:
         return None
     name, less = policy_label(found.rival), found.lead_cents < 0
     others = plural(found.others, "other rule")
-    than = localize(f"than “{name}”, the best of {others}", f"比{count(found.others)}种其他做法中最好的“{name}”")
+    than = gettext("than “{name}”, the best of {others}", name=name, others=others, found_others=count(found.others))
     equal = translate(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)
     much, much_zh = ("less", "少") if less else ("more", "多")
@@ -277,10 +275,24 @@ def lead_text(story: Story) -> LeadText | None:
     )  # fmt: skip
     return LeadText(
         lead=cash(found.lead_cents, sign=True),
-        short=localize(f"{much.capitalize()} {than}{equal}. {worth}", f"{than}{much_zh}{equal}。{worth}"),
-        long=localize(
-            f"{whose} is expected to earn {cash(found.plan_cents)}, {more} {much} {than}. {worth}",
-            f"{whose_zh}预计赚{cash(found.plan_cents)}，{than}{much_zh}{more}。{worth}",
+        short=gettext(
+            "{much} {than}{equal}. {worth}",
+            much=much.capitalize(),
+            than=than,
+            equal=equal,
+            worth=worth,
+            much_zh=much_zh,
+        ),
+        long=gettext(
+            "{whose} is expected to earn {plan}, {more} {much} {than}. {worth}",
+            whose=whose,
+            plan=cash(found.plan_cents),
+            more=more,
+            much=much,
+            than=than,
+            worth=worth,
+            whose_zh=whose_zh,
+            much_zh=much_zh,
         ),
         evidence=found.evidence,
         shown=found.shown,
@@ -295,9 +307,9 @@ def _worth(found: Lead, cash: MoneyFormat) -> str:
         between = low_to_high(low, high, cash)
         span = translate(f"{interval_name()} of the difference {between}")
         return (
-            localize(f"{span}.", f"{span}。")
+            gettext("{span}.", span=span)
             if low > 0 or high < 0
-            else localize(f"{span}: {unsure}.", f"{span}：{unsure}。")
+            else gettext("{span}: {unsure}.", span=span, unsure=unsure)
         )
     return {
         True: translate("The intervals do not overlap."),
@@ -337,9 +349,10 @@ def _unequal(rows: list[dict[str, Any]]) -> list[Block]:
     paying = [row for row in rows if 0 < row["spend_cents"] <= (1 + EQUAL_SPEND) * ours]
     most = max((row["spend_cents"] for row in paying), default=0.0)
     odd = [policy_label(r["policy"]) for r in paying if r["spend_cents"] < (1 - EQUAL_SPEND) * most]
-    text = localize(
-        f"Spend is less than that of the others for {', '.join(odd)}: with that, this is no comparison at equal spend.",
-        f"{'、'.join(odd)}花的钱比其他做法少，不算同等花费下的比较。",
+    text = gettext(
+        "Spend is less than that of the others for {odd}: with that, this is no comparison at equal spend.",
+        odd=", ".join(odd),
+        odd_2="、".join(odd),
     )
     return [note(text, "warn")] if odd else []
 
@@ -359,7 +372,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
                 translate(r["evidence"]),
             ),
             "ours" if r["policy"] == "plan" else "main",
-            text=localize(f"spend {cash(r['spend_cents'])}", f"花费{cash(r['spend_cents'])}"),
+            text=gettext("spend {spend}", spend=cash(r["spend_cents"])),
         )
         for r, small in zip(rows.iter_rows(named=True), few, strict=True)
     ]

@@ -1,12 +1,12 @@
 """Chapter on the customers: recency, frequency, spend, favourite categories and price sensitivity."""
 
 from promolift.core.customers.disclosure_control import small_cells
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import (
     DASH,
     count,
     day_count,
     days,
-    localize,
     low_to_high,
     percent,
     plural,
@@ -30,9 +30,11 @@ def build_chapter(story: Story) -> Chapter:
         why = story.missing.get("customers")
         blocks: list[Figure | Block] = [unknown_note("who the customers are", why)]
     else:
-        lead = localize(
-            f"{plural(people.customers, 'customer')}, each described by what they did before the plan was made.",
-            f"{count(people.customers)}位客户，每位都由制定计划之前的行为来描述。",
+        lead = ngettext(
+            "{customers} customer, each described by what they did before the plan was made.",
+            "{customers} customers, each described by what they did before the plan was made.",
+            people.customers,
+            customers=count(people.customers),
         )
         blocks = [_strip(people, story), _cadence(people, story), _discounts(people, story)]
     blocks.append(_categories(story))
@@ -72,10 +74,10 @@ def _histogram(
             for bar, n in zip(found.bars, shown, strict=True) if bar.customers]  # fmt: skip
     how, cap = "", text(found.cap)
     if found.above and few[-1]:
-        how = localize(f"Few above {cap} are not drawn.", f"另有少数高于{cap}，未画。")
+        how = gettext("Few above {cap} are not drawn.", cap=cap)
     elif found.above:
         above = plural(found.above, "customer")
-        how = localize(f"{above} above {cap} not drawn.", f"另有{count(found.above)}位高于{cap}，未画。")
+        how = gettext("{above} above {cap} not drawn.", above=above, cap=cap, found_above=count(found.above))
     grid = TextTable([axis, "customers"], rows)
     return Figure(ident, title, finding, spec, grid, how, customer_count(found.customers))
 
@@ -127,10 +129,17 @@ def _categories(story: Story) -> Figure | Block:
     bought = [
         suppressed_count(None if small else each.customers, story) for each, small in zip(tastes.top, few, strict=True)
     ]
-    finding = localize(
-        f"{name}: {most} of the average customer's spend; the first {tastes.shown} of "
-        f"{plural(tastes.categories, 'category', 'categories')} together {together}.",
-        f"{name}：占平均每位客户消费的{most}；{count(tastes.categories)}个品类中的前{tastes.shown}个共占{together}。",
+    finding = ngettext(
+        "{name}: {most} of the average customer's spend; the first {shown} of {categories} "
+        "category together {together}.",
+        "{name}: {most} of the average customer's spend; the first {shown} of {categories} "
+        "categories together {together}.",
+        tastes.categories,
+        name=name,
+        most=most,
+        shown=tastes.shown,
+        categories=count(tastes.categories),
+        together=together,
     )
     spec = {
         "kind": "bars",
@@ -139,7 +148,7 @@ def _categories(story: Story) -> Figure | Block:
             {
                 "name": truncate(each.target, 44),
                 "value": each.spend_share,
-                "text": localize(f"{buyers} buyers", f"{buyers}位购买者"),
+                "text": gettext("{buyers} buyers", buyers=buyers),
             }
             for each, buyers in zip(tastes.top, bought, strict=True)
         ],

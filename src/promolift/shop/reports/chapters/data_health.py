@@ -1,6 +1,7 @@
 """Chapters on the data: what was read and rejected, what the data can answer, and what is unknown."""
 
-from promolift.foundation.i18n.formatting import count, localize, percent, plural, truncate
+from promolift.foundation.i18n.catalogue import gettext, ngettext
+from promolift.foundation.i18n.formatting import count, percent, truncate
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter
 from promolift.foundation.pages.charts import unknowns
@@ -22,11 +23,19 @@ def build_health_chapter(health: Health) -> Chapter:
     if health.read:
         taken, part = count(health.accepted), percent(health.accepted_share)
         repaired, out, tables = count(health.repaired), count(health.rejected), len(health.tables)
-        source = localize(plural(tables, "table"), f"{count(tables)}张表")
-        lead = localize(
-            f"{plural(health.read, 'row')} were read from {source}. {taken} were taken ({part}), "
-            f"{repaired} of them after a repair; {out} were set aside with their reason.",
-            f"从{source}读入{count(health.read)}行，采用{taken}行（{part}），其中{repaired}行经过修复；{out}行因故剔除，原因已记录。",
+        source = ngettext("{tables} table", "{tables} tables", tables, tables=count(tables))
+        lead = ngettext(
+            "{rows} row were read from {source}. {taken} were taken ({part}), {repaired} of them "
+            "after a repair; {out} were set aside with their reason.",
+            "{rows} rows were read from {source}. {taken} were taken ({part}), {repaired} of "
+            "them after a repair; {out} were set aside with their reason.",
+            health.read,
+            rows=count(health.read),
+            source=source,
+            taken=taken,
+            part=part,
+            repaired=repaired,
+            out=out,
         )
     blocks = [_tables(health), *_reasons(health), _abilities(health)]
     return Chapter("health", "Data", "Can this data be trusted?", lead, blocks)
@@ -55,14 +64,17 @@ def _reasons(health: Health) -> list[Block]:
     shown = health.reasons[:MOST_REASONS]
     rows = [
         {
-            "figure": count(r.rows), "text": truncate(translate(r.reason), 140),
-            "small": f"{truncate(translate(r.table), 40)}{localize(', ', '，')}{translate(r.fate)}",
+            "figure": count(r.rows),
+            "text": truncate(translate(r.reason), 140),
+            "small": f"{truncate(translate(r.table), 40)}{gettext(', ')}{translate(r.fate)}",
         }
         for r in shown
-    ]  # fmt: skip
+    ]
     left = len(health.reasons) - len(shown)
     more = (
-        localize(f"{plural(left, 'rarer reason')} not shown.", f"另有{count(left)}种较少的原因未列出。") if left else ""
+        ngettext("{reasons} rarer reason not shown.", "{reasons} rarer reasons not shown.", left, reasons=count(left))
+        if left
+        else ""
     )
     title = "Why rows were repaired or set aside"
     return [Block("list", {"rows": rows, "more": more}, title)] if rows else []

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import (
     count,
     in_brackets,
     interval,
     join_list,
-    localize,
     number,
     percent,
     plural,
@@ -62,9 +62,12 @@ def _notes(found: ResponseFigures) -> list[str]:
         more = translate(f"One standard deviation more of price sensitivity adds {slope} (z = {z}).")
     cells, new = count(found.cells), percent(found.new_share)
     return [
-        localize(
-            f"Read from {cells} weeks of {plural(found.customers, 'customer')} and their usual categories.",
-            f"读自{count(found.customers)}位客户及其常买品类的{cells}个周。",
+        ngettext(
+            "Read from {cells} weeks of {customers} customer and their usual categories.",
+            "Read from {cells} weeks of {customers} customers and their usual categories.",
+            found.customers,
+            cells=cells,
+            customers=count(found.customers),
         ),
         translate(
             "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in "
@@ -106,7 +109,9 @@ def _curve(found: ResponseFigures) -> Figure | Block:
     ]
     how = translate("The band is the interval; without a discount the change is zero by definition.")
     if further > 0:
-        how += localize(f" {plural(further, 'further group')} not drawn.", f"另有{count(further)}组未画。")
+        how += ngettext(
+            " {groups} further group not drawn.", " {groups} further groups not drawn.", further, groups=count(further)
+        )
     change, seen = translate("change of demand"), translate("observations")
     heads = ["customers", "discount", change, seen]
     cells = groups[0].cells
@@ -119,7 +124,7 @@ def _curve(found: ResponseFigures) -> Figure | Block:
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
         table_by_point(heads, read, percent, _signed),
         how=how,
-        n=localize(plural(cells, "observation"), f"{count(cells)}个观测"),
+        n=ngettext("{observations} observation", "{observations} observations", cells, observations=count(cells)),
         evidence=found.level,
         wide=True,
         origin=True,
@@ -148,11 +153,11 @@ def _curve_finding(groups: Sequence[CurveGroup]) -> str:
         f"at {percent(small.depth)} off"
     )
     if small.high is None or large.low is None:
-        return text + localize(f" {upper_first(said)}.", f"{said}。")
+        return text + gettext(" {said}.", said=upper_first(said), said_2=said)
     sure = translate("the intervals overlap, so the difference is not established")
     if large.low > small.high:
         sure = translate("the intervals do not overlap")
-    return text + localize(f" {upper_first(said)}; {sure}.", f"{said}；{sure}。")
+    return text + gettext(" {said}; {sure}.", said=upper_first(said), sure=sure, said_2=said)
 
 
 def _placebos(found: ResponseFigures) -> Figure | Block:
@@ -185,7 +190,7 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
         number,
         words=(3, 4),
         how=how,
-        n=localize(plural(found.tests_made, "check"), f"{count(found.tests_made)}项"),
+        n=ngettext("{checks} check", "{checks} checks", found.tests_made, checks=count(found.tests_made)),
         evidence=found.level,
         tone="warn" if failed else "good",
     )
@@ -194,9 +199,24 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
 def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
     as_due = found.tests_passed == found.tests_made
     passed, made = count(found.tests_passed), count(found.tests_made)
-    text = localize(
-        f"{passed} of {plural(found.tests_made, 'placebo check')} found nothing{', as it must be' if as_due else ''}.",
-        f"{made}项安慰剂检验中{passed}项没有发现效果{'，正该如此' if as_due else ''}。",
+    text = (
+        ngettext(
+            "{passed} of {checks} placebo check found nothing, as it must be.",
+            "{passed} of {checks} placebo checks found nothing, as it must be.",
+            found.tests_made,
+            passed=passed,
+            checks=count(found.tests_made),
+            made=made,
+        )
+        if as_due
+        else ngettext(
+            "{passed} of {checks} placebo check found nothing.",
+            "{passed} of {checks} placebo checks found nothing.",
+            found.tests_made,
+            passed=passed,
+            checks=count(found.tests_made),
+            made=made,
+        )
     )
     if not failed:
         return text
@@ -235,7 +255,7 @@ def _categories(found: ResponseFigures) -> Figure | Block:
         marks,
         _signed,
         how=how,
-        n=localize(plural(every, "category", "categories"), f"{count(every)}个品类"),
+        n=ngettext("{categories} category", "{categories} categories", every, categories=count(every)),
         evidence=found.level,
         wide=True,
     )
@@ -251,15 +271,15 @@ def _category_finding(found: ResponseFigures) -> str:
     between = in_brackets(interval(top.lift_low, top.lift_high, _signed))
     text = translate(f"At {depth} off most more is sold of {_named(top)}{between}.")
     if end is not top:
-        text += localize(f" Least: {_named(end)}.", f"最少的是{_named(end)}。")
+        text += gettext(" Least: {named}.", named=_named(end))
     every, sure = plural(found.categories_read, "category", "categories"), count(found.categories_sure)
-    return text + localize(
-        f" For {sure} of {every} it is sure that more is sold.",
-        f"{count(found.categories_read)}个品类中，{sure}个可以确定销量会增加。",
+    return text + gettext(
+        " For {sure} of {every} it is sure that more is sold.",
+        sure=sure,
+        every=every,
+        categories_read=count(found.categories_read),
     )
 
 
 def _named(each: CategoryResponse) -> str:
-    return localize(
-        f"{truncate(each.category, 40)}, {_signed(each.lift)}", f"{truncate(each.category, 40)}（{_signed(each.lift)}）"
-    )
+    return gettext("{category}, {signed}", category=truncate(each.category, 40), signed=_signed(each.lift))

@@ -2,6 +2,7 @@
 
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.messages.angles import ANGLE_RULES
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import (
     count,
     current_locale,
@@ -48,30 +49,42 @@ def _lead(story: Story) -> str:
         return translate("Nobody would get an offer.")
     rest = plan.able - plan.treated
     said = [
-        localize(
-            f"{count(plan.treated)} of {plural(plan.customers, 'customer')} would get an offer.",
-            f"{count(plan.customers)}位客户中，{count(plan.treated)}位会得到优惠。",
+        ngettext(
+            "{treated} of {customers} customer would get an offer.",
+            "{treated} of {customers} customers would get an offer.",
+            plan.customers,
+            treated=count(plan.treated),
+            customers=count(plan.customers),
         )
     ]
     if rest and not plan.draws:
         said.append(
-            localize(
-                f"{plural(rest, 'customer')} get none: no offer is open to them or worth its cost, or others use the "
-                "budget better.",
-                f"{count(rest)}位不发：没有可以发的优惠，或者不值得花费，或者预算用在别人身上更划算。",
+            ngettext(
+                "{customers} customer get none: no offer is open to them or worth its cost, or "
+                "others use the budget better.",
+                "{customers} customers get none: no offer is open to them or worth its cost, or "
+                "others use the budget better.",
+                rest,
+                customers=count(rest),
             )
         )
     if plan.held_out:
         said.append(
-            localize(
-                f"{plural(plan.held_out, 'customer')} picked at random get none, so that the difference can be "
-                "measured.",
-                f"{count(plan.held_out)}位随机抽出的客户不发，用来衡量差别。",
+            ngettext(
+                "{customers} customer picked at random get none, so that the difference can be measured.",
+                "{customers} customers picked at random get none, so that the difference can be measured.",
+                plan.held_out,
+                customers=count(plan.held_out),
             )
         )
     if plan.barred:
         said.append(
-            localize(f"{plural(plan.barred, 'customer')} may not be written to.", f"{count(plan.barred)}位不允许联系。")
+            ngettext(
+                "{customers} customer may not be written to.",
+                "{customers} customers may not be written to.",
+                plan.barred,
+                customers=count(plan.barred),
+            )
         )
     return join_sentences(*said)
 
@@ -95,11 +108,17 @@ def _mix(story: Story) -> Figure:
     if story.head is not None and story.head.promised_cents is not None:
         how.append(translate("Luck in the choice is not taken off single offers."))
     name = truncate(top["name"], 60)
-    customers = localize(plural(top["treated"], "customer"), f"{count(top['treated'])}位客户")
-    finding = localize(
-        f"{plural(story.different, 'different offer')}. Most frequent is “{name}”: "
-        f"{customers}, {percent(top['share'])} of those with an offer.",
-        f"共{count(story.different)}种不同的优惠。最常见的是“{name}”：{customers}，占得到优惠者的{percent(top['share'])}。",
+    customers = ngettext(
+        "{customers} customer", "{customers} customers", top["treated"], customers=count(top["treated"])
+    )
+    finding = ngettext(
+        "{offers} different offer. Most frequent is “{name}”: {customers}, {share} of those with an offer.",
+        "{offers} different offers. Most frequent is “{name}”: {customers}, {share} of those with an offer.",
+        story.different,
+        offers=count(story.different),
+        name=name,
+        customers=customers,
+        share=percent(top["share"]),
     )
     heads = ["offer", "customers", "expected gain", "expected cost"]
     return Figure(
@@ -122,10 +141,12 @@ def _motives(story: Story) -> Figure:
     rest = sum(n for (_, n), small in zip(rows, few, strict=True) if small)
     rows = [row for row, small in zip(rows, few, strict=True) if not small]
     rows += [(translate("other reasons, each of few customers"), rest)] if rest else []
-    finding = localize(
-        f"What sets most of them apart: they {MOTIVES[story.motives[0].motive]} ({count(rows[0][1])} of "
-        f"{count(story.plan.treated)}).",
-        f"他们最常见的特点：{rows[0][0]}（{count(story.plan.treated)}位中的{count(rows[0][1])}位）。",
+    finding = gettext(
+        "What sets most of them apart: they {motives} ({rows} of {treated}).",
+        motives=MOTIVES[story.motives[0].motive],
+        rows=count(rows[0][1]),
+        treated=count(story.plan.treated),
+        rows_2=rows[0][0],
     )
     how = translate(
         "Of each customer the one that tells most; the reason of each, with their own figures, stands in plan.csv."
@@ -171,7 +192,7 @@ def _card(card: CustomerCard, place: int, story: Story) -> dict[str, object]:
         "who": truncate(card.who, 600) if card.who else "",
         "facts": {truncate(name, 40): truncate(value, 60) for name, value in card.facts.items()},
         "offer": truncate(card.offer, 140),
-        "why": upper_first(truncate(reason, 600)) + localize(".", "。") if reason else "",
+        "why": upper_first(truncate(reason, 600)) + gettext(".") if reason else "",
         "gain": cash(given.gain_cents, sign=True),
         "interval": interval(given.low_cents, given.high_cents, cash),
         "cost": cash(given.cost_cents),
@@ -200,18 +221,24 @@ def build_messages_chapter(story: Story) -> Chapter:
     lead = "No messages were written."
     if story.written:
         language = {"zh": translate("Chinese"), "en": translate("English")}
-        lead = localize("; ", "；").join(
-            localize(
-                f"{plural(each.messages, 'message')} in {language[each.language]}, typically {count(each.characters)} "
-                "characters long",
-                f"{language[each.language]}消息{count(each.messages)}条，通常{count(each.characters)}个字符",
+        lead = gettext("; ").join(
+            ngettext(
+                "{messages} message in {language}, typically {characters} characters long",
+                "{messages} messages in {language}, typically {characters} characters long",
+                each.messages,
+                messages=count(each.messages),
+                language=language[each.language],
+                characters=count(each.characters),
             )
             for each in story.written
         )
-        silent = localize(
-            f" {plural(story.silent, 'offer')} without a message.", f"{count(story.silent)}个优惠没有消息。"
+        silent = ngettext(
+            " {offers} offer without a message.",
+            " {offers} offers without a message.",
+            story.silent,
+            offers=count(story.silent),
         )
-        lead += localize(".", "。") + (silent if story.silent else "")
+        lead += gettext(".") + (silent if story.silent else "")
     name, title = "Messages", "What do they read?"
     if not rows:
         why = story.missing.get("messages") or story.missing.get("offers")
@@ -261,9 +288,13 @@ def _pool(wording: PoolWords) -> list[Block]:
     states = [[translate(state), count(number)] for state, number in wording.pool.funnel().items() if number]
     size, usable = len(wording.texts), len(wording.pool.usable(wording.approve).texts)
     approved = sum(text.state == "approved" for text in wording.texts)
-    text = localize(
-        f"{count(usable)} of {plural(size, 'text')} may be sent; a person approved {count(approved)}.",
-        f"{count(size)}条文案中有{count(usable)}条可以发送，其中{count(approved)}条经人审批。",
+    text = ngettext(
+        "{usable} of {texts} text may be sent; a person approved {approved}.",
+        "{usable} of {texts} texts may be sent; a person approved {approved}.",
+        size,
+        usable=count(usable),
+        texts=count(size),
+        approved=count(approved),
     )
     if usable > approved:
         text += translate(

@@ -2,6 +2,7 @@
 
 from promolift.foundation import extension
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -15,6 +16,7 @@ from promolift.foundation.i18n.formatting import (
     low_to_high,
     number,
     percent,
+    sentence_space,
     truncate,
     upper_first,
     use_locale,
@@ -162,10 +164,7 @@ def todo(story: Story) -> list[ActionItem]:
         return []
     steps = _to_check(story)
     often = [
-        localize(
-            f"{truncate(row['offer'], 50)} ({count(row['treated'])})",
-            f"{truncate(row['offer'], 50)}（{count(row['treated'])}位）",
-        )
+        gettext("{offer} ({treated})", offer=truncate(row["offer"], 50), treated=count(row["treated"]))
         for row in story.offers.head(MOST).iter_rows(named=True)
         if row["offer_id"]
     ]
@@ -206,11 +205,15 @@ def _to_check(story: Story) -> list[ActionItem]:
     name, ask = ASSUMPTION_NAMES.get(weak.name), ASSUMPTION_REMEDIES.get(weak.name)
     called, turn = translate(name) if name else weak.name, _value(weak, weak.flips_at, story.cash)
     taken = _value(weak, weak.value, story.cash)
-    what = localize(
-        f"Check before you send: {called[:1].lower()}{called[1:]}, {taken}", f"发送前先核实：{called}{taken}"
+    what = gettext(
+        "Check before you send: {called}{called_2}, {taken}",
+        called=called[:1].lower(),
+        called_2=called[1:],
+        taken=taken,
+        called_3=called,
     )
     why = translate(f"At {turn} nothing would be earned.")
-    return [ActionItem(what, why + (localize(" ", "") + translate(ask) if ask else ""))]
+    return [ActionItem(what, why + (sentence_space() + translate(ask) if ask else ""))]
 
 
 def _value(each: Assumption, value: float, cash: MoneyFormat) -> str:

@@ -1,12 +1,12 @@
 """The script that rewrites pairs of texts as messages, and the check of the catalogues."""
 
-import importlib.util
+import ast
 import itertools
 import re
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -14,22 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promolift.foundation.i18n.formatting import count, plural
+from promolift.foundation.settings import read_tsv
 
 ROOT = Path(__file__).parents[2]
 
 
-def tool(name: str) -> ModuleType:
-    """A script of tools/catalogue as a module."""
-    spec = importlib.util.spec_from_file_location(f"catalogue_{name}", ROOT / "tools" / "catalogue" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-convert, check = tool("convert"), tool("check")
+sys.path.insert(0, str(ROOT / "tools" / "catalogue"))
+check, convert, sentences = (import_module(name) for name in ("check", "convert", "convert_sentences"))
 NAMES = ("customers", "offers", "note.gaps", "row['share']", "cash(x)", "percent(y)", "n", "text")
 WORDS = st.sampled_from([" of ", " get ", " {", "} ", '\'s "x" ', ", ", ".", "\\ "])
 HAN = st.sampled_from(["位", "得到", "，", "。", "“{", "}”", "占"])
@@ -209,3 +200,40 @@ def test_an_update_adds_what_is_missing_and_removes_what_is_stale(tree: Path) ->
 
 def test_the_catalogues_of_promolift_fit_its_code() -> None:
     assert list(check.problems(ROOT)) == []
+
+
+SENTENCES = [row[0] for row in read_tsv("foundation/i18n/sentences_zh.tsv") if row[0].count("{}") <= 4]
+
+
+@given(pattern=st.sampled_from(SENTENCES), numbers=st.booleans())
+@settings(max_examples=300)
+def test_a_sentence_becomes_a_message_with_the_chinese_of_its_pattern(pattern: str, numbers: bool) -> None:
+    holes = itertools.count()
+    value = "count(values[{}])" if numbers else "values[{}].name"
+    text = re.sub(r"\{\}", lambda _: f"\x00{value.format(next(holes))}\x01", pattern)
+    text = text.replace("{", "{{").replace("}", "}}").replace("\x00", "{").replace("\x01", "}")
+    call = ast.Call(ast.Name("translate", ast.Load()), [ast.parse("f" + repr(text), mode="eval").body], [])
+    parts = convert.python_parts(call.args[0])
+    converter = sentences.SentenceConverter(Catalog())
+    try:
+        tree = converter.cases(parts, parts, "a.py")
+    except convert.OddError:
+        return
+    convert.prove(call, tree)
+    assert numbers == ("translate(" not in convert.call_source(tree)) or not next(holes)
+
+
+def test_a_sentence_with_a_planted_fault_is_found() -> None:
+    call = ast.parse("translate(f'there are fewer than {count(customers)} customers')", mode="eval").body
+    parts = convert.python_parts(call.args[0])
+    tree = sentences.SentenceConverter(Catalog()).cases(parts, parts, "a.py")
+    tree.chinese = tree.chinese + "。"
+    with pytest.raises(AssertionError):
+        convert.prove(call, tree)
+
+
+def test_a_sentence_whose_words_come_from_a_value_is_left_for_a_person() -> None:
+    for source in ("translate(f'{a.name} {b.name}')", "translate('a sentence that nobody translated')"):
+        parts = convert.python_parts(ast.parse(source, mode="eval").body.args[0])
+        with pytest.raises(convert.OddError):
+            sentences.SentenceConverter(Catalog()).cases(parts, parts, "a.py")

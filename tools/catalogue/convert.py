@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -302,17 +302,19 @@ class Converter:
         texts: dict[str, Counter[str]] = defaultdict(Counter)
         for each in self.messages:
             texts[each.one][each.chinese] += 1
+        counts = {each.one for each in self.messages if each.many is not None}
+        counts |= {each.id[0] for each in self.before if each.pluralizable}
         for each in self.messages:
             known = self.before.get(each.one)
             first = known.string if known is not None else None
             if isinstance(first, tuple):
                 first = first[0]
             first = first or max(sorted(texts[each.one]), key=texts[each.one].__getitem__)
-            if each.chinese != first:
+            if each.chinese != first or (each.many is None and each.one in counts):
                 path = Path(each.file)
                 folder = path.suffix == ".html" and path.parent.name != "templates"
                 each.context = path.parent.name if folder else path.stem
-                if each.many is not None:
+                if each.many is not None or (known is not None and not known.pluralizable and each.many):
                     self.odd.append(f"{each.file}: two translations of a plural: {each.one}")
 
 
@@ -602,6 +604,7 @@ def _draws(
 
 def _functions(language: str, entries: Mapping[tuple[str | None, str], str]) -> dict[str, object]:
     from promolift.foundation.i18n.formatting import count, plural
+    from promolift.foundation.i18n.translation import to_chinese
 
     def fill(context: str | None, one: str, many: str, n: object, arguments: Mapping[str, object]) -> str:
         text = entries[context, one] if language == "zh" else one if count(n) == "1" else many
@@ -615,6 +618,7 @@ def _functions(language: str, entries: Mapping[tuple[str | None, str], str]) -> 
         "sentence_space": lambda: "" if language == "zh" else " ",
         "count": count,
         "plural": plural,
+        "translate": lambda text: to_chinese(text) if language == "zh" else text,
     }
 
 
@@ -662,19 +666,20 @@ def main(root: Path) -> None:
     sources = sorted((root / "src").rglob("*.py"))
     modules = [ModuleFile(root, path, converter) for path in sources if "localize(" in path.read_text("utf-8")]
     templates = [TemplateFile(root, path, converter) for path in sorted((root / "src").rglob("*.html"))]
-    counts = {each.one for each in converter.messages if each.many is not None}
-    for each in converter.messages:
-        if each.many is None and each.one in counts:
-            converter.odd.append(f"{each.file}: with and without a plural: {each.one}")
+    write(root, converter, [*modules, *templates])
+
+
+def write(root: Path, converter: Converter, files: Sequence["ModuleFile | TemplateFile"]) -> None:
+    """Write the rewritten files and the catalogue, and say which calls need a person."""
     converter.name_contexts()
-    for each in [*modules, *templates]:
+    for each in files:
         each.rewrite()
     if converter.messages:
-        store(root / CATALOGUE, converter.messages, catalogue)
-    changed = [str(each.path) for each in modules if each.found]
+        store(root / CATALOGUE, converter.messages, converter.before)
+    changed = [str(each.path) for each in files if each.found and each.path.suffix == ".py"]
     if changed:
         ruff = [sys.executable, "-m", "ruff"]
-        subprocess.run([*ruff, "check", "--select", "I", "--fix", "--quiet", *changed], cwd=root, check=True)
+        subprocess.run([*ruff, "check", "--select", "I,F401", "--fix", "--quiet", *changed], cwd=root, check=True)
         subprocess.run([*ruff, "format", "--quiet", *changed], cwd=root, check=True)
     print(*converter.odd, sep="\n")
     print(f"{len(converter.messages)} messages; {len(converter.odd)} calls left for a person")

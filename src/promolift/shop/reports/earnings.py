@@ -79,10 +79,11 @@ def earned_head(found: Mapping[str, Any], cash: MoneyFormat) -> KeyFigure:
         if found["gain_total"] is None
         else IntervalEstimate(*(found[k] for k in ("gain_total", "total_low", "total_high")))
     )
-    sizes = found["customers"]
+    sizes, why = found["customers"], upper_first(translate(found["why"]))
+    answer = verdict_text(found["answer"])
     text = translate(
         f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
-        f"random: {verdict_text(found['answer'])}. {upper_first(translate(found['why']))}."
+        f"random: {answer}. {why}."
     )
     shown = found["answer"] in SIGNIFICANT
     return headline(translate("Added by the offers"), total, text, badge_of(found), cash, shown=shown)

@@ -127,9 +127,9 @@ class FairnessNote(Note):
 
     def through_words(self, found: Proxy) -> str:
         """A gap that runs through a feature."""
-        what = measure_label(found.measure or "offers")
+        what, feature = measure_label(found.measure or "offers"), found.feature or ""
         gap, left = (self.amount(found.measure or "offers", each or 0.0, sign=True) for each in (found.gap, found.left))
-        return translate(f"A gap runs through {found.feature}: {what} {gap}, at equal {found.feature} {left}.")
+        return translate(f"A gap runs through {feature}: {what} {gap}, at equal {feature} {left}.")
 
     def swap_words(self, found: Swap) -> str:
         """One column that was swapped."""

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from promolift.extensions.encoder.results import EpochFigures, ForecastCheck
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import count, number, percent
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, note, unknown_note
 from promolift.foundation.pages.charts import Axis, Line, line_chart, table_by_x
 from promolift.shop.reports.score_figures import calibration_figure, score_block
@@ -33,24 +32,26 @@ def _quality(found: ForecastCheck) -> list[Block | Figure]:
     """Figures beside habit, the training, and calibration."""
     title = "How well the next basket is forecast, in weeks never learned from"
     said, came = percent(found.stays_away.predicted), percent(found.stays_away.observed)
-    text = translate(
-        f"Of the customers, {said} were expected to stay away for those 8 weeks, and {came} did. "
-        "The weeks served to stop the learning in time, which flatters the figures a little; each half of the "
-        "customers was calibrated on the other half."
+    text = gettext(
+        "Of the customers, {said} were expected to stay away for those 8 weeks, and {came} "
+        "did. The weeks served to stop the learning in time, which flatters the figures a "
+        "little; each half of the customers was calibrated on the other half.",
+        said=said,
+        came=came,
     )
-    basket, loss = translate("The next basket (NDCG@10)"), translate("The loss")
+    basket, loss = gettext("The next basket (NDCG@10)"), gettext("The loss")
     return [
         score_block(found.scores, title),
         note(text),
-        _curve(found.epochs, found.best_epoch, "ndcg", basket, translate("higher is better")),
-        _curve(found.epochs, found.best_epoch, "loss", loss, translate("lower is better")),
+        _curve(found.epochs, found.best_epoch, "ndcg", basket, gettext("higher is better")),
+        _curve(found.epochs, found.best_epoch, "loss", loss, gettext("lower is better")),
         *([calibration_figure(found.reliability, "forecast-calibration")] if found.reliability else ()),
     ]
 
 
 def _curve(epochs: Sequence[EpochFigures], best: EpochFigures, slug: str, name: str, good: str) -> Figure:
     """A figure epoch by epoch, where it was learned and where it was not."""
-    parts = (("train", "blue", translate("learned from")), ("valid", "orange", translate("not learned from")))
+    parts = (("train", "blue", pgettext("chapter", "learned from")), ("valid", "orange", gettext("not learned from")))
     series = [Line(said, tone, [(e.epoch, getattr(e, f"{part}_{slug}")) for e in epochs]) for part, tone, said in parts]
     first, top = (number(getattr(e, f"valid_{slug}")) for e in (epochs[0], best))
     only = best == epochs[0]
@@ -72,7 +73,7 @@ def _curve(epochs: Sequence[EpochFigures], best: EpochFigures, slug: str, name: 
     )
     short = f"{name[:1].lower()}{name[1:]}"
     along, upright = Axis("epoch", "count"), Axis(f"{short}{gettext(', ')}{good}", "fixed")
-    how = translate("An epoch is one pass over the data. Were the lines to part, it would be learning by heart.")
+    how = gettext("An epoch is one pass over the data. Were the lines to part, it would be learning by heart.")
     grid = table_by_x(along.name, series, count, number)
-    title = translate("Learning: ") + short
+    title = gettext("Learning: ") + short
     return line_chart(f"learning-{slug}", title, finding, along, upright, series, grid, how=how, close=True)

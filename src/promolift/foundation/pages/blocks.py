@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.catalogue import gettext
 
 Badge = Level | Literal["simulated"]
 Tone = Literal["plain", "good", "warn", "bad"]
@@ -149,7 +149,7 @@ def widen_lone_blocks(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
 
 def unknown_note(what: str, why: str | None) -> Block:
     """Return a box that says what is not known and, if the caller gives a reason, why."""
-    return Block("gap", {"what": what, "why": why or translate("no reason was given")})
+    return Block("gap", {"what": what, "why": why or gettext("no reason was given")})
 
 
 def note(text: str, tone: Tone = "plain") -> Block:

@@ -167,13 +167,11 @@ def calibration_chart(
     """
     if axis is not None:
         marks = [
-            ForestRow(say(p), y, low, high, (count(n),), "main", translate("predicted ") + say(p))
+            ForestRow(say(p), y, low, high, (count(n),), "main", gettext("predicted ") + say(p))
             for p, y, low, high, n in bins
         ]
         return forest_plot(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, **extra)
-    axes = {
-        name: Axis(word, "share").spec for name, word in (("x", translate("predicted")), ("y", translate("happened")))
-    }
+    axes = {name: Axis(word, "share").spec for name, word in (("x", gettext("predicted")), ("y", gettext("happened")))}
     cells = [[say(p), say(y), low_to_high(low, high, say), count(n)] for p, y, low, high, n in bins]
     grid = TextTable(["predicted", "happened", interval_name(), cases], cells, ())
     return Figure(
@@ -200,7 +198,7 @@ def frontier_chart(
         "points": [list(p) for p in points],
         "chosen": list(chosen),
         "slope": slope,
-        "label": translate("chosen: ") + f"{say(chosen[0])} → {say(chosen[1])}",
+        "label": gettext("chosen: ") + f"{say(chosen[0])} → {say(chosen[1])}",
     }
     title = "Budget against expected extra profit"
     return Figure("frontier", title, finding, spec, grid, wide=True, **extra)
@@ -225,12 +223,16 @@ def headline(
     alone could produce is not `shown` large: the sentence states it instead.
     """
     if found is None:
-        return KeyFigure(label, translate("Not known"), sentence)
+        return KeyFigure(label, gettext("Not known"), sentence)
     amount, span = cash(found.value, sign=True), interval_drawing(found, cash, name or interval_name())
     if shown:
         return KeyFigure(label, amount, sentence, evidence, span)
     return KeyFigure(
-        label, translate("Not shown yet"), translate(f"So far {amount}.") + sentence_space() + sentence, evidence, span
+        label,
+        gettext("Not shown yet"),
+        gettext("So far {amount}.", amount=amount) + sentence_space() + sentence,
+        evidence,
+        span,
     )
 
 

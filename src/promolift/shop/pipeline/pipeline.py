@@ -187,7 +187,7 @@ def summary(job: Job, step: str) -> dict[str, Any]:
         return health_summary(job)
     if step == "profile":
         rows = job.profiled.size
-        said = translate(f"{rows:,} customers profiled")
+        said = gettext("{rows} customers profiled", rows=f"{rows:,}")
         found = forecast_summary(job, said)
         return {"step": step, "customers": rows, **found, **_with_segments(str(found["text"]), segment_table(job))}
     if step == "effect":
@@ -214,7 +214,7 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
     note = ForecastNote.load(job.store)
     if note.checked is None:
-        missing = translate("no encoder: ") + translate(note.missing or "")
+        missing = gettext("no encoder: ") + translate(note.missing or "")
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\n{missing}"}
     ndcg, lead, trees = note.checked.ndcg, note.checked.lead, note.checked.basket
     text = said + gettext(
@@ -238,12 +238,12 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     place: dict[str, str] = {}
     if step == "report" and job.out:
         place = {"report": str(job.out / "report.html"), "plan": str(job.out / "plan.csv")}
-    names = {"report": translate("report: "), "plan": translate("plan:   ")}
+    names = {"report": gettext("report: "), "plan": gettext("plan:   ")}
     where = [f"{names[name]}{path}" for name, path in place.items()]
     figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
     found = Health.load(job.store).warnings if step == "report" else ()
-    warnings = [translate("warning: ") + translate(each) for each in found]
+    warnings = [gettext("warning: ") + translate(each) for each in found]
     stands = shop_status(job.config, job.store)
     grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
     bare = (
@@ -251,7 +251,7 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     )
     if bare:
         warnings.insert(
-            0, translate("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
+            0, gettext("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
         )
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}

@@ -64,16 +64,22 @@ def _gain(chosen: pl.DataFrame) -> float:
 
 def _flip(flips_at: float | None, never: str) -> str:
     at = percent(flips_at)
-    return never if flips_at is None else translate(f"at {at} this plan would earn nothing")
+    return never if flips_at is None else gettext("at {at} this plan would earn nothing", at=at)
 
 
 def _margin(stated: effects.ValueSettings, chosen: pl.DataFrame, luck: float) -> Assumption:
     value, added = stated.margin_rate, float(chosen["added_cents"].sum()) - luck
     flips = value * float(chosen["cost_cents"].sum()) / added if added > 0 else None
     own = "margin_rate" in stated.model_fields_set
-    source = translate("as promolift.toml states") if own else translate("a usual value, since no product has a cost")
-    at = _flip(flips, translate("no margin would pay"))
-    text = translate(f"A margin of {percent(value)} for every product, {source}: {at}.")
+    source = (
+        pgettext("assumptions", "as promolift.toml states")
+        if own
+        else gettext("a usual value, since no product has a cost")
+    )
+    at = _flip(flips, gettext("no margin would pay"))
+    text = gettext(
+        "A margin of {value} for every product, {source}: {at}.", value=percent(value), source=source, at=translate(at)
+    )
     return Assumption(name="margin", value=value, flips_at=flips, text=text)
 
 
@@ -83,14 +89,18 @@ def _suppliers(chosen: pl.DataFrame, luck: float) -> Assumption | None:
     paid = float(rows["subsidy_cents"].sum())
     whole = float((rows["subsidy_cents"] / (1 - rows["supplier_share"])).sum())
     if whole <= 0 and (chosen["supplier_share"] >= 1).any():
-        text = translate("Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.")
+        text = gettext("Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.")
         return Assumption(name="supplier_share", value=1.0, flips_at=None, text=text)
     if whole <= 0:
         return None
     value, flips = 1 - paid / whole, 1 - (_gain(chosen) - luck + paid) / whole
     flips_at = None if flips < 0 else flips
-    at = _flip(flips_at, translate("this plan would pay without them, too"))
-    text = translate(f"Suppliers pay {percent(value)} of the discounts, as promolift.toml states: {at}.")
+    at = _flip(flips_at, gettext("this plan would pay without them, too"))
+    text = gettext(
+        "Suppliers pay {value} of the discounts, as promolift.toml states: {at}.",
+        value=percent(value),
+        at=translate(at),
+    )
     return Assumption(name="supplier_share", value=value, flips_at=flips_at, text=text)
 
 
@@ -113,11 +123,11 @@ def _response(chosen: pl.DataFrame, response: effects.DiscountResponse, luck: fl
     if response.level == "assumed":
         how = pgettext("assumptions", "assumed")
     else:
-        how = translate("read from past shelf prices, not proven by an experiment")
-    turn = translate(f"at {at} of it this plan would earn nothing")
-    never = translate("it would pay without any")
+        how = gettext("read from past shelf prices, not proven by an experiment")
+    turn = gettext("at {at} of it this plan would earn nothing", at=at)
+    never = gettext("it would pay without any")
     end = never if flips is None else turn
-    text = translate(f"The response to discounts is {how}: {end}.")
+    text = gettext("The response to discounts is {how}: {end}.", how=how, end=end)
     return Assumption(name="response", value=1.0, flips_at=flips, text=text)
 
 
@@ -130,8 +140,8 @@ def _reach(value: float, chosen: pl.DataFrame, luck: float) -> Assumption | None
     part = float((rows["added_cents"] - rows["subsidy_cents"]).sum())
     left = 1 - (_gain(chosen) - luck) / part if part > 0 else -1.0
     flips = value * left if left > 0 else None
-    at = _flip(flips, translate("fewer would not turn the plan"))
-    text = translate(f"{percent(value)} of customers notice a coupon: {at}.")
+    at = _flip(flips, gettext("fewer would not turn the plan"))
+    text = gettext("{value} of customers notice a coupon: {at}.", value=percent(value), at=translate(at))
     return Assumption(name="coupon_reach", value=value, flips_at=flips, text=text)
 
 
@@ -151,7 +161,8 @@ def _sending(stated: effects.ValueSettings, chosen: pl.DataFrame, currency: str,
 def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:
     if (chosen["benefit"].is_in(["percent_off", "fixed_price"])).all():
         return None
-    text = translate(
-        f"{percent(value)} of orders just below a threshold are filled up to it: nothing in the log varies it."
+    text = gettext(
+        "{value} of orders just below a threshold are filled up to it: nothing in the log varies it.",
+        value=percent(value),
     )
     return Assumption(name="stretch_share", value=value, flips_at=None, text=text)

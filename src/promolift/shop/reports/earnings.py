@@ -81,12 +81,15 @@ def earned_head(found: Mapping[str, Any], cash: MoneyFormat) -> KeyFigure:
     )
     sizes, why = found["customers"], upper_first(translate(found["why"]))
     answer = verdict_text(found["answer"])
-    text = translate(
-        f"{count(sizes['policy'])} customers who could get an offer, against {count(sizes['holdout'])} held out at "
-        f"random: {answer}. {why}."
+    text = gettext(
+        "{policy} customers who could get an offer, against {holdout} held out at random: {answer}. {why}.",
+        policy=count(sizes["policy"]),
+        holdout=count(sizes["holdout"]),
+        answer=answer,
+        why=why,
     )
     shown = found["answer"] in SIGNIFICANT
-    return headline(translate("Added by the offers"), total, text, badge_of(found), cash, shown=shown)
+    return headline(gettext("Added by the offers"), total, text, badge_of(found), cash, shown=shown)
 
 
 def earned_blocks(
@@ -116,9 +119,9 @@ def months(found: Mapping[str, Any], cash: MoneyFormat, zone: str) -> Figure | B
         for each, alone in rows if alone is not None
     ]  # fmt: skip
     if not marks:
-        return unknown_note("what each month earned", translate("too few customers in a month"))
+        return unknown_note("what each month earned", gettext("too few customers in a month"))
     heads = ("month", "added", "customers", "held out")
-    finding = translate("Windows that began in the month, all customers together.")
+    finding = gettext("Windows that began in the month, all customers together.")
     return forest_plot(
         "months", "Earned by month, against the holdout", finding,
         Axis("added over the holdout", "money"), heads, marks, cash, evidence=badge_of(found),
@@ -149,18 +152,30 @@ def curve(
     def day(ms: float) -> float:
         return (ms - float(start)) / DAY_MS
 
-    line = Line(translate("so far"), "ink", [(day(first), each.value, each.low, each.high) for first, each in known])
+    line = Line(gettext("so far"), "ink", [(day(first), each.value, each.low, each.high) for first, each in known])
     last = known[-1][1]
-    finding = translate(f"{cash(last.value, sign=True)} so far{in_brackets(low_to_high(last.low, last.high, cash))}.")
-    x = Axis(translate(f"days since {date(start, zone)}"), "count")
+    finding = gettext(
+        "{value} so far{in_brackets}.",
+        value=cash(last.value, sign=True),
+        in_brackets=in_brackets(low_to_high(last.low, last.high, cash)),
+    )
+    x = Axis(gettext("days since {start}", start=date(start, zone)), "count")
     y = Axis("added over the holdout so far", "money")
     figure = line_chart(
-        "curve", "How it grew, and what was changed", finding, x, y, [line],
-        table_by_x(x.name, [line], count, cash), wide=True, evidence=badge_of(found), close=True,
-        how=translate(
+        "curve",
+        "How it grew, and what was changed",
+        finding,
+        x,
+        y,
+        [line],
+        table_by_x(x.name, [line], count, cash),
+        wide=True,
+        evidence=badge_of(found),
+        close=True,
+        how=gettext(
             "The band may be read at every point. Numbers are the changes below; grey days count in no result."
         ),
-    )  # fmt: skip
+    )
     end = day(known[-1][0])
     marks = [[day(each.ts_ms), str(each.place)] for each in changes if 0 <= day(each.ts_ms) <= end]
     shaded = [[max(0.0, day(a)), min(end, day(b))] for a, b in left_out if day(b) >= 0 and day(a) <= end]
@@ -171,10 +186,10 @@ def predicted_versus_realised(found: Mapping[str, Any], cash: MoneyFormat) -> Fi
     """Compare predicted and realised gain in groups of similar customers."""
     bins = [[each[k] for k in ("predicted", "realised", "low", "high", "n")] for each in found["calibration"]]
     if not bins or found["measure"] != "margin":
-        why = translate("too few customers with a predicted gain in each arm, or only revenue could be measured")
+        why = gettext("too few customers with a predicted gain in each arm, or only revenue could be measured")
         return unknown_note("whether predictions were right", why)
     inside = sum(each[2] <= each[0] <= each[3] for each in bins)
-    finding = translate(f"{inside} of {len(bins)} intervals hold what was predicted.")
+    finding = gettext("{inside} of {bins} intervals hold what was predicted.", inside=inside, bins=len(bins))
     axis = Axis("realised over the holdout, per customer", "money")
     return calibration_chart(
         "calibration", "Predicted and realised gain", finding, bins, cash,
@@ -193,7 +208,7 @@ def groups(found: Mapping[str, Any], cash: MoneyFormat) -> Figure | None:
     if not marks:
         return None
     heads = ("group", "added", "customers", "held out", "answer")
-    finding = translate("By what they were worth before. The answer counts all of these looks.")
+    finding = gettext("By what they were worth before. The answer counts all of these looks.")
     return forest_plot(
         "segments", "By customer", finding,
         Axis("added per customer", "money"), heads, marks, cash, (4,), evidence=badge_of(found),
@@ -210,19 +225,30 @@ def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block
         for name, each, value in rows if value is not None
     ]  # fmt: skip
     blocks: list[Figure | Block] = [
-        unknown_note(translate(f"what would have been earned by {name}"), translate(each["why"]))
-        for name, each, value in rows if value is None
-    ]  # fmt: skip
+        unknown_note(gettext("what would have been earned by {name}", name=translate(name)), translate(each["why"]))
+        for name, each, value in rows
+        if value is None
+    ]
     if marks:
-        how = translate(
+        how = gettext(
             "Doubly robust, from the logged propensities. A policy that does what was never tried is refused."
         )
         heads = ("policy", "adds per customer over no offers", "worth so many even decisions")
-        blocks.insert(0, forest_plot(
-            "lab", "Policy lab: what others would have earned",
-            translate("The same customers, decided by other rules."),
-            Axis(heads[1], "money"), heads, marks, cash, how=how, evidence=badge_of(found), wide=True,
-        ))  # fmt: skip
+        blocks.insert(
+            0,
+            forest_plot(
+                "lab",
+                "Policy lab: what others would have earned",
+                gettext("The same customers, decided by other rules."),
+                Axis(heads[1], "money"),
+                heads,
+                marks,
+                cash,
+                how=how,
+                evidence=badge_of(found),
+                wide=True,
+            ),
+        )
     return blocks
 
 
@@ -237,7 +263,7 @@ def drift(found: Mapping[str, Any], cash: MoneyFormat) -> Block | None:
         for each in rows
     ]  # fmt: skip
     heads = ["kind", "what", "size", "p", "finding", "action"]
-    text = translate("Both a test and a size must speak before it counts as drift.")
+    text = gettext("Both a test and a size must speak before it counts as drift.")
     return Block("grid", {"grid": TextTable(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
 
 
@@ -255,11 +281,13 @@ def driver_tiles(found: Mapping[str, Any], cash: MoneyFormat) -> list[KeyFigure]
     used = each.used / each.reached if each.reached else None
     between = low_to_high(found["total_low"], found["total_high"], cash)
     said = [
-        (translate("Customers"), count(each.customers), translate("who could get an offer")),
-        (translate("Reach"), percent(reach), translate(f"{count(each.reached)} were given one")),
-        (translate("Take-up"), percent(used), translate(f"{count(each.used)} used a coupon")),
-        (translate("Gain"), cash(each.per_use), translate("for each who used one")),
+        (gettext("Customers"), count(each.customers), gettext("who could get an offer")),
+        (gettext("Reach"), percent(reach), gettext("{reached} were given one", reached=count(each.reached))),
+        (gettext("Take-up"), percent(used), gettext("{used} used a coupon", used=count(each.used))),
+        (gettext("Gain"), cash(each.per_use), gettext("for each who used one")),
     ]
-    product = translate(f"the product of the four; {interval_name()} {between}")
-    earned = KeyFigure(translate("Earned"), cash(each.total, sign=True), product, badge_of(found))
+    product = gettext(
+        "the product of the four; {interval_name} {between}", interval_name=interval_name(), between=between
+    )
+    earned = KeyFigure(gettext("Earned"), cash(each.total, sign=True), product, badge_of(found))
     return [*(KeyFigure(*each) for each in said), earned]

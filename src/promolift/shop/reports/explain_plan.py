@@ -99,8 +99,8 @@ def exclusion_reasons(valued: pl.DataFrame) -> str:
         for why_not, n in most.iter_rows()
     ]
     if not reasons:
-        return translate("the menu holds no offer that fits anybody.")
-    return translate(f"no offer is open to anybody: {join_list(reasons)}.")
+        return gettext("the menu holds no offer that fits anybody.")
+    return gettext("no offer is open to anybody: {reasons}.", reasons=translate(join_list(reasons)))
 
 
 def explain_nearest_offer(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list[str]:
@@ -112,23 +112,31 @@ def explain_nearest_offer(free: pl.DataFrame, rules: PlanRules, treated: int, ab
     line = free.filter(pl.col("menu_id") == top["menu_id"])
     cost, added = (float(line[f"{name}_cents"].mean()) for name in ("cost", "added"))  # type: ignore[arg-type]
     said = offer_words(top, rules)
-    start = translate("No offer pays")
+    start = gettext("No offer pays")
     if treated:
-        start = translate(f"Only for {count(treated)} of {count(able)} customers an offer pays")
+        start = gettext(
+            "Only for {treated} of {able} customers an offer pays", treated=count(treated), able=count(able)
+        )
     loss, costs, adds = (money(x, rules.currency) for x in (cost - added, cost, added))
-    first = translate(
-        f"{start}. Closest is {said}: per customer it would cost about {costs} and add {adds} of margin (evidence: "
-        f"{top['evidence']}), a loss of {loss}."
+    first = gettext(
+        "{start}. Closest is {said}: per customer it would cost about {costs} and add {adds} "
+        "of margin (evidence: {evidence}), a loss of {loss}.",
+        start=start,
+        said=translate(said),
+        costs=costs,
+        adds=adds,
+        evidence=translate(top["evidence"]),
+        loss=loss,
     )
-    who = translate("another customer") if treated else translate("a first customer")
+    who = gettext("another customer") if treated else gettext("a first customer")
     margin, more = margin_needed(nearest, top, rules), extra_needed(top) if top["benefit"] == "percent_off" else []
     ways = [*filter(None, [margin]), *more, *supplier_needed(top)]
-    pays = translate(f"It would pay for {who} {join_list(ways, 'or')}. ") if ways else ""
-    pays += "" if margin else translate("A higher margin alone would not do. ")
+    pays = gettext("It would pay for {who} {ways}. ", who=who, ways=translate(join_list(ways, "or"))) if ways else ""
+    pays += "" if margin else gettext("A higher margin alone would not do. ")
     discount = nearest.filter(pl.col("benefit") == "percent_off").head(1).to_dicts()
     if discount and top["benefit"] != "percent_off" and (lift := extra_needed(discount[0])):
         name = offer_words(discount[0], rules)
-        pays += translate(f"{name} would pay {lift[0]}.")
+        pays += gettext("{name} would pay {lift}.", name=translate(name), lift=translate(lift[0]))
     return [first, deciding_inputs(top, line, rules), pays.strip(), next_steps(rules)]
 
 
@@ -159,18 +167,18 @@ def deciding_inputs(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -
     """Describe which margin and which response decide."""
     rate = percent(float(line["margin_rate"].mean()))  # type: ignore[arg-type]
     if rules.costs_known:
-        of = translate("from the products' costs")
+        of = gettext("from the products' costs")
     elif "margin_rate" in rules.value.model_fields_set:
-        of = translate("as stated")
+        of = gettext("as stated")
     else:
-        of = translate("assumed, since none is given")
-    parts = [translate(f"a margin of {rate} ({of})")]
+        of = gettext("assumed, since none is given")
+    parts = [gettext("a margin of {rate} ({of})", rate=rate, of=of)]
     if top["activation"] != "automatic" and top["coupon_prob"] is None:
         reach = percent(rules.value.coupon_reach)
-        parts.append(translate(f"{reach} of customers noticing a coupon (assumed)"))
+        parts.append(gettext("{reach} of customers noticing a coupon (assumed)", reach=reach))
     if top["benefit"] != "percent_off":
         stretch = percent(rules.value.stretch_share)
-        parts.append(translate(f"{stretch} of orders just below the threshold being filled up (assumed)"))
+        parts.append(gettext("{stretch} of orders just below the threshold being filled up (assumed)", stretch=stretch))
     if top["evidence"] == "assumed" and rules.response.level == "assumed":
         parts.append(
             gettext(
@@ -180,9 +188,9 @@ def deciding_inputs(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -
             )
         )
     elif top["evidence"] == "assumed":
-        parts.append(translate("a response to this offer that is assumed, because it was never given"))
+        parts.append(gettext("a response to this offer that is assumed, because it was never given"))
     else:
-        parts.append(translate(f"a response read from past discounts ({rules.response.level})"))
+        parts.append(gettext("a response read from past discounts ({level})", level=translate(rules.response.level)))
     return gettext("This rests on {parts}.", parts=join_list(parts, "and on"), parts_2="；".join(parts))
 
 
@@ -196,10 +204,16 @@ def margin_needed(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) 
     if each.is_empty() or (first := float(each.min())) > 1:  # type: ignore[arg-type]
         return ""
     if rules.costs_known:
-        return translate(f"from margins {first / top['margin_rate']:.1f} times as high up")
+        return gettext("from margins {first} times as high up", first=f"{first / top['margin_rate']:.1f}")
     half = float(each.median())  # type: ignore[arg-type]
-    most = translate(f" (for half of the customers: {round_up_percent(half):.2f})") if half <= 1 else ""
-    return translate(f"from a margin of {round_up_percent(first):.2f} up{most}")
+    most = (
+        gettext(" (for half of the customers: {round_up_percent})", round_up_percent=f"{round_up_percent(half):.2f}")
+        if half <= 1
+        else ""
+    )
+    return gettext(
+        "from a margin of {round_up_percent} up{most}", round_up_percent=f"{round_up_percent(first):.2f}", most=most
+    )
 
 
 def supplier_needed(top: dict[str, Any]) -> list[str]:
@@ -207,7 +221,11 @@ def supplier_needed(top: dict[str, Any]) -> list[str]:
     paid, left = top["subsidy_cents"], top["added_cents"] - top["send_cost_cents"]
     share = 1 - left * (1 - top["supplier_share"]) / paid if paid > 0 else 2.0
     now, then = 100 * top["supplier_share"], 100 * round_up_percent(share)
-    return [translate(f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)")] if share <= 1 else []
+    return (
+        [gettext("if suppliers paid {then} % of the discount (now {now} %)", then=f"{then:.0f}", now=f"{now:.0f}")]
+        if share <= 1
+        else []
+    )
 
 
 def round_up_percent(value: float) -> float:
@@ -228,16 +246,16 @@ def extra_needed(top: dict[str, Any]) -> list[str]:
     needed = (margin + top["send_cost_cents"] / base) / keeps - 1
     expected = top["added_cents"] / (margin * base)
     more, now = 100 * round_up_percent(needed), 100 * expected
-    return [translate(f"if it sold {more:.0f} % more (expected: {now:.0f} %)")]
+    return [gettext("if it sold {more} % more (expected: {now} %)", more=f"{more:.0f}", now=f"{now:.0f}")]
 
 
 def next_steps(rules: PlanRules) -> str:
     """Return what to do next, the cheapest first."""
-    costs = translate("give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours")
-    trial = translate(
-        "set plan.test_share = 0.1 and run `promolift run`: offers are then tested within the budget, and "
-        "`promolift learn` shows what they earned"
+    costs = gettext("give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours")
+    trial = gettext(
+        "set plan.test_share = 0.1 and run `promolift run`: offers are then tested within "
+        "the budget, and `promolift learn` shows what they earned"
     )
-    suppliers = translate("set supplier_share on the [[menu]] lines that suppliers pay for")
+    suppliers = gettext("set supplier_share on the [[menu]] lines that suppliers pay for")
     steps = [*([] if rules.costs_known else [costs]), suppliers, *([] if rules.trial else [trial])]
     return gettext("Next: {steps}.", steps="; ".join(steps), steps_2="；".join(steps))

@@ -106,8 +106,10 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
         return []
     if row["scope"] == "product":
         if row.get("is_new"):
-            return [translate(f"{names[0]} is new and like what they buy")]
-        return [] if _lately(row, known) else [translate(f"looked at {names[0]} and did not buy it")]
+            return [gettext("{names} is new and like what they buy", names=translate(names[0]))]
+        return (
+            [] if _lately(row, known) else [gettext("looked at {names} and did not buy it", names=translate(names[0]))]
+        )
     found = [
         (known.bought.get((row["customer_id"], each)), name)
         for each, name in zip(covered_targets(row["target"]), names, strict=True)
@@ -115,7 +117,9 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     said = [_habit(habit, name) for habit, name in found if habit and habit["bought"]]
     new = [name for habit, name in found if not (habit and habit["bought"])]
     if new:
-        said.append(translate(f"has not bought {join_list(new)} yet, but people who buy the same things do"))
+        said.append(
+            gettext("has not bought {new} yet, but people who buy the same things do", new=translate(join_list(new)))
+        )
     return [gettext(", ").join(said)]
 
 
@@ -127,7 +131,7 @@ def _habit(habit: Mapping[str, Any], name: str) -> str:
         )
         return gettext("bought {name} {times}", name=name, times=times)
     if gap < 1:
-        return translate(f"buys {name} on most visits")
+        return gettext("buys {name} on most visits", name=translate(name))
     every, late = round(gap), day_count(round(abs(due)))
     often = (
         gettext("buys {name} about every day", name=name)
@@ -135,8 +139,8 @@ def _habit(habit: Mapping[str, Any], name: str) -> str:
         else gettext("buys {name} about every {every} days", name=name, every=every)
     )
     if -due > (LATE - 1) * gap and -due >= 1:
-        return often + translate(f" and is {late} days late")
-    return often + (translate(f" (next in about {late} days)") if due >= 1 else translate(" (due now)"))
+        return often + gettext(" and is {late} days late", late=late)
+    return often + (gettext(" (next in about {late} days)", late=late) if due >= 1 else gettext(" (due now)"))
 
 
 def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits) -> Iterator[OfferReason]:
@@ -154,18 +158,23 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
     if hunted and max(hunted.values()) >= MOST:
         name = max(hunted, key=hunted.__getitem__)
         of = percent(hunted[name])
-        yield OfferReason(translate(f"bought {of} of their {name} on a deal"), "deals")
+        yield OfferReason(gettext("bought {of} of their {name} on a deal", of=of, name=translate(name)), "deals")
     ahead, sure = person.get("price_sensitivity_rank"), _sure(person)
     if ahead is not None and sure and ahead >= TOP:
         yield OfferReason(
-            translate(f"answers prices more than {percent(min(ahead, MOST_OF_ALL))} of customers"), "prices"
+            gettext("answers prices more than {ahead} of customers", ahead=percent(min(ahead, MOST_OF_ALL))), "prices"
         )
     best = max(names, key=lambda each: known.responsive.get(each, 0.0), default="")
     if known.responsive.get(best, 0.0) >= MOST:
-        yield OfferReason(translate(f"discounts on {names[best]} move sales more than on most categories"), "category")
+        yield OfferReason(
+            gettext("discounts on {names} move sales more than on most categories", names=translate(names[best])),
+            "category",
+        )
     spend = person.get("revenue_52w_cents_rank")
     if spend is not None and spend >= MOST:
-        yield OfferReason(translate(f"spends more than {percent(min(spend, MOST_OF_ALL))} of customers"), "spend")
+        yield OfferReason(
+            gettext("spends more than {spend} of customers", spend=percent(min(spend, MOST_OF_ALL))), "spend"
+        )
     if ahead is not None and sure:
         more = ahead > 0.5
         yield OfferReason(
@@ -178,7 +187,7 @@ def _visits(person: Mapping[str, Any]) -> str:
     """When they come, where nothing sets them apart and the offer is on everything."""
     recency, cadence = person.get("recency_days"), person.get("cadence_days")
     if recency is None:
-        return translate("fits the whole basket")
+        return gettext("fits the whole basket")
     days = round(recency)
     ago = (
         gettext("today")
@@ -207,7 +216,11 @@ def _worth(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     grown = sum(x * expm1(each["response_net"] * row["depth"]) for x, each in zip(base, parts, strict=True))
     anyway, more, keeps, pays = (money(x, known.currency) for x in (sum(base), grown, added, cost))
     return [
-        translate(
-            f"would buy {anyway} of it anyway and is expected to buy {more} more: {keeps} of margin for {pays} of cost"
+        gettext(
+            "would buy {anyway} of it anyway and is expected to buy {more} more: {keeps} of margin for {pays} of cost",
+            anyway=anyway,
+            more=more,
+            keeps=keeps,
+            pays=pays,
         )
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promolift.foundation.i18n.catalogue import ngettext
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import count, low_to_high, number, percent, sentence_space, truncate
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure
@@ -21,16 +21,16 @@ class ScoreVerdict(NamedTuple):
 def score_verdict(row: Scored) -> ScoreVerdict:
     """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
     if row.baseline_value is None:
-        return ScoreVerdict(translate("no simple rule"))
+        return ScoreVerdict(gettext("no simple rule"))
     if row.value is None:
-        return ScoreVerdict(translate("not known"))
+        return ScoreVerdict(gettext("not known"))
     if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
-        return ScoreVerdict(translate("not told apart"))
+        return ScoreVerdict(gettext("not told apart"))
     if row.better not in ("higher", "lower"):
-        return ScoreVerdict(translate("differs"))
+        return ScoreVerdict(gettext("differs"))
     higher = row.value > row.baseline_value
     good = higher == (row.better == "higher")
-    return ScoreVerdict(translate("better"), "good") if good else ScoreVerdict(translate("worse"), "bad")
+    return ScoreVerdict(gettext("better"), "good") if good else ScoreVerdict(gettext("worse"), "bad")
 
 
 def score_block(scores: Sequence[Scored], title: str) -> Block:
@@ -38,7 +38,7 @@ def score_block(scores: Sequence[Scored], title: str) -> Block:
     rows = []
     for row in scores:
         word, tone = score_verdict(row)
-        good = {"higher": translate(", higher is better"), "lower": translate(", lower is better")}
+        good = {"higher": gettext(", higher is better"), "lower": gettext(", lower is better")}
         rows.append(
             {
                 "model": truncate(translate(row.model), 60),
@@ -62,7 +62,7 @@ def share_text(value: object) -> str:
 
 def calibration_figure(found: Reliability, slug: str) -> Figure:
     """What one model predicted against what happened, as a picture."""
-    finding = translate("The bins carry no intervals.")
+    finding = gettext("The bins carry no intervals.")
     if found.judged:
         inside = count(found.inside)
         finding = ngettext(
@@ -74,16 +74,20 @@ def calibration_figure(found: Reliability, slug: str) -> Figure:
         )
     if found.cases:
         predicted, observed = share_text(found.predicted_share), share_text(found.observed_share)
-        start = translate(f"On average {predicted} was predicted and {observed} happened.")
+        start = gettext(
+            "On average {predicted} was predicted and {observed} happened.",
+            predicted=translate(predicted),
+            observed=translate(observed),
+        )
         finding = start + sentence_space() + finding
-    title = translate("Calibration: ") + truncate(translate(found.model), 60)
+    title = gettext("Calibration: ") + truncate(translate(found.model), 60)
     return calibration_chart(
         slug,
         title,
         finding,
         [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins],
         share_text,
-        translate("cases"),
-        how=translate("On the diagonal, what was predicted happened."),
+        gettext("cases"),
+        how=gettext("On the diagonal, what was predicted happened."),
         n=ngettext("{cases} case", "{cases} cases", found.cases, cases=count(found.cases)) if found.cases else "",
     )

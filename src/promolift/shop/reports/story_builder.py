@@ -65,8 +65,8 @@ def build_plan_story(job: Job) -> Story:
     names = {target: words.text_in(current_locale()) for target, words in labels(job, plan).items()}
     written = Offers.has(store)
     offers = offer_words(job) if written else {}
-    nobody = next(iter(note.why_zh if current_locale() == "zh" else note.why), translate("nobody gets an offer"))
-    unjudged = translate("the plan was not evaluated yet: `promolift evaluate`")
+    nobody = next(iter(note.why_zh if current_locale() == "zh" else note.why), gettext("nobody gets an offer"))
+    unjudged = gettext("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     every, least = plan.offers, job.config.privacy.printed_cell
     return Story(
@@ -104,7 +104,7 @@ def build_customer_story(job: Job) -> Story:
     tastes = Tastes.of(bought())
     missing = {
         "discount_share": translate(UNREDUCED),
-        "tastes": translate("the log names no amounts to take shares of"),
+        "tastes": gettext("the log names no amounts to take shares of"),
     }
     people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))
     return replace(of_plan, customers=people, tastes=tastes, missing=dict(of_plan.missing) | missing)
@@ -134,7 +134,7 @@ def _tell_story(job: Job) -> Story:
         missing={name: of_customers.missing[name] for name in ("offers", "discount_share", "tastes")}
         | {
             "cards": of_customers.missing["offers"],
-            "predictions": unchecked.get("purchases", translate("there is too little to check")),
+            "predictions": unchecked.get("purchases", gettext("there is too little to check")),
         }
         | ({"forecast": translate(unforecast)} if unforecast and job.config.encoder.depth else {})
         | unchecked,
@@ -201,7 +201,8 @@ def binding_limits(limits: Sequence[str], names: Mapping[str, str]) -> str:
     """Describe the limits that cost gain, the most expensive first."""
     said = [name.removeprefix(CATEGORY_LIMIT_PREFIX) for name in limits]
     words = [
-        translate(f"at most so much of the budget on {names[name]}") if name in names else name for name in said[:5]
+        gettext("at most so much of the budget on {names}", names=translate(names[name])) if name in names else name
+        for name in said[:5]
     ]
     if not words:
         return ""
@@ -229,30 +230,31 @@ def missing_models(job: Job, unchecked: Mapping[str, str], unforecast: str | Non
 def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
     """List what this data cannot answer, why it matters, and what would answer it."""
     value, held = job.config.value, percent(job.config.plan.holdout_share)
-    told_by = translate(
-        f"Send the plan: {held} of the customers, picked at random, get nothing, and are compared with the others."
+    told_by = gettext(
+        "Send the plan: {held} of the customers, picked at random, get nothing, and are compared with the others.",
+        held=held,
     )
     if not job.config.plan.holdout_share:
-        told_by = translate("Set plan.holdout_share, so that some customers are held out and the difference can tell.")
+        told_by = gettext("Set plan.holdout_share, so that some customers are held out and the difference can tell.")
     notes = [
         OpenQuestion(
-            translate("Whether this plan earns what is expected."),
-            translate("Nothing in the data was randomised, so every effect here is an estimate."),
+            gettext("Whether this plan earns what is expected."),
+            gettext("Nothing in the data was randomised, so every effect here is an estimate."),
             told_by,
         ),
         OpenQuestion(
-            translate("Whether a personal offer works like a price cut on the shelf."),
-            translate("The response was read from prices open to everybody; a message may be missed, or noticed more."),
-            translate("The customers left out answer this, too."),
+            gettext("Whether a personal offer works like a price cut on the shelf."),
+            gettext("The response was read from prices open to everybody; a message may be missed, or noticed more."),
+            gettext("The customers left out answer this, too."),
         ),
     ]
     if not job.clean.catalogue["cost_cents"].drop_nulls().len():
         rate, own = percent(value.margin_rate), "margin_rate" in value.model_fields_set
-        what = translate(f"The margin: {rate} is a usual value, not yours.")
+        what = gettext("The margin: {rate} is a usual value, not yours.", rate=rate)
         if own:
-            what = translate(f"The margin of each product: {rate} is stated for all.")
-        why = translate("Profit is proportional to it.")
-        ask = translate("Give the products their cost (column cost).")
+            what = gettext("The margin of each product: {rate} is stated for all.", rate=rate)
+        why = gettext("Profit is proportional to it.")
+        ask = gettext("Give the products their cost (column cost).")
         notes.append(OpenQuestion(what, why, ask))
     if lines := unmeasured(job, plan):
         notes.append(
@@ -262,8 +264,8 @@ def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
                     lines="; ".join(lines),
                     lines_2="；".join(lines),
                 ),
-                translate("There they are listed with an assumed effect and not planned."),
-                translate("Try them on a small share of customers picked at random (plan.test_share)."),
+                gettext("There they are listed with an assumed effect and not planned."),
+                gettext("Try them on a small share of customers picked at random (plan.test_share)."),
             )
         )
     return notes
@@ -334,8 +336,8 @@ def describe_customer(person: Person, said: dict[str, Any], tastes: list[str]) -
     cadence = person.cadence_days
     if cadence is not None:
         every = day_count(round(cadence))
-        often = translate(f"Shops about every {every} days.")
-        parts.append(often if cadence >= 1.5 else translate("Shops nearly every day."))
+        often = gettext("Shops about every {every} days.", every=every)
+        parts.append(often if cadence >= 1.5 else gettext("Shops nearly every day."))
     if tastes:
         parts.append(gettext("Buys {tastes} most often.", tastes=", ".join(tastes), tastes_2="、".join(tastes)))
     return join_sentences(*parts)
@@ -349,7 +351,7 @@ def log_days(job: Job, at: Moments) -> int:
 
 def orders_words(days: int | None = None) -> str:
     """What a number of orders counts: those of a year, or of all `days` of a younger log."""
-    return translate("orders in a year") if days is None else gettext("orders in {days} days", days=count(days))
+    return gettext("orders in a year") if days is None else gettext("orders in {days} days", days=count(days))
 
 
 def profile_figures(person: Person, days: int) -> dict[str, str]:
@@ -357,9 +359,9 @@ def profile_figures(person: Person, days: int) -> dict[str, str]:
     young = person.orders_52w is None
     shown = [
         (orders_words(days if young else None), count, person.orders_total if young else person.orders_52w),
-        (translate("last order, days ago"), count, person.recency_days),
-        (translate("paid less than list price"), percent, person.discount_share),
-        (translate("bought on a shelf deal"), percent, person.deal_share),
-        (translate("stays away for two months"), percent, person.churn_prob),
+        (gettext("last order, days ago"), count, person.recency_days),
+        (gettext("paid less than list price"), percent, person.discount_share),
+        (gettext("bought on a shelf deal"), percent, person.deal_share),
+        (gettext("stays away for two months"), percent, person.churn_prob),
     ]
     return {name: say(value) for name, say, value in shown if value is not None}

@@ -97,7 +97,7 @@ class FairnessNote(Note):
         """One gap beyond chance."""
         group, what = group_label(gap.group), measure_label(gap.measure)
         size, low, high = (self.amount(gap.measure, each, sign=True) for each in (gap.gap, gap.low, gap.high))
-        side = translate("worse off") if gap.worse else translate("better off")
+        side = gettext("worse off") if gap.worse else gettext("better off")
         if gap.measure.startswith(ANGLE_PREFIX):
             side = gettext("written to otherwise")
         return gettext(
@@ -117,10 +117,14 @@ class FairnessNote(Note):
         for whole in (each for each in self.proxies if each.feature is None):
             group, auc = group_label(whole.group), number(whole.auc)
             mine = [each for each in self.proxies if each.group == whole.group and each.feature is not None]
-            text = translate(f"Whether {group}: all else that is known tells it with an AUC of {auc} (0.5 is chance)")
+            text = gettext(
+                "Whether {group}: all else that is known tells it with an AUC of {auc} (0.5 is chance)",
+                group=translate(group),
+                auc=auc,
+            )
             if mine:
                 names = ", ".join(f"{each.feature} {number(each.auc)}" for each in mine)
-                text += translate(f", closest {names}")
+                text += gettext(", closest {names}", names=translate(names))
             said.append(text + gettext("."))
             said += [self.through_words(each) for each in mine if each.through]
         return said
@@ -129,17 +133,30 @@ class FairnessNote(Note):
         """A gap that runs through a feature."""
         what, feature = measure_label(found.measure or "offers"), found.feature or ""
         gap, left = (self.amount(found.measure or "offers", each or 0.0, sign=True) for each in (found.gap, found.left))
-        return translate(f"A gap runs through {feature}: {what} {gap}, at equal {feature} {left}.")
+        return gettext(
+            "A gap runs through {feature}: {what} {gap}, at equal {feature} {left}.",
+            feature=translate(feature),
+            what=translate(what),
+            gap=translate(gap),
+            left=translate(left),
+        )
 
     def swap_words(self, found: Swap) -> str:
         """One column that was swapped."""
         name, most = localize(found.column, COLUMNS_ZH.get(found.column, found.column)), percent(found.high)
         if not found.changed:
-            return translate(
-                f"Another {name} alone changes no decision ({found.customers:,} customers tried; at most {most})."
+            return gettext(
+                "Another {name} alone changes no decision ({customers} customers tried; at most {most}).",
+                name=name,
+                customers=f"{found.customers:,}",
+                most=most,
             )
-        return translate(
-            f"Another {name} alone changes {found.changed:,} of {found.customers:,} decisions (at most {most})."
+        return gettext(
+            "Another {name} alone changes {changed} of {customers} decisions (at most {most}).",
+            name=name,
+            changed=f"{found.changed:,}",
+            customers=f"{found.customers:,}",
+            most=most,
         )
 
     @property
@@ -152,7 +169,7 @@ class FairnessNote(Note):
                     "compare (fairness.least_customers)."
                 )
             ]
-        none = translate("No gap between groups is beyond chance, all comparisons counted in.")
+        none = gettext("No gap between groups is beyond chance, all comparisons counted in.")
         return [*map(self.sentence, self.shown)] or [join_sentences(none, self._smallest_seen())]
 
     def _smallest_seen(self) -> str:
@@ -170,7 +187,11 @@ class FairnessNote(Note):
 
     def __str__(self) -> str:
         """All of it, the surest gap first."""
-        head = translate(f"Fairness: {self.customers:,} customers, {len(self.gaps)} comparisons at equal baskets.")
+        head = gettext(
+            "Fairness: {customers} customers, {gaps} comparisons at equal baskets.",
+            customers=f"{self.customers:,}",
+            gaps=len(self.gaps),
+        )
         said = self.findings
         said += [self.swap_words(each) for each in self.swaps]
         return "\n".join([head, *said, *self.proxy_words()])

@@ -160,7 +160,10 @@ class Health(Note):
             lines.append(f"{translate(table.table):<12} {said.format(*rows)}")
             if table.split:
                 lines.append(
-                    indent + translate(f"{table.split:,} of them are further lines of baskets that stood in one cell")
+                    indent
+                    + gettext(
+                        "{split} of them are further lines of baskets that stood in one cell", split=f"{table.split:,}"
+                    )
                 )
             for fate, found in (("repaired", table.repaired), ("rejected", table.rejected), ("counted", table.counted)):
                 lines += [f"{indent}{translate(fate)}: {translate(reason)} {rows:,}" for reason, rows in found.items()]
@@ -176,8 +179,8 @@ class Health(Note):
             lines.append(f"{translate(ability.level):<7} {translate(ability.name)}: {translate(ability.reason)}")
             if ability.add:
                 lines.append(gettext("        add: {add}", add=ability.add, ability_add=translate(ability.add)))
-        lines += [translate("warning: ") + translate(warning) for warning in self.warnings]
-        return "\n".join([*lines, *(translate("note: ") + translate(note) for note in self.notes)])
+        lines += [gettext("warning: ") + translate(warning) for warning in self.warnings]
+        return "\n".join([*lines, *(gettext("note: ") + translate(note) for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return as_html(str(self))

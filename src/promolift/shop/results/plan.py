@@ -92,9 +92,9 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
     ]
     if plan.consent.default:
         lines.append(
-            translate(
-                "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
-                "consent.default."
+            gettext(
+                "Consent: customers who said neither yes nor no may be written to, on the word of "
+                "whoever set consent.default."
             )
         )
     return "\n".join(lines)
@@ -114,7 +114,7 @@ def strategic_rule_text(found: RuleCost, currency: str) -> str:
         rules_zh=RULES_ZH[found.rule],
     )
     if found.price:
-        text += translate(f" One percentage point more would cost {point}.")
+        text += gettext(" One percentage point more would cost {point}.", point=point)
     return text
 
 
@@ -122,20 +122,22 @@ def fairness_text(found: FairPlan, currency: str) -> str:
     """Describe what limits of fairness require and cost."""
     said = []
     if found.uses:
-        text = translate(f"Fairness: {len(found.uses)} limits on groups' shares are kept.")
+        text = gettext("Fairness: {uses} limits on groups' shares are kept.", uses=len(found.uses))
         if found.cost_cents is not None:
-            text += translate(f" They cost {money(found.cost_cents, currency)} of expected gain.")
+            text += gettext(" They cost {cost} of expected gain.", cost=money(found.cost_cents, currency))
         said.append(text)
     dear = max(found.uses, key=lambda each: each.price, default=None)
     if dear is not None and dear.price > 0:
         point = money(dear.price, currency)
         said.append(
-            translate(
-                f"The dearest is that on {group_label(dear.group)}: one percentage point less strict would add {point}."
+            gettext(
+                "The dearest is that on {group_label}: one percentage point less strict would add {point}.",
+                group_label=translate(group_label(dear.group)),
+                point=point,
             )
         )
     if found.excluded:
-        said.append(translate(f"No personal offer for: {', '.join(found.excluded)}."))
+        said.append(gettext("No personal offer for: {excluded}.", excluded=translate(", ".join(found.excluded))))
     return join_sentences(*said)
 
 
@@ -145,9 +147,14 @@ RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least":
 def _head(plan: PlanNote, luck: Luck | None) -> str:
     cash = MoneyFormat(plan.shop.currency)
     treated, customers, held, budget = plan.treated, plan.customers, plan.held_out, cash(plan.budget_cents)
-    text = translate(f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ")
+    text = gettext(
+        "{treated} of {customers} customers get an offer; {held} are held out. ",
+        treated=f"{treated:,}",
+        customers=f"{customers:,}",
+        held=f"{held:,}",
+    )
     if plan.why and not plan.treated:
-        return text + translate(f"The budget of {budget} is not touched.")
+        return text + gettext("The budget of {budget} is not touched.", budget=budget)
     head = headline(plan, luck)
     span = in_brackets(interval(head.low_cents, head.high_cents, cash))
     gain, spent = cash(head.gain_cents, sign=True), cash(plan.cost_cents)
@@ -162,17 +169,17 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
     )
     if head.promised_cents is not None:
         promised = cash(head.promised_cents, sign=True)
-        text += translate(f" By the estimates that chose it: {promised}; the rest was luck.")
+        text += gettext(" By the estimates that chose it: {promised}; the rest was luck.", promised=promised)
     elif plan.treated and plan.evidence != "assumed":
-        text += translate(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
+        text += gettext(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
     if plan.tests or cash(head.gain_cents) != cash(plan.planned_cents):
         text = join_sentences(text, bound_text(plan, head))
     elif not plan.drawn:
         part = f"{plan.gap:.2%}"
         if part == "0.00%":
-            text += translate(" No plan within the budget and the limits is expected to add more.")
+            text += gettext(" No plan within the budget and the limits is expected to add more.")
         else:
-            text += translate(f" At most {part} of the best possible plan is missing.")
+            text += gettext(" At most {part} of the best possible plan is missing.", part=part)
     return join_sentences(text, holdout_power_text(plan, head))
 
 

@@ -10,7 +10,6 @@ from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.customers.segments import find_segments, segment_counts
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, localize
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.sql import fetch_frame
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import WEEK_MS
@@ -93,12 +92,12 @@ def _without(table: pl.DataFrame, rows: pl.Series, *columns: str) -> pl.DataFram
 
 def segment_text(table: pl.DataFrame) -> str:
     """Describe how many customers, and offers if there is a plan, each segment has; empty without segments."""
-    said, few = [], translate("too few to be printed")
+    said, few = [], gettext("too few to be printed")
     for row in table.iter_rows(named=True):
         name = localize(row["segment"], row["name_zh"] or row["segment"])
         number = few if row["customers"] is None else count(row["customers"])
         people = gettext("{name} {number}", name=name, number=number)
         if row.get("treated") is not None:
-            people += translate(f" ({count(row['treated'])} with an offer)")
+            people += gettext(" ({treated} with an offer)", treated=count(row["treated"]))
         said.append(people)
     return gettext("Segments: {said}.", said=", ".join(said), said_2="、".join(said)) if said else ""

@@ -34,14 +34,14 @@ TONES = ("blue", "orange", "green", "purple")
 
 def arm_name(arm: str) -> str:
     """An arm in words."""
-    return translate("held out") if arm == HOLDOUT else arm
+    return gettext("held out") if arm == HOLDOUT else arm
 
 
 def outcome_name(metric: str) -> str:
     """An outcome in words."""
     if metric == "bought":
-        return translate("share of customers who bought")
-    return translate("money per customer")
+        return gettext("share of customers who bought")
+    return gettext("money per customer")
 
 
 def outcome_formatter(metric: str, cash: MoneyFormat) -> Callable[[object], str]:
@@ -51,13 +51,13 @@ def outcome_formatter(metric: str, cash: MoneyFormat) -> Callable[[object], str]
 
 def difference_axis(metric: str) -> Axis:
     """The axis of a difference."""
-    return Axis(translate("difference in ") + outcome_name(metric), "signed" if metric == "bought" else "money")
+    return Axis(gettext("difference in ") + outcome_name(metric), "signed" if metric == "bought" else "money")
 
 
 def describe_power(found: Power, metric: str, cash: MoneyFormat) -> str:
     """The smallest difference that shows, in words."""
     if not found.enough:
-        return translate("too few customers in an arm")
+        return gettext("too few customers in an arm")
     part = "" if found.share is None or metric == "bought" else in_brackets(percent(found.share))
     return (
         gettext("{smallest} points", smallest=f"{100 * found.smallest:.1f}")
@@ -73,7 +73,7 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
     if figure := daily_chart(found["by_day"], primary, begun_ms, say):
         blocks.append(figure)
     whole = [v for v in verdicts if v["segment"] == ALL_CUSTOMERS]
-    text = translate(
+    text = gettext(
         "Interval: for each comparison alone, and may be read any day. Answer: with all comparisons and looks counted."
     )
     blocks.append(Block("grid", {"grid": verdict_table(whole, cash), "text": text}, "All comparisons"))
@@ -84,7 +84,7 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
         for v in groups if "lift" in v
     ]  # fmt: skip
     if marks:
-        finding = translate("What customers spent in the year before. The correction counts all of these looks.")
+        finding = gettext("What customers spent in the year before. The correction counts all of these looks.")
         heads = ("group", "difference", "customers", "answer")
         title = "By customer"
         blocks.append(
@@ -95,9 +95,9 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
 
 def describe_verdict(verdict: Mapping[str, Any], cash: MoneyFormat) -> str:
     """The comparison that is asked about, in words."""
-    pair = f"{arm_name(verdict['arm'])}{translate(' against ')}{arm_name(verdict['control'])}"
+    pair = f"{arm_name(verdict['arm'])}{gettext(' against ')}{arm_name(verdict['control'])}"
     if "lift" not in verdict:
-        return translate(f"{pair}: cannot say")
+        return gettext("{pair}: cannot say", pair=translate(pair))
     say = outcome_formatter(verdict["metric"], cash)
     plus = "+" if verdict["lift"] > 0 else ""
     interval = in_brackets(low_to_high(verdict["low"], verdict["high"], say))
@@ -120,7 +120,9 @@ def daily_chart(
     last = known[-1]
     after = days(round((last["ts_ms"] - begun_ms) / DAY_MS, 1))
     between = in_brackets(low_to_high(last["low"], last["high"], say))
-    finding = translate(f"After {after} the difference is {say(last['lift'])}{between}.")
+    finding = gettext(
+        "After {after} the difference is {say}{between}.", after=after, say=say(last["lift"]), between=between
+    )
     heads = ["arm", "day", "difference", "customers"]
     return line_chart(
         "daily",
@@ -133,7 +135,7 @@ def daily_chart(
         wide=True,
         n=count(last["customers"]),
         evidence="randomised",
-        how=translate("The band may be read any day: looking often does not make a false finding likelier."),
+        how=gettext("The band may be read any day: looking often does not make a false finding likelier."),
     )
 
 
@@ -143,11 +145,15 @@ def verdict_table(verdicts: Sequence[Mapping[str, Any]], cash: MoneyFormat) -> T
     for v in verdicts:
         say = outcome_formatter(v["metric"], cash)
         known = "lift" in v
-        rows.append([
-            f"{outcome_name(v['metric'])}: {arm_name(v['arm'])}{translate(' against ')}{arm_name(v['control'])}",
-            f"{count(v['n_arm'])} / {count(v['n_control'])}", say(v["lift"]) if known else "",
-            low_to_high(v["low"], v["high"], say) if known else translate(v["why"]),
-            number(v["p_adjusted"]) if "p_adjusted" in v else "", verdict_text(v["answer"]),
-        ])  # fmt: skip
+        rows.append(
+            [
+                f"{outcome_name(v['metric'])}: {arm_name(v['arm'])}{gettext(' against ')}{arm_name(v['control'])}",
+                f"{count(v['n_arm'])} / {count(v['n_control'])}",
+                say(v["lift"]) if known else "",
+                low_to_high(v["low"], v["high"], say) if known else translate(v["why"]),
+                number(v["p_adjusted"]) if "p_adjusted" in v else "",
+                verdict_text(v["answer"]),
+            ]
+        )
     heads = ["what", "customers", "difference", interval_name(), "p, all looked at", "answer"]
     return TextTable(heads, rows, (0, 5))

@@ -11,8 +11,8 @@ from promolift.core.customers.consent import may_send
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.artifacts import remember_output
 from promolift.foundation.storage.local_store import Store
@@ -111,6 +111,8 @@ def write_decisions(job: Job, segment: str | None, ts_ms: int, file: Path, besid
         found.write_parquet(file)
     remember_output(job.store.root, file)
     given = found.filter(pl.col("offer_id") != "none").height
-    text = translate(f"{count(found.height)} decisions, {count(given)} with an offer: {file}")
+    text = gettext(
+        "{height} decisions, {given} with an offer: {file}", height=count(found.height), given=count(given), file=file
+    )
     figures = {"step": "decide", "decisions": found.height, "with_offer": given, "file": str(file)}
     return StepSummary(text, figures)

@@ -81,25 +81,33 @@ def _anyway(worth: Worth, story: Story) -> list[Block]:
             cash(x) for x in (worth.anyway_cents, worth.more_cents, worth.margin_cents, worth.discount_cents)
         )
         rows = [
-            translate(
-                f"Most of them would buy some of it without an offer: {anyway} in {story.window_days} days. That is no "
-                "waste by itself: what counts is what they buy beyond that."
+            gettext(
+                "Most of them would buy some of it without an offer: {anyway} in {window_days} days. "
+                "That is no waste by itself: what counts is what they buy beyond that.",
+                anyway=anyway,
+                window_days=story.window_days,
             ),
-            translate(
-                f"With the offer they are expected to buy {more} more (what they only buy earlier is not counted), "
-                f"which leaves {margin} of margin. The discount is given on both, and costs the shop {discount}: that "
-                "cost is taken off every figure here."
+            gettext(
+                "With the offer they are expected to buy {more} more (what they only buy earlier is "
+                "not counted), which leaves {margin} of margin. The discount is given on both, and "
+                "costs the shop {discount}: that cost is taken off every figure here.",
+                more=more,
+                margin=margin,
+                discount=discount,
             ),
-            translate(
-                "Whoever would buy anyway and hardly buys more on a discount costs more than they bring, and "
-                "gets no offer."
+            gettext(
+                "Whoever would buy anyway and hardly buys more on a discount costs more than they "
+                "bring, and gets no offer."
             ),
         ]
     if worth.small:
         rows.append(
-            translate(
-                f"{count(worth.small)} of the {count(worth.offers)} offers are expected to bring less than "
-                f"{cash(worth.small_below_cents)} each. If that is not worth sending, set rules.least_gain_cents."
+            gettext(
+                "{small} of the {offers} offers are expected to bring less than {small_below} each. "
+                "If that is not worth sending, set rules.least_gain_cents.",
+                small=count(worth.small),
+                offers=count(worth.offers),
+                small_below=cash(worth.small_below_cents),
             )
         )
     return [sentences("Is it a waste if they would buy anyway?", rows)] if rows else []
@@ -109,18 +117,18 @@ def _comes_about(worth: Worth, story: Story) -> Block:
     """From the margin of what is sold more to the headline."""
     cash, head = story.cash, story.head
     rows = [
-        [translate("margin of what they buy more"), cash(worth.margin_cents, sign=True)],
-        [translate("discounts that the shop pays"), cash(-worth.discount_cents)],
-        [translate("sending the offers"), cash(-worth.send_cents)],
+        [gettext("margin of what they buy more"), cash(worth.margin_cents, sign=True)],
+        [gettext("discounts that the shop pays"), cash(-worth.discount_cents)],
+        [gettext("sending the offers"), cash(-worth.send_cents)],
     ]
     if head is not None and head.luck_cents is not None:
         rows += [
-            [translate("so the estimates that chose them"), cash(worth.gain_cents, sign=True)],
-            [translate("luck in the choice"), cash(-head.luck_cents, sign=True)],
+            [gettext("so the estimates that chose them"), cash(worth.gain_cents, sign=True)],
+            [gettext("luck in the choice"), cash(-head.luck_cents, sign=True)],
         ]
-    rows.append([translate("expected extra profit"), cash(head.gain_cents if head else worth.gain_cents, sign=True)])
+    rows.append([gettext("expected extra profit"), cash(head.gain_cents if head else worth.gain_cents, sign=True)])
     window = story.window_days
-    grid = TextTable([translate(f"in {window} days"), "amount"], rows, (0,), len(rows) - 1)
+    grid = TextTable([gettext("in {window} days", window=window), "amount"], rows, (0,), len(rows) - 1)
     title = "How the figure comes about"
     return Block("grid", {"grid": grid, "text": ""}, title, story.plan.evidence)
 
@@ -141,19 +149,19 @@ def _frontier(story: Story) -> Figure | Block:
         ]
         for r in thin_rows(line.unique(maintain_order=True)).iter_rows(named=True)  # one, where nothing costs anything
     ]
-    how = translate(
-        "Every point of the line is the best plan for that budget; where it bends, money begins to buy less. The "
-        "dashed line is what more budget would add if nothing bent."
+    how = gettext(
+        "Every point of the line is the best plan for that budget; where it bends, money "
+        "begins to buy less. The dashed line is what more budget would add if nothing bent."
     )
     if head is not None and head.promised_cents is not None:
-        how += translate(" The line still holds luck; the plan's own point does not.")
-    heads = ["budget", "extra profit", "expected cost", translate(f"worth of {cash.unit} more"), "customers"]
+        how += gettext(" The line still holds luck; the plan's own point does not.")
+    heads = ["budget", "extra profit", "expected cost", gettext("worth of {unit} more", unit=cash.unit), "customers"]
     return frontier_chart(
         _finding(story),
         [(b, g, None, None, n) for b, g, n in line.select("budget_cents", "gain_cents", "treated").iter_rows()],
         (plan.budget_cents, head.gain_cents if head else None, plan.worth),
         cash,
-        translate(f"the next {cash.unit} adds {cash.per_unit(plan.next_cents)}"),
+        gettext("the next {unit} adds {next}", unit=cash.unit, next=cash.per_unit(plan.next_cents)),
         TextTable(heads, cells, ()),
         how=how,
         n=customer_count(plan.able),
@@ -183,9 +191,10 @@ def _rules(story: Story) -> Block:
         "what it costs",
         "one point of share more costs",
     ]
-    text = translate(
-        "The shop's own rules, whatever they earn: each costs the expected gain of the best plan without it less that "
-        "of the plan with all of them. Two that want the same cost little alone."
+    text = gettext(
+        "The shop's own rules, whatever they earn: each costs the expected gain of the best "
+        "plan without it less that of the plan with all of them. Two that want the same cost "
+        "little alone."
     )
     title = "What the shop's rules cost"
     return Block("grid", {"grid": TextTable(heads, rows, (0, 1)), "text": text}, title, story.plan.evidence)
@@ -194,13 +203,18 @@ def _rules(story: Story) -> Block:
 def _finding(story: Story) -> str:
     plan, cash, head = story.plan, story.cash, story.head
     if head is None:
-        return translate("The log names no amounts, so no budget can be weighed against what it earns.")
+        return gettext("The log names no amounts, so no budget can be weighed against what it earns.")
     between = in_brackets(interval(head.low_cents, head.high_cents, cash))
     budget, gain, more = cash(plan.budget_cents), cash(head.gain_cents), cash.per_unit(plan.next_cents)
-    text = translate(f"With a budget of {budget} the plan is expected to add {gain}{between}.")
-    named = ((translate("half the budget"), story.half), (translate("twice the budget"), story.twice))
+    text = gettext(
+        "With a budget of {budget} the plan is expected to add {gain}{between}.",
+        budget=budget,
+        gain=gain,
+        between=between,
+    )
+    named = ((gettext("half the budget"), story.half), (gettext("twice the budget"), story.twice))
     parts = [
-        translate(f"{name} would bring {percent(other.share)}")
+        gettext("{name} would bring {share}", name=translate(name), share=percent(other.share))
         for name, other in named
         if other is not None and other.share is not None
     ]
@@ -208,7 +222,7 @@ def _finding(story: Story) -> str:
         text += gettext(
             " Of what the same estimates promise, {parts}.", parts=join_list(parts), parts_2="，".join(parts)
         )
-    return text + translate(f" One more {cash.unit} of budget adds {more}.")
+    return text + gettext(" One more {unit} of budget adds {more}.", unit=cash.unit, more=more)
 
 
 def build_method_chapter(story: Story) -> Chapter:
@@ -228,7 +242,7 @@ def build_method_chapter(story: Story) -> Chapter:
         halves = "valued_by" in rows.columns and "check" in rows["valued_by"]
         blocks.append(note(translate(CROSS_FIT_NOTE if halves else SAME_ESTIMATE_NOTE)))
     lead = "How the plan was chosen, and how it was valued."
-    name = translate("Choice")
+    name = gettext("Choice")
     return Chapter("choice", name, "How was the plan chosen?", lead, blocks)
 
 
@@ -236,13 +250,17 @@ def _luck(luck: Luck, cash: MoneyFormat) -> str:
     """The winner's curse: a plan picks what looks best, and part of that is luck."""
     between = in_brackets(interval(luck.low_cents, luck.high_cents, cash))
     promised, checked = cash(luck.naive_cents), cash(luck.checked_cents)
-    lost = translate("luck played no part")
+    lost = gettext("luck played no part")
     if luck.share > 0:
-        lost = translate(f"{percent(luck.share)} of the promise was luck")
-    return translate(
-        f"A plan picks what looks best, so part of what it promises can be luck. Plans made with one half of the "
-        f"customers promise {promised}; by the estimates of the other half, which had no part in the choice, they earn "
-        f"{checked}{between}: {lost}."
+        lost = gettext("{share} of the promise was luck", share=percent(luck.share))
+    return gettext(
+        "A plan picks what looks best, so part of what it promises can be luck. Plans made "
+        "with one half of the customers promise {promised}; by the estimates of the other "
+        "half, which had no part in the choice, they earn {checked}{between}: {lost}.",
+        promised=promised,
+        checked=checked,
+        between=between,
+        lost=lost,
     )
 
 
@@ -267,7 +285,7 @@ def lead_text(story: Story) -> LeadText | None:
     name, less = policy_label(found.rival), found.lead_cents < 0
     others = plural(found.others, "other rule")
     than = gettext("than “{name}”, the best of {others}", name=name, others=others, found_others=count(found.others))
-    equal = translate(", at equal spend") if found.equal_spend else ""
+    equal = gettext(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)
     much, much_zh = ("less", "少") if less else ("more", "多")
     whose, whose_zh = ("This plan", "这份计划") if story.plan.tests is None else (
@@ -302,19 +320,19 @@ def lead_text(story: Story) -> LeadText | None:
 def _worth(found: Lead, cash: MoneyFormat) -> str:
     """What the difference is worth: by its own interval where the draws were paired, else by the two intervals."""
     low, high = found.low_cents, found.high_cents
-    unsure = translate("the order is not established")
+    unsure = gettext("the order is not established")
     if low is not None and high is not None:
         between = low_to_high(low, high, cash)
-        span = translate(f"{interval_name()} of the difference {between}")
+        span = gettext("{interval_name} of the difference {between}", interval_name=interval_name(), between=between)
         return (
             gettext("{span}.", span=span)
             if low > 0 or high < 0
             else gettext("{span}: {unsure}.", span=span, unsure=unsure)
         )
     return {
-        True: translate("The intervals do not overlap."),
-        False: translate(f"The intervals overlap: {unsure}."),
-        None: translate("No intervals were given."),
+        True: gettext("The intervals do not overlap."),
+        False: gettext("The intervals overlap: {unsure}.", unsure=unsure),
+        None: gettext("No intervals were given."),
     }[found.apart]
 
 
@@ -336,9 +354,12 @@ def _dearer(story: Story) -> list[Block]:
     if same is None:
         return []
     spend, gain = cash(same.budget_cents), cash(same.gain_cents)
-    text = translate(
-        f"The same coupon for everybody spends {spend}. With that budget this plan would promise {gain} (luck not "
-        "taken off), so the larger figure is one of more money, not of a better choice."
+    text = gettext(
+        "The same coupon for everybody spends {spend}. With that budget this plan would "
+        "promise {gain} (luck not taken off), so the larger figure is one of more money, not "
+        "of a better choice.",
+        spend=spend,
+        gain=gain,
     )
     return [note(text)] if same.gain_cents > 0 else []
 
@@ -377,7 +398,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
         for r, small in zip(rows.iter_rows(named=True), few, strict=True)
     ]
     name, value = upper_first(marks[0].name), cash(marks[0].value)
-    best = translate(f"{name} has the highest expected profit: {value}.")
+    best = gettext("{name} has the highest expected profit: {value}.", name=translate(name), value=value)
     heads = ["rule", "extra profit", "spent", "customers", "evidence"]
     return forest_plot(
         "policies",

@@ -1,7 +1,7 @@
 """Chapter on the customers: recency, frequency, spend, favourite categories and price sensitivity."""
 
 from promolift.core.customers.disclosure_control import small_cells
-from promolift.foundation.i18n.catalogue import gettext, ngettext
+from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import (
     DASH,
     count,
@@ -13,7 +13,6 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, unknown_note
 from promolift.foundation.pages.charts import customer_count
 from promolift.shop.reports.chapters.recipients import suppressed_count
@@ -38,18 +37,18 @@ def build_chapter(story: Story) -> Chapter:
         )
         blocks = [_strip(people, story), _cadence(people, story), _discounts(people, story)]
     blocks.append(_categories(story))
-    part = translate("Can it be trusted?")
+    part = gettext("Can it be trusted?")
     return Chapter("customers", "Customers", "Who are the customers?", lead, blocks, part)
 
 
 def _strip(people: Customers, story: Story) -> Block:
     middle, cash = people.middle, story.cash
     typical = [
-        (translate("since the last order"), days(middle.recency_days)),
-        (translate("between two orders"), days(middle.cadence_days)),
-        (translate("per basket"), cash(middle.basket_cents)),
-        (translate("saved by discounts"), percent(middle.discount_share)),
-        (translate("expected in the coming window"), cash(middle.spend_next_cents)),
+        (gettext("since the last order"), days(middle.recency_days)),
+        (gettext("between two orders"), days(middle.cadence_days)),
+        (gettext("per basket"), cash(middle.basket_cents)),
+        (gettext("saved by discounts"), percent(middle.discount_share)),
+        (gettext("expected in the coming window"), cash(middle.spend_next_cents)),
     ]
     title = "The customer in the middle"
     return Block("strip", {"rows": [row for row in typical if row[1] != DASH]}, title)
@@ -62,13 +61,13 @@ def _histogram(
     few = small_cells([*(bar.customers for bar in found.bars), found.above], story.least)
     shown = [None if small else bar.customers for bar, small in zip(found.bars, few, strict=False)]
     if not any(shown):
-        return unknown_note(title, translate(f"there are fewer than {story.least} customers"))
+        return unknown_note(title, gettext("there are fewer than {least} customers", least=story.least))
     spec = {
         "kind": "columns",
         "bins": [[bar.low, bar.high, n] for bar, n in zip(found.bars, shown, strict=True) if n is not None],
         "x": {"name": axis, "fmt": fmt},
-        "y": {"name": translate("customers"), "fmt": "count"},
-        "mark": [found.middle, translate("median")],
+        "y": {"name": pgettext("customers", "customers"), "fmt": "count"},
+        "mark": [found.middle, gettext("median")],
     }
     rows = [[low_to_high(bar.low, bar.high, text), suppressed_count(n, story)]
             for bar, n in zip(found.bars, shown, strict=True) if bar.customers]  # fmt: skip
@@ -87,14 +86,17 @@ def _cadence(people: Customers, story: Story) -> Figure | Block:
     if gaps is None:
         return unknown_note("how often customers come", story.missing.get("cadence_days"))
     middle, low, high = days(gaps.middle), day_count(gaps.lower), days(gaps.upper)
-    finding = translate(
-        f"The customer in the middle comes every {middle}; half of all customers come every {low} to {high}."
+    finding = gettext(
+        "The customer in the middle comes every {middle}; half of all customers come every {low} to {high}.",
+        middle=middle,
+        low=low,
+        high=high,
     )
     return _histogram(
         gaps,
         "cadence",
-        translate("How often they come"),
-        translate("typical days between orders"),
+        gettext("How often they come"),
+        gettext("typical days between orders"),
         "days",
         finding,
         story,
@@ -106,13 +108,13 @@ def _discounts(people: Customers, story: Story) -> Figure | Block:
     if part is None:
         return unknown_note("how much is bought on discount", story.missing.get("discount_share"))
     middle, heavy = percent(part.middle), percent(people.heavy_share)
-    finding = translate(
-        f"The customer in the middle saves {middle} of the full price; {heavy} of customers save a fifth or more."
+    finding = gettext(
+        "The customer in the middle saves {middle} of the full price; {heavy} of customers save a fifth or more.",
+        middle=middle,
+        heavy=heavy,
     )
     title = "How much of it is discounted"
-    return _histogram(
-        part, "discount-share", title, translate("share of the full price saved"), "share", finding, story
-    )
+    return _histogram(part, "discount-share", title, gettext("share of the full price saved"), "share", finding, story)
 
 
 def _categories(story: Story) -> Figure | Block:
@@ -143,7 +145,7 @@ def _categories(story: Story) -> Figure | Block:
     )
     spec = {
         "kind": "bars",
-        "x": {"name": translate("share of the average customer's spend"), "fmt": "share"},
+        "x": {"name": gettext("share of the average customer's spend"), "fmt": "share"},
         "rows": [
             {
                 "name": truncate(each.target, 44),

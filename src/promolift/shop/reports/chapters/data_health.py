@@ -19,7 +19,7 @@ def build_chapter(story: Story) -> Chapter:
 
 def build_health_chapter(health: Health) -> Chapter:
     """Build the chapter on the data alone, before there is a plan."""
-    lead = translate("How many raw rows were read is not known.")
+    lead = gettext("How many raw rows were read is not known.")
     if health.read:
         taken, part = count(health.accepted), percent(health.accepted_share)
         repaired, out, tables = count(health.repaired), count(health.rejected), len(health.tables)
@@ -96,15 +96,15 @@ def _abilities(health: Health) -> Block:
 
 def build_unknowns_chapter(story: Story) -> Chapter:
     """Build the chapter on open questions and the meaning of the evidence levels."""
-    lead = translate("This is what the numbers cannot tell, why it matters, and what would tell.")
+    lead = gettext("This is what the numbers cannot tell, why it matters, and what would tell.")
     rows = [
         {"what": truncate(each.what, 400), "why": truncate(each.why, 600), "todo": truncate(each.todo, 600)}
         for each in story.unknowns
     ]
     legend = {
-        "randomised": translate("decided at random, so differences are effects"),
-        "adjusted": translate("read from past data with corrections and checks; not proven"),
-        "assumed": translate("stated in advance, not read from this data"),
+        "randomised": gettext("decided at random, so differences are effects"),
+        "adjusted": gettext("read from past data with corrections and checks; not proven"),
+        "assumed": gettext("stated in advance, not read from this data"),
     }
     blocks = [unknowns(rows), Block("legend", {"rows": legend}, "What the evidence marks mean")]
     return Chapter("unknowns", "Not known", "What is not known?", lead, blocks)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from promolift.foundation.i18n.catalogue import gettext, ngettext
+from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import (
     count,
     in_brackets,
@@ -53,13 +53,13 @@ def _notes(found: ResponseFigures) -> list[str]:
     if found.level == "assumed":
         why = translate(found.why)
         return [
-            translate(f"The response is assumed, not measured: {why}."),
-            translate(f"A discount d is taken to multiply demand by exp({beta} d), +- {error}."),
+            gettext("The response is assumed, not measured: {why}.", why=why),
+            gettext("A discount d is taken to multiply demand by exp({beta} d), +- {error}.", beta=beta, error=error),
         ]
-    more = translate("Price sensitivity is not known before the response period.")
+    more = gettext("Price sensitivity is not known before the response period.")
     if found.beta_z_errors is not None:
         slope, z = f"{found.beta_z:.2f}", f"{found.beta_z_errors:.1f}"
-        more = translate(f"One standard deviation more of price sensitivity adds {slope} (z = {z}).")
+        more = gettext("One standard deviation more of price sensitivity adds {slope} (z = {z}).", slope=slope, z=z)
     cells, new = count(found.cells), percent(found.new_share)
     return [
         ngettext(
@@ -69,19 +69,20 @@ def _notes(found: ResponseFigures) -> list[str]:
             cells=cells,
             customers=count(found.customers),
         ),
-        translate(
-            "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in "
-            "which they were not, after taking out what everybody bought in that category that week and whether they "
-            "shopped."
+        gettext(
+            "Compared are weeks in which the products a customer usually buys were deeper "
+            "discounted with weeks in which they were not, after taking out what everybody "
+            "bought in that category that week and whether they shopped."
         ),
-        translate(
-            f"Of the demand a discount brings in its week, {new} is new; the rest is only bought earlier and is not "
-            "counted as gained."
+        gettext(
+            "Of the demand a discount brings in its week, {new} is new; the rest is only bought "
+            "earlier and is not counted as gained.",
+            new=new,
         ),
         more,
-        translate(
-            "Discounts were not given at random. Another campaign of the shop that hit the same customer, category and "
-            "week could still be mistaken for the discount."
+        gettext(
+            "Discounts were not given at random. Another campaign of the shop that hit the same "
+            "customer, category and week could still be mistaken for the discount."
         ),
     ]
 
@@ -107,12 +108,12 @@ def _curve(found: ResponseFigures) -> Figure | Block:
         )
         for g in groups
     ]
-    how = translate("The band is the interval; without a discount the change is zero by definition.")
+    how = gettext("The band is the interval; without a discount the change is zero by definition.")
     if further > 0:
         how += ngettext(
             " {groups} further group not drawn.", " {groups} further groups not drawn.", further, groups=count(further)
         )
-    change, seen = translate("change of demand"), translate("observations")
+    change, seen = gettext("change of demand"), gettext("observations")
     heads = ["customers", "discount", change, seen]
     cells = groups[0].cells
     return line_chart(
@@ -142,21 +143,32 @@ def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     first = groups[0].points[-1]
     between = in_brackets(interval(first.low, first.high, _signed))
     name, depth, lift = truncate(translate(groups[0].group), 40), percent(first.depth), _signed(first.lift)
-    text = translate(f"At {depth} off, demand of {name} changes by {lift}{between}.")
+    text = gettext(
+        "At {depth} off, demand of {name} changes by {lift}{between}.",
+        depth=depth,
+        name=name,
+        lift=lift,
+        between=between,
+    )
     others = sorted(groups[1:], key=lambda group: (group.points[-1].lift, group.group))
     if len(others) < 2:
         return text
     small, large = others[0].points[-1], others[-1].points[-1]
     least, most = (truncate(translate(each.group), 40) for each in (others[0], others[-1]))
-    said = translate(
-        f"{most} answers with {_signed(large.lift)} at {percent(large.depth)} off, {least} with {_signed(small.lift)} "
-        f"at {percent(small.depth)} off"
+    said = gettext(
+        "{most} answers with {signed} at {depth} off, {least} with {lift} at {small_depth} off",
+        most=most,
+        signed=_signed(large.lift),
+        depth=percent(large.depth),
+        least=least,
+        lift=_signed(small.lift),
+        small_depth=percent(small.depth),
     )
     if small.high is None or large.low is None:
         return text + gettext(" {said}.", said=upper_first(said), said_2=said)
-    sure = translate("the intervals overlap, so the difference is not established")
+    sure = gettext("the intervals overlap, so the difference is not established")
     if large.low > small.high:
-        sure = translate("the intervals do not overlap")
+        sure = gettext("the intervals do not overlap")
     return text + gettext(" {said}; {sure}.", said=upper_first(said), sure=sure, said_2=said)
 
 
@@ -164,8 +176,8 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
     if not found.tests:
         return unknown_note("what placebo checks find", translate(found.why))
     failed = [each for each in found.tests if each.passed is False]
-    verdicts = {True: translate("passed"), False: translate("failed"), None: translate("not decided")}
-    itself = translate("the effect itself")
+    verdicts = {True: gettext("passed"), False: pgettext("discount", "failed"), None: gettext("not decided")}
+    itself = gettext("the effect itself")
     marks = [
         ForestRow(
             truncate(translate(p.name), 90),
@@ -177,9 +189,9 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
         )
         for p in found.placebos
     ]
-    looked, why = translate("what was looked at"), translate("why it must be zero")
+    looked, why = gettext("what was looked at"), gettext("why it must be zero")
     heads = [looked, "found", "verdict", why]
-    how = translate("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
+    how = gettext("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
     return forest_plot(
         "placebos",
         "Placebo checks",
@@ -223,11 +235,12 @@ def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
 
     def sized(each: Placebo) -> str:
         of = "" if each.main_share is None else percent(each.main_share)
-        return truncate(translate(each.name), 60) + in_brackets(of and translate(f"{of} of the effect itself"))
+        return truncate(translate(each.name), 60) + in_brackets(of and gettext("{of} of the effect itself", of=of))
 
     parts = [sized(each) for each in failed]
-    return text + translate(
-        f" An effect that cannot exist was found for: {join_list(parts)}. Read the discount curve with caution."
+    return text + gettext(
+        " An effect that cannot exist was found for: {parts}. Read the discount curve with caution.",
+        parts=translate(join_list(parts)),
     )
 
 
@@ -240,11 +253,11 @@ def _categories(found: ResponseFigures) -> Figure | Block:
     marks = [
         ForestRow(truncate(c.category, 60), c.lift, c.lift_low, c.lift_high, (count(c.cells),), _sure(c)) for c in shown
     ]
-    how = translate("The line is the interval; grey lines reach zero, so that no response is possible.")
+    how = gettext("The line is the interval; grey lines reach zero, so that no response is possible.")
     if len(shown) < len(found.categories):
-        how += translate(f" The {half} most and least responsive are drawn.")
+        how += gettext(" The {half} most and least responsive are drawn.", half=half)
     depth = percent(DEPTH)
-    axis = translate(f"change of demand at {depth} off")
+    axis = gettext("change of demand at {depth} off", depth=depth)
     every = found.categories_read
     return forest_plot(
         "elasticities",
@@ -269,7 +282,12 @@ def _sure(each: CategoryResponse) -> str:
 def _category_finding(found: ResponseFigures) -> str:
     top, end, depth = found.categories[0], found.categories[-1], percent(DEPTH)
     between = in_brackets(interval(top.lift_low, top.lift_high, _signed))
-    text = translate(f"At {depth} off most more is sold of {_named(top)}{between}.")
+    text = gettext(
+        "At {depth} off most more is sold of {named}{between}.",
+        depth=depth,
+        named=translate(_named(top)),
+        between=between,
+    )
     if end is not top:
         text += gettext(" Least: {named}.", named=_named(end))
     every, sure = plural(found.categories_read, "category", "categories"), count(found.categories_sure)

@@ -1,7 +1,7 @@
 """Chapter on fairness between groups: limits on shares, gaps at equal baskets, swapped columns and proxies."""
 
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, low_to_high, percent
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, sentences, table
 from promolift.shop.reports.story import Story
 from promolift.shop.results.fairness import FairnessNote, group_label, measure_label
@@ -31,7 +31,7 @@ def _limits(found: FairPlan, story: Story) -> Block:
     rows = [
         [
             group_label(use.group),
-            translate("value" if use.limit.measure == "cost_share" else "number of offers"),
+            (gettext("value") if use.limit.measure == "cost_share" else gettext("number of offers")),
             percent(use.people, 1),
             percent(use.used, 1),
             low_to_high(
@@ -64,8 +64,8 @@ def _gaps(found: FairnessNote) -> list[Block]:
         for each in found.gaps[:MOST]
     ]
     heads = ["group", "what", "customers", "theirs", "all others", "gap at equal baskets", "interval, all at once"]
-    text = translate(
-        "Equal baskets: the same value, lines, orders and breadth of categories. The intervals hold for all "
-        "comparisons together; the surest stand first."
+    text = gettext(
+        "Equal baskets: the same value, lines, orders and breadth of categories. The "
+        "intervals hold for all comparisons together; the surest stand first."
     )
     return [table("What was compared", heads, rows, text, words=(1,))] if rows else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     count,
     in_brackets,
@@ -45,17 +46,20 @@ def _short(scores: Sequence[Scored]) -> Block:
         large = next((each for each in mine if each.in_the_large), None)
         verdicts = [score_verdict(each).tone for each in mine if not each.in_the_large]
         better, worse = verdicts.count("good"), verdicts.count("bad")
-        against = translate("no better than the rule")
+        against = gettext("no better than the rule")
         if better and not worse:
-            against = translate("better than a simple rule")
+            against = gettext("better than a simple rule")
         elif worse:
-            against = translate("worse than a simple rule")
+            against = gettext("worse than a simple rule")
         found = low_to_high(large.low, large.high, number) if large else ""
         value = number(large.value) + in_brackets(found) if large else ""
-        off = translate("missed") if large and large.missed else translate("right") if large else ""
+        off = gettext("missed") if large and large.missed else gettext("right") if large else ""
         rows.append([name_of(model), value, off, against, count(mine[0].n)])
     heads = ["forecast", "forecast for each 1 that came", "on the whole", "beside a simple rule", "cases"]
-    text = translate(f"1 would be right; in brackets the {interval_name()}. Up to 0.05 off counts as right.")
+    text = gettext(
+        "1 would be right; in brackets the {interval_name}. Up to 0.05 off counts as right.",
+        interval_name=interval_name(),
+    )
     return table("Did it come true?", heads, rows, text, words=(2, 3))
 
 
@@ -83,12 +87,16 @@ def build_figures_chapter(story: Story) -> Chapter:
 def _members(members: PurchaseMembers) -> Block:
     """Which members forecast purchases, and why."""
     rows = []
-    for when, each in ((translate("the plan"), members.at_plan), (translate("the check"), members.at_check)):
+    for when, each in (
+        (pgettext("predictions", "the plan"), members.at_plan),
+        (gettext("the check"), members.at_check),
+    ):
         gain = number(each.lead) + in_brackets(low_to_high(each.lead_low, each.lead_high, number))
         rows.append([when, percent(each.weight), number(each.alone), gain, translate(each.why)])
     heads = ["as of", "weight of the trees", "log loss of counts", "with trees, less by", "because"]
-    text = translate(
-        "Counts of each customer's habits, and boosted trees over them; judged on the last window before the moment, "
-        "each half of the customers at the weight that the other half chose."
+    text = gettext(
+        "Counts of each customer's habits, and boosted trees over them; judged on the last "
+        "window before the moment, each half of the customers at the weight that the other "
+        "half chose."
     )
     return table("Who forecasts purchases", heads, rows, text, words=(4,))

@@ -2,7 +2,7 @@
 
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.messages.angles import ANGLE_RULES
-from promolift.foundation.i18n.catalogue import gettext, ngettext
+from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import (
     count,
     current_locale,
@@ -46,7 +46,7 @@ def _lead(story: Story) -> str:
     """How many get an offer, and what becomes of the others."""
     plan = story.plan
     if not plan.treated:
-        return translate("Nobody would get an offer.")
+        return gettext("Nobody would get an offer.")
     rest = plan.able - plan.treated
     said = [
         ngettext(
@@ -92,21 +92,24 @@ def _lead(story: Story) -> str:
 def _mix(story: Story) -> Figure:
     cash, plan = story.cash, story.plan
     shown = [
-        row
-        | {"name": truncate(row["offer"] or row["offer_id"] or translate("other offers, each to few customers"), 80)}
+        row | {"name": truncate(row["offer"] or row["offer_id"] or gettext("other offers, each to few customers"), 80)}
         for row in story.offers.head(MOST_OFFERS).iter_rows(named=True)
     ]
     top = shown[0]
     rows = [[r["name"], count(r["treated"]), cash(r["gain_cents"]), cash(r["cost_cents"])] for r in shown]
     bars = [
-        {"name": name, "value": r["treated"], "text": translate(f"brings {gain}, costs {cost}")}
+        {
+            "name": name,
+            "value": r["treated"],
+            "text": gettext("brings {gain}, costs {cost}", gain=translate(gain), cost=translate(cost)),
+        }
         for r, (name, _, gain, cost) in zip(shown, rows, strict=True)
     ]
     how = []
     if story.offers.height > MOST_OFFERS:
-        how.append(translate("Only the most frequent are drawn."))
+        how.append(gettext("Only the most frequent are drawn."))
     if story.head is not None and story.head.promised_cents is not None:
-        how.append(translate("Luck in the choice is not taken off single offers."))
+        how.append(gettext("Luck in the choice is not taken off single offers."))
     name = truncate(top["name"], 60)
     customers = ngettext(
         "{customers} customer", "{customers} customers", top["treated"], customers=count(top["treated"])
@@ -125,7 +128,7 @@ def _mix(story: Story) -> Figure:
         "mix",
         "Which offers",
         finding,
-        {"kind": "bars", "x": {"name": translate("customers"), "fmt": "count"}, "rows": bars},
+        {"kind": "bars", "x": {"name": pgettext("recipients", "customers"), "fmt": "count"}, "rows": bars},
         TextTable(heads, rows),
         join_sentences(*how),
         plural(plan.treated, "offer") if current_locale() == "en" else count(plan.treated),
@@ -140,7 +143,7 @@ def _motives(story: Story) -> Figure:
     few = small_cells([n for _, n in rows], story.least)
     rest = sum(n for (_, n), small in zip(rows, few, strict=True) if small)
     rows = [row for row, small in zip(rows, few, strict=True) if not small]
-    rows += [(translate("other reasons, each of few customers"), rest)] if rest else []
+    rows += [(gettext("other reasons, each of few customers"), rest)] if rest else []
     finding = gettext(
         "What sets most of them apart: they {motives} ({rows} of {treated}).",
         motives=MOTIVES[story.motives[0].motive],
@@ -148,12 +151,12 @@ def _motives(story: Story) -> Figure:
         treated=count(story.plan.treated),
         rows_2=rows[0][0],
     )
-    how = translate(
+    how = gettext(
         "Of each customer the one that tells most; the reason of each, with their own figures, stands in plan.csv."
     )
     spec = {
         "kind": "bars",
-        "x": {"name": translate("customers"), "fmt": "count"},
+        "x": {"name": pgettext("recipients", "customers"), "fmt": "count"},
         "rows": [{"name": name, "value": n, "text": ""} for name, n in rows],
     }
     grid = TextTable(["what sets them apart", "customers"], [[name, count(n)] for name, n in rows])
@@ -174,13 +177,17 @@ def _segments(story: Story) -> Block:
         for row in story.segments.iter_rows(named=True)
     ]
     heads = ["segment", "customers", "of all", "with an offer", "expected gain", "expected cost"]
-    how = translate("By the rules of promolift.toml; a customer who belongs to two counts in both.")
+    how = gettext("By the rules of promolift.toml; a customer who belongs to two counts in both.")
     return Block("grid", {"grid": TextTable(heads, rows), "text": how}, "Your segments")
 
 
 def suppressed_count(customers: int | None, story: Story) -> str:
     """Format a number of customers, or state that it is suppressed because it could identify few of them."""
-    return translate(f"fewer than {story.least}, or would tell of so few") if customers is None else count(customers)
+    return (
+        gettext("fewer than {least}, or would tell of so few", least=story.least)
+        if customers is None
+        else count(customers)
+    )
 
 
 def _card(card: CustomerCard, place: int, story: Story) -> dict[str, object]:
@@ -220,7 +227,7 @@ def build_messages_chapter(story: Story) -> Chapter:
     ]
     lead = "No messages were written."
     if story.written:
-        language = {"zh": translate("Chinese"), "en": translate("English")}
+        language = {"zh": gettext("Chinese"), "en": gettext("English")}
         lead = gettext("; ").join(
             ngettext(
                 "{messages} message in {language}, typically {characters} characters long",
@@ -243,7 +250,7 @@ def build_messages_chapter(story: Story) -> Chapter:
     if not rows:
         why = story.missing.get("messages") or story.missing.get("offers")
         return Chapter("messages", name, title, lead, [unknown_note("what customers would read", why)])
-    shown = translate("Some customers, why they were written to, and what they read")
+    shown = gettext("Some customers, why they were written to, and what they read")
     blocks = [Block("messages", {"rows": rows}, shown)]
     if story.angles:
         few = small_cells([number for _, number in story.angles], story.least)
@@ -279,7 +286,7 @@ def _claimed(given: PlannedOffer) -> list[ReadFact]:
     """The claim of the words, and whether the customer's own rows give it."""
     if not given.angle or given.angle == "generic":
         return []
-    kind, holds = translate("reason"), given.angle in (given.angles or ())
+    kind, holds = pgettext("recipients", "reason"), given.angle in (given.angles or ())
     return [ReadFact(current_locale(), angle_name(given.angle), kind, holds)]
 
 
@@ -297,9 +304,9 @@ def _pool(wording: PoolWords) -> list[Block]:
         approved=count(approved),
     )
     if usable > approved:
-        text += translate(
-            " The others were read and passed by a large language model; whether that is enough is said in "
-            "promolift.toml."
+        text += gettext(
+            " The others were read and passed by a large language model; whether that is enough "
+            "is said in promolift.toml."
         )
     heads = ["state", "texts"]
     found = [Block("grid", {"grid": TextTable(heads, states), "text": text}, "The pool of texts")]

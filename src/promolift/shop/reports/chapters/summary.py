@@ -2,7 +2,7 @@
 
 from promolift.foundation import extension
 from promolift.foundation.evidence import IntervalEstimate
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -91,11 +91,11 @@ def page_of(story: Story) -> Page:
     return Page(
         folded=True,
         name=shop.name,
-        eyebrow=translate("Promotion plan"),
+        eyebrow=gettext("Promotion plan"),
         facts={
-            translate("From"): date(story.asof_ms, shop.zone),
-            translate("to"): f"{last}{in_brackets(days(window))}",
-            translate("Currency"): shop.currency,
+            gettext("From"): date(story.asof_ms, shop.zone),
+            gettext("to"): f"{last}{in_brackets(days(window))}",
+            pgettext("summary", "Currency"): shop.currency,
         },
         head=headline_figure(story),
         warning=forecast_miss(story),
@@ -114,15 +114,18 @@ def headline_figure(story: Story) -> KeyFigure:
     """Return the headline figure with its interval, or why nobody gets an offer."""
     head, plan, window, cost = story.head, story.plan, days(story.window_days), story.cash(story.plan.cost_cents)
     gain = IntervalEstimate(head.gain_cents, head.low_cents, head.high_cents) if head else None
-    text = translate(
-        f"What sending these offers is expected to add in {window}, beyond sending nothing, once their cost of {cost} "
-        f"is paid.{_luck(story)}"
+    text = gettext(
+        "What sending these offers is expected to add in {window}, beyond sending nothing, "
+        "once their cost of {cost} is paid.{luck}",
+        window=window,
+        cost=cost,
+        luck=translate(_luck(story)),
     )
     if story.tests:
-        label = translate("This plan is a test, expected to cost")
+        label = gettext("This plan is a test, expected to cost")
         return KeyFigure(label, story.cash(plan.cost_cents), story.why[0] if story.why else text)
     why = first_sentences(story.why[0], 400) if story.why and not plan.tests else text
-    return headline(translate("Expected extra profit"), gain, why, plan.evidence, story.cash)
+    return headline(gettext("Expected extra profit"), gain, why, plan.evidence, story.cash)
 
 
 def _luck(story: Story) -> str:
@@ -132,13 +135,15 @@ def _luck(story: Story) -> str:
         return ""
     promised = cash(head.promised_cents)
     if head.promised_cents <= head.gain_cents or promised == cash(head.gain_cents):
-        return translate(
-            f" The estimates that chose the offers promise {promised}; checked on customers who had no part in the "
-            "choice, it is no less."
+        return gettext(
+            " The estimates that chose the offers promise {promised}; checked on customers who "
+            "had no part in the choice, it is no less.",
+            promised=promised,
         )
-    return translate(
-        f" The estimates that chose the offers promise {promised}; checked on customers who had no part in the choice, "
-        "part of that was luck, which is taken off here."
+    return gettext(
+        " The estimates that chose the offers promise {promised}; checked on customers who "
+        "had no part in the choice, part of that was luck, which is taken off here.",
+        promised=promised,
     )
 
 
@@ -151,9 +156,10 @@ def forecast_miss(story: Story) -> str:
         f"{predictions.name_of(each.model)} {number(each.value)}{in_brackets(low_to_high(each.low, each.high, number))}"
         for each in missed
     ]
-    return translate(
-        "Forecasts missed what happened in the weeks held back (1 would be right): "
-        f"{join_list(said)}. What the offers bring and cost may be off by as much."
+    return gettext(
+        "Forecasts missed what happened in the weeks held back (1 would be right): {said}. "
+        "What the offers bring and cost may be off by as much.",
+        said=translate(join_list(said)),
     )
 
 
@@ -168,27 +174,31 @@ def todo(story: Story) -> list[ActionItem]:
         for row in story.offers.head(MOST).iter_rows(named=True)
         if row["offer_id"]
     ]
-    who = translate(f"Send one offer each to {count(plan.treated)} customers, of {count(plan.able)} who may get one")
-    where = translate("Who gets what, with words and codes: plan.csv.")
-    most = translate(f"Most often {join_list(often)}. ") if often else ""
+    who = gettext(
+        "Send one offer each to {treated} customers, of {able} who may get one",
+        treated=count(plan.treated),
+        able=count(plan.able),
+    )
+    where = gettext("Who gets what, with words and codes: plan.csv.")
+    most = gettext("Most often {often}. ", often=translate(join_list(often))) if often else ""
     steps.append(ActionItem(who, most + where))
     steps.append(
         ActionItem(
-            translate(f"Set aside {cash(plan.cost_cents)}"),
-            translate(
-                "So much the discounts and sending are expected to cost the shop, of a budget of "
-                f"{cash(plan.budget_cents)}."
+            gettext("Set aside {cost}", cost=cash(plan.cost_cents)),
+            gettext(
+                "So much the discounts and sending are expected to cost the shop, of a budget of {budget}.",
+                budget=cash(plan.budget_cents),
             ),
         )
     )
     if plan.held_out:
         steps.append(
             ActionItem(
-                translate(f"Send nothing to {count(plan.held_out)} customers, and compare"),
+                gettext("Send nothing to {held_out} customers, and compare", held_out=count(plan.held_out)),
                 join_sentences(
-                    translate(
-                        "They were picked at random. When the window is over, read in the new log and run `promolift "
-                        "learn`: it compares them with those who could get an offer."
+                    gettext(
+                        "They were picked at random. When the window is over, read in the new log and run "
+                        "`promolift learn`: it compares them with those who could get an offer."
                     ),
                     holdout_power_text(plan, story.head) if story.head else "",
                 ),
@@ -212,7 +222,7 @@ def _to_check(story: Story) -> list[ActionItem]:
         taken=taken,
         called_3=called,
     )
-    why = translate(f"At {turn} nothing would be earned.")
+    why = gettext("At {turn} nothing would be earned.", turn=translate(turn))
     return [ActionItem(what, why + (sentence_space() + translate(ask) if ask else ""))]
 
 
@@ -240,30 +250,34 @@ def numbers(story: Story) -> list[KeyFigure]:
     plan, cash, read, lead = story.plan, story.cash, story.health, budget.lead_text(story)
     less = plan.spent_share is not None and plan.spent_share < ALL
     part = percent(plan.spent_share)
-    spent = translate(f" ({part} of it)") if less else ""
-    rest = translate(f"; {percent(plan.treated_share)} of those who could") if plan.able else ""
+    spent = gettext(" ({part} of it)", part=part) if less else ""
+    rest = (
+        gettext("; {treated_share} of those who could", treated_share=percent(plan.treated_share)) if plan.able else ""
+    )
     bigs = [
         KeyFigure(
-            translate("Customers with an offer"),
+            gettext("Customers with an offer"),
             count(plan.treated),
-            translate(f"Of {count(plan.customers)} customers{rest}."),
+            gettext("Of {customers} customers{rest}.", customers=count(plan.customers), rest=rest),
         ),
         KeyFigure(
-            translate("Expected cost"),
+            gettext("Expected cost"),
             cash(plan.cost_cents),
-            translate(f"Of a budget of {cash(plan.budget_cents)}{spent}."),
+            gettext("Of a budget of {budget}{spent}.", budget=cash(plan.budget_cents), spent=spent),
         ),
         KeyFigure(
-            translate(f"The next {cash.unit} of budget"),
+            gettext("The next {unit} of budget", unit=cash.unit),
             cash.per_unit(plan.next_cents),
-            translate(f"So much one more {cash.unit} would add, after its cost."),
+            gettext("So much one more {unit} would add, after its cost.", unit=cash.unit),
             plan.evidence,
         ),
     ]
     if lead is not None and lead.shown:
-        label = translate("Against the best simple rule")
+        label = gettext("Against the best simple rule")
         bigs.append(KeyFigure(label, lead.lead, lead.short, lead.evidence))
     if read.read:
-        taken = translate(f"{count(read.accepted)} of {count(read.read)} rows could be used.")
-        bigs.append(KeyFigure(translate("Data that could be used"), percent(read.accepted_share), taken))
+        taken = gettext(
+            "{accepted} of {read} rows could be used.", accepted=count(read.accepted), read=count(read.read)
+        )
+        bigs.append(KeyFigure(gettext("Data that could be used"), percent(read.accepted_share), taken))
     return bigs

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 sys.path.insert(0, str(ROOT / "tools" / "catalogue"))
-check, convert, sentences = (import_module(name) for name in ("check", "convert", "convert_sentences"))
+check, convert, sentences, table_script = (
+    import_module(name) for name in ("check", "convert", "convert_sentences", "convert_table")
+)
 NAMES = ("customers", "offers", "note.gaps", "row['share']", "cash(x)", "percent(y)", "n", "text")
 WORDS = st.sampled_from([" of ", " get ", " {", "} ", '\'s "x" ', ", ", ".", "\\ "])
 HAN = st.sampled_from(["位", "得到", "，", "。", "“{", "}”", "占"])
@@ -237,3 +239,16 @@ def test_a_sentence_whose_words_come_from_a_value_is_left_for_a_person() -> None
         parts = convert.python_parts(ast.parse(source, mode="eval").body.args[0])
         with pytest.raises(convert.OddError):
             sentences.SentenceConverter(Catalog()).cases(parts, parts, "a.py")
+
+
+def test_a_table_of_texts_keeps_its_english_and_its_chinese_goes_to_the_catalogue(tree: Path) -> None:
+    table = tree / "src/promolift" / check.TABLE
+    table.parent.mkdir()
+    table.write_text("# group\tkey\tEnglish\tChinese\nnav\t/\tToday\t今日\nsay\tsent\t{n} sent\t已发{n}条\n", "utf-8")
+    convert.main(tree)
+    for _ in range(2):
+        table_script.main(tree)
+        assert table.read_text("utf-8") == "# group\tkey\tEnglish\nnav\t/\tToday\nsay\tsent\t{n} sent\n"
+        assert list(check.problems(tree)) == []
+    table.write_text(table.read_text("utf-8").replace("Today", "Now"), "utf-8")
+    assert list(check.problems(tree)) == ["zh: missing: Now", "zh: stale: Today"]

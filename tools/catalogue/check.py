@@ -22,6 +22,7 @@ from babel.messages.pofile import read_po, write_po
 
 LOCALES = "src/promolift/foundation/i18n/locale"
 COMPLETE = ("zh",)
+TABLE = "server/translations.tsv"  # texts by group and key; the group is their context
 KEYWORDS = {"gettext": None, "gettext_noop": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 UNUSED_HEADERS = re.compile(
     r'^"(Project-Id|Report-Msgid|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By).*\n', re.MULTILINE
@@ -61,10 +62,19 @@ def template_calls(package: Path) -> Iterator[Call]:
         yield Call(file, one, many, context, None)
 
 
+def table_calls(package: Path) -> Iterator[Call]:
+    """Find the messages of the console that stand in a table."""
+    path = package / TABLE
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        if line and not line.startswith("#"):
+            group, _, text = line.split("\t")[:3]
+            yield Call(TABLE, text, None, group, None)
+
+
 def extract(root: Path) -> list[Call]:
     """Find the messages in the code."""
     package = root / "src" / "promolift"
-    return [*module_calls(package), *template_calls(package)]
+    return [*module_calls(package), *template_calls(package), *table_calls(package)]
 
 
 def collect(calls: list[Call]) -> Catalog:

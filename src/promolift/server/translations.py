@@ -1,30 +1,29 @@
-"""Look up the sentences of server/translations.tsv by group and key in the current language."""
+"""Look up the texts of server/translations.tsv by group and key; the catalogue has them in other languages."""
 
 from functools import lru_cache
 
-from promolift.foundation.i18n.formatting import current_locale
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.i18n.catalogue import pgettext
 from promolift.foundation.settings import read_tsv
 from promolift.server.ledger.schema import Refused
 
 
 @lru_cache
-def _words() -> dict[str, dict[str, LocalizedText]]:
-    found: dict[str, dict[str, LocalizedText]] = {}
-    for group, key, en, zh in read_tsv("server/translations.tsv"):
-        found.setdefault(group, {})[key] = LocalizedText(en=en, zh=zh)
+def _texts() -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for group, key, text in read_tsv("server/translations.tsv"):
+        found.setdefault(group, {})[key] = text
     return found
 
 
 def translate_key(group: str, key: str) -> str:
     """Return the text of a key; the key itself where the table has none."""
-    words = _words()[group].get(key)
-    return words.text_in(current_locale()) if words else key
+    text = _texts()[group].get(key)
+    return key if text is None else pgettext(group, text)
 
 
 def translate_group(group: str) -> dict[str, str]:
     """Return all texts of a group, in their order."""
-    return {key: words.text_in(current_locale()) for key, words in _words()[group].items()}
+    return {key: pgettext(group, text) for key, text in _texts()[group].items()}
 
 
 def translate_refusal(code: str) -> Refused:

@@ -67,3 +67,16 @@ def test_every_chinese_message_is_chinese_and_loads() -> None:
         loaded = load_catalogue("zh")
         assert text == (loaded.pgettext(each.context, one) if each.context else loaded.gettext(one) if
                         isinstance(each.id, str) else loaded.ngettext(*each.id, 5))  # fmt: skip
+
+
+def test_a_third_language_is_one_file_and_what_it_lacks_is_english() -> None:
+    with use_locale("de"):
+        assert pgettext("nav", "Customers") == "Kunden"
+        assert [ngettext("{customers} customer", "{customers} customers", n, customers=n) for n in (1, 2)] == [
+            "1 Kunde",
+            "2 Kunden",
+        ]
+        assert (days(1), days(2)) == ("1 Tag", "2 Tage")
+        assert gettext("a text that nobody translated") == "a text that nobody translated"
+    with use_locale("a language without a file"):
+        assert pgettext("nav", "Customers") == "Customers"

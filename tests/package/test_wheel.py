@@ -53,6 +53,12 @@ def test_the_wheel_holds_licences_and_no_tests(wheels: list[Path]) -> None:
     assert not [name for name in names if not name.startswith(("promolift/", "promolift-"))]
 
 
+def test_the_wheel_holds_the_catalogues_of_texts(wheels: list[Path]) -> None:
+    names = zipfile.ZipFile(wheels[0]).namelist()
+    for language in ("zh", "de"):
+        assert f"promolift/foundation/i18n/locale/{language}/LC_MESSAGES/promolift.po" in names
+
+
 def test_every_script_and_font_of_others_is_listed_for_the_sbom() -> None:
     listed = json.loads((ROOT / ".ci" / "vendored.json").read_text(encoding="utf-8"))
     files = {each["file"] for each in listed}

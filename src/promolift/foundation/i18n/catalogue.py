@@ -16,39 +16,39 @@ from io import BytesIO
 from typing import Literal
 
 Locale = Literal["zh", "en"]
-_LOCALE: ContextVar[Locale] = ContextVar("locale", default="en")
+_LANGUAGE: ContextVar[str] = ContextVar("language", default="en")
 
 
 @contextmanager
-def use_locale(language: Locale) -> Iterator[None]:
+def use_locale(language: str) -> Iterator[None]:
     """Use a language for all text that is made inside the block. Outside of any block it is English."""
-    before = _LOCALE.set(language)
+    before = _LANGUAGE.set(language)
     try:
         yield
     finally:
-        _LOCALE.reset(before)
+        _LANGUAGE.reset(before)
 
 
 def current_locale() -> Locale:
-    """Return the language that is in use."""
-    return _LOCALE.get()
+    """Return the language of what code writes in two forms alone: numbers, and texts for customers."""
+    return "zh" if _LANGUAGE.get() == "zh" else "en"
 
 
 def gettext(message: str, /, **arguments: object) -> str:
     """Return the message in the language that is in use, with its arguments. An argument that is itself text for
     people is translated before.
     """
-    return _fill(load_catalogue(_LOCALE.get()).gettext(message), arguments)
+    return _fill(load_catalogue(_LANGUAGE.get()).gettext(message), arguments)
 
 
 def pgettext(context: str, message: str, /, **arguments: object) -> str:
     """Return a message that other places translate otherwise: `context` says which meaning is wanted."""
-    return _fill(load_catalogue(_LOCALE.get()).pgettext(context, message), arguments)
+    return _fill(load_catalogue(_LANGUAGE.get()).pgettext(context, message), arguments)
 
 
 def ngettext(one: str, many: str, n: object, /, **arguments: object) -> str:
     """Return the form of a message that fits the count `n`, rounded. An unknown count takes the form for many."""
-    return _fill(load_catalogue(_LOCALE.get()).ngettext(one, many, _whole(n)), arguments)
+    return _fill(load_catalogue(_LANGUAGE.get()).ngettext(one, many, _whole(n)), arguments)
 
 
 def gettext_noop(message: str) -> str:
@@ -58,13 +58,13 @@ def gettext_noop(message: str) -> str:
 
 @lru_cache
 def load_catalogue(language: str) -> NullTranslations:
-    """Load the catalogue of a language; the empty one for English, whose texts are the ids."""
-    if language == "en":
+    """Load the catalogue of a language; the empty one for English, whose texts are the ids, and where there is none."""
+    file = files("promolift.foundation.i18n").joinpath("locale", language, "LC_MESSAGES", "promolift.po")
+    if language == "en" or not file.is_file():
         return NullTranslations()
     from babel.messages.mofile import write_mo  # not needed for English
     from babel.messages.pofile import read_po
 
-    file = files("promolift.foundation.i18n").joinpath("locale", language, "LC_MESSAGES", "promolift.po")
     compiled = BytesIO()
     with file.open("rb") as source:
         write_mo(compiled, read_po(source, locale=language))

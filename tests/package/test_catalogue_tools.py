@@ -252,3 +252,28 @@ def test_a_table_of_texts_keeps_its_english_and_its_chinese_goes_to_the_catalogu
         assert list(check.problems(tree)) == []
     table.write_text(table.read_text("utf-8").replace("Today", "Now"), "utf-8")
     assert list(check.problems(tree)) == ["zh: missing: Now", "zh: stale: Today"]
+
+
+PAGE = '''"""A page."""
+
+from promolift.foundation.pages.blocks import Block, table
+
+
+def grid(rows: list[list[str]], heading: str) -> Block:
+    """Make a table."""
+    heads = ["customers", "a heading that nobody translated"]
+    return table("Which offers", heads, rows, heading)
+'''
+
+
+def test_headings_that_a_page_translated_become_messages(tree: Path) -> None:
+    module = tree / "src/promolift/pages.py"
+    module.write_text(PAGE, "utf-8")
+    convert.main(tree)
+    sentences.main(tree)
+    text = module.read_text("utf-8")
+    assert 'table(gettext("Which offers"), heads, rows, heading)' in text
+    assert '[gettext("customers"), "a heading that nobody translated"]' in text
+    assert list(check.problems(tree)) == []
+    sentences.main(tree)
+    assert module.read_text("utf-8") == text

@@ -399,7 +399,7 @@ class ModuleFile:
     def __init__(self, root: Path, path: Path, converter: Converter) -> None:
         self.path, self.name = path, path.relative_to(root).as_posix()
         self.text = path.read_text("utf-8")
-        self.found: list[tuple[ast.Call, Tree]] = []
+        self.found: list[tuple[ast.expr, Tree]] = []
         self.inside: set[int] = set()  # calls inside an f-string, which may hold no double quotes
         parsed = ast.parse(self.text)
         for each in ast.walk(parsed):
@@ -433,7 +433,7 @@ class ModuleFile:
         data = self.text.encode("utf-8")
         end = len(data)
         for call, tree in sorted(self.found, key=lambda each: -starts[each[0].lineno - 1] - each[0].col_offset):
-            prove(call, tree)
+            self.prove(call, tree)
             assert call.end_lineno is not None
             assert call.end_col_offset is not None
             first, last = starts[call.lineno - 1] + call.col_offset, starts[call.end_lineno - 1] + call.end_col_offset
@@ -443,6 +443,11 @@ class ModuleFile:
             written = call_source(tree, _single if id(call) in self.inside else literal)
             data = data[:first] + written.encode("utf-8") + data[last:]
         self.path.write_text(with_imports(unskipped(data.decode("utf-8"))), "utf-8")
+
+    def prove(self, call: ast.expr, tree: Tree) -> None:
+        """Raise unless a call and what replaces it print the same in both languages."""
+        assert isinstance(call, ast.Call)
+        prove(call, tree)
 
 
 def unskipped(text: str) -> str:

@@ -11,6 +11,7 @@ the patterns do not hold, or hold twice, are listed. Run convert.py first.
 import ast
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -162,16 +163,38 @@ def all_patterns() -> list[object]:
     return [each for some in load_catalogue().values() for each in some]
 
 
+READ = re.compile(r"\btranslate\(|promolift\.foundation\.pages")
+PLACES = {  # arguments of the functions that make blocks of a page, which are translated when the page is shown
+    "Chapter": (1, 2, 3), "Figure": (1, 2), "Axis": (0,), "table": (0,), "sentences": (0,), "unknown_note": (0,),
+    "note": (0,), "KeyFigure": (0, 2),
+}  # fmt: skip
+
+
+def headings(tree: ast.Module) -> Iterator[tuple[ast.expr, ast.AST]]:
+    """Find the texts that stand as headings in functions, each with its function."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for node in ast.walk(function):
+            some: list[ast.expr] = []
+            if isinstance(node, ast.Call):
+                some = [node.args[i] for i in PLACES.get(convert.called_name(node), ()) if i < len(node.args)]
+            elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "heads":
+                some = node.value.elts if isinstance(node.value, ast.List) else []
+            yield from ((each, function) for each in some if isinstance(each, ast.Constant | ast.JoinedStr))
+
+
 class SentenceFile(convert.ModuleFile):
     """A module: its calls of `translate` with a text, and its text once they are rewritten."""
 
     def __init__(self, root: Path, path: Path, converter: SentenceConverter) -> None:
         self.path, self.name = path, path.relative_to(root).as_posix()
         self.text = path.read_text("utf-8")
-        self.found: list[tuple[ast.Call, Tree]] = []
+        self.found: list[tuple[ast.expr, Tree]] = []
         self.inside: set[int] = set()
         parsed = ast.parse(self.text)
         if not any(isinstance(each, ast.ImportFrom) and each.module == TRANSLATION for each in ast.walk(parsed)):
+            self.add_headings(parsed, converter)
             return
         functions: dict[int, ast.AST] = {}
         for each in ast.walk(parsed):
@@ -200,13 +223,44 @@ class SentenceFile(convert.ModuleFile):
                 converter.odd.append(f"{self.name}:{call.lineno}: {error}: {ast.unparse(call)[:160]}")
                 continue
             self.found.append((call, tree))
+        self.add_headings(parsed, converter)
+
+    def add_headings(self, parsed: ast.Module, converter: SentenceConverter) -> None:
+        """Find the headings whose Chinese the patterns hold; others stay as they are."""
+        imported = {each.module or "" for each in ast.walk(parsed) if isinstance(each, ast.ImportFrom)}
+        if not any(each.startswith("promolift.foundation.pages") for each in imported):
+            return
+        done: set[int] = set()
+        for text, function in headings(parsed):
+            inside = {convert.called_name(each) for each in ast.walk(text)}
+            if id(text) in done or inside & {"translate", "gettext", "ngettext"}:
+                continue
+            done.add(id(text))
+            converter.function, before = function, len(converter.messages)
+            try:
+                parts = convert.python_parts(text)
+                tree = converter.cases(parts, parts, self.name)
+                if any(to_chinese(each.chinese) != each.chinese for each in converter.messages[before:]):
+                    raise OddError("translated twice")
+                if TRANSLATION not in imported and "translate(" in convert.call_source(tree):
+                    raise OddError("translate is not imported")
+            except OddError:
+                del converter.messages[before:]
+                continue
+            self.found.append((text, tree))
+
+    def prove(self, call: ast.expr, tree: Tree) -> None:
+        """Raise unless a text and what replaces it print the same in both languages."""
+        if not isinstance(call, ast.Call):
+            call = ast.Call(ast.Name("translate", ast.Load()), [call], [])
+        convert.prove(call, tree)
 
 
 def main(root: Path) -> None:
     """Rewrite all modules of a source tree, and say which calls need a person."""
     converter = SentenceConverter(catalogues.load(root / convert.CATALOGUE))
     sources = sorted((root / "src").rglob("*.py"))
-    modules = [SentenceFile(root, path, converter) for path in sources if "translate(" in path.read_text("utf-8")]
+    modules = [SentenceFile(root, path, converter) for path in sources if READ.search(path.read_text("utf-8"))]
     convert.write(root, converter, modules)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     INTERVAL,
     MoneyFormat,
@@ -178,7 +179,7 @@ def _head(trial: TrialStory) -> KeyFigure:
     first = trial.settings.outcomes[0]
     best = trial.effects(first)[0]
     text = f"What {best['arm']} adds to {first}, on average{_paid(trial, best)}."
-    return KeyFigure("Average effect", trial.added(first, best["effect"]), text, trial.level)
+    return KeyFigure(gettext("Average effect"), trial.added(first, best["effect"]), text, trial.level)
 
 
 def _paid(trial: TrialStory, each: dict[str, Any]) -> str:
@@ -199,7 +200,7 @@ def _key_figures(trial: TrialStory) -> list[KeyFigure]:
     if trial.results.plan:
         plan = trial.results.plan.note
         text = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
-        figures.append(KeyFigure("Budget", trial.cash(plan.budget), text))
+        figures.append(KeyFigure(gettext("Budget"), trial.cash(plan.budget), text))
     return figures
 
 
@@ -209,32 +210,36 @@ def _arms(trial: TrialStory) -> Chapter:
     tone: Tone = "good" if fit.level == "randomised" else "warn"
     blocks: list[Figure | Block] = [
         table(
-            "Who got what", ["arm", "customers", "share"], [[name, count(n), percent(of, 2)] for name, n, of in given],
+            gettext("Who got what"),
+            ["arm", "customers", "share"],
+            [[name, count(n), percent(of, 2)] for name, n, of in given],
             evidence=trial.level,
         ),
         note(f"{fit.level}: {'; '.join(fit.reasons)}.", tone),
-    ]  # fmt: skip
+    ]
     blocks += [note(f"{upper_first(doubt)}.", "warn") for doubt in fit.doubts]
     sure = tuple(name for name in fit.features if name not in fit.unsure)
     blocks += [note(text) for text in describe_features(sure, fit.unsure) if fit.unsure]
     if fit.checks:
         done = [[c.name, number(c.p), "passed" if c.passed else "failed", c.meaning] for c in fit.checks]
-        blocks.append(table("Checks of the randomisation", ["check", "p", "", "what it found"], done, words=(2, 3)))
+        blocks.append(
+            table(gettext("Checks of the randomisation"), ["check", "p", "", "what it found"], done, words=(2, 3))
+        )
     blocks.append(_balance(trial))
     if fit.hidden:
         rows = [[arm, number(strength)] for arm, strength in fit.hidden.items()]
-        heads = ["arm", "E-value (risk ratio with treatment and outcome)"]
+        heads = [gettext("arm"), gettext("E-value (risk ratio with treatment and outcome)")]
         text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
-        blocks.append(table("Hidden causes", heads, rows, text))
+        blocks.append(table(gettext("Hidden causes"), heads, rows, text))
     if trial.results.fitted.placebos.height:
         rows = [
             [r["outcome"], r["arm"], number(r["effect"]), low_to_high(r["low"], r["high"], number), number(r["p"])]
             for r in trial.results.fitted.placebos.iter_rows(named=True)
         ]
-        heads = ["outcome that cannot have moved", "arm", "effect", INTERVAL, "p"]
-        blocks.append(table("Placebos", heads, rows, words=(1,)))
+        heads = [gettext("outcome that cannot have moved"), gettext("arm"), gettext("effect"), INTERVAL, "p"]
+        blocks.append(table(gettext("Placebos"), heads, rows, words=(1,)))
     lead = f"Evidence level {fit.level}: {LEVEL_MEANING.get(fit.level, '')}."
-    return Chapter("arms", "The arms", "Can the arms be compared?", lead, blocks)
+    return Chapter("arms", gettext("The arms"), gettext("Can the arms be compared?"), lead, blocks)
 
 
 def _balance(trial: TrialStory) -> Figure:
@@ -248,12 +253,17 @@ def _balance(trial: TrialStory) -> Figure:
         for r in worst.iter_rows(named=True)
     ]  # fmt: skip
     return forest_plot(
-        "balance", "Were the arms alike before?",
+        "balance",
+        "Were the arms alike before?",
         f"The largest difference between an arm and control is {number(fit.largest_gap)} standard deviations; "
         f"{number(fit.much_gap)} would be much.",
-        Axis("difference from control, standard deviations", "fixed"),
-        ("feature and arm", "after weighting", "before"), marks, number, n=count(fit.overlap_customers), wide=True,
-    )  # fmt: skip
+        Axis(gettext("difference from control, standard deviations"), "fixed"),
+        ("feature and arm", "after weighting", "before"),
+        marks,
+        number,
+        n=count(fit.overlap_customers),
+        wide=True,
+    )
 
 
 def _effects(trial: TrialStory) -> Chapter:
@@ -262,7 +272,7 @@ def _effects(trial: TrialStory) -> Chapter:
     ]
     blocks += [_pairs(trial)] if len(trial.arms) > 2 else []
     lead = "Averages over all customers, doubly robust: what is known of customers only takes noise away."
-    return Chapter("effects", "Effects", "What did each treatment add?", lead, blocks)
+    return Chapter("effects", gettext("Effects"), gettext("What did each treatment add?"), lead, blocks)
 
 
 def _pairs(trial: TrialStory) -> Block:
@@ -276,7 +286,14 @@ def _pairs(trial: TrialStory) -> Block:
         for r in rows.iter_rows(named=True)
     ]  # fmt: skip
     text = f"{trial.basis_sentence(outcome)} Intervals hold for all pairs at once; p by Holm, of {outcome} before cost."
-    heads = ["arm", "against", "ahead by", INTERVAL, "p, all pairs", "better"]
+    heads = [
+        gettext("arm"),
+        gettext("against"),
+        gettext("ahead by"),
+        INTERVAL,
+        gettext("p, all pairs"),
+        gettext("better"),
+    ]
     return table(
         f"Every pair of arms, by {trial.outcome_label(outcome)}", heads, cells, text, words=(1, 5), evidence=trial.level
     )
@@ -320,19 +337,25 @@ def _depth(trial: TrialStory) -> list[Chapter]:
     top = dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
     how = "Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain."
     figure = line_chart(
-        "depth", "Gain along the depth",
+        "depth",
+        "Gain along the depth",
         f"Largest for everybody at {percent(top['depth'])} off: {more(top['gain'])} a customer.",
-        Axis("discount", "share"), trial.axis(f"added to {trial.outcome_label(outcome)}, per customer", outcome),
+        Axis(gettext("discount"), "share"),
+        trial.axis(f"added to {trial.outcome_label(outcome)}, per customer", outcome),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
         table_by_point(
-            ["customers", "discount", "adds", "number"], [line._replace(points=line.points[3::4]) for line in series],
-            percent, more,
+            ["customers", "discount", "adds", "number"],
+            [line._replace(points=line.points[3::4]) for line in series],
+            percent,
+            more,
         ),
         how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
-        evidence=trial.level, wide=True, origin=True,
-    )  # fmt: skip
+        evidence=trial.level,
+        wide=True,
+        origin=True,
+    )
     lead = "Depths are pooled: 10 % and 30 % tell about 20 %."
-    return [Chapter("depth", "Depth", "How deep should a discount go?", lead, [figure])]
+    return [Chapter("depth", gettext("Depth"), gettext("How deep should a discount go?"), lead, [figure])]
 
 
 def _whom(trial: TrialStory) -> Chapter:
@@ -341,12 +364,18 @@ def _whom(trial: TrialStory) -> Chapter:
     lead = "Predicted on one half of the customers by models of the other half, and turned round."
     judged = trial.evaluation
     if judged is None:
-        return Chapter("whom", "Whom", title, lead, [unknown_note("how well customers are told apart", _why(trial))])
+        return Chapter(
+            "whom",
+            gettext("Whom"),
+            title,
+            lead,
+            [unknown_note(gettext("how well customers are told apart"), _why(trial))],
+        )
     first, fair = trial.settings.outcomes[0], not judged.qini.is_empty()
     blocks: list[Figure | Block] = [note(f"{upper_first(each)}.", "warn") for each in judged.note.samples]
     if not fair:
         why = "a Qini curve is fair only where everybody had the same propensity of each arm"
-        blocks.append(unknown_note("a Qini curve", why))
+        blocks.append(unknown_note(gettext("a Qini curve"), why))
     draws = (_curve, _deciles) if fair else (_deciles,)
     blocks += [draw(trial, judged, first, arm) for arm in range(1, len(trial.arms)) for draw in draws]
     cells = [
@@ -361,10 +390,19 @@ def _whom(trial: TrialStory) -> Chapter:
         for r in judged.qini.iter_rows(named=True)
     ]
     text = "Qini: area between curve and diagonal over that of the ideal order; Qini area: in the outcome's own unit."
-    heads = ["outcome", "arm", "figure", "ranked by", "value", INTERVAL]
+    heads = [
+        gettext("outcome"),
+        gettext("arm"),
+        pgettext("page", "figure"),
+        gettext("ranked by"),
+        gettext("value"),
+        INTERVAL,
+    ]
     if fair:
-        blocks.append(table("Beside the simple rule", heads, cells, text, words=(1, 2, 3), evidence=trial.level))
-    return Chapter("whom", "Whom", title, lead, blocks)
+        blocks.append(
+            table(gettext("Beside the simple rule"), heads, cells, text, words=(1, 2, 3), evidence=trial.level)
+        )
+    return Chapter("whom", gettext("Whom"), title, lead, blocks)
 
 
 def _why(trial: TrialStory) -> str:
@@ -385,17 +423,21 @@ def _curve(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -
         span = low_to_high(r["low"], r["high"], number)
         finding = f"{r['figure'].capitalize()} {number(r['value'])} ({span}); 0 is no better than at random."
     return line_chart(
-        f"curve-{arm}", f"{trial.arms[arm]}: whom to treat first", finding,
-        Axis("share of customers treated", "share"),
+        f"curve-{arm}",
+        f"{trial.arms[arm]}: whom to treat first",
+        finding,
+        Axis(gettext("share of customers treated"), "share"),
         trial.axis(f"added to {trial.outcome_label(outcome)}, per customer", outcome),
         [
-            best, beside._replace(points=theirs.select("share", "gain").rows()),
+            best,
+            beside._replace(points=theirs.select("share", "gain").rows()),
             Line("at random", "ink", [(0.0, 0.0), (last["share"], last["gain"])]),
         ],
         table_by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], percent, more),
         how=f"Best customers first: by the outcome expected without any treatment. {trial.basis_sentence(outcome)}",
-        evidence=trial.level, origin=True,
-    )  # fmt: skip
+        evidence=trial.level,
+        origin=True,
+    )
 
 
 def _deciles(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -> Figure:
@@ -415,12 +457,18 @@ def _policies(trial: TrialStory) -> Chapter:
     lead = "Every policy valued on the same customers; the recommended one on those its models did not see."
     judged = trial.evaluation
     if judged is None:
-        return Chapter("policies", "Policies", title, lead, [unknown_note("what policies are worth", _why(trial))])
+        return Chapter(
+            "policies",
+            gettext("Policies"),
+            title,
+            lead,
+            [unknown_note(gettext("what policies are worth"), _why(trial))],
+        )
     blocks: list[Figure | Block] = [
         _policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled_outcomes)
     ]
     blocks += _withdrawn(trial, judged.note.withdrawn)
-    return Chapter("policies", "Policies", title, lead, blocks)
+    return Chapter("policies", gettext("Policies"), title, lead, blocks)
 
 
 def _withdrawn(trial: TrialStory, lost: WithdrawnPolicy | None) -> list[Figure | Block]:
@@ -458,10 +506,10 @@ def _plan(trial: TrialStory) -> Chapter:
         why = "no outcome is money, so gains cannot be weighed against costs"
         if s.money:
             why = UNPLANNED if trial.fit.apart else ALIKE
-        return Chapter("plan", "Plan", title, lead, [unknown_note("a plan", why)])
+        return Chapter("plan", gettext("Plan"), title, lead, [unknown_note(gettext("a plan"), why)])
     text = f"Stated, not measured: margin {percent(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
     blocks = [_frontier(trial, plan), note(plan.note.explain), *_withdrawn(trial, plan.note.withdrawn)]
-    return Chapter("plan", "Plan", title, lead, [*blocks, note(text, "warn")])
+    return Chapter("plan", gettext("Plan"), title, lead, [*blocks, note(text, "warn")])
 
 
 def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:
@@ -495,4 +543,10 @@ def _unknown(trial: TrialStory) -> Chapter:
         what, todo = "Whether the arms differ in what was not recorded", "Randomise the next one."
         rows.insert(0, (what, "They were not randomised.", todo))
     block = unknowns([dict(zip(("what", "why", "todo"), row, strict=True)) for row in rows])
-    return Chapter("unknown", "Unknown", "What this does not tell", "So that nobody plans with it.", [block])
+    return Chapter(
+        "unknown",
+        gettext("Unknown"),
+        gettext("What this does not tell"),
+        gettext("So that nobody plans with it."),
+        [block],
+    )

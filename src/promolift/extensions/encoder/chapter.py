@@ -23,9 +23,9 @@ def forecast_chapter(story: Story) -> Chapter | None:
     blocks = _quality(found) if found else []
     if found is None:
         lead = "No neural network was learned in this run. The plan needs none, and all else is told without it."
-        blocks = [unknown_note("what each customer will do next", why)]
+        blocks = [unknown_note(gettext("what each customer will do next"), why)]
     title = "What will each customer do next?"
-    return Chapter("forecast", "What comes next", title, lead, blocks)
+    return Chapter("forecast", gettext("What comes next"), title, lead, blocks)
 
 
 def _quality(found: ForecastCheck) -> list[Block | Figure]:
@@ -72,7 +72,7 @@ def _curve(epochs: Sequence[EpochFigures], best: EpochFigures, slug: str, name: 
         )
     )
     short = f"{name[:1].lower()}{name[1:]}"
-    along, upright = Axis("epoch", "count"), Axis(f"{short}{gettext(', ')}{good}", "fixed")
+    along, upright = Axis(gettext("epoch"), "count"), Axis(f"{short}{gettext(', ')}{good}", "fixed")
     how = gettext("An epoch is one pass over the data. Were the lines to part, it would be learning by heart.")
     grid = table_by_x(along.name, series, count, number)
     title = gettext("Learning: ") + short

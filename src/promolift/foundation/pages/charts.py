@@ -193,8 +193,8 @@ def frontier_chart(
     """
     spec = {
         "kind": "frontier",
-        "x": Axis("budget", "money").spec,
-        "y": Axis("expected extra profit", "money").spec,
+        "x": Axis(gettext("budget"), "money").spec,
+        "y": Axis(gettext("expected extra profit"), "money").spec,
         "points": [list(p) for p in points],
         "chosen": list(chosen),
         "slope": slope,
@@ -211,7 +211,13 @@ def unknowns(rows: Sequence[Mapping[str, str]]) -> Block:
 
 def next_steps_chapter(rows: Sequence[str]) -> Chapter:
     """Return a chapter of what to do next, the most urgent first."""
-    return Chapter("todo", "What to do", "What to do next", "From this page alone.", [sentences("Next steps", rows)])
+    return Chapter(
+        "todo",
+        gettext("What to do"),
+        gettext("What to do next"),
+        gettext("From this page alone."),
+        [sentences(gettext("Next steps"), rows)],
+    )
 
 
 def headline(

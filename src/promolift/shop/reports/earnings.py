@@ -119,14 +119,20 @@ def months(found: Mapping[str, Any], cash: MoneyFormat, zone: str) -> Figure | B
         for each, alone in rows if alone is not None
     ]  # fmt: skip
     if not marks:
-        return unknown_note("what each month earned", gettext("too few customers in a month"))
+        return unknown_note(gettext("what each month earned"), gettext("too few customers in a month"))
     heads = ("month", "added", "customers", "held out")
     finding = gettext("Windows that began in the month, all customers together.")
     return forest_plot(
-        "months", "Earned by month, against the holdout", finding,
-        Axis("added over the holdout", "money"), heads, marks, cash, evidence=badge_of(found),
+        "months",
+        "Earned by month, against the holdout",
+        finding,
+        Axis(gettext("added over the holdout"), "money"),
+        heads,
+        marks,
+        cash,
+        evidence=badge_of(found),
         wide=True,
-    )  # fmt: skip
+    )
 
 
 def month_name(ms: int, zone: str) -> str:
@@ -160,7 +166,7 @@ def curve(
         in_brackets=in_brackets(low_to_high(last.low, last.high, cash)),
     )
     x = Axis(gettext("days since {start}", start=date(start, zone)), "count")
-    y = Axis("added over the holdout so far", "money")
+    y = Axis(gettext("added over the holdout so far"), "money")
     figure = line_chart(
         "curve",
         "How it grew, and what was changed",
@@ -187,10 +193,10 @@ def predicted_versus_realised(found: Mapping[str, Any], cash: MoneyFormat) -> Fi
     bins = [[each[k] for k in ("predicted", "realised", "low", "high", "n")] for each in found["calibration"]]
     if not bins or found["measure"] != "margin":
         why = gettext("too few customers with a predicted gain in each arm, or only revenue could be measured")
-        return unknown_note("whether predictions were right", why)
+        return unknown_note(gettext("whether predictions were right"), why)
     inside = sum(each[2] <= each[0] <= each[3] for each in bins)
     finding = gettext("{inside} of {bins} intervals hold what was predicted.", inside=inside, bins=len(bins))
-    axis = Axis("realised over the holdout, per customer", "money")
+    axis = Axis(gettext("realised over the holdout, per customer"), "money")
     return calibration_chart(
         "calibration", "Predicted and realised gain", finding, bins, cash,
         "customers", axis, evidence=badge_of(found), wide=True,
@@ -210,10 +216,17 @@ def groups(found: Mapping[str, Any], cash: MoneyFormat) -> Figure | None:
     heads = ("group", "added", "customers", "held out", "answer")
     finding = gettext("By what they were worth before. The answer counts all of these looks.")
     return forest_plot(
-        "segments", "By customer", finding,
-        Axis("added per customer", "money"), heads, marks, cash, (4,), evidence=badge_of(found),
+        "segments",
+        "By customer",
+        finding,
+        Axis(gettext("added per customer"), "money"),
+        heads,
+        marks,
+        cash,
+        (4,),
+        evidence=badge_of(found),
         wide=True,
-    )  # fmt: skip
+    )
 
 
 def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block]:
@@ -262,7 +275,7 @@ def drift(found: Mapping[str, Any], cash: MoneyFormat) -> Block | None:
          number(each["p_adjusted"]), translate(DRIFT_LABELS[each["drifted"]]), translate(each["action"])]
         for each in rows
     ]  # fmt: skip
-    heads = ["kind", "what", "size", "p", "finding", "action"]
+    heads = [gettext("kind"), gettext("what"), gettext("size"), "p", gettext("finding"), gettext("action")]
     text = gettext("Both a test and a size must speak before it counts as drift.")
     return Block("grid", {"grid": TextTable(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
 

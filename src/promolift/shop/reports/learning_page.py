@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Verdict
 from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     INTERVAL,
     MoneyFormat,
@@ -80,12 +81,12 @@ def _bigs(judged: JudgedPolicy, cash: MoneyFormat) -> list[KeyFigure]:
     bigs = [
         KeyFigure("Per customer", gain, f"Predicted was {cash(judged.predicted)}.", badge),
         KeyFigure("Answer", verdict.answer, VERDICT_TEXTS[verdict.answer][1]),
-        KeyFigure("Customers", count(judged.compared), sizes),
+        KeyFigure(gettext("Customers"), count(judged.compared), sizes),
     ]
     if (off := judged.discount) is not None:
         interval = low_to_high(off.low, off.high, cash)
         text = f"Coupon discounts per customer beyond the holdout's ({interval}), already taken off."
-        bigs.insert(2, KeyFigure("Discounts", cash(off.value), text, badge))
+        bigs.insert(2, KeyFigure(gettext("Discounts"), cash(off.value), text, badge))
     return bigs
 
 
@@ -122,7 +123,16 @@ def _grid(verdicts: Sequence[Verdict], name: Callable[[Verdict], str], cash: Mon
                 number(v.p_adjusted) if v.p_adjusted is not None else "", v.answer,
             ]
         )  # fmt: skip
-    heads = ["what", "customers", "held back", "without", "added", INTERVAL, "p, all looked at", "answer"]
+    heads = [
+        gettext("what"),
+        pgettext("learning_page", "customers"),
+        "held back",
+        pgettext("learning_page", "without"),
+        gettext("added"),
+        INTERVAL,
+        gettext("p, all looked at"),
+        pgettext("learning_page", "answer"),
+    ]
     return TextTable(heads, rows, (0, 7))
 
 
@@ -188,7 +198,7 @@ def _drift(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     looked = drift({"drifts": [vars(each) for each in judged.drifts]}, cash)
     blocks = [*([looked] if looked else []), *(unknown_note(what, why) for what, why in judged.unseen_drifts)]
     lead = "Customers, predictions and effects are compared with what they were; size and test must both speak."
-    return Chapter("drift", "Drift", "Has the world changed?", lead, blocks)
+    return Chapter("drift", "Drift", gettext("Has the world changed?"), lead, blocks)
 
 
 def _next(learned: LearnedPolicy, cash: MoneyFormat) -> Chapter:
@@ -225,11 +235,22 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: MoneyFormat) -> Block:
         for each in sorted(drawn, key=lambda each: (each.group, -each.net_cents))
     ]  # fmt: skip
     heads = [
-        "menu line", "group", "drew it / none", "visits more in the window", "adds over the horizon", "costs",
-        "net in the window", "net over the horizon", "the same by the draws alone",
-        "refuse further messages, of 1,000 who got it", "of 1,000 who got nothing", "lost by refusals", "pays with",
-        "evidence", "next",
-    ]  # fmt: skip
+        "menu line",
+        pgettext("learning_page", "group"),
+        "drew it / none",
+        "visits more in the window",
+        "adds over the horizon",
+        "costs",
+        "net in the window",
+        "net over the horizon",
+        "the same by the draws alone",
+        "refuse further messages, of 1,000 who got it",
+        "of 1,000 who got nothing",
+        "lost by refusals",
+        "pays with",
+        gettext("evidence"),
+        "next",
+    ]
     text = (
         "Per customer, against those of the group who drew none. Visits, and what stands for the draws alone, are the "
         "draws' own word, with intervals of their own; what is decided by is drawn towards what was believed "

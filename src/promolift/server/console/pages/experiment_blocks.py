@@ -5,7 +5,7 @@ from typing import Any
 
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT
 from promolift.core.experiments.power import Power
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -123,12 +123,17 @@ def daily_chart(
     finding = gettext(
         "After {after} the difference is {say}{between}.", after=after, say=say(last["lift"]), between=between
     )
-    heads = ["arm", "day", "difference", "customers"]
+    heads = [
+        gettext("arm"),
+        pgettext("experiment_blocks", "day"),
+        gettext("difference"),
+        pgettext("experiment_blocks", "customers"),
+    ]
     return line_chart(
         "daily",
         "The difference, day by day",
         finding,
-        Axis("days", "days"),
+        Axis(gettext("days"), "days"),
         difference_axis(primary),
         series,
         table_by_point(heads, series, number, say),
@@ -155,5 +160,12 @@ def verdict_table(verdicts: Sequence[Mapping[str, Any]], cash: MoneyFormat) -> T
                 verdict_text(v["answer"]),
             ]
         )
-    heads = ["what", "customers", "difference", interval_name(), "p, all looked at", "answer"]
+    heads = [
+        gettext("what"),
+        pgettext("experiment_blocks", "customers"),
+        gettext("difference"),
+        interval_name(),
+        gettext("p, all looked at"),
+        pgettext("experiment_blocks", "answer"),
+    ]
     return TextTable(heads, rows, (0, 5))

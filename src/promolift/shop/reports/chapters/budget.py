@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MINUS,
     MoneyFormat,
@@ -70,7 +70,7 @@ def build_chapter(story: Story) -> Chapter:
     if story.plan.strategic:
         blocks.append(_rules(story))
     title = "What does it cost, what does it bring?"
-    return Chapter("budget", "Cost and profit", title, lead, blocks)
+    return Chapter("budget", gettext("Cost and profit"), title, lead, blocks)
 
 
 def _anyway(worth: Worth, story: Story) -> list[Block]:
@@ -110,7 +110,7 @@ def _anyway(worth: Worth, story: Story) -> list[Block]:
                 small_below=cash(worth.small_below_cents),
             )
         )
-    return [sentences("Is it a waste if they would buy anyway?", rows)] if rows else []
+    return [sentences(gettext("Is it a waste if they would buy anyway?"), rows)] if rows else []
 
 
 def _comes_about(worth: Worth, story: Story) -> Block:
@@ -136,7 +136,7 @@ def _comes_about(worth: Worth, story: Story) -> Block:
 def _frontier(story: Story) -> Figure | Block:
     line, plan, cash, head = story.frontier, story.plan, story.cash, story.head
     if line.is_empty():
-        return unknown_note("what other budgets would earn", story.missing.get("frontier"))
+        return unknown_note(gettext("what other budgets would earn"), story.missing.get("frontier"))
     few = small_cells(line["treated"].to_list(), story.least, plan.able)
     line = line.with_columns(treated=pl.when(~pl.Series(few, dtype=pl.Boolean)).then("treated"))
     cells = [
@@ -155,7 +155,13 @@ def _frontier(story: Story) -> Figure | Block:
     )
     if head is not None and head.promised_cents is not None:
         how += gettext(" The line still holds luck; the plan's own point does not.")
-    heads = ["budget", "extra profit", "expected cost", gettext("worth of {unit} more", unit=cash.unit), "customers"]
+    heads = [
+        gettext("budget"),
+        gettext("extra profit"),
+        gettext("expected cost"),
+        gettext("worth of {unit} more", unit=cash.unit),
+        pgettext("budget", "customers"),
+    ]
     return frontier_chart(
         _finding(story),
         [(b, g, None, None, n) for b, g, n in line.select("budget_cents", "gain_cents", "treated").iter_rows()],
@@ -184,12 +190,12 @@ def _rules(story: Story) -> Block:
         for each in story.plan.strategic
     ]
     heads = [
-        "rule",
-        "kind",
-        "such offers",
-        "customers who can get one",
-        "what it costs",
-        "one point of share more costs",
+        gettext("rule"),
+        gettext("kind"),
+        gettext("such offers"),
+        gettext("customers who can get one"),
+        gettext("what it costs"),
+        gettext("one point of share more costs"),
     ]
     text = gettext(
         "The shop's own rules, whatever they earn: each costs the expected gain of the best "
@@ -243,7 +249,7 @@ def build_method_chapter(story: Story) -> Chapter:
         blocks.append(note(translate(CROSS_FIT_NOTE if halves else SAME_ESTIMATE_NOTE)))
     lead = "How the plan was chosen, and how it was valued."
     name = gettext("Choice")
-    return Chapter("choice", name, "How was the plan chosen?", lead, blocks)
+    return Chapter("choice", name, gettext("How was the plan chosen?"), lead, blocks)
 
 
 def _luck(luck: Luck, cash: MoneyFormat) -> str:
@@ -341,11 +347,13 @@ def build_policies_chapter(story: Story) -> Chapter:
     rows = story.policies
     lead = "The same customers and the same estimates, the money handed out by other rules."
     if rows is None or rows.is_empty():
-        blocks: list[Figure | Block] = [unknown_note("what other policies would earn", story.missing.get("policies"))]
+        blocks: list[Figure | Block] = [
+            unknown_note(gettext("what other policies would earn"), story.missing.get("policies"))
+        ]
     else:
         blocks = [_policies(rows, story), *_dearer(story), *_unequal(rows.to_dicts())]
     title = "Would a simpler rule do?"
-    return Chapter("policies", "Simpler rules", title, lead, blocks)
+    return Chapter("policies", gettext("Simpler rules"), title, lead, blocks)
 
 
 def _dearer(story: Story) -> list[Block]:
@@ -399,12 +407,18 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
     ]
     name, value = upper_first(marks[0].name), cash(marks[0].value)
     best = gettext("{name} has the highest expected profit: {value}.", name=translate(name), value=value)
-    heads = ["rule", "extra profit", "spent", "customers", "evidence"]
+    heads = [
+        gettext("rule"),
+        gettext("extra profit"),
+        gettext("spent"),
+        pgettext("budget", "customers"),
+        gettext("evidence"),
+    ]
     return forest_plot(
         "policies",
         "Expected extra profit of each rule",
         lead.long if lead else best,
-        Axis("expected extra profit", "money"),
+        Axis(gettext("expected extra profit"), "money"),
         heads,
         marks,
         cash,

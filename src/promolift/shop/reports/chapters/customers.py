@@ -27,7 +27,7 @@ def build_chapter(story: Story) -> Chapter:
     if people is None:
         lead = "No customer profiles were given."
         why = story.missing.get("customers")
-        blocks: list[Figure | Block] = [unknown_note("who the customers are", why)]
+        blocks: list[Figure | Block] = [unknown_note(gettext("who the customers are"), why)]
     else:
         lead = ngettext(
             "{customers} customer, each described by what they did before the plan was made.",
@@ -38,7 +38,7 @@ def build_chapter(story: Story) -> Chapter:
         blocks = [_strip(people, story), _cadence(people, story), _discounts(people, story)]
     blocks.append(_categories(story))
     part = gettext("Can it be trusted?")
-    return Chapter("customers", "Customers", "Who are the customers?", lead, blocks, part)
+    return Chapter("customers", gettext("Customers"), gettext("Who are the customers?"), lead, blocks, part)
 
 
 def _strip(people: Customers, story: Story) -> Block:
@@ -84,7 +84,7 @@ def _histogram(
 def _cadence(people: Customers, story: Story) -> Figure | Block:
     gaps = people.cadence_days
     if gaps is None:
-        return unknown_note("how often customers come", story.missing.get("cadence_days"))
+        return unknown_note(gettext("how often customers come"), story.missing.get("cadence_days"))
     middle, low, high = days(gaps.middle), day_count(gaps.lower), days(gaps.upper)
     finding = gettext(
         "The customer in the middle comes every {middle}; half of all customers come every {low} to {high}.",
@@ -106,7 +106,7 @@ def _cadence(people: Customers, story: Story) -> Figure | Block:
 def _discounts(people: Customers, story: Story) -> Figure | Block:
     part = people.discount_share
     if part is None:
-        return unknown_note("how much is bought on discount", story.missing.get("discount_share"))
+        return unknown_note(gettext("how much is bought on discount"), story.missing.get("discount_share"))
     middle, heavy = percent(part.middle), percent(people.heavy_share)
     finding = gettext(
         "The customer in the middle saves {middle} of the full price; {heavy} of customers save a fifth or more.",
@@ -120,7 +120,7 @@ def _discounts(people: Customers, story: Story) -> Figure | Block:
 def _categories(story: Story) -> Figure | Block:
     tastes = story.tastes
     if tastes is None:
-        return unknown_note("what they like to buy", story.missing.get("tastes"))
+        return unknown_note(gettext("what they like to buy"), story.missing.get("tastes"))
     first = tastes.top[0]
     name, most, together = (
         upper_first(truncate(first.target, 40)),

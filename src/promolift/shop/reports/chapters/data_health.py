@@ -38,7 +38,7 @@ def build_health_chapter(health: Health) -> Chapter:
             out=out,
         )
     blocks = [_tables(health), *_reasons(health), _abilities(health)]
-    return Chapter("health", "Data", "Can this data be trusted?", lead, blocks)
+    return Chapter("health", gettext("Data"), gettext("Can this data be trusted?"), lead, blocks)
 
 
 def _tables(health: Health) -> Block:
@@ -107,4 +107,4 @@ def build_unknowns_chapter(story: Story) -> Chapter:
         "assumed": gettext("stated in advance, not read from this data"),
     }
     blocks = [unknowns(rows), Block("legend", {"rows": legend}, "What the evidence marks mean")]
-    return Chapter("unknowns", "Not known", "What is not known?", lead, blocks)
+    return Chapter("unknowns", gettext("Not known"), gettext("What is not known?"), lead, blocks)

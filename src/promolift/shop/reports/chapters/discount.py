@@ -36,15 +36,15 @@ def build_chapter(story: Story) -> Chapter:
     """Build the chapter on the discount response."""
     found = story.response
     title = "What does a discount do?"
-    return Chapter("discount", "Discounts", title, MEANINGS[found.level], [_curve(found), _categories(found)])
+    return Chapter("discount", gettext("Discounts"), title, MEANINGS[found.level], [_curve(found), _categories(found)])
 
 
 def build_method_chapter(story: Story) -> Chapter:
     """Build the chapter on how the response was estimated and checked."""
     found = story.response
-    how = sentences("How it was estimated", [truncate(text, 600) for text in _notes(found)])
+    how = sentences(gettext("How it was estimated"), [truncate(text, 600) for text in _notes(found)])
     title = "How was the response to discounts read?"
-    return Chapter("response", "Response", title, upper_first(translate(found.why)), [_placebos(found), how])
+    return Chapter("response", gettext("Response"), title, upper_first(translate(found.why)), [_placebos(found), how])
 
 
 def _notes(found: ResponseFigures) -> list[str]:
@@ -98,7 +98,7 @@ def _signed(value: object) -> str:
 
 def _curve(found: ResponseFigures) -> Figure | Block:
     if not found.curve:
-        return unknown_note("how demand answers to a discount", translate(found.why))
+        return unknown_note(gettext("how demand answers to a discount"), translate(found.why))
     groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
     read = [
         Line(
@@ -114,13 +114,13 @@ def _curve(found: ResponseFigures) -> Figure | Block:
             " {groups} further group not drawn.", " {groups} further groups not drawn.", further, groups=count(further)
         )
     change, seen = gettext("change of demand"), gettext("observations")
-    heads = ["customers", "discount", change, seen]
+    heads = [pgettext("discount", "customers"), gettext("discount"), change, seen]
     cells = groups[0].cells
     return line_chart(
         "curve",
         "The discount curve",
         _curve_finding(groups),
-        Axis("discount", "share"),
+        Axis(gettext("discount"), "share"),
         Axis(change, "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
         table_by_point(heads, read, percent, _signed),
@@ -174,7 +174,7 @@ def _curve_finding(groups: Sequence[CurveGroup]) -> str:
 
 def _placebos(found: ResponseFigures) -> Figure | Block:
     if not found.tests:
-        return unknown_note("what placebo checks find", translate(found.why))
+        return unknown_note(gettext("what placebo checks find"), translate(found.why))
     failed = [each for each in found.tests if each.passed is False]
     verdicts = {True: gettext("passed"), False: pgettext("discount", "failed"), None: gettext("not decided")}
     itself = gettext("the effect itself")
@@ -190,13 +190,13 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
         for p in found.placebos
     ]
     looked, why = gettext("what was looked at"), gettext("why it must be zero")
-    heads = [looked, "found", "verdict", why]
+    heads = [looked, gettext("found"), gettext("verdict"), why]
     how = gettext("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
     return forest_plot(
         "placebos",
         "Placebo checks",
         _placebo_finding(found, failed),
-        Axis("effect found", "fixed"),
+        Axis(gettext("effect found"), "fixed"),
         heads,
         marks,
         number,
@@ -246,7 +246,7 @@ def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
 
 def _categories(found: ResponseFigures) -> Figure | Block:
     if not found.categories:
-        return unknown_note("which categories answer to discounts", translate(found.why))
+        return unknown_note(gettext("which categories answer to discounts"), translate(found.why))
     shown, half = found.categories, MOST_CATEGORIES // 2
     if len(shown) > MOST_CATEGORIES:
         shown = (*shown[:half], *shown[-half:])

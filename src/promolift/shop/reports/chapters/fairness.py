@@ -1,6 +1,6 @@
 """Chapter on fairness between groups: limits on shares, gaps at equal baskets, swapped columns and proxies."""
 
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import count, low_to_high, percent
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, sentences, table
 from promolift.shop.reports.story import Story
@@ -22,9 +22,9 @@ def build_chapter(story: Story) -> Chapter | None:
     if found is not None:
         blocks += [_shown(found), *_gaps(found)]
     if found is not None and (more := [*map(found.swap_words, found.swaps), *found.proxy_words()]):
-        blocks.append(sentences("Does it hang on who they are?", more))
+        blocks.append(sentences(gettext("Does it hang on who they are?"), more))
     lead = "The same basket should get the same treatment; where it does not, it stands here."
-    return Chapter("fairness", "Fairness", "Are groups of customers treated alike?", lead, blocks)
+    return Chapter("fairness", gettext("Fairness"), gettext("Are groups of customers treated alike?"), lead, blocks)
 
 
 def _limits(found: FairPlan, story: Story) -> Block:
@@ -41,13 +41,20 @@ def _limits(found: FairPlan, story: Story) -> Block:
         ]
         for use in found.uses
     ]
-    heads = ["group", "limited", "share of the customers", "share of the offers", "allowed", "one point more room adds"]
+    heads = [
+        pgettext("fairness", "group"),
+        gettext("limited"),
+        gettext("share of the customers"),
+        gettext("share of the offers"),
+        gettext("allowed"),
+        gettext("one point more room adds"),
+    ]
     text = fairness_text(found, story.plan.shop.currency)
-    return table("Every group gets its share", heads, rows, text, words=(1,))
+    return table(gettext("Every group gets its share"), heads, rows, text, words=(1,))
 
 
 def _shown(found: FairnessNote) -> Block:
-    return sentences("Who is treated otherwise at equal baskets?", found.findings)
+    return sentences(gettext("Who is treated otherwise at equal baskets?"), found.findings)
 
 
 def _gaps(found: FairnessNote) -> list[Block]:
@@ -63,9 +70,17 @@ def _gaps(found: FairnessNote) -> list[Block]:
         ]
         for each in found.gaps[:MOST]
     ]
-    heads = ["group", "what", "customers", "theirs", "all others", "gap at equal baskets", "interval, all at once"]
+    heads = [
+        pgettext("fairness", "group"),
+        gettext("what"),
+        pgettext("fairness", "customers"),
+        gettext("theirs"),
+        gettext("all others"),
+        gettext("gap at equal baskets"),
+        gettext("interval, all at once"),
+    ]
     text = gettext(
         "Equal baskets: the same value, lines, orders and breadth of categories. The "
         "intervals hold for all comparisons together; the surest stand first."
     )
-    return [table("What was compared", heads, rows, text, words=(1,))] if rows else []
+    return [table(gettext("What was compared"), heads, rows, text, words=(1,))] if rows else []

@@ -34,8 +34,10 @@ def build_chapter(story: Story) -> Chapter:
     """Build the short chapter on the forecasts, compared with simple baselines."""
     lead = "Made as of some weeks ago and compared with what customers then did, beside a rule anybody could use."
     scores, why = story.predictions.scores, story.missing.get("predictions")
-    blocks: list[Figure | Block] = [_short(scores)] if scores else [unknown_note("how good the forecasts are", why)]
-    return Chapter("forecasts", "Forecasts", "Are the forecasts right?", lead, blocks)
+    blocks: list[Figure | Block] = (
+        [_short(scores)] if scores else [unknown_note(gettext("how good the forecasts are"), why)]
+    )
+    return Chapter("forecasts", gettext("Forecasts"), gettext("Are the forecasts right?"), lead, blocks)
 
 
 def _short(scores: Sequence[Scored]) -> Block:
@@ -55,12 +57,18 @@ def _short(scores: Sequence[Scored]) -> Block:
         value = number(large.value) + in_brackets(found) if large else ""
         off = gettext("missed") if large and large.missed else gettext("right") if large else ""
         rows.append([name_of(model), value, off, against, count(mine[0].n)])
-    heads = ["forecast", "forecast for each 1 that came", "on the whole", "beside a simple rule", "cases"]
+    heads = [
+        gettext("forecast"),
+        gettext("forecast for each 1 that came"),
+        gettext("on the whole"),
+        gettext("beside a simple rule"),
+        gettext("cases"),
+    ]
     text = gettext(
         "1 would be right; in brackets the {interval_name}. Up to 0.05 off counts as right.",
         interval_name=interval_name(),
     )
-    return table("Did it come true?", heads, rows, text, words=(2, 3))
+    return table(gettext("Did it come true?"), heads, rows, text, words=(2, 3))
 
 
 def build_figures_chapter(story: Story) -> Chapter:
@@ -69,19 +77,19 @@ def build_figures_chapter(story: Story) -> Chapter:
     found, why = story.predictions, story.missing.get("predictions")
     title = "Figures against simple rules"
     blocks: list[Figure | Block] = [
-        score_block(found.scores, title) if found.scores else unknown_note("how good the predictions are", why)
+        score_block(found.scores, title) if found.scores else unknown_note(gettext("how good the predictions are"), why)
     ]
     blocks += [
         calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
-    ] or [unknown_note("whether predicted probabilities come true", why)]
+    ] or [unknown_note(gettext("whether predicted probabilities come true"), why)]
     if story.members is not None:
         blocks.append(_members(story.members))
     if story.attributes:
         rows = [[each.what, truncate(each.why, 200)] for each in story.attributes]
-        heads = ["attribute", "because"]
-        blocks.append(table("Known of nobody", heads, rows, words=(1,)))
+        heads = [gettext("attribute"), gettext("because")]
+        blocks.append(table(gettext("Known of nobody"), heads, rows, words=(1,)))
     name, part = "Models", "Technical appendix"
-    return Chapter("models", name, "How good are the models?", lead, blocks, part)
+    return Chapter("models", name, gettext("How good are the models?"), lead, blocks, part)
 
 
 def _members(members: PurchaseMembers) -> Block:
@@ -93,10 +101,16 @@ def _members(members: PurchaseMembers) -> Block:
     ):
         gain = number(each.lead) + in_brackets(low_to_high(each.lead_low, each.lead_high, number))
         rows.append([when, percent(each.weight), number(each.alone), gain, translate(each.why)])
-    heads = ["as of", "weight of the trees", "log loss of counts", "with trees, less by", "because"]
+    heads = [
+        gettext("as of"),
+        gettext("weight of the trees"),
+        gettext("log loss of counts"),
+        gettext("with trees, less by"),
+        gettext("because"),
+    ]
     text = gettext(
         "Counts of each customer's habits, and boosted trees over them; judged on the last "
         "window before the moment, each half of the customers at the weight that the other "
         "half chose."
     )
-    return table("Who forecasts purchases", heads, rows, text, words=(4,))
+    return table(gettext("Who forecasts purchases"), heads, rows, text, words=(4,))

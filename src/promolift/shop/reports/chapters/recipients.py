@@ -27,7 +27,9 @@ MOST_OFFERS, MOST_REFUSED = 12, 5
 def build_chapter(story: Story) -> Chapter:
     """Build the chapter on who gets which offer."""
     blocks: list[Figure | Block] = [
-        unknown_note("who gets which offer", story.missing.get("offers")) if story.offers.is_empty() else _mix(story)
+        unknown_note(gettext("who gets which offer"), story.missing.get("offers"))
+        if story.offers.is_empty()
+        else _mix(story)
     ]
     if story.motives and story.plan.treated:
         blocks.append(_motives(story))
@@ -37,7 +39,7 @@ def build_chapter(story: Story) -> Chapter:
     if story.cards:
         blocks.append(Block("cards", {"rows": [_card(c, i, story) for i, c in enumerate(story.cards)]}, title))
     else:
-        blocks.append(unknown_note("the stories of single customers", story.missing.get("cards")))
+        blocks.append(unknown_note(gettext("the stories of single customers"), story.missing.get("cards")))
     name, title = "Who gets what", "Who gets what, and why?"
     return Chapter("people", name, title, _lead(story), blocks, "The plan")
 
@@ -123,10 +125,10 @@ def _mix(story: Story) -> Figure:
         customers=customers,
         share=percent(top["share"]),
     )
-    heads = ["offer", "customers", "expected gain", "expected cost"]
+    heads = [gettext("offer"), pgettext("recipients", "customers"), gettext("expected gain"), gettext("expected cost")]
     return Figure(
         "mix",
-        "Which offers",
+        gettext("Which offers"),
         finding,
         {"kind": "bars", "x": {"name": pgettext("recipients", "customers"), "fmt": "count"}, "rows": bars},
         TextTable(heads, rows),
@@ -160,7 +162,7 @@ def _motives(story: Story) -> Figure:
         "rows": [{"name": name, "value": n, "text": ""} for name, n in rows],
     }
     grid = TextTable(["what sets them apart", "customers"], [[name, count(n)] for name, n in rows])
-    return Figure("motives", "Why these customers", finding, spec, grid, how, wide=True)
+    return Figure("motives", gettext("Why these customers"), finding, spec, grid, how, wide=True)
 
 
 def _segments(story: Story) -> Block:
@@ -176,7 +178,14 @@ def _segments(story: Story) -> Block:
         ]
         for row in story.segments.iter_rows(named=True)
     ]
-    heads = ["segment", "customers", "of all", "with an offer", "expected gain", "expected cost"]
+    heads = [
+        gettext("segment"),
+        pgettext("recipients", "customers"),
+        gettext("of all"),
+        pgettext("recipients", "with an offer"),
+        gettext("expected gain"),
+        gettext("expected cost"),
+    ]
     how = gettext("By the rules of promolift.toml; a customer who belongs to two counts in both.")
     return Block("grid", {"grid": TextTable(heads, rows), "text": how}, "Your segments")
 
@@ -249,7 +258,7 @@ def build_messages_chapter(story: Story) -> Chapter:
     name, title = "Messages", "What do they read?"
     if not rows:
         why = story.missing.get("messages") or story.missing.get("offers")
-        return Chapter("messages", name, title, lead, [unknown_note("what customers would read", why)])
+        return Chapter("messages", name, title, lead, [unknown_note(gettext("what customers would read"), why)])
     shown = gettext("Some customers, why they were written to, and what they read")
     blocks = [Block("messages", {"rows": rows}, shown)]
     if story.angles:
@@ -258,7 +267,7 @@ def build_messages_chapter(story: Story) -> Chapter:
             [angle_name(angle), suppressed_count(None if small else number, story)]
             for (angle, number), small in zip(story.angles, few, strict=True)
         ]
-        heads = ["reason the message gives", "messages"]
+        heads = [gettext("reason the message gives"), pgettext("recipients", "messages")]
         blocks.append(Block("grid", {"grid": TextTable(heads, angles), "text": ""}, "Reasons"))
     return Chapter("messages", name, title, lead, [*blocks, *(_pool(story.wording) if story.wording else [])])
 
@@ -308,7 +317,7 @@ def _pool(wording: PoolWords) -> list[Block]:
             " The others were read and passed by a large language model; whether that is enough "
             "is said in promolift.toml."
         )
-    heads = ["state", "texts"]
+    heads = [gettext("state"), gettext("texts")]
     found = [Block("grid", {"grid": TextTable(heads, states), "text": text}, "The pool of texts")]
     mine = [text for text in wording.texts if text.language == current_locale()]
     refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]

@@ -144,7 +144,7 @@ class ColumnAssignment:
             if fit is not None and (role in ("channel", "language") or not _elsewhere(name)):
                 named.append((fit, place, name))
         if role in ID_ROLES and role not in self.keys and not (named and _has_id_word(min(named)[2])):
-            named += self._id_columns(known)
+            named += [(-1.0, self.free.index(name), name) for name in self._id_columns(known)]
         right = [each for each in sorted(named) if self._looks_right(role, each[2])]
         if role == "customer_id" and role not in self.keys:
             listed = {name for *_, name in right}
@@ -161,17 +161,15 @@ class ColumnAssignment:
         after = [each[2] for each in right[1:2]]
         self.take(role, name, sure - 0.2 * (role in REQUIRED_ROLES[self.table] and self.filled(name) < 0.5), *after)
 
-    def _id_columns(self, known: Sequence[str]) -> list[tuple[float, int, str]]:
+    def _id_columns(self, known: Sequence[str]) -> list[str]:
         """Free columns called an id, code or number of what the role is, such as 'Codice prodotto' beside 'Prodotto'.
 
         They stand before the thing's bare name, which is its label where it has a code.
         """
-        found = []
-        for place, name in enumerate(self.free):
-            rest = [word for word in _name_words(name) if word not in (*ID_WORDS, *STOP_WORDS)]
-            if _has_id_word(name) and "".join(rest) in known and not _elsewhere(name):
-                found.append((-1.0, place, name))
-        return found
+        rest = {name: [word for word in _name_words(name) if word not in ID_WORDS | STOP_WORDS] for name in self.free}
+        return [
+            name for name in self.free if _has_id_word(name) and "".join(rest[name]) in known and not _elsewhere(name)
+        ]
 
     def _looks_right(self, role: str, name: str) -> bool:
         values = self.values(name)

@@ -187,7 +187,8 @@ def _ask_about(parts: "Sequence[GuessedTable]", answers: SetupAnswers, ask: Ques
     """The answers with those of a person to what is not sure; one question is kept for consent if it will be asked."""
     keep = int(answers.consent is None and not _has_consent(parts))
     events, assumed = parts[0].mapping, parts[0].assumed
-    if said := ask.about_columns(parts, keep):
+    said = ask.about_columns(parts, keep)
+    if said or assumed:  # the tables are guessed again, and nobody is asked twice
         settled = {f"{part.name}.{role}": guess.column for part in parts for role, guess in part.roles.items()
                    if guess.sure == 1 and part.name in RAW_NAMES and not part.inside}  # fmt: skip
         answers = replace(answers, columns={**answers.columns, **settled, **said})

@@ -14,7 +14,7 @@ import polars as pl
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n import formatting
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.shop.configuration.column_mapping import Mapping
@@ -121,7 +121,7 @@ def _order(lines: pl.DataFrame, mapping: Mapping, names: Dict[str, str]) -> str:
     goods = [_line(row, mapping, names) for row in lines.head(LINES_SHOWN).iter_rows(named=True)]
     if lines.height > LINES_SHOWN:
         rest = lines.height - LINES_SHOWN
-        goods.append(gettext("{rest} more lines", rest=rest))
+        goods.append(ngettext("{rest} more line", "{rest} more lines", rest, rest=rest))
     parts = [when(first["ts_ms"], mapping), person(str(first["customer_id"])), *goods]
     if listed > paid:
         off = f"{amount(listed - paid, mapping.currency)} ({1 - paid / listed:.0%})"

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.core.customers.named_audiences import named_audiences
+from promolift.foundation.i18n.catalogue import use_locale
+from promolift.foundation.i18n.formatting import percent
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.ingest.setup.audience_sizes import LEAST_BUDGET, MOST_BUDGET, SizedPlay, budget_share
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 from promolift.shop.ingest.setup.menu_proposal import (
     NOT_A_PRODUCT,
@@ -139,7 +142,27 @@ def test_init_shows_the_plays_that_the_log_can_carry_with_size_and_cost(tmp_path
         audience = named_audiences()[name]
         assert (audience.who_zh if locale == "zh" else audience.who) in made.text
         assert each["worst_cost_cents"] == 75 * 0.5 * 500  # half of them draw 5 off
-    assert "promolift plays" in (tmp_path / "promolift.toml").read_text(encoding="utf-8")
+    text = (tmp_path / "promolift.toml").read_text(encoding="utf-8")
+    assert "promolift plays" in text
+    share = Config.parse(tomllib.loads(text), "test").plan.budget_share
+    with use_locale("zh" if locale == "zh" else "en"):
+        assert percent(share) in made.text
+    assert LEAST_BUDGET < share <= MOST_BUDGET
+
+
+@given(worst=st.lists(st.integers(0, 10**7), max_size=4), others=st.integers(0, 10**7), recent=st.integers(0, 10**8))
+def test_the_budget_that_is_proposed_is_what_the_plays_cost_within_bounds(
+    worst: list[int], others: int, recent: int
+) -> None:
+    drawn = [each.name for each in named_audiences().values() if each.query is None]
+    asked = next(each.name for each in named_audiences().values() if each.query is not None)
+    plays = [SizedPlay(name, 100, cost) for name, cost in zip(drawn, worst, strict=False)]
+    share = budget_share([*plays, SizedPlay(asked, 100, others)], recent)  # a play that nobody asked for yet
+    assert LEAST_BUDGET <= share <= MOST_BUDGET
+    wanted = sum(cost for _, cost in zip(drawn, worst, strict=False))
+    if LEAST_BUDGET * recent <= wanted <= MOST_BUDGET * recent and recent:
+        assert share == pytest.approx(wanted / recent, abs=0.0005)
+    assert share == LEAST_BUDGET or wanted >= (LEAST_BUDGET - 0.0005) * recent
 
 
 def test_no_percentage_passes_the_margin() -> None:

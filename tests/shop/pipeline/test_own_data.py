@@ -30,7 +30,7 @@ def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert call("init", *files, "--config", str(folder / "promolift.toml")) == 0
     text = (folder / "promolift.toml").read_text(encoding="utf-8")
     (folder / "promolift.toml").write_text(
-        text.replace("budget_share = 0.02", "budget_cents = 20000\nbudget_share = 0.02"), encoding="utf-8"
+        text.replace("\nbudget_share", "\nbudget_cents = 20000\nbudget_share"), encoding="utf-8"
     )
     assert call("run", *places(folder)) == 0
     return folder

@@ -12,7 +12,7 @@ from promolift.core.experiments.audiences import LEFT_CART, NOT_BOUGHT, assign_a
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.files.raw_table import Relation
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import count, localize, money
+from promolift.foundation.i18n.formatting import count, localize, money, percent
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
@@ -21,6 +21,7 @@ from promolift.shop.configuration.plays import Play
 from promolift.shop.configuration.views import LEFT_CARTS, ORDERS_VIEW, left_since
 
 WINDOW_DAYS = 28
+LEAST_BUDGET, MOST_BUDGET = 0.02, 0.05  # of the revenue of a window, which init proposes; a person sets what they like
 
 
 class AudienceSize(NamedTuple):
@@ -83,8 +84,16 @@ def sized_plays(sizes: Sequence[AudienceSize], config: Config) -> list[SizedPlay
     return found
 
 
-def plays_text(plays: Sequence[SizedPlay], currency: str) -> str:
-    """A paragraph with a line for each play that the log can carry; nothing without any."""
+def budget_share(plays: Sequence[SizedPlay], recent_cents: int) -> float:
+    """The budget to propose, as a share of `recent_cents`, the revenue of the last window: what the plays that a plan
+    draws without being asked cost at most, from LEAST_BUDGET to MOST_BUDGET."""
+    drawn = sum(each.worst_cost_cents for each in plays if named_audiences()[each.name].query is None)
+    return round(min(max(drawn / max(recent_cents, 1), LEAST_BUDGET), MOST_BUDGET), 3)
+
+
+def plays_text(plays: Sequence[SizedPlay], currency: str, share: float, recent_cents: int) -> str:
+    """A paragraph with a line for each play that the log can carry, and the budget that is proposed (see
+    `budget_share`); nothing without any."""
     if not plays:
         return ""
     lines = [
@@ -107,4 +116,8 @@ def plays_text(plays: Sequence[SizedPlay], currency: str) -> str:
                 who_zh=audience.who_zh,
             )
         )
-    return "\n".join(["", "", *lines])
+    budget = gettext(
+        "budget of a window, proposed: {share} of the revenue of the last one, {cash} (plan.budget_share)",
+        share=percent(share), cash=money(share * recent_cents, currency),
+    )  # fmt: skip
+    return "\n".join(["", "", *lines, budget])

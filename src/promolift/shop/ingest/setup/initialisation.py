@@ -38,7 +38,7 @@ from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference impor
 )
 from promolift.shop.ingest.schema_matching.event_mapping.money_columns import RECOMMENDED
 from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, MONEY, RoleGuess
-from promolift.shop.ingest.setup.audience_sizes import plays_text, sized_plays
+from promolift.shop.ingest.setup.audience_sizes import LEAST_BUDGET, budget_share, plays_text, sized_plays
 from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
 from promolift.shop.ingest.setup.example_orders import examples_text, show_examples
 from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
@@ -170,6 +170,9 @@ def init(
     for name in kept_files:
         values = merge_settings(values, read_toml(config.with_name(name)))
     plays = sized_plays(fit.audiences if fit else (), Config.parse(values, str(config)))
+    recent = fit.recent_cents if fit else 0
+    share = budget_share(plays, recent)
+    text = text.replace(f"\nbudget_share = {LEAST_BUDGET:<5g}", f"\nbudget_share = {share:<5g}")
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
@@ -180,7 +183,7 @@ def init(
     with use_locale(answers.language or "en"):
         shown = f"{examples}\n\n" if examples else ""
         shown += guesses_text(parts, config, answers.consent, unread)
-        return StepSummary(shown + plays_text(plays, parts[0].mapping.currency), figures)
+        return StepSummary(shown + plays_text(plays, parts[0].mapping.currency, share, recent), figures)
 
 
 def _ask_about(parts: "Sequence[GuessedTable]", answers: SetupAnswers, ask: Questioner) -> SetupAnswers:

@@ -21,7 +21,7 @@ from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
-from promolift.shop.ingest.setup.audience_sizes import AudienceSize, audience_sizes
+from promolift.shop.ingest.setup.audience_sizes import WINDOW_DAYS, AudienceSize, audience_sizes
 
 ROWS = 200_000  # of the log that are looked at
 MOST = 100  # things that are no goods; more are not written
@@ -57,7 +57,9 @@ with orders as (
     select customer_id, sum(list_cents) as cents, min(ts_ms) // $day_ms as day from events where kind = 'purchase'
     group by customer_id, order_id having cents > 0),
 customers as (select customer_id from orders group by customer_id having count(distinct day) >= 3)
-select count(*) as orders, median(cents) as middle, (select count(*) from customers) as regulars from orders
+select count(*) as orders, median(cents) as middle, (select count(*) from customers) as regulars,
+    (select sum(revenue_cents)::bigint from events where ts_ms > (select max(ts_ms) from events) - $window_ms) as recent
+from orders
 """
 
 # Up to what value of goods orders pay postage, where enough do and few below do not.
@@ -97,13 +99,14 @@ where = "recency_days > 28 and recency_days > 2 * cadence_days and orders_total 
 class BasketStatistics(NamedTuple):
     """What the middle order comes to before discounts, in minor units; what is no goods; how many customers came on
     three days or more; from which value of goods the shop delivers free, where that is known; and how many customers
-    are in each named audience, as far as the log is short enough to count."""
+    are in each named audience, and the revenue of the last window, as far as the log is short enough to count."""
 
     median_cents: int
     no_goods: tuple[str, ...]
     regulars: int = 0
     own_free_cents: int | None = None
     audiences: tuple[AudienceSize, ...] = ()
+    recent_cents: int = 0
 
 
 def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None) -> BasketStatistics | None:
@@ -116,7 +119,7 @@ def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None
     try:
         clean = clean_events(order_lines(rows, mapping), mapping, CleanRules())
         events = clean.accepted()
-        found = fetch_frame(run_select(bind(SUMS, day_ms=DAY_MS), events=events)).row(0)
+        found = fetch_frame(run_select(bind(SUMS, day_ms=DAY_MS, window_ms=WINDOW_DAYS * DAY_MS), events=events)).row(0)
         query = bind(OWN_FREE_DELIVERY, postage=[*postage, ""], quantile=PAYING_QUANTILE)
         paid, free, share, own = fetch_frame(run_select(query, events=events)).row(0)
         sizes = audience_sizes(events) if found[0] >= MIN_BASKETS and not _is_longer(log) else ()
@@ -126,7 +129,7 @@ def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None
         return None
     known = min(paid, free) >= MIN_BASKETS and share >= PAYING_SHARE
     no_goods = _named_goods(rows, mapping, catalogue, NOT_A_PRODUCT)
-    return BasketStatistics(round(found[1]), no_goods, found[2], round(own) if known else None, sizes)
+    return BasketStatistics(round(found[1]), no_goods, found[2], round(own) if known else None, sizes, found[3] or 0)
 
 
 def _is_longer(log: RawTable) -> bool:

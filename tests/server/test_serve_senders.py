@@ -217,7 +217,7 @@ def test_a_message_whose_offer_ended_while_it_waited_goes_to_nobody_and_frees_it
         ("waiting", f"{by}: status 500") for by in ("braze",) * 2 + ("klaviyo",)
     ]
     before = paced(api)
-    later(api, monkeypatch, 8)  # the menu's offers are valid for seven days
+    later(api, monkeypatch, 30)  # the plan's offers are valid for four weeks
     send_all(api)
     assert len(replay.asked) == 3  # nothing was sent
     assert states(api) == [("expired", None, "{}")] * 3
@@ -249,7 +249,7 @@ def test_the_money_of_an_offer_that_was_taken_at_the_till_stays_spent(
     api("POST", "/v1/redemptions:reserve", wish | {"redemption_id": "rdm_1"})
     api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
     before = paced(api)
-    later(api, monkeypatch, 8)
+    later(api, monkeypatch, 30)
     send_all(api)
     assert states(api) == [("expired", None, "{}")]
     assert paced(api) == before
@@ -260,37 +260,38 @@ def last_ms(made: Any) -> int:
     return round(datetime.fromisoformat(made["offer"]["expires"]).timestamp() * 1000)
 
 
-def ended(api: Api, made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The offer's message waits until the offer has just ended; its code would live some hours longer."""
-    send(api, made)
-    monkeypatch.setattr(api.server.clock, "now_ms", lambda: last_ms(made) + 1)
-
-
 def test_the_code_of_an_offer_whose_money_was_freed_cannot_be_reserved(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
-    made, again = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:2]
-    ended(api, made, monkeypatch)
+    made = given(api)
+    send(api, made)
+    monkeypatch.setattr(api.server.clock, "now_ms", lambda: last_ms(made) + 1)
     send_all(api)
     for by in ("code", "decision_id"):
         wish = {by: made[by], "customer_id": made["customer_id"], "amount_cents": 1}
         assert api("POST", "/v1/redemptions:reserve", wish, 409)["code"] == "code_expired"
-    wish = {"code": again["code"], "customer_id": again["customer_id"], "amount_cents": 1}
-    api("POST", "/v1/redemptions:reserve", wish)  # that of another lives on
 
 
-def test_a_code_that_was_given_again_meanwhile_lives_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", [False, True])
+def test_giving_money_back_ends_a_code_unless_it_was_given_again_meanwhile(api: Api, again: bool) -> None:
+    """As by a new release of the same offer, which lasts longer."""
     api("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"policy": {"pacing": PACED}})
-    made = given(api)
-    ended(api, made, monkeypatch)
-    later = api.decide(made["customer_id"])
-    assert later["code"] == made["code"]
+    made, other = [each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none"][:2]
+    if again:
+        assert api.decide(made["customer_id"])["code"] == made["code"]
     before = paced(api)
-    send_all(api)
+
+    def give_back(db: Any, some: list[float]) -> list[None]:
+        now_ms = api.server.clock.now_ms()
+        return [api.server.outbox.costs.give_back(db, made["decision_id"], cost, now_ms) for cost in some]
+
+    api.server.ledger.write(give_back, 1.0)
     assert paced(api) < before
     wish = {"code": made["code"], "customer_id": made["customer_id"], "amount_cents": 1}
-    api("POST", "/v1/redemptions:reserve", wish)
+    api("POST", "/v1/redemptions:reserve", wish, 200 if again else 409)
+    wish = {"code": other["code"], "customer_id": other["customer_id"], "amount_cents": 1}
+    api("POST", "/v1/redemptions:reserve", wish)  # that of another lives on
 
 
 def test_a_message_expires_though_nobody_can_tell_what_its_offer_cost(
@@ -301,7 +302,7 @@ def test_a_message_expires_though_nobody_can_tell_what_its_offer_cost(
 
     send(api, given(api))
     monkeypatch.setattr(api.server.outbox.costs, "cost_of", gone)
-    later(api, monkeypatch, 8)
+    later(api, monkeypatch, 30)
     send_all(api)
     assert states(api) == [("expired", None, "{}")]
 
@@ -320,7 +321,7 @@ def test_who_is_late_with_a_message_that_another_took_frees_no_money_a_second_ti
     made = given(api)
     cost, before = spent(api, made), paced(api)
     send(api, made)
-    later(api, monkeypatch, 8)
+    later(api, monkeypatch, 30)
     (first,) = turn(api)
     later(api, monkeypatch, 1)  # it hangs
     (second,) = turn(api)
@@ -400,7 +401,7 @@ def test_a_message_that_is_always_refused_is_given_up_and_sent_again_on_demand(
     api.server.outbox.post, api.server.outbox.waits_s = Replay((400, {})), ()
     send(api, second)
     send_all(api)
-    later(api, monkeypatch, 8)  # nobody sent it again in its time: its words are forgotten
+    later(api, monkeypatch, 30)  # nobody sent it again in its time: its words are forgotten
     send_all(api)
     assert [state[2] for state in states(api)] == ["{}"] * 3
     assert sorted(status for status, *_ in states(api)) == ["expired", "sent", "sent"]

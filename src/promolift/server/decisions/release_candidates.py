@@ -46,9 +46,12 @@ def offer_name(release: LiveRelease, slate: Slate, slot: int) -> str:
 
 @lru_cache(maxsize=64)
 def offer_ends_ms(release: LiveRelease, end_ms: int | None) -> Mapping[str, int]:
-    """The last moment of each offer of a release whose last moment is `end_ms`, as it is printed."""
+    """The last moment of each offer of a release whose last moment is `end_ms`, as it is printed. A creative is shown
+    until then."""
     if end_ms is None:
         return {}
+    if release.creatives is not None:
+        return dict.fromkeys(release.labels, end_ms)
     first = release.first_day(end_ms)
     by_line = {name: min(round(line.ends(first).timestamp() * 1000), end_ms) for name, line in release.menu.items()}
     return {offer: by_line[label.menu_id] for offer, label in release.labels.items() if label.menu_id in by_line}

@@ -21,7 +21,7 @@ from promolift.shop.configuration.configuration import Config
 from promolift.shop.ingest.cleaning import consent_answers
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 from promolift.shop.pipeline.customer_texts import SYSTEM, classify_with_model, count_refusals
-from promolift.shop.pipeline.pipeline import run_steps
+from promolift.shop.pipeline.pipeline import check_plan_inputs, run_steps
 from promolift.shop.pipeline.planning.offer_targets import list_people
 from promolift.shop.pipeline.steps.ingest import NO_CONSENT, purge
 from promolift.shop.results.ingest import Health
@@ -110,6 +110,30 @@ def test_who_asks_for_no_more_messages_has_refused_and_is_named(tmp_path: Path) 
     job = job_of(tmp_path, written(tmp_path, consent={"default": True}), "ingest")
     assert job.clean.people.filter(pl.col("consent").not_())["customer_id"].to_list() == ["u3"]
     assert any("1 of the customers" in note for note in Health.load(job.store).notes)
+
+
+@pytest.mark.parametrize("unasked", [False, True])
+@pytest.mark.parametrize("answers", [None, ("yes", ""), ("yes", "no"), ("yes", "yes")])
+def test_no_refusal_stands_unread_in_a_text_while_somebody_answers_for_all(
+    tmp_path: Path, answers: tuple[str, str] | None, unasked: bool
+) -> None:
+    """Texts are read of customers who agreed to that, and of those who were not asked only where the shop says so."""
+    texts = {"u1": "late again", "u2": "please unsubscribe me"}
+    columns = {"customer_id": "who", "time": "at", "text": "review"} | ({"consent": "ok"} if answers else {})
+    rows = [
+        f"{who},2026-06-09 12:00:00,{text}," + (answers[n] if answers else "")
+        for n, (who, text) in enumerate(texts.items())
+    ]
+    said, open_ = "\n".join(["who,at,review,ok", *rows]), {"default": True, "not_consent": ["ok"]}
+    config = shop(tmp_path, said, columns, consent=open_, words={"unasked": unasked})
+    read = {None: unasked, "": unasked, "no": False, "yes": True}[answers and answers[1]]
+    if not read:
+        with raises_code("consent_overruled", "review"):
+            job_of(tmp_path, config, "ingest", "profile", "effect", "plan")
+        return
+    job = job_of(tmp_path, config, "ingest")
+    check_plan_inputs(job, ["plan"], again=False)
+    assert job.clean.people.filter(pl.col("consent").not_())["customer_id"].to_list() == ["u2"]
 
 
 @pytest.mark.parametrize("text", consent_answers.REFUSED_TEXTS)

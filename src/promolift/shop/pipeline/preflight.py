@@ -73,7 +73,7 @@ def check_consent(job: Job) -> None:
     people = raw.get("customers")
     stated = people.mapping.constants.get("consent", "") if people else ""
     everybody = config.consent.default or stated.strip().lower() in YES_TEXTS
-    columns = find_consent_columns(tables, config.consent.not_consent, everybody)
+    columns = find_consent_columns(tables, config.consent.not_consent, everybody, config.words.unasked)
     if everybody:
         check_unread_answers(columns, "consent.default = true" if config.consent.default else f'consent = "{stated}"')
     elif not (people is not None and _anybody_agrees(people)) and not _ledger_knows_consent(job):

@@ -143,8 +143,17 @@ def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTa
 
 def rows_with_consent(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
     """Return the rows of customers who agreed to have their texts read, if `unasked` also of undecided ones."""
+    return raw.filter(_may_read(raw, mapping, unasked))
+
+
+def rows_without_consent(raw: Relation, mapping: Mapping, unasked: bool) -> Relation:
+    """Return the other rows, whose texts nobody reads."""
+    return raw.filter(f"not {_may_read(raw, mapping, unasked)}")
+
+
+def _may_read(raw: Relation, mapping: Mapping, unasked: bool) -> str:
     agreed = agreed_sql(mapping, RoleExpressions.of(raw, mapping, "words").types).replace('"=', '"')
-    return raw.filter(f"coalesce({agreed}, {sql_literal(unasked)})")
+    return f"coalesce({agreed}, {sql_literal(unasked)})"
 
 
 def clean_words(raw: Relation, mapping: Mapping, rules: CleanRules) -> CleanedTable:

@@ -7,6 +7,7 @@ of words counts, too, whatever they are: no list of words holds all the ways in 
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning import consent_answers
 from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
+from promolift.shop.ingest.cleaning.table_cleaning import rows_without_consent
 
 CUSTOMERS_READ = 200_000  # rows of a customers' file in which answers are looked for
 FEW_ANSWERS = 12
@@ -71,13 +73,14 @@ class ConsentColumn(NamedTuple):
 
 
 def find_consent_columns(
-    tables: Sequence[MappedTable], not_consent: Collection[str] = (), everybody: bool = False
+    tables: Sequence[MappedTable], not_consent: Collection[str] = (), everybody: bool = False, unasked: bool = False
 ) -> list[ConsentColumn]:
     """Return the unread columns that could hold consent, those with a telling name first.
 
     `not_consent` are columns of which a person said that they hold none. Where a consent column is read already, only
     names and tags count, not those of days and the like. `everybody`: somebody answers for all customers, so that
-    columns of words count, too. Tables without customers are left out.
+    columns of words count, too; so do the texts that customers wrote, as far as nobody reads them (`unasked` as of
+    `rows_with_consent`). Tables without customers are left out.
     """
     named_only = any(table.name == "customers" and table.mapping.has("consent") for table in tables)
     found = []
@@ -91,10 +94,12 @@ def find_consent_columns(
             cells = _columns(same[0].rows, who, used, of_events)
             judged = [_judge(same[0], *column, of_events, everybody) for column in cells]
             if everybody and not of_events:
-                roles = ("consent", "text")  # what customers wrote is read for refusals as such (customer_texts.py)
-                read = {who, *(name for each in same for role in roles for name in each.mapping.sources(role))}
+                texts = {name: each for each in same for name in each.mapping.sources("text")}
+                read = {who, *(name for each in same for name in each.mapping.sources("consent")), *texts}
                 read |= {*not_consent}
-                others = _columns(same[0].rows, who, {*same[0].rows.columns} - (used - read), of_events)
+                others = [*_columns(same[0].rows, who, {*same[0].rows.columns} - (used - read), of_events)]
+                others += [column for name, table in texts.items() if name not in not_consent
+                           for column in _unread_text(table, name, who, unasked)]  # fmt: skip
                 judged += [_refusing(same[0], *column) for column in others]
             found += [each for each in judged if each and (not named_only or each.words or _counts_beside(each))]
     return sorted(found, key=lambda each: not each.by_name)
@@ -129,6 +134,12 @@ def _columns(table: RawTable, who: str, used: Collection[str], of_events: bool) 
             whose = pl.col(who).cast(pl.String, strict=False) if who in frame.columns else pl.lit(None, pl.String)
             cells = frame.select(whose.alias("who"), pl.col(name).alias("text"))
             yield _Cells(name, cells.with_columns(pl.when(~text.is_in(NO_ANSWERS)).then(text).alias("text")))
+
+
+def _unread_text(table: MappedTable, name: str, who: str, unasked: bool) -> Iterator[_Cells]:
+    """A text's cells in rows that nobody reads; refusals in the others are found where they are read."""
+    rows = replace(table.rows, rows=rows_without_consent(table.rows.rows, table.mapping, unasked))
+    return _columns(rows, who, {*table.rows.columns} - {name}, of_events=False)
 
 
 def _judge(

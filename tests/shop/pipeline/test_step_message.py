@@ -9,7 +9,7 @@ from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
-from promolift.shop.pipeline.steps.message import add_most_bought
+from promolift.shop.pipeline.steps.message import add_most_bought, name_most_bought
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.work_folder.run_context import Job
@@ -81,3 +81,23 @@ def test_a_reminder_names_what_its_customer_bought_unless_they_refused_personal_
         refused = rows.select("customer_id", personal=pl.lit(False))
         monkeypatch.setattr(CleanTables, "personal", property(lambda _: refused))
         assert add_most_bought(job, rows, {letter.id: letter})["bought_name"].null_count() == rows.height
+
+
+@pytest.mark.parametrize(
+    ("product", "name", "category", "said"),
+    [
+        ("Espresso 250 g", None, None, "Espresso 250 g"), ("龙井茶", None, None, "龙井茶"),
+        ("Kaffee", None, None, "Kaffee"),
+        ("p9", "Green tea", "Tea", "Green tea"), ("ESP250", None, None, None), ("SKU-AB 12", None, None, None),
+        ("4f3a9bce", None, "Tea", None), ("p9", "Condoms, 12 pieces", None, None), ("Condoms", None, None, None),
+        ("p9", "Gift box", "FAMILY PLANNING", None),
+    ],
+)  # fmt: skip
+def test_a_reminder_names_what_reads_as_a_name_and_is_no_private_matter(tmp_path, product, name, category, said):
+    """A log may call its products by their names alone; the name of a private matter is one without any category."""
+    text = dict.fromkeys(("product_id", "name", "category"), pl.String)
+    goods = pl.DataFrame({"product_id": [product], "name": [name], "category": [category]}, text)
+    bought = pl.DataFrame({"customer_id": ["u1", "u2"], "product_id": [product, "product 7"], "times": 3, "last_ms": 1})
+    found = dict(name_most_bought(bought, goods).iter_rows())
+    assert found.get("u1") == said
+    assert "u2" not in found

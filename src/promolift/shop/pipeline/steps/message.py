@@ -43,6 +43,9 @@ PERSON = (
 )  # fmt: skip
 
 
+# Words and not a code: Han characters, letters alone with small ones among them, or such a word beside others.
+READS_AS_NAME = r"\p{Han}|^\p{L}*\p{Ll}{2}\p{L}*$|(^|\s)\p{L}*\p{Ll}{2}\p{L}*\s|\s\p{L}*\p{Ll}{2}\p{L}*$"
+NUMBERED = r"(?i)^(product|produkt|produit|producto|prodotto|item|article|artikel|goods?)\W*\d+$"  # no name either
 MOST_BOUGHT_SQL = """
 select customer_id, product_id, count(*) as times, max(ts_ms) as last_ms
 from events semi join mine using (customer_id)
@@ -124,16 +127,26 @@ def add_most_bought(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -
         return rows
     sql = bind(MOST_BOUGHT_SQL, asof=moments(job).asof)
     bought = pl.concat(map_shards(job, recent_contacts, job.clean.shards, sql, mine))
-    named = job.clean.catalogue.select("product_id", "name", "category").drop_nulls("name")
-    private = pl.Series(
-        [product_names.is_sensitive(each) for each in named["category"].fill_null("other")], dtype=pl.Boolean
-    )
     refused = job.clean.personal.filter(~pl.col("personal").fill_null(True))
-    known = bought.join(named.filter(~private), on="product_id").join(refused, on="customer_id", how="anti")
-    most = known.sort("times", "last_ms", "product_id").group_by("customer_id").last()
-    rows = rows.join(most.select("customer_id", most="name"), on="customer_id", how="left", maintain_order="left")
+    most = name_most_bought(bought.join(refused, on="customer_id", how="anti"), job.clean.catalogue)
+    rows = rows.join(most, on="customer_id", how="left", maintain_order="left")
     own = pl.when(pl.col("offer_id").is_in(reminders)).then("most")
     return rows.with_columns(bought_name=pl.coalesce("bought_name", own)).drop("most")
+
+
+def name_most_bought(bought: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """customer_id and `most`, the name of what each bought most often: a name in the catalogue, or a product id that
+    reads as one. `bought` has customer_id, product_id, times and last_ms."""
+    rows = bought.join(catalogue.select("product_id", "name", "category"), on="product_id", how="left")
+    key = pl.col("product_id")
+    own = pl.when(key.str.contains(READS_AS_NAME) & ~key.str.contains(NUMBERED)).then(key)
+    rows = rows.with_columns(most=pl.coalesce("name", own)).drop_nulls("most")
+    named = rows.select("most", "category").unique(maintain_order=True)
+    private = [product_names.is_sensitive(name, "product") or bool(within and product_names.is_sensitive(within))
+               for name, within in named.iter_rows()]  # fmt: skip
+    open_ = named.filter(~pl.Series(private, dtype=pl.Boolean))
+    rows = rows.join(open_, on=["most", "category"], how="semi", nulls_equal=True)
+    return rows.sort("times", "last_ms", "product_id").group_by("customer_id").last().select("customer_id", "most")
 
 
 def add_play_reasons(job: Job, rows: pl.DataFrame) -> pl.DataFrame:

@@ -33,6 +33,15 @@ def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
         ) from None
 
 
+def without_constants(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with every column written out.
+
+    Polars keeps a column of one repeated value, such as a join with a single row leaves, as that value. To divide by
+    it, it multiplies by the reciprocal, and the last bit of a result then depends on how many rows there are.
+    """
+    return pl.DataFrame(frame.get_columns())
+
+
 def is_pandas(table: Any) -> bool:
     """Return whether the table is a pandas frame or series, without importing pandas."""
     return type(table).__module__.split(".")[0] == "pandas"

@@ -45,6 +45,7 @@ from promolift.core.customers.profiles.purchase_lines import (
 )
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
+from promolift.foundation.frames import without_constants
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.time.clock import DAY_MS
 
@@ -189,7 +190,7 @@ def target_sums(choices: pl.DataFrame, pace: pl.DataFrame) -> pl.DataFrame:
     (repeat_purchases.py).
     """
     orders, listed = pl.col("orders"), pl.col("list_cents")
-    sized = choices.join(pace.drop("orders", "asof_ms"), on="customer_id").with_columns(
+    sized = without_constants(choices.join(pace.drop("orders", "asof_ms"), on="customer_id")).with_columns(
         (pl.col("faded_orders") / pl.col("choice_weight")).alias("n"),
         (pl.col("faded_choices") / pl.col("choice_weight")).alias("e"),
     )

@@ -28,6 +28,7 @@ from promolift.core.customers.profiles.purchase_counts import first_purchase_tim
 from promolift.core.customers.profiles.purchase_lines import PurchaseLines, number_texts, read_lines, read_moments
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
+from promolift.foundation.frames import without_constants
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import AFFINITIES
@@ -199,7 +200,7 @@ def _bought(
     orders = order_prior(shared["orders"])
     prior = names.numbered(target_prior(shared["targets"], shared["orders"]))
     table = choices.join(pace.drop("orders"), on=KEY).join(orders, on="shared_ms", how="left")
-    table = table.join(prior, on=["shared_ms", "target"], how="left").with_columns(
+    table = without_constants(table.join(prior, on=["shared_ms", "target"], how="left")).with_columns(
         (pl.col("faded_orders") / pl.col("choice_weight")).alias("n_c"),
         (pl.col("faded_choices") / pl.col("choice_weight")).alias("e"),
     )

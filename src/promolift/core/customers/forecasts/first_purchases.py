@@ -65,7 +65,9 @@ def incidence(firsts: pl.DataFrame, customers: Ints, column_W: Ints, size: int, 
     known = (row < len(customers)) & (column >= 0) & (firsts["first_ms"].to_numpy() < asof_ms)
     known[known] = customers[row[known]] == who[known]
     ones = np.ones(int(known.sum()))
-    return csr_array((ones, (row[known], column[known])), shape=(len(customers), size))
+    found = csr_array((ones, (row[known], column[known])), shape=(len(customers), size))
+    found.sort_indices()  # so that sums over a row do not depend on the order of the shard's rows
+    return found
 
 
 def pair_sums(firsts: pl.DataFrame, targets: list[str], words: pl.DataFrame, asof_ms: int) -> pl.DataFrame:

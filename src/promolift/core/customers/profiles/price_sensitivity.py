@@ -34,6 +34,7 @@ from promolift.core.customers.profiles.population_sums import PopulationSums, Sh
 from promolift.core.customers.profiles.purchase_lines import number_texts, read_lines
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
+from promolift.foundation.frames import without_constants
 from promolift.foundation.jit import Days, Ints, jit_compile
 from promolift.foundation.sql import fetch_frame
 
@@ -247,7 +248,9 @@ def population_prior(sums: pl.DataFrame) -> pl.DataFrame:
 def posterior(fit: pl.DataFrame, moments: pl.DataFrame, baskets: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
     """price_sensitivity and its error per customer and moment; `moments` tells the shared table each one may use."""
     known = fit.join(moments.select(*KEY, "shared_ms"), on=KEY)
-    table = with_variance(known, baskets, "shared_ms").join(population_prior(sums), on="shared_ms", how="left")
+    table = without_constants(
+        with_variance(known, baskets, "shared_ms").join(population_prior(sums), on="shared_ms", how="left")
+    )
     precision = 1 / pl.col("v") + 1 / pl.col("tau2")
     mean = (pl.col("theta") / pl.col("v") + pl.col("mu") / pl.col("tau2")) / precision
     return table.select(

@@ -92,6 +92,7 @@ def test_rows_at_or_after_the_moment_change_nothing(seed):
 @SOME
 @given(st.integers(0, 2**32), st.integers(1, 5), st.permutations("abcdef"))
 @example(44577, 5, "bdcefa").via("a shard of one customer, whose sums divide columns of one value")
+@example(2574501643, 5, "feabcd").via("a shard of one customer with one row")
 def test_any_division_into_shards_gives_the_same_tables(catalogue, seed, cut, order):
     """Without a catalogue a product is a target, and each shard knows other products."""
     own = [event(customer, 10, product_id=f"only {customer}") for customer in "abcdef"]

@@ -204,10 +204,11 @@ def _bought(
         (pl.col("faded_orders") / pl.col("choice_weight")).alias("n_c"),
         (pl.col("faded_choices") / pl.col("choice_weight")).alias("e"),
     )
-    recency = (pl.col("asof_ms") - pl.col("last_ms")) / DAY_MS
+    # by a number Polars divides one row, and multiplies several by its reciprocal: so here all are multiplied
+    recency = (pl.col("asof_ms") - pl.col("last_ms")) * (1 / DAY_MS)
     whole = pl.col("revenue_cents").sum().over(KEY)
     fades = math.log(2) / settings.visit_half_life_days / 2  # effective days to days: a new customer's past is short
-    days = (pl.col("eff_days") * fades).clip(0, 1 - 1e-9).arctanh() / fades
+    days = (pl.col("eff_days") * fades).clip(0, 1 - 1e-9).arctanh() * (1 / fades)
     own = pl.col("recent_list_cents") * settings.window_days / days.clip(settings.window_days, settings.recent_days)
     share = settings.own_share
     return add_purchase_forecast(table, settings.window_days).with_columns(

@@ -5,14 +5,22 @@ import pytest
 from message_helpers import an_offer
 from planned_shop import planned_shop, shop_config
 
+from promolift.core.experiments.audiences import NOT_BOUGHT
+from promolift.core.messages import AngleFacts, TextChooser, write_message, write_messages
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
-from promolift.shop.pipeline.steps.message import add_most_bought, name_most_bought
+from promolift.shop.pipeline.steps import message
+from promolift.shop.pipeline.steps.message import (
+    AUDIENCE_REASONS,
+    PLAY_REASONS,
+    add_reminder_reasons,
+    name_most_bought,
+)
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.messages import PoolWords
-from promolift.shop.results.work_folder.run_context import Job
+from promolift.shop.results.work_folder.run_context import Job, moments
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
 
@@ -74,13 +82,52 @@ def test_a_reminder_names_what_its_customer_bought_unless_they_refused_personal_
         bought = job.clean.events().filter("kind = 'purchase'").project("customer_id, product_id").pl()
         each = bought.group_by("customer_id").agg("product_id")
         own = {who: {names[product] for product in mine} for who, mine in each.iter_rows()}
-        rows = pl.DataFrame({"customer_id": sorted(own), "offer_id": letter.id, "bought_name": None})
-        named = add_most_bought(job, rows, {letter.id: letter})
+        none = dict.fromkeys(("bought_name", *PLAY_REASONS), pl.lit(None, pl.String))
+        rows = pl.DataFrame({"customer_id": sorted(own), "offer_id": letter.id}).with_columns(**none)
+        named = add_reminder_reasons(job, rows, {letter.id: letter})
         assert named["customer_id"].to_list() == sorted(own)
         assert all(row["bought_name"] in own[row["customer_id"]] for row in named.iter_rows(named=True))
         refused = rows.select("customer_id", personal=pl.lit(False))
         monkeypatch.setattr(CleanTables, "personal", property(lambda _: refused))
-        assert add_most_bought(job, rows, {letter.id: letter})["bought_name"].null_count() == rows.height
+        assert add_reminder_reasons(job, rows, {letter.id: letter})["bought_name"].null_count() == rows.height
+
+
+@pytest.mark.parametrize("audience", [*AUDIENCE_REASONS, "big spenders"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_reminder_says_a_product_the_shops_reason_or_one_of_its_audience(tmp_path, monkeypatch, audience, named):
+    """Where a log names no products it used to say "You are welcome any time." and nothing else."""
+    config = shop_config(plan={"budget_cents": 9000})
+    planned_shop(tmp_path, 1, config)
+    letter = an_offer(Benefit(type="reminder"))
+    own = {
+        "play_reason_en": ["The new season has begun.", None, None],
+        "play_reason_zh": ["新一季开始了。", None, None],
+    }
+    with Store(tmp_path) as store:
+        job = Job(config, store, lambda *_: None)
+        who = [
+            *job.clean.events().filter("kind = 'purchase'").pl()["customer_id"].unique().sort()[:2],
+            "new",
+        ]
+        rows = pl.DataFrame({"customer_id": who, "offer_id": letter.id, "name": ["Ann", None, None], **own})
+        rows = rows.with_columns(bought_name=pl.lit(None, pl.String), angle=pl.lit("generic"))
+        drawn = pl.DataFrame({
+            "customer_id": who, "campaign_id": config.plan.campaign, "ts_ms": moments(job).asof, "group": audience,
+        })  # fmt: skip
+        monkeypatch.setattr(message, "all_draws", lambda _: drawn)
+        if not named:
+            bare = job.clean.catalogue.with_columns(pl.lit(None, pl.String).alias("name"))
+            monkeypatch.setattr(CleanTables, "catalogue", property(lambda _: bare))
+        rows = add_reminder_reasons(job, rows, {letter.id: letter})
+    said = write_messages(rows, {letter.id: letter}, TextChooser(()))
+    bare = {write_message(letter, AngleFacts(name=name), "en").text for name in ("Ann", None)}
+    assert not bare & {*said["message_en"]}
+    first, second, third = rows.iter_rows(named=True)
+    assert (first["play_reason_en"], first["bought_name"] is not None) == ("The new season has begun.", named)
+    assert (second["play_reason_en"] is None) == named
+    assert third["play_reason_zh"] == AUDIENCE_REASONS[audience if audience in AUDIENCE_REASONS else NOT_BOUGHT].zh
+    if not named and audience in (NOT_BOUGHT, "big spenders"):  # who has an order is not told otherwise
+        assert second["play_reason_en"] == AUDIENCE_REASONS["bought"].en
 
 
 @pytest.mark.parametrize(
@@ -90,7 +137,7 @@ def test_a_reminder_names_what_its_customer_bought_unless_they_refused_personal_
         ("Kaffee", None, None, "Kaffee"),
         ("p9", "Green tea", "Tea", "Green tea"), ("ESP250", None, None, None), ("SKU-AB 12", None, None, None),
         ("4f3a9bce", None, "Tea", None), ("p9", "Condoms, 12 pieces", None, None), ("Condoms", None, None, None),
-        ("p9", "Gift box", "FAMILY PLANNING", None),
+        ("p9", "Gift box", "FAMILY PLANNING", None), ("50% off milk", None, None, None),
     ],
 )  # fmt: skip
 def test_a_reminder_names_what_reads_as_a_name_and_is_no_private_matter(tmp_path, product, name, category, said):

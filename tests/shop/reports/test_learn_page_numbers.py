@@ -30,7 +30,8 @@ MONEY = (
     "LineEffect.net_cents", "LineEffect.window_cents", "predicted", "shown",
 )  # fmt: skip
 FORMS = dict.fromkeys(MONEY, (cash,)) | {
-    "net_cents": (cash,), "drawn_cents": (cash,), "cost_cents": (cash,), "window_cents": (cash,), "pays": (percent,),
+    "net_cents": (cash,), "drawn_cents": (cash,), "again_cents": (cash,),
+    "cost_cents": (cash,), "window_cents": (cash,), "pays": (percent,),
     "refusal_cents": (cash,),
     "share": (percent,), "explore": (percent,), "holdout_share": (percent,), "window_days": (days,),
     "CumulativeGain.days": (number, days), "effective": (count,),
@@ -77,7 +78,8 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
 def said(effect: LineEffect) -> dict[str, object]:
     """What stands on the page of one line and group beside its own fields: the ends of its intervals, and what it adds
     before its cost."""
-    ends = {f"{name}_cents": f"{name}_se_cents" for name in ("net", "window", "drawn")} | {"visits": "visits_se"}
+    ends = {f"{name}_cents": f"{name}_se_cents" for name in ("net", "window", "drawn", "again")}
+    ends |= {"visits": "visits_se"}
     return {
         f"{side}.{name}": getattr(effect, name) + Z95 * side * getattr(effect, se)
         for name, se in ends.items()
@@ -103,6 +105,7 @@ def following(found: JudgedEvidence) -> NextRelease | None:
             window_se_cents=11.0,
             cost_cents=17.0, pays=0.87, state=state, share=0.5, n_arm=123, n_none=456, visits=0.21, visits_se=0.07,
             drawn_cents=29.0, drawn_se_cents=27.0, refused=4, refused_none=1, refusal_cents=1.3,
+            again_cents=9.0, again_se_cents=8.0, n_again=61,
             evidence="randomised",
         )
         for arm, net, state in (("cut-10", 31.0, "give"), ("cut-20", -7.0, "test"))

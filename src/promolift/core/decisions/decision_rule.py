@@ -41,7 +41,8 @@ class LineEffect(Settings):
     only among those of the group for whom the response model expected a gain; `gain_ratio` and `cost_ratio` are then
     what is believed now as a share of what was predicted, by which each customer's own prediction is moved. `refused`
     of `n_arm`, and `refused_none` of `n_none`, refused further messages; `refusal_cents` is what an arm loses by that,
-    which `net_cents` and `drawn_cents` have taken off.
+    which `net_cents` and `drawn_cents` have taken off. `again_cents` is as `drawn_cents`, of those `n_again` alone who
+    drew the arm after another message not long before: below it, messages wear out.
     """
 
     arm: str
@@ -66,6 +67,9 @@ class LineEffect(Settings):
     refused: int = 0
     refused_none: int = 0
     refusal_cents: float = 0.0
+    again_cents: float | None = None
+    again_se_cents: float | None = None
+    n_again: int = 0
     aimed: bool = False
     gain_ratio: float | None = None
     cost_ratio: float | None = Field(default=None, ge=0)

@@ -44,7 +44,7 @@ from promolift.core.messages.offer_text import (
     reminder_sentence,
     terms_text,
 )
-from promolift.core.offers.product_names import NO_PERSON, SMUGGLED, is_sensitive, readable_name
+from promolift.core.offers.product_names import MARKUP, NO_PERSON, SMUGGLED, is_sensitive, is_unfit, readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.text import Language
@@ -155,6 +155,16 @@ def reminds_of(offer: Offer, known: AngleFacts) -> bool:
     return offer.benefit.type == "reminder" and bool(known.bought)
 
 
+def require_content(offer: Offer, known: AngleFacts) -> None:
+    """Raise InputError for a reminder that would name no product and give no reason: it would say nothing."""
+    if offer.benefit.type == "reminder" and not (known.reason or usable_facts(offer, known).bought):
+        raise InputError(
+            "message_without_content",
+            f"message: the reminder {offer.id!r} would name no product and give no reason; state one as `reason` of "
+            "a play, or name the products in the catalogue",
+        )
+
+
 def _finished(reason: str, language: Language) -> str:
     """A reason as a sentence of its own."""
     return reason if reason.rstrip().endswith(_STOPS) else reason.rstrip() + ("。" if language == "zh" else ".")
@@ -164,7 +174,7 @@ def lint_reason(text: str, language: Language) -> list[LintFinding]:
     """Everything wrong with the reason of a play, which stands before its offer and is read by customers."""
     why = "numbers are filled in by code from the offer; say the reason without"
     found = [LintFinding("number", bare.group(), why, OFFER_RULE)] if (bare := _NUMERAL.search(text)) else []
-    if hidden := _HIDDEN.search(text):
+    if hidden := MARKUP.search(text):
         found.append(LintFinding("injection", hidden.group(), "a reason is words, no link or sign", OFFER_RULE))
     if bool(_HAN.search(text)) != (language == "zh"):
         found.append(LintFinding("script", text[:40], "reason is English, reason_zh Chinese", OFFER_RULE))
@@ -265,16 +275,11 @@ def is_greetable_name(name: str) -> bool:
     return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
 
 
-@lru_cache(maxsize=65_536)
-def _unfit(name: str) -> bool:
-    return is_sensitive(name) or is_sensitive(name, "product") or bool(SMUGGLED.search(name))
-
-
 def usable_facts(offer: Offer, known: AngleFacts) -> AngleFacts:
     """`known` without a name that is none, and without a purchase that is private, smuggles, or is on offer itself."""
     bought = tuple(
         words for words in known.bought
-        if words != offer.label and not any(map(_unfit, (words.zh, words.en)))
+        if words != offer.label and not any(map(is_unfit, (words.zh, words.en)))
     )  # fmt: skip
     name = known.name if known.name and is_greetable_name(known.name) else None
     return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)
@@ -356,9 +361,6 @@ def _faults(
     return found
 
 
-_HIDDEN = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|https?://|www\.")
-
-
 @lru_cache(maxsize=8192)
 def _linted(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
     return lint_draft(draft, angle, language)
@@ -372,7 +374,7 @@ def _label_faults(offer: Offer, language: Language) -> tuple[LintFinding, ...]:
     if any(map(is_sensitive, parts)) or any(is_sensitive(name, "product") for name in names):
         why = f"{offer.covers!r} is a private matter; a message must not name it"
         found.append(LintFinding("sensitive_name", label, why, PRIVACY_LAW))
-    if bad := SMUGGLED.search(label) or _HIDDEN.search(label):
+    if bad := SMUGGLED.search(label) or MARKUP.search(label):
         found.append(LintFinding("injection", bad.group(), "a label is a name, no offer, link or order", OFFER_RULE))
     return tuple(found)
 
@@ -469,6 +471,7 @@ def _said(
     bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
     reason = row[f"play_reason_{language}"]
     known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic", reason=reason)
+    require_content(offer, known)
     picked = choice.choose(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
     message = write_message(offer, known, language, picked.text.draft if picked.text else None, way)
     prob = picked.propensity if message.text_id else None

@@ -9,7 +9,7 @@ import re
 import tomllib
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
@@ -40,6 +40,12 @@ _RULES = {
     name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in load_toml("offers/product_names.toml").items()
 }
 SMUGGLED, NO_PERSON = _RULES["smuggled"], _RULES["no_person"]
+
+
+LONGEST_NAME, SHORTEST_NAME = 60, 8  # characters of a product's printed name: a title of a marketplace says more
+_TITLE_ENDS = (", ", "，", " - ", " – ", " / ", "; ", "(", "（", "【")
+_PRINTED = str.maketrans({"[": "(", "{": "(", "]": ")", "}": ")", "|": "/", "\\": "/", "<": None, ">": None})
+MARKUP = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|https?://|www\.")
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,15 @@ def readable_name(key: str, kind: NameKind = "category") -> LocalizedText:
     level counts; underscores become blanks; `&` and `/` become `and`; capitals become lower case, short acronyms
     excepted ('HOME_DECOR' -> 'home decor'). There is no translation by guess: a key in one script serves both languages
     as it is, of a key in both scripts ('零食 Snacks') each language takes its own part. A product's name stays as
-    printed, blanks tidied. A mere number says nothing and gets a word before it: 'product 851', '商品851'. An offer on
-    two at once names both, each by its short name: 'coffee and tea', '咖啡、茶'.
+    printed, blanks tidied and brackets round, of a title of more than 60 characters its first part. A mere number says
+    nothing and gets a word before it: 'product 851', '商品851'. An offer on two at once names both, each by its short
+    name: 'coffee and tea', '咖啡、茶'.
     """
     if CATEGORY_SEPARATOR in key:
         both = [_short(part, kind) for part in covered_targets(key)]
         joiner = " plus " if any(" and " in w.en for w in both) else " and "
         return LocalizedText(zh="、".join(w.zh for w in both), en=joiner.join(w.en for w in both))
-    clean = _plain(key)
+    clean = _printable(_plain(key)) if kind == "product" else _plain(key)
     if not clean:
         raise InputError(
             "value_missing", f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out"
@@ -140,6 +147,18 @@ def is_sensitive(key: str, kind: NameKind = "category") -> bool:
     return row.sensitive if row else bool(_RULES["private"].search(_words(key))) or names_sensitive_topic(_words(key))
 
 
+@lru_cache(maxsize=65_536)
+def is_unfit(name: str) -> bool:
+    """Whether a message must not name a purchase by this: a private matter, or an offer, claim or order in disguise."""
+    return is_sensitive(name) or is_sensitive(name, "product") or makes_claim(name)
+
+
+def makes_claim(name: str) -> bool:
+    """Whether a name says what only the offer may say, or what nothing may: a discount, a superlative, a cure, a
+    deadline, a contact, an order to a machine."""
+    return bool(SMUGGLED.search(name))
+
+
 def is_couponable(key: str, kind: NameKind = "category") -> bool:
     """Whether a coupon on this makes sense and is lawful: the table's column, or the same rule by words elsewhere."""
     if CATEGORY_SEPARATOR in key:
@@ -151,6 +170,16 @@ def is_couponable(key: str, kind: NameKind = "category") -> bool:
 def _plain(key: str) -> str:
     kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zs") else c for c in key)
     return " ".join(kept.split())
+
+
+def _printable(title: str) -> str:
+    """The title of a product as a message prints it: brackets are round, and of a long one its first part is enough."""
+    clean = " ".join(title.translate(_PRINTED).split())
+    if len(clean) <= LONGEST_NAME:
+        return clean
+    ends = [at for sign in _TITLE_ENDS if SHORTEST_NAME <= (at := clean.find(sign, SHORTEST_NAME)) <= LONGEST_NAME]
+    at = min(ends) if ends else clean.rfind(" ", SHORTEST_NAME, LONGEST_NAME + 1)
+    return clean[: at if at > 0 else LONGEST_NAME].rstrip(" -–(,;/")
 
 
 def _words(key: str) -> str:

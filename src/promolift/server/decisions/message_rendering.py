@@ -19,7 +19,7 @@ from promolift.core.messages.angles import (
     find_live_angle,
     may_give_reason,
 )
-from promolift.core.messages.composition import write_message
+from promolift.core.messages.composition import require_content, write_message
 from promolift.core.messages.text_pool import ChosenText, TextChooser
 from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import readable_name
@@ -184,6 +184,7 @@ def _filled(
 ) -> RenderedMessage:  # fmt: skip
     """The message in the text of a planned one where that may still be sent, or else in one that is drawn."""
     known = reason.known if reason else AngleFacts(name=release.people.get(customer_id, UNKNOWN_CUSTOMER).name)
+    require_content(offer, known)
     texts = choice or release.wording.choice()
     picked = texts.choose(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
     if planned is not None and planned.text_prob is not None:

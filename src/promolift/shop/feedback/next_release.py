@@ -35,7 +35,7 @@ from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.feedback.opt_outs import date_refusals, refused_now
+from promolift.shop.feedback.opt_outs import FOLLOW_DAYS, date_refusals, refused_now
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NextRelease
@@ -124,7 +124,7 @@ def learned_effects(cells: pl.DataFrame, rows: pl.DataFrame, sure: float, level:
     Costs tell long before gains do, so that a prior goes by the costs that were seen: of predicted gains each is moved
     by the share of the predicted cost that came, a cell without draws of its own as all others together.
     """
-    windows = rows["ts_ms"].unique().sort().to_list()
+    windows, rows = rows["ts_ms"].unique().sort().to_list(), count_earlier_sends(rows)
     groups = [_Group(mine, rows.filter(group=name)) for (name,), mine in cells.sort("group", "arm").partition_by(
         "group", as_dict=True, maintain_order=True).items()]  # fmt: skip
     seen = [group.seen_costs() for group in groups if group.aimed]
@@ -219,6 +219,10 @@ class _Group:
         arm_R = self.value.arm_R[refused_R]
         return _Refused(int((arm_R == k).sum()), int((arm_R < 0).sum()))
 
+    def _after_another(self) -> ArmBeliefs:
+        """What the draws say of those alone who had drawn a message not long before."""
+        return _Group(self.cells, self.rows.filter(pl.col("earlier") > 0)).first
+
     def effects(self, windows: list[int], sure: float, level: Level, all_: float) -> list[LineEffect]:
         cost_K, cost_se_K = self.costs(all_)
         prior = self._prior(cost_K)
@@ -227,6 +231,7 @@ class _Group:
         found = found.less(rates, worth)
         window = update_beliefs(prior, self._outcomes("window", "past_window"))
         visits = update_beliefs(prior, self._outcomes("visits", "past_window", *HABITS))
+        again = self._after_another().less(rates, worth)
         prob_K = self._shares(found, windows, sure)
         ratio = [self.cells[name].to_numpy() for name in ("prior", "cost")]
         return [
@@ -240,7 +245,8 @@ class _Group:
                 drawn_cents=_known(found.drawn_K[k]), drawn_se_cents=_known(found.drawn_se_K[k]),
                 visits=_known(visits.drawn_K[k]), visits_se=_known(visits.drawn_se_K[k]),
                 refused=self._refused(k).arm, refused_none=self._refused(k).none,
-                refusal_cents=float(worth * rates.rate_K[k]),
+                refusal_cents=float(worth * rates.rate_K[k]), n_again=int(again.n_K[k]),
+                again_cents=_known(again.drawn_K[k]), again_se_cents=_known(again.drawn_se_K[k]),
                 evidence="randomised" if min(found.n_K[k], found.n_none_K[k]) >= MEASURED else level, aimed=self.aimed,
                 gain_ratio=float(found.mean_K[k] / ratio[0][k]) if self.aimed and ratio[0][k] > 0 else None,
                 cost_ratio=float(cost_K[k] / ratio[1][k]) if self.aimed and ratio[1][k] > 0 else None,
@@ -299,6 +305,17 @@ def ledger_daily_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
         (pl.col("kind") == "purchase").any().alias("bought"),
     )  # fmt: skip
     return each.filter("bought").drop("bought")
+
+
+def count_earlier_sends(rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` with `earlier`: how many messages their customer had drawn within `FOLLOW_DAYS` before."""
+    sent = rows.filter(pl.col("arm") != NONE).select("customer_id", sent_ms="ts_ms")
+    age = pl.col("ts_ms") - pl.col("sent_ms")
+    found = rows.select("customer_id", "ts_ms").join(sent, on="customer_id")
+    found = found.filter(age.is_between(0, FOLLOW_DAYS * DAY_MS, closed="right"))
+    counts = found.group_by("customer_id", "ts_ms").agg(earlier=pl.len())
+    every = rows.join(counts, on=["customer_id", "ts_ms"], how="left", maintain_order="left")
+    return every.with_columns(pl.col("earlier").fill_null(0))
 
 
 def drop_replaced_draws(kept: pl.DataFrame) -> pl.DataFrame:
@@ -434,7 +451,16 @@ def effect_sentence(effect: LineEffect, say: Callable[[float], str]) -> str:
         f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high})"
         f"{drawn}, {say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} "
         f"before its cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} "
-        f"against {effect.n_none}){_refusal_clause(effect, say)}: {fate}"
+        f"against {effect.n_none}){_again_clause(effect, say)}{_refusal_clause(effect, say)}: {fate}"
+    )
+
+
+def _again_clause(effect: LineEffect, say: Callable[[float], str]) -> str:
+    if effect.again_cents is None or effect.again_se_cents is None:
+        return ""
+    low, high = (say(effect.again_cents + side * Z95 * effect.again_se_cents) for side in (-1, 1))
+    return (
+        f", {say(effect.again_cents)} ({low} to {high}) on {effect.n_again} who had a message within {FOLLOW_DAYS} days"
     )
 
 

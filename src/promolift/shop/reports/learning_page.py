@@ -230,6 +230,8 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: MoneyFormat) -> Block:
             between(each.window_cents, each.window_se_cents, cash), between(each.net_cents, each.net_se_cents, cash),
             "" if each.drawn_cents is None or each.drawn_se_cents is None
             else between(each.drawn_cents, each.drawn_se_cents, cash),
+            "" if each.again_cents is None or each.again_se_cents is None
+            else between(each.again_cents, each.again_se_cents, cash),
             *_refusals(each, cash), percent(each.pays), each.evidence, each.state,
         ]
         for each in sorted(drawn, key=lambda each: (each.group, -each.net_cents))
@@ -244,6 +246,7 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: MoneyFormat) -> Block:
         "net in the window",
         "net over the horizon",
         "the same by the draws alone",
+        "after another message shortly before, by the draws alone",
         "refuse further messages, of 1,000 who got it",
         "of 1,000 who got nothing",
         "lost by refusals",
@@ -257,7 +260,7 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: MoneyFormat) -> Block:
         "before. What follows the window is what was seen to follow such a window's end. With a customer who refuses "
         "further messages the shop loses what these were expected to add over the horizon; that is taken off."
     )
-    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 13, 14))
+    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 14, 15))
 
 
 def _refusals(effect: LineEffect, cash: MoneyFormat) -> list[str]:

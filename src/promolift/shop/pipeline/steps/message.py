@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from promolift.core import messages
+from promolift.core.experiments.audiences import NOT_BOUGHT
 from promolift.core.offers import product_names
 from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS
@@ -21,6 +23,7 @@ from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.reports import offer_reasons
 from promolift.shop.results import effects
+from promolift.shop.results.line_tests import all_draws
 from promolift.shop.results.messages import Offers, PoolWords, read_tallies
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.segments import load_play_members
@@ -36,6 +39,7 @@ from events semi join mine using (customer_id) where product_id is not null and 
 group by all order by all
 """
 RECENT_DAYS = 14  # no angle looks further back
+PLAY_REASONS = ("play_reason_en", "play_reason_zh")
 ABOUT = ("gap_days", "due_in_days")  # of the target, where it is one
 PERSON = (
     "top_category_1", "top_category_2", "top_category_3", "recency_days", "cadence_days", "tenure_days",
@@ -49,8 +53,11 @@ NUMBERED = r"(?i)^(product|produkt|produit|producto|prodotto|item|article|artike
 MOST_BOUGHT_SQL = """
 select customer_id, product_id, count(*) as times, max(ts_ms) as last_ms
 from events semi join mine using (customer_id)
-where kind = 'purchase' and ts_ms < $asof and product_id is not null group by all
+where kind = 'purchase' and ts_ms < $asof group by all
 """
+AUDIENCE_REASONS = {
+    name: LocalizedText(**texts) for name, texts in product_names.load_toml("messages/reminders.toml").items()
+}
 
 
 def run(job: Job) -> None:
@@ -65,7 +72,7 @@ def run(job: Job) -> None:
         .join(customer_names(job), on="customer_id", how="left")
         .sort("customer_id")
     )
-    rows = add_play_reasons(job, add_most_bought(job, rows, offers))
+    rows = add_reminder_reasons(job, add_play_reasons(job, rows), offers)
     written = messages.write_messages(rows, offers, choice, wording.way)
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
@@ -118,9 +125,9 @@ def add_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     return plan.join(kept, on=["customer_id", "offer_id"], how="left")
 
 
-def add_most_bought(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -> pl.DataFrame:
-    """What the customer of a reminder bought most often as `bought_name`, so that it says why it comes; left out where
-    they refused personal decisions, or the product has no name or is a private matter."""
+def add_reminder_reasons(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -> pl.DataFrame:
+    """Say why each reminder comes: what its customer bought most often as `bought_name`, or where that has no name or
+    is a private matter, a sentence that is true of their audience as `play_reason_en` and `play_reason_zh`."""
     reminders = [name for name, offer in offers.items() if offer.benefit.type == "reminder"]
     mine = rows.filter(pl.col("offer_id").is_in(reminders)).select("customer_id").unique()
     if mine.is_empty():
@@ -131,18 +138,40 @@ def add_most_bought(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -
     most = name_most_bought(bought.join(refused, on="customer_id", how="anti"), job.clean.catalogue)
     rows = rows.join(most, on="customer_id", how="left", maintain_order="left")
     own = pl.when(pl.col("offer_id").is_in(reminders)).then("most")
-    return rows.with_columns(bought_name=pl.coalesce("bought_name", own)).drop("most")
+    rows = rows.with_columns(bought_name=pl.coalesce("bought_name", own)).drop("most")
+    alone = pl.col("offer_id").is_in(reminders) & pl.all_horizontal(pl.col("bought_name", *PLAY_REASONS).is_null())
+    audience = pl.coalesce(
+        pl.col("customer_id").replace_strict(drawn_audiences(job), default=None, return_dtype=pl.String),
+        pl.when(pl.col("customer_id").is_in(bought["customer_id"].implode()))
+        .then(pl.lit("bought")).otherwise(pl.lit(NOT_BOUGHT)),
+    )  # fmt: skip
+    return rows.with_columns(
+        pl.when(alone).then(audience.replace_strict({k: v.text_in(language) for k, v in AUDIENCE_REASONS.items()}))
+        .otherwise(f"play_reason_{language}").alias(f"play_reason_{language}")
+        for language in ("en", "zh")
+    )  # fmt: skip
+
+
+def drawn_audiences(job: Job) -> dict[str, str]:
+    """The audience in which each customer of this plan drew, where a sentence is true of it; of who has not bought yet
+    their own purchases tell more."""
+    if (drawn := all_draws(job.store)) is None:
+        return {}
+    now = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") == moments(job).asof)
+    mine = drawn.filter(now & pl.col("group").is_in([name for name in AUDIENCE_REASONS if name != NOT_BOUGHT]))
+    return dict(mine.select("customer_id", "group").iter_rows())
 
 
 def name_most_bought(bought: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
     """customer_id and `most`, the name of what each bought most often: a name in the catalogue, or a product id that
     reads as one. `bought` has customer_id, product_id, times and last_ms."""
-    rows = bought.join(catalogue.select("product_id", "name", "category"), on="product_id", how="left")
+    known = bought.drop_nulls("product_id")
+    rows = known.join(catalogue.select("product_id", "name", "category"), on="product_id", how="left")
     key = pl.col("product_id")
     own = pl.when(key.str.contains(READS_AS_NAME) & ~key.str.contains(NUMBERED)).then(key)
     rows = rows.with_columns(most=pl.coalesce("name", own)).drop_nulls("most")
     named = rows.select("most", "category").unique(maintain_order=True)
-    private = [product_names.is_sensitive(name, "product") or bool(within and product_names.is_sensitive(within))
+    private = [product_names.is_unfit(name) or bool(within and product_names.is_sensitive(within))
                for name, within in named.iter_rows()]  # fmt: skip
     open_ = named.filter(~pl.Series(private, dtype=pl.Boolean))
     rows = rows.join(open_, on=["most", "category"], how="semi", nulls_equal=True)
@@ -152,9 +181,9 @@ def name_most_bought(bought: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFr
 def add_play_reasons(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     """Add `play_reason_en` and `play_reason_zh`, what the shop's own plays state as the reason of their messages."""
     if not job.config.plays:
-        return rows
+        return rows.with_columns(pl.lit(None, pl.String).alias(name) for name in PLAY_REASONS)
     stated = [(play.id, play.reason, play.reason_zh) for play in job.config.plays]
-    schema = dict.fromkeys(("play", "play_reason_en", "play_reason_zh"), pl.String)
+    schema = dict.fromkeys(("play", *PLAY_REASONS), pl.String)
     members = load_play_members(job.store).select("customer_id", "play")
     mine = members.join(pl.DataFrame(stated, schema, orient="row"), on="play").drop("play")
     return rows.join(mine, on="customer_id", how="left", maintain_order="left")

@@ -27,6 +27,7 @@ Angle = Literal[
 ]  # fmt: skip
 ANGLES: tuple[Angle, ...] = get_args(Angle)
 JUST_DAYS, CART_HOURS, VIEW_DAYS, RETURNER_DAYS = 3, 72, 14, 60
+PAIR_DAYS = 60  # since the half that was bought longer ago: a pair is no longer usual after that
 
 
 class AngleRule(Settings):
@@ -77,8 +78,9 @@ def add_angles(rows: pl.DataFrame) -> pl.DataFrame:
 
     One row per customer and offer. Columns that are missing or null fit nothing: scope, target, bought_key, bought_ms,
     view_ms, cart_ms, asof_ms, personal (false: refused), orders, gap_days, due_in_days, pair_orders (of the half bought
-    less), top_category_1..3, recency_days, cadence_days, tenure_days, orders_total, redemption_recency_days,
-    exposures_total, basket_median_cents, basket_p90_cents, min_spend_cents, bought (flag).
+    less), pair_recency_days (of the half bought longer ago), top_category_1..3, recency_days, cadence_days,
+    tenure_days, orders_total, redemption_recency_days, exposures_total, basket_median_cents, basket_p90_cents,
+    min_spend_cents, bought (flag).
     """
     known = rows.with_columns(pl.lit(None, dtype).alias(n) for n, dtype in _COLUMNS.items() if n not in rows.columns)
     fits = {angle: condition.fill_null(False) for angle, condition in _CONDITIONS.items()}
@@ -112,6 +114,7 @@ _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("top_category_1", "top_category_2", "top_category_3"), pl.String),
     **dict.fromkeys(
         ("bought_ms", "view_ms", "cart_ms", "asof_ms", "orders", "orders_total", "exposures_total", "pair_orders",
+         "pair_recency_days",
          "basket_median_cents", "basket_p90_cents", "min_spend_cents", "gap_days",
          "due_in_days", "recency_days", "cadence_days", "tenure_days", "redemption_recency_days"), pl.Float64,
     ),
@@ -124,7 +127,8 @@ _CONDITIONS: dict[Angle, pl.Expr] = {
     "cart_left": (_CART >= 1) & (_CART <= CART_HOURS),
     "replenish_due": _REGULAR
     & pl.col("due_in_days").is_between(-pl.col("gap_days"), pl.max_horizontal(pl.lit(2.0), pl.col("gap_days") / 4)),
-    "pair_you_buy": pl.col("target").str.contains(CATEGORY_SEPARATOR, literal=True) & (pl.col("pair_orders") >= 3),
+    "pair_you_buy": pl.col("target").str.contains(CATEGORY_SEPARATOR, literal=True) & (pl.col("pair_orders") >= 3)
+    & (pl.col("pair_recency_days") <= PAIR_DAYS),
     "favourite": _TOPS & pl.col("bought"),
     "lapsed_category": (pl.col("orders") >= 3) & (pl.col("due_in_days") < -pl.col("gap_days")),
     "win_back": pl.col("recency_days") > pl.max_horizontal(pl.lit(30.0), 3 * pl.col("cadence_days")),

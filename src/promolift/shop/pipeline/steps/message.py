@@ -231,7 +231,9 @@ def message_facts(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     parts = offer_targets(plan)
     affinity = job.profiled.affinities(asof, plan["customer_id"]).rename({"target": "part", "bought": "had"})
     halves = parts.join(
-        affinity.select("customer_id", "part", "had", "orders", *ABOUT), on=["customer_id", "part"], how="left"
+        affinity.select("customer_id", "part", "had", "orders", "recency_days", *ABOUT),
+        on=["customer_id", "part"],
+        how="left",
     )
     met = _lately(job, asof, plan["customer_id"])
     halves = halves.join(_met(met), on=["customer_id", "part"], how="left")
@@ -239,6 +241,7 @@ def message_facts(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     about = halves.group_by(key).agg(
         *(pl.when(single).then(pl.col(name).first()).alias(name) for name in ("orders", *ABOUT)),
         pl.when(~single).then(pl.col("orders").fill_null(0).min()).alias("pair_orders"),
+        pl.when(~single).then(pl.col("recency_days").max()).alias("pair_recency_days"),
         pl.col("had").any().alias("bought"), pl.col("view_ms").max(), pl.col("cart_ms").max(),
     )  # fmt: skip
     people = job.profiled.profiles(asof)

@@ -43,6 +43,9 @@ def demo(
     from promolift.shop.pipeline.pipeline import demo_config
 
     settings = with_language(load_settings(own) if own else demo_config(), language)
+    if not own:  # texts that a person approves in the demo are no shop's
+        message = settings.message.model_copy(update={"pool": str(at / "words.jsonl")})
+        settings = settings.model_copy(update={"message": message})
     summary = run_all_steps(settings, at, to, again)
     if not serve:
         return summary

@@ -89,8 +89,16 @@ def test_a_text_is_shown_as_each_channel_shows_it(own: Shop, pool: Path) -> None
     assert shown["SMS"]["text"] == "" or "拒收请回复R" in shown["SMS"]["text"]
 
 
-def test_texts_of_the_package_are_read_and_not_changed(shop: Shop) -> None:
-    approver = shop.person("approver")
-    text = approver.json("/words")["texts"][0]["text"]["text_id"]
-    assert "[pool_shared]" in approver.post(f"/words/{text}/judge", 422, said="yes").text
-    approver.get("/words/nonsense", 422)
+def test_the_first_text_is_approved_without_any_setting(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It used to be refused until somebody named a pool in promolift.toml, on the server."""
+    monkeypatch.chdir(tmp_path)
+    with opened(folder, CONFIG) as shop:
+        approver = shop.person("approver")
+        assert "come with promolift" in approver.get("/words")
+        text = approver.json("/words")["texts"][0]["text"]["text_id"]
+        approver.post(f"/words/{text}/judge", said="yes")
+        assert [each.text_id for each in load_pool(tmp_path / "words.jsonl").usable("person").texts] == [text]
+        assert "come with promolift" not in approver.get("/words")
+        approver.get("/words/nonsense", 422)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import polars as pl
@@ -395,8 +396,9 @@ class MessageSettings(Settings):
     )
     pool: str | None = Field(
         default=None,
-        description="The shop's own pool of texts, a file that `promolift words draft` and `import` write, from the "
-        "folder of the command. Left out: the texts that come with promolift, which no person has approved.",
+        description="The shop's own pool of texts, from the folder of the command; left out: `words.jsonl`. `promolift "
+        "words` and the console write it with the first text that is drafted or decided on. Until then the texts that "
+        "come with promolift are used, which no person has approved.",
         examples=["words.jsonl"],
     )
     languages: tuple[Language, ...] = Field(
@@ -410,6 +412,11 @@ class MessageSettings(Settings):
         examples=[["pipl_24"]],
     )
     sender: Sender = Sender()
+
+    @property
+    def pool_path(self) -> Path:
+        """Where the shop's own pool lies, or will lie from the first text on that a person decides on."""
+        return Path(self.pool or "words.jsonl")
 
 
 _COLUMNS: dict[str, Any] = {

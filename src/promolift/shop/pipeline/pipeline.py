@@ -174,9 +174,8 @@ def fingerprint(config: Config, step: str, approved: str = "", store: Store | No
         parts.append(approved)
     if store is not None and "plan" in names and (said := consent_fingerprint(store)):
         parts.append(said)
-    pool = config.message.pool
-    if pool and "message" in names and Path(pool).exists():
-        parts.append(sha256_of_file(Path(pool)))
+    if "message" in names and (pool := config.message.pool_path).exists():
+        parts.append(sha256_of_file(pool))
     return sha256_of(json.dumps(parts, sort_keys=True))
 
 

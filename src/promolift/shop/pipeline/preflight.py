@@ -26,7 +26,7 @@ from promolift.shop.ingest.schema_matching.consent_columns import (
     how_to_read,
 )
 from promolift.shop.pipeline.steps.ingest import RawSource, open_raw
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.text_pool import load_shop_pool
 from promolift.shop.results.work_folder.run_context import Job
 
 SAMPLES = 3
@@ -49,8 +49,8 @@ def check_before_run(job: Job, wanted: Collection[str]) -> None:
         raise ConfigError(
             "extra_missing", "offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'"
         )
-    if "message" in wanted and config.message.pool:
-        load_pool(Path(config.message.pool))
+    if "message" in wanted:
+        load_shop_pool(config.message)
     if job.out is not None and job.out.exists() and not job.out.is_dir():
         raise ConfigError("file_exists", f"{job.out}: a file, not a folder for the report; name another with --out")
 

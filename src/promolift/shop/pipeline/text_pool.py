@@ -13,6 +13,7 @@ from promolift.core import messages
 from promolift.core.messages import text_pool as pools
 from promolift.core.messages.angles import ANGLES, AngleFacts
 from promolift.core.messages.channels import Channel
+from promolift.core.messages.composition import MessageSettings
 from promolift.core.messages.drafts import OFFER_RULE, Draft
 from promolift.core.messages.text_pool import PoolText, TextPool, draft_to_judge, text_to_judge
 from promolift.core.offers.terms import Offer
@@ -25,7 +26,6 @@ from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.messages import Offers
 
-DEFAULT_POOL = Path("words.jsonl")  # where a shop's pool begins, if promolift.toml names none
 PENDING_STATES = ("drafted", "edited")  # what a judge has not read
 TEXTS_SHOWN = 10
 
@@ -282,14 +282,17 @@ def _model(config: Config) -> LanguageModel:
     return open_language_model(config.message.writer, config.llm)
 
 
+def load_shop_pool(settings: MessageSettings) -> TextPool:
+    """The shop's own pool; where it has none yet, the texts that come with promolift."""
+    return load_pool(settings.pool_path if settings.pool_path.exists() else None)
+
+
 def _pool(config: Config) -> TextPool:
-    """The shop's pool; where it has none yet, the shipped texts."""
-    path = Path(config.message.pool) if config.message.pool else DEFAULT_POOL
-    return load_pool(path if path.exists() else None)
+    return load_shop_pool(config.message)
 
 
 def _keep(config: Config, pool: TextPool) -> TextPool:
-    save_pool(pool, Path(config.message.pool) if config.message.pool else DEFAULT_POOL)
+    save_pool(pool, config.message.pool_path)
     return pool
 
 
@@ -299,8 +302,6 @@ def _summary(config: Config, pool: TextPool, text: str, **more: object) -> StepS
     said = f"Pool: {', '.join(f'{state}: {number}' for state, number in funnel.items())}; {usable} may be sent."
     if not usable and config.message.approve == "person":
         said += " Nobody has approved any: until then messages state their offer alone."
-    if not config.message.pool and DEFAULT_POOL.exists():
-        said += f' Set [message] pool = "{DEFAULT_POOL}" so that messages are made from it.'
     return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})
 
 

@@ -1,6 +1,5 @@
 """The first screen: value added by the campaign, its state, pending work for a user and the first steps."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -32,7 +31,7 @@ from promolift.server.ledger.audit_log import list_records, put_record
 from promolift.server.ledger.records import MenuDraft
 from promolift.server.ledger.schema import AUDIT, REDEMPTIONS
 from promolift.server.translations import translate_key, translate_refusal
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.text_pool import load_shop_pool
 from promolift.shop.reports.earnings import SIGNIFICANT
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
@@ -197,7 +196,7 @@ def texts_waiting(visit: PageVisit) -> int:
     if config is None or config.message.approve != "person":
         return 0
     try:
-        pool = load_pool(Path(config.message.pool) if config.message.pool else None)
+        pool = load_shop_pool(config.message)
     except InputError:
         return 0
     return sum(each.state in ("judged", "edited") for each in pool.texts)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -31,8 +30,7 @@ from promolift.server.console.pages.context import (
 )
 from promolift.server.ledger.schema import Refused
 from promolift.server.translations import translate_group, translate_key, translate_refusal
-from promolift.shop.pipeline import text_pool as pool_files
-from promolift.shop.pipeline.text_pool import load_pool, save_pool
+from promolift.shop.pipeline.text_pool import load_shop_pool, save_pool
 from promolift.shop.reports.chapters.recipients import angle_name
 from promolift.shop.results.messages import Offers, read_tallies
 from promolift.shop.results.work_folder.run_context import Job
@@ -44,8 +42,7 @@ WAITING_STATUSES = ("judged", "edited")
 
 def load_text_pool(visit: PageVisit) -> TextPool:
     """Load the shop's text pool."""
-    named = visit.shared.config.message.pool
-    return load_pool(Path(named) if named else None)
+    return load_shop_pool(visit.shared.config.message)
 
 
 @page("/words")
@@ -71,7 +68,8 @@ def words(visit: PageVisit) -> Reply:
     data = {
         "texts": listed, "number": len(texts), "page": page_at, "more": len(texts) > (page_at + 1) * TEXTS_LISTED,
         "funnel": pool.funnel(), "usable": len(pool.usable(config.message.approve).texts),
-        "approve": config.message.approve, "own": bool(config.message.pool), "state": state, "language": language,
+        "approve": config.message.approve, "own": config.message.pool_path.exists(), "state": state,
+        "language": language,
         "angle": angle, "angles": {each: angle_name(each) for each in ANGLES}, "waiting": WAITING_STATUSES,
     }  # fmt: skip
     return Screen("texts/page.html", translate_key("nav", "/words"), data)
@@ -179,8 +177,7 @@ def save_decision(visit: PageVisit, action: str, row: dict[str, str], why: str =
     if why:
         noted = [t.model_copy(update={"note": why}) for t in new.texts if t.text_id == row["text_id"]]
         new = new.merge(noted)
-    named = visit.shared.config.message.pool
-    save_pool(new, Path(named) if named else pool_files.DEFAULT_POOL)
+    save_pool(new, visit.shared.config.message.pool_path)
 
     def do(db: Connection, now_ms: int) -> None:
         visit.append_audit(db, now_ms, action, row["text_id"], None, {"why": why} if why else None)
@@ -195,16 +192,9 @@ def pool_row(text: PoolText, draft: Draft, approved: str) -> dict[str, str]:
     return said | {"title": draft.title, "hook": draft.hook, "call": draft.call}
 
 
-def need_own_pool(visit: PageVisit) -> None:
-    """Refused where promolift.toml names no pool of the shop's own: what is kept there would not be read."""
-    if not visit.shared.config.message.pool:
-        raise translate_refusal("pool_shared")
-
-
 @form("/words/{text_id}/judge", "approver")
 def judge(visit: PageVisit) -> Reply:
     """Yes to exactly these words, or no with a reason."""
-    need_own_pool(visit)
     text, said, why = requested_text(visit), visit.form.get("said", ""), visit.text("why", 200)
     if said == "no" and not why:
         raise translate_refusal("why_missing")
@@ -221,7 +211,6 @@ def judge(visit: PageVisit) -> Reply:
 @form("/words/{text_id}/edit", "editor")
 def edit(visit: PageVisit) -> Reply:
     """Other words: a new text that waits for a yes; the old one is retired."""
-    need_own_pool(visit)
     text, draft = requested_text(visit), submitted_draft(visit)
     if draft == text.draft:
         raise translate_refusal("unchanged")

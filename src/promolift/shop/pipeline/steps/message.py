@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -20,7 +19,7 @@ from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.text_pool import load_shop_pool
 from promolift.shop.reports import offer_reasons
 from promolift.shop.results import effects
 from promolift.shop.results.line_tests import all_draws
@@ -87,7 +86,7 @@ def run(job: Job) -> None:
 def wording_of(config: Config) -> PoolWords:
     """The shop's pool of texts, or the one that ships; the rule packs, and who sends."""
     settings = config.message
-    pool = load_pool(Path(settings.pool) if settings.pool else None)
+    pool = load_shop_pool(settings)
     sender = settings.sender.model_copy(update={"name": settings.sender.name or config.shop.name[:20]})
     return PoolWords(
         texts=pool.texts, approve=settings.approve, packs=settings.packs, sender=sender, seed=config.plan.seed
@@ -231,7 +230,7 @@ def message_facts(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     parts = offer_targets(plan)
     affinity = job.profiled.affinities(asof, plan["customer_id"]).rename({"target": "part", "bought": "had"})
     halves = parts.join(
-        affinity.select("customer_id", "part", "had", "orders", "recency_days", *ABOUT),
+        affinity.select("customer_id", "part", "had", "orders", *ABOUT),
         on=["customer_id", "part"],
         how="left",
     )
@@ -241,7 +240,7 @@ def message_facts(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     about = halves.group_by(key).agg(
         *(pl.when(single).then(pl.col(name).first()).alias(name) for name in ("orders", *ABOUT)),
         pl.when(~single).then(pl.col("orders").fill_null(0).min()).alias("pair_orders"),
-        pl.when(~single).then(pl.col("recency_days").max()).alias("pair_recency_days"),
+        pl.when(~single).then((pl.col("gap_days") - pl.col("due_in_days")).max()).alias("pair_recency_days"),
         pl.col("had").any().alias("bought"), pl.col("view_ms").max(), pl.col("cart_ms").max(),
     )  # fmt: skip
     people = job.profiled.profiles(asof)

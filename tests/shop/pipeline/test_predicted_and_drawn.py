@@ -124,19 +124,6 @@ def test_the_budget_holds_both_and_nobody_carries_the_plan(planned: tuple[Path, 
     assert gain.max() <= max(MOST_OF_PLAN * all_, MOST_CARRIED) * gain.mean() * 1.3  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("plan", [{"test_share": 0.0}, {"limits": ["count <= 2000"]}], ids=["alone", "limited"])
-def test_nobody_carries_a_plan_that_draws_nothing(planned: tuple[Path, SimulatedMarket], plan, monkeypatch) -> None:
-    folder, _ = planned
-    with Shop.of(settings(folder, **plan), folder / "alone") as shop:
-        gains = shop.plan().chosen["gain_cents"]
-    monkeypatch.setattr("promolift.shop.pipeline.steps.plan.most_carried", lambda _: float("inf"))
-    with Shop.of(settings(folder, **plan), folder / "uncapped") as shop:
-        predicted = shop.plan().chosen["gain_cents"]
-    most = max(MOST_OF_PLAN * predicted.sum(), MOST_CARRIED * predicted.mean())  # type: ignore[operator]
-    assert predicted.max() > 1.2 * most  # type: ignore[operator]
-    assert gains.max() == pytest.approx(most)
-
-
 def test_what_came_of_both_moves_the_next_plan(planned: tuple[Path, SimulatedMarket], tmp_path: Path) -> None:
     folder, market = planned
     given = made_plan(folder).draws.filter(pl.col("group") == PREDICTED, pl.col("arm") != "none")["customer_id"]

@@ -87,23 +87,9 @@ def predicted_offers(records: DecisionRecords, people: LineTestPopulation) -> Pr
             ~pl.col("group").is_in(list(people.plays)), ~((pl.col("group") == NOT_DUE) & (pl.col("scope") == "all"))
         )
     )
-    most = pl.min_horizontal("gain_cents", most_carried(offers["gain_cents"]))
-    return PredictedOffers(records, offers.drop("group").with_columns(gain_now=most))
-
-
-def most_carried(gains_cents: pl.Series) -> float:
-    """What one customer of a plan with these predicted gains is believed to bring at most: a hundredth of them all, of
-    a small plan twice the mean."""
-    return max(MOST_OF_PLAN * float(gains_cents.sum()), MOST_CARRIED * float(gains_cents.mean() or 0.0))  # type: ignore[arg-type]
-
-
-def cap_gains(rows: pl.DataFrame, most: float) -> pl.DataFrame:
-    """Candidates none of which is believed to bring more than `most` cents."""
-    above = pl.col("gain_cents") > most
-    return rows.with_columns(
-        gain_cents=pl.when(above).then(pl.lit(most)).otherwise("gain_cents"),
-        added_cents=pl.when(above).then(pl.lit(most) + pl.col("cost_cents")).otherwise("added_cents"),
-    )
+    gain = pl.col("gain_cents")
+    most = pl.max_horizontal(MOST_OF_PLAN * gain.sum(), MOST_CARRIED * gain.mean())
+    return PredictedOffers(records, offers.drop("group").with_columns(gain_now=pl.min_horizontal(gain, most)))
 
 
 def predicted_cells(offers: pl.DataFrame) -> pl.DataFrame:

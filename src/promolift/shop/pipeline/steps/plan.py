@@ -58,7 +58,6 @@ from promolift.shop.pipeline.planning.partitions import (
 )
 from promolift.shop.pipeline.planning.plan_limits import private_price
 from promolift.shop.pipeline.planning.play_audiences import with_plays
-from promolift.shop.pipeline.planning.predicted_offers import cap_gains, most_carried
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.explain_plan import FEW_SHARE, explain_plan
 from promolift.shop.results import effects
@@ -126,22 +125,15 @@ def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore |
         )
     if len(some.rows) == 1:  # nothing to part
         shelf = PartitionStore({})
-    free_of_rules = some.rows
-    some = some._replace(rows=apply_strategic_rules(job, free_of_rules, job.config.strategic, shelf))
+    free_of_rules, some = some, some._replace(rows=apply_strategic_rules(job, some.rows, job.config.strategic, shelf))
     audience = audience_of(job, some.rows, terms, shelf)
     best = solve_plan(job, at, some, audience, terms, budget, shelf)
     drawn = draw_beside(job, at, some, audience, best, terms, budget, shelf)
-    gains = best.records.chosen["gain_cents"]
-    if drawn is None and not is_private(job) and (gains > (most := most_carried(gains))).any():
-        capped = partial(cap_gains, most=most)
-        some, free_of_rules = some._replace(rows=some.rows.map(capped)), free_of_rules.map(capped)
-        audience = audience_of(job, some.rows, terms, shelf)
-        best = solve_plan(job, at, some, audience, terms, budget, shelf)
     made = best if drawn is None else drawn.decisions
     job.tell("plan", 0.9, "other budgets")
     note = summary(job, some, audience, budget, made)
     if made.terms.policy_id != "trial":
-        costs = rule_costs(job, free_of_rules, audience, budget, best.allocated, shelf)
+        costs = rule_costs(job, free_of_rules.rows, audience, budget, best.allocated, shelf)
         note = note.model_copy(update={"strategic": costs})
     if audience.fair or job.config.fairness.excluded:
         note = note.model_copy(update={"fairness": fairness(job, audience, budget, made)})

@@ -146,3 +146,10 @@ def test_nobody_gets_an_offer_sooner_than_they_usually_come(seed: int, rate: flo
             early += 1
             assert audience[f"c{n:05d}"] in (DUE, NOT_DUE)
     assert early
+
+
+def test_one_wrong_date_in_the_far_past_changes_no_curve() -> None:
+    some = lapsing(3, 1500)
+    odd = pl.DataFrame([("odd", -800_000, 100.0)], some.schema, orient="row")
+    curve, other = fit_return_curve(some, DAYS, WINDOW), fit_return_curve(pl.concat([some, odd]), DAYS, WINDOW)
+    assert other.absent_days == pytest.approx(curve.absent_days, abs=7)

@@ -118,7 +118,7 @@ def test_sheets_of_a_workbook_with_the_same_columns_are_one_table(tmp_path: Path
 
 def test_sheets_that_are_different_tables_are_refused_by_name(tmp_path: Path) -> None:
     book(tmp_path / "b.xlsx", {"Data": [HEADER, cell("A2", "1")], "Notes": [cell("A1", "1", "s")]})
-    with raises_code("sheets_differ", "b.xlsx", "'Notes'"):
+    with raises_code("sheets_differ", "b.xlsx#Data", "Notes"):
         rows(tmp_path / "b.xlsx")
     book(tmp_path / "b.xlsx", {"Data": []})
     with raises_code("table_empty", "b.xlsx"):

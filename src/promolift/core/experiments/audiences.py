@@ -58,6 +58,7 @@ def fit_return_curve(sales: pl.DataFrame, day: int, window: int) -> ReturnCurve:
         ahead = sales.filter(pl.col("day").is_between(at, at + window, closed="left")).select("customer_id").unique()
         seen = past.join(ahead.with_columns(came=1.0), on="customer_id", how="left")
         slot = np.searchsorted(EDGES, seen["recency"].to_numpy(), side="right") - 1
+        slot = np.minimum(slot, len(came_S) - 1)  # one wrong date makes everybody absent for thousands of years
         came_S += np.bincount(slot, seen["came"].fill_null(0.0).to_numpy(), len(came_S))
         count_S += np.bincount(slot, minlength=len(count_S))
     start, came, count = _join_small(came_S, count_S)

@@ -85,6 +85,7 @@ AMBIGUOUS_WORDS = frozenset(["name", "type", "class", "group", "label", "section
 # Parts that exports put before the real name: 'properties.product_id', 'ecommerce_transaction_id', 'traits_age'.
 PREFIXES = (
     "properties", "lineitems", "lines", "line", "item", "product", "order", "ecommerce", "items", "lineitem",
+    "hitstransaction", "hitsproduct", "hitsitem", "hits",
     "params", "eventparams", "context", "traits", "data", "payload", "fields", "view",
 )  # fmt: skip
 # Parts under which exports keep what is not of the event itself: 'device.category' is no product's category.

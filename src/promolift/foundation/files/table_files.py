@@ -4,12 +4,15 @@ lost.
 
 import os.path
 import re
+import shutil
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
+from zipfile import BadZipFile, ZipFile
 
 import duckdb
 import polars as pl
@@ -26,17 +29,16 @@ from promolift.foundation.files.text_format import (
     write_tab_separated,
     write_utf8,
 )
+from promolift.foundation.files.workbook import WORKBOOK_SUFFIXES, split_sheet, workbook_as_csv
 from promolift.foundation.sql import quote_identifier, sql_literal
 
-if TYPE_CHECKING:
-    from fastexcel import ExcelReader
-
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-WORKBOOK_SUFFIXES = (".xlsx", ".xlsm")
 TYPE_SAMPLE_ROWS = 10_000  # rows that are looked at for the keys of pairs
 MAX_COLUMNS = 1000  # keys of JSON records
 MAX_JSON_RECORD_BYTES = 64 << 20  # bytes of one record
 PARQUET_SUFFIXES = (".parquet", ".pq")
+NOT_DATA = re.compile(r"^__MACOSX/|(^|/)\.")  # what file managers add to an archive
+MAX_NAMED = 8  # files of an archive, in an error
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", ".log")
 
 
@@ -48,7 +50,7 @@ def open_file(
 
     Raises InputError naming the file and the remedy: missing, empty, not a table, no header, no rows.
     """
-    path = Path(path)
+    named, (path, sheet) = Path(path), split_sheet(Path(path))
     if not path.exists():
         near = sorted(each.name for each in path.parent.glob("*") if each.suffix == path.suffix)[:5]
         raise InputError(
@@ -62,18 +64,24 @@ def open_file(
     endings = [suffix.lower() for suffix in path.suffixes]
     if endings and endings[-1] in PARQUET_SUFFIXES:
         return _open_parquet(connection, path)
-    if endings and endings[-1] in WORKBOOK_SUFFIXES:
-        return replace(_open_text(connection, workbook_as_csv(path, _there(work)), work, names), source=path.name)
+    if endings and endings[-1] == ".zip":
+        packed = unpack_one(path, _there(work))
+        try:
+            return replace(open_file(connection, packed, work, names), source=path.name)
+        except InputError as error:  # its sentence names the file as a person knows it
+            raise InputError(error.code, str(error).replace(str(packed), str(path))) from None
+    if endings and endings[-1] in WORKBOOK_SUFFIXES and not (endings[-1] == ".xls" and _is_text(path)):
+        return _open_text(connection, workbook_as_csv(path, _there(work), sheet), work, names, named)
     kind = endings[-2] if len(endings) > 1 and endings[-1] == ".gz" else endings[-1] if endings else ""
     if kind in JSON_SUFFIXES:
         return replace(_open_parquet(connection, flatten_json(connection, path, _there(work))), source=path.name)
-    if kind not in TEXT_SUFFIXES:
+    if kind not in TEXT_SUFFIXES and kind != ".xls":
         raise InputError(
             "file_type_unsupported",
             f"{path}: files ending in {kind or 'nothing'} are not read; export it as CSV (.csv, .csv.gz), Parquet, "
-            "JSON lines or .xlsx",
+            "JSON lines, .xlsx, .xls or a .zip with one file",
         )
-    return _open_text(connection, path, work, names)
+    return _open_text(connection, path, work, names, path)
 
 
 def resolve_linked_file(folder: Path, name: str) -> Path:
@@ -94,6 +102,33 @@ def _there(work: Path) -> Path:
     return work
 
 
+def _is_text(path: Path) -> bool:
+    """Whether a file called .xls is a text table or a web page, as many programs write them."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    return (
+        not head.startswith((b"PK", b"\xd0\xcf\x11\xe0", b"\x09\x08", b"\x09\x04", b"\x09\x02")) and b"\0" not in head
+    )
+
+
+def unpack_one(path: Path, work: Path) -> Path:
+    """Write the one file of a zip archive to `work`. Raises InputError for several, none, or one that is locked."""
+    try:
+        with ZipFile(path) as archive:
+            inside = [each for each in archive.infolist() if not each.is_dir() and not NOT_DATA.search(each.filename)]
+            if len(inside) != 1 or inside[0].filename.lower().endswith(".zip"):
+                listed = ", ".join(each.filename for each in inside[:MAX_NAMED]) or "none"
+                raise InputError(
+                    "archive_not_one_file", f"{path}: {len(inside)} files ({listed}); unpack it and name the one meant"
+                )
+            target = work / f"{uuid4().hex}-{Path(inside[0].filename).name}"
+            with archive.open(inside[0]) as packed, target.open("wb") as out:
+                shutil.copyfileobj(packed, out)
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:  # RuntimeError: encrypted
+        raise InputError("file_incomplete", f"{path}: cannot be unpacked ({error}); unpack it first") from None
+    return target
+
+
 def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable:
     try:
         rows = connection.read_parquet(str(path), file_row_number=True)
@@ -109,7 +144,10 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
     return RawTable(rows.project(f"file_row_number + 1 as _row, {columns}"), path.name, about)
 
 
-def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, names: Sequence[str] | None) -> RawTable:
+def _open_text(
+    connection: duckdb.DuckDBPyConnection, path: Path, work: Path, names: Sequence[str] | None, called: Path
+) -> RawTable:
+    """A text table; `called` is what a person calls the file of which `path` may be a copy."""
     readable, notes = path, list[str]()
     encoding, mixed_ends = detect_encoding(path)
     work = _there(work)
@@ -118,23 +156,23 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
         other = write_utf8(path, encoding, readable)
         if other.lines:
             notes.append(
-                f"{path.name}: {other.lines:,} lines are UTF-8, the rest {encoding}; the first is line {other.first}; "
-                "each is read as what it is"
+                f"{called.name}: {other.lines:,} lines are UTF-8, the rest {encoding}; the first is line "
+                f"{other.first}; each is read as what it is"
             )
     if is_space_aligned(readable):
         readable, spaced = work / f"{uuid4().hex}.csv", readable
         write_tab_separated(spaced, readable)
-    dialect, whole = detect_dialect(readable, names, path), work / f"{uuid4().hex}.csv"
+    dialect, whole = detect_dialect(readable, names, called), work / f"{uuid4().hex}.csv"
     if dialect.title_lines:
         notes.append(f"{dialect.title_lines} lines above the column names are left out")
     for name in dialect.repeated_names:
-        notes.append(f"{path.name}: the column {name!r} stands twice; the second is called '{name}_2'")
+        notes.append(f"{called.name}: the column {name!r} stands twice; the second is called '{name}_2'")
     if broken := split_broken_lines(readable, dialect, whole):
         readable = whole
         if broken[0].row < 1:
             raise InputError(
                 "quote_unclosed",
-                f"{path}: a quote in its line of column names is not closed: {broken[0].text[:80]}; close it",
+                f"{called}: a quote in its line of column names is not closed: {broken[0].text[:80]}; close it",
             )
     rejects = f"rejects_{uuid4().hex}"
     columns = ", ".join(f"{sql_literal(name)}: 'VARCHAR'" for name in dialect.names)
@@ -149,7 +187,7 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
     return RawTable(
         rows,
-        path.name,
+        called.name,
         about,
         connection=connection,
         rejects=rejects,
@@ -253,52 +291,11 @@ def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[ScalarField]:
             if isinstance(kind, DuckDBPyType)
             for leaf in _leaves(f"{label}.{name}", kind, f"struct_extract({value}, {sql_literal(name)})")
         ]
-    if dtype.id in ("list", "map", "array", "union") or str(dtype) == "JSON":
+    if str(dtype) == "JSON":  # one odd value makes all of a column JSON: texts stay as they are
+        return [ScalarField(label, f"json_extract_string({value}, '$')")]
+    if dtype.id in ("list", "map", "array", "union"):
         value = f"cast(to_json({value}) as varchar)"
     return [ScalarField(label, value)]
-
-
-def workbook_as_csv(path: Path, work: Path) -> Path:
-    """Write a workbook to a CSV copy in `work`. Sheets with the same columns become one table, in their order.
-
-    Raises InputError for no workbook, no rows, or sheets that are different tables.
-    """
-    import fastexcel  # loads only where it is used
-
-    target = work / f"{uuid4().hex}.csv"
-    try:
-        book = fastexcel.read_excel(path)
-        sheets = {name: _sheet_rows(book, name) for name in book.sheet_names}
-    except fastexcel.FastExcelError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            "file_unreadable", f"{path}: not readable as an Excel workbook ({reason}); save the sheet as CSV"
-        ) from None
-    filled = {name: rows for name, rows in sheets.items() if rows.height}
-    if not filled:
-        raise InputError("table_empty", f"{path}: no sheet has rows; export it again")
-    header = next(iter(filled.values())).row(0)
-    for name, rows in filled.items():
-        if rows.row(0) != header:
-            raise InputError(
-                "sheets_differ",
-                f"{path}: sheet {name!r} has other columns than the first one; save each sheet that is meant as CSV",
-            )
-    whole = pl.concat(
-        [
-            pl.DataFrame([header], schema=next(iter(filled.values())).schema, orient="row"),
-            *(r[1:] for r in filled.values()),
-        ]
-    )
-    whole.write_csv(target, include_header=False)
-    return target
-
-
-def _sheet_rows(book: "ExcelReader", name: str) -> pl.DataFrame:
-    """The rows of a sheet as text, the header among them; empty ones left out."""
-    rows = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
-    days = pl.all().str.strip_suffix(" 00:00:00")  # a day is a time of midnight in Excel
-    return rows.filter(pl.any_horizontal(pl.all().is_not_null())).select(days) if rows.width else rows
 
 
 def read_trial_file(path: Path) -> pl.DataFrame:

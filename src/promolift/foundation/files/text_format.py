@@ -17,6 +17,7 @@ from promolift.foundation.errors import InputError
 
 CHUNK = 1 << 20
 MIN_DISTINCT_SYLLABLES = 20  # different Korean letters, below which bytes are taken for Chinese
+MIN_ODD_LINES = 3  # lines in another encoding than the rest, below which they may be damage
 MAX_LINE_CHARS = 2_000_000  # bytes of a record, the most that DuckDB takes
 MAX_TITLE_LINES = 20  # lines that may stand above the column names
 DELIMITERS = (",", ";", "\t", "|")
@@ -116,8 +117,10 @@ def _not_quite_utf8(piece: bytes) -> str:
     text = piece.decode("utf-8", "surrogateescape")
     broken = sum("\udc80" <= letter <= "\udcff" for letter in text)
     whole = sum(letter > "\x7f" for letter in text) - broken
-    if whole > 4 * broken:
+    if whole > 4 * broken and not _has_chinese_lines(piece):
         return "utf-8"  # the damaged rows are set aside, one by one
+    if _has_chinese_lines(piece):
+        return "gb18030"
     runs = re.findall(rb"[\x80-\xff]+", piece)
     high = sum(map(len, runs))
     # Mainland Chinese bytes come in pairs of high bytes; accented letters and currency signs mostly stand alone.
@@ -128,6 +131,28 @@ def _not_quite_utf8(piece: bytes) -> str:
         if _led(piece, encoding, first, last) > 0.9:
             return encoding
     return "cp1251" if sum(len(run) for run in runs if len(run) > 2) > 0.5 * high else _latin(piece)
+
+
+def _has_chinese_lines(piece: bytes) -> bool:
+    """Whether all lines that are not UTF-8, of at least three, are GB18030 and not UTF-8 with damage."""
+    odd = [line for line in piece.split(b"\n")[1:-1] if not line.isascii() and not _decodes(line, "utf-8")]
+    if len(odd) < MIN_ODD_LINES or not all(_decodes(line, "gb18030") for line in odd):
+        return False
+    text = b"\n".join(odd)
+    said = text.decode("utf-8", "surrogateescape")
+    damaged = sum("\udc80" <= letter <= "\udcff" for letter in said)
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", text)]
+    even = sum(run for run in runs if run % 2 == 0) > 0.8 * sum(runs)
+    whole = sum("\u0800" <= letter < "\ud800" for letter in said)  # Chinese ones of UTF-8, which damage leaves
+    return even and whole < 0.1 * damaged and not _korean(text)
+
+
+def _decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _latin(piece: bytes) -> str:

@@ -22,6 +22,10 @@ DATE_FORMATS = (
 ZONED_FORMATS = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
 MONTH_DAY = "%m%d"
 EXCEL_DAYS = (32_874, 54_789)  # of the years 1990 to 2049
+EXCEL_NAMES = re.compile(
+    r"day|date|time|stamp|when|placed|created|ordered|paid.?(at|on)|(^|[^a-z])(at|on)$|datum|fecha|data|日|时|天"
+)
+MOMENT_OF_DAY = re.compile(r"\.\d{4,}$")  # a part of a day; prices have fewer digits
 LEAST_SECONDS_COUNT = 100_000  # a count beyond is of seconds: so many hours are eleven years
 MAX_SAMPLED_VALUES = 400  # distinct values looked at
 
@@ -70,10 +74,12 @@ def _guess_number(values: list[str], name: str) -> TimeGuess | None:
             f"{name} says month and day, no year: 2000 stands for it (set time_origin; a log over New Year needs years)"
         )
         return TimeGuess(MONTH_DAY, 1.0, (note,), day_only=True)
-    if width <= 5 and re.search(r"day|week|step|date|天|周|日", name.lower()):
-        if width == 5 and all(EXCEL_DAYS[0] <= float(value) < EXCEL_DAYS[1] for value in values):
+    if width == 5 and all(EXCEL_DAYS[0] <= float(value) < EXCEL_DAYS[1] for value in values):
+        moments = sum(bool(MOMENT_OF_DAY.search(value)) for value in values)
+        if moments > 0.5 * len(values) or EXCEL_NAMES.search(name.lower()):
             note = f"{name} counts days as Excel does, from 1899-12-30"
             return TimeGuess("days", 1.0, (note,), day_only=True, origin="1899-12-30")
+    if width <= 5 and re.search(r"day|week|step|date|天|周|日", name.lower()):
         unit = "weeks" if "week" in name.lower() or "周" in name else "days"
         note = f"{name} counts {unit}; day 0 is not known, 2000-01-01 stands for it (set time_origin)"
         return TimeGuess(unit, 1.0, (note,), day_only=True)

@@ -29,7 +29,8 @@ import duckdb
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS, normalise_column_name
-from promolift.foundation.files.table_files import JSON_SUFFIXES, TEXT_SUFFIXES, WORKBOOK_SUFFIXES, open_file
+from promolift.foundation.files.table_files import JSON_SUFFIXES, TEXT_SUFFIXES, open_file
+from promolift.foundation.files.workbook import WORKBOOK_SUFFIXES
 from promolift.foundation.privacy.encoded_text import inflated, readings
 from promolift.foundation.privacy.identifier_patterns import (
     SEPARATORS,

@@ -37,7 +37,9 @@ DATE_PART_ROLES = frozenset({"time"})  # three columns: year, month and day
 EVERY_VALUE_ROLES = frozenset({"consent"})  # several columns: a no in any of them counts
 MULTI_COLUMN_ROLES = SUMMED_ROLES | CONCATENATED_ROLES | FIRST_VALUE_ROLES | DATE_PART_ROLES | EVERY_VALUE_ROLES
 # What may stand on an order's first line alone.
-ORDER_ROLES = ("customer_id", "time", "clock", "status", "session_id", "store_id", "channel", "currency", "kind")
+ORDER_ROLES = (
+    *("customer_id", "time", "clock", "status", "session_id", "store_id", "channel", "currency", "kind", "coupon_id"),
+)
 
 
 class Mapping(Settings):

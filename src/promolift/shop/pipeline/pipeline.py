@@ -20,6 +20,7 @@ from promolift.foundation.errors import ConfigError, StepError, convert_disk_ful
 from promolift.foundation.evidence import Z95
 from promolift.foundation.executors.executor import open_executor
 from promolift.foundation.extension import PipelineStep
+from promolift.foundation.files.workbook import split_sheet
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import percent
@@ -167,8 +168,8 @@ def fingerprint(config: Config, step: str, approved: str = "", store: Store | No
         if file.query and store is not None and store.has_json(note := f"pulled_{name}"):
             parts.append((note, store.load_json(note)))
     for path in (path for file in config.data.files.values() for path in file.paths):
-        if Path(path).exists():
-            state = Path(path).stat()
+        if (file_path := split_sheet(Path(path)).file).exists():
+            state = file_path.stat()
             parts.append((path, state.st_size, state.st_mtime_ns))
     if approved and "plan" in names:
         parts.append(approved)

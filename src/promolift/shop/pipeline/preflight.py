@@ -12,6 +12,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.files.workbook import split_sheet
 from promolift.foundation.language_model import check_language_model
 from promolift.foundation.sql import run_select
 from promolift.shop.ingest.cleaning.consent_answers import YES_TEXTS, agreed_sql
@@ -39,7 +40,7 @@ def check_before_run(job: Job, wanted: Collection[str]) -> None:
         _ = job.release_policy
     if "ingest" in wanted:
         for name, file in config.data.files.items():
-            if missing := next((path for path in file.paths if not Path(path).exists()), None):
+            if missing := next((path for path in file.paths if not split_sheet(Path(path)).file.exists()), None):
                 raise InputError(
                     "file_not_found", f"data.{name}: {missing}: no such file; correct the path in promolift.toml"
                 )

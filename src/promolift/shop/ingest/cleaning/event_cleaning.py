@@ -35,7 +35,7 @@ MAX_ROWS_BETWEEN_REPEATS = 100  # so many rows lie at most between two lines tha
 LONGEST_LOOK_S = 86_400  # nobody looks for longer: the page was left open
 ROLE_OF = {  # the role that each typed column of an event says
     **{"ts_ms": "time", "received_ms": "received", "word": "kind"},
-    **{role: role for role in ("product_id", "order_id", "session_id", "store_id", "channel")},
+    **{role: role for role in ("product_id", "order_id", "session_id", "store_id", "channel", "coupon_id")},
     **{role: role for role in ("quantity", *MONEY_ROLES)},
     **{"shelf_said": "shelf_discount", "coupon_said": "coupon_discount"},
     **{role: role for role in ("currency", "status", "dwell")},
@@ -452,13 +452,19 @@ def _valued(mapping: Mapping) -> str:
         tag = "listed - paid - coalesce(coupon_said, 0)"
         shelf = f"case when {tag} > coalesce({shelf}, 0) then {tag} else {shelf} end"
     off = "".join(f" - coalesce({role.removesuffix('_discount')}_said, 0)" for role in mapping.amounts_before)
+    # What is taken off a row that names a coupon is the coupon's, where no column says that of it.
+    code = "coupon_id is not null" if mapping.has("coupon_id") and not mapping.has("coupon_discount") else "false"
     return f"""
         with amounts as (
             select *,
                 coalesce(amount, unit_price * {units}){off} as paid,
                 coalesce(list_amount, list_unit_price * {units}) as listed
             from shared),
-        reduced as (select *, coalesce({shelf}, 0) as shelf, coalesce(coupon_said, 0) as coupon from amounts)
+        said as (select *, coalesce({shelf}, 0) as taken, coalesce(coupon_said, 0) as told from amounts),
+        reduced as (
+            select * exclude (taken, told), case when {code} then 0 else taken end as shelf,
+                case when {code} then taken else told end as coupon
+            from said)
         select * exclude (paid), coalesce(paid, listed - shelf - coupon, price * coalesce(quantity, 1)) as money,
             paid is null and listed is null and price is not null as from_catalogue
         from reduced

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from promolift.foundation.files.column_names import AMBIGUOUS_CURRENCY_SYMBOLS, CURRENCY_SYMBOLS
+from promolift.foundation.files.column_names import AMBIGUOUS_CURRENCY_SYMBOLS, CURRENCY_SYMBOLS, currency_code
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
@@ -40,6 +40,19 @@ def looks_numeric(values: Sequence[str]) -> bool:
     """Whether most values have a digit, are short enough to be one number, and are not two such as '150:20'."""
     like = [len(value) < 25 and re.search(r"\d", value) and not re.search(r"\d[:/]\d", value) for value in values]
     return sum(map(bool, like)) > 0.5 * len(values)
+
+
+def are_coupon_codes(values: Sequence[str]) -> bool:
+    """Whether most values with a digit are a word and a number, such as 'SPRING10', and the word is no currency."""
+    coded = [re.fullmatch(r"([^\W\d_]{3,})[-_]?\d+", value) for value in values if re.search(r"\d", value)]
+    words = [found[1] for found in coded if found and currency_code(found[1]) not in CURRENCY_DIGITS]
+    return len(words) > 0.5 * len(coded)
+
+
+def are_micros(values: Sequence[str]) -> bool:
+    """Whether amounts count millionths: whole, and whole cents of at least one."""
+    found = [each for each in numbers(values) if each]
+    return bool(found) and all(each % 10_000 == 0 for each in found)
 
 
 def few_units(values: Sequence[str]) -> bool:

@@ -54,6 +54,11 @@ COST_QUALIFIER = re.compile(r"^(standard|std|average|avg)(?=[\W_]|[A-Z])[\W_]*",
 # Words that name what a thing is told apart by, as `normalise_column_name` writes them.
 _ID_WORDS = "id code codigo codice cod kode kod no nr num nro numero numer nummer number key ref reference sku"
 ID_WORDS = frozenset(_ID_WORDS.split())
+REPEATED_NAME = re.compile(r"(.+)_\d")
+CODE_NAMES = frozenset(("sku", "skuid", "skucode"))  # of a product, whatever stands beside it
+_ANSWERS = "0 1 yes no y n true false used unused none null"  # of columns that name no coupon
+COUPON_ANSWERS = frozenset(_ANSWERS.split())
+AMOUNT_TEXT = re.compile(r"\d+[.,]\d{1,2}|.*[%$€£¥]|[$€£¥].*")
 ID_ROLES = ("customer_id", "product_id", "order_id")
 
 
@@ -138,7 +143,13 @@ class ColumnAssignment:
             clear = tuple(name for name in known if name not in AMBIGUOUS_WORDS)
         named = []
         for place, name in enumerate(self.free):
-            fit = name_rank(COST_QUALIFIER.sub("", name) if role == "cost" else name, clear)
+            if self.table == "customers" and LINE_NAME.match(name):  # 'product_name' is nobody's name
+                continue
+            again = REPEATED_NAME.fullmatch(name)  # the second of two columns of one name
+            called = again[1] if again and again[1] in self.sample.columns else name
+            fit = name_rank(COST_QUALIFIER.sub("", called) if role == "cost" else called, clear)
+            if fit is not None and called != name:
+                fit += 100
             if fit is None and known != clear and LINE_NAME.match(name):  # 'Lineitem name' is the product's
                 fit = name_rank(name, known)
             if fit is not None and (role in ("channel", "language") or not _elsewhere(name)):
@@ -167,8 +178,11 @@ class ColumnAssignment:
         They stand before the thing's bare name, which is its label where it has a code.
         """
         rest = {name: [word for word in _name_words(name) if word not in ID_WORDS | STOP_WORDS] for name in self.free}
+        codes = {name for name in self.free if not rest[name] and normalise_column_name(name) in CODE_NAMES & {*known}}
         return [
-            name for name in self.free if _has_id_word(name) and "".join(rest[name]) in known and not _elsewhere(name)
+            name
+            for name in self.free
+            if (name in codes or (_has_id_word(name) and "".join(rest[name]) in known)) and not _elsewhere(name)
         ]
 
     def _looks_right(self, role: str, name: str) -> bool:
@@ -176,7 +190,14 @@ class ColumnAssignment:
         if not values:
             return False
         if role in ("quantity", *MONEY, "valid_days", "dwell", "shelf_discount", "coupon_discount"):
-            return column_patterns.looks_numeric(values)
+            return column_patterns.looks_numeric(values) and not column_patterns.are_coupon_codes(values)
+        if role == "coupon_id":
+            words = {value.lower() for value in values}
+            coded = _has_id_word(name) or column_patterns.are_coupon_codes(values)
+            amounts = sum(bool(AMOUNT_TEXT.fullmatch(value)) for value in values) > 0.1 * len(values)
+            return not words <= COUPON_ANSWERS and (coded or not column_patterns.looks_numeric(values)) and not amounts
+        if role == "name" and self.table == "products":  # a number is no name
+            return sum(any(map(str.isalpha, value)) for value in values) > 0.5 * len(values)
         if role == "clock":
             return sum(bool(CLOCK.match(value)) for value in values) > 0.9 * len(values)
         if role == "age":  # plain numbers from 0 to 9 are codes of age groups

@@ -42,7 +42,9 @@ class FileArgument(NamedTuple):
 
 @dataclass
 class EventFile:
-    """One file of events and the files tied to it. `header` names the columns of a file without a line of them."""
+    """One file, of events or of another table, and the files tied to it. `header` names the columns of a file without
+    a line of them.
+    """
 
     path: Path
     file: RawTable = field(repr=False)
@@ -87,19 +89,22 @@ def open_logs(store: Store, events: Sequence[Path]) -> list[EventFile]:
     the columns that tie it: orders.csv:order_id=id. Raises InputError if files joined by '+' have no column that ties
     them, and `join_unclear` where a person has to say which one does.
     """
-    return [_open_log(store, path) for path in events]
+    logs = [open_joined(store, path) for path in events]
+    for log in logs:
+        if len(log.file.columns) > MAX_COLUMNS:
+            raise InputError(
+                "columns_too_many",
+                f"{log.path}: {len(log.file.columns):,} columns are no log of events; export one row per event or "
+                f"order line, with at most {MAX_COLUMNS:,} columns",
+            )
+    return logs
 
 
-def _open_log(store: Store, path: Path) -> EventFile:
+def open_joined(store: Store, path: Path) -> EventFile:
+    """Open one file, or several of one table joined by '+', as `open_logs` says."""
     first, *others = [path] if path.exists() else [Path(part.strip()) for part in str(path).split("+")]
     file, header = parse_file_argument(first)
     log = EventFile(file, open_file(store.connection, file, store.raw_copies, header or None), header)
-    if len(log.file.columns) > MAX_COLUMNS:
-        raise InputError(
-            "columns_too_many",
-            f"{file}: {len(log.file.columns):,} columns are no log of events; export one row per event or order line, "
-            f"with at most {MAX_COLUMNS:,} columns",
-        )
     waiting: dict[Path, RawTable] = {}
     for stated in others:
         other, on, key = _parse_tie(stated)

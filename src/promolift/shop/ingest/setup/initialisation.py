@@ -16,7 +16,6 @@ import polars as pl
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.column_names import guess_region
 from promolift.foundation.files.raw_table import RawTable
-from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.text import Language
@@ -41,7 +40,7 @@ from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, M
 from promolift.shop.ingest.setup.audience_sizes import LEAST_BUDGET, budget_share, plays_text, sized_plays
 from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
 from promolift.shop.ingest.setup.example_orders import examples_text, show_examples
-from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_logs
+from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_joined, open_logs
 from promolift.shop.ingest.setup.join_money import JoinedMoney, compare_joined_money
 from promolift.shop.ingest.setup.menu_proposal import BasketStatistics, basket_statistics, menu_toml
 from promolift.shop.ingest.setup.settings_text import MARGIN, WORDS, ShopFacts, settings_head
@@ -139,6 +138,9 @@ def init(
         raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
     answers = answers or SetupAnswers()
     ask = Questioner(answers.ask) if answers.ask else None
+    if ask:
+        files = {name: ask.about_sheet(name, path) for name, path in files.items()}
+        more = [ask.about_sheet("events", path) for path in more]
     answers = replace(answers, ask=ask)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
         parts = guess_tables(store, files, more, answers)
@@ -230,6 +232,11 @@ class GuessedTable:
     assumed: Dict[str, str] = field(default_factory=dict)
 
     @property
+    def is_log(self) -> bool:
+        """Whether its rows are events."""
+        return self.name in ("events", "more_events")
+
+    @property
     def joined(self) -> Sequence[LookupFile]:
         """The further files that its rows are joined with, and how."""
         return self.log.tied if self.log and not self.inside else ()
@@ -258,9 +265,8 @@ def guess_tables(
     logs = open_logs(store, [files["events"], *more])
 
     samples: dict[str, pl.DataFrame] = {}
-    tables = {
-        name: open_file(store.connection, files[name], store.raw_copies) for name in RAW_NAMES[1:] if name in files
-    }
+    beside = {name: open_joined(store, files[name]) for name in RAW_NAMES[1:] if name in files}
+    tables = {name: file.table for name, file in beside.items()}
     shared = shared_customer_columns(logs[0].table, tables.get("customers"))
 
     def guess(
@@ -311,7 +317,7 @@ def guess_tables(
         mapping = event_kind_from_name(log.path, further.mapping)
         parts.append(GuessedTable("more_events", mapping, log.path, log, roles=further.roles))
     parts += [
-        GuessedTable(name, mappings[name], files[name], roles=found[name].roles)
+        GuessedTable(name, mappings[name], beside[name].path, beside[name], roles=found[name].roles)
         for name in RAW_NAMES[1:]
         if name in mappings
     ]
@@ -332,14 +338,14 @@ def guess_tables(
         replace(
             part,
             unread=_unread(part, parts),
-            money=compare_joined_money(part.log, part.mapping) if part.log and not part.inside else (),
+            money=compare_joined_money(part.log, part.mapping) if part.log and part.is_log else (),
         )
         for part in parts
     ]
 
 
 def _unread(part: GuessedTable, parts: Sequence[GuessedTable]) -> list[str]:
-    if part.log is None or part.inside:
+    if part.log is None or not part.is_log:
         return []
     of_file = [each.mapping for each in parts if each.path == part.path]
     used = {source for mapping in of_file for role in mapping.columns for source in mapping.sources(role)}
@@ -537,7 +543,7 @@ def guesses_text(
             )
         lines += [_role_line(role, part) for role in part.mapping.columns]
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
-        if part.log and not part.inside:
+        if part.is_log:
             lines += _read_how(part)
         lines += [gettext("  note: ") + translate(note) for note in part.mapping.notes]
     if unread and not _has_consent(parts):

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promolift.foundation.files.column_names import currency_code
+from promolift.foundation.files.workbook import WORKBOOK_SUFFIXES, list_sheets
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.configuration import RAW_NAMES
@@ -29,6 +31,24 @@ class Questioner:
         """The answer of a person, whether or not a question is left."""
         self.left -= 1
         return self.ask(question, default)
+
+    def about_sheet(self, table: str, path: Path) -> Path:
+        """The path with the sheet that a person names, where a workbook's sheets are different tables."""
+        if path.suffix.lower() not in WORKBOOK_SUFFIXES or not path.is_file():
+            return path
+        sheets = list_sheets(path)
+        if len({sheet.columns for sheet in sheets}) < 2:
+            return path
+        question = gettext(
+            "{file} has different sheets: {sheets}. Which one holds the {table}? Enter, or a sheet",
+            file=path.name,
+            sheets="; ".join(map(str, sheets)),
+            table=table,
+        )
+        while True:
+            said = self(question, max(sheets, key=lambda sheet: sheet.rows).name).strip()
+            if said in [sheet.name for sheet in sheets]:
+                return path.with_name(f"{path.name}#{said}")
 
     def about_columns(self, parts: Sequence["GuessedTable"], keep: int) -> dict[str, str]:
         """Another column for each role that is not sure, where a person names one; `keep` questions stay unused."""

@@ -11,6 +11,7 @@ import polars as pl
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
+from promolift.foundation.files.workbook import split_sheet
 from promolift.foundation.privacy.identifier_search import IdentifierSearch, find_contacts
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import PARTS, brought
@@ -22,6 +23,11 @@ ERASED = "[erased]"
 
 def source_files(config: Config | None) -> list[Path]:
     """Return the shop's own files that the settings name."""
+    return list(dict.fromkeys(split_sheet(path).file for path in _table_paths(config)))
+
+
+def _table_paths(config: Config | None) -> list[Path]:
+    """The shop's own tables: files, or sheets of workbooks."""
     files = config.data.files.values() if config else ()
     return list(dict.fromkeys(Path(path) for file in files for path in file.paths))
 
@@ -50,7 +56,7 @@ def _tables(store: Store, config: Config | None, copies: Path) -> Iterator[duckd
     """Every table of the work folder, and those of the shop's own files that are still there."""
     for path in _parquet_files(store):
         yield store.connection.read_parquet(str(path), hive_partitioning=False)
-    for path in source_files(config):
+    for path in _table_paths(config):
         with suppress(PromoError, duckdb.Error):
             yield open_file(store.connection, path, copies).rows
 

@@ -21,6 +21,7 @@ from promolift.shop.configuration.column_mapping import (
     SUMMED_ROLES,
     Kind,
 )
+from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.event_mapping.money_columns import (
     VIEWS,
@@ -40,6 +41,10 @@ KIND_CODES: tuple[dict[str, Kind], ...] = (
     {"1": "view", "2": "other", "3": "add_to_cart", "4": "purchase"},
     {"0": "view", "1": "add_to_cart", "2": "purchase", "3": "other"},
 )  # of public click logs; 'other' is a favourite
+ECOMMERCE_ACTIONS: dict[str, Kind] = {
+    **{"0": "other", "1": "other", "2": "view", "3": "add_to_cart", "4": "other", "5": "other", "6": "purchase"},
+    **{"7": "refund", "8": "other"},
+}  # of `eCommerceAction.action_type` in Google Analytics 360
 RETURN_WORDS = re.compile(r"refund|return|退款|退货|售后|返品|返金")
 # What sounds like it and is not: a customer who comes again, and what may be given back, until when and why it was.
 NOT_RETURN_WORDS = re.compile(r"returning|polic|window|able|reason|eligib")
@@ -49,6 +54,7 @@ PERSONAL = re.compile(
     r"|recipient|(customer|client|buyer|member|cardholder|student|user|guest)s?[ _-]?(full)?[ _-]?name|firma|company"
     r"|手机|电话|地址|收货|姓名|昵称|氏名|住所|ニックネーム|điện thoại|địa chỉ|müşteri ad|adres"
 )
+MIN_OF_COUPONS = 0.9  # share of the discounted rows that must name a coupon
 SUBSCRIPTION_COLUMNS = (
     *("membership", "membershiptype", "membershipplan", "plan", "plantype", "subscription", "subscriptiontype"),
     *("subscriptionname", "course", "coursename", "package", "packagename", "programme", "program"),
@@ -74,7 +80,9 @@ class EventColumns(MoneyColumns):
             )
         if "product_id" not in self.columns:
             for role in ("coupon_id", "products.name", "category"):
-                if role != "products.name":
+                if role == "coupon_id" and role in self.columns:
+                    pass
+                elif role != "products.name":
                     self.find(role)
                 elif name := self._product_name():
                     self.columns[role] = name
@@ -290,7 +298,8 @@ class EventColumns(MoneyColumns):
             name = str(self.columns["kind"])
             counted = Counter(normalise_event_name(value) for value in self.values(name))
             unknown = [word for word, _ in counted.most_common() if word not in KIND_BY_EVENT_NAME]
-            codes = next((codes for codes in KIND_CODES if len(counted) > 1 and set(counted) <= codes.keys()), None)
+            known = (ECOMMERCE_ACTIONS,) if "ecommerceaction" in normalise_column_name(name) else KIND_CODES
+            codes = next((codes for codes in known if len(counted) > 1 and set(counted) <= codes.keys()), None)
             if codes:
                 self.settings["kinds"] = codes
                 meanings = ", ".join(f"{code} {kind}" for code, kind in codes.items())
@@ -357,6 +366,40 @@ class EventColumns(MoneyColumns):
                     f"sampled rows were given back and are no purchases (--map status={state} leaves it out)"
                 )
                 return
+
+    def _settle_coupon_code(self) -> None:
+        """Codes of coupons say whose a discount is, where rows without one have hardly any."""
+        code = self.columns.get("coupon_id")
+        if not isinstance(code, str) or "coupon_id" in self.fixed or "coupon_discount" in self.columns:
+            return
+        cells = self.sample[code].cast(pl.String, strict=False).fill_null("").str.strip_chars().str.to_lowercase()
+        said = ~cells.is_in(NULL_TEXTS)
+        rows = self.sample.select(said.alias("said"), self._discounted().alias("off"))
+        if isinstance(order := self.columns.get("order_id"), str):
+            known = rows.with_columns(order=self.sample[order])
+            rows = known.with_columns(pl.col("said").any().over("order"))
+        off = rows.filter(pl.col("off"))
+        if off.height and off["said"].sum() < MIN_OF_COUPONS * off.height:
+            self.free.append(str(self.columns.pop("coupon_id")))
+            self.notes.append(
+                f"{code!r} holds codes of coupons, but rows without one have discounts, too: all are read as "
+                f"everybody's (--map coupon_id={code} reads those beside a code as the coupon's)"
+            )
+        elif off.height:
+            self.notes.append(f"{code!r} names coupons: what was taken off beside a code is read as the coupon's")
+        else:
+            self.notes.append(f"{code!r} names coupons, and no column says what they took off")
+
+    def _discounted(self) -> pl.Series:
+        """Whether each row of the sample has a discount, as far as its columns say."""
+        if isinstance(name := self.columns.get("shelf_discount"), str):
+            return column_patterns.floats(self.sample, name).fill_null(0) != 0
+        for paid, listed in (("unit_price", "list_unit_price"), ("amount", "list_amount")):
+            names = [self.columns.get(role) for role in (paid, listed)]
+            if all(isinstance(name, str) for name in names):
+                one, other = (column_patterns.floats(self.sample, str(name)) for name in names)
+                return (other - one > 0.005).fill_null(False)
+        return pl.repeat(False, self.sample.height, eager=True)
 
     def _settle_zone(self) -> None:
         """The shop's clock, where times carry no zone: by the language of the columns' names, else by the currency."""

@@ -96,6 +96,7 @@ class _Guess(EventColumns):
             self._settle_promotions()
         self._settle_money()
         if self.table == "events":
+            self._settle_coupon_code()
             self._settle_zone()
             self._settle_views()
         self._say_what_lies_in_records()
@@ -114,9 +115,15 @@ class _Guess(EventColumns):
         text = {name: column for name, column in cells.items() if column.dtype == pl.String and len(column)}
         hidden = [name for name, column in text.items() if _records(column) > 0.5 * len(column)]
         if hidden:
+            sessions = "totals" in {name.partition(".")[0] for name in self.sample.columns}
+            how = (
+                "export one row per product of a hit, as docs/own-data.md shows"
+                if sessions
+                else "give the file as JSON lines"
+            )
             self.notes.append(
-                f"{', '.join(map(repr, hidden))}: each cell holds a record, which is not read; give the file as JSON "
-                "lines, or a column for each key"
+                f"{', '.join(map(repr, hidden))}: each cell holds a record, which is not read; {how}, or a column for "
+                "each key"
             )
 
     def _settle_names(self) -> None:

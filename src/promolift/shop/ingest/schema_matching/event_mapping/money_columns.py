@@ -7,6 +7,7 @@ import polars as pl
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import (
+    COLUMN_SYNONYMS,
     KIND_BY_EVENT_NAME,
     MINOR_UNIT_SUFFIXES,
     currency_code,
@@ -28,6 +29,7 @@ from promolift.shop.ingest.schema_matching.role_matching import (
     MONEY,
     ColumnAssignment,
     RoleGuess,
+    name_rank,
 )
 
 INSTALMENTS = re.compile(r"parcel|instal|cuota|mensual|month|期|分割|taksit|rate[nr]")
@@ -48,6 +50,7 @@ NO_PRICE = re.compile(
     r"cost|einkauf|purchaseprice|buying|tax|ship|fee|freight|discount|balance|refund|成本|进价|税|运费"
 )
 RECOMMENDED = re.compile(r"msrp|(?<![a-z])[mr]rp|srp$|uvp|recommended|suggested|indicati|empfohlen|建议|指导价")
+MICROS = re.compile(r"(product|transaction|item|total)_?(revenue|price)$|micros$", re.IGNORECASE)
 CLEARLY_LESS = 0.5  # how far prices of one product lie apart under the better reading, as a share of the other's
 EVER_PAID, ONE_CENT = 0.02, 0.006  # share of rows in which a shop's own tag is paid in full
 MAX_NUMERIC_COLUMNS = 14  # columns of numbers that are tried against each other
@@ -291,6 +294,10 @@ class MoneyColumns(ColumnAssignment):
             self.columns[paid], self.columns[tag] = self.columns[tag], self.columns[paid]
 
     def _settle_scale(self, columns: list[str], values: list[str]) -> None:
+        if columns and any(map(MICROS.search, columns)) and column_patterns.are_micros(values):
+            self.settings["scale"] = 1e-6
+            self.notes.append(f"{columns[0]!r} counts millionths, as Google Analytics 360 does: read times 0.000001")
+            return
         scale = column_patterns.scale_of(values) if "money" not in self.settings else 1
         if scale != 1 and columns:
             self.settings["scale"] = scale
@@ -336,6 +343,15 @@ class MoneyColumns(ColumnAssignment):
     def _say_if_there_is_no_money(self) -> None:
         if self.settings.get("constants") != VIEWS and not any(role in self.columns for role in MONEY):
             may = [repr(name) for name in self._numeric()[:4]]
+            named = [
+                name
+                for name in self.free
+                if any(name_rank(name, COLUMN_SYNONYMS[each]) is not None for each in MONEY[:4])
+            ]
+            for name in (
+                each for each in named if self.values(each) and not column_patterns.looks_numeric(self.values(each))
+            ):
+                self.notes.append(f"NOT SURE: {name!r} is called as amounts are, but most of its values are no numbers")
             self.notes.append(
                 "no price or amount column: the products' price is taken if they have one, else 0 stands for it"
                 + (f"; if {' or '.join(may)} says what was paid: --map amount=COLUMN" if may else "")

@@ -29,6 +29,8 @@ _TO_ASCII = str.maketrans(OTHER_DIGITS, ASCII_DIGITS)
 
 # What may stand around a number: a currency code or abbreviation before or after it, signs, spaces, brackets.
 _UNITS = r"^\s*\(?\s*[A-Za-z]{1,3}\.?\s*|\s*[A-Za-z]{1,3}\s*\)?\s*$|[^0-9.,+-]"
+# No number: '#DIV/0!', '0x1F', '2 for 5.00', '12.50 (19% VAT)', '3e'. Only what parts thousands stands between digits.
+_NO_NUMBER = r"^\s*#|[0-9][eE]\s*$|[0-9]\s*[^0-9.,+\s'’_\x{00a0}\x{202f}-].*[0-9]"
 _HALF = r"^[^0-9,.]*[0-9]+,[0-9]{1,2}[^0-9,.]*$"
 _POINT = r"^[^0-9,.]*[0-9]+\.([0-9]{1,2}|[0-9]{4,})[^0-9,.]*$"
 _OFFSET = r"[0-9](Z|z| ?UTC| ?GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
@@ -118,7 +120,8 @@ def _ascii_digits(name: str) -> str:
 def number(column: str, kind: str, decimal: str) -> str:
     """A double; null where the cell is empty or not a finite number.
 
-    Text may carry a currency sign or code, thousands separators, a percent sign, and a minus as -1, 1- or (1).
+    Text may carry a currency sign or code, thousands separators, a percent sign, and a minus as -1, 1- or (1). Text
+    with anything else between its digits is no number.
     """
     name = quote_identifier(column)
     if kind in ("int", "real", "flag"):
@@ -144,7 +147,10 @@ def number(column: str, kind: str, decimal: str) -> str:
     if decimal == ".":  # '0,5 kg' among points is no thousand
         point = f"try_cast(replace({half}, ',', '.') as double)"
         comma = f", case when regexp_matches({name}, {sql_literal(_HALF)}) then {point} end"
-    value = f"coalesce({quick}, {clean}{comma})"
+    said = (
+        f"case when not regexp_matches({name}, {sql_literal(_NO_NUMBER)}) then coalesce({clean}{comma or ', null'}) end"
+    )
+    value = f"coalesce({quick}, {said})"
     return f"case when isfinite({value}) then {value} end"
 
 

@@ -138,10 +138,12 @@ def cell(kind: str, rest: str, line: Line, draw: random.Random, totals: dict[int
         "order_total": totals[line.order], "tax": line.paid * line.units * 0.19, "net": line.paid * line.units / 1.19,
         "freight": 4.9 + line.order % 3, "cost": line.tag * 0.55, "fee": line.paid * 0.03, "zero": 0.0,
         "profit": (line.paid - line.tag * 0.7) * line.units, "balance": draw.uniform(10, 90_000),
-        "line20": line.paid * line.units * 20,
+        "line_micros": line.paid * line.units, "line20": line.paid * line.units * 20,
     }  # fmt: skip
     if kind.rstrip(",$0") in amounts or kind in amounts:
         amount = amounts[kind if kind in amounts else kind.rstrip(",$0")]
+        if kind == "line_micros":
+            return f"{amount * 1e6:.0f}"
         text = f"{amount * 100:.0f}" if mark == "0" and kind != "line20" else f"{amount:.2f}"
         return text.replace(".", ",") if mark == "," else f"${text}" if mark == "$" else text
     key = {"order": line.order + 10_000, "order_hex": line.order, "order_hex2": line.order + 7777}.get(kind)

@@ -162,3 +162,35 @@ def test_a_price_beside_a_discount_is_a_question_where_no_total_tells_whether_it
     rows = log([f"{20 + row % 7}.50" for row in range(200)], discount=[f"{row % 3}.00" for row in range(200)])
     found = guess(rows, "EUR")
     assert found.roles["list_unit_price"].sure < CONFIRM_BELOW
+
+
+def totals(rows: pl.DataFrame) -> list[str]:
+    """What each row's whole order comes to."""
+    line = pl.col("price").cast(pl.Float64) * pl.col("quantity").cast(pl.Float64)
+    return [f"{total:.2f}" for total in rows.select(line.sum().over("order_id")).to_series()]
+
+
+PRICES = [f"{3.5 + row % 7 * 1.25:.2f}" for row in range(200)]
+
+
+def test_the_subtotal_of_an_order_is_no_line_without_a_discount():
+    rows = log(PRICES)
+    found = guess(rows.with_columns(subtotal=pl.Series(totals(rows)))).mapping
+    assert "list_amount" not in found.columns
+    assert found.columns["unit_price"] == "price"
+
+
+def test_a_column_whose_lines_come_to_the_order_s_total_is_the_price_whatever_it_is_called():
+    rows = log(PRICES)
+    found = guess(rows.with_columns(order_total=pl.Series(totals(rows))).rename({"price": "item_cost"})).mapping
+    assert found.columns["unit_price"] == "item_cost"
+    assert "amount" not in found.columns
+
+
+def test_the_price_of_one_is_not_what_was_paid_for_a_line():
+    units = [1 + row % 3 for row in range(200)]
+    tag = [float(price) * n for price, n in zip(PRICES, units, strict=True)]
+    paid = [each * (0.9 if row % 4 == 0 else 1) for row, each in enumerate(tag)]
+    rows = log(PRICES, sales=[f"{each:.2f}" for each in tag], item_total=[f"{each:.2f}" for each in paid])
+    found = guess(rows.rename({"price": "order_item_product_price"})).mapping
+    assert found.columns.get("amount") != "order_item_product_price"

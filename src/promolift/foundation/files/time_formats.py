@@ -18,6 +18,7 @@ TIME_OF_DAY_FORMATS = (
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%b %d, %Y",
     "%b %d %Y", "%B %d, %Y", "%d %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d%b%y", "%Y-%m", "%b %Y",
+    "%b-%d-%y", "%b-%d-%Y",
 )  # fmt: skip
 ZONED_FORMATS = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
 MONTH_DAY = "%m%d"

@@ -462,6 +462,21 @@ def is_order_discount(sample: pl.DataFrame, lines: Dict[str, str], off: str, tot
     return False
 
 
+def find_price_by_total(
+    sample: pl.DataFrame, order: str, quantity: str, prices: Sequence[str], total: str
+) -> str | None:
+    """The column that times `quantity` comes to an order's `total`: in most of at least twenty orders, to the cent."""
+    whole = floats(sample, total).alias("total")
+    for name in prices:
+        line = (floats(sample, name) * floats(sample, quantity)).alias("line")
+        orders = pl.DataFrame({"order": sample.get_column(order), "line": line, "total": whole}).drop_nulls()
+        sums = orders.group_by("order").agg(pl.col("line").sum(), pl.col("total").max(), pl.len().alias("lines"))
+        agree = sums.filter((pl.col("line") - pl.col("total")).abs() < 0.015)
+        if agree.height >= 20 and agree.height > 0.6 * sums.height and (agree["lines"] > 1).any():
+            return name
+    return None
+
+
 def path_separator(values: Sequence[str]) -> str:
     """What parts the levels of categories written as paths, '' if they are plain names."""
     for separator in (" > ", ">", "::", "|", "/", "."):

@@ -417,6 +417,8 @@ def guess_embedded_mapping(
     if mapping.has("price") and (mixed or recommended or events.has("list_unit_price")):
         # what was paid is not the catalogue's price, nor is a maker's price, nor one in several currencies
         mapping = _without(mapping, "price")
+    if mapping.has("cost") and mapping.sources("cost") == events.sources("unit_price"):
+        mapping = _without(mapping, "cost")
     if name == "products" and mapping.has("cost"):
         mapping = _costed(mapping, sample, events)
     return found._replace(mapping=mapping) if set(mapping.columns) - {key} else None

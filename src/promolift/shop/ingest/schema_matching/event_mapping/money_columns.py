@@ -217,6 +217,8 @@ class MoneyColumns(ColumnAssignment):
                     continue
                 if _is_tax_apart(name, paid) or INSTALMENTS.search(name.lower()):
                     continue
+                if paid_role == "amount" and self._is_price_of(name, paid):
+                    continue
                 found = column_patterns.compare_amounts(self.sample, name, paid)
                 if found.rows < 0.5 * self.sample.height or found.equal < 0.02:
                     continue
@@ -283,6 +285,11 @@ class MoneyColumns(ColumnAssignment):
         order, product = self.columns.get("order_id"), self.columns.get("product_id")
         known = isinstance(order, str) and isinstance(product, str)
         return known and column_patterns.repeats_by_order(self.sample, str(order), name, str(product))
+
+    def _is_price_of(self, name: str, line: str) -> bool:
+        """Whether a column times the units is what a line comes to, so that it is a price of one."""
+        units = self.columns.get("quantity")
+        return isinstance(units, str) and bool(column_patterns.find_line_total(self.sample, [units], [name], [line]))
 
     def _turn_tags(self, paid: str) -> None:
         """A tag that is always below what was paid is none: the two change places."""
@@ -493,6 +500,11 @@ class MoneyColumns(ColumnAssignment):
         )
 
     def _settle_totals(self) -> None:
+        listed = self.columns.get("list_amount")
+        by_line = "unit_price" in self.columns and "list_amount" not in self.fixed and not self.basket
+        if by_line and isinstance(listed, str) and self._is_of_the_order(listed):
+            del self.columns["list_amount"]
+            self.notes.append(f"{listed!r} is of the whole order, left out, since each line has a price of its own")
         roles = ("order_id", "amount", "product_id")
         if not all(role in self.columns for role in roles):
             return
@@ -502,6 +514,13 @@ class MoneyColumns(ColumnAssignment):
         first = column_patterns.is_on_first_line_only(self.sample, order, amount)
         if self.basket or not (first or column_patterns.repeats_by_order(self.sample, order, amount, product)):
             return
+        units = self.columns.get("quantity")
+        if isinstance(units, str) and "unit_price" not in self.columns:
+            of_lines = [name for name in self.free if column_patterns.looks_numeric(self.values(name))]
+            priced = column_patterns.find_price_by_total(self.sample, order, units, of_lines, amount)
+            if priced:
+                self.take("unit_price", priced, LIKELY)
+                self.notes.append(f"{priced!r} times {units!r} comes to {amount!r} over an order: read as the price")
         if any(role in self.columns for role in ("unit_price", "list_amount", "list_unit_price")):
             del self.columns["amount"]
             self.notes.append(f"{amount!r} repeats the order's total on each line and is left out; prices are used")

@@ -204,6 +204,8 @@ def default(field: FieldInfo, as_json: bool) -> str:
     """What is taken where the key is left out."""
     if field.is_required():
         return "needed"
+    if field.default_factory_takes_validated_data:  # other settings decide
+        return "left out"
     value = field.get_default(call_default_factory=True)
     return "left out" if value is None else "none" if value in ("", (), {}) else f"`{shown(value, as_json)}`"
 

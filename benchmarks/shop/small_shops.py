@@ -103,7 +103,7 @@ def live(world: str, customers: int, seed: int, windows: int) -> None:
             write_files(shop, folder)
             files = {"events": folder / "log.csv", "customers": folder / "people.csv"}
             if window == 1:
-                init(files, config, False, (), SetupAnswers(currency="USD", language="en"))
+                init(files, config, False, (), SetupAnswers(currency="USD", languages=("en",)))
             begin = cpu_s()
             against = learn(folder) if window > 1 else ""
             learned_s = cpu_s() - begin

@@ -49,7 +49,7 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
     item = MenuItem(id="viewed-20", benefit=Benefit(type="percent_off", percent=20), scope="product", valid_days=7)
     config = Config(
         data={"source": "complete-journey"}, menu=(item,), consent={"default": True},
-        shop={"name": "Shop", "zone": "UTC", "language": language, "currency": "CNY"},
+        shop={"name": "Shop", "zone": "UTC", "languages": (language,), "currency": "CNY"},
         plan={
             "campaign": "cmp_test", "budget_cents": 10**7, "holdout_share": 0.0, "asof": "2026-01-05",
             "test_share": 0.0,

@@ -29,7 +29,10 @@ from promolift.shop.results.work_folder.run_context import Job
 __all__ = ["SHOPS", "menu", "told_shop"]
 HOUR_MS = 3_600_000
 SHOPS = {
-    "dollars": {"plan": {"budget_cents": 9000}},
+    "dollars": {
+        "shop": {"name": "Shop", "zone": "UTC", "languages": ("en", "zh")},
+        "plan": {"budget_cents": 9000},
+    },
     "yen, all assumed": {
         "shop": {"name": "Shop", "currency": "JPY"},
         "plan": {"budget_cents": 20_000, "min_evidence": "assumed", "category_share": 0.5},

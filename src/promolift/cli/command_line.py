@@ -184,10 +184,7 @@ def load_settings(path: Path, language: str | None = None) -> "Config":
 
 def with_language(config: "Config", language: str | None) -> "Config":
     """Return the settings with the language of the report replaced if one is given."""
-    if language is None:
-        return config
-    report = shop_settings.ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
-    return config.model_copy(update={"report": report})
+    return config if language is None else config.with_report_language(language)
 
 
 class CommandLine:

@@ -138,14 +138,12 @@ def plan(
 def message(
     config: Path, work: Path, again: bool,
     writer: Annotated[str | None, option("pool, local, remote or replay.")] = None,
-    languages: Annotated[OptionalStrings, option("zh or en, for a model; both if left out.", "--language")] = None,
 ) -> "StepSummary":  # fmt: skip
-    """Write the words of every planned offer in Chinese and English, and verify them."""
+    """Write the words of every planned offer in the languages of the shop, and verify them."""
     from promolift.core.messages.composition import MessageSettings
 
     settings = load_settings(config)
-    given = {"writer": writer, "languages": languages or None}
-    stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
+    stated = settings.message.model_dump() | ({"writer": writer} if writer else {})
     changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
     return run_steps(changed, work, ["message"], None, again)
 
@@ -198,8 +196,9 @@ def contacts(
     from promolift.shop.results.work_folder.run_context import Job
 
     settings = load_settings(config, language)
+    spoken = settings.report_language if language else settings.shop.language
     with stores.Store(work) as store, show_progress(translate) as tell:
-        rows = contact_rows(plan_file(Job(settings, store, tell)), settings.shop.language)
+        rows = contact_rows(plan_file(Job(settings, store, tell)), spoken)
         rows.write_csv(file)
         remember_output(store.root, file)
     unknown = rows["Email Address"].null_count()

@@ -34,7 +34,12 @@ def init(
     ] = None,
     currency: Annotated[str | None, option("The shop's currency, such as EUR.")] = None,
     consent: Annotated[str | None, option("yes or no: may those be sent offers who were not asked?")] = None,
-    tongue: Annotated[str | None, option("The shop's: zh or en; by its columns if left out.", "--language")] = None,
+    languages: Annotated[
+        OptionalStrings,
+        option(
+            "The shop's: en or zh, its own first; repeatable; by columns, currency and names if left out.", "--language"
+        ),
+    ] = None,
     trade: Annotated[str, option("shop, retail, finance or ads: the settings' template.")] = "shop",
 ) -> "StepSummary":
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
@@ -43,8 +48,12 @@ def init(
     if trade not in ("shop", "retail"):
         from promolift.shop.ingest.setup.extension_setup import TradeAnswers, start_project
 
-        return start_project(trade, events, config, force, TradeAnswers.of(map_ or [], currency, tongue))
-    answers = replace(initialisation.SetupAnswers.of(map_ or [], currency, consent, tongue), stores=trade == "retail")
+        return start_project(
+            trade, events, config, force, TradeAnswers.of(map_ or [], currency, languages[0] if languages else None)
+        )
+    answers = replace(
+        initialisation.SetupAnswers.of(map_ or [], currency, consent, languages), stores=trade == "retail"
+    )
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(
             answers,

@@ -132,3 +132,15 @@ def test_keys_of_earlier_versions_are_read_and_today_s_are_written() -> None:
     assert "said_by" not in draft.to_json()
     drivers = EarningsDrivers(customers=9, reached=5, used=2, total=1.0)
     assert EarningsDrivers.of({"customers": 9, "given": 5, "used": 2, "total": 1.0}) == drivers
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_language_of_an_earlier_version_becomes_the_only_one(language: str, tmp_path: Path) -> None:
+    file = tmp_path / "promolift.toml"
+    old = (
+        f'[shop]\nlanguage = "{language}"  # ours\n[data]\nsource = "complete-journey"\n[message]\nlanguages = ["en"]\n'
+    )
+    file.write_text(old, encoding="utf-8")
+    migrate(file)
+    assert load_config(file).shop.languages == (language,)
+    assert "# ours" in file.read_text(encoding="utf-8")

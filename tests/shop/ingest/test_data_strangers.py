@@ -475,4 +475,4 @@ def test_a_shop_with_chinese_names_is_spoken_to_in_chinese(header: str, language
     rows = "\n".join(f"c{n % 7},2026-01-{n % 28 + 1:02d} 10:00,p{n % 5},1,{n + 1}00" for n in range(60))
     (tmp_path / "log.csv").write_text(f"{header}\n{rows}", encoding="utf-8")
     init({"events": tmp_path / "log.csv"}, tmp_path / "promolift.toml", force=False)
-    assert f'language = "{language}"' in (tmp_path / "promolift.toml").read_text(encoding="utf-8")
+    assert f'languages = ["{language}"]' in (tmp_path / "promolift.toml").read_text(encoding="utf-8")

@@ -134,7 +134,7 @@ def test_free_delivery_begins_no_later_than_the_shops_own(
 def test_init_shows_the_plays_that_the_log_can_carry_with_size_and_cost(tmp_path: Path, locale: str) -> None:
     """Of 90 customers 75 have been away for long, and fewer than 16 of any other kind are not worth a test."""
     log = postage_log(tmp_path, 30.0)
-    answers = SetupAnswers(currency="EUR", language="zh" if locale == "zh" else "en")
+    answers = SetupAnswers(currency="EUR", languages=("zh",) if locale == "zh" else ("en",))
     made = init({"events": log}, tmp_path / "promolift.toml", False, (), answers)
     plays = {each["name"]: each for each in made.figures["plays"]}
     assert {name: each["customers"] for name, each in plays.items()} == {"long absent": 75}

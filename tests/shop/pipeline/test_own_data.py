@@ -27,7 +27,8 @@ def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(path, folder)
     names = ("events", "products", "customers", "promotions")
     files = [part for name in names for part in (f"--{name}", str(folder / f"{name}.csv"))]
-    assert call("init", *files, "--config", str(folder / "promolift.toml")) == 0
+    spoken = ["--language", "en", "--language", "zh"]
+    assert call("init", *files, *spoken, "--config", str(folder / "promolift.toml")) == 0
     text = (folder / "promolift.toml").read_text(encoding="utf-8")
     (folder / "promolift.toml").write_text(
         text.replace("\nbudget_share", "\nbudget_cents = 20000\nbudget_share"), encoding="utf-8"

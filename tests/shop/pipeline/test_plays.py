@@ -32,7 +32,8 @@ OFTEN = {
 
 def job_of(store: Store, *plays: Mapping[str, Any]) -> Job:
     given = {"test_share": 0.1, "budget_cents": 900_000, "holdout_share": 0.1}
-    return Job(shop_config(plan=given, plays=plays), store, lambda *_: None)
+    spoken = {"name": "Shop", "zone": "UTC", "languages": ("en", "zh")}
+    return Job(shop_config(plan=given, plays=plays, shop=spoken), store, lambda *_: None)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def test_each_message_names_its_day(tmp_path: Path) -> None:
         "product_id", "category", "quantity", amount=pl.col("paid_cents") / 100, list_amount=pl.col("list_cents") / 100,
     ).write_csv(tmp_path / "log.csv")  # fmt: skip
     init({"events": tmp_path / "log.csv"}, tmp_path / "promolift.toml", False, (),
-         SetupAnswers(currency="USD", language="en", consent=True))  # fmt: skip
+         SetupAnswers(currency="USD", languages=("en",), consent=True))  # fmt: skip
     with Shop.open(tmp_path / "promolift.toml", work=tmp_path / "work") as mine:
         mine.plan().report(tmp_path / "out")
         job = Job(mine.config, mine.store, lambda *_: None)

@@ -29,7 +29,8 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[pl.DataFr
     found = {}
     for approve in ("person", "judged"):
         folder = tmp_path_factory.mktemp(approve)
-        planned_shop(folder, 1, shop_config(plan={"budget_cents": 9000}, message={"approve": approve}))
+        shop = {"name": "Shop", "zone": "UTC", "languages": ("en", "zh")}
+        planned_shop(folder, 1, shop_config(plan={"budget_cents": 9000}, message={"approve": approve}, shop=shop))
         with Store(folder) as store:
             found[approve] = (store.frame("messages"), PoolWords.load(store))
     return found
@@ -82,7 +83,7 @@ def test_a_reminder_names_what_its_customer_bought_unless_they_refused_personal_
         bought = job.clean.events().filter("kind = 'purchase'").project("customer_id, product_id").pl()
         each = bought.group_by("customer_id").agg("product_id")
         own = {who: {names[product] for product in mine} for who, mine in each.iter_rows()}
-        none = dict.fromkeys(("bought_name", *PLAY_REASONS), pl.lit(None, pl.String))
+        none = dict.fromkeys(("bought_name", *PLAY_REASONS.values()), pl.lit(None, pl.String))
         rows = pl.DataFrame({"customer_id": sorted(own), "offer_id": letter.id}).with_columns(**none)
         named = add_reminder_reasons(job, rows, {letter.id: letter})
         assert named["customer_id"].to_list() == sorted(own)

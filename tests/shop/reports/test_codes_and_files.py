@@ -163,7 +163,7 @@ def decided(given: pl.DataFrame, *others: tuple[str, bool | None, str]) -> pl.Da
 
 
 def file_of(given: pl.DataFrame, *others: tuple[str, bool | None, str]) -> pl.DataFrame:
-    return PLAN_FILE.check(plan_rows(given, decided(given, *others), OFFERS))
+    return PLAN_FILE.check(plan_rows(given, decided(given, *others), OFFERS, ("en", "zh")))
 
 
 HELD = ("B9", True, "holdout: kept back to measure what offers earn")
@@ -188,7 +188,7 @@ def test_a_held_out_customer_has_no_offer_of_any_kind_and_a_known_propensity():
 
 def test_a_plan_for_nobody_still_names_those_held_out():
     nobody = plan().clear()
-    out = PLAN_FILE.check(plan_rows(nobody, decided(nobody, HELD), []))
+    out = PLAN_FILE.check(plan_rows(nobody, decided(nobody, HELD), [], ("en", "zh")))
     assert out["customer_id"].to_list() == ["B9"]
     assert export_rows(out).height == 1
 
@@ -214,7 +214,15 @@ def test_a_till_reads_the_terms_of_every_kind_of_offer():
 
 def test_the_target_is_named_in_the_language_of_the_shop():
     given = plan(offer_id="pair-20")
-    assert plan_rows(given, decided(given), OFFERS, "zh")["target"].to_list() == ["咖啡及茶"]
+    assert plan_rows(given, decided(given), OFFERS, ("zh",))["target"].to_list() == ["咖啡及茶"]
+
+
+@pytest.mark.parametrize("languages", [("en",), ("zh",), ("en", "zh"), ("zh", "en")])
+def test_the_file_has_messages_in_the_languages_of_the_shop_alone(languages):
+    given = plan().drop(f"message_{each}" for each in {"en", "zh"} - {*languages})
+    rows = export_rows(plan_rows(given, decided(given, HELD), OFFERS, languages))
+    assert {name for name in rows.columns if name.startswith("message_")} == {f"message_{each}" for each in languages}
+    assert contact_rows(rows, languages[0])["MESSAGE"].to_list() == given[f"message_{languages[0]}"].to_list()
 
 
 def test_a_csv_says_money_as_it_is_printed_and_ids_as_they_are():

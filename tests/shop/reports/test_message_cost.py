@@ -75,7 +75,7 @@ def test_init_asks_for_it_and_writes_the_answer(tmp_path: Path) -> None:
         )
 
     init({"events": tmp_path / "log.csv"}, tmp_path / "p.toml", False, (),
-         SetupAnswers(currency="EUR", consent=True, language="en", ask=answer))  # fmt: skip
+         SetupAnswers(currency="EUR", consent=True, languages=("en",), ask=answer))  # fmt: skip
     assert sum("EUR" in each for each in asked) == 3
     assert tomllib.loads((tmp_path / "p.toml").read_text(encoding="utf-8"))["value"]["send_cost_cents"] == 8
 

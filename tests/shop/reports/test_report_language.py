@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from error_checks import raises_code
@@ -182,20 +183,30 @@ def test_a_pattern_of_the_catalogue_fills_the_places_it_names() -> None:
 @pytest.mark.parametrize(
     ("shop", "stated", "language"),
     [
-        ({"currency": "CNY"}, None, "zh"), ({"currency": "USD"}, None, "en"), ({"currency": "CNY"}, "en", "en"),
-        ({"currency": "CNY", "language": "en"}, None, "en"), ({"currency": "EUR", "language": "zh"}, None, "zh"),
+        ({"currency": "CNY"}, None, "zh"), ({"currency": "USD"}, None, "en"),
+        ({"currency": "CNY", "languages": ["zh", "en"]}, "en", "en"),
+        ({"currency": "CNY", "languages": ["en"]}, None, "en"), ({"currency": "EUR", "languages": ["zh"]}, None, "zh"),
     ],
 )  # fmt: skip
 def test_the_report_speaks_the_shops_language_unless_told(
-    shop: dict[str, str], stated: str | None, language: str
+    shop: dict[str, Any], stated: str | None, language: str
 ) -> None:
     values = {"shop": shop, "data": {"source": "complete-journey"}, "report": {"language": stated}}
     assert Config.model_validate(values).report_language == language
 
 
-def test_the_command_line_may_ask_for_a_language_and_for_no_other() -> None:
-    config = Config.model_validate({"shop": {"currency": "CNY"}, "data": {"source": "complete-journey"}})
+@pytest.mark.parametrize("languages", [["en"], ["zh"], ["en", "zh"], ["zh", "en"]])
+def test_a_report_is_in_a_language_of_the_shop_and_in_no_other(languages: list[str]) -> None:
+    values = {"shop": {"languages": languages}, "data": {"source": "complete-journey"}}
+    config = Config.model_validate(values)
     assert with_language(config, None) is config
-    assert with_language(config, "en").report_language == "en"
-    with raises_code("setting_invalid", "--language", "'fr'"):
-        with_language(config, "fr")
+    for language in ("en", "zh", "fr"):
+        stated = values | {"report": {"language": language}}
+        if language in languages:
+            assert with_language(config, language).report_language == language
+            assert Config.model_validate(stated).report_language == language
+            continue
+        with raises_code("language_unavailable"):
+            with_language(config, language)
+        with raises_code("language_unavailable" if language != "fr" else "setting_invalid"):
+            Config.parse(stated, "promolift.toml")

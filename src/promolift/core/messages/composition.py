@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import polars as pl
 from pydantic import Field
@@ -48,7 +48,7 @@ from promolift.core.messages.offer_text import (
 from promolift.core.offers.product_names import MARKUP, NO_PERSON, SMUGGLED, is_sensitive, is_unfit, readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -383,6 +383,8 @@ def _label_faults(offer: Offer, language: Language) -> tuple[LintFinding, ...]:
 class MessageSettings(Settings):
     """Where the words come from, and who approves them; see [messages.md](messages.md)."""
 
+    REMOVED: ClassVar[dict[str, str]] = {"languages": "texts are drafted in the languages of the shop"}
+
     writer: Literal["pool", "local", "remote", "replay"] = Field(
         default="pool",
         description="Who drafts and judges texts for `promolift words draft` and `promolift words judge`: nobody "
@@ -401,9 +403,6 @@ class MessageSettings(Settings):
         "come with promolift are used, which no person has approved.",
         examples=["words.jsonl"],
     )
-    languages: tuple[Language, ...] = Field(
-        default=("zh", "en"), min_length=1, description="Languages in which texts are drafted.", examples=[["en"]]
-    )
     packs: tuple[RulePack, ...] = Field(
         default=(),
         description="Rule packs whose notices every message must carry: `ny_349a` (prices set by personal data, New "
@@ -419,10 +418,9 @@ class MessageSettings(Settings):
         return Path(self.pool or "words.jsonl")
 
 
-_COLUMNS: dict[str, Any] = {
-    "name": pl.String, "bought_name": pl.String, "angle": pl.String, "play_reason_en": pl.String,
-    "play_reason_zh": pl.String,
-}  # fmt: skip
+_COLUMNS: dict[str, Any] = dict.fromkeys(
+    ("name", "bought_name", "angle", *(f"play_reason_{language}" for language in LANGUAGES)), pl.String
+)
 
 
 def write_messages(
@@ -430,12 +428,12 @@ def write_messages(
     offers: Mapping[str, Offer],
     choice: "TextChooser",
     way: MessageDelivery = PLAIN_DELIVERY,
-    languages: Sequence[Language] = ("zh", "en"),
+    languages: Sequence[Language] = LANGUAGES,
 ) -> pl.DataFrame:
     """`plan` with, per language, `message_`, `title_`, `text_` (the pool text's id) and `text_prob_` columns more.
 
-    `plan` needs customer_id and offer_id; it may have name, angle, bought_name (of what was just bought), and
-    play_reason_en and play_reason_zh (the sentence before the offer, in place of a text of the pool). Null where the
+    `plan` needs customer_id and offer_id; it may have name, angle, bought_name (of what was just bought), and per
+    language `play_reason_` (the sentence before the offer, in place of a text of the pool). Null where the
     row's offer is null or gives nothing. InputError for an offer_id without offer, and for offers that cannot be
     said truly, all of them named.
     """

@@ -37,7 +37,7 @@ from promolift.core.messages.offer_text import describe_offer, terms_text
 from promolift.core.offers.terms import BenefitType, Offer
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import hash_int, hash_unit
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
 VOTES = 3
@@ -146,7 +146,6 @@ def _unbacked(vote: Vote) -> str:
 
 TextState = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
 ApprovalMode = Literal["person", "judged"]
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 class PoolText(Settings):
@@ -186,6 +185,10 @@ class TextPool:
 
     def usable(self, approve: ApprovalMode) -> "TextPool":
         return TextPool(tuple(text for text in self.texts if text.usable(approve)))
+
+    def in_languages(self, languages: Sequence[Language]) -> "TextPool":
+        """Return the texts in these languages."""
+        return TextPool(tuple(text for text in self.texts if text.language in languages))
 
     def funnel(self) -> dict[str, int]:
         return dict.fromkeys(get_args(TextState), 0) | Counter(text.state for text in self.texts)

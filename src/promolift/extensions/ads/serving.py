@@ -80,7 +80,7 @@ def freeze_shares(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogu
         # the price of an impression is how many of those who ask see none
         "frontier": pl.DataFrame({"cost_cents": [0.0, settings.budget * settings.price_cents], "price": [1.0, 0.0]}),
         "customers": CUSTOMERS.empty().select(CUSTOMER_COLUMNS),
-        "messages": rows.clear().select("customer_id", "offer_id", message_zh=text, message_en=text),
+        "messages": rows.clear().select("customer_id", "offer_id", text.alias(f"message_{settings.language}")),
         "products": pl.DataFrame(schema=dict.fromkeys(("product_id", "target", "name", "category"), pl.String)),
         "counts": planned.select(COUNTS_FRAME.columns).filter(pl.col("shown") > 0),
     }  # fmt: skip
@@ -97,7 +97,7 @@ def freeze_shares(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogu
         added_cents=0.0, subsidy_cents=0.0, treated=settings.budget, customers=settings.budget, held_out=0, barred=0,
         price=0.0, worth=0.0, bound_cents=0.0, planned_cents=0.0, gap=0.0, evidence="assumed",
         explain="creatives by their shares; what they earn is counted in clicks", terms=terms,
-        menu=(CREATIVE_MENU_ITEM,), shop=ShopSettings(language=settings.language),
+        menu=(CREATIVE_MENU_ITEM,), shop=ShopSettings(languages=(settings.language,)),
         consent=ConsentSettings(default=settings.unasked), window_days=settings.days,
     )  # fmt: skip
     return freeze_release(draft, Manifest(

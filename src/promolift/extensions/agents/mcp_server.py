@@ -25,7 +25,7 @@ from promolift.core.messages.drafts import Draft
 from promolift.core.messages.offer_text import describe_offer
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.i18n.formatting import current_locale, use_locale
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.progress import StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import exists
@@ -136,7 +136,9 @@ class McpTools:
         )
         return {
             "decision": _plain(decided.select(cs.exclude(cs.list(), cs.struct())).to_dicts()[0]),
-            "message": _plain(text.select(MESSAGE_COLUMNS).to_dicts()[0]) if text.height else None,
+            "message": _plain(text.select(cs.by_name(MESSAGE_COLUMNS, require_all=False)).to_dicts()[0])
+            if text.height
+            else None,
             "open": [
                 _plain(row) | {"offer": named.get(row["offer_id"], f"{row['menu_id']}: {row['target']}")}
                 for row in rows[:OPEN_OFFERS_SHOWN]
@@ -224,7 +226,7 @@ class McpTools:
 
 OPEN_OFFERS_SHOWN = 10  # open offers of a customer in an answer
 OFFER_COLUMNS = ("offer_id", "menu_id", "target", "gain_cents", "cost_cents", "charge_cents", "redeem_prob", "evidence")
-MESSAGE_COLUMNS = ("reason", "reason_zh", "angle", "title_zh", "message_zh", "title_en", "message_en")
+MESSAGE_COLUMNS = ("reason", "angle", *(f"{name}_{each}" for each in LANGUAGES for name in ("title", "message")))
 SHOP_TOOLS = (
     McpTools.data_health, McpTools.plan, McpTools.what_if, McpTools.curve, McpTools.explain_customer,
     McpTools.other_policies, McpTools.verdict, McpTools.next_step, McpTools.check_text,

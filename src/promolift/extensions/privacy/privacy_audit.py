@@ -44,6 +44,7 @@ from promolift.foundation import sql
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.text import LANGUAGES
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.shop.pipeline.steps.report import plan_file
@@ -61,7 +62,7 @@ ATTACKED_CUSTOMERS = 5_000  # customers whose attributes are guessed
 FINDINGS_SHOWN = 3  # of the attributes that are guessed best, and of the cells that can be worked out
 MESSAGE_COLUMNS = (
     "status", "benefit", "percent", "amount", "price", "buy", "get", "points", "min_spend", "scope", "target",
-    "channel", "valid_days", "angle", "message_en",
+    "channel", "valid_days", "angle", *(f"message_{each}" for each in LANGUAGES),
 )  # fmt: skip
 PLAN_COLUMNS = ("expected_gain_cents", "expected_cost_cents", "reason")
 ATTACK_NAMES = {

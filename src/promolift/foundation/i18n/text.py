@@ -1,12 +1,14 @@
 """Define a text in both languages, English and Chinese."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from promolift.foundation.settings import Settings
 
 Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+LANGUAGE_NAMES: dict[Language, str] = {"zh": "中文", "en": "English"}  # each in itself
 CATEGORY_SEPARATOR = " ++ "  # between the two categories of an offer on both
 
 

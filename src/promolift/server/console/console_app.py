@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
-from promolift.foundation.i18n.formatting import Locale, localize, use_locale
+from promolift.foundation.i18n.formatting import localize, use_locale
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin
@@ -149,9 +149,8 @@ class ConsoleApp:
     def _in_thread(self, request: Request, body: bytes) -> Response:
         visitor = self._visitor(request)
         click = parse_click(request, body, self.server.settings.console.proxies)
-        accepted = request.headers.get("accept-language", "").strip().lower()
-        language: Locale = visitor.language if visitor else "zh" if accepted.startswith("zh") else "en"
-        with use_locale(language):
+        wanted = visitor.language if visitor else request.headers.get("accept-language", "").strip()
+        with use_locale(self.console.shop.nearest_language(wanted)):
             if visitor is not None:
                 return self._said(self._visit(visitor, click), visitor, click)
             before = request.cookies.get(VISITOR_COOKIE) or secrets.token_urlsafe(18)

@@ -14,7 +14,7 @@ Legend: R rows (customer and offer), sorted by both; `none` needs no row. A row'
 excluded it are numbers that point into `names` and `reasons`. O are the eligible rows, N customers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -39,7 +39,7 @@ from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.pipeline.release import CUSTOMER_COLUMNS, MESSAGE_COLUMNS, read_manifest
-from promolift.shop.results.messages import LANGUAGES, PoolWords
+from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.plan_note import PlanNote
 
 Floats = NDArray[np.float64]
@@ -312,7 +312,8 @@ def load_release(root: Path, release_id: str) -> LiveRelease:
         people={row[0]: KnownCustomer(*row[1:]) for row in known},
         products=dict(products.drop_nulls("target").select("product_id", "target").iter_rows()),
         catalogue={row[0]: CatalogueEntry(*row[1:]) for row in catalogue},
-        messages=_planned(messages), planned=_reasons(messages), wording=manifest.wording,
+        messages=_planned(messages, manifest.plan.shop.languages),
+        planned=_reasons(messages, manifest.plan.shop.languages), wording=manifest.wording,
         offers={offer.id: offer for offer in manifest.offers}, menu={item.id: item for item in manifest.plan.menu},
         labels=_labels(scored, products), frontier=frontier, caps=_caps(scored, manifest.plan.budget_cents),
         creatives=manifest.creatives,
@@ -327,10 +328,10 @@ class MessageKey(NamedTuple):
     language: Language
 
 
-def _planned(messages: pl.DataFrame) -> dict[MessageKey, RenderedMessage]:
+def _planned(messages: pl.DataFrame, languages: Sequence[Language]) -> dict[MessageKey, RenderedMessage]:
     found = {}
     for row in messages.iter_rows(named=True):
-        for language in LANGUAGES:
+        for language in languages:
             said = {name: row.get(f"{name}_{language}") for name in MESSAGE_COLUMNS}
             found[MessageKey(row["customer_id"], row["offer_id"], language)] = RenderedMessage(
                 **said, angle=row.get("angle")
@@ -338,11 +339,11 @@ def _planned(messages: pl.DataFrame) -> dict[MessageKey, RenderedMessage]:
     return found
 
 
-def _reasons(messages: pl.DataFrame) -> dict[str, PlannedReason]:
+def _reasons(messages: pl.DataFrame, languages: Sequence[Language]) -> dict[str, PlannedReason]:
     return {
         row["customer_id"]: PlannedReason(
             row["offer_id"], row.get("angle") or "generic", row.get("angle_until_ms"), row.get("bought_name"),
-            {language: row.get(f"play_reason_{language}") for language in LANGUAGES},
+            {language: row.get(f"play_reason_{language}") for language in languages},
         )
         for row in messages.iter_rows(named=True)
     }  # fmt: skip

@@ -83,7 +83,7 @@ def render_message(
     if release.creatives is not None:
         return release.creatives.to_response(offer_id)
     known = release.people.get(customer_id, UNKNOWN_CUSTOMER)
-    spoken: Language = "zh" if (language or known.language or release.shop.language).startswith("zh") else "en"
+    spoken = release.shop.nearest_language(language or known.language)
     printed = render_offer(release, offer_id, ts_ms, ends_ms)
     day = printed.starts.date().isoformat()
     offer = _as_json(release, offer_id, day, ends_ms)

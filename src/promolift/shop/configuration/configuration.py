@@ -24,32 +24,16 @@ from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
-from promolift.foundation.money import Currency
-from promolift.foundation.settings import Settings, Zone
+from promolift.foundation.settings import Settings
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.extension_sections import project_sections
 from promolift.shop.configuration.plays import Play
 from promolift.shop.configuration.settings import CleanRules, PrivacySettings, WordsSettings
+from promolift.shop.configuration.settings import ShopSettings as ShopSettings
 
 Section = TypeVar("Section", bound=Settings)
 RawName = Literal["events", "customers", "products", "promotions", "words"]
 RAW_NAMES: tuple[RawName, ...] = get_args(RawName)
-
-
-class ShopSettings(Settings):
-    """Who sends the offers."""
-
-    name: str = Field(default="My shop", description="Name of the shop, as pages and e-mails print it.")
-    currency: Currency = Field(
-        default="USD",
-        description="Currency of every amount: it settles what a minor unit (cent) is and how it is printed.",
-    )
-    zone: Zone = Field(
-        default="UTC",
-        description="Time zone of the shop: it settles where a day begins, and with it dates of plans and offers.",
-        examples=["Asia/Shanghai"],
-    )
-    language: Language = Field(default="en", description="Language for customers whose own is not known.")
 
 
 class JoinedFile(Settings):
@@ -303,8 +287,7 @@ class ReportSettings(Settings):
 
     language: Language | None = Field(
         default=None,
-        description="Language of the report. Left out: `shop.language` where it is stated, else Chinese for a shop "
-        "whose currency is CNY, and English for any other.",
+        description="Language of the report, one of `shop.languages`. Left out: the first of them.",
         examples=["zh"],
     )
 
@@ -389,9 +372,26 @@ class Config(Settings):
 
     @property
     def report_language(self) -> Language:
-        """The language of the report: as stated, else by the shop's."""
-        stated = self.report.language or (self.shop.language if "language" in self.shop.model_fields_set else None)
-        return stated or ("zh" if self.shop.currency == "CNY" else "en")
+        """The language of the report: as stated, else the shop's own."""
+        return self.report.language or self.shop.language
+
+    def with_report_language(self, language: str) -> Self:
+        """Return the settings with another language of the report. Raises ConfigError where the shop has it not."""
+        if fault := self._no_language(language):
+            raise ConfigError("language_unavailable", fault)
+        report = self.report.model_copy(update={"language": language})
+        return self.model_copy(update={"report": report})
+
+    def _no_language(self, language: str) -> str:
+        languages = self.shop.languages
+        alone = f"shop.languages has {', '.join(languages)} alone"
+        return "" if language in languages else f"the report cannot be in {language!r}: {alone}"
+
+    @model_validator(mode="after")
+    def _report_in_language_of_shop(self) -> Self:
+        if fault := self._no_language(self.report_language):
+            raise SettingError("language_unavailable", fault)
+        return self
 
     @field_validator("menu")
     @classmethod

@@ -18,7 +18,7 @@ from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.messages.composition import lint_reason
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.errors import ConfigError, SettingError
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 
@@ -26,7 +26,6 @@ QUERY = re.compile(r"^\s*(select|with|from)\b", re.IGNORECASE)
 SUM = r"(\d+(?:\.\d+)?)"
 INLINE = re.compile(rf"^(?:(reminder)|(\d+) ?%|(free delivery)(?: from {SUM})?|{SUM} off from {SUM})$")
 INLINE_HELP = '"reminder", "10 %", "5 off from 50", "free delivery" or "free delivery from 30"'
-REASONS: tuple[tuple[str, Language], ...] = (("reason", "en"), ("reason_zh", "zh"))
 
 
 class Play(Settings):
@@ -58,6 +57,10 @@ class Play(Settings):
     reason_zh: str | None = Field(
         default=None, min_length=1, description="The same in Chinese.", examples=["新茶到了。"]
     )
+
+    def reason_in(self, language: Language) -> str | None:
+        """Return the reason in a language, None where the play states none in it."""
+        return self.reason_zh if language == "zh" else self.reason
 
     @property
     def query(self) -> str | None:
@@ -118,8 +121,8 @@ class Play(Settings):
             )
         if not self.stated():
             raise SettingError("setting_missing", f"play {self.id!r}: benefits is missing; write {INLINE_HELP}")
-        for key, language in REASONS:
-            text = getattr(self, key)
+        for language in LANGUAGES:
+            text = self.reason_in(language)
             for wrong in lint_reason(text, language) if text else ():
-                raise SettingError("reason_unfit", f"play {self.id!r}: {key}: {wrong.span!r}: {wrong.why}")
+                raise SettingError("reason_unfit", f"play {self.id!r}: reason: {wrong.span!r}: {wrong.why}")
         return self

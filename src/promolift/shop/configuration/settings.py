@@ -1,12 +1,60 @@
-"""Settings of customers' texts, of privacy and of the cleaning rules."""
+"""Settings of the shop itself, of customers' texts, of privacy and of the cleaning rules."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from promolift.core.customers.sensitive_topics import SensitiveTopic
-from promolift.foundation.settings import Settings
+from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.money import Currency
+from promolift.foundation.settings import Settings, Zone
 from promolift.foundation.time.clock import DAY_MS
+
+
+def _currency_languages(stated: dict[str, Any]) -> tuple[Language, ...]:
+    return ("zh",) if stated.get("currency") == "CNY" else ("en",)
+
+
+class ShopSettings(Settings):
+    """Who sends the offers."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"language": "languages"}
+    NEW_VALUES: ClassVar[dict[str, dict[str, str]]] = {"language": {each: f'["{each}"]' for each in LANGUAGES}}
+
+    name: str = Field(default="My shop", description="Name of the shop, as pages and e-mails print it.")
+    currency: Currency = Field(
+        default="USD",
+        description="Currency of every amount: it settles what a minor unit (cent) is and how it is printed.",
+    )
+    zone: Zone = Field(
+        default="UTC",
+        description="Time zone of the shop: it settles where a day begins, and with it dates of plans and offers.",
+        examples=["Asia/Shanghai"],
+    )
+    languages: tuple[Language, ...] = Field(
+        default_factory=_currency_languages,
+        min_length=1,
+        description="Languages of the shop, its own first. Messages, columns of files, reviews of texts, the report "
+        "and the console exist for these alone. Customers whose language is unknown, or none of these, read the "
+        "first. Left out: Chinese for a shop whose currency is CNY, English for any other.",
+        examples=[["en", "zh"]],
+    )
+
+    @property
+    def language(self) -> Language:
+        """The shop's own language."""
+        return self.languages[0]
+
+    def nearest_language(self, wanted: str | None) -> Language:
+        """Return the shop's language that a tag such as zh-Hans-CN asks for; the shop's own where it has none."""
+        return next((each for each in self.languages if (wanted or "").lower().startswith(each)), self.language)
+
+    @field_validator("languages")
+    @classmethod
+    def _stated_once(cls, languages: tuple[Language, ...]) -> tuple[Language, ...]:
+        if len({*languages}) < len(languages):
+            raise ValueError("a language stands twice")
+        return languages
 
 
 class WordsSettings(Settings):

@@ -20,14 +20,14 @@ from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL, CUSTOMERS
 from promolift.foundation.version import __version__
-from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWords
+from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan, headline
 from promolift.shop.results.plan_note import Headline, PlanNote
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
 CUSTOMER_COLUMNS = ["customer_id", "name", "age", "language", "consent"]
-MESSAGE_COLUMNS = ("message", "title", "text", "text_prob")
-REASON_COLUMNS = ("angle", "angle_until_ms", "bought_name", "play_reason_zh", "play_reason_en")  # of planned messages
+MESSAGE_COLUMNS = ("message", "title", "text", "text_prob")  # of each language
+REASON_COLUMNS = ("angle", "angle_until_ms", "bought_name")  # of planned messages
 # product to the target its offers stand on, as the plan counts them
 PRODUCT_TARGETS = f"""
 with {CATEGORY_LEVEL_SQL}
@@ -68,7 +68,8 @@ def build_release(store: Store) -> str:
         raise StepError(
             "plan_unfair", f"no release: the plan is not fair. {'; '.join(broken)}. Run `promolift plan` again"
         )
-    spoken = [f"{name}_{language}" for name in MESSAGE_COLUMNS for language in LANGUAGES]
+    names = (*MESSAGE_COLUMNS, "play_reason")
+    spoken = [f"{name}_{language}" for name in names for language in plan.note.shop.languages]
     frames = {
         "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER_COLUMNS)
         .join(clean.personal, on="customer_id", how="left").sort("customer_id"),

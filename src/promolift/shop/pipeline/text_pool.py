@@ -19,7 +19,7 @@ from promolift.core.messages.text_pool import PoolText, TextPool, draft_to_judge
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.language_model import LanguageModel, open_language_model
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -52,7 +52,7 @@ def draft_texts(config: Config, several: int, angles: Sequence[str]) -> StepSumm
     if unknown := sorted(set(angles) - set(ANGLES)):
         raise InputError("option_invalid", f"words draft: angle {unknown[0]!r}; known ones: {', '.join(ANGLES)}")
     wanted = [angle for angle in ANGLES if not angles or angle in angles]
-    briefs = [messages.Brief(angle, language) for angle in wanted for language in config.message.languages]
+    briefs = [messages.Brief(angle, language) for angle in wanted for language in config.shop.languages]
     written = messages.write_drafts(briefs, _model(config), several, config.plan.seed)
     found = pools.texts_from_drafts(written, _today())
     pool = _keep(config, _pool(config).merge(found))
@@ -288,11 +288,12 @@ def load_shop_pool(settings: MessageSettings) -> TextPool:
 
 
 def _pool(config: Config) -> TextPool:
-    return load_shop_pool(config.message)
+    """The shop's pool in its languages."""
+    return load_shop_pool(config.message).in_languages(config.shop.languages)
 
 
 def _keep(config: Config, pool: TextPool) -> TextPool:
-    save_pool(pool, config.message.pool_path)
+    save_pool(pool, config.message.pool_path, config.shop.languages)
     return pool
 
 
@@ -344,8 +345,12 @@ def parse_pool(lines: Sequence[str], name: str) -> TextPool:
     return TextPool().merge(texts)
 
 
-def save_pool(pool: TextPool, path: Path) -> None:
-    """As JSON lines; under another name first, so that a run that is cut off leaves the old one."""
+def save_pool(pool: TextPool, path: Path, languages: Sequence[Language] = LANGUAGES) -> None:
+    """As JSON lines; under another name first, so that a run that is cut off leaves the old one. Texts of the file in
+    other than these `languages` stay in it."""
+    unread = [each for each in LANGUAGES if each not in languages]
+    others = load_pool(path).in_languages(unread) if unread and path.exists() else TextPool()
     half = path.with_name(f".{path.name}.part")
-    half.write_text("".join(f"{text.model_dump_json()}\n" for text in pool.texts), encoding="utf-8")
+    texts = (*others.texts, *pool.texts)
+    half.write_text("".join(f"{text.model_dump_json()}\n" for text in texts), encoding="utf-8")
     half.replace(path)

@@ -1,6 +1,6 @@
 """Turn a plan into rows for files. This module writes no file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +9,12 @@ import polars as pl
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.frames import escape_formulas
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LANGUAGES, Language, LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.foundation.tables.schemas import PLAN_FILE
 
 EVERYTHING = LocalizedText(zh="全场", en="everything")
-TEXT_COLUMNS = (
-    "customer_id",
-    "offer_id",
-    "code",
-    "channel",
-    "message_zh",
-    "message_en",
-    "gain_cents",
-    "cost_cents",
-    "reason",
-)
+TEXT_COLUMNS = ("customer_id", "offer_id", "code", "channel", "gain_cents", "cost_cents", "reason")
 TERM_COLUMNS = {
     name: PLAN_FILE.schema[name]
     for name in ("offer_id", "benefit", "percent", "amount", "price", "buy", "get", "item_id", "item_quantity",
@@ -35,16 +25,18 @@ MONEY_COLUMNS = ("amount", "price", "min_spend", "max_discount")  # columns in m
 
 
 def plan_rows(
-    messages: pl.DataFrame, decisions: pl.DataFrame, offers: Iterable[Offer], language: Language = "en"
+    messages: pl.DataFrame, decisions: pl.DataFrame, offers: Iterable[Offer], languages: Sequence[Language] = ("en",)
 ) -> pl.DataFrame:
     """PLAN_FILE: who gets an offer, the largest expected gain first, and who is held out; text as it is.
 
-    `messages` has the columns WORDS, a row per customer with an offer; `decisions` are everybody's. For Parquet and
-    other typed formats. Raises InputError if a column is missing, a customer stands twice, or the two do not agree.
+    `messages` has TEXT_COLUMNS and a message in each of `languages`, a row per customer with an offer; `decisions` are
+    everybody's. Names stand in the first language, and messages in no other than these. For Parquet and other typed
+    formats. Raises InputError if a column is missing, a customer stands twice, or the two do not agree.
     """
-    if missing := [name for name in TEXT_COLUMNS if name not in messages.columns]:
+    spoken = [f"message_{language}" for language in languages]
+    if missing := [name for name in (*TEXT_COLUMNS, *spoken) if name not in messages.columns]:
         raise InputError("column_missing", f"plan: columns {missing} are missing; it has {messages.columns}")
-    words = messages.select(TEXT_COLUMNS).rename(
+    words = messages.select(*TEXT_COLUMNS, *spoken).rename(
         {"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"}
     )
     if words["customer_id"].is_duplicated().any():
@@ -52,7 +44,7 @@ def plan_rows(
     key = ["customer_id", "offer_id"]
     records = decisions.select(*key, "propensity", "decision_id", "holdout", pl.col("reason").alias("rule"))
     given = records.filter(pl.col("offer_id") != "none").drop("holdout", "rule")
-    terms = pl.DataFrame([_terms(offer, language) for offer in offers], schema=TERM_COLUMNS)
+    terms = pl.DataFrame([_terms(offer, languages[0]) for offer in offers], schema=TERM_COLUMNS)
     rows = words.join(given, on=key).join(terms, on="offer_id")
     if not len(rows) == len(given) == len(words):
         raise InputError(
@@ -61,7 +53,9 @@ def plan_rows(
         )
     held = records.filter(pl.col("holdout").fill_null(False)).drop("offer_id").rename({"rule": "reason"})
     parts = [
-        PLAN_FILE.conform(part.with_columns(pl.lit(status).alias("status")))
+        PLAN_FILE.conform(part.with_columns(pl.lit(status).alias("status"))).drop(
+            f"message_{each}" for each in LANGUAGES if each not in languages
+        )
         for part, status in ((rows.with_columns(send_on="starts"), "offer"), (held, "holdout"))
     ]
     return pl.concat(parts).sort(
@@ -75,11 +69,10 @@ def contact_rows(rows: pl.DataFrame, language: Language = "en") -> pl.DataFrame:
     """
     who = pl.col("customer_id")
     mail = pl.when(who.str.contains(r"^[^@\s]+@[^@\s]+$")).then(who)
-    text = {"zh": "message_zh", "en": "message_en"}[language]
     offers = rows.filter(pl.col("status") == "offer")
     return escape_formulas(offers.select(
         mail.alias("Email Address"), who.alias("Customer ID"), pl.col("offer_id").alias("OFFER"),
-        pl.col(text).alias("MESSAGE"), pl.col("code").alias("CODE"), pl.col("send_on").alias("SENDON"),
+        pl.col(f"message_{language}").alias("MESSAGE"), pl.col("code").alias("CODE"), pl.col("send_on").alias("SENDON"),
         pl.col("expires").alias("ENDS"), pl.lit("promolift").alias("Tags"),
     ))  # fmt: skip
 

@@ -24,7 +24,7 @@ from promolift.shop.results.customers import Customers, Person, PlannedOffer, Ta
 from promolift.shop.results.evaluation import Evaluation, Worth
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health, Span, UnknownAttributes
-from promolift.shop.results.messages import LANGUAGES, Messages, Offers, PoolWords
+from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import BudgetPoint, PlanNote
 from promolift.shop.results.predictions import PurchaseMembers, UncheckedPredictions
@@ -159,7 +159,7 @@ def typical_messages(job: Job, said: Messages, offers: Mapping[str, str]) -> lis
     cards = []
     for row in said.typical(MESSAGES_SHOWN).iter_rows(named=True):
         found = []
-        for language in LANGUAGES:
+        for language in said.languages:
             bought = (readable_name(row["bought_name"], "product"),) if row.get("bought_name") else ()
             known = message.AngleFacts(name=row.get("name"), bought=bought)
             text = row[f"message_{language}"]

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import polars as pl
+from pydantic import Field
 
 from promolift.foundation.evidence import Z95, Level
+from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 from promolift.shop.results.histograms import Histogram, nulls_for_non_finite, quantile, rows_as
 
@@ -123,18 +125,19 @@ class PlannedOffer(Settings):
     cost_cents: float
     evidence: Level
     reason: str
-    message_zh: str | None
-    message_en: str | None
-    title_zh: str | None = None
-    title_en: str | None = None
+    messages: dict[Language, str] = Field(default_factory=dict)
+    titles: dict[Language, str] = Field(default_factory=dict)
     angle: str | None = None
     angles: tuple[str, ...] | None = None
     reason_zh: str | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
+        """From a row of messages, in which each language has columns of its own."""
         needed = {name for name, each in cls.model_fields.items() if each.is_required()}
-        return cls(**{name: row[name] for name in cls.model_fields if name in needed or name in row})
+        said = {f"{name}s": {each: row[f"{name}_{each}"] for each in LANGUAGES if row.get(f"{name}_{each}")}
+                for name in ("message", "title")}  # fmt: skip
+        return cls(**{name: row[name] for name in cls.model_fields if name in needed or name in row}, **said)
 
     @property
     def low_cents(self) -> float | None:

@@ -13,13 +13,11 @@ from promolift.core.messages.channels import RulePack, Sender
 from promolift.core.messages.composition import MessageDelivery
 from promolift.core.messages.text_pool import ApprovalMode, PoolText, TextChooser, TextCounts, TextPool
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 from promolift.shop.results.histograms import rows_as
-
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 class LanguageCount(Settings):
@@ -106,10 +104,15 @@ class Messages:
     def has(cls, store: Store) -> bool:
         return store.has("messages")
 
+    @property
+    def languages(self) -> tuple[Language, ...]:
+        """The languages that messages were written in."""
+        return tuple(each for each in LANGUAGES if f"message_{each}" in self.rows.columns)
+
     @cached_property
     def written(self) -> tuple[LanguageCount, ...]:
         found = []
-        for language in LANGUAGES:
+        for language in self.languages:
             lengths = self.rows[f"message_{language}"].str.len_chars().drop_nulls()
             if lengths.len():
                 middle = float(lengths.median())  # type: ignore[arg-type]
@@ -124,7 +127,9 @@ class Messages:
     @cached_property
     def silent(self) -> int:
         """Customers with an offer and no words in any language."""
-        return self.rows.filter(pl.all_horizontal(pl.col(f"message_{each}").is_null() for each in LANGUAGES)).height
+        return self.rows.filter(
+            pl.all_horizontal(pl.col(f"message_{each}").is_null() for each in self.languages)
+        ).height
 
     @cached_property
     def motives(self) -> tuple[MotiveCount, ...]:
@@ -136,7 +141,7 @@ class Messages:
 
     def typical(self, most: int) -> pl.DataFrame:
         """One row with words for each of the `most` most frequent angles and offers: median gain, ties by customer."""
-        spoken = self.rows.filter(pl.any_horizontal(pl.col(f"message_{each}").is_not_null() for each in LANGUAGES))
+        spoken = self.rows.filter(pl.any_horizontal(pl.col(f"message_{each}").is_not_null() for each in self.languages))
         by = ["angle", "offer_id"] if "angle" in spoken.columns else ["offer_id"]
         often = spoken.group_by(by).len().sort(["len", *by], descending=[True, *(False for _ in by)])
         if "angle" in by:  # every reason is shown before one is shown twice

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from math import ceil, inf
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import polars as pl
+from pydantic import field_validator
 
 from promolift.core.allocation.candidate_table import find_violations
 from promolift.core.allocation.fairness_limits import FairnessLimit
@@ -13,6 +14,7 @@ from promolift.core.customers.settings import ConsentSettings
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.evidence import Level
+from promolift.foundation.i18n.text import LANGUAGES
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
@@ -193,6 +195,17 @@ class PlanNote(Note):
     terms: ReleaseTerms
     menu: tuple[MenuItem, ...]
     shop: ShopSettings
+
+    @field_validator("shop", mode="before")
+    @classmethod
+    def _both_languages(cls, shop: Any) -> Any:
+        """Read the shop of an earlier version, whose messages stand in both languages, its own first."""
+        if not isinstance(shop, dict) or "language" not in shop:
+            return shop
+        own = shop["language"]
+        others = [each for each in LANGUAGES if each != own]
+        return {key: value for key, value in shop.items() if key != "language"} | {"languages": [own, *others]}
+
     consent: ConsentSettings
     window_days: int | None = None  # how long the plan runs; None in plans of earlier versions
     asof_ms: int | None = None  # the beginning of its first day; None in plans of earlier versions

@@ -30,6 +30,7 @@ from promolift.foundation.i18n.formatting import (
     percent,
     upper_first,
 )
+from promolift.foundation.i18n.text import LANGUAGE_NAMES
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.rendering import embed_json, template_environment
@@ -112,6 +113,7 @@ def _templates() -> Environment:
         "share": percent,
         "roles": ROLES,
         "translate": translate,
+        "language_names": LANGUAGE_NAMES,
         "moment": format_moment,
         "act": partial(translate_key, "act"),
         "status_name": partial(translate_key, "state"),

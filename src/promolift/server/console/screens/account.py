@@ -41,8 +41,8 @@ def sign_out(visit: PageVisit) -> Reply:
 
 @form("/language")
 def change_language(visit: PageVisit) -> Reply:
-    """Speak the other language to this person from now on."""
-    mine, language = visit.visitor, "zh" if visit.form.get("language") == "zh" else "en"
+    """Speak another language of the shop to this person from now on."""
+    mine, language = visit.visitor, visit.shared.shop.nearest_language(visit.form.get("language"))
     visit.change(lambda db, now_ms: change_person(db, now_ms, mine.actor, mine.name, language=language))
     return Redirect(safe_redirect_path(visit.form.get("back", "/")))
 

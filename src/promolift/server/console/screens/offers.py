@@ -18,7 +18,7 @@ from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, BENEFIT_REQUIRED_FIELDS
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.formatting import MoneyFormat, current_locale
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LANGUAGES, LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, cached_result, form, page, sentence
 from promolift.server.console.screens.texts import load_text_pool
@@ -29,7 +29,6 @@ from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job
 
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
 EXAMPLE_TARGETS = {
     "category": LocalizedText(en="one category", zh="一个品类"),
     "product": LocalizedText(en="one product", zh="一件商品"),
@@ -124,7 +123,7 @@ def describe_scope(line: MenuItem) -> LocalizedText | None:
 
 
 def example_texts(visit: PageVisit, line: MenuItem) -> list[dict[str, str]]:
-    """As customers read it, in both languages: in a few words, and a message of it."""
+    """As customers read it, in each language of the shop: in a few words, and a message of it."""
     shop, covers = (
         visit.shared.shop,
         CATEGORY_SEPARATOR.join(line.covers) or ("" if line.scope == "all" else line.scope),
@@ -135,7 +134,7 @@ def example_texts(visit: PageVisit, line: MenuItem) -> list[dict[str, str]]:
         load_text_pool(visit).usable("judged").texts
     )  # how it may read; what is sent needs the approval that is asked for
     found = []
-    for language in LANGUAGES:
+    for language in shop.languages:
         written = ""
         for text in [each for each in texts if each.language == language and each.angle == "generic"][:CUSTOMERS_TRIED]:
             with suppress(PromoError):
@@ -187,7 +186,7 @@ def form_values(visit: PageVisit, line: MenuItem) -> dict[str, str]:
             case "list":
                 found[name] = ", ".join(value)
             case _ if name == "item":
-                found |= {"item_en": value["en"], "item_zh": value["zh"]}
+                found |= {f"item_{each}": text for each, text in value.items()}
             case _ if name not in ("benefit", "type"):
                 found[name] = str(value)
     return found
@@ -217,8 +216,8 @@ def submitted_line(visit: PageVisit, said: Any) -> MenuItem:
     benefit = {"type": kind} | {
         name: read(name) for name in (*needs, *BENEFIT_OPTIONAL_FIELDS.get(kind, ())) if name in given
     }
-    if {"item_en", "item_zh"} & given.keys():
-        benefit["item"] = {"en": given.get("item_en", ""), "zh": given.get("item_zh", "")}
+    if items := {each: given[f"item_{each}"] for each in LANGUAGES if f"item_{each}" in given}:
+        benefit["item"] = dict.fromkeys(LANGUAGES, next(iter(items.values()))) | items
     terms = [given[name] for name in (*needs, "item_en", "covers", "min_spend_cents") if name in given]
     made = re.sub(r"[^a-z0-9]+", "-", " ".join([str(kind), *terms]).lower()).strip("-")[:60]
     line = {"benefit": benefit, "id": made} | {name: read(name) for name in LINE_FIELDS if name in given}

@@ -41,8 +41,8 @@ WAITING_STATUSES = ("judged", "edited")
 
 
 def load_text_pool(visit: PageVisit) -> TextPool:
-    """Load the shop's text pool."""
-    return load_shop_pool(visit.shared.config.message)
+    """Load the shop's text pool, in its languages."""
+    return load_shop_pool(visit.shared.config.message).in_languages(visit.shared.shop.languages)
 
 
 @page("/words")
@@ -177,7 +177,7 @@ def save_decision(visit: PageVisit, action: str, row: dict[str, str], why: str =
     if why:
         noted = [t.model_copy(update={"note": why}) for t in new.texts if t.text_id == row["text_id"]]
         new = new.merge(noted)
-    save_pool(new, visit.shared.config.message.pool_path)
+    save_pool(new, visit.shared.config.message.pool_path, visit.shared.shop.languages)
 
     def do(db: Connection, now_ms: int) -> None:
         visit.append_audit(db, now_ms, action, row["text_id"], None, {"why": why} if why else None)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from promolift.foundation.i18n.formatting import current_locale, date
+from promolift.foundation.i18n.text import LANGUAGES
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.routes.campaign_summary import SimulatedPeriod
 from promolift.server.api.server import Server
@@ -57,7 +58,7 @@ class Console:
     @property
     def shop(self) -> ShopSettings:
         """Whose shop it is."""
-        return self.server.config.shop if self.server.config else ShopSettings()
+        return self.server.config.shop if self.server.config else ShopSettings(languages=LANGUAGES)
 
     def visitor(self, cookie: str) -> Visitor | None:
         """Who is signed in with this cookie."""

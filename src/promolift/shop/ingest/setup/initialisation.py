@@ -50,6 +50,8 @@ EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
     ("customers", "customer_id"),
 )  # tables that may stand inside the events, and the column by which their rows differ
+CHINESE_CURRENCIES = ("CNY", "HKD", "MOP", "TWD")
+HAN = re.compile(r"[\u4e00-\u9fff]")
 MAX_UNREAD_COLUMNS = 24  # columns named of those that are not used
 
 
@@ -67,7 +69,7 @@ class SetupAnswers:
     columns: Dict[str, str] = field(default_factory=dict)
     currency: str | None = None
     consent: bool | None = None
-    language: Language | None = None
+    languages: tuple[Language, ...] = ()
     stores: bool = False
     not_consent: tuple[str, ...] = ()
     message_cost: float | None = None
@@ -77,8 +79,9 @@ class SetupAnswers:
 
     @classmethod
     def of(
-        cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None, language: str | None = None
-    ) -> "SetupAnswers":
+        cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None,
+        languages: Sequence[str] | None = None,
+    ) -> "SetupAnswers":  # fmt: skip
         """From the command line: `role=column` each; ConfigError for what is none, or no role of any table."""
         columns, not_consent = {}, list[str]()
         money: Literal["major", "minor"] | None = None
@@ -103,10 +106,15 @@ class SetupAnswers:
         said = {"yes": True, "no": False, None: None}
         if consent not in said:
             raise ConfigError("option_invalid", f"--consent {consent}: say yes or no")
-        tongue = ShopSettings.parse({"language": language}, "--language").language if language else None
+        spoken = ShopSettings.parse({"languages": languages}, "--language").languages if languages else ()
         return cls(
-            columns, currency and currency.upper(), said[consent], tongue, not_consent=tuple(not_consent), money=money
+            columns, currency and currency.upper(), said[consent], spoken, not_consent=tuple(not_consent), money=money
         )
+
+    @property
+    def language(self) -> Language:
+        """The shop's own language, in which its owner is spoken to; English while it is unknown."""
+        return self.languages[0] if self.languages else "en"
 
     def answer_customer(self, question: str, columns: Sequence[str]) -> str:
         """The column that a person names for the customer; InputError where there is no terminal, or no such column."""
@@ -144,8 +152,8 @@ def init(
     answers = replace(answers, ask=ask)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
         parts = guess_tables(store, files, more, answers)
-        answers = replace(answers, language=answers.language or guess_shop_language(parts[0].mapping))
-        with use_locale(answers.language or "en"):
+        answers = replace(answers, languages=answers.languages or guess_shop_languages(parts))
+        with use_locale(answers.language):
             reading = show_examples(parts, answers.show)
             if ask and (settled := _ask_about(parts, answers, ask)) != answers:
                 answers = settled
@@ -160,11 +168,11 @@ def init(
         fit = basket_statistics(log.table, parts[0].mapping, goods) if log else None
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
     if ask and answers.consent is None and not _has_consent(parts) and not unread:
-        with use_locale(answers.language or "en"):
+        with use_locale(answers.language):
             question = gettext("No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)")
         answers = replace(answers, consent=ask(question, "no").strip().lower() in YES)
     if ask and answers.message_cost is None:
-        with use_locale(answers.language or "en"):
+        with use_locale(answers.language):
             answers = replace(answers, message_cost=ask.about_message_cost(parts[0].mapping.currency))
     kept_files = list_includes(config)
     text = add_includes(kept_files, render_settings(parts, config, answers, fit, bulk, unread))
@@ -182,7 +190,7 @@ def init(
     figures: dict[str, object] = {"step": "init", "config": str(config), "plays": [play._asdict() for play in plays]}
     figures["tables"] = [part.to_json() for part in parts]
     figures["examples"] = list(reading.orders)
-    with use_locale(answers.language or "en"):
+    with use_locale(answers.language):
         shown = f"{examples}\n\n" if examples else ""
         shown += guesses_text(parts, config, answers.consent, unread)
         return StepSummary(shown + plays_text(plays, parts[0].mapping.currency, share, recent), figures)
@@ -210,7 +218,19 @@ def _ask_about(parts: "Sequence[GuessedTable]", answers: SetupAnswers, ask: Ques
 def guess_shop_language(events: Mapping) -> Language:
     """The language that the columns' names, or the currency, speak for."""
     home = guess_region([source for role in events.columns for source in events.sources(role)])
-    return home.language if home else "zh" if events.currency == "CNY" else "en"
+    return home.language if home else "zh" if events.currency in CHINESE_CURRENCIES else "en"
+
+
+def guess_shop_languages(parts: "Sequence[GuessedTable]") -> tuple[Language, ...]:
+    """Return the shop's languages: its own, and Chinese where products have Chinese names. Then Chinese is the only one
+    if nothing but English names of columns speaks for English. Names in Latin letters say nothing: brands have them.
+    """
+    own = guess_shop_language(parts[0].mapping)
+    named = [text for part in parts for role in ("name", "category", "product_id") if role in part.roles
+             and part.name in ("events", "products") for text in part.roles[role].samples]  # fmt: skip
+    if own == "zh" or sum(bool(HAN.search(text)) for text in named) * 2 <= len(named):
+        return (own,)
+    return ("zh",) if "currency" in parts[0].assumed else ("en", "zh")
 
 
 @dataclass(frozen=True)
@@ -280,8 +300,7 @@ def guess_tables(
         if name in shared:
             keys = {**keys, "customer_id": shared[name]}
         found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed, answers.money)
-        language = answers.language or guess_shop_language(found.mapping)
-        with use_locale(language):
+        with use_locale(answers.language if answers.languages else guess_shop_language(found.mapping)):
             known = tables.get("customers") if name == "events" else None
             if question := "" if "customer_id" in fixed else customer_question(table, sample, found.mapping, known):
                 fixed["customer_id"] = answers.answer_customer(question, sample.columns)
@@ -472,7 +491,7 @@ def render_settings(
     elif consent is None and not _has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
     head = settings_head(
-        ShopFacts(answers.language or guess_shop_language(events), events.currency, events.zone),
+        ShopFacts(answers.languages or guess_shop_languages(parts), events.currency, events.zone),
         consent, why, answers.not_consent, answers.message_cost,
     )  # fmt: skip
     categories = any(part.name == "products" and part.mapping.has("category") for part in parts)

@@ -15,7 +15,7 @@ HEAD = """\
 name = "My shop"
 currency = {currency}
 zone = {zone}            # what a local day is; a name such as Asia/Shanghai or America/New_York
-language = "{language}"          # zh or en: for the report, and for customers whose language is unknown
+languages = {languages}       # the shop's own first: messages, files and pages exist in these alone; en, zh or both
 
 [value]
 margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
@@ -49,7 +49,7 @@ unasked = false          # NO COLUMN SAYS WHO AGREED to have their words read, s
 class ShopFacts(NamedTuple):
     """What the files say of a shop."""
 
-    language: Language
+    languages: tuple[Language, ...]
     currency: str
     zone: str
 
@@ -64,6 +64,6 @@ def settings_head(
         sending = f"send_cost_cents = {message_cost * 10 ** currency_digits(shop.currency):g}"
     refused = f"not_consent = {json.dumps(list(not_consent), ensure_ascii=False)}\n" if not_consent else ""
     return HEAD.format(
-        language=shop.language, currency=json.dumps(shop.currency), zone=json.dumps(shop.zone), margin=MARGIN,
-        sending=sending, consent="true " if consent else "false", consent_why=why, not_consent=refused,
+        languages=json.dumps(shop.languages), currency=json.dumps(shop.currency), zone=json.dumps(shop.zone),
+        margin=MARGIN, sending=sending, consent="true " if consent else "false", consent_why=why, not_consent=refused,
     )  # fmt: skip

@@ -67,7 +67,7 @@ def _own(facts: _Facts, play: Play) -> PlayRow:
     mine = facts.members.filter(play=play.id)
     named = named_audiences().get(play.audience)
     lines = play.lines(config.menu, config.shop.currency)
-    reason = localize(play.reason or play.reason_zh or "", play.reason_zh or play.reason or "") or None
+    reason = play.reason_in(current_locale()) or play.reason or play.reason_zh
     why = named.empty_words if named and mine.is_empty() else _too_few(mine.height)
     words = named.words if named else " ".join(play.audience.split())
     return _row(facts, play.id, play.group, words, mine, lines, why, reason)

@@ -14,7 +14,7 @@ from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.i18n.text import LANGUAGES, LocalizedText
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS
@@ -38,7 +38,7 @@ from events semi join mine using (customer_id) where product_id is not null and 
 group by all order by all
 """
 RECENT_DAYS = 14  # no angle looks further back
-PLAY_REASONS = ("play_reason_en", "play_reason_zh")
+PLAY_REASONS = {language: f"play_reason_{language}" for language in LANGUAGES}  # the columns of `plan`
 ABOUT = ("gap_days", "due_in_days")  # of the target, where it is one
 PERSON = (
     "top_category_1", "top_category_2", "top_category_3", "recency_days", "cadence_days", "tenure_days",
@@ -63,7 +63,7 @@ def run(job: Job) -> None:
     """Fill and gate the words of every planned offer; a message that breaks a rule stops the step."""
     kept = Plan.load(job.store)
     plan, offers = kept.chosen, planned_offers(job, kept)
-    job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
+    job.tell("message", 0.1, f"words of {plan.height:,} offers")
     wording = wording_of(job.config).keep(job.store)
     choice = wording.choice(read_tallies(job.store.root / "serve"))
     rows = (
@@ -72,7 +72,7 @@ def run(job: Job) -> None:
         .sort("customer_id")
     )
     rows = add_reminder_reasons(job, add_play_reasons(job, rows), offers)
-    written = messages.write_messages(rows, offers, choice, wording.way)
+    written = messages.write_messages(rows, offers, choice, wording.way, job.config.shop.languages)
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
     campaign = job.config.plan.campaign
@@ -84,12 +84,16 @@ def run(job: Job) -> None:
 
 
 def wording_of(config: Config) -> PoolWords:
-    """The shop's pool of texts, or the one that ships; the rule packs, and who sends."""
+    """The texts of the shop's pool, or of the one that ships, in its languages; the rule packs, and who sends."""
     settings = config.message
     pool = load_shop_pool(settings)
     sender = settings.sender.model_copy(update={"name": settings.sender.name or config.shop.name[:20]})
     return PoolWords(
-        texts=pool.texts, approve=settings.approve, packs=settings.packs, sender=sender, seed=config.plan.seed
+        texts=pool.in_languages(config.shop.languages).texts,
+        approve=settings.approve,
+        packs=settings.packs,
+        sender=sender,
+        seed=config.plan.seed,
     )
 
 
@@ -126,7 +130,7 @@ def add_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 
 def add_reminder_reasons(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -> pl.DataFrame:
     """Say why each reminder comes: what its customer bought most often as `bought_name`, or where that has no name or
-    is a private matter, a sentence that is true of their audience as `play_reason_en` and `play_reason_zh`."""
+    is a private matter, a sentence that is true of their audience as `play_reason_` of each language."""
     reminders = [name for name, offer in offers.items() if offer.benefit.type == "reminder"]
     mine = rows.filter(pl.col("offer_id").is_in(reminders)).select("customer_id").unique()
     if mine.is_empty():
@@ -138,7 +142,9 @@ def add_reminder_reasons(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offe
     rows = rows.join(most, on="customer_id", how="left", maintain_order="left")
     own = pl.when(pl.col("offer_id").is_in(reminders)).then("most")
     rows = rows.with_columns(bought_name=pl.coalesce("bought_name", own)).drop("most")
-    alone = pl.col("offer_id").is_in(reminders) & pl.all_horizontal(pl.col("bought_name", *PLAY_REASONS).is_null())
+    reasons = {language: PLAY_REASONS[language] for language in job.config.shop.languages}
+    unsaid = pl.all_horizontal(pl.col("bought_name", *reasons.values()).is_null())
+    alone = pl.col("offer_id").is_in(reminders) & unsaid
     audience = pl.coalesce(
         pl.col("customer_id").replace_strict(drawn_audiences(job), default=None, return_dtype=pl.String),
         pl.when(pl.col("customer_id").is_in(bought["customer_id"].implode()))
@@ -146,8 +152,8 @@ def add_reminder_reasons(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offe
     )  # fmt: skip
     return rows.with_columns(
         pl.when(alone).then(audience.replace_strict({k: v.text_in(language) for k, v in AUDIENCE_REASONS.items()}))
-        .otherwise(f"play_reason_{language}").alias(f"play_reason_{language}")
-        for language in ("en", "zh")
+        .otherwise(name).alias(name)
+        for language, name in reasons.items()
     )  # fmt: skip
 
 
@@ -178,11 +184,12 @@ def name_most_bought(bought: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFr
 
 
 def add_play_reasons(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
-    """Add `play_reason_en` and `play_reason_zh`, what the shop's own plays state as the reason of their messages."""
+    """Add per language `play_reason_`: what the shop's own plays state as the reason of their messages."""
+    languages = job.config.shop.languages
     if not job.config.plays:
-        return rows.with_columns(pl.lit(None, pl.String).alias(name) for name in PLAY_REASONS)
-    stated = [(play.id, play.reason, play.reason_zh) for play in job.config.plays]
-    schema = dict.fromkeys(("play", *PLAY_REASONS), pl.String)
+        return rows.with_columns(pl.lit(None, pl.String).alias(PLAY_REASONS[each]) for each in languages)
+    stated = [(play.id, *map(play.reason_in, languages)) for play in job.config.plays]
+    schema = dict.fromkeys(("play", *(PLAY_REASONS[each] for each in languages)), pl.String)
     members = load_play_members(job.store).select("customer_id", "play")
     mine = members.join(pl.DataFrame(stated, schema, orient="row"), on="play").drop("play")
     return rows.join(mine, on="customer_id", how="left", maintain_order="left")

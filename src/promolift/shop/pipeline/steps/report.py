@@ -44,7 +44,7 @@ def plan_file(job: Job) -> pl.DataFrame:
     offers = Offers.load(job.store).offers
     plan = Plan.load(job.store)
     records = plan.decided("customer_id", "offer_id", "propensity", "decision_id", "holdout", "reason")
-    rows = plan_rows(words, records, offers, job.config.shop.language)
+    rows = plan_rows(words, records, offers, job.config.shop.languages)
     return with_arms(rows, plan, all_draws(job.store), job.config.shop.zone)
 
 

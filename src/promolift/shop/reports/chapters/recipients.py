@@ -1,5 +1,7 @@
 """Chapters on who gets which offer and why, and on the messages that customers read."""
 
+from typing import NamedTuple
+
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.messages.angles import ANGLE_RULES
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
@@ -14,6 +16,7 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, unknown_note
 from promolift.shop.reports.offer_reasons import MOTIVES
@@ -199,6 +202,14 @@ def suppressed_count(customers: int | None, story: Story) -> str:
     )
 
 
+class CustomerText(NamedTuple):
+    """What a customer reads in a language."""
+
+    language: Language
+    text: str
+    title: str
+
+
 def _card(card: CustomerCard, place: int, story: Story) -> dict[str, object]:
     given, cash = card.planned, story.cash
     reason = localize(given.reason, given.reason_zh or given.reason)
@@ -213,14 +224,17 @@ def _card(card: CustomerCard, place: int, story: Story) -> dict[str, object]:
         "interval": interval(given.low_cents, given.high_cents, cash),
         "cost": cash(given.cost_cents),
         "evidence": given.evidence,
-        **_texts(card),
+        "texts": _texts(card),
     }
 
 
-def _texts(card: CustomerCard) -> dict[str, str]:
-    """What the customer reads in each language."""
-    texts = {"zh": card.planned.message_zh, "en": card.planned.message_en}
-    return {language: truncate(text, 400) if text else "" for language, text in texts.items()}
+def _texts(card: CustomerCard) -> list[CustomerText]:
+    """What the customer reads in each language, the reader's first; empty where there is no message."""
+    found = [
+        CustomerText(language, truncate(text, 400), truncate(card.planned.titles.get(language, ""), 80))
+        for language, text in card.planned.messages.items()
+    ]
+    return sorted(found, key=lambda each: each.language != current_locale())
 
 
 def build_messages_chapter(story: Story) -> Chapter:
@@ -229,7 +243,7 @@ def build_messages_chapter(story: Story) -> Chapter:
         {
             "offer": truncate(c.offer, 80),
             "customer": truncate(c.planned.customer_id, 40),
-            **_texts(c),
+            "texts": _texts(c),
             **_notification(c),
         }
         for c in story.typical
@@ -283,8 +297,6 @@ def _notification(card: CustomerCard) -> dict[str, object]:
     return {
         "why": truncate(localize(given.reason, given.reason_zh or given.reason), 300),
         "angle": angle_name(given.angle) if given.angle else "",
-        "title_zh": truncate(given.title_zh or "", 80),
-        "title_en": truncate(given.title_en or "", 80),
         "facts": [
             (f.language, truncate(f.text, 60), translate(f.kind), f.holds) for f in (*_claimed(given), *card.read)
         ],

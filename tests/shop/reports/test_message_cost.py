@@ -81,8 +81,8 @@ def test_init_asks_for_it_and_writes_the_answer(tmp_path: Path) -> None:
 
 
 def test_it_is_shown_as_money_and_the_least_certain_comes_first() -> None:
-    margin = Assumption(name="margin", value=0.3, flips_at=0.2, text="m")
-    sending = Assumption(name="send_cost", unit="money", value=0.0, flips_at=781.0, text="s")
+    margin = Assumption(name="margin", value=0.3, flips_at=0.2)
+    sending = Assumption(name="send_cost", unit="money", value=0.0, flips_at=781.0)
     assert fragile_first([sending, margin]) == (margin, sending)
     shown = assumption_row(sending, MoneyFormat("USD"))
     assert (shown.value, shown.flips_at) == ("$0", "$7.81")

@@ -101,7 +101,8 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         "figure policies": policies,
         "people": [*mix, *cards], "figure mix": mix,
         "messages": [
-            offers, list(said.written), said.silent, said.typical(12).select(cs.by_name(PRINTED, require_all=False)), list(said.angles.items()),
+            offers, list(said.written), said.silent, said.typical(12).select(cs.by_name(PRINTED, require_all=False)),
+            list(said.angles.items()),
             [fact.text for card in story.typical for fact in card.read],
             len(wording.texts), wording.pool.funnel(), len(wording.pool.usable(wording.approve).texts), by_person,
         ],

@@ -282,12 +282,13 @@ def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> Non
 
 
 def test_what_the_result_stands_on_is_said_beside_it_with_the_value_that_would_turn_it() -> None:
-    suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694, text="Suppliers pay 85 %.")
-    stretch = Assumption(name="stretch_share", value=0.1, flips_at=None, text="10 % are filled up.")
+    suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694)
+    stretch = Assumption(name="stretch_share", value=0.1, flips_at=None)
     first, second = (summary.assumption_row(each, MoneyFormat("USD")) for each in (suppliers, stretch))
     assert (first.name, first.value, first.flips_at) == ("The suppliers' part", "85\u00a0%", "69\u00a0%")
     assert (first.value_at, first.flips_place) == (85.0, 69.4)
-    assert (second.text, second.flips_at) == ("10 % are filled up.", None)
+    assert "filled up" in second.text
+    assert second.flips_at is None
 
 
 JUDGED = {
@@ -368,7 +369,7 @@ def test_a_forecast_that_missed_is_said_beside_the_headline() -> None:
 
 
 def test_what_to_do_begins_with_what_the_plan_stands_on() -> None:
-    suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694, text="Suppliers pay 85 %.")
+    suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694)
     steps = summary.todo(small_story(believed=(suppliers,)))
     assert steps[0].what == "Check before you send: the suppliers' part, 85\u00a0%"
     assert "At 69\u00a0% nothing would be earned." in steps[0].how

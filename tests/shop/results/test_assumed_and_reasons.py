@@ -13,6 +13,7 @@ from promolift.shop.pipeline.planning.plan_limits import close_small
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.offer_reasons import MOTIVES, OfferReason, load_habits, offer_reason
 from promolift.shop.results.evaluation import Worth
+from promolift.shop.results.plan import assumption_text
 from promolift.shop.results.plan_note import Assumption
 
 READ = DiscountResponse("adjusted", "read", 1.5, 0.1, targets=pl.DataFrame(
@@ -34,7 +35,7 @@ def chosen(supplier: float = 0.5) -> pl.DataFrame:
 
 
 def found(luck: float = 0.0, stated: ValueSettings | None = None) -> dict[str, Assumption]:
-    each = list_assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, "USD", luck)
+    each = list_assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, luck)
     return {one.name: one for one in each}
 
 
@@ -65,18 +66,22 @@ def test_a_plan_of_draws_stands_on_its_margin_and_on_what_a_message_costs(seed: 
         gain_cents=pl.Series(margin * revenue - paid - send),
     )  # fmt: skip
     stated = ValueSettings(margin_rate=margin)
-    each = {one.name: one for one in list_assumptions(rows, READ, stated, False, "USD", drawn=True)}
+    each = {one.name: one for one in list_assumptions(rows, READ, stated, False, drawn=True)}
     assert set(each) == {"margin", "send_cost"}
     assert gain(each["margin"].flips_at or 0.0, send) == pytest.approx(0.0, abs=1e-6)
     assert gain(margin, each["send_cost"].flips_at or 0.0) == pytest.approx(0.0, abs=1e-6)
-    assert set(list_assumptions(rows, READ, stated, True, "USD", drawn=True)) == {each["send_cost"]}
+    assert set(list_assumptions(rows, READ, stated, True, drawn=True)) == {each["send_cost"]}
 
 
 def test_a_stated_margin_is_not_called_assumed() -> None:
-    assert "as promolift.toml states" in found()["margin"].text
-    assert "as promolift.toml states" in found(stated=ValueSettings(margin_rate=0.3))["margin"].text  # also the default
-    assert "a usual value, since no product has a cost" in found(stated=ValueSettings())["margin"].text
-    assert "按promolift.toml中的设置" in found()["margin"].text_zh
+    def said(stated: ValueSettings | None = None) -> str:
+        return assumption_text(found(stated=stated)["margin"], "USD")
+
+    assert "as promolift.toml states" in said()
+    assert "as promolift.toml states" in said(ValueSettings(margin_rate=0.3))  # also the default
+    assert "a usual value, since no product has a cost" in said(ValueSettings())
+    with use_locale("zh"):
+        assert "按promolift.toml中的设置" in said()
 
 
 def test_how_the_gain_comes_about_adds_up() -> None:

@@ -1,6 +1,7 @@
 """What the typed results add to what is kept: each figure once, checked by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -53,12 +54,14 @@ def test_a_careful_plan_loses_its_share_of_luck_and_one_with_draws_is_not_judged
 
 
 def test_the_most_fragile_assumption_stands_first_and_what_turns_nothing_last() -> None:
-    def one(name: str, value: float, flips_at: float | None) -> Assumption:
-        return Assumption(name=name, value=value, flips_at=flips_at, text=name)
+    def one(name: Any, value: float, flips_at: float | None) -> Assumption:
+        return Assumption(name=name, value=value, flips_at=flips_at)
 
-    some = (one("never", 0.5, None), one("margin", 0.3, 0.12), one("suppliers", 0.85, 0.68), one("reach", 0.1, 0.05))
+    values = {"stretch_share": (0.5, None), "margin": (0.3, 0.12), "supplier_share": (0.85, 0.68),
+              "coupon_reach": (0.1, 0.05)}  # fmt: skip
+    some = [one(name, *each) for name, each in values.items()]
     found = fragile_first(some)
-    assert [each.name for each in found] == ["suppliers", "reach", "margin", "never"]
+    assert [each.name for each in found] == ["supplier_share", "coupon_reach", "margin", "stretch_share"]
     assert found[0].slack == pytest.approx(0.2)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     as_html,
@@ -22,7 +22,6 @@ from promolift.foundation.i18n.formatting import (
     interval,
     join_list,
     join_sentences,
-    localize,
     money,
     percent,
     plural,
@@ -88,7 +87,7 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
         *(strategic_rule_text(each, plan.shop.currency) for each in plan.strategic),
         *([fairness_text(plan.fairness, plan.shop.currency)] if plan.fairness else []),
         *why,
-        *(localize(each.text, each.text_zh or each.text) for each in believed),
+        *(assumption_text(each, plan.shop.currency) for each in believed),
     ]
     if plan.consent.default:
         lines.append(
@@ -98,6 +97,60 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
             )
         )
     return "\n".join(lines)
+
+
+def assumption_text(each: Assumption, currency: str) -> str:
+    """Say an assumption, and the value at which the plan would earn nothing, in a sentence."""
+    value, flips = percent(each.value), each.flips_at
+    turn = gettext("at {at} this plan would earn nothing", at=percent(flips))
+    match each.name:
+        case "margin":
+            source = (
+                gettext("a usual value, since no product has a cost")
+                if each.source == "usual"
+                else pgettext("assumptions", "as promolift.toml states")
+            )
+            at = turn if flips is not None else gettext("no margin would pay")
+            return gettext("A margin of {value} for every product, {source}: {at}.", value=value, source=source, at=at)
+        case "supplier_share" if each.source == "whole":
+            return gettext(
+                "Suppliers pay the whole discount, as promolift.toml states; from which part on is not known."
+            )
+        case "supplier_share":
+            at = turn if flips is not None else gettext("this plan would pay without them, too")
+            return gettext(
+                "Suppliers pay {value} of the discounts, as promolift.toml states: {at}.", value=value, at=at
+            )
+        case "response":
+            how = (
+                pgettext("assumptions", "assumed")
+                if each.source == "assumed"
+                else gettext("read from past shelf prices, not proven by an experiment")
+            )
+            part = gettext("at {at} of it this plan would earn nothing", at=percent(flips))
+            end = part if flips is not None else gettext("it would pay without any")
+            return gettext("The response to discounts is {how}: {end}.", how=how, end=end)
+        case "coupon_reach":
+            at = turn if flips is not None else gettext("fewer would not turn the plan")
+            return gettext("{value} of customers notice a coupon: {at}.", value=value, at=at)
+        case "stretch_share":
+            return gettext(
+                "{value} of orders just below a threshold are filled up to it: nothing in the log varies it.",
+                value=value,
+            )
+        case "send_cost":
+            source = (
+                gettext("since value.send_cost_cents is not stated")
+                if each.source == "unset"
+                else gettext("as promolift.toml states")
+            )
+            cost, end = money(each.value, currency), money(flips, currency)
+            return gettext(
+                "A message costs {cost}, {source}: at {at} this plan would earn nothing.",
+                cost=cost,
+                source=source,
+                at=end,
+            )
 
 
 def strategic_rule_text(found: RuleCost, currency: str) -> str:

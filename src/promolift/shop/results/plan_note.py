@@ -5,7 +5,7 @@ from math import ceil, inf
 from typing import Any, ClassVar, Literal
 
 import polars as pl
-from pydantic import field_validator
+from pydantic import model_validator
 
 from promolift.core.allocation.candidate_table import find_violations
 from promolift.core.allocation.fairness_limits import FairnessLimit
@@ -23,19 +23,23 @@ from promolift.shop.configuration.configuration import ShopSettings
 LEAST_HELD_OUT = 30  # customers held out below which no verdict on a plan is given
 
 
+AssumptionName = Literal["margin", "supplier_share", "response", "coupon_reach", "stretch_share", "send_cost"]
+AssumptionSource = Literal["stated", "usual", "unset", "assumed", "read", "whole"]
+
+
 class Assumption(Settings):
     """Something that nobody measured and on which the plan's gain stands.
 
     `value` is what was taken, `flips_at` the value at which the plan as it stands would earn nothing, None where no
-    value would; both are of `unit`, money in minor units. `text` says it in a sentence, `text_zh` in Chinese.
+    value would; both are of `unit`, money in minor units. `source` is where the value comes from; `whole` of suppliers
+    who pay all of some discounts.
     """
 
-    name: str
+    name: AssumptionName
     unit: Literal["share", "money"] = "share"
     value: float
     flips_at: float | None
-    text: str
-    text_zh: str = ""
+    source: AssumptionSource = "stated"
 
     @property
     def slack(self) -> float | None:
@@ -155,6 +159,10 @@ class WhatIf(Settings):
         return None if self.own_treated is None else self.treated - self.own_treated
 
 
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
 class PlanNote(Note):
     """The plan in numbers; all but shares and `price` are minor units or customers.
 
@@ -196,15 +204,18 @@ class PlanNote(Note):
     menu: tuple[MenuItem, ...]
     shop: ShopSettings
 
-    @field_validator("shop", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _both_languages(cls, shop: Any) -> Any:
-        """Read the shop of an earlier version, whose messages stand in both languages, its own first."""
+    def _of_earlier_versions(cls, values: Any) -> Any:
+        """Read the note of an earlier version: its messages stand in both languages, and it holds sentences."""
+        shop = values.get("shop") if isinstance(values, dict) else None
         if not isinstance(shop, dict) or "language" not in shop:
-            return shop
+            return values
         own = shop["language"]
-        others = [each for each in LANGUAGES if each != own]
-        return {key: value for key, value in shop.items() if key != "language"} | {"languages": [own, *others]}
+        spoken = [own, *(each for each in LANGUAGES if each != own)]
+        believed = [_without(each, "text", "text_zh") for each in values.get("assumptions", ())]
+        shop = _without(shop, "language") | {"languages": spoken}
+        return _without(values, "why_zh") | {"shop": shop, "assumptions": believed}
 
     consent: ConsentSettings
     window_days: int | None = None  # how long the plan runs; None in plans of earlier versions

@@ -142,8 +142,8 @@ def headline_assumptions(job: Job) -> HeadlineAssumptions:
     luck = plan.headline.luck_cents or 0.0
     costs = job.clean.catalogue["cost_cents"].count() > 0
     chosen = plan.chosen.filter(~pl.col("customer_id").is_in(drawing_customers(job)))
-    response, shop = effects.load_response(job.store), job.config.shop
-    found = list_assumptions(chosen, response, job.config.value, costs, shop.currency, luck)
+    response = effects.load_response(job.store)
+    found = list_assumptions(chosen, response, job.config.value, costs, luck)
     return HeadlineAssumptions(assumptions=found)
 
 

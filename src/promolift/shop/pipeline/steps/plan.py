@@ -456,7 +456,7 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
         why=tuple(explain_plan(job, listed, free, chosen, able)), why_zh=why_zh,
         assumptions=() if made.terms.effects and made.tests is None and not trial else list_assumptions(
             chosen if trial else predicted, effects.load_response(job.store), config.value,
-            job.clean.catalogue["cost_cents"].count() > 0, config.shop.currency, drawn=trial,
+            job.clean.catalogue["cost_cents"].count() > 0, drawn=trial,
         ),
         terms=made.terms, menu=some.menu, tests=made.tests,
         shop=config.shop, consent=config.consent, window_days=config.plan.window_days, asof_ms=moments(job).asof,

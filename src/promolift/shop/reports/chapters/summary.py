@@ -12,7 +12,6 @@ from promolift.foundation.i18n.formatting import (
     in_brackets,
     join_list,
     join_sentences,
-    localize,
     low_to_high,
     number,
     percent,
@@ -37,7 +36,7 @@ from promolift.shop.reports.chapters import (
     recipients,
 )
 from promolift.shop.reports.story import Story
-from promolift.shop.results.plan import holdout_power_text
+from promolift.shop.results.plan import assumption_text, holdout_power_text
 from promolift.shop.results.plan_note import Assumption
 from promolift.shop.results.predictions import COUPONS
 
@@ -237,7 +236,7 @@ def assumption_row(each: Assumption, cash: MoneyFormat) -> HeadlineAssumption:
         if each.name in ASSUMPTION_NAMES
         else upper_first(each.name.replace("_", " "))
     )
-    text = first_sentences(localize(each.text, each.text_zh or each.text), 400)
+    text = first_sentences(assumption_text(each, cash.currency or ""), 400)
     if each.flips_at is None:
         return HeadlineAssumption(name, text)
     end = max(1.0 if each.unit == "share" else 1e-9, each.value, each.flips_at)

@@ -31,7 +31,9 @@ def printed_rows(folder: Path) -> dict[str, dict[str, Any]]:
     """The plan's file by customer: those with an offer."""
     with Store(folder) as store:
         plan, offers = Plan.load(store), Offers.load(store).offers
-        rows = plan_rows(Messages.load(store).rows.with_columns(channel=pl.lit("site")), plan.decisions, offers)
+        rows = plan_rows(
+            Messages.load(store).rows.with_columns(channel=pl.lit("site"), reason=pl.lit("")), plan.decisions, offers
+        )
     return {row["customer_id"]: row for row in rows.filter(pl.col("status") == "offer").iter_rows(named=True)}
 
 

@@ -40,7 +40,9 @@ def test_no_result_file_or_release_has_a_text_in_a_language_that_the_shop_lacks(
     with Store(tmp_path) as store:
         said, wording = Messages.load(store), PoolWords.load(store)
         plan, offers = Plan.load(store), Offers.load(store).offers
-        rows = plan_rows(said.rows.with_columns(channel=pl.lit("site")), plan.decisions, offers, languages)
+        rows = plan_rows(
+            said.rows.with_columns(channel=pl.lit("site"), reason=pl.lit("")), plan.decisions, offers, languages
+        )
     assert {*said.languages} == {each.language for each in said.written} == {*languages}
     assert {text.language for text in wording.texts} == {*languages}
     assert [name for name in rows.columns if name.startswith("message_")] == [

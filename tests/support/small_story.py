@@ -39,6 +39,6 @@ def card(who: str = "a", **change: Any) -> CustomerCard:
     """A customer who gets an offer without words."""
     values = {
         "customer_id": who, "offer_id": "x", "gain_cents": 1.0, "gain_se_cents": None, "cost_cents": 1.0,
-        "evidence": "assumed", "reason": "", "message_zh": None, "message_en": None,
+        "evidence": "assumed",
     }  # fmt: skip
     return CustomerCard(PlannedOffer.of(values | change), "5 off", "Somebody.")

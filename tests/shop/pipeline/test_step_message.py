@@ -1,5 +1,8 @@
 """The message step: words that fit each customer, from the pool that may be sent, with reason and propensity kept."""
 
+import re
+from collections.abc import Iterator
+
 import polars as pl
 import pytest
 from message_helpers import an_offer
@@ -9,6 +12,7 @@ from promolift.core.experiments.audiences import NOT_BOUGHT
 from promolift.core.messages import AngleFacts, TextChooser, write_message, write_messages
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
 from promolift.shop.pipeline.steps import message
@@ -19,6 +23,7 @@ from promolift.shop.pipeline.steps.message import (
     name_most_bought,
 )
 from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.work_folder.run_context import Job, moments
 from promolift.shop.results.work_folder.work_tables import CleanTables
@@ -53,7 +58,15 @@ def test_judged_texts_say_the_reason_that_the_plan_states(shops) -> None:
         assert said[f"text_{language}"].replace_strict(angle).to_list() == said["angle"].to_list()
         assert said[f"text_prob_{language}"].is_between(0, 1).all()
         assert said[f"title_{language}"].null_count() == 0
-    assert rows["reason"].str.len_chars().min() > 5
+    said = {language: list(spoken(rows, language)) for language in ("en", "zh")}
+    assert all(len(text) > 5 for text in said["en"])
+    assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said["zh"])
+
+
+def spoken(rows: pl.DataFrame, language: str) -> Iterator[str]:
+    """The reasons of the messages in a language."""
+    with use_locale(language):
+        yield from map(reason_text, rows["reason_facts"])
 
 
 def test_the_same_customers_who_qualify_carry_a_reason(shops) -> None:

@@ -52,7 +52,7 @@ def test_at_the_cost_that_is_named_the_plan_earns_nothing(gains: list[float], se
         "coupon_prob": pl.Series([None] * size, dtype=pl.Float64), "benefit": ["fixed_price"] * size,
     })  # fmt: skip
     response = effects.assumed_response("made up", effects.DiscountSettings())
-    found = {each.name: each for each in list_assumptions(chosen, response, effects.ValueSettings(), True, "USD", 0.5)}
+    found = {each.name: each for each in list_assumptions(chosen, response, effects.ValueSettings(), True, 0.5)}
     flips = found["send_cost"].flips_at
     assert flips is not None
     assert sum(gains) - 0.5 - size * (flips - send) == pytest.approx(0.0, abs=1e-6)

@@ -19,6 +19,7 @@ from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.reports.chapters.summary import page_of, render
 from promolift.shop.reports.next_step import shop_status
+from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.reports.story import Story
 from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.customers import Person, PlannedOffer
@@ -41,7 +42,7 @@ def gathered(job: Job) -> dict[str, Held]:
     return {name: Held(job.config.shop.currency, some) for name, some in results.items()}
 
 
-PRINTED = ("customer_id", "reason", "title_zh", "title_en", "message_zh", "message_en")  # of a message
+PRINTED = ("customer_id", "title_zh", "title_en", "message_zh", "message_en")  # of a message
 
 
 def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
@@ -85,6 +86,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     cards = [
         ages, [Person.of(row) for row in people.to_dicts()],
         [PlannedOffer.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],
+        [reason_text(row["reason_facts"]) for row in said.rows.to_dicts() if row["customer_id"] in who],
     ]  # fmt: skip
     gaps = [
         found.unchecked,
@@ -102,7 +104,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         "people": [*mix, *cards], "figure mix": mix,
         "messages": [
             offers, list(said.written), said.silent, said.typical(12).select(cs.by_name(PRINTED, require_all=False)),
-            list(said.angles.items()),
+            [reason_text(each) for each in said.typical(12)["reason_facts"]], list(said.angles.items()),
             [fact.text for card in story.typical for fact in card.read],
             len(wording.texts), wording.pool.funnel(), len(wording.pool.usable(wording.approve).texts), by_person,
         ],

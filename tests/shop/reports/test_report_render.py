@@ -137,7 +137,9 @@ def evil_story(story: Story) -> Story:
         tables=(Counts(EVIL, 9, 8, rejected={EVIL: 1}),), summary={}, warnings=(), notes=(),
         abilities=(Ability(EVIL, "no", EVIL, EVIL),),
     )  # fmt: skip
-    texts = {"reason": EVIL, "message_zh": EVIL, "message_en": EVIL}
+    facts = {"row": {"customer_id": "a", "kind": "category", "target": EVIL, "scope": "category"}, "person": {},
+             "currency": "USD", "bought": {}, "responsive": {}, "printed": {}}  # fmt: skip
+    texts = {"reason_facts": json.dumps(facts), "message_zh": EVIL, "message_en": EVIL}
     who = replace(card(EVIL, **texts), who=EVIL, offer=EVIL, facts={EVIL: EVIL})
     return replace(
         story, plan=plan, health=health, binding=EVIL, offers=evil(story.offers),

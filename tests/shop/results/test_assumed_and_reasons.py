@@ -11,7 +11,14 @@ from promolift.core.effects import DiscountResponse, ValueSettings
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.pipeline.planning.plan_limits import close_small
 from promolift.shop.reports.assumptions import list_assumptions
-from promolift.shop.reports.offer_reasons import MOTIVES, OfferReason, load_habits, offer_reason
+from promolift.shop.reports.offer_reasons import (
+    MOTIVES,
+    OfferReason,
+    load_habits,
+    offer_reason,
+    reason_facts,
+    reason_text,
+)
 from promolift.shop.results.evaluation import Worth
 from promolift.shop.results.plan import assumption_text
 from promolift.shop.results.plan_note import Assumption
@@ -116,9 +123,11 @@ def told(person: dict[str, Any], habit: dict[str, Any], crowd: int = 9, **row: A
     profiles = pl.DataFrame([{"customer_id": "a", **base, **person}, *others], strict=False)
     usual = {"bought": True, "orders": 9, "gap_days": 9.0, "due_in_days": 2.0, "deal_share": 0.2}
     affinities = pl.DataFrame([{"customer_id": "a", "target": "tea", **usual, **habit}])
-    return offer_reason(
-        {**chosen().row(0, named=True), **row}, load_habits(profiles, affinities, READ, "USD", {}, profiles)
-    )
+    whole = {**chosen().row(0, named=True), **row}
+    known = load_habits(profiles, affinities, READ, "USD", {}, profiles)
+    said = offer_reason(whole, known)
+    assert reason_text(reason_facts(whole, known)) == said.text  # what is stored gives the sentence again
+    return said
 
 
 def test_what_sets_a_customer_apart_decides_the_reason() -> None:

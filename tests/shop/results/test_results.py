@@ -159,7 +159,7 @@ def test_the_typical_customer_of_an_offer_is_the_median_one() -> None:
 
 def test_intervals_of_one_customer_are_1_96_errors_wide() -> None:
     row = {"customer_id": "a", "offer_id": "x", "gain_cents": 100.0, "gain_se_cents": 10.0, "cost_cents": 3.0,
-           "evidence": "assumed", "reason": "", "message_zh": None, "message_en": None, "other": 1}  # fmt: skip
+           "evidence": "assumed", "other": 1}  # fmt: skip
     assert (PlannedOffer.of(row).low_cents, PlannedOffer.of(row).high_cents) == pytest.approx((80.4, 119.6), abs=1e-3)
     assert PlannedOffer.of(row | {"gain_se_cents": None}).low_cents is None
     assert Person.of({"price_sensitivity_se": 0.5, "other": 1}) == Person(price_sensitivity_se=0.5)

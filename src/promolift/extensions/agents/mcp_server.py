@@ -34,6 +34,7 @@ from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback import proposal
 from promolift.shop.pipeline import text_pool
 from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.ingest import Health
@@ -136,9 +137,7 @@ class McpTools:
         )
         return {
             "decision": _plain(decided.select(cs.exclude(cs.list(), cs.struct())).to_dicts()[0]),
-            "message": _plain(text.select(cs.by_name(MESSAGE_COLUMNS, require_all=False)).to_dicts()[0])
-            if text.height
-            else None,
+            "message": _message(text.to_dicts()[0]) if text.height else None,
             "open": [
                 _plain(row) | {"offer": named.get(row["offer_id"], f"{row['menu_id']}: {row['target']}")}
                 for row in rows[:OPEN_OFFERS_SHOWN]
@@ -224,9 +223,15 @@ class McpTools:
         return Store(self.work)
 
 
+def _message(row: JsonObject) -> JsonObject:
+    return {"reason": reason_text(row["reason_facts"])} | _plain(
+        {name: row[name] for name in MESSAGE_COLUMNS if name in row}
+    )
+
+
 OPEN_OFFERS_SHOWN = 10  # open offers of a customer in an answer
 OFFER_COLUMNS = ("offer_id", "menu_id", "target", "gain_cents", "cost_cents", "charge_cents", "redeem_prob", "evidence")
-MESSAGE_COLUMNS = ("reason", "angle", *(f"{name}_{each}" for each in LANGUAGES for name in ("title", "message")))
+MESSAGE_COLUMNS = ("angle", *(f"{name}_{each}" for each in LANGUAGES for name in ("title", "message")))
 SHOP_TOOLS = (
     McpTools.data_health, McpTools.plan, McpTools.what_if, McpTools.curve, McpTools.explain_customer,
     McpTools.other_policies, McpTools.verdict, McpTools.next_step, McpTools.check_text,

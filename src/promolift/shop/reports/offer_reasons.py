@@ -1,9 +1,11 @@
 """Write the reason why a customer gets an offer, in one sentence from the customer's own figures.
 
-What sets the customer apart comes before the arithmetic of the offer, so that two customers share a reason only if they
-share the facts.
+The plan's messages store the figures (`reason_facts`), and the sentence is made from them where it is shown. What sets
+the customer apart comes before the arithmetic of the offer, so that two customers share a reason only if they share
+the facts.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from math import expm1
 from typing import Any, Literal, NamedTuple
@@ -28,9 +30,9 @@ MOTIVES: dict[Motive, str] = {
     "habit": "buy it regularly",
     "visits": "come when they usually do",
 }
-# angles of a message that tell an event, which no habit says
 AWAY = 3  # times the usual gap after which a customer is late for all
 MOST_OF_ALL = 0.99  # nobody is ahead of all: they are one of them
+PART_FACTS = ("base_cents", "reach", "response_net")  # of each part of an offer
 TOP = 0.9  # from this share of the others on, being ahead of them in price sensitivity is
 MOST = 0.8  # from this share of the others on, being ahead of them is worth saying
 OFTEN = 5  # orders from which on a habit is one
@@ -66,6 +68,35 @@ def load_habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effe
         dict(ranks.iter_rows()) if answers.height >= 2 * OFTEN else {},
         printed, currency,
     )  # fmt: skip
+
+
+ROW_FACTS = ("customer_id", "kind", "target", "scope", "angle", "bought_name", "is_new", "added_cents", "cost_cents",
+             "benefit", "depth", *PART_FACTS, "parts")  # fmt: skip
+
+
+def reason_facts(row: Mapping[str, Any], known: KnownHabits) -> str:
+    """Return what the reason of one planned offer is made of, as JSON."""
+    who, targets = row["customer_id"], covered_targets(row["target"])
+    facts = {name: row[name] for name in ROW_FACTS if row.get(name) is not None}
+    if "parts" in facts:
+        facts["parts"] = [{name: part[name] for name in PART_FACTS} for part in facts["parts"]]
+    return json.dumps({
+        "row": facts, "person": known.people.get(who, {}), "currency": known.currency,
+        "bought": {each: known.bought[who, each] for each in targets if (who, each) in known.bought},
+        "responsive": {each: known.responsive[each] for each in targets if each in known.responsive},
+        "printed": {each: known.printed[each] for each in targets if each in known.printed},
+    }, ensure_ascii=False)  # fmt: skip
+
+
+def reason_text(facts: str | None) -> str:
+    """Return the reason that was stored by `reason_facts`, in the language that is used; empty where there is none."""
+    if not facts:
+        return ""
+    told = json.loads(facts)
+    row = dict.fromkeys(ROW_FACTS) | told["row"]
+    who, bought = row["customer_id"], {(row["customer_id"], each): habit for each, habit in told["bought"].items()}
+    known = KnownHabits({who: told["person"]}, bought, told["responsive"], told["printed"], told["currency"])
+    return offer_reason(row, known).text
 
 
 class OfferReason(NamedTuple):

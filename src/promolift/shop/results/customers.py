@@ -124,12 +124,11 @@ class PlannedOffer(Settings):
     gain_se_cents: float | None
     cost_cents: float
     evidence: Level
-    reason: str
     messages: dict[Language, str] = Field(default_factory=dict)
     titles: dict[Language, str] = Field(default_factory=dict)
     angle: str | None = None
     angles: tuple[str, ...] | None = None
-    reason_zh: str | None = None
+    reason_facts: str | None = None  # see `offer_reasons.reason_text`
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:

@@ -90,7 +90,7 @@ def read_tallies(folder: Path) -> tuple[TextCounts, ...]:
 
 @dataclass(frozen=True)
 class Messages:
-    """`rows`: a row per customer who gets an offer: its angle, reason (in Chinese `reason_zh`) and motive, and
+    """`rows`: a row per customer who gets an offer: its angle, the facts of its reason, motive, and
     per language message, title and text.
     """
 

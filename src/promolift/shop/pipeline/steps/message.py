@@ -13,7 +13,6 @@ from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
-from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.text import LANGUAGES, LocalizedText
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
@@ -196,7 +195,7 @@ def add_play_reasons(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_reasons(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """Add `reason`, `reason_zh` and `motive`: why this customer gets this offer, from the customer's own figures."""
+    """Add `reason_facts` and `motive`: why this customer gets this offer, by the customer's own figures."""
     asof, currency = moments(job).asof, job.config.shop.currency
     about = offer_targets(plan).select("customer_id", pl.col("part").alias("target"))
     bought = job.profiled.affinities(asof, plan["customer_id"]).join(about, on=["customer_id", "target"], how="semi")
@@ -205,14 +204,12 @@ def add_reasons(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
         job.profiled.profiles(asof), bought, effects.load_response(job.store), currency, printed, plan
     )
     rows = add_novelty(job, plan).sort("customer_id")
-    why = [offer_reasons.offer_reason(row, known) for row in rows.iter_rows(named=True)]
-    with use_locale("zh"):
-        why_zh = [offer_reasons.offer_reason(row, known).text for row in rows.iter_rows(named=True)]
-    return rows.drop("is_new", strict=False).with_columns(
-        pl.Series("reason", [each.text for each in why], dtype=pl.String),
-        pl.Series("reason_zh", why_zh, dtype=pl.String),
-        pl.Series("motive", [each.motive for each in why], dtype=pl.String),
-    )
+    why = [
+        (offer_reasons.reason_facts(row, known), offer_reasons.offer_reason(row, known).motive)
+        for row in rows.iter_rows(named=True)
+    ]
+    told = pl.DataFrame(why, {"reason_facts": pl.String, "motive": pl.String}, orient="row")
+    return rows.drop("is_new", strict=False).hstack(told)
 
 
 def add_novelty(job: Job, plan: pl.DataFrame) -> pl.DataFrame:

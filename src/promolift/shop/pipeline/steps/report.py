@@ -6,9 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from promolift.foundation.errors import StepError
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.storage.artifacts import remember_output
 from promolift.shop.pipeline.promotion_log import keep_history
 from promolift.shop.reports.chapters.summary import render
+from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.reports.plan_rows import export_rows, plan_rows
 from promolift.shop.reports.story_builder import build_story
 from promolift.shop.results.line_tests import all_draws
@@ -41,6 +43,8 @@ def plan_file(job: Job) -> pl.DataFrame:
     """PLAN_FILE: who gets which offer on which terms, with its words, and who is held out."""
     channels = job.profiled.profiles(moments(job).asof).select("customer_id", pl.col("top_channel").alias("channel"))
     words = Messages.load(job.store).rows.join(channels, on="customer_id", how="left")
+    with use_locale(job.config.shop.language):
+        words = words.with_columns(pl.Series("reason", map(reason_text, words["reason_facts"]), dtype=pl.String))
     offers = Offers.load(job.store).offers
     plan = Plan.load(job.store)
     records = plan.decided("customer_id", "offer_id", "propensity", "decision_id", "holdout", "reason")

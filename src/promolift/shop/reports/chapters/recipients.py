@@ -19,7 +19,7 @@ from promolift.foundation.i18n.formatting import (
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, unknown_note
-from promolift.shop.reports.offer_reasons import MOTIVES
+from promolift.shop.reports.offer_reasons import MOTIVES, reason_text
 from promolift.shop.reports.story import CustomerCard, ReadFact, Story
 from promolift.shop.results.customers import PlannedOffer
 from promolift.shop.results.messages import PoolWords
@@ -212,7 +212,7 @@ class CustomerText(NamedTuple):
 
 def _card(card: CustomerCard, place: int, story: Story) -> dict[str, object]:
     given, cash = card.planned, story.cash
-    reason = localize(given.reason, given.reason_zh or given.reason)
+    reason = reason_text(given.reason_facts)
     return {
         "letter": chr(65 + place),
         "id": truncate(given.customer_id, 40),
@@ -295,7 +295,7 @@ def _notification(card: CustomerCard) -> dict[str, object]:
     """Why, the titles, and each fact that was read in the text, ticked or not."""
     given = card.planned
     return {
-        "why": truncate(localize(given.reason, given.reason_zh or given.reason), 300),
+        "why": truncate(reason_text(given.reason_facts), 300),
         "angle": angle_name(given.angle) if given.angle else "",
         "facts": [
             (f.language, truncate(f.text, 60), translate(f.kind), f.holds) for f in (*_claimed(given), *card.read)

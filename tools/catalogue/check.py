@@ -23,6 +23,7 @@ from babel.messages.pofile import read_po, write_po
 LOCALES = "src/promolift/foundation/i18n/locale"
 COMPLETE = ("zh",)
 TABLE = "server/translations.tsv"  # texts by group and key; the group is their context
+AUDIENCES = "core/customers/named_audiences.tsv"  # name, query, benefits, who it is, why it is empty
 KEYWORDS = {"gettext": None, "gettext_noop": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 UNUSED_HEADERS = re.compile(
     r'^"(Project-Id|Report-Msgid|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By).*\n', re.MULTILINE
@@ -49,6 +50,8 @@ def module_calls(package: Path) -> Iterator[Call]:
             if not (isinstance(call, ast.Call) and name in KEYWORDS and isinstance(call.args[0], ast.Constant)):
                 continue
             texts = [each.value for each in call.args if isinstance(each, ast.Constant)]
+            if name == "pgettext" and len(texts) < 2:  # the message stands where it is defined, such as in a table
+                continue
             given = None if name == "gettext_noop" else frozenset(each.arg for each in call.keywords if each.arg)
             context = texts[0] if name == "pgettext" else None
             one, many = texts[name == "pgettext"], texts[1] if name == "ngettext" else None
@@ -63,7 +66,11 @@ def template_calls(package: Path) -> Iterator[Call]:
 
 
 def table_calls(package: Path) -> Iterator[Call]:
-    """Find the messages of the console that stand in a table."""
+    """Find the messages that stand in tables: those of the console, and names of audiences."""
+    for row in (package / AUDIENCES).read_text("utf-8").splitlines() if (package / AUDIENCES).exists() else ():
+        if not row.startswith("#"):
+            name, _, _, who, empty = row.split("\t")
+            yield from (Call(AUDIENCES, text, None, "audience", None) for text in (name, who, empty))
     path = package / TABLE
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         if line and not line.startswith("#"):

@@ -28,7 +28,7 @@ from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.fairness import group_label
 from promolift.shop.results.ingest import Health, UnknownAttributes
 from promolift.shop.results.messages import Messages, Offers, PoolWords
-from promolift.shop.results.plan import Plan, headline
+from promolift.shop.results.plan import Plan, assumption_text, headline
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
@@ -263,7 +263,7 @@ def test_the_first_screen_says_at_which_supplier_share_the_plan_would_flip(told:
     believed = Plan.load(job.store).assumptions
     page = render(build_story(job))
     screen = visible(page[: page.index('class="contents"')])
-    places = [screen.index(clean(each.text)) for each in believed]
+    places = [screen.index(clean(assumption_text(each, job.config.shop.currency))) for each in believed]
     assert places == sorted(places)
     assert "supplier_share" in [each.name for each in believed]
 

@@ -128,9 +128,7 @@ def evil_story(story: Story) -> Story:
     plan = story.plan.model_copy(
         update={
             "shop": ShopSettings(name=EVIL),
-            "why": (EVIL, EVIL),
             "assumptions": NOTE.assumptions,
-            "why_zh": (EVIL,),
         }
     )
     health = Health(
@@ -142,7 +140,7 @@ def evil_story(story: Story) -> Story:
     texts = {"reason_facts": json.dumps(facts), "message_zh": EVIL, "message_en": EVIL}
     who = replace(card(EVIL, **texts), who=EVIL, offer=EVIL, facts={EVIL: EVIL})
     return replace(
-        story, plan=plan, health=health, binding=EVIL, offers=evil(story.offers),
+        story, plan=plan, why=(EVIL, EVIL), health=health, binding=EVIL, offers=evil(story.offers),
         policies=evil(story.policies), response=read(level="assumed", why=EVIL),
         cards=(who,), typical=(who,),
         unknowns=(OpenQuestion(EVIL), OpenQuestion(EVIL, EVIL, EVIL)),

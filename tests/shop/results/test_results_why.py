@@ -12,7 +12,8 @@ from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import pipeline
-from promolift.shop.reports.explain_plan import PlanRules, explain_nearest_offer, round_up_percent
+from promolift.shop.reports.explain_plan import PlanRules, find_nearest_offer
+from promolift.shop.results.plan_reason import NearestOffer, nearest_sentences, round_up_percent
 
 NOBODY = DiscountResponse("assumed", "there are no discounts", 0.6, 0.4, prior_response=0.6, prior_se=0.4)
 
@@ -38,8 +39,10 @@ def test_an_offer_that_nobody_can_value_is_left_out_of_the_reasons() -> None:
 
 
 def sentences(*rows: dict[str, object], costs: bool = False, value: ValueSettings | None = None) -> str:
-    rules = PlanRules(value or ValueSettings(), NOBODY, costs, "USD")
-    return " ".join(explain_nearest_offer(pl.DataFrame(rows, infer_schema_length=None), rules, 0, 10))
+    rules = PlanRules(value or ValueSettings(), NOBODY, costs)
+    found = find_nearest_offer(pl.DataFrame(rows, infer_schema_length=None), rules, 0, 10)
+    assert NearestOffer.model_validate_json(found.model_dump_json()) == found
+    return " ".join(nearest_sentences(found, "USD"))
 
 
 def test_the_nearest_offer_is_told_with_what_it_costs_and_brings_by_hand() -> None:

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import NamedTuple
 
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import pgettext
 from promolift.foundation.settings import read_tsv
 
 READ_FROM_LOG = "-"  # in place of a query: `core/experiments/audiences.py` and the carts tell who belongs to it
@@ -14,30 +14,32 @@ class NamedAudience(NamedTuple):
     to it, and why it may be empty."""
 
     name: str
-    name_zh: str
     query: str | None
     benefits: tuple[str, ...]
     who: str
-    who_zh: str
     why_empty: str
-    why_empty_zh: str
+
+    @property
+    def title(self) -> str:
+        """Its name, in the language that is spoken."""
+        return pgettext("audience", self.name)
 
     @property
     def words(self) -> str:
         """Who belongs to it, in the language that is spoken."""
-        return localize(self.who, self.who_zh)
+        return pgettext("audience", self.who)
 
     @property
     def empty_words(self) -> str:
         """Why it may be empty, in the language that is spoken."""
-        return localize(self.why_empty, self.why_empty_zh)
+        return pgettext("audience", self.why_empty)
 
 
 @cache
 def named_audiences() -> dict[str, NamedAudience]:
     """Return all of them by name, in the order in which customers are sorted into them."""
     found = {}
-    for name, zh, query, benefits, *words in read_tsv("core/customers/named_audiences.tsv"):
+    for name, query, benefits, *words in read_tsv("core/customers/named_audiences.tsv"):
         listed = tuple(filter(None, benefits.split(", ")))
-        found[name] = NamedAudience(name, zh, None if query == READ_FROM_LOG else query, listed, *words)
+        found[name] = NamedAudience(name, None if query == READ_FROM_LOG else query, listed, *words)
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from promolift.extensions.encoder.results import ForecastCheck
-from promolift.foundation.i18n.formatting import MoneyFormat, current_locale
+from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.foundation.i18n.text import Language
 from promolift.shop.results.customers import Customers, PlannedOffer, Tastes
 from promolift.shop.results.effects import ResponseFigures
@@ -102,6 +102,7 @@ class Story:
     members: PurchaseMembers | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     history: PromotionHistory | None = None
+    why: Sequence[str] = ()  # nobody, or nearly nobody, gets an offer
     next: str = ""
     least: int = 1
     different: int = 0
@@ -120,8 +121,3 @@ class Story:
         """Whether any offer of the plan is a coupon, so that the forecast of who uses one counts."""
         given = set(self.offers["menu_id"]) if "menu_id" in self.offers.columns else set()
         return any(item.activation != "automatic" for item in self.plan.menu if item.id in given)
-
-    @property
-    def why(self) -> Sequence[str]:
-        """Why nobody, or nearly nobody, gets an offer."""
-        return self.plan.why_zh if current_locale() == "zh" and self.plan.why_zh else self.plan.why

@@ -65,12 +65,13 @@ def build_plan_story(job: Job) -> Story:
     names = {target: words.text_in(current_locale()) for target, words in labels(job, plan).items()}
     written = Offers.has(store)
     offers = offer_words(job) if written else {}
-    nobody = next(iter(note.why_zh if current_locale() == "zh" else note.why), gettext("nobody gets an offer"))
+    why = plan.why
+    nobody = next(iter(why), gettext("nobody gets an offer"))
     unjudged = gettext("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     every, least = plan.offers, job.config.privacy.printed_cell
     return Story(
-        plan=note, next=shop_status(job.config, store).text, language=current_locale(),
+        plan=note, why=why, next=shop_status(job.config, store).text, language=current_locale(),
         head=None if job.clean.lacks_amounts else plan.headline, luck=plan.luck,
         half=plan.curve.at(note.budget_cents / 2), twice=plan.curve.at(2.0 * note.budget_cents),
         like_everybody=like_everybody(plan, found) if found else None, binding=binding_limits(note.limits, names),

@@ -6,51 +6,63 @@ from typing import ClassVar
 from promolift.core.customers.comparison_groups import LOYAL, LOYALTY, NEW, OTHER_GROUP, UNKNOWN_GROUP
 from promolift.core.experiments.group_gaps import ANGLE_PREFIX, GapMeasure, GroupGap, Proxy
 from promolift.core.messages.angles import ANGLE_RULES
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
     current_locale,
     join_sentences,
-    localize,
     number,
     percent,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
 MEASURES: dict[GapMeasure, str] = {
-    "offers": "customers with an offer",
-    "value": "worth of the offers, per customer",
-    "refused": "customers to whom a rule closes every offer",
-    "price": "price paid, the shop's usual one being 100 %",
-    "discount": "discount on what was bought",
+    "offers": gettext_noop("customers with an offer"),
+    "value": gettext_noop("worth of the offers, per customer"),
+    "refused": gettext_noop("customers to whom a rule closes every offer"),
+    "price": gettext_noop("price paid, the shop's usual one being 100 %"),
+    "discount": gettext_noop("discount on what was bought"),
 }
-COLUMNS_ZH = {
-    "age": "年龄", "sex": "性别", "gender": "性别", "income": "收入", "region": "地区", "province": "省份",
-    "city": "城市", LOYALTY: "新老客",
+COLUMNS = {
+    "age": gettext_noop("age"), "sex": gettext_noop("sex"), "gender": gettext_noop("gender"),
+    "income": gettext_noop("income"), "region": gettext_noop("region"), "province": gettext_noop("province"),
+    "city": gettext_noop("city"), LOYALTY: gettext_noop("loyalty"),
 }  # fmt: skip
-VALUES_ZH = {NEW: "新", LOYAL: "老", UNKNOWN_GROUP: "未提供", OTHER_GROUP: "其他"}
-BANDS_ZH = ((r"below (\S+)", r"\1以下"), (r"(\S+) to below (\S+)", r"\1至\2（不含）"), (r"(\S+) and more", r"\1及以上"))
+LOYALTIES = {
+    NEW: gettext_noop("new customers"), LOYAL: gettext_noop("loyal customers"),
+    UNKNOWN_GROUP: gettext_noop("unknown customers"), OTHER_GROUP: gettext_noop("other customers"),
+}  # fmt: skip
+VALUES = {UNKNOWN_GROUP: gettext_noop("unknown"), OTHER_GROUP: gettext_noop("other")}
+BANDS = (
+    (re.compile(r"below (?P<most>\S+)"), gettext_noop("below {most}")),
+    (re.compile(r"(?P<least>\S+) to below (?P<most>\S+)"), gettext_noop("{least} to below {most}")),
+    (re.compile(r"(?P<least>\S+) and more"), gettext_noop("{least} and more")),
+)
 
 
 def group_label(group: str) -> str:
     """A group, `column=value`, as people read it: `sex: F`, `性别：F`; `loyal customers`, `老客`."""
     column, _, value = group.partition("=")
     if column == LOYALTY:
-        return gettext("{value} customers", value=value, values_zh=VALUES_ZH[value])
-    zh = VALUES_ZH.get(value, value)
-    for english, chinese in BANDS_ZH:
-        if re.fullmatch(english, value):
-            zh = re.sub(english, chinese, value)
-    return gettext("{column}: {value}", column=column, value=value, get=COLUMNS_ZH.get(column, column), zh=zh)
+        return gettext(LOYALTIES[value])
+    said = gettext(VALUES[value]) if value in VALUES else value
+    for english, message in BANDS:
+        if band := english.fullmatch(value):
+            said = gettext(message, **band.groupdict())
+    return gettext("{column}: {value}", column=column_label(column), value=said)
+
+
+def column_label(column: str) -> str:
+    """A column of customers as people read it; one that no shop usually has by its own name."""
+    return gettext(COLUMNS[column]) if column in COLUMNS else column
 
 
 def measure_label(measure: str) -> str:
     """What is compared, as people read it."""
     if not measure.startswith(ANGLE_PREFIX):
-        return translate(MEASURES[measure])  # type: ignore[index]
+        return gettext(MEASURES[measure])  # type: ignore[index]
     name = measure.removeprefix(ANGLE_PREFIX)
     label = next((rule.label.text_in(current_locale()) for angle, rule in ANGLE_RULES.items() if angle == name), name)
     return gettext("messages with the reason “{label}”", label=label)
@@ -119,12 +131,12 @@ class FairnessNote(Note):
             mine = [each for each in self.proxies if each.group == whole.group and each.feature is not None]
             text = gettext(
                 "Whether {group}: all else that is known tells it with an AUC of {auc} (0.5 is chance)",
-                group=translate(group),
+                group=group,
                 auc=auc,
             )
             if mine:
                 names = ", ".join(f"{each.feature} {number(each.auc)}" for each in mine)
-                text += gettext(", closest {names}", names=translate(names))
+                text += gettext(", closest {names}", names=names)
             said.append(text + gettext("."))
             said += [self.through_words(each) for each in mine if each.through]
         return said
@@ -135,15 +147,15 @@ class FairnessNote(Note):
         gap, left = (self.amount(found.measure or "offers", each or 0.0, sign=True) for each in (found.gap, found.left))
         return gettext(
             "A gap runs through {feature}: {what} {gap}, at equal {feature} {left}.",
-            feature=translate(feature),
-            what=translate(what),
-            gap=translate(gap),
-            left=translate(left),
+            feature=feature,
+            what=what,
+            gap=gap,
+            left=left,
         )
 
     def swap_words(self, found: Swap) -> str:
         """One column that was swapped."""
-        name, most = localize(found.column, COLUMNS_ZH.get(found.column, found.column)), percent(found.high)
+        name, most = column_label(found.column), percent(found.high)
         if not found.changed:
             return gettext(
                 "Another {name} alone changes no decision ({customers} customers tried; at most {most}).",

@@ -13,7 +13,7 @@ from promolift.core.experiments.audiences import PREDICTED
 from promolift.core.experiments.prediction_metrics import wilson_interval
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import count, join_list, localize, money, percent
+from promolift.foundation.i18n.formatting import count, join_list, money, percent
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -289,7 +289,7 @@ def group_name(group: str) -> str:
     if group == PREDICTED:
         return gettext("predicted offers")
     named = named_audiences().get(group)
-    return localize(group, named.name_zh if named else group)
+    return named.title if named else group
 
 
 def _nothing(note: LineTestNote, currency: str) -> str:

@@ -1,7 +1,7 @@
 """Stored results of the plan step: every number once, and which customer gets which offer."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,11 @@ import polars as pl
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     as_html,
     count,
-    current_locale,
     in_brackets,
     interval,
     join_list,
@@ -32,6 +31,7 @@ from promolift.foundation.sql import run_select as query
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS, PLANNED
 from promolift.shop.results.fairness import group_label
+from promolift.shop.results.line_tests import LineTestNote, line_test_sentences
 from promolift.shop.results.plan_note import (
     LEAST_HELD_OUT,
     Assumption,
@@ -79,9 +79,10 @@ def estimate_luck(policies: pl.DataFrame) -> Luck | None:
     )  # fmt: skip
 
 
-def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption]) -> str:
-    """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
-    why = plan.why_zh if current_locale() == "zh" else plan.why
+def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption], why: Sequence[str] = ()) -> str:
+    """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next.
+    `why` hardly anybody gets one is `Plan.why`.
+    """
     lines = [
         _head(plan, luck),
         *(strategic_rule_text(each, plan.shop.currency) for each in plan.strategic),
@@ -160,11 +161,10 @@ def strategic_rule_text(found: RuleCost, currency: str) -> str:
     text = gettext(
         "Rule {name} ({rule}): {given} such offers ({able} customers can get one); it costs {cost} of expected gain.",
         name=found.name,
-        rule=found.rule,
+        rule=gettext(RULES[found.rule]),
         given=given,
         able=f"{found.able:,}",
         cost=cost,
-        rules_zh=RULES_ZH[found.rule],
     )
     if found.price:
         text += gettext(" One percentage point more would cost {point}.", point=point)
@@ -185,16 +185,19 @@ def fairness_text(found: FairPlan, currency: str) -> str:
         said.append(
             gettext(
                 "The dearest is that on {group_label}: one percentage point less strict would add {point}.",
-                group_label=translate(group_label(dear.group)),
+                group_label=group_label(dear.group),
                 point=point,
             )
         )
     if found.excluded:
-        said.append(gettext("No personal offer for: {excluded}.", excluded=translate(", ".join(found.excluded))))
+        said.append(gettext("No personal offer for: {excluded}.", excluded=", ".join(found.excluded)))
     return join_sentences(*said)
 
 
-RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}
+RULES = {
+    "pin": gettext_noop("pin"), "boost": gettext_noop("boost"), "exclude": gettext_noop("exclude"),
+    "at_least": gettext_noop("at least"),
+}  # fmt: skip
 
 
 def _head(plan: PlanNote, luck: Luck | None) -> str:
@@ -502,11 +505,21 @@ class Plan:
         return fragile_first(found.assumptions)
 
     @property
+    def why(self) -> list[str]:
+        """Why nobody, or nearly nobody, gets an offer, or what is drawn, in sentences."""
+        reason, currency = self.note.why, self.note.shop.currency
+        if reason is None:
+            return []
+        if reason.code == "draws":
+            return line_test_sentences(LineTestNote.load(self.store), currency) if LineTestNote.has(self.store) else []
+        return reason.sentences(currency)
+
+    @property
     def headline(self) -> Headline:
         return headline(self.note, self.luck)
 
     def __str__(self) -> str:
-        return plan_text(self.note, self.luck, self.assumptions)
+        return plan_text(self.note, self.luck, self.assumptions, self.why)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.offers)

@@ -19,6 +19,7 @@ from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 from promolift.shop.configuration.configuration import ShopSettings
+from promolift.shop.results.plan_reason import PlanReason
 
 LEAST_HELD_OUT = 30  # customers held out below which no verdict on a plan is given
 
@@ -197,8 +198,7 @@ class PlanNote(Note):
     limits: tuple[str, ...] = ()
     strategic: tuple[RuleCost, ...] = ()
     fairness: FairPlan | None = None
-    why: tuple[str, ...] = ()
-    why_zh: tuple[str, ...] = ()
+    why: PlanReason | None = None
     assumptions: tuple[Assumption, ...] = ()
     terms: ReleaseTerms
     menu: tuple[MenuItem, ...]
@@ -215,7 +215,7 @@ class PlanNote(Note):
         spoken = [own, *(each for each in LANGUAGES if each != own)]
         believed = [_without(each, "text", "text_zh") for each in values.get("assumptions", ())]
         shop = _without(shop, "language") | {"languages": spoken}
-        return _without(values, "why_zh") | {"shop": shop, "assumptions": believed}
+        return _without(values, "why", "why_zh") | {"shop": shop, "assumptions": believed}
 
     consent: ConsentSettings
     window_days: int | None = None  # how long the plan runs; None in plans of earlier versions

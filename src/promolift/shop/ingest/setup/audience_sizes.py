@@ -12,7 +12,7 @@ from promolift.core.experiments.audiences import LEFT_CART, NOT_BOUGHT, assign_a
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.files.raw_table import Relation
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import count, localize, money, percent
+from promolift.foundation.i18n.formatting import count, money, percent
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
@@ -104,16 +104,14 @@ def plays_text(plays: Sequence[SizedPlay], currency: str, share: float, recent_c
     ]
     for each in plays:
         audience, most = named_audiences()[each.name], money(each.worst_cost_cents, currency)
-        name = localize(each.name, audience.name_zh)
         lines.append(
             gettext(
                 "  {name} {customers} customers, at most {most}: {who}",
-                name=f"{name:<16}",
+                name=f"{audience.title:<16}",
                 customers=count(each.customers),
                 most=most,
-                who=audience.who,
-                name_2=name,
-                who_zh=audience.who_zh,
+                title=audience.title,
+                who=audience.words,
             )
         )
     budget = gettext(

@@ -12,7 +12,7 @@ from promolift.core.experiments.audiences import NOT_DUE
 from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import count, current_locale, localize, money
+from promolift.foundation.i18n.formatting import count, current_locale, money
 from promolift.foundation.progress import StepSummary
 from promolift.shop.configuration.play_costs import audience_lines, worst_cost_cents
 from promolift.shop.configuration.plays import Play
@@ -136,7 +136,7 @@ def play_summary(job: Job) -> StepSummary:
 
 
 def _said(row: PlayRow, currency: str) -> Iterator[str]:
-    title = localize(row.id, group_name(row.id))
+    title = group_name(row.id)
     state = gettext("in play") if row.why_not is None else gettext("not in play")
     people = gettext("{customers} customers", customers=count(row.customers))
     most = money(row.worst_cost_cents, currency)

@@ -30,7 +30,6 @@ from promolift.core.decisions.price_decisions import (
 from promolift.foundation.errors import BudgetError, ConfigError, SupportError
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.pipeline.planning.eligibility_check import check_rule_shares
 from promolift.shop.pipeline.planning.line_tests import (
     LineTestPlan,
@@ -61,9 +60,9 @@ from promolift.shop.pipeline.planning.play_audiences import with_plays
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.explain_plan import FEW_SHARE, explain_plan
 from promolift.shop.results import effects
-from promolift.shop.results.line_tests import line_test_sentences
 from promolift.shop.results.plan import Plan, PlanTables
 from promolift.shop.results.plan_note import FairPlan, FairUse, PlanNote, PlanTests, RuleCost
+from promolift.shop.results.plan_reason import PlanReason
 from promolift.shop.results.work_folder.active_release import inherit_terms, load_approved_release
 from promolift.shop.results.work_folder.plan_inputs import budget_cents, holdout_power_cents
 from promolift.shop.results.work_folder.run_context import Job, Moments, moments
@@ -141,8 +140,7 @@ def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore |
     if drawn is None:
         save_predicted_draws(job, at, made.records)
     else:
-        words = draw_sentences(drawn.tests, job.config.shop.currency)
-        note = note.model_copy(update={"why": tuple(words.en), "why_zh": tuple(words.zh)})
+        note = note.model_copy(update={"why": PlanReason(code="draws")})
         save_line_tests(job, drawn.tests)
     records = made.records
     del audience, made, best, drawn
@@ -215,20 +213,6 @@ def apply_strategic_rules(
 def best_use(job: Job, number: int, rows: PartitionedFrame) -> strategic_rules.BestReturn:
     """What a pin has to outbid in one part."""
     return strategic_rules.BestReturn.of(rows.part(number))
-
-
-class BilingualSentences(NamedTuple):
-    """Sentences in English and Chinese."""
-
-    en: list[str]
-    zh: list[str]
-
-
-def draw_sentences(arms: LineTestPlan, currency: str) -> BilingualSentences:
-    """What is given and drawn, and what that will teach."""
-    with use_locale("zh"):
-        zh = line_test_sentences(arms.note, currency)
-    return BilingualSentences(line_test_sentences(arms.note, currency), zh)
 
 
 def fairness(job: Job, audience: Audience, budget: int, made: PlanDecisions) -> FairPlan:
@@ -442,8 +426,6 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
         share = CUSTOMERS_IN_MEMORY / max(customers, 1)
         listed = some.rows.collect(lambda part: drawn_customers(part, share))
         free = open_to(listed, listed["eligible"], audience.people.collect(lambda part: drawn_customers(part, share)))
-    with use_locale("zh"):
-        why_zh = tuple(explain_plan(job, listed, free, chosen, able))
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=span and span.low, gain_high_cents=span and span.high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
@@ -453,7 +435,7 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
-        why=tuple(explain_plan(job, listed, free, chosen, able)), why_zh=why_zh,
+        why=explain_plan(job, listed, free, chosen, able),
         assumptions=() if made.terms.effects and made.tests is None and not trial else list_assumptions(
             chosen if trial else predicted, effects.load_response(job.store), config.value,
             job.clean.catalogue["cost_cents"].count() > 0, drawn=trial,

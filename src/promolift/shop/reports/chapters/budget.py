@@ -16,7 +16,6 @@ from promolift.foundation.i18n.formatting import (
     interval,
     interval_name,
     join_list,
-    localize,
     low_to_high,
     number,
     percent,
@@ -30,7 +29,7 @@ from promolift.foundation.pages.charts import Axis, ForestRow, customer_count, f
 from promolift.shop.reports.chapters.recipients import suppressed_count
 from promolift.shop.reports.story import Story
 from promolift.shop.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
-from promolift.shop.results.plan import RULES_ZH, bound_text
+from promolift.shop.results.plan import RULES, bound_text
 from promolift.shop.results.plan_note import Luck
 
 POLICIES = {
@@ -181,7 +180,7 @@ def _rules(story: Story) -> Block:
     rows = [
         [
             each.name,
-            localize(each.rule.replace("_", " "), RULES_ZH[each.rule]),
+            gettext(RULES[each.rule]),
             count(each.offers),
             count(each.able),
             cash(each.cost_cents),
@@ -293,30 +292,25 @@ def lead_text(story: Story) -> LeadText | None:
     than = gettext("than “{name}”, the best of {others}", name=name, others=others, found_others=count(found.others))
     equal = gettext(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)
-    much, much_zh = ("less", "少") if less else ("more", "多")
-    whose, whose_zh = ("This plan", "这份计划") if story.plan.tests is None else (
-        "Without what it draws, this plan", "不算抽签部分，这份计划"
-    )  # fmt: skip
+    much = gettext("less") if less else gettext("more")
+    alone = gettext("This plan") if story.plan.tests is None else gettext("Without what it draws, this plan")
     return LeadText(
         lead=cash(found.lead_cents, sign=True),
         short=gettext(
             "{much} {than}{equal}. {worth}",
-            much=much.capitalize(),
+            much=upper_first(much),
             than=than,
             equal=equal,
             worth=worth,
-            much_zh=much_zh,
         ),
         long=gettext(
             "{whose} is expected to earn {plan}, {more} {much} {than}. {worth}",
-            whose=whose,
+            whose=alone,
             plan=cash(found.plan_cents),
             more=more,
             much=much,
             than=than,
             worth=worth,
-            whose_zh=whose_zh,
-            much_zh=much_zh,
         ),
         evidence=found.evidence,
         shown=found.shown,

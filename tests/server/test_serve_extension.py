@@ -23,7 +23,7 @@ SCREEN = """
 from promolift.foundation.pages.blocks import note
 from promolift.server.console.pages.context import PageVisit, Screen, page
 
-NAVIGATION = {"/loyalty": ("Loyalty", "忠诚度")}
+NAVIGATION = {"/loyalty": {"en": "Loyalty", "zh": "忠诚度"}}
 
 @page("/loyalty")
 def show(visit: PageVisit) -> Screen:

@@ -15,6 +15,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from promolift.foundation.errors import ConfigError, SettingError
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 
 ALLOWED_EXPRESSIONS = {"CONJUNCTION", "COMPARISON", "COLUMN_REF", "CONSTANT", "OPERATOR", "BETWEEN"}
@@ -47,6 +48,10 @@ class Segment(Settings):
         "shorter log). Texts stand in single quotes. Who has no value in a column that it asks for does not belong.",
         examples=["recency_days <= 28 and orders_16w >= 8", "tier in ('gold', 'platinum')"],
     )
+
+    def name_in(self, language: Language) -> str:
+        """Return the name as pages in a language print it."""
+        return (self.name_zh if language == "zh" else None) or self.name
 
     @field_validator("where")
     @classmethod

@@ -1,6 +1,6 @@
 """Format money, shares, counts, dates and intervals as text in English or Chinese. None becomes a dash.
 
-`use_locale` sets the language for a whole page; `localize` picks one of two sentences by it.
+`use_locale` sets the language for a whole page.
 """
 
 import math
@@ -23,11 +23,6 @@ INTERVAL = "95\N{NO-BREAK SPACE}% interval"  # every interval that is kept or to
 MINUS = "\N{MINUS SIGN}"
 # control characters, and marks that turn the direction of the text after them
 INVISIBLE_CHARACTERS = dict.fromkeys([*range(9), *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
-
-
-def localize(en: str, zh: str) -> str:
-    """Return the sentence in the language that is in use."""
-    return zh if current_locale() == "zh" else en
 
 
 def finite_or_none(value: object) -> float | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
-from promolift.foundation.i18n.formatting import currency_symbol, current_locale, localize, minor_digits
+from promolift.foundation.i18n.formatting import currency_symbol, current_locale, minor_digits
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Figure, Page, widen_lone_blocks
 
@@ -103,7 +103,6 @@ def template_environment(*packages: str) -> "Environment":
         "gettext": gettext,
         "ngettext": ngettext,
         "pgettext": pgettext,
-        "localize": localize,
         "current_locale": current_locale,
     }
     made.filters |= {"code": mark_code, "translate": translate}

@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
-from promolift.foundation.i18n.formatting import localize, use_locale
+from promolift.foundation.i18n.formatting import current_locale, use_locale
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin
@@ -250,7 +250,8 @@ def error_screen(error: Exception) -> Screen:
             title, status, role, text = "not_your_role", 403, error.role, ""
         case Refused():
             known = REFUSALS.get(code)
-            status, text = known.status if known else 422, localize(str(error), known.zh if known else str(error))
+            told = known.words.text_in("zh") if known and current_locale() == "zh" else str(error)
+            status, text = known.status if known else 422, told
         case ApiError():
             status, text = error.status, str(error)
         case ValidationError():

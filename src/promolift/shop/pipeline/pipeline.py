@@ -269,7 +269,7 @@ def _with_segments(text: str, table: pl.DataFrame) -> dict[str, Any]:
     """`text` with a line on the shop's segments, and their figures; `text` alone where it has none."""
     if table.is_empty():
         return {"text": text}
-    return {"text": f"{text}\n{segment_text(table)}", "segments": table.drop("name_zh").to_dicts()}
+    return {"text": f"{text}\n{segment_text(table)}", "segments": table.drop("name").to_dicts()}
 
 
 def demo_config() -> Config:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
-from promolift.foundation.i18n.formatting import count, date, join_list, join_sentences, localize
+from promolift.foundation.i18n.formatting import count, date, join_list, join_sentences, upper_first
 from promolift.shop.configuration.settings import PrivacySettings
 
 TABLE_LABELS = {
@@ -99,7 +99,7 @@ def _data(facts: SubjectFacts, zone: str) -> str:
     span = gettext(" From {first} to {last}.", first=first, last=last) if facts.first_ms is not None else ""
     parts = "; ".join(held) if held else gettext("nothing of the last days")
     plan = gettext(" From your earlier orders: how often and how much you buy, what you like, how prices move you.")
-    return f"{localize(parts[:1].upper() + parts[1:], parts)}{gettext('.')}{span}{plan if facts.planned else ''}"
+    return f"{upper_first(parts)}{gettext('.')}{span}{plan if facts.planned else ''}"
 
 
 def _purpose(settings: PrivacySettings) -> str:

@@ -9,7 +9,7 @@ from promolift.core.customers.comparison_groups import find_groups
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.customers.segments import find_segments, segment_counts
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import count, localize
+from promolift.foundation.i18n.formatting import count, current_locale
 from promolift.foundation.sql import fetch_frame
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import WEEK_MS
@@ -52,16 +52,16 @@ def fairness_group_columns(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
 
 
 def segment_table(job: Job, chosen: pl.DataFrame | None = None) -> pl.DataFrame:
-    """segment, name_zh, customers, share of all customers, and of a plan's `chosen` rows treated, gain_cents and
-    cost_cents of each segment; a customer of two counts in both. No rows without segments or profiles. Null is what
-    would tell of fewer customers than `privacy.least_cell`.
+    """segment, name as it is printed, customers, share of all customers, and of a plan's `chosen` rows treated,
+    gain_cents and cost_cents of each segment; a customer of two counts in both. No rows without segments or profiles.
+    Null is what would tell of fewer customers than `privacy.least_cell`.
     """
     if not job.config.segment or (profiles := job.profiled.profiles(moments(job).asof)).is_empty():
         return pl.DataFrame()
     mine = segment_members(job, profiles)
     names = pl.DataFrame(
-        [(each.name, each.name_zh) for each in job.config.segment],
-        schema={"segment": pl.String, "name_zh": pl.String},
+        [(each.name, each.name_in(current_locale())) for each in job.config.segment],
+        schema={"segment": pl.String, "name": pl.String},
         orient="row",
     )
     counted = segment_counts(mine, job.config.segment).with_columns(
@@ -94,7 +94,7 @@ def segment_text(table: pl.DataFrame) -> str:
     """Describe how many customers, and offers if there is a plan, each segment has; empty without segments."""
     said, few = [], gettext("too few to be printed")
     for row in table.iter_rows(named=True):
-        name = localize(row["segment"], row["name_zh"] or row["segment"])
+        name = row["name"]
         number = few if row["customers"] is None else count(row["customers"])
         people = gettext("{name} {number}", name=name, number=number)
         if row.get("treated") is not None:

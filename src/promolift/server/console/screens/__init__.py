@@ -6,7 +6,7 @@ The navigation shows them in the order of `nav` in server/translations.tsv.
 from importlib import import_module
 
 from promolift.foundation.extension import listed
-from promolift.foundation.i18n.formatting import localize
+from promolift.foundation.i18n.catalogue import current_locale
 from promolift.server.console.pages.context import ROUTES, PageRoute
 
 for _screen in ("overview", "data", "plan", "texts", "customers", "offers", "experiments", "monitoring", "earnings",
@@ -19,7 +19,7 @@ def load_screens() -> list[PageRoute]:
     """Import the screens that extensions register; return all pages and forms, those without a name in the path first.
 
     A module of an extension decorates its handlers with `page` and `form`, as promolift's own do, and names its place
-    in the navigation by `NAVIGATION = {"/path": ("English label", "Chinese label")}`.
+    in the navigation by `NAVIGATION = {"/path": {"en": "Label", "zh": "名称"}}`.
     """
     for module in listed("screens"):
         import_module(module)
@@ -29,4 +29,5 @@ def load_screens() -> list[PageRoute]:
 def extension_navigation() -> dict[str, str]:
     """Return the labels of the extensions' screens by path, in the reader's language."""
     modules = (import_module(module) for module in listed("screens"))
-    return {path: localize(*label) for module in modules for path, label in getattr(module, "NAVIGATION", {}).items()}
+    labels = {path: each for module in modules for path, each in getattr(module, "NAVIGATION", {}).items()}
+    return {path: each.get(current_locale()) or each["en"] for path, each in labels.items()}

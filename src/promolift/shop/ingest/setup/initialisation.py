@@ -495,7 +495,8 @@ def render_settings(
         consent, why, answers.not_consent, answers.message_cost,
     )  # fmt: skip
     categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
-    menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores) if fit else ""
+    languages = answers.languages or guess_shop_languages(parts)
+    menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores, languages) if fit else ""
     said = next((part.mapping for part in parts if part.name == "words"), None)
     ask = WORDS if said and not said.has("consent") else ""
     if bulk:

@@ -7,6 +7,7 @@ and the like get no offer.
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.experiments.arm_shares import LEAST
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable, Relation
+from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import currency_digits
 from promolift.foundation.sql import bind, fetch_frame, quote_identifier, run_select
 from promolift.foundation.time.clock import DAY_MS
@@ -181,11 +183,16 @@ def fit_threshold(usual_cents: float, digits: int, most_cents: int | None = None
 
 
 def menu_toml(
-    fit: BasketStatistics, currency: str, margin: float, categories: bool = False, stores: bool = False
+    fit: BasketStatistics,
+    currency: str,
+    margin: float,
+    categories: bool = False,
+    stores: bool = False,
+    languages: Sequence[Language] = ("en",),
 ) -> str:
     """[[menu]] lines: a reminder, percentages on a category within the margin, one for a first purchase in a new
     category where goods have `categories`, a win-back where customers have a rhythm, an amount off above the usual
-    basket, free delivery.
+    basket, free delivery. Segments have names in the `languages` of the shop.
 
     The amount is a tenth to a seventh of its threshold, and less than the margin on it.
     """
@@ -225,7 +232,8 @@ def menu_toml(
         )  # fmt: skip
     if not stores:
         lines += _line("free-delivery", 'type = "free_shipping"', f"min_spend_cents = {free}", "online_only = true")
-    lines += [*SEGMENTS, *_plays_toml(fit, currency)]
+    own = [line for line in SEGMENTS if "zh" in languages or not line.startswith("name_zh")]
+    lines += [*own, *_plays_toml(fit, currency)]
     if fit.no_goods:
         names = ", ".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in fit.no_goods)
         lines += ["", "[rules]", f"excluded = [{names}]  # these look like no goods: no offer is given on them"]

@@ -10,7 +10,6 @@ from promolift.foundation.i18n.formatting import (
     current_locale,
     interval,
     join_sentences,
-    localize,
     percent,
     plural,
     truncate,
@@ -172,7 +171,7 @@ def _segments(story: Story) -> Block:
     """The shop's own groups of customers, and what the plan gives each."""
     rows = [
         [
-            truncate(localize(row["segment"], row["name_zh"] or row["segment"]), 60),
+            truncate(row["name"], 60),
             suppressed_count(row["customers"], story),
             percent(row["share"]),
             suppressed_count(row["treated"], story),

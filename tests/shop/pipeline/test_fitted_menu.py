@@ -140,7 +140,8 @@ def test_init_shows_the_plays_that_the_log_can_carry_with_size_and_cost(tmp_path
     assert {name: each["customers"] for name, each in plays.items()} == {"long absent": 75}
     for name, each in plays.items():
         audience = named_audiences()[name]
-        assert (audience.who_zh if locale == "zh" else audience.who) in made.text
+        with use_locale(locale):
+            assert audience.words in made.text
         assert each["worst_cost_cents"] == 75 * 0.5 * 500  # half of them draw 5 off
     text = (tmp_path / "promolift.toml").read_text(encoding="utf-8")
     assert "promolift plays" in text

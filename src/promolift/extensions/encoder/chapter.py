@@ -16,21 +16,23 @@ def forecast_chapter(story: Story) -> Chapter | None:
     found, why = story.forecast, story.missing.get("forecast")
     if found is None and why is None:
         return None
-    lead = (
+    lead = gettext(
         "A small neural network, a transformer, read every visit and learned where each customer stands among all and "
         "what comes next. It forecasts what people do anyway, not what an offer would change."
     )
     blocks = _quality(found) if found else []
     if found is None:
-        lead = "No neural network was learned in this run. The plan needs none, and all else is told without it."
+        lead = gettext(
+            "No neural network was learned in this run. The plan needs none, and all else is told without it."
+        )
         blocks = [unknown_note(gettext("what each customer will do next"), why)]
-    title = "What will each customer do next?"
+    title = gettext("What will each customer do next?")
     return Chapter("forecast", gettext("What comes next"), title, lead, blocks)
 
 
 def _quality(found: ForecastCheck) -> list[Block | Figure]:
     """Figures beside habit, the training, and calibration."""
-    title = "How well the next basket is forecast, in weeks never learned from"
+    title = gettext("How well the next basket is forecast, in weeks never learned from")
     said, came = percent(found.stays_away.predicted), percent(found.stays_away.observed)
     text = gettext(
         "Of the customers, {said} were expected to stay away for those 8 weeks, and {came} "

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promolift.foundation.evidence import IntervalEstimate
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -35,15 +35,19 @@ from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.learned_policy import EarningsDrivers
 
 POLICIES = {
-    "in force": "the policy in force",
-    "half the money": "the best use of half the money",
-    "cheapest for all": "the cheapest offer for everybody",
-    "largest gain for all": "the offer with the largest gain for everybody",
-    "at random": "offers at random",
+    "in force": gettext_noop("the policy in force"),
+    "half the money": gettext_noop("the best use of half the money"),
+    "cheapest for all": gettext_noop("the cheapest offer for everybody"),
+    "largest gain for all": gettext_noop("the offer with the largest gain for everybody"),
+    "at random": gettext_noop("offers at random"),
 }
 KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
 SIGNIFICANT = ("higher", "lower")  # answers that chance alone does not give
-DRIFT_LABELS = {True: "has drifted", False: "no drift shown", None: "cannot say"}
+DRIFT_LABELS = {
+    True: gettext_noop("has drifted"),
+    False: gettext_noop("no drift shown"),
+    None: gettext_noop("cannot say"),
+}
 GAIN = re.compile(r"(-?[\d.]+(?:e[+-]?\d+)?) \+/- ([\d.]+(?:e[+-]?\d+)?)")  # as drift says a period's
 
 
@@ -120,11 +124,11 @@ def months(found: Mapping[str, Any], cash: MoneyFormat, zone: str) -> Figure | B
     ]  # fmt: skip
     if not marks:
         return unknown_note(gettext("what each month earned"), gettext("too few customers in a month"))
-    heads = ("month", "added", "customers", "held out")
+    heads = ("month", "added", "customers", gettext("held out"))
     finding = gettext("Windows that began in the month, all customers together.")
     return forest_plot(
         "months",
-        "Earned by month, against the holdout",
+        gettext("Earned by month, against the holdout"),
         finding,
         Axis(gettext("added over the holdout"), "money"),
         heads,
@@ -169,7 +173,7 @@ def curve(
     y = Axis(gettext("added over the holdout so far"), "money")
     figure = line_chart(
         "curve",
-        "How it grew, and what was changed",
+        gettext("How it grew, and what was changed"),
         finding,
         x,
         y,
@@ -198,7 +202,7 @@ def predicted_versus_realised(found: Mapping[str, Any], cash: MoneyFormat) -> Fi
     finding = gettext("{inside} of {bins} intervals hold what was predicted.", inside=inside, bins=len(bins))
     axis = Axis(gettext("realised over the holdout, per customer"), "money")
     return calibration_chart(
-        "calibration", "Predicted and realised gain", finding, bins, cash,
+        "calibration", gettext("Predicted and realised gain"), finding, bins, cash,
         "customers", axis, evidence=badge_of(found), wide=True,
     )  # fmt: skip
 
@@ -213,11 +217,11 @@ def groups(found: Mapping[str, Any], cash: MoneyFormat) -> Figure | None:
     ]  # fmt: skip
     if not marks:
         return None
-    heads = ("group", "added", "customers", "held out", "answer")
+    heads = ("group", "added", "customers", gettext("held out"), "answer")
     finding = gettext("By what they were worth before. The answer counts all of these looks.")
     return forest_plot(
         "segments",
-        "By customer",
+        gettext("By customer"),
         finding,
         Axis(gettext("added per customer"), "money"),
         heads,
@@ -231,7 +235,7 @@ def groups(found: Mapping[str, Any], cash: MoneyFormat) -> Figure | None:
 
 def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block]:
     """The policy lab: what others would have earned; a refusal stands with its reason."""
-    rows = [(translate(POLICIES[each["name"]]), each, parse_interval(each["value"])) for each in found.get("lab", ())]
+    rows = [(gettext(POLICIES[each["name"]]), each, parse_interval(each["value"])) for each in found.get("lab", ())]
     marks = [
         ForestRow(name, value.value, value.low, value.high, (count(each["effective"]),),
              "ours" if each["name"] == "in force" else "main")
@@ -246,12 +250,12 @@ def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block
         how = gettext(
             "Doubly robust, from the logged propensities. A policy that does what was never tried is refused."
         )
-        heads = ("policy", "adds per customer over no offers", "worth so many even decisions")
+        heads = ("policy", gettext("adds per customer over no offers"), gettext("worth so many even decisions"))
         blocks.insert(
             0,
             forest_plot(
                 "lab",
-                "Policy lab: what others would have earned",
+                gettext("Policy lab: what others would have earned"),
                 gettext("The same customers, decided by other rules."),
                 Axis(heads[1], "money"),
                 heads,
@@ -272,12 +276,14 @@ def drift(found: Mapping[str, Any], cash: MoneyFormat) -> Block | None:
         return None
     cells = [
         [translate(KINDS[each["kind"]]), truncate(drift_label(each["what"], cash), 120), number(each["size"]),
-         number(each["p_adjusted"]), translate(DRIFT_LABELS[each["drifted"]]), translate(each["action"])]
+         number(each["p_adjusted"]), gettext(DRIFT_LABELS[each["drifted"]]), translate(each["action"])]
         for each in rows
     ]  # fmt: skip
     heads = [gettext("kind"), gettext("what"), gettext("size"), "p", gettext("finding"), gettext("action")]
     text = gettext("Both a test and a size must speak before it counts as drift.")
-    return Block("grid", {"grid": TextTable(heads, cells, (0, 1, 4, 5)), "text": text}, "Has the world changed?")
+    return Block(
+        "grid", {"grid": TextTable(heads, cells, (0, 1, 4, 5)), "text": text}, gettext("Has the world changed?")
+    )
 
 
 def drift_label(what: str, cash: MoneyFormat) -> str:

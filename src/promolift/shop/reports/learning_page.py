@@ -59,7 +59,9 @@ def page_of(learned: LearnedPolicy) -> Page:
             "Events until": date(judged.last_ms, None),
             "Measured by": judged.measure,
         },
-        head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
+        head=headline(
+            gettext("Added by the offers"), total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"
+        ),
         key_figures=_bigs(judged, cash),
         chapters=[
             _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged),
@@ -76,7 +78,7 @@ def _badge(judged: JudgedPolicy) -> Badge:
 
 def _bigs(judged: JudgedPolicy, cash: MoneyFormat) -> list[KeyFigure]:
     verdict, badge = judged.verdict, _badge(judged)
-    gain = cash(verdict.lift.lift) if verdict.lift else "not known"
+    gain = cash(verdict.lift.lift) if verdict.lift else gettext("not known")
     sizes = f"{count(verdict.n_arm)} could get an offer, {count(verdict.n_control)} were held back."
     bigs = [
         KeyFigure("Per customer", gain, f"Predicted was {cash(judged.predicted)}.", badge),
@@ -94,7 +96,7 @@ def _verdict(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     verdict, badge = judged.verdict, _badge(judged)
     tone, said = VERDICT_TEXTS[verdict.answer]
     mine = [v for v in (*judged.main.verdicts, *judged.orders.verdicts) if v.segment == ALL_CUSTOMERS]
-    text = "Interval: for each comparison alone, may be read any day. Answer: with all comparisons counted."
+    text = gettext("Interval: for each comparison alone, may be read any day. Answer: with all comparisons counted.")
     grid = _grid(mine, lambda v: f"{v.metric}, {v.arm}", cash)
     blocks: list[Figure | Block] = [
         note(f"{said} Rule: {verdict.rule}. {upper_first(verdict.why)}.", tone),
@@ -146,7 +148,7 @@ def _days(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     figure = cumulative_chart(
         "days", measure,
         f"After {days(last.days)} {cash(last.total)} was added ({low_to_high(last.low, last.high, cash)}).",
-        Axis("days since the decision", "fixed"), Axis(f"{measure} added", "money"), [line], cash,
+        Axis(gettext("days since the decision"), "fixed"), Axis(f"{measure} added", "money"), [line], cash,
         how="The band holds on all days together: it may be looked at every day.", n=count(judged.verdict.n_arm),
         evidence=_badge(judged),
     )  # fmt: skip
@@ -172,7 +174,9 @@ def _trust(judged: JudgedPolicy) -> Chapter:
         f"{percent(random)} of the draws were random, so every open offer had a known propensity: policies that were "
         "not in force can be valued."
         if random
-        else "No exploration was logged: only the best offers were drawn, so nothing can be said of the others."
+        else gettext(
+            "No exploration was logged: only the best offers were drawn, so nothing can be said of the others."
+        )
     )
     late = "A refund counts in the window of its order; a row that arrived late still counts in its window."
     weights = judged.weights
@@ -190,20 +194,22 @@ def _trust(judged: JudgedPolicy) -> Chapter:
         blocks.append(
             note(f"{count(judged.changed_arm)} decisions changed the arm of a customer, who stays in the first.")
         )
-    lead = "Propensities are logged with every decision, and every row is accounted for."
+    lead = gettext("Propensities are logged with every decision, and every row is accounted for.")
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 
 
 def _drift(judged: JudgedPolicy, cash: MoneyFormat) -> Chapter:
     looked = drift({"drifts": [vars(each) for each in judged.drifts]}, cash)
     blocks = [*([looked] if looked else []), *(unknown_note(what, why) for what, why in judged.unseen_drifts)]
-    lead = "Customers, predictions and effects are compared with what they were; size and test must both speak."
+    lead = gettext(
+        "Customers, predictions and effects are compared with what they were; size and test must both speak."
+    )
     return Chapter("drift", "Drift", gettext("Has the world changed?"), lead, blocks)
 
 
 def _next(learned: LearnedPolicy, cash: MoneyFormat) -> Chapter:
     following, title = learned.next, "What should be planned next?"
-    lead = "Nothing goes live by itself: a person approves, or --auto where nothing speaks against the draws."
+    lead = gettext("Nothing goes live by itself: a person approves, or --auto where nothing speaks against the draws.")
     if following is None:
         return Chapter("next", "Next release", title, lead, [unknown_note("what to plan next", NO_DRAWS)])
     blocks: list[Figure | Block] = [sentences("What would change", following.changes)]
@@ -247,20 +253,20 @@ def _drawn_effects(drawn: Sequence[LineEffect], cash: MoneyFormat) -> Block:
         "net over the horizon",
         "the same by the draws alone",
         "after another message shortly before, by the draws alone",
-        "refuse further messages, of 1,000 who got it",
+        gettext("refuse further messages, of 1,000 who got it"),
         "of 1,000 who got nothing",
         "lost by refusals",
         "pays with",
         gettext("evidence"),
         "next",
     ]
-    text = (
+    text = gettext(
         "Per customer, against those of the group who drew none. Visits, and what stands for the draws alone, are the "
         "draws' own word, with intervals of their own; what is decided by is drawn towards what was believed "
         "before. What follows the window is what was seen to follow such a window's end. With a customer who refuses "
         "further messages the shop loses what these were expected to add over the horizon; that is taken off."
     )
-    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 14, 15))
+    return table(gettext("What each menu line adds, by group"), heads, rows, text, words=(0, 1, 14, 15))
 
 
 def _refusals(effect: LineEffect, cash: MoneyFormat) -> list[str]:
@@ -310,7 +316,7 @@ def learning_next_steps(learned: LearnedPolicy) -> list[str]:
         rows.append(f"Come back when the open windows are over: {count(waiting)} events wait for that.")
     rows += [f"{upper_first(each.kind)}, {each.what}: {each.action}." for each in judged.drifts if each.drifted]
     if judged.measure != "margin":
-        rows.append("Give products a cost, or state value.margin_rate: more revenue can be less profit.")
+        rows.append(gettext("Give products a cost, or state value.margin_rate: more revenue can be less profit."))
     rows.append(f"Keep {percent(judged.release.holdout_share)} held back: the next verdict hangs on it.")
     return rows
 

@@ -92,10 +92,10 @@ def reason_text(facts: str | None) -> str:
     """Return the reason that was stored by `reason_facts`, in the language that is used; empty where there is none."""
     if not facts:
         return ""
-    told = json.loads(facts)
-    row = dict.fromkeys(ROW_FACTS) | told["row"]
-    who, bought = row["customer_id"], {(row["customer_id"], each): habit for each, habit in told["bought"].items()}
-    known = KnownHabits({who: told["person"]}, bought, told["responsive"], told["printed"], told["currency"])
+    found = json.loads(facts)
+    row = dict.fromkeys(ROW_FACTS) | found["row"]
+    who, bought = row["customer_id"], {(row["customer_id"], each): habit for each, habit in found["bought"].items()}
+    known = KnownHabits({who: found["person"]}, bought, found["responsive"], found["printed"], found["currency"])
     return offer_reason(row, known).text
 
 

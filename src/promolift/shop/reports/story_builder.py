@@ -11,7 +11,7 @@ from promolift.core.allocation.solver import CATEGORY_LIMIT_PREFIX
 from promolift.core.customers.disclosure_control import merge_small_cells
 from promolift.core.offers.product_names import is_couponable, is_sensitive, readable_name
 from promolift.extensions.encoder.results import ForecastNote
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_sentences, percent, use_locale
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.i18n.translation import translate
@@ -32,7 +32,7 @@ from promolift.shop.results.promotion_history import PromotionHistory
 from promolift.shop.results.segments import segment_table
 from promolift.shop.results.work_folder.run_context import Job, Moments, moments
 
-UNREDUCED = (
+UNREDUCED = gettext_noop(
     "the log holds no prices before discounts; name their column under [data.events.mapping] "
     "(columns.list_unit_price or columns.shelf_discount)"
 )
@@ -104,7 +104,7 @@ def build_customer_story(job: Job) -> Story:
 
     tastes = Tastes.of(bought())
     missing = {
-        "discount_share": translate(UNREDUCED),
+        "discount_share": gettext(UNREDUCED),
         "tastes": gettext("the log names no amounts to take shares of"),
     }
     people = Customers.of(job.profiled.profiles(at.asof), pl.concat(spend))

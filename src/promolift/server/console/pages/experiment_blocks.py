@@ -76,7 +76,7 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
     text = gettext(
         "Interval: for each comparison alone, and may be read any day. Answer: with all comparisons and looks counted."
     )
-    blocks.append(Block("grid", {"grid": verdict_table(whole, cash), "text": text}, "All comparisons"))
+    blocks.append(Block("grid", {"grid": verdict_table(whole, cash), "text": text}, gettext("All comparisons")))
     groups = [v for v in verdicts if v["segment"] != ALL_CUSTOMERS and v["metric"] == primary]
     marks = [
         ForestRow(f"{translate(v['segment'])}, {arm_name(v['arm'])}", v["lift"], v["low"], v["high"],
@@ -86,7 +86,7 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
     if marks:
         finding = gettext("What customers spent in the year before. The correction counts all of these looks.")
         heads = ("group", "difference", "customers", "answer")
-        title = "By customer"
+        title = gettext("By customer")
         blocks.append(
             forest_plot("groups", title, finding, difference_axis(primary), heads, marks, say, (3, 4), wide=True)
         )
@@ -131,7 +131,7 @@ def daily_chart(
     ]
     return line_chart(
         "daily",
-        "The difference, day by day",
+        gettext("The difference, day by day"),
         finding,
         Axis(gettext("days"), "days"),
         difference_axis(primary),

@@ -208,8 +208,8 @@ def add_reasons(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
         (offer_reasons.reason_facts(row, known), offer_reasons.offer_reason(row, known).motive)
         for row in rows.iter_rows(named=True)
     ]
-    told = pl.DataFrame(why, {"reason_facts": pl.String, "motive": pl.String}, orient="row")
-    return rows.drop("is_new", strict=False).hstack(told)
+    facts = pl.DataFrame(why, {"reason_facts": pl.String, "motive": pl.String}, orient="row")
+    return rows.drop("is_new", strict=False).hstack(facts)
 
 
 def add_novelty(job: Job, plan: pl.DataFrame) -> pl.DataFrame:

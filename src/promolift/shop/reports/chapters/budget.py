@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MINUS,
     MoneyFormat,
@@ -33,42 +33,42 @@ from promolift.shop.results.plan import RULES, bound_text
 from promolift.shop.results.plan_note import Luck
 
 POLICIES = {
-    "plan": "this plan",
-    "nobody": "no offers",
-    "everybody": "everybody the same coupon, whatever it costs",
-    "same_coupon": "everyone the same coupon",
-    "best_customers_same_coupon": "best customers first, the same coupon",
-    "best_customers_own_offer": "best customers first, each their best offer",
-    "best_response": "likeliest to use it first",
-    "random": "random offers",
+    "plan": gettext_noop("this plan"),
+    "nobody": gettext_noop("no offers"),
+    "everybody": gettext_noop("everybody the same coupon, whatever it costs"),
+    "same_coupon": gettext_noop("everyone the same coupon"),
+    "best_customers_same_coupon": gettext_noop("best customers first, the same coupon"),
+    "best_customers_own_offer": gettext_noop("best customers first, each their best offer"),
+    "best_response": gettext_noop("likeliest to use it first"),
+    "random": gettext_noop("random offers"),
 }
-CROSS_FIT_NOTE = (
+CROSS_FIT_NOTE = gettext_noop(
     "Customers were split into two halves at random. Who is offered what was decided with the response of one "
     "half and "
     "valued with that of the other, for every policy alike, so that no policy is graded by the estimate that chose it. "
     "The plan shown here is made that way; that of other chapters uses both halves. Intervals cover the draw of "
     "customers, not the error that all policies share in the response; the limit per category binds the plan alone."
 )
-SAME_ESTIMATE_NOTE = (
+SAME_ESTIMATE_NOTE = gettext_noop(
     "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."
 )
 
 
 def policy_label(policy: str) -> str:
     """Return the name of a policy on the page."""
-    return translate(POLICIES[policy]) if policy in POLICIES else policy
+    return gettext(POLICIES[policy]) if policy in POLICIES else policy
 
 
 def build_chapter(story: Story) -> Chapter:
     """Build the chapter on the budget."""
-    lead = "First how the expected profit comes about, then what other budgets would bring."
+    lead = gettext("First how the expected profit comes about, then what other budgets would bring.")
     blocks: list[Figure | Block] = []
     if story.worth is not None:
         blocks += [*_anyway(story.worth, story), _comes_about(story.worth, story)]
     blocks.append(_frontier(story))
     if story.plan.strategic:
         blocks.append(_rules(story))
-    title = "What does it cost, what does it bring?"
+    title = gettext("What does it cost, what does it bring?")
     return Chapter("budget", gettext("Cost and profit"), title, lead, blocks)
 
 
@@ -128,7 +128,7 @@ def _comes_about(worth: Worth, story: Story) -> Block:
     rows.append([gettext("expected extra profit"), cash(head.gain_cents if head else worth.gain_cents, sign=True)])
     window = story.window_days
     grid = TextTable([gettext("in {window} days", window=window), "amount"], rows, (0,), len(rows) - 1)
-    title = "How the figure comes about"
+    title = gettext("How the figure comes about")
     return Block("grid", {"grid": grid, "text": ""}, title, story.plan.evidence)
 
 
@@ -201,7 +201,7 @@ def _rules(story: Story) -> Block:
         "plan without it less that of the plan with all of them. Two that want the same cost "
         "little alone."
     )
-    title = "What the shop's rules cost"
+    title = gettext("What the shop's rules cost")
     return Block("grid", {"grid": TextTable(heads, rows, (0, 1)), "text": text}, title, story.plan.evidence)
 
 
@@ -237,7 +237,7 @@ def build_method_chapter(story: Story) -> Chapter:
         bound_text(story.plan, story.head)
         or gettext("The offers of this plan are drawn, not chosen, so no bound is on them."),
     )
-    title = "How close to the best possible plan?"
+    title = gettext("How close to the best possible plan?")
     more = truncate(story.binding, 1200) if story.binding else ""
     blocks: list[Figure | Block] = [Block("certificate", {"text": text, "more": more}, title)]
     if story.luck and story.head and story.head.promised_cents is not None:
@@ -245,8 +245,8 @@ def build_method_chapter(story: Story) -> Chapter:
     rows = story.policies
     if rows is not None and not rows.is_empty():
         halves = "valued_by" in rows.columns and "check" in rows["valued_by"]
-        blocks.append(note(translate(CROSS_FIT_NOTE if halves else SAME_ESTIMATE_NOTE)))
-    lead = "How the plan was chosen, and how it was valued."
+        blocks.append(note(gettext(CROSS_FIT_NOTE if halves else SAME_ESTIMATE_NOTE)))
+    lead = gettext("How the plan was chosen, and how it was valued.")
     name = gettext("Choice")
     return Chapter("choice", name, gettext("How was the plan chosen?"), lead, blocks)
 
@@ -339,14 +339,14 @@ def _worth(found: Lead, cash: MoneyFormat) -> str:
 def build_policies_chapter(story: Story) -> Chapter:
     """Build the chapter that compares policies at equal spend."""
     rows = story.policies
-    lead = "The same customers and the same estimates, the money handed out by other rules."
+    lead = gettext("The same customers and the same estimates, the money handed out by other rules.")
     if rows is None or rows.is_empty():
         blocks: list[Figure | Block] = [
             unknown_note(gettext("what other policies would earn"), story.missing.get("policies"))
         ]
     else:
         blocks = [_policies(rows, story), *_dearer(story), *_unequal(rows.to_dicts())]
-    title = "Would a simpler rule do?"
+    title = gettext("Would a simpler rule do?")
     return Chapter("policies", gettext("Simpler rules"), title, lead, blocks)
 
 
@@ -410,7 +410,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
     ]
     return forest_plot(
         "policies",
-        "Expected extra profit of each rule",
+        gettext("Expected extra profit of each rule"),
         lead.long if lead else best,
         Axis(gettext("expected extra profit"), "money"),
         heads,

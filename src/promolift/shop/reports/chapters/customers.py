@@ -25,7 +25,7 @@ def build_chapter(story: Story) -> Chapter:
     """Build the chapter on the customers."""
     people = story.customers
     if people is None:
-        lead = "No customer profiles were given."
+        lead = gettext("No customer profiles were given.")
         why = story.missing.get("customers")
         blocks: list[Figure | Block] = [unknown_note(gettext("who the customers are"), why)]
     else:
@@ -50,7 +50,7 @@ def _strip(people: Customers, story: Story) -> Block:
         (gettext("saved by discounts"), percent(middle.discount_share)),
         (gettext("expected in the coming window"), cash(middle.spend_next_cents)),
     ]
-    title = "The customer in the middle"
+    title = gettext("The customer in the middle")
     return Block("strip", {"rows": [row for row in typical if row[1] != DASH]}, title)
 
 
@@ -113,7 +113,7 @@ def _discounts(people: Customers, story: Story) -> Figure | Block:
         middle=middle,
         heavy=heavy,
     )
-    title = "How much of it is discounted"
+    title = gettext("How much of it is discounted")
     return _histogram(part, "discount-share", title, gettext("share of the full price saved"), "share", finding, story)
 
 
@@ -156,11 +156,11 @@ def _categories(story: Story) -> Figure | Block:
         ],
     }
     grid = TextTable(
-        ["category", "share of spend", "customers who buy it"],
+        ["category", gettext("share of spend"), gettext("customers who buy it")],
         [
             [truncate(each.target, 60), percent(each.spend_share), buyers]
             for each, buyers in zip(tastes.top, bought, strict=True)
         ],
     )
-    title = "What they like"
+    title = gettext("What they like")
     return Figure("categories", title, finding, spec, grid, "", customer_count(tastes.customers))

@@ -53,7 +53,7 @@ def _tables(health: Health) -> Block:
         }
         for each in health.tables
     ]
-    return Block("tables", {"rows": rows}, "What became of the rows")
+    return Block("tables", {"rows": rows}, gettext("What became of the rows"))
 
 
 def _width(part: int, whole: int) -> float:
@@ -76,7 +76,7 @@ def _reasons(health: Health) -> list[Block]:
         if left
         else ""
     )
-    title = "Why rows were repaired or set aside"
+    title = gettext("Why rows were repaired or set aside")
     return [Block("list", {"rows": rows, "more": more}, title)] if rows else []
 
 
@@ -91,7 +91,7 @@ def _abilities(health: Health) -> Block:
         }
         for each in health.abilities
     ]
-    return Block("abilities", {"rows": rows}, "What this data can answer")
+    return Block("abilities", {"rows": rows}, gettext("What this data can answer"))
 
 
 def build_unknowns_chapter(story: Story) -> Chapter:
@@ -106,5 +106,5 @@ def build_unknowns_chapter(story: Story) -> Chapter:
         "adjusted": gettext("read from past data with corrections and checks; not proven"),
         "assumed": gettext("stated in advance, not read from this data"),
     }
-    blocks = [unknowns(rows), Block("legend", {"rows": legend}, "What the evidence marks mean")]
+    blocks = [unknowns(rows), Block("legend", {"rows": legend}, gettext("What the evidence marks mean"))]
     return Chapter("unknowns", gettext("Not known"), gettext("What is not known?"), lead, blocks)

@@ -35,7 +35,7 @@ MOST_GROUPS = 3
 def build_chapter(story: Story) -> Chapter:
     """Build the chapter on the discount response."""
     found = story.response
-    title = "What does a discount do?"
+    title = gettext("What does a discount do?")
     return Chapter("discount", gettext("Discounts"), title, MEANINGS[found.level], [_curve(found), _categories(found)])
 
 
@@ -43,7 +43,7 @@ def build_method_chapter(story: Story) -> Chapter:
     """Build the chapter on how the response was estimated and checked."""
     found = story.response
     how = sentences(gettext("How it was estimated"), [truncate(text, 600) for text in _notes(found)])
-    title = "How was the response to discounts read?"
+    title = gettext("How was the response to discounts read?")
     return Chapter("response", gettext("Response"), title, upper_first(translate(found.why)), [_placebos(found), how])
 
 
@@ -118,7 +118,7 @@ def _curve(found: ResponseFigures) -> Figure | Block:
     cells = groups[0].cells
     return line_chart(
         "curve",
-        "The discount curve",
+        gettext("The discount curve"),
         _curve_finding(groups),
         Axis(gettext("discount"), "share"),
         Axis(change, "signed"),
@@ -194,7 +194,7 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
     how = gettext("A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.")
     return forest_plot(
         "placebos",
-        "Placebo checks",
+        gettext("Placebo checks"),
         _placebo_finding(found, failed),
         Axis(gettext("effect found"), "fixed"),
         heads,
@@ -261,7 +261,7 @@ def _categories(found: ResponseFigures) -> Figure | Block:
     every = found.categories_read
     return forest_plot(
         "elasticities",
-        "Which categories answer",
+        gettext("Which categories answer"),
         _category_finding(found),
         Axis(axis, "signed"),
         ("category", axis, "observations"),

@@ -23,7 +23,7 @@ def build_chapter(story: Story) -> Chapter | None:
         blocks += [_shown(found), *_gaps(found)]
     if found is not None and (more := [*map(found.swap_words, found.swaps), *found.proxy_words()]):
         blocks.append(sentences(gettext("Does it hang on who they are?"), more))
-    lead = "The same basket should get the same treatment; where it does not, it stands here."
+    lead = gettext("The same basket should get the same treatment; where it does not, it stands here.")
     return Chapter("fairness", gettext("Fairness"), gettext("Are groups of customers treated alike?"), lead, blocks)
 
 

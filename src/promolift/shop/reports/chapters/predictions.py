@@ -32,7 +32,9 @@ def name_of(model: str) -> str:
 
 def build_chapter(story: Story) -> Chapter:
     """Build the short chapter on the forecasts, compared with simple baselines."""
-    lead = "Made as of some weeks ago and compared with what customers then did, beside a rule anybody could use."
+    lead = gettext(
+        "Made as of some weeks ago and compared with what customers then did, beside a rule anybody could use."
+    )
     scores, why = story.predictions.scores, story.missing.get("predictions")
     blocks: list[Figure | Block] = (
         [_short(scores)] if scores else [unknown_note(gettext("how good the forecasts are"), why)]
@@ -73,9 +75,11 @@ def _short(scores: Sequence[Scored]) -> Block:
 
 def build_figures_chapter(story: Story) -> Chapter:
     """Build the chapter with every figure of every model."""
-    lead = "Figures on cases that the models had not seen when they were fitted, beside the simple rule they must beat."
+    lead = gettext(
+        "Figures on cases that the models had not seen when they were fitted, beside the simple rule they must beat."
+    )
     found, why = story.predictions, story.missing.get("predictions")
-    title = "Figures against simple rules"
+    title = gettext("Figures against simple rules")
     blocks: list[Figure | Block] = [
         score_block(found.scores, title) if found.scores else unknown_note(gettext("how good the predictions are"), why)
     ]
@@ -88,7 +92,7 @@ def build_figures_chapter(story: Story) -> Chapter:
         rows = [[each.what, truncate(each.why, 200)] for each in story.attributes]
         heads = [gettext("attribute"), gettext("because")]
         blocks.append(table(gettext("Known of nobody"), heads, rows, words=(1,)))
-    name, part = "Models", "Technical appendix"
+    name, part = gettext("Models"), gettext("Technical appendix")
     return Chapter("models", name, gettext("How good are the models?"), lead, blocks, part)
 
 

@@ -37,13 +37,13 @@ def build_chapter(story: Story) -> Chapter:
         blocks.append(_motives(story))
     if not story.segments.is_empty():
         blocks.append(_segments(story))
-    title = "Some customers, and why"
+    title = gettext("Some customers, and why")
     if story.cards:
         blocks.append(Block("cards", {"rows": [_card(c, i, story) for i, c in enumerate(story.cards)]}, title))
     else:
         blocks.append(unknown_note(gettext("the stories of single customers"), story.missing.get("cards")))
-    name, title = "Who gets what", "Who gets what, and why?"
-    return Chapter("people", name, title, _lead(story), blocks, "The plan")
+    name, title = gettext("Who gets what"), gettext("Who gets what, and why?")
+    return Chapter("people", name, title, _lead(story), blocks, gettext("The plan"))
 
 
 def _lead(story: Story) -> str:
@@ -163,7 +163,7 @@ def _motives(story: Story) -> Figure:
         "x": {"name": pgettext("recipients", "customers"), "fmt": "count"},
         "rows": [{"name": name, "value": n, "text": ""} for name, n in rows],
     }
-    grid = TextTable(["what sets them apart", "customers"], [[name, count(n)] for name, n in rows])
+    grid = TextTable([gettext("what sets them apart"), "customers"], [[name, count(n)] for name, n in rows])
     return Figure("motives", gettext("Why these customers"), finding, spec, grid, how, wide=True)
 
 
@@ -189,7 +189,7 @@ def _segments(story: Story) -> Block:
         gettext("expected cost"),
     ]
     how = gettext("By the rules of promolift.toml; a customer who belongs to two counts in both.")
-    return Block("grid", {"grid": TextTable(heads, rows), "text": how}, "Your segments")
+    return Block("grid", {"grid": TextTable(heads, rows), "text": how}, gettext("Your segments"))
 
 
 def suppressed_count(customers: int | None, story: Story) -> str:
@@ -247,7 +247,7 @@ def build_messages_chapter(story: Story) -> Chapter:
         }
         for c in story.typical
     ]
-    lead = "No messages were written."
+    lead = gettext("No messages were written.")
     if story.written:
         language = {"zh": gettext("Chinese"), "en": gettext("English")}
         lead = gettext("; ").join(
@@ -268,7 +268,7 @@ def build_messages_chapter(story: Story) -> Chapter:
             offers=count(story.silent),
         )
         lead += gettext(".") + (silent if story.silent else "")
-    name, title = "Messages", "What do they read?"
+    name, title = gettext("Messages"), gettext("What do they read?")
     if not rows:
         why = story.missing.get("messages") or story.missing.get("offers")
         return Chapter("messages", name, title, lead, [unknown_note(gettext("what customers would read"), why)])
@@ -281,7 +281,7 @@ def build_messages_chapter(story: Story) -> Chapter:
             for (angle, number), small in zip(story.angles, few, strict=True)
         ]
         heads = [gettext("reason the message gives"), pgettext("recipients", "messages")]
-        blocks.append(Block("grid", {"grid": TextTable(heads, angles), "text": ""}, "Reasons"))
+        blocks.append(Block("grid", {"grid": TextTable(heads, angles), "text": ""}, gettext("Reasons")))
     return Chapter("messages", name, title, lead, [*blocks, *(_pool(story.wording) if story.wording else [])])
 
 
@@ -329,11 +329,11 @@ def _pool(wording: PoolWords) -> list[Block]:
             "is said in promolift.toml."
         )
     heads = [gettext("state"), gettext("texts")]
-    found = [Block("grid", {"grid": TextTable(heads, states), "text": text}, "The pool of texts")]
+    found = [Block("grid", {"grid": TextTable(heads, states), "text": text}, gettext("The pool of texts"))]
     mine = [text for text in wording.texts if text.language == current_locale()]
     refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]
     if refused:
         rows = [[truncate(f"{text.title} / {text.hook}", 200), truncate(translate(text.why), 200)] for text in refused]
         grid = TextTable(["text", "why"], rows)
-        found.append(Block("grid", {"grid": grid, "text": ""}, "Texts that were refused"))
+        found.append(Block("grid", {"grid": grid, "text": ""}, gettext("Texts that were refused")))
     return found

@@ -17,6 +17,7 @@ import polars as pl
 from promolift.core.offers.product_names import NameKind, is_sensitive, load_toml
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
@@ -31,17 +32,23 @@ PAIR_DAYS = 60  # since the half that was bought longer ago: a pair is no longer
 
 
 class AngleRule(Settings):
-    """What an angle is called, what its texts may claim and never say, and, of what just happened, the reason."""
+    """What an angle is called, and what its texts may claim and never say."""
 
     label: LocalizedText
     may: str
     never: str
-    reason: str = ""
 
 
 ANGLE_RULES: dict[Angle, AngleRule] = {
     angle: AngleRule(**rule)  # type: ignore[misc]
     for angle, rule in load_toml("messages/angles.toml").items()
+}
+EVENT_REASONS = {
+    "cart_left": gettext_noop("left {name} in the cart"),
+    "viewed_not_bought": gettext_noop("looked at {name} and did not buy it"),
+    "just_bought": gettext_noop("just bought {bought}"),
+    "first_coupon": gettext_noop("never got an offer before"),
+    "coupon_returner": gettext_noop("used an offer in the last 60 days"),
 }
 _ORDER = tuple(angle for angle in ANGLE_RULES if angle != "generic")
 
@@ -217,6 +224,6 @@ def may_give_reason(target: str | None, kind: str, within: str | None = None, pe
 
 
 def event_reason(angle: str | None, name: str, bought: str | None = None) -> str | None:
-    """What just happened, in plain English, for people of the shop; None where the angle is no event."""
-    rule = ANGLE_RULES.get(angle or "generic")  # type: ignore[call-overload]
-    return rule.reason.format(name=name, bought=bought) if rule and rule.reason else None
+    """What just happened, for people of the shop in their language; None where the angle is no event."""
+    message = EVENT_REASONS.get(angle or "")
+    return gettext(message, name=name, bought=bought) if message else None

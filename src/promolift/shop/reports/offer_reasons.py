@@ -15,20 +15,19 @@ import polars as pl
 from promolift.core import effects, messages
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import covered_targets
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_list, money, percent
 from promolift.foundation.i18n.text import LocalizedText
-from promolift.foundation.i18n.translation import translate
 from promolift.shop.results.messages import Motive
 
 MOTIVES: dict[Motive, str] = {
-    "away": "have stayed away longer than usual",
-    "deals": "buy it mostly when it is reduced",
-    "prices": "answer prices more than others",
-    "category": "buy a category that sells much more on a discount",
-    "spend": "spend much",
-    "habit": "buy it regularly",
-    "visits": "come when they usually do",
+    "away": gettext_noop("have stayed away longer than usual"),
+    "deals": gettext_noop("buy it mostly when it is reduced"),
+    "prices": gettext_noop("answer prices more than others"),
+    "category": gettext_noop("buy a category that sells much more on a discount"),
+    "spend": gettext_noop("spend much"),
+    "habit": gettext_noop("buy it regularly"),
+    "visits": gettext_noop("come when they usually do"),
 }
 AWAY = 3  # times the usual gap after which a customer is late for all
 MOST_OF_ALL = 0.99  # nobody is ahead of all: they are one of them
@@ -125,9 +124,8 @@ def _names(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
 
 def _lately(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     """What just happened, where that is what the message is about."""
-    labels = _labels(row, known)
-    said = messages.event_reason(row.get("angle"), join_list([each.en for each in labels]), row.get("bought_name"))
-    return [translate(said, {each.en: each.zh for each in labels})] if said else []
+    found = messages.event_reason(row.get("angle"), join_list(_names(row, known)), row.get("bought_name"))
+    return [found] if found else []
 
 
 def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
@@ -137,10 +135,8 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
         return []
     if row["scope"] == "product":
         if row.get("is_new"):
-            return [gettext("{names} is new and like what they buy", names=translate(names[0]))]
-        return (
-            [] if _lately(row, known) else [gettext("looked at {names} and did not buy it", names=translate(names[0]))]
-        )
+            return [gettext("{names} is new and like what they buy", names=names[0])]
+        return [] if _lately(row, known) else [gettext("looked at {names} and did not buy it", names=names[0])]
     found = [
         (known.bought.get((row["customer_id"], each)), name)
         for each, name in zip(covered_targets(row["target"]), names, strict=True)
@@ -148,9 +144,7 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     said = [_habit(habit, name) for habit, name in found if habit and habit["bought"]]
     new = [name for habit, name in found if not (habit and habit["bought"])]
     if new:
-        said.append(
-            gettext("has not bought {new} yet, but people who buy the same things do", new=translate(join_list(new)))
-        )
+        said.append(gettext("has not bought {new} yet, but people who buy the same things do", new=join_list(new)))
     return [gettext(", ").join(said)]
 
 
@@ -162,7 +156,7 @@ def _habit(habit: Mapping[str, Any], name: str) -> str:
         )
         return gettext("bought {name} {times}", name=name, times=times)
     if gap < 1:
-        return gettext("buys {name} on most visits", name=translate(name))
+        return gettext("buys {name} on most visits", name=name)
     every, late = round(gap), day_count(round(abs(due)))
     often = (
         gettext("buys {name} about every day", name=name)
@@ -189,7 +183,7 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
     if hunted and max(hunted.values()) >= MOST:
         name = max(hunted, key=hunted.__getitem__)
         of = percent(hunted[name])
-        yield OfferReason(gettext("bought {of} of their {name} on a deal", of=of, name=translate(name)), "deals")
+        yield OfferReason(gettext("bought {of} of their {name} on a deal", of=of, name=name), "deals")
     ahead, sure = person.get("price_sensitivity_rank"), _sure(person)
     if ahead is not None and sure and ahead >= TOP:
         yield OfferReason(
@@ -198,7 +192,7 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits
     best = max(names, key=lambda each: known.responsive.get(each, 0.0), default="")
     if known.responsive.get(best, 0.0) >= MOST:
         yield OfferReason(
-            gettext("discounts on {names} move sales more than on most categories", names=translate(names[best])),
+            gettext("discounts on {names} move sales more than on most categories", names=names[best]),
             "category",
         )
     spend = person.get("revenue_52w_cents_rank")

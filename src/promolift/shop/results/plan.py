@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from promolift.foundation.errors import StepError
+from promolift.foundation.evidence import level_name
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
@@ -25,7 +26,6 @@ from promolift.foundation.i18n.formatting import (
     percent,
     plural,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.sql import fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.storage.local_store import Store
@@ -220,8 +220,7 @@ def _head(plan: PlanNote, luck: Luck | None) -> str:
         span=span,
         spent=spent,
         budget=budget,
-        evidence=plan.evidence,
-        plan_evidence=translate(plan.evidence),
+        evidence=level_name(plan.evidence),
     )
     if head.promised_cents is not None:
         promised = cash(head.promised_cents, sign=True)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.evidence import Level
+from promolift.foundation.evidence import Level, level_name
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, current_locale, join_list, money
 from promolift.foundation.i18n.text import LocalizedText
@@ -173,7 +173,7 @@ def nearest_sentences(found: NearestOffer, currency: str) -> list[str]:
         said=found.offer.text(currency),
         costs=costs,
         adds=adds,
-        evidence=translate(found.evidence),
+        evidence=level_name(found.evidence),
         loss=loss,
     )
     return [first, _deciding(found), _ways(found, currency), _next_steps(found)]
@@ -226,7 +226,7 @@ def _deciding(found: NearestOffer) -> str:
     elif found.evidence == "assumed":
         parts.append(gettext("a response to this offer that is assumed, because it was never given"))
     else:
-        parts.append(gettext("a response read from past discounts ({level})", level=translate(found.response)))
+        parts.append(gettext("a response read from past discounts ({level})", level=level_name(found.response)))
     return gettext("This rests on {parts}.", parts=join_list(parts, "and on"), parts_2="；".join(parts))
 
 

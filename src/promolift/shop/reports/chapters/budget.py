@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift.core.customers.disclosure_control import small_cells
-from promolift.foundation.evidence import Level
+from promolift.foundation.evidence import Level, level_name
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MINUS,
@@ -23,7 +23,6 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, note, sentences, unknown_note
 from promolift.foundation.pages.charts import Axis, ForestRow, customer_count, forest_plot, frontier_chart, thin_rows
 from promolift.shop.reports.chapters.recipients import suppressed_count
@@ -219,7 +218,7 @@ def _finding(story: Story) -> str:
     )
     named = ((gettext("half the budget"), story.half), (gettext("twice the budget"), story.twice))
     parts = [
-        gettext("{name} would bring {share}", name=translate(name), share=percent(other.share))
+        gettext("{name} would bring {share}", name=name, share=percent(other.share))
         for name, other in named
         if other is not None and other.share is not None
     ]
@@ -392,7 +391,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
             (
                 cash(r["spend_cents"]),
                 suppressed_count(None if small else r["treated"], story),
-                translate(r["evidence"]),
+                level_name(r["evidence"]),
             ),
             "ours" if r["policy"] == "plan" else "main",
             text=gettext("spend {spend}", spend=cash(r["spend_cents"])),
@@ -400,7 +399,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
         for r, small in zip(rows.iter_rows(named=True), few, strict=True)
     ]
     name, value = upper_first(marks[0].name), cash(marks[0].value)
-    best = gettext("{name} has the highest expected profit: {value}.", name=translate(name), value=value)
+    best = gettext("{name} has the highest expected profit: {value}.", name=name, value=value)
     heads = [
         gettext("rule"),
         gettext("extra profit"),

@@ -105,7 +105,7 @@ def _mix(story: Story) -> Figure:
         {
             "name": name,
             "value": r["treated"],
-            "text": gettext("brings {gain}, costs {cost}", gain=translate(gain), cost=translate(cost)),
+            "text": gettext("brings {gain}, costs {cost}", gain=gain, cost=cost),
         }
         for r, (name, _, gain, cost) in zip(shown, rows, strict=True)
     ]
@@ -143,14 +143,14 @@ def _mix(story: Story) -> Figure:
 
 def _motives(story: Story) -> Figure:
     """What sets those with an offer apart."""
-    rows = [(upper_first(translate(MOTIVES[each.motive])), each.customers) for each in story.motives]
+    rows = [(upper_first(gettext(MOTIVES[each.motive])), each.customers) for each in story.motives]
     few = small_cells([n for _, n in rows], story.least)
     rest = sum(n for (_, n), small in zip(rows, few, strict=True) if small)
     rows = [row for row, small in zip(rows, few, strict=True) if not small]
     rows += [(gettext("other reasons, each of few customers"), rest)] if rest else []
     finding = gettext(
         "What sets most of them apart: they {motives} ({rows} of {treated}).",
-        motives=MOTIVES[story.motives[0].motive],
+        motives=gettext(MOTIVES[story.motives[0].motive]),
         rows=count(rows[0][1]),
         treated=count(story.plan.treated),
         rows_2=rows[0][0],

@@ -2,7 +2,7 @@
 
 from promolift.foundation import extension
 from promolift.foundation.evidence import IntervalEstimate
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -20,7 +20,6 @@ from promolift.foundation.i18n.formatting import (
     upper_first,
     use_locale,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import ActionItem, Chapter, HeadlineAssumption, KeyFigure, Page
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.pages.rendering import render_page
@@ -48,18 +47,18 @@ CHAPTERS = (
     predictions.build_figures_chapter, discount.build_method_chapter, budget.build_method_chapter,
 )  # fmt: skip
 ASSUMPTION_NAMES = {
-    "margin": "The margin",
-    "supplier_share": "The suppliers' part",
-    "response": "The response to discounts",
-    "coupon_reach": "Coupons that are noticed",
-    "stretch_share": "Orders filled up to a threshold",
-    "send_cost": "What a message costs",
+    "margin": gettext_noop("The margin"),
+    "supplier_share": gettext_noop("The suppliers' part"),
+    "response": gettext_noop("The response to discounts"),
+    "coupon_reach": gettext_noop("Coupons that are noticed"),
+    "stretch_share": gettext_noop("Orders filled up to a threshold"),
+    "send_cost": gettext_noop("What a message costs"),
 }
 ASSUMPTION_REMEDIES = {
-    "margin": "Ask finance for the real margin.",
-    "supplier_share": "Have purchasing confirm it in writing.",
-    "response": "Nobody can know before the offers are sent; the customers left out will tell.",
-    "send_cost": "Ask whoever sends your messages.",
+    "margin": gettext_noop("Ask finance for the real margin."),
+    "supplier_share": gettext_noop("Have purchasing confirm it in writing."),
+    "response": gettext_noop("Nobody can know before the offers are sent; the customers left out will tell."),
+    "send_cost": gettext_noop("Ask whoever sends your messages."),
 }
 ALL = 0.99  # of a budget spent, so much is all of it
 MOST = 3  # offers that are named on the first screen
@@ -118,7 +117,7 @@ def headline_figure(story: Story) -> KeyFigure:
         "once their cost of {cost} is paid.{luck}",
         window=window,
         cost=cost,
-        luck=translate(_luck(story)),
+        luck=_luck(story),
     )
     if story.tests:
         label = gettext("This plan is a test, expected to cost")
@@ -158,7 +157,7 @@ def forecast_miss(story: Story) -> str:
     return gettext(
         "Forecasts missed what happened in the weeks held back (1 would be right): {said}. "
         "What the offers bring and cost may be off by as much.",
-        said=translate(join_list(said)),
+        said=join_list(said),
     )
 
 
@@ -179,7 +178,7 @@ def todo(story: Story) -> list[ActionItem]:
         able=count(plan.able),
     )
     where = gettext("Who gets what, with words and codes: plan.csv.")
-    most = gettext("Most often {often}. ", often=translate(join_list(often))) if often else ""
+    most = gettext("Most often {often}. ", often=join_list(often)) if often else ""
     steps.append(ActionItem(who, most + where))
     steps.append(
         ActionItem(
@@ -212,7 +211,7 @@ def _to_check(story: Story) -> list[ActionItem]:
     if weak is None or weak.flips_at is None:
         return []
     name, ask = ASSUMPTION_NAMES.get(weak.name), ASSUMPTION_REMEDIES.get(weak.name)
-    called, turn = translate(name) if name else weak.name, _value(weak, weak.flips_at, story.cash)
+    called, turn = gettext(name) if name else weak.name, _value(weak, weak.flips_at, story.cash)
     taken = _value(weak, weak.value, story.cash)
     what = gettext(
         "Check before you send: {called}{called_2}, {taken}",
@@ -221,8 +220,8 @@ def _to_check(story: Story) -> list[ActionItem]:
         taken=taken,
         called_3=called,
     )
-    why = gettext("At {turn} nothing would be earned.", turn=translate(turn))
-    return [ActionItem(what, why + (sentence_space() + translate(ask) if ask else ""))]
+    why = gettext("At {turn} nothing would be earned.", turn=turn)
+    return [ActionItem(what, why + (sentence_space() + gettext(ask) if ask else ""))]
 
 
 def _value(each: Assumption, value: float, cash: MoneyFormat) -> str:
@@ -232,7 +231,7 @@ def _value(each: Assumption, value: float, cash: MoneyFormat) -> str:
 def assumption_row(each: Assumption, cash: MoneyFormat) -> HeadlineAssumption:
     """Describe an assumption of the headline that nobody measured."""
     name = (
-        translate(ASSUMPTION_NAMES[each.name])
+        gettext(ASSUMPTION_NAMES[each.name])
         if each.name in ASSUMPTION_NAMES
         else upper_first(each.name.replace("_", " "))
     )

@@ -47,9 +47,10 @@ PEOPLE = ["A", *(f"u{n:03d}" for n in range(200))]
 def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) -> None:
     """A planned shop whose one offer for everybody is 20 % off product 2."""
     item = MenuItem(id="viewed-20", benefit=Benefit(type="percent_off", percent=20), scope="product", valid_days=7)
+    spoken = tuple(dict.fromkeys((language, "zh", "en")))
     config = Config(
         data={"source": "complete-journey"}, menu=(item,), consent={"default": True},
-        shop={"name": "Shop", "zone": "UTC", "languages": (language,), "currency": "CNY"},
+        shop={"name": "Shop", "zone": "UTC", "languages": spoken, "currency": "CNY"},
         plan={
             "campaign": "cmp_test", "budget_cents": 10**7, "holdout_share": 0.0, "asof": "2026-01-05",
             "test_share": 0.0,

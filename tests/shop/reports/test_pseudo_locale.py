@@ -29,7 +29,7 @@ CODES = (
     "English",
     "equal · 0.5, 0.5",
 )  # the same in any language
-OUTSIDE = 187  # texts of the drawn shop's report that do not come from the catalogue
+OUTSIDE = 106  # texts of the drawn shop's report that do not come from the catalogue
 
 
 class Pseudo(NullTranslations):

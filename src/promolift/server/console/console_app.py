@@ -250,8 +250,8 @@ def error_screen(error: Exception) -> Screen:
             title, status, role, text = "not_your_role", 403, error.role, ""
         case Refused():
             known = REFUSALS.get(code)
-            told = known.words.text_in("zh") if known and current_locale() == "zh" else str(error)
-            status, text = known.status if known else 422, told
+            text = known.words.text_in("zh") if known and current_locale() == "zh" else str(error)
+            status = known.status if known else 422
         case ApiError():
             status, text = error.status, str(error)
         case ValidationError():

@@ -1,5 +1,6 @@
 """What `init` shows of its guesses, asks, and takes for an answer."""
 
+import re
 from pathlib import Path
 from random import Random
 
@@ -87,3 +88,43 @@ def test_two_currencies_are_refused_and_one_of_them_may_be_chosen(tmp_path: Path
         init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False)
     init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=SetupAnswers.of([], "USD"))
     assert load_config(tmp_path / "p.toml").data.events.mapping.currency == "USD"
+
+
+ENGLISH, CHINESE = "customer,time,sku,product_name,qty,amount", "会员号,下单时间,商品编码,商品名称,数量,实付金额"
+MUGS, TEAS = ("Mug", "Pot", "Plate"), ("乌龙茶", "绿茶", "红茶杯")
+
+
+@pytest.mark.parametrize(
+    ("header", "names", "currency", "stated", "languages"),
+    [
+        (ENGLISH, MUGS, "GBP", None, ("en",)),
+        (ENGLISH, MUGS, None, None, ("en",)),
+        (CHINESE, TEAS, None, None, ("zh",)),
+        (CHINESE, MUGS, None, None, ("zh",)),  # brands have Latin names
+        (ENGLISH, TEAS, "CNY", None, ("zh",)),
+        (ENGLISH, TEAS, "HKD", None, ("zh",)),
+        (ENGLISH, TEAS, None, None, ("zh",)),  # English names of columns say nothing of customers
+        (ENGLISH, TEAS, "GBP", None, ("en", "zh")),
+        (ENGLISH, TEAS, "GBP", ["en"], ("en",)),
+        (CHINESE, TEAS, None, ["en", "zh"], ("en", "zh")),
+    ],
+)
+def test_init_proposes_the_languages_of_the_shop_and_a_person_may_say_others(
+    header: str, names: tuple[str, ...], currency: str | None, stated: list[str] | None, languages: tuple[str, ...],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    rows = [f"c{n % 7},2026-01-{n % 28 + 1:02d} 10:00,p{n % 3},{names[n % 3]},1,{n + 1}.50" for n in range(60)]
+    (tmp_path / "e.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    answers = SetupAnswers.of([], currency, "yes", stated)
+    found = init({"events": tmp_path / "e.csv"}, tmp_path / "p.toml", False, answers=answers)
+    assert load_config(tmp_path / "p.toml").shop.languages == languages
+    assert bool(re.search("[\u4e00-\u9fff]", found.text.replace(names[0], ""))) >= (languages[0] == "zh")
+    toml = (tmp_path / "p.toml").read_text(encoding="utf-8")
+    assert "name_zh" not in toml or "zh" in languages
+
+
+def test_a_language_that_no_catalogue_has_is_refused() -> None:
+    with raises_code("setting_invalid"):
+        SetupAnswers.of([], None, None, ["fr"])
+    with raises_code("setting_invalid"):
+        SetupAnswers.of([], None, None, ["en", "en"])

@@ -70,6 +70,8 @@ def test_customers_with_a_rhythm_are_won_back_where_there_are_enough(tmp_path: P
 
 def test_goods_without_categories_have_no_new_category() -> None:
     fit = BasketStatistics(1000, (), 100)
+    assert "name_zh" not in menu_toml(fit, "EUR", 0.3)
+    assert "name_zh" in menu_toml(fit, "CNY", 0.3, languages=("en", "zh"))
     assert "untried" not in menu_toml(fit, "EUR", 0.3)
     assert "untried = true" in menu_toml(fit, "EUR", 0.3, categories=True)
     assert "free_shipping" in menu_toml(fit, "EUR", 0.3)

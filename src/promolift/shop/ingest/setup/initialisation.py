@@ -52,6 +52,7 @@ EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
 )  # tables that may stand inside the events, and the column by which their rows differ
 CHINESE_CURRENCIES = ("CNY", "HKD", "MOP", "TWD")
 HAN = re.compile(r"[\u4e00-\u9fff]")
+NAME_ROLES = ("name", "category", "product_id")  # where names of products stand, the best first
 MAX_UNREAD_COLUMNS = 24  # columns named of those that are not used
 
 
@@ -226,8 +227,9 @@ def guess_shop_languages(parts: "Sequence[GuessedTable]") -> tuple[Language, ...
     if nothing but English names of columns speaks for English. Names in Latin letters say nothing: brands have them.
     """
     own = guess_shop_language(parts[0].mapping)
-    named = [text for part in parts for role in ("name", "category", "product_id") if role in part.roles
-             and part.name in ("events", "products") for text in part.roles[role].samples]  # fmt: skip
+    goods = [part.roles for part in parts if part.name in ("events", "products")]
+    found = ([text for roles in goods if role in roles for text in roles[role].samples] for role in NAME_ROLES)
+    named = next(filter(None, found), [])
     if own == "zh" or sum(bool(HAN.search(text)) for text in named) * 2 <= len(named):
         return (own,)
     return ("zh",) if "currency" in parts[0].assumed else ("en", "zh")
@@ -490,12 +492,10 @@ def render_settings(
         why = f"NOBODY IS WRITTEN TO YET: {names} may say who agreed and is not read"
     elif consent is None and not _has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
-    head = settings_head(
-        ShopFacts(answers.languages or guess_shop_languages(parts), events.currency, events.zone),
-        consent, why, answers.not_consent, answers.message_cost,
-    )  # fmt: skip
-    categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
     languages = answers.languages or guess_shop_languages(parts)
+    facts = ShopFacts(languages, events.currency, events.zone)
+    head = settings_head(facts, consent, why, answers.not_consent, answers.message_cost)
+    categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
     menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores, languages) if fit else ""
     said = next((part.mapping for part in parts if part.name == "words"), None)
     ask = WORDS if said and not said.has("consent") else ""

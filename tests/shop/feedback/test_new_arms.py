@@ -46,7 +46,8 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )  # fmt: skip
     log.write_csv(folder / "log.csv")
     file = folder / "promolift.toml"
-    init({"events": folder / "log.csv"}, file, False, (), SetupAnswers(currency="USD", consent=True))
+    init({"events": folder / "log.csv"}, file, False, (),
+         SetupAnswers(currency="USD", consent=True, languages=("en", "zh")))  # fmt: skip
     assert {NEW, BACK} <= {item.id for item in load_config(file).menu}
     keep_one(file, line)
     with Shop.open(file, work=folder / "work") as shop:

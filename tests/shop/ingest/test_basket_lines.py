@@ -49,6 +49,7 @@ def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return made.with_settings(
         menu=menu, segment=[{"name": "members", "where": "value_decile > 5"}], value={"margin_rate": 0.6},
         offer={"proposals": "none"}, discount={"prior_response": 3.0}, plan={"budget_cents": 30_000},
+        shop={"languages": ["en", "zh"]},
     )  # fmt: skip
 
 

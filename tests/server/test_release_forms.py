@@ -130,7 +130,8 @@ def test_in_a_test_no_offer_is_given_but_by_draws(tmp_path: Path) -> None:
     )
     assert (opened["charge_cents"] < opened["gain_cents"]).all()  # and whatever is believed of it, it is given
     assert set(given["reason"]) == {AUDIENCE_DRAW_REASON}
-    assert (plan.note.limits, plan.note.assumptions) == ((), ())
+    assert plan.note.limits == ()
+    assert [each.name for each in plan.note.assumptions] == ["message_effect"]  # it is expected to lose
 
 
 def test_what_was_shown_to_pay_is_given_within_the_limits_and_nothing_is_drawn_beside_them(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from promolift.extensions.simulation.worlds.simulated_shop import simulate
 from promolift.extensions.simulation.worlds.world import SimulationSettings
 
 
-def write_shop(folder: Path, customers: int = 240, weeks: int = 40) -> Path:
+def write_shop(folder: Path, customers: int = 240, weeks: int = 40, seed: int = 1) -> Path:
     """A simulated shop as four CSV files with columns named as other people name them."""
-    shop = simulate(SimulationSettings(customers=customers, weeks=weeks, categories=6))
+    shop = simulate(SimulationSettings(seed=seed, customers=customers, weeks=weeks, categories=6))
     day, second = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S"
     shop.events.select(
         pl.col("customer_id").alias("user_id"),

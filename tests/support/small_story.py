@@ -10,14 +10,15 @@ from promolift.shop.reports.story import CustomerCard, Story
 from promolift.shop.results.customers import PlannedOffer
 from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.ingest import Health
-from promolift.shop.results.plan_note import Headline, PlanNote
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.plan_summary import summarise
 
 NOTE = PlanNote(
     budget_cents=10_000, gain_cents=20_000.0, gain_low_cents=None, gain_high_cents=None, cost_cents=9_000.0,
     added_cents=0.0, subsidy_cents=0.0, treated=25, customers=240, held_out=24, barred=6, price=0.5, worth=0.5,
     bound_cents=20_100.0, planned_cents=20_000.0, gap=0.005, evidence="adjusted", explain="", menu=(),
     terms=ReleaseTerms(campaign_id="c", policy_id="plan", policy_version="1", price=0.5),
-    shop=ShopSettings(currency="USD"), consent=ConsentSettings(),
+    shop=ShopSettings(currency="USD"), consent=ConsentSettings(), window_days=28,
 )  # fmt: skip
 
 
@@ -28,11 +29,12 @@ def read(**parts: Any) -> ResponseFigures:
 
 
 def small_story(note: dict[str, Any] | None = None, head: dict[str, Any] | None = None, **parts: Any) -> Story:
-    """`note` and `head` change the plan and its headline, `parts` what else is told."""
-    found = Headline(**({"gain_cents": 20_000.0, "low_cents": None, "high_cents": None} | (head or {})))
+    """`note` changes the plan and `head` its summary, `parts` what else is told."""
+    plan = NOTE.model_copy(update=note or {})
+    found = summarise(plan).model_copy(update=head or {})
     health = Health(tables=(), summary={}, abilities=(), warnings=(), notes=())
-    known = {"head": found, "health": health, "response": read(), "asof_ms": 0, "window_days": 28}
-    return Story(plan=NOTE.model_copy(update=note or {}), **(known | parts))
+    known = {"summary": found, "health": health, "response": read(), "asof_ms": 0}
+    return Story(plan=plan, **(known | parts))
 
 
 def card(who: str = "a", **change: Any) -> CustomerCard:

@@ -70,13 +70,9 @@ def test_each_figure_is_that_of_the_plan(desk: McpTools) -> None:
     with Store(desk.work) as store:
         plan = Plan.load(store)
         points, offers, decided = plan.frontier.height, plan.offers.to_dicts(), plan.decisions.row(3, named=True)
-        half = plan.curve.what_if(plan.note.budget_cents / 2)
+        half, value = plan.curve.what_if(plan.note.budget_cents / 2), plan.summary.value_cents
     given = tool(server, "plan")
-    assert (given["gain_cents"], given["evidence"], given["offers"]) == (
-        plan.note.gain_cents,
-        plan.note.evidence,
-        offers,
-    )
+    assert (given["value_cents"], given["evidence"], given["offers"]) == (value, plan.note.evidence, offers)
     assert len(tool(server, "curve")["points"]) == points
     assert half is not None
     found = tool(server, "what_if", budget_cents=round(plan.note.budget_cents / 2))
@@ -88,6 +84,10 @@ def test_each_figure_is_that_of_the_plan(desk: McpTools) -> None:
     assert said["decision"]["propensity"] == decided["propensity"]
     assert said["open"][0]["gain_cents"] == max(each["gain_cents"] for each in said["open"])
     assert any(" off " in each["offer"] for each in said["open"])
+    with Store(desk.work) as store:
+        for who, offer_id in Plan.load(store).chosen.head(20).select("customer_id", "offer_id").iter_rows():
+            listed = tool(server, "explain_customer", customer_id=who)["open"]
+            assert offer_id in [each["offer_id"] for each in listed]  # though others would add more
     assert "candidates" not in said["decision"]
     assert all(each["why"] and each["offers"] > 0 for each in said["closed"])
     assert "no decision for a customer" in tool(server, "explain_customer", customer_id="' or true --")

@@ -17,7 +17,6 @@ from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import JOBS
 from promolift.shop.pipeline.release import build_release, read_manifest, release_id_of
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_note import Headline
 
 
 def draft(person: Person) -> str:
@@ -149,12 +148,13 @@ def test_today_shows_the_release_that_decides_after_a_roll_back_too(shop: Shop, 
         return next(each["value"] for each in approver.json("/")["tiles"] if each["label"] == "The plan expects")
 
     with Store(folder) as store:
-        own = Plan.load(store).headline
+        own = Plan.load(store).summary
     cash = MoneyFormat(CONFIG.shop.currency)
-    assert expected() == cash(own.gain_cents, sign=True)
+    assert expected() == cash(own.value_cents, sign=True)
     home = folder / "serve" / "releases"
-    more = Headline(gain_cents=own.gain_cents + 98_765, low_cents=0.0, high_cents=1e6)
-    text = read_manifest(home / first, first).model_copy(update={"headline": more}).text()
+    assert own.value_cents is not None
+    more = own.model_copy(update={"value_cents": own.value_cents + 98_765})
+    text = read_manifest(home / first, first).model_copy(update={"summary": more}).text()
     shutil.copytree(home / first, home / release_id_of(text))
     (home / release_id_of(text) / "manifest.json").write_text(text, "utf-8")
 
@@ -163,9 +163,9 @@ def test_today_shows_the_release_that_decides_after_a_roll_back_too(shop: Shop, 
         return some
 
     shop.server.ledger.write(another)
-    assert expected() == cash(own.gain_cents + 98_765, sign=True)
+    assert expected() == cash(own.value_cents + 98_765, sign=True)
     approver.post("/roll-back")
-    assert expected() == cash(own.gain_cents, sign=True)
+    assert expected() == cash(own.value_cents, sign=True)
 
 
 def test_a_draft_that_is_frozen_already_is_not_taken_from_its_maker(shop: Shop) -> None:

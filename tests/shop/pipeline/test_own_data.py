@@ -56,11 +56,11 @@ def test_the_plan_keeps_the_budget_and_each_customer_gets_one_offer(shop: Path) 
 def test_the_headline_is_the_value_in_the_comparison_of_rules_and_what_is_drawn(shop: Path) -> None:
     with Store(shop / "work") as store:
         plan, policies = Plan.load(store), store.frame("policies")
-        headline, tests = plan.headline, plan.note.tests
+        summary, tests = plan.summary, plan.note.tests
     assert tests
     ours = policies.filter(policy="plan", valued_by="check")
-    for name, figure in (("expected_profit_cents", "gain_cents"), ("low", "low_cents"), ("high", "high_cents")):
-        assert getattr(headline, figure) == pytest.approx(ours[name].item() + tests.gain_cents)
+    for name, figure in (("expected_profit_cents", "value_cents"), ("low", "low_cents"), ("high", "high_cents")):
+        assert getattr(summary, figure) == pytest.approx(ours[name].item() + tests.gain_cents)
     predicted = plan.note.cost_cents - tests.cost_cents
     assert ours["spend_cents"].item() == pytest.approx(predicted, rel=1e-3)  # at equal spend
 
@@ -94,7 +94,7 @@ def test_a_second_run_changes_nothing_and_a_changed_budget_redoes_only_what_depe
     assert (shop / "out" / "plan.csv").read_bytes() == before
     assert summary["step"] == "report"
     assert summary["cost_cents"] <= summary["budget_cents"] == 20_000
-    assert summary["gap"] < 0.15  # a tenth of the budget is for draws
+    assert summary["bound"]["gap"] < 0.15  # a tenth of the budget is for draws
 
 
 def test_another_budget_and_a_limit_need_only_the_plan_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +126,8 @@ def test_a_cautious_plan_takes_surer_offers_and_still_tells_what_is_expected(
         file.write_text(plain.replace("[plan]", '[plan]\nrisk = { rule = "lower", z = 1.0 }'), encoding="utf-8")
         assert call("plan", *work, "--json") == 0
         careful = json.loads(capsys.readouterr().out)
-        assert careful["planned_cents"] < careful["gain_cents"] <= free["gain_cents"] * (1 + 1e-6)
+        most = free["promised_cents"] or free["value_cents"]
+        assert careful["bound"]["bounded_cents"] < careful["value_cents"] <= most * (1 + 1e-6)
         assert careful["cost_cents"] <= careful["budget_cents"]
     finally:
         file.write_text(plain, encoding="utf-8")

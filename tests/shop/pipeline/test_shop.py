@@ -69,7 +69,7 @@ def test_the_headline_is_without_luck_as_soon_as_it_is_told_and_never_from_anoth
     shop.evaluate()
     judged = shop.plan(budget_cents=19_000)
     assert judged.luck is not None
-    assert judged.headline.promised_cents == plan.note.gain_cents
+    assert judged.summary.promised_cents == plan.note.gain_cents
     assert plan.luck == judged.luck  # also to whom it was shown before it was judged
     assert shop.plan(budget_cents=18_000).luck is None
     shop.with_settings(plan={"budget_cents": 18_000}).evaluate()

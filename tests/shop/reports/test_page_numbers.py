@@ -12,10 +12,8 @@ from page_figures import add
 from told_shop import SHOPS, menu, told_shop
 
 from promolift.core.customers.disclosure_control import small_cells
-from promolift.core.messages import describe_menu_line, describe_offer
-from promolift.core.offers import MenuItem
+from promolift.core.messages import describe_offer
 from promolift.foundation.i18n.formatting import date, money
-from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.reports.chapters.summary import page_of, render
 from promolift.shop.reports.next_step import shop_status
@@ -27,8 +25,9 @@ from promolift.shop.results.effects import DEPTH, MissingModels
 from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.fairness import group_label
 from promolift.shop.results.ingest import Health, UnknownAttributes
+from promolift.shop.results.line_tests import describe_line
 from promolift.shop.results.messages import Messages, Offers, PoolWords
-from promolift.shop.results.plan import Plan, assumption_text, headline
+from promolift.shop.results.plan import Plan, assumption_text
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
@@ -56,10 +55,10 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     people = profiles.filter(pl.col("customer_id").is_in(who))
     ages = store.frame("customers")["age"].drop_nulls().to_list()
     offers = [describe_offer(offer, "en") for offer in Offers.load(store).offers]
-    costs = [{"value_cents": each.value, "flips_at_cents": each.flips_at} for each in plan.assumptions
+    costs = [{"value_cents": each.value, "flips_at_cents": each.flips_at} for each in plan.summary.assumptions
              if each.unit == "money"]  # fmt: skip
     top = [
-        note.model_copy(update={"menu": ()}), headline(note, found.luck), plan.assumptions, costs, story.worth,
+        note.model_copy(update={"menu": ()}), plan.summary, costs, story.worth,
         config.plan.window_days,
     ]  # fmt: skip
     print_ = [
@@ -110,8 +109,8 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         ],
         "fairness": fair(story),
         "unknowns": [
-            offers, [said_line(line) for line in plan.note.menu], {"margin_share": config.value.margin_rate}, gaps,
-            {"holdout_share": config.plan.holdout_share},
+            offers, [describe_line(line, config.shop.currency) for line in plan.note.menu],
+            {"margin_share": config.value.margin_rate}, gaps, {"holdout_share": config.plan.holdout_share},
         ],
     }  # fmt: skip
 
@@ -127,12 +126,6 @@ def fair(story: Story) -> list[Any]:
     ]  # fmt: skip
     names = [group_label(each.group) for each in (*gaps, *(found.proxies if found else ()))]
     return [found, limited, shares, names, *((len(found.gaps), len(found.shown)) if found else ())]
-
-
-def said_line(item: MenuItem) -> str:
-    """A menu line as the page names it."""
-    one = LocalizedText(zh="一个品类", en="one category") if item.scope == "category" else None
-    return describe_menu_line(item.benefit, item.min_spend_cents, "USD", "en", one)
 
 
 def about_the_data(story: Story) -> dict[str, list[Any]]:
@@ -251,7 +244,7 @@ def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[
     job, _ = told
     found = Evaluation.load(job.store)
     assert found.luck is not None
-    figure = money(headline(Plan.load(job.store).note, found.luck).gain_cents, job.config.shop.currency)
+    figure = money(Plan.load(job.store).summary.value_cents, job.config.shop.currency)
     page = render(build_story(job))
     assert f'<p class="huge">+{figure}</p>' in page
     assert f"the plan is expected to add {figure}" in page
@@ -260,7 +253,7 @@ def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[
 
 def test_the_first_screen_says_at_which_supplier_share_the_plan_would_flip(told: tuple[Job, dict[str, Held]]) -> None:
     job, _ = told
-    believed = Plan.load(job.store).assumptions
+    believed = Plan.load(job.store).summary.assumptions
     page = render(build_story(job))
     screen = visible(page[: page.index('class="contents"')])
     places = [screen.index(clean(assumption_text(each, job.config.shop.currency))) for each in believed]

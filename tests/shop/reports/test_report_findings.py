@@ -212,8 +212,8 @@ def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -
     [
         ({}, {}),
         ({}, {"gain_cents": 15_000.0, "promised_cents": 20_000.0}),
-        ({"tests": PlanTests(customers=9, gain_cents=4_000.0, cost_cents=100.0)}, {"gain_cents": 24_000.0}),
-        ({"gain_cents": 22_000.0, "risk": "lower"}, {"gain_cents": 22_000.0}),
+        ({"tests": PlanTests(customers=9, gain_cents=4_000.0, cost_cents=100.0)}, {"value_cents": 24_000.0}),
+        ({"gain_cents": 22_000.0, "risk": "lower"}, {"value_cents": 22_000.0}),
     ],
 )
 def test_a_bound_stands_beside_the_value_that_it_is_on_and_never_alone_beside_a_larger_one(
@@ -221,21 +221,21 @@ def test_a_bound_stands_beside_the_value_that_it_is_on_and_never_alone_beside_a_
 ) -> None:
     """The certificate and the command line name the value that is bounded, and say if the headline is another."""
     story, cash = small_story(note, head), MoneyFormat("USD")
-    assert story.head is not None
-    shown, value = cash(story.head.gain_cents), cash(story.plan.planned_cents)
-    said = bound_text(story.plan, story.head)
+    shown, value = cash(story.summary.value_cents), cash(story.plan.planned_cents)
+    said = bound_text(story.plan, story.summary)
     assert said.index(value) < said.index(cash(story.plan.bound_cents))
     assert (f"The plan's value, {shown}, is another figure" in said) == (shown != value)
     certificate = budget.build_method_chapter(story).blocks[0]
     assert isinstance(certificate, Block)
     assert certificate.data["text"] == said
-    line = plan_text(story.plan, None, ())
+    line = plan_text(story.plan, story.summary)
     assert (cash(story.plan.bound_cents) in line) <= (value in line)
 
 
 def test_a_plan_of_draws_alone_has_no_bound() -> None:
     terms = small_story().plan.terms.model_copy(update={"policy_id": "trial"})
-    assert bound_text(small_story({"terms": terms}).plan, None) == ""
+    story = small_story({"terms": terms})
+    assert bound_text(story.plan, story.summary) == ""
 
 
 def test_what_each_strategic_rule_costs_is_a_row() -> None:
@@ -256,7 +256,7 @@ def test_the_luck_in_a_plan_is_told() -> None:
     def told(checked: float) -> str:
         luck = Luck(naive_cents=20_000.0, checked_cents=checked, low_cents=9_000.0, high_cents=21_000.0)
         chapter = budget.build_method_chapter(
-            small_story(luck=luck, head={"gain_cents": checked, "promised_cents": 20_000.0})
+            small_story(luck=luck, head={"value_cents": checked, "promised_cents": 20_000.0})
         )
         return str(next(b for b in chapter.blocks if isinstance(b, Block) and b.kind == "note").data["text"])
 
@@ -268,7 +268,7 @@ def test_the_luck_in_a_plan_is_told() -> None:
 
 def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> None:
     def told(promised: float | None) -> KeyFigure:
-        lucky = {"gain_cents": 72_400.0, "low_cents": 60_000.0, "high_cents": 80_000.0, "promised_cents": promised}
+        lucky = {"value_cents": 72_400.0, "low_cents": 60_000.0, "high_cents": 80_000.0, "promised_cents": promised}
         return summary.headline_figure(small_story(head=lucky))
 
     big = told(80_900.0)
@@ -370,7 +370,7 @@ def test_a_forecast_that_missed_is_said_beside_the_headline() -> None:
 
 def test_what_to_do_begins_with_what_the_plan_stands_on() -> None:
     suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694)
-    steps = summary.todo(small_story(believed=(suppliers,)))
+    steps = summary.todo(small_story(head={"assumptions": (suppliers,)}))
     assert steps[0].what == "Check before you send: the suppliers' part, 85\u00a0%"
     assert "At 69\u00a0% nothing would be earned." in steps[0].how
     assert [step.what for step in steps[1:]] == [
@@ -388,7 +388,7 @@ WORTH = Worth(
 
 def test_an_offer_to_somebody_who_would_buy_anyway_is_explained() -> None:
     told, table = budget.build_chapter(
-        small_story(worth=WORTH, head={"gain_cents": 6_000.0, "promised_cents": 6_950.0})
+        small_story(worth=WORTH, head={"value_cents": 6_000.0, "promised_cents": 6_950.0})
     ).blocks[:2]
     assert isinstance(told, Block)
     assert isinstance(table, Block)

@@ -25,6 +25,7 @@ from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story import OpenQuestion, Story
 from promolift.shop.results.customers import Customers
 from promolift.shop.results.ingest import Ability, Counts, Health
+from promolift.shop.results.plan_summary import ChoiceBound
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{7777*7}}'\"&<!--]]>\x00‮"
@@ -224,8 +225,9 @@ def test_a_story_of_the_plan_alone_says_what_it_does_not_know() -> None:
 
 def test_not_a_number_is_never_printed() -> None:
     nan = float("nan")
-    amounts = dict.fromkeys(("gain_cents", "cost_cents", "worth", "bound_cents", "planned_cents", "gap"), nan)
-    story = small_story(amounts, asof_ms=10**18)
+    bound = ChoiceBound.model_construct(bounded_cents=nan, bound_cents=nan, missing_cents=nan, gap=nan)
+    amounts = dict.fromkeys(("value_cents", "cost_cents", "low_cents", "promised_cents"), nan) | {"bound": bound}
+    story = small_story({"worth": nan}, amounts, asof_ms=10**18)
     assert not re.search(r"\b(nan|NaN|None|inf|Infinity|null)\b", Page(render(story)).text)
 
 

@@ -4,9 +4,23 @@ import pytest
 
 from promolift.core.decisions import LineEffect
 from promolift.core.experiments import audiences
+from promolift.core.offers import MenuItem
+from promolift.core.offers.terms import Benefit
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.shop.results.line_tests import LineTestGroup, LineTestNote, group_name, line_test_sentences
+from promolift.foundation.i18n.text import Language
+from promolift.shop.results.line_tests import (
+    LineTestGroup,
+    LineTestNote,
+    describe_line,
+    group_name,
+    line_test_sentences,
+)
 
+MENU = (
+    MenuItem(id="win-back-10", benefit=Benefit(type="percent_off", percent=10)),
+    MenuItem(id="tea-20", benefit=Benefit(type="percent_off", percent=20), scope="category", covers=("tea",)),
+    MenuItem(id="spend-60-save-8", benefit=Benefit(type="amount_off", amount_cents=800), min_spend_cents=6000),
+)
 NAMES = (audiences.ACTIVE, *audiences.FIRST_AUDIENCES)
 
 
@@ -42,16 +56,26 @@ def figures(sentences: list[str], *parts: str) -> bool:
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_a_draw_states_its_sizes_its_shares_its_cost_its_ceiling_and_what_it_will_show(locale: str) -> None:
     with use_locale(locale):
-        first, later = line_test_sentences(noted(), "USD"), line_test_sentences(noted(400, tests=1), "USD")
+        first, later = line_test_sentences(noted(), "USD", MENU), line_test_sentences(noted(400, tests=1), "USD", MENU)
     for said in (first, later):
-        assert figures(said, "1,000", "500", "win-back-10", "50", "$150.00", "$310.00", "$400.00", "$1.13", "28")
+        assert figures(said, "1,000", "500", "10", "50", "$150.00", "$310.00", "$400.00", "$1.13", "28")
         assert figures(said, "promolift ingest", "promolift learn approve")
     assert not figures(first, "$300.00")  # before any draw nothing is known of the gain
     assert figures(later, "$300.00", "$104.00", "$496.00", "84")
 
 
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_a_draw_names_offers_in_words_and_not_by_their_ids(locale: Language) -> None:
+    with use_locale(locale):
+        for item in MENU:
+            group = noted().tested[0].model_copy(update={"arms": (item.id,)})
+            said = " ".join(line_test_sentences(noted().model_copy(update={"tested": (group,)}), "USD", MENU))
+            assert item.id not in said
+            assert describe_line(item, "USD") in said
+
+
 def test_a_plan_that_sends_nothing_says_why_and_what_to_do() -> None:
-    said = {name: line_test_sentences(note, "USD") for name, note in {
+    said = {name: line_test_sentences(note, "USD", MENU) for name, note in {
         "few": noted(treated=0, largest=9), "rest": noted(treated=0, tests=3), "none": noted(treated=0),
     }.items()}  # fmt: skip
     assert all(len(each) == 1 for each in said.values())
@@ -75,6 +99,6 @@ def test_a_note_of_an_earlier_version_is_read() -> None:
 
 
 def test_a_plan_that_replaces_another_draw_of_its_day_says_so() -> None:
-    said = line_test_sentences(noted().model_copy(update={"replaced": 321}), "USD")
+    said = line_test_sentences(noted().model_copy(update={"replaced": 321}), "USD", MENU)
     assert figures(said, "321")
-    assert not figures(line_test_sentences(noted(), "USD"), "321")
+    assert not figures(line_test_sentences(noted(), "USD", MENU), "321")

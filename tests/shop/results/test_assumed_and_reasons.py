@@ -59,14 +59,14 @@ def test_the_value_that_turns_the_plan_turns_the_headline_and_not_the_promise() 
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_plan_of_draws_stands_on_its_margin_and_on_what_a_message_costs(seed: int) -> None:
+def test_a_plan_of_draws_stands_on_its_margin_on_suppliers_and_on_what_a_message_costs(seed: int) -> None:
     """Drawn gains and costs: at the value named, the plan computed anew earns nothing."""
     rng = np.random.default_rng(seed)
     margin, size = rng.uniform(0.1, 0.6), 9
     revenue, paid, send = rng.uniform(500, 900, size), rng.uniform(10, 40, size), rng.uniform(0, 4)
 
-    def gain(margin: float, send: float) -> float:
-        return float((margin * revenue - paid - send).sum())
+    def gain(margin: float, send: float, supplier: float = 0.5) -> float:
+        return float((margin * revenue - paid * (1 - supplier) / 0.5 - send).sum())
 
     rows = pl.concat([chosen()] * size).with_columns(
         added_cents=pl.Series(margin * revenue), cost_cents=pl.Series(paid + send), send_cost_cents=pl.lit(send),
@@ -74,10 +74,27 @@ def test_a_plan_of_draws_stands_on_its_margin_and_on_what_a_message_costs(seed: 
     )  # fmt: skip
     stated = ValueSettings(margin_rate=margin)
     each = {one.name: one for one in list_assumptions(rows, READ, stated, False, drawn=True)}
-    assert set(each) == {"margin", "send_cost"}
+    assert set(each) == {"margin", "send_cost", "supplier_share"}
+    least = each["supplier_share"].flips_at
+    assert gain(margin, send, 0.0 if least is None else least) >= -1e-6
+    assert least is None or gain(margin, send, least) == pytest.approx(0.0, abs=1e-6)
     assert gain(each["margin"].flips_at or 0.0, send) == pytest.approx(0.0, abs=1e-6)
     assert gain(margin, each["send_cost"].flips_at or 0.0) == pytest.approx(0.0, abs=1e-6)
-    assert set(list_assumptions(rows, READ, stated, True, drawn=True)) == {each["send_cost"]}
+    known = list_assumptions(rows, READ, stated, True, drawn=True)
+    assert set(known) == {each["send_cost"], each["supplier_share"]}
+
+
+def test_a_test_that_is_expected_to_lose_stands_on_what_a_drawn_message_adds() -> None:
+    rows = pl.concat([chosen()] * 4).with_columns(
+        customer_id=pl.Series(["a", "b", "c", "d"]), gain_cents=pl.lit(-50.0), cost_cents=pl.lit(100.0)
+    )
+    (one,) = list_assumptions(rows, READ, ValueSettings(), False, drawn=True)
+    assert (one.name, one.value, one.flips_at) == ("message_effect", 50.0, pytest.approx(100.0))
+    assert list_assumptions(rows, READ, ValueSettings(), False) == ()
+    mixed = rows.with_columns(gain_cents=pl.Series([-50.0, -50.0, 300.0, 300.0]))
+    found = {each.name: each for each in list_assumptions(mixed, READ, ValueSettings(), True, 20.0, False, "ab")}
+    assert found["message_effect"].flips_at == pytest.approx(50.0 - 480.0 / 2)  # the whole headline, draws included
+    assert found["send_cost"].flips_at == pytest.approx(480.0 / 4)
 
 
 def test_a_stated_margin_is_not_called_assumed() -> None:

@@ -9,13 +9,15 @@ from small_story import NOTE
 from promolift.core.experiments.power import detectable_effect
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.feedback.decision_outcomes import LearnSettings
-from promolift.shop.results.plan import headline, holdout_power_text
-from promolift.shop.results.plan_note import LEAST_HELD_OUT
+from promolift.shop.results.plan import holdout_power_text
+from promolift.shop.results.plan_note import LEAST_HELD_OUT, Luck
+from promolift.shop.results.plan_summary import summarise
 
 
 @given(st.floats(1.0, 1e6), st.floats(1.0, 1e6), st.integers(1, 10_000))
 def test_as_many_windows_as_it_takes_until_the_expected_effect_is_seen(least: float, gain: float, treated: int) -> None:
-    windows = NOTE.model_copy(update={"detectable_cents": least, "treated": treated}).windows_needed(gain * treated)
+    note = NOTE.model_copy(update={"detectable_cents": least, "treated": treated, "gain_cents": gain * treated})
+    windows = summarise(note).learned.windows_needed
     assert windows is not None
     assert least / windows**0.5 <= gain * (1 + 1e-9)
     assert windows == 1 or least / (windows - 1) ** 0.5 > gain * (1 - 1e-9)
@@ -27,8 +29,8 @@ def test_as_many_windows_as_it_takes_until_the_expected_effect_is_seen(least: fl
 )  # fmt: skip
 def test_nothing_is_said_where_nothing_is_compared_or_expected(change: dict[str, object]) -> None:
     note = NOTE.model_copy(update={"detectable_cents": 100.0} | change)
-    assert note.windows_needed(note.gain_cents) is None
-    assert holdout_power_text(note, headline(note, None)) == ""
+    assert summarise(note).learned.windows_needed is None
+    assert holdout_power_text(summarise(note)) == ""
 
 
 def test_the_least_effect_is_seen_in_four_of_five_windows() -> None:
@@ -44,10 +46,10 @@ def test_both_languages_state_the_figures() -> None:
     note = NOTE.model_copy(
         update={"detectable_cents": 2400.0, "window_days": 28, "held_out": 240}
     )  # by the choice 8 each
-    head = headline(note, None).model_copy(update={"gain_cents": 15_000.0})  # less the luck of the choice: 6 each
-    english = holdout_power_text(note, head)
+    luck = Luck(naive_cents=20_000.0, checked_cents=15_000.0, low_cents=1.0, high_cents=2.0)  # without it 6 each
+    english = holdout_power_text(summarise(note, luck))
     with use_locale("zh"):
-        chinese = holdout_power_text(note, head)
+        chinese = holdout_power_text(summarise(note, luck))
     for text in (english, chinese):
         assert all(figure in text for figure in ("28", "$24", "80", "$6", "16"))
 
@@ -55,6 +57,6 @@ def test_both_languages_state_the_figures() -> None:
 @pytest.mark.parametrize("held", [1, 24, LEAST_HELD_OUT - 1, LEAST_HELD_OUT, 400])
 def test_no_power_is_claimed_of_a_holdout_that_is_given_no_verdict(held: int) -> None:
     note = NOTE.model_copy(update={"detectable_cents": 2400.0, "held_out": held})
-    said = holdout_power_text(note, headline(note, None))
+    said = holdout_power_text(summarise(note))
     assert ("$24" in said) == (held >= LearnSettings().least)
     assert said

@@ -12,8 +12,9 @@ from promolift.shop.results.customers import Person, PlannedOffer
 from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.ingest import Counts, Health
 from promolift.shop.results.messages import Messages
-from promolift.shop.results.plan import Plan, headline, interpolate_frontier
-from promolift.shop.results.plan_note import Assumption, Headline, Luck, PlanNote, fragile_first
+from promolift.shop.results.plan import Plan, interpolate_frontier
+from promolift.shop.results.plan_note import Assumption, Luck, PlanNote, fragile_first
+from promolift.shop.results.plan_summary import summarise
 
 LUCK = Luck(naive_cents=1000.0, checked_cents=800.0, low_cents=500.0, high_cents=1100.0)
 
@@ -32,25 +33,29 @@ def note(**change: object) -> PlanNote:
 
 
 def test_the_headline_is_without_luck_where_that_is_known() -> None:
-    assert headline(note(), LUCK) == Headline(
-        gain_cents=800.0, low_cents=500.0, high_cents=1100.0, promised_cents=1050.0
+    found = summarise(note(), LUCK)
+    assert (found.value_cents, found.low_cents, found.high_cents, found.promised_cents) == (
+        800.0,
+        500.0,
+        1100.0,
+        1050.0,
     )
-    own = Headline(gain_cents=1050.0, low_cents=700.0, high_cents=1400.0)
-    assert headline(note(), None) == own
+    own = summarise(note(), None)
+    assert (own.value_cents, own.low_cents, own.high_cents, own.promised_cents) == (1050.0, 700.0, 1400.0, None)
 
 
 @pytest.mark.parametrize("other", [{"treated": 0}, {"terms": note().terms.model_copy(update={"policy_id": "trial"})}])
 def test_the_luck_of_the_best_plan_is_not_that_of_a_trial_or_of_no_plan(other: dict[str, object]) -> None:
     """Policies are compared by the best plan; the trial's draws earn something else."""
-    assert headline(note(**other), LUCK).gain_cents == 1050.0
+    assert summarise(note(**other), LUCK).value_cents == 1050.0
 
 
 def test_a_careful_plan_loses_its_share_of_luck_and_one_with_draws_is_not_judged_by_another() -> None:
     terms = note().terms
     share = LUCK.checked_cents / LUCK.naive_cents
     own = note(risk="lower")
-    assert headline(own, LUCK).gain_cents == pytest.approx(own.gain_cents * share)
-    assert headline(note(terms=terms.model_copy(update={"explore": 0.1})), LUCK).gain_cents == note().gain_cents
+    assert summarise(own, LUCK).value_cents == pytest.approx(own.gain_cents * share)
+    assert summarise(note(terms=terms.model_copy(update={"explore": 0.1})), LUCK).value_cents == note().gain_cents
 
 
 def test_the_most_fragile_assumption_stands_first_and_what_turns_nothing_last() -> None:

@@ -93,8 +93,7 @@ class McpTools:
         """The plan: budget, expected gain with interval and evidence, what must be believed, and each offer given."""
         with self._open() as store:
             made = Plan.load(store)
-            note = made.note.model_dump(mode="json", exclude={"menu", "shop", "consent", "explain"})
-            return {"text": str(made), **note, "offers": made.offers.to_dicts()}
+            return {"text": str(made), **made.figures(), "offers": made.offers.to_dicts()}
 
     def what_if(self, budget_cents: int) -> JsonObject:
         """What the best plan would earn at another budget, in minor units; nothing is changed. To plan with it a person
@@ -116,8 +115,8 @@ class McpTools:
 
     def explain_customer(self, customer_id: str) -> JsonObject:
         """Why the plan decided so for a customer: the decision with its probability and reason, the words, the offers
-        that were open (the best first, in minor units; `charge_cents` is what an offer takes of the budget), and how
-        many others were closed for which reason."""
+        that were open (the best and the one decided for, in minor units; `charge_cents` is what an offer takes of the
+        budget), and how many others were closed for which reason."""
         with self._open() as store:
             made = Plan.load(store)
             decided = made.decision_of(customer_id)
@@ -129,8 +128,9 @@ class McpTools:
             own, said = made.of(customer_id), Offers.load(store).by_id
             text = Messages.load(store).rows.filter(customer_id=customer_id) if Messages.has(store) else pl.DataFrame()
         rows = (
-            own.filter("eligible").sort("gain_cents", descending=True, nulls_last=True).select(OFFER_COLUMNS).to_dicts()
-        )
+            own.filter("eligible").sort("gain_cents", descending=True, nulls_last=True)
+            .select(OFFER_COLUMNS).to_dicts()
+        )  # fmt: skip
         named = {offer_id: describe_offer(offer, current_locale()) for offer_id, offer in said.items()}
         closed = (
             own.filter(~pl.col("eligible")).group_by(why="why_not").agg(offers=pl.len(), such_as=pl.col("target").min())
@@ -140,7 +140,8 @@ class McpTools:
             "message": _message(text.to_dicts()[0]) if text.height else None,
             "open": [
                 _plain(row) | {"offer": named.get(row["offer_id"], f"{row['menu_id']}: {row['target']}")}
-                for row in rows[:OPEN_OFFERS_SHOWN]
+                for at, row in enumerate(rows)
+                if at < OPEN_OFFERS_SHOWN or row["offer_id"] == decided["offer_id"].item()
             ],
             "closed": [_plain(row) for row in closed.sort("offers", "why", descending=[True, False]).to_dicts()],
         }

@@ -240,7 +240,6 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
         place = {"report": str(job.out / "report.html"), "plan": str(job.out / "plan.csv")}
     names = {"report": gettext("report: "), "plan": gettext("plan:   ")}
     where = [f"{names[name]}{path}" for name, path in place.items()]
-    figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
     found = Health.load(job.store).warnings if step == "report" else ()
     warnings = [gettext("warning: ") + translate(each) for each in found]
@@ -255,7 +254,7 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
         )
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}
-    return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, **grouped, "text": text}
+    return {"step": step, **plan.figures(), **checked, **place, **grouped, "text": text}
 
 
 def health_summary(job: Job) -> dict[str, Any]:

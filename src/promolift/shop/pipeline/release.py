@@ -5,10 +5,10 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from promolift.core import decisions
 from promolift.core.offers.terms import Offer
@@ -21,13 +21,15 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL, CUSTOMERS
 from promolift.foundation.version import __version__
 from promolift.shop.results.messages import Messages, Offers, PoolWords
-from promolift.shop.results.plan import Plan, headline
-from promolift.shop.results.plan_note import Headline, PlanNote
+from promolift.shop.results.plan import Plan
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.plan_summary import PlanSummary, summarise
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
 CUSTOMER_COLUMNS = ["customer_id", "name", "age", "language", "consent"]
 MESSAGE_COLUMNS = ("message", "title", "text", "text_prob")  # of each language
 REASON_COLUMNS = ("angle", "angle_until_ms", "bought_name")  # of planned messages
+HEADLINE = ("low_cents", "high_cents", "promised_cents")  # beside gain_cents, in releases of earlier versions
 # product to the target its offers stand on, as the plan counts them
 PRODUCT_TARGETS = f"""
 with {CATEGORY_LEVEL_SQL}
@@ -42,7 +44,7 @@ class Manifest(Settings):
     form: Literal[2]  # 1 scored the candidates anew
     code: str
     plan: PlanNote
-    headline: Headline | None = None  # what the plan was expected to earn; None in releases of earlier versions
+    summary: PlanSummary | None = None  # the plan's figures when it was frozen; None in releases of earlier versions
     terms: decisions.ReleaseTerms
     offers: tuple[Offer, ...]
     wording: PoolWords = PoolWords()  # the texts that may be sent, and how
@@ -50,9 +52,20 @@ class Manifest(Settings):
     files: dict[str, str]
 
     @property
-    def expected(self) -> Headline:
-        """What its plan is expected to earn, as it was printed when it was frozen."""
-        return self.headline or headline(self.plan, None)
+    def expected(self) -> PlanSummary:
+        """The figures of its plan, as they were printed when it was frozen."""
+        return self.summary or summarise(self.plan)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "headline" not in values:
+            return values
+        head, rest = values["headline"], {name: value for name, value in values.items() if name != "headline"}
+        if head is None:
+            return rest
+        figures = {"value_cents": head["gain_cents"]} | {name: head[name] for name in HEADLINE}
+        return rest | {"summary": summarise(PlanNote.model_validate(rest["plan"])).model_copy(update=figures)}
 
     def text(self) -> str:
         """As it stands on disk."""
@@ -86,7 +99,7 @@ def build_release(store: Store) -> str:
     wording = PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords()
     terms = plan.note.terms
     return freeze_release(draft, Manifest(
-        form=2, code=__version__, plan=plan.note, headline=plan.headline, terms=terms, offers=offers.offers,
+        form=2, code=__version__, plan=plan.note, summary=plan.summary, terms=terms, offers=offers.offers,
         files=files, wording=wording,
     ))  # fmt: skip
 

@@ -60,8 +60,9 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
         version = release.policy_version
         what = gettext("Version {version} is approved, and no plan starts from it yet.", version=version)
         return ShopStatus("learning", what, "promolift run")
-    made_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0)  # type: ignore[arg-type]
-    end_ms = made_ms + config.plan.window_days * DAY_MS
+    end_ms = Plan.load(store).summary.ends_ms
+    if end_ms is None:  # of a version before
+        end_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0) + note.days * DAY_MS  # type: ignore[arg-type]
     end = date(end_ms - 1, config.shop.zone)
     tested = LineTestNote.load(store).tested if note.draws and LineTestNote.has(store) else ()
     if not tested and not note.treated:
@@ -84,7 +85,7 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
         else:
             drew = LineTestNote.load(store) if LineTestNote.has(store) else None
             what = (
-                " ".join(line_test_sentences(drew, config.shop.currency))
+                " ".join(line_test_sentences(drew, config.shop.currency, note.menu))
                 if drew is not None
                 else gettext("Nothing is sent; a longer log or another menu may change that.")
             )

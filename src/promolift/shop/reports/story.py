@@ -18,7 +18,8 @@ from promolift.shop.results.evaluation import Lead, Worth
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import LanguageCount, MotiveCount, PoolWords
-from promolift.shop.results.plan_note import Assumption, BudgetPoint, Headline, Luck, PlanNote
+from promolift.shop.results.plan_note import BudgetPoint, Luck, PlanNote
+from promolift.shop.results.plan_summary import PlanSummary
 from promolift.shop.results.predictions import Predictions, PurchaseMembers
 from promolift.shop.results.promotion_history import PromotionHistory
 
@@ -55,9 +56,9 @@ class CustomerCard:
 
 @dataclass(frozen=True)
 class Story:
-    """Everything the page tells, in `language`, which all texts in it are in. `head` is the plan's headline, None where
-    the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
-    that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody,
+    """Everything the page tells, in `language`, which all texts in it are in. `summary` holds the plan's figures,
+    `plan` what else it says; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
+    that hold gain back, in words, `attributes` what is known of nobody,
     `members` which models forecast purchases, `forecast` how well an encoder saw the last weeks, `next` where the shop
     stands and what to do now.
     `segments` is `results.segments.segment_table` of the plan.
@@ -67,18 +68,16 @@ class Story:
     """
 
     plan: PlanNote
-    head: Headline | None
+    summary: PlanSummary
     health: Health
     response: ResponseFigures
     asof_ms: int
-    window_days: int
     language: Language = "en"
     luck: Luck | None = None
     half: BudgetPoint | None = None
     twice: BudgetPoint | None = None
     like_everybody: BudgetPoint | None = None
     binding: str = ""
-    believed: Sequence[Assumption] = ()
     worth: Worth | None = None
     customers: Customers | None = None
     tastes: Tastes | None = None
@@ -109,7 +108,7 @@ class Story:
 
     @property
     def cash(self) -> MoneyFormat:
-        return MoneyFormat(self.plan.shop.currency)
+        return MoneyFormat(self.summary.currency)
 
     @property
     def tests(self) -> bool:

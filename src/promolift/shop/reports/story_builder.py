@@ -13,7 +13,7 @@ from promolift.core.offers.product_names import is_couponable, is_sensitive, rea
 from promolift.extensions.encoder.results import ForecastNote
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_sentences, percent, use_locale
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.time.clock import DAY_MS
@@ -24,6 +24,7 @@ from promolift.shop.results.customers import Customers, Person, PlannedOffer, Ta
 from promolift.shop.results.evaluation import Evaluation, Worth
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health, Span, UnknownAttributes
+from promolift.shop.results.line_tests import describe_line
 from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import BudgetPoint, PlanNote
@@ -72,13 +73,13 @@ def build_plan_story(job: Job) -> Story:
     every, least = plan.offers, job.config.privacy.printed_cell
     return Story(
         plan=note, why=why, next=shop_status(job.config, store).text, language=current_locale(),
-        head=None if job.clean.lacks_amounts else plan.headline, luck=plan.luck,
+        summary=plan.summary, luck=plan.luck,
         half=plan.curve.at(note.budget_cents / 2), twice=plan.curve.at(2.0 * note.budget_cents),
         like_everybody=like_everybody(plan, found) if found else None, binding=binding_limits(note.limits, names),
-        believed=plan.assumptions, worth=None if job.clean.lacks_amounts else Worth.of(plan.chosen, small),
+        worth=None if job.clean.lacks_amounts else Worth.of(plan.chosen, small),
         motives=Messages.load(store).motives if Messages.has(store) and written else (),
         segments=segment_table(job, plan.chosen),
-        frontier=plan.frontier, asof_ms=moments(job).asof, window_days=job.config.plan.window_days,
+        frontier=plan.frontier, asof_ms=moments(job).asof if note.asof_ms is None else note.asof_ms,
         health=Health.load(store), response=effects.ResponseFigures.of(effects.load_response(store), names),
         policies=found.judged if found else None, lead=found.lead if found else None,
         offers=merge_small_cells(every, "treated", least).with_columns(
@@ -274,16 +275,8 @@ def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
 
 def unmeasured(job: Job, plan: Plan) -> list[str]:
     """The menu lines that somewhere were left out because their effect is but assumed, in words."""
-    one, currency, said = LocalizedText(zh="一个品类", en="one category"), job.config.shop.currency, list[str]()
-    ids = set(plan.unmeasured)
-    for item in (each for each in plan.note.menu if each.id in ids):
-        on = one if item.scope == "category" else None
-        if item.covers:
-            on = readable_name(
-                CATEGORY_SEPARATOR.join(item.covers), "product" if item.scope == "product" else "category"
-            )
-        said.append(message.describe_menu_line(item.benefit, item.min_spend_cents, currency, current_locale(), on))
-    return said
+    ids, currency = set(plan.unmeasured), job.config.shop.currency
+    return [describe_line(item, currency) for item in plan.note.menu if item.id in ids]
 
 
 def customer_cards(job: Job, at: Moments) -> list[CustomerCard]:

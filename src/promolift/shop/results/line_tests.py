@@ -1,6 +1,6 @@
 """Stored results of the line tests of a plan: what is given and drawn in each group, and sentences that describe it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,9 +11,13 @@ from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.audiences import PREDICTED
 from promolift.core.experiments.prediction_metrics import wilson_interval
+from promolift.core.messages.offer_text import describe_menu_line
+from promolift.core.offers.menu import MenuItem
+from promolift.core.offers.product_names import readable_name
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import count, join_list, money, percent
+from promolift.foundation.i18n.formatting import count, current_locale, join_list, money, percent
+from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -161,14 +165,29 @@ def targeted_ratios(effects: Sequence[LineEffect]) -> TargetedRatios | None:
     return TargetedRatios(float(count_A @ gain_A / hoped), float(count_A @ cost_A / priced))
 
 
-def line_test_sentences(note: LineTestNote, currency: str) -> list[str]:
-    """What goes to whom, what it costs at most, what it is believed to add, what will be known when, and what then."""
+def describe_line(item: MenuItem, currency: str) -> str:
+    """What a menu line gives, in words, on one category or product where it stands for many."""
+    one = {
+        "category": LocalizedText(zh="一个品类", en="one category"),
+        "product": LocalizedText(zh="一件商品", en="one product"),
+    }
+    on = one.get(item.scope)
+    if item.covers:
+        on = readable_name(CATEGORY_SEPARATOR.join(item.covers), "product" if item.scope == "product" else "category")
+    return describe_menu_line(item.benefit, item.min_spend_cents, currency, current_locale(), on)
+
+
+def line_test_sentences(note: LineTestNote, currency: str, menu: Iterable[MenuItem]) -> list[str]:
+    """What goes to whom, what it costs at most, what it is believed to add, what will be known when, and what then.
+    `menu` has the lines that are drawn.
+    """
+    words = {item.id: describe_line(item, currency) for item in menu}
     if not (note.tested or note.targeted):
         return [_nothing(note, currency), *_replaced(note)]
     targeted, figures = _targeted(note) if note.targeted else [], [_cost(note, currency)]
     if note.tested:
         figures = [_cost(note, currency), _gain(note, currency), _known(note, currency)]
-    return [*targeted, *map(_audience, note.tested), *_replaced(note), *figures, _then()]
+    return [*targeted, *(_audience(each, words) for each in note.tested), *_replaced(note), *figures, _then()]
 
 
 def _replaced(note: LineTestNote) -> list[str]:
@@ -204,11 +223,11 @@ def _targeted(note: LineTestNote) -> list[str]:
     ]
 
 
-def _audience(group: LineTestGroup) -> str:
+def _audience(group: LineTestGroup, words: Mapping[str, str]) -> str:
     """What goes to one audience."""
     name, all_ = group_name(group.group), count(group.treated + group.none)
     parts = [
-        gettext("{n} get {arm} (drawn by {share})", n=count(n), arm=arm, share=percent(share))
+        gettext("{n} get {arm} (drawn by {share})", n=count(n), arm=words.get(arm, arm), share=percent(share))
         for arm, n, share in zip(group.arms, group.counts, group.shares, strict=True)
     ]
     who = f"who are {name}" if group.group in named_audiences() else f"of the play {name}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -37,34 +37,21 @@ from promolift.shop.results.plan_note import (
     Assumption,
     BudgetPoint,
     FairPlan,
-    Headline,
     HeadlineAssumptions,
     Luck,
     PlanNote,
     RuleCost,
     WhatIf,
-    fragile_first,
 )
-from promolift.shop.results.work_folder.work_tables import CustomerSubset
+from promolift.shop.results.plan_summary import PlanSummary, summarise
+from promolift.shop.results.work_folder.work_tables import CleanTables, CustomerSubset
 
 CURVE = "What the best plan earns with each budget, in minor units:"
+SUMMARISED = {  # fields of the note that the summary holds under their meaning, and settings
+    "menu", "shop", "consent", "gain_cents", "gain_low_cents", "gain_high_cents", "bound_cents", "planned_cents", "gap",
+    "detectable_cents", "window_days", "asof_ms", "assumptions",
+}  # fmt: skip
 RELEASED_TABLES = ("candidates", "frontier")  # tables that a release serves from
-
-
-def headline(plan: PlanNote, luck: Luck | None) -> Headline:
-    """The one figure that the report, the console and the command line give for the plan.
-
-    A plan of draws, one that explores, one whose predictions draws have moved, or one for nobody has no part in the
-    comparison of policies: it stands as it was made. Where gains were taken with caution, the plan is not the one
-    compared, and only the share that was luck is taken off its own. What is drawn beside predicted offers is added.
-    """
-    moved = any(each.aimed and each.n_arm for each in plan.terms.effects)
-    if luck is None or plan.drawn or plan.terms.explore or moved or not plan.by_prediction or luck.naive_cents <= 0:
-        return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
-    tests = plan.tests.gain_cents if plan.tests else 0.0
-    factor = (plan.gain_cents - tests) / luck.naive_cents if plan.risk != "none" else 1.0
-    gain, low, high = (factor * each + tests for each in (luck.checked_cents, luck.low_cents, luck.high_cents))
-    return Headline(gain_cents=gain, low_cents=low, high_cents=high, promised_cents=plan.gain_cents)
 
 
 def estimate_luck(policies: pl.DataFrame) -> Luck | None:
@@ -79,16 +66,16 @@ def estimate_luck(policies: pl.DataFrame) -> Luck | None:
     )  # fmt: skip
 
 
-def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption], why: Sequence[str] = ()) -> str:
+def plan_text(plan: PlanNote, summary: PlanSummary, why: Sequence[str] = ()) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next.
     `why` hardly anybody gets one is `Plan.why`.
     """
     lines = [
-        _head(plan, luck),
+        _head(plan, summary),
         *(strategic_rule_text(each, plan.shop.currency) for each in plan.strategic),
         *([fairness_text(plan.fairness, plan.shop.currency)] if plan.fairness else []),
         *why,
-        *(assumption_text(each, plan.shop.currency) for each in believed),
+        *(assumption_text(each, plan.shop.currency) for each in summary.assumptions),
     ]
     if plan.consent.default:
         lines.append(
@@ -102,56 +89,64 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption],
 
 def assumption_text(each: Assumption, currency: str) -> str:
     """Say an assumption, and the value at which the plan would earn nothing, in a sentence."""
-    value, flips = percent(each.value), each.flips_at
-    turn = gettext("at {at} this plan would earn nothing", at=percent(flips))
+    say = percent if each.unit == "share" else MoneyFormat(currency)
+    value, flips = say(each.value), each.flips_at
+    stated = pgettext("assumptions", "as promolift.toml states")
+
+    def end(never: str) -> str:
+        return never if flips is None else gettext("at {at} this plan would earn nothing", at=say(flips))
+
     match each.name:
         case "margin":
-            source = (
-                gettext("a usual value, since no product has a cost")
-                if each.source == "usual"
-                else pgettext("assumptions", "as promolift.toml states")
-            )
-            at = turn if flips is not None else gettext("no margin would pay")
+            source = gettext("a usual value, since no product has a cost") if each.source == "usual" else stated
+            at = end(gettext("no margin would pay"))
             return gettext("A margin of {value} for every product, {source}: {at}.", value=value, source=source, at=at)
         case "supplier_share" if each.source == "whole":
             return gettext(
                 "Suppliers pay the whole discount, as promolift.toml states; from which part on is not known."
             )
         case "supplier_share":
-            at = turn if flips is not None else gettext("this plan would pay without them, too")
+            at = end(gettext("this plan would pay without them, too"))
             return gettext(
                 "Suppliers pay {value} of the discounts, as promolift.toml states: {at}.", value=value, at=at
             )
         case "response":
-            how = (
-                pgettext("assumptions", "assumed")
-                if each.source == "assumed"
-                else gettext("read from past shelf prices, not proven by an experiment")
-            )
+            read = gettext("read from past shelf prices, not proven by an experiment")
+            how = pgettext("assumptions", "assumed") if each.source == "assumed" else read
             part = gettext("at {at} of it this plan would earn nothing", at=percent(flips))
-            end = part if flips is not None else gettext("it would pay without any")
-            return gettext("The response to discounts is {how}: {end}.", how=how, end=end)
+            at = part if flips is not None else gettext("it would pay without any")
+            return gettext("The response to discounts is {how}: {end}.", how=how, end=at)
         case "coupon_reach":
-            at = turn if flips is not None else gettext("fewer would not turn the plan")
+            at = end(gettext("fewer would not turn the plan"))
             return gettext("{value} of customers notice a coupon: {at}.", value=value, at=at)
-        case "stretch_share":
+        case "stretch_share" if flips is None:
             return gettext(
                 "{value} of orders just below a threshold are filled up to it: nothing in the log varies it.",
                 value=value,
             )
-        case "send_cost":
-            source = (
-                gettext("since value.send_cost_cents is not stated")
-                if each.source == "unset"
-                else gettext("as promolift.toml states")
+        case "stretch_share":
+            return gettext(
+                "{value} of orders just below a threshold are filled up to it, which nothing in the log varies: {at}.",
+                value=value, at=end(""),
+            )  # fmt: skip
+        case "delivery_cost":
+            unset = gettext("since value.delivery_cost_cents is not stated")
+            source, at = unset if each.source == "unset" else stated, gettext("a dearer one would not turn the plan")
+            return gettext(
+                "A free delivery costs the shop {cost}, {source}: {at}.", cost=value, source=source, at=end(at)
             )
-            cost, end = money(each.value, currency), money(flips, currency)
+        case "send_cost":
+            unset = gettext("since value.send_cost_cents is not stated")
+            source = unset if each.source == "unset" else gettext("as promolift.toml states")
             return gettext(
                 "A message costs {cost}, {source}: at {at} this plan would earn nothing.",
-                cost=cost,
-                source=source,
-                at=end,
-            )
+                cost=value, source=source, at=say(flips),
+            )  # fmt: skip
+        case "message_effect":
+            return gettext(
+                "A message that is drawn is believed to add {value} of margin: at {at} this plan would earn nothing.",
+                value=value, at=say(flips),
+            )  # fmt: skip
 
 
 def strategic_rule_text(found: RuleCost, currency: str) -> str:
@@ -200,60 +195,67 @@ RULES = {
 }  # fmt: skip
 
 
-def _head(plan: PlanNote, luck: Luck | None) -> str:
-    cash = MoneyFormat(plan.shop.currency)
-    treated, customers, held, budget = plan.treated, plan.customers, plan.held_out, cash(plan.budget_cents)
+def _head(plan: PlanNote, summary: PlanSummary) -> str:
+    cash = MoneyFormat(summary.currency)
+    budget = cash(summary.budget_cents)
     text = gettext(
         "{treated} of {customers} customers get an offer; {held} are held out. ",
-        treated=f"{treated:,}",
-        customers=f"{customers:,}",
-        held=f"{held:,}",
+        treated=count(summary.treated),
+        customers=count(summary.customers),
+        held=count(summary.held_out),
     )
-    if plan.why and not plan.treated:
+    if plan.why and not summary.treated:
         return text + gettext("The budget of {budget} is not touched.", budget=budget)
-    head = headline(plan, luck)
-    span = in_brackets(interval(head.low_cents, head.high_cents, cash))
-    gain, spent = cash(head.gain_cents, sign=True), cash(plan.cost_cents)
+    span = in_brackets(interval(summary.low_cents, summary.high_cents, cash))
+    gain, spent = cash(summary.value_cents, sign=True), cash(summary.cost_cents)
     text += gettext(
         "Expected to add {gain}{span} after its cost of {spent}, of a budget of {budget}. Evidence: {evidence}.",
         gain=gain,
         span=span,
         spent=spent,
         budget=budget,
-        evidence=level_name(plan.evidence),
+        evidence=level_name(summary.evidence),
     )
-    if head.promised_cents is not None:
-        promised = cash(head.promised_cents, sign=True)
-        text += gettext(" By the estimates that chose it: {promised}; the rest was luck.", promised=promised)
-    elif plan.treated and plan.evidence != "assumed":
+    if summary.promised_cents is not None:
+        promised = cash(summary.promised_cents, sign=True)
+        if summary.lost_to_luck:
+            text += gettext(" By the estimates that chose it: {promised}; the rest was luck.", promised=promised)
+        else:
+            text += gettext(
+                " The estimates that chose the offers promise {promised}; checked on customers who "
+                "had no part in the choice, it is no less.",
+                promised=promised,
+            )
+    elif summary.bound is not None and summary.treated and summary.evidence != "assumed":
         text += gettext(" Luck in the choice is not taken off yet: `promolift evaluate` does.")
-    if plan.tests or cash(head.gain_cents) != cash(plan.planned_cents):
-        text = join_sentences(text, bound_text(plan, head))
-    elif not plan.drawn:
-        part = f"{plan.gap:.2%}"
+    bound = summary.bound
+    if bound is not None and (plan.tests or cash(summary.value_cents) != cash(bound.bounded_cents)):
+        text = join_sentences(text, bound_text(plan, summary))
+    elif bound is not None:
+        part = f"{bound.gap:.2%}"
         if part == "0.00%":
             text += gettext(" No plan within the budget and the limits is expected to add more.")
         else:
             text += gettext(" At most {part} of the best possible plan is missing.", part=part)
-    return join_sentences(text, holdout_power_text(plan, head))
+    return join_sentences(text, holdout_power_text(summary))
 
 
-def bound_text(plan: PlanNote, head: Headline | None) -> str:
-    """Name the value that the plan's bound is on, the bound, and why the headline is another figure; empty for a plan
-    of draws alone, which is no choice.
+def bound_text(plan: PlanNote, summary: PlanSummary) -> str:
+    """Name the value that the plan's bound is on, the bound, and why the plan's value is another figure; empty for a
+    plan of draws alone, which is no choice.
     """
-    if plan.drawn or (plan.tests is not None and not plan.by_prediction):
+    if (bound := summary.bound) is None:
         return ""
-    cash = MoneyFormat(plan.shop.currency)
-    value, bound, missing, part = (*map(cash, (plan.planned_cents, plan.bound_cents, plan.missing_cents)),
-                                   percent(plan.gap))  # fmt: skip
+    cash = MoneyFormat(summary.currency)
+    value, most, missing, part = (*map(cash, (bound.bounded_cents, bound.bound_cents, bound.missing_cents)),
+                                  percent(bound.gap))  # fmt: skip
     text = (
         gettext(
             "By the estimates that choose, the offers given by prediction add {value}, and no "
             "choice within the budget and the limits can add more than {bound}: at most "
             "{missing} ({part}) is missing.",
             value=value,
-            bound=bound,
+            bound=most,
             missing=missing,
             part=part,
         )
@@ -263,48 +265,52 @@ def bound_text(plan: PlanNote, head: Headline | None) -> str:
             "budget and the limits can add more than {bound}: at most {missing} ({part}) is "
             "missing.",
             value=value,
-            bound=bound,
+            bound=most,
             missing=missing,
             part=part,
         )
     )
-    if head is None or cash(head.gain_cents) == value:
+    if summary.value_cents is None or cash(summary.value_cents) == value:
         return text
-    parts = [gettext("luck in the choice is taken off it")] if head.promised_cents else []
+    parts = []
+    if summary.promised_cents is not None:
+        parts.append(
+            gettext("luck in the choice is taken off it")
+            if summary.lost_to_luck
+            else gettext("it is checked on customers who had no part in the choice")
+        )
     parts += [gettext("what is drawn is added to it")] if plan.tests else []
     parts += [gettext("it is without the caution of the choice")] if plan.risk != "none" else []
     why = gettext(": {parts}", parts=join_list(parts)) if parts else ""
-    return text + gettext(" The plan's value, {gain}, is another figure{why}.", gain=cash(head.gain_cents), why=why)
+    return text + gettext(" The plan's value, {gain}, is another figure{why}.", gain=cash(summary.value_cents), why=why)
 
 
-def holdout_power_text(plan: PlanNote, head: Headline) -> str:
-    """Describe what the holdout can show, beside the headline's gain, or that it is too small for a verdict; empty
-    where nothing is compared.
+def holdout_power_text(summary: PlanSummary) -> str:
+    """Describe what the holdout can show, beside the plan's value, or that it is too small for a verdict; empty where
+    nothing is compared.
     """
-    windows = plan.windows_needed(head.gain_cents)
-    if windows is None or plan.detectable_cents is None:
+    learned = summary.learned
+    if learned.windows_needed is None or learned.detectable_cents is None:
         return ""
-    if plan.held_out < LEAST_HELD_OUT:
-        held = plural(plan.held_out, "customer")
+    if summary.held_out < LEAST_HELD_OUT:
+        held = plural(summary.held_out, "customer")
         return gettext(
             "The holdout cannot show what this plan earns: {held} in it, and a verdict takes {least_held_out}.",
             held=held,
             least_held_out=LEAST_HELD_OUT,
-            held_out=count(plan.held_out),
+            held_out=count(summary.held_out),
         )
-    cash, span = MoneyFormat(plan.shop.currency), plan.days
-    predicted = head.gain_cents - (plan.tests.gain_cents if plan.tests else 0.0)
-    least, each = cash(plan.detectable_cents), cash(predicted / plan.by_prediction)
+    cash = MoneyFormat(summary.currency)
     text = gettext(
         "In {span} days the holdout shows effects of at least {least} per customer with an "
         "offer (80 % power); expected are {each}",
-        span=span,
-        least=least,
-        each=each,
+        span=summary.days,
+        least=cash(learned.detectable_cents),
+        each=cash(learned.expected_cents),
     )
-    if windows == 1:
+    if learned.windows_needed == 1:
         return text + gettext(", which one window can show.")
-    return text + gettext(", which takes about {windows} such windows.", windows=f"{windows:,}")
+    return text + gettext(", which takes about {windows} such windows.", windows=count(learned.windows_needed))
 
 
 class PlanMaker(Protocol):
@@ -498,10 +504,12 @@ class Plan:
         return estimate_luck(self.store.frame("policies")) if known else None
 
     @property
-    def assumptions(self) -> tuple[Assumption, ...]:
-        """What must be believed for the headline, the most fragile first."""
-        found = HeadlineAssumptions.load(self.store) if self.luck and HeadlineAssumptions.has(self.store) else self.note
-        return fragile_first(found.assumptions)
+    def summary(self) -> PlanSummary:
+        """The plan's figures, each with one meaning. Read anew each time, as `luck` is."""
+        luck, clean, note = self.luck, CleanTables(self.store), self.note
+        drawn = LineTestNote.load(self.store) if note.draws and LineTestNote.has(self.store) else None
+        found = HeadlineAssumptions.load(self.store) if luck and HeadlineAssumptions.has(self.store) else note
+        return summarise(note, luck, found.assumptions, drawn, not (clean.has_events and clean.lacks_amounts))
 
     @property
     def why(self) -> list[str]:
@@ -509,16 +517,18 @@ class Plan:
         reason, currency = self.note.why, self.note.shop.currency
         if reason is None:
             return []
-        if reason.code == "draws":
-            return line_test_sentences(LineTestNote.load(self.store), currency) if LineTestNote.has(self.store) else []
-        return reason.sentences(currency)
+        if reason.code != "draws":
+            return reason.sentences(currency)
+        drawn = LineTestNote.load(self.store) if LineTestNote.has(self.store) else None
+        return line_test_sentences(drawn, currency, self.note.menu) if drawn else []
 
-    @property
-    def headline(self) -> Headline:
-        return headline(self.note, self.luck)
+    def figures(self) -> dict[str, Any]:
+        """The plan in numbers, for answers and files: its summary, and what else its note holds, each figure once."""
+        rest = self.note.model_dump(mode="json", exclude=SUMMARISED)
+        return rest | self.summary.model_dump(mode="json")
 
     def __str__(self) -> str:
-        return plan_text(self.note, self.luck, self.assumptions, self.why)
+        return plan_text(self.note, self.summary, self.why)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.offers)

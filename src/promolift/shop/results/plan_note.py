@@ -1,7 +1,7 @@
 """What a plan stores beside its tables: figures, assumptions, terms and what limits cost."""
 
 from collections.abc import Iterable
-from math import ceil, inf
+from math import inf
 from typing import Any, ClassVar, Literal
 
 import polars as pl
@@ -24,7 +24,10 @@ from promolift.shop.results.plan_reason import PlanReason
 LEAST_HELD_OUT = 30  # customers held out below which no verdict on a plan is given
 
 
-AssumptionName = Literal["margin", "supplier_share", "response", "coupon_reach", "stretch_share", "send_cost"]
+AssumptionName = Literal[
+    "margin", "supplier_share", "response", "coupon_reach", "stretch_share", "delivery_cost", "send_cost",
+    "message_effect",
+]  # fmt: skip
 AssumptionSource = Literal["stated", "usual", "unset", "assumed", "read", "whole"]
 
 
@@ -57,7 +60,7 @@ def fragile_first(assumptions: Iterable[Assumption]) -> tuple[Assumption, ...]:
 
 
 class HeadlineAssumptions(Note):
-    """What must be believed for the plan's headline, from which luck is taken off, as `evaluate` found it."""
+    """What must be believed for the plan's value, from which luck is taken off, as `evaluate` found it."""
 
     NAME: ClassVar[str] = "believed"
     assumptions: tuple[Assumption, ...]
@@ -238,19 +241,9 @@ class PlanNote(Note):
         return self.treated / self.able if self.able else None
 
     @property
-    def spent_share(self) -> float | None:
-        return self.cost_cents / self.budget_cents if self.budget_cents else None
-
-    @property
     def next_cents(self) -> float:
         """What one more unit of money, such as a dollar, of budget adds, in minor units."""
         return self.worth * float(10 ** currency_digits(self.shop.currency))
-
-    def windows_needed(self, gain_cents: float) -> int | None:
-        """Return how many such windows the holdout needs to show the headline's gain; None where it cannot be said."""
-        if self.drawn or self.detectable_cents is None or not self.by_prediction or gain_cents <= 0:
-            return None
-        return max(1, ceil((self.detectable_cents * self.by_prediction / gain_cents) ** 2))
 
     @property
     def by_prediction(self) -> int:
@@ -288,19 +281,3 @@ class Luck(Settings):
     def share(self) -> float:
         """The part of the promise that was luck; 0 where nothing was lost."""
         return max(0.0, 1 - self.checked_cents / self.naive_cents) if self.naive_cents > 0 else 0.0
-
-
-class Headline(Settings):
-    """What the plan is expected to earn after its cost: without luck where that is known, and then also what the
-    estimates that chose it promise (`promised_cents`).
-    """
-
-    gain_cents: float
-    low_cents: float | None
-    high_cents: float | None
-    promised_cents: float | None = None
-
-    @property
-    def luck_cents(self) -> float | None:
-        """What luck in the choice takes off the promise; None where it is not known."""
-        return None if self.promised_cents is None else self.promised_cents - self.gain_cents

@@ -19,7 +19,7 @@ from promolift.foundation.i18n.formatting import (
     upper_first,
 )
 from promolift.foundation.i18n.translation import translate
-from promolift.foundation.pages.blocks import Badge, KeyFigure
+from promolift.foundation.pages.blocks import KeyFigure
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.time.clock import DAY_MS
 from promolift.server.api.routes import admin
@@ -35,7 +35,8 @@ from promolift.shop.pipeline.text_pool import load_shop_pool
 from promolift.shop.reports.earnings import SIGNIFICANT
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_note import Headline, PlanNote
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.plan_summary import PlanSummary
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
@@ -54,13 +55,9 @@ class PendingItem(NamedTuple):
 
 
 class PlanFacts(NamedTuple):
-    """What Today says of the plan that decides, or would."""
+    """The plan that decides, or would, and the moment of the last event that it knows."""
 
-    gain: IntervalEstimate | None
-    evidence: Badge
-    budget_cents: int
-    treated: int
-    days: int
+    plan: PlanSummary
     last_ms: int | None
 
 
@@ -73,22 +70,16 @@ def plan_facts(visit: PageVisit) -> PlanFacts | None:
     frozen = manifest(visit, live) if live else None
     if frozen is None:
         return planned
-    return release_facts(frozen.expected, frozen.plan, planned.last_ms if planned else None)
+    return PlanFacts(frozen.expected, planned.last_ms if planned else None)
 
 
 @cached_result("tables/policies.parquet", "notes/unchecked.json")
 def folder_plan_facts(job: Job) -> PlanFacts | None:
-    """The headline of the plan in the work folder; None where there is no plan."""
+    """The figures of the plan in the work folder; None where there is no plan."""
     if not PlanNote.has(job.store):
         return None
     plan = Plan.load(job.store)
-    return release_facts(plan.headline, plan.note, Span.load(job.store).last_ms if Span.has(job.store) else None)
-
-
-def release_facts(head: Headline, note: PlanNote, last_ms: int | None) -> PlanFacts:
-    """What Today says of a plan."""
-    gain = IntervalEstimate(head.gain_cents, head.low_cents, head.high_cents)
-    return PlanFacts(gain, note.evidence, note.budget_cents, note.treated, note.days, last_ms)
+    return PlanFacts(plan.summary, Span.load(job.store).last_ms if Span.has(job.store) else None)
 
 
 @page("/")
@@ -121,11 +112,11 @@ def headline_card(now: CampaignSummary, facts: PlanFacts | None, cash: MoneyForm
         said += sentence_space() + sentence("compared", n=count(earned.customers), held=count(earned.held_out))
         shown = earned.answer in SIGNIFICANT
         return headline(label, gain, said, earned.evidence, cash, shown=shown)  # type: ignore[arg-type]
-    if facts is None or facts.gain is None:
+    if facts is None or facts.plan.value_cents is None:
         return KeyFigure(label, sentence("not_known_yet"), sentence("no_plan"))
-    between = in_brackets(interval(facts.gain.low, facts.gain.high, cash))
+    between = in_brackets(interval(facts.plan.low_cents, facts.plan.high_cents, cash))
     text = sentence(
-        "measured_later" if now.release else "no_release", gain=f"{cash(facts.gain.value, sign=True)}{between}"
+        "measured_later" if now.release else "no_release", gain=f"{cash(facts.plan.value_cents, sign=True)}{between}"
     )
     return KeyFigure(label, sentence("not_measured"), text)
 
@@ -139,24 +130,25 @@ def tiles(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None, cash:
 
     spent = sentence("paid")
     if facts is not None:
-        long = days(facts.days)
-        spent += sentence_space() + sentence("plan_has", budget=cash(facts.budget_cents), days=long)
+        long = days(facts.plan.days)
+        spent += sentence_space() + sentence("plan_has", budget=cash(facts.plan.budget_cents), days=long)
     spent += sentence_space() + sentence("held", money=cash(now.held_cents))
     found = [
         KeyFigure(sentence("spent"), cash(now.spent_cents), spent),
         made("in_hour", now.hour),
         made("in_day", now.day),
     ]
-    if facts and facts.gain:
-        between = interval(facts.gain.low, facts.gain.high, cash)
+    if facts and facts.plan.value_cents is not None:
+        plan = facts.plan
+        between = interval(plan.low_cents, plan.high_cents, cash)
         text = ngettext(
             "{between}, for {customers} customer.",
             "{between}, for {customers} customers.",
-            facts.treated,
+            plan.treated,
             between=between,
-            customers=count(facts.treated),
+            customers=count(plan.treated),
         )
-        found.insert(0, KeyFigure(sentence("plan_expects"), cash(facts.gain.value, sign=True), text, facts.evidence))
+        found.insert(0, KeyFigure(sentence("plan_expects"), cash(plan.value_cents, sign=True), text, plan.evidence))
     return found
 
 

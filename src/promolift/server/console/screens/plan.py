@@ -57,7 +57,7 @@ def load_plan_screen(job: Job) -> PlanScreen:
     who = [each for each in recipients.build_chapter(story).blocks if each.kind in ("figure", "grid")]
     blocks = [*budget.build_method_chapter(story).blocks, *who, *cost, *rules]
     blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
-    stands = [summary.assumption_row(each, story.cash) for each in story.believed]
+    stands = [summary.assumption_row(each, story.cash) for each in story.summary.assumptions]
     top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
     return PlanScreen(story, summary.headline_figure(story), summary.numbers(story), stands, blocks, top)
 
@@ -113,7 +113,7 @@ def release_line(visit: PageVisit, name: str, made: ReleaseRecord, campaign: Cam
         "previous": campaign.previous == name, "may_ask": made.status == "draft",
         "may_approve": made.status in ("draft", "asked") and not (visit.two_eyes and mine),
         "may_activate": frozen is not None and not live and cleared,
-        "gain_cents": frozen.expected.gain_cents if frozen else None,
+        "gain_cents": frozen.expected.value_cents if frozen else None,
     } | {each: getattr(note, each, None) for each in numbers}  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def frozen_facts(frozen: Manifest) -> list[str]:
     note, cash = frozen.plan, MoneyFormat(frozen.plan.shop.currency)
     return [
         cash(note.budget_cents),
-        cash(frozen.expected.gain_cents, sign=True),
+        cash(frozen.expected.value_cents, sign=True),
         cash(note.cost_cents),
         count(note.treated),
         count(note.held_out),

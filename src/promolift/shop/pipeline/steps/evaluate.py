@@ -139,11 +139,12 @@ def headline_assumptions(job: Job) -> HeadlineAssumptions:
     plan = Plan.load(job.store)
     if plan.note.drawn:
         return HeadlineAssumptions(assumptions=plan.note.assumptions)
-    luck = plan.headline.luck_cents or 0.0
+    luck = plan.summary.luck_cents or 0.0
     costs = job.clean.catalogue["cost_cents"].count() > 0
-    chosen = plan.chosen.filter(~pl.col("customer_id").is_in(drawing_customers(job)))
-    response = effects.load_response(job.store)
-    found = list_assumptions(chosen, response, job.config.value, costs, luck)
+    moved = bool(plan.note.terms.effects and plan.note.tests is None)
+    found = list_assumptions(
+        plan.chosen, effects.load_response(job.store), job.config.value, costs, luck, moved, drawing_customers(job)
+    )
     return HeadlineAssumptions(assumptions=found)
 
 

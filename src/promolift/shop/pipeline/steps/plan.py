@@ -60,6 +60,7 @@ from promolift.shop.pipeline.planning.play_audiences import with_plays
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.explain_plan import FEW_SHARE, explain_plan
 from promolift.shop.results import effects
+from promolift.shop.results.evaluation import weakest
 from promolift.shop.results.plan import Plan, PlanTables
 from promolift.shop.results.plan_note import FairPlan, FairUse, PlanNote, PlanTests, RuleCost
 from promolift.shop.results.plan_reason import PlanReason
@@ -433,12 +434,13 @@ def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, ma
         barred=audience.barred, **worth_of(job, audience, budget, best)._asdict(),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
-        evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
+        evidence=(weakest(chosen["evidence"]) if trial else None) or some.floor,
+        risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
         why=explain_plan(job, listed, free, chosen, able),
-        assumptions=() if made.terms.effects and made.tests is None and not trial else list_assumptions(
-            chosen if trial else predicted, effects.load_response(job.store), config.value,
-            job.clean.catalogue["cost_cents"].count() > 0, drawn=trial,
+        assumptions=list_assumptions(
+            chosen, effects.load_response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0,
+            drawn=trial or bool(made.terms.effects and made.tests is None), drawers=made.drawers,
         ),
         terms=made.terms, menu=some.menu, tests=made.tests,
         shop=config.shop, consent=config.consent, window_days=config.plan.window_days, asof_ms=moments(job).asof,

@@ -83,7 +83,7 @@ def _anyway(worth: Worth, story: Story) -> list[Block]:
                 "Most of them would buy some of it without an offer: {anyway} in {window_days} days. "
                 "That is no waste by itself: what counts is what they buy beyond that.",
                 anyway=anyway,
-                window_days=story.window_days,
+                window_days=story.summary.days,
             ),
             gettext(
                 "With the offer they are expected to buy {more} more (what they only buy earlier is "
@@ -113,26 +113,26 @@ def _anyway(worth: Worth, story: Story) -> list[Block]:
 
 def _comes_about(worth: Worth, story: Story) -> Block:
     """From the margin of what is sold more to the headline."""
-    cash, head = story.cash, story.head
+    cash, found = story.cash, story.summary
     rows = [
         [gettext("margin of what they buy more"), cash(worth.margin_cents, sign=True)],
         [gettext("discounts that the shop pays"), cash(-worth.discount_cents)],
         [gettext("sending the offers"), cash(-worth.send_cents)],
     ]
-    if head is not None and head.luck_cents is not None:
+    if found.luck_cents is not None:
         rows += [
             [gettext("so the estimates that chose them"), cash(worth.gain_cents, sign=True)],
-            [gettext("luck in the choice"), cash(-head.luck_cents, sign=True)],
+            [gettext("luck in the choice"), cash(-found.luck_cents, sign=True)],
         ]
-    rows.append([gettext("expected extra profit"), cash(head.gain_cents if head else worth.gain_cents, sign=True)])
-    window = story.window_days
+    rows.append([gettext("expected extra profit"), cash(found.value_cents, sign=True)])
+    window = story.summary.days
     grid = TextTable([gettext("in {window} days", window=window), "amount"], rows, (0,), len(rows) - 1)
     title = gettext("How the figure comes about")
     return Block("grid", {"grid": grid, "text": ""}, title, story.plan.evidence)
 
 
 def _frontier(story: Story) -> Figure | Block:
-    line, plan, cash, head = story.frontier, story.plan, story.cash, story.head
+    line, plan, cash, found = story.frontier, story.plan, story.cash, story.summary
     if line.is_empty():
         return unknown_note(gettext("what other budgets would earn"), story.missing.get("frontier"))
     few = small_cells(line["treated"].to_list(), story.least, plan.able)
@@ -151,7 +151,7 @@ def _frontier(story: Story) -> Figure | Block:
         "Every point of the line is the best plan for that budget; where it bends, money "
         "begins to buy less. The dashed line is what more budget would add if nothing bent."
     )
-    if head is not None and head.promised_cents is not None:
+    if found.promised_cents is not None:
         how += gettext(" The line still holds luck; the plan's own point does not.")
     heads = [
         gettext("budget"),
@@ -163,7 +163,7 @@ def _frontier(story: Story) -> Figure | Block:
     return frontier_chart(
         _finding(story),
         [(b, g, None, None, n) for b, g, n in line.select("budget_cents", "gain_cents", "treated").iter_rows()],
-        (plan.budget_cents, head.gain_cents if head else None, plan.worth),
+        (plan.budget_cents, found.value_cents, plan.worth),
         cash,
         gettext("the next {unit} adds {next}", unit=cash.unit, next=cash.per_unit(plan.next_cents)),
         TextTable(heads, cells, ()),
@@ -205,11 +205,11 @@ def _rules(story: Story) -> Block:
 
 
 def _finding(story: Story) -> str:
-    plan, cash, head = story.plan, story.cash, story.head
-    if head is None:
+    plan, cash, found = story.plan, story.cash, story.summary
+    if found.value_cents is None:
         return gettext("The log names no amounts, so no budget can be weighed against what it earns.")
-    between = in_brackets(interval(head.low_cents, head.high_cents, cash))
-    budget, gain, more = cash(plan.budget_cents), cash(head.gain_cents), cash.per_unit(plan.next_cents)
+    between = in_brackets(interval(found.low_cents, found.high_cents, cash))
+    budget, gain, more = cash(found.budget_cents), cash(found.value_cents), cash.per_unit(plan.next_cents)
     text = gettext(
         "With a budget of {budget} the plan is expected to add {gain}{between}.",
         budget=budget,
@@ -233,13 +233,13 @@ def build_method_chapter(story: Story) -> Chapter:
     """Build the chapter on the optimality gap, the binding limits and luck."""
     cash, text = (
         story.cash,
-        bound_text(story.plan, story.head)
+        bound_text(story.plan, story.summary)
         or gettext("The offers of this plan are drawn, not chosen, so no bound is on them."),
     )
     title = gettext("How close to the best possible plan?")
     more = truncate(story.binding, 1200) if story.binding else ""
     blocks: list[Figure | Block] = [Block("certificate", {"text": text, "more": more}, title)]
-    if story.luck and story.head and story.head.promised_cents is not None:
+    if story.luck and story.summary.promised_cents is not None:
         blocks.append(note(_luck(story.luck, cash)))
     rows = story.policies
     if rows is not None and not rows.is_empty():
@@ -292,7 +292,11 @@ def lead_text(story: Story) -> LeadText | None:
     equal = gettext(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)
     much = gettext("less") if less else gettext("more")
-    alone = gettext("This plan") if story.plan.tests is None else gettext("Without what it draws, this plan")
+    whose = gettext("This plan")
+    if story.plan.risk != "none":  # policies are compared by what is expected alone
+        whose = gettext("The same plan without its caution")
+    elif story.plan.tests is not None:
+        whose = gettext("Without what it draws, this plan")
     return LeadText(
         lead=cash(found.lead_cents, sign=True),
         short=gettext(
@@ -304,7 +308,7 @@ def lead_text(story: Story) -> LeadText | None:
         ),
         long=gettext(
             "{whose} is expected to earn {plan}, {more} {much} {than}. {worth}",
-            whose=alone,
+            whose=whose,
             plan=cash(found.plan_cents),
             more=more,
             much=much,

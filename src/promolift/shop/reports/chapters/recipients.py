@@ -112,7 +112,7 @@ def _mix(story: Story) -> Figure:
     how = []
     if story.offers.height > MOST_OFFERS:
         how.append(gettext("Only the most frequent are drawn."))
-    if story.head is not None and story.head.promised_cents is not None:
+    if story.summary.promised_cents is not None:
         how.append(gettext("Luck in the choice is not taken off single offers."))
     name = truncate(top["name"], 60)
     customers = ngettext(

@@ -53,12 +53,16 @@ ASSUMPTION_NAMES = {
     "coupon_reach": gettext_noop("Coupons that are noticed"),
     "stretch_share": gettext_noop("Orders filled up to a threshold"),
     "send_cost": gettext_noop("What a message costs"),
+    "delivery_cost": gettext_noop("What a free delivery costs"),
+    "message_effect": gettext_noop("What a drawn message adds"),
 }
 ASSUMPTION_REMEDIES = {
     "margin": gettext_noop("Ask finance for the real margin."),
     "supplier_share": gettext_noop("Have purchasing confirm it in writing."),
     "response": gettext_noop("Nobody can know before the offers are sent; the customers left out will tell."),
     "send_cost": gettext_noop("Ask whoever sends your messages."),
+    "delivery_cost": gettext_noop("Ask whoever delivers for you."),
+    "message_effect": gettext_noop("The draws of this plan will tell: `promolift learn` reads them."),
 }
 ALL = 0.99  # of a budget spent, so much is all of it
 MOST = 3  # offers that are named on the first screen
@@ -84,7 +88,7 @@ def build_chapters(story: Story) -> list[Chapter]:
 
 def page_of(story: Story) -> Page:
     """The report. What the story leaves out becomes a box that says so."""
-    shop, window = story.plan.shop, story.window_days
+    shop, window = story.plan.shop, story.summary.days
     last = date(story.asof_ms + (window - 1) * DAY_MS, shop.zone)
     return Page(
         folded=True,
@@ -101,7 +105,7 @@ def page_of(story: Story) -> Page:
             first_sentences(text, 500) for text in (*story.why[0 if story.plan.tests else 1 :], story.next) if text
         ],
         actions=todo(story),
-        assumptions=[assumption_row(each, story.cash) for each in story.believed],
+        assumptions=[assumption_row(each, story.cash) for each in story.summary.assumptions],
         key_figures=numbers(story),
         chapters=build_chapters(story),
         currency=shop.currency,
@@ -110,8 +114,10 @@ def page_of(story: Story) -> Page:
 
 def headline_figure(story: Story) -> KeyFigure:
     """Return the headline figure with its interval, or why nobody gets an offer."""
-    head, plan, window, cost = story.head, story.plan, days(story.window_days), story.cash(story.plan.cost_cents)
-    gain = IntervalEstimate(head.gain_cents, head.low_cents, head.high_cents) if head else None
+    found, plan = story.summary, story.plan
+    window, cost = days(found.days), story.cash(found.cost_cents)
+    value = found.value_cents
+    gain = None if value is None else IntervalEstimate(value, found.low_cents, found.high_cents)
     text = gettext(
         "What sending these offers is expected to add in {window}, beyond sending nothing, "
         "once their cost of {cost} is paid.{luck}",
@@ -121,18 +127,18 @@ def headline_figure(story: Story) -> KeyFigure:
     )
     if story.tests:
         label = gettext("This plan is a test, expected to cost")
-        return KeyFigure(label, story.cash(plan.cost_cents), story.why[0] if story.why else text)
+        return KeyFigure(label, cost, story.why[0] if story.why else text)
     why = first_sentences(story.why[0], 400) if story.why and not plan.tests else text
-    return headline(gettext("Expected extra profit"), gain, why, plan.evidence, story.cash)
+    return headline(gettext("Expected extra profit"), gain, why, found.evidence, story.cash)
 
 
 def _luck(story: Story) -> str:
     """What the estimates that chose the plan promise, where the headline is another figure."""
-    head, cash = story.head, story.cash
-    if head is None or head.promised_cents is None:
+    found = story.summary
+    if found.promised_cents is None:
         return ""
-    promised = cash(head.promised_cents)
-    if head.promised_cents <= head.gain_cents or promised == cash(head.gain_cents):
+    promised = story.cash(found.promised_cents)
+    if not found.lost_to_luck:
         return gettext(
             " The estimates that chose the offers promise {promised}; checked on customers who "
             "had no part in the choice, it is no less.",
@@ -163,7 +169,7 @@ def forecast_miss(story: Story) -> str:
 
 def todo(story: Story) -> list[ActionItem]:
     """What to do now, in order; nothing to send where nobody gets an offer."""
-    plan, cash = story.plan, story.cash
+    plan, cash = story.summary, story.cash
     if not plan.treated:
         return []
     steps = _to_check(story)
@@ -198,7 +204,7 @@ def todo(story: Story) -> list[ActionItem]:
                         "They were picked at random. When the window is over, read in the new log and run "
                         "`promolift learn`: it compares them with those who could get an offer."
                     ),
-                    holdout_power_text(plan, story.head) if story.head else "",
+                    holdout_power_text(plan),
                 ),
             )
         )
@@ -207,7 +213,7 @@ def todo(story: Story) -> list[ActionItem]:
 
 def _to_check(story: Story) -> list[ActionItem]:
     """The assumption that carries the result, where another value of it would turn the plan."""
-    weak = story.believed[0] if story.believed else None
+    weak = next(iter(story.summary.assumptions), None)
     if weak is None or weak.flips_at is None:
         return []
     name, ask = ASSUMPTION_NAMES.get(weak.name), ASSUMPTION_REMEDIES.get(weak.name)
@@ -245,12 +251,14 @@ def assumption_row(each: Assumption, cash: MoneyFormat) -> HeadlineAssumption:
 
 def numbers(story: Story) -> list[KeyFigure]:
     """The further numbers."""
-    plan, cash, read, lead = story.plan, story.cash, story.health, budget.lead_text(story)
+    plan, cash, read, lead = story.summary, story.cash, story.health, budget.lead_text(story)
     less = plan.spent_share is not None and plan.spent_share < ALL
     part = percent(plan.spent_share)
     spent = gettext(" ({part} of it)", part=part) if less else ""
     rest = (
-        gettext("; {treated_share} of those who could", treated_share=percent(plan.treated_share)) if plan.able else ""
+        gettext("; {treated_share} of those who could", treated_share=percent(plan.treated / plan.able))
+        if plan.able
+        else ""
     )
     bigs = [
         KeyFigure(
@@ -265,7 +273,7 @@ def numbers(story: Story) -> list[KeyFigure]:
         ),
         KeyFigure(
             gettext("The next {unit} of budget", unit=cash.unit),
-            cash.per_unit(plan.next_cents),
+            cash.per_unit(story.plan.next_cents),
             gettext("So much one more {unit} would add, after its cost.", unit=cash.unit),
             plan.evidence,
         ),

@@ -29,7 +29,7 @@ import polars as pl
 from promolift.core.experiments.prediction_metrics import wilson_interval
 from promolift.foundation.errors import PromoError
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW
+from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 from promolift.shop.ingest.setup.initialisation import guess_tables
 
 LAYOUTS = Path(__file__).with_name("mapping_layouts.tsv")

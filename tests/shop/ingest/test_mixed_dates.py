@@ -13,7 +13,7 @@ from promolift.foundation.sql import fetch_frame
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping_with_reasons
 from promolift.shop.ingest.schema_matching.mixed_dates import guess_mixed_dates
-from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW
+from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 
 WAYS = (
     "{d}/{m}/{y}",

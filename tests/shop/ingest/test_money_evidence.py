@@ -14,7 +14,7 @@ from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference impor
     MappingGuess,
     guess_mapping_with_reasons,
 )
-from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW
+from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 
 SIGNS = {"€": "EUR", "£": "GBP", "$": "USD", "₹": "INR"}
 

@@ -72,11 +72,12 @@ if TYPE_CHECKING:
     from promolift.shop.ingest.cleaning.table_join import JoinKey, find_join_key, join_rows, order_lines
     from promolift.shop.ingest.schema_matching.column_patterns import bulk_quantity_limit, is_line_cost
     from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import (
-        MappingGuess,
         guess_mapping,
         guess_mapping_with_reasons,
     )
-    from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, RoleGuess
+    from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import RoleGuess
+    from promolift.shop.ingest.schema_matching.role_matching.mapping_explanation import MappingGuess
+    from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 
 else:
     make_lazy(__name__)

@@ -21,7 +21,8 @@ from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
-from promolift.shop.ingest.schema_matching.role_matching import BY_VALUES, RoleGuess
+from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import RoleGuess
+from promolift.shop.ingest.schema_matching.role_matching.role_scores import BY_VALUES
 
 if TYPE_CHECKING:
     from promolift.shop.ingest.setup.initialisation import GuessedTable

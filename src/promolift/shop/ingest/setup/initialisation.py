@@ -31,12 +31,11 @@ from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.column_patterns import is_line_cost
 from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn
 from promolift.shop.ingest.schema_matching.customer_identity import customer_question, shared_customer_columns
-from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import (
-    MappingGuess,
-    guess_mapping_with_reasons,
-)
+from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping_with_reasons
 from promolift.shop.ingest.schema_matching.event_mapping.money_columns import RECOMMENDED
-from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW, MONEY, RoleGuess
+from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MONEY, RoleGuess
+from promolift.shop.ingest.schema_matching.role_matching.mapping_explanation import MappingGuess
+from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 from promolift.shop.ingest.setup.audience_sizes import LEAST_BUDGET, budget_share, plays_text, sized_plays
 from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
 from promolift.shop.ingest.setup.example_orders import examples_text, show_examples

@@ -10,7 +10,7 @@ from promolift.foundation.files.workbook import WORKBOOK_SUFFIXES, list_sheets
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.configuration import RAW_NAMES
-from promolift.shop.ingest.schema_matching.role_matching import CONFIRM_BELOW
+from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 
 if TYPE_CHECKING:
     from promolift.shop.ingest.setup.initialisation import GuessedTable

@@ -1,0 +1,149 @@
+"""Solve how amounts are meant: currency, cents, scale, and the sign of discounts and spending.
+
+In: a draft whose columns of money are known. Out: the draft with the settings by which its amounts are read, and those
+of them that nothing in the file says (`assumed`).
+"""
+
+import re
+from collections import Counter
+
+from promolift.foundation.errors import InputError
+from promolift.foundation.files.column_names import COLUMN_SYNONYMS, MINOR_UNIT_SUFFIXES, currency_code, guess_region
+from promolift.foundation.money import CURRENCY_DIGITS
+from promolift.shop.ingest.schema_matching import column_patterns
+from promolift.shop.ingest.schema_matching.currency_evidence import (
+    country_currency,
+    currencies_of_cells,
+    may_be_cents,
+    speaks_portuguese,
+)
+from promolift.shop.ingest.schema_matching.event_mapping.money_columns import numeric_columns
+from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MONEY, VIEWS, MappingDraft
+from promolift.shop.ingest.schema_matching.role_matching.role_candidates import name_rank
+from promolift.shop.ingest.schema_matching.role_matching.role_scores import LIKELY
+
+MICROS = re.compile(r"(product|transaction|item|total)_?(revenue|price)$|micros$", re.IGNORECASE)
+
+
+def settle_format(draft: MappingDraft, columns: list[str], values: list[str]) -> None:
+    """Whether amounts have a decimal comma, and whether the names of all their columns say that they are cents."""
+    if column_patterns.decimal_comma(values):
+        draft.settings["decimal"] = ","
+    if columns and all(name.lower().endswith(MINOR_UNIT_SUFFIXES) for name in columns):
+        draft.settings["money"] = "minor"
+
+
+def settle_currency(draft: MappingDraft, columns: list[str], values: list[str]) -> None:
+    """Take the currency from a column, signs or codes, else from country or language; InputError for several."""
+    found, unclear = column_patterns.guess_currency(columns, values)
+    if draft.table == "events" and "currency" not in draft.columns:
+        coded = next((name for name in draft.free if column_patterns.are_currencies(draft.values(name))), None)
+        if coded:
+            draft.take("currency", coded, LIKELY)
+    if "currency" in draft.columns:
+        name = str(draft.columns["currency"])
+        codes = Counter(currency_code(value) for value in draft.values(name))
+        found = next((code for code, _ in codes.most_common() if code in CURRENCY_DIGITS), found)
+        several = [code for code, rows in codes.most_common() if rows >= 0.01 * codes.total()]
+        if len(several) > 1 and not draft.currency:
+            shares = " and ".join(f"{code} ({codes[code] / codes.total():.0%})" for code in several[:4])
+            raise InputError(
+                "currency_mixed",
+                f"{draft.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to "
+                f"plan for with --currency {several[0]} (rows in others are set aside and counted), or convert "
+                "them",
+            )
+        if len(codes) > 1:
+            draft.notes.append(f"{len(codes)} currencies: only rows in the shop's own are taken")
+    elif draft.table == "events" and len(codes := currencies_of_cells(values)) > 1:
+        _settle_signs_of_currencies(draft, columns, codes)
+    if draft.currency or found:
+        draft.settings["currency"] = draft.currency or found
+    if draft.table == "events" and not (draft.currency or found) and draft.settings.get("constants") != VIEWS:
+        home = guess_region(draft.sample.columns)
+        country = country_currency(draft.sample)
+        spoken = "BRL" if speaks_portuguese(draft.sample.columns) else None
+        likely = draft.settings["currency"] = country or (home.currency if home else spoken) or "USD"
+        names = f" and names are {home.language_name}" if home else ""
+        names = " and nearly all rows are of one country" if country else names
+        if columns:
+            draft.assumed["currency"] = likely
+        sure = "NOT SURE: " if columns else ""
+        said = "set currency, here and under [shop]"
+        draft.notes.append(f"{sure}no currency is named{names}: amounts are taken for {likely} ({said})")
+    _doubt_units(draft, columns, values)
+    if unclear and not draft.currency:
+        draft.notes.append(f"the sign {unclear} is read as {found} (set currency)")
+
+
+def _settle_signs_of_currencies(draft: MappingDraft, columns: list[str], codes: Counter[str]) -> None:
+    """Amounts whose cells carry signs of several currencies: those in another than the shop's are set aside."""
+    several = [code for code, rows in codes.most_common() if rows >= 0.01 * codes.total()]
+    name = next(name for name in columns if len(currencies_of_cells(draft.values(name))) > 1)
+    shares = " and ".join(f"{code} ({codes[code] / codes.total():.0%})" for code in several[:4])
+    if len(several) > 1 and not draft.currency:
+        raise InputError(
+            "currency_mixed",
+            f"{draft.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to plan "
+            f"for with --currency {several[0]} (rows in others are set aside and counted), or convert them",
+        )
+    draft.columns["currency"] = name
+    draft.notes.append(f"{name!r} carries signs of {len(codes)} currencies: only rows in the shop's own are taken")
+
+
+def _doubt_units(draft: MappingDraft, columns: list[str], values: list[str]) -> None:
+    """Say that whole amounts may be cents."""
+    unknown = columns and draft.table == "events" and not {"money", "scale"} & draft.settings.keys()
+    if unknown and may_be_cents(values, str(draft.settings.get("currency", "USD"))):
+        draft.assumed["money"] = "major"
+        draft.notes.append(
+            f"NOT SURE: all amounts of {columns[0]!r} are whole numbers such as {values[0]}: read as "
+            f"{draft.settings.get('currency')}, not as its cents (--map money=minor says that they are cents)"
+        )
+
+
+def settle_scale(draft: MappingDraft, columns: list[str], values: list[str]) -> None:
+    """Read amounts in millionths, and such as were scaled down below 0.1, as whole units."""
+    if columns and any(map(MICROS.search, columns)) and column_patterns.are_micros(values):
+        draft.settings["scale"] = 1e-6
+        draft.notes.append(f"{columns[0]!r} counts millionths, as Google Analytics 360 does: read times 0.000001")
+        return
+    scale = column_patterns.scale_of(values) if "money" not in draft.settings else 1
+    if scale != 1 and columns:
+        draft.settings["scale"] = scale
+        draft.notes.append(
+            f"{columns[0]}: most values are below 0.1, as where prices were scaled down: read times {scale}, so "
+            "all money is in made-up units (set scale; 1 if they are real)"
+        )
+
+
+def settle_signs(draft: MappingDraft) -> None:
+    """Tell discounts that are negative or a share of the price, and spending that is negative."""
+    if "shelf_discount" in draft.columns:
+        name = str(draft.columns["shelf_discount"])
+        kind = column_patterns.discount_kind(name, draft.values(name))
+        if kind != "positive":
+            draft.settings["discount"] = kind
+        if kind == "rate":
+            draft.notes.append(f"{name!r} is between 0 and 1: read as a share of the price (set discount)")
+    paid = next((str(draft.columns[role]) for role in ("amount", "unit_price") if role in draft.columns), None)
+    if paid and "quantity" not in draft.columns and column_patterns.mostly_negative(draft.values(paid)):
+        draft.settings["spending"] = "negative"
+        draft.notes.append(f"most of {paid!r} is negative: negative amounts are read as spending (set spending)")
+
+
+def say_if_there_is_no_money(draft: MappingDraft) -> None:
+    """Note that no column holds money, and which columns of numbers might."""
+    if draft.settings.get("constants") != VIEWS and not any(role in draft.columns for role in MONEY):
+        may = [repr(name) for name in numeric_columns(draft)[:4]]
+        named = [
+            name for name in draft.free if any(name_rank(name, COLUMN_SYNONYMS[each]) is not None for each in MONEY[:4])
+        ]
+        for name in (
+            each for each in named if draft.values(each) and not column_patterns.looks_numeric(draft.values(each))
+        ):
+            draft.notes.append(f"NOT SURE: {name!r} is called as amounts are, but most of its values are no numbers")
+        draft.notes.append(
+            "no price or amount column: the products' price is taken if they have one, else 0 stands for it"
+            + (f"; if {' or '.join(may)} says what was paid: --map amount=COLUMN" if may else "")
+        )

@@ -14,12 +14,12 @@ from promolift.shop.ingest.schema_matching.consent_columns import (
     MappedTable,
     check_unread_answers,
     find_consent_columns,
-    how_to_read,
     is_of_other_channel,
 )
+from promolift.shop.ingest.setup.guessed_tables import GuessedTable
 
 if TYPE_CHECKING:
-    from promolift.shop.ingest.setup.initialisation import GuessedTable, SetupAnswers
+    from promolift.shop.ingest.setup.initialisation import SetupAnswers
 
 MOST_QUESTIONS = 5
 YES, NO = ("y", "yes", "是"), ("n", "no", "否", "不是")
@@ -28,14 +28,14 @@ YES, NO = ("y", "yes", "是"), ("n", "no", "否", "不是")
 class ConsentChoice(NamedTuple):
     """The tables with what is read as consent, the answers, and the unread columns that could hold consent."""
 
-    parts: "list[GuessedTable]"
+    parts: list[GuessedTable]
     answers: "SetupAnswers"
     unread: list[ConsentColumn]
 
 
 def settle_consent(
-    store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers",
-    guess_again: "Callable[[SetupAnswers], list[GuessedTable]]",
+    store: Store, parts: list[GuessedTable], answers: "SetupAnswers",
+    guess_again: Callable[["SetupAnswers"], list[GuessedTable]],
 ) -> ConsentChoice:  # fmt: skip
     """Read columns of refusals and answers beside the consent, ask a person about the rest, check `--consent yes`.
 
@@ -74,7 +74,7 @@ def settle_consent(
     return ConsentChoice(parts, answers, unread)
 
 
-def read_columns(parts: "list[GuessedTable]", columns: Sequence[ConsentColumn]) -> "list[GuessedTable]":
+def read_columns(parts: list[GuessedTable], columns: Sequence[ConsentColumn]) -> list[GuessedTable]:
     """Return the tables with these columns read as consent, where they stand in the file of the customers."""
     found = []
     for part in parts:
@@ -88,7 +88,7 @@ def read_columns(parts: "list[GuessedTable]", columns: Sequence[ConsentColumn]) 
     return found
 
 
-def _read_beside(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers") -> "list[GuessedTable]":
+def _read_beside(store: Store, parts: list[GuessedTable], answers: "SetupAnswers") -> list[GuessedTable]:
     """Return the tables with all columns of yes and no that are consent by name read beside one that is."""
     own = [name for part in parts if _reads_consent(part) for name in part.mapping.sources("consent")]
     if all(names_refusal(name) for name in own):
@@ -97,25 +97,15 @@ def _read_beside(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswe
     return read_columns(parts, [each for each in unread if not is_of_other_channel(each)])
 
 
-def advice(unread: Sequence[ConsentColumn]) -> str:
-    """Return what to do about columns that could hold consent and are not read."""
-    names = ", ".join(map(str, unread[:MOST_QUESTIONS]))
-    return gettext(
-        "nobody is sent offers yet: {names} may say who agreed or refused, and is not read. To read it: {how_to_read}",
-        names=names,
-        how_to_read=how_to_read(unread[0]),
-    )
-
-
-def _reads_consent(part: "GuessedTable") -> bool:
+def _reads_consent(part: GuessedTable) -> bool:
     return part.name == "customers" and part.mapping.has("consent")
 
 
-def _unread(store: Store, parts: "list[GuessedTable]", answers: "SetupAnswers") -> list[ConsentColumn]:
+def _unread(store: Store, parts: list[GuessedTable], answers: "SetupAnswers") -> list[ConsentColumn]:
     return find_consent_columns(_mapped_tables(store, parts), answers.not_consent, bool(answers.consent))
 
 
-def _mapped_tables(store: Store, parts: "list[GuessedTable]") -> list[MappedTable]:
+def _mapped_tables(store: Store, parts: list[GuessedTable]) -> list[MappedTable]:
     opened = {part.path: part.log.table for part in parts if part.log}
     for part in parts:
         if part.path not in opened and part.name != "products":

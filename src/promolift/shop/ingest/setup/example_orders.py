@@ -6,7 +6,7 @@ The sample of a file, 2,000 rows from all of its parts, is cleaned as `ingest` c
 from collections.abc import Callable
 from collections.abc import Mapping as Dict
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 import polars as pl
@@ -23,9 +23,7 @@ from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import RoleGuess
 from promolift.shop.ingest.schema_matching.role_matching.role_scores import BY_VALUES
-
-if TYPE_CHECKING:
-    from promolift.shop.ingest.setup.initialisation import GuessedTable
+from promolift.shop.ingest.setup.guessed_tables import GuessedTable
 
 ORDERS_SHOWN, LINES_SHOWN = 5, 3
 MIN_UNREAD = 0.02  # share of sampled rows that one reason may set aside before it is shown
@@ -48,7 +46,7 @@ class SampleReading(NamedTuple):
     rejected: Dict[str, int]
 
 
-def show_examples(parts: "list[GuessedTable]", show: Callable[[str], None] | None) -> SampleReading:
+def show_examples(parts: list[GuessedTable], show: Callable[[str], None] | None) -> SampleReading:
     """Read the sample of the events, the first of `parts`, and make guesses less sure that set many rows aside."""
     events, products = parts[0], next((part for part in parts if part.name == "products" and part.inside), None)
     assert events.log

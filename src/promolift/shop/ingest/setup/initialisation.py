@@ -1,7 +1,5 @@
 """Write a commented promolift.toml from raw files, with the guessed role of every column."""
 
-import json
-import os
 import re
 import tempfile
 import tomllib
@@ -16,10 +14,9 @@ import polars as pl
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.column_names import guess_region
 from promolift.foundation.files.raw_table import RawTable
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.text import Language
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -33,14 +30,14 @@ from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn
 from promolift.shop.ingest.schema_matching.customer_identity import customer_question, shared_customer_columns
 from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping_with_reasons
 from promolift.shop.ingest.schema_matching.event_mapping.money_columns import RECOMMENDED
-from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MONEY, RoleGuess
+from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MONEY
 from promolift.shop.ingest.schema_matching.role_matching.mapping_explanation import MappingGuess
-from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 from promolift.shop.ingest.setup.audience_sizes import LEAST_BUDGET, budget_share, plays_text, sized_plays
-from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, advice, settle_consent
+from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, settle_consent
 from promolift.shop.ingest.setup.example_orders import examples_text, show_examples
-from promolift.shop.ingest.setup.file_roles import EventFile, LookupFile, event_kind_from_name, open_joined, open_logs
-from promolift.shop.ingest.setup.join_money import JoinedMoney, compare_joined_money
+from promolift.shop.ingest.setup.file_roles import event_kind_from_name, open_joined, open_logs
+from promolift.shop.ingest.setup.guessed_tables import GuessedTable, guesses_text, has_consent, table_section
+from promolift.shop.ingest.setup.join_money import compare_joined_money
 from promolift.shop.ingest.setup.menu_proposal import BasketStatistics, basket_statistics, menu_toml
 from promolift.shop.ingest.setup.settings_text import MARGIN, WORDS, ShopFacts, settings_head
 from promolift.shop.ingest.setup.setup_questions import YES, Questioner
@@ -52,7 +49,6 @@ EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
 CHINESE_CURRENCIES = ("CNY", "HKD", "MOP", "TWD")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 NAME_ROLES = ("name", "category", "product_id")  # where names of products stand, the best first
-MAX_UNREAD_COLUMNS = 24  # columns named of those that are not used
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ def init(
         goods = next((part.mapping for part in parts if part.name == "products" and part.inside), None)
         fit = basket_statistics(log.table, parts[0].mapping, goods) if log else None
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
-    if ask and answers.consent is None and not _has_consent(parts) and not unread:
+    if ask and answers.consent is None and not has_consent(parts) and not unread:
         with use_locale(answers.language):
             question = gettext("No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)")
         answers = replace(answers, consent=ask(question, "no").strip().lower() in YES)
@@ -196,9 +192,9 @@ def init(
         return StepSummary(shown + plays_text(plays, parts[0].mapping.currency, share, recent), figures)
 
 
-def _ask_about(parts: "Sequence[GuessedTable]", answers: SetupAnswers, ask: Questioner) -> SetupAnswers:
+def _ask_about(parts: Sequence[GuessedTable], answers: SetupAnswers, ask: Questioner) -> SetupAnswers:
     """The answers with those of a person to what is not sure; one question is kept for consent if it will be asked."""
-    keep = int(answers.consent is None and not _has_consent(parts))
+    keep = int(answers.consent is None and not has_consent(parts))
     events, assumed = parts[0].mapping, parts[0].assumed
     said = ask.about_columns(parts, keep)
     if said or assumed:  # the tables are guessed again, and nobody is asked twice
@@ -221,7 +217,7 @@ def guess_shop_language(events: Mapping) -> Language:
     return home.language if home else "zh" if events.currency in CHINESE_CURRENCIES else "en"
 
 
-def guess_shop_languages(parts: "Sequence[GuessedTable]") -> tuple[Language, ...]:
+def guess_shop_languages(parts: Sequence[GuessedTable]) -> tuple[Language, ...]:
     """Return the shop's languages: its own, and Chinese where products have Chinese names. Then Chinese is the only one
     if nothing but English names of columns speaks for English. Names in Latin letters say nothing: brands have them.
     """
@@ -232,50 +228,6 @@ def guess_shop_languages(parts: "Sequence[GuessedTable]") -> tuple[Language, ...
     if own == "zh" or sum(bool(HAN.search(text)) for text in named) * 2 <= len(named):
         return (own,)
     return ("zh",) if "currency" in parts[0].assumed else ("en", "zh")
-
-
-@dataclass(frozen=True)
-class GuessedTable:
-    """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events.
-
-    `unread` are columns of an events file that no table takes anything from; `money` is what of a log's money has a
-    partner in each joined file; `assumed` are settings that nothing in the file says.
-    """
-
-    name: str
-    mapping: Mapping
-    path: Path
-    log: EventFile | None = None
-    inside: bool = False
-    roles: Dict[str, RoleGuess] = field(default_factory=dict)
-    unread: Sequence[str] = ()
-    money: Sequence[JoinedMoney] = ()
-    assumed: Dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_log(self) -> bool:
-        """Whether its rows are events."""
-        return self.name in ("events", "more_events")
-
-    @property
-    def joined(self) -> Sequence[LookupFile]:
-        """The further files that its rows are joined with, and how."""
-        return self.log.tied if self.log and not self.inside else ()
-
-    def to_json(self) -> dict[str, object]:
-        """What was guessed: our name for a column, where it comes from, how sure that is and what came next."""
-        return {
-            "table": self.name.removeprefix("more_"),
-            "path": str(self.path),
-            "inside_events": self.inside,
-            "joined": [str(tied.path) for tied in self.joined],
-            "joined_money": [money._asdict() for money in self.money],
-            "columns": {role: list(self.mapping.sources(role)) for role in self.mapping.columns},
-            "guesses": {role: guess._asdict() for role, guess in self.roles.items() if role in self.mapping.columns},
-            "constants": dict(self.mapping.constants),
-            "assumed": dict(self.assumed),
-            "notes": list(self.mapping.notes),
-        }
 
 
 def guess_tables(
@@ -467,10 +419,6 @@ def _without(mapping: Mapping, role: str) -> Mapping:
     return mapping.model_copy(update={"columns": {r: name for r, name in mapping.columns.items() if r != role}})
 
 
-def _has_consent(parts: Sequence[GuessedTable]) -> bool:
-    return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
-
-
 def render_settings(
     parts: Sequence[GuessedTable],
     config: Path,
@@ -486,10 +434,10 @@ def render_settings(
     why = "customers of whom no yes is known are not written to"
     if consent:
         why = "whoever ran init answers for it: customers of whom no answer is known may be written to"
-    elif unread and not _has_consent(parts):
+    elif unread and not has_consent(parts):
         names = ", ".join(repr(column.column) for column in unread[:MOST_QUESTIONS])
         why = f"NOBODY IS WRITTEN TO YET: {names} may say who agreed and is not read"
-    elif consent is None and not _has_consent(parts):
+    elif consent is None and not has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
     languages = answers.languages or guess_shop_languages(parts)
     facts = ShopFacts(languages, events.currency, events.zone)
@@ -502,105 +450,4 @@ def render_settings(
         head += (
             f"\n[data.rules]\nmax_quantity = {bulk}    # units of a row that are believed: thousands are usual here\n"
         )
-    return head + "".join(_section(part, config.resolve().parent) for part in parts) + ask + menu
-
-
-def _section(part: GuessedTable, folder: Path) -> str:
-    """One raw table of promolift.toml; paths start at `folder`."""
-    name = f"data.{part.name}"
-    many = part.name == "more_events"
-    lines = [
-        "",
-        f"[[{name}]]" if many else f"[{name}]",
-        f"path = {_quoted(os.path.relpath(part.path.resolve(), folder))}",
-    ]
-    if part.inside and part.name not in ("promotions", "words"):
-        lines.append('per = "last"             # these columns stand in the events file')
-    if part.log and part.log.header:
-        header = json.dumps(list(part.log.header), ensure_ascii=False)
-        lines.append(f"header = {header}  # the file has no line of names")
-    for path, tie, _ in part.log.tied if part.log else ():
-        place = _quoted(os.path.relpath(path.resolve(), folder))
-        lines += ["", f"[[{name}.join]]", f"path = {place}", f"on = {_quoted(tie.on)}", f"key = {_quoted(tie.key)}"]
-    mapping = part.mapping.to_toml().splitlines()
-    doubts = {f"columns.{role} =": guess for role, guess in part.roles.items() if guess.sure < CONFIRM_BELOW}
-    for row, line in enumerate(mapping):
-        for start, guess in doubts.items():
-            if line.startswith(start):
-                other = f" (next best {guess.runner_up!r})" if guess.runner_up else ""
-                mapping[row] = f"{line}  # NOT SURE{other}: please check"
-    return "\n".join([*lines, "", f"[{name}.mapping]", *mapping, ""])
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def guesses_text(
-    parts: Sequence[GuessedTable], config: Path, consent: bool | None = None, unread: Sequence[ConsentColumn] = ()
-) -> str:
-    """What was guessed, as lines a person can check: column, how sure, three of its values, the runner-up."""
-    lines = []
-    for part in parts:
-        file = part.path.name
-        where = gettext("inside {file}", file=file) if part.inside else file
-        lines.append(gettext("{name} ({where})", name=part.name.removeprefix("more_"), where=where))
-        for path, tie, _ in part.joined:
-            columns, share = tie.on if tie.on == tie.key else f"{tie.on} = {tie.key}", f"{tie.share:.1%}"
-            lines.append(
-                gettext(
-                    "  joined: {name} by {columns} ({share} of the rows find theirs)",
-                    name=path.name,
-                    columns=columns,
-                    share=share,
-                )
-            )
-        for (path, *_), money in zip(part.joined, part.money, strict=False):
-            found, whole = f"{money.matched:,.2f}", f"{money.whole:,.2f} {part.mapping.currency}"
-            lines.append(
-                gettext(
-                    "  money with a partner in {name}: {found} of {whole}", name=path.name, found=found, whole=whole
-                )
-            )
-        lines += [_role_line(role, part) for role in part.mapping.columns]
-        lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
-        if part.is_log:
-            lines += _read_how(part)
-        lines += [gettext("  note: ") + translate(note) for note in part.mapping.notes]
-    if unread and not _has_consent(parts):
-        lines.append("\n" + advice(unread))
-    elif consent is None and not _has_consent(parts):
-        lines.append(
-            gettext(
-                "\nno column says who agreed to be sent offers, so nobody is: if all did, --consent "
-                "yes, or set\nconsent.default = true in {name}; the plan then says that it rests on "
-                "your word",
-                name=config.name,
-            )
-        )
-    lines.append(gettext("\nwritten: {config}. Check it, then: promolift health, promolift run", config=config))
-    return "\n".join(lines)
-
-
-def _read_how(part: GuessedTable) -> list[str]:
-    """How money and times of a log are read, and which columns of its file nothing is read from."""
-    comma = gettext(", decimal comma") if part.mapping.decimal == "," else ""
-    lines = [f"  {gettext('money, clock'):<16} =  {part.mapping.currency}{comma}; {part.mapping.zone}"]
-    rest = len(part.unread) - MAX_UNREAD_COLUMNS
-    if part.unread:
-        names = ", ".join(part.unread[:MAX_UNREAD_COLUMNS])
-        more = gettext(" and {rest} more", rest=rest, unread=len(part.unread)) if rest > 0 else ""
-        lines.append(f"  {pgettext('initialisation', 'not used'):<16} :  {names}{more}")
-    return lines
-
-
-def _role_line(role: str, part: GuessedTable) -> str:
-    source = ", ".join(part.mapping.sources(role))
-    guess = part.roles.get(role)
-    if guess is None:
-        return f"  {role:<16} <- {source}"
-    values = ", ".join(value if len(value) <= 24 else f"{value[:23]}…" for value in guess.samples)
-    other = gettext("; else {runner_up}", runner_up=guess.runner_up) if guess.runner_up else ""
-    # no percentage: the share of such guesses that are right is measured by benchmarks/shop/mapping.py, not known here
-    doubt = gettext("  NOT SURE") if guess.sure < CONFIRM_BELOW else ""
-    return f"  {role:<16} <- {source}  ({values}{other}){doubt}"
+    return head + "".join(table_section(part, config.resolve().parent) for part in parts) + ask + menu

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from promolift.foundation.files.column_names import currency_code
 from promolift.foundation.files.workbook import WORKBOOK_SUFFIXES, list_sheets
@@ -11,9 +10,7 @@ from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.configuration import RAW_NAMES
 from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
-
-if TYPE_CHECKING:
-    from promolift.shop.ingest.setup.initialisation import GuessedTable
+from promolift.shop.ingest.setup.guessed_tables import GuessedTable
 
 MOST_QUESTIONS = 3
 # What a wrong column spoils most comes first.
@@ -50,7 +47,7 @@ class Questioner:
             if said in [sheet.name for sheet in sheets]:
                 return path.with_name(f"{path.name}#{said}")
 
-    def about_columns(self, parts: Sequence["GuessedTable"], keep: int) -> dict[str, str]:
+    def about_columns(self, parts: Sequence[GuessedTable], keep: int) -> dict[str, str]:
         """Another column for each role that is not sure, where a person names one; `keep` questions stay unused."""
         doubts = [
             (part, role)

@@ -3,7 +3,7 @@
 The sample of a file, 2,000 rows from all of its parts, is cleaned as `ingest` cleans the whole file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Mapping as Dict
 from dataclasses import replace
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from promolift.foundation.i18n import formatting
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
+from promolift.foundation.sql import fetch_frame, quote_identifier, sql_literal
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
@@ -46,41 +47,51 @@ class SampleReading(NamedTuple):
     rejected: Dict[str, int]
 
 
-def show_examples(parts: list[GuessedTable], show: Callable[[str], None] | None) -> SampleReading:
+def show_examples(parts: list[GuessedTable], show: Callable[[str], None] | None, rules: CleanRules) -> SampleReading:
     """Read the sample of the events, the first of `parts`, and make guesses less sure that set many rows aside."""
-    events, products = parts[0], next((part for part in parts if part.name == "products" and part.inside), None)
+    events, products = parts[0], next((part for part in parts if part.name == "products"), None)
     assert events.log
-    names = product_names(events.log.table.sample(), products.mapping if products else None)
-    reading = read_sample(events.log.table, events.mapping, names)
+    names = product_names(products, _product_ids(events))
+    reading = read_sample(events.log.table, events.mapping, names, rules)
     parts[0] = replace(events, roles=doubt_roles(events.roles, reading))
     if show and (text := examples_text(reading)):
         show(text)
     return reading
 
 
-def read_sample(table: RawTable, mapping: Mapping, names: Dict[str, str]) -> SampleReading:
+def read_sample(table: RawTable, mapping: Mapping, names: Dict[str, str], rules: CleanRules) -> SampleReading:
     """Clean the sample of `table`; `names` are the products' names by id. Nothing is shown where it cannot be read."""
     sample = table.sample().with_row_index("_row", offset=1).with_columns(pl.col("_row").cast(pl.Int64))
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         try:
             raw = order_lines(connection.from_arrow(sample.to_arrow()), mapping)
-            cleaned = clean_events(raw, mapping, CleanRules())
+            cleaned = clean_events(raw, mapping, rules)
             counts, events = cleaned.counts(), cleaned.accepted().pl()
         except PromoError:
             return SampleReading((), sample.height, {})
     return SampleReading(_sentences(events, mapping, names), counts.read, counts.rejected)
 
 
-def product_names(sample: pl.DataFrame, products: Mapping | None) -> dict[str, str]:
-    """The name of each product id in a sample, as far as it has them."""
-    if products is None or not products.has("name"):
+def _product_ids(events: GuessedTable) -> set[str]:
+    """The products of the sample of the events."""
+    assert events.log
+    sample = events.log.table.sample()
+    columns = [name for name in events.mapping.sources("product_id") if name in sample.columns]
+    return {value for name in columns for value in sample[name].cast(pl.String, strict=False).drop_nulls()}
+
+
+def product_names(products: GuessedTable | None, ids: Collection[str]) -> dict[str, str]:
+    """Return the names of some products, in the events or in a file of their own, as far as there are any."""
+    if products is None or products.log is None or not products.mapping.has("name") or not ids:
         return {}
-    key, name = products.sources("product_id")[0], products.sources("name")[0]
-    if not {key, name} <= set(sample.columns):
+    key, name = (products.mapping.sources(role)[0] for role in ("product_id", "name"))
+    rows = products.log.table.rows
+    if not {key, name} <= set(rows.columns):
         return {}
-    pairs = sample.select(pl.col(key).cast(pl.String).alias("k"), pl.col(name).cast(pl.String).alias("n")).drop_nulls()
-    return dict(pairs.unique(subset="k", keep="first").iter_rows())
+    pairs = rows.project(f"{quote_identifier(key)}::varchar as key, {quote_identifier(name)}::varchar as name")
+    named = fetch_frame(pairs.filter(f"key in {sql_literal(sorted(ids))} and name is not null"))
+    return dict(named.unique(subset="key", keep="first", maintain_order=True).iter_rows())
 
 
 def _sentences(events: pl.DataFrame, mapping: Mapping, names: Dict[str, str]) -> tuple[str, ...]:

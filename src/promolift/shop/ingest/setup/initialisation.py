@@ -14,16 +14,18 @@ import polars as pl
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.column_names import guess_region
 from promolift.foundation.files.raw_table import RawTable
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.clock import wall_ms
 from promolift.shop.configuration import column_mapping
 from promolift.shop.configuration.column_mapping import ROLES, Mapping
 from promolift.shop.configuration.configuration import RAW_NAMES, Config, ShopSettings, merge_settings, read_toml
 from promolift.shop.configuration.fragment import add_includes, list_includes
+from promolift.shop.configuration.settings import CleanRules
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.column_patterns import is_line_cost
 from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn
@@ -38,7 +40,7 @@ from promolift.shop.ingest.setup.example_orders import examples_text, show_examp
 from promolift.shop.ingest.setup.file_roles import event_kind_from_name, open_joined, open_logs
 from promolift.shop.ingest.setup.guessed_tables import GuessedTable, guesses_text, has_consent, table_section
 from promolift.shop.ingest.setup.join_money import compare_joined_money
-from promolift.shop.ingest.setup.menu_proposal import BasketStatistics, basket_statistics, menu_toml
+from promolift.shop.ingest.setup.menu_proposal import FUTURE, BasketStatistics, basket_statistics, menu_toml
 from promolift.shop.ingest.setup.settings_text import MARGIN, WORDS, ShopFacts, settings_head
 from promolift.shop.ingest.setup.setup_questions import YES, Questioner
 
@@ -146,22 +148,23 @@ def init(
         files = {name: ask.about_sheet(name, path) for name, path in files.items()}
         more = [ask.about_sheet("events", path) for path in more]
     answers = replace(answers, ask=ask)
+    rules = CleanRules(now_ms=wall_ms())  # rows dated after today are set aside, as every run does
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
         parts = guess_tables(store, files, more, answers)
         answers = replace(answers, languages=answers.languages or guess_shop_languages(parts))
         with use_locale(answers.language):
-            reading = show_examples(parts, answers.show)
+            reading = show_examples(parts, answers.show, rules)
             if ask and (settled := _ask_about(parts, answers, ask)) != answers:
                 answers = settled
                 parts = guess_tables(store, files, more, answers)
-                reading = show_examples(parts, answers.show)
+                reading = show_examples(parts, answers.show, rules)
             examples = examples_text(reading)
             parts, answers, unread = settle_consent(
                 store, parts, answers, lambda settled: guess_tables(store, files, more, settled)
             )
         log = parts[0].log
         goods = next((part.mapping for part in parts if part.name == "products" and part.inside), None)
-        fit = basket_statistics(log.table, parts[0].mapping, goods) if log else None
+        fit = basket_statistics(log.table, parts[0].mapping, goods, rules) if log else None
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
     if ask and answers.consent is None and not has_consent(parts) and not unread:
         with use_locale(answers.language):
@@ -186,8 +189,20 @@ def init(
     figures: dict[str, object] = {"step": "init", "config": str(config), "plays": [play._asdict() for play in plays]}
     figures["tables"] = [part.to_json() for part in parts]
     figures["examples"] = list(reading.orders)
+    late = fit.future_rows if fit else reading.rejected.get(FUTURE, 0)
+    figures["future_rows"] = late
     with use_locale(answers.language):
         shown = f"{examples}\n\n" if examples else ""
+        if late:
+            shown += (
+                ngettext(
+                    "{rows} row is dated after today. It is left out here, and of every run until its day.",
+                    "{rows} rows are dated after today. They are left out here, and of every run until their day.",
+                    late,
+                    rows=f"{late:,}",
+                )
+                + "\n\n"
+            )
         shown += guesses_text(parts, config, answers.consent, unread)
         return StepSummary(shown + plays_text(plays, parts[0].mapping.currency, share, recent), figures)
 

@@ -30,6 +30,7 @@ MOST = 100  # things that are no goods; more are not written
 MIN_BASKETS = 30  # baskets below which nothing is fitted, and customers with a rhythm below which nobody is won back
 ROUND_STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of ten
 PERCENTS = (10, 20, 30)
+FUTURE = "in the future"  # the cleaning rule for dates after today
 THRESHOLD = (1.2, 1.5)  # times the usual basket
 PAYING_QUANTILE, PAYING_SHARE = 0.98, 0.8  # of orders that pay postage: below the shop's own threshold most do
 # What may follow a charge's word, so that it is the thing itself: 'Shipping (DHL)', 'Delivery fee 4.90', 'Postage to
@@ -100,8 +101,9 @@ where = "recency_days > 28 and recency_days > 2 * cadence_days and orders_total 
 
 class BasketStatistics(NamedTuple):
     """What the middle order comes to before discounts, in minor units; what is no goods; how many customers came on
-    three days or more; from which value of goods the shop delivers free, where that is known; and how many customers
-    are in each named audience, and the revenue of the last window, as far as the log is short enough to count."""
+    three days or more; from which value of goods the shop delivers free, where that is known; how many customers are
+    in each named audience, and the revenue of the last window, as far as the log is short enough to count; and how many
+    rows were left out because they are dated after today."""
 
     median_cents: int
     no_goods: tuple[str, ...]
@@ -109,9 +111,12 @@ class BasketStatistics(NamedTuple):
     own_free_cents: int | None = None
     audiences: tuple[AudienceSize, ...] = ()
     recent_cents: int = 0
+    future_rows: int = 0
 
 
-def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None) -> BasketStatistics | None:
+def basket_statistics(
+    log: RawTable, mapping: Mapping, catalogue: Mapping | None, rules: CleanRules
+) -> BasketStatistics | None:
     """From the first rows of a log; None where too few orders with money are there.
 
     What is no goods is known by the words of categories, names or ids of products that stand in the log.
@@ -119,11 +124,12 @@ def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None
     rows = log.rows.limit(ROWS)
     postage = _named_goods(rows, mapping, catalogue, POSTAGE, of_category=False)
     try:
-        clean = clean_events(order_lines(rows, mapping), mapping, CleanRules())
+        clean = clean_events(order_lines(rows, mapping), mapping, rules)
         events = clean.accepted()
         found = fetch_frame(run_select(bind(SUMS, day_ms=DAY_MS, window_ms=WINDOW_DAYS * DAY_MS), events=events)).row(0)
         query = bind(OWN_FREE_DELIVERY, postage=[*postage, ""], quantile=PAYING_QUANTILE)
         paid, free, share, own = fetch_frame(run_select(query, events=events)).row(0)
+        late = clean.counts().rejected.get(FUTURE, 0)
         sizes = audience_sizes(events) if found[0] >= MIN_BASKETS and not _is_longer(log) else ()
     except PromoError:
         return None
@@ -131,7 +137,9 @@ def basket_statistics(log: RawTable, mapping: Mapping, catalogue: Mapping | None
         return None
     known = min(paid, free) >= MIN_BASKETS and share >= PAYING_SHARE
     no_goods = _named_goods(rows, mapping, catalogue, NOT_A_PRODUCT)
-    return BasketStatistics(round(found[1]), no_goods, found[2], round(own) if known else None, sizes, found[3] or 0)
+    return BasketStatistics(
+        round(found[1]), no_goods, found[2], round(own) if known else None, sizes, found[3] or 0, late
+    )
 
 
 def _is_longer(log: RawTable) -> bool:

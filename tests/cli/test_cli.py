@@ -162,7 +162,7 @@ def test_a_verb_speaks_the_language_of_its_shop(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shop = '[data]\nsource = "complete-journey"\n[shop]\nlanguage = "{}"\n'
+    shop = '[data]\nsource = "complete-journey"\n[shop]\nlanguages = ["{}"]\n'
     verbs = ("doctor", "next", "learn show", "learn approve", "migrate", "erase c-1", "words draft",
              "words export w.csv", "privacy", "profile")  # fmt: skip
     for language, wanted in (("zh", True), ("en", False)):

@@ -181,7 +181,7 @@ def test_blocks_that_are_not_run_are_few_and_say_why() -> None:
     marked = [block for block in ALL if block.why]
     assert len(marked) == NOT_RUN, [(block.page, block.line, block.why) for block in marked]
     assert all(len(block.why or "") > 20 and block.language == "sh" for block in marked)
-    assert {b.language for b in ALL} <= {"sh", "python", "py", "toml", "json", "js", "ts", "html", ""}
+    assert {b.language for b in ALL} <= {"sh", "python", "py", "toml", "json", "js", "ts", "html", "sql", ""}
     command = re.compile(r"^(promolift|pip|npm|make|curl|call) ", re.M)
     assert [(b.page, b.line) for b in ALL if not b.language and command.search(b.text)] == []
     assert [name for name, path in PAGES.items() if re.search(r"^    promolift ", path.read_text("utf-8"), re.M)] == []

@@ -476,12 +476,12 @@ def test_a_code_is_the_customers_own_and_used_codes_close_the_offer(api: Api, fo
         assert db.execute(select(CODES.c.status).where(CODES.c.code == made["code"])).scalar() == "issued"
 
 
-def test_the_message_is_true_and_dated_from_today_in_both_languages(api: Api, folder: Path) -> None:
+def test_the_message_is_true_and_dated_from_today_in_the_language_of_the_shop(api: Api, folder: Path) -> None:
     who = first_offered(folder)
-    for language, word in (("zh", "折"), ("en", "off")):
+    for language in ("zh", "en"):  # the shop has English alone
         made = api.decide(who, language=language)
-        assert word in made["message"]
-        assert made["language"] == language
+        assert "off" in made["message"]
+        assert made["language"] == "en"
         assert made["offer"]["starts"][:10] >= "2026"
         assert "planned" not in made["message"]  # the plan's own words were for January 2026
 

@@ -10,8 +10,7 @@ from promolift.shop.reports.story import CustomerCard, Story
 from promolift.shop.results.customers import PlannedOffer
 from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.ingest import Health
-from promolift.shop.results.plan_note import PlanNote
-from promolift.shop.results.plan_summary import summarise
+from promolift.shop.results.plan_note import PlanNote, summarise
 
 NOTE = PlanNote(
     budget_cents=10_000, gain_cents=20_000.0, gain_low_cents=None, gain_high_cents=None, cost_cents=9_000.0,

@@ -3,18 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from promolift.foundation.i18n.catalogue import gettext, gettext_noop
-
 Level = Literal["randomised", "adjusted", "assumed"]
-LEVEL_NAMES = {
-    "randomised": gettext_noop("randomised"), "adjusted": gettext_noop("adjusted"), "assumed": gettext_noop("assumed"),
-    "simulated": gettext_noop("simulated"),
-}  # fmt: skip
-
-
-def level_name(level: str) -> str:
-    """Return an evidence level as people read it."""
-    return gettext(LEVEL_NAMES[level]) if level in LEVEL_NAMES else level
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_summary import PlanSummary
+from promolift.shop.results.plan_note import PlanSummary
 
 LIMITS = ((), ("count[target=tea] <= 6",), ("return >= 0.5",), ("cost_share[menu_id=coupon-25] <= 40%",))
 RUNS = {  # what a shop's settings say beside what `init` proposes

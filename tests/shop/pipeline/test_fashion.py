@@ -14,6 +14,7 @@ from promolift.core.offers.order_replay import menu_promotion
 from promolift.extensions.media import bundles as step
 from promolift.extensions.media import catalogue_step as senses_step
 from promolift.extensions.media.product_vectors import PICTURE_WIDTH
+from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.results.work_folder.run_context import moments
 
 pytest.importorskip("PIL")
@@ -72,7 +73,7 @@ def test_words_of_an_offer_name_the_colour_and_the_reason(shop):
     rows = shop.store.frame("messages")
     offers = shop.store.load_json("offers")["offers"]
     assert any(each["label"]["en"].split()[0] in ("black", "red", "blue", "green") for each in offers)
-    assert rows["reason"].str.contains("is new and like what they buy").any()
+    assert any("is new and like what they buy" in reason_text(facts) for facts in rows["reason_facts"])
     assert shop.release()
 
 

@@ -35,7 +35,6 @@ def words_file(folder: Path) -> dict[str, Any]:
 
 LACKS: dict[str, tuple[dict[str, Any], str, str]] = {
     "consent": ({"consent": {}}, "consent_unstated", "who agreed"),
-    "a pool of texts": ({"message": {"pool": "gone.jsonl"}}, "file_not_found", "gone.jsonl"),
     "a file of products": (
         {"products": {"path": "gone.csv", "mapping": {"columns": {"product_id": "p"}}}}, "file_not_found", "gone.csv"
     ),

@@ -28,14 +28,15 @@ from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.work_folder.run_context import Job, moments
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
+BILINGUAL = {"name": "Shop", "zone": "UTC", "languages": ("en", "zh")}
+
 
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[pl.DataFrame, PoolWords]]:
     found = {}
     for approve in ("person", "judged"):
         folder = tmp_path_factory.mktemp(approve)
-        shop = {"name": "Shop", "zone": "UTC", "languages": ("en", "zh")}
-        planned_shop(folder, 1, shop_config(plan={"budget_cents": 9000}, message={"approve": approve}, shop=shop))
+        planned_shop(folder, 1, shop_config(plan={"budget_cents": 9000}, message={"approve": approve}, shop=BILINGUAL))
         with Store(folder) as store:
             found[approve] = (store.frame("messages"), PoolWords.load(store))
     return found
@@ -110,7 +111,7 @@ def test_a_reminder_names_what_its_customer_bought_unless_they_refused_personal_
 @pytest.mark.parametrize("named", [True, False])
 def test_a_reminder_says_a_product_the_shops_reason_or_one_of_its_audience(tmp_path, monkeypatch, audience, named):
     """Where a log names no products it used to say "You are welcome any time." and nothing else."""
-    config = shop_config(plan={"budget_cents": 9000})
+    config = shop_config(plan={"budget_cents": 9000}, shop=BILINGUAL)
     planned_shop(tmp_path, 1, config)
     letter = an_offer(Benefit(type="reminder"))
     own = {

@@ -25,7 +25,7 @@ from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story import OpenQuestion, Story
 from promolift.shop.results.customers import Customers
 from promolift.shop.results.ingest import Ability, Counts, Health
-from promolift.shop.results.plan_summary import ChoiceBound
+from promolift.shop.results.plan_note import ChoiceBound
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{7777*7}}'\"&<!--]]>\x00‮"

@@ -10,8 +10,7 @@ from promolift.core.experiments.power import detectable_effect
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.shop.feedback.decision_outcomes import LearnSettings
 from promolift.shop.results.plan import holdout_power_text
-from promolift.shop.results.plan_note import LEAST_HELD_OUT, Luck
-from promolift.shop.results.plan_summary import summarise
+from promolift.shop.results.plan_note import LEAST_HELD_OUT, Luck, summarise
 
 
 @given(st.floats(1.0, 1e6), st.floats(1.0, 1e6), st.integers(1, 10_000))

@@ -13,8 +13,7 @@ from promolift.shop.results.evaluation import Evaluation
 from promolift.shop.results.ingest import Counts, Health
 from promolift.shop.results.messages import Messages
 from promolift.shop.results.plan import Plan, interpolate_frontier
-from promolift.shop.results.plan_note import Assumption, Luck, PlanNote, fragile_first
-from promolift.shop.results.plan_summary import summarise
+from promolift.shop.results.plan_note import Assumption, Luck, PlanNote, fragile_first, summarise
 
 LUCK = Luck(naive_cents=1000.0, checked_cents=800.0, low_cents=500.0, high_cents=1100.0)
 

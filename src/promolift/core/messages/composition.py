@@ -398,9 +398,10 @@ class MessageSettings(Settings):
     )
     pool: str | None = Field(
         default=None,
-        description="The shop's own pool of texts, from the folder of the command; left out: `words.jsonl`. `promolift "
-        "words` and the console write it with the first text that is drafted or decided on. Until then the texts that "
-        "come with promolift are used, which no person has approved.",
+        description="The shop's own pool of texts, from the folder of the command; left out: `words.jsonl`. The "
+        "console and `promolift words review` write it with the first text that is decided on, `words draft` and "
+        "`words import` with what they add. Until then the texts that come with promolift are used, which no person "
+        "has approved.",
         examples=["words.jsonl"],
     )
     packs: tuple[RulePack, ...] = Field(

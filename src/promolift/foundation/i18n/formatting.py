@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from promolift.foundation.i18n.catalogue import Locale as Locale
 from promolift.foundation.i18n.catalogue import current_locale as current_locale
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.catalogue import use_locale as use_locale
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
 
@@ -256,3 +256,14 @@ def as_html(text: str, frame: Any = None) -> str:
     """Return a text and an optional frame below it as HTML for a notebook."""
     lines = "".join(f"<p>{escape(line)}</p>" for line in text.splitlines() if line)
     return lines + (frame._repr_html_() if frame is not None else "")
+
+
+LEVEL_NAMES = {
+    "randomised": gettext_noop("randomised"), "adjusted": gettext_noop("adjusted"), "assumed": gettext_noop("assumed"),
+    "simulated": gettext_noop("simulated"),
+}  # fmt: skip
+
+
+def level_name(level: str) -> str:
+    """Return an evidence level as people read it."""
+    return gettext(LEVEL_NAMES[level]) if level in LEVEL_NAMES else level

@@ -22,8 +22,7 @@ from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TAR
 from promolift.foundation.version import __version__
 from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_note import PlanNote
-from promolift.shop.results.plan_summary import PlanSummary, summarise
+from promolift.shop.results.plan_note import PlanNote, PlanSummary, summarise
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
 CUSTOMER_COLUMNS = ["customer_id", "name", "age", "language", "consent"]

@@ -18,8 +18,7 @@ from promolift.shop.results.evaluation import Lead, Worth
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import LanguageCount, MotiveCount, PoolWords
-from promolift.shop.results.plan_note import BudgetPoint, Luck, PlanNote
-from promolift.shop.results.plan_summary import PlanSummary
+from promolift.shop.results.plan_note import BudgetPoint, Luck, PlanNote, PlanSummary
 from promolift.shop.results.predictions import Predictions, PurchaseMembers
 from promolift.shop.results.promotion_history import PromotionHistory
 

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from promolift.foundation.errors import StepError
-from promolift.foundation.evidence import level_name
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
@@ -22,6 +21,7 @@ from promolift.foundation.i18n.formatting import (
     interval,
     join_list,
     join_sentences,
+    level_name,
     money,
     percent,
     plural,
@@ -40,10 +40,11 @@ from promolift.shop.results.plan_note import (
     HeadlineAssumptions,
     Luck,
     PlanNote,
+    PlanSummary,
     RuleCost,
     WhatIf,
+    summarise,
 )
-from promolift.shop.results.plan_summary import PlanSummary, summarise
 from promolift.shop.results.work_folder.work_tables import CleanTables, CustomerSubset
 
 CURVE = "What the best plan earns with each budget, in minor units:"

@@ -9,9 +9,9 @@ from typing import Literal
 
 from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.evidence import Level, level_name
+from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import count, current_locale, join_list, money
+from promolift.foundation.i18n.formatting import count, current_locale, join_list, level_name, money
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings

@@ -35,8 +35,7 @@ from promolift.shop.pipeline.text_pool import load_shop_pool
 from promolift.shop.reports.earnings import SIGNIFICANT
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
-from promolift.shop.results.plan_note import PlanNote
-from promolift.shop.results.plan_summary import PlanSummary
+from promolift.shop.results.plan_note import PlanNote, PlanSummary
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables
 

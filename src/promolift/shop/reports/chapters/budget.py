@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift.core.customers.disclosure_control import small_cells
-from promolift.foundation.evidence import Level, level_name
+from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MINUS,
@@ -16,6 +16,7 @@ from promolift.foundation.i18n.formatting import (
     interval,
     interval_name,
     join_list,
+    level_name,
     low_to_high,
     number,
     percent,

@@ -1,7 +1,7 @@
 """What the first plan of a shop sends, on exports in the layouts of other people's systems.
 
-    python benchmarks/shop/layouts.py            # every layout that holds prices
-    python benchmarks/shop/layouts.py --quick    # two of them
+    python benchmarks/shop/first_plans.py            # every layout that holds prices
+    python benchmarks/shop/first_plans.py --quick    # two of them
 
 Each layout of tests/support/layouts.py is written with 500 customers over a year; `promolift init` and `promolift run` read it
 as a stranger would, with `--consent yes` where the file does not say who agreed. Prints JSON lines: how many plays the plan

@@ -20,7 +20,7 @@ from serve_helpers import released
 
 from promolift.extensions.agents.mcp_server import McpTools
 from promolift.foundation.i18n.catalogue import gettext, ngettext
-from promolift.foundation.i18n.formatting import MoneyFormat, count, interval_name, percent, use_locale
+from promolift.foundation.i18n.formatting import MoneyFormat, count, interval_name, level_name, percent, use_locale
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.storage.local_store import Store
@@ -264,7 +264,13 @@ def read_assumptions(surface: Surface) -> Iterator[ShownFigure]:
 def read_data(surface: Surface, currency: str) -> Iterator[ShownFigure]:
     """The figures of an answer: fields of its plan's summary, and those of customers that it names."""
     cash, said = MoneyFormat(currency), surface.data
-    printers = {"money": cash, "count": count, "percent": percent, "level": str}
+
+    def level(code: str) -> str:
+        """A level as the text beside it says it."""
+        with use_locale(surface.language if surface.text else "en"):
+            return level_name(code)
+
+    printers = {"money": cash, "count": count, "percent": percent, "level": level}
     for each in said.get("assumptions", ()):
         said_as = cash if each["unit"] == "money" else percent
         if each["flips_at"] is not None:

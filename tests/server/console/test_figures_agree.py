@@ -28,12 +28,13 @@ from promolift.shop.configuration.configuration import Config, load_config
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanSummary
 
+BILINGUAL = {"name": "Shop", "zone": "UTC", "languages": ("en", "zh")}
 LIMITS = ((), ("count[target=tea] <= 6",), ("return >= 0.5",), ("cost_share[menu_id=coupon-25] <= 40%",))
 RUNS = {  # what a shop's settings say beside what `init` proposes
     "predicted and drawn": {},
     "drawn alone": {'min_evidence = "auto"': 'min_evidence = "randomised"'},
     "nothing drawn": {"test_share = 0.1 ": "test_share = 0.0 "},
-    "Chinese": {'language = "en"': 'language = "zh"', 'currency = "USD"': 'currency = "CNY"'},
+    "Chinese": {'languages = ["en"]': 'languages = ["zh", "en"]', 'currency = "USD"': 'currency = "CNY"'},
     "a large test": {"test_share = 0.1 ": "test_share = 0.5 ", "window_days = 28": "window_days = 14"},
     "cautious, letters that cost": {"# send_cost_cents = 0 ": "send_cost_cents = 45 ",
                                     "test_share = 0.1 ": 'test_share = 0.0\nrisk = {rule = "lower"} '},
@@ -62,7 +63,7 @@ def drawn_parts(seed: int) -> dict[str, Any]:
         parts["shop"] = {"name": "Shop", "currency": "JPY", "zone": "Asia/Tokyo"}
         plan["budget_cents"] *= 4
     if seed % 5 == 4:
-        parts["report"] = {"language": "zh"}
+        parts |= {"shop": BILINGUAL, "report": {"language": "zh"}}
     return parts
 
 
@@ -137,7 +138,7 @@ def test_no_surface_of_a_strangers_shop_contradicts_another(
 def honest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Path, list[Surface]]:
     """A shop, and its surfaces."""
     folder = tmp_path_factory.mktemp("honest")
-    config = drawn(folder, 1, plan={"budget_cents": 9000}, report={"language": "en"})
+    config = drawn(folder, 1, plan={"budget_cents": 9000}, shop=BILINGUAL)
     shutil.copytree(folder, folder.with_suffix(".plain"))
     return config, folder.with_suffix(".plain"), surfaces(config, folder)
 

@@ -89,11 +89,11 @@ def main() -> None:
         texts = [text for column in ("message_zh", "message_en") for text in rows[column].drop_nulls()]
         bare = sum(EMPTY.fullmatch(text) is not None for text in texts)
         enough, empty, messages = enough + (plays >= 3), empty + bare, messages + len(texts)
-        print(json.dumps({"figure": "plays of the first plan", "value": plays, "unit": "plays", "n": rows.height,
+        print(json.dumps({"figure": "plays of the first plan", "value": plays, "se": None, "unit": "plays", "n": rows.height,
                           "messages_without_content": bare, "data": name}), flush=True)  # fmt: skip
-    print(json.dumps({"figure": "layouts whose plan draws at least three plays", "value": enough, "unit": "layouts",
+    print(json.dumps({"figure": "layouts whose plan draws at least three plays", "value": enough, "se": None, "unit": "layouts",
                       "n": len(names), "data": "tests/support/layouts.py"}))  # fmt: skip
-    print(json.dumps({"figure": "messages without content", "value": empty, "unit": "messages", "n": messages,
+    print(json.dumps({"figure": "messages without content", "value": empty, "se": None, "unit": "messages", "n": messages,
                       "data": "tests/support/layouts.py"}))  # fmt: skip
 
 

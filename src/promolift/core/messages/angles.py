@@ -121,9 +121,8 @@ _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("top_category_1", "top_category_2", "top_category_3"), pl.String),
     **dict.fromkeys(
         ("bought_ms", "view_ms", "cart_ms", "asof_ms", "orders", "orders_total", "exposures_total", "pair_orders",
-         "pair_recency_days",
-         "basket_median_cents", "basket_p90_cents", "min_spend_cents", "gap_days",
-         "due_in_days", "recency_days", "cadence_days", "tenure_days", "redemption_recency_days"), pl.Float64,
+         "pair_recency_days", "basket_median_cents", "basket_p90_cents", "min_spend_cents", "gap_days", "due_in_days",
+         "recency_days", "cadence_days", "tenure_days", "redemption_recency_days"), pl.Float64,
     ),
 }  # fmt: skip
 _CONDITIONS: dict[Angle, pl.Expr] = {

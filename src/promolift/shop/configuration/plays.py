@@ -124,5 +124,6 @@ class Play(Settings):
         for language in LANGUAGES:
             text = self.reason_in(language)
             for wrong in lint_reason(text, language) if text else ():
-                raise SettingError("reason_unfit", f"play {self.id!r}: reason: {wrong.span!r}: {wrong.why}")
+                key = "reason_zh" if language == "zh" else "reason"
+                raise SettingError("reason_unfit", f"play {self.id!r}: {key}: {wrong.span!r}: {wrong.why}")
         return self

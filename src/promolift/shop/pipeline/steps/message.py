@@ -233,11 +233,8 @@ def message_facts(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     asof, key = moments(job).asof, ["customer_id", "offer_id"]
     parts = offer_targets(plan)
     affinity = job.profiled.affinities(asof, plan["customer_id"]).rename({"target": "part", "bought": "had"})
-    halves = parts.join(
-        affinity.select("customer_id", "part", "had", "orders", *ABOUT),
-        on=["customer_id", "part"],
-        how="left",
-    )
+    habits = affinity.select("customer_id", "part", "had", "orders", *ABOUT)
+    halves = parts.join(habits, on=["customer_id", "part"], how="left")
     met = _lately(job, asof, plan["customer_id"])
     halves = halves.join(_met(met), on=["customer_id", "part"], how="left")
     single = pl.len() == 1

@@ -230,7 +230,7 @@ def _sending(stated: effects.ValueSettings, chosen: pl.DataFrame, value: float) 
 
 
 def _message(sampled: pl.DataFrame, value: float) -> Lever | None:
-    """What a message that is drawn adds before its cost, as believed."""
+    """What an offer that is drawn adds before its cost, as believed, a reminder among them."""
     if sampled.is_empty():
         return None
     messages, taken = sampled.height, (_gain(sampled) + _sum(sampled["cost_cents"])) / sampled.height

@@ -144,9 +144,11 @@ def assumption_text(each: Assumption, currency: str) -> str:
                 cost=value, source=source, at=say(flips),
             )  # fmt: skip
         case "message_effect":
+            loses = flips is not None and flips > each.value
+            turn = gettext("from {at} on this plan would lose nothing", at=say(flips)) if loses else end("")
             return gettext(
-                "A message that is drawn is believed to add {value} of margin: at {at} this plan would earn nothing.",
-                value=value, at=say(flips),
+                "What is drawn is believed to add {value} of margin per customer before its cost: {turn}.",
+                value=value, turn=turn,
             )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ ASSUMPTION_NAMES = {
     "stretch_share": gettext_noop("Orders filled up to a threshold"),
     "send_cost": gettext_noop("What a message costs"),
     "delivery_cost": gettext_noop("What a free delivery costs"),
-    "message_effect": gettext_noop("What a drawn message adds"),
+    "message_effect": gettext_noop("What the draws add"),
 }
 ASSUMPTION_REMEDIES = {
     "margin": gettext_noop("Ask finance for the real margin."),

@@ -18,7 +18,7 @@ from promolift.shop.results.evaluation import Lead, Worth, weakest
 from promolift.shop.results.histograms import Histogram, bars
 from promolift.shop.results.ingest import Counts, Health
 from promolift.shop.results.plan import bound_text, plan_text, strategic_rule_text
-from promolift.shop.results.plan_note import Assumption, BudgetPoint, Luck, PlanTests, RuleCost
+from promolift.shop.results.plan_note import Assumption, AssumptionName, BudgetPoint, Luck, PlanTests, RuleCost
 from promolift.shop.results.predictions import AVERAGE, COUPONS, Predictions, Reliability, ReliabilityBin, Scored
 
 
@@ -378,6 +378,16 @@ def test_what_to_do_begins_with_what_the_plan_stands_on() -> None:
         "Send nothing to 24 customers, and compare",
     ]  # fmt: skip
     assert summary.todo(small_story({"treated": 0})) == []
+
+
+@pytest.mark.parametrize("name", ["response", "message_effect", "coupon_reach", "stretch_share"])
+def test_nobody_is_told_to_check_what_only_sending_shows(name: AssumptionName) -> None:
+    """A test's first step used to be to check what its draws add, which the draws alone can tell."""
+    unknown = Assumption(name=name, value=0.5, flips_at=0.49)
+    assert summary.todo(small_story(head={"assumptions": (unknown,)})) == summary.todo(small_story())
+    margin = Assumption(name="margin", value=0.4, flips_at=0.2)
+    first = summary.todo(small_story(head={"assumptions": (unknown, margin)}))[0]
+    assert first == summary.todo(small_story(head={"assumptions": (margin,)}))[0]
 
 
 WORTH = Worth(

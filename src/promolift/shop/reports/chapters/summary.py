@@ -15,7 +15,6 @@ from promolift.foundation.i18n.formatting import (
     low_to_high,
     number,
     percent,
-    sentence_space,
     truncate,
     upper_first,
     use_locale,
@@ -56,13 +55,11 @@ ASSUMPTION_NAMES = {
     "delivery_cost": gettext_noop("What a free delivery costs"),
     "message_effect": gettext_noop("What the draws add"),
 }
-ASSUMPTION_REMEDIES = {
+ASSUMPTION_REMEDIES = {  # of those that somebody in the shop can check before anything is sent
     "margin": gettext_noop("Ask finance for the real margin."),
     "supplier_share": gettext_noop("Have purchasing confirm it in writing."),
-    "response": gettext_noop("Nobody can know before the offers are sent; the customers left out will tell."),
     "send_cost": gettext_noop("Ask whoever sends your messages."),
     "delivery_cost": gettext_noop("Ask whoever delivers for you."),
-    "message_effect": gettext_noop("The draws of this plan will tell: `promolift learn` reads them."),
 }
 ALL = 0.99  # of a budget spent, so much is all of it
 MOST = 3  # offers that are named on the first screen
@@ -212,22 +209,20 @@ def todo(story: Story) -> list[ActionItem]:
 
 
 def _to_check(story: Story) -> list[ActionItem]:
-    """The assumption that carries the result, where another value of it would turn the plan."""
-    weak = next(iter(story.summary.assumptions), None)
-    if weak is None or weak.flips_at is None:
-        return []
-    name, ask = ASSUMPTION_NAMES.get(weak.name), ASSUMPTION_REMEDIES.get(weak.name)
-    called, turn = gettext(name) if name else weak.name, _value(weak, weak.flips_at, story.cash)
-    taken = _value(weak, weak.value, story.cash)
-    what = gettext(
-        "Check before you send: {called}{called_2}, {taken}",
-        called=called[:1].lower(),
-        called_2=called[1:],
-        taken=taken,
-        called_3=called,
-    )
-    why = gettext("At {turn} nothing would be earned.", turn=turn)
-    return [ActionItem(what, why + (sentence_space() + gettext(ask) if ask else ""))]
+    """The most fragile assumption that can be checked beforehand, where another value of it would turn the plan."""
+    for each in story.summary.assumptions:
+        if each.flips_at is not None and each.name in ASSUMPTION_REMEDIES:
+            called, ask = gettext(ASSUMPTION_NAMES[each.name]), gettext(ASSUMPTION_REMEDIES[each.name])
+            what = gettext(
+                "Check before you send: {called}{called_2}, {taken}",
+                called=called[:1].lower(),
+                called_2=called[1:],
+                taken=_value(each, each.value, story.cash),
+                called_3=called,
+            )
+            why = gettext("At {turn} nothing would be earned.", turn=_value(each, each.flips_at, story.cash))
+            return [ActionItem(what, join_sentences(why, ask))]
+    return []
 
 
 def _value(each: Assumption, value: float, cash: MoneyFormat) -> str:

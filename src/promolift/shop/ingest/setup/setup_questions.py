@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.files.workbook import WORKBOOK_SUFFIXES, list_sheets
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.configuration.configuration import RAW_NAMES
 from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn
@@ -177,4 +177,4 @@ def closing_questions(
 
 
 def _yes_or_no() -> list[Choice]:
-    return [Choice("yes", gettext("yes")), Choice("no", gettext("no"))]
+    return [Choice("yes", pgettext("setup", "yes")), Choice("no", pgettext("setup", "no"))]

@@ -229,13 +229,32 @@ def test_a_password_lets_in_and_a_wrong_one_does_not(site: Site) -> None:
     assert page.evaluate("document.cookie") == ""
 
 
-def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_files: Path) -> None:
+def test_a_shop_is_set_up_corrected_and_run_in_eight_clicks(tmp_path: Path, own_files: Path) -> None:
     for fresh in running(tmp_path / "work", False, tmp_path / "promolift.toml"):
         page = fresh.page("admin")
         page.goto("/console/data")
+        page.get_by_role("link", name="Set up your shop").click()
         page.locator("input[type=file]").set_input_files(own_files / "events.csv")
         page.get_by_role("button", name="Send").click()
-        expect(page.locator("h1")).to_have_text("events", timeout=60_000)  # it is read and guessed at
+        orders = page.locator(".examples li")
+        expect(orders).to_have_count(5, timeout=60_000)  # it is read and guessed at
+        before = orders.first.inner_text()
+        amount = page.locator("select[name='columns.events.amount']")
+        amount.select_option("discount")
+        page.get_by_role("button", name="Show again").click()
+        expect(orders.first).not_to_have_text(before, timeout=60_000)
+        amount.select_option("sales_value")
+        page.get_by_role("button", name="Show again").click()
+        expect(orders.first).to_have_text(before, timeout=60_000)
+        assert not (tmp_path / "promolift.toml").exists()
+        page.get_by_role("group", name="May everybody here be sent them").get_by_text("no", exact=True).click()
+        page.get_by_role("button", name="Use this").click()
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.locator(".job progress").wait_for(timeout=60_000)
+        page.reload()
+        page.locator(".job progress").wait_for(timeout=60_000)  # a reload loses nothing
+        page.get_by_role("button", name="Stop").click()
+        page.goto("/console/data/events")
         said = page.locator("#tried")
         before = said.inner_text()
         page.locator("select[name='role.amount']").select_option("event_type")
@@ -244,11 +263,47 @@ def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_fil
         expect(said).to_have_text(before, timeout=30_000)
         page.get_by_role("button", name="Keep this").click()
         assert "Kept" in page.locator(".said").inner_text()
-        page.get_by_role("button", name="Run", exact=True).click()
-        page.locator(".job progress").wait_for(timeout=60_000)
-        page.reload()
-        page.locator(".job progress").wait_for(timeout=60_000)  # a reload loses nothing
-        page.get_by_role("button", name="Stop").click()
+        assert fresh.faults == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_state_of_the_set_up_reads_well(tmp_path: Path, own_files: Path, language: str, width: int) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("a,b\n1,2\n")
+    for fresh in running(tmp_path / "work", False, tmp_path / "promolift.toml"):
+        page = fresh.page("admin", width)
+        page.goto("/console/account")
+        if (button := page.locator(f".top button[value={language}]")).count():
+            button.click()
+
+        def reads_well(state: str, page: "Page" = page) -> None:
+            assert serious(page) == [], state
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.evaluate(wide) <= 0, state
+            if folder := os.environ.get("PROMOLIFT_TEST_PICTURES"):
+                page.screenshot(path=f"{folder}/setup-{state}-{language}-{width}.png", full_page=True)
+
+        page.goto("/console/data/setup")
+        reads_well("empty")
+        for state, file in (("bad", bad), ("read", own_files / "events.csv")):
+            if page.locator("input[type=file]").is_hidden():
+                page.locator("summary").first.click()
+            page.locator("input[type=file]").set_input_files(file)
+            page.locator("form[data-upload] button").click()
+            page.locator(".examples, [role=alert]").first.wait_for(timeout=60_000)
+            page.wait_for_load_state("load")
+            reads_well(state)
+            if state == "bad":
+                page.locator(".log button").first.click()
+        page.locator("button[formaction]").click()
+        page.locator("[role=alert]").wait_for(timeout=60_000)
+        reads_well("unanswered")
+        fresh.faults.clear()  # of the answer 422
+        page.locator("input[name=consent][value=no]").check()
+        page.locator("button[formaction]").click()
+        page.locator("form[action$='/data/run']").wait_for(timeout=60_000)
+        reads_well("done")
         assert fresh.faults == []
 
 

@@ -58,7 +58,7 @@ class TrialFolder(NamedTuple):
     @property
     def file(self) -> Path:
         """The file that was sent."""
-        return next(each for each in self.root.iterdir() if each.name.lower().endswith(UPLOAD_SUFFIXES))
+        return next(each for each in self.root.iterdir() if each.is_file() and each.name != MAPPING_FILE)
 
     @property
     def mapping(self) -> dict[str, Any]:
@@ -108,10 +108,11 @@ def trials(visit: PageVisit) -> Reply:
 @form("/trials/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole it is a trial of its own."""
-    path = visit.save_upload(trials_folder(visit) / ".sent")
-    if path is None:
+    sent = visit.receive_files(trials_folder(visit) / ".sent")
+    if sent is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
-    stem = path.name[: next(len(path.name) - len(kind) for kind in UPLOAD_SUFFIXES if path.name.lower().endswith(kind))]
+    path = sent[0]
+    stem = path.name.removesuffix(path.suffix)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:50].strip("_") or "trial"
     while (trials_folder(visit) / name).exists():
         name += "_2"

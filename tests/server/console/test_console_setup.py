@@ -336,6 +336,7 @@ def test_a_form_is_read_the_same_in_pieces_of_any_size(
     form = MultipartForm(boundary[1], tmp_path, 1000, 10_000)
     for at in range(0, len(body), size):
         form.feed(body[at : at + size])
+    form.end()
     form.close()
     assert form.fields == fields
     assert [each.name for each in form.files] == [name for _, (name, _) in files]
@@ -346,5 +347,18 @@ def test_a_form_above_its_limit_is_refused(tmp_path: Path) -> None:
     request = httpx.Request("POST", "http://x", data={"a": "b"}, files=[("file", ("f.csv", b"x" * 300))])
     boundary = BOUNDARY.match(request.headers["content-type"])
     assert boundary
+    form = MultipartForm(boundary[1], tmp_path, 100, 200)
     with pytest.raises(FormTooLargeError):
-        MultipartForm(boundary[1], tmp_path, 100, 200).feed(request.read())
+        form.feed(request.read())
+    form.close()
+
+
+def test_a_form_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    request = httpx.Request("POST", "http://x", data={"a": "b"}, files=[("file", ("f.csv", b"x" * 300))])
+    boundary = BOUNDARY.match(request.headers["content-type"])
+    assert boundary
+    form = MultipartForm(boundary[1], tmp_path, 1000, 1000)
+    form.feed(request.read()[:-60])
+    with pytest.raises(FormTooLargeError):
+        form.end()
+    form.close()

@@ -158,6 +158,7 @@ class ConsoleApp:
             try:
                 async for part in request.stream():
                     await loop.run_in_executor(self._threads, form.feed, part)
+                form.end()
             except FormTooLargeError:
                 return Response(sentence("file_too_large", most=FILE_BYTES >> 30), 413, media_type="text/plain")
             finally:

@@ -224,7 +224,7 @@ def test_a_retired_text_is_never_sent():
     assert not TextPool((text(),)).retire([GOOD.text_id], TODAY).usable("judged").texts
 
 
-def test_the_choice_learns_and_every_text_keeps_a_share():
+def test_the_choice_learns_and_two_texts_go_on():
     texts = tuple(text(Draft("{deal}: low?", f"low on {{product}} {word}?")) for word in ("a", "b", "c"))
     even = TextChooser(texts)
     best = texts[1].text_id
@@ -232,10 +232,10 @@ def test_the_choice_learns_and_every_text_keeps_a_share():
     learned = TextChooser(texts, tallies)
     where = ("replenish_due", "percent_off", "en")
     assert dict(zip(learned.arms(*where).texts, learned.arms(*where).share_V, strict=True))[texts[1]] > 0.8
-    assert learned.arms(*where).share_V.min() > 0.03
+    assert sorted(learned.arms(*where).share_V)[1] > 0.03
     assert abs(learned.arms(*where).share_V.sum() - 1) < 1e-9
     assert even.arms(*where).share_V.min() > 0.1
-    # what was learned of one kind of benefit says nothing of another
+    # what was learned of one kind of benefit counts for less with another
     assert TextChooser(texts, tallies).arms("replenish_due", "free_shipping", "en").share_V.max() < 0.7
 
 

@@ -52,7 +52,7 @@ from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
-    from promolift.core.messages.text_pool import TextChooser
+    from promolift.core.messages.text_choice import TextChooser
 
 SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
 _SLOT = re.compile(r"(\{\w+\})")

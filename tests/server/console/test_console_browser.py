@@ -278,11 +278,11 @@ def test_every_state_of_the_set_up_reads_well(tmp_path: Path, own_files: Path, l
             button.click()
 
         def reads_well(state: str, page: "Page" = page) -> None:
+            if folder := os.environ.get("PROMOLIFT_TEST_PICTURES"):
+                page.screenshot(path=f"{folder}/setup-{state}-{language}-{width}.png", full_page=True)
             assert serious(page) == [], state
             wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert page.evaluate(wide) <= 0, state
-            if folder := os.environ.get("PROMOLIFT_TEST_PICTURES"):
-                page.screenshot(path=f"{folder}/setup-{state}-{language}-{width}.png", full_page=True)
 
         page.goto("/console/data/setup")
         reads_well("empty")

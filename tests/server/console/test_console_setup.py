@@ -166,16 +166,21 @@ def test_consent_is_answered_by_a_person_and_never_assumed(empty: Shop, tmp_path
 
 
 def test_a_column_that_may_hold_answers_overrules_who_answers_for_all(empty: Shop, tmp_path: Path) -> None:
-    person = sent(empty, log(tmp_path / "log.csv", f"{COLUMNS},tags", ",vip no-marketing"))
-    page = person.json("/data/setup")
-    keys = [each["key"] for each, _ in page["reading"]["questions"]]
-    assert "consent_column.tags" in keys
-    assert "consent" not in page_form(page)
-    refused = person.post("/data/setup/use", 422, **page_form(page) | {"consent": "yes"}).text
-    assert "[consent_overruled]" in refused
-    other = looked(person, page_form(page) | {"consent_column.tags": "no"})
-    assert "consent" in page_form(other)  # now somebody has to answer for all
-    assert other["reading"]["answered"] == {"consent_column.tags": "no"}
+    person = sent(empty, log(tmp_path / "log.csv"))
+    remarks = ["email,remark", *(f"anna{n}@x.org,{'call back' if n % 2 else 'sends gifts'}" for n in range(17))]
+    (tmp_path / "people.csv").write_text("\n".join(remarks) + "\n")
+    sent(empty, tmp_path / "people.csv", table="customers")
+    form = page_form(person.json("/data/setup"))
+    page = looked(person, form | {"consent": "yes"}, 422)
+    assert page["fault"]["code"] == "consent_overruled"
+    assert "consent_column.remark" in page_form(page)
+    assert "[consent_overruled]" in person.post("/data/setup/use", 422, **form | {"consent": "yes"}).text
+    settled = page_form(page) | {"consent_column.remark": "no"}
+    other = looked(person, settled)
+    assert (other["fault"], page_form(other)["consent"]) == (None, "yes")
+    person.post("/data/setup/use", **settled)
+    consent = load_config(tmp_path / "promolift.toml").consent
+    assert (consent.default, consent.not_consent) == (True, ("remark",))
 
 
 def test_an_unclear_customer_is_asked_for_by_a_choice(empty: Shop, tmp_path: Path) -> None:
@@ -346,5 +351,7 @@ def test_a_form_above_its_limit_is_refused(tmp_path: Path) -> None:
     request = httpx.Request("POST", "http://x", data={"a": "b"}, files=[("file", ("f.csv", b"x" * 300))])
     boundary = BOUNDARY.match(request.headers["content-type"])
     assert boundary
+    form = MultipartForm(boundary[1], tmp_path, 100, 200)
     with pytest.raises(FormTooLargeError):
-        MultipartForm(boundary[1], tmp_path, 100, 200).feed(request.read())
+        form.feed(request.read())
+    form.close()

@@ -171,14 +171,15 @@ def test_a_column_that_may_hold_answers_overrules_who_answers_for_all(empty: Sho
     (tmp_path / "people.csv").write_text("\n".join(remarks) + "\n")
     sent(empty, tmp_path / "people.csv", table="customers")
     form = page_form(person.json("/data/setup"))
+    assert "consent" not in form  # while a column may hold the answers
     page = looked(person, form | {"consent": "yes"}, 422)
     assert page["fault"]["code"] == "consent_overruled"
     assert "consent_column.remark" in page_form(page)
     assert "[consent_overruled]" in person.post("/data/setup/use", 422, **form | {"consent": "yes"}).text
     settled = page_form(page) | {"consent_column.remark": "no"}
     other = looked(person, settled)
-    assert (other["fault"], page_form(other)["consent"]) == (None, "yes")
-    person.post("/data/setup/use", **settled)
+    assert (other["fault"], page_form(other)["consent"]) == (None, "")  # now somebody has to answer for all
+    person.post("/data/setup/use", **page_form(other) | {"consent": "yes", "consent_column.remark": "no"})
     consent = load_config(tmp_path / "promolift.toml").consent
     assert (consent.default, consent.not_consent) == (True, ("remark",))
 

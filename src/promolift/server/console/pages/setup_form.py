@@ -43,6 +43,7 @@ PLAIN_KEYS = (MONEY_UNIT, CONSENT, MESSAGE_COST)
 CUSTOMER_KEY = f"{COLUMN_KEY}events.customer_id"
 TABLES_INSIDE = ("products", "customers")  # tables inside the events whose columns a person may name
 COLUMNS_JOINED = " + "  # between the columns of a role that has several
+COMPLETE = ("consent_unanswered", "role_missing")  # faults whose words say all
 FLAG = "--"  # a sentence with one is for a terminal
 
 Form = Mapping[str, str]
@@ -192,21 +193,18 @@ def show_table(part: GuessedTable, columns: Sequence[str], asked: set[str], form
 
 def show_fault(error: PromoError, sent: Mapping[str, Sequence[Path]], form: Form) -> dict[str, Any]:
     """Return what the page says of an error: what is wrong, what to click, and the answers that it needs."""
-    texts = translate_group("setup_fault")
-    texts_alone = ("consent_unanswered", "role_missing")  # whose words say all
-    detail = str(error)
+    texts, detail = translate_group("setup_fault"), str(error)
+    if isinstance(error, UnclearCustomerError):
+        detail = error.question
+    elif FLAG in detail or error.code in COMPLETE:
+        detail = ""
     for path in (path for paths in sent.values() for path in paths):
         detail = detail.replace(f"{path.parent}/", "")
-    columns = error.columns if isinstance(error, UnclearCustomerError) else ()
     return {
         "code": error.code,
         "text": texts.get(error.code, texts["other"]),
-        "detail": error.question
-        if isinstance(error, UnclearCustomerError)
-        else ""
-        if FLAG in detail or error.code in texts_alone
-        else detail,
-        "customers": columns,
+        "detail": detail,
+        "customers": error.columns if isinstance(error, UnclearCustomerError) else (),
         "ways": error.ways if isinstance(error, UnclearJoinError) else (),
         "way": form.get(JOIN, ""),
     }

@@ -46,6 +46,22 @@ def test_a_file_is_sent_and_its_columns_are_guessed(shop: Shop, file: Path) -> N
     shop.person("viewer").get("/trials/Spring_b_trial/columns", 403)
 
 
+def test_the_sheet_of_a_workbook_is_chosen_before_its_columns(shop: Shop, file: Path, tmp_path: Path) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    path = tmp_path / "book.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        pl.DataFrame({"remark": ["made by hand"] * 9}).write_excel(book, "Notes")
+        pl.read_csv(file).head(60).write_excel(book, "Members")
+    editor = shop.person("editor")
+    editor.send("/trials/upload", path)
+    page = editor.json("/trials/book/columns")
+    assert [choice["value"] for choice in page["sheets"]["choices"]] == ["Notes", "Members"]
+    editor.post("/trials/book/sheet", 422, sheet="Others")
+    editor.post("/trials/book/sheet", sheet="Members")
+    meanings = {each["name"]: each["meaning"] for each in editor.json("/trials/book/columns")["columns"]}
+    assert meanings == {"member": "ignore", "arm": "treatment", "old": "features", "spend": "features"}
+
+
 def test_a_wrong_mapping_says_why_and_is_kept_for_the_next_try(shop: Shop, file: Path) -> None:
     editor = shop.person("editor")
     editor.send("/trials/upload", file)

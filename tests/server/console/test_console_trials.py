@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from console_helpers import Person, Shop, opened
+from workbook_files import write_workbook
 
 ROWS = 1200
 
@@ -47,11 +48,8 @@ def test_a_file_is_sent_and_its_columns_are_guessed(shop: Shop, file: Path) -> N
 
 
 def test_the_sheet_of_a_workbook_is_chosen_before_its_columns(shop: Shop, file: Path, tmp_path: Path) -> None:
-    xlsxwriter = pytest.importorskip("xlsxwriter")
-    path = tmp_path / "book.xlsx"
-    with xlsxwriter.Workbook(path) as book:
-        pl.DataFrame({"remark": ["made by hand"] * 9}).write_excel(book, "Notes")
-        pl.read_csv(file).head(60).write_excel(book, "Members")
+    members = [line.split(",") for line in file.read_text().splitlines()[:60]]
+    path = write_workbook(tmp_path / "book.xlsx", {"Notes": [["remark"], *[["made by hand"]] * 9], "Members": members})
     editor = shop.person("editor")
     editor.send("/trials/upload", path)
     page = editor.json("/trials/book/columns")

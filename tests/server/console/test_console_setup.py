@@ -9,12 +9,12 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import httpx
-import polars as pl
 import pytest
 from console_helpers import SAME, Person, Shop, opened, page_form
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from layouts import LAYOUTS
+from workbook_files import write_workbook
 
 from promolift.cli.application import main
 from promolift.foundation.errors import InputError
@@ -166,16 +166,22 @@ def test_consent_is_answered_by_a_person_and_never_assumed(empty: Shop, tmp_path
 
 
 def test_a_column_that_may_hold_answers_overrules_who_answers_for_all(empty: Shop, tmp_path: Path) -> None:
-    person = sent(empty, log(tmp_path / "log.csv", f"{COLUMNS},tags", ",vip no-marketing"))
-    page = person.json("/data/setup")
-    keys = [each["key"] for each, _ in page["reading"]["questions"]]
-    assert "consent_column.tags" in keys
-    assert "consent" not in page_form(page)
-    refused = person.post("/data/setup/use", 422, **page_form(page) | {"consent": "yes"}).text
-    assert "[consent_overruled]" in refused
-    other = looked(person, page_form(page) | {"consent_column.tags": "no"})
-    assert "consent" in page_form(other)  # now somebody has to answer for all
-    assert other["reading"]["answered"] == {"consent_column.tags": "no"}
+    person = sent(empty, log(tmp_path / "log.csv"))
+    remarks = ["email,remark", *(f"anna{n}@x.org,{'call back' if n % 2 else 'sends gifts'}" for n in range(17))]
+    (tmp_path / "people.csv").write_text("\n".join(remarks) + "\n")
+    sent(empty, tmp_path / "people.csv", table="customers")
+    form = page_form(person.json("/data/setup"))
+    assert "consent" not in form  # while a column may hold the answers
+    page = looked(person, form | {"consent": "yes"}, 422)
+    assert page["fault"]["code"] == "consent_overruled"
+    assert "consent_column.remark" in page_form(page)
+    assert "[consent_overruled]" in person.post("/data/setup/use", 422, **form | {"consent": "yes"}).text
+    settled = page_form(page) | {"consent_column.remark": "no"}
+    other = looked(person, settled)
+    assert (other["fault"], page_form(other)["consent"]) == (None, "")  # now somebody has to answer for all
+    person.post("/data/setup/use", **page_form(other) | {"consent": "yes", "consent_column.remark": "no"})
+    consent = load_config(tmp_path / "promolift.toml").consent
+    assert (consent.default, consent.not_consent) == (True, ("remark",))
 
 
 def test_an_unclear_customer_is_asked_for_by_a_choice(empty: Shop, tmp_path: Path) -> None:
@@ -223,14 +229,9 @@ def test_every_refusal_of_init_has_words_for_the_page() -> None:
 
 
 def test_sheets_of_a_workbook_are_chosen_by_a_click(empty: Shop, tmp_path: Path) -> None:
-    pytest.importorskip("xlsxwriter")
-    from xlsxwriter import Workbook
-
-    path = tmp_path / "book.xlsx"
-    lines = pl.read_csv(log(tmp_path / "log.csv"))
-    with Workbook(path) as book:
-        pl.DataFrame({"remark": ["made by hand"] * 200, "by": ["Bo"] * 200}).write_excel(book, "Notes")
-        lines.write_excel(book, "Lines")
+    lines = [line.split(",") for line in log(tmp_path / "log.csv").read_text().splitlines()]
+    notes = [["remark", "by"], *[["made by hand", "Bo"]] * 200]
+    path = write_workbook(tmp_path / "book.xlsx", {"Notes": notes, "Lines": lines})
     person = sent(empty, path)
     page = person.json("/data/setup")
     (sheet,) = page["sheets"]

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import current_locale, truncate
-from promolift.foundation.i18n.text import LANGUAGES
+from promolift.foundation.i18n.text import LANGUAGE_NAMES, LANGUAGES
 from promolift.foundation.storage.local_store import Store
 from promolift.server.translations import translate_group
 from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, ROLES
 from promolift.shop.configuration.configuration import RAW_NAMES, ShopSettings
+from promolift.shop.ingest.schema_matching.consent_columns import ConsentOverruledError
 from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
+from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS as MOST_CONSENT_QUESTIONS
 from promolift.shop.ingest.setup.example_orders import rejection_texts
 from promolift.shop.ingest.setup.guessed_tables import GuessedTable, has_consent
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, SetupReading, UnclearCustomerError, late_rows_text
@@ -32,6 +34,7 @@ from promolift.shop.ingest.setup.setup_questions import (
     SHEET_KEY,
     SetupQuestion,
     closing_questions,
+    consent_column_question,
     sheet_question,
 )
 
@@ -40,6 +43,7 @@ PLAIN_KEYS = (MONEY_UNIT, CONSENT, MESSAGE_COST)
 CUSTOMER_KEY = f"{COLUMN_KEY}events.customer_id"
 TABLES_INSIDE = ("products", "customers")  # tables inside the events whose columns a person may name
 COLUMNS_JOINED = " + "  # between the columns of a role that has several
+COMPLETE = ("consent_unanswered", "role_missing")  # faults whose words say all
 FLAG = "--"  # a sentence with one is for a terminal
 
 Form = Mapping[str, str]
@@ -127,15 +131,20 @@ def submitted_answers(form: Form) -> SetupAnswers:
     return answers
 
 
-def show_reading(reading: SetupReading, form: Form) -> dict[str, Any]:
-    """Return what the page shows of a reading: example orders, questions, and what each column was taken for."""
-    asked = {question.key for question in reading.questions}
+def show_reading(reading: SetupReading, form: Form, fault: PromoError | None = None) -> dict[str, Any]:
+    """Return what the page shows of a reading: example orders, questions, and what each column was taken for. `fault`
+    may ask about columns that could hold consent.
+    """
     closing = closing_questions(reading.parts, SetupAnswers(), reading.unread, left=2)
-    rest = [question for question in reading.questions if question.key not in (CONSENT, MESSAGE_COST)]
+    overruled = fault.columns[:MOST_CONSENT_QUESTIONS] if isinstance(fault, ConsentOverruledError) else ()
+    questions = {each.key: each for each in (*reading.questions, *map(consent_column_question, overruled))}
+    rest = [question for question in questions.values() if question.key not in (CONSENT, MESSAGE_COST)]
+    asked = set(questions)
     events = reading.parts[0].mapping
     own = " ".join(reading.answers.languages)
     currency = form.get(CURRENCY) or events.currency
-    languages = [*LANGUAGES, *(" ".join(pair) for pair in (LANGUAGES, LANGUAGES[::-1]))]
+    spoken = [*((each,) for each in LANGUAGES), LANGUAGES, LANGUAGES[::-1]]
+    languages = [(" ".join(some), " + ".join(LANGUAGE_NAMES[each] for each in some)) for some in spoken]
     return {
         "orders": reading.examples.orders,
         "doubts": [*rejection_texts(reading.examples), *filter(None, [late_rows_text(reading.future_rows)])],
@@ -184,16 +193,18 @@ def show_table(part: GuessedTable, columns: Sequence[str], asked: set[str], form
 
 def show_fault(error: PromoError, sent: Mapping[str, Sequence[Path]], form: Form) -> dict[str, Any]:
     """Return what the page says of an error: what is wrong, what to click, and the answers that it needs."""
-    texts = translate_group("setup_fault")
-    detail = str(error)
+    texts, detail = translate_group("setup_fault"), str(error)
+    if isinstance(error, UnclearCustomerError):
+        detail = error.question
+    elif FLAG in detail or error.code in COMPLETE:
+        detail = ""
     for path in (path for paths in sent.values() for path in paths):
         detail = detail.replace(f"{path.parent}/", "")
-    columns = error.columns if isinstance(error, UnclearCustomerError) else ()
     return {
         "code": error.code,
         "text": texts.get(error.code, texts["other"]),
-        "detail": error.question if isinstance(error, UnclearCustomerError) else "" if FLAG in detail else detail,
-        "customers": columns,
+        "detail": detail,
+        "customers": error.columns if isinstance(error, UnclearCustomerError) else (),
         "ways": error.ways if isinstance(error, UnclearJoinError) else (),
         "way": form.get(JOIN, ""),
     }
@@ -223,6 +234,7 @@ def is_question(error: PromoError | None) -> bool:
     return isinstance(error, UnclearCustomerError | UnclearJoinError)
 
 
-def without_corrections(form: Form) -> dict[str, str]:
-    """Return the form as if nothing had been corrected on it, so that a page can be shown beside the error."""
-    return {key: said for key, said in form.items() if key.startswith(SHEET_KEY) or key in (TOGETHER, JOIN)}
+def fewer_answers(form: Form) -> list[Form]:
+    """Return the form with ever fewer answers: without the consent for everybody, and without any correction."""
+    files = {key: said for key, said in form.items() if key.startswith(SHEET_KEY) or key in (TOGETHER, JOIN)}
+    return [{key: said for key, said in form.items() if key != CONSENT}, files]

@@ -21,6 +21,7 @@ from promolift.server.console.pages.context import (
 )
 from promolift.server.console.pages.setup_form import (
     choose_files,
+    fewer_answers,
     is_question,
     list_files,
     show_fault,
@@ -28,7 +29,6 @@ from promolift.server.console.pages.setup_form import (
     show_unread,
     submitted_answers,
     unshown_answers,
-    without_corrections,
 )
 from promolift.server.translations import translate_group, translate_refusal
 from promolift.shop.configuration.configuration import RAW_NAMES
@@ -142,16 +142,17 @@ def show_setup(visit: PageVisit, said: Mapping[str, str], fault: PromoError | No
         try:
             files = choose_files(sent, said)
             data |= {"together": files.together, "sheets": files.sheets}
-            with read_submitted(visit, said) as reading:
-                data["reading"] = show_reading(reading, said)
         except PromoError as error:
-            fault = fault or error
+            fault = error
+        for answers in (said, *fewer_answers(said)):
             try:
-                with read_submitted(visit, without_corrections(said)) as reading:
-                    data["reading"] = show_reading(reading, said)
-            except PromoError as deeper:
-                fault = fault if is_question(fault) else deeper
-                data["unread"] = () if is_question(fault) else show_unread(sent, said)
+                with read_submitted(visit, answers) as reading:
+                    data["reading"] = show_reading(reading, said, fault)
+                break
+            except PromoError as error:
+                fault = fault or error
+        else:
+            data["unread"] = () if is_question(fault) else show_unread(sent, said)
     if fault:
         data["fault"] = show_fault(fault, sent, said)
         data["kept"] = {} if data["reading"] else unshown_answers(data, said)

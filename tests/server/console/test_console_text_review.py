@@ -20,7 +20,8 @@ from promolift.shop.pipeline.text_pool import load_pool, save_pool
 from promolift.shop.results.messages import Messages
 
 TYPED = st.text(
-    st.sampled_from("ab {}|折\n5<'\"%[{deal}") | st.characters(max_codepoint=0x2FFFF), max_size=12
+    st.sampled_from("ab {}|折\n5<'\"%[{deal}") | st.characters(max_codepoint=0x2FFFF, exclude_categories=["Cs"]),
+    max_size=12,
 ) | st.sampled_from(["", "{deal}", "{product}", "{bought}", "{deal}: {product}?", "{nonsense}", "{", "{}"])
 
 
@@ -97,7 +98,7 @@ def test_names_of_customers_are_masked_for_viewers(own: Shop) -> None:
     assert "Ann" in str(own.person("editor").json("/words/review")["rows"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_the_check_answers_whatever_is_typed(typist: Person, pool: Path, data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(load_pool(pool).texts[::25]))

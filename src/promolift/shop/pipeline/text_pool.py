@@ -313,6 +313,11 @@ def change_pool(config: Config, change: Callable[[TextPool], TextPool]) -> TextP
         return _keep(config, change(_pool(config)))
 
 
+def pool_summary(config: Config, text: str) -> StepSummary:
+    """Return what was done, with the states of the pool as it stands."""
+    return _summary(config, _pool(config), text)
+
+
 def _summary(config: Config, pool: TextPool, text: str, **more: object) -> StepSummary:
     funnel = {state: number for state, number in pool.funnel().items() if number}
     usable = len(pool.usable(config.message.approve).texts)

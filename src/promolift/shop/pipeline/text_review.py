@@ -5,6 +5,7 @@ The console and `promolift words review` show the same cards. `find_examples` ch
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -183,6 +184,23 @@ def decide(pool: TextPool, text_ids: Collection[str], said: bool, by: str, date:
     rows = pools.to_csv(TextPool(tuple(text for text in pool.texts if text.text_id in text_ids)))
     answer = {"approved": "yes" if said else "no", "rejected_because": because}
     return pools.from_csv(pool, rows.with_columns(pl.lit(v).alias(k) for k, v in answer.items()), by, date).pool
+
+
+def current_day() -> str:
+    """Return the date that is kept with a decision."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def edit_row(text: PoolText, draft: Draft) -> dict[str, str]:
+    """Return other words for a text as `from_csv` takes them."""
+    said = {"text_id": text.text_id, "approved": "", "angle": text.angle, "language": text.language}
+    return said | {"title": draft.title, "hook": draft.hook, "call": draft.call}
+
+
+def progress_text(read: int, every: int, seconds: int) -> str:
+    """Say how many texts somebody read in this sitting, of how many, and how long it took."""
+    return gettext("{read} of {all} read in {minutes} min {seconds} s", read=read, all=every,
+                   minutes=seconds // 60, seconds=seconds % 60)  # fmt: skip
 
 
 def decidable_together(card: ReviewCard) -> bool:

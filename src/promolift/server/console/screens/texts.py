@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -283,10 +282,8 @@ def progress(visit: PageVisit, pool: TextPool) -> str:
     since, read = since_ms(visit), set[str]()
     for each in own_decisions(visit, since):
         read = read - set(each.before) if each.action == UNDO else read | set(each.before)
-    number, waiting = len(read), sum(text.waits for text in pool.texts)
-    minutes, seconds = divmod((visit.now_ms - since) // 1000, 60)
-    return gettext("{read} of {all} read in {minutes} min {seconds} s", read=number, all=number + waiting,
-                   minutes=minutes, seconds=seconds)  # fmt: skip
+    waiting = sum(text.waits for text in pool.texts)
+    return review.progress_text(len(read), len(read) + waiting, (visit.now_ms - since) // 1000)
 
 
 def undoable(visit: PageVisit, pool: TextPool) -> int:
@@ -320,11 +317,6 @@ def change_texts(
     return new
 
 
-def today() -> str:
-    """Return the date that is kept with a decision."""
-    return datetime.now(UTC).date().isoformat()
-
-
 def decided(visit: PageVisit, pool: TextPool, message: str, text: PoolText | None = None) -> Reply:
     """Go on after a decision: for the script the state and the counter, for a form the cards or the next text."""
     if visit.click.plain:
@@ -355,7 +347,7 @@ def judge(visit: PageVisit) -> Reply:
     why, by = why if said == "no" else "", visit.visitor.name
     pool = change_texts(
         visit, "text.approve" if said == "yes" else "text.reject", text.text_id,
-        lambda pool: review.decide(pool, [text.text_id], said == "yes", by, today(), why), why,
+        lambda pool: review.decide(pool, [text.text_id], said == "yes", by, review.current_day(), why), why,
     )  # fmt: skip
     return decided(visit, pool, sentence("text_approved" if said == "yes" else "text_rejected"), text)
 
@@ -369,7 +361,7 @@ def approve_shown(visit: PageVisit) -> Reply:
     def change(pool: TextPool) -> TextPool:
         mine = [text for text in pool.texts if text.text_id in named and text.angle == angle]
         ids.update(text.text_id for text in mine if text_card(visit, text)["together"])
-        return review.decide(pool, ids, True, by, today())
+        return review.decide(pool, ids, True, by, review.current_day())
 
     pool = change_texts(visit, "text.approve_all", angle, change)
     if not ids:
@@ -404,17 +396,14 @@ def edit(visit: PageVisit) -> Reply:
         raise translate_refusal("text_exists")
     if broken_rules(draft, text):
         return text_screen(visit, text, typed, status=422)
-    row = pl.DataFrame([pools_row(text, draft)])
+    row = pl.DataFrame([review.edit_row(text, draft)])
     pool = change_texts(
-        visit, "text.edit", text.text_id, lambda pool: pools.from_csv(pool, row, visit.visitor.name, today()).pool
+        visit,
+        "text.edit",
+        text.text_id,
+        lambda pool: pools.from_csv(pool, row, visit.visitor.name, review.current_day()).pool,
     )
     new = next(each for each in pool.texts if each.text_id == draft.text_id)
     if visit.click.plain or visit.form.get("since"):
         return decided(visit, pool, sentence("text_kept"), new)
     return Redirect(f"/words/{draft.text_id}", sentence("text_kept"))
-
-
-def pools_row(text: PoolText, draft: Draft) -> dict[str, str]:
-    """Return other words for a text as `from_csv` takes them."""
-    said = {"text_id": text.text_id, "approved": "", "angle": text.angle, "language": text.language}
-    return said | {"title": draft.title, "hook": draft.hook, "call": draft.call}

@@ -148,7 +148,7 @@ class ReviewWalk:
         """Ask for other words until they break no rule; the new text takes the old one's place in the queue."""
         typed = text.draft
         while True:
-            title = self.terminal.ask(gettext("Title; {deal} is the offer"), typed.title).strip()
+            title = self.terminal.ask(gettext("Title"), typed.title).strip()
             hook = self.terminal.ask(gettext("Hook"), typed.hook).strip()
             call = self.terminal.ask(gettext("Call to action, - for none"), typed.call).strip()
             typed = Draft(title, hook, "" if call == "-" else call)

@@ -26,7 +26,7 @@
   function goOn(card) {
     const left = waiting(), all = cards(), at = all.indexOf(card);
     const next = left.find((each) => all.indexOf(each) > at) || left[0];
-    if (next) show(next); else leave(list.dataset.next);
+    if (next) show(next); else leave(list.dataset.again);
   }
   // texts that were never on the screen are not approved with the others
   function see(card) {
@@ -77,7 +77,7 @@
         show(card);
       }
     }).catch((error) => { card.classList.remove('done'); complain(card, String(error.message)); }).finally(() => { open -= 1; count(); });
-    if (waiting().length) goOn(card); else sending = sending.then(() => { if (!waiting().length) location.assign(list.dataset.next); });
+    if (waiting().length) goOn(card); else sending = sending.then(() => { if (!waiting().length) location.assign(list.dataset.again); });
   }
   async function edit(card, link) {
     const place = card.querySelector('.editor');

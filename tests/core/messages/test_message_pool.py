@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 import pytest
 from error_checks import raises_code
+from hypothesis import given
+from hypothesis import strategies as st
 from message_helpers import GOLDEN
 
 from promolift.core.messages import (
@@ -20,6 +22,7 @@ from promolift.core.messages import (
     write_drafts,
 )
 from promolift.core.messages.angles import ANGLES
+from promolift.core.messages.composition import fill_draft
 from promolift.core.messages.drafts import draft_request
 from promolift.core.messages.text_pool import (
     TextPool,
@@ -193,6 +196,36 @@ def test_an_edit_is_linted_and_a_yes_does_not_save_it():
         TODAY,
     )
     assert not again.pool.usable("person").texts
+
+
+REASONS = st.text(st.characters(categories=("L", "N", "P", "Zs"), exclude_characters="\xa0"), max_size=60).map(str.strip)
+
+
+@given(REASONS, st.booleans())
+def test_a_reason_of_rejection_survives_a_file_and_goes_with_a_yes(reason, has_column):
+    pool = TextPool((text(),))
+    rows = to_csv(pool).with_columns(approved=pl.lit("no"), rejected_because=pl.lit(reason))
+    once = from_csv(pool, rows, "Ann", TODAY).pool
+    assert [(each.state, each.rejected_because) for each in once.texts] == [("rejected", reason)]
+    file = to_csv(once) if has_column else to_csv(once).drop("rejected_because")  # a file of an earlier version
+    assert from_csv(once, file, "Ann", TODAY).pool == once
+    assert from_csv(once, file.with_columns(approved=pl.lit("yes")), "Ann", TODAY).pool.texts[0].rejected_because == ""
+
+
+def test_a_yes_to_words_that_lint_refuses_approves_nothing():
+    """Whatever state they were left in: lint may have learned since."""
+    for state in ("judged", "edited", "rejected", "drafted"):
+        pool = TextPool((text(Draft("{deal}: hurry", "only 3 left!"), state=state),))
+        done = from_csv(pool, to_csv(pool).with_columns(approved=pl.lit("yes")), "Ann", TODAY)
+        assert (done.approved, done.pool) == (0, pool)
+
+
+@given(*[st.sampled_from(["", " ", "{deal}", "{product}", "{bought}", "a", "{deal}: {product}", "{x}"])] * 3)
+def test_words_in_any_state_of_typing_can_be_filled(title, hook, call):
+    for language in ("en", "zh"):
+        message = fill_draft(GOLDEN, AngleFacts(name="Ann"), language, Draft(title, hook, call))
+        assert message.text
+        assert message.text_id or not (title.strip() and hook.strip()) or "{bought}" in hook
 
 
 @pytest.mark.parametrize(

@@ -161,11 +161,17 @@ class PoolText(Settings):
     votes: tuple[bool, ...] = ()
     why: str = ""
     note: str = ""
+    rejected_because: str = ""  # why a person rejected it; the next brief reads it
     prior: float = Field(default=0.0, ge=-20, le=20)
 
     @property
     def draft(self) -> Draft:
         return Draft(self.title, self.hook, self.call)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the text waits for a person."""
+        return self.state in ("judged", "edited")
 
     def usable(self, approve: ApprovalMode) -> bool:
         return self.state == "approved" or (approve == "judged" and self.state == "judged")
@@ -249,7 +255,7 @@ YES_NO_ANSWERS = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fr
     ("no", "n", "false", "0", "否"), False
 )
 _COLUMNS = ("text_id", "approved", "angle", "language", "title", "hook", "call", "state", "why", "writer", "judge",
-            "note")  # fmt: skip
+            "note", "rejected_because")  # fmt: skip
 _ORDER = ("judged", "edited", "drafted", "approved", "rejected", "faulty", "retired")  # who wait for a person first
 
 
@@ -276,8 +282,8 @@ class ImportResult(NamedTuple):
 def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportResult:
     """What a person said in the file that `to_csv` made. InputError, naming line and value, for what cannot be read.
 
-    A yes to unchanged words approves them. Changed words are a new text, linted; the old one is retired. A row without
-    text_id is a new text of that person.
+    A yes to unchanged words approves them, a no keeps `rejected_because`. Changed words are a new text, linted; the old
+    one is retired. A row without text_id is a new text of that person.
     """
     if missing := {"text_id", "approved", "angle", "language", "title", "hook"} - set(rows.columns):
         raise InputError("column_missing", f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
@@ -304,12 +310,15 @@ def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportRe
 
 def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: dict[str, str]) -> list[PoolText]:
     draft = Draft(*(str(row.get(name) or "").strip() for name in ("title", "hook", "call")))
+    before = old.rejected_because if old else ""  # a file without this column takes no reason away
+    reason = "" if said else str(row.get("rejected_because", before)).strip()
     if old is not None and draft == old.draft:
-        if said is None or (said and old.state == "faulty"):
+        if said is None or (said and lint_draft(draft, old.angle, old.language)):
             return []
-        return [old.model_copy(update={"state": "approved" if said else "rejected", **who})]
+        state = "approved" if said else "rejected"
+        return [old.model_copy(update={"state": state, "rejected_because": reason, **who})]
     angle, language = (old.angle, old.language) if old else (row["angle"], row["language"])
     new = _text(angle, language, draft, state="edited", writer=who["by"], **who)
     if said is False:
-        return [new.model_copy(update={"state": "rejected"})]
+        return [new.model_copy(update={"state": "rejected", "rejected_because": reason})]
     return [lint_text(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from promolift.cli.text_review import Terminal, read_texts
+from promolift.cli.review_walk import Terminal, read_texts
 from promolift.core.messages import Draft, PoolText
 from promolift.core.messages.text_pool import TextPool
 from promolift.shop.configuration.configuration import Config, load_config

@@ -55,7 +55,7 @@ def words_review(
         return pool.review_pool(settings, choices)
     import click
 
-    from promolift.cli.text_review import Terminal, read_texts
+    from promolift.cli.review_walk import Terminal, read_texts
     from promolift.foundation.i18n.formatting import use_locale
     from promolift.foundation.storage.local_store import Store
 

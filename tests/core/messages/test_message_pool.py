@@ -198,7 +198,9 @@ def test_an_edit_is_linted_and_a_yes_does_not_save_it():
     assert not again.pool.usable("person").texts
 
 
-REASONS = st.text(st.characters(categories=("L", "N", "P", "Zs"), exclude_characters="\xa0"), max_size=60).map(str.strip)
+REASONS = st.text(st.characters(categories=("L", "N", "P", "Zs"), exclude_characters="\xa0"), max_size=60).map(
+    str.strip
+)
 
 
 @given(REASONS, st.booleans())

@@ -262,19 +262,21 @@ def since_ms(visit: PageVisit) -> int:
     return asked if now - SITTING_MS <= asked <= now else now
 
 
-class Decision(NamedTuple):
+class TextDecision(NamedTuple):
     """A row of the audit log about texts: what was done, to which texts, and what they were before."""
 
     action: str
     before: Mapping[str, Mapping[str, Any]]
 
 
-def own_decisions(visit: PageVisit, since: int) -> list[Decision]:
+def own_decisions(visit: PageVisit, since: int) -> list[TextDecision]:
     """Return what this person decided on texts since a moment, in order."""
     wanted = select(AUDIT.c.action, AUDIT.c.old).where(
         AUDIT.c.actor == visit.visitor.actor, AUDIT.c.action.in_((*DECISIONS, UNDO)), AUDIT.c.ts_ms >= since
     )
-    return [Decision(row["action"], json.loads(row["old"]) or {}) for row in visit.rows(wanted.order_by(AUDIT.c.seq))]
+    return [
+        TextDecision(row["action"], json.loads(row["old"]) or {}) for row in visit.rows(wanted.order_by(AUDIT.c.seq))
+    ]
 
 
 def progress(visit: PageVisit, pool: TextPool) -> str:

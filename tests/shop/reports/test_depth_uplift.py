@@ -50,8 +50,9 @@ def test_the_page_prints_what_the_chosen_candidates_hold(tmp_path: Any, seed: in
     assert {depth: each.lift for depth, each in found.items()} == pytest.approx(wanted)
     assert {row[0]: row[2].removeprefix("+") for row in rows} == {percent(d): percent(x) for d, x in wanted.items()}
     assert all(each.checked is not None and each.checked <= each.lift for each in found.values())
-    large = [each.lift / story.response.lift_at(each.depth) > discount.LARGE_RATIO for each in found.values()]
-    assert len(notes) == any(large)
+    assert len(notes) == any(each.lift / each.everyone > discount.LARGE_RATIO for each in found.values())
+    for each in found.values():
+        assert each.everyone == story.response.lift_at(each.depth)
 
 
 @given(st.floats(0.05, 2.0), st.floats(0.2, 4.0), st.sampled_from([0.1, 0.25, 0.4]), st.booleans())
@@ -59,10 +60,12 @@ def test_the_page_prints_what_the_chosen_candidates_hold(tmp_path: Any, seed: in
 def test_a_ratio_above_one_and_a_half_is_explained_and_no_other(
     beta: float, times: float, depth: float, checked: bool
 ) -> None:
-    lift = times * expm1(beta * depth)
-    uplift = (DepthUplift(depth=depth, customers=40, lift=lift, checked=lift / 2 if checked else None),)
+    everyone = expm1(beta * depth)
+    lift = times * everyone
+    less = lift / 2 if checked else None
+    uplift = (DepthUplift(depth=depth, customers=40, lift=lift, everyone=everyone, checked=less),)
     (row,), notes = printed(discount._chosen(small_story(response=read(beta=beta), uplift=uplift)))
-    assert len(notes) == (lift / expm1(beta * depth) > discount.LARGE_RATIO)
+    assert len(notes) == (lift / everyone > discount.LARGE_RATIO)
     assert len(row) == 4 + checked
     assert not discount._chosen(small_story(response=read(beta=beta), uplift=uplift, least=41))
 
@@ -76,13 +79,13 @@ def test_cross_fitting_only_takes_off_and_takes_off_what_the_other_half_does_not
         "customer_id": [f"c{n}" for n in range(count)], "benefit": "percent_off", "base_cents": draw(1, 9, count),
         "reach": 1.0, "depth": rng.choice([0.1, 0.2, 0.3], count), "response_now": draw(0.5, 3, count),
     })  # fmt: skip
-    bare = {each.depth: each for each in depth_uplift(chosen, None)}
+    bare = {each.depth: each for each in depth_uplift(chosen, None, read())}
     assert all(each.checked is None for each in bare.values())
     check = pl.DataFrame({
         "depth": [0.1, 0.2], "customers": [100, 3], "lift": [0.4, 0.4], "checked": [rng.uniform(0, 0.8), 0.1]
     })  # fmt: skip
     left = min(1.0, check["checked"][0] / 0.4)
     whole = min(1.0, float(check["checked"].dot(check["customers"])) / (0.4 * 103))
-    for each in depth_uplift(chosen, check):
+    for each in depth_uplift(chosen, check, read()):
         assert each.lift == bare[each.depth].lift
         assert each.checked == pytest.approx(each.lift * (left if each.depth == 0.1 else whole))

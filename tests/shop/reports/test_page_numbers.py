@@ -154,7 +154,11 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
     lifts = [{"share": [each.lift, each.lift_low, each.lift_high]} for each in read.categories]
     bare_read = read.model_copy(update=dict.fromkeys(groups, ()))
     return {
-        "discount": [],
+        "discount": [
+            {"share": [each.model_copy(update={"customers": 0}) for each in story.uplift]},
+            [each.customers for each in story.uplift],
+            [f"{each.ratio:.1f}" for each in story.uplift],
+        ],
         "response": [bare_read],
         "figure curve": [{"share": [group.points for group in read.curve]}, [group.cells for group in read.curve]],
         "figure placebos": [read.placebos, read.tests_made, read.tests_passed],

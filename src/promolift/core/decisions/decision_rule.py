@@ -191,15 +191,22 @@ class OpenOffers:
         return value_NK
 
     @cached_property
-    def intervals(self) -> tuple[list[list[float]], list[list[float]]]:
+    def intervals(self) -> "DrawIntervals":
         """The starts and the lengths of the intervals of each customer's offers; without any they are empty."""
         start_O, length_O = np.zeros((2, len(self.worth_O))) if self.draw_2O is None else self.draw_2O
-        return self.lists(start_O), self.lists(length_O)
+        return DrawIntervals(self.lists(start_O), self.lists(length_O))
 
     def lists(self, value_O: Floats) -> list[list[float]]:
         """The values of each customer's offers."""
         every = value_O.tolist()
         return [every[first:end] for first, end in pairwise(self.firsts)]
+
+
+class DrawIntervals(NamedTuple):
+    """Where the intervals of each customer's offers begin, and how long they are."""
+
+    starts: list[list[float]]
+    lengths: list[list[float]]
 
 
 class RecordedDraws(NamedTuple):
@@ -234,7 +241,7 @@ def choose_offers(
     """
     bests = best_slots(opened, release)
     odds = _listed_odds(opened, release) if release.by_interval or release.draws == "shares" else None
-    starts, lengths = opened.intervals if release.by_interval else (None, [])
+    starts, lengths = opened.intervals if release.by_interval else DrawIntervals([], [])
     given, shown = best_reason(release), creative_reason(release)
     made = []
     for n, (who, refusal, size, best) in enumerate(
@@ -249,7 +256,7 @@ def choose_offers(
         likeliest = best if best >= 0 else size
         if held or not size:
             action, reason = size, HOLDOUT_REASON if held else NOTHING_OPEN_REASON
-        elif starts is not None:
+        elif release.by_interval:
             if recorded is None:
                 drawn = _draw_by_interval(release, who, starts[n], lengths[n])
             action, reason = size if drawn is None else drawn, given
@@ -274,7 +281,7 @@ def best_slots(opened: OpenOffers, release: ReleaseTerms) -> list[int]:
     """The slot that each customer would get before anything is drawn, -1 for none: the only place that asks the
     allocation. Of offers that are drawn by audience or by shares it is the likeliest."""
     if release.by_interval or release.draws == "shares":
-        shares = opened.intervals[1] if release.by_interval else opened.lists(opened.worth_O)
+        shares = opened.intervals.lengths if release.by_interval else opened.lists(opened.worth_O)
         return [mine.index(max(mine)) if mine else -1 for mine in shares]
     worth_NK, cost_NK = (opened.by_slot(each, np.nan) for each in (opened.worth_O, opened.cost_O))
     slots: list[int] = choose(worth_NK, cost_NK, release.price).tolist()
@@ -295,7 +302,7 @@ def offer_probabilities(opened: OpenOffers, release: ReleaseTerms, bests: Sequen
         given = np.array([prob for mine in odds for prob in mine[:-1]], np.float64)
         return OfferProbabilities(given, np.array([mine[-1] for mine in odds], np.float64))
     each = [
-        _even_probabilities(release, size, best) if refusal is None else (0.0, 1.0, 1.0)
+        _even_probabilities(release, size, best) if refusal is None else _EvenProbabilities(0.0, 1.0, 1.0)
         for size, best, refusal in zip(opened.sizes, bests, opened.refusals, strict=True)
     ]
     (other_N, likely_N, none_N), who_O = np.array(each).reshape(-1, 3).T, opened.who_O
@@ -306,7 +313,7 @@ def offer_probabilities(opened: OpenOffers, release: ReleaseTerms, bests: Sequen
 def _listed_odds(opened: OpenOffers, release: ReleaseTerms) -> list[list[float]]:
     """The probability of each customer's actions where they are drawn by intervals or shares."""
     free, by_interval, found = 1 - release.holdout_share, release.by_interval, []
-    for mine in opened.intervals[1] if by_interval else opened.lists(opened.worth_O):
+    for mine in opened.intervals.lengths if by_interval else opened.lists(opened.worth_O):
         if by_interval:
             prob = [free * share for share in mine]
             whole = reduce(add, prob, 0.0)  # in order: sum() adds otherwise from Python 3.12 on
@@ -319,11 +326,17 @@ def _listed_odds(opened: OpenOffers, release: ReleaseTerms) -> list[list[float]]
     return found
 
 
-def _even_probabilities(release: ReleaseTerms, size: int, best: int) -> tuple[float, float, float]:
+class _EvenProbabilities(NamedTuple):
+    other: float
+    likely: float
+    none: float
+
+
+def _even_probabilities(release: ReleaseTerms, size: int, best: int) -> _EvenProbabilities:
     """The probability of an open offer that is not the best, of the best, and of none, to which the holdout falls."""
     each, free = release.exploration_share(best >= 0) / (size + 1), 1 - release.holdout_share
     other, likely = free * each, free * (1.0 - each * size)
-    return other, likely, min(1.0, (other if best >= 0 else likely) + release.holdout_share)
+    return _EvenProbabilities(other, likely, min(1.0, (other if best >= 0 else likely) + release.holdout_share))
 
 
 def _draw_evenly(release: ReleaseTerms, who: str, size: int, best: int) -> int:

@@ -71,6 +71,7 @@ def build_plan_story(job: Job) -> Story:
     unjudged = gettext("the plan was not evaluated yet: `promolift evaluate`")
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     every, least = plan.offers, job.config.privacy.printed_cell
+    response = effects.ResponseFigures.of(effects.load_response(store), names)
     return Story(
         plan=note, why=why, next=shop_status(job.config, store).text, language=current_locale(),
         summary=plan.summary, luck=plan.luck,
@@ -80,12 +81,13 @@ def build_plan_story(job: Job) -> Story:
         motives=Messages.load(store).motives if Messages.has(store) and written else (),
         segments=segment_table(job, plan.chosen),
         frontier=plan.frontier, asof_ms=moments(job).asof if note.asof_ms is None else note.asof_ms,
-        health=Health.load(store), response=effects.ResponseFigures.of(effects.load_response(store), names),
+        health=Health.load(store), response=response,
         policies=found.judged if found else None, lead=found.lead if found else None,
         offers=merge_small_cells(every, "treated", least).with_columns(
             pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
         ),
-        different=every.height, least=least, uplift=depth_uplift(plan.chosen, found.uplift_check if found else None),
+        different=every.height, least=least,
+        uplift=depth_uplift(plan.chosen, found.uplift_check if found else None, response),
         missing={"offers": nobody, "frontier": nobody, "policies": unjudged}
         | {name: translate(why) for name, why in (found.unchecked if found else {}).items()},
     )  # fmt: skip

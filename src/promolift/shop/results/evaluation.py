@@ -11,7 +11,7 @@ from promolift.core import effects
 from promolift.foundation.evidence import Level
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.results.histograms import rows_as
+from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.plan import estimate_luck
 from promolift.shop.results.plan_note import Luck
 from promolift.shop.results.predictions import Predictions, UncheckedPredictions
@@ -100,13 +100,21 @@ class DepthUplift(Settings):
     """How much more the plan's customers with an offer of `depth` are expected to buy in its days, as shares.
 
     `lift` is what the chosen candidates hold, `checked` the same less what luck adds: customers and depths chosen by
-    one half of the customers and valued by the other. None where no response was fitted.
+    one half of the customers and valued by the other. None where no response was fitted. `everyone` and `strongest`
+    are what the curves of all, and of the group that answers most, show.
     """
 
     depth: float
     customers: int
     lift: float
+    everyone: float
+    strongest: float | None = None
     checked: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """The plan's figure over everybody's; 0 where everybody's is none."""
+        return self.lift / self.everyone if self.everyone > 0 else 0.0
 
 
 def uplift_by_depth(rows: pl.DataFrame, response: str = "response_now") -> pl.DataFrame:
@@ -123,7 +131,9 @@ def uplift_by_depth(rows: pl.DataFrame, response: str = "response_now") -> pl.Da
     )
 
 
-def depth_uplift(chosen: pl.DataFrame, check: pl.DataFrame | None) -> tuple[DepthUplift, ...]:
+def depth_uplift(
+    chosen: pl.DataFrame, check: pl.DataFrame | None, response: ResponseFigures
+) -> tuple[DepthUplift, ...]:
     """From the plan's `chosen`, and what cross-fitting leaves of the lift of those it chose: depth, customers, lift,
     checked. A depth that it hardly chose loses what all lose."""
     mine = uplift_by_depth(chosen).with_columns(checked=pl.lit(None, pl.Float64))
@@ -136,7 +146,13 @@ def depth_uplift(chosen: pl.DataFrame, check: pl.DataFrame | None) -> tuple[Dept
         )
         share = pl.col("left").fill_null(left).fill_nan(1.0).clip(0.0, 1.0)
         mine = mine.join(known, on="depth", how="left").with_columns(checked=pl.col("lift") * share).drop("left")
-    return rows_as(DepthUplift, mine.sort("depth"))
+    top = response.strongest
+    return tuple(
+        DepthUplift(
+            **row, everyone=response.lift_at(row["depth"]), strongest=top.lift_at(row["depth"]) if top else None
+        )
+        for row in mine.sort("depth").iter_rows(named=True)
+    )
 
 
 def weakest(levels: Iterable[str]) -> Level | None:

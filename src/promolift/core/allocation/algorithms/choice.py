@@ -201,12 +201,17 @@ class ChoiceRows:
         return choice_N
 
 
-def _matrices(gain_NK: ArrayLike, cost_NK: ArrayLike) -> tuple[Floats, Floats]:
+class _Matrices(NamedTuple):
+    gain_NK: Floats
+    cost_NK: Floats
+
+
+def _matrices(gain_NK: ArrayLike, cost_NK: ArrayLike) -> _Matrices:
     gain, cost = np.ascontiguousarray(gain_NK, np.float64), np.ascontiguousarray(cost_NK, np.float64)
     if gain.ndim != 2 or gain.shape != cost.shape:
         shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
         raise InputError("shapes_differ", f"allocate: {shapes}; both must be (customers, offers)")
-    return gain, cost
+    return _Matrices(gain, cost)
 
 
 def _like(column: Any, shape: tuple[int, ...], dtype: type[np.generic], name: str) -> Any:

@@ -177,7 +177,7 @@ def _curve_finding(groups: Sequence[CurveGroup]) -> str:
 
 def _chosen(story: Story) -> list[Block]:
     """What the plan expects of the customers whom it chose, by depth, beside what the curves show."""
-    found, strongest = story.response, story.response.strongest
+    strongest = story.response.strongest
     most = sorted(story.uplift, key=lambda each: (-each.customers, each.depth))[:MOST_DEPTHS]
     shown = sorted((each for each in most if each.customers >= story.least), key=lambda each: each.depth)
     if not shown:
@@ -189,25 +189,24 @@ def _chosen(story: Story) -> list[Block]:
     rows = [
         [percent(each.depth), count(each.customers), _signed(each.lift)]
         + ([_signed(each.checked)] if checked else [])
-        + [_signed(found.lift_at(each.depth))]
-        + ([_signed(strongest.lift_at(each.depth))] if strongest else [])
+        + [_signed(each.everyone)]
+        + ([_signed(each.strongest)] if strongest else [])
         for each in shown
     ]
     text = gettext("How much more is bought at each discount, weighted by what customers would buy without it.")
     if checked:
         text += gettext(" Luck is taken off by cross-fitting: one half of the customers chooses, the other values.")
     blocks = [table(gettext("What the plan expects of its customers"), heads, rows, text)]
-    ratios = [(each.lift / lift, each) for each in shown if (lift := found.lift_at(each.depth)) > 0]
-    ratio, each = max(ratios, key=lambda one: one[0], default=(0.0, shown[0]))
-    if ratio > LARGE_RATIO:
+    each = max(shown, key=lambda one: one.ratio)
+    if each.ratio > LARGE_RATIO:
         said = gettext(
             "At {depth} off the plan expects {lift} from its customers, {ratio} times as much as from everyone "
             "({everyone}). It chose the customers and categories with the highest estimates: part of the difference is "
             "real, part is errors of the estimates. Until a test shows more, reckon with the figure for everyone.",
             depth=percent(each.depth),
             lift=_signed(each.lift),
-            ratio=f"{ratio:.1f}",
-            everyone=_signed(found.lift_at(each.depth)),
+            ratio=f"{each.ratio:.1f}",
+            everyone=_signed(each.everyone),
         )
         blocks.append(note(said, "warn"))
     return blocks

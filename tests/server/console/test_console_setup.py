@@ -80,7 +80,7 @@ def flags(form: dict[str, str]) -> list[str]:
     return [*found, "--consent", form["consent"]] if form.get("consent") else found
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from([name for name in LAYOUTS if not LAYOUTS[name].given]),
     consent=st.sampled_from(["yes", "no"]),

@@ -21,6 +21,7 @@ from promolift.shop.ingest.schema_matching.consent_columns import ConsentOverrul
 from promolift.shop.ingest.schema_matching.role_matching.role_scores import CONFIRM_BELOW
 from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS as MOST_CONSENT_QUESTIONS
 from promolift.shop.ingest.setup.example_orders import rejection_texts
+from promolift.shop.ingest.setup.file_roles import open_joined
 from promolift.shop.ingest.setup.guessed_tables import GuessedTable, has_consent
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, SetupReading, UnclearCustomerError, late_rows_text
 from promolift.shop.ingest.setup.join_question import UnclearJoinError
@@ -94,7 +95,19 @@ def _tied(paths: Sequence[Path], way: str) -> list[str]:
     if columns and many in places and one in places:
         rest = [str(path) for name, path in places.items() if name not in (many, one)]
         return [str(places[many]), f"{places[one]}:{columns}", *rest]
-    return [str(path) for path in paths]
+    names = [str(path) for path in paths]
+    orders = [[name, *(other for other in names if other != name)] for name in names]
+    return next(filter(_can_join, orders), names) if len(names) > 1 else names
+
+
+def _can_join(names: Sequence[str]) -> bool:
+    """Whether files find their ties in this order: the first one needs a column in common with some other."""
+    with TemporaryDirectory() as folder, Store(Path(folder)) as store:
+        try:
+            open_joined(store, Path("+".join(names)))
+        except PromoError:
+            return False
+    return True
 
 
 def read_columns(paths: Sequence[Path]) -> list[str]:

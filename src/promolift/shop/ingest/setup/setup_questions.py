@@ -28,7 +28,7 @@ COLUMN_KEY, CONSENT_COLUMN_KEY, SHEET_KEY = "columns.", "consent_column.", "shee
 CURRENCY, MONEY_UNIT, CONSENT, MESSAGE_COST = "currency", "money", "consent", "message_cost"
 
 
-class Choice(NamedTuple):
+class AnswerChoice(NamedTuple):
     """An answer that can be chosen: its value, and what a person reads."""
 
     value: str
@@ -45,7 +45,7 @@ class SetupQuestion(NamedTuple):
     text: str
     hint: str
     default: str = ""
-    choices: Sequence[Choice] = ()
+    choices: Sequence[AnswerChoice] = ()
 
 
 class Questioner:
@@ -94,7 +94,7 @@ def sheet_question(table: str, path: Path) -> SetupQuestion | None:
         table=table,
     )
     largest = max(sheets, key=lambda sheet: sheet.rows).name
-    choices = [Choice(sheet.name, str(sheet)) for sheet in sheets]
+    choices = [AnswerChoice(sheet.name, str(sheet)) for sheet in sheets]
     return SetupQuestion(f"{SHEET_KEY}{table}", text, gettext("Enter, or a sheet"), largest, choices)
 
 
@@ -117,14 +117,14 @@ def file_questions(parts: Sequence[GuessedTable]) -> Iterator[SetupQuestion]:
             values=", ".join(guess.samples),
         )
         columns = part.log.table.columns if part.log else [guess.column]
-        choices = [Choice(name, name) for name in dict.fromkeys((guess.column, *columns))]
+        choices = [AnswerChoice(name, name) for name in dict.fromkeys((guess.column, *columns))]
         yield SetupQuestion(
             f"{COLUMN_KEY}{part.name}.{role}", text, gettext("Enter, or a column"), guess.column, choices
         )
     events, assumed = parts[0].mapping, parts[0].assumed
     if "currency" in assumed:
         text = gettext("No column names a currency. Which one are the amounts in?")
-        hint, choices = gettext("Enter, or a code such as EUR"), [Choice(code, code) for code in CURRENCY_DIGITS]
+        hint, choices = gettext("Enter, or a code such as EUR"), [AnswerChoice(code, code) for code in CURRENCY_DIGITS]
         yield SetupQuestion(CURRENCY, text, hint, events.currency, choices)
     if "money" in assumed:
         role = next(role for role in MONEY if role in events.columns)
@@ -146,9 +146,9 @@ def consent_column_question(column: ConsentColumn) -> SetupQuestion:
     text = gettext("{column} is not read. Does it say who agreed to be sent offers?", column=column)
     hint = gettext("(yes: {reading}; no: it says nothing of offers; Enter: {unsure})", reading=reading, unsure=unsure)
     choices = [
-        Choice("yes", gettext("yes: {reading}", reading=reading)),
-        Choice("no", gettext("no: it says nothing of offers")),
-        Choice("", unsure),
+        AnswerChoice("yes", gettext("yes: {reading}", reading=reading)),
+        AnswerChoice("no", gettext("no: it says nothing of offers")),
+        AnswerChoice("", unsure),
     ]
     return SetupQuestion(f"{CONSENT_COLUMN_KEY}{column.column}", text, hint, "", choices)
 
@@ -176,5 +176,5 @@ def closing_questions(
         yield SetupQuestion(MESSAGE_COST, text, "", "0")
 
 
-def _yes_or_no() -> list[Choice]:
-    return [Choice("yes", pgettext("setup", "yes")), Choice("no", pgettext("setup", "no"))]
+def _yes_or_no() -> list[AnswerChoice]:
+    return [AnswerChoice("yes", pgettext("setup", "yes")), AnswerChoice("no", pgettext("setup", "no"))]

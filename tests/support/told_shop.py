@@ -19,6 +19,7 @@ from promolift.extensions.encoder.results import (
     Ndcg,
     PredictedShare,
 )
+from promolift.foundation.i18n.message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.steps import evaluate, message, plan
 from promolift.shop.results.effects import MissingModels, load_response, save_responses
@@ -79,7 +80,17 @@ def describe(store: Store, seed: int) -> None:
         ),
         summary={}, warnings=(), notes=(),
         abilities=(
-            Ability("profiles", "yes", "1,217 events of 110 customers over 59 days; 98 ordered more than once"),
+            Ability(
+                "profiles",
+                "yes",
+                gettext_lazy(
+                    "{rows} events of {customers} customers over {days} days; {repeaters} ordered more than once",
+                    rows="1,217",
+                    customers=110,
+                    days=59,
+                    repeaters=98,
+                ),
+            ),
             Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
@@ -94,7 +105,11 @@ def describe(store: Store, seed: int) -> None:
 
 def measured(main: effects.DiscountResponse, rng: np.random.Generator) -> effects.DiscountResponse:
     """A response with its curve, and its placebo checks, of which one fails."""
-    groups = [("everyone", 1.1, 0.05), ("least price-sensitive", 0.8, 0.07), ("most price-sensitive", 1.7, 0.07)]
+    groups = [
+        ("everyone", 1.1, 0.05),
+        ("least price-sensitive third", 0.8, 0.07),
+        ("most price-sensitive third", 1.7, 0.07),
+    ]
     lifts = [
         (name, depth, *(float(np.expm1(slope * depth + off)) for off in (0.0, -wide, wide)), int(rng.integers(99, 999)))
         for name, slope, wide in groups

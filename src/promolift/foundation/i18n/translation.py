@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from promolift.foundation.i18n.formatting import current_locale
+from promolift.foundation.i18n.message import Message, render_message
 from promolift.foundation.settings import read_tsv
 
 WORD = re.compile(r"[A-Za-z]+")
@@ -27,6 +28,8 @@ class CatalogueMessage(NamedTuple):
 
 def translate(text: str, names: Mapping[str, str] | None = None) -> str:
     """Return `text` in the language that is in use. `names`: see `to_chinese`."""
+    if isinstance(text, Message):
+        return render_message(text)
     return to_chinese(text, names) if current_locale() == "zh" else text
 
 

@@ -5,12 +5,14 @@ from typing import ClassVar, Self
 
 from promolift.core.customers.forecasts.model_weights import ModelWeight
 from promolift.core.experiments.prediction_metrics import CalibrationBin, Score
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import finite_or_none
+from promolift.foundation.i18n.message import Message
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
-COUPONS = "redeeming a campaign's coupon"  # the model of who uses one
-AVERAGE = "right on average"  # the rule that predicted / happened is measured by
+COUPONS = gettext_noop("redeeming a campaign's coupon")  # the model of who uses one
+AVERAGE = gettext_noop("right on average")  # the rule that predicted / happened is measured by
 MISS = 0.05  # a forecast that is off by less is good enough to plan with
 PRINTED = {"auc": "AUC"}
 
@@ -131,4 +133,4 @@ class UncheckedPredictions(Note):
     """Why a prediction, or the comparison of policies, could not be checked, by its name."""
 
     NAME: ClassVar[str] = "unchecked"
-    reasons: dict[str, str]
+    reasons: dict[str, Message]

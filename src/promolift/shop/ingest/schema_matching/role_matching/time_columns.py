@@ -18,6 +18,8 @@ from promolift.foundation.files.column_names import (
     normalise_column_name,
 )
 from promolift.foundation.files.time_formats import MONTH_DAY, TimeGuess
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.message import gettext_lazy
 from promolift.foundation.settings import SECONDS_PER_UNIT
 from promolift.shop.configuration.column_mapping import DAYS_SINCE_LAST
 from promolift.shop.ingest.schema_matching import column_patterns
@@ -93,8 +95,13 @@ def _take_time(draft: MappingDraft, role: str, best: TimeCandidate, *runner_up: 
     unread = guess.share < MIN_READ_TIMES
     if unread:
         draft.notes.append(
-            f"NOT SURE: {1 - guess.share:.0%} of the values of {name!r} are no time in the format {guess.format} "
-            "and would be set aside (set time_format)"
+            gettext_lazy(
+                "NOT SURE: {share} of the values of {name} are no time in the format {format} and would "
+                "be set aside (set time_format)",
+                share=f"{1 - guess.share:.0%}",
+                name=repr(name),
+                format=guess.format,
+            )
         )
     if (unread or (isinstance(guess, DateGuess) and guess.undecided)) and role not in draft.fixed:
         sure = min(sure, BY_VALUES)
@@ -151,15 +158,23 @@ def settle_zone(draft: MappingDraft) -> None:
     named = isinstance(time, str) and re.search(r"(?<![a-z])(utc|gmt)(?![a-z])", time.lower())
     if named or draft.zone != "UTC":
         return
-    home, why = guess_region(draft.sample.columns), ""
+    home = guess_region(draft.sample.columns)
+    note = gettext_noop("times carry no zone: read as {zone} (set zone if the clock is another)")
+    known: dict[str, str] = {}
     currency = str(draft.settings.get("currency", ""))
     if home:
-        draft.zone, why = home.zone, f"names are {home.language_name}, and "
+        draft.zone, known = home.zone, {"language": gettext_lazy(home.language_name)}
+        note = gettext_noop(
+            "names are {language}, and times carry no zone: read as {zone} (set zone if the clock is another)"
+        )
     elif currency in ZONE_BY_CURRENCY:
-        draft.zone, why = ZONE_BY_CURRENCY[currency], f"money is {currency}, and "
+        draft.zone, known = ZONE_BY_CURRENCY[currency], {"currency": currency}
+        note = gettext_noop(
+            "money is {currency}, and times carry no zone: read as {zone} (set zone if the clock is another)"
+        )
     if _has_zones(draft):  # then only a customer's days are of the shop's zone
         return
-    draft.notes.append(f"{why}times carry no zone: read as {draft.zone} (set zone if the clock is another)")
+    draft.notes.append(gettext_lazy(note, zone=draft.zone, **known))
 
 
 def _has_zones(draft: MappingDraft) -> bool:

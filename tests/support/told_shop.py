@@ -181,18 +181,20 @@ def check(store: Store, seed: int) -> None:
     """What the evaluate step finds of predictions where there is past enough to check them."""
     rng = np.random.default_rng([seed, 3])
     scores = [
-        ("buying a category", "AUC", 0.851, 0.823, 0.876, 2_053, "most frequent", 0.809, "higher"),
-        ("buying a category", "log loss", 0.289, 0.262, 0.316, 2_053, "the same probability for all", 0.277, "lower"),
-        ("spend", "mean absolute error", 107.4, 102.3, 112.5, 2_451, "their recent level (half-life 16 weeks)", 99.7,
+        ("buying a category in the window", "AUC", 0.851, 0.823, 0.876, 2_053, "their most frequent categories",
+         0.809, "higher"),
+        ("buying a category in the window", "log loss", 0.289, 0.262, 0.316, 2_053, "the same probability for all",
+         0.277, "lower"),
+        ("an item in the next basket", "log loss", 107.4, 102.3, 112.5, 2_451, "the same probability for all", 99.7,
          "lower"),
-        ("spend", "right on average", 1.037, None, None, 2_451, "", None, ""),
+        ("an item in the next basket", "right on average", 1.037, None, None, 2_451, "", None, ""),
     ]  # fmt: skip
     rates = {
         model: [
             ReliabilityBin(predicted=p, observed=r, low=r - 0.043, high=r + 0.039, n=int(rng.integers(90, 400)))
             for p, r in ((0.034, 0.041), (0.187, 0.173), (0.412, 0.486), (0.731, 0.748))
         ]
-        for model in ("buying a category", "redeeming a coupon")
+        for model in ("buying a category in the window", "redeeming a campaign's coupon")
     }
     Predictions(
         scores=tuple(Scored(**dict(zip(Scored.model_fields, row, strict=True))) for row in scores),

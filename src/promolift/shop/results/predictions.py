@@ -23,13 +23,13 @@ class Scored(Settings):
     `better` says which direction is good: higher, lower, or nothing where neither is.
     """
 
-    model: str
-    figure: str | None
+    model: Message
+    figure: Message | None
     value: float | None
     low: float | None
     high: float | None
     n: int | None
-    baseline: str | None
+    baseline: Message | None
     baseline_value: float | None
     better: str | None
 
@@ -67,7 +67,7 @@ class ReliabilityBin(Settings):
 class Reliability(Settings):
     """Whether what a model predicts comes true, in bins of the prediction, the lowest first."""
 
-    model: str
+    model: Message
     bins: tuple[ReliabilityBin, ...]
 
     @classmethod

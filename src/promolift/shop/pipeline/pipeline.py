@@ -24,7 +24,7 @@ from promolift.foundation.files.workbook import split_sheet
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import level_name, percent
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.message import gettext_lazy, render_message
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -95,7 +95,13 @@ def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummar
             elif job.store.stale(name, mark) and any(order.index(w) > order.index(name) for w in wanted):
                 verb = name if name in STEPS else extension_steps()[name].anchor
                 raise StepError(
-                    "step_missing", f"{wanted[0]}: {name} has not run on these settings; run `promolift {verb}` first"
+                    "step_missing",
+                    gettext_lazy(
+                        "{step}: {name} has not run on these settings; run `promolift {verb}` first",
+                        step=wanted[0],
+                        name=name,
+                        verb=verb,
+                    ),
                 )
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)

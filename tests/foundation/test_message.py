@@ -91,7 +91,7 @@ def test_a_note_keeps_messages_and_programs_read_english(tmp_path: Path) -> None
     assert found.model_dump(mode="json")["why"] == "check of purchases"
     assert (
         Finding.model_validate({"why": "check of purchases", "reasons": {}}).why == "check of purchases"
-    )  # an earlier version's
+    )
 
 
 @pytest.mark.parametrize("stored", [3, {"arguments": {}}, {"message": 1}, ["a"]])

@@ -1,7 +1,8 @@
-"""Translate English sentences to Chinese with the catalogue sentences_zh.tsv.
+"""Translate English sentences to Chinese with the catalogue and with sentences_zh.tsv.
 
-The code writes every sentence in English, with its numbers in it. The catalogue holds each sentence as a pattern, in
-which `{}` stands for the variable parts, beside its Chinese, in which `{0}` is the first of them.
+sentences_zh.tsv holds the sentences that are not messages of the catalogue yet: each as a pattern, in which `{}` stands
+for the variable parts, beside its Chinese, in which `{0}` is the first of them. A sentence that becomes a message
+(`message.py`) leaves that file; nothing is added to it.
 """
 
 import re
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from promolift.foundation.i18n import catalogue
 from promolift.foundation.i18n.formatting import current_locale
 from promolift.foundation.i18n.message import Message, render_message
 from promolift.foundation.settings import read_tsv
@@ -39,7 +41,12 @@ def to_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
     """
     if names and text in names:
         return names[text]
-    for _, english, chinese in candidate_patterns(text):
+    patterns = candidate_patterns(text)
+    if text and not any(each.english.groups == 0 and each.english.fullmatch(text) for each in patterns):
+        message = catalogue.load_catalogue("zh").gettext(text)
+        if message != text:
+            return message
+    for _, english, chinese in patterns:
         if found := english.fullmatch(text):
             return chinese.format(*(to_chinese(each, names) for each in found.groups()))
     return text

@@ -89,9 +89,7 @@ def test_a_note_keeps_messages_and_programs_read_english(tmp_path: Path) -> None
         assert each is not None
         assert parts(each) == parts(why)
     assert found.model_dump(mode="json")["why"] == "check of purchases"
-    assert (
-        Finding.model_validate({"why": "check of purchases", "reasons": {}}).why == "check of purchases"
-    )
+    assert Finding.model_validate({"why": "check of purchases", "reasons": {}}).why == "check of purchases"
 
 
 @pytest.mark.parametrize("stored", [3, {"arguments": {}}, {"message": 1}, ["a"]])

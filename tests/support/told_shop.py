@@ -19,7 +19,7 @@ from promolift.extensions.encoder.results import (
     Ndcg,
     PredictedShare,
 )
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.steps import evaluate, message, plan
 from promolift.shop.results.effects import MissingModels, load_response, save_responses

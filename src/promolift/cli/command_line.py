@@ -141,10 +141,10 @@ def translate(text: str) -> str:
     if _LOCALE.get() == "en":
         return text
     from promolift.foundation.i18n.catalogue import use_locale
-    from promolift.foundation.i18n.message import Message, render_message
+    from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
     from promolift.foundation.i18n.translation import line_to_chinese
 
-    if isinstance(text, Message):
+    if isinstance(text, LazyMessage):
         with use_locale(_LOCALE.get()):
             return render_message(text)
     return "\n".join(line if HAN.search(line) else line_to_chinese(line) for line in text.split("\n"))

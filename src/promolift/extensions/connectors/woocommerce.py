@@ -13,7 +13,7 @@ from time import sleep
 from typing import Any, NamedTuple
 
 from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 KEY_VARIABLE, SECRET_VARIABLE = "PROMOLIFT_WOO_KEY", "PROMOLIFT_WOO_SECRET"
 PER_PAGE, MAX_ATTEMPTS, TIMEOUT_S = 100, 4, 30

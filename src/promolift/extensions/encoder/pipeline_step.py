@@ -37,7 +37,7 @@ from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
 from promolift.foundation.time.clock import DAY_MS

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple
 
 from promolift.core.customers.forecasts.model_weights import ModelWeight
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import Message, gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -121,5 +121,5 @@ class ForecastNote(Note):
     """What the learned encoder was checked on; `missing` says why there is none."""
 
     NAME: ClassVar[str] = "outlook"
-    missing: Message | None = None
+    missing: LazyMessage | None = None
     checked: ForecastCheck | None = None

@@ -2,7 +2,7 @@
 
 sentences_zh.tsv holds the sentences that are not messages of the catalogue yet: each as a pattern, in which `{}` stands
 for the variable parts, beside its Chinese, in which `{0}` is the first of them. A sentence that becomes a message
-(`message.py`) leaves that file; nothing is added to it.
+(`lazy_message.py`) leaves that file; nothing is added to it.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from promolift.foundation.i18n import catalogue
 from promolift.foundation.i18n.formatting import current_locale
-from promolift.foundation.i18n.message import Message, render_message
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.settings import read_tsv
 
 WORD = re.compile(r"[A-Za-z]+")
@@ -30,7 +30,7 @@ class CatalogueMessage(NamedTuple):
 
 def translate(text: str, names: Mapping[str, str] | None = None) -> str:
     """Return `text` in the language that is in use. `names`: see `to_chinese`."""
-    if isinstance(text, Message):
+    if isinstance(text, LazyMessage):
         return render_message(text)
     return to_chinese(text, names) if current_locale() == "zh" else text
 

@@ -28,7 +28,7 @@ from starlette.types import Receive, Scope, Send
 from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
 from promolift.foundation.i18n.formatting import current_locale, use_locale
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin

@@ -20,7 +20,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.artifacts import remember_output

@@ -22,7 +22,7 @@ from promolift.extensions.media.settings import SensesSettings, SpeechSettings
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
 from promolift.foundation.settings import Settings

@@ -24,7 +24,7 @@ from promolift.foundation.files.workbook import split_sheet
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import level_name, percent
-from promolift.foundation.i18n.message import gettext_lazy, render_message
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import count, low_to_high, number, percent, sentence_space, truncate
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import calibration_chart
 from promolift.shop.results.predictions import Reliability, Scored

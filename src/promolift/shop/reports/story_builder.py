@@ -13,7 +13,7 @@ from promolift.core.offers.product_names import is_couponable, is_sensitive, rea
 from promolift.extensions.encoder.results import ForecastNote
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_sentences, percent, use_locale
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.foundation.time.clock import DAY_MS

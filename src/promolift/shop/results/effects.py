@@ -9,7 +9,7 @@ import polars as pl
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import Message
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -23,7 +23,7 @@ class MissingModels(Note):
     """Why a model could not be fitted, by its name; None where it was."""
 
     NAME: ClassVar[str] = "no_model"
-    redemption: Message | None = None
+    redemption: LazyMessage | None = None
 
 
 def load_response(store: Store) -> DiscountResponse:
@@ -114,7 +114,7 @@ class ResponseFigures(Settings):
     """
 
     level: Level
-    why: Message
+    why: LazyMessage
     beta: float
     beta_se: float
     new_share: float | None

@@ -9,7 +9,7 @@ import polars as pl
 
 from promolift.core import effects
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.message import Message
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.results.plan import estimate_luck
@@ -50,7 +50,7 @@ class Evaluation:
     missing. Tables are read when they are asked for."""
 
     store: Store
-    unchecked: dict[str, Message]
+    unchecked: dict[str, LazyMessage]
 
     @classmethod
     def load(cls, store: Store) -> Self:

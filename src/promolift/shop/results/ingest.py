@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import as_html
-from promolift.foundation.i18n.message import Message, render_message
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
@@ -107,7 +107,7 @@ class Ability:
 
     name: str
     level: Level
-    reason: Message
+    reason: LazyMessage
     add: str = ""
 
 
@@ -118,8 +118,8 @@ class Health(Note):
     tables: tuple[Counts, ...]
     summary: dict[str, Any]
     abilities: tuple[Ability, ...]
-    warnings: tuple[Message, ...]
-    notes: tuple[Message, ...]
+    warnings: tuple[LazyMessage, ...]
+    notes: tuple[LazyMessage, ...]
 
     @property
     def read(self) -> int:
@@ -218,4 +218,4 @@ class UnknownAttributes(Note):
     """Why an attribute is known of nobody, by the name of its column."""
 
     NAME: ClassVar[str] = "unknown_attributes"
-    reasons: dict[str, Message]
+    reasons: dict[str, LazyMessage]

@@ -12,7 +12,7 @@ from promolift.core.offers.terms import Benefit
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, current_locale, join_list, level_name, money
-from promolift.foundation.i18n.message import Message, render_message
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
@@ -80,7 +80,7 @@ class NearestOffer(Settings):
     coupon_reach: float | None
     stretch_share: float | None
     response: Level
-    response_why: Message
+    response_why: LazyMessage
     discount: NearestDiscount | None
     trial: bool
 

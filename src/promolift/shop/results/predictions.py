@@ -7,7 +7,7 @@ from promolift.core.customers.forecasts.model_weights import ModelWeight
 from promolift.core.experiments.prediction_metrics import CalibrationBin, Score
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import finite_or_none
-from promolift.foundation.i18n.message import Message
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
@@ -23,13 +23,13 @@ class Scored(Settings):
     `better` says which direction is good: higher, lower, or nothing where neither is.
     """
 
-    model: Message
-    figure: Message | None
+    model: LazyMessage
+    figure: LazyMessage | None
     value: float | None
     low: float | None
     high: float | None
     n: int | None
-    baseline: Message | None
+    baseline: LazyMessage | None
     baseline_value: float | None
     better: str | None
 
@@ -67,7 +67,7 @@ class ReliabilityBin(Settings):
 class Reliability(Settings):
     """Whether what a model predicts comes true, in bins of the prediction, the lowest first."""
 
-    model: Message
+    model: LazyMessage
     bins: tuple[ReliabilityBin, ...]
 
     @classmethod
@@ -133,4 +133,4 @@ class UncheckedPredictions(Note):
     """Why a prediction, or the comparison of policies, could not be checked, by its name."""
 
     NAME: ClassVar[str] = "unchecked"
-    reasons: dict[str, Message]
+    reasons: dict[str, LazyMessage]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES
 from promolift.foundation.time.clock import DAY_MS

@@ -17,7 +17,7 @@ from promolift.foundation.errors import SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import Message, gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 Real = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -264,7 +264,7 @@ class DiscountResponse:
     """
 
     level: Level
-    why: Message
+    why: LazyMessage
     beta: float
     beta_se: float
     beta_z: float = 0.0
@@ -304,7 +304,7 @@ class DiscountResponse:
 
     def to_dict(self) -> dict[str, Any]:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain["why"] = Message.from_stored(self.why).to_stored()
+        plain["why"] = LazyMessage.from_stored(self.why).to_stored()
         return {k: v.to_dicts() if isinstance(v, pl.DataFrame) else v for k, v in plain.items()}
 
     @classmethod
@@ -312,13 +312,13 @@ class DiscountResponse:
         plain: dict[str, Any] = {
             k: pl.DataFrame(v, schema=FRAME_SCHEMAS[k]) if k in FRAME_SCHEMAS else v for k, v in values.items()
         }
-        return cls(**plain | {"why": Message.from_stored(plain["why"])})
+        return cls(**plain | {"why": LazyMessage.from_stored(plain["why"])})
 
 
 def assumed_response(why: str, settings: DiscountSettings) -> DiscountResponse:
     """The stated prior, for shops whose data cannot tell: level `assumed`, with `why`."""
     b, se = settings.prior_response, settings.prior_se
-    return DiscountResponse("assumed", Message.from_stored(why), b, se, prior_response=b, prior_se=se)
+    return DiscountResponse("assumed", LazyMessage.from_stored(why), b, se, prior_response=b, prior_se=se)
 
 
 def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> DiscountResponse:
@@ -479,7 +479,7 @@ CHECKED_BY_DESIGN = {
 }
 
 
-def _failure(main: DiscountResponse, placebo: pl.DataFrame) -> Message | None:
+def _failure(main: DiscountResponse, placebo: pl.DataFrame) -> LazyMessage | None:
     """Why the response is not `adjusted`, if so: it is not above zero, or a placebo shows a sizeable effect."""
     if main.beta - Z95 * main.beta_se <= 0:
         return gettext_lazy(

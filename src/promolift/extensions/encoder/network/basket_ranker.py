@@ -31,7 +31,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
 )
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_int, hash_units
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Days, Floats, Ints
 
 ITEM_FEATURES = (

@@ -29,7 +29,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
 )
 from promolift.foundation.errors import SupportError
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Bools, Days, Floats, Ints
 from promolift.foundation.time.clock import DAY_MS
 

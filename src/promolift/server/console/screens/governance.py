@@ -14,7 +14,7 @@ from promolift.core.messages.channels import RULE_SOURCES, RulePack, rule_pack_n
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import count, current_locale, percent, plural
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure, KeyFigure
 from promolift.foundation.pages.rendering import render_page

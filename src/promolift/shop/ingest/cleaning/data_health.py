@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import Message, gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.shop.ingest.cleaning.data_summary import LARGE_TIMES, VARIED_PURCHASES, VARIED_SHARE, Summary
 from promolift.shop.results.ingest import Ability, Counts, Level
 
@@ -51,7 +51,7 @@ def health(counts: Sequence[Counts], summary: Summary, notes: Sequence[str] = ()
     return HealthReport(tuple(counts), summary, abilities, tuple(_warnings(counts, summary)), tuple(notes))
 
 
-def _graded(name: str, good: bool, fair: bool, reason: Message, add: str) -> Ability:
+def _graded(name: str, good: bool, fair: bool, reason: LazyMessage, add: str) -> Ability:
     """What can be done well, partly or not; nothing is to be added for what can be done well."""
     return Ability(name, "yes" if good else "partly" if fair else "no", reason, "" if good else add)
 

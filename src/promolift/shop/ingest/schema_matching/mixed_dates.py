@@ -14,7 +14,7 @@ from itertools import pairwise, product
 from typing import NamedTuple
 
 from promolift.foundation.files.time_formats import ISO, NUMERIC, TIME_OF_DAY_FORMATS, TimeGuess
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 MIN_SHARE = 0.005  # of the values that a way of writing needs
 MIN_READ = 0.98  # of a way's values that its order of day and month must read

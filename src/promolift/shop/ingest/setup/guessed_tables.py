@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promolift.foundation.i18n.catalogue import gettext, pgettext
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn, how_to_read
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import RoleGuess

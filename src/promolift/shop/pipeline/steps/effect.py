@@ -11,7 +11,7 @@ from duckdb import DuckDBPyRelation
 from promolift.core import effects as effect
 from promolift.foundation.errors import SupportError
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import fetch_frame, require_relation, run_select
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.time.clock import DAY_MS

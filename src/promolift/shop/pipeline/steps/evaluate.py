@@ -9,7 +9,7 @@ from promolift.core import effects as effect
 from promolift.core.allocation import strategic_rules
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.foundation.time.clock import DAY_MS

@@ -20,7 +20,7 @@ from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import money
-from promolift.foundation.i18n.message import gettext_lazy, list_messages
+from promolift.foundation.i18n.lazy_message import gettext_lazy, list_messages
 from promolift.foundation.sql import quote_identifier, run_select, sql_literal
 from promolift.foundation.storage.local_store import Store, shards_for
 from promolift.foundation.storage.table_writing import TableDraft

@@ -2,7 +2,7 @@
 
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import count, percent, truncate
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter
 from promolift.foundation.pages.charts import unknowns
 from promolift.shop.reports.story import Story

@@ -14,7 +14,7 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, sentences, unknown_note
 from promolift.foundation.pages.charts import Axis, ForestRow, Line, forest_plot, line_chart, table_by_point
 from promolift.shop.reports.story import Story

@@ -12,7 +12,7 @@ from promolift.foundation.i18n.formatting import (
     percent,
     truncate,
 )
-from promolift.foundation.i18n.message import render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, table, unknown_note
 from promolift.shop.reports.score_figures import calibration_figure, score_block, score_verdict
 from promolift.shop.reports.story import Story

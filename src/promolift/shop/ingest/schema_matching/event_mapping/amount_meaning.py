@@ -10,7 +10,7 @@ from collections import Counter
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS, MINOR_UNIT_SUFFIXES, currency_code, guess_region
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.currency_evidence import (

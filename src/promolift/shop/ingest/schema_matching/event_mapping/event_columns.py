@@ -19,7 +19,7 @@ from promolift.foundation.files.column_names import (
 )
 from promolift.foundation.files.time_formats import guess_time
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.configuration.column_mapping import Kind
 from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
 from promolift.shop.ingest.schema_matching import column_patterns

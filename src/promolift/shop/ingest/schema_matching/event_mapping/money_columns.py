@@ -16,7 +16,7 @@ from promolift.foundation.files.column_names import (
     normalise_event_name,
 )
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.event_mapping.order_lines import is_of_line, is_of_the_order

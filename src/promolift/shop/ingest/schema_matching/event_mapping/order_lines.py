@@ -8,7 +8,7 @@ import re
 
 from promolift.foundation.files.column_names import normalise_column_name
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.configuration.column_mapping import ORDER_ROLES, SUMMED_ROLES
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MONEY, MappingDraft

@@ -7,7 +7,7 @@ columns at once.
 import re
 
 from promolift.foundation.files.column_names import FIRST_NAME_COLUMNS, LAST_NAME_COLUMNS, normalise_column_name
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MappingDraft
 

@@ -19,7 +19,7 @@ from promolift.foundation.files.column_names import (
 )
 from promolift.foundation.files.time_formats import MONTH_DAY, TimeGuess
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import SECONDS_PER_UNIT
 from promolift.shop.configuration.column_mapping import DAYS_SINCE_LAST
 from promolift.shop.ingest.schema_matching import column_patterns

@@ -1,7 +1,7 @@
 """Carry a text from where it is made to where it is shown: its message id and its arguments, not one language.
 
-`gettext_lazy` makes a `Message`. As a string it is its English text, so that logs, files and programs read it as any
-other string. `render_message` shows it in the language that is in use. The notes of a work folder keep its id and its
+`gettext_lazy` makes a `LazyMessage`. As a string it is its English text, so that logs, files and programs read it as
+any other string. `render_message` shows it in the language that is in use. The notes of a work folder keep its id and its
 arguments.
 """
 
@@ -14,23 +14,22 @@ from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import SerializationInfo
 
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.settings import STORED
 
-STORED = {"messages": "with their arguments"}  # context of a dump that is read again by `Message`
 
-
-class Message(str):
+class LazyMessage(str):
     """A text for people, English as a string, with the id of its message and the arguments that fill it.
 
-    An argument that is itself a `Message` is shown in the reader's language, any other stays as it is.
+    An argument that is itself a `LazyMessage` is shown in the reader's language, any other stays as it is.
     """
 
     message_id: str
-    arguments: Mapping[str, "str | Message"]
+    arguments: Mapping[str, "str | LazyMessage"]
 
     @classmethod
     def of(cls, message_id: str, arguments: Mapping[str, object]) -> Self:
         """Return the message with this id, filled."""
-        filled = {name: each if isinstance(each, Message) else str(each) for name, each in arguments.items()}
+        filled = {name: each if isinstance(each, LazyMessage) else str(each) for name, each in arguments.items()}
         found = cls(message_id.format(**filled) if filled else message_id)
         found.message_id, found.arguments = message_id, filled
         return found
@@ -55,7 +54,7 @@ class Message(str):
         return self._with_arguments() if self.arguments else self.message_id
 
     def _with_arguments(self) -> dict[str, Any]:
-        kept = {name: e._with_arguments() if isinstance(e, Message) else e for name, e in self.arguments.items()}
+        kept = {name: e._with_arguments() if isinstance(e, LazyMessage) else e for name, e in self.arguments.items()}
         return {"message": self.message_id, "arguments": kept}
 
     @classmethod
@@ -75,12 +74,12 @@ class Message(str):
         return {"type": "string"}
 
 
-def gettext_lazy(message_id: str, /, **arguments: object) -> Message:
+def gettext_lazy(message_id: str, /, **arguments: object) -> LazyMessage:
     """Return a message that is translated when it is shown. Numbers in its arguments are formatted by the caller."""
-    return Message.of(message_id, arguments)
+    return LazyMessage.of(message_id, arguments)
 
 
-def list_messages(messages: Sequence[Message]) -> Message | None:
+def list_messages(messages: Sequence[LazyMessage]) -> LazyMessage | None:
     """Return messages as one, with commas between them; None where there are none."""
     return (
         reduce(lambda first, then: gettext_lazy("{first}, {then}", first=first, then=then), messages)
@@ -93,10 +92,10 @@ def render_message(text: str) -> str:
     """Return a message in the language that is in use. A plain string is looked up by itself, as an id."""
     if not text:
         return text
-    if not isinstance(text, Message):
+    if not isinstance(text, LazyMessage):
         return gettext(text)
     return gettext(text.message_id, **{name: _shown_argument(each) for name, each in text.arguments.items()})
 
 
-def _shown_argument(argument: "str | Message") -> str:
-    return render_message(argument) if isinstance(argument, Message) else argument
+def _shown_argument(argument: "str | LazyMessage") -> str:
+    return render_message(argument) if isinstance(argument, LazyMessage) else argument

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n import catalogue
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.message import Message, gettext_lazy, list_messages, render_message
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, list_messages, render_message
 from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -30,37 +30,37 @@ class Finding(Note):
     """A note with messages wherever results have them."""
 
     NAME: ClassVar[str] = "unchecked"
-    why: Message
-    notes: tuple[Message, ...] = ()
-    reasons: dict[str, Message]
-    missing: Message | None = None
+    why: LazyMessage
+    notes: tuple[LazyMessage, ...] = ()
+    reasons: dict[str, LazyMessage]
+    missing: LazyMessage | None = None
 
 
-def parts(message: Message) -> object:
+def parts(message: LazyMessage) -> object:
     """The id of a message and its arguments, all the way down."""
     return message.message_id, {
-        name: parts(each) if isinstance(each, Message) else each for name, each in message.arguments.items()
+        name: parts(each) if isinstance(each, LazyMessage) else each for name, each in message.arguments.items()
     }
 
 
 @given(MESSAGES)
-def test_what_is_stored_is_read_back_whole(message: Message) -> None:
+def test_what_is_stored_is_read_back_whole(message: LazyMessage) -> None:
     stored = json.loads(json.dumps(message.to_stored()))
-    for copy in (Message.from_stored(stored), pickle.loads(pickle.dumps(message))):
+    for copy in (LazyMessage.from_stored(stored), pickle.loads(pickle.dumps(message))):
         assert copy == message
         assert parts(copy) == parts(message)
 
 
 @given(MESSAGES)
-def test_english_is_the_string_itself(message: Message) -> None:
+def test_english_is_the_string_itself(message: LazyMessage) -> None:
     assert render_message(message) == str(message)
 
 
 @given(st.text(max_size=20))
 def test_a_text_of_an_earlier_version_is_shown_as_it_was_stored(text: str) -> None:
     with use_locale("zh"):
-        assert render_message(Message.from_stored(text)) == catalogue.gettext(text) if text else True
-    assert render_message(Message.from_stored(text)) == text
+        assert render_message(LazyMessage.from_stored(text)) == catalogue.gettext(text) if text else True
+    assert render_message(LazyMessage.from_stored(text)) == text
 
 
 def test_each_reader_gets_their_own_language_down_to_the_arguments() -> None:
@@ -95,7 +95,7 @@ def test_a_note_keeps_messages_and_programs_read_english(tmp_path: Path) -> None
 @pytest.mark.parametrize("stored", [3, {"arguments": {}}, {"message": 1}, ["a"]])
 def test_what_is_no_message_is_refused(stored: object) -> None:
     with pytest.raises(ValueError, match="a message is"):
-        Message.from_stored(stored)
+        LazyMessage.from_stored(stored)
 
 
 def test_several_messages_are_one() -> None:
@@ -107,5 +107,5 @@ def test_several_messages_are_one() -> None:
 def test_an_error_keeps_its_message() -> None:
     error = InputError("rows_rejected", gettext_lazy("check of {name}", name="a file"))
     copy = pickle.loads(pickle.dumps(error))
-    assert isinstance(copy.message, Message)
+    assert isinstance(copy.message, LazyMessage)
     assert parts(copy.message) == parts(error.message)  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.settings import read_tsv
 from promolift.foundation.sql import sql_literal
 
@@ -120,29 +119,24 @@ class Region(NamedTuple):
 
 
 SCRIPT_REGIONS = (
-    Region(re.compile(r"[\u3040-\u30ff]"), "JPY", "Asia/Tokyo", gettext_noop("Japanese")),
-    Region(re.compile(r"[\uac00-\ud7a3]"), "KRW", "Asia/Seoul", gettext_noop("Korean")),
-    Region(
-        re.compile("[會員編號單價數時間總額類別購買]"), "TWD", "Asia/Taipei", gettext_noop("traditional Chinese"), "zh"
-    ),
-    Region(re.compile(r"[\u4e00-\u9fff]"), "CNY", "Asia/Shanghai", gettext_noop("Chinese"), "zh"),
-    Region(re.compile(r"[\u0400-\u04ff]"), "RUB", "Europe/Moscow", gettext_noop("Russian")),
-    Region(re.compile(r"[\u0e00-\u0e7f]"), "THB", "Asia/Bangkok", gettext_noop("Thai")),
+    Region(re.compile(r"[\u3040-\u30ff]"), "JPY", "Asia/Tokyo", "Japanese"),
+    Region(re.compile(r"[\uac00-\ud7a3]"), "KRW", "Asia/Seoul", "Korean"),
+    Region(re.compile("[會員編號單價數時間總額類別購買]"), "TWD", "Asia/Taipei", "traditional Chinese", "zh"),
+    Region(re.compile(r"[\u4e00-\u9fff]"), "CNY", "Asia/Shanghai", "Chinese", "zh"),
+    Region(re.compile(r"[\u0400-\u04ff]"), "RUB", "Europe/Moscow", "Russian"),
+    Region(re.compile(r"[\u0e00-\u0e7f]"), "THB", "Asia/Bangkok", "Thai"),
 )
 # The same for languages that share the Latin letters, by letters and words that others lack.
 LATIN_REGIONS = (
-    Region(re.compile(r"[ơưạảấầẩậắằặẹẻẽếềểễệỉịọỏốồổộớờởợụủứừữựỳỹ]"), "VND",
-           "Asia/Ho_Chi_Minh", gettext_noop("Vietnamese")),
-    Region(re.compile(r"[ığİŞş]|(?i:müşteri|ürün|sipariş|tutar|adet|fiyat)"), "TRY",
-           "Europe/Istanbul", gettext_noop("Turkish")),
-    Region(re.compile(r"[łąęśżź]|(?i:kwota|zamówien|klient|ilość)"), "PLN", "Europe/Warsaw", gettext_noop("Polish")),
-    Region(re.compile(r"[ěřů]|(?i:zákazn|objednáv|částk)"), "CZK", "Europe/Prague", gettext_noop("Czech")),
+    Region(re.compile(r"[ơưạảấầẩậắằặẹẻẽếềểễệỉịọỏốồổộớờởợụủứừữựỳỹ]"), "VND", "Asia/Ho_Chi_Minh", "Vietnamese"),
+    Region(re.compile(r"[ığİŞş]|(?i:müşteri|ürün|sipariş|tutar|adet|fiyat)"), "TRY", "Europe/Istanbul", "Turkish"),
+    Region(re.compile(r"[łąęśżź]|(?i:kwota|zamówien|klient|ilość)"), "PLN", "Europe/Warsaw", "Polish"),
+    Region(re.compile(r"[ěřů]|(?i:zákazn|objednáv|částk)"), "CZK", "Europe/Prague", "Czech"),
     Region(re.compile(r"kunde|beleg|rechnung|bestell|menge|artikel|betrag|umsatz|waren|mwst|datum$", re.I), "EUR",
-         "Europe/Berlin", gettext_noop("German")),
+         "Europe/Berlin", "German"),
     Region(re.compile(r"montant|quantit[eé]|libell[eé]|commande|achat|numéro|prix|remise|ttc", re.I), "EUR",
-         "Europe/Paris", gettext_noop("French")),
-    Region(re.compile(r"pelanggan|harga|jumlah|barang|tanggal|pesanan", re.I), "IDR",
-           "Asia/Jakarta", gettext_noop("Indonesian")),
+         "Europe/Paris", "French"),
+    Region(re.compile(r"pelanggan|harga|jumlah|barang|tanggal|pesanan", re.I), "IDR", "Asia/Jakarta", "Indonesian"),
 )  # fmt: skip
 # Malay shares most of its words with Indonesian.
 MALAY_WORDS = re.compile("tarikh|kuantiti|amaun|diskaun|ringgit", re.I)

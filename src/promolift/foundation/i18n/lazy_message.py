@@ -1,8 +1,7 @@
 """Carry a text from where it is made to where it is shown: its message id and its arguments, not one language.
 
-`gettext_lazy` makes a `LazyMessage`. As a string it is its English text, so that logs, files and programs read it as
-any other string. `render_message` shows it in the language that is in use. The notes of a work folder keep its id and its
-arguments.
+`gettext_lazy` makes a `LazyMessage`. As a string it is its English text: logs, files and programs read it as any other
+string. `render_message` shows it in the language that is in use. The notes of a work folder keep id and arguments.
 """
 
 from collections.abc import Mapping, Sequence

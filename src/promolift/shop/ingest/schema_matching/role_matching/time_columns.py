@@ -35,6 +35,12 @@ NOT_THE_TIME = re.compile(
 )
 MIN_READ_TIMES = 0.98  # share of a column's times that a format must read; below that a person is asked
 UNKNOWN_NAME, OTHER_ROLE = 500, 800  # misfit of a column that no list names, and of one that another role does
+LANGUAGES_OF_COLUMNS = (  # the names of `column_names.Region`, which notes print
+    gettext_noop("Japanese"), gettext_noop("Korean"), gettext_noop("traditional Chinese"), gettext_noop("Chinese"),
+    gettext_noop("Russian"), gettext_noop("Thai"), gettext_noop("Vietnamese"), gettext_noop("Turkish"),
+    gettext_noop("Polish"), gettext_noop("Czech"), gettext_noop("German"),
+    gettext_noop("French"), gettext_noop("Indonesian"),
+)  # fmt: skip
 
 
 class TimeCandidate(NamedTuple):

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from promolift.extensions.ads.results import CreativeFile
 from promolift.extensions.finance.results import FinanceFile
 from promolift.foundation.extension import RegisteredName
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings, Zone, settings_class_in, toml_key
 from promolift.server.ledger.policy import Policy
@@ -241,7 +242,7 @@ def _several(kind: Any) -> str:
         return "any of " + ", ".join(f"`{part}`" for part in get_args(kind))
     if get_origin(kind) is Annotated:
         return in_words(kind).replace("number", "numbers", 1)
-    return {str: "texts", int: "whole numbers", IPvAnyNetwork: "addresses or networks"}[kind]
+    return {str: "texts", LazyMessage: "texts", int: "whole numbers", IPvAnyNetwork: "addresses or networks"}[kind]
 
 
 def _number(kind: type, rules: Sequence[Any]) -> str:

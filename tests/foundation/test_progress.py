@@ -10,6 +10,7 @@ import pytest
 
 import promolift
 from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.progress import progress_lines, show_progress
 
@@ -66,8 +67,8 @@ def test_on_a_terminal_there_is_a_bar_for_each_step(monkeypatch: pytest.MonkeyPa
 
 def test_in_chinese_steps_and_what_they_say_are_chinese(capsys: pytest.CaptureFixture[str]) -> None:
     with show_progress(translate) as tell, use_locale("zh"):
-        tell("ingest", 0.5, "1,234 events taken")
-        tell("evaluate", 0.2, "check of purchases")
+        tell("ingest", 0.5, gettext_lazy("{accepted} events taken", accepted="1,234"))
+        tell("evaluate", 0.2, gettext_lazy("check of {name}", name="purchases"))
         tell("evaluate", 0.5, "something that the catalogue does not hold")
     ingest, evaluate = capsys.readouterr().err.splitlines()
     assert ingest.startswith("读入清洗")
@@ -92,6 +93,8 @@ def test_all_that_the_steps_of_a_run_say_has_its_chinese() -> None:
 def _texts(note: ast.expr) -> list[str]:
     if isinstance(note, ast.Constant):
         return [str(note.value)]
+    if isinstance(note, ast.Call) and getattr(note.func, "id", "").startswith("gettext"):
+        return _texts(note.args[0])
     if isinstance(note, ast.JoinedStr):
         return ["".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in note.values)]
     return []

@@ -19,6 +19,7 @@ from promolift.extensions.encoder.results import (
     Ndcg,
     PredictedShare,
 )
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.steps import evaluate, message, plan
 from promolift.shop.results.effects import MissingModels, load_response, save_responses
@@ -79,7 +80,17 @@ def describe(store: Store, seed: int) -> None:
         ),
         summary={}, warnings=(), notes=(),
         abilities=(
-            Ability("profiles", "yes", "1,217 events of 110 customers over 59 days; 98 ordered more than once"),
+            Ability(
+                "profiles",
+                "yes",
+                gettext_lazy(
+                    "{rows} events of {customers} customers over {days} days; {repeaters} ordered more than once",
+                    rows="1,217",
+                    customers=110,
+                    days=59,
+                    repeaters=98,
+                ),
+            ),
             Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
@@ -94,7 +105,11 @@ def describe(store: Store, seed: int) -> None:
 
 def measured(main: effects.DiscountResponse, rng: np.random.Generator) -> effects.DiscountResponse:
     """A response with its curve, and its placebo checks, of which one fails."""
-    groups = [("everyone", 1.1, 0.05), ("least price-sensitive", 0.8, 0.07), ("most price-sensitive", 1.7, 0.07)]
+    groups = [
+        ("everyone", 1.1, 0.05),
+        ("least price-sensitive third", 0.8, 0.07),
+        ("most price-sensitive third", 1.7, 0.07),
+    ]
     lifts = [
         (name, depth, *(float(np.expm1(slope * depth + off)) for off in (0.0, -wide, wide)), int(rng.integers(99, 999)))
         for name, slope, wide in groups
@@ -166,18 +181,20 @@ def check(store: Store, seed: int) -> None:
     """What the evaluate step finds of predictions where there is past enough to check them."""
     rng = np.random.default_rng([seed, 3])
     scores = [
-        ("buying a category", "AUC", 0.851, 0.823, 0.876, 2_053, "most frequent", 0.809, "higher"),
-        ("buying a category", "log loss", 0.289, 0.262, 0.316, 2_053, "the same probability for all", 0.277, "lower"),
-        ("spend", "mean absolute error", 107.4, 102.3, 112.5, 2_451, "their recent level (half-life 16 weeks)", 99.7,
+        ("buying a category in the window", "AUC", 0.851, 0.823, 0.876, 2_053, "their most frequent categories",
+         0.809, "higher"),
+        ("buying a category in the window", "log loss", 0.289, 0.262, 0.316, 2_053, "the same probability for all",
+         0.277, "lower"),
+        ("an item in the next basket", "log loss", 107.4, 102.3, 112.5, 2_451, "the same probability for all", 99.7,
          "lower"),
-        ("spend", "right on average", 1.037, None, None, 2_451, "", None, ""),
+        ("an item in the next basket", "right on average", 1.037, None, None, 2_451, "", None, ""),
     ]  # fmt: skip
     rates = {
         model: [
             ReliabilityBin(predicted=p, observed=r, low=r - 0.043, high=r + 0.039, n=int(rng.integers(90, 400)))
             for p, r in ((0.034, 0.041), (0.187, 0.173), (0.412, 0.486), (0.731, 0.748))
         ]
-        for model in ("buying a category", "redeeming a coupon")
+        for model in ("buying a category in the window", "redeeming a campaign's coupon")
     }
     Predictions(
         scores=tuple(Scored(**dict(zip(Scored.model_fields, row, strict=True))) for row in scores),

@@ -23,8 +23,9 @@ from babel.messages.pofile import read_po, write_po
 LOCALES = "src/promolift/foundation/i18n/locale"
 COMPLETE = ("zh",)
 TABLE = "server/translations.tsv"  # texts by group and key; the group is their context
+RULES = "shop/ingest/cleaning/cleaning_rules.tsv"  # table, name of the rule, and more
 AUDIENCES = "core/customers/named_audiences.tsv"  # name, query, benefits, who it is, why it is empty
-KEYWORDS = {"gettext": None, "gettext_noop": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
+KEYWORDS = {"gettext": None, "gettext_noop": None, "gettext_lazy": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 UNUSED_HEADERS = re.compile(
     r'^"(Project-Id|Report-Msgid|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By).*\n', re.MULTILINE
 )
@@ -52,7 +53,9 @@ def module_calls(package: Path) -> Iterator[Call]:
             texts = [each.value for each in call.args if isinstance(each, ast.Constant)]
             if name == "pgettext" and len(texts) < 2:  # the message stands where it is defined, such as in a table
                 continue
-            given = None if name == "gettext_noop" else frozenset(each.arg for each in call.keywords if each.arg)
+            names_given = [each.arg for each in call.keywords]
+            known = name != "gettext_noop" and None not in names_given  # None stands for `**arguments`
+            given = frozenset(filter(None, names_given)) if known else None
             context = texts[0] if name == "pgettext" else None
             one, many = texts[name == "pgettext"], texts[1] if name == "ngettext" else None
             yield Call(path.relative_to(package).as_posix(), one, many, context, given)
@@ -66,11 +69,14 @@ def template_calls(package: Path) -> Iterator[Call]:
 
 
 def table_calls(package: Path) -> Iterator[Call]:
-    """Find the messages that stand in tables: those of the console, and names of audiences."""
+    """Find the messages that stand in tables: those of the console, names of audiences and of cleaning rules."""
     for row in (package / AUDIENCES).read_text("utf-8").splitlines() if (package / AUDIENCES).exists() else ():
         if not row.startswith("#"):
             name, _, _, who, empty = row.split("\t")
             yield from (Call(AUDIENCES, text, None, "audience", None) for text in (name, who, empty))
+    for row in (package / RULES).read_text("utf-8").splitlines() if (package / RULES).exists() else ():
+        if not row.startswith("#"):
+            yield Call(RULES, row.split("\t")[1], None, None, None)
     path = package / TABLE
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         if line and not line.startswith("#"):

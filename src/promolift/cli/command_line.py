@@ -140,8 +140,13 @@ def translate(text: str) -> str:
     """Translate English text, line by line, into the language of the output; Chinese lines stay as they are."""
     if _LOCALE.get() == "en":
         return text
+    from promolift.foundation.i18n.catalogue import use_locale
+    from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
     from promolift.foundation.i18n.translation import line_to_chinese
 
+    if isinstance(text, LazyMessage):
+        with use_locale(_LOCALE.get()):
+            return render_message(text)
     return "\n".join(line if HAN.search(line) else line_to_chinese(line) for line in text.split("\n"))
 
 
@@ -166,7 +171,7 @@ def print_line(text: str) -> None:
 
 def print_error(error: PromoError) -> None:
     """Print an error on one line of stderr, in the language of the command."""
-    print_line(("error: " if _LOCALE.get() == "en" else "错误：") + translate(str(error)) + f" [{error.code}]")
+    print_line(("error: " if _LOCALE.get() == "en" else "错误：") + translate(error.message) + f" [{error.code}]")
 
 
 def print_summary(summary: "StepSummary", as_json: bool) -> None:

@@ -26,7 +26,9 @@ class PromoError(Exception):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        """`message` names the file, row or key, says what is wrong, and then what to do."""
+        """`message` names the file, row or key, says what is wrong, and then what to do. A `LazyMessage`
+        (i18n/lazy_message.py) keeps its id and arguments, so that a page can show it in the reader's language.
+        """
         super().__init__(code, message)
         self.code, self.message = code, message
 

@@ -12,17 +12,17 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.i18n.catalogue import gettext_noop
 
 SensitiveTopic = Literal["health", "religion", "sex_life", "union", "politics", "children"]
 SENSITIVE_TOPICS: tuple[SensitiveTopic, ...] = get_args(SensitiveTopic)
-SENSITIVE_TOPIC_NAMES: dict[str, LocalizedText] = {
-    "health": LocalizedText(en="health", zh="健康"),
-    "religion": LocalizedText(en="religion", zh="宗教"),
-    "sex_life": LocalizedText(en="sex life", zh="性生活"),
-    "union": LocalizedText(en="union membership", zh="工会"),
-    "politics": LocalizedText(en="politics", zh="政治"),
-    "children": LocalizedText(en="children", zh="儿童"),
+SENSITIVE_TOPIC_NAMES: dict[str, str] = {
+    "health": gettext_noop("health"),
+    "religion": gettext_noop("religion"),
+    "sex_life": gettext_noop("sex life"),
+    "union": gettext_noop("union membership"),
+    "politics": gettext_noop("politics"),
+    "children": gettext_noop("children"),
 }
 REQUIRED_COLUMNS = frozenset(("customer_id", "consent", "language"))  # of customers, whatever their columns are called
 

@@ -16,14 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from promolift.core.experiments.experiment_design import adjust_p_values
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.catalogue import gettext_noop
 
 Floats = NDArray[np.float64]
 ACTIONS = {
-    "inputs": "look at the source of this column; if the change is real, fit the models on recent weeks",
-    "predictions": "recalibrate on recent outcomes; if the ranking suffered too, fit again",
-    "effects": "trust recent periods only, explore more, and fit the effects again",
+    "inputs": gettext_noop("look at the source of this column; if the change is real, fit the models on recent weeks"),
+    "predictions": gettext_noop("recalibrate on recent outcomes; if the ranking suffered too, fit again"),
+    "effects": gettext_noop("trust recent periods only, explore more, and fit the effects again"),
 }
-NO_ACTION = "nothing to do"
+NO_ACTION = gettext_noop("nothing to do")
 
 
 ALPHA, MIN_CUSTOMERS = 0.01, 200  # level of every test; customers in each period below which nothing is said

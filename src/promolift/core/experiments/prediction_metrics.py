@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Interval
+from promolift.foundation.i18n.catalogue import gettext_noop
 
 Floats = NDArray[np.float64]
 
@@ -86,10 +87,10 @@ def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = N
 
 def log_loss(label_N: ArrayLike, prob_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
     """Mean negative log likelihood in nats. Probabilities of 0 and 1 are moved inside by 2.2e-16, as is usual."""
-    y, prob = _probable("log loss", label_N, prob_N)
+    y, prob = _probable(gettext_noop("log loss"), label_N, prob_N)
     eps = np.finfo(np.float64).eps
     prob = np.clip(prob, eps, 1 - eps)
-    return _mean("log loss", -np.where(y, np.log(prob), np.log1p(-prob)), groups)
+    return _mean(gettext_noop("log loss"), -np.where(y, np.log(prob), np.log1p(-prob)), groups)
 
 
 def calibration(

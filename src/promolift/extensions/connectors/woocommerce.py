@@ -13,6 +13,7 @@ from time import sleep
 from typing import Any, NamedTuple
 
 from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 KEY_VARIABLE, SECRET_VARIABLE = "PROMOLIFT_WOO_KEY", "PROMOLIFT_WOO_SECRET"
 PER_PAGE, MAX_ATTEMPTS, TIMEOUT_S = 100, 4, 30
@@ -42,7 +43,10 @@ def pull_orders(
     if missing := [name for name, value in named.items() if not value]:
         raise ConfigError(
             "variable_missing",
-            f"woocommerce: {' and '.join(missing)}: not in the environment; make a key that may read",
+            gettext_lazy(
+                "woocommerce: {missing}: not in the environment; make a key that may read",
+                missing=" and ".join(missing),
+            ),
         )
     try:
         api = import_module("woocommerce").API(

@@ -36,6 +36,8 @@ from promolift.extensions.privacy.results import PrivacyLedger, load_shop_sums, 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
 from promolift.foundation.time.clock import DAY_MS
@@ -58,7 +60,7 @@ VALIDATION_DAYS, MIN_CUSTOMERS, FEW_VISITS = (
 )  # days of the window; customers needed before it; visits below which others speak
 SINGLE_THREAD_DEPTH = 3  # depth up to which one thread is best
 MAX_COMPARED_ITEMS = 5_000  # more items than this are not compared one by one
-PRIVATE_TRAINING_NOTE = "one customer's gradient at a time"
+PRIVATE_TRAINING_NOTE = gettext_noop("one customer's gradient at a time")
 NO_TREES = BasketTrees("", ModelWeight(weight=0.0, why="under privacy.epsilon nobody's baskets teach another's", n=0))
 BASIS_OWN_VISITS, BASIS_SIMILAR_CUSTOMERS, BASIS_NO_VISITS = (
     "own visits",
@@ -96,7 +98,7 @@ def unavailable_reason(job: Job) -> str | None:
     """Why there can be no encoder here, None where there can."""
     depth = job.config.encoder.depth
     if depth == 0:
-        return "encoder.depth is 0 in promolift.toml; 2 learns one"
+        return gettext_noop("encoder.depth is 0 in promolift.toml; 2 learns one")
     private = job.config.privacy.epsilon is not None
     if private and find_spec("opacus") is None:
         return (
@@ -131,7 +133,7 @@ def learn_and_forecast(job: Job) -> None:
     from promolift.extensions.encoder.network.purchase_histories import weekly_popularity
     from promolift.extensions.encoder.training_data import load_context, sampled_histories, synthetic_histories
 
-    job.tell("encoder", 0.0, "purchases as visits")
+    job.tell("encoder", 0.0, gettext_noop("purchases as visits"))
     scene = load_context(job)
     h = sampled_histories(job, scene)
     start, private = scene.day - VALIDATION_DAYS, job.config.privacy.epsilon is not None
@@ -139,16 +141,16 @@ def learn_and_forecast(job: Job) -> None:
     require_customers(common, start)
     shared = weekly_popularity(common, scene.day)
     model = load_or_train_private(job, h, common, scene.day) if private else load_or_train(job, h, scene.day)
-    job.tell("encoder", 0.75, "the order of next baskets")
+    job.tell("encoder", 0.75, gettext_noop("the order of next baskets"))
     order = NO_TREES if private else fit_basket_order(job, h, start)
-    job.tell("encoder", 0.8, "checked on the last 8 weeks")
+    job.tell("encoder", 0.8, gettext_noop("checked on the last 8 weeks"))
     back = forecast.collect_backtest_window(model, order.trees, h, shared, start)
     checked = evaluate_forecast(job, h, model, back, order)
     if private:
         back = forecast.collect_backtest_window(model, "", common, shared, start)
     fitted = forecast.fit_calibration(back, checked.basket.weight)
     model = model.with_ranker(order.trees, checked.basket.weight, h, scene.day)
-    job.tell("encoder", 0.9, "what every customer will do next")
+    job.tell("encoder", 0.9, gettext_noop("what every customer will do next"))
     expected_I = forecast_all(job, scene, ForecastModels(model, fitted, shared))
     save_item_forecasts(job, scene, h, model, expected_I)
     job.store.save_model(
@@ -261,7 +263,11 @@ def epoch_reporter(job: Job) -> Callable[[Any], None]:
     def show(epoch: Any) -> None:
         loss = f"loss {epoch.train['total']:.3f} | {epoch.valid['total']:.3f}"
         ndcg = f"NDCG@10 {epoch.train_ndcg:.3f} | {epoch.valid_ndcg:.3f}"
-        job.tell(f"epoch {epoch.number + 1}", 1.0, f"{loss}  {ndcg}{'  best' if epoch.best else ''}")
+        job.tell(
+            gettext_lazy("epoch {number}", number=epoch.number + 1),
+            1.0,
+            f"{loss}  {ndcg}{'  best' if epoch.best else ''}",
+        )
         job.tell("encoder", 0.1 + 0.7 * (epoch.number + 1) / epochs, "training | last 8 weeks, never learned from")
 
     return show
@@ -327,7 +333,7 @@ def evaluate_forecast(
         ndcg=Ndcg(**mean_with_interval(found.gain_N), habit=float(found.habit_N.mean()), n=len(found.gain_N)),
         basket=basket,
         lead=FigureRange(**mean_with_interval(found.gain_N - found.habit_N)),
-        reliability=Reliability.of("an item in the next basket", bins) if bins else None,
+        reliability=Reliability.of(gettext_noop("an item in the next basket"), bins) if bins else None,
         stays_away=PredictedShare(predicted=float(found.churn_A.mean()), observed=float(found.gone_A.mean())),
     )
 

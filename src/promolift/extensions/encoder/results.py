@@ -3,6 +3,8 @@
 from typing import ClassVar, NamedTuple
 
 from promolift.core.customers.forecasts.model_weights import ModelWeight
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -11,7 +13,10 @@ from promolift.shop.results.predictions import Reliability, Scored
 # names under which the encoder, what customers share, and the trees that order next baskets are kept
 ENCODER_MODEL, SHARED_MODEL, BASKET_MODEL = "encoder", "encoder_shared", "encoder_basket"
 
-NEXT_BASKET_LABEL, HABIT_LABEL = "the next basket, ten likeliest", "what they bought most often, then what all buy"
+NEXT_BASKET_LABEL, HABIT_LABEL = (
+    gettext_noop("the next basket, ten likeliest"),
+    gettext_noop("what they bought most often, then what all buy"),
+)
 
 
 class EpochFigures(Settings):
@@ -72,7 +77,7 @@ class ForecastCheck(Settings):
         known = {"low": ndcg.low, "high": ndcg.high, "baseline_value": ndcg.habit}
         return (
             Scored(figure="NDCG@10", value=ndcg.value, **known, **shared),
-            Scored(figure="lead in NDCG@10, paired", **lead.model_dump(), baseline_value=0.0, **shared),
+            Scored(figure=gettext_noop("lead in NDCG@10, paired"), **lead.model_dump(), baseline_value=0.0, **shared),
             *_trees(self.basket),
         )
 
@@ -101,11 +106,11 @@ def _trees(note: ModelWeight) -> tuple[Scored, ...]:
     """What the trees add to the encoder's order, at the weight that they were given; nothing where there are none."""
     if note.lead is None:
         return ()
-    figure = f"lead in NDCG@10 of trees at weight {note.weight:g}, paired"
+    figure = gettext_lazy("lead in NDCG@10 of trees at weight {weight}, paired", weight=f"{note.weight:g}")
     shared = {
         "model": NEXT_BASKET_LABEL,
         "n": note.n,
-        "baseline": "the encoder alone",
+        "baseline": gettext_noop("the encoder alone"),
         "baseline_value": 0.0,
         "better": "higher",
     }
@@ -116,5 +121,5 @@ class ForecastNote(Note):
     """What the learned encoder was checked on; `missing` says why there is none."""
 
     NAME: ClassVar[str] = "outlook"
-    missing: str | None = None
+    missing: LazyMessage | None = None
     checked: ForecastCheck | None = None

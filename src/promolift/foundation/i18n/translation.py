@@ -1,7 +1,8 @@
-"""Translate English sentences to Chinese with the catalogue sentences_zh.tsv.
+"""Translate English sentences to Chinese with the catalogue and with sentences_zh.tsv.
 
-The code writes every sentence in English, with its numbers in it. The catalogue holds each sentence as a pattern, in
-which `{}` stands for the variable parts, beside its Chinese, in which `{0}` is the first of them.
+sentences_zh.tsv holds the sentences that are not messages of the catalogue yet: each as a pattern, in which `{}` stands
+for the variable parts, beside its Chinese, in which `{0}` is the first of them. A sentence that becomes a message
+(`lazy_message.py`) leaves that file; nothing is added to it.
 """
 
 import re
@@ -10,7 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from promolift.foundation.i18n import catalogue
 from promolift.foundation.i18n.formatting import current_locale
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.settings import read_tsv
 
 WORD = re.compile(r"[A-Za-z]+")
@@ -27,6 +30,8 @@ class CatalogueMessage(NamedTuple):
 
 def translate(text: str, names: Mapping[str, str] | None = None) -> str:
     """Return `text` in the language that is in use. `names`: see `to_chinese`."""
+    if isinstance(text, LazyMessage):
+        return render_message(text)
     return to_chinese(text, names) if current_locale() == "zh" else text
 
 
@@ -36,7 +41,12 @@ def to_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
     """
     if names and text in names:
         return names[text]
-    for _, english, chinese in candidate_patterns(text):
+    patterns = candidate_patterns(text)
+    if text and not any(each.english.groups == 0 and each.english.fullmatch(text) for each in patterns):
+        message = catalogue.load_catalogue("zh").gettext(text)
+        if message != text:
+            return message
+    for _, english, chinese in patterns:
         if found := english.fullmatch(text):
             return chinese.format(*(to_chinese(each, names) for each in found.groups()))
     return text

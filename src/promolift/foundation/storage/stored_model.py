@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ConfigDict, ValidationError
 
 from promolift.foundation.errors import StepError
-from promolift.foundation.settings import Settings
+from promolift.foundation.settings import STORED, Settings
 from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.local_store import Store
 
@@ -44,5 +44,5 @@ class Note(Settings):
         return store.has_json(cls.NAME)
 
     def keep(self, store: Store) -> Self:
-        store.save_json(self.NAME, self.model_dump(mode="json"))
+        store.save_json(self.NAME, self.model_dump(mode="json", context=STORED))
         return self

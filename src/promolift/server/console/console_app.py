@@ -29,6 +29,7 @@ from starlette.types import Receive, Scope, Send
 from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
 from promolift.foundation.i18n.formatting import current_locale, use_locale
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin
@@ -288,7 +289,7 @@ def error_screen(error: Exception) -> Screen:
             first = error.errors()[0]
             code, text = "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         case PromoError():
-            text = str(error)
+            text = render_message(error.message)
         case _:
             LOG.error("console failed", exc_info=error)
             status, code, text = 500, "internal", sentence("failed_inside")

@@ -20,6 +20,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.artifacts import remember_output
@@ -60,7 +61,7 @@ def backup(settings: ServeSettings, to: Path) -> StepSummary:
     """Copy the ledger as of one moment, while a server may run, and all that belongs to it."""
     source = _file_of(settings)
     if to.exists():
-        raise InputError("file_exists", f"{to}: is there already; name a folder that is not")
+        raise InputError("file_exists", gettext_lazy("{to}: is there already; name a folder that is not", to=to))
     check_file(source)
     draft = to.with_name(f"{to.name}.part")
     shutil.rmtree(draft, ignore_errors=True)  # of a backup that did not come to its end
@@ -81,7 +82,9 @@ def backup(settings: ServeSettings, to: Path) -> StepSummary:
     remember_output(settings.work, to)
     size = sum(path.stat().st_size for path in _files(to))
     figures = {"step": "ledger backup", "backup": str(to), "files": len(files), "bytes": size}
-    return StepSummary(f"{to}: {len(files)} files, {size:,} bytes", figures)
+    return StepSummary(
+        gettext_lazy("{to}: {files} files, {size} bytes", to=to, files=len(files), size=f"{size:,}"), figures
+    )
 
 
 def restore(settings: ServeSettings, source: Path) -> StepSummary:
@@ -91,12 +94,20 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
         raise InputError("file_exists", f"{place}: is a link; move it away first, a backup is not put where it leads")
     taken = [_file_of(settings, there=False), *(place.iterdir() if place.exists() else ())]
     if there := [path for path in taken if path.exists() or path.is_symlink()]:
-        raise InputError("file_exists", f"{there[0]}: is there already; move {place} away first")
+        raise InputError(
+            "file_exists",
+            gettext_lazy("{there}: is there already; move {place} away first", there=there[0], place=place),
+        )
     try:
         note = BackupNote.model_validate_json((source / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            "backup_invalid", f"{source}: is no whole backup ({type(error).__name__}); name the folder of one"
+            "backup_invalid",
+            gettext_lazy(
+                "{source}: is no whole backup ({name}); name the folder of one",
+                source=source,
+                name=type(error).__name__,
+            ),
         ) from None
     if wrong := sorted({LEDGER_FILE, KEY_FILE} - note.files.keys()) or _foreign_names(source, note.files):
         raise InputError(
@@ -125,7 +136,7 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
         place.rmdir()  # it is empty
     draft.rename(place)
     figures = {"step": "ledger restore", "restored": str(place), "files": len(note.files), "made_ms": note.made_ms}
-    return StepSummary(f"{place}: {len(note.files)} files put back", figures)
+    return StepSummary(gettext_lazy("{place}: {files} files put back", place=place, files=len(note.files)), figures)
 
 
 def _foreign_names(source: Path, names: Iterable[str]) -> list[str]:
@@ -289,7 +300,9 @@ def _file_of(settings: ServeSettings, there: bool = True) -> Path:
         )
     path = Path(settings.ledger_url.removeprefix("sqlite:///"))
     if there and not path.exists():
-        raise InputError("ledger_missing", f"{path}: there is no ledger; run `promolift serve` first")
+        raise InputError(
+            "ledger_missing", gettext_lazy("{path}: there is no ledger; run `promolift serve` first", path=path)
+        )
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from promolift.foundation.errors import InputError, SettingError
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.money import Currency, currency_digits
 from promolift.foundation.settings import SECONDS_PER_UNIT, Settings, Zone, read_tsv, toml_key, toml_value
 
@@ -144,7 +145,7 @@ class Mapping(Settings):
         description="What parts the levels of a category that is written as one path, such as food/tea/green.",
         examples=["/"],
     )
-    notes: tuple[str, ...] = Field(
+    notes: tuple[LazyMessage, ...] = Field(
         default=(),
         description="What `promolift init` was not sure of; the health report repeats it. Delete a line once it is "
         "checked.",

@@ -22,6 +22,7 @@ from promolift.extensions.media.settings import SensesSettings, SpeechSettings
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
 from promolift.foundation.settings import Settings
@@ -526,7 +527,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            "file_not_found", f"{path}: no such file; `promolift init --events FILE` writes one"
+            "file_not_found", gettext_lazy("{path}: no such file; `promolift init --events FILE` writes one", path=path)
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("file_unreadable", f"{path}: cannot be read as text ({error}); save it as UTF-8") from None

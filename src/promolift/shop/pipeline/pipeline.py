@@ -23,8 +23,8 @@ from promolift.foundation.extension import PipelineStep
 from promolift.foundation.files.workbook import split_sheet
 from promolift.foundation.hashing import sha256_of, sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import percent
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.formatting import level_name, percent
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -95,7 +95,13 @@ def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummar
             elif job.store.stale(name, mark) and any(order.index(w) > order.index(name) for w in wanted):
                 verb = name if name in STEPS else extension_steps()[name].anchor
                 raise StepError(
-                    "step_missing", f"{wanted[0]}: {name} has not run on these settings; run `promolift {verb}` first"
+                    "step_missing",
+                    gettext_lazy(
+                        "{step}: {name} has not run on these settings; run `promolift {verb}` first",
+                        step=wanted[0],
+                        name=name,
+                        verb=verb,
+                    ),
                 )
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)
@@ -202,10 +208,8 @@ def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     text = gettext(
         "discount response {value} ({level}): {why}",
         value=value,
-        level=response.level,
-        why=response.why,
-        response_level=translate(response.level),
-        response_why=translate(response.why),
+        level=level_name(response.level),
+        why=render_message(response.why),
     )
     return {"step": "effect", **{name: getattr(response, name) for name in names}, "text": text}
 
@@ -214,7 +218,7 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
     note = ForecastNote.load(job.store)
     if note.checked is None:
-        missing = gettext("no encoder: ") + translate(note.missing or "")
+        missing = gettext("no encoder: ") + render_message(note.missing or "")
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\n{missing}"}
     ndcg, lead, trees = note.checked.ndcg, note.checked.lead, note.checked.basket
     text = said + gettext(
@@ -226,8 +230,7 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
         low=f"{lead.low:+.3f}",
         high=f"{lead.high:+.3f}",
         weight=percent(trees.weight),
-        why=trees.why,
-        trees_why=translate(trees.why),
+        why=render_message(trees.why),
     )
     return {"encoder": ndcg.model_dump(), "no_encoder": None, "text": text}
 
@@ -242,7 +245,7 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     where = [f"{names[name]}{path}" for name, path in place.items()]
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
     found = Health.load(job.store).warnings if step == "report" else ()
-    warnings = [gettext("warning: ") + translate(each) for each in found]
+    warnings = [gettext("warning: ") + render_message(each) for each in found]
     stands = shop_status(job.config, job.store)
     grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
     bare = (

@@ -41,7 +41,11 @@ POLICIES = {
     "largest gain for all": gettext_noop("the offer with the largest gain for everybody"),
     "at random": gettext_noop("offers at random"),
 }
-KINDS = {"inputs": "customers", "predictions": "predictions", "effects": "effects"}
+KINDS = {
+    "inputs": gettext_noop("customers"),
+    "predictions": gettext_noop("predictions"),
+    "effects": gettext_noop("effects"),
+}
 SIGNIFICANT = ("higher", "lower")  # answers that chance alone does not give
 DRIFT_LABELS = {
     True: gettext_noop("has drifted"),
@@ -242,7 +246,7 @@ def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block
         for name, each, value in rows if value is not None
     ]  # fmt: skip
     blocks: list[Figure | Block] = [
-        unknown_note(gettext("what would have been earned by {name}", name=translate(name)), translate(each["why"]))
+        unknown_note(gettext("what would have been earned by {name}", name=name), translate(each["why"]))
         for name, each, value in rows
         if value is None
     ]
@@ -275,8 +279,8 @@ def drift(found: Mapping[str, Any], cash: MoneyFormat) -> Block | None:
     if not rows:
         return None
     cells = [
-        [translate(KINDS[each["kind"]]), truncate(drift_label(each["what"], cash), 120), number(each["size"]),
-         number(each["p_adjusted"]), gettext(DRIFT_LABELS[each["drifted"]]), translate(each["action"])]
+        [gettext(KINDS[each["kind"]]), truncate(drift_label(each["what"], cash), 120), number(each["size"]),
+         number(each["p_adjusted"]), gettext(DRIFT_LABELS[each["drifted"]]), gettext(each["action"])]
         for each in rows
     ]  # fmt: skip
     heads = [gettext("kind"), gettext("what"), gettext("size"), "p", gettext("finding"), gettext("action")]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from promolift.core.customers.sensitive_topics import SENSITIVE_TOPIC_NAMES
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
-from promolift.foundation.i18n.formatting import count, current_locale, date, join_list
+from promolift.foundation.i18n.formatting import count, date, join_list
 from promolift.foundation.i18n.formatting import days as whole_days
 from promolift.foundation.pages.blocks import (
     ActionItem,
@@ -214,7 +214,7 @@ def _risks(config: Config) -> Chapter:
                 "warn",
             )
         )
-    named = [words.text_in(current_locale()) for matter, words in SENSITIVE_TOPIC_NAMES.items()
+    named = [gettext(words) for matter, words in SENSITIVE_TOPIC_NAMES.items()
              if matter not in config.privacy.sensitive_allowed]  # fmt: skip
     closed = join_list(named) or gettext("nothing: all are allowed by settings")
     least, whole = count(config.privacy.printed_cell), config.privacy.printed_cell == 1

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import count, low_to_high, number, percent, sentence_space, truncate
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import calibration_chart
 from promolift.shop.results.predictions import Reliability, Scored
@@ -41,12 +41,12 @@ def score_block(scores: Sequence[Scored], title: str) -> Block:
         good = {"higher": gettext(", higher is better"), "lower": gettext(", lower is better")}
         rows.append(
             {
-                "model": truncate(translate(row.model), 60),
-                "figure": truncate(translate(row.figure or ""), 60) + good.get(row.better or "", ""),
+                "model": truncate(render_message(row.model), 60),
+                "figure": truncate(render_message(row.figure or ""), 60) + good.get(row.better or "", ""),
                 "value": number(row.value),
                 "interval": low_to_high(row.low, row.high, number),
                 "baseline": number(row.baseline_value),
-                "rule": truncate(translate(row.baseline), 60) if row.baseline else "",
+                "rule": truncate(render_message(row.baseline), 60) if row.baseline else "",
                 "n": count(row.n),
                 "verdict": word,
                 "tone": tone,
@@ -76,11 +76,11 @@ def calibration_figure(found: Reliability, slug: str) -> Figure:
         predicted, observed = share_text(found.predicted_share), share_text(found.observed_share)
         start = gettext(
             "On average {predicted} was predicted and {observed} happened.",
-            predicted=translate(predicted),
-            observed=translate(observed),
+            predicted=predicted,
+            observed=observed,
         )
         finding = start + sentence_space() + finding
-    title = gettext("Calibration: ") + truncate(translate(found.model), 60)
+    title = gettext("Calibration: ") + truncate(render_message(found.model), 60)
     return calibration_chart(
         slug,
         title,

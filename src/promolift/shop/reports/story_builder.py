@@ -13,8 +13,8 @@ from promolift.core.offers.product_names import is_couponable, is_sensitive, rea
 from promolift.extensions.encoder.results import ForecastNote
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_sentences, percent, use_locale
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.i18n.text import LocalizedText
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.reports.next_step import shop_status
@@ -41,13 +41,13 @@ MESSAGES_SHOWN = 12  # customers whose messages are shown
 CUSTOMERS_SHOWN = 5  # customers whose stories are told
 SMALL = 1  # unit of money below which an offer's gain is called small
 PROFILE_PHRASES = {
-    "age": "age {}",
-    "sex": "{}",
-    "occupation": "{}",
-    "income": "income {}",
-    "tier": "membership {}",
-    "household_comp": "{}",
-    "home_ownership": "{}",
+    "age": gettext_noop("age {value}"),
+    "sex": "{value}",
+    "occupation": "{value}",
+    "income": gettext_noop("income {value}"),
+    "tier": gettext_noop("membership {value}"),
+    "household_comp": "{value}",
+    "home_ownership": "{value}",
 }
 
 
@@ -89,7 +89,7 @@ def build_plan_story(job: Job) -> Story:
         different=every.height, least=least,
         uplift=depth_uplift(plan.chosen, found.uplift_check if found else None, response),
         missing={"offers": nobody, "frontier": nobody, "policies": unjudged}
-        | {name: translate(why) for name, why in (found.unchecked if found else {}).items()},
+        | {name: render_message(why) for name, why in (found.unchecked if found else {}).items()},
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def _tell_story(job: Job) -> Story:
     at, store, plan = moments(job), job.store, Plan.load(job.store)
     found, forecast, said = Evaluation.load(store), ForecastNote.load(store), Messages.load(store)
     unforecast, of_customers = forecast.missing, build_customer_story(job)
-    unchecked = {name: translate(why) for name, why in found.unchecked.items()}
+    unchecked = {name: render_message(why) for name, why in found.unchecked.items()}
     return replace(
         of_customers,
         forecast=forecast.checked,
@@ -140,7 +140,7 @@ def _tell_story(job: Job) -> Story:
             "cards": of_customers.missing["offers"],
             "predictions": unchecked.get("purchases", gettext("there is too little to check")),
         }
-        | ({"forecast": translate(unforecast)} if unforecast and job.config.encoder.depth else {})
+        | ({"forecast": render_message(unforecast)} if unforecast and job.config.encoder.depth else {})
         | unchecked,
     )
 
@@ -205,7 +205,7 @@ def binding_limits(limits: Sequence[str], names: Mapping[str, str]) -> str:
     """Describe the limits that cost gain, the most expensive first."""
     said = [name.removeprefix(CATEGORY_LIMIT_PREFIX) for name in limits]
     words = [
-        gettext("at most so much of the budget on {names}", names=translate(names[name])) if name in names else name
+        gettext("at most so much of the budget on {names}", names=names[name]) if name in names else name
         for name in said[:5]
     ]
     if not words:
@@ -228,7 +228,7 @@ def missing_models(job: Job, unchecked: Mapping[str, str], unforecast: str | Non
     gaps |= {gettext("check: {name}", name=name): why for name, why in unchecked.items()}
     gaps |= UnknownAttributes.load(job.store).reasons
     gaps |= {gettext("encoder"): unforecast} if unforecast else {}
-    return [OpenQuestion(what, translate(why)) for what, why in sorted(gaps.items())]
+    return [OpenQuestion(what, render_message(why)) for what, why in sorted(gaps.items())]
 
 
 def open_questions(job: Job, plan: Plan) -> list[OpenQuestion]:
@@ -327,7 +327,7 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
 
 def describe_customer(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     """Describe the customer in one or two sentences."""
-    known = [translate(text.format(said[name])) for name, text in PROFILE_PHRASES.items() if said.get(name)]
+    known = [gettext(text, value=said[name]) for name, text in PROFILE_PHRASES.items() if said.get(name)]
     parts = [gettext("Told the shop: {known}.", known=", ".join(known), known_2="，".join(known))] if known else []
     cadence = person.cadence_days
     if cadence is not None:

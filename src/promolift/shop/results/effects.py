@@ -8,20 +8,22 @@ import polars as pl
 
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.foundation.evidence import Z95, Level
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
 from promolift.shop.results.histograms import nulls_for_non_finite, rows_as
 
 DEPTH = 0.2  # the discount at which categories are compared for people
-MAIN = "discount now"  # the row of the placebo table that is the effect itself
+MAIN = gettext_noop("discount now")  # the row of the placebo table that is the effect itself
 
 
 class MissingModels(Note):
     """Why a model could not be fitted, by its name; None where it was."""
 
     NAME: ClassVar[str] = "no_model"
-    redemption: str | None = None
+    redemption: LazyMessage | None = None
 
 
 def load_response(store: Store) -> DiscountResponse:
@@ -117,7 +119,7 @@ class ResponseFigures(Settings):
     """
 
     level: Level
-    why: str
+    why: LazyMessage
     beta: float
     beta_se: float
     new_share: float | None

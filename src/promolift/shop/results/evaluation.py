@@ -9,6 +9,7 @@ import polars as pl
 
 from promolift.core import effects
 from promolift.foundation.evidence import Level
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.results.effects import ResponseFigures
@@ -51,7 +52,7 @@ class Evaluation:
     missing. Tables are read when they are asked for."""
 
     store: Store
-    unchecked: dict[str, str]
+    unchecked: dict[str, LazyMessage]
 
     @classmethod
     def load(cls, store: Store) -> Self:

@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import polars as pl
 
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import as_html
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
@@ -107,7 +107,7 @@ class Ability:
 
     name: str
     level: Level
-    reason: str
+    reason: LazyMessage
     add: str = ""
 
 
@@ -118,8 +118,8 @@ class Health(Note):
     tables: tuple[Counts, ...]
     summary: dict[str, Any]
     abilities: tuple[Ability, ...]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
+    warnings: tuple[LazyMessage, ...]
+    notes: tuple[LazyMessage, ...]
 
     @property
     def read(self) -> int:
@@ -157,7 +157,7 @@ class Health(Note):
         for table in self.tables:
             rows = (table.read, table.accepted, table.repaired_rows, table.rejected_rows)
             said = gettext("{:>12,} read {:>12,} taken {:>10,} repaired {:>10,} set aside")
-            lines.append(f"{translate(table.table):<12} {said.format(*rows)}")
+            lines.append(f"{render_message(table.table):<12} {said.format(*rows)}")
             if table.split:
                 lines.append(
                     indent
@@ -166,28 +166,56 @@ class Health(Note):
                     )
                 )
             for fate, found in (("repaired", table.repaired), ("rejected", table.rejected), ("counted", table.counted)):
-                lines += [f"{indent}{translate(fate)}: {translate(reason)} {rows:,}" for reason, rows in found.items()]
+                lines += [
+                    f"{indent}{fate_name(fate)}: {render_message(reason)} {rows:,}" for reason, rows in found.items()
+                ]
             for reason, first in table.first.items():
                 at = [row for row, _ in first[:1]]
                 lines += [
-                    indent
-                    + gettext("first with {reason}: row {n}", reason=reason, n=n, translate_reason=translate(reason))
-                    for n in at
+                    indent + gettext("first with {reason}: row {n}", reason=render_message(reason), n=n) for n in at
                 ]
         lines.append("")
         for ability in self.abilities:
-            lines.append(f"{translate(ability.level):<7} {translate(ability.name)}: {translate(ability.reason)}")
+            lines.append(
+                f"{level_name(ability.level):<7} {render_message(ability.name)}: {render_message(ability.reason)}"
+            )
             if ability.add:
-                lines.append(gettext("        add: {add}", add=ability.add, ability_add=translate(ability.add)))
-        lines += [gettext("warning: ") + translate(warning) for warning in self.warnings]
-        return "\n".join([*lines, *(gettext("note: ") + translate(note) for note in self.notes)])
+                lines.append(gettext("        add: {add}", add=render_message(ability.add)))
+        lines += [gettext("warning: ") + render_message(warning) for warning in self.warnings]
+        return "\n".join([*lines, *(gettext("note: ") + render_message(note) for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return as_html(str(self))
+
+
+# Names of tables, which `gettext` looks up when they are shown.
+TABLE_NAMES = (
+    gettext_noop("events"), gettext_noop("customers"), gettext_noop("products"), gettext_noop("exposures"),
+    gettext_noop("redemptions"), gettext_noop("coupons"), gettext_noop("shelf"), gettext_noop("promotions"),
+)  # fmt: skip
+
+
+def level_name(level: Level) -> str:
+    """Return how well the data lets something be done, in the reader's language."""
+    return {
+        "yes": pgettext("ability", "yes"),
+        "partly": pgettext("ability", "partly"),
+        "no": pgettext("ability", "no"),
+    }[level]
+
+
+def fate_name(fate: str) -> str:
+    """Return what became of rows, in the reader's language."""
+    names = {
+        "repaired": pgettext("rows", "repaired"),
+        "rejected": pgettext("rows", "rejected"),
+        "counted": pgettext("rows", "counted"),
+    }
+    return names[fate]
 
 
 class UnknownAttributes(Note):
     """Why an attribute is known of nobody, by the name of its column."""
 
     NAME: ClassVar[str] = "unknown_attributes"
-    reasons: dict[str, str]
+    reasons: dict[str, LazyMessage]

@@ -12,6 +12,7 @@ from promolift.core.offers.terms import Benefit
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, current_locale, join_list, level_name, money
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.i18n.text import LocalizedText
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
@@ -79,7 +80,7 @@ class NearestOffer(Settings):
     coupon_reach: float | None
     stretch_share: float | None
     response: Level
-    response_why: str
+    response_why: LazyMessage
     discount: NearestDiscount | None
     trial: bool
 
@@ -221,7 +222,7 @@ def _deciding(found: NearestOffer) -> str:
         stretch = percent(found.stretch_share)
         parts.append(gettext("{stretch} of orders just below the threshold being filled up (assumed)", stretch=stretch))
     if found.evidence == "assumed" and found.response == "assumed":
-        why = translate(found.response_why)
+        why = render_message(found.response_why)
         parts.append(gettext("a response to discounts that is assumed, because {why}", why=why))
     elif found.evidence == "assumed":
         parts.append(gettext("a response to this offer that is assumed, because it was never given"))

@@ -5,12 +5,14 @@ from typing import ClassVar, Self
 
 from promolift.core.customers.forecasts.model_weights import ModelWeight
 from promolift.core.experiments.prediction_metrics import CalibrationBin, Score
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import finite_or_none
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
 
-COUPONS = "redeeming a campaign's coupon"  # the model of who uses one
-AVERAGE = "right on average"  # the rule that predicted / happened is measured by
+COUPONS = gettext_noop("redeeming a campaign's coupon")  # the model of who uses one
+AVERAGE = gettext_noop("right on average")  # the rule that predicted / happened is measured by
 MISS = 0.05  # a forecast that is off by less is good enough to plan with
 PRINTED = {"auc": "AUC"}
 
@@ -21,13 +23,13 @@ class Scored(Settings):
     `better` says which direction is good: higher, lower, or nothing where neither is.
     """
 
-    model: str
-    figure: str | None
+    model: LazyMessage
+    figure: LazyMessage | None
     value: float | None
     low: float | None
     high: float | None
     n: int | None
-    baseline: str | None
+    baseline: LazyMessage | None
     baseline_value: float | None
     better: str | None
 
@@ -65,7 +67,7 @@ class ReliabilityBin(Settings):
 class Reliability(Settings):
     """Whether what a model predicts comes true, in bins of the prediction, the lowest first."""
 
-    model: str
+    model: LazyMessage
     bins: tuple[ReliabilityBin, ...]
 
     @classmethod
@@ -131,4 +133,4 @@ class UncheckedPredictions(Note):
     """Why a prediction, or the comparison of policies, could not be checked, by its name."""
 
     NAME: ClassVar[str] = "unchecked"
-    reasons: dict[str, str]
+    reasons: dict[str, LazyMessage]

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.foundation.evidence import Z95
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import Settings
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the richer member
@@ -81,7 +82,7 @@ class ModelWeight(Settings):
     """
 
     weight: float
-    why: str
+    why: LazyMessage
     n: int
     alone: float | None = None
     lead: float | None = None

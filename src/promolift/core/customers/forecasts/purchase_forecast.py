@@ -29,6 +29,7 @@ from promolift.core.customers.forecasts.model_weights import (
 from promolift.core.customers.profiles.population_sums import as_numbers
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.time.clock import DAY_MS
 
 Vector = NDArray[np.float64]
@@ -217,7 +218,11 @@ def _judged(last: pl.DataFrame, counted: Vector, grown: Vector) -> ModelWeight:
     first_R = who.to_frame("who").join(halves, on="who", how="left", maintain_order="left")["first"].to_numpy()
     found = choose_weight(loss_RW, who, first_R)
     lead = paired_difference(loss_RW[:, 0] - np.take_along_axis(loss_RW, found.at_R[:, None], 1)[:, 0], who)
-    why = "the trees lose less on the last window" if found.at else "the counts alone are within one standard error"
+    why = (
+        gettext_noop("the trees lose less on the last window")
+        if found.at
+        else gettext_noop("the counts alone are within one standard error")
+    )
     return ModelWeight(
         weight=WEIGHTS[found.at], why=why, n=last.height, alone=float(loss_RW[:, 0].mean()), lead=lead.mean,
         lead_low=lead.mean - lead.half, lead_high=lead.mean + lead.half,

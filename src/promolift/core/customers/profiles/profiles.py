@@ -26,6 +26,7 @@ from promolift.core.customers.profiles.purchase_counts import read_purchase_coun
 from promolift.core.customers.profiles.purchase_lines import PurchaseLines, read_lines, read_moments, read_visits
 from promolift.core.customers.settings import ProfileSettings
 from promolift.foundation import sql
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.tables.schemas import PROFILES
 from promolift.foundation.time.clock import DAY_MS, WEEK_MS
@@ -74,24 +75,26 @@ def missing_column_reasons(shared: PopulationSums, asof_ms: int) -> dict[str, st
     """Return why columns are null for every customer as of a moment: column name to sentence."""
     shop = shared["shop"].filter(pl.col("asof_ms") <= asof_ms).sort("asof_ms").tail(1)
     if not shop.height:
-        return {"orders_total": "the shop has no rows before this moment"}
+        return {"orders_total": gettext_noop("the shop has no rows before this moment")}
     row, found = shop.row(0, named=True), {}
     if row["purchases_first_ms"] is None:
-        found["orders_total"] = "the data hold no purchases before this moment"
+        found["orders_total"] = gettext_noop("the data hold no purchases before this moment")
     if not row["shelf_cents"]:
-        found["deal_share"] = found["price_sensitivity"] = (
+        found["deal_share"] = found["price_sensitivity"] = gettext_noop(
             "the data hold no shelf discounts, so nobody could answer to one"
         )
     if not row["coupon_cents"]:
-        found["coupon_share"] = "the data hold no coupon reductions"
+        found["coupon_share"] = gettext_noop("the data hold no coupon reductions")
     if row["views_first_ms"] is None:
-        found["views_total"] = "the data hold no product views"
+        found["views_total"] = gettext_noop("the data hold no product views")
     if row["carts_first_ms"] is None:
-        found["carts_4w"] = "the data hold no carts"
+        found["carts_4w"] = gettext_noop("the data hold no carts")
     if row["impressions_first_ms"] is None:
         found["click_rate"] = "the data hold no impressions"
     if shared["prices"].filter(pl.col("asof_ms") == row["asof_ms"]).height == 0:
-        found["price_tier"] = "the catalogue names no product types or categories, or quantities are unknown"
+        found["price_tier"] = gettext_noop(
+            "the catalogue names no product types or categories, or quantities are unknown"
+        )
     return found
 
 

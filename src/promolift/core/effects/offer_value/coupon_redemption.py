@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES
 from promolift.foundation.time.clock import DAY_MS
@@ -157,9 +158,16 @@ def _training(features: pl.DataFrame, redeemed: pl.DataFrame) -> pl.DataFrame:
     if min(yes, data.height - yes) < MIN_POSITIVES:
         raise SupportError(
             "too_few_outcomes",
-            f"redemption: {yes} redeemed and {data.height - yes} did not, among targeted customers of ended campaigns "
-            f"with {MIN_HISTORY_WEEKS:g} weeks of history ({known.height - data.height} had less); "
-            f"{MIN_POSITIVES} of each are needed; add past campaigns and their redemptions",
+            gettext_lazy(
+                "redemption: {yes} redeemed and {height} did not, among targeted customers of ended "
+                "campaigns with {min_history_weeks} weeks of history ({height_2} had less); "
+                "{min_positives} of each are needed; add past campaigns and their redemptions",
+                yes=yes,
+                height=data.height - yes,
+                min_history_weeks=f"{MIN_HISTORY_WEEKS:g}",
+                height_2=known.height - data.height,
+                min_positives=MIN_POSITIVES,
+            ),
         )
     if data.height > MAX_ROWS:  # whole customers, the same ones on every machine
         share = MAX_ROWS / data.height

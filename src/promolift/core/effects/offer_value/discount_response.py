@@ -16,6 +16,8 @@ from promolift.core.effects.settings import DiscountSettings
 from promolift.foundation.errors import SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 Real = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -67,7 +69,8 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
         hessian = (net * mu[:, None]).T @ net
         if (np.sqrt(np.diag(hessian) / mu.sum()) < 1e-3 * np.maximum(spread, 1e-12)).any():
             raise SupportError(
-                "no_variation", "the discount does not vary within customer, category and week: no response can be read"
+                "no_variation",
+                gettext_noop("the discount does not vary within customer, category and week: no response can be read"),
             )
         scale = np.sqrt(np.diag(hessian))
         if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < MIN_OWN_VARIANCE:
@@ -112,7 +115,10 @@ def _robust(beta: Real, y: Real, mu: Real, net: Real, cluster: Codes) -> Poisson
     clusters = int(cluster.max()) + 1
     if clusters < 10:
         raise SupportError(
-            "too_few_clusters", f"{clusters} groups carry the discount response; at least 10 are needed for an error"
+            "too_few_clusters",
+            gettext_lazy(
+                "{clusters} groups carry the discount response; at least 10 are needed for an error", clusters=clusters
+            ),
         )
     score = np.stack([np.bincount(cluster, weights=net[:, k] * (y - mu)) for k in range(net.shape[1])], axis=1)
     bread: Any = np.linalg.inv((net * mu[:, None]).T @ net)
@@ -177,10 +183,13 @@ def identifying_variance(sample: PanelSample, fit: PoissonFit) -> float:
 def depth_curves(sample: PanelSample) -> pl.DataFrame:
     """Lift by depth step, without a shape imposed: everybody, and thirds of price sensitivity where it is known."""
     z = sample.z_M
-    groups = {"everyone": np.ones(len(z), dtype=bool)}
+    groups = {gettext_noop("everyone"): np.ones(len(z), dtype=bool)}
     if np.ptp(z) > 0:
         low, high = np.quantile(z, [1 / 3, 2 / 3])
-        groups |= {"least price-sensitive third": z <= low, "most price-sensitive third": z > high}
+        groups |= {
+            gettext_noop("least price-sensitive third"): z <= low,
+            gettext_noop("most price-sensitive third"): z > high,
+        }
     curves = [_curve(sample.only(mask), name) for name, mask in groups.items()]
     return pl.concat([pl.DataFrame(schema=CURVE_SCHEMA), *curves])
 
@@ -205,16 +214,23 @@ def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
 
 def placebo_table(sample: PanelSample, main: "DiscountResponse", settings: DiscountSettings) -> pl.DataFrame:
     """Questions whose true answer is zero: next month's discounts and, where customers are compared, another one's."""
-    rows = [("discount now", main.beta, main.beta_se, "the response itself: log of demand per unit of depth")]
+    rows = [
+        (
+            gettext_noop("discount now"),
+            main.beta,
+            main.beta_se,
+            gettext_noop("the response itself: log of demand per unit of depth"),
+        )
+    ]
     later = sample.only(sample.data["lead"].is_not_null().to_numpy())
     if later.data.height >= settings.min_cells:
         fit = later.fit(later.columns("depth", "lag", "lead"))
-        why = "must be near zero: the future causes nothing"
-        rows.append(("discount 3 to 6 weeks later", float(fit.beta_K[2]), float(fit.se_K[2]), why))
+        why = gettext_noop("must be near zero: the future causes nothing")
+        rows.append((gettext_noop("discount 3 to 6 weeks later"), float(fit.beta_K[2]), float(fit.se_K[2]), why))
     if sample.design == "customers":
         fit = sample.fit(np.stack([_swap(sample.data, settings.seed), sample.data["depth"].to_numpy()], axis=1))
-        why = "must be near zero: they are not this customer's products"
-        name = "another customer's discount, same category and week"
+        why = gettext_noop("must be near zero: they are not this customer's products")
+        name = gettext_noop("another customer's discount, same category and week")
         rows.append((name, float(fit.beta_K[0]), float(fit.se_K[0]), why))
     frame = pl.DataFrame(rows, schema=["name", "value", "se", "meaning"], orient="row")
     half = Z95 * pl.col("se")
@@ -248,7 +264,7 @@ class DiscountResponse:
     """
 
     level: Level
-    why: str
+    why: LazyMessage
     beta: float
     beta_se: float
     beta_z: float = 0.0
@@ -288,6 +304,7 @@ class DiscountResponse:
 
     def to_dict(self) -> dict[str, Any]:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain["why"] = LazyMessage.from_stored(self.why).to_stored()
         return {k: v.to_dicts() if isinstance(v, pl.DataFrame) else v for k, v in plain.items()}
 
     @classmethod
@@ -295,13 +312,13 @@ class DiscountResponse:
         plain: dict[str, Any] = {
             k: pl.DataFrame(v, schema=FRAME_SCHEMAS[k]) if k in FRAME_SCHEMAS else v for k, v in values.items()
         }
-        return cls(**plain)
+        return cls(**plain | {"why": LazyMessage.from_stored(plain["why"])})
 
 
 def assumed_response(why: str, settings: DiscountSettings) -> DiscountResponse:
     """The stated prior, for shops whose data cannot tell: level `assumed`, with `why`."""
     b, se = settings.prior_response, settings.prior_se
-    return DiscountResponse("assumed", why, b, se, prior_response=b, prior_se=se)
+    return DiscountResponse("assumed", LazyMessage.from_stored(why), b, se, prior_response=b, prior_se=se)
 
 
 def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> DiscountResponse:
@@ -322,7 +339,7 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
     failed = _failure(main, checks)
     return replace(
         assumed_response(failed, settings) if failed else main,
-        why=failed or f"not randomised: compares {COMPARISON_BY_DESIGN[main.design]}; the placebo checks hold",
+        why=failed or CHECKED_BY_DESIGN[main.design],
         design=main.design,
         cells=main.cells,
         customers=main.customers,
@@ -380,7 +397,7 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
     beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
     by_target = _by_target(data, y, fit)
     response = DiscountResponse(
-        level="adjusted", why="half of the customers, for cross-fitting", beta=beta[0], beta_se=error[0],
+        level="adjusted", why=gettext_lazy("half of the customers, for cross-fitting"), beta=beta[0], beta_se=error[0],
         beta_z=beta[2], beta_z_se=error[2], later=min(beta[1], 0.0), later_se=error[1], z_mean=z_mean, z_sd=z_sd,
         target_sd=by_target.sd, design=sample.design, cells=fit.cells, customers=data["customer_id"].n_unique(),
         prior_response=settings.prior_response, prior_se=settings.prior_se, targets=by_target.targets,
@@ -400,7 +417,11 @@ def _prepare(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountS
     if data.height < settings.min_cells:
         raise SupportError(
             "too_few_rows",
-            f"{data.height} customer-category-weeks with known discounts; {settings.min_cells} are needed",
+            gettext_lazy(
+                "{height} customer-category-weeks with known discounts; {min_cells} are needed",
+                height=data.height,
+                min_cells=settings.min_cells,
+            ),
         )
     known = sensitivity.select("customer_id", "price_sensitivity")
     return data.join(known, on="customer_id", how="left").sort("customer_id", "target", "week")
@@ -446,24 +467,39 @@ def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> _ByTarget:
     return _ByTarget(frame, variance**0.5)
 
 
-COMPARISON_BY_DESIGN = {
-    "customers": "customers whose usual products were cut with others in the same category and week",
-    "weeks": "weeks with and without a discount in the same category and month",
+CHECKED_BY_DESIGN = {
+    "customers": gettext_lazy(
+        "not randomised: compares customers whose usual products were cut with others in the same category and week; "
+        "the placebo checks hold"
+    ),
+    "weeks": gettext_lazy(
+        "not randomised: compares weeks with and without a discount in the same category and month; the placebo checks "
+        "hold"
+    ),
 }
 
 
-def _failure(main: DiscountResponse, placebo: pl.DataFrame) -> str:
+def _failure(main: DiscountResponse, placebo: pl.DataFrame) -> LazyMessage | None:
     """Why the response is not `adjusted`, if so: it is not above zero, or a placebo shows a sizeable effect."""
     if main.beta - Z95 * main.beta_se <= 0:
-        return f"demand did not rise with the discount: {main.beta:.2f} +- {Z95 * main.beta_se:.2f}"
+        return gettext_lazy(
+            "demand did not rise with the discount: {beta} +- {z95}",
+            beta=f"{main.beta:.2f}",
+            z95=f"{Z95 * main.beta_se:.2f}",
+        )
     if main.beta > LARGEST_RESPONSE:
-        return (
-            f"a response of {main.beta:.0f} is more than any shelf discount brings; personal discounts are probably "
-            "among the prices: name the column of coupons"
+        return gettext_lazy(
+            "a response of {beta} is more than any shelf discount brings; personal discounts are probably among the "
+            "prices: name the column of coupons",
+            beta=f"{main.beta:.0f}",
         )
     for row in placebo.iter_rows(named=True):
         error = (row["high"] - row["low"]) / (2 * Z95)
         sizeable = abs(row["value"]) > max(2.58 * error, PLACEBO_SHARE * main.beta)
         if row["name"] != "discount now" and sizeable:
-            return f"placebo failed: {row['name']} shows {row['value']:.2f} where zero is true"
-    return ""
+            return gettext_lazy(
+                "placebo failed: {name} shows {value} where zero is true",
+                name=gettext_lazy(row["name"]),
+                value=f"{row['value']:.2f}",
+            )
+    return None

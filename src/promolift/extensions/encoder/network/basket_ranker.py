@@ -31,6 +31,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
 )
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_int, hash_units
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Days, Floats, Ints
 
 ITEM_FEATURES = (
@@ -188,7 +189,12 @@ def fit_basket_trees(h: Histories, end_day: float, seed: int = 1) -> str:
     rows = sum(len(part.gain_R) for part in parts)
     if rows < MIN_TRAINING_ROWS or not any(part.gain_R.any() for part in parts):
         raise SupportError(
-            "too_few_rows", f"next basket: {rows} rows to learn from; {MIN_TRAINING_ROWS:,} and one purchase are needed"
+            "too_few_rows",
+            gettext_lazy(
+                "next basket: {rows} rows to learn from; {min_training_rows} and one purchase are needed",
+                rows=rows,
+                min_training_rows=f"{MIN_TRAINING_ROWS:,}",
+            ),
         )
     x_RX, gain_R = (np.concatenate(part) for part in zip(*parts, strict=True))
     weight_R = np.where(gain_R > 0, 1.0, 1 / NEGATIVE_SAMPLE_SHARE)

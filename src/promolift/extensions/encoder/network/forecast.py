@@ -28,6 +28,8 @@ from promolift.extensions.encoder.network.purchase_histories import (
     count_visits,
 )
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Bools, Days, Floats, Ints
 from promolift.foundation.time.clock import DAY_MS
 
@@ -453,10 +455,20 @@ def choose_tree_weight(back: BacktestWindow, found: Backtest, log_rows: int) -> 
     judged = {"n": n, "judged_ms": round(back.day * DAY_MS), "log_rows": log_rows}
     if n < MIN_CALIBRATION_CUSTOMERS:
         return ModelWeight(
-            weight=0.0, why=f"{n} next baskets in the window; {MIN_CALIBRATION_CUSTOMERS} are needed", **judged
+            weight=0.0,
+            why=gettext_lazy(
+                "{n} next baskets in the window; {min_calibration_customers} are needed",
+                n=n,
+                min_calibration_customers=MIN_CALIBRATION_CUSTOMERS,
+            ),
+            **judged,
         )
     lead = paired_difference(found.gain_N - found.alone_N, np.arange(n))
-    why = "the encoder alone is within one standard error" if at == 0 else "they rank the next baskets better"
+    why = (
+        gettext_noop("the encoder alone is within one standard error")
+        if at == 0
+        else gettext_noop("they rank the next baskets better")
+    )
     return ModelWeight(
         weight=WEIGHTS[at], why=why, alone=float(found.alone_N.mean()), lead=lead.mean,
         lead_low=lead.mean - lead.half, lead_high=lead.mean + lead.half, **judged,

@@ -14,6 +14,7 @@ from promolift.core.messages.channels import RULE_SOURCES, RulePack, rule_pack_n
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import count, current_locale, percent, plural
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure, KeyFigure
 from promolift.foundation.pages.rendering import render_page
@@ -264,7 +265,7 @@ def erasures(visit: PageVisit) -> list[dict[str, Any]]:
 def excluded_columns(visit: PageVisit) -> list[str]:
     """Describe what the last ingest left out as too private."""
     found = Health.load(visit.store).notes if Health.has(visit.store) else ()
-    return [translate(each) for each in found if "privacy.sensitive_allowed" in each]
+    return [render_message(each) for each in found if "privacy.sensitive_allowed" in each]
 
 
 def notice_of(visit: PageVisit, pack: RulePack) -> Notice:

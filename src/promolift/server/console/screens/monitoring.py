@@ -79,7 +79,7 @@ def spending(visit: PageVisit) -> Figure:
         end = found.ahead[-1]
         finding += sentence("spend_leads", end=cash(end.cents), interval=interval(end.low_cents, end.high_cents, cash))
     elif found.why:
-        finding += gettext(" {why}.", why=upper_first(found.why), found_why=translate(found.why))
+        finding += gettext(" {why}.", why=upper_first(translate(found.why)))
     series = [Line(sentence("budget"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
               Line(sentence("spent"), "blue", [(each.day, each.cents) for each in found.spent])]  # fmt: skip
     if found.ahead:

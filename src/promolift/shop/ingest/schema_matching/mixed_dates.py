@@ -14,6 +14,7 @@ from itertools import pairwise, product
 from typing import NamedTuple
 
 from promolift.foundation.files.time_formats import ISO, NUMERIC, TIME_OF_DAY_FORMATS, TimeGuess
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 MIN_SHARE = 0.005  # of the values that a way of writing needs
 MIN_READ = 0.98  # of a way's values that its order of day and month must read
@@ -67,7 +68,9 @@ def guess_mixed_dates(values: Sequence[str]) -> DateGuess | None:
     formats = _with_times_of_day(values, written, chosen)
     shown = " | ".join(formats)
     if undecided:
-        notes = (f"NOT SURE: no value tells day from month; read as {shown} (set time_format)",)
+        notes = (
+            gettext_lazy("NOT SURE: no value tells day from month; read as {shown} (set time_format)", shown=shown),
+        )
     read = sum(bool(ISO.match(value)) or any(_fits(value, each) for each in formats) for value in values)
     day_only = all("%H" not in each and "%I" not in each for each in formats)
     return DateGuess(shown, read / len(values), notes, day_only, undecided=undecided)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promolift.foundation.i18n.catalogue import gettext, pgettext
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn, how_to_read
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import RoleGuess
@@ -136,7 +136,7 @@ def guesses_text(
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
         if part.is_log:
             lines += _read_how(part)
-        lines += [gettext("  note: ") + translate(note) for note in part.mapping.notes]
+        lines += [gettext("  note: ") + render_message(note) for note in part.mapping.notes]
     if unread and not has_consent(parts):
         lines.append("\n" + advice(unread))
     elif consent is None and not has_consent(parts):

@@ -10,6 +10,8 @@ from duckdb import DuckDBPyRelation
 
 from promolift.core import effects as effect
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import fetch_frame, require_relation, run_select
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.time.clock import DAY_MS
@@ -36,14 +38,18 @@ def run(job: Job) -> None:
                 "model_not_private", "privacy.epsilon: it would be learned from customers' weeks one by one"
             )
         data = response_panel(job, at)
-        job.tell("effect", 0.5, f"response of {data['customer_id'].n_unique():,} customers")
+        job.tell(
+            "effect",
+            0.5,
+            gettext_lazy("response of {customer_id} customers", customer_id=f"{data['customer_id'].n_unique():,}"),
+        )
         sensitivity = job.profiled.profiles(at.response).select("customer_id", "price_sensitivity")
         response = effect.fit_response(data, sensitivity, settings)
-        job.tell("effect", 0.8, "the same on two halves of the customers")
+        job.tell("effect", 0.8, gettext_noop("the same on two halves of the customers"))
         halves = [] if response.level == "assumed" else effect.fit_response_halves(data, sensitivity, settings)
     except SupportError as reason:
         response, halves = effect.assumed_response(str(reason), settings), []
-    job.tell("effect", 0.9, "who redeems coupons")
+    job.tell("effect", 0.9, gettext_noop("who redeems coupons"))
     coupons = save_redemption(job, at, response.targets["target"].to_list())
     effects.MissingModels(redemption=coupons).keep(job.store)
     effects.save_responses(job.store, response, halves)
@@ -60,13 +66,14 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     depths = job.effects.depths
     if not depths.filter("depth_sum > 0").limit(1).fetchall():
         raise SupportError(
-            "discounts_missing", "the data hold no shelf discounts, so nobody can be seen answering to one"
+            "discounts_missing",
+            gettext_noop("the data hold no shelf discounts, so nobody can be seen answering to one"),
         )
     share = 2 * job.config.discount.max_customers / max(1, Span.load(job.store).customers)
     parts: list[pl.DataFrame] = []
     for done, part in enumerate(map_shards(job, panel_of, shards, share, at, settings), 1):
         parts.append(part)
-        job.tell("effect", 0.5 * done / len(shards), "what discounts each customer met")
+        job.tell("effect", 0.5 * done / len(shards), gettext_noop("what discounts each customer met"))
     return pl.concat(parts).sort("customer_id", "target", "week")  # the same whatever the shards
 
 
@@ -188,7 +195,7 @@ def campaign_history(job: Job) -> effect.CampaignHistory:
     if exposures is None or redemptions is None:
         raise SupportError(
             "campaigns_missing",
-            "no past campaigns: give a promotions file that says who was sent what and who redeemed",
+            gettext_noop("no past campaigns: give a promotions file that says who was sent what and who redeemed"),
         )
     return effect.CampaignHistory(
         clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers,

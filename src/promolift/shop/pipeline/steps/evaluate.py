@@ -10,6 +10,8 @@ from promolift.core import allocation, experiments
 from promolift.core import effects as effect
 from promolift.core.allocation import strategic_rules
 from promolift.foundation.errors import PromoError, SupportError
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.foundation.time.clock import DAY_MS
@@ -37,8 +39,8 @@ from events e cross join level left join products p on p.product_id = e.product_
 where e.kind = 'purchase' and e.ts_ms >= $start and e.ts_ms < $stop and {CATEGORY_TARGET_SQL} is not null order by all
 """
 MOST_JUDGED = 20_000  # customers whose forecasts are held against what came: of more, so many are drawn by hash
-BUYING, REPEATS = "buying a category in the window", "their most frequent categories"
-PAST_RATE = "their past redemption rate"
+BUYING, REPEATS = gettext_noop("buying a category in the window"), gettext_noop("their most frequent categories")
+PAST_RATE = gettext_noop("their past redemption rate")
 COMPARED = 10_000  # customers by whom policies are compared: of more, so many are drawn by hash
 
 
@@ -48,13 +50,13 @@ def run(job: Job) -> None:
     found: list[Predictions] = []
     every = {"purchases": purchases, "redemptions": redemptions}
     for done, (name, check) in enumerate(every.items()):
-        job.tell("evaluate", 0.2 * done, f"check of {name}")
+        job.tell("evaluate", 0.2 * done, gettext_lazy("check of {name}", name=name))
         try:
             found.append(check(job))
         except PromoError as reason:
             missing[name] = str(reason)
     Predictions.together(found).keep(job.store)
-    job.tell("evaluate", 0.7, "policies at equal spend")
+    job.tell("evaluate", 0.7, gettext_noop("policies at equal spend"))
     job.store.remove("policies")
     job.store.remove("uplift_check")
     try:
@@ -89,7 +91,10 @@ def purchases(job: Job) -> Predictions:
     if known.height < 100 or known["hit"].sum() < 10:
         raise SupportError(
             "too_few_outcomes",
-            f"{known.height} customer-category pairs before the last 11 weeks; 100 with 10 purchases are needed",
+            gettext_lazy(
+                "{height} customer-category pairs before the last 11 weeks; 100 with 10 purchases are needed",
+                height=known.height,
+            ),
         )
     often = known["orders"].to_numpy().astype(np.float64)
     return grade_probability(
@@ -110,7 +115,13 @@ def grade_probability(
             Scored.of(
                 model, experiments.auc(y, prob, people), rule, experiments.auc(y, ranked, people).value, "higher"
             ),
-            Scored.of(model, experiments.log_loss(y, prob, people), "the same probability for all", same, "lower"),
+            Scored.of(
+                model,
+                experiments.log_loss(y, prob, people),
+                gettext_noop("the same probability for all"),
+                same,
+                "lower",
+            ),
             Scored.of(model, calibration.in_the_large, AVERAGE, 1.0, ""),
         ),
         reliability=(Reliability.of(model, calibration.bins),),
@@ -127,14 +138,19 @@ def redemptions(job: Job) -> Predictions:
     at, past = moments(job), campaign_history(job)
     features = job.effects.redemption_features
     if features is None:
-        raise SupportError("model_missing", "no redemption model: too few past campaigns with redemptions")
+        raise SupportError(
+            "model_missing", gettext_noop("no redemption model: too few past campaigns with redemptions")
+        )
     model = effect.fit_redemption(features, effect.redemption_outcomes(past.exposures, past.redemptions, at.check))
     truth = effect.redemption_outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")
     later = features.filter(pl.col("start_ms") >= at.check).join(truth, on=KEY).sort(KEY)
     if later.height < 100 or later["redeemed"].sum() < 10:
         raise SupportError(
             "too_few_customers",
-            f"{later.height} customers in campaigns of the last 11 weeks that are over; 100 are needed",
+            gettext_lazy(
+                "{height} customers in campaigns of the last 11 weeks that are over; 100 are needed",
+                height=later.height,
+            ),
         )
     y, prob = later["redeemed"].cast(pl.Int8).to_numpy(), model.predict(later)
     rate = later["earlier_redeemed"].fill_null(0) / (later["earlier_campaigns"].fill_null(0) + 1)

@@ -18,7 +18,9 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.extension import load_reference, registered
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import money
+from promolift.foundation.i18n.lazy_message import gettext_lazy, list_messages
 from promolift.foundation.sql import quote_identifier, run_select, sql_literal
 from promolift.foundation.storage.local_store import Store, shards_for
 from promolift.foundation.storage.table_writing import TableDraft
@@ -68,12 +70,11 @@ CLEANERS = {
 ORDER = sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name))
 REPEATS_WARNING_SHARE = 0.001  # of the rows: fewer equal ones are not spoken of
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
-MATTERS_EN = {matter: said.en for matter, said in SENSITIVE_TOPIC_NAMES.items()}
-ALLOW = "privacy.sensitive_allowed takes it in"
-REPEATED = "in another file of events, too"
+ALLOW = gettext_noop("privacy.sensitive_allowed takes it in")
+REPEATED = gettext_noop("in another file of events, too")
 MAX_TWO_CUSTOMERS = 0.01  # of the orders: so many of two tills with the same numbers may look alike by chance
 SAMPLES = 3  # orders or customers named in an error
-EXPIRED = "older than it may be kept"  # by privacy.*.keep_days
+EXPIRED = gettext_noop("older than it may be kept")  # by privacy.*.keep_days
 NO_CONSENT = "their customers did not agree to have them read"  # by words.unasked
 RETENTION_COLUMNS = {
     "exposures": "end_ms",
@@ -136,7 +137,7 @@ def run(job: Job) -> None:
         )
     for part in aside.of_events:  # now that the table is there, the first bad rows of each reason
         counts[0] += Counts("events", first=first_rows(job.clean.rejected_part(part)))
-    job.tell("ingest", 0.95, "what the data can answer")
+    job.tell("ingest", 0.95, gettext_noop("what the data can answer"))
     save_health(job, counts, raw, aside.private + seen, aside.warnings)
 
 
@@ -276,8 +277,15 @@ def clean_table(job: Job, name: str, source: RawSource, cleaned: CleanedTable, a
             ]
             more = [quote_identifier(each) for each in rows.columns if each not in {*CUSTOMERS.schema, *private}]
             rows = rows.project(", ".join([*own, *more]))
-            aside.private += [f"customers: column {each} is left out, as it tells of {MATTERS_EN[matter]} "
-                              f"({ALLOW})" for each, matter in private.items()]  # fmt: skip
+            aside.private += [
+                gettext_lazy(
+                    "customers: column {column} is left out, as it tells of {matter} ({allow})",
+                    column=each,
+                    matter=gettext_lazy(SENSITIVE_TOPIC_NAMES[matter]),
+                    allow=gettext_lazy(ALLOW),
+                )
+                for each, matter in private.items()
+            ]
         if name in RETENTION_COLUMNS and (since := retention_cutoff(retention_rule(job, name))) is not None:
             old = size_of(rows.filter(f"{RETENTION_COLUMNS[name]} < {since}"))
             rows, counts = rows.filter(f"{RETENTION_COLUMNS[name]} >= {since}"), subtract_expired(counts, old)
@@ -362,7 +370,7 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
     """Split the events by customer hash, then clean shard by shard, so that memory holds one shard at a time."""
     store, settings = job.store, job.config.data
     shards = settings.shards or shards_for(sum(source.table.estimated_rows for source in logs), settings.memory)
-    job.tell("ingest", 0.3, f"events in {shards} shards of customers")
+    job.tell("ingest", 0.3, gettext_lazy("events in {shards} shards of customers", shards=shards))
     products = job.clean.products
     priced = bool(products.filter("price_cents is not null").limit(1).fetchall())
     counts = Counts("events")
@@ -388,7 +396,11 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
             counts = subtract_expired(counts, shard.old)
             unnamed.update(shard.unnamed)
             merged.append(shard.merged)
-            job.tell("ingest", 0.5 + 0.4 * done / shards, f"{counts.accepted:,} events taken")
+            job.tell(
+                "ingest",
+                0.5 + 0.4 * done / shards,
+                gettext_lazy("{accepted} events taken", accepted=f"{counts.accepted:,}"),
+            )
         check_orders_agree(logs, merged)
     for number, source in enumerate(logs):
         rows, cents = (sum(part) for part in zip(*(each.repeats[number] for each in merged), strict=True))
@@ -396,19 +408,42 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
             counts += Counts("events", accepted=-rows, rejected={REPEATED: rows})
             said = money(cents, job.config.shop.currency)
             aside.warnings.append(
-                f"{source.table.source}: {rows:,} rows with {said} stand in another file of events, too, and count once"
+                gettext_lazy(
+                    "{source}: {rows} rows with {said} stand in another file of events, too, and count once",
+                    source=source.table.source,
+                    rows=f"{rows:,}",
+                    said=said,
+                )
             )
     for source, bad in zip(logs, set_aside, strict=True):
         aside.again(source, bad)
         counts = aside.unreadable(counts, source)
     aside.private += [
-        f"{rows:,} purchases and views are kept without their product, as it tells of {MATTERS_EN[matter]} ({ALLOW})"
+        gettext_lazy(
+            "{rows} purchases and views are kept without their product, as it tells of {matter} ({allow})",
+            rows=f"{rows:,}",
+            matter=gettext_lazy(SENSITIVE_TOPIC_NAMES[matter]),
+            allow=gettext_lazy(ALLOW),
+        )
         for matter, rows in sorted(unnamed.items())
     ]
     if counts.accepted == 0:
         names = ", ".join(source.table.source for source in logs)
-        why = ", ".join(f"{reason} ({rows:,})" for reason, rows in counts.rejected.items())
-        raise InputError("rows_rejected", f"{names}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")
+        why = list_messages(
+            [
+                gettext_lazy("{reason} ({rows})", reason=gettext_lazy(reason), rows=f"{rows:,}")
+                for reason, rows in counts.rejected.items()
+            ]
+        )
+        raise InputError(
+            "rows_rejected",
+            gettext_lazy(
+                "{names}: none of {read} rows could be taken: {why}",
+                names=names,
+                read=f"{counts.read:,}",
+                why=why or gettext_lazy("no rows"),
+            ),
+        )
     return counts
 
 
@@ -433,8 +468,13 @@ def check_refusals_match(job: Job, aside: RejectSink) -> None:
             "customer's column: promolift init ... --map customers.customer_id=COLUMN --map events.customer_id=COLUMN",
         )  # fmt: skip
     aside.warnings.append(
-        f"{len(lost):,} of {len(refused):,} customers who refused offers have no event by their id, such as "
-        f"{', '.join(map(repr, lost.sort().head(SAMPLES)))}: check that both files write the ids alike"
+        gettext_lazy(
+            "{lost} of {refused} customers who refused offers have no event by their id, such as "
+            "{ids}: check that both files write the ids alike",
+            lost=f"{len(lost):,}",
+            refused=f"{len(refused):,}",
+            ids=", ".join(map(repr, lost.sort().head(SAMPLES))),
+        )
     )
 
 
@@ -533,7 +573,11 @@ def repeat_warnings(counts: Counts, raw: dict[str, RawSource]) -> list[str]:
     if not where or rows <= REPEATS_WARNING_SHARE * counts.read:
         return []
     return [
-        f"{', '.join(where)}: {rows:,} rows equal to an earlier one in every column were left out, as sent twice; "
-        'where a till writes a line for each piece they are purchases: set repeats = "lines" in the mapping of the '
-        'events, or repeats = "duplicates" to say that they are not'
+        gettext_lazy(
+            "{where}: {rows} rows equal to an earlier one in every column were left out, as sent "
+            "twice; where a till writes a line for each piece they are purchases: set repeats = "
+            '"lines" in the mapping of the events, or repeats = "duplicates" to say that they are not',
+            where=", ".join(where),
+            rows=f"{rows:,}",
+        )
     ]

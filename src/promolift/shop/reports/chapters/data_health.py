@@ -2,11 +2,11 @@
 
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import count, percent, truncate
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter
 from promolift.foundation.pages.charts import unknowns
 from promolift.shop.reports.story import Story
-from promolift.shop.results.ingest import Health
+from promolift.shop.results.ingest import Health, fate_name, level_name
 
 TONES = {"yes": "good", "partly": "warn", "no": "bad"}
 MOST_REASONS = 12
@@ -44,7 +44,7 @@ def build_health_chapter(health: Health) -> Chapter:
 def _tables(health: Health) -> Block:
     rows = [
         {
-            "name": truncate(translate(each.table), 40),
+            "name": truncate(render_message(each.table), 40),
             "cells": [count(n) for n in (each.read, each.accepted, each.repaired_rows, each.rejected_rows)],
             "taken": percent(each.accepted_share),
             # what is too small to see is drawn one unit wide: a rejected row must not vanish
@@ -65,8 +65,8 @@ def _reasons(health: Health) -> list[Block]:
     rows = [
         {
             "figure": count(r.rows),
-            "text": truncate(translate(r.reason), 140),
-            "small": f"{truncate(translate(r.table), 40)}{gettext(', ')}{translate(r.fate)}",
+            "text": truncate(render_message(r.reason), 140),
+            "small": f"{truncate(render_message(r.table), 40)}{gettext(', ')}{fate_name(r.fate)}",
         }
         for r in shown
     ]
@@ -83,11 +83,11 @@ def _reasons(health: Health) -> list[Block]:
 def _abilities(health: Health) -> Block:
     rows = [
         {
-            "capability": truncate(translate(each.name), 90),
-            "state": translate(each.level),
+            "capability": truncate(render_message(each.name), 90),
+            "state": level_name(each.level),
             "tone": TONES[each.level],
-            "reason": truncate(translate(each.reason), 220) if each.reason else "",
-            "add": truncate(translate(each.add), 220) if each.add else "",
+            "reason": truncate(render_message(each.reason), 220) if each.reason else "",
+            "add": truncate(render_message(each.add), 220) if each.add else "",
         }
         for each in health.abilities
     ]

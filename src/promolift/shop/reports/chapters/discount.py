@@ -14,7 +14,7 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, note, sentences, table, unknown_note
 from promolift.foundation.pages.charts import Axis, ForestRow, Line, forest_plot, line_chart, table_by_point
 from promolift.shop.reports.story import Story
@@ -47,14 +47,16 @@ def build_method_chapter(story: Story) -> Chapter:
     found = story.response
     how = sentences(gettext("How it was estimated"), [truncate(text, 600) for text in _notes(found)])
     title = gettext("How was the response to discounts read?")
-    return Chapter("response", gettext("Response"), title, upper_first(translate(found.why)), [_placebos(found), how])
+    return Chapter(
+        "response", gettext("Response"), title, upper_first(render_message(found.why)), [_placebos(found), how]
+    )
 
 
 def _notes(found: ResponseFigures) -> list[str]:
     """How the response was read, in sentences with its numbers."""
     beta, error = f"{found.beta:.2f}", f"{found.beta_se:.2f}"
     if found.level == "assumed":
-        why = translate(found.why)
+        why = render_message(found.why)
         return [
             gettext("The response is assumed, not measured: {why}.", why=why),
             gettext("A discount d is taken to multiply demand by exp({beta} d), +- {error}.", beta=beta, error=error),
@@ -101,11 +103,11 @@ def _signed(value: object) -> str:
 
 def _curve(found: ResponseFigures) -> Figure | Block:
     if not found.curve:
-        return unknown_note(gettext("how demand answers to a discount"), translate(found.why))
+        return unknown_note(gettext("how demand answers to a discount"), render_message(found.why))
     groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
     read = [
         Line(
-            truncate(translate(g.group), 40),
+            truncate(render_message(g.group), 40),
             _tone(g, groups[0]),
             [(p.depth, p.lift, p.low, p.high, p.cells) for p in g.points],
         )
@@ -145,7 +147,7 @@ def _tone(group: CurveGroup, first: CurveGroup) -> str:
 def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     first = groups[0].points[-1]
     between = in_brackets(interval(first.low, first.high, _signed))
-    name, depth, lift = truncate(translate(groups[0].group), 40), percent(first.depth), _signed(first.lift)
+    name, depth, lift = truncate(render_message(groups[0].group), 40), percent(first.depth), _signed(first.lift)
     text = gettext(
         "At {depth} off, demand of {name} changes by {lift}{between}.",
         depth=depth,
@@ -157,7 +159,7 @@ def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     if len(others) < 2:
         return text
     small, large = others[0].points[-1], others[-1].points[-1]
-    least, most = (truncate(translate(each.group), 40) for each in (others[0], others[-1]))
+    least, most = (truncate(render_message(each.group), 40) for each in (others[0], others[-1]))
     said = gettext(
         "{most} answers with {signed} at {depth} off, {least} with {lift} at {small_depth} off",
         most=most,
@@ -185,7 +187,7 @@ def _chosen(story: Story) -> list[Block]:
     checked = any(each.checked is not None for each in shown)
     heads = [gettext("discount"), pgettext("discount", "customers"), gettext("the plan's customers")]
     heads += [gettext("without luck in the choice")] if checked else []
-    heads += [gettext("everyone"), *([translate(strongest.group)] if strongest else [])]
+    heads += [gettext("everyone"), *([render_message(strongest.group)] if strongest else [])]
     rows = [
         [percent(each.depth), count(each.customers), _signed(each.lift)]
         + ([_signed(each.checked)] if checked else [])
@@ -214,17 +216,20 @@ def _chosen(story: Story) -> list[Block]:
 
 def _placebos(found: ResponseFigures) -> Figure | Block:
     if not found.tests:
-        return unknown_note(gettext("what placebo checks find"), translate(found.why))
+        return unknown_note(gettext("what placebo checks find"), render_message(found.why))
     failed = [each for each in found.tests if each.passed is False]
     verdicts = {True: gettext("passed"), False: pgettext("discount", "failed"), None: gettext("not decided")}
     itself = gettext("the effect itself")
     marks = [
         ForestRow(
-            truncate(translate(p.name), 90),
+            truncate(render_message(p.name), 90),
             p.value,
             p.low,
             p.high,
-            (itself if p.main else verdicts[p.passed], "" if p.main else truncate(translate(p.meaning or ""), 140)),
+            (
+                itself if p.main else verdicts[p.passed],
+                "" if p.main else truncate(render_message(p.meaning or ""), 140),
+            ),
             "main" if p.main else "bad" if p.passed is False else "quiet",
         )
         for p in found.placebos
@@ -275,18 +280,18 @@ def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
 
     def sized(each: Placebo) -> str:
         of = "" if each.main_share is None else percent(each.main_share)
-        return truncate(translate(each.name), 60) + in_brackets(of and gettext("{of} of the effect itself", of=of))
+        return truncate(render_message(each.name), 60) + in_brackets(of and gettext("{of} of the effect itself", of=of))
 
     parts = [sized(each) for each in failed]
     return text + gettext(
         " An effect that cannot exist was found for: {parts}. Read the discount curve with caution.",
-        parts=translate(join_list(parts)),
+        parts=join_list(parts),
     )
 
 
 def _categories(found: ResponseFigures) -> Figure | Block:
     if not found.categories:
-        return unknown_note(gettext("which categories answer to discounts"), translate(found.why))
+        return unknown_note(gettext("which categories answer to discounts"), render_message(found.why))
     shown, half = found.categories, MOST_CATEGORIES // 2
     if len(shown) > MOST_CATEGORIES:
         shown = (*shown[:half], *shown[-half:])
@@ -325,7 +330,7 @@ def _category_finding(found: ResponseFigures) -> str:
     text = gettext(
         "At {depth} off most more is sold of {named}{between}.",
         depth=depth,
-        named=translate(_named(top)),
+        named=_named(top),
         between=between,
     )
     if end is not top:

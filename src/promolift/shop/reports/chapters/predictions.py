@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     count,
     in_brackets,
@@ -12,7 +12,7 @@ from promolift.foundation.i18n.formatting import (
     percent,
     truncate,
 )
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, table, unknown_note
 from promolift.shop.reports.score_figures import calibration_figure, score_block, score_verdict
 from promolift.shop.reports.story import Story
@@ -20,14 +20,14 @@ from promolift.shop.results.predictions import PurchaseMembers, Scored
 
 MOST_MODELS = 4
 PLAIN = {
-    "buying a category in the window": "who buys a category in the window",
-    "redeeming a campaign's coupon": "who uses a coupon",
+    "buying a category in the window": gettext_noop("who buys a category in the window"),
+    "redeeming a campaign's coupon": gettext_noop("who uses a coupon"),
 }
 
 
 def name_of(model: str) -> str:
     """What a model forecasts, in plain words."""
-    return truncate(translate(PLAIN.get(model, model)), 60)
+    return truncate(render_message(PLAIN.get(model, model)), 60)
 
 
 def build_chapter(story: Story) -> Chapter:
@@ -104,7 +104,7 @@ def _members(members: PurchaseMembers) -> Block:
         (gettext("the check"), members.at_check),
     ):
         gain = number(each.lead) + in_brackets(low_to_high(each.lead_low, each.lead_high, number))
-        rows.append([when, percent(each.weight), number(each.alone), gain, translate(each.why)])
+        rows.append([when, percent(each.weight), number(each.alone), gain, render_message(each.why)])
     heads = [
         gettext("as of"),
         gettext("weight of the trees"),

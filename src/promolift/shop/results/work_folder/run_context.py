@@ -12,6 +12,7 @@ import polars as pl
 
 from promolift.foundation.errors import ConfigError, SupportError
 from promolift.foundation.executors.executor import Executor
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.progress import Progress, no_progress
 from promolift.foundation.release_policy import ReleasePolicy, open_release_policy
 from promolift.foundation.sql import bind, fetch_frame, run_select
@@ -150,7 +151,8 @@ def moments(job: Job) -> Moments:
     zone, span = job.config.shop.zone, Span.load(job.store)
     if span.last_ms is None or span.first_ms is None:
         raise SupportError(
-            "events_missing", "no events were accepted, so there is nothing to plan from; see `promolift health`"
+            "events_missing",
+            gettext_noop("no events were accepted, so there is nothing to plan from; see `promolift health`"),
         )
     if job.config.plan.asof:
         day = date.fromisoformat(job.config.plan.asof)

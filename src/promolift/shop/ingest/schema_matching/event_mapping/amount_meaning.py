@@ -9,6 +9,8 @@ from collections import Counter
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS, MINOR_UNIT_SUFFIXES, currency_code, guess_region
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.currency_evidence import (
@@ -64,16 +66,32 @@ def settle_currency(draft: MappingDraft, columns: list[str], values: list[str]) 
         country = country_currency(draft.sample)
         spoken = "BRL" if speaks_portuguese(draft.sample.columns) else None
         likely = draft.settings["currency"] = country or (home.currency if home else spoken) or "USD"
-        names = f" and names are {home.language_name}" if home else ""
-        names = " and nearly all rows are of one country" if country else names
+        if country:
+            note = gettext_lazy(
+                "no currency is named and nearly all rows are of one country: amounts are taken for {likely} (set "
+                "currency, here and under [shop])",
+                likely=likely,
+            )
+        elif home:
+            note = gettext_lazy(
+                "no currency is named and names are {language}: amounts are taken for {likely} (set currency, here and "
+                "under [shop])",
+                language=gettext_lazy(home.language_name),
+                likely=likely,
+            )
+        else:
+            note = gettext_lazy(
+                "no currency is named: amounts are taken for {likely} (set currency, here and under [shop])",
+                likely=likely,
+            )
         if columns:
             draft.assumed["currency"] = likely
-        sure = "NOT SURE: " if columns else ""
-        said = "set currency, here and under [shop]"
-        draft.notes.append(f"{sure}no currency is named{names}: amounts are taken for {likely} ({said})")
+        draft.notes.append(gettext_lazy("NOT SURE: {note}", note=note) if columns else note)
     _doubt_units(draft, columns, values)
     if unclear and not draft.currency:
-        draft.notes.append(f"the sign {unclear} is read as {found} (set currency)")
+        draft.notes.append(
+            gettext_lazy("the sign {unclear} is read as {found} (set currency)", unclear=unclear, found=found)
+        )
 
 
 def _settle_signs_of_currencies(draft: MappingDraft, columns: list[str], codes: Counter[str]) -> None:
@@ -88,7 +106,13 @@ def _settle_signs_of_currencies(draft: MappingDraft, columns: list[str], codes: 
             f"for with --currency {several[0]} (rows in others are set aside and counted), or convert them",
         )
     draft.columns["currency"] = name
-    draft.notes.append(f"{name!r} carries signs of {len(codes)} currencies: only rows in the shop's own are taken")
+    draft.notes.append(
+        gettext_lazy(
+            "{name} carries signs of {codes} currencies: only rows in the shop's own are taken",
+            name=repr(name),
+            codes=len(codes),
+        )
+    )
 
 
 def _doubt_units(draft: MappingDraft, columns: list[str], values: list[str]) -> None:
@@ -97,8 +121,13 @@ def _doubt_units(draft: MappingDraft, columns: list[str], values: list[str]) -> 
     if unknown and may_be_cents(values, str(draft.settings.get("currency", "USD"))):
         draft.assumed["money"] = "major"
         draft.notes.append(
-            f"NOT SURE: all amounts of {columns[0]!r} are whole numbers such as {values[0]}: read as "
-            f"{draft.settings.get('currency')}, not as its cents (--map money=minor says that they are cents)"
+            gettext_lazy(
+                "NOT SURE: all amounts of {columns} are whole numbers such as {values}: read as "
+                "{currency}, not as its cents (--map money=minor says that they are cents)",
+                columns=repr(columns[0]),
+                values=values[0],
+                currency=draft.settings.get("currency"),
+            )
         )
 
 
@@ -125,7 +154,9 @@ def settle_signs(draft: MappingDraft) -> None:
         if kind != "positive":
             draft.settings["discount"] = kind
         if kind == "rate":
-            draft.notes.append(f"{name!r} is between 0 and 1: read as a share of the price (set discount)")
+            draft.notes.append(
+                gettext_lazy("{name} is between 0 and 1: read as a share of the price (set discount)", name=repr(name))
+            )
     paid = next((str(draft.columns[role]) for role in ("amount", "unit_price") if role in draft.columns), None)
     if paid and "quantity" not in draft.columns and column_patterns.mostly_negative(draft.values(paid)):
         draft.settings["spending"] = "negative"
@@ -142,8 +173,22 @@ def say_if_there_is_no_money(draft: MappingDraft) -> None:
         for name in (
             each for each in named if draft.values(each) and not column_patterns.looks_numeric(draft.values(each))
         ):
-            draft.notes.append(f"NOT SURE: {name!r} is called as amounts are, but most of its values are no numbers")
-        draft.notes.append(
-            "no price or amount column: the products' price is taken if they have one, else 0 stands for it"
-            + (f"; if {' or '.join(may)} says what was paid: --map amount=COLUMN" if may else "")
-        )
+            draft.notes.append(
+                gettext_lazy(
+                    "NOT SURE: {name} is called as amounts are, but most of its values are no numbers", name=repr(name)
+                )
+            )
+        if may:
+            draft.notes.append(
+                gettext_lazy(
+                    "no price or amount column: the products' price is taken if they have one, else 0 stands for it; "
+                    "if {columns} says what was paid: --map amount=COLUMN",
+                    columns=" or ".join(may),
+                )
+            )
+        else:
+            draft.notes.append(
+                gettext_noop(
+                    "no price or amount column: the products' price is taken if they have one, else 0 stands for it"
+                )
+            )

@@ -18,6 +18,8 @@ from promolift.foundation.files.column_names import (
     normalise_event_name,
 )
 from promolift.foundation.files.time_formats import guess_time
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.configuration.column_mapping import Kind
 from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
 from promolift.shop.ingest.schema_matching import column_patterns
@@ -84,7 +86,12 @@ def settle_events(draft: MappingDraft) -> None:
                 draft.free.append(str(draft.columns.pop(role)))
             if role in draft.columns:
                 draft.columns["product_id"] = draft.columns.pop(role)
-                draft.notes.append(f"no product column: {draft.columns['product_id']!r} stands for the product")
+                draft.notes.append(
+                    gettext_lazy(
+                        "no product column: {product_id} stands for the product",
+                        product_id=repr(draft.columns["product_id"]),
+                    )
+                )
                 break
         else:
             called = [name for name in draft.free if normalise_column_name(name) in COLUMN_SYNONYMS["products.name"]]
@@ -127,7 +134,7 @@ def _find_product_by_name(draft: MappingDraft) -> None:
     name = name or next((each for each in draft.free if normalise_column_name(each) in SUBSCRIPTION_COLUMNS), None)
     if name:
         draft.take("product_id", name, LIKELY)
-        draft.notes.append(f"no product column: {name!r} stands for the product")
+        draft.notes.append(gettext_lazy("no product column: {name} stands for the product", name=repr(name)))
 
 
 def _product_name(draft: MappingDraft) -> str | None:
@@ -187,8 +194,14 @@ def _find_who_and_what(draft: MappingDraft) -> None:
         name = found[0][1]
         draft.take(role, name, BY_VALUES, *[other for _, other in found[1:2]])
         like.pop(name)
-        who = "customer" if role == "customer_id" else "product"
-        draft.notes.append(f"NOT SURE: by its values {name!r} stands for the {who} (--map {role}=COLUMN says which)")
+        doubt = gettext_noop(
+            "NOT SURE: by its values {name} stands for the product (--map product_id=COLUMN says which)"
+        )
+        if role == "customer_id":
+            doubt = gettext_noop(
+                "NOT SURE: by its values {name} stands for the customer (--map customer_id=COLUMN says which)"
+            )
+        draft.notes.append(gettext_lazy(doubt, name=repr(name)))
 
 
 def _find_order(draft: MappingDraft) -> None:
@@ -206,7 +219,12 @@ def _find_order(draft: MappingDraft) -> None:
         known = normalise_column_name(found[0]) == "name"  # as Shopify calls it
         draft.take("order_id", found[0], LIKELY if known else BY_VALUES, *found[1:2])
     if found and not known:
-        draft.notes.append(f"NOT SURE: by its values {found[0]!r} is the order (--map order_id=COLUMN says which is)")
+        draft.notes.append(
+            gettext_lazy(
+                "NOT SURE: by its values {found} is the order (--map order_id=COLUMN says which is)",
+                found=repr(found[0]),
+            )
+        )
 
 
 def _is_sales_log(draft: MappingDraft) -> bool:
@@ -253,19 +271,21 @@ def _settle_kind(draft: MappingDraft) -> None:
         return
     if not bought:
         draft.notes.append(
-            f"no kind, price, quantity or order column: every row is read as a product {kind} (set constants.kind)"
+            gettext_lazy(
+                "no kind, price, quantity or order column: every row is read as a product {kind} (set constants.kind)",
+                kind=kind,
+            )
         )
 
 
 def _settle_order(draft: MappingDraft) -> None:
     if "order_id" not in draft.columns:
-        instead = (
-            "the session stands for it"
-            if "session_id" in draft.columns
-            else "one order is made per customer and local day"
-        )
         if draft.settings.get("constants") != VIEWS:
-            draft.notes.append(f"no order column: {instead}")
+            draft.notes.append(
+                gettext_noop("no order column: the session stands for it")
+                if "session_id" in draft.columns
+                else gettext_noop("no order column: one order is made per customer and local day")
+            )
         return
     values = draft.values(str(draft.columns["order_id"]))
     plain = sum(value.isdigit() for value in values)

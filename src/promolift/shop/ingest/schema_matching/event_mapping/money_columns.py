@@ -15,6 +15,8 @@ from promolift.foundation.files.column_names import (
     normalise_column_name,
     normalise_event_name,
 )
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.event_mapping.order_lines import is_of_line, is_of_the_order
@@ -90,11 +92,14 @@ def find_multiplied(draft: MappingDraft) -> None:
         draft.take("list_unit_price" if found.reduced and not listed else "unit_price", found.price, LIKELY)
     elif found.price == draft.columns.get("unit_price") and found.reduced and not listed:
         draft.take("list_unit_price", str(draft.columns.pop("unit_price")), LIKELY)
-    draft.notes.append(
-        f"{found.quantity!r} times {found.price!r} is {found.line!r}"
-        + (", or more where something was taken off" if found.reduced else "")
-        + ": read as quantity, price of one and what was paid"
-    )
+    meaning = gettext_noop("{quantity} times {price} is {line}: read as quantity, price of one and what was paid")
+    if found.reduced:
+        meaning = gettext_noop(
+            "{quantity} times {price} is {line}, or more where something was taken off: read as quantity, price of one "
+            "and what was paid"
+        )
+    columns = {"quantity": repr(found.quantity), "price": repr(found.price), "line": repr(found.line)}
+    draft.notes.append(gettext_lazy(meaning, **columns))
 
 
 def find_money_by_name(draft: MappingDraft) -> None:
@@ -111,7 +116,12 @@ def find_money_by_name(draft: MappingDraft) -> None:
     found = [name for name in numeric_columns(draft) if is_money(draft, name)]
     if found:
         draft.take("amount", found[0], BY_VALUES, *found[1:2])
-        draft.notes.append(f"NOT SURE: by its name {found[0]!r} is what was paid (--map amount=COLUMN says which is)")
+        draft.notes.append(
+            gettext_lazy(
+                "NOT SURE: by its name {found} is what was paid (--map amount=COLUMN says which is)",
+                found=repr(found[0]),
+            )
+        )
 
 
 def find_money_by_values(draft: MappingDraft) -> None:
@@ -131,7 +141,13 @@ def find_money_by_values(draft: MappingDraft) -> None:
         return
     _, name, role = found[0]
     draft.take(role, name, BY_VALUES, *[other for _, other, _ in found[1:] if other != name][:1])
-    draft.notes.append(f"NOT SURE: by its values {name!r} is the {role} (--map {role}=COLUMN says which is)")
+    draft.notes.append(
+        gettext_lazy(
+            "NOT SURE: by its values {name} is the {role} (--map {role}=COLUMN says which is)",
+            name=repr(name),
+            role=role,
+        )
+    )
 
 
 def settle_count(draft: MappingDraft) -> None:
@@ -168,7 +184,14 @@ def settle_converted(draft: MappingDraft) -> None:
         draft.take(role, place, LIKELY)
         draft.currency = word
         rest = ", ".join(repr(each) for each in left if each != place)
-        draft.notes.append(f"{place!r} is in {word} on each row, so it is taken, and {rest} in several is not")
+        draft.notes.append(
+            gettext_lazy(
+                "{place} is in {word} on each row, so it is taken, and {rest} in several is not",
+                place=repr(place),
+                word=word,
+                rest=rest,
+            )
+        )
         return
 
 
@@ -189,10 +212,16 @@ def settle_unit_or_line(draft: MappingDraft) -> None:
             continue
         del draft.columns[role]
         draft.take(other, name, LIKELY)
-        meaning = "what a line comes to" if other == "amount" else "the price of one unit"
-        draft.notes.append(
-            f"{name!r} is read as {meaning}: so the prices of one product hardly vary (else --map {role}={name})"
+        meaning = gettext_noop(
+            "{column} is read as the price of one unit: so the prices of one product hardly vary "
+            "(else --map {role}={name})"
         )
+        if other == "amount":
+            meaning = gettext_noop(
+                "{column} is read as what a line comes to: so the prices of one product hardly vary (else --map "
+                "{role}={name})"
+            )
+        draft.notes.append(gettext_lazy(meaning, column=repr(name), role=role, name=name))
         return
 
 
@@ -214,8 +243,14 @@ def settle_recommended(draft: MappingDraft) -> None:
         del draft.columns[role]
         draft.recommended.add(name)
         draft.notes.append(
-            f"{name!r} is hardly ever what was paid: left out as a recommended price, since a discount from it "
-            f"would be invented (--map {role}={name} reads it as the price without a discount)"
+            gettext_lazy(
+                "{name} is hardly ever what was paid: left out as a recommended price, since a discount "
+                "from it would be invented (--map {role}={name_2} reads it as the price without a "
+                "discount)",
+                name=repr(name),
+                role=role,
+                name_2=name,
+            )
         )
 
 
@@ -251,8 +286,13 @@ def settle_tags(draft: MappingDraft) -> None:
             else:
                 continue
             draft.notes.append(
-                f"{draft.columns[tag_role]!r} is never below {draft.columns[paid_role]!r}: read as the price without "
-                f"a discount (--map {paid_role}=COLUMN says what was paid)"
+                gettext_lazy(
+                    "{columns} is never below {columns_2}: read as the price without a discount (--map "
+                    "{paid_role}=COLUMN says what was paid)",
+                    columns=repr(draft.columns[tag_role]),
+                    columns_2=repr(draft.columns[paid_role]),
+                    paid_role=paid_role,
+                )
             )
             break
 
@@ -281,7 +321,11 @@ def settle_list_price(draft: MappingDraft) -> None:
         name = draft.columns["list_unit_price"] = draft.columns.pop("unit_price")
         if "unit_price" not in draft.fixed:  # nothing in the file says whether the discount is off already
             draft.sure["list_unit_price"] = RoleGuess(str(name), BY_VALUES, "", ())
-        draft.notes.append(f"{name!r} is read as the price before the discount (name it unit_price if it is after)")
+        draft.notes.append(
+            gettext_lazy(
+                "{name} is read as the price before the discount (name it unit_price if it is after)", name=repr(name)
+            )
+        )
 
 
 def sounds_like_money(name: str) -> bool:

@@ -7,6 +7,8 @@ a line or is shared out among the lines of its order, so that no sum counts twic
 import re
 
 from promolift.foundation.files.column_names import normalise_column_name
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.configuration.column_mapping import ORDER_ROLES, SUMMED_ROLES
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MONEY, MappingDraft
@@ -35,7 +37,12 @@ def settle_lines(draft: MappingDraft) -> None:
     if discount and is_off_the_lines(draft, discount):
         draft.columns["coupon_discount"] = discount
         draft.settings |= {"shared": ("coupon_discount",), "amounts_before": ("coupon_discount",)}
-        draft.notes.append(f"{discount!r} is the whole order's: shared out among its lines and taken off their prices")
+        draft.notes.append(
+            gettext_lazy(
+                "{name} is the whole order's: shared out among its lines and taken off their prices",
+                name=repr(discount),
+            )
+        )
         whole = {role: name for role, name in whole.items() if name != discount}
     if whole:
         names = ", ".join(repr(name) for name in whole.values())
@@ -86,7 +93,11 @@ def settle_first_lines(draft: MappingDraft) -> None:
     if first:
         draft.settings["inherit"] = first
         names = ", ".join(repr(draft.columns[role]) for role in first)
-        draft.notes.append(f"{names}: on the first line of an order alone, so its later lines take it from there")
+        draft.notes.append(
+            gettext_lazy(
+                "{names}: on the first line of an order alone, so its later lines take it from there", names=names
+            )
+        )
 
 
 def settle_order_discount(draft: MappingDraft) -> None:
@@ -108,9 +119,10 @@ def settle_order_discount(draft: MappingDraft) -> None:
     off = is_off_the_lines(draft, name)
     if off:
         draft.settings["amounts_before"] = (role,)
-    draft.notes.append(
-        f"{name!r} is the whole order's: shared out among its lines" + (" and taken off their prices" if off else "")
-    )
+    meaning = gettext_noop("{name} is the whole order's: shared out among its lines")
+    if off:
+        meaning = gettext_noop("{name} is the whole order's: shared out among its lines and taken off their prices")
+    draft.notes.append(gettext_lazy(meaning, name=repr(name)))
 
 
 def settle_totals(draft: MappingDraft) -> None:
@@ -141,7 +153,11 @@ def settle_totals(draft: MappingDraft) -> None:
         draft.notes.append(f"{amount!r} repeats the order's total on each line and is left out; prices are used")
     else:
         draft.settings["shared"] = ("amount",)
-        draft.notes.append(f"{amount!r} is the order's total: shared out among its lines by units (set shared)")
+        draft.notes.append(
+            gettext_lazy(
+                "{amount} is the order's total: shared out among its lines by units (set shared)", amount=repr(amount)
+            )
+        )
 
 
 def settle_repeats(draft: MappingDraft) -> None:
@@ -151,7 +167,9 @@ def settle_repeats(draft: MappingDraft) -> None:
     finer = ("quantity", "order_id", "event_id", "clock")
     if draft.day_only and not any(role in draft.columns for role in finer):
         draft.settings["repeats"] = "units"
-        draft.notes.append("equal rows are read as several purchases, since no column counts them (set repeats)")
+        draft.notes.append(
+            gettext_noop("equal rows are read as several purchases, since no column counts them (set repeats)")
+        )
     order = ("order_id",) if "order_id" in draft.columns else ("customer_id", "time")
     names = [draft.columns.get(role) for role in (*order, "time", "product_id")]
     known = "event_id" in draft.columns or draft.basket or not all(isinstance(name, str) for name in names)
@@ -164,8 +182,11 @@ def settle_repeats(draft: MappingDraft) -> None:
         return
     if found.whole > max(found.part, 2):
         draft.notes.append(
-            f"every line of {found.whole:,} of {found.orders:,} sampled orders stands several times: read once "
-            "(set repeats)"
+            gettext_lazy(
+                "every line of {whole} of {orders} sampled orders stands several times: read once (set repeats)",
+                whole=f"{found.whole:,}",
+                orders=f"{found.orders:,}",
+            )
         )
         return
     draft.settings["repeats"] = "lines"
@@ -173,10 +194,13 @@ def settle_repeats(draft: MappingDraft) -> None:
         quantity = draft.columns.get("quantity")
         units = column_patterns.numbers(draft.values(quantity)) if isinstance(quantity, str) else []
         counted = sum(value > 1 for value in units) > 0.05 * draft.sample.height
-        draft.notes.append(
-            f"{'NOT SURE: ' if counted else ''}{found.rows:,} of {draft.sample.height:,} sampled rows equal an "
-            "earlier line of their order: read as the product bought again (else set repeats to duplicates)"
+        note = gettext_lazy(
+            "{rows} of {height} sampled rows equal an earlier line of their order: read as the product bought again "
+            "(else set repeats to duplicates)",
+            rows=f"{found.rows:,}",
+            height=f"{draft.sample.height:,}",
         )
+        draft.notes.append(gettext_lazy("NOT SURE: {note}", note=note) if counted else note)
 
 
 def is_off_the_lines(draft: MappingDraft, discount: str) -> bool:

@@ -7,6 +7,7 @@ columns at once.
 import re
 
 from promolift.foundation.files.column_names import FIRST_NAME_COLUMNS, LAST_NAME_COLUMNS, normalise_column_name
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.ingest.schema_matching import column_patterns
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MappingDraft
 
@@ -30,7 +31,12 @@ def settle_promotions(draft: MappingDraft) -> None:
         draft.columns["campaign_id"] = draft.columns["coupon_id"]
     if "end" not in draft.columns and "valid_days" not in draft.columns:
         draft.settings["constants"] = {"valid_days": VALID_DAYS}
-        draft.notes.append(f"no end: offers are taken to hold for {VALID_DAYS} days (set constants.valid_days)")
+        draft.notes.append(
+            gettext_lazy(
+                "no end: offers are taken to hold for {valid_days} days (set constants.valid_days)",
+                valid_days=VALID_DAYS,
+            )
+        )
 
 
 def settle_category(draft: MappingDraft) -> None:

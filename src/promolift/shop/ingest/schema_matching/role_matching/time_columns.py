@@ -18,6 +18,8 @@ from promolift.foundation.files.column_names import (
     normalise_column_name,
 )
 from promolift.foundation.files.time_formats import MONTH_DAY, TimeGuess
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import SECONDS_PER_UNIT
 from promolift.shop.configuration.column_mapping import DAYS_SINCE_LAST
 from promolift.shop.ingest.schema_matching import column_patterns
@@ -33,6 +35,12 @@ NOT_THE_TIME = re.compile(
 )
 MIN_READ_TIMES = 0.98  # share of a column's times that a format must read; below that a person is asked
 UNKNOWN_NAME, OTHER_ROLE = 500, 800  # misfit of a column that no list names, and of one that another role does
+LANGUAGES_OF_COLUMNS = (  # the names of `column_names.Region`, which notes print
+    gettext_noop("Japanese"), gettext_noop("Korean"), gettext_noop("traditional Chinese"), gettext_noop("Chinese"),
+    gettext_noop("Russian"), gettext_noop("Thai"), gettext_noop("Vietnamese"), gettext_noop("Turkish"),
+    gettext_noop("Polish"), gettext_noop("Czech"), gettext_noop("German"),
+    gettext_noop("French"), gettext_noop("Indonesian"),
+)  # fmt: skip
 
 
 class TimeCandidate(NamedTuple):
@@ -93,8 +101,13 @@ def _take_time(draft: MappingDraft, role: str, best: TimeCandidate, *runner_up: 
     unread = guess.share < MIN_READ_TIMES
     if unread:
         draft.notes.append(
-            f"NOT SURE: {1 - guess.share:.0%} of the values of {name!r} are no time in the format {guess.format} "
-            "and would be set aside (set time_format)"
+            gettext_lazy(
+                "NOT SURE: {share} of the values of {name} are no time in the format {format} and would "
+                "be set aside (set time_format)",
+                share=f"{1 - guess.share:.0%}",
+                name=repr(name),
+                format=guess.format,
+            )
         )
     if (unread or (isinstance(guess, DateGuess) and guess.undecided)) and role not in draft.fixed:
         sure = min(sure, BY_VALUES)
@@ -151,15 +164,23 @@ def settle_zone(draft: MappingDraft) -> None:
     named = isinstance(time, str) and re.search(r"(?<![a-z])(utc|gmt)(?![a-z])", time.lower())
     if named or draft.zone != "UTC":
         return
-    home, why = guess_region(draft.sample.columns), ""
+    home = guess_region(draft.sample.columns)
+    note = gettext_noop("times carry no zone: read as {zone} (set zone if the clock is another)")
+    known: dict[str, str] = {}
     currency = str(draft.settings.get("currency", ""))
     if home:
-        draft.zone, why = home.zone, f"names are {home.language_name}, and "
+        draft.zone, known = home.zone, {"language": gettext_lazy(home.language_name)}
+        note = gettext_noop(
+            "names are {language}, and times carry no zone: read as {zone} (set zone if the clock is another)"
+        )
     elif currency in ZONE_BY_CURRENCY:
-        draft.zone, why = ZONE_BY_CURRENCY[currency], f"money is {currency}, and "
+        draft.zone, known = ZONE_BY_CURRENCY[currency], {"currency": currency}
+        note = gettext_noop(
+            "money is {currency}, and times carry no zone: read as {zone} (set zone if the clock is another)"
+        )
     if _has_zones(draft):  # then only a customer's days are of the shop's zone
         return
-    draft.notes.append(f"{why}times carry no zone: read as {draft.zone} (set zone if the clock is another)")
+    draft.notes.append(gettext_lazy(note, zone=draft.zone, **known))
 
 
 def _has_zones(draft: MappingDraft) -> bool:

@@ -1,0 +1,100 @@
+"""Carry a text from where it is made to where it is shown: its message id and its arguments, not one language.
+
+`gettext_lazy` makes a `LazyMessage`. As a string it is its English text: logs, files and programs read it as any other
+string. `render_message` shows it in the language that is in use. The notes of a work folder keep id and arguments.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any, Self
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+from pydantic_core.core_schema import SerializationInfo
+
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.settings import STORED
+
+
+class LazyMessage(str):
+    """A text for people, English as a string, with the id of its message and the arguments that fill it.
+
+    An argument that is itself a `LazyMessage` is shown in the reader's language, any other stays as it is.
+    """
+
+    message_id: str
+    arguments: Mapping[str, "str | LazyMessage"]
+
+    @classmethod
+    def of(cls, message_id: str, arguments: Mapping[str, object]) -> Self:
+        """Return the message with this id, filled."""
+        filled = {name: each if isinstance(each, LazyMessage) else str(each) for name, each in arguments.items()}
+        found = cls(message_id.format(**filled) if filled else message_id)
+        found.message_id, found.arguments = message_id, filled
+        return found
+
+    @classmethod
+    def from_stored(cls, value: object) -> Self:
+        """Return the message that `to_stored` wrote. A text, such as earlier versions stored, is its own id."""
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str):
+            return cls.of(value, {})
+        if not isinstance(value, Mapping) or not isinstance(value.get("message"), str):
+            raise ValueError("a message is a text, or an object with `message` and `arguments`")
+        stored: Mapping[str, object] = value.get("arguments") or {}
+        return cls.of(
+            value["message"],
+            {name: cls.from_stored(each) if isinstance(each, Mapping) else each for name, each in stored.items()},
+        )
+
+    def to_stored(self) -> "str | dict[str, Any]":
+        """Return the form for JSON: the text where it has no arguments, else the id and the arguments."""
+        return self._with_arguments() if self.arguments else self.message_id
+
+    def _with_arguments(self) -> dict[str, Any]:
+        kept = {name: e._with_arguments() if isinstance(e, LazyMessage) else e for name, e in self.arguments.items()}
+        return {"message": self.message_id, "arguments": kept}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read text and stored messages. A dump writes English, and the stored form with the context `STORED`."""
+
+        def dump(value: str, info: SerializationInfo) -> object:
+            return cls.from_stored(value).to_stored() if info.context is STORED else str(value)
+
+        return core_schema.no_info_plain_validator_function(
+            cls.from_stored, serialization=core_schema.plain_serializer_function_ser_schema(dump, info_arg=True)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """For programs it is a string."""
+        return {"type": "string"}
+
+
+def gettext_lazy(message_id: str, /, **arguments: object) -> LazyMessage:
+    """Return a message that is translated when it is shown. Numbers in its arguments are formatted by the caller."""
+    return LazyMessage.of(message_id, arguments)
+
+
+def list_messages(messages: Sequence[LazyMessage]) -> LazyMessage | None:
+    """Return messages as one, with commas between them; None where there are none."""
+    return (
+        reduce(lambda first, then: gettext_lazy("{first}, {then}", first=first, then=then), messages)
+        if messages
+        else None
+    )
+
+
+def render_message(text: str) -> str:
+    """Return a message in the language that is in use. A plain string is looked up by itself, as an id."""
+    if not text:
+        return text
+    if not isinstance(text, LazyMessage):
+        return gettext(text)
+    return gettext(text.message_id, **{name: _shown_argument(each) for name, each in text.arguments.items()})
+
+
+def _shown_argument(argument: "str | LazyMessage") -> str:
+    return render_message(argument) if isinstance(argument, LazyMessage) else argument

@@ -579,12 +579,12 @@ def test_a_release_has_decided_once_for_nobody_before_its_first_request(
     from promolift.core import decisions
 
     decider, calls = api.server.decider, []
-    plain = decisions.choose_slots
-    monkeypatch.setattr(decisions, "choose_slots", lambda *given: calls.append(given) or plain(*given))
+    plain = decisions.choose_offers
+    monkeypatch.setattr(decisions, "choose_offers", lambda *given: calls.append(given) or plain(*given))
     (release_id,) = decider.releases
     decider.releases = {}
     decider.ensure(release_id)
-    assert [len(each[1][0]) > 0 for each in calls] == [True]  # what is compiled at first use was compiled now
+    assert [each[0].sizes[0] > 0 for each in calls] == [True]  # what is compiled at first use was compiled now
     with api.server.ledger.read() as db:
         assert not db.execute(select(DECISIONS.c.decision_id)).all()
 

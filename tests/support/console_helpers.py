@@ -77,6 +77,34 @@ class Person:
         return self
 
 
+def page_form(page: dict[str, Any]) -> dict[str, str]:
+    """The form of the page as a browser sends it where nobody has touched it."""
+    form = {each["key"]: each["default"] for each in page["sheets"]}
+    if page["together"] is not None:
+        form["together"] = "yes" if page["together"] else "no"
+    if (reading := page["reading"]) is None:
+        return form
+    for question, value in (*reading["questions"], *reading["closing"]):
+        form[question["key"]] = value
+        if question["key"].startswith("columns."):
+            form[f"guess.{question['key']}"] = question["default"]
+    for table in reading["tables"]:
+        for row in table["rows"] if table["may_change"] else ():
+            form |= {row["key"]: row["column"], f"guess.{row['key']}": row["guess"]}
+    for name in ("currency", "languages"):
+        if reading[name]:
+            form |= {name: reading[name][0], f"guess.{name}": reading[name][1]}
+    return form
+
+
+def set_up(person: Person, *files: Path) -> None:
+    """Send the files of a new shop, named after their tables, and use what was understood."""
+    for file in files:
+        person.send("/data/setup/upload", file, table=file.stem)
+    form = page_form(person.json("/data/setup"))
+    person.post("/data/setup/use", **form | ({"consent": "no"} if "consent" in form else {}))
+
+
 class Shop:
     """The server, its app with the console, and a person of each role."""
 

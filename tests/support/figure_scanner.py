@@ -336,7 +336,8 @@ def folder_surfaces(config: Config, folder: Path) -> list[Surface]:
             page = render(build_story(Job(stated, store, job.tell)))
             found.append(Surface(f"report {each}", each, visible(page)))
         rows = plan_file(job)
-        file = pl.read_csv(export_rows(rows).write_csv().encode(), infer_schema_length=None)
+        text, as_text = export_rows(rows).write_csv().encode(), {"customer_id": pl.String}
+        file = pl.read_csv(text, infer_schema_length=None, schema_overrides=as_text)
         assert file.height == rows.height
         given = file.filter(status="offer")
         sums = {"treated": given.height, "held_out": file.height - given.height,

@@ -45,12 +45,12 @@ class Line:
     listed: int  # of one unit, without a discount
 
 
-def lines(orders: int = 160, seed: int = 7) -> Iterator[Line]:
-    """Orders of 25 customers on 40 products, in the order of time."""
+def lines(orders: int = 160, seed: int = 7, customers: int = 25) -> Iterator[Line]:
+    """Orders of some customers on 40 products, in the order of time, one in two and a half weeks from each."""
     draw, when = Random(seed), FIRST
     for order in range(1, orders + 1):
-        when += timedelta(minutes=draw.randrange(200, 1900))
-        who = draw.randrange(25)
+        when += timedelta(minutes=draw.randrange(200, 1900) * 25 // customers)
+        who = draw.randrange(customers)
         for place in range(draw.choice([1, 1, 2, 3])):
             item = draw.randrange(13) + 13 * place  # an order has a product once
             listed = 199 + item * 137

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option
+from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option, print_line
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
@@ -93,13 +94,31 @@ def words_judge(
 
 def words_review(
     config: Path,
+    work: Path,
     approve: Annotated[OptionalStrings, option("Ids of texts that may be sent.")] = None,
     reject: Annotated[OptionalStrings, option("Ids of texts that may not.")] = None,
     retire: Annotated[OptionalStrings, option("Ids of texts to take out of use.")] = None,
+    because: Annotated[str, option("Why texts are rejected; the next brief reads it.")] = "",
     by: Reviewer = "",
 ) -> "StepSummary":
-    """Show what waits for a person, or say yes or no to texts by their ids."""
-    return pool.review_pool(load_settings(config), pool.ReviewChoices(approve or [], reject or [], retire or [], by))
+    """Read the texts that wait one after another on a terminal; or say yes or no to texts by their ids."""
+    settings = load_settings(config)
+    choices = pool.ReviewChoices(approve or [], reject or [], retire or [], by, because)
+    if approve or reject or retire or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return pool.review_pool(settings, choices)
+    import click
+
+    from promolift.cli.text_review import Terminal, read_texts
+    from promolift.foundation.i18n.formatting import use_locale
+    from promolift.foundation.storage.local_store import Store
+
+    def ask(question: str, default: str) -> str:
+        return str(click.prompt(question, default=default, show_default=bool(default), err=True))
+
+    with use_locale(settings.report_language), Store(work) as store:
+        name = by or ask(gettext("Your name; it is kept with every text"), "")
+        done = read_texts(settings, store, name, Terminal(click.getchar, ask, print_line)) if name else ""
+    return pool.pool_summary(settings, done)
 
 
 def words_export(file: CsvPath, config: Path) -> "StepSummary":

@@ -9,7 +9,7 @@ from drawn import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.decisions import Option, OptionTable, ReleaseTerms, decide, decide_options, replay_decision
+from promolift.core.decisions import Option, OptionTable, ReleaseTerms, decide, record_decision, replay_decision
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.tables.schemas import DECISIONS
 
@@ -59,9 +59,7 @@ def test_records_hold_the_interval_that_was_drawn_and_can_be_made_again(seed: in
         assert replay_decision(row, release) == row
         mine = rows.filter(pl.col("customer_id") == row["customer_id"]).select(COLUMNS)
         refusal = "the customer said no" if row["customer_id"] == "c5" else None
-        (alone,) = decide_options(
-            [row["customer_id"]], [[Option(*each) for each in mine.rows()]], [refusal], release, 5
-        )
+        alone = record_decision(row["customer_id"], [Option(*each) for each in mine.rows()], refusal, release, 5)
         assert alone._asdict() == row
         prob = {each["offer"]: each["prob"] for each in row["candidates"]}
         assert sum(prob.values()) == pytest.approx(1.0, abs=1e-12)

@@ -7,7 +7,7 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.decisions import Option, ReleaseTerms, decide, decide_options, in_holdout, replay_decision
+from promolift.core.decisions import Option, ReleaseTerms, decide, in_holdout, record_decision, replay_decision
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.hashing import hash_unit, hash_units
 from promolift.foundation.tables.schemas import DECISIONS
@@ -157,7 +157,7 @@ def test_one_customer_at_a_time_and_all_at_once_are_decided_alike(seed, explore,
         who, mine = row["customer_id"], rows.filter(pl.col("customer_id") == row["customer_id"])
         options = [Option(*each) for each in mine.select(SCHEMA_OF_OPTION).iter_rows()]
         refusal = "the customer said no" if who == "c5" else None
-        (alone,) = decide_options([who], [options], [refusal], rel, TS)
+        alone = record_decision(who, options, refusal, rel, TS)
         row["candidates"] = [without_interval(each) for each in row["candidates"]]
         assert alone._asdict() == row
 

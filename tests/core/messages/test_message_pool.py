@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 import pytest
 from error_checks import raises_code
+from hypothesis import given
+from hypothesis import strategies as st
 from message_helpers import GOLDEN
 
 from promolift.core.messages import (
@@ -20,6 +22,7 @@ from promolift.core.messages import (
     write_drafts,
 )
 from promolift.core.messages.angles import ANGLES
+from promolift.core.messages.composition import fill_draft
 from promolift.core.messages.drafts import draft_request
 from promolift.core.messages.text_pool import (
     TextPool,
@@ -195,6 +198,38 @@ def test_an_edit_is_linted_and_a_yes_does_not_save_it():
     assert not again.pool.usable("person").texts
 
 
+REASONS = st.text(st.characters(categories=("L", "N", "P", "Zs"), exclude_characters="\xa0"), max_size=60).map(
+    str.strip
+)
+
+
+@given(REASONS, st.booleans())
+def test_a_reason_of_rejection_survives_a_file_and_goes_with_a_yes(reason, has_column):
+    pool = TextPool((text(),))
+    rows = to_csv(pool).with_columns(approved=pl.lit("no"), rejected_because=pl.lit(reason))
+    once = from_csv(pool, rows, "Ann", TODAY).pool
+    assert [(each.state, each.rejected_because) for each in once.texts] == [("rejected", reason)]
+    file = to_csv(once) if has_column else to_csv(once).drop("rejected_because")  # a file of an earlier version
+    assert from_csv(once, file, "Ann", TODAY).pool == once
+    assert from_csv(once, file.with_columns(approved=pl.lit("yes")), "Ann", TODAY).pool.texts[0].rejected_because == ""
+
+
+def test_a_yes_to_words_that_lint_refuses_approves_nothing():
+    """Whatever state they were left in: lint may have learned since."""
+    for state in ("judged", "edited", "rejected", "drafted"):
+        pool = TextPool((text(Draft("{deal}: hurry", "only 3 left!"), state=state),))
+        done = from_csv(pool, to_csv(pool).with_columns(approved=pl.lit("yes")), "Ann", TODAY)
+        assert (done.approved, done.pool) == (0, pool)
+
+
+@given(*[st.sampled_from(["", " ", "{deal}", "{product}", "{bought}", "a", "{deal}: {product}", "{x}"])] * 3)
+def test_words_in_any_state_of_typing_can_be_filled(title, hook, call):
+    for language in ("en", "zh"):
+        message = fill_draft(GOLDEN, AngleFacts(name="Ann"), language, Draft(title, hook, call))
+        assert message.text
+        assert message.text_id or not (title.strip() and hook.strip()) or "{bought}" in hook
+
+
 @pytest.mark.parametrize(
     ("column", "value", "code"),
     [
@@ -224,7 +259,7 @@ def test_a_retired_text_is_never_sent():
     assert not TextPool((text(),)).retire([GOOD.text_id], TODAY).usable("judged").texts
 
 
-def test_the_choice_learns_and_every_text_keeps_a_share():
+def test_the_choice_learns_and_two_texts_go_on():
     texts = tuple(text(Draft("{deal}: low?", f"low on {{product}} {word}?")) for word in ("a", "b", "c"))
     even = TextChooser(texts)
     best = texts[1].text_id
@@ -232,11 +267,11 @@ def test_the_choice_learns_and_every_text_keeps_a_share():
     learned = TextChooser(texts, tallies)
     where = ("replenish_due", "percent_off", "en")
     assert dict(zip(learned.arms(*where).texts, learned.arms(*where).share_V, strict=True))[texts[1]] > 0.8
-    assert learned.arms(*where).share_V.min() > 0.03
+    assert sorted(learned.arms(*where).share_V)[1] > 0.03
     assert abs(learned.arms(*where).share_V.sum() - 1) < 1e-9
     assert even.arms(*where).share_V.min() > 0.1
-    # what was learned of one kind of benefit says nothing of another
-    assert TextChooser(texts, tallies).arms("replenish_due", "free_shipping", "en").share_V.max() < 0.7
+    # what was learned of one kind of benefit counts for less with another
+    assert 0.5 < learned.arms("replenish_due", "free_shipping", "en").share_V.max() < learned.arms(*where).share_V.max()
 
 
 def test_the_propensity_is_the_share_of_keys_that_draw_the_text():

@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -18,12 +18,14 @@ from console_helpers import CONFIG, PASSWORD, Shop, opened
 from judged_shop import case, judged
 from serve_helpers import derived, free_port
 
+from promolift.core.messages.text_pool import TextPool
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.app import HttpServer, uvicorn_config
 from promolift.server.console.state.users import start_session
 from promolift.server.translations import translate_group
 from promolift.shop.feedback.policy_earnings import earned_numbers
 from promolift.shop.feedback.policy_verdict import numbers_of
+from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.plan import Plan
 
 CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -39,7 +41,8 @@ RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['s
   .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
 VIOLATED = "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
 SCREENS = [
-    *translate_group("nav"), "/account", "/customers/one?id=u001", "/tests/new", "/offers/edit?line=save-5",
+    *translate_group("nav"), "/words/review", "/account", "/customers/one?id=u001", "/tests/new",
+    "/offers/edit?line=save-5",
 ]  # fmt: skip
 
 
@@ -214,8 +217,110 @@ def test_a_text_is_checked_while_it_is_typed(site: Site) -> None:
     page.goto("/console/words?language=en")
     page.locator(".texts a").first.click()
     page.locator("textarea[name=hook]").fill("Guaranteed the best {nonsense}")
-    page.locator("#check .findings li").first.wait_for()
+    page.locator("[id^=check-] .findings li").first.wait_for()
     assert site.faults == []
+
+
+@pytest.fixture
+def wordy(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The demo's way in a folder of its own: the texts of the package wait, and decisions are written beside it."""
+    monkeypatch.chdir(tmp_path)
+    yield from running(folder, demo=True)
+
+
+def settled(page: "Page") -> list[str]:
+    """What the person of the page decided, once nothing is being sent any more."""
+    expect(page.locator(".text-card.done .decide")).to_have_count(0)
+    pool = load_pool(Path("words.jsonl")) if Path("words.jsonl").exists() else TextPool()
+    return [text.state for text in pool.texts if text.by == "approver"]
+
+
+def test_fifty_texts_are_read_by_keys_in_five_minutes(wordy: Site, record_property: Any) -> None:
+    page = wordy.page("approver")
+    page.goto("/console/words")
+    started, pressed = monotonic(), 1
+    page.get_by_role("link", name="that wait").click()
+    for number in range(50):
+        card = page.locator(".text-card.current:not(.done)")
+        before = card.get_attribute("data-text")
+        for key in ("r", "3") if number % 10 == 9 else ("a",):
+            page.keyboard.press(key)
+            pressed += 1
+        expect(card).not_to_have_attribute("data-text", str(before), timeout=60_000)
+    states, seconds = settled(page), monotonic() - started
+    record_property("keys", pressed)
+    record_property("seconds", round(seconds, 1))
+    print(f"50 texts: {pressed} clicks and keys, {seconds:.1f} s")
+    assert (states.count("approved"), states.count("rejected")) == (45, 5)
+    assert "50 of " in page.locator("#progress").inner_text()
+    assert seconds < 300
+    page.locator(".text-card.current").press("u")
+    page.wait_for_load_state()
+    assert "49 of " in page.locator("#progress").inner_text()
+    assert wordy.faults == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_on_a_phone_one_card_is_shown_and_a_touch_goes_on(wordy: Site, language: str) -> None:
+    page = wordy.page("approver", 390)
+    page.goto("/console/account")
+    if (button := page.locator(f".top button[value={language}]")).count():
+        button.click()
+    page.goto("/console/words/review")
+    for _ in range(3):
+        expect(page.locator(".text-card:visible")).to_have_count(1)
+        box = page.locator(".text-card.current [data-key=a]").bounding_box()
+        assert box
+        assert box["height"] >= 48
+        page.locator(".text-card.current [data-key=a]").click()
+    page.locator(".text-card.current [data-key=r]").click()
+    page.locator(".text-card.current [name=reason]").nth(1).click()
+    page.locator("[data-move='1']").click()
+    assert sorted(settled(page)) == ["approved"] * 3 + ["rejected"]
+    shown = page.locator("#seen").inner_text()  # what was on the screen and waits, of the twelve on the page
+    assert 1 <= int(shown) <= 3
+    assert serious(page) == []
+    page.locator("#together button").click()
+    page.wait_for_load_state()
+    assert settled(page).count("approved") == 3 + int(shown)
+    assert wordy.faults == []
+
+
+def test_words_are_changed_in_the_card_and_a_faulty_change_stays_in_the_form(wordy: Site) -> None:
+    page = wordy.page("approver")
+    page.goto("/console/words/review?language=en")
+    page.keyboard.press("e")
+    hook = page.locator(".text-card.current textarea[name=hook]")
+    hook.fill("Guaranteed the best {nonsense}")
+    page.locator(".text-card.current .editor .findings li").first.wait_for()
+    page.locator(".text-card.current .edit button").click()
+    expect(page.locator(".text-card.current .said")).to_be_visible()
+    assert hook.input_value() == "Guaranteed the best {nonsense}"
+    assert serious(page) == []
+    hook.fill("Thanks for staying with us")
+    page.locator(".text-card.current .edit button").click()
+    expect(page.locator(".text-card.current [data-state]")).to_have_text("written by a person")
+    page.keyboard.press("a")
+    assert settled(page) == ["approved"]
+    assert [fault for fault in wordy.faults if "422" not in fault] == []  # the refused change
+
+
+def test_texts_are_decided_on_without_a_script(wordy: Site) -> None:
+    with_script = wordy.page("approver")
+    context = wordy.browser.new_context(java_script_enabled=False, base_url=wordy.url)
+    context.add_cookies(with_script.context.cookies())
+    page = context.new_page()
+    page.goto("/console/words/review")
+    page.locator(".text-card [data-key=a]").first.click()
+    page.locator(".text-card summary").first.click()
+    page.locator(".text-card [name=reason]").first.click()
+    assert "2 of " in page.locator("#progress").inner_text()
+    page.get_by_role("button", name="Undo").click()
+    assert "1 of " in page.locator("#progress").inner_text()
+    page.locator(".text-card [data-key=e]").first.click()
+    page.locator("textarea[name=hook]").fill("only 3 left")
+    page.get_by_role("button", name="Keep as a new text").click()
+    assert page.locator("textarea[name=hook]").input_value() == "only 3 left"
 
 
 def test_a_password_lets_in_and_a_wrong_one_does_not(site: Site) -> None:
@@ -229,13 +334,32 @@ def test_a_password_lets_in_and_a_wrong_one_does_not(site: Site) -> None:
     assert page.evaluate("document.cookie") == ""
 
 
-def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_files: Path) -> None:
+def test_a_shop_is_set_up_corrected_and_run_in_eight_clicks(tmp_path: Path, own_files: Path) -> None:
     for fresh in running(tmp_path / "work", False, tmp_path / "promolift.toml"):
         page = fresh.page("admin")
         page.goto("/console/data")
+        page.get_by_role("link", name="Set up your shop").click()
         page.locator("input[type=file]").set_input_files(own_files / "events.csv")
         page.get_by_role("button", name="Send").click()
-        expect(page.locator("h1")).to_have_text("events", timeout=60_000)  # it is read and guessed at
+        orders = page.locator(".examples li")
+        expect(orders).to_have_count(5, timeout=60_000)  # it is read and guessed at
+        before = orders.first.inner_text()
+        amount = page.locator("select[name='columns.events.amount']")
+        amount.select_option("discount")
+        page.get_by_role("button", name="Show again").click()
+        expect(orders.first).not_to_have_text(before, timeout=60_000)
+        amount.select_option("sales_value")
+        page.get_by_role("button", name="Show again").click()
+        expect(orders.first).to_have_text(before, timeout=60_000)
+        assert not (tmp_path / "promolift.toml").exists()
+        page.get_by_role("group", name="May everybody here be sent them").get_by_text("no", exact=True).click()
+        page.get_by_role("button", name="Use this").click()
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.locator(".job progress").wait_for(timeout=60_000)
+        page.reload()
+        page.locator(".job progress").wait_for(timeout=60_000)  # a reload loses nothing
+        page.get_by_role("button", name="Stop").click()
+        page.goto("/console/data/events")
         said = page.locator("#tried")
         before = said.inner_text()
         page.locator("select[name='role.amount']").select_option("event_type")
@@ -243,12 +367,49 @@ def test_a_file_is_sent_looked_at_and_run_in_five_clicks(tmp_path: Path, own_fil
         page.locator("select[name='role.amount']").select_option("sales_value")
         expect(said).to_have_text(before, timeout=30_000)
         page.get_by_role("button", name="Keep this").click()
-        assert "Kept" in page.locator(".said").inner_text()
-        page.get_by_role("button", name="Run", exact=True).click()
-        page.locator(".job progress").wait_for(timeout=60_000)
-        page.reload()
-        page.locator(".job progress").wait_for(timeout=60_000)  # a reload loses nothing
-        page.get_by_role("button", name="Stop").click()
+        assert "Kept" in page.locator(".said.good").inner_text()
+        assert fresh.faults == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_state_of_the_set_up_reads_well(tmp_path: Path, own_files: Path, language: str, width: int) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("a,b\n1,2\n")
+    for fresh in running(tmp_path / "work", False, tmp_path / "promolift.toml"):
+        page = fresh.page("admin", width)
+        page.set_default_timeout(90_000)  # files are read
+        page.goto("/console/account")
+        if (button := page.locator(f".top button[value={language}]")).count():
+            button.click()
+
+        def reads_well(state: str, page: "Page" = page) -> None:
+            if folder := os.environ.get("PROMOLIFT_TEST_PICTURES"):
+                page.screenshot(path=f"{folder}/setup-{state}-{language}-{width}.png", full_page=True)
+            assert serious(page) == [], state
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert page.evaluate(wide) <= 0, state
+
+        page.goto("/console/data/setup")
+        reads_well("empty")
+        for state, file in (("bad", bad), ("read", own_files / "events.csv")):
+            if page.locator("input[type=file]").is_hidden():
+                page.locator("summary").first.click()
+            page.locator("input[type=file]").set_input_files(file)
+            page.locator("form[data-upload] button").click()
+            page.locator(".examples, [role=alert]").first.wait_for(timeout=60_000)
+            page.wait_for_load_state("load")
+            reads_well(state)
+            if state == "bad":
+                page.locator(".log button").first.click()
+        page.locator("button[formaction]").click()
+        page.locator("[role=alert]").wait_for(timeout=60_000)
+        reads_well("unanswered")
+        fresh.faults.clear()  # of the answer 422
+        page.locator("input[name=consent][value=no]").check()
+        page.locator("button[formaction]").click()
+        page.locator("form[action$='/data/run']").wait_for(timeout=60_000)
+        reads_well("done")
         assert fresh.faults == []
 
 

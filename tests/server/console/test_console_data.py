@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from console_helpers import SAME, Person, Shop, opened
+from console_helpers import SAME, Person, Shop, opened, set_up
 
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import load_config
@@ -27,10 +27,9 @@ def empty(tmp_path: Path) -> Iterator[Shop]:
 
 
 def sent(shop: Shop, files: Path) -> Person:
-    """An editor who sent the events."""
+    """An editor who set the shop up with the events alone."""
     editor = shop.person("editor")
-    said = editor.send("/data/upload", files / "events.csv", size=100_000, table="events")
-    assert said == {"go": "/console/data/events"}
+    set_up(editor, files / "events.csv")
     return editor
 
 
@@ -42,13 +41,18 @@ def form(person: Person, **other: str) -> dict[str, str]:
 
 
 def test_before_there_is_anything_the_screen_says_what_to_send(empty: Shop) -> None:
-    assert "Nothing was read yet" in empty.person("editor").get("/data")
+    page = empty.person("editor").get("/data")
+    assert "Nothing was read yet" in page
+    assert 'href="/console/data/setup"' in page
     for path in ("/", "/plan", "/words", "/live"):  # what needs data says so, and nothing fails
         assert empty.person("viewer").client.get(f"/console{path}").status_code < 500
 
 
 def test_a_file_is_sent_in_pieces_and_its_columns_are_guessed(empty: Shop, files: Path, tmp_path: Path) -> None:
     editor = sent(empty, files)
+    assert editor.send("/data/upload", files / "events.csv", size=100_000, table="events") == {
+        "go": "/console/data/events"
+    }
     assert (tmp_path / "uploads" / "events.csv").read_bytes() == (files / "events.csv").read_bytes()
     lines = {line["role"]: line for line in editor.json("/data/events")["lines"]}
     assert (lines["customer_id"]["column"], lines["amount"]["column"]) == ("user_id", "sales_value")
@@ -56,7 +60,7 @@ def test_a_file_is_sent_in_pieces_and_its_columns_are_guessed(empty: Shop, files
     assert said["accepted"] > 0.9 * said["read"]
     assert "not wanted" not in editor.get("/data/events")
     audit = empty.api("GET", "/v1/audit?limit=1000")["data"]
-    assert [row["actor"] for row in audit if row["action"] == "data.upload"] == ["person editor"]
+    assert [row["actor"] for row in audit if row["action"] == "data.upload"] == ["person editor"] * 2
 
 
 def test_a_query_is_shown_like_a_file_until_a_file_takes_its_place(files: Path, tmp_path: Path) -> None:
@@ -122,13 +126,13 @@ def test_a_newer_file_of_the_same_columns_keeps_what_a_person_said(empty: Shop, 
 
 def test_who_may_not_send_files_sends_none(empty: Shop, files: Path, tmp_path: Path) -> None:
     viewer = empty.person("viewer")
-    viewer.send("/data/upload", files / "events.csv", status=403, table="events")
+    viewer.send("/data/setup/upload", files / "events.csv", status=403, table="events")
     headers = {"content-type": "application/octet-stream", "x-token": viewer.token}
     large = b"x" * 200_000
-    reply = empty.nobody().client.post("/console/data/upload", content=large, headers=headers | SAME)
+    reply = empty.nobody().client.post("/console/data/setup/upload", content=large, headers=headers | SAME)
     assert reply.status_code == 413  # of a stranger no more is read than of a form
     editor = empty.person("editor")
-    foreign = editor.client.post("/console/data/upload?size=3", content=b"abc", headers=headers)
+    foreign = editor.client.post("/console/data/setup/upload?size=3", content=b"abc", headers=headers)
     assert foreign.status_code == 403
     assert not (tmp_path / "uploads").exists()
 
@@ -136,21 +140,26 @@ def test_who_may_not_send_files_sends_none(empty: Shop, files: Path, tmp_path: P
 @pytest.mark.parametrize("name", ["../../evil.csv", "/etc/evil.csv", "..\\evil.csv", ".hidden.csv", "a/b.csv"])
 def test_a_file_lands_in_its_folder_whatever_it_is_called(empty: Shop, files: Path, tmp_path: Path, name: str) -> None:
     editor = empty.person("editor")
-    editor.send("/data/upload", files / "events.csv", size=10**6, table="events", name=name)
-    (found,) = (tmp_path / "uploads").iterdir()
+    editor.send("/data/setup/upload", files / "events.csv", size=10**6, table="events", name=name)
+    (found,) = (tmp_path / "uploads" / "setup" / "events").iterdir()
     assert found.name.lstrip("_.").endswith(".csv") and not found.name.startswith(".")  # noqa: PT018
 
 
 def test_what_is_no_table_or_out_of_order_is_refused_and_nothing_lost(empty: Shop, files: Path, tmp_path: Path) -> None:
     editor = empty.person("editor")
     (tmp_path / "evil.exe").write_bytes(b"MZ")
-    editor.send("/data/upload", tmp_path / "evil.exe", status=422, table="events")
+    editor.send("/data/setup/upload", tmp_path / "evil.exe", status=422, table="events")
     headers = SAME | {"content-type": "application/octet-stream", "x-token": editor.token}
     late = {"name": "a.csv", "at": 500, "size": 900, "format": "json", "table": "events"}
-    assert editor.client.post("/console/data/upload", params=late, content=b"x", headers=headers).status_code == 422
+    assert (
+        editor.client.post("/console/data/setup/upload", params=late, content=b"x", headers=headers).status_code == 422
+    )
     (tmp_path / "empty.csv").write_text("a,b\n")
-    editor.send("/data/upload", tmp_path / "empty.csv", status=422, table="events")
+    editor.send("/data/setup/upload", tmp_path / "empty.csv", table="events")
+    assert editor.json("/data/setup")["fault"]["code"] == "table_empty"
+    editor.post("/data/setup/use", 422)
     assert not (tmp_path / "promolift.toml").exists()
+    editor.post("/data/setup/remove", file="events/empty.csv")
     sent(empty, files)  # and a good one is still taken
 
 
@@ -160,10 +169,12 @@ def test_the_name_of_a_column_is_text_and_never_markup(empty: Shop, files: Path,
     )
     rows.write_csv(tmp_path / "events.csv")
     editor = empty.person("editor")
-    editor.send("/data/upload", tmp_path / "events.csv", table="events")
-    page = editor.get("/data/events")
-    assert "<script>x" not in page
-    assert "&lt;script&gt;x" in page
+    editor.send("/data/setup/upload", tmp_path / "events.csv", table="events")
+    before = editor.get("/data/setup")
+    set_up(editor)
+    for page in (before, editor.get("/data/events")):
+        assert "<script>x" not in page
+        assert "&lt;script&gt;x" in page
 
 
 @pytest.mark.slow

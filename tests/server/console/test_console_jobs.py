@@ -5,7 +5,7 @@ from time import sleep
 from typing import Any
 
 import pytest
-from console_helpers import Person, opened
+from console_helpers import Person, opened, set_up
 
 from promolift.shop.configuration.configuration import load_config
 
@@ -25,8 +25,7 @@ def test_files_are_read_and_planned_across_restarts(own_files: Path, tmp_path: P
     file, work = tmp_path / "promolift.toml", tmp_path / "work"
     with opened(work, None, file=file) as shop:
         editor = shop.person("editor")
-        for table in ("events", "products", "customers"):
-            editor.send("/data/upload", own_files / f"{table}.csv", table=table)
+        set_up(editor, *(own_files / f"{table}.csv" for table in ("events", "products", "customers")))
         editor.post("/data/run")
         first = editor.json("/data")["job"]["job_id"]
         assert shop.person("viewer").json(f"/jobs/{first}")["job"]["status"] == "running"  # anybody sees it

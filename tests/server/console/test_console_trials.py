@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from console_helpers import Person, Shop, opened
+from workbook_files import write_workbook
 
 ROWS = 1200
 
@@ -44,6 +45,19 @@ def test_a_file_is_sent_and_its_columns_are_guessed(shop: Shop, file: Path) -> N
     editor.send("/trials/upload", file)
     assert [each["name"] for each in editor.json("/trials")["trials"]] == ["Spring_b_trial", "Spring_b_trial_2"]
     shop.person("viewer").get("/trials/Spring_b_trial/columns", 403)
+
+
+def test_the_sheet_of_a_workbook_is_chosen_before_its_columns(shop: Shop, file: Path, tmp_path: Path) -> None:
+    members = [line.split(",") for line in file.read_text().splitlines()[:60]]
+    path = write_workbook(tmp_path / "book.xlsx", {"Notes": [["remark"], *[["made by hand"]] * 9], "Members": members})
+    editor = shop.person("editor")
+    editor.send("/trials/upload", path)
+    page = editor.json("/trials/book/columns")
+    assert [choice["value"] for choice in page["sheets"]["choices"]] == ["Notes", "Members"]
+    editor.post("/trials/book/sheet", 422, sheet="Others")
+    editor.post("/trials/book/sheet", sheet="Members")
+    meanings = {each["name"]: each["meaning"] for each in editor.json("/trials/book/columns")["columns"]}
+    assert meanings == {"member": "ignore", "arm": "treatment", "old": "features", "spend": "features"}
 
 
 def test_a_wrong_mapping_says_why_and_is_kept_for_the_next_try(shop: Shop, file: Path) -> None:

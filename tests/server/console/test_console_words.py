@@ -58,7 +58,7 @@ def test_a_rejected_text_may_not_be_sent(own: Shop, pool: Path) -> None:
     assert "[why_missing]" in approver.post(f"/words/{text.text_id}/judge", 422, said="no").text
     approver.post(f"/words/{text.text_id}/judge", said="no", why="sounds pushy")
     kept = next(each for each in load_pool(pool).texts if each.text_id == text.text_id)
-    assert (kept.state, kept.note) == ("rejected", "sounds pushy")
+    assert (kept.state, kept.rejected_because) == ("rejected", "sounds pushy")
     assert kept not in load_pool(pool).usable("judged").texts
 
 

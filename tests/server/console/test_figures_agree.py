@@ -39,7 +39,18 @@ RUNS = {  # what a shop's settings say beside what `init` proposes
     "cautious, letters that cost": {"# send_cost_cents = 0 ": "send_cost_cents = 45 ",
                                     "test_share = 0.1 ": 'test_share = 0.0\nrisk = {rule = "lower"} '},
 }  # fmt: skip
-STRANGERS = ("UCI Online Retail", "Chinese till", "Ta-Feng")
+STRANGERS = (
+    "UCI Online Retail",
+    "Chinese till",
+    "Ta-Feng",
+    "Shopify orders",
+    "Shopify with customers",
+    "WooCommerce",
+    "GA4 as JSON lines",
+    "Olist",
+    "H&M",
+    "list and paid price",
+)
 PLANTS = (  # fields of the plan's summary, changed for one surface alone
     *((field, "cli run") for field in ("value_cents", "low_cents", "cost_cents", "treated", "held_out")),
     *((field, "report en") for field in ("value_cents", "high_cents", "budget_cents", "able", "promised_cents")),
@@ -127,10 +138,15 @@ def test_no_surface_of_a_shop_that_draws_contradicts_another(name: str, tmp_path
 def test_no_surface_of_a_strangers_shop_contradicts_another(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layouts.lines, "__defaults__", (900, 7))  # two years instead of four months
+    monkeypatch.setattr(layouts.lines, "__defaults__", (3600, 7, 200))  # more customers, and ten months
     layout = LAYOUTS[name]
     layout.write(tmp_path)
-    config = run(tmp_path, "--events", str(tmp_path / layout.events), "--consent", "yes", *layout.answers)
+    files = "+".join(str(tmp_path / part) for part in layout.events.split("+"))
+    given = [part for answer in layout.answers for part in ("--map", answer)]
+    given += [part for role, file in layout.others.items() for part in (f"--{role}", str(tmp_path / file))]
+    named = [*layout.inside.values(), layout.roles]
+    consent = [] if any("consent" in roles for roles in named) else ["--consent", "yes"]
+    config = run(tmp_path, "--events", files, *consent, *given)
     agree(config, tmp_path / "work")
 
 

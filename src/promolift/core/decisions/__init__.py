@@ -9,6 +9,7 @@ __all__ = [
     "Choice",
     "DecisionBatch",
     "LineEffect",
+    "OpenOffers",
     "Option",
     "OptionTable",
     "ReleaseTerms",
@@ -16,32 +17,31 @@ __all__ = [
     "SendSlot",
     "arbitrate",
     "arbitrate_batch",
-    "choose_slots",
+    "choose_offers",
     "creative_reason",
     "decide",
     "decide_batch",
-    "decide_options",
     "draw_send_slot",
     "fit_response_hours",
     "hour_of_week",
     "in_holdout",
     "next_occurrence",
+    "record_decision",
     "replay_decision",
 ]
 
 if TYPE_CHECKING:
     from promolift.core.decisions.arbitration import Bid, arbitrate, arbitrate_batch
     from promolift.core.decisions.batch_decisions import DecisionBatch, OptionTable, decide, decide_batch
+    from promolift.core.decisions.decision_records import Option, record_decision, replay_decision
     from promolift.core.decisions.decision_rule import (
         Choice,
         LineEffect,
-        Option,
+        OpenOffers,
         ReleaseTerms,
-        choose_slots,
+        choose_offers,
         creative_reason,
-        decide_options,
         in_holdout,
-        replay_decision,
     )
     from promolift.core.decisions.response_hours import ResponseHours, fit_response_hours, hour_of_week
     from promolift.core.decisions.send_slots import SendSlot, draw_send_slot, next_occurrence

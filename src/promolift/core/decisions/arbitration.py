@@ -5,6 +5,8 @@ then fall on those whom it decides for, so that its propensities are the same as
 """
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 import polars as pl
@@ -41,26 +43,16 @@ def arbitrate(bids: Sequence[Bid]) -> ArbitrationResult:
 
 
 def arbitrate_batch(bids: pl.DataFrame) -> pl.DataFrame:
-    """Arbitrate for many customers at once, as `arbitrate` does: customer_id, won_by and why.
+    """`arbitrate` for each customer of a table: customer_id, won_by and why.
 
     `bids`: customer_id and the columns of `Bid`, each customer's campaigns differing.
     """
-    bid = pl.struct(Bid._fields)
-    ranked = bids.with_columns(pays=pl.col("worth_cents") > 0).sort(
-        "customer_id", "pays", "priority", "worth_cents", "campaign_id",
-        descending=[False, True, True, True, False],
-    )  # fmt: skip
-    first_two = ranked.group_by("customer_id", maintain_order=True).agg(bid.head(2).alias("bids"))
-    best, next_ = (pl.col("bids").list.get(k, null_on_oob=True).struct for k in (0, 1))
-    pays = best.field("worth_cents") > 0
-    alone = next_.field("campaign_id").is_null() | (pays & (next_.field("worth_cents") <= 0))
-    why = (
-        pl.when(~pays).then(pl.lit("nothing pays")).when(alone).then(pl.lit("only one"))
-        .when(best.field("priority") != next_.field("priority")).then(pl.lit("priority"))
-        .when(best.field("worth_cents") != next_.field("worth_cents")).then(pl.lit("value"))
-        .otherwise(pl.lit("name"))
-    )  # fmt: skip
-    return first_two.select("customer_id", best.field("campaign_id").alias("won_by"), why.alias("why"))
+    rows, found = bids.select("customer_id", *Bid._fields).sort("customer_id").iter_rows(), []
+    for who, mine in groupby(rows, itemgetter(0)):
+        theirs = [Bid(*bid) for _, *bid in mine]
+        won = arbitrate(theirs)
+        found.append((who, theirs[won.at].campaign_id, won.why))
+    return pl.DataFrame(found, dict.fromkeys(("customer_id", "won_by", "why"), pl.String), orient="row")
 
 
 def _rank(bid: Bid) -> list[bool | float | str]:

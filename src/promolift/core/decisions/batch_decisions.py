@@ -1,38 +1,36 @@
-"""Decide for every customer of a candidates table at once, in columns.
+"""Decide for every customer of a candidates table by the rule of `choose_offers`, and write the records in columns.
 
-The same decisions as `decide_options` makes one by one. Legend: N customers in order of id, R rows (customer and offer,
-`none` left out) in order of both, O the open rows, K slots: a customer's open offers in order of offer_id.
+Legend: N customers in order of id, R rows (customer and offer, `none` left out) in order of both, O the open rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.core.allocation.algorithms.choice import choose
 from promolift.core.decisions.decision_rule import (
-    EXPLORATION_REASON,
-    HOLDOUT_REASON,
     NONE,
-    NOTHING_OPEN_REASON,
-    NOTHING_PAYS_REASON,
     UNKNOWN_VALUE_REASON,
+    OpenOffers,
     ReleaseTerms,
-    action_propensity,
-    best_reason,
-    decision_id,
-    draw_action,
-    in_holdout,
+    best_slots,
+    choose_offers,
+    offer_probabilities,
 )
 from promolift.foundation.errors import InputError
-from promolift.foundation.hashing import hash_units
 from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 INTERVAL = ("draw_start", "draw_share")  # of an arm, where offers are drawn by audience
+CHOICE_SCHEMA = {
+    "decision_id": pl.String, "slot": pl.Int64, "best": pl.Int64, "propensity": pl.Float64, "holdout": pl.Boolean,
+    "reason": pl.String,
+}  # fmt: skip
 REQUIRED_COLUMNS = ("customer_id", "offer_id", "gain_cents", "cost_cents")
 
 
@@ -51,9 +49,6 @@ class OptionTable:
     rows: pl.DataFrame
     nones: pl.DataFrame
     candidate_count: int
-    who_O: Ints
-    slot_O: Ints
-    size_N: Ints  # open offers; 0 for whom nothing may be sent
 
     @staticmethod
     def of(candidates: pl.DataFrame, consent: pl.DataFrame) -> "OptionTable":
@@ -63,49 +58,25 @@ class OptionTable:
         none = listed["offer"] == NONE
         rows, nones = listed.filter(~none), listed.filter(none).select("who", "at")
         rows = rows.with_columns(refusals.is_null()[rows["who"]].alias("spoken"))
-        who_O = rows.filter(pl.col("closed").is_null() & pl.col("spoken"))["who"].to_numpy().astype(np.int64)
-        size_N = np.bincount(who_O, minlength=len(people)).astype(np.int64)
-        slot_O = np.arange(len(who_O)) - np.repeat(np.cumsum(size_N) - size_N, size_N)
-        return OptionTable(people, refusals, rows, nones, listed.height, who_O, slot_O, size_N)
+        return OptionTable(people, refusals, rows, nones, listed.height)
 
     @property
     def open(self) -> pl.DataFrame:
         """The rows that may be given, in order."""
         return self.rows.filter(pl.col("closed").is_null() & pl.col("spoken"))
 
-    def best(self, price: float) -> Ints:
-        """Slot of each customer's best open offer at a price, -1 for none: the only place that asks the allocation."""
-        shape = (len(self.customer_ids), int(self.size_N.max(initial=0)))
-        gain_NK, cost_NK = np.full(shape, np.nan), np.full(shape, np.nan)
+    @cached_property
+    def opened(self) -> OpenOffers:
+        """What is open to each customer, for `choose_offers`; an interval that is missing has no length."""
         rows = self.open
-        gain_NK[self.who_O, self.slot_O] = (rows["gain_cents"] - rows["charge_cents"]).to_numpy()
-        cost_NK[self.who_O, self.slot_O] = rows["cost_cents"].to_numpy()
-        return choose(gain_NK, cost_NK, price).astype(np.int64)
-
-    def likeliest(self) -> Ints:
-        """Slot of the arm that each customer draws most often, the first of several, -1 for none."""
-        return self._slots(self.open.with_columns(slot=pl.Series(self.slot_O)).sort(
-            "who", "draw_share", "slot", descending=[False, True, False], nulls_last=True
-        ))  # fmt: skip
-
-    def drawn(self, terms: ReleaseTerms) -> Ints:
-        """Slot of the arm in whose interval each customer's number lies, -1 for none."""
-        unit_N = hash_units(terms.draw_key, self.customer_ids)
-        unit, end = pl.Series(unit_N[self.who_O], dtype=pl.Float64), pl.col("draw_start") + pl.col("draw_share")
-        rows = self.open.with_columns(slot=pl.Series(self.slot_O), unit=unit)
-        return self._slots(rows.filter((pl.col("unit") >= pl.col("draw_start")) & (pl.col("unit") < end)))
-
-    def _slots(self, rows: pl.DataFrame) -> Ints:
-        """The first slot of each customer in `rows`, -1 where they have none."""
-        first = rows.unique("who", keep="first", maintain_order=True)
-        slot_N = np.full(len(self.customer_ids), -1, np.int64)
-        slot_N[first["who"].to_numpy()] = first["slot"].to_numpy()
-        return slot_N
+        sizes = np.bincount(rows["who"].to_numpy(), minlength=len(self.customer_ids)).tolist()
+        worth_O, cost_O = (rows["gain_cents"] - rows["charge_cents"]).to_numpy(), rows["cost_cents"].to_numpy()
+        draw_2O = np.stack([rows[name].fill_null(0.0).to_numpy() for name in INTERVAL])
+        return OpenOffers(self.customer_ids.to_list(), self.refusals.to_list(), sizes, worth_O, cost_O, draw_2O)
 
     def bids(self, terms: ReleaseTerms) -> pl.DataFrame:
         """customer_id and a `Bid` for every customer of the table: what this campaign has for them."""
-        top_N = self.likeliest() if terms.by_interval else self.best(terms.price)
-        best = self.open.filter(pl.Series(self.slot_O == top_N[self.who_O]))
+        best = self._rows_at(best_slots(self.opened, terms))
         worth = pl.col("gain_cents") - pl.col("charge_cents") - terms.price * pl.col("cost_cents")
         mine = best.select("who", pl.col("offer").alias("offer_id"), worth.alias("worth_cents"))
         everybody = pl.DataFrame({"who": np.arange(len(self.customer_ids)), "customer_id": self.customer_ids})
@@ -117,10 +88,14 @@ class OptionTable:
             pl.col("worth_cents").fill_null(0.0),
         )
 
-    def offers(self, slot_N: Ints) -> pl.DataFrame:
-        """customer_id and offer_id of those whose slot is none of -1."""
-        given = self.open.filter(pl.Series(self.slot_O == slot_N[self.who_O]))
+    def best_offers(self, terms: ReleaseTerms) -> pl.DataFrame:
+        """customer_id and offer_id of those for whom something pays, before anything is drawn."""
+        given = self._rows_at(best_slots(self.opened, terms))
         return given.select(self.customer_ids[given["who"]].alias("customer_id"), pl.col("offer").alias("offer_id"))
+
+    def _rows_at(self, slots: Sequence[int]) -> pl.DataFrame:
+        """The open rows in these slots of the customers; -1 has none."""
+        return self.open.filter(pl.Series(self.opened.slot_O == np.array(slots, np.int64)[self.opened.who_O]))
 
 
 class DecisionBatch(NamedTuple):
@@ -147,32 +122,12 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: ReleaseTerm
 
 def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> DecisionBatch:
     """Decide for every customer of the table: DECISIONS, and the propensity of every candidate."""
-    people, size_N = board.customer_ids.to_list(), board.size_N
-    asked_N = board.refusals.is_null().to_numpy()
-    best_N = board.drawn(release) if release.by_interval else board.best(release.price)
-    held_N = np.array([ask and in_holdout(who, release) for who, ask in zip(people, asked_N, strict=True)], bool)
-    top_N = np.where(best_N >= 0, best_N, size_N)  # the last action is none
-    at_N = np.where(held_N, size_N, top_N)
-    explore_N = np.where(
-        asked_N, np.where(best_N >= 0, release.exploration_share(True), release.exploration_share(False)), 0.0
-    )
-    for n in np.flatnonzero((explore_N > 0) & ~held_N):
-        at_N[n] = draw_action(release, people[n], int(size_N[n]), int(top_N[n]))
-    share_N = np.where(asked_N, release.holdout_share, 0.0)
-    who_O = board.who_O
-    prob_O = action_propensity(board.slot_O, size_N[who_O], top_N[who_O], explore_N[who_O], share_N[who_O])
-    none_N = action_propensity(size_N, size_N, top_N, explore_N, share_N)
-    if release.by_interval:
-        prob_O = (1 - share_N[who_O]) * board.open["draw_share"].fill_null(0.0).to_numpy()
-        none_N = np.maximum(0.0, 1.0 - np.bincount(who_O, prob_O, len(people)))
+    made = choose_offers(board.opened, release, ts_ms)
+    choices = pl.DataFrame(made, CHOICE_SCHEMA, orient="row")
+    prob_O, none_N = offer_probabilities(board.opened, release, choices["best"].to_list())
     listed = board.open.with_columns(pl.Series("prob", prob_O))
-    given = listed.filter(pl.Series(board.slot_O == at_N[board.who_O])).select("who", "offer", "prob", "at")
-    whole = pl.DataFrame({
-        "who": np.arange(len(people), dtype=np.int64), "customer_id": board.customer_ids, "none": none_N,
-        "holdout": pl.Series(held_N).set(pl.Series(~asked_N), None), "refusal": board.refusals,
-        "some": size_N > 0, "is_best": at_N == top_N, "pays": best_N >= 0,
-        "decision_id": pl.Series([decision_id(release, who, ts_ms) for who in people], dtype=pl.String),
-    })  # fmt: skip
+    given = board._rows_at(choices["slot"].to_list()).select("who", "offer", "at")
+    whole = choices.drop("slot", "best").with_columns(board.customer_ids, pl.int_range(pl.len()).alias("who"))
     prob_R = np.zeros(board.candidate_count)
     prob_R[listed["at"].to_numpy()] = prob_O
     prob_R[board.nones["at"].to_numpy()] = none_N[board.nones["who"].to_numpy()]
@@ -185,31 +140,12 @@ def decide_batch(board: OptionTable, release: ReleaseTerms, ts_ms: int) -> Decis
             pl.lit(ts_ms, pl.Int64).alias("ts_ms"), pl.lit(release.seed, pl.Int64).alias("seed"),
             *(pl.lit(getattr(release, name)).alias(name) for name in ("campaign_id", "policy_id", "policy_version")),
             pl.col("offer").fill_null(NONE).alias("offer_id"),
-            pl.col("prob").fill_null(pl.col("none")).alias("propensity"),
             pl.col("ineligible").fill_null(pl.lit([], pl.List(CLOSED_OFFER))),
-            _reason(release).alias("reason"),
         )
         ),
         prob_R,
         given["at"].to_numpy(),
     )  # fmt: skip
-
-
-def _reason(release: ReleaseTerms) -> pl.Expr:
-    """The rule that settled it, as `decide._reason` says it of one customer."""
-    return (
-        pl.when(pl.col("refusal").is_not_null())
-        .then(pl.format("consent: {}", pl.col("refusal").fill_null("")))
-        .when(pl.col("holdout"))
-        .then(pl.lit(HOLDOUT_REASON))
-        .when(~pl.col("some"))
-        .then(pl.lit(NOTHING_OPEN_REASON))
-        .when(~pl.col("is_best"))
-        .then(pl.lit(EXPLORATION_REASON))
-        .when(pl.col("pays") | pl.lit(release.by_interval))
-        .then(pl.lit(best_reason(release)))
-        .otherwise(pl.lit(NOTHING_PAYS_REASON))
-    )
 
 
 def _candidates(listed: pl.DataFrame, none_N: Floats, by_interval: bool) -> pl.DataFrame:

@@ -1,11 +1,16 @@
-"""Decide for a few customers from their options under a release, with probabilities and reasons.
+"""Decide who gets which offer under a release: the one rule of requests, plans, replays and archives.
 
-Legend: N customers, K slots (a customer's open offers in order of offer_id, `none` not among them). A customer needs
-nobody else's rows, so one request, a shard and a whole batch (batch.py) give the same decisions.
+`choose_offers` decides for any number of customers; a request is a batch of one. Legend: N customers, O open offers of
+all of them, by customer and then in order of offer_id (`none` is not among them), K slots: the places of a customer's
+open offers. An action is a slot, or the number of slots for none.
 """
 
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from itertools import accumulate, pairwise
+from operator import add
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +18,6 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from promolift.core.allocation.algorithms.choice import choose
-from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import hash_int, hash_unit
 from promolift.foundation.settings import Settings
 
@@ -129,37 +133,89 @@ class ReleaseTerms(Settings):
         return 0.0 if pays and self.explore_where == "nothing pays" else self.explore
 
 
-class Option(NamedTuple):
-    """One candidate row: `closed` is the reason why this customer cannot have it, None if it is open.
-
-    `charge_cents` is what the plan's limits ask for it beyond the price of the budget, in cents of gain. Where offers
-    are drawn by audience it is drawn by the numbers from `draw_start` on, `draw_share` of them.
-    """
-
-    offer_id: str
-    gain_cents: float
-    cost_cents: float
-    closed: str | None
-    charge_cents: float = 0.0
-    draw_start: float = 0.0
-    draw_share: float = 0.0
-
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Numbers = Sequence[float] | Floats
-BY_OFFER_ID = itemgetter(0)
-NO_OFFER = Option(NONE, 0.0, 0.0, None)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenOffers:
+    """The offers that N customers may be given, checked; a customer with a refusal has none.
+
+    `worth_O` is gain - charge in cents or, of creatives, their share. `draw_2O` has the starts and lengths of the
+    intervals where offers are drawn by audience. A refusal is the reason why nothing may be sent to a customer.
+    """
+
+    customer_ids: Sequence[str]
+    refusals: Sequence[str | None]
+    sizes: Sequence[int]
+    worth_O: Floats
+    cost_O: Floats
+    draw_2O: Floats | None = None
+
+    @staticmethod
+    def of(
+        customer_ids: Sequence[str],
+        refusals: Sequence[str | None],
+        worth: Sequence[Floats],
+        cost: Sequence[Floats],
+        draws: Sequence[Floats] | None = None,
+    ) -> "OpenOffers":
+        """The offers of each of at least one customer, one below another."""
+        joined = None if draws is None else np.concatenate(draws, axis=1)
+        sizes = [len(each) for each in worth]
+        return OpenOffers(customer_ids, refusals, sizes, np.concatenate(worth), np.concatenate(cost), joined)
+
+    @cached_property
+    def who_O(self) -> Ints:
+        """The customer of each offer."""
+        return np.arange(len(self.sizes)).repeat(self.sizes)
+
+    @cached_property
+    def firsts(self) -> list[int]:
+        """Where each customer's offers begin, and one more."""
+        return [0, *accumulate(self.sizes)]
+
+    @cached_property
+    def slot_O(self) -> Ints:
+        """The place of each offer among its customer's."""
+        slot: Ints = np.arange(len(self.who_O)) - np.array(self.firsts)[self.who_O]
+        return slot
+
+    def by_slot(self, value_O: NDArray[Any], missing: float | bool) -> NDArray[Any]:
+        """The values N x K, `missing` where a customer has no offer in a slot."""
+        shape = (len(self.sizes), max(self.sizes, default=0))
+        if value_O.size == shape[0] * shape[1]:
+            return value_O.reshape(shape)
+        value_NK = np.full(shape, missing, value_O.dtype)
+        value_NK[self.who_O, self.slot_O] = value_O
+        return value_NK
+
+    @cached_property
+    def intervals(self) -> tuple[list[list[float]], list[list[float]]]:
+        """The starts and the lengths of the intervals of each customer's offers; without any they are empty."""
+        start_O, length_O = np.zeros((2, len(self.worth_O))) if self.draw_2O is None else self.draw_2O
+        return self.lists(start_O), self.lists(length_O)
+
+    def lists(self, value_O: Floats) -> list[list[float]]:
+        """The values of each customer's offers."""
+        every = value_O.tolist()
+        return [every[first:end] for first, end in pairwise(self.firsts)]
+
+
+class RecordedDraws(NamedTuple):
+    """What hashes of customers' ids decided, taken from a record whose ids are pseudonyms: who is held out, and which
+    action was drawn, None where none was."""
+
+    held: Sequence[bool]
+    actions: Sequence[int | None]
 
 
 class Choice(NamedTuple):
     """What a decision comes to. `slot` is the place of the offer among the open ones, -1 for none; `best` too: what
-    pays most or, of offers that are drawn by audience, is drawn most often.
+    pays most or, of offers that are drawn by shares or by audience, is drawn most often.
     """
 
     decision_id: str
-    ts_ms: int
-    customer_id: str
     slot: int
     best: int
     propensity: float
@@ -167,260 +223,110 @@ class Choice(NamedTuple):
     reason: str
 
 
-class Decision(NamedTuple):
-    """One row of the DECISIONS table."""
-
-    decision_id: str
-    ts_ms: int
-    customer_id: str
-    campaign_id: str
-    policy_id: str
-    policy_version: str
-    offer_id: str
-    propensity: float
-    candidates: list[dict[str, Any]]
-    ineligible: list[dict[str, Any]]
-    seed: int
-    holdout: bool | None
-    reason: str
-
-
-def replay_decision(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]:
-    """Repeat a decision from its record (a row of DECISIONS); equal to the record unless either was changed.
-
-    Raises InputError if the record belongs to another campaign, policy or version than the release.
-    """
-    for name in ("campaign_id", "policy_id", "policy_version", "seed"):
-        if decision[name] != getattr(release, name):
-            both = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
-            raise InputError(
-                "release_differs", f"decision {decision['decision_id']}: {both}; replay it with its own release"
-            )
-    opened = [
-        Option(
-            row["offer"],
-            row.get("share", row.get("gain_cents")),
-            row["cost_cents"],
-            None,
-            row.get("charge_cents") or 0.0,
-            row.get("draw_start") or 0.0,
-            row.get("draw_share") or 0.0,
-        )
-        for row in decision["candidates"]
-    ]
-    closed = [Option(row["offer"], 0.0, 0.0, row["reason"]) for row in decision["ineligible"]]
-    options = [option for option in opened if option.offer_id != NONE] + closed
-    # Consent stands outside the record of offers; a missing holdout flag says that it was refused, and why in `reason`.
-    refusal = decision["reason"].removeprefix("consent: ") if decision["holdout"] is None else None
-    (again,) = decide_options([decision["customer_id"]], [options], [refusal], release, int(decision["ts_ms"]))
-    names = dict.fromkeys(decision["candidates"][0])  # a table names the interval of every offer, missing or not
-    return again._asdict() | {"candidates": [names | each for each in again.candidates]}
-
-
-def in_holdout(customer_id: str, release: ReleaseTerms) -> bool:
-    """Return whether a customer is in the holdout; id and salt alone decide, in every campaign with this salt."""
-    share = release.holdout_share
-    return share > 0 and hash_unit("holdout", release.holdout_salt, customer_id) < share
-
-
-def decide_options(
-    people: Sequence[str],
-    options: Sequence[Sequence[Option]],
-    refusals: Sequence[str | None],
-    release: ReleaseTerms,
-    ts_ms: int,
-) -> list[Decision]:
-    """One decision per customer, as `decide` makes it, from options whose numbers were checked before.
-
-    A refusal is the reason why nothing may be sent to them: it closes all their offers.
-    """
-    opened = [
-        [] if refusal else sorted([option for option in mine if option.closed is None], key=BY_OFFER_ID)
-        for mine, refusal in zip(options, refusals, strict=True)
-    ]
-    worth = [[option.gain_cents - option.charge_cents for option in mine] for mine in opened]
-    cost = [[option.cost_cents for option in mine] for mine in opened]
-    draws = [_intervals(mine) for mine in opened] if release.by_interval else None
-    found = choose_slots(people, worth, cost, refusals, release, ts_ms, draws)
-    return [
-        _one(verdict, mine, free, refusal, release)
-        for verdict, mine, free, refusal in zip(found, options, opened, refusals, strict=True)
-    ]
-
-
-def choose_slots(
-    people: Sequence[str],
-    worth: Sequence[Numbers],
-    cost: Sequence[Numbers],
-    refusals: Sequence[str | None],
-    release: ReleaseTerms,
-    ts_ms: int,
-    draws: Sequence[Floats] | None = None,
+def choose_offers(
+    opened: OpenOffers, release: ReleaseTerms, ts_ms: int, recorded: RecordedDraws | None = None
 ) -> list[Choice]:
-    """Decide for each customer without building the lists of candidates that a record shows.
+    """Decide for every customer: consent, holdout, eligibility, then the rule that the release `draws` by.
 
-    `worth` (gain - charge) and `cost` are those of their open offers in order of offer_id, and `draws`, shape (2, K),
-    the starts and lengths of their intervals where offers are drawn by audience. A live decision needs no more; its
-    lists are made when somebody asks for them.
+    Nothing of a customer's decision comes from another customer's rows, so that any batch gives the same to the bit.
+    Draws are hashes of the customer's id unless they are `recorded`. One pass over the offers of all; then about 5 us
+    for each customer, most of it for hashes.
     """
-    if draws is not None:
-        asked = zip(people, draws, refusals, strict=True)
-        return [_drawn_by_audience(who, mine, refusal, release, ts_ms) for who, mine, refusal in asked]
-    if release.draws == "shares":
-        each = zip(people, worth, refusals, strict=True)
-        return [_drawn(who, mine, refusal, release, ts_ms) for who, mine, refusal in each]
-    found = _best_slots(worth, cost, release.price).tolist()
-    given = zip(people, map(len, worth), found, refusals, strict=True)
-    return [_settle(who, size, slot, refusal, release, ts_ms) for who, size, slot, refusal in given]
+    bests = best_slots(opened, release)
+    odds = _listed_odds(opened, release) if release.by_interval or release.draws == "shares" else None
+    starts, lengths = opened.intervals if release.by_interval else (None, [])
+    given, shown = best_reason(release), creative_reason(release)
+    made = []
+    for n, (who, refusal, size, best) in enumerate(
+        zip(opened.customer_ids, opened.refusals, opened.sizes, bests, strict=True)
+    ):
+        id_ = decision_id(release, who, ts_ms)
+        if refusal is not None:
+            made.append(Choice(id_, -1, best, 1.0, None, f"consent: {refusal}"))
+            continue
+        held = in_holdout(who, release) if recorded is None else recorded.held[n]
+        drawn = None if recorded is None else recorded.actions[n]
+        likeliest = best if best >= 0 else size
+        if held or not size:
+            action, reason = size, HOLDOUT_REASON if held else NOTHING_OPEN_REASON
+        elif starts is not None:
+            if recorded is None:
+                drawn = _draw_by_interval(release, who, starts[n], lengths[n])
+            action, reason = size if drawn is None else drawn, given
+        elif odds is not None:
+            action = _draw_by_share(release, id_, odds[n][:-1])
+            reason = PACING_REASON if action == size else shown
+        else:
+            if recorded is None and release.exploration_share(best >= 0):
+                drawn = _draw_evenly(release, who, size, likeliest)
+            action = likeliest if drawn is None else drawn
+            reason = EXPLORATION_REASON if action != likeliest else given if best >= 0 else NOTHING_PAYS_REASON
+        if odds is not None:
+            prob = odds[n][action]
+        else:
+            other, likely, none = _even_probabilities(release, size, best)
+            prob = none if action == size else likely if action == best else other
+        made.append(Choice(id_, action if action < size else -1, best, prob, held, reason))
+    return made
 
 
-def _best_slots(worth: Sequence[Numbers], cost: Sequence[Numbers], price: float) -> NDArray[np.int32]:
-    """The only place where a decision asks the allocation: slot of each customer's best open offer, -1 for none."""
-    shape = (len(worth), max(map(len, worth), default=0))
-    gain_NK, cost_NK = np.full(shape, np.nan), np.full(shape, np.nan)
-    for row, (mine, costs) in enumerate(zip(worth, cost, strict=True)):
-        gain_NK[row, : len(mine)] = mine
-        cost_NK[row, : len(mine)] = costs
-    return choose(gain_NK, cost_NK, price)
+def best_slots(opened: OpenOffers, release: ReleaseTerms) -> list[int]:
+    """The slot that each customer would get before anything is drawn, -1 for none: the only place that asks the
+    allocation. Of offers that are drawn by audience or by shares it is the likeliest."""
+    if release.by_interval or release.draws == "shares":
+        shares = opened.intervals[1] if release.by_interval else opened.lists(opened.worth_O)
+        return [mine.index(max(mine)) if mine else -1 for mine in shares]
+    worth_NK, cost_NK = (opened.by_slot(each, np.nan) for each in (opened.worth_O, opened.cost_O))
+    slots: list[int] = choose(worth_NK, cost_NK, release.price).tolist()
+    return slots
 
 
-def _settle(who: str, size: int, slot: int, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
-    """`size` offers are open; the one in `slot` is the best, -1 for none."""
-    held = None if refusal else in_holdout(who, release)
-    best = slot if slot >= 0 else size
-    explore, share = (0.0, 0.0) if refusal else (release.exploration_share(slot >= 0), release.holdout_share)
-    at = size if held else best
-    if explore and not held:
-        at = draw_action(release, who, size, best)
-    return Choice(
-        decision_id=decision_id(release, who, ts_ms),
-        ts_ms=ts_ms,
-        customer_id=who,
-        slot=at if at < size else -1,
-        best=slot,
-        propensity=_propensity(at, size, best, explore, share),
-        holdout=held,
-        reason=_reason(refusal, held, size > 0, at == best, slot >= 0, release),
-    )
+class OfferProbabilities(NamedTuple):
+    """The probability of every open offer, and of none for every customer."""
+
+    prob_O: Floats
+    none_N: Floats
 
 
-def share_propensities(share_K: Numbers, release: ReleaseTerms) -> Floats:
-    """Return the probability of each open offer by the shares; the last is that of none."""
-    share_K, size = np.asarray(share_K, np.float64), len(share_K)
-    given_K = (1 - release.explore) * share_K / share_K.sum() + release.explore / size if size else share_K
-    prob_K = given_K * (1 - release.holdout_share) * (1 - min(release.price, 1.0))
-    return np.append(prob_K, max(0.0, 1.0 - float(prob_K.sum())))
+def offer_probabilities(opened: OpenOffers, release: ReleaseTerms, bests: Sequence[int]) -> OfferProbabilities:
+    """How likely each action was before anything was drawn; `bests` are the customers' best slots."""
+    if release.by_interval or release.draws == "shares":
+        odds = _listed_odds(opened, release)
+        given = np.array([prob for mine in odds for prob in mine[:-1]], np.float64)
+        return OfferProbabilities(given, np.array([mine[-1] for mine in odds], np.float64))
+    each = [
+        _even_probabilities(release, size, best) if refusal is None else (0.0, 1.0, 1.0)
+        for size, best, refusal in zip(opened.sizes, bests, opened.refusals, strict=True)
+    ]
+    (other_N, likely_N, none_N), who_O = np.array(each).reshape(-1, 3).T, opened.who_O
+    best_O = opened.slot_O == np.array(bests, np.int64)[who_O]
+    return OfferProbabilities(np.where(best_O, likely_N[who_O], other_N[who_O]), none_N)
 
 
-def _drawn(who: str, share_K: Numbers, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
-    """Drawn by shares. Pace and creative are drawn apart: the one does not say which is the other."""
-    id_, size = decision_id(release, who, ts_ms), len(share_K)
-    held = None if refusal else in_holdout(who, release)
-    prob = share_propensities(share_K, release)
-    later = hash_unit(release.seed, "pace", id_) < release.price
-    shown = prob[:size].cumsum()
-    at = -1
-    if size and not held and not later:
-        at = min(int(np.searchsorted(shown / shown[-1], hash_unit(release.seed, "share", id_), side="right")), size - 1)
-    reason = PACING_REASON if size and not held else _reason(refusal, held, size > 0, True, False, release)
-    found = Choice(id_, ts_ms, who, at, int(np.argmax(share_K)) if size else -1, float(prob[at]), held, reason)
-    return found._replace(reason=creative_reason(release, found))
-
-
-def _intervals(options: Sequence[Option]) -> Floats:
-    """Starts and lengths, shape (2, K)."""
-    return np.array([[each.draw_start for each in options], [each.draw_share for each in options]])
-
-
-def interval_propensities(share_K: Numbers, holdout_share: float) -> Floats:
-    """Return the probability of each open offer that is drawn by its interval; the last is that of none."""
-    prob_K = (1 - holdout_share) * np.asarray(share_K, np.float64)
-    return np.append(prob_K, max(0.0, 1.0 - sum(prob_K.tolist())))  # in order, as a whole batch is summed
-
-
-def drawn_slot(unit: float, draw_2K: Floats) -> int:
-    """The open offer in whose interval a customer's number lies, -1 for none. A customer whose own offer is closed gets
-    none: the intervals of the others stay where they are."""
-    start_K, share_K = draw_2K
-    inside = (unit >= start_K) & (unit < start_K + share_K)
-    return int(inside.argmax()) if inside.any() else -1
-
-
-def _drawn_by_audience(who: str, draw_2K: Floats, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
-    size = draw_2K.shape[1]
-    held = None if refusal else in_holdout(who, release)
-    at = -1 if refusal or held else drawn_slot(hash_unit(release.draw_key, who), draw_2K)
-    prob = interval_propensities(draw_2K[1], 0.0 if refusal else release.holdout_share)
-    reason = _reason(refusal, held, size > 0, True, True, release)
-    most = int(draw_2K[1].argmax()) if size and not refusal else -1
-    return Choice(decision_id(release, who, ts_ms), ts_ms, who, at, most, float(prob[at]), held, reason)
-
-
-def creative_reason(release: ReleaseTerms, choice: Choice) -> str:
-    """Why a creative was chosen: by the shares of its audience, or of everybody at the placement."""
-    return choice.reason if choice.slot < 0 else AUDIENCE_SHARE_REASON if release.audience else PLACEMENT_SHARE_REASON
-
-
-def _one(
-    verdict: Choice, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: ReleaseTerms
-) -> Decision:
-    size = len(opened)
-    best = verdict.best if verdict.best >= 0 else size
-    explore, share = (0.0, 0.0) if refusal else (release.exploration_share(verdict.best >= 0), release.holdout_share)
-    prob: Numbers = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
-    if by_shares := release.draws == "shares":
-        prob = share_propensities([option.gain_cents for option in opened], release).tolist()
-    elif release.by_interval:
-        prob = interval_propensities([option.draw_share for option in opened], share).tolist()
-    closed = options if refusal else [option for option in options if option.closed]
-    return Decision(
-        decision_id=verdict.decision_id,
-        ts_ms=verdict.ts_ms,
-        customer_id=verdict.customer_id,
-        campaign_id=release.campaign_id,
-        policy_id=release.policy_id,
-        policy_version=release.policy_version,
-        offer_id=opened[verdict.slot].offer_id if verdict.slot >= 0 else NONE,
-        propensity=verdict.propensity,
-        candidates=[
-            _open(*each, by_shares, release.by_interval) for each in zip([*opened, NO_OFFER], prob, strict=True)
-        ],
-        ineligible=[
-            {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(closed, key=BY_OFFER_ID)
-        ],
-        seed=release.seed,
-        holdout=verdict.holdout,
-        reason=verdict.reason,
-    )
-
-
-def _open(option: Option, prob: float, by_shares: bool, by_interval: bool) -> dict[str, Any]:
-    offer_id, gain, cost, _, charge, start, share = option
-    if by_shares:
-        return {"offer": offer_id, "share": gain, "cost_cents": cost, "prob": prob}
-    made = {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
-    return made | {"draw_start": start, "draw_share": share} if by_interval else made
-
-
-def _propensity(at: int, size: int, best: int, explore: float, share: float) -> float:
-    """Probability of an action; those from 0 to `size` are the open offers, the last is none.
-
-    `best` is the one that pays most. The rest of the holdout's share falls to none.
-    """
-    each = explore / (size + 1)
-    prob = (1 - share) * (1.0 - each * size if at == best else each)
-    return min(1.0, prob + share) if at == size else prob
-
-
-def action_propensity(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -> Floats:
-    """`_propensity` of many actions at once, to the last bit."""
-    each = explore / (size + 1)
-    prob = (1 - share) * np.where(at == best, 1.0 - each * size, each)
-    found: Floats = np.where(at == size, np.minimum(1.0, prob + share), prob)
+def _listed_odds(opened: OpenOffers, release: ReleaseTerms) -> list[list[float]]:
+    """The probability of each customer's actions where they are drawn by intervals or shares."""
+    free, by_interval, found = 1 - release.holdout_share, release.by_interval, []
+    for mine in opened.intervals[1] if by_interval else opened.lists(opened.worth_O):
+        if by_interval:
+            prob = [free * share for share in mine]
+            whole = reduce(add, prob, 0.0)  # in order: sum() adds otherwise from Python 3.12 on
+        else:
+            share_K = np.array(mine)
+            given_K = (1 - release.explore) * share_K / share_K.sum() + release.explore / len(mine) if mine else share_K
+            prob_K = given_K * free * (1 - min(release.price, 1.0))
+            prob, whole = prob_K.tolist(), float(prob_K.sum())
+        found.append([*prob, max(0.0, 1.0 - whole)])
     return found
 
 
-def draw_action(release: ReleaseTerms, who: str, size: int, best: int) -> int:
+def _even_probabilities(release: ReleaseTerms, size: int, best: int) -> tuple[float, float, float]:
+    """The probability of an open offer that is not the best, of the best, and of none, to which the holdout falls."""
+    each, free = release.exploration_share(best >= 0) / (size + 1), 1 - release.holdout_share
+    other, likely = free * each, free * (1.0 - each * size)
+    return other, likely, min(1.0, (other if best >= 0 else likely) + release.holdout_share)
+
+
+def _draw_evenly(release: ReleaseTerms, who: str, size: int, best: int) -> int:
     """Which action a customer draws: `explore` is spread evenly over `size` offers and none, the rest on the best."""
     actions, unit = size + 1, hash_unit(release.seed, release.campaign_id, "explore", who)
     prob = [release.explore / actions] * actions
@@ -432,6 +338,38 @@ def draw_action(release: ReleaseTerms, who: str, size: int, best: int) -> int:
     return max(range(actions), key=prob.__getitem__)  # what rounding leaves over goes to the likeliest
 
 
+def _draw_by_share(release: ReleaseTerms, id_: str, probs: list[float]) -> int:
+    """Drawn anew by each decision's id. Pace and creative are drawn apart: the one does not say which is the other."""
+    if hash_unit(release.seed, "pace", id_) < release.price:
+        return len(probs)
+    sums, unit = [*accumulate(probs)], hash_unit(release.seed, "share", id_)
+    return min(bisect_right([each / sums[-1] for each in sums], unit), len(probs) - 1)
+
+
+def _draw_by_interval(release: ReleaseTerms, who: str, starts: list[float], lengths: list[float]) -> int:
+    """The offer in whose interval a customer's number lies. A customer whose own offer is closed gets none: the
+    intervals of the others stay where they are."""
+    unit = hash_unit(release.draw_key, who)
+    inside = (at for at, start in enumerate(starts) if start <= unit < start + lengths[at])
+    return next(inside, len(starts))
+
+
+def in_holdout(customer_id: str, release: ReleaseTerms) -> bool:
+    """Return whether a customer is in the holdout; id and salt alone decide, in every campaign with this salt."""
+    share = release.holdout_share
+    return share > 0 and hash_unit("holdout", release.holdout_salt, customer_id) < share
+
+
+def creative_reason(release: ReleaseTerms) -> str:
+    """Why a creative was chosen: by the shares of its audience, or of everybody at the placement."""
+    return AUDIENCE_SHARE_REASON if release.audience else PLACEMENT_SHARE_REASON
+
+
+def best_reason(release: ReleaseTerms) -> str:
+    """Why the best open offer is given."""
+    return AUDIENCE_DRAW_REASON if release.draws == "audience" else LARGEST_GAIN_REASON
+
+
 def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
     """The moment first, so that ids rise with time: those of one moment lie together on disk."""
     key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
@@ -441,22 +379,3 @@ def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
 def first_decision_id(ts_ms: int) -> str:
     """Where the ids of decisions of this moment, and of later ones, begin."""
     return f"dec_{min(ts_ms, 16**11 - 1):011x}"
-
-
-def _reason(
-    refusal: str | None, held: bool | None, some_open: bool, is_best: bool, worth: bool, release: ReleaseTerms
-) -> str:
-    if refusal:
-        return f"consent: {refusal}"
-    if held:
-        return HOLDOUT_REASON
-    if not some_open:
-        return NOTHING_OPEN_REASON
-    if not is_best:
-        return EXPLORATION_REASON
-    return best_reason(release) if worth else NOTHING_PAYS_REASON
-
-
-def best_reason(release: ReleaseTerms) -> str:
-    """Why the best open offer is given."""
-    return AUDIENCE_DRAW_REASON if release.draws == "audience" else LARGEST_GAIN_REASON

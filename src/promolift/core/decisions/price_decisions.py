@@ -31,7 +31,7 @@ def decide_by_price(
     the customers who get nothing whatever pays.
     """
     board = OptionTable.of(rows, consent)
-    first = board.offers(board.best(terms.price)).filter(~pl.col("customer_id").is_in(held.implode()))
+    first = board.best_offers(terms).filter(~pl.col("customer_id").is_in(held.implode()))
     odd = pl.concat([first.join(planned, on=KEY, how="anti"), planned.join(first, on=KEY, how="anti")])["customer_id"]
     if odd.len():
         rows = _at_the_edge(rows, odd, planned, terms.price)

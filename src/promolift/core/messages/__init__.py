@@ -72,13 +72,11 @@ if TYPE_CHECKING:
     from promolift.core.messages.drafts import Brief, Draft, LintFinding, lint_draft, write_drafts
     from promolift.core.messages.fact_check import BrokenRule, Fact, extract_facts, find_broken_rules
     from promolift.core.messages.offer_text import describe_menu_line, describe_offer
+    from promolift.core.messages.text_choice import ChosenText, TextChooser, TextCounts
     from promolift.core.messages.text_pool import (
         ApprovalMode,
-        ChosenText,
         Judgement,
         PoolText,
-        TextChooser,
-        TextCounts,
         TextPool,
         judge_texts,
     )

@@ -52,7 +52,7 @@ from promolift.foundation.i18n.text import LANGUAGES, Language, reads_in
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
-    from promolift.core.messages.text_pool import TextChooser
+    from promolift.core.messages.text_choice import TextChooser
 
 SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
 _SLOT = re.compile(r"(\{\w+\})")
@@ -190,8 +190,8 @@ def lint_reason(text: str, language: Language) -> list[LintFinding]:
 
 def _true_of(draft: Draft, offer: Offer, known: AngleFacts) -> bool:
     """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so.
-    Words that lead to an offer promise one, which a reminder is not."""
-    if offer.benefit.type == "reminder":
+    Words that lead to an offer promise one, which a reminder is not. Without a title or a hook there are no words."""
+    if offer.benefit.type == "reminder" or not (draft.title.strip() and draft.hook.strip()):
         return False
     if known.angle == "pair_you_buy" and offer.joined != "each":
         return False

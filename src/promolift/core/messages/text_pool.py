@@ -1,9 +1,7 @@
-"""Keep the pool of texts and their states, and choose the text of each customer with its propensity.
+"""Keep the pool of texts and their states: drafted, linted, judged, reviewed by a person, imported and exported.
 
 A large model reads what a text claims; three votes are taken and one "no" blocks. Code keeps numbers apart
 (`lint_draft`, `check_message`, `reading`); meaning, suggestion and sense are what is asked. A failed answer is no vote.
-Usable texts of an angle, a kind of benefit and a language compete by Thompson sampling (Thompson 1933, Biometrika 25);
-one that nobody has read yet starts from what a ranker expects of its words (`learn.fit_ranker`).
 
 drafted -> faulty (lint) | judged (three votes) | rejected -> approved by a person | rejected -> retired. A text that a
 person changes is another text: it is linted again, stands as `edited`, and waits for the judge or for a yes to exactly
@@ -13,13 +11,10 @@ these words. For a shop a person approves; where `approve = "judged"`, the judge
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.core.messages.angles import ANGLE_RULES, ANGLES, Angle, AngleFacts
@@ -34,9 +29,8 @@ from promolift.core.messages.prompt_templates import (
     object_schema,
 )
 from promolift.core.messages.voice import VoiceCard
-from promolift.core.offers.terms import BenefitType, Offer
+from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import InputError
-from promolift.foundation.hashing import hash_int, hash_unit
 from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
@@ -165,11 +159,17 @@ class PoolText(Settings):
     votes: tuple[bool, ...] = ()
     why: str = ""
     note: str = ""
+    rejected_because: str = ""  # why a person rejected it; the next brief reads it
     prior: float = Field(default=0.0, ge=-20, le=20)
 
     @property
     def draft(self) -> Draft:
         return Draft(self.title, self.hook, self.call)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the text waits for a person."""
+        return self.state in ("judged", "edited")
 
     def usable(self, approve: ApprovalMode) -> bool:
         return self.state == "approved" or (approve == "judged" and self.state == "judged")
@@ -254,7 +254,7 @@ YES_NO_ANSWERS = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fr
     ("no", "n", "false", "0", "否"), False
 )
 _COLUMNS = ("text_id", "approved", "angle", "language", "title", "hook", "call", "state", "why", "writer", "judge",
-            "note")  # fmt: skip
+            "note", "rejected_because")  # fmt: skip
 _ORDER = ("judged", "edited", "drafted", "approved", "rejected", "faulty", "retired")  # who wait for a person first
 
 
@@ -281,8 +281,8 @@ class ImportResult(NamedTuple):
 def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportResult:
     """What a person said in the file that `to_csv` made. InputError, naming line and value, for what cannot be read.
 
-    A yes to unchanged words approves them. Changed words are a new text, linted; the old one is retired. A row without
-    text_id is a new text of that person.
+    A yes to unchanged words approves them, a no keeps `rejected_because`. Changed words are a new text, linted; the old
+    one is retired. A row without text_id is a new text of that person.
     """
     if missing := {"text_id", "approved", "angle", "language", "title", "hook"} - set(rows.columns):
         raise InputError("column_missing", f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
@@ -309,102 +309,15 @@ def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportRe
 
 def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: dict[str, str]) -> list[PoolText]:
     draft = Draft(*(str(row.get(name) or "").strip() for name in ("title", "hook", "call")))
+    before = old.rejected_because if old else ""  # a file without this column takes no reason away
+    reason = "" if said else str(row.get("rejected_because", before)).strip()
     if old is not None and draft == old.draft:
-        if said is None or (said and old.state == "faulty"):
+        if said is None or (said and lint_draft(draft, old.angle, old.language)):
             return []
-        return [old.model_copy(update={"state": "approved" if said else "rejected", **who})]
+        state = "approved" if said else "rejected"
+        return [old.model_copy(update={"state": state, "rejected_because": reason, **who})]
     angle, language = (old.angle, old.language) if old else (row["angle"], row["language"])
     new = _text(angle, language, draft, state="edited", writer=who["by"], **who)
     if said is False:
-        return [new.model_copy(update={"state": "rejected"})]
+        return [new.model_copy(update={"state": "rejected", "rejected_because": reason})]
     return [lint_text(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]
-
-
-Floats = NDArray[np.float64]
-MIN_SHARE, SHARE_DRAWS = 0.1, 400
-PRIOR_SHOWN = 40.0  # a prior weighs as much as so many readers
-
-
-class TextCounts(NamedTuple):
-    """How often a text was shown with a kind of benefit, and how often that was taken up (clicked or redeemed)."""
-
-    text_id: str
-    benefit: BenefitType
-    shown: int
-    taken: int
-
-
-class ChosenText(NamedTuple):
-    """The text, None where there is none, and the probability with which it was chosen."""
-
-    text: PoolText | None
-    propensity: float
-
-
-class _Arms(NamedTuple):
-    texts: tuple[PoolText, ...]
-    share_V: Floats
-
-
-class _Shown(NamedTuple):
-    """A text with a kind of benefit."""
-
-    text_id: str
-    benefit: BenefitType
-
-
-@dataclass(frozen=True)
-class TextChooser:
-    """Chooses among usable texts; `tallies` are all that was learned. The same tallies give the same shares."""
-
-    texts: tuple[PoolText, ...]
-    tallies: tuple[TextCounts, ...] = ()
-    seed: int = 0
-    _shares: dict[tuple[Angle, BenefitType, Language, str], _Arms] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-
-    @cached_property
-    def _taken(self) -> Mapping[_Shown, TextCounts]:
-        return {_Shown(tally.text_id, tally.benefit): tally for tally in self.tallies}
-
-    def choose(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
-        """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""
-        arms = self.arms(angle, benefit, language, goods)
-        if not arms.texts:
-            return ChosenText(None, 1.0)
-        at = int(np.searchsorted(arms.share_V.cumsum(), hash_unit("text", self.seed, key), side="right"))
-        at = min(at, len(arms.texts) - 1)
-        return ChosenText(arms.texts[at], float(arms.share_V[at]))
-
-    def arms(self, angle: Angle, benefit: BenefitType, language: Language, goods: str = "") -> _Arms:
-        where = (angle, benefit, language, goods)
-        if where not in self._shares:
-            texts = tuple(
-                text
-                for text in self.texts
-                if (text.angle, text.language) == (angle, language) and text.goods in ("", goods)
-            )
-            self._shares[where] = _Arms(texts, self._share(texts, benefit))
-        return self._shares[where]
-
-    def _share(self, texts: Sequence[PoolText], benefit: BenefitType) -> Floats:
-        if not texts:
-            return np.zeros(0)
-        none = TextCounts("", benefit, 0, 0)
-        mine = [self._taken.get(_Shown(text.text_id, benefit), none) for text in texts]
-        shown, taken = (np.array([tally[at] for tally in mine], float) for at in (2, 3))
-        rate = (taken.sum() + 1) / (shown.sum() + 20)  # what texts of this angle get, 1 in 20 before anything is known
-        lift = np.exp([text.prior for text in texts])
-        start = np.clip(rate * lift / lift.mean(), 1e-4, 0.9)
-        seed = hash_int(
-            "texts", self.seed, benefit, *(f"{t.text_id} {s} {k}" for t, s, k in zip(texts, shown, taken, strict=True))
-        )
-        drawn_DV = np.random.default_rng(seed).beta(
-            PRIOR_SHOWN * start + taken,
-            PRIOR_SHOWN * (1 - start) + np.maximum(shown - taken, 0),
-            (SHARE_DRAWS, len(texts)),
-        )
-        wins_V = np.bincount(drawn_DV.argmax(axis=1), minlength=len(texts)) / SHARE_DRAWS
-        share: Floats = (1 - MIN_SHARE) * wins_V + MIN_SHARE / len(texts)
-        return share

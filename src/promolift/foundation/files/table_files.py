@@ -2,17 +2,19 @@
 lost.
 """
 
+import gzip
 import os.path
 import re
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate, chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from uuid import uuid4
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import duckdb
 import polars as pl
@@ -40,6 +42,8 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 NOT_DATA = re.compile(r"^__MACOSX/|(^|/)\.")  # what file managers add to an archive
 MAX_NAMED = 8  # files of an archive, in an error
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", ".log")
+READABLE_SUFFIXES = (*TEXT_SUFFIXES, *JSON_SUFFIXES, *PARQUET_SUFFIXES, *WORKBOOK_SUFFIXES, ".gz", ".zip")
+COUNTED_BYTES = 1 << 20  # of an unpacked file that are looked at together
 
 
 def open_file(
@@ -127,6 +131,39 @@ def unpack_one(path: Path, work: Path) -> Path:
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:  # RuntimeError: encrypted
         raise InputError("file_incomplete", f"{path}: cannot be unpacked ({error}); unpack it first") from None
     return target
+
+
+def check_unpacked_size(path: Path, most: int) -> None:
+    """Raise InputError `unpacked_too_large` for a packed file with more than `most` bytes inside, and `file_incomplete`
+    for one that cannot be unpacked.
+
+    The bytes are counted, since a packed file may state another size. Workbooks are zip archives, except .xls.
+    """
+    try:
+        if path.suffix.lower() == ".gz":
+            with gzip.open(path) as packed:
+                _check_sum(_counted(packed), path, most)
+        elif is_zipfile(path) and path.suffix.lower() not in PARQUET_SUFFIXES:
+            with ZipFile(path) as archive:
+                members = archive.infolist()
+                _check_sum((each.file_size for each in members), path, most)
+                _check_sum(chain.from_iterable(_counted(archive.open(each)) for each in members), path, most)
+    except (BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError("file_incomplete", f"{path.name}: cannot be unpacked ({error}); unpack it first") from None
+
+
+def _counted(packed: IO[bytes] | gzip.GzipFile) -> Iterator[int]:
+    with packed:
+        while piece := packed.read(COUNTED_BYTES):
+            yield len(piece)
+
+
+def _check_sum(sizes: Iterable[int], path: Path, most: int) -> None:
+    if any(whole > most for whole in accumulate(sizes)):
+        raise InputError(
+            "unpacked_too_large",
+            f"{path.name}: more than {most >> 20:,} MB when unpacked; send a part of it, such as the last two years",
+        )
 
 
 def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable:

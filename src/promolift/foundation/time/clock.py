@@ -9,7 +9,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 WEEK_MS = 7 * DAY_MS  # milliseconds
@@ -26,6 +28,16 @@ def wall_ms() -> int:
 def steady_ms() -> int:
     """Return milliseconds since an arbitrary start, by a clock that nobody can set."""
     return (time.monotonic_ns() if STEADY is None else time.clock_gettime_ns(STEADY)) // 1_000_000
+
+
+def end_of_days_ms(starts_ms: int, days: int, zone: str) -> int:
+    """Return the local midnight that ends the last of `days`, the day of `starts_ms` being the first.
+
+    Days are those of the calendar: where clocks change, some have 23 or 25 hours.
+    """
+    first = datetime.fromtimestamp(starts_ms / 1000, ZoneInfo(zone)).date()
+    end = first + timedelta(days=days)
+    return round(datetime(end.year, end.month, end.day, tzinfo=ZoneInfo(zone)).timestamp() * 1000)
 
 
 class Clock:

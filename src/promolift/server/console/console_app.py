@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -33,7 +34,9 @@ from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin
 from promolift.server.api.server import Server
 from promolift.server.console import login
+from promolift.server.console.multipart import BOUNDARY, FormTooLargeError, MultipartForm
 from promolift.server.console.pages.context import (
+    FILE_BYTES,
     INVITATION_PATH,
     Click,
     Download,
@@ -129,11 +132,15 @@ class ConsoleApp:
         body, loop = b"", asyncio.get_running_loop()
         if method == "POST":
             known: Visitor | None = None
-            if request.headers.get("content-type") == UPLOAD_TYPE:
+            kind = request.headers.get("content-type", "")
+            boundary = BOUNDARY.match(kind)
+            if kind == UPLOAD_TYPE or boundary:
                 known = await loop.run_in_executor(self._threads, self._visitor, request)
+            if boundary and known and known.may("editor") and is_same_site(request):
+                return await self._answer_files(request, boundary[1])
             async for part in request.stream():
                 body += part
-                if len(body) > (UPLOAD_PART_BYTES if known else FORM_BYTES):
+                if len(body) > (UPLOAD_PART_BYTES if known and not boundary else FORM_BYTES):
                     return Response(b"", 413)
         elif method not in ("GET", "HEAD", "POST"):
             return Response(b"", 405, {"allow": "GET, HEAD, POST"})
@@ -142,13 +149,32 @@ class ConsoleApp:
         context = contextvars.copy_context()
         return await loop.run_in_executor(self._threads, context.run, self._in_thread, request, body)
 
+    async def _answer_files(self, request: Request, boundary: str) -> Response:
+        """Answer a form with files, which lie in a folder of their own until it is answered."""
+        loop = asyncio.get_running_loop()
+        self.server.settings.work.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".form-", dir=self.server.settings.work) as folder:
+            form = MultipartForm(boundary, Path(folder), FORM_BYTES, FILE_BYTES)
+            try:
+                async for part in request.stream():
+                    await loop.run_in_executor(self._threads, form.feed, part)
+                form.end()
+            except FormTooLargeError:
+                return Response(sentence("file_too_large", most=FILE_BYTES >> 30), 413, media_type="text/plain")
+            finally:
+                form.close()
+            context = contextvars.copy_context()
+            return await loop.run_in_executor(self._threads, context.run, self._in_thread, request, b"", form)
+
     def _visitor(self, request: Request) -> Visitor | None:
         cookie = request.cookies.get(SESSION_COOKIE, "")
         return self.console.visitor(cookie) if cookie else None
 
-    def _in_thread(self, request: Request, body: bytes) -> Response:
+    def _in_thread(self, request: Request, body: bytes, sent: MultipartForm | None = None) -> Response:
         visitor = self._visitor(request)
         click = parse_click(request, body, self.server.settings.console.proxies)
+        if sent is not None:
+            click = click._replace(form=sent.fields, files=sent.files)
         wanted = visitor.language if visitor else request.headers.get("accept-language", "").strip()
         with use_locale(self.console.shop.nearest_language(wanted)):
             if visitor is not None:
@@ -231,15 +257,19 @@ def parse_click(request: Request, body: bytes, proxies: Collection[IPvAnyNetwork
     form = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=2000))
     if piece:
         form["token"] = request.headers.get("x-token", "")
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin") or ""
-    ours = site == "same-origin" if site is not None else origin.partition("://")[2] == request.headers.get("host")
     return Click(
         request.method, request.url.path.removeprefix(ROOT) or "/", dict(request.query_params), form,
         body if piece else b"",
         login.client_address(
             request.client.host if request.client else "?", request.headers.getlist("x-forwarded-for"), proxies
-        ), ours,
+        ), is_same_site(request),
     )  # fmt: skip
+
+
+def is_same_site(request: Request) -> bool:
+    """Whether the browser says that a request comes from a page of this server."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin") or ""
+    return site == "same-origin" if site is not None else origin.partition("://")[2] == request.headers.get("host")
 
 
 def error_screen(error: Exception) -> Screen:

@@ -115,7 +115,7 @@ def rebuild_lists(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release
         for at in places:
             options[at] = decisions.Option(options[at].offer_id, 0.0, 0.0, why)
     refusal = reason.removeprefix("consent: ") if row["holdout"] is None else None
-    (made,) = decisions.decide_options([who], [options], [refusal], terms, row["ts_ms"])
+    made = decisions.record_decision(who, options, refusal, terms, row["ts_ms"])
     return OfferLists(made.candidates, made.ineligible)
 
 

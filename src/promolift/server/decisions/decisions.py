@@ -38,7 +38,7 @@ from promolift.server.decisions.eligibility import (
     load_customer_facts,
     load_recent_activity,
 )
-from promolift.server.decisions.live_release import Floats, LiveRelease, Slate
+from promolift.server.decisions.live_release import LiveRelease, Slate
 from promolift.server.decisions.release_candidates import (
     candidates,
     close_before_sent,
@@ -46,7 +46,7 @@ from promolift.server.decisions.release_candidates import (
     contact_refusals,
     max_discount_cents,
     offer_ends_ms,
-    offer_name,
+    place_of,
     warm_up,
 )
 from promolift.server.decisions.release_period import closed_by_time
@@ -151,11 +151,9 @@ class DecisionGroup(NamedTuple):
 
 
 class ScoredSlate(NamedTuple):
-    """What a campaign has for one customer, and what it decided: worth and cost are those of the open offers."""
+    """What a campaign has for one customer, and what it decided."""
 
     slate: Slate
-    worth: Floats
-    cost: Floats
     choice: decisions.Choice
 
 
@@ -182,17 +180,17 @@ class DecidedGroup:
     def paid(self) -> float:
         """What the offers given cost."""
         each = (self.weighed[who] for who in self.answers)
-        return sum(float(one.cost[one.choice.slot]) for one in each if one.choice.slot >= 0)
+        given = [place_of(one.slate, one.choice.slot) for one in each if one.choice.slot >= 0]
+        return float(sum(self.release.rows.cost_O[given].tolist()))
 
     def bid(self, who: str) -> decisions.Bid:
         """What it has for a customer, before anything is drawn."""
-        slate, worth, cost, choice = self.weighed[who]
-        name, priority, best = self.group.campaign.campaign_id, self.terms.priority, choice.best
-        if best < 0:
+        slate, choice = self.weighed[who]
+        name, priority, rows = self.group.campaign.campaign_id, self.terms.priority, self.release.rows
+        if choice.best < 0:
             return decisions.Bid(name, priority, NONE, 0.0)
-        price = 0.0 if self.release.creatives is not None else self.terms.price
-        net = float(worth[best] - price * cost[best])
-        return decisions.Bid(name, priority, offer_name(self.release, slate, best), net)
+        at, price = place_of(slate, choice.best), 0.0 if self.release.creatives is not None else self.terms.price
+        return decisions.Bid(name, priority, rows.name(at), float(rows.worth_O[at] - price * rows.cost_O[at]))
 
 
 class DecisionRound(NamedTuple):
@@ -416,10 +414,7 @@ class Decider:
         if meter:
             terms = terms.model_copy(update={"price": meter.price})
         places = [slice(0, 0) if why else slate.at_O for slate, why in zip(slates, refusals, strict=True)]
-        worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
-        draw_2O = release.rows.draw_2O
-        draws = None if draw_2O is None else [draw_2O[:, at] for at in places]
-        decided = decisions.choose_slots(people, worth, cost, refusals, terms, now_ms, draws)
+        chosen = decisions.choose_offers(release.rows.open_offers(people, refusals, places), terms, now_ms)
         test = campaign.state.test
         shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
@@ -427,17 +422,16 @@ class Decider:
             "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0, "code": None,
             "experiment_id": test.design.name if test else None, "send_ms": None, "send_prob": None, "considered": None,
         }  # fmt: skip
-        weighed = dict(zip(people, map(ScoredSlate, slates, worth, cost, decided), strict=True))
+        weighed = dict(zip(people, map(ScoredSlate, slates, chosen), strict=True))
         answers = {}
-        for cell, (who, (slate, *_, choice)) in zip(cells, weighed.items(), strict=True):
-            row = _row(shared | {"channel": asks[who].channel}, release, slate, choice)
+        for cell, (who, (slate, choice)) in zip(cells, weighed.items(), strict=True):
+            own_columns = {"customer_id": who, "ts_ms": now_ms, "channel": asks[who].channel}
+            row = _row(shared | own_columns, release, slate, choice)
             own = terms
             if cell is not None:
                 own = terms.model_copy(update=cell._asdict())
-                row |= {
-                    "terms": record.changed_terms(own, release.terms),
-                    "reason": decisions.creative_reason(own, choice),
-                }
+                row["terms"] = record.changed_terms(own, release.terms)
+                row["reason"] = decisions.creative_reason(own) if choice.slot >= 0 else choice.reason
             if who in closed.slots:
                 last_ms = ends.get(row["offer_id"], 0)
                 ways = closed.own_slots.get(who + KEY_SEPARATOR + row["offer_id"], closed.slots[who])
@@ -523,11 +517,11 @@ def _settle_rivals(who: str, rivals: Sequence[DecidedGroup]) -> None:
 
 
 def _row(shared: Row, release: LiveRelease, slate: Slate, decided: decisions.Choice) -> Row:
-    offer = offer_name(release, slate, decided.slot) if decided.slot >= 0 else NONE
+    offer = release.rows.name(place_of(slate, decided.slot)) if decided.slot >= 0 else NONE
     return {
         **shared,
-        "decision_id": decided.decision_id, "ts_ms": decided.ts_ms, "customer_id": decided.customer_id,
-        "offer_id": offer, "propensity": decided.propensity, "holdout": decided.holdout, "reason": decided.reason,
+        "decision_id": decided.decision_id, "offer_id": offer,
+        "propensity": decided.propensity, "holdout": decided.holdout, "reason": decided.reason,
         "closed": to_json(slate.closed).decode() if slate.closed else None,
     }  # fmt: skip
 

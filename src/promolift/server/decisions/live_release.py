@@ -200,6 +200,14 @@ class ReleaseRows:
                 open_now.append(at)
         return Slate(slate.first, open_now, closed)
 
+    def open_offers(
+        self, people: Sequence[str], refusals: Sequence[str | None], places: Sequence[slice | list[int]]
+    ) -> decisions.OpenOffers:
+        """The open rows of each customer, to decide on."""
+        draws = None if self.draw_2O is None else [self.draw_2O[:, at] for at in places]
+        worth, cost = ([column[at] for at in places] for column in (self.worth_O, self.cost_O))
+        return decisions.OpenOffers.of(people, refusals, worth, cost, draws)
+
     def options(self, span: slice) -> list[decisions.Option]:
         """The rows of a span, as options."""
         offers, closed = self.code_2R[:, span].tolist()

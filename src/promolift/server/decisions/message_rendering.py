@@ -20,7 +20,7 @@ from promolift.core.messages.angles import (
     may_give_reason,
 )
 from promolift.core.messages.composition import require_content, write_message
-from promolift.core.messages.text_pool import ChosenText, TextChooser
+from promolift.core.messages.text_choice import ChosenText, TextChooser
 from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer, covered_targets

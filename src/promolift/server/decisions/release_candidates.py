@@ -39,9 +39,10 @@ def _reason_at(rows: ReleaseRows, closed: Exclusions, who: str, at: int) -> str 
     return closed.reason_for(who, offer, rows.targets[offer])
 
 
-def offer_name(release: LiveRelease, slate: Slate, slot: int) -> str:
-    """The offer in a slot of a slate."""
-    return release.rows.name(slate.at_O.start + slot if isinstance(slate.at_O, slice) else slate.at_O[slot])
+def place_of(slate: Slate, slot: int) -> int:
+    """The place of a slot of a slate among the open rows."""
+    at: int = slate.at_O.start + slot if isinstance(slate.at_O, slice) else slate.at_O[slot]
+    return at
 
 
 @lru_cache(maxsize=64)
@@ -100,9 +101,7 @@ def warm_up(release: LiveRelease) -> None:
     """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer an offer."""
     who = next(iter(release.place), "")
     (slate,) = candidates(release, [who], Exclusions())
-    rows, at = release.rows, slate.at_O
-    draws = None if rows.draw_2O is None else [rows.draw_2O[:, at]]
-    decisions.choose_slots([who], [rows.worth_O[at]], [rows.cost_O[at]], [None], release.terms, 0, draws)
+    decisions.choose_offers(release.rows.open_offers([who], [None], [slate.at_O]), release.terms, 0)
 
 
 def max_discount_cents(release: LiveRelease, offer_id: str) -> int | None:

@@ -27,10 +27,10 @@ from promolift.core.allocation.settings import Limit
 from promolift.core.decisions.decision_rule import (
     EXPLORATION_REASON,
     NONE,
+    OpenOffers,
+    RecordedDraws,
     ReleaseTerms,
-    action_propensity,
-    choose_slots,
-    interval_propensities,
+    choose_offers,
 )
 from promolift.core.experiments.arm_sums import OutlierCap, sum_by_group
 from promolift.core.experiments.experiment_design import HOLDOUT, Design, analyse
@@ -446,47 +446,34 @@ def wrong_decisions(decided: pl.DataFrame, terms: ReleaseTerms) -> Iterator[str]
     Who is held out and who draws is a hash of the customer's own id, which a pseudonym hides: that they did is taken
     from the record.
     """
-    if terms.by_interval:
-        yield from _wrong_draws(decided, terms)
-        return
-    plain = terms.model_copy(update={"holdout_share": 0.0, "explore": 0.0})
-    for row in decided.iter_rows(named=True):
-        options = [each for each in row["candidates"] or [] if each["offer"] != NONE]
-        worth = [each["gain_cents"] - each["charge_cents"] for each in options]
-        (best,) = choose_slots([""], [worth], [[each["cost_cents"] for each in options]], [None], plain, 0)
-        names, refused = [*(each["offer"] for each in options), NONE], row["holdout"] is None
-        pays = names[best.slot]
-        if row["offer_id"] not in names:
-            yield f"{row['decision_id']}: {row['offer_id']!r} was not open"
-            continue
-        right = NONE if refused or row["holdout"] else row["offer_id"] if row["reason"] == EXPLORATION_REASON else pays
-        if row["offer_id"] != right:
-            yield f"{row['decision_id']}: {row['offer_id']!r} was decided, its options give {right!r}"
-            continue
-        explore, share = (0.0, 0.0) if refused else (terms.exploration_share(best.slot >= 0), terms.holdout_share)
-        at, size, top = names.index(row["offer_id"]), len(options), names.index(pays)
-        prob = action_propensity(
-            np.array([at]), np.array([size]), np.array([top]), np.array([explore]), np.array([share])
-        )
-        if not math.isclose(prob[0], row["propensity"], rel_tol=RELATIVE_TOLERANCE):
-            yield f"{row['decision_id']}: propensity {row['propensity']}, by its terms {prob[0]}"
-
-
-def _wrong_draws(decided: pl.DataFrame, terms: ReleaseTerms) -> Iterator[str]:
-    """The same of decisions that are drawn by intervals: what was drawn has the probability of its interval, and who
-    is held out or refused gets none."""
-    for row in decided.iter_rows(named=True):
-        options = [each for each in row["candidates"] or [] if each["offer"] != NONE]
-        refused, given = row["holdout"] is None, row["offer_id"]
-        shares = [each["draw_share"] for each in options]
-        prob = interval_propensities(shares, 0.0 if refused else terms.holdout_share)
-        names = [*(each["offer"] for each in options), NONE]
-        if given not in names:
-            yield f"{row['decision_id']}: {given!r} was not open"
-        elif (refused or row["holdout"]) and given != NONE:
-            yield f"{row['decision_id']}: {given!r} was decided, its options give {NONE!r}"
-        elif not math.isclose(stated := prob[names.index(given)], row["propensity"], rel_tol=RELATIVE_TOLERANCE):
-            yield f"{row['decision_id']}: propensity {row['propensity']}, by its terms {stated}"
+    listed = decided.select(pl.int_range(pl.len()).alias("at"), "candidates").explode("candidates").drop_nulls()
+    listed = listed.unnest("candidates").filter(pl.col("offer") != NONE)
+    who_O, number = listed["at"].to_numpy(), {name: listed[name].to_numpy() for name in listed.columns[2:]}
+    opened = OpenOffers(
+        decided["customer_id"].to_list(),
+        [reason if held is None else None for reason, held in decided.select("reason", "holdout").iter_rows()],
+        np.bincount(who_O, minlength=decided.height).tolist(),
+        number["gain_cents"] - number["charge_cents"],
+        number["cost_cents"],
+        np.stack([number["draw_start"], number["draw_share"]]),
+    )
+    given_O = (listed["offer"] == decided["offer_id"][who_O]).to_numpy()
+    stated = np.array(opened.sizes)  # none is the last action
+    stated[who_O[given_O]] = opened.slot_O[given_O]
+    drawn_N = (decided["reason"] == EXPLORATION_REASON).to_numpy() | terms.by_interval
+    actions = [each if drawn else None for each, drawn in zip(stated.tolist(), drawn_N.tolist(), strict=True)]
+    draws = RecordedDraws(decided["holdout"].fill_null(False).to_list(), actions)
+    found, offers, end = choose_offers(opened, terms, 0, draws), listed["offer"].to_list(), 0
+    rows = decided.select("decision_id", "offer_id", "propensity").iter_rows()
+    for choice, size, at, (id_, offer, propensity) in zip(found, opened.sizes, stated.tolist(), rows, strict=True):
+        end += size
+        right = offers[end - size + choice.slot] if choice.slot >= 0 else NONE
+        if offer != NONE and at == size:
+            yield f"{id_}: {offer!r} was not open"
+        elif offer != right:
+            yield f"{id_}: {offer!r} was decided, its options give {right!r}"
+        elif not math.isclose(choice.propensity, propensity, rel_tol=RELATIVE_TOLERANCE):
+            yield f"{id_}: propensity {propensity}, by its terms {choice.propensity}"
 
 
 def json_differences(stated: Any, again: Any, at: str = "") -> Iterator[str]:

@@ -15,7 +15,7 @@ import polars as pl
 from sqlalchemy import Column, Connection, bindparam, func, insert, select
 
 from promolift.core.decisions.response_hours import hour_of_week
-from promolift.core.messages.text_pool import TextChooser, TextCounts
+from promolift.core.messages.text_choice import TextChooser, TextCounts
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.ledger.event_rows import OFFER_MESSAGE

@@ -1,10 +1,11 @@
 """Draft, judge, review and check the texts of the pool, for the commands `words` and `check`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple, get_args
 
 import polars as pl
@@ -25,6 +26,7 @@ from promolift.foundation.language_model import LanguageModel, UsageMeter, open_
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.pipeline import text_review
 from promolift.shop.reports.text_briefs import DraftOptions, make_briefs, show_prompts, usage_text
 from promolift.shop.results.messages import Offers
 
@@ -33,12 +35,13 @@ TEXTS_SHOWN = 10
 
 
 class ReviewChoices(NamedTuple):
-    """Ids that a person approves, rejects or retires, and who it is."""
+    """Ids that a person approves, rejects or retires, who it is, and why they reject."""
 
     approve: Sequence[str]
     reject: Sequence[str]
     retire: Sequence[str]
     by: str
+    because: str = ""
 
 
 class TextCheck(NamedTuple):
@@ -136,7 +139,7 @@ def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
             "text_unknown", f"words review: no text {unknown[0]!r} in the pool; `promolift words review` lists them"
         )
     if not ids:
-        waiting = [text for text in pool.texts if text.state in ("judged", "edited")]
+        waiting = [text for text in pool.texts if text.waits]
         rows = [f"  {t.text_id} {t.angle} {t.language}: {t.title} / {t.hook} {t.call}".rstrip() for t in waiting]
         more = (
             f"\n  and {len(rows) - TEXTS_SHOWN} more: `promolift words export FILE.csv`"
@@ -146,13 +149,17 @@ def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
         return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:TEXTS_SHOWN]]) + more)
     if not said.by:
         raise InputError("option_missing", "words review: say who you are with --by NAME; it is kept with every text")
-    judged = [t for t in pool.texts if t.text_id in (*said.approve, *said.reject)]
-    frame = pools.to_csv(TextPool(tuple(judged))).with_columns(
-        pl.when(pl.col("text_id").is_in(said.approve)).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("approved")
-    )
-    done = pools.from_csv(pool, frame, said.by, _today())
-    kept = _keep(config, done.pool.retire(said.retire, _today()))
-    return _summary(config, kept, f"{done.approved} approved, {done.rejected} rejected, {len(said.retire)} retired.")
+
+    def change(pool: TextPool) -> TextPool:
+        pool = text_review.decide(pool, said.approve, True, said.by, _today())
+        pool = text_review.decide(pool, said.reject, False, said.by, _today(), said.because)
+        return pool.retire(said.retire, _today())
+
+    kept = change_pool(config, change)
+    states = {text.text_id: text.state for text in kept.texts}
+    approved = sum(states[each] == "approved" for each in said.approve)
+    rejected = sum(states[each] == "rejected" for each in said.reject)
+    return _summary(config, kept, f"{approved} approved, {rejected} rejected, {len(said.retire)} retired.")
 
 
 def export_pool(config: Config, file: Path) -> StepSummary:
@@ -322,6 +329,20 @@ def _pool(config: Config) -> TextPool:
 def _keep(config: Config, pool: TextPool) -> TextPool:
     save_pool(pool, config.message.pool_path, config.shop.languages)
     return pool
+
+
+_CHANGING = Lock()
+
+
+def change_pool(config: Config, change: Callable[[TextPool], TextPool]) -> TextPool:
+    """Read the shop's pool in its languages, change it and save it; one change at a time, so that none is lost."""
+    with _CHANGING:
+        return _keep(config, change(_pool(config)))
+
+
+def pool_summary(config: Config, text: str) -> StepSummary:
+    """Return what was done, with the states of the pool as it stands."""
+    return _summary(config, _pool(config), text)
 
 
 def _summary(config: Config, pool: TextPool, text: str, **more: object) -> StepSummary:

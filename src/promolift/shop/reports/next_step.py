@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, date
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.clock import DAY_MS
+from promolift.foundation.time.clock import DAY_MS, end_of_days_ms
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.line_tests import LineTestNote, line_test_sentences
@@ -62,7 +62,8 @@ def shop_status(config: Config, store: Store, waiting: bool = False) -> ShopStat
         return ShopStatus("learning", what, "promolift run")
     end_ms = Plan.load(store).summary.ends_ms
     if end_ms is None:  # of a version before
-        end_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0) + note.days * DAY_MS  # type: ignore[arg-type]
+        begun_ms = int(Plan.load(store).decided("ts_ms")["ts_ms"].max() or 0)  # type: ignore[arg-type]
+        end_ms = end_of_days_ms(begun_ms, note.days, config.shop.zone)
     end = date(end_ms - 1, config.shop.zone)
     tested = LineTestNote.load(store).tested if note.draws and LineTestNote.has(store) else ()
     if not tested and not note.treated:

@@ -14,7 +14,7 @@ from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.foundation.i18n.text import Language
 from promolift.shop.results.customers import Customers, PlannedOffer, Tastes
 from promolift.shop.results.effects import ResponseFigures
-from promolift.shop.results.evaluation import Lead, Worth
+from promolift.shop.results.evaluation import DepthUplift, Lead, Worth
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health
 from promolift.shop.results.messages import LanguageCount, MotiveCount, PoolWords
@@ -63,7 +63,7 @@ class Story:
     `segments` is `results.segments.segment_table` of the plan.
     Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`. `least`: groups
     of fewer customers are not printed; `different` is how many offers there are, of which `offers` may have some in one
-    row.
+    row. `uplift` is what those with an offer are expected to buy more, by depth.
     """
 
     plan: PlanNote
@@ -104,6 +104,7 @@ class Story:
     next: str = ""
     least: int = 1
     different: int = 0
+    uplift: Sequence[DepthUplift] = ()
 
     @property
     def cash(self) -> MoneyFormat:

@@ -21,7 +21,7 @@ from promolift.shop.reports.next_step import shop_status
 from promolift.shop.reports.story import CustomerCard, OpenQuestion, ReadFact, Story
 from promolift.shop.results import effects
 from promolift.shop.results.customers import Customers, Person, PlannedOffer, Tastes
-from promolift.shop.results.evaluation import Evaluation, Worth
+from promolift.shop.results.evaluation import Evaluation, Worth, depth_uplift
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.ingest import Health, Span, UnknownAttributes
 from promolift.shop.results.line_tests import describe_line
@@ -85,7 +85,7 @@ def build_plan_story(job: Job) -> Story:
         offers=merge_small_cells(every, "treated", least).with_columns(
             pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
         ),
-        different=every.height, least=least,
+        different=every.height, least=least, uplift=depth_uplift(plan.chosen, found.uplift_check if found else None),
         missing={"offers": nobody, "frontier": nobody, "policies": unjudged}
         | {name: translate(why) for name, why in (found.unchecked if found else {}).items()},
     )  # fmt: skip

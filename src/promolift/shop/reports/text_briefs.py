@@ -11,7 +11,8 @@ from promolift.core.messages.angles import ANGLES, Angle
 from promolift.core.messages.channels import Channel
 from promolift.core.messages.drafts import Brief, PlayBrief, RejectedText, draft_request
 from promolift.core.messages.occasions import near_occasions
-from promolift.core.messages.text_pool import PoolText, TextCounts, TextPool
+from promolift.core.messages.text_choice import TextCounts
+from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.product_names import is_unfit
 from promolift.core.offers.terms import BenefitType
@@ -170,7 +171,7 @@ def rank_texts(texts: Sequence[PoolText], tallies: Sequence[TextCounts]) -> Rank
 def rejected_texts(texts: Sequence[PoolText]) -> tuple[RejectedText, ...]:
     """The last texts that were rejected, with the reason of the person, else of the judge; personal data taken out."""
     out = sorted((text for text in texts if text.state == "rejected"), key=lambda text: text.date, reverse=True)
-    told = [RejectedText(_words(text), getattr(text, "rejected_because", "") or text.note or text.why) for text in out]
+    told = [RejectedText(_words(text), text.rejected_because or text.note or text.why) for text in out]
     return tuple(RejectedText(text, redact(why)) for text, why in told if why)[:TEXTS_QUOTED]
 
 

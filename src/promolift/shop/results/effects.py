@@ -1,7 +1,7 @@
 """Stored results of the effect step: the discount response, its checks, and the models that could not be fitted."""
 
 from collections.abc import Mapping, Sequence
-from math import expm1
+from math import expm1, log1p
 from typing import ClassVar, Self
 
 import polars as pl
@@ -59,6 +59,11 @@ class CurveGroup(Settings):
     @property
     def cells(self) -> int:
         return sum(point.cells for point in self.points)
+
+    def lift_at(self, depth: float) -> float:
+        """The change of demand at a depth, from the nearest point of the curve: demand grows by exp(response depth)."""
+        near = min(self.points, key=lambda point: abs(point.depth - depth))
+        return expm1(log1p(near.lift) * depth / near.depth)
 
 
 class Placebo(Settings):
@@ -136,6 +141,15 @@ class ResponseFigures(Settings):
     @property
     def tests_passed(self) -> int:
         return sum(each.passed is True for each in self.tests)
+
+    @property
+    def strongest(self) -> CurveGroup | None:
+        """The group that answers most, beside everybody; None without groups."""
+        return max(self.curve[1:], key=lambda group: (group.points[-1].lift, group.group), default=None)
+
+    def lift_at(self, depth: float) -> float:
+        """What everybody's demand changes by at a depth: by the curve, or by the response alone without one."""
+        return self.curve[0].lift_at(depth) if self.curve else expm1(self.beta * depth)
 
     @property
     def categories_read(self) -> int:

@@ -11,11 +11,13 @@ from promolift.core import effects
 from promolift.foundation.evidence import Level
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
+from promolift.shop.results.histograms import rows_as
 from promolift.shop.results.plan import estimate_luck
 from promolift.shop.results.plan_note import Luck
 from promolift.shop.results.predictions import Predictions, UncheckedPredictions
 
 EQUAL_SPEND = 0.05  # policies whose spend differs by more than this part are not called equal
+LEAST_CHECKED = 30  # customers whose uplift at a depth says what luck takes there
 LEVELS: tuple[Level, ...] = get_args(Level)  # the strongest first
 _OURS = pl.col("policy") == "plan"
 
@@ -66,6 +68,11 @@ class Evaluation:
         return self.store.frame("policies") if self.store.has("policies") else None
 
     @cached_property
+    def uplift_check(self) -> pl.DataFrame | None:
+        """What cross-fitting leaves of the uplift by depth; None where no response was fitted."""
+        return self.store.frame("uplift_check") if self.store.has("uplift_check") else None
+
+    @cached_property
     def judged(self) -> pl.DataFrame | None:
         """Policies valued by the estimate that did not choose them where there is one, the best first."""
         rows = self.policies
@@ -87,6 +94,49 @@ class Evaluation:
     @cached_property
     def luck(self) -> Luck | None:
         return None if self.policies is None else estimate_luck(self.policies)
+
+
+class DepthUplift(Settings):
+    """How much more the plan's customers with an offer of `depth` are expected to buy in its days, as shares.
+
+    `lift` is what the chosen candidates hold, `checked` the same less what luck adds: customers and depths chosen by
+    one half of the customers and valued by the other. None where no response was fitted.
+    """
+
+    depth: float
+    customers: int
+    lift: float
+    checked: float | None = None
+
+
+def uplift_by_depth(rows: pl.DataFrame, response: str = "response_now") -> pl.DataFrame:
+    """depth, customers, lift of chosen percentages off, weighted by what customers with the offer buy without it."""
+    if response not in rows.columns:
+        return pl.DataFrame(schema={"depth": pl.Float64, "customers": pl.Int64, "lift": pl.Float64})
+    base = pl.col("base_cents") * pl.col("reach")
+    lift = (base * ((pl.col(response) * pl.col("depth")).exp() - 1)).sum() / base.sum()
+    known = effects.explode_parts(rows).filter((base > 0) & pl.col(response).is_not_null(), benefit="percent_off")
+    return (
+        known.group_by("depth")
+        .agg(pl.col("customer_id").n_unique().cast(pl.Int64).alias("customers"), lift.alias("lift"))
+        .sort("depth")
+    )
+
+
+def depth_uplift(chosen: pl.DataFrame, check: pl.DataFrame | None) -> tuple[DepthUplift, ...]:
+    """From the plan's `chosen`, and what cross-fitting leaves of the lift of those it chose: depth, customers, lift,
+    checked. A depth that it hardly chose loses what all lose."""
+    mine = uplift_by_depth(chosen).with_columns(checked=pl.lit(None, pl.Float64))
+    if check is not None and check.height:
+        left = (
+            check.select(pl.col("checked", "lift").dot("customers")).select(pl.col("checked") / pl.col("lift")).item()
+        )
+        known = check.filter(pl.col("customers") >= LEAST_CHECKED).select(
+            "depth", left=pl.col("checked") / pl.col("lift")
+        )
+        share = pl.col("left").fill_null(left).fill_nan(1.0).clip(0.0, 1.0)
+        mine = mine.join(known, on="depth", how="left").with_columns(checked=pl.col("lift") * share).drop("left")
+    return rows_as(DepthUplift, mine.sort("depth"))
 
 
 def weakest(levels: Iterable[str]) -> Level | None:

@@ -11,7 +11,8 @@ import polars as pl
 
 from promolift.core.messages.channels import RulePack, Sender
 from promolift.core.messages.composition import MessageDelivery
-from promolift.core.messages.text_pool import ApprovalMode, PoolText, TextChooser, TextCounts, TextPool
+from promolift.core.messages.text_choice import TextChooser, TextCounts
+from promolift.core.messages.text_pool import ApprovalMode, PoolText, TextPool
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings

@@ -19,7 +19,7 @@ from promolift.foundation.i18n.text import LANGUAGES
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note
-from promolift.foundation.time.clock import DAY_MS
+from promolift.foundation.time.clock import end_of_days_ms
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.results.line_tests import LineTestNote
 from promolift.shop.results.plan_reason import PlanReason
@@ -326,10 +326,12 @@ class PlanSummary(Settings):
     where the log names no amounts. `promised_cents` is what the estimates that chose the plan promise, None where the
     value is their own. `ceiling_cents` is what the draws cost at most but for one month in a thousand. `able` customers
     may get an offer, `treated` get one, `by_prediction` of them for what it is predicted to add and not by a draw.
+    `ends_ms` is the midnight, by the shop's clock, that ends the last of `days`; None in plans of earlier versions.
     """
 
     currency: str
     starts_ms: int | None
+    ends_ms: int | None
     days: int
     value_cents: float | None
     low_cents: float | None
@@ -347,11 +349,6 @@ class PlanSummary(Settings):
     bound: ChoiceBound | None
     assumptions: tuple[Assumption, ...] = ()
     learned: WhatIsLearned
-
-    @property
-    def ends_ms(self) -> int | None:
-        """The end of the last day; None in plans of earlier versions."""
-        return None if self.starts_ms is None else self.starts_ms + self.days * DAY_MS
 
     @property
     def luck_cents(self) -> float | None:
@@ -386,9 +383,10 @@ def summarise(
         GroupEffect(group=each.group, detectable_cents=each.detectable_cents)
         for each in (drawn.tested if drawn else ())
     )
-    ends_ms = None if plan.asof_ms is None else plan.asof_ms + plan.days * DAY_MS
+    ends_ms = None if plan.asof_ms is None else end_of_days_ms(plan.asof_ms, plan.days, plan.shop.zone)
     return PlanSummary(
-        currency=plan.shop.currency, starts_ms=plan.asof_ms, days=plan.days, **value, cost_cents=plan.cost_cents,
+        currency=plan.shop.currency, starts_ms=plan.asof_ms, ends_ms=ends_ms, days=plan.days, **value,
+        cost_cents=plan.cost_cents,
         ceiling_cents=drawn.ceiling_cents if drawn and drawn.tested else None, budget_cents=plan.budget_cents,
         customers=plan.customers, able=plan.able, treated=plan.treated, by_prediction=plan.by_prediction,
         held_out=plan.held_out, evidence=plan.evidence, bound=_bound(plan),

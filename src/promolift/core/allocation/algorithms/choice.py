@@ -153,10 +153,7 @@ class ChoiceRows:
         label_N: Slots | None = None, key_N: Keys | None = None,
     ) -> "ChoiceRows":  # fmt: skip
         """Check shapes and fill in what is left out: no units, slot k is offer k, one class, the position as key."""
-        gain, cost = (np.ascontiguousarray(m, np.float64) for m in (gain_NK, cost_NK))
-        if gain.ndim != 2 or gain.shape != cost.shape:
-            shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
-            raise InputError("shapes_differ", f"allocate: {shapes}; both must be (customers, offers)")
+        gain, cost = _matrices(gain_NK, cost_NK)
         (n, k), whole = gain.shape, gain.shape
         return ChoiceRows(
             gain, cost,
@@ -204,6 +201,14 @@ class ChoiceRows:
         return choice_N
 
 
+def _matrices(gain_NK: ArrayLike, cost_NK: ArrayLike) -> tuple[Floats, Floats]:
+    gain, cost = np.ascontiguousarray(gain_NK, np.float64), np.ascontiguousarray(cost_NK, np.float64)
+    if gain.ndim != 2 or gain.shape != cost.shape:
+        shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
+        raise InputError("shapes_differ", f"allocate: {shapes}; both must be (customers, offers)")
+    return gain, cost
+
+
 def _like(column: Any, shape: tuple[int, ...], dtype: type[np.generic], name: str) -> Any:
     """The column as a contiguous array; InputError if it has another shape."""
     array = np.ascontiguousarray(column, dtype)
@@ -218,9 +223,18 @@ def _like(column: Any, shape: tuple[int, ...], dtype: type[np.generic], name: st
 def choose(gain_NK: Floats, cost_NK: Floats, price: float) -> Slots:
     """The best slot of each customer at a price of cost, -1 for none: the largest `gain - price * cost` above 0.
 
-    Pure; one customer or millions.
+    Pure; one customer or millions. All offers have one price, so that all may have one number.
     """
-    return ChoiceRows.of(gain_NK, cost_NK).choose(Prices.of(price, np.shape(gain_NK)[1]))
+    from promolift.core.allocation.algorithms import kernels
+
+    gain, cost = _matrices(gain_NK, cost_NK)
+    choice_N, whole = np.full(len(gain), -1, np.int32), gain.shape
+    if gain.size:
+        unused, label_N = np.zeros(whole), np.zeros(len(gain), np.int32)
+        columns = KernelColumns(gain, cost, unused, np.zeros(whole, np.int32), label_N)
+        ties = TieBreaking(0.0, 0.0, np.uint64(0))
+        kernels.choose(columns, np.zeros(len(gain), np.uint64), np.array([[[1.0, price, 0.0, 0.0]]]), ties, choice_N)
+    return choice_N
 
 
 def to_uint64(seed: int) -> np.uint64:

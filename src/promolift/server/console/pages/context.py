@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, Select
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.files.table_files import READABLE_SUFFIXES, check_unpacked_size
 from promolift.foundation.pages.blocks import Figure
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError
@@ -28,7 +30,8 @@ from promolift.shop.results.work_folder.run_context import Job
 
 Result = TypeVar("Result")
 FILE_BYTES = 2 << 30
-UPLOAD_SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".pq", ".json", ".jsonl", ".ndjson", ".xlsx")  # of files
+UNPACKED_BYTES = 4 * FILE_BYTES  # of a packed file
+UPLOAD_SUFFIXES = READABLE_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,14 @@ def chart_options(blocks: Iterable[Any]) -> dict[str, Any]:
     return {each.id: each.spec for each in blocks if isinstance(each, Figure)}
 
 
+def upload_name(name: str) -> str:
+    """Return a file's name without what leads out of its folder. Refused for a kind of file that is not read."""
+    plain = re.sub(r"[^\w.-]+", "_", name)[-80:].lstrip(".")
+    if not plain.lower().endswith(UPLOAD_SUFFIXES):
+        raise Refused("file_type_unsupported", sentence("send_kinds", kinds=", ".join(UPLOAD_SUFFIXES)))
+    return plain
+
+
 class PermissionDeniedError(PromoError):
     """The user lacks permission; `role` is the least role that has it."""
 
@@ -84,6 +95,13 @@ class PermissionDeniedError(PromoError):
         """Nothing was changed."""
         super().__init__("role_missing", f"needs the role {role}")
         self.role = role
+
+
+class SentFile(NamedTuple):
+    """A file that a form brings: its name, and where its content lies until the request is answered."""
+
+    name: str
+    path: Path
 
 
 class Click(NamedTuple):
@@ -96,6 +114,7 @@ class Click(NamedTuple):
     piece: bytes  # of a file that is sent
     address: str
     same_site: bool
+    files: Sequence[SentFile] = ()  # whole, of a form without the script
 
     @property
     def plain(self) -> bool:
@@ -206,24 +225,40 @@ class PageVisit:
         """The work folder, for reading."""
         return self.shared.store  # type: ignore[no-any-return]
 
-    def save_upload(self, folder: Path) -> Path | None:
-        """Keep a piece of a file whose name ends in one of KINDS; its path once it is whole, None before.
+    def receive_files(self, folder: Path) -> list[Path] | None:
+        """Keep the files that a form brings, or a piece of one that the script sends; None while pieces are missing.
 
-        A file of the same name is replaced when the new one is there. Refused for what is too large or out of order.
+        A file of the same name is replaced when the new one is there. Refused for what is too large, packed or not, is
+        out of order, or has a name that ends in none of UPLOAD_SUFFIXES.
         """
-        name = re.sub(r"[^\w.-]+", "_", self.query.get("name", ""))[-80:].lstrip(".")
+        sent = [(upload_name(each.name), each.path) for each in self.click.files if each.name]
+        name = "" if sent else upload_name(self.query.get("name", ""))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        waiting = [Path(shutil.move(path, self._part(folder, name))) for name, path in sent]
+        if name and (part := self._add_piece(folder, name)):
+            sent, waiting = [(name, part)], [part]
+        for part in waiting:
+            try:
+                check_unpacked_size(part, UNPACKED_BYTES)
+            except PromoError:
+                part.unlink()
+                raise
+        return [part.replace(folder / name) for (name, _), part in zip(sent, waiting, strict=True)] or None
+
+    def _part(self, folder: Path, name: str) -> Path:
+        return folder / f".{self.visitor.session[:16]}.{name}"
+
+    def _add_piece(self, folder: Path, name: str) -> Path | None:
+        """Add a piece to its file; the file once it is whole, None before."""
         at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
-        if not name.lower().endswith(UPLOAD_SUFFIXES):
-            raise Refused("file_type_unsupported", sentence("send_kinds", kinds=", ".join(UPLOAD_SUFFIXES)))
         if size > FILE_BYTES or at + len(self.piece) > size:
             raise Refused("file_too_large", sentence("file_too_large", most=FILE_BYTES >> 30))
-        part = folder / f".{self.visitor.session[:16]}.part"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = self._part(folder, name)
         if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
             raise translate_refusal("file_broken")
         with part.open("ab" if at else "wb") as out:
             out.write(self.piece)
-        return part.replace(folder / name) if at + len(self.piece) == size else None
+        return part if at + len(self.piece) == size else None
 
     def text(self, name: str, most: int = 400) -> str:
         """A field of the form on one line. Refused where it is longer than `most` characters."""

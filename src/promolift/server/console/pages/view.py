@@ -67,7 +67,7 @@ FILES = (
     (PAGES, "report.css", "static/report.css"), (CONSOLE, "console.css", "static/console.css"),
     (PAGES, "echarts.js", "vendor/echarts.report.min.js"), (PAGES, "draw.js", "static/draw.js"),
     (CONSOLE, "htmx.js", "vendor/htmx.min.js"), (CONSOLE, "icon.svg", "static/icon.svg"),
-    (CONSOLE, "console.js", "static/console.js"),
+    (CONSOLE, "console.js", "static/console.js"), (CONSOLE, "review.js", "static/review.js"),
 )  # fmt: skip
 _ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
 

@@ -27,11 +27,11 @@ from promolift.server.console.pages.context import (
 from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.configuration import column_mapping
 from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, ROLES
-from promolift.shop.configuration.configuration import RAW_NAMES, Config, RawFile, load_config
+from promolift.shop.configuration.configuration import RAW_NAMES, Config, RawFile
 from promolift.shop.ingest.cleaning.event_cleaning import clean_events
 from promolift.shop.ingest.cleaning.table_join import order_lines
 from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping_with_reasons
-from promolift.shop.ingest.setup.initialisation import guess_tables, init
+from promolift.shop.ingest.setup.initialisation import guess_tables
 from promolift.shop.pipeline.steps.ingest import CLEANERS, open_table, raw_file_path
 from promolift.shop.reports.chapters.data_health import build_health_chapter
 from promolift.shop.results.ingest import Counts, Health, Span
@@ -114,21 +114,16 @@ def requested_source(visit: PageVisit) -> SourceFile:
 @form("/data/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole, what its columns mean is guessed, and a person looks at it."""
-    config, name = visit.server.config, visit.query.get("table", "events")
+    config, name = visit.shared.config, visit.query.get("table") or visit.form.get("table", "events")
     if name not in RAW_NAMES:
         raise translate_refusal("table_unknown")
-    if config is not None and config.data.source != "files":
+    if config.data.source != "files":
         raise translate_refusal("demo_data")
-    if config is None and name != "events":
-        raise translate_refusal("events_first")
-    path = visit.save_upload(visit.shared.file.absolute().parent / "uploads")
-    if path is None:
+    sent = visit.receive_files(visit.shared.file.absolute().parent / "uploads")
+    if sent is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
-    if config is None:
-        init({"events": path}, visit.shared.file, force=False)
-        visit.server.config = load_config(visit.shared.file)
-    else:
-        save_raw_file(visit, name, new_raw_file(visit, name, path))
+    path = sent[0]
+    save_raw_file(visit, name, new_raw_file(visit, name, path))
     visit.change(lambda db, now_ms: visit.append_audit(db, now_ms, "data.upload", f"{name} {path.name}"))
     return Redirect(f"/data/{name}", sentence("file_there"))
 

@@ -190,7 +190,7 @@ def texts_waiting(visit: PageVisit) -> int:
         pool = load_shop_pool(config.message)
     except InputError:
         return 0
-    return sum(each.state in ("judged", "edited") for each in pool.in_languages(config.shop.languages).texts)
+    return sum(each.waits for each in pool.in_languages(config.shop.languages).texts)
 
 
 def first_steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> list[dict[str, Any]]:

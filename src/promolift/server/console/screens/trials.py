@@ -28,11 +28,13 @@ from promolift.server.console.pages.context import (
     sentence,
 )
 from promolift.server.translations import translate_key, translate_refusal
+from promolift.shop.ingest.setup.setup_questions import sheet_question
 from promolift.trials.analysis.results import TrialEffects, TrialResults
 from promolift.trials.analysis.settings import TrialSettings
 from promolift.trials.page import build_trial_page
 
 FILES = {"plan.csv": "text/csv", "trial.html": "text/html"}
+SHEET = "sheet"
 MEANINGS, MAPPING_FILE = ("rates", "counts", "money", "features", "ignore"), "mapping.json"
 PLAIN_KEYS = ("control", "currency", "margin_rate", "cost", "budget", "days", "missing", "planned")
 TREATED = re.compile(r"treat|arm|group|segment|variant|offer|campaign|组|处理|活动", re.I)
@@ -56,9 +58,15 @@ class TrialFolder(NamedTuple):
     root: Path
 
     @property
-    def file(self) -> Path:
+    def workbook(self) -> Path:
         """The file that was sent."""
-        return next(each for each in self.root.iterdir() if each.name.lower().endswith(UPLOAD_SUFFIXES))
+        return next(each for each in self.root.iterdir() if each.is_file() and each.name != MAPPING_FILE)
+
+    @property
+    def file(self) -> Path:
+        """The file that was sent, with the sheet that was chosen."""
+        path, sheet = self.workbook, self.mapping.get(SHEET, "")
+        return path.with_name(f"{path.name}#{sheet}") if sheet else path
 
     @property
     def mapping(self) -> dict[str, Any]:
@@ -108,10 +116,11 @@ def trials(visit: PageVisit) -> Reply:
 @form("/trials/upload", "editor")
 def upload(visit: PageVisit) -> Reply:
     """A piece of a file; once it is whole it is a trial of its own."""
-    path = visit.save_upload(trials_folder(visit) / ".sent")
-    if path is None:
+    sent = visit.receive_files(trials_folder(visit) / ".sent")
+    if sent is None:
         return Screen("", "", {"taken": len(visit.piece)}, whole=False)
-    stem = path.name[: next(len(path.name) - len(kind) for kind in UPLOAD_SUFFIXES if path.name.lower().endswith(kind))]
+    path = sent[0]
+    stem = path.name.removesuffix(path.suffix)
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:50].strip("_") or "trial"
     while (trials_folder(visit) / name).exists():
         name += "_2"
@@ -150,7 +159,10 @@ def show_trial(visit: PageVisit) -> Reply:
 def columns(visit: PageVisit) -> Reply:
     """What the columns mean: as it was said, else a guess that somebody looks at."""
     trial = requested_trial(visit)
-    said = trial.mapping
+    sheets = sheet_question(trial.name, trial.workbook)
+    if sheets and SHEET not in trial.mapping:
+        return Screen("trials/sheet.html", trial.name, {"name": trial.name, "sheets": sheets})
+    said = {key: value for key, value in trial.mapping.items() if key != SHEET}
     rows = columns_of(trial, said)
     values = next((each.values for each in rows if each.meaning == "treatment"), ())
     first = next((each for each in values if UNTREATED.search(each)), values[0] if values else "")
@@ -201,11 +213,23 @@ def submitted_settings(visit: PageVisit) -> dict[str, Any]:
     return said | {"name": requested_trial(visit).name}
 
 
+@form("/trials/{name}/sheet", "editor")
+def choose_sheet(visit: PageVisit) -> Reply:
+    """Keep which sheet of the workbook holds the trial; what was said of the columns of another is forgotten."""
+    trial = requested_trial(visit)
+    sheets, sheet = sheet_question(trial.name, trial.workbook), visit.text(SHEET, 100)
+    if sheets is None or sheet not in [choice.value for choice in sheets.choices]:
+        raise translate_refusal("sheet_unknown")
+    (trial.root / MAPPING_FILE).write_text(json.dumps({SHEET: sheet}, ensure_ascii=False), "utf-8")
+    return Redirect(f"/trials/{trial.name}/columns")
+
+
 @form("/trials/{name}/fit", "editor")
 def fit(visit: PageVisit) -> Reply:
     """Keep what the columns mean, and read the trial in the background."""
     trial, said = requested_trial(visit), submitted_settings(visit)
-    (trial.root / MAPPING_FILE).write_text(json.dumps(said, ensure_ascii=False), "utf-8")
+    sheet = {key: value for key, value in trial.mapping.items() if key == SHEET}
+    (trial.root / MAPPING_FILE).write_text(json.dumps(said | sheet, ensure_ascii=False), "utf-8")
     try:
         TrialSettings.parse(said, gettext("the trial"))
     except PromoError as error:

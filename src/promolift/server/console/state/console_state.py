@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.formatting import current_locale, date
 from promolift.foundation.i18n.text import LANGUAGES
 from promolift.foundation.storage.local_store import Store
@@ -47,6 +48,7 @@ class Console:
         self.server, self.patience, self.jobs = server, LoginThrottle(), BackgroundJobs(server)
         self.loop: asyncio.AbstractEventLoop | None = None  # the server's
         self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
+        self.reading_files = threading.Lock()  # files of a new shop are read by one page at a time
         if file is None and self.file.exists():
             server.config = load_config(self.file)
         self.openapi: Callable[[], dict[str, Any]] = dict  # what the API says of itself
@@ -124,6 +126,14 @@ class Console:
         with self._changing:
             self.server.config = change_settings(self.file, self.config, parts(self.config))
             return self.server.config
+
+    def set_up(self, write: Callable[[Path], object]) -> None:
+        """Write promolift.toml where there is none, and work by it from then on. ConfigError where there is one."""
+        with self._changing:
+            if self.file.exists() or self.server.config is not None:
+                raise ConfigError("file_exists", f"{self.file.name}: already there; the Data page changes it")
+            write(self.file)
+            self.server.config = load_config(self.file)
 
     def cached_for(self, name: Any, make: Callable[[], Any], seconds: float = 60.0) -> Any:
         """Return what `make` returned in the last so many seconds; one thread computes it while others wait."""

@@ -49,20 +49,25 @@
   if (document.fonts && document.fonts.ready) document.fonts.ready.then(start); else start();
   const piece = 4e6;
   async function send(form) {
-    const fields = new FormData(form), file = fields.get('file');
+    const fields = new FormData(form), files = fields.getAll('file');
     const bar = form.querySelector('progress'), said = form.querySelector('[role=status]'), button = form.querySelector('button');
-    const ask = new URLSearchParams([...fields].filter(([name]) => name !== 'token' && name !== 'file'));
-    for (const [name, value] of [['name', file.name], ['size', file.size], ['format', 'json']]) ask.set(name, value);
+    const whole = files.reduce((sum, file) => sum + file.size, 0);
+    let answer = {}, sent = 0;
     bar.hidden = false; button.disabled = true; said.textContent = '';
-    for (let at = 0; ; at += piece) {
-      ask.set('at', at);
-      const headers = { 'content-type': 'application/octet-stream', 'x-token': fields.get('token') };
-      const reply = await fetch(`${form.action}?${ask}`, { method: 'POST', body: file.slice(at, at + piece), headers });
-      const answer = await reply.json();
-      if (!reply.ok) { said.textContent = answer.text || answer.title; bar.hidden = true; button.disabled = false; return; }
-      bar.value = Math.min(1, (at + piece) / file.size);
-      if (answer.go) { location.assign(answer.go); return; }
+    for (const file of files) {
+      const ask = new URLSearchParams([...fields].filter(([name]) => name !== 'token' && name !== 'file'));
+      for (const [name, value] of [['name', file.name], ['size', file.size], ['format', 'json']]) ask.set(name, value);
+      for (let at = 0; at === 0 || at < file.size; at += piece) {
+        ask.set('at', at);
+        const headers = { 'content-type': 'application/octet-stream', 'x-token': fields.get('token') };
+        const reply = await fetch(`${form.action}?${ask}`, { method: 'POST', body: file.slice(at, at + piece), headers });
+        answer = await reply.json();
+        if (!reply.ok) { said.textContent = `${file.name}: ${answer.text || answer.title}`; bar.hidden = true; button.disabled = false; return; }
+        bar.value = (sent + Math.min(file.size, at + piece)) / (whole || 1);
+      }
+      sent += file.size;
     }
+    if (answer.go) location.assign(answer.go);
   }
   document.addEventListener('submit', (event) => {
     if (!event.target.matches('form[data-upload]')) return;

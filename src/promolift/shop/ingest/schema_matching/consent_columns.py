@@ -72,6 +72,15 @@ class ConsentColumn(NamedTuple):
         return consent_answers.names_refusal(self.column)
 
 
+class ConsentOverruledError(ConfigError):
+    """`consent_overruled`: `columns` could hold the answers of customers for whom somebody else would answer."""
+
+    def __init__(self, columns: Sequence[ConsentColumn], message: str) -> None:
+        """The column that is likeliest to hold answers comes first."""
+        super().__init__("consent_overruled", message)
+        self.columns = tuple(columns)
+
+
 def find_consent_columns(
     tables: Sequence[MappedTable], not_consent: Collection[str] = (), everybody: bool = False, unasked: bool = False
 ) -> list[ConsentColumn]:
@@ -208,8 +217,8 @@ def check_unread_answers(columns: Sequence[ConsentColumn], where: str, read: Seq
     else:
         answer = pgettext("consent_columns", "no")
         remedy = gettext("read both, any no counts")
-    raise ConfigError(
-        "consent_overruled",
+    raise ConsentOverruledError(
+        columns,
         gettext(
             "{where} would answer for customers whose own {answer} may be in {names}, not read "
             "as consent. If it says who agreed or refused, {remedy}: {how}{rest}",

@@ -17,12 +17,12 @@ from promolift.shop.ingest.schema_matching.consent_columns import (
     is_of_other_channel,
 )
 from promolift.shop.ingest.setup.guessed_tables import GuessedTable
+from promolift.shop.ingest.setup.setup_questions import NO, YES, consent_column_question
 
 if TYPE_CHECKING:
     from promolift.shop.ingest.setup.initialisation import SetupAnswers
 
 MOST_QUESTIONS = 5
-YES, NO = ("y", "yes", "是"), ("n", "no", "否", "不是")
 
 
 class ConsentChoice(NamedTuple):
@@ -49,8 +49,8 @@ def settle_consent(
     unread = find_consent_columns(tables, answers.not_consent)
     parts = read_columns(parts, [column for column in unread if column.is_refusal])
     parts = _read_beside(store, parts, answers)
-    if answers.ask and (open_columns := _unread(store, parts, answers)):
-        agreed, other = _ask(open_columns, answers.ask)
+    if open_columns := _unread(store, parts, answers):
+        agreed, other = _ask(open_columns, answers)
         answers = replace(answers, not_consent=(*answers.not_consent, *(each.column for each in other)))
         if agreed and not any(_reads_consent(part) for part in parts):
             answers = replace(answers, columns={**answers.columns, "customers.consent": agreed[0].column})
@@ -121,28 +121,12 @@ class ConsentAnswers(NamedTuple):
     other: list[ConsentColumn]
 
 
-def _ask(columns: Sequence[ConsentColumn], ask: Callable[[str, str], str]) -> ConsentAnswers:
-    found = ConsentAnswers([], [])
-    for column in columns[:MOST_QUESTIONS]:
-        if column.is_refusal:
-            reading, unsure = gettext("a yes there is a refusal"), gettext("unsure")
-        else:
-            reading = gettext("a yes there means agreed")
-            unsure = gettext("unsure, or a yes there means refused")
-        reply = (
-            ask(
-                gettext(
-                    "{column} is not read. Does it say who agreed to be sent offers? (yes: {reading}; "
-                    "no: it says nothing of offers; Enter: {unsure})",
-                    column=column,
-                    reading=reading,
-                    unsure=unsure,
-                ),
-                "",
-            )
-            .strip()
-            .lower()
-        )
+def _ask(columns: Sequence[ConsentColumn], answers: "SetupAnswers") -> ConsentAnswers:
+    found = ConsentAnswers([column for column in columns if column.column in answers.consent_columns], [])
+    for column in columns[:MOST_QUESTIONS] if answers.ask else ():
+        question = consent_column_question(column)
+        assert answers.ask
+        reply = answers.ask(f"{question.text} {question.hint}", question.default).strip().lower()
         if reply in YES:
             found.agreed.append(column)
         elif reply in NO:

@@ -179,15 +179,21 @@ def examples_text(reading: SampleReading) -> str:
     """The orders and what would be set aside, as lines."""
     if not reading.orders:
         return ""
-    lines = [gettext("this is how your file is read:")]
-    lines += [f"  {order}" for order in reading.orders]
-    for reason, rows in reading.rejected.items():
-        if rows > MIN_UNREAD * reading.rows:
-            share, name = f"{rows / reading.rows:.0%}", translate(reason)
-            lines.append(
-                gettext("  NOT SURE: {share} of the sampled rows would be set aside: {name}", share=share, name=name)
-            )
+    lines = [gettext("this is how your file is read:"), *(f"  {order}" for order in reading.orders)]
+    lines += [gettext("  NOT SURE: {text}", text=text) for text in rejection_texts(reading)]
     return "\n".join(lines)
+
+
+def rejection_texts(reading: SampleReading) -> list[str]:
+    """Say for each rule that rejects more than a few rows of the sample how many it rejects."""
+    return [
+        gettext(
+            "{share} of the sampled rows would be set aside: {name}", share=f"{rows / reading.rows:.0%}",
+            name=translate(reason),
+        )
+        for reason, rows in reading.rejected.items()
+        if rows > MIN_UNREAD * reading.rows
+    ]  # fmt: skip
 
 
 def doubt_roles(roles: Dict[str, RoleGuess], reading: SampleReading) -> dict[str, RoleGuess]:

@@ -6,13 +6,15 @@ import tomllib
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
 from promolift.foundation.errors import ConfigError, InputError
-from promolift.foundation.files.column_names import guess_region
+from promolift.foundation.files.column_names import currency_code, guess_region
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import use_locale
@@ -32,17 +34,32 @@ from promolift.shop.ingest.schema_matching.consent_columns import ConsentColumn
 from promolift.shop.ingest.schema_matching.customer_identity import customer_question, shared_customer_columns
 from promolift.shop.ingest.schema_matching.event_mapping.mapping_inference import guess_mapping_with_reasons
 from promolift.shop.ingest.schema_matching.event_mapping.money_columns import RECOMMENDED
-from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MONEY
 from promolift.shop.ingest.schema_matching.role_matching.mapping_explanation import MappingGuess
 from promolift.shop.ingest.setup.audience_sizes import LEAST_BUDGET, budget_share, plays_text, sized_plays
-from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS, settle_consent
-from promolift.shop.ingest.setup.example_orders import examples_text, show_examples
+from promolift.shop.ingest.setup.consent_setup import MOST_QUESTIONS as MOST_CONSENT_QUESTIONS
+from promolift.shop.ingest.setup.consent_setup import settle_consent
+from promolift.shop.ingest.setup.example_orders import SampleReading, examples_text, show_examples
 from promolift.shop.ingest.setup.file_roles import event_kind_from_name, open_joined, open_logs
 from promolift.shop.ingest.setup.guessed_tables import GuessedTable, guesses_text, has_consent, table_section
 from promolift.shop.ingest.setup.join_money import compare_joined_money
 from promolift.shop.ingest.setup.menu_proposal import FUTURE, BasketStatistics, basket_statistics, menu_toml
 from promolift.shop.ingest.setup.settings_text import MARGIN, WORDS, ShopFacts, settings_head
-from promolift.shop.ingest.setup.setup_questions import YES, Questioner
+from promolift.shop.ingest.setup.setup_questions import (
+    COLUMN_KEY,
+    CONSENT,
+    CONSENT_COLUMN_KEY,
+    CURRENCY,
+    MESSAGE_COST,
+    MONEY_UNIT,
+    MOST_QUESTIONS,
+    YES,
+    Questioner,
+    SetupQuestion,
+    asks_consent,
+    closing_questions,
+    consent_column_question,
+    file_questions,
+)
 
 EMBEDDED_TABLES: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
@@ -53,15 +70,25 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 NAME_ROLES = ("name", "category", "product_id")  # where names of products stand, the best first
 
 
+class UnclearCustomerError(InputError):
+    """`customer_unclear`: a person has to say which column names the customer; `question` asks that."""
+
+    def __init__(self, message: str, question: str, columns: Sequence[str]) -> None:
+        """`columns` are those of the file."""
+        super().__init__("customer_unclear", message)
+        self.question, self.columns = question, tuple(columns)
+
+
 @dataclass(frozen=True)
 class SetupAnswers:
     """What a person has settled: columns of roles (`customer_id` or `products.name`), currency, consent and language;
     `stores`: whether the shop sells in stores and delivers nothing (the trade `retail`); `not_consent`: columns that
-    hold no consent; `message_cost`: what one message costs, in the shop's currency; `money`: whether amounts are
-    cents.
+    hold no consent, `consent_columns` columns that do; `message_cost`: what one message costs, in the shop's currency;
+    `money`: whether amounts are cents.
 
     `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
-    `show(text)` shows how the file is read before anything is asked.
+    `show(text)` shows how the file is read before anything is asked. `reader` is the language of the person who sets
+    the shop up, where it is known; the shop's own else.
     """
 
     columns: Dict[str, str] = field(default_factory=dict)
@@ -70,8 +97,10 @@ class SetupAnswers:
     languages: tuple[Language, ...] = ()
     stores: bool = False
     not_consent: tuple[str, ...] = ()
+    consent_columns: tuple[str, ...] = ()
     message_cost: float | None = None
     money: Literal["major", "minor"] | None = None
+    reader: str = ""
     ask: Callable[[str, str], str] | None = field(default=None, repr=False)
     show: Callable[[str], None] | None = field(default=None, repr=False)
 
@@ -109,17 +138,44 @@ class SetupAnswers:
             columns, currency and currency.upper(), said[consent], spoken, not_consent=tuple(not_consent), money=money
         )
 
+    def with_answer(self, key: str, said: str) -> "SetupAnswers":
+        """Return these answers and that to the question with this key; ConfigError for what answers it not at all."""
+        if key.startswith(COLUMN_KEY):
+            return replace(self, columns={**self.columns, key.removeprefix(COLUMN_KEY): said})
+        if key.startswith(CONSENT_COLUMN_KEY):
+            name = key.removeprefix(CONSENT_COLUMN_KEY)
+            if said in YES:
+                return replace(self, consent_columns=(*self.consent_columns, name))
+            return replace(self, not_consent=(*self.not_consent, name))
+        if key == CURRENCY:
+            code = currency_code(said)
+            if code not in CURRENCY_DIGITS:
+                raise ConfigError("currency_unknown", f"{said}: no currency; give its code, such as EUR")
+            return replace(self, currency=code)
+        if key == MONEY_UNIT:
+            return replace(self, money="minor" if said.lower() in YES else "major")
+        if key == CONSENT:
+            return replace(self, consent=said.lower() in YES)
+        assert key == MESSAGE_COST
+        try:
+            cost = float(said.replace(",", ".") or 0)
+        except ValueError:
+            cost = -1.0
+        if cost < 0 or not isfinite(cost):
+            raise ConfigError("option_invalid", f"{said}: give a cost of at least 0")
+        return replace(self, message_cost=cost)
+
     @property
-    def language(self) -> Language:
-        """The shop's own language, in which its owner is spoken to; English while it is unknown."""
-        return self.languages[0] if self.languages else "en"
+    def language(self) -> str:
+        """The language in which questions are asked: the reader's, else the shop's own; English while it is unknown."""
+        return self.reader or (self.languages[0] if self.languages else "en")
 
     def answer_customer(self, question: str, columns: Sequence[str]) -> str:
         """The column that a person names for the customer; InputError where there is no terminal, or no such column."""
         said = self.ask(f"{question}\n{gettext('Column')}", "").strip() if self.ask else ""
         if said not in columns:
             how = gettext("Name it with --map customer_id=COLUMN, in Python with columns={'customer_id': COLUMN}")
-            raise InputError("customer_unclear", f"{question}. {how}")
+            raise UnclearCustomerError(f"{question}. {how}", question, columns)
         return said
 
     def of_table(self, table: str, columns: Sequence[str]) -> dict[str, str]:
@@ -130,6 +186,26 @@ class SetupAnswers:
             if bare in ROLES[table] and (of == table or (not of and (table == "events" or column in columns))):
                 found[bare] = column
         return found
+
+
+class SetupReading(NamedTuple):
+    """How files are read with some answers: the tables, the columns of the file of each, example orders, and what is
+    still open. `fit` is what the shop's orders come to, `bulk` the most units of a row that are believed.
+    """
+
+    parts: list[GuessedTable]
+    columns: Sequence[Sequence[str]]
+    answers: SetupAnswers
+    examples: SampleReading
+    questions: list[SetupQuestion]
+    unread: list[ConsentColumn]
+    fit: BasketStatistics | None
+    bulk: int | None
+
+    @property
+    def future_rows(self) -> int:
+        """How many rows are dated after today."""
+        return self.fit.future_rows if self.fit else self.examples.rejected.get(FUTURE, 0)
 
 
 def init(
@@ -145,36 +221,53 @@ def init(
     answers = answers or SetupAnswers()
     ask = Questioner(answers.ask) if answers.ask else None
     if ask:
-        files = {name: ask.about_sheet(name, path) for name, path in files.items()}
-        more = [ask.about_sheet("events", path) for path in more]
-    answers = replace(answers, ask=ask)
+        files = {name: ask.choose_sheet(name, path) for name, path in files.items()}
+        more = [ask.choose_sheet("events", path) for path in more]
+    reading = read_shop(files, more, replace(answers, ask=ask))
+    return write_settings(reading, config)
+
+
+def read_shop(files: dict[str, Path], more: Sequence[Path], answers: SetupAnswers) -> SetupReading:
+    """Read the files with some answers; ask for more where `answers.ask` is a Questioner. Nothing is written."""
+    ask = answers.ask if isinstance(answers.ask, Questioner) else None
     rules = CleanRules(now_ms=wall_ms())  # rows dated after today are set aside, as every run does
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
         parts = guess_tables(store, files, more, answers)
         answers = replace(answers, languages=answers.languages or guess_shop_languages(parts))
         with use_locale(answers.language):
-            reading = show_examples(parts, answers.show, rules)
+            examples = show_examples(parts, answers.show, rules)
             if ask and (settled := _ask_about(parts, answers, ask)) != answers:
                 answers = settled
                 parts = guess_tables(store, files, more, answers)
-                reading = show_examples(parts, answers.show, rules)
-            examples = examples_text(reading)
+                examples = show_examples(parts, answers.show, rules)
             parts, answers, unread = settle_consent(
                 store, parts, answers, lambda settled: guess_tables(store, files, more, settled)
             )
+            for question in closing_questions(parts, answers, unread, ask.left) if ask else ():
+                answers = ask.settle(question, answers) if ask else answers
         log = parts[0].log
         goods = next((part.mapping for part in parts if part.name == "products" and part.inside), None)
         fit = basket_statistics(log.table, parts[0].mapping, goods, rules) if log else None
         bulk = column_patterns.bulk_quantity_limit(log.table.sample(), parts[0].mapping) if log else None
-    if ask and answers.consent is None and not has_consent(parts) and not unread:
-        with use_locale(answers.language):
-            question = gettext("No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)")
-        answers = replace(answers, consent=ask(question, "no").strip().lower() in YES)
-    if ask and answers.message_cost is None:
-        with use_locale(answers.language):
-            answers = replace(answers, message_cost=ask.about_message_cost(parts[0].mapping.currency))
+        columns = [part.log.table.columns if part.log else () for part in parts]
+        questions = [] if ask else list_questions(parts, answers, unread)
+    return SetupReading(parts, columns, answers, examples, questions, unread, fit, bulk)
+
+
+def list_questions(
+    parts: Sequence[GuessedTable], answers: SetupAnswers, unread: Sequence[ConsentColumn]
+) -> list[SetupQuestion]:
+    """Return the questions that a terminal would ask: at most three, and those about columns that may hold consent."""
+    found = [*islice(file_questions(parts), MOST_QUESTIONS - asks_consent(parts, answers))]
+    closing = closing_questions(parts, answers, unread, MOST_QUESTIONS - len(found))
+    return [*found, *map(consent_column_question, unread[:MOST_CONSENT_QUESTIONS]), *closing]
+
+
+def write_settings(reading: SetupReading, config: Path) -> StepSummary:
+    """Write promolift.toml as the files were read, whole or not at all; what was found."""
+    parts, answers, unread, fit = reading.parts, reading.answers, reading.unread, reading.fit
     kept_files = list_includes(config)
-    text = add_includes(kept_files, render_settings(parts, config, answers, fit, bulk, unread))
+    text = add_includes(kept_files, render_settings(parts, config, answers, fit, reading.bulk, unread))
     values = tomllib.loads(text)
     for name in kept_files:
         values = merge_settings(values, read_toml(config.with_name(name)))
@@ -188,42 +281,40 @@ def init(
     draft.replace(config)
     figures: dict[str, object] = {"step": "init", "config": str(config), "plays": [play._asdict() for play in plays]}
     figures["tables"] = [part.to_json() for part in parts]
-    figures["examples"] = list(reading.orders)
-    late = fit.future_rows if fit else reading.rejected.get(FUTURE, 0)
-    figures["future_rows"] = late
+    figures["examples"] = list(reading.examples.orders)
+    figures["future_rows"] = reading.future_rows
     with use_locale(answers.language):
-        shown = f"{examples}\n\n" if examples else ""
-        if late:
-            shown += (
-                ngettext(
-                    "{rows} row is dated after today. It is left out here, and of every run until its day.",
-                    "{rows} rows are dated after today. They are left out here, and of every run until their day.",
-                    late,
-                    rows=f"{late:,}",
-                )
-                + "\n\n"
-            )
-        shown += guesses_text(parts, config, answers.consent, unread)
-        return StepSummary(shown + plays_text(plays, parts[0].mapping.currency, share, recent), figures)
+        shown = [examples_text(reading.examples), late_rows_text(reading.future_rows)]
+        guesses = guesses_text(parts, config, answers.consent, unread)
+        plays_said = plays_text(plays, parts[0].mapping.currency, share, recent)
+        return StepSummary("".join(f"{text}\n\n" for text in shown if text) + guesses + plays_said, figures)
+
+
+def late_rows_text(rows: int) -> str:
+    """Say how many rows are dated after today; "" where none are."""
+    if not rows:
+        return ""
+    return ngettext(
+        "{rows} row is dated after today. It is left out here, and of every run until its day.",
+        "{rows} rows are dated after today. They are left out here, and of every run until their day.",
+        rows,
+        rows=f"{rows:,}",
+    )
 
 
 def _ask_about(parts: Sequence[GuessedTable], answers: SetupAnswers, ask: Questioner) -> SetupAnswers:
     """The answers with those of a person to what is not sure; one question is kept for consent if it will be asked."""
-    keep = int(answers.consent is None and not has_consent(parts))
-    events, assumed = parts[0].mapping, parts[0].assumed
-    said = ask.about_columns(parts, keep)
-    if said or assumed:  # the tables are guessed again, and nobody is asked twice
-        settled = {f"{part.name}.{role}": guess.column for part in parts for role, guess in part.roles.items()
-                   if guess.sure == 1 and part.name in RAW_NAMES and not part.inside}  # fmt: skip
-        answers = replace(answers, columns={**answers.columns, **settled, **said})
-    if "currency" in assumed and (currency := ask.about_currency(events.currency, keep)):
-        answers = replace(answers, currency=currency)
-    if "money" in assumed:
-        role = next(role for role in MONEY if role in events.columns)
-        value = parts[0].roles[role].samples[0] if role in parts[0].roles else ""
-        cents = ask.about_cents(events.sources(role)[0], value, answers.currency or events.currency, keep)
-        answers = replace(answers, money=None if cents is None else "minor" if cents else "major")
-    return answers
+    keep, before = int(asks_consent(parts, answers)), answers
+    for question in file_questions(parts):
+        if ask.left <= keep:
+            break
+        answers = ask.settle(question, answers)
+    if answers == before and not parts[0].assumed:
+        return answers
+    # The tables are guessed again, and nobody is asked twice.
+    settled = {f"{part.name}.{role}": guess.column for part in parts for role, guess in part.roles.items()
+               if guess.sure == 1 and part.name in RAW_NAMES and not part.inside}  # fmt: skip
+    return replace(answers, columns={**before.columns, **settled, **answers.columns})
 
 
 def guess_shop_language(events: Mapping) -> Language:
@@ -268,7 +359,8 @@ def guess_tables(
         if name in shared:
             keys = {**keys, "customer_id": shared[name]}
         found = guess_mapping_with_reasons(name, sample, zone, currency, (), keys, fixed, answers.money)
-        with use_locale(answers.language if answers.languages else guess_shop_language(found.mapping)):
+        known_language = answers.reader or answers.languages
+        with use_locale(answers.language if known_language else guess_shop_language(found.mapping)):
             known = tables.get("customers") if name == "events" else None
             if question := "" if "customer_id" in fixed else customer_question(table, sample, found.mapping, known):
                 fixed["customer_id"] = answers.answer_customer(question, sample.columns)
@@ -450,7 +542,7 @@ def render_settings(
     if consent:
         why = "whoever ran init answers for it: customers of whom no answer is known may be written to"
     elif unread and not has_consent(parts):
-        names = ", ".join(repr(column.column) for column in unread[:MOST_QUESTIONS])
+        names = ", ".join(repr(column.column) for column in unread[:MOST_CONSENT_QUESTIONS])
         why = f"NOBODY IS WRITTEN TO YET: {names} may say who agreed and is not read"
     elif consent is None and not has_consent(parts):
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"

@@ -1,5 +1,6 @@
 """Ask by which columns two files are tied: all pairs of columns whose values meet, with the money that each gives."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class FileRows(NamedTuple):
     rows: Relation
 
 
-class _Way(NamedTuple):
+class JoinWay(NamedTuple):
     """One way to tie two files: each row of `many` to one row of `one`."""
 
     many: FileRows
@@ -36,11 +37,13 @@ class _Way(NamedTuple):
         """Whether both columns are called the same, as the numbers are that files give to their own rows."""
         return self.tie.on == self.tie.key
 
+    @property
+    def argument(self) -> str:
+        """The two files as `open_joined` takes them, by their names."""
+        return f"{self.many.path.name}+{self.one.path.name}:{self.tie.on}={self.tie.key}"
+
     def __str__(self) -> str:
-        return (
-            f"--events {self.many.path.name}+{self.one.path.name}:{self.tie.on}={self.tie.key} ({self.tie.share:.0%} "
-            f"of the rows find a partner{self._money()})"
-        )
+        return f"{self.argument} ({self.tie.share:.0%} of the rows find a partner{self._money()})"
 
     def _money(self) -> str:
         """The money of either file before the join and of the rows with a partner after it; "" where there is none."""
@@ -56,7 +59,22 @@ class _Way(NamedTuple):
         return "".join(said[:2])
 
 
-def unclear_join(log: FileRows, first: FileRows, other: FileRows) -> InputError | None:
+class UnclearJoinError(InputError):
+    """`join_unclear`: a person has to say by which columns two files are tied; `ways` are those that they may be."""
+
+    def __init__(self, log: FileRows, other: FileRows, ways: Sequence[JoinWay]) -> None:
+        """The best way comes first."""
+        self.ways = [(way.argument, str(way)) for way in ways]
+        listed = "; ".join(f"--events {text}" for _, text in self.ways)
+        super().__init__(
+            "join_unclear",
+            f"{other.path.name}: which columns tie it to {log.path.name}? Only running numbers, names, few rows or "
+            "columns of different names meet, as also happens by chance. Say which, by the money that should come out: "
+            f"{listed}",
+        )
+
+
+def unclear_join(log: FileRows, first: FileRows, other: FileRows) -> UnclearJoinError | None:
     """The question by which columns `other` is tied to the rows of a `log`, or its `first` file to `other`; None where
     no columns meet.
     """
@@ -64,19 +82,14 @@ def unclear_join(log: FileRows, first: FileRows, other: FileRows) -> InputError 
     if not ways:
         return None
     ways.sort(key=lambda way: (way.is_by_own_number, -way.tie.share))
-    listed = "; ".join(map(str, ways[:WAYS_SHOWN]))
-    return InputError(
-        "join_unclear",
-        f"{other.path.name}: which columns tie it to {log.path.name}? Only running numbers, names, few rows or columns "
-        f"of different names meet, as also happens by chance. Say which, by the money that should come out: {listed}",
-    )
+    return UnclearJoinError(log, other, ways[:WAYS_SHOWN])
 
 
-def _ways(many: FileRows, one: FileRows) -> list[_Way]:
+def _ways(many: FileRows, one: FileRows) -> list[JoinWay]:
     ties = unclear_join_keys(many.rows, one.rows, one.path.stem)
     known = {(tie.on, tie.key) for tie in ties}
     ties += [tie for tie in plausible_join_keys(many.rows, one.rows) if (tie.on, tie.key) not in known]
-    return [_Way(many, one, tie) for tie in ties]
+    return [JoinWay(many, one, tie) for tie in ties]
 
 
 def _cell(rows: Relation, name: str) -> str:

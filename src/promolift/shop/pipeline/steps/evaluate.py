@@ -1,5 +1,7 @@
 """Step 6: check how good the predictions were, and compare policies at equal spend."""
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from promolift.shop.pipeline.planning.plan_limits import close_small, close_weak
 from promolift.shop.pipeline.steps.effect import KEY, campaign_history
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.results import effects
+from promolift.shop.results.evaluation import uplift_by_depth
 from promolift.shop.results.fairness import FairnessNote
 from promolift.shop.results.line_tests import all_draws
 from promolift.shop.results.plan import Plan
@@ -52,11 +55,15 @@ def run(job: Job) -> None:
             missing[name] = str(reason)
     Predictions.together(found).keep(job.store)
     job.tell("evaluate", 0.7, "policies at equal spend")
+    job.store.remove("policies")
+    job.store.remove("uplift_check")
     try:
-        job.store.save("policies", policies(job))
+        compared = policies(job)
+        job.store.save("policies", compared.policies)
+        if compared.uplift_check is not None:
+            job.store.save("uplift_check", compared.uplift_check)
     except PromoError as reason:
         missing["policies"] = str(reason)
-        job.store.remove("policies")
     try:
         compare_groups(job)
     except PromoError as reason:
@@ -148,7 +155,15 @@ def headline_assumptions(job: Job) -> HeadlineAssumptions:
     return HeadlineAssumptions(assumptions=found)
 
 
-def policies(job: Job) -> pl.DataFrame:
+class ComparedPolicies(NamedTuple):
+    """Policies at equal spend, and the uplift by depth (depth, customers, lift, checked) of the plan among them by the
+    response that chose it and by the other's; None where the response is assumed."""
+
+    policies: pl.DataFrame
+    uplift_check: pl.DataFrame | None = None
+
+
+def policies(job: Job) -> ComparedPolicies:
     """Policies at equal spend, cross-fitted.
 
     Every customer is decided on by the response of one half of the customers and valued by the other's, so that no
@@ -167,12 +182,17 @@ def policies(job: Job) -> pl.DataFrame:
         mine = ~pl.col("customer_id").is_in(drawn)
         plan = kept.chosen.filter(mine).join(profiles.select("customer_id"), on="customer_id", how="semi")
         budget = max(budget, float(plan["cost_cents"].sum()))  # those drawn may be dearer than the others
-        return scale_to_all(experiments.compare_policies(free, plan, budget, profiles), share)
+        return ComparedPolicies(scale_to_all(experiments.compare_policies(free, plan, budget, profiles), share))
     rows = cross_fit(job, free, halves) if halves else free
     fair = kept.note.fairness.limits if kept.note.fairness else ()
     limits = limits_of(job, fair=fair).at(rows, budget)
     plan = allocation.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
-    return scale_to_all(experiments.compare_policies(rows, plan, budget, profiles), share)
+    compared, check = scale_to_all(experiments.compare_policies(rows, plan, budget, profiles), share), None
+    if halves:
+        alone = plan.filter(pl.col("parts").is_null()) if "parts" in plan.columns else plan
+        judged = uplift_by_depth(alone, "response_check").select("depth", checked="lift")
+        check = uplift_by_depth(alone).join(judged, on="depth")
+    return ComparedPolicies(compared, check)
 
 
 def drawing_customers(job: Job) -> list[str]:
@@ -200,18 +220,21 @@ def scale_to_all(compared: pl.DataFrame, share: float) -> pl.DataFrame:
 
 
 def cross_fit(job: Job, free: pl.DataFrame, halves: list[effect.DiscountResponse]) -> pl.DataFrame:
-    """Value candidates by both halves: gain_cents by the half without the customer, gain_check_cents by the other."""
+    """Value candidates by both halves: gain_cents and response_now by the half without the customer, gain_check_cents
+    and response_check by the other."""
     names = ["gain_cents", "cost_cents", "gain_se_cents", "added_cents", "subsidy_cents", "redeem_prob", "evidence"]
-    made = ["response_now", "response_net", "response_se", "reach", "coupon_prob"]
+    made = ["response_net", "response_se", "coupon_prob", "response_now", "reach"]
     bare = free.drop(*[n for n in [*names, *made] if n in free.columns])
     odds = job.effects.redemption_odds(free["customer_id"])
     one, two = (
         effect.add_effects(bare, half, odds, job.config.value).sort("customer_id", "offer_id") for half in halves
     )
     first = pl.Series(effect.in_first_half(one["customer_id"], job.config.discount), dtype=pl.Boolean)
+    names += [name for name in ("response_now", "reach") if name in one.columns]
     pick = [pl.when(first).then(two[n]).otherwise(one[n]).alias(n) for n in names]
-    check = pl.when(first).then(one["gain_cents"]).otherwise(two["gain_cents"])
-    return one.drop(names).with_columns(*pick, check.alias("gain_check_cents"))
+    checks = {"gain_cents": "gain_check_cents", "response_now": "response_check"}
+    check = [pl.when(first).then(one[n]).otherwise(two[n]).alias(name) for n, name in checks.items()]
+    return one.drop(names).with_columns(*pick, *check)
 
 
 def compare_groups(job: Job) -> FairnessNote:

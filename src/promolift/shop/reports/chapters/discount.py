@@ -15,7 +15,7 @@ from promolift.foundation.i18n.formatting import (
     upper_first,
 )
 from promolift.foundation.i18n.translation import translate
-from promolift.foundation.pages.blocks import Block, Chapter, Figure, sentences, unknown_note
+from promolift.foundation.pages.blocks import Block, Chapter, Figure, note, sentences, table, unknown_note
 from promolift.foundation.pages.charts import Axis, ForestRow, Line, forest_plot, line_chart, table_by_point
 from promolift.shop.reports.story import Story
 from promolift.shop.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures
@@ -30,13 +30,16 @@ MEANINGS = {
 }
 MOST_CATEGORIES = 14
 MOST_GROUPS = 3
+MOST_DEPTHS = 8
+LARGE_RATIO = 1.5  # the plan's uplift over everybody's, above which it is explained
 
 
 def build_chapter(story: Story) -> Chapter:
     """Build the chapter on the discount response."""
     found = story.response
     title = gettext("What does a discount do?")
-    return Chapter("discount", gettext("Discounts"), title, MEANINGS[found.level], [_curve(found), _categories(found)])
+    blocks = [_curve(found), *_chosen(story), _categories(found)]
+    return Chapter("discount", gettext("Discounts"), title, MEANINGS[found.level], blocks)
 
 
 def build_method_chapter(story: Story) -> Chapter:
@@ -170,6 +173,44 @@ def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     if large.low > small.high:
         sure = gettext("the intervals do not overlap")
     return text + gettext(" {said}; {sure}.", said=upper_first(said), sure=sure, said_2=said)
+
+
+def _chosen(story: Story) -> list[Block]:
+    """What the plan expects of the customers whom it chose, by depth, beside what the curves show."""
+    found, strongest = story.response, story.response.strongest
+    most = sorted(story.uplift, key=lambda each: (-each.customers, each.depth))[:MOST_DEPTHS]
+    shown = sorted((each for each in most if each.customers >= story.least), key=lambda each: each.depth)
+    if not shown:
+        return []
+    checked = any(each.checked is not None for each in shown)
+    heads = [gettext("discount"), pgettext("discount", "customers"), gettext("the plan's customers")]
+    heads += [gettext("without luck in the choice")] if checked else []
+    heads += [gettext("everyone"), *([translate(strongest.group)] if strongest else [])]
+    rows = [
+        [percent(each.depth), count(each.customers), _signed(each.lift)]
+        + ([_signed(each.checked)] if checked else [])
+        + [_signed(found.lift_at(each.depth))]
+        + ([_signed(strongest.lift_at(each.depth))] if strongest else [])
+        for each in shown
+    ]
+    text = gettext("How much more is bought at each discount, weighted by what customers would buy without it.")
+    if checked:
+        text += gettext(" Luck is taken off by cross-fitting: one half of the customers chooses, the other values.")
+    blocks = [table(gettext("What the plan expects of its customers"), heads, rows, text)]
+    ratios = [(each.lift / lift, each) for each in shown if (lift := found.lift_at(each.depth)) > 0]
+    ratio, each = max(ratios, key=lambda one: one[0], default=(0.0, shown[0]))
+    if ratio > LARGE_RATIO:
+        said = gettext(
+            "At {depth} off the plan expects {lift} from its customers, {ratio} times as much as from everyone "
+            "({everyone}). It chose the customers and categories with the highest estimates: part of the difference is "
+            "real, part is errors of the estimates. Until a test shows more, reckon with the figure for everyone.",
+            depth=percent(each.depth),
+            lift=_signed(each.lift),
+            ratio=f"{ratio:.1f}",
+            everyone=_signed(found.lift_at(each.depth)),
+        )
+        blocks.append(note(said, "warn"))
+    return blocks
 
 
 def _placebos(found: ResponseFigures) -> Figure | Block:

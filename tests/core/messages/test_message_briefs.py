@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from promolift.core.messages import Brief, Draft, lint_draft
 from promolift.core.messages.angles import ANGLES
-from promolift.core.messages.drafts import PlayBrief, RejectedText, draft_request, lint_voice
+from promolift.core.messages.drafts import PlayBrief, RejectedText, draft_request, lint_voice, voice_request
 from promolift.core.messages.occasions import load_occasions, near_occasions
 from promolift.core.messages.prompt_templates import fill_prompt, load_prompt
 from promolift.core.messages.text_pool import draft_to_judge, judge_request
-from promolift.core.messages.voice import VoiceCard, find_personal_data, read_voice_answer, voice_request
+from promolift.core.messages.voice import VoiceCard, find_personal_data, read_voice_answer
 
 HAN = re.compile("[\u4e00-\u9fff]")
 CARD = VoiceCard(

@@ -14,16 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from promolift.core.messages.angles import ANGLE_RULES, Angle
-from promolift.core.messages.channels import Channel
 from promolift.core.messages.prompt_templates import Writer, WriterRequest, fill_prompt, load_prompt, object_schema
 from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.product_names import name_matcher
 from promolift.core.offers.terms import BenefitType
 from promolift.foundation.hashing import hash_id, hash_int
 from promolift.foundation.i18n.text import Language, LocalizedText
+
+if TYPE_CHECKING:
+    from promolift.core.messages.channels import Channel
 
 SLOTS = ("{deal}", "{product}", "{bought}")
 SLOT = re.compile(r"\{\w+\}")
@@ -69,7 +71,7 @@ class Brief:
     voice: VoiceCard = NO_VOICE
     play: PlayBrief | None = None
     occasions: tuple[str, ...] = ()
-    channel: Channel = "plain"
+    channel: "Channel" = "plain"
     shop_goods: tuple[str, ...] = ()
     benefits: tuple[BenefitType, ...] = ()
     earned: tuple[str, ...] = ()
@@ -117,6 +119,26 @@ def _context(brief: Brief) -> list[str]:
         "rejected": separator.join(f"“{text}”{words['colon']}{why}" for text, why in brief.rejected),
     }  # fmt: skip
     return [fill_prompt(words["lines"][name], value=value) for name, value in values.items() if value]
+
+
+VOICE_TOKENS = 800
+
+
+def _voice_schema() -> dict[str, object]:
+    text, several = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
+    return object_schema(
+        speaker=text, tone=text, address_en=text, address_zh={"type": "string", "enum": ["", "您", "你"]}, use=several,
+        avoid=several, length={"type": "string", "enum": ["short", "medium"]}, examples=several,
+    )  # fmt: skip
+
+
+def voice_request(texts: Sequence[str], language: Language, seed: int = 0) -> WriterRequest:
+    """Return the request to describe the voice of texts, in the shop's own language."""
+    words = load_prompt(language)
+    lines = "\n".join(f"- {text}" for text in texts)
+    return WriterRequest(
+        words["voice_system"], fill_prompt(words["voice_user"], texts=lines), _voice_schema(), seed, VOICE_TOKENS
+    )
 
 
 @dataclass(frozen=True)

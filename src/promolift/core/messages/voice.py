@@ -11,7 +11,6 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from promolift.core.messages.prompt_templates import WriterRequest, fill_prompt, load_prompt, object_schema
 from promolift.foundation.errors import InputError, SettingError
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.redaction import PATTERNS
@@ -19,7 +18,6 @@ from promolift.foundation.settings import Settings
 
 TEXTS_READ = 20
 MOST_WORDS, MOST_EXAMPLES = 20, 4
-VOICE_TOKENS = 800
 _HAN = r"\u4e00-\u9fff"
 _NOT_A_NAME = (
     "there|you|all|everyone|friends?|customers?|guests?|members?|neighbou?rs?|folks|team|again|shoppers?|readers?"
@@ -93,23 +91,6 @@ class VoiceCard(Settings):
                 return word
         other = {"您": "你", "你": "您"}.get(self.address_zh)
         return other if language == "zh" and other and other in text else None
-
-
-def _schema() -> dict[str, object]:
-    text, several = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
-    return object_schema(
-        speaker=text, tone=text, address_en=text, address_zh={"type": "string", "enum": ["", "您", "你"]}, use=several,
-        avoid=several, length={"type": "string", "enum": ["short", "medium"]}, examples=several,
-    )  # fmt: skip
-
-
-def voice_request(texts: Sequence[str], language: Language, seed: int = 0) -> WriterRequest:
-    """Return the request to describe the voice of texts, in the shop's own language."""
-    words = load_prompt(language)
-    lines = "\n".join(f"- {text}" for text in texts)
-    return WriterRequest(
-        words["voice_system"], fill_prompt(words["voice_user"], texts=lines), _schema(), seed, VOICE_TOKENS
-    )
 
 
 def read_voice_answer(answer: str, texts: Sequence[str]) -> VoiceCard:

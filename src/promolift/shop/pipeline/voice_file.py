@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 
+from promolift.core.messages.drafts import voice_request
 from promolift.core.messages.voice import (
     TEXTS_READ,
     VoiceCard,
     find_personal_data,
     read_voice_answer,
-    voice_request,
 )
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop

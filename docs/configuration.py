@@ -35,6 +35,7 @@ PATTERNS = {
     r"^([A-Za-z_][A-Za-z0-9_]*)?$": "name of a column",
     r"^https?://": "address that begins with http:// or https://",
     r"^[A-Z][A-Z0-9_]*$": "capitals, digits and _",
+    r"^[A-Z]{2}$": "two capitals",
     r"^(auto|[^/\s:]+:\d+)$": "auto, or host:port",
 }
 INTRO = """\

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fake_endpoint import answer, serving
 
 from promolift.cli.application import main
 from promolift.shop.pipeline.text_pool import load_pool
@@ -33,6 +34,9 @@ class Answer:
     model: str = "made-up"
     fault: str | None = None
     cost_cents: float = 0.0
+    tokens_in: int = 500
+    tokens_out: int = 100
+    attempts: int = 1
 
 
 def model(asks):
@@ -89,3 +93,140 @@ def test_randomised_tests_of_texts_give_every_text_its_start(shop: Path, capsys:
     asks = [t.prior for t in texts if "?" in t.draft.plain]
     says = [t.prior for t in texts if "?" not in t.draft.plain]
     assert sum(asks) / len(asks) > 0 > sum(says) / len(says)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    """The code with which a command ends."""
+    with pytest.raises(SystemExit) as stop:
+        main(["words", *command])
+    assert stop.value.code == 2
+    return capsys.readouterr().err.rsplit("[", 1)[1].split("]")[0]
+
+
+def settings(folder: Path, **remote: object) -> None:
+    """promolift.toml with other settings of the endpoint."""
+    stated = "".join(f"{name} = {json.dumps(value)}\n" for name, value in remote.items())
+    (folder / "promolift.toml").write_text(TOML.split("[llm.remote]")[0] + "[llm.remote]\n" + stated, encoding="utf-8")
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the configured endpoint is really called."""
+    pytest.importorskip("openai")
+    settings(tmp_path, base_url="http://127.0.0.1:9/v1", retries=0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    monkeypatch.delenv("PROMOLIFT_LLM_URL", raising=False)
+    return tmp_path
+
+
+VOICE = {"speaker": "the owner", "tone": "warm", "address_en": "you", "address_zh": "", "use": ["kettle"], "avoid": [],
+         "length": "medium", "examples": ["Come in, the kettle is on."]}  # fmt: skip
+
+
+def test_a_voice_is_read_from_texts_and_reaches_a_brief(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["Come in, the kettle is on.", "A fresh pot, as every morning.", "Dear Ann, your tea is here", "New cups."]
+    (remote / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
+    with serving(answer(json.dumps(VOICE))) as (fake, url):
+        settings(remote, base_url=url)
+        summary = json.loads(told(capsys, "voice", "texts.txt", "--json"))
+    assert (summary["left_out"], summary["requests"]) == (1, 1)
+    assert "Ann" not in json.dumps(fake.requests)
+    prompts = json.loads(told(capsys, "draft", "--dry-run", "--angle", "win_back", "--json"))["prompts"]
+    assert all("kettle" in each["user"] and "the owner" in each["user"] for each in prompts)
+    assert refused(capsys, "voice", "texts.txt") == "file_exists"
+
+
+def test_five_answers_make_a_card_without_any_endpoint(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "voice", "--speaker", "the owner", "--tone", "dry", "--address", "you", "--address", "您",
+         "--use", "kettle, pot", "--avoid", "folks")  # fmt: skip
+    (prompt,) = json.loads(told(capsys, "draft", "--dry-run", "--angle", "win_back", "--json"))["prompts"]
+    assert all(word in prompt["user"] for word in ("the owner", "dry", "kettle; pot", "folks"))
+
+
+def test_a_person_is_asked_five_questions_on_a_terminal(remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from promolift.cli import text_commands
+
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.prompt", lambda question, *_, **__: asked.append(question) or "warm")
+    text_commands.words_voice(remote / "promolift.toml")
+    assert len(asked) == 5
+    assert 'tone = "warm"' in (remote / "voice.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("texts", "command", "code"),
+    [
+        (None, ("voice",), "option_missing"),
+        (None, ("voice", "nowhere.txt"), "file_not_found"),
+        ("one\ntwo", ("voice", "texts.txt"), "too_few_texts"),
+        ("one\ntwo\nthree", ("voice", "texts.txt"), "answer_missing"),
+        ("one", ("voice", "texts.txt", "--tone", "warm"), "option_conflict"),
+        (None, ("voice", "--example", "Dear Ann, hello"), "personal_data_found"),
+        (None, ("draft", "--dry-run", "--angle", "anger"), "option_invalid"),
+        (None, ("draft", "--dry-run", "--play", "none"), "option_invalid"),
+        (None, ("draft", "--dry-run", "--channel", "pigeon"), "option_invalid"),
+    ],
+)
+def test_what_cannot_be_done_ends_with_a_code(
+    remote: Path, capsys: pytest.CaptureFixture[str], texts: str | None, command: tuple[str, ...], code: str
+) -> None:
+    if texts:
+        (remote / "texts.txt").write_text(texts, encoding="utf-8")
+    assert refused(capsys, *command) == code
+
+
+def test_a_card_that_a_person_spoiled_is_refused_at_once(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (remote / "voice.toml").write_text('examples = ["Dear Ann, hello"]', encoding="utf-8")
+    assert refused(capsys, "draft") == "personal_data_found"
+
+
+def test_a_dry_run_calls_nothing_and_tells_tokens_and_cost(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(answer()) as (fake, url):
+        settings(remote, base_url=url, price_out_cents=1e6)
+        found = [json.loads(told(capsys, "draft", "--dry-run", "--several", n, "--json")) for n in ("2", "4")]
+    assert fake.requests == []
+    assert [len(each["prompts"]) for each in found] == [14, 14]
+    assert found[0]["cost_cents"] < found[1]["cost_cents"] == pytest.approx(14 * (100 + 4 * 130), rel=1e-3)
+    assert not (remote / "words.jsonl").exists()
+
+
+def test_a_cap_ends_a_run_and_keeps_what_was_paid_for(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drafts = json.dumps({"drafts": [GOOD]})
+    with serving(answer(drafts, tokens=300)) as (fake, url):
+        settings(remote, base_url=url, price_in_cents=0, price_out_cents=10_000, cost_cap_cents=12, concurrency=1)
+        assert refused(capsys, "draft", "--several", "6") == "cost_cap_reached"
+    assert len(fake.requests) == 2  # 880 tokens at most, 8.8 cents; the first two cost 3 each, and 6 + 8.8 > 12
+    assert [each.hook for each in load_pool(remote / "words.jsonl").texts if each.hook == GOOD["hook"]] == [
+        GOOD["hook"]
+    ]
+
+
+def test_the_brief_of_a_play_holds_its_audience_and_reason(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    play = '\n[[plays]]\nid = "new-teas"\naudience = "absent"\nreason = "The new teas are here."\n'
+    with (remote / "promolift.toml").open("a", encoding="utf-8") as file:
+        file.write(play)
+    (prompt,) = json.loads(told(capsys, "draft", "--dry-run", "--play", "new-teas", "--json"))["prompts"]
+    assert "The new teas are here." in prompt["user"]
+    assert "away for so long" in prompt["user"]
+    assert "long time no see" in prompt["user"]
+
+
+def test_a_rejection_and_its_reason_reach_the_next_brief(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text_id = next(
+        t.text_id for t in load_pool(None).texts if (t.angle, t.language, t.state) == ("win_back", "en", "judged")
+    )
+    told(capsys, "review", "--reject", text_id, "--by", "Ann")
+    (prompt,) = json.loads(told(capsys, "draft", "--dry-run", "--angle", "win_back", "--json"))["prompts"]
+    words = next(t for t in load_pool(remote / "words.jsonl").texts if t.text_id == text_id)
+    assert words.hook in prompt["user"]
+
+
+def test_a_draft_takes_back_nobodys_decision_on_the_same_words(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "draft", "--several", "2", "--angle", "favourite")
+    text = next(t for t in load_pool(shop / "words.jsonl").texts if t.hook == GOOD["hook"])
+    told(capsys, "review", "--approve", text.text_id, "--by", "Ann")
+    told(capsys, "draft", "--several", "2", "--angle", "favourite")
+    assert next(t for t in load_pool(shop / "words.jsonl").texts if t.text_id == text.text_id).state == "approved"

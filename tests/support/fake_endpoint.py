@@ -22,7 +22,8 @@ def answer(text: Any = GOOD, finish: str = "stop", refusal: str | None = None, t
 
 
 class FakeEndpoint:
-    """Plays `script` in order, its last entry for ever: a status, a body (dict or bytes), 'hang' or 'drop'."""
+    """Plays `script` in order, its last entry for ever: a status, a status with a body, a body (dict or bytes), 'hang'
+    or 'drop'."""
 
     def __init__(self, script: list[Any]) -> None:
         self.script, self.requests, self.at_once, self.most_at_once = script, [], 0, 0
@@ -35,8 +36,8 @@ class FakeEndpoint:
 
 
 @contextmanager
-def serving(*script: Any) -> Iterator[tuple[FakeEndpoint, str]]:
-    """The endpoint and its base URL."""
+def serving(*script: Any, models: int = 200) -> Iterator[tuple[FakeEndpoint, str]]:
+    """The endpoint and its base URL. Its list of models is answered with the status `models`, and is no request."""
     fake = FakeEndpoint(list(script))
 
     class Handler(BaseHTTPRequestHandler):
@@ -51,6 +52,9 @@ def serving(*script: Any) -> Iterator[tuple[FakeEndpoint, str]]:
                 with fake.lock:
                     fake.at_once -= 1
 
+        def do_GET(self) -> None:
+            self.send(models, b'{"data":[]}')
+
         def play(self, act: Any) -> None:
             if act == "hang":
                 fake.released.wait(5)
@@ -60,6 +64,8 @@ def serving(*script: Any) -> Iterator[tuple[FakeEndpoint, str]]:
             elif act == "drop":
                 self.close_connection = True
                 self.connection.close()
+            elif isinstance(act, tuple):
+                self.send(act[0], json.dumps(act[1]).encode())
             elif isinstance(act, int):
                 self.send(act, b'{"error":{"message":"as told"}}')
             else:
@@ -70,6 +76,8 @@ def serving(*script: Any) -> Iterator[tuple[FakeEndpoint, str]]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("retry-after-ms", "1")
+            if status == 302:
+                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
             self.end_headers()
             self.wfile.write(body)
 

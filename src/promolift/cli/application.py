@@ -61,6 +61,7 @@ LEARN: dict[str, Command] = {
     "reject": feedback_commands.reject_proposal,
 }
 WORDS: dict[str, Command] = {
+    "voice": text_commands.words_voice,
     "draft": text_commands.words_draft,
     "judge": text_commands.words_judge,
     "review": text_commands.words_review,

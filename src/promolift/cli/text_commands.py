@@ -1,32 +1,81 @@
 """Commands on texts of messages: the group `words` keeps the pool of texts, `check` reads a text against an offer."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option, print_line
+from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
     from promolift.foundation.progress import StepSummary
     from promolift.shop.pipeline import text_pool as pool
+    from promolift.shop.pipeline import voice_file as voices
+    from promolift.shop.reports import text_briefs as briefs
 else:
+    briefs = LazyModule("promolift.shop.reports.text_briefs")
     pool = LazyModule("promolift.shop.pipeline.text_pool")
+    voices = LazyModule("promolift.shop.pipeline.voice_file")
 
 CsvPath = Annotated[Path, typer.Argument(help="The file for a person: CSV with a column `approved`.")]
 Reviewer = Annotated[str, option("Who says so; kept with every text.")]
 
 
+def words_voice(
+    config: Path,
+    file: Annotated[
+        OptionalPath, typer.Argument(help="20 texts of the shop: one per line, or CSV with a column `text`.")
+    ] = None,
+    speaker: Annotated[str | None, option("Who speaks.")] = None,
+    tone: Annotated[str | None, option("The tone, in a few adjectives.")] = None,
+    address: Annotated[OptionalStrings, option("How customers are addressed: 您 or 你, or English words.")] = None,
+    use: Annotated[OptionalStrings, option("A word that is typical of the shop.")] = None,
+    avoid: Annotated[OptionalStrings, option("A word that no text may hold.")] = None,
+    example: Annotated[OptionalStrings, option("A line in the shop's voice, without personal data.")] = None,
+    force: Annotated[bool, option("Replace the card.", "--force")] = False,
+) -> "StepSummary":
+    """Write voice.toml, the card of how the shop speaks: from its texts by the configured model, or from answers."""
+    from promolift.foundation.i18n.formatting import use_locale
+
+    answers = {"speaker": speaker, "tone": tone, "address": address, "use": use, "avoid": avoid, "examples": example}
+    given: Mapping[str, str | Sequence[str]] = {name: said for name, said in answers.items() if said is not None}
+    settings = load_settings(config)
+    voices.check_writable(config, force)
+    with use_locale(settings.report_language):
+        if file is not None:
+            if given:
+                raise ConfigError("option_conflict", "words voice: give a file of texts or answers, not both")
+            return voices.voice_from_texts(file, pool.load_model(settings), settings.shop.language, config)
+        if not given:
+            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+                raise ConfigError("option_missing", "words voice: give a file of texts, or answers such as --tone")
+            given = voices.ask_questions(lambda question: str(typer.prompt(question, "", err=True)))
+        return voices.write_voice(voices.card_from_answers(given), config)
+
+
 def words_draft(
     config: Path,
+    work: Path,
     several: Annotated[int, option("Drafts for each angle and language.", min=1, max=50)] = 6,
     angle: Annotated[OptionalStrings, option("An angle; all if left out.")] = None,
+    play: Annotated[
+        OptionalStrings, option("A play of promolift.toml; its audience and reason go into the brief.")
+    ] = None,
+    channel: Annotated[str, option("plain, sms_cn, email_en, push or wechat_store.")] = "plain",
+    dry_run: Annotated[bool, option("Print the prompts, tokens and cost, and call nothing.", "--dry-run")] = False,
 ) -> "StepSummary":
     """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
-    return pool.draft_texts(load_settings(config), several, angle or [])
+    from promolift.foundation.i18n.formatting import use_locale
+
+    settings, voice = load_settings(config), voices.load_voice(config)
+    asked = briefs.DraftOptions(several, angle or [], play or [], channel, dry_run)
+    with use_locale(settings.report_language):
+        return pool.draft_texts(settings, work, voice, asked)
 
 
 def words_judge(
@@ -36,7 +85,11 @@ def words_judge(
     ] = None,
 ) -> "StepSummary":
     """Let the configured model read every drafted and edited text three times; one "no" blocks."""
-    return pool.judge_pool(load_settings(config), tests)
+    from promolift.foundation.i18n.formatting import use_locale
+
+    settings = load_settings(config)
+    with use_locale(settings.report_language):
+        return pool.judge_pool(settings, tests)
 
 
 def words_review(

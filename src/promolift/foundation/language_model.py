@@ -2,19 +2,22 @@
 
 Every model takes a list of prompts and returns one reply each, in order. A remote reply is checked, retried, and
 bounded in time and cost; a local reply is constrained to its JSON schema while it is generated. A failure is a reply
-with a `fault`, never an exception.
+with a `fault`, never an exception. `UsageMeter` counts what a model spends, `estimate_usage` what it would spend.
 """
 
 import importlib
 import json
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pydantic import Field
 
@@ -24,7 +27,10 @@ from promolift.foundation.settings import Settings
 
 
 class Prompt(Protocol):
-    """One prompt: two texts, a seed, and the JSON schema of the answer."""
+    """One prompt: two texts, a seed, and the JSON schema of the answer.
+
+    A prompt may also have `max_tokens`, where its answer is longer than the settings of the model allow.
+    """
 
     @property
     def system(self) -> str:
@@ -46,7 +52,7 @@ class Prompt(Protocol):
 @dataclass(frozen=True)
 class Reply:
     """One answer. `fault` is None, or the reason why there is no usable text; `cost_cents` is the cost, charged for
-    faulty replies too.
+    faulty replies too. `attempts` is 0 where the cost cap forbade the call.
     """
 
     text: str
@@ -68,6 +74,58 @@ class LanguageModel(Protocol):
 def prompt_id(ask: Prompt) -> str:
     """Return the key of a prompt, determined by its texts and seed."""
     return hash_id("ask", ask.system, ask.user, ask.seed)
+
+
+def answer_tokens(ask: Prompt, at_least: int) -> int:
+    """Return how many tokens the answer to a prompt may have: what the prompt needs, or the model's setting."""
+    return max(at_least, int(getattr(ask, "max_tokens", 0)))
+
+
+_WIDE = re.compile(r"[^\x00-\u2e7f]")
+TOKENS_PER_MESSAGE = 8
+
+
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens a text has, rather too many than too few.
+
+    A wide character (Chinese) counts as one token and three others as one; tokenisers of today need fewer.
+    """
+    wide = len(_WIDE.findall(text))
+    return wide - (-(len(text) - wide) // 3)
+
+
+def prompt_tokens(ask: Prompt) -> int:
+    """Return about how many tokens a prompt sends, its schema included."""
+    texts = (ask.system, ask.user, json.dumps(ask.schema))
+    return sum(map(estimate_tokens, texts)) + 2 * TOKENS_PER_MESSAGE
+
+
+class Usage(NamedTuple):
+    """Requests, tokens sent and received, and their cost."""
+
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_cents: float = 0.0
+
+
+class UsageMeter:
+    """A model that adds up what another model spends. `capped`: its cost cap forbade at least one call."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        """Wrap `model`."""
+        self.model = model
+        self.usage = Usage()
+        self.capped = False
+
+    def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
+        """Return the replies of the wrapped model and count them."""
+        replies = self.model(asks)
+        for reply in replies:
+            self.capped |= reply.attempts == 0
+            spent = (int(reply.attempts > 0), reply.tokens_in, reply.tokens_out, reply.cost_cents)
+            self.usage = Usage(*(a + b for a, b in zip(self.usage, spent, strict=True)))  # type: ignore[arg-type]
+        return replies
 
 
 class ReplyRecorder:
@@ -139,26 +197,44 @@ class RemoteSettings(Settings):
         "as Retry-After says.",
     )
     concurrency: int = Field(default=4, ge=1, le=64, description="Requests under way at the same time.")
-    max_tokens: int = Field(default=200, ge=16, description="Length of one answer, in tokens, at most.")
+    max_tokens: int = Field(
+        default=200,
+        ge=16,
+        description="Length of one answer, in tokens, at most. A request for several drafts allows more: as many as "
+        "their number needs.",
+    )
     temperature: float = Field(default=0.8, ge=0, le=2, description="How freely the model chooses its words.")
     cost_cap_cents: float = Field(
         default=100.0,
         ge=0,
-        description="Once a run has spent so many cents, nothing more is asked; what is under way may exceed it by "
-        "`concurrency` answers.",
+        description="What a run may spend, in cents. A call that could exceed it, with the longest answer it allows, "
+        "is not made, and the command ends with `cost_cap_reached`.",
     )
     price_in_cents: float = Field(default=15.0, ge=0, description="Cents per million tokens sent.")
     price_out_cents: float = Field(default=60.0, ge=0, description="Cents per million tokens received.")
 
 
+NO_SCHEMA_STATUS = (400, 404, 422, 501)
+NO_SCHEMA = re.compile(r"response_format|json_schema|structured|guided", re.IGNORECASE)
+_FENCED = re.compile(r"\{.*\}", re.DOTALL)
+ResponseFormat = Literal["json_schema", "json_object", "text"]
+RESPONSE_FORMATS: tuple[ResponseFormat, ...] = ("json_schema", "json_object", "text")
+
+
 class RemoteLanguageModel:
-    """A model behind an OpenAI-compatible endpoint. `spent_cents` is its cost so far."""
+    """A model behind an OpenAI-compatible endpoint. `spent_cents` is its cost so far.
+
+    The endpoint is asked for structured output. If it refuses that, it is asked for a JSON object, then for text, and
+    the schema goes into the prompt.
+    """
 
     def __init__(self, settings: RemoteSettings) -> None:
         """Raise ConfigError if the client is not installed or the key is not in the environment."""
         self.settings = settings
         self.spent_cents = 0.0
-        self._lock = threading.Lock()
+        self._under_way, self._reserved_cents = 0, 0.0
+        self._settled = threading.Condition()
+        self._format: ResponseFormat = "json_schema"
         self._client = _client(settings)
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
@@ -167,11 +243,40 @@ class RemoteLanguageModel:
             return list(pool.map(self._one, asks))
 
     def _one(self, ask: Prompt) -> Reply:
+        model, most = self.settings.model, self._most_cents(ask)
+        if not self._reserve(most):
+            fault = f"the cost cap of {self.settings.cost_cap_cents:g} cents does not allow this call"
+            return Reply("", model, fault, attempts=0)
+        reply = Reply("", model)
+        try:
+            reply = self._answer(ask)
+        finally:
+            with self._settled:
+                self._under_way -= 1
+                self._reserved_cents = self._reserved_cents - most if self._under_way else 0.0
+                self.spent_cents += reply.cost_cents
+                self._settled.notify_all()
+        return reply
+
+    def _most_cents(self, ask: Prompt) -> float:
+        """What a call may cost: its prompt and the longest answer it allows."""
+        return price_cents(self.settings, prompt_tokens(ask), answer_tokens(ask, self.settings.max_tokens))
+
+    def _reserve(self, most: float) -> bool:
+        """Set the cost of a call aside; False if it could exceed the cap. Waits for calls under way to be settled."""
+        with self._settled:
+            while self.spent_cents + self._reserved_cents + most > self.settings.cost_cap_cents:
+                if not self._under_way:
+                    return False
+                self._settled.wait()
+            self._under_way += 1
+            self._reserved_cents += most
+            return True
+
+    def _answer(self, ask: Prompt) -> Reply:
         import openai
 
         model = self.settings.model
-        if self.spent_cents >= self.settings.cost_cap_cents:
-            return Reply("", model, f"the cost cap of {self.settings.cost_cap_cents:g} cents is reached", attempts=0)
         try:
             answer = self._ask(ask)
         except openai.APITimeoutError:
@@ -180,38 +285,50 @@ class RemoteLanguageModel:
             return Reply("", model, f"the endpoint answered {error.status_code}")
         except (openai.APIError, json.JSONDecodeError) as error:
             return Reply("", model, f"the endpoint gave no readable answer ({type(error).__name__})")
-        return self._read(answer)
+        return self._read(ask, answer)
 
     def _ask(self, ask: Prompt) -> Any:
-        return self._client.chat.completions.create(**self._body(ask))
+        import openai
 
-    def _body(self, ask: Prompt) -> dict[str, Any]:
-        return {
+        while True:
+            form = self._format
+            try:
+                return self._client.chat.completions.create(**self._body(ask, form))
+            except openai.APIStatusError as error:
+                refused = error.status_code in NO_SCHEMA_STATUS and NO_SCHEMA.search(f"{error} {error.body}")
+                if form == "text" or not refused:
+                    raise
+                self._format = RESPONSE_FORMATS[RESPONSE_FORMATS.index(form) + 1]
+
+    def _body(self, ask: Prompt, form: ResponseFormat) -> dict[str, Any]:
+        schema = dict(ask.schema)
+        system = ask.system if form == "json_schema" else f"{ask.system}\nJSON schema: {json.dumps(schema)}"
+        body: dict[str, Any] = {
             "model": self.settings.model,
-            "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "draft", "schema": dict(ask.schema), "strict": True},
-            },
-            "max_tokens": self.settings.max_tokens,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": ask.user}],
+            "max_tokens": answer_tokens(ask, self.settings.max_tokens),
             "temperature": self.settings.temperature,
             "seed": ask.seed,
         }
+        if form == "json_schema":
+            strict = {"name": "answer", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": strict}
+        elif form == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        return body
 
-    def _read(self, answer: Any) -> Reply:
-        """The text of an answer, whatever shape the endpoint gave it, and its cost."""
-        usage = getattr(answer, "usage", None)
-        used = [
-            count if isinstance(count := getattr(usage, f"{side}_tokens", 0), int) else 0
-            for side in ("prompt", "completion")
-        ]
-        cost = (used[0] * self.settings.price_in_cents + used[1] * self.settings.price_out_cents) / 1e6
-        with self._lock:
-            self.spent_cents += cost
+    def _read(self, ask: Prompt, answer: Any) -> Reply:
+        """The text of an answer, whatever shape the endpoint gave it, and its cost: estimated where it tells none."""
         choices = getattr(answer, "choices", None)
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = getattr(choice, "message", None)
         text, refusal = getattr(message, "content", None), getattr(message, "refusal", None)
+        usage = getattr(answer, "usage", None)
+        guess = {"prompt": prompt_tokens(ask), "completion": estimate_tokens(str(text or ""))}
+        used = [
+            count if isinstance(count := getattr(usage, f"{side}_tokens", None), int) else guess[side]
+            for side in ("prompt", "completion")
+        ]
         fault = None
         if refusal:
             fault = "the model refused"
@@ -219,7 +336,49 @@ class RemoteLanguageModel:
             fault = "the answer was cut off"
         elif not isinstance(text, str) or not text.strip():
             fault = "the answer was empty"
+        elif self._format != "json_schema" and (inner := _FENCED.search(text)):
+            text = inner.group()
+        cost = price_cents(self.settings, *used)
         return Reply("" if fault else str(text), self.settings.model, fault, used[0], used[1], cost)
+
+
+def price_cents(settings: RemoteSettings, tokens_in: int, tokens_out: int) -> float:
+    """Return what so many tokens cost at an endpoint, in cents."""
+    return (tokens_in * settings.price_in_cents + tokens_out * settings.price_out_cents) / 1e6
+
+
+def estimate_usage(asks: Sequence[Prompt], settings: RemoteSettings) -> Usage:
+    """Return what prompts cost at most, each with the longest answer it allows; nothing is called."""
+    sent = sum(map(prompt_tokens, asks))
+    received = sum(answer_tokens(ask, settings.max_tokens) for ask in asks)
+    return Usage(len(asks), sent, received, price_cents(settings, sent, received))
+
+
+EndpointFault = Literal["key_missing", "key_refused", "unreachable"]
+PROBE_SECONDS = 2.0
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Follows no redirect, which would take the key to another host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Return None: the redirect itself is the answer."""
+
+
+def find_endpoint_fault(settings: RemoteSettings, timeout_s: float = PROBE_SECONDS) -> EndpointFault | None:
+    """Return why an endpoint cannot be used now; None if it answers. Asks for its list of models, which is free."""
+    key = os.environ.get(settings.key_env)
+    if not key:
+        return "key_missing"
+    address = f"{settings.base_url.rstrip('/')}/models"
+    try:
+        asked = Request(address, headers={"Authorization": f"Bearer {key}"})
+        build_opener(_NoRedirect).open(asked, timeout=timeout_s).close()
+    except HTTPError as error:
+        return "key_refused" if error.code in (401, 403) else "unreachable" if error.code >= 500 else None
+    except (OSError, ValueError):
+        return "unreachable"
+    return None
 
 
 def check_language_model(kind: str, settings: "LlmSettings") -> None:
@@ -281,7 +440,7 @@ class LocalLanguageModel:
     def _one(self, ask: Prompt) -> Reply:
         body: dict[str, Any] = {
             "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],
-            "max_tokens": self.settings.max_tokens,
+            "max_tokens": answer_tokens(ask, self.settings.max_tokens),
             "temperature": self.settings.temperature,
             "seed": ask.seed,
             "json_schema": dict(ask.schema),
@@ -340,6 +499,10 @@ class LlmSettings(Settings):
     """The models at hand. PROMOLIFT_LLM_URL, _MODEL and _GGUF in the environment win over what is written here."""
 
     remote: RemoteSettings = RemoteSettings()
+    judge: RemoteSettings | None = Field(
+        default=None,
+        description="Another endpoint, which judges texts. Left out: the model that drafts them judges them, too.",
+    )
     local: LocalSettings | None = None
     records: str | None = Field(
         default=None,
@@ -358,13 +521,23 @@ def local_settings(settings: LlmSettings) -> LocalSettings:
     return LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local")
 
 
+def remote_settings(settings: LlmSettings) -> RemoteSettings:
+    """Return the settings of the endpoint, those of the environment first."""
+    given = {"base_url": os.environ.get(_URL), "model": os.environ.get(_MODEL)}
+    known = settings.remote.model_dump() | {key: value for key, value in given.items() if value}
+    return RemoteSettings.parse(known, "llm.remote")
+
+
+def open_judge(kind: str, settings: LlmSettings) -> LanguageModel:
+    """Return the model that judges texts: the endpoint of `llm.judge`, else the model `kind`."""
+    return RemoteLanguageModel(settings.judge) if settings.judge else open_language_model(kind, settings)
+
+
 def open_language_model(kind: str, settings: LlmSettings) -> LanguageModel:
     """Return the model `remote`, `local` or `replay`. Raises ConfigError naming the setting that is missing."""
     match kind:
         case "remote":
-            given = {"base_url": os.environ.get(_URL), "model": os.environ.get(_MODEL)}
-            known = settings.remote.model_dump() | {key: value for key, value in given.items() if value}
-            return RemoteLanguageModel(RemoteSettings.parse(known, "llm.remote"))
+            return RemoteLanguageModel(remote_settings(settings))
         case "local":
             return LocalLanguageModel(local_settings(settings))
         case "replay":

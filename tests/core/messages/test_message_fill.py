@@ -127,7 +127,7 @@ def test_what_is_no_name_is_left_out(name):
 
 def test_a_private_purchase_is_not_named_and_with_it_goes_its_hook():
     private = AngleFacts(bought=(LocalizedText(zh="避孕套", en="Condoms"),), angle="just_bought")
-    assert usable_facts(GOLDEN, private).bought == ()
+    assert usable_facts(GOLDEN, private, "zh").bought == ()
     message = write_message(GOLDEN, private, "zh", JUST)
     assert "避孕" not in message.text
     assert message.text_id is None

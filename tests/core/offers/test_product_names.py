@@ -9,6 +9,7 @@ from message_helpers import an_offer, percent
 from promolift.core.messages import AngleFacts, write_message
 from promolift.core.offers.product_names import LONGEST_NAME, MARKUP, is_unfit, makes_claim, readable_name
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.text import reads_in
 
 HOSTILE = """
 8折 | 5折牛奶 | 满100减50 | 满200送礼盒 | 全国第一牛奶 | 第一品牌酱油 | 最好的茶 | 最便宜大衣 | 全网最低价鞋
@@ -54,7 +55,8 @@ def test_a_plain_name_is_printed(name: str) -> None:
     assert not makes_claim(name)
     for language in ("zh", "en"):
         offer = an_offer(percent(20), ("p", readable_name(name, "product")), scope="product")
-        assert name in write_message(offer, AngleFacts(), language).text
+        said = write_message(offer, AngleFacts(), language).text
+        assert (name in said) == reads_in(name, language)
 
 
 def test_there_are_sixty_names_of_each_kind() -> None:

@@ -2,12 +2,14 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
-from console_helpers import Shop
+from console_helpers import CONFIG, Shop, opened
 from serve_helpers import Api
 from sqlalchemy import update
 
+from promolift.foundation.language_model import LlmSettings
 from promolift.server.delivery.outbox import post_message
 from promolift.server.ledger.schema import OUTBOX
 
@@ -161,3 +163,13 @@ def test_events_are_tried_without_a_trace(shop: Shop, text: object, taken: int, 
     assert (len(said["read"]), len(said["rejected"])) == (taken, aside)
     assert viewer.json("/developer")["taken"] == viewer.json("/developer")["aside"] == []
     viewer.post("/developer/events", 422, events="{")
+
+
+def test_an_endpoint_that_cannot_be_reached_is_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    dead = {"base_url": "http://127.0.0.1:9/v1"}
+    config = CONFIG.model_copy(update={"llm": LlmSettings.model_validate({"remote": dead})})
+    with opened(folder, config) as shop:
+        page = shop.person("viewer").get("/developer")
+    assert "127.0.0.1:9 cannot be reached" in page
+    assert "nothing calls it" in page

@@ -35,8 +35,8 @@ class AngleRule(Settings):
     """What an angle is called, and what its texts may claim and never say."""
 
     label: LocalizedText
-    may: str
-    never: str
+    may: LocalizedText
+    never: LocalizedText
 
 
 ANGLE_RULES: dict[Angle, AngleRule] = {

@@ -27,7 +27,8 @@ WECHAT_NAME = 10  # 汉字; two half-width characters count as one
 FLOOR_PERCENT = 20  # of the price is left to pay, at least
 NY_NOTICE = "THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA."
 
-RULE_SOURCES: dict[str, str] = load_toml("messages/channels.toml")["sources"]
+_DATA = load_toml("messages/channels.toml")
+RULE_SOURCES: dict[str, str] = _DATA["sources"]
 
 
 class Sender(Settings):
@@ -61,7 +62,8 @@ class Breach(NamedTuple):
     why: str
 
 
-_ASKED: dict[str, str] = load_toml("messages/channels.toml")["asked"]
+_ASKED: dict[str, str] = _DATA["asked"]
+_OPT_OUT: dict[Language, str] = _DATA["endings"]["sms_cn"]
 _SIGNATURE, _REFUSE = (re.compile(_ASKED[code]) for code in ("sms_signature", "sms_opt_out"))
 _ASKED_FOR = {code: re.compile(_ASKED[code]) for code in ("email_unsubscribe", "email_address")}
 _LINES = tuple(re.compile(rf"[^\n]*(?:{pattern.pattern})[^\n]*") for pattern in _ASKED_FOR.values())
@@ -70,7 +72,7 @@ _LINES = tuple(re.compile(rf"[^\n]*(?:{pattern.pattern})[^\n]*") for pattern in 
 def format_for_channel(text: str, channel: Channel, sender: Sender, language: Language) -> str:
     """A finished text with what its channel adds around it."""
     if channel == "sms_cn":
-        return f"【{sender.name or '商家'}】{text}拒收请回复R"
+        return f"【{sender.name or _DATA['nameless'][language]}】{text}{_OPT_OUT[language]}"
     if channel == "email_en":
         stop = "Unsubscribe" if language == "en" else "退订"
         return f"{text}\n\n{sender.name}, {sender.address}\n{stop}: {sender.unsubscribe}"
@@ -95,7 +97,7 @@ def rule_pack_notices(
 
 def credit_notices(packs: tuple[CreditRulePack, ...], refused: bool, language: Language) -> list[str]:
     """The sentences that rule packs for credit ask for with an offer, or with a refusal."""
-    known: dict[str, dict[str, str]] = load_toml("messages/channels.toml")["credit"]
+    known: dict[str, dict[str, str]] = _DATA["credit"]
     return [known[pack][f"{'refusal' if refused else 'offer'}_{language}"] for pack in packs]
 
 
@@ -109,7 +111,8 @@ def find_breaches(
         if not _SIGNATURE.match(text):
             yield Breach("sms_signature", 0, 0, "the sender's 【signature】 must stand first")
         if not _REFUSE.search(text):
-            yield Breach("sms_opt_out", end, end, "the text must end with how to refuse: 拒收请回复R")
+            ending = _OPT_OUT[language].strip()
+            yield Breach("sms_opt_out", end, end, f"the text must end with how to refuse: {ending}")
         if count_sms_parts(text) > MOST_PARTS:
             yield Breach(
                 "sms_length", 0, end, f"{end} characters are {count_sms_parts(text)} parts; send at most {MOST_PARTS}"

@@ -48,7 +48,7 @@ from promolift.core.messages.offer_text import (
 from promolift.core.offers.product_names import MARKUP, NO_PERSON, SMUGGLED, is_sensitive, is_unfit, readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.i18n.text import LANGUAGES, Language, reads_in
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -156,9 +156,9 @@ def reminds_of(offer: Offer, known: AngleFacts) -> bool:
     return offer.benefit.type == "reminder" and bool(known.bought)
 
 
-def require_content(offer: Offer, known: AngleFacts) -> None:
+def require_content(offer: Offer, known: AngleFacts, language: Language) -> None:
     """Raise InputError for a reminder that would name no product and give no reason: it would say nothing."""
-    if offer.benefit.type == "reminder" and not (known.reason or usable_facts(offer, known).bought):
+    if offer.benefit.type == "reminder" and not (known.reason or usable_facts(offer, known, language).bought):
         raise InputError(
             "message_without_content",
             f"message: the reminder {offer.id!r} would name no product and give no reason; state one as `reason` of "
@@ -214,7 +214,7 @@ class _Facts(NamedTuple):
 
 @lru_cache(maxsize=65_536)
 def _facts(offer: Offer, language: Language, begun: bool) -> _Facts:
-    on = offer_line(offer, language).on or ("全场" if language == "zh" else "the whole shop")
+    on = offer_line(offer, language).name or ("全场" if language == "zh" else "the whole shop")
     return _Facts(
         benefit_text(offer, language),
         on,
@@ -256,7 +256,7 @@ def _greeting(name: str | None, language: Language) -> list[MessagePart]:
 
 def _opened(text: str, language: Language, offer: Offer, begins: bool) -> str:
     """An English sentence of facts with a capital where it begins; the name of a product stays as it is printed."""
-    as_printed = not begins or (offer.scope == "product" and not text.startswith(("get ", "now ")))
+    as_printed = not begins or (offer.scope == "product" and not text.startswith(("get ", "now ", "a selected ")))
     return text if as_printed else _upper(text, language)
 
 
@@ -276,13 +276,18 @@ def is_greetable_name(name: str) -> bool:
     return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
 
 
-def usable_facts(offer: Offer, known: AngleFacts) -> AngleFacts:
-    """`known` without a name that is none, and without a purchase that is private, smuggles, or is on offer itself."""
+def usable_facts(offer: Offer, known: AngleFacts, language: Language) -> AngleFacts:
+    """`known` without a name that is none, and without a purchase that is private, smuggles, or is on offer itself.
+
+    A name that a reader of the language cannot read is left out, too, of the customer as of a purchase.
+    """
     bought = tuple(
         words for words in known.bought
         if words != offer.label and not any(map(is_unfit, (words.zh, words.en)))
+        and reads_in(words.text_in(language), language)
     )  # fmt: skip
-    name = known.name if known.name and is_greetable_name(known.name) else None
+    fit = known.name and is_greetable_name(known.name) and reads_in(known.name, language)
+    name = known.name if fit else None
     return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)
 
 
@@ -304,7 +309,7 @@ def write_message(
     A purchase that cannot be mentioned truly and a name that cannot stand in a greeting are left out, and with it the
     words that rely on it.
     """
-    may = usable_facts(offer, known)
+    may = usable_facts(offer, known, language)
     message = fill_draft(offer, may, language, draft, way)
     wrong = _faults(message, message.text, offer, may, language, draft, way)
     if wrong and draft is not None:
@@ -477,7 +482,7 @@ def _said(
     bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
     reason = row[f"play_reason_{language}"]
     known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic", reason=reason)
-    require_content(offer, known)
+    require_content(offer, known, language)
     picked = choice.choose(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
     message = write_message(offer, known, language, picked.text.draft if picked.text else None, way)
     prob = picked.propensity if message.text_id else None

@@ -1,50 +1,144 @@
-"""Have a language model write drafts (title, hook, call to action) around slots, and lint them.
+"""Brief a writer, have a language model write drafts (title, hook, call to action) around slots, and lint them.
 
-A writer never sees an offer, a profile or a number. It sees an angle with what may and may never be said, the kind of
-benefit, and sometimes the goods, and its answer is structured. So a draft may hold no fact of an offer at all, and
-`lint_draft` says what code alone can see is wrong with one: numbers outside slots, banned words, other goods, length.
-What a text means is no matter of lint; the judge reads that.
+A brief holds all that a draft needs: voice, play, reason, occasion, channel, goods, terms, and what was learned. It
+holds no fact of an offer, no profile and no customer, and its prompt is in the language of the draft, with the rules of
+that language (`prompts/`). The answer is structured. So a draft may hold no fact of an offer at all, and `lint_draft`
+says what code alone can see is wrong with one: numbers outside slots, banned words, other goods, length. What a text
+means is no matter of lint; the judge reads that.
 """
 
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from promolift.core.messages.angles import ANGLE_RULES, Angle
-from promolift.core.offers.product_names import load_toml, name_matcher
+from promolift.core.messages.prompt_templates import Writer, WriterRequest, fill_prompt, load_prompt, object_schema
+from promolift.core.messages.voice import VoiceCard
+from promolift.core.offers.product_names import name_matcher
+from promolift.core.offers.terms import BenefitType
 from promolift.foundation.hashing import hash_id, hash_int
 from promolift.foundation.i18n.text import Language, LocalizedText
 
+if TYPE_CHECKING:
+    from promolift.core.messages.channels import Channel
+
 SLOTS = ("{deal}", "{product}", "{bought}")
 SLOT = re.compile(r"\{\w+\}")
-PROMPT_VERSION = 3
 OFFER_RULE = "the offer: a message says what the offer says, no more and no less"
 PRIVACY_LAW = "Personal Information Protection Law of the PRC (2021), articles 6 and 28; GDPR, article 5"
-_TEXTS = ("title", "hook", "call")
-
-
-def object_schema(**fields: Any) -> dict[str, Any]:
-    """The JSON schema of an object that has these fields and no others."""
-    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
-
-
+DRAFT_FIELDS = ("title", "hook", "call")
+MAX_LENGTHS: dict[Language, tuple[int, int, int]] = {"zh": (16, 34, 18), "en": (42, 110, 60)}  # of these, without slots
+PROMPT_SHARE, SHORT_SHARE = 0.9, 0.6  # of those lengths: what a writer is asked for, as models do not count well
+TOKENS_PER_DRAFT, TOKENS_PER_ANSWER = 130, 100
 _SCHEMA = object_schema(
-    drafts={"type": "array", "items": object_schema(**{name: {"type": "string"} for name in _TEXTS})}
+    drafts={"type": "array", "items": object_schema(**{name: {"type": "string"} for name in DRAFT_FIELDS})}
 )
+
+
+NO_VOICE = VoiceCard()
+
+
+class PlayBrief(NamedTuple):
+    """What a writer is told of a play: who its audience is, and the shop's own reason, empty for none."""
+
+    audience: str
+    reason: str = ""
+
+
+class RejectedText(NamedTuple):
+    """A text that was rejected, and why."""
+
+    text: str
+    why: str
 
 
 @dataclass(frozen=True)
 class Brief:
-    """All a writer is given. `goods` None: for any goods, through slots alone."""
+    """All a writer is given, in the language of the draft. `goods` None: for any goods, through slots alone.
+
+    `shop_goods` are everyday names of what the shop sells, `benefits` the kinds that its offers have, `earned` and
+    `ignored` the texts that customers answered most and least.
+    """
 
     angle: Angle
     language: Language
     goods: LocalizedText | None = None
+    voice: VoiceCard = NO_VOICE
+    play: PlayBrief | None = None
+    occasions: tuple[str, ...] = ()
+    channel: "Channel" = "plain"
+    shop_goods: tuple[str, ...] = ()
+    benefits: tuple[BenefitType, ...] = ()
+    earned: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    rejected: tuple[RejectedText, ...] = ()
+
+
+def draft_request(brief: Brief, several: int, seed: int = 0) -> WriterRequest:
+    """Return the request for `several` drafts of a brief."""
+    language, rule = brief.language, ANGLE_RULES[brief.angle]
+    words = load_prompt(language)
+    goods = brief.goods.text_in(language) if brief.goods else words["any_goods"]
+    short = brief.voice.length == "short" or brief.channel == "sms_cn"
+    lengths = [str(int(most * (SHORT_SHARE if short else PROMPT_SHARE))) for most in MAX_LENGTHS[language]]
+    slots = ["deal", "product", *(["bought"] if brief.angle == "just_bought" else [])]
+    kinds = words["benefits"]
+    listed = words["separator"].join(kinds[kind] for kind in brief.benefits or kinds if kind in kinds)
+    told = [f"{{{slot}}}{words['colon']}{fill_prompt(words['slots'][slot], benefits=listed)}" for slot in slots]
+    user = fill_prompt(
+        words["user"], several=str(several), angle=rule.label.text_in(language), may=rule.may.text_in(language),
+        never=rule.never.text_in(language), goods=goods, context="\n".join(_context(brief)), slots="\n".join(told),
+        **dict(zip(("title_length", "hook_length", "call_length"), lengths, strict=True)),
+    )  # fmt: skip
+    number = hash_int("draft", seed, user) % 2**31
+    tokens = TOKENS_PER_ANSWER + TOKENS_PER_DRAFT * several
+    return WriterRequest(words["system"], user, _SCHEMA, number, tokens)
+
+
+def _context(brief: Brief) -> list[str]:
+    """The lines of a prompt on what is known beyond the angle, each only where it is known."""
+    words, voice, language = load_prompt(brief.language), brief.voice, brief.language
+    separator = str(words["separator"])
+
+    def quoted(texts: Sequence[str]) -> str:
+        return separator.join(f"“{text}”" for text in texts)
+
+    values = {
+        "speaker": voice.speaker, "tone": voice.tone, "address": voice.address(language),
+        "use": separator.join(voice.texts_in("use", language)),
+        "avoid": separator.join(voice.texts_in("avoid", language)),
+        "examples": quoted(voice.texts_in("examples", language)), "shop_goods": separator.join(brief.shop_goods),
+        "play": brief.play.audience if brief.play else "", "play_reason": brief.play.reason if brief.play else "",
+        "occasion": separator.join(brief.occasions), "channel": words["channels"][brief.channel],
+        "earned": quoted(brief.earned), "ignored": quoted(brief.ignored),
+        "rejected": separator.join(f"“{text}”{words['colon']}{why}" for text, why in brief.rejected),
+    }  # fmt: skip
+    return [fill_prompt(words["lines"][name], value=value) for name, value in values.items() if value]
+
+
+VOICE_TOKENS = 800
+
+
+def _voice_schema() -> dict[str, object]:
+    text, several = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
+    return object_schema(
+        speaker=text, tone=text, address_en=text, address_zh={"type": "string", "enum": ["", "您", "你"]}, use=several,
+        avoid=several, length={"type": "string", "enum": ["short", "medium"]}, examples=several,
+    )  # fmt: skip
+
+
+def voice_request(texts: Sequence[str], language: Language, seed: int = 0) -> WriterRequest:
+    """Return the request to describe the voice of texts, in the shop's own language."""
+    words = load_prompt(language)
+    lines = "\n".join(f"- {text}" for text in texts)
+    return WriterRequest(
+        words["voice_system"], fill_prompt(words["voice_user"], texts=lines), _voice_schema(), seed, VOICE_TOKENS
+    )
 
 
 @dataclass(frozen=True)
@@ -63,19 +157,6 @@ class Draft:
     def plain(self) -> str:
         """The words without slots, as a reader compares them."""
         return SLOT.sub("", f"{self.title} {self.hook} {self.call}").strip()
-
-
-@dataclass(frozen=True)
-class WriterRequest:
-    """One ask to a model; any writer of `promolift.foundation.language_model` understands it."""
-
-    system: str
-    user: str
-    schema: Mapping[str, Any]
-    seed: int
-
-
-Writer = Callable[[Sequence[WriterRequest]], Sequence[Any]]  # what answers has text, model, fault and cost_cents
 
 
 class BriefAnswer(NamedTuple):
@@ -99,27 +180,6 @@ def write_drafts(briefs: Sequence[Brief], writer: Writer, several: int = 6, seed
     return made
 
 
-def draft_request(brief: Brief, several: int, seed: int = 0) -> WriterRequest:
-    """The ask for a brief."""
-    words, rule, language = load_prompt(brief.language), ANGLE_RULES[brief.angle], brief.language
-    goods = brief.goods.text_in(language) if brief.goods else words["any_goods"]
-    filled = {
-        "{several}": str(several), "{angle}": brief.angle, "{may}": rule.may, "{never}": rule.never,
-        "{goods}": goods, "{slots}": "{deal} {product}" + (" {bought}" if brief.angle == "just_bought" else ""),
-    }  # fmt: skip
-    user = words["user"]
-    for key, value in filled.items():
-        user = user.replace(key, value)
-    number = hash_int("draft", seed, brief.angle, goods, language, several) % 2**31
-    return WriterRequest(words["system"], user, _SCHEMA, number)
-
-
-@cache
-def load_prompt(language: Language) -> dict[str, str]:
-    """The prompt file of a language: system, user, any_goods, judge_system, judge_user."""
-    return load_toml(f"messages/prompts/{language}-{PROMPT_VERSION}.toml")
-
-
 class _Read(NamedTuple):
     """The drafts of an answer, or why there are none."""
 
@@ -130,14 +190,13 @@ class _Read(NamedTuple):
 def _read(text: str) -> _Read:
     try:
         several = json.loads(text)["drafts"]
-        found = tuple(Draft(*(str(each[name]).strip() for name in _TEXTS)) for each in several)
+        found = tuple(Draft(*(str(each[name]).strip() for name in DRAFT_FIELDS)) for each in several)
     except (ValueError, KeyError, TypeError):
         return _Read((), "the answer is not the JSON that was asked for")
     return _Read(found, None if found else "the answer holds no draft")
 
 
 MAX_LEAD: dict[Language, int] = {"zh": 8, "en": 22}  # before {deal}: the benefit is read first, also on a lock screen
-MAX_LENGTHS: dict[Language, tuple[int, int, int]] = {"zh": (16, 34, 18), "en": (42, 110, 60)}  # title, hook, call
 
 
 class LintFinding(NamedTuple):
@@ -176,6 +235,12 @@ def lint_draft(draft: Draft, angle: Angle, language: Language) -> list[LintFindi
     whole = f"{draft.title}\n{draft.hook}\n{draft.call}"
     bare = SLOT.sub(" ", whole)
     return [*_form(draft, angle, language), *_words(bare, language)]
+
+
+def lint_voice(draft: Draft, voice: VoiceCard, language: Language) -> list[LintFinding]:
+    """Return what the shop's voice card rules out in a draft."""
+    word = voice.unfit_word(draft.plain, language)
+    return [LintFinding("voice", word, "the voice card rules this word out", "Ours: voice.toml")] if word else []
 
 
 def _ours(code: str, span: str, why: str) -> LintFinding:

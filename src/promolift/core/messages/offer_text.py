@@ -6,12 +6,12 @@ a message and `terms_text` for what stands after it. Money, days and 折 are pri
 
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
-from promolift.core.offers.product_names import is_plural, load_toml, readable_name
+from promolift.core.offers.product_names import is_plural, load_product_names, load_toml, readable_name
 from promolift.core.offers.terms import Benefit, Offer, PairCondition
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.i18n.text import Language, LocalizedText, reads_in
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
 
 _DATA = load_toml("messages/offer_text.toml")
@@ -55,7 +55,11 @@ _CHEAPEST = LocalizedText(zh="（价低者优惠）", en=" (the cheapest of them
 
 
 class OfferLine(NamedTuple):
-    """What an offer's words are made of; `on` is None where the whole order counts."""
+    """What an offer's words are made of; `on` is None where the whole order counts.
+
+    `name` is what the offer is on as a name ('brewing'), `on` the same as a sentence needs it ('everything in
+    Brewing').
+    """
 
     benefit: Benefit
     min_spend_cents: int
@@ -65,6 +69,7 @@ class OfferLine(NamedTuple):
     plural: bool = False
     members: bool = False
     single: bool = False  # on one product
+    name: str | None = None
 
     @property
     def plain(self) -> bool:
@@ -163,12 +168,44 @@ def more_units_text(benefit: Benefit, language: Language) -> str:
 @lru_cache(maxsize=65_536)
 def offer_line(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
-    on = offer.label.text_in(language) if offer.label else None
     single = offer.scope == "product"
+    name = offer.label.text_in(language) if offer.label else None
+    if name and not reads_in(name, language):
+        name = (_SELECTED_PRODUCT if single else _SELECTED_PRODUCTS).text_in(language)
+    on = name if name is None or single or offer.joined else category_phrase(name, language)
     plural = bool(on) and not single and is_plural(on or "")
     return OfferLine(
-        offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural, offer.members, single
+        offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural, offer.members, single, name
     )
+
+
+_SELECTED_PRODUCT = LocalizedText(zh="指定商品", en="a selected product")  # whose name cannot be read in a language
+_SELECTED_PRODUCTS = LocalizedText(zh="指定商品", en="selected products")
+_SMALL_WORDS = frozenset(("and", "or", "of", "for", "in", "the", "a", "plus", "with"))
+
+
+@cache
+def _nouns(language: Language) -> frozenset[str]:
+    """What the names of the table end with: nouns that stand in a sentence as they are ('ground coffee')."""
+    names = (words.text_in(language) for row in load_product_names().values() for words in (row.words, row.short))
+    ends = (name.lower().split()[-1] if language == "en" else name for name in names)
+    return frozenset(end for end in ends if len(end) > (language == "en"))
+
+
+@lru_cache(maxsize=8192)
+def category_phrase(name: str, language: Language) -> str:
+    """A category as a sentence needs it: 'milk' and 'green tea' as they are, 'everything in Brewing', '冲煮类商品'.
+
+    A plural, and a name that ends with a known noun, stand as they are; of other names nobody knows whether they can.
+    """
+    if language == "en":
+        if is_plural(name) or name.lower().split()[-1] in _nouns("en"):
+            return name
+        words = (word if word in _SMALL_WORDS else word[:1].upper() + word[1:] for word in name.split())
+        return f"everything in {' '.join(words)}"
+    if name.endswith((*_nouns("zh"), *_DATA["noun_endings_zh"])):
+        return name
+    return f"{name}{'商品' if name.endswith('类') else '类商品'}"
 
 
 def describe_offer(offer: Offer, language: Language) -> str:

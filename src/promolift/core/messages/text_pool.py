@@ -18,23 +18,23 @@ import polars as pl
 from pydantic import Field
 
 from promolift.core.messages.angles import ANGLE_RULES, ANGLES, Angle, AngleFacts
-from promolift.core.messages.drafts import (
+from promolift.core.messages.drafts import BriefAnswer, Draft, lint_draft, lint_voice
+from promolift.core.messages.offer_text import describe_offer, terms_text
+from promolift.core.messages.prompt_templates import (
     PROMPT_VERSION,
-    BriefAnswer,
-    Draft,
     Writer,
     WriterRequest,
-    lint_draft,
+    fill_prompt,
     load_prompt,
     object_schema,
 )
-from promolift.core.messages.offer_text import describe_offer, terms_text
+from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
-VOTES = 3
+VOTES, JUDGE_TOKENS = 3, 600
 _SAYS, _FLAG = {"type": "string"}, {"type": "boolean"}
 _CLAIM = object_schema(claim=_SAYS, entailed=_FLAG, by=_SAYS)
 _SCHEMA = object_schema(claims={"type": "array", "items": _CLAIM}, fit=_FLAG, why=_SAYS)
@@ -77,19 +77,19 @@ class JudgeTask(NamedTuple):
 
 def draft_to_judge(draft: Draft, angle: Angle, language: Language) -> JudgeTask:
     """A draft: the facts are its angle's row and that code fills the slots truly."""
-    zh = language == "zh"
-    known = "槽位（{deal} {product} {bought}）由程序如实填入" if zh else "code fills every {slot} truly"
-    after = "文案之后程序会写明优惠、门槛、期限" if zh else "after it code states the offer, its conditions and its end"
+    facts, rule = load_prompt(language)["facts"], ANGLE_RULES[angle]
     text = " / ".join(part for part in (draft.title, draft.hook, draft.call) if part)
-    return JudgeTask(text, language, (ANGLE_RULES[angle].may, known, after), ANGLE_RULES[angle].never)
+    may, never = rule.may.text_in(language), rule.never.text_in(language)
+    return JudgeTask(text, language, (may, facts["slots"], facts["after"]), never)
 
 
 def text_to_judge(text: str, offer: Offer, language: Language, known: AngleFacts) -> JudgeTask:
     """A whole text of a person: the facts are the offer, its end, and what is known of the customer."""
+    words, rule = load_prompt(language), ANGLE_RULES[known.angle]
     facts = [describe_offer(offer, language), terms_text(offer, language)]
-    facts += [f"name: {known.name}"] if known.name else []
-    facts += [f"just bought: {words.text_in(language)}" for words in known.bought]
-    return JudgeTask(text, language, (*facts, ANGLE_RULES[known.angle].may), ANGLE_RULES[known.angle].never)
+    facts += [f"{words['facts']['name']}{words['colon']}{known.name}"] if known.name else []
+    facts += [f"{words['facts']['bought']}{words['colon']}{each.text_in(language)}" for each in known.bought]
+    return JudgeTask(text, language, (*facts, rule.may.text_in(language)), rule.never.text_in(language))
 
 
 def judge_texts(several: Sequence[JudgeTask], judge_: Writer, votes: int = VOTES, seed: int = 0) -> list[Judgement]:
@@ -104,10 +104,8 @@ def judge_request(each: JudgeTask, seed: int) -> WriterRequest:
     """The ask for one reading."""
     words = load_prompt(each.language)
     facts = "\n".join(f"- {fact}" for fact in each.facts)
-    user = words["judge_user"]
-    for key, value in (("{facts}", facts), ("{never}", each.never), ("{text}", each.text)):
-        user = user.replace(key, value, 1)
-    return WriterRequest(words["judge_system"], user, _SCHEMA, seed)
+    user = fill_prompt(words["judge_user"], facts=facts, never=each.never, text=each.text)
+    return WriterRequest(words["judge_system"], user, _SCHEMA, seed, JUDGE_TOKENS)
 
 
 def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:
@@ -207,17 +205,18 @@ RETIRED = {"state": "retired"}
 
 
 def texts_from_drafts(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
-    """Texts of what a writer made, linted: drafted, or faulty with the reasons."""
+    """Texts of what a writer made, linted, by the voice of their brief, too: drafted, or faulty with the reasons."""
     return [
-        lint_text(_text(each.brief.angle, each.brief.language, draft, writer=each.model, date=date))
+        lint_text(_text(brief.angle, brief.language, draft, writer=each.model, date=date), brief.voice)
         for each in written
-        for draft in each.drafts
+        for brief, draft in ((each.brief, draft) for draft in each.drafts)
     ]
 
 
-def lint_text(text: PoolText) -> PoolText:
-    """The text, `faulty` with the reasons where lint finds something."""
+def lint_text(text: PoolText, voice: VoiceCard | None = None) -> PoolText:
+    """The text, `faulty` with the reasons where lint finds something, or the shop's voice rules a word out."""
     found = lint_draft(text.draft, text.angle, text.language)
+    found += lint_voice(text.draft, voice, text.language) if voice else []
     why = "; ".join(f"{f.code} {f.span!r}: {f.why}" for f in found[:3])
     return text.model_copy(update={"state": "faulty", "why": why}) if found else text
 

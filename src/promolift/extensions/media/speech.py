@@ -239,14 +239,15 @@ class RemoteRecogniser(RemoteLanguageModel):
         assert isinstance(ask, AudioRequest)
         more = {"language": ask.language} if ask.language else {}
         file = ("piece.wav", ask.wav)
-        return ask, self._client.audio.transcriptions.create(file=file, model=self.settings.model, **more)
+        return self._client.audio.transcriptions.create(file=file, model=self.settings.model, **more)
 
-    def _read(self, answer: Any) -> Reply:
-        ask, found = answer
-        cost = ask.seconds / 60 * self.minute_cents
-        with self._lock:
-            self.spent_cents += cost
-        text = getattr(found, "text", None)
+    def _most_cents(self, ask: Prompt) -> float:
+        assert isinstance(ask, AudioRequest)
+        return ask.seconds / 60 * self.minute_cents
+
+    def _read(self, ask: Prompt, answer: Any) -> Reply:
+        assert isinstance(ask, AudioRequest)
+        cost, text = self._most_cents(ask), getattr(answer, "text", None)
         if not isinstance(text, str):
             return Reply("", self.settings.model, "the endpoint gave no readable answer", cost_cents=cost)
         fault = None if text.strip() else NO_SPEECH

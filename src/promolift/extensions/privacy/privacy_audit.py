@@ -50,7 +50,6 @@ from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.shop.pipeline.steps.report import plan_file
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.story_builder import build_story
-from promolift.shop.results.messages import Messages
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 if TYPE_CHECKING:
@@ -153,8 +152,7 @@ def load_secret_and_sent(job: Job) -> SecretAndSent:
     plain = [name for name, kind in profiles.schema.items() if kind.is_numeric() or kind == pl.String]
     secret = profiles.select(plain).join(stated_too, on="customer_id", how="left", maintain_order="left")
     secret = secret.sort(pl.Series(hash_units(("audit", 0), secret["customer_id"]))).head(ATTACKED_CUSTOMERS)
-    words = Messages.load(job.store).rows
-    rows = plan_file(job).join(words.select("customer_id", pl.col("^angle$")), on="customer_id", how="left")
+    rows = plan_file(job)
     sent = secret.select("customer_id").join(rows, on="customer_id", how="left", maintain_order="left")
     return SecretAndSent(secret, sent.with_columns(pl.col("status").fill_null("none")))
 

@@ -1,5 +1,7 @@
 """Define a text in both languages, English and Chinese."""
 
+import unicodedata
+from functools import lru_cache
 from typing import Literal, get_args
 
 from pydantic import Field
@@ -21,3 +23,17 @@ class LocalizedText(Settings):
     def text_in(self, language: Language) -> str:
         """Return the text in `language`."""
         return self.zh if language == "zh" else self.en
+
+
+_READ_IN: dict[Language, tuple[str, ...]] = {"en": ("LATIN",), "zh": ("CJK", "LATIN", "FULLWIDTH LATIN")}
+
+
+@lru_cache(maxsize=65_536)
+def reads_in(text: str, language: Language) -> bool:
+    """Return whether a reader of the language can read every letter of a name.
+
+    English is read in Latin letters alone. Chinese readers read Latin letters, too: brands and many names are so
+    written.
+    """
+    letters = (unicodedata.name(sign, "") for sign in text if sign.isalpha())
+    return all(name.startswith((*_READ_IN[language], "MODIFIER", "FEMININE", "MASCULINE")) for name in letters)

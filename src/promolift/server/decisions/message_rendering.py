@@ -184,7 +184,7 @@ def _filled(
 ) -> RenderedMessage:  # fmt: skip
     """The message in the text of a planned one where that may still be sent, or else in one that is drawn."""
     known = reason.known if reason else AngleFacts(name=release.people.get(customer_id, UNKNOWN_CUSTOMER).name)
-    require_content(offer, known)
+    require_content(offer, known, language)
     texts = choice or release.wording.choice()
     picked = texts.choose(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
     if planned is not None and planned.text_prob is not None:

@@ -40,6 +40,19 @@ class ShopSettings(Settings):
         examples=[["en", "zh"]],
     )
 
+    country: str | None = Field(
+        default=None,
+        pattern="^[A-Z]{2}$",
+        description="Country of the shop (ISO 3166), whose occasions a brief for texts names while they are near. Left "
+        "out: CN for a shop whose currency is CNY, none for any other.",
+        examples=["GB"],
+    )
+
+    @property
+    def home_country(self) -> str | None:
+        """The country whose occasions count; None where nothing says which."""
+        return self.country or ("CN" if self.currency == "CNY" else None)
+
     @property
     def language(self) -> Language:
         """The shop's own language."""

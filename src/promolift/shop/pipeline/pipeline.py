@@ -30,6 +30,7 @@ from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config, load_config
+from promolift.shop.configuration.model_status import endpoint_notes
 from promolift.shop.pipeline.consent_updates import consent_fingerprint, load_consent_updates
 from promolift.shop.reports.next_step import shop_status
 from promolift.shop.results import effects
@@ -255,6 +256,8 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
         warnings.insert(
             0, gettext("Messages state the offer alone: nobody has approved a text yet (`promolift words review`).")
         )
+    if step == "report":
+        warnings += [gettext("warning: ") + note.text for note in endpoint_notes(job.config)]
     text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}
     return {"step": step, **plan.figures(), **checked, **place, **grouped, "text": text}

@@ -12,20 +12,22 @@ import polars as pl
 
 from promolift.core import messages
 from promolift.core.messages import text_pool as pools
-from promolift.core.messages.angles import ANGLES, AngleFacts
+from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import Channel
 from promolift.core.messages.composition import MessageSettings
 from promolift.core.messages.drafts import OFFER_RULE, Draft
-from promolift.core.messages.text_pool import PoolText, TextPool, draft_to_judge, text_to_judge
+from promolift.core.messages.text_pool import Judgement, PoolText, TextPool, draft_to_judge, text_to_judge
+from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.text import LANGUAGES, Language
-from promolift.foundation.language_model import LanguageModel, open_language_model
+from promolift.foundation.language_model import LanguageModel, UsageMeter, open_judge, open_language_model
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import text_review
+from promolift.shop.reports.text_briefs import DraftOptions, make_briefs, show_prompts, usage_text
 from promolift.shop.results.messages import Offers
 
 PENDING_STATES = ("drafted", "edited")  # what a judge has not read
@@ -50,22 +52,35 @@ class TextCheck(NamedTuple):
     channel: str
 
 
-def draft_texts(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
-    """Ask the model for drafts of every angle and language, lint them, keep them."""
-    if unknown := sorted(set(angles) - set(ANGLES)):
-        raise InputError("option_invalid", f"words draft: angle {unknown[0]!r}; known ones: {', '.join(ANGLES)}")
-    wanted = [angle for angle in ANGLES if not angles or angle in angles]
-    briefs = [messages.Brief(angle, language) for angle in wanted for language in config.shop.languages]
-    written = messages.write_drafts(briefs, _model(config), several, config.plan.seed)
-    found = pools.texts_from_drafts(written, _today())
+def draft_texts(config: Config, work: Path, voice: VoiceCard, asked: DraftOptions) -> StepSummary:
+    """Ask the model for drafts of each brief, lint them, keep them. A dry run prints the prompts and calls nothing.
+
+    Raises ConfigError `cost_cap_reached` if the cap forbade a call; the drafts that came back are kept.
+    """
+    briefs = make_briefs(config, _pool(config), work, voice, asked)
+    if asked.dry_run:
+        return show_prompts(config, briefs, asked)
+    model = UsageMeter(load_model(config))
+    written = messages.write_drafts(briefs, model, asked.several, config.plan.seed)
+    known = {text.text_id for text in _pool(config).texts}  # a draft takes back nobody's yes or no to the same words
+    found = [text for text in pools.texts_from_drafts(written, _today()) if text.text_id not in known]
     pool = _keep(config, _pool(config).merge(found))
+    if model.capped:
+        raise _capped("words draft", "llm.remote", model, f"{len(found)} drafts are kept")
     failed = [
         f"  no answer for {each.brief.angle} {each.brief.language}: {each.fault}" for each in written if each.fault
     ]
     faulty = [f"  {text.title} {text.hook}: {text.why}" for text in found if text.state == "faulty"]
-    cost = sum(each.cost_cents for each in written)
     head = f"{len(found) - len(faulty)} drafts wait for `promolift words judge`, {len(faulty)} are faulty."
-    return _summary(config, pool, "\n".join([head, *failed[:TEXTS_SHOWN], *faulty[:TEXTS_SHOWN]]), cost_cents=cost)
+    lines = [head, usage_text(model.usage), *failed[:TEXTS_SHOWN], *faulty[:TEXTS_SHOWN]]
+    return _summary(config, pool, "\n".join(lines), **model.usage._asdict())
+
+
+def _capped(command: str, where: str, model: UsageMeter, done: str) -> ConfigError:
+    return ConfigError(
+        "cost_cap_reached", f"{command}: the next call could cost more than {where}.cost_cap_cents allows; "
+        f"{model.usage.cost_cents:.2f} cents are spent, {done}; raise the cap or ask for less"
+    )  # fmt: skip
 
 
 def add_draft(config: Config, angle: messages.Angle, language: Language, draft: Draft, writer: str) -> StepSummary:
@@ -91,7 +106,10 @@ def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
     pool = _pool(config)
     texts = [text for text in pool.texts if text.state in PENDING_STATES]
     asks = [draft_to_judge(text.draft, text.angle, text.language) for text in texts]
-    verdicts = messages.judge_texts(asks, _model(config), seed=config.plan.seed) if asks or tests is None else []
+    verdicts, model = list[Judgement](), None
+    if asks or tests is None:
+        model = UsageMeter(_judge(config))
+        verdicts = messages.judge_texts(asks, model, seed=config.plan.seed)
     read = pools.apply_judgements(texts, verdicts, _today())
     passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
     pool = pool.merge(read)
@@ -102,10 +120,14 @@ def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
         scores = fit_ranker(arms).scores([text.draft.plain for text in alike])
         pool = pool.merge(pools.apply_ranker_scores(alike, scores.tolist()))
     pool = _keep(config, pool)
+    if model and model.capped:
+        where = "llm.judge" if config.llm.judge else "llm.remote"
+        raise _capped("words judge", where, model, f"{passed + refused} verdicts are kept")
     why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:TEXTS_SHOWN]
     lost = len(verdicts) - passed - refused
     head = f"{passed} texts passed, {refused} were rejected, {lost} got no verdict."
-    return _summary(config, pool, "\n".join([head, *why]))
+    spent = [usage_text(model.usage)] if model else []
+    return _summary(config, pool, "\n".join([head, *spent, *why]), **(model.usage._asdict() if model else {}))
 
 
 def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
@@ -228,9 +250,9 @@ def _verdict(rules: Sequence[messages.BrokenRule], verdict: bool | None) -> str:
 
 
 def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool | None:
-    if config.message.writer == "pool":
+    if config.message.writer == "pool" and config.llm.judge is None:
         return None
-    return messages.judge_texts([text_to_judge(text, offer, language, AngleFacts())], _model(config))[0].fit
+    return messages.judge_texts([text_to_judge(text, offer, language, AngleFacts())], _judge(config))[0].fit
 
 
 class OfferText(NamedTuple):
@@ -280,13 +302,18 @@ def _today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _model(config: Config) -> LanguageModel:
+def load_model(config: Config) -> LanguageModel:
+    """Return the model that drafts. ConfigError `llm_not_configured` where none is configured."""
     if config.message.writer == "pool":
         raise ConfigError(
             "llm_not_configured",
             "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]",
         )
     return open_language_model(config.message.writer, config.llm)
+
+
+def _judge(config: Config) -> LanguageModel:
+    return open_judge(config.message.writer, config.llm) if config.llm.judge else load_model(config)
 
 
 def load_shop_pool(settings: MessageSettings) -> TextPool:

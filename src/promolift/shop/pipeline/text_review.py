@@ -96,7 +96,8 @@ def choose_examples(rows: pl.DataFrame, offers: Mapping[str, Offer]) -> dict[Ang
         for row in mine.sort(away, "customer_id", nulls_last=True).head(EXAMPLES_TRIED).iter_rows(named=True):
             bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
             offer = offers[row["offer_id"]]
-            known = usable_facts(offer, AngleFacts(name=row["name"], bought=bought, angle=angle))
+            # names in both scripts: `fill_text` leaves out what its language cannot read
+            known = usable_facts(offer, AngleFacts(name=row["name"], bought=bought, angle=angle), "zh")
             if known.bought or angle != "just_bought":
                 found[angle] = ReviewExample(offer, known, row["customer_id"], row["reason_facts"], mine.height)
                 break
@@ -127,7 +128,7 @@ def fill_text(
     draft: Draft, example: ReviewExample, language: Language, way: MessageDelivery, masked: bool = False
 ) -> FilledText:
     """Fill exactly this draft. Where its words cannot be said of the offer nothing stands in their place."""
-    offer, known = example.offer, usable_facts(example.offer, example.known)
+    offer, known = example.offer, usable_facts(example.offer, example.known, language)
     made = fill_draft(offer, known, language, draft, way)
     if made.text_id is None:
         return FilledText("", "", tuple(messages.lint_draft(draft, known.angle, language)))

@@ -36,7 +36,8 @@ def plan_rows(
     spoken = [f"message_{language}" for language in languages]
     if missing := [name for name in (*TEXT_COLUMNS, *spoken) if name not in messages.columns]:
         raise InputError("column_missing", f"plan: columns {missing} are missing; it has {messages.columns}")
-    words = messages.select(*TEXT_COLUMNS, *spoken).rename(
+    titled = [name for name in ("angle", *(f"title_{each}" for each in languages)) if name in messages.columns]
+    words = messages.select(*TEXT_COLUMNS, *titled, *spoken).rename(
         {"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"}
     )
     if words["customer_id"].is_duplicated().any():
@@ -54,7 +55,7 @@ def plan_rows(
     held = records.filter(pl.col("holdout").fill_null(False)).drop("offer_id").rename({"rule": "reason"})
     parts = [
         PLAN_FILE.conform(part.with_columns(pl.lit(status).alias("status"))).drop(
-            f"message_{each}" for each in LANGUAGES if each not in languages
+            f"{name}_{each}" for name in ("title", "message") for each in LANGUAGES if each not in languages
         )
         for part, status in ((rows.with_columns(send_on="starts"), "offer"), (held, "holdout"))
     ]

@@ -14,6 +14,7 @@ from promolift.server.console.pages.context import PageVisit, Reply, Screen, for
 from promolift.server.events import events as room
 from promolift.server.ledger.schema import EVENTS, REJECTS, Refused
 from promolift.server.translations import translate_group, translate_key, translate_refusal
+from promolift.shop.configuration.model_status import endpoint_notes
 
 MESSAGES_SHOWN, MAX_EXAMPLE_DEPTH = 20, 6  # rows of a list; levels of a body that an example fills
 DEFAULT_OPERATION = "POST /v1/decisions"
@@ -43,7 +44,7 @@ def developer(visit: PageVisit, **shown: str) -> Reply:
         "unsent": [row for how in ("failed", "expired") for row in unsent(visit, how)],
         "kinds": get_args(HookEvent), "taken": visit.rows(heard.order_by(EVENTS.c.seq.desc()).limit(MESSAGES_SHOWN)),
         "aside": visit.rows(refused.order_by(REJECTS.c.seq.desc()).limit(MESSAGES_SHOWN)),
-        "operations": sorted(operations(visit)),
+        "operations": sorted(operations(visit)), "endpoints": endpoint_notes(visit.shared.config),
         "once": shown, **build_request(visit, visit.query),
     })  # fmt: skip
 

@@ -6,9 +6,11 @@ from importlib.metadata import PackageNotFoundError, distribution, requires, ver
 from pathlib import Path
 from typing import NamedTuple
 
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config, load_config
+from promolift.shop.configuration.model_status import endpoint_notes
 
 # What each extra is for. Sizes that it adds on a disk are those of Linux wheels on Python 3.11, in MB.
 EXTRAS: dict[str, tuple[str, int]] = {
@@ -84,7 +86,9 @@ def required_extras(config: Config) -> dict[str, str]:
         "deep": ("encoder.depth", config.encoder.depth > 0),
         "llm": (
             "message.writer",
-            config.message.writer in ("local", "remote") or config.words.reader in ("local", "remote"),
+            config.message.writer in ("local", "remote")
+            or config.words.reader in ("local", "remote")
+            or config.llm.judge is not None,
         ),
         "privacy": ("privacy.epsilon", config.privacy.epsilon is not None and config.encoder.depth > 0),
         "warehouse": ("warehouse.driver", any(file.query for file in config.data.files.values())),
@@ -103,10 +107,12 @@ def required_extras(config: Config) -> dict[str, str]:
 def check_installation(config: Path) -> StepSummary:
     """What is installed, what is missing and the command that brings it; `faults` counts what cannot work as it is.
 
-    A fault is a package of the core, or one that the settings at `config` ask for, which is missing or too old.
+    A fault is a package of the core, or one that the settings at `config` ask for, which is missing or too old, or an
+    endpoint that they call and that cannot be reached.
     """
     needed = list_requirements()
-    asked = required_extras(load_config(config)) if config.is_file() else {}
+    settings = load_config(config) if config.is_file() else None
+    asked = required_extras(settings) if settings else {}
     lines, faults = [f"promolift {__version__}, Python {platform.python_version()}, {platform.platform()}"], 0
     figures: dict[str, object] = {"step": "doctor", "version": __version__, "python": platform.python_version()}
     parts: dict[str, dict[str, object]] = {}
@@ -133,7 +139,12 @@ def check_installation(config: Path) -> StepSummary:
             "promolift itself is not installed here: its source runs from a folder, so pip knows no package of it"
         )
     lines.append(f"on the disk here: {_megabytes(needed):,} MB of packages" if needed else "")
-    return StepSummary("\n".join(filter(None, lines)), {**figures, "parts": parts, "faults": faults})
+    with use_locale(settings.report_language if settings else "en"):
+        notes = endpoint_notes(settings) if settings else []
+    lines += [note.text for note in notes]
+    faults += sum(note.fault for note in notes)
+    figures |= {"parts": parts, "endpoints": [note.text for note in notes], "faults": faults}
+    return StepSummary("\n".join(filter(None, lines)), figures)
 
 
 def _line(part: str, state: str, wrong: list[Requirement], key: str | None) -> str:

@@ -13,7 +13,7 @@ from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
-from promolift.foundation.i18n.text import LANGUAGES, LocalizedText
+from promolift.foundation.i18n.text import LANGUAGES, LocalizedText, reads_in
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS
@@ -104,13 +104,26 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
     printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     offers, colours = {}, job.clean.colours
+    within = dict(job.clean.catalogue.select("product_id", "category").iter_rows())
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
         label = None if scope == "all" else product_names.readable_name(printed.get(target, target), kind)
-        if label and kind == "product" and target in colours:
-            label = with_colour(label, colours[target])
+        if label and kind == "product":
+            label = with_colour(label, colours[target]) if target in colours else label
+            label = readable_label(label, within.get(target))
         covers = kind if scope == "category" else scope
         offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency, ends)
     return offers
+
+
+def readable_label(label: LocalizedText, category: str | None) -> LocalizedText:
+    """The label of a product, with its category in place of a name that readers of a language cannot read: of 'Oolong'
+    nobody needs that, of '乌龙茶' an English reader is told 'a selected product in tea'."""
+    names = label.model_dump()
+    for language in (each for each in LANGUAGES if category and not reads_in(label.text_in(each), each)):
+        within = product_names.readable_name(category or "", "category").text_in(language)
+        if reads_in(within, language):
+            names[language] = f"{within}中的指定商品" if language == "zh" else f"a selected product in {within}"
+    return LocalizedText.model_validate(names)
 
 
 def customer_names(job: Job) -> pl.DataFrame:

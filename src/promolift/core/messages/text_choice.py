@@ -41,6 +41,20 @@ class TextCounts(NamedTuple):
     taken: int
 
 
+class _Readers(NamedTuple):
+    """How many people read a text with a kind of benefit, and how many of them took it up."""
+
+    shown: int = 0
+    taken: int = 0
+
+
+class _Start(NamedTuple):
+    """The share of readers who take each text up, as believed before anybody read it, and as of how many readers."""
+
+    taken_V: Floats
+    weight_V: Floats
+
+
 class ChosenText(NamedTuple):
     """The text, None where there is none, and the probability with which it was chosen."""
 
@@ -72,11 +86,11 @@ class TextChooser:
     )
 
     @cached_property
-    def _counts(self) -> Mapping[str, Mapping[BenefitType, tuple[int, int]]]:
-        """Readers and takers by text and kind of benefit."""
-        found: dict[str, dict[BenefitType, tuple[int, int]]] = {}
+    def _counts(self) -> Mapping[str, Mapping[BenefitType, _Readers]]:
+        """Readers by text and kind of benefit."""
+        found: dict[str, dict[BenefitType, _Readers]] = {}
         for text_id, benefit, shown, taken in self.tallies:
-            found.setdefault(text_id, {})[benefit] = (shown, taken)
+            found.setdefault(text_id, {})[benefit] = _Readers(shown, taken)
         return found
 
     def choose(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
@@ -104,7 +118,7 @@ class TextChooser:
         if not texts:
             return TextArms((), *np.zeros((4, 0)))
         mine = [self._counts.get(text.text_id, {}) for text in texts]
-        shown, taken = np.array([each.get(benefit, (0, 0)) for each in mine], float).T
+        shown, taken = np.array([each.get(benefit, _Readers()) for each in mine], float).T
         start_V, weight_V = self._start(texts, benefit)
         yes_V, no_V = weight_V * start_V + taken, weight_V * (1 - start_V) + np.maximum(shown - taken, 0)
         seed = hash_int(
@@ -119,7 +133,7 @@ class TextChooser:
         low_V, high_V = scipy.stats.beta.ppf([[0.025], [0.975]], yes_V, no_V)
         return TextArms(tuple(texts), share_V, yes_V / (yes_V + no_V), low_V, high_V)
 
-    def _start(self, texts: Sequence[PoolText], benefit: BenefitType) -> tuple[Floats, Floats]:
+    def _start(self, texts: Sequence[PoolText], benefit: BenefitType) -> _Start:
         """What is believed of each text before anybody read it with this kind of benefit, and as of how many readers.
 
         1 in 20 readers take an offer up before anything is known.
@@ -127,7 +141,7 @@ class TextChooser:
         counts = [self._counts.get(text.text_id, {}) for text in texts]
         lift = np.exp([text.prior for text in texts])
         lift_V, weight_V = lift / lift.mean(), np.full(len(texts), PRIOR_SHOWN)
-        sums = {b: np.array([each.get(b, (0, 0)) for each in counts], float).T for each in counts for b in each}
+        sums = {b: np.array([each.get(b, _Readers()) for each in counts], float).T for each in counts for b in each}
         rate = {b: (taken.sum() + 1) / (shown.sum() + 20) for b, (shown, taken) in sums.items()}
         mean = rate.get(benefit, 1 / 20)
         others = [b for b in sorted(sums) if b != benefit]
@@ -138,4 +152,4 @@ class TextChooser:
             readers_V = fade_V * np.sum([sums[b][0] for b in others], axis=0)
             lift_V = (PRIOR_SHOWN * lift_V + taken_V) / (PRIOR_SHOWN + readers_V)
             weight_V = PRIOR_SHOWN + readers_V
-        return np.clip(mean * lift_V, 1e-4, 0.9), weight_V
+        return _Start(np.clip(mean * lift_V, 1e-4, 0.9), weight_V)

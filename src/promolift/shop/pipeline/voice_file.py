@@ -36,7 +36,7 @@ ABOUT = {
 QUESTIONS = {  # by the option that answers them
     "speaker": gettext_noop("Who speaks in your messages? For example: the two of us behind the counter"),
     "tone": gettext_noop("What is the tone? Three adjectives, such as: warm, plain, a little dry"),
-    "address": gettext_noop("How do you address customers? In Chinese 您 or 你; in English: you, by first name, ..."),
+    "address": gettext_noop("How do you address customers: formally, with the polite or the familiar word for you, by first name, ..."),
     "use": gettext_noop("Which words are typical of your shop? Separate them by commas"),
     "avoid": gettext_noop("Which words would you never use? Separate them by commas"),
 }  # fmt: skip

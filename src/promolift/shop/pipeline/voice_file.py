@@ -27,7 +27,7 @@ ABOUT = {
     "speaker": gettext_noop("who speaks"),
     "tone": gettext_noop("the tone, in three or four adjectives"),
     "address_en": gettext_noop("how English texts address a customer"),
-    "address_zh": gettext_noop("how Chinese texts address a customer: 您, 你, or empty"),
+    "address_zh": gettext_noop("how Chinese texts address a customer; may be empty"),
     "use": gettext_noop("words that are typical of the shop"),
     "avoid": gettext_noop("words that no text may hold; a draft with one of them is faulty"),
     "length": gettext_noop("short or medium"),
@@ -36,7 +36,7 @@ ABOUT = {
 QUESTIONS = {  # by the option that answers them
     "speaker": gettext_noop("Who speaks in your messages? For example: the two of us behind the counter"),
     "tone": gettext_noop("What is the tone? Three adjectives, such as: warm, plain, a little dry"),
-    "address": gettext_noop("How do you address customers: formally, with the polite or the familiar word for you, by first name, ..."),
+    "address": gettext_noop("How do you address customers: by the polite or the familiar word for you, by name, ..."),
     "use": gettext_noop("Which words are typical of your shop? Separate them by commas"),
     "avoid": gettext_noop("Which words would you never use? Separate them by commas"),
 }  # fmt: skip

@@ -29,6 +29,7 @@ from promolift.core.messages.text_pool import (
     apply_judgements,
     draft_to_judge,
     from_csv,
+    judge_request,
     text_to_judge,
     texts_from_drafts,
     to_csv,
@@ -284,3 +285,17 @@ def test_the_propensity_is_the_share_of_keys_that_draw_the_text():
         mine = [p.propensity for p in picked if p.text == each]
         assert abs(len(mine) / 3000 - mine[0]) < 0.04
     assert choice.choose("win_back", "percent_off", "en", "k").text is None
+
+
+def test_a_claim_counts_as_entailed_only_by_a_fact_that_was_given():
+    """A judge that names no field, or one that was not given, has shown nothing; its claims are kept with the text."""
+    request = judge_request(draft_to_judge(GOOD, "replenish_due", "en"), 0)
+    fields = request.schema["properties"]["claims"]["items"]["properties"]["by"]["enum"]
+    assert fields == ["angle", "slots", "terms", "none"]
+    assert all(f"- {field}: " in request.user for field in fields[:-1])
+    for by, passes in (("angle", True), ("terms", True), ("none", False), ("", False), ("stock", False)):
+        said = {"claims": [{"claim": "low", "entailed": True, "by": by}], "fit": True, "why": "fine"}
+        verdict = judge_texts([draft_to_judge(GOOD, "replenish_due", "en")], writer(said)[0])[0]
+        assert verdict.fit is passes, by
+        kept = apply_judgements([text()], [verdict], TODAY)[0]
+        assert [(each.claim, each.by) for each in kept.claims] == [("low", by)]

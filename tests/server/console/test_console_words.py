@@ -1,5 +1,7 @@
 """Texts read, checked as they are typed, approved, rejected, rewritten; what a person says is kept and audited."""
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.resources import files
@@ -43,6 +45,22 @@ def test_the_list_holds_what_the_pool_holds(own: Shop, pool: Path) -> None:
     assert every["number"] == sum(text.language == "zh" for text in texts)
     assert every["texts"]
     assert "No text here" in own.person("viewer").get("/words?state=retired")
+
+
+def test_the_list_says_how_often_a_text_is_taken_up_and_which_are_no_longer_sent(
+    own: Shop, pool: Path, folder: Path
+) -> None:
+    texts = [t for t in load_pool(pool).texts if (t.state, t.language, t.angle) == ("judged", "en", "favourite")][:3]
+    approver = own.person("approver")
+    for text in texts:
+        approver.post(f"/words/{text.text_id}/judge", said="yes")
+    counts = [(texts[0].text_id, "percent_off", 400, 60), (texts[1].text_id, "percent_off", 400, 2)]
+    (folder / "serve").mkdir(exist_ok=True)
+    (folder / "serve" / "words.json").write_text(json.dumps(counts), "utf-8")
+    seen = approver.get("/words?state=approved&language=en")
+    assert seen.count("a percentage off: sent 400, taken up ") == 2
+    assert re.search(r"taken up 60; 1\d\.\d\s%.{0,40}interval.{0,30} of readers .{0,30}. Sent in \d\d", seen)
+    assert re.search(r"taken up 2; 1\.\d\s%.{0,80} No longer sent: others do better", seen)
 
 
 def test_a_yes_is_to_exactly_these_words_and_names_the_person(own: Shop, pool: Path) -> None:

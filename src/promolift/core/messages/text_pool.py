@@ -35,13 +35,19 @@ from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
 VOTES, JUDGE_TOKENS = 3, 600
+NO_FACT = "none"
 _SAYS, _FLAG = {"type": "string"}, {"type": "boolean"}
-_CLAIM = object_schema(claim=_SAYS, entailed=_FLAG, by=_SAYS)
-_SCHEMA = object_schema(claims={"type": "array", "items": _CLAIM}, fit=_FLAG, why=_SAYS)
+
+
+class KnownFact(NamedTuple):
+    """A fact that a text may rely on, under the name of the field that holds it."""
+
+    field: str
+    text: str
 
 
 class ReadClaim(NamedTuple):
-    """What a text says, whether the facts entail it, and which."""
+    """What a text says, whether a fact entails it, and which: `by` is its field."""
 
     claim: str
     entailed: bool
@@ -71,7 +77,7 @@ class JudgeTask(NamedTuple):
 
     text: str
     language: Language
-    facts: tuple[str, ...]
+    facts: tuple[KnownFact, ...]
     never: str
 
 
@@ -80,16 +86,19 @@ def draft_to_judge(draft: Draft, angle: Angle, language: Language) -> JudgeTask:
     facts, rule = load_prompt(language)["facts"], ANGLE_RULES[angle]
     text = " / ".join(part for part in (draft.title, draft.hook, draft.call) if part)
     may, never = rule.may.text_in(language), rule.never.text_in(language)
-    return JudgeTask(text, language, (may, facts["slots"], facts["after"]), never)
+    known = KnownFact("angle", may), KnownFact("slots", facts["slots"]), KnownFact("terms", facts["after"])
+    return JudgeTask(text, language, known, never)
 
 
 def text_to_judge(text: str, offer: Offer, language: Language, known: AngleFacts) -> JudgeTask:
     """A whole text of a person: the facts are the offer, its end, and what is known of the customer."""
     words, rule = load_prompt(language), ANGLE_RULES[known.angle]
-    facts = [describe_offer(offer, language), terms_text(offer, language)]
-    facts += [f"{words['facts']['name']}{words['colon']}{known.name}"] if known.name else []
-    facts += [f"{words['facts']['bought']}{words['colon']}{each.text_in(language)}" for each in known.bought]
-    return JudgeTask(text, language, (*facts, rule.may.text_in(language)), rule.never.text_in(language))
+    facts = [KnownFact("offer", describe_offer(offer, language)), KnownFact("terms", terms_text(offer, language))]
+    named = [("name", known.name)] if known.name else []
+    named += [("bought", each.text_in(language)) for each in known.bought]
+    facts += [KnownFact(field, f"{words['facts'][field]}{words['colon']}{text}") for field, text in named]
+    facts.append(KnownFact("angle", rule.may.text_in(language)))
+    return JudgeTask(text, language, tuple(facts), rule.never.text_in(language))
 
 
 def judge_texts(several: Sequence[JudgeTask], judge_: Writer, votes: int = VOTES, seed: int = 0) -> list[Judgement]:
@@ -97,15 +106,20 @@ def judge_texts(several: Sequence[JudgeTask], judge_: Writer, votes: int = VOTES
     asks = [judge_request(each, seed + vote) for each in several for vote in range(votes)]
     answers = list(judge_(asks)) if asks else []
     parts = [answers[i * votes : (i + 1) * votes] for i in range(len(several))]
-    return [_settled([_vote(answer) for answer in part], votes) for part in parts]
+    return [
+        _settled([_vote(answer, each) for answer in part], votes) for each, part in zip(several, parts, strict=True)
+    ]
 
 
 def judge_request(each: JudgeTask, seed: int) -> WriterRequest:
     """The ask for one reading."""
     words = load_prompt(each.language)
-    facts = "\n".join(f"- {fact}" for fact in each.facts)
+    facts = "\n".join(f"- {fact.field}{words['colon']}{fact.text}" for fact in each.facts)
     user = fill_prompt(words["judge_user"], facts=facts, never=each.never, text=each.text)
-    return WriterRequest(words["judge_system"], user, _SCHEMA, seed, JUDGE_TOKENS)
+    by = {"type": "string", "enum": [*dict.fromkeys(fact.field for fact in each.facts), NO_FACT]}
+    claims = {"type": "array", "items": object_schema(claim=_SAYS, entailed=_FLAG, by=by)}
+    schema = object_schema(claims=claims, fit=_FLAG, why=_SAYS)
+    return WriterRequest(words["judge_system"], user, schema, seed, JUDGE_TOKENS)
 
 
 def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:
@@ -119,13 +133,15 @@ def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:
     return Judgement(True, given[0].why if given else "", given, faults)
 
 
-def _vote(answer: Any) -> Vote | str:
-    """A reading, or why there is none. A claim that is not entailed is a no, whatever `fit` says."""
+def _vote(answer: Any, task: JudgeTask) -> Vote | str:
+    """A reading, or why there is none. A claim that no given fact entails is a no, whatever `fit` says."""
     if answer.fault:
         return str(answer.fault)
     try:
         read = json.loads(answer.text)
-        claims = tuple(ReadClaim(str(c["claim"]), bool(c["entailed"]), str(c.get("by", ""))) for c in read["claims"])
+        fields = {fact.field for fact in task.facts}
+        said = [(str(claim["claim"]), claim["entailed"] is True, str(claim.get("by", ""))) for claim in read["claims"]]
+        claims = tuple(ReadClaim(claim, entailed and by in fields, by) for claim, entailed, by in said)
         fit = read["fit"] is True and all(claim.entailed for claim in claims)
         return Vote(fit, str(read.get("why", "")), claims, answer.model)
     except (ValueError, KeyError, TypeError):
@@ -138,6 +154,13 @@ def _unbacked(vote: Vote) -> str:
 
 TextState = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
 ApprovalMode = Literal["person", "judged"]
+
+
+class TextClaim(Settings):
+    """What a text claims, as a judge read it, and the field of the fact that entails it."""
+
+    claim: str
+    by: str
 
 
 class PoolText(Settings):
@@ -157,6 +180,7 @@ class PoolText(Settings):
     date: str = ""
     prompt_version: int = PROMPT_VERSION
     votes: tuple[bool, ...] = ()
+    claims: tuple[TextClaim, ...] = ()  # by the judge's first vote
     why: str = ""
     note: str = ""
     rejected_because: str = ""  # why a person rejected it; the next brief reads it
@@ -230,6 +254,7 @@ def apply_judgements(texts: Sequence[PoolText], judgements: Sequence[Judgement],
             votes = tuple(vote.fit for vote in verdict.votes)
             told = {"judge": verdict.votes[0].model, "votes": votes, "why": verdict.why, "date": date}
             told["state"] = "judged" if verdict.fit else "rejected"
+            told["claims"] = tuple(TextClaim(claim=each.claim, by=each.by) for each in verdict.votes[0].claims)
         made.append(text.model_copy(update=told))
     return made
 

@@ -1,7 +1,6 @@
 """The texts that messages are made from: cards on a customer of the plan, approval, rejection, other words, undo."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -13,10 +12,11 @@ from promolift.core.messages import text_pool as pools
 from promolift.core.messages.angles import ANGLES, Angle
 from promolift.core.messages.composition import MessageDelivery
 from promolift.core.messages.drafts import Draft, LintFinding
+from promolift.core.messages.text_choice import TextChooser, TextCounts
 from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.catalogue import gettext, ngettext
-from promolift.foundation.i18n.formatting import current_locale
+from promolift.foundation.i18n.formatting import count, current_locale, in_brackets, interval, percent
 from promolift.foundation.i18n.text import LANGUAGE_NAMES
 from promolift.server.console.pages.context import (
     PageVisit,
@@ -61,14 +61,14 @@ def words(visit: PageVisit) -> Reply:
         and language in ("", text.language) and angle in ("", text.angle)
     ]  # fmt: skip
     page_at = int(visit.number("page", 0, 0, 10_000))
-    shown, taken = Counter[str](), Counter[str]()
-    for each in read_tallies(visit.server.settings.work / "serve"):
-        shown[each.text_id] += each.shown
-        taken[each.text_id] += each.taken
+    counts = read_tallies(visit.server.settings.work / "serve")
+    chooser = TextChooser(pool.usable(config.message.approve).texts, counts, config.plan.seed)
     listed = [
-        {"text": text, "angle": angle_name(text.angle), "shown": shown[text.text_id], "taken": taken[text.text_id]}
+        {"text": text, "angle": angle_name(text.angle), "learned": [
+            learned_text(chooser, text, each) for each in counts if each.text_id == text.text_id and each.shown
+        ]}
         for text in texts[page_at * TEXTS_LISTED : (page_at + 1) * TEXTS_LISTED]
-    ]
+    ]  # fmt: skip
     data = {
         "texts": listed, "number": len(texts), "page": page_at, "more": len(texts) > (page_at + 1) * TEXTS_LISTED,
         "funnel": pool.funnel(), "usable": len(pool.usable(config.message.approve).texts),
@@ -78,6 +78,23 @@ def words(visit: PageVisit) -> Reply:
         "waiting": sum(text.waits for text in pool.texts),
     }  # fmt: skip
     return Screen("texts/page.html", translate_key("nav", "/words"), data)
+
+
+def learned_text(chooser: TextChooser, text: PoolText, counts: TextCounts) -> str:
+    """Say how many readers of a text took up offers of one kind, what is believed, and how often it is sent now."""
+    said = gettext("{benefit}: sent {shown}, taken up {taken}", benefit=translate_key("benefit", counts.benefit),
+                   shown=count(counts.shown), taken=count(counts.taken))  # fmt: skip
+    arms = chooser.arms(text.angle, counts.benefit, text.language, text.goods)
+    if text not in arms.texts:  # may not be sent
+        return said
+    at = arms.texts.index(text)
+    span = interval(arms.low_V[at], arms.high_V[at], lambda share: percent(share, 1))
+    believed = percent(arms.taken_V[at], 1) + in_brackets(span)
+    if arms.share_V[at] == 0:
+        return gettext("{said}; {believed} of readers are believed to take it up. No longer sent: others do better.",
+                       said=said, believed=believed)  # fmt: skip
+    return gettext("{said}; {believed} of readers are believed to take it up. Sent in {share} of such messages.",
+                   said=said, believed=believed, share=percent(arms.share_V[at]))  # fmt: skip
 
 
 class PlanExamples(NamedTuple):
@@ -127,6 +144,7 @@ def text_card(visit: PageVisit, text: PoolText) -> dict[str, Any]:
         "text": text, "language": LANGUAGE_NAMES[text.language], "title": made.title, "message": made.message,
         "facts": [{"text": each.text, "kind": kinds[each.kind], "holds": each.holds} for each in facts],
         "findings": rule_texts(made.findings), "yes": sum(text.votes), "own": own,
+        "claims": [{"claim": each.claim, "by": translate_group("claim").get(each.by, "")} for each in text.claims],
         "together": review.decidable_together(made) and not own,
     }  # fmt: skip
 

@@ -1,6 +1,8 @@
 """`promolift words` and `promolift check`: what a shop's person does with texts, and what they are told."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +80,34 @@ def test_drafts_are_judged_reviewed_and_approved_by_a_person(shop: Path, capsys:
     assert "1 approved" in told(capsys, "import", "in.csv", "--by", "Ann")
     (text,) = load_pool(shop / "words.jsonl").usable("person").texts
     assert (text.hook, text.by) == (GOOD["hook"], "Ann")
+
+
+@pytest.mark.parametrize("command", ["draft", "judge"])
+def test_what_a_person_decides_while_a_model_answers_is_kept(
+    command: str, shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(capsys, "draft", "--angle", "favourite")
+    waiting = next(t for t in load_pool(shop / "words.jsonl").texts if t.state == "drafted" and t.hook == GOOD["hook"])
+
+    def slow_model(asks):
+        told(capsys, "review", "--reject", waiting.text_id, "--because", "off", "--by", "Ann")
+        return model(asks)
+
+    monkeypatch.setattr("promolift.shop.pipeline.text_pool.open_language_model", lambda *_: slow_model)
+    told(capsys, command, *(["--angle", "favourite"] if command == "draft" else []))
+    (kept,) = (text for text in load_pool(shop / "words.jsonl").texts if text.text_id == waiting.text_id)
+    assert (kept.state, kept.by, kept.rejected_because) == ("rejected", "Ann", "off")
+
+
+def test_changes_of_several_processes_are_all_kept(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [t.text_id for t in load_pool(None).texts if t.state == "judged" and t.language == "en"][:6]
+    calls = [
+        [sys.executable, "-m", "promolift.cli", "words", "review", "--approve", each, "--by", "Ann"] for each in texts
+    ]
+    running = [subprocess.Popen(call, cwd=shop, stdout=subprocess.DEVNULL) for call in calls]
+    assert [each.wait(120) for each in running] == [0] * len(texts)
+    kept = {text.text_id for text in load_pool(shop / "words.jsonl").texts if text.by == "Ann"}
+    assert kept == set(texts)
 
 
 def test_randomised_tests_of_texts_give_every_text_its_start(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

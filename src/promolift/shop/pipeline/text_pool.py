@@ -24,6 +24,7 @@ from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.language_model import LanguageModel, UsageMeter, open_judge, open_language_model
 from promolift.foundation.progress import StepSummary
+from promolift.foundation.storage.file_lock import exclusive_lock
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import text_review
@@ -62,9 +63,14 @@ def draft_texts(config: Config, work: Path, voice: VoiceCard, asked: DraftOption
         return show_prompts(config, briefs, asked)
     model = UsageMeter(load_model(config))
     written = messages.write_drafts(briefs, model, asked.several, config.plan.seed)
-    known = {text.text_id for text in _pool(config).texts}  # a draft takes back nobody's yes or no to the same words
-    found = [text for text in pools.texts_from_drafts(written, _today()) if text.text_id not in known]
-    pool = _keep(config, _pool(config).merge(found))
+    made, found = pools.texts_from_drafts(written, _today()), list[PoolText]()
+
+    def add(pool: TextPool) -> TextPool:
+        known = {text.text_id for text in pool.texts}  # a draft takes back nobody's yes or no to the same words
+        found.extend(text for text in made if text.text_id not in known)
+        return pool.merge(found)
+
+    pool = change_pool(config, add)
     if model.capped:
         raise _capped("words draft", "llm.remote", model, f"{len(found)} drafts are kept")
     failed = [
@@ -112,14 +118,20 @@ def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
         verdicts = messages.judge_texts(asks, model, seed=config.plan.seed)
     read = pools.apply_judgements(texts, verdicts, _today())
     passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
-    pool = pool.merge(read)
+    ranker, spoken = None, ""
     if tests is not None:
         arms = _table(tests, ("test_id", "text", "shown", "clicked"))
-        spoken = _language(" ".join(arms["text"].drop_nulls().head(50)), None)
+        ranker, spoken = fit_ranker(arms), _language(" ".join(arms["text"].drop_nulls().head(50)), None)
+
+    def change(pool: TextPool) -> TextPool:
+        waiting = {text.text_id for text in pool.texts if text.state in PENDING_STATES}  # a person may have decided
+        pool = pool.merge(text for text in read if text.text_id in waiting)
         alike = [text for text in pool.texts if text.language == spoken]
-        scores = fit_ranker(arms).scores([text.draft.plain for text in alike])
-        pool = pool.merge(pools.apply_ranker_scores(alike, scores.tolist()))
-    pool = _keep(config, pool)
+        if ranker is None:
+            return pool
+        return pool.merge(pools.apply_ranker_scores(alike, ranker.scores([t.draft.plain for t in alike]).tolist()))
+
+    pool = change_pool(config, change)
     if model and model.capped:
         where = "llm.judge" if config.llm.judge else "llm.remote"
         raise _capped("words judge", where, model, f"{passed + refused} verdicts are kept")
@@ -182,13 +194,16 @@ def import_pool(config: Config, file: Path, by: str) -> StepSummary:
         raise InputError("option_missing", "words import: say who you are with --by NAME; it is kept with every text")
     rows = _table(file, ("text_id",), typed=False)
     rows = rows.with_columns(pl.all().str.strip_prefix("'"))  # what `safe_cells` put before a formula
-    done = pools.from_csv(_pool(config), rows, by.strip(), _today())
-    kept = _keep(config, done.pool)
-    text = f"{done.approved} approved, {done.rejected} rejected, {done.faulty} faulty."
-    if done.edited:
-        text += (
-            f" {done.edited} are new words: they wait for `promolift words judge`, or for a yes to exactly these words."
-        )
+    done = list[pools.ImportResult]()
+
+    def change(pool: TextPool) -> TextPool:
+        done.append(pools.from_csv(pool, rows, by.strip(), _today()))
+        return done[0].pool
+
+    kept, (found,) = change_pool(config, change), done
+    text = f"{found.approved} approved, {found.rejected} rejected, {found.faulty} faulty."
+    if found.edited:
+        text += f" {found.edited} are new words: they wait for `promolift words judge`, or for a yes to these words."
     return _summary(config, kept, text)
 
 
@@ -335,8 +350,10 @@ _CHANGING = Lock()
 
 
 def change_pool(config: Config, change: Callable[[TextPool], TextPool]) -> TextPool:
-    """Read the shop's pool in its languages, change it and save it; one change at a time, so that none is lost."""
-    with _CHANGING:
+    """Read the shop's pool in its languages, change it and save it; one change at a time, of this process and of
+    others, so that none is lost.
+    """
+    with _CHANGING, exclusive_lock(config.message.pool_path):
         return _keep(config, change(_pool(config)))
 
 

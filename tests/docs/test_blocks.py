@@ -22,6 +22,7 @@ from own_shop import write_shop
 from reader import Reader, blocks
 from trade_files import bank, logged
 
+from promolift.core.messages.voice import VoiceCard
 from promolift.server.settings import ServeSettings
 from promolift.shop.configuration.configuration import Config, merge_settings
 from promolift.trials.analysis.settings import TrialSettings
@@ -162,6 +163,8 @@ def test_settings_of_a_page_are_read(name: str) -> None:
             ServeSettings.parse(values, block.page)
         elif "trial" in values:
             TrialSettings.parse(values["trial"], block.page)
+        elif "speaker" in values:
+            VoiceCard.parse(values, block.page)
         else:
             shop = merge_settings(shop, values)
             Config.parse(shop, f"{name}:{block.line}")

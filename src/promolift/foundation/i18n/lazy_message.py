@@ -4,16 +4,20 @@
 string. `render_message` shows it in the language that is in use. The notes of a work folder keep id and arguments.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from typing import Any, Self
+from functools import lru_cache, reduce
+from typing import Any, NamedTuple, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import SerializationInfo
 
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, load_catalogue
 from promolift.foundation.settings import STORED
+
+FIELD = re.compile(r"\{(\w+)\}")
+LEAST_FIXED = 10  # characters of a message that no argument fills, so that it is not found in any sentence
 
 
 class LazyMessage(str):
@@ -76,6 +80,47 @@ class LazyMessage(str):
 def gettext_lazy(message_id: str, /, **arguments: object) -> LazyMessage:
     """Return a message that is translated when it is shown. Numbers in its arguments are formatted by the caller."""
     return LazyMessage.of(message_id, arguments)
+
+
+def find_message(text: str) -> LazyMessage:
+    """Return the message that an English sentence was made from, such as a note in promolift.toml.
+
+    A sentence that no message of the catalogue fits is its own id.
+    """
+    if isinstance(text, LazyMessage) and text.arguments:
+        return text
+    for message_id, pattern in _sentences():
+        if found := pattern.fullmatch(text):
+            parts = {name: find_message(each) for name, each in found.groupdict().items()}
+            return LazyMessage.of(message_id, {n: each if each.arguments else str(each) for n, each in parts.items()})
+    return LazyMessage.of(text, {})
+
+
+class _Sentence(NamedTuple):
+    """A message with arguments, and a pattern of its English."""
+
+    message_id: str
+    english: re.Pattern[str]
+
+
+@lru_cache
+def _sentences() -> list[_Sentence]:
+    """Return the messages with arguments and enough words of their own, those with the most of them first."""
+    every = [each for each in load_catalogue("zh")._catalog if isinstance(each, str)]  # type: ignore[attr-defined]
+    fixed = {each: len(FIELD.sub("", each)) for each in every if FIELD.search(each) and "\4" not in each}
+    several = sorted((each for each, letters in fixed.items() if letters >= LEAST_FIXED), key=lambda each: -fixed[each])
+    found = []
+    for each in several:
+        seen, parts = set[str](), FIELD.split(each)  # words and names of arguments by turns
+        pattern = ""
+        for place, part in enumerate(parts):
+            if place % 2 == 0:
+                pattern += re.escape(part)
+            else:
+                pattern += f"(?P={part})" if part in seen else f"(?P<{part}>.+?)"
+                seen.add(part)
+        found.append(_Sentence(each, re.compile(pattern, re.DOTALL)))
+    return found
 
 
 def list_messages(messages: Sequence[LazyMessage]) -> LazyMessage | None:

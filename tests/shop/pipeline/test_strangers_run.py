@@ -29,7 +29,7 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_a_strangers_log_becomes_a_page_that_says_what_to_send_and_what_must_be_believed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(layouts.lines, "__defaults__", (900, 7))  # two years instead of four months
+    monkeypatch.setattr(layouts.lines, "__defaults__", (900, 7, 25))  # two years instead of four months
     layout, config = LAYOUTS[name], ["--config", str(tmp_path / "promolift.toml")]
     layout.write(tmp_path)
     found = call(capsys, "init", "--events", str(tmp_path / layout.events), "--consent", "yes", *config)

@@ -94,6 +94,7 @@
     const part = document.createElement('div');
     part.innerHTML = await reply.text();
     const next = part.querySelector('.text-card');
+    card.querySelectorAll('[hx-target]').forEach((each) => each.setAttribute('hx-target', 'this')); // a check may still be due
     card.replaceWith(next);
     told(said);
     watch(next);

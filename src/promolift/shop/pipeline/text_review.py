@@ -1,7 +1,7 @@
 """Show the texts that wait for a person as cards, filled for a customer and an offer of the plan, and keep decisions.
 
 The console and `promolift words review` show the same cards. `find_examples` chooses the customer of each angle,
-`make_card` fills exactly the text under review, and `approve`, `reject` and `restore` return the pool after a decision.
+`make_card` fills exactly the text under review, `decide` keeps a decision, and `restore` takes it back.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -129,9 +129,16 @@ def fill_draft(
         hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
         if not said and (hook[0].kind is None or (hook[0].kind == "product" and offer.scope != "product")):
             hook[0] = MessagePart(_upper(hook[0].text, language), hook[0].kind)
-        said += hook
-        short = facts.named if "{product}" in draft.hook else facts.short
-        said.append(MessagePart(facts.clause if clause else gap + _opened(short, language, offer, True), "offer"))
+        if hook[0].kind == "offer":
+            hook[0] = MessagePart(_opened(facts.short, language, offer, not said), "offer")
+            said += hook
+        else:
+            said += hook
+            short = facts.named if "{product}" in draft.hook else facts.short
+            goes_on = draft.hook.rstrip().endswith(":")
+            said.append(
+                MessagePart(facts.clause if clause else gap + _opened(short, language, offer, not goes_on), "offer")
+            )
         titles = _filled(draft.title, facts, known, language)
         titles[0] = (
             MessagePart(_upper(titles[0].text, language), titles[0].kind) if titles[0].kind != "product" else titles[0]
@@ -232,6 +239,8 @@ def _filled(text: str, facts: _Facts, known: AngleFacts, language: Language) -> 
             found.append(MessagePart(facts.deal, "deal"))
         elif piece == "{product}":
             found.append(MessagePart(facts.on, "product"))
+        elif piece == "{offer}":
+            found.append(MessagePart(facts.short, "offer"))
         elif piece == "{bought}":
             found.append(MessagePart(known.bought[0].text_in(language) if known.bought else "", "bought"))
         else:

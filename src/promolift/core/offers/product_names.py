@@ -98,11 +98,15 @@ def name_matcher(language: Language) -> re.Pattern[str]:
 
 
 _NOT_PLURAL = re.compile(r"(?:ss|us|is|news|(?:care|hygiene) products?)$")
+_TWO_KINDS = re.compile(r"^\w+[^e]ed and \w+ \w+$")  # of one thing
 
 
 def is_plural(english: str) -> bool:
-    """Whether a name takes 'are': 'eggs', 'toys and games'; 'milk' and 'asparagus' take 'is'."""
-    return " and " in english or bool(english.lower().endswith("s") and not _NOT_PLURAL.search(english.lower()))
+    """Whether a name takes 'are': 'eggs', 'toys and games'; 'milk', 'asparagus' and 'bottled and canned juice' 'is'."""
+    name = english.lower()
+    return bool(" and " in name and not _TWO_KINDS.search(name)) or bool(
+        name.endswith("s") and not _NOT_PLURAL.search(name)
+    )
 
 
 def readable_name(key: str, kind: NameKind = "category") -> LocalizedText:

@@ -144,6 +144,21 @@ def test_whatever_is_changed_in_a_finished_message_is_caught(data):
     assert check_message(message.title, changed, offer, known, text.language, draft)
 
 
+@given(st.data())
+def test_a_message_that_left_is_not_refused_when_it_is_checked_again(data):
+    """English messages to a customer with a Chinese name were."""
+    text = data.draw(st.sampled_from(TEXTS))
+    offer = data.draw(st.sampled_from([*OFFERS.values(), pair("each")]))
+    person = data.draw(st.sampled_from(["Anna", "用户A", "50 off", None]))
+    bought = data.draw(
+        st.sampled_from([PRODUCT_1, readable_name("8折牛奶", "product"), readable_name("乌龙茶", "product")])
+    )
+    known = AngleFacts(name=person, bought=(bought,), angle=text.angle)
+    message = write_message(offer, known, text.language, text.draft)
+    draft = text.draft if message.text_id else None
+    assert check_message(message.title, message.text, offer, known, text.language, draft) == []
+
+
 def test_the_parts_say_what_code_filled_in():
     known = AngleFacts(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
     message = write_message(GOLDEN, known, "zh", JUST)
@@ -167,12 +182,12 @@ def test_a_private_purchase_is_not_named_and_with_it_goes_its_hook():
     assert message.text_id is None
 
 
-def test_a_private_offer_and_a_label_that_smuggles_are_refused():
+def test_a_private_offer_is_refused_and_a_label_that_smuggles_is_not_printed():
     with raises_code("message_rule_broken", "sensitive_name", "LIQUOR"):
         write_message(an_offer(percent(20), ("LIQUOR", readable_name("LIQUOR"))), AngleFacts(), "en")
     smuggled = LocalizedText(zh="苹果全场五折", en="Apples, 50% off everything")
-    with raises_code("message_rule_broken", "injection"):
-        write_message(an_offer(percent(20), ("p", smuggled), scope="product"), AngleFacts(), "en")
+    message = write_message(an_offer(percent(20), ("p", smuggled), scope="product"), AngleFacts(), "en")
+    assert message.text == "A selected product is 20% off. Ends June 30."
 
 
 def test_none_is_no_offer():

@@ -45,7 +45,7 @@ from promolift.core.messages.offer_text import (
     reminder_sentence,
     terms_text,
 )
-from promolift.core.offers.product_names import MARKUP, NO_PERSON, SMUGGLED, is_sensitive, is_unfit, readable_name
+from promolift.core.offers.product_names import MARKUP, NO_PERSON, is_sensitive, is_unfit, makes_claim, readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.text import LANGUAGES, Language, reads_in
@@ -282,7 +282,7 @@ _NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")
 def is_greetable_name(name: str) -> bool:
     """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
     fit = _NAME.match(name) and name == name.strip()
-    return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
+    return bool(fit) and not NO_PERSON.search(name) and not makes_claim(name)
 
 
 def usable_facts(offer: Offer, known: AngleFacts, language: Language) -> AngleFacts:
@@ -343,6 +343,7 @@ def check_message(
 
     For a message that was kept somewhere: it is filled again and compared letter by letter.
     """
+    known = usable_facts(offer, known, language)
     again = fill_draft(offer, known, language, draft, way)
     found: list[LintFinding] = []
     for said, right in ((title, again.title), (text, again.text)):
@@ -389,8 +390,6 @@ def _label_faults(offer: Offer, language: Language) -> tuple[LintFinding, ...]:
     if any(map(is_sensitive, parts)) or any(is_sensitive(name, "product") for name in names):
         why = f"{offer.covers!r} is a private matter; a message must not name it"
         found.append(LintFinding("sensitive_name", label, why, PRIVACY_LAW))
-    if bad := SMUGGLED.search(label) or MARKUP.search(label):
-        found.append(LintFinding("injection", bad.group(), "a label is a name, no offer, link or order", OFFER_RULE))
     return tuple(found)
 
 

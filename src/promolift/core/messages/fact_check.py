@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import RULE_SOURCES, Channel, RulePack, Sender, blank_channel_parts, find_breaches
 from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, load_banned_phrases
-from promolift.core.offers.product_names import SMUGGLED, is_sensitive, load_toml, name_matcher
+from promolift.core.offers.product_names import is_sensitive, load_toml, makes_claim, name_matcher
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
@@ -285,7 +285,7 @@ def _names(r: _Reader) -> None:
         private = offer.covers if offer.scope == "category" else name
         if is_sensitive(private, "category" if offer.scope == "category" else "product"):
             r.flag("sensitive_name", 0, 0, f"{private!r} is a private matter; a message must not name it by itself")
-        if SMUGGLED.search(name):
+        if makes_claim(name):
             r.flag("injection", 0, 0, "the label carries an offer or an order")
     for words in known.bought:
         for match in list(re.finditer(_loose(words.text_in(r.language)), r.text, re.IGNORECASE)):

@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from promolift.core.offers.product_names import is_plural, load_product_names, load_toml, readable_name
+from promolift.core.offers.product_names import is_plural, is_printable, load_product_names, load_toml, readable_name
 from promolift.core.offers.terms import Benefit, Offer, PairCondition
 from promolift.foundation.i18n.text import Language, LocalizedText, reads_in
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
@@ -170,7 +170,7 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
     single = offer.scope == "product"
     name = offer.label.text_in(language) if offer.label else None
-    if name and not reads_in(name, language):
+    if name and not (reads_in(name, language) and is_printable(name)):
         name = (_SELECTED_PRODUCT if single else _SELECTED_PRODUCTS).text_in(language)
     on = name if name is None or single or offer.joined else category_phrase(name, language)
     plural = bool(on) and not single and is_plural(on or "")
@@ -179,7 +179,8 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
     )
 
 
-_SELECTED_PRODUCT = LocalizedText(zh="指定商品", en="a selected product")  # whose name cannot be read in a language
+# whose name cannot be read in a language, or would say what only the offer may
+_SELECTED_PRODUCT = LocalizedText(zh="指定商品", en="a selected product")
 _SELECTED_PRODUCTS = LocalizedText(zh="指定商品", en="selected products")
 _SMALL_WORDS = frozenset(("and", "or", "of", "for", "in", "the", "a", "plus", "with"))
 

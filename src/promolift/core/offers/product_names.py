@@ -36,15 +36,17 @@ def load_toml(path: str) -> dict[str, Any]:
     return tomllib.loads(files("promolift.core").joinpath(path).read_text(encoding="utf-8"))
 
 
-_RULES = {
-    name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in load_toml("offers/product_names.toml").items()
-}
-SMUGGLED, NO_PERSON = _RULES["smuggled"], _RULES["no_person"]
+_DATA = load_toml("offers/product_names.toml")
+_PAIRS = "".join(_DATA.pop("simplified").split())
+_SIMPLIFIED = str.maketrans(_PAIRS[::2], _PAIRS[1::2])
+_RULES = {name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in _DATA.items()}
+NO_PERSON = _RULES["no_person"]
 
 
 LONGEST_NAME, SHORTEST_NAME = 60, 8  # characters of a product's printed name: a title of a marketplace says more
 _TITLE_ENDS = (", ", "，", " - ", " – ", " / ", "; ", "(", "（", "【")
 _PRINTED = str.maketrans({"[": "(", "{": "(", "]": ")", "}": ")", "|": "/", "\\": "/", "<": None, ">": None})
+_BLANK_INSIDE = re.compile(r"(?<=[\u4e00-\u9fff\d])\s+(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])\s+(?=\d)")
 MARKUP = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|https?://|www\.")
 
 
@@ -157,10 +159,19 @@ def is_unfit(name: str) -> bool:
     return is_sensitive(name) or is_sensitive(name, "product") or makes_claim(name)
 
 
+@lru_cache(maxsize=65_536)
 def makes_claim(name: str) -> bool:
     """Whether a name says what only the offer may say, or what nothing may: a discount, a superlative, a cure, a
-    deadline, a contact, an order to a machine."""
-    return bool(SMUGGLED.search(name))
+    deadline, a contact, an order to a machine; in any width, in traditional characters, with blanks between."""
+    seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    plain = seen.translate(_SIMPLIFIED)
+    return any(_RULES["smuggled"].search(each) for each in (plain, _BLANK_INSIDE.sub("", plain)))
+
+
+def is_printable(name: str) -> bool:
+    """Whether a message may print this as the name of what is offered: no claim, no markup, no hidden sign, and short
+    enough for two names."""
+    return len(name) <= 2 * LONGEST_NAME and not MARKUP.search(name) and not makes_claim(name)
 
 
 def is_couponable(key: str, kind: NameKind = "category") -> bool:
@@ -172,8 +183,8 @@ def is_couponable(key: str, kind: NameKind = "category") -> bool:
 
 
 def _plain(key: str) -> str:
-    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zs") else c for c in key)
-    return " ".join(kept.split())
+    signs = {c: unicodedata.category(c) for c in set(key)}
+    return " ".join("".join(" " if signs[c] in ("Cc", "Zs") else c for c in key if signs[c] != "Cf").split())
 
 
 def _printable(title: str) -> str:

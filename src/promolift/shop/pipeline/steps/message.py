@@ -13,7 +13,7 @@ from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
-from promolift.foundation.i18n.text import LANGUAGES, LocalizedText, reads_in
+from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS
@@ -116,14 +116,19 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
 
 
 def readable_label(label: LocalizedText, category: str | None) -> LocalizedText:
-    """The label of a product, with its category in place of a name that readers of a language cannot read: of 'Oolong'
-    nobody needs that, of '乌龙茶' an English reader is told 'a selected product in tea'."""
+    """The label of a product, with its category in place of a name that readers of a language cannot read, or that says
+    what only the offer may: of 'Oolong' nobody needs that, of '乌龙茶' an English reader is told 'a selected product in
+    tea'."""
     names = label.model_dump()
-    for language in (each for each in LANGUAGES if category and not reads_in(label.text_in(each), each)):
+    for language in (each for each in LANGUAGES if category and not _is_said(label.text_in(each), each)):
         within = product_names.readable_name(category or "", "category").text_in(language)
-        if reads_in(within, language):
+        if _is_said(within, language):
             names[language] = f"{within}中的指定商品" if language == "zh" else f"a selected product in {within}"
     return LocalizedText.model_validate(names)
+
+
+def _is_said(name: str, language: Language) -> bool:
+    return reads_in(name, language) and product_names.is_printable(name)
 
 
 def customer_names(job: Job) -> pl.DataFrame:

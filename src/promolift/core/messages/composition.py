@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from promolift.core.messages.angles import Angle, AngleFacts
 from promolift.core.messages.channels import (
@@ -45,10 +46,18 @@ from promolift.core.messages.offer_text import (
     reminder_sentence,
     terms_text,
 )
-from promolift.core.offers.product_names import MARKUP, NO_PERSON, is_sensitive, is_unfit, makes_claim, readable_name
+from promolift.core.offers.product_names import (
+    MARKUP,
+    NO_PERSON,
+    is_printable,
+    is_sensitive,
+    is_unfit,
+    makes_claim,
+    readable_name,
+)
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import LANGUAGES, Language, reads_in
+from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -425,6 +434,25 @@ class MessageSettings(Settings):
         examples=[["pipl_24"]],
     )
     sender: Sender = Sender()
+    names: dict[str, LocalizedText] = Field(
+        default={},
+        description="What messages call a product or a category in each language, by its id or its name in the "
+        'catalogue: `"UHT MILK 3.5 1L" = {zh = "牛奶", en = "milk"}`. Without an entry the catalogue\'s own name is '
+        "printed, or, where that makes a claim or cannot be read, its category.",
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _fit_to_print(cls, names: dict[str, LocalizedText]) -> dict[str, LocalizedText]:
+        for key, name in names.items():
+            for language in LANGUAGES:
+                said = name.text_in(language)
+                if not (reads_in(said, language) and is_printable(said)):
+                    raise ValueError(
+                        f"{key!r} is called {said!r} in {language}: write a name that its reader can read, without a "
+                        "discount, a claim, a link or signs"
+                    )
+        return names
 
     @property
     def pool_path(self) -> Path:
@@ -443,13 +471,14 @@ def write_messages(
     choice: "TextChooser",
     way: MessageDelivery = PLAIN_DELIVERY,
     languages: Sequence[Language] = LANGUAGES,
+    names: Mapping[str, LocalizedText] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """`plan` with, per language, `message_`, `title_`, `text_` (the pool text's id) and `text_prob_` columns more.
 
     `plan` needs customer_id and offer_id; it may have name, angle, bought_name (of what was just bought), and per
-    language `play_reason_` (the sentence before the offer, in place of a text of the pool). Null where the
-    row's offer is null or gives nothing. InputError for an offer_id without offer, and for offers that cannot be
-    said truly, all of them named.
+    language `play_reason_` (the sentence before the offer, in place of a text of the pool). `names` is what a purchase
+    is called, by its name in the catalogue. Null where the row's offer is null or gives nothing. InputError for an
+    offer_id without offer, and for offers that cannot be said truly, all of them named.
     """
     for column in ("customer_id", "offer_id"):
         if column not in plan.columns:
@@ -467,7 +496,7 @@ def write_messages(
         said: dict[str, Any] = {}
         for language in languages:
             try:
-                said |= _said(row, offers.get(row["offer_id"] or ""), language, choice, way)
+                said |= _said(row, offers.get(row["offer_id"] or ""), language, choice, way, names)
             except InputError as error:
                 failed.setdefault(row["offer_id"], error)
         made.append(said)
@@ -482,12 +511,13 @@ _SAID = {"message": pl.String, "title": pl.String, "text": pl.String, "text_prob
 
 
 def _said(
-    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: "TextChooser", way: MessageDelivery
-) -> dict[str, Any]:
+    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: "TextChooser", way: MessageDelivery,
+    names: Mapping[str, LocalizedText],
+) -> dict[str, Any]:  # fmt: skip
     """What one row says in a language, by column; nothing where there is no offer."""
     if offer is None or offer.benefit.type == "none":
         return {}
-    bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
+    bought = (readable_name(row["bought_name"], "product", names),) if row["bought_name"] else ()
     reason = row[f"play_reason_{language}"]
     known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic", reason=reason)
     require_content(offer, known, language)

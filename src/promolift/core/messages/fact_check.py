@@ -97,8 +97,8 @@ def find_broken_rules(
     Reads digits of any script, full width, Chinese numerals, English number words, 折, percentages, sums and dates.
     `known` is what may be said besides the offer. Codes: those of banned.csv and of channels, and missing_name,
     other_name, sensitive_name, wrong_name, unknown_purchase, missing_date, wrong_date, missing_benefit, wrong_benefit,
-    wrong_percent, wrong_amount, wrong_currency, missing_threshold, missing_cap, missing_condition, wrong_scope, wrong_code,
-    wrong_language, too_long, no_offer, unread.
+    wrong_percent, wrong_amount, wrong_currency, missing_threshold, missing_cap, missing_condition, wrong_scope,
+    wrong_code, wrong_language, too_long, no_offer, unread.
     """
     return _read(text, offer, language, channel, known or AngleFacts(), packs, sender).broken
 

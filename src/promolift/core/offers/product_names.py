@@ -8,9 +8,11 @@ import csv
 import re
 import tomllib
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from promolift.core.customers.sensitive_topics import names_sensitive_topic
@@ -111,10 +113,13 @@ def is_plural(english: str) -> bool:
     )
 
 
-def readable_name(key: str, kind: NameKind = "category") -> LocalizedText:
+def readable_name(
+    key: str, kind: NameKind = "category", everyday: Mapping[str, LocalizedText] = MappingProxyType({})
+) -> LocalizedText:
     """The readable name of a category, department or product; raises InputError for an empty key.
 
-    A key of the table has its own row. Otherwise: of a path (`Home > Kitchen > Knives`, `home.kitchen`) the last
+    A key of `everyday`, the shop's own names, has the name there; a key of the table has its own row.
+    Otherwise: of a path (`Home > Kitchen > Knives`, `home.kitchen`) the last
     level counts; underscores become blanks; `&` and `/` become `and`; capitals become lower case, short acronyms
     excepted ('HOME_DECOR' -> 'home decor'). There is no translation by guess: a key in one script serves both languages
     as it is, of a key in both scripts ('零食 Snacks') each language takes its own part. A product's name stays as
@@ -122,8 +127,10 @@ def readable_name(key: str, kind: NameKind = "category") -> LocalizedText:
     nothing and gets a word before it: 'product 851', '商品851'. An offer on two at once names both, each by its short
     name: 'coffee and tea', '咖啡、茶'.
     """
+    if key in everyday:
+        return everyday[key]
     if CATEGORY_SEPARATOR in key:
-        both = [_short(part, kind) for part in covered_targets(key)]
+        both = [everyday.get(part) or _short(part, kind) for part in covered_targets(key)]
         joiner = " plus " if any(" and " in w.en for w in both) else " and "
         return LocalizedText(zh="、".join(w.zh for w in both), en=joiner.join(w.en for w in both))
     clean = _printable(_plain(key)) if kind == "product" else _plain(key)

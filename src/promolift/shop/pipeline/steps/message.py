@@ -71,7 +71,7 @@ def run(job: Job) -> None:
         .sort("customer_id")
     )
     rows = add_reminder_reasons(job, add_play_reasons(job, rows), offers)
-    written = messages.write_messages(rows, offers, choice, wording.way, job.config.shop.languages)
+    written = messages.write_messages(rows, offers, choice, wording.way, job.config.shop.languages, wording.names)
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
     campaign = job.config.plan.campaign
@@ -93,6 +93,7 @@ def wording_of(config: Config) -> PoolWords:
         packs=settings.packs,
         sender=sender,
         seed=config.plan.seed,
+        names=settings.names,
     )
 
 
@@ -106,8 +107,12 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     offers, colours = {}, job.clean.colours
     within = dict(job.clean.catalogue.select("product_id", "category").iter_rows())
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
-        label = None if scope == "all" else product_names.readable_name(printed.get(target, target), kind)
-        if label and kind == "product":
+        names = job.config.message.names
+        own = None if scope == "all" else names.get(target)
+        label = own or (
+            None if scope == "all" else product_names.readable_name(printed.get(target, target), kind, names)
+        )
+        if label and kind == "product" and label not in names.values():
             label = with_colour(label, colours[target]) if target in colours else label
             label = readable_label(label, within.get(target))
         covers = kind if scope == "category" else scope

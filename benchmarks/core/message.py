@@ -429,6 +429,17 @@ def pairs_told() -> None:
         share(f"preferred to the template of before, {language}", hits, len(mine), data=meta["by"])
 
 
+def readings() -> None:
+    """How many of sixty messages a reader would send, by reading and language; and why not the others."""
+    lines = Path(__file__).with_name("message_readings.tsv").read_text(encoding="utf-8").splitlines()
+    read = [line.split("\t") for line in lines if not line.startswith("#")]
+    for reading, language in sorted({(row[0], row[1]) for row in read}):
+        mine = [row for row in read if row[:2] == [reading, language]]
+        why = Counter(row[4] for row in mine if row[3] == "no")
+        sent = sum(row[3] == "yes" for row in mine)
+        share(f"messages that would be sent, {reading}, {language}", sent, len(mine), data="one reader", refused=why)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="3,000 messages over 1,000 offers")
@@ -439,6 +450,7 @@ if __name__ == "__main__":
     filled(*((3_000, 1_000) if given.quick else (100_000, 10_000)))
     judged()
     lint_alone()
+    readings()
     if Path(__file__).with_name("message_pairs.jsonl").exists():
         pairs_told()
     if given.work:

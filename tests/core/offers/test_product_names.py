@@ -73,7 +73,7 @@ WIDE = {ord(c): ord(c) + 0xFEE0 for c in "0123456789%"}
 
 @st.composite
 def hostile_names(draw: st.DrawFn) -> tuple[str, str]:
-    """A name that makes a claim, in one of the spellings a careless or hostile catalogue has, and the claim as spelt."""
+    """A name that makes a claim, in a spelling that careless or hostile catalogues have, and the claim as spelt."""
     claim = draw(st.sampled_from(listed(CLAIMS)))
     spelt = draw(
         st.sampled_from(

@@ -14,7 +14,7 @@ WORLDS = 300
 
 
 class World:
-    """Customers of two cells in which two texts are drawn with other shares; spending is skewed and hangs on the cell."""
+    """Customers of two cells in which two texts are drawn by other shares; what they spend is skewed."""
 
     def __init__(self, seed: int, customers: int = 3000, gains: tuple[float, float] = (300.0, 0.0)) -> None:
         rng = np.random.default_rng(seed)
@@ -27,11 +27,11 @@ class World:
         value = 0.5 * before + rng.gamma(0.5, 3000, customers) + 4000 * cell
         value = value + np.where(held, 0.0, np.where(second, gains[1], gains[0])) + 10.0 * ~held
         self.rows = pl.DataFrame({
-            "angle": "generic", "language": "en", "benefit": "percent_off", "covers": pl.Series([None] * customers, dtype=pl.String),
+            "angle": "generic", "language": "en", "benefit": "percent_off", "covers": "", "goods": "",
             "scope": np.where(cell, "product", "all"), "held": held, "value": value, "value_before": before,
             "text_id": pl.Series(np.where(second, "b", "a")), "propensity": np.where(second, 1 - share, share),
             "cost": 10.0, "predicted": 200.0,
-        }).with_columns(pl.when(~pl.col("held")).then(pl.col("text_id", "propensity")))  # fmt: skip
+        }).with_columns(pl.when(~pl.col("held")).then(pl.col("text_id", "propensity", "goods")))  # fmt: skip
 
     @property
     def values(self) -> dict[str, TextValue]:

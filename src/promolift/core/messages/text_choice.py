@@ -5,11 +5,11 @@ The texts of a play are those of the angle that its audience gives. Of all that 
 
     share of readers = mean of the group and benefit x exp(prior of the ranker) x (1 + text + text and benefit)
 
-with `text` and `text and benefit` random, of mean 0. Their variances are the same in every play, language and benefit, and
-are estimated from all of them by the method of moments (DerSimonian & Laird 1986, Controlled Clinical Trials 7): so a
-new play, or a language with few readers, knows from the others how far texts differ, and how much of that a text keeps
-with another benefit. Given the variances each text starts where its readers with other benefits put it, as a beta
-distribution of the same mean and variance (parametric empirical Bayes, Morris 1983, JASA 78). Where no reader is known the
+with `text` and `text and benefit` random, of mean 0. Their variances are the same in every play, language and benefit,
+and are estimated from all of them by the method of moments (DerSimonian & Laird 1986, Controlled Clinical Trials 7): so
+a new play, or a language with few readers, knows from the others how far texts differ, and how much of that a text
+keeps with another benefit. Given the variances each text starts where its readers with other benefits put it, as a beta
+distribution of the same mean and variance (parametric empirical Bayes, Morris 1983, JASA 78). Where nobody has read the
 variances are START_SPREADS, which stand for shops of all trades: other shops' counts are not at hand. A text that
 enough people have read and that never comes out best any more is no longer sent.
 
@@ -163,13 +163,13 @@ class TextChooser:
             square += float((precision_VB * (precision_VB * cells.off_VB**2 - free_VB)).sum())
             squares += float((precision_VB**2 * free_VB).sum())
             pair_VBB = np.sqrt(precision_VB[:, :, None] * precision_VB[:, None, :])
-            pair_VBB[:, *np.diag_indices(pair_VBB.shape[1])] = 0.0
+            pair_VBB *= 1 - np.eye(pair_VBB.shape[1])
             off_VBB = cells.off_VB[:, :, None] * cells.off_VB[:, None, :]
             product += float((pair_VBB**2 * off_VBB).sum()) / 2
             products += float((pair_VBB**2 * np.sqrt(free_VB[:, :, None] * free_VB[:, None, :])).sum()) / 2
         both = max(square / squares, LEAST_VARIANCE)
-        text = min(max(product / products, LEAST_VARIANCE / 2), both)
-        return TextSpreads(text, both - text)
+        own = min(max(product / products, LEAST_VARIANCE / 2), both)
+        return TextSpreads(own, both - own)
 
     def choose(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
         """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""

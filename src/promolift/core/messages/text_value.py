@@ -1,10 +1,11 @@
 """Estimate what a message with each text adds per customer, against customers who were held out.
 
 The holdout was drawn before anything was sent, and it is known which offer and reason each customer in it would have
-got (the design of "ghost ads": Johnson, Lewis & Nubbemeyer 2017, Journal of Marketing Research 54(6)). A text is compared with those held
-out whose message could have been this text. Readers are weighted by 1 / propensity of the text (Hajek's estimator), so
-that they stand for all whose message could have been it; what customers spent before takes noise off (CUPED). Error and
-freedom are Welch's; the interval holds for each text alone, read once, when the windows are over.
+got (the design of "ghost ads": Johnson, Lewis & Nubbemeyer 2017, Journal of Marketing Research 54(6)). A text is
+compared with those held out whose message could have been this text. Readers are weighted by 1 / propensity of the text
+(Hajek's estimator), so that they stand for all whose message could have been it; what customers spent before takes
+noise off (CUPED). Error and freedom are Welch's. An interval holds for its text alone, read once, when the windows are
+over.
 """
 
 from collections.abc import Mapping
@@ -25,14 +26,14 @@ LEAST_EXPECTED = (
     5.0  # readers of a text expected in a cell: where it is drawn too rarely its readers do not stand for it
 )
 SURE, POWER = 0.975, 0.8
-CELL = ("angle", "language", "benefit", "scope", "covers")
+CELL = ("angle", "language", "benefit", "scope")
 
 TextAnswer = Literal["earns", "loses", "cannot say"]
 
 
 @dataclass(frozen=True)
 class TextValue:
-    """What a message with a text adds, in minor units, net of its cost, with the 95 % interval; None where too few read it.
+    """What a message with a text adds, in minor units, net of its cost, with the 95 % interval; None for too few.
 
     `needed` is how many readers the text must have, with the holdout growing alike, before a gain as large as was
     predicted for them shows in 4 of 5 cases; None where the answer is known, or no gain was predicted.
@@ -70,9 +71,9 @@ class _Difference(NamedTuple):
 def estimate_text_values(rows: pl.DataFrame) -> tuple[TextValue, ...]:
     """Return the value of every text that was sent, in order of text_id.
 
-    `rows`: one per customer who got a message or was held out from one: CELL (`covers` null where the texts are for any
-    goods), text_id and propensity (null for those held out), held, value and value_before in minor units, cost (of the
-    message) and predicted (gain of the offer).
+    `rows`: one per customer who got a message or was held out from one: CELL, `covers` of the offer, text_id,
+    propensity and goods of the text (null for those held out; a text for certain goods competes only there), held,
+    value and value_before in minor units, cost (of the message) and predicted (gain of the offer).
     """
     found = []
     for (text_id,), mine in rows.filter(~pl.col("held")).partition_by("text_id", as_dict=True).items():
@@ -81,12 +82,13 @@ def estimate_text_values(rows: pl.DataFrame) -> tuple[TextValue, ...]:
 
 
 def _value_of(text_id: str, mine: pl.DataFrame, rows: pl.DataFrame) -> TextValue:
-    sizes = rows.filter(~pl.col("held")).group_by(CELL).len("size")
-    cells = mine.group_by(CELL).agg(pl.col("propensity").mean()).join(sizes, on=CELL, nulls_equal=True)
+    first = mine.row(0, named=True)
+    cell = [*CELL, "covers"] if first["goods"] else [*CELL]
+    sizes = rows.filter(~pl.col("held")).group_by(cell).len("size")
+    cells = mine.group_by(cell).agg(pl.col("propensity").mean()).join(sizes, on=cell)
     cells = cells.filter(pl.col("propensity") * pl.col("size") >= LEAST_EXPECTED)
-    mine = mine.join(cells, on=CELL, how="semi", nulls_equal=True)
-    held = rows.filter("held").join(cells, on=CELL, how="semi", nulls_equal=True)
-    first = rows.filter(~pl.col("held"), pl.col("text_id") == text_id).row(0, named=True)
+    mine = mine.join(cells, on=cell, how="semi")
+    held = rows.filter("held").join(cells, on=cell, how="semi")
     same = {"text_id": text_id, "angle": first["angle"], "language": first["language"],
             "readers": mine.height, "held": held.height}  # fmt: skip
     if min(mine.height, held.height) < LEAST_READERS:

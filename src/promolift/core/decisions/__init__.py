@@ -7,6 +7,7 @@ from promolift.foundation.lazy_imports import make_lazy
 __all__ = [
     "Bid",
     "Choice",
+    "Decision",
     "DecisionBatch",
     "LineEffect",
     "OpenOffers",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from promolift.core.decisions.arbitration import Bid, arbitrate, arbitrate_batch
     from promolift.core.decisions.batch_decisions import DecisionBatch, OptionTable, decide, decide_batch
     from promolift.core.decisions.decision_records import (
+        Decision,
         Option,
         record_decision,
         replay_decision,

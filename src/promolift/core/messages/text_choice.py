@@ -77,6 +77,15 @@ class _Cells(NamedTuple):
     precision_VB: Floats
 
 
+class _Believed(NamedTuple):
+    """The beta distribution of each text's share of takers, and how many readers it had and how many took it up."""
+
+    yes_V: Floats
+    no_V: Floats
+    shown_V: Floats
+    taken_V: Floats
+
+
 class ChosenText(NamedTuple):
     """The text, None where there is none, and the probability with which it was chosen."""
 
@@ -208,8 +217,8 @@ class TextChooser:
         low_V, high_V = scipy.stats.beta.ppf([[0.025], [0.975]], yes_V, no_V)
         return TextArms(tuple(texts), share_V, yes_V / (yes_V + no_V), low_V, high_V)
 
-    def _believed(self, texts: Sequence[PoolText], benefit: BenefitType) -> tuple[Floats, Floats, Floats, Floats]:
-        """The beta distribution of each text's share of takers with this benefit; how many read and took it up."""
+    def _believed(self, texts: Sequence[PoolText], benefit: BenefitType) -> _Believed:
+        """What is believed of each text with this benefit."""
         benefits = sorted({benefit, *self._benefit_means})
         cells, at = self._cells(texts, benefits), benefits.index(benefit)
         spread_text, spread_benefit = self.spreads
@@ -224,4 +233,4 @@ class TextChooser:
         weight_V = (1 - start_V) / start_V / (variance_V + spread_benefit)
         shown_V, taken_V = cells.shown_VB[:, at], cells.taken_VB[:, at]
         no_V = weight_V * (1 - start_V) + np.maximum(shown_V - taken_V, 0)
-        return weight_V * start_V + taken_V, no_V, shown_V, taken_V
+        return _Believed(weight_V * start_V + taken_V, no_V, shown_V, taken_V)

@@ -12,8 +12,7 @@ from promolift.core.offers.terms import Offer
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.feedback.decision_outcomes import Evidence
-from promolift.shop.feedback.next_release import DISCOUNT_BENEFITS
+from promolift.shop.feedback.decision_outcomes import DISCOUNT_BENEFITS, Evidence
 from promolift.shop.results.learned_policy import TextEarnings
 from promolift.shop.results.messages import Messages, Offers
 from promolift.shop.results.plan import Plan

@@ -198,16 +198,19 @@ def _filled(
     return RenderedMessage(message.text, message.title, message.text_id, prob, known.angle)
 
 
-def message_event(row: Any, said: dict[str, Any]) -> ParsedEvents | None:
-    """The event that says which text a decision was answered with; None where no text of the pool was."""
+def message_event(row: Any, said: dict[str, Any], name: str = OFFER_MESSAGE) -> ParsedEvents | None:
+    """The event that says which text a decision was answered with, or would have been; None where no text of the pool
+    was."""
     if not said.get("text_id"):
         return None
+    offer = said["offer"]
     body = {
-        "text_id": said["text_id"], "angle": said["angle"], "benefit": said["offer"]["benefit"]["type"],
-        "language": said["language"], "propensity": said["text_propensity"],
+        "text_id": said["text_id"], "angle": said["angle"], "benefit": offer["benefit"]["type"],
+        "language": said["language"], "propensity": said["text_propensity"], "scope": offer["scope"],
+        "covers": offer["covers"], "menu_id": offer["menu_id"],
     }  # fmt: skip
     ts_ms, message_id = row["ts_ms"], f"{row['decision_id']}.{said['language']}"
     event = event_row(
-        message_id, row["customer_id"], ts_ms, ts_ms, OFFER_MESSAGE, json.dumps(body), decision_id=row["decision_id"]
+        message_id, row["customer_id"], ts_ms, ts_ms, name, json.dumps(body), decision_id=row["decision_id"]
     )
     return ParsedEvents(events=[event], places=[0])

@@ -1,4 +1,8 @@
-"""Step 5: write the message of every planned offer, with its printable terms, code and reason."""
+"""Step 5: write the message of every planned offer, with its printable terms, code and reason.
+
+Of customers who are held out the step keeps which text their message would have had, so that a text can be compared
+with them; they get none.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,6 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from promolift.core import messages
+from promolift.core.decisions import withheld_offers
 from promolift.core.experiments.audiences import NOT_BOUGHT
 from promolift.core.offers import product_names
 from promolift.core.offers.colour_names import with_colour
@@ -38,6 +43,9 @@ group by all order by all
 """
 RECENT_DAYS = 14  # no angle looks further back
 PLAY_REASONS = {language: f"play_reason_{language}" for language in LANGUAGES}  # the columns of `plan`
+WITHHELD = (
+    "customer_id", "offer_id", "angle", *(f"{name}_{each}" for name in ("text", "text_prob") for each in LANGUAGES),
+)  # fmt: skip
 ABOUT = ("gap_days", "due_in_days")  # of the target, where it is one
 PERSON = (
     "top_category_1", "top_category_2", "top_category_3", "recency_days", "cadence_days", "tenure_days",
@@ -65,13 +73,11 @@ def run(job: Job) -> None:
     job.tell("message", 0.1, f"words of {plan.height:,} offers")
     wording = wording_of(job.config).keep(job.store)
     choice = wording.choice(read_tallies(job.store.root / "serve"))
-    rows = (
-        add_reasons(job, add_angles(job, plan))
-        .join(customer_names(job), on="customer_id", how="left")
-        .sort("customer_id")
-    )
-    rows = add_reminder_reasons(job, add_play_reasons(job, rows), offers)
+    rows = add_message_facts(job, add_reasons(job, add_angles(job, plan)), offers)
     written = messages.write_messages(rows, offers, choice, wording.way, job.config.shop.languages, wording.names)
+    withheld = add_message_facts(job, add_angles(job, withheld_rows(job, kept, offers)), offers)
+    unsent = messages.write_messages(withheld, offers, choice, wording.way, job.config.shop.languages, wording.names)
+    job.store.save("withheld", unsent.select(column for column in WITHHELD if column in unsent.columns))
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
     campaign = job.config.plan.campaign
@@ -80,6 +86,20 @@ def run(job: Job) -> None:
     codes = unique_codes(asked, job.store.secret())
     job.store.save("messages", written.with_columns(pl.Series("code", map(codes.get, keys), dtype=pl.String)))
     Offers(offers=tuple(offers.values())).keep(job.store)
+
+
+def add_message_facts(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -> pl.DataFrame:
+    """Add the customer's name, and what plays and reminders state as their reason."""
+    named = rows.join(customer_names(job), on="customer_id", how="left").sort("customer_id")
+    return add_reminder_reasons(job, add_play_reasons(job, named), offers)
+
+
+def withheld_rows(job: Job, plan: Plan, offers: Mapping[str, Offer]) -> pl.DataFrame:
+    """Return the candidate that each customer who is held out would have got, of offers that others get."""
+    held = fetch_frame(job.store.table("decisions").filter("holdout"))
+    given = withheld_offers(held, plan.note.terms).filter(pl.col("offer_id").is_in(list(offers)))
+    sql = "select * from rows semi join given using (customer_id, offer_id)"
+    return fetch_frame(query(sql, rows=job.store.table("candidates"), given=given))
 
 
 def wording_of(config: Config) -> PoolWords:

@@ -10,6 +10,7 @@ from promolift.foundation.i18n.formatting import current_locale
 from promolift.foundation.i18n.lazy_message import render_message
 from promolift.server.api.problems import ApiError
 from promolift.server.console.pages.context import PermissionDeniedError, Screen, sentence
+from promolift.server.console.pages.form_refill import Remedy
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import Refused
 from promolift.server.translations import translate_key
@@ -47,7 +48,7 @@ def error_screen(error: Exception) -> Screen:
     return Screen("error.html", sentence("nothing_here" if status == 404 else title), data, status=status)
 
 
-def remedy(code: str) -> tuple[str, str] | None:
+def remedy(code: str) -> Remedy | None:
     """Return where a person goes on after a refusal, and what that is called; None where they repeat it."""
     path = REMEDIES.get(code)
-    return (path, translate_key("remedy", path)) if path else None
+    return Remedy(path, translate_key("remedy", path)) if path else None

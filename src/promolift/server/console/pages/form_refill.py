@@ -3,7 +3,7 @@
 Works on the rendered page, so that no template and no screen must know of it. Passwords and files are never kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -15,13 +15,28 @@ TYPED_KINDS = ("submit", "button", "password", "file", "hidden", "image", "reset
 CONTROLS = ("input", "select", "textarea")
 
 
+Attributes = Sequence[Sequence[str | None]]  # name and value of each, as html.parser has them
+
+
+class Remedy(NamedTuple):
+    """What can be done about an error: a page of the console, and what its link says."""
+
+    path: str
+    name: str
+
+
 class RefusedForm(NamedTuple):
-    """A form that was refused: where it was sent, its values, why, and the path and name of a remedy."""
+    """A form that was refused: where it was sent, its values, why, and what can be done."""
 
     action: str
     values: Mapping[str, str]
     why: str
-    remedy: tuple[str, str] | None = None
+    remedy: Remedy | None = None
+
+
+def values_by_name(attributes: Attributes) -> dict[str, str]:
+    """Return the attributes of a tag by name; those without a value are empty."""
+    return {str(name): value or "" for name, value in attributes}
 
 
 def alert(refused: RefusedForm) -> Markup:
@@ -55,8 +70,8 @@ class _FormNames(HTMLParser):
         self.forms: list[tuple[str, set[str], dict[str, str]]] = []
         self.feed(html)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
+        given = values_by_name(attrs)
         if tag == "form":
             self.forms.append((given.get("action", ""), set(), {}))
         elif self.forms and (tag in CONTROLS or tag == "button") and (name := given.get("name")):
@@ -87,9 +102,9 @@ class _Refill(HTMLParser):
         self._silent = False  # the text of a control is replaced
         self._chosen = False
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
         text = self.get_starttag_text() or ""
-        given = {name: value or "" for name, value in attrs}
+        given = values_by_name(attrs)
         if tag == "details":
             self._details.append(len(self.out))
         elif tag == "form":
@@ -128,7 +143,7 @@ class _Refill(HTMLParser):
             more |= {"autofocus": "", "aria-describedby": "refused"}
         return _with(text, more)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_startendtag(self, tag: str, attrs: Attributes) -> None:
         self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
@@ -188,5 +203,5 @@ class _Attributes(HTMLParser):
         super().__init__()
         self.tag, self.found = "", dict[str, str | None]()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tag, self.found = tag, {name: value or "" for name, value in attrs}
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
+        self.tag, self.found = tag, dict[str, str | None](values_by_name(attrs))

@@ -14,7 +14,7 @@ from promolift.foundation.tables.schemas import CUSTOMERS
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback.decision_outcomes import DISCOUNT_BENEFITS, Evidence
 from promolift.shop.results.learned_policy import TextEarnings
-from promolift.shop.results.messages import Messages, Offers
+from promolift.shop.results.messages import Messages, Offers, WithheldMessages
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
@@ -28,12 +28,12 @@ MESSAGE_SCHEMA = {
 
 def planned_messages(store: Store, config: Config) -> pl.DataFrame:
     """Return MESSAGE_SCHEMA of the last plan, each in the language of its customer; no rows where none is kept."""
-    if not (Messages.has(store) and Offers.has(store) and store.has("withheld")):
+    if not (Messages.has(store) and Offers.has(store) and WithheldMessages.has(store)):
         return pl.DataFrame(schema=MESSAGE_SCHEMA)
     offers = pl.DataFrame(map(_offer_columns, Offers.load(store).offers))
     names = ["customer_id", "offer_id", "angle"]
     spoken = [f"{name}_{each}" for name in ("text", "text_prob") for each in config.shop.languages]
-    sent, withheld = Messages.load(store).rows, store.frame("withheld")
+    sent, withheld = Messages.load(store).rows, WithheldMessages.load(store).rows
     if offers.is_empty() or any(name not in each.columns for each in (sent, withheld) for name in (*names, *spoken)):
         return pl.DataFrame(schema=MESSAGE_SCHEMA)
     both = [

@@ -80,6 +80,23 @@ class PoolWords(Note):
         return self.model_copy(update={"texts": self.pool.usable(self.approve).texts})
 
 
+@dataclass(frozen=True)
+class WithheldMessages:
+    """`rows`: a row per customer who is held out and would have got an offer: the offer, the reason, and per language
+    the text that the message would have had, with its probability.
+    """
+
+    rows: pl.DataFrame
+
+    @classmethod
+    def load(cls, store: Store) -> Self:
+        return cls(store.frame("withheld"))
+
+    @classmethod
+    def has(cls, store: Store) -> bool:
+        return store.has("withheld")
+
+
 TALLIES_FILE = "words.json"  # in the folder of the server: what it counted of each text
 
 

@@ -457,6 +457,15 @@ class Plan:
         """Some columns of DECISIONS alone: its lists are as long as the candidates."""
         return fetch_frame(self.store.table("decisions").project(", ".join(columns)))
 
+    def held_out(self) -> pl.DataFrame:
+        """DECISIONS of the customers who are held out."""
+        return fetch_frame(self.store.table("decisions").filter("holdout"))
+
+    def candidates_of(self, given: pl.DataFrame) -> pl.DataFrame:
+        """The candidates of `given`, which has customer_id and offer_id."""
+        sql = "select * from rows semi join given using (customer_id, offer_id)"
+        return fetch_frame(query(sql, rows=self.store.table("candidates"), given=given))
+
     def records(self, rows: int) -> Iterator[pl.DataFrame]:
         """DECISIONS, so many rows at once."""
         for batch in self.store.table("decisions").to_arrow_reader(rows):

@@ -75,7 +75,7 @@ def run(job: Job) -> None:
     choice = wording.choice(read_tallies(job.store.root / "serve"))
     rows = add_message_facts(job, add_reasons(job, add_angles(job, plan)), offers)
     written = messages.write_messages(rows, offers, choice, wording.way, job.config.shop.languages, wording.names)
-    withheld = add_message_facts(job, add_angles(job, withheld_rows(job, kept, offers)), offers)
+    withheld = add_message_facts(job, add_angles(job, withheld_rows(kept, offers)), offers)
     unsent = messages.write_messages(withheld, offers, choice, wording.way, job.config.shop.languages, wording.names)
     job.store.save("withheld", unsent.select(column for column in WITHHELD if column in unsent.columns))
     if not choice.texts:
@@ -94,12 +94,10 @@ def add_message_facts(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer])
     return add_reminder_reasons(job, add_play_reasons(job, named), offers)
 
 
-def withheld_rows(job: Job, plan: Plan, offers: Mapping[str, Offer]) -> pl.DataFrame:
+def withheld_rows(plan: Plan, offers: Mapping[str, Offer]) -> pl.DataFrame:
     """Return the candidate that each customer who is held out would have got, of offers that others get."""
-    held = fetch_frame(job.store.table("decisions").filter("holdout"))
-    given = withheld_offers(held, plan.note.terms).filter(pl.col("offer_id").is_in(list(offers)))
-    sql = "select * from rows semi join given using (customer_id, offer_id)"
-    return fetch_frame(query(sql, rows=job.store.table("candidates"), given=given))
+    given = withheld_offers(plan.held_out(), plan.note.terms).filter(pl.col("offer_id").is_in(list(offers)))
+    return plan.candidates_of(given)
 
 
 def wording_of(config: Config) -> PoolWords:

@@ -1,4 +1,4 @@
-"""Say what a message with each text earned against customers who were held out, for every page and the terminal."""
+"""Say what a message with each text earned against customers who were held out."""
 
 import json
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ def texts_chapter(texts: Sequence[TextEarnings], cash: MoneyFormat) -> Chapter:
         [_row(each, cash) for each in known[:TEXTS_LISTED]], words=(1, 2, 7),
     )  # fmt: skip
     rest = len(known) - TEXTS_LISTED
-    more = [note(gettext("{n} more texts stand in learn.json.", n=count(rest)))] if rest > 0 else []
+    more = [note(gettext("{n} more texts are in learn.json.", n=count(rest)))] if rest > 0 else []
     return Chapter("words", name, title, lead, [shown, *more])
 
 

@@ -1,4 +1,4 @@
-"""What a screen shows before it has anything to show: what will stand there, and the one thing to do first."""
+"""What a screen shows before it has data: what will appear there, and what to do first."""
 
 from promolift.server.console.pages.context import PageVisit, Screen
 from promolift.server.translations import translate_group, translate_key

@@ -485,7 +485,9 @@ def test_a_trial_is_sent_and_its_columns_are_looked_at(site: Site, tmp_path: Pat
     assert serious(page) == []
     page.get_by_role("button", name="Read the trial").click()  # no outcome was named: it says so, here
     assert "no outcome" in page.locator(".said.bad").inner_text()
-    assert site.faults == []
+    assert page.get_by_label("member").input_value() == "ignore"  # the form is as it was sent
+    assert serious(page) == []
+    assert [fault for fault in site.faults if "422" not in fault] == []  # the refused mapping
 
 
 def test_who_the_customers_are_is_drawn_below_the_list(site: Site) -> None:

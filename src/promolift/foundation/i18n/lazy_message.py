@@ -13,10 +13,15 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import SerializationInfo
 
-from promolift.foundation.i18n.catalogue import gettext, load_catalogue
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, load_catalogue
 from promolift.foundation.settings import STORED
 
 FIELD = re.compile(r"\{(\w+)\}")
+COMMA = gettext_noop("{first}, {then}")
+AND = gettext_noop("{first} and {then}")
+SEMICOLON = gettext_noop("{first}; {then}")
+SENTENCES = gettext_noop("{first} {then}")
+LINES = "{first}\n{then}"  # the same in every language
 LEAST_FIXED = 10  # characters of a message that no argument fills, so that it is not found in any sentence
 
 
@@ -125,11 +130,12 @@ def _sentences() -> list[_Sentence]:
 
 def list_messages(messages: Sequence[LazyMessage]) -> LazyMessage | None:
     """Return messages as one, with commas between them; None where there are none."""
-    return (
-        reduce(lambda first, then: gettext_lazy("{first}, {then}", first=first, then=then), messages)
-        if messages
-        else None
-    )
+    return join_messages(COMMA, *messages) if messages else None
+
+
+def join_messages(link: str, *messages: LazyMessage) -> LazyMessage:
+    """Return messages as one; `link` is a message with the places `first` and `then`."""
+    return reduce(lambda first, then: LazyMessage.of(link, {"first": first, "then": then}), messages)
 
 
 def render_message(text: str) -> str:

@@ -30,7 +30,9 @@ from promolift.core.effects.uplift.nuisance import estimate_propensity
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 
+SAMPLE_RATIO, BALANCE = gettext_lazy("sample ratio"), gettext_lazy("balance")
 MAX_EXACT_COUNTS = 250_000  # at most so many possible counts are enumerated
 DRAWS = 3999  # of the stated randomisation, where there are too few rows for the chi-squared distribution
 MIN_ROWS_PER_DEGREE = 10  # rows per degree of freedom below which they are drawn
@@ -41,11 +43,11 @@ TREES, MIN_ROWS, MAX_ROWS = 60, 500, 200_000
 class DiagnosticCheck:
     """One test; `meaning` says in words what it found."""
 
-    name: str
+    name: LazyMessage
     statistic: float
     p: float
     passed: bool
-    meaning: str
+    meaning: LazyMessage
 
 
 def sample_ratio_test(arm_N: Ints, prob_NA: Floats, alpha: float) -> DiagnosticCheck:
@@ -56,14 +58,26 @@ def sample_ratio_test(arm_N: Ints, prob_NA: Floats, alpha: float) -> DiagnosticC
     counts, expected = np.bincount(arm_N, minlength=prob_NA.shape[1]), prob_NA.sum(axis=0)
     gap_K, cov = (counts - expected)[1:], _covariance(np.ones((len(arm_N), 1)), prob_NA)
     statistic, df = _wald(gap_K, cov)
-    p, rule = float(scipy.stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
+    p = float(scipy.stats.chi2.sf(statistic, df))
+    rule = gettext_lazy("chi-squared {statistic}, {df} d.f.", statistic=f"{statistic:.2f}", df=df)
     equal = (prob_NA == prob_NA[0]).all()
     if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= MAX_EXACT_COUNTS:
-        p, rule = _exact(counts, prob_NA[0]), "exact multinomial"
-    sizes = f"{', '.join(map(str, counts))} customers where {', '.join(f'{e:.0f}' for e in expected)} were planned"
+        p, rule = _exact(counts, prob_NA[0]), gettext_lazy("exact multinomial")
+    found = {
+        "counts": ", ".join(map(str, counts)), "planned": ", ".join(f"{e:.0f}" for e in expected), "p": f"{p:.2g}",
+        "rule": rule,
+    }  # fmt: skip
     passed = p >= alpha
-    verdict = "sample ratio as planned" if passed else "sample ratio mismatch"
-    return DiagnosticCheck("sample ratio", statistic, p, passed, f"{verdict}: {sizes} (p = {p:.2g}, {rule})")
+    meaning = (
+        gettext_lazy(
+            "sample ratio as planned: {counts} customers where {planned} were planned (p = {p}, {rule})", **found
+        )
+        if passed
+        else gettext_lazy(
+            "sample ratio mismatch: {counts} customers where {planned} were planned (p = {p}, {rule})", **found
+        )
+    )
+    return DiagnosticCheck(SAMPLE_RATIO, statistic, p, passed, meaning)
 
 
 def covariate_balance_test(
@@ -74,16 +88,25 @@ def covariate_balance_test(
     spread = z_NC.std(axis=0)
     z_NC = z_NC[:, spread > 0] / spread[spread > 0]
     if not z_NC.shape[1]:
-        return DiagnosticCheck("balance", 0.0, 1.0, True, "no feature varies, so none can differ")
+        meaning = gettext_lazy("no feature varies, so none can differ")
+        return DiagnosticCheck(BALANCE, 0.0, 1.0, True, meaning)
     got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
     statistic, df = _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov := _covariance(z_NC, prob_NA))
     p = float(scipy.stats.chi2.sf(statistic, df))
     if len(arm_N) < MIN_ROWS_PER_DEGREE * df:
         p = _drawn(z_NC, prob_NA, cov, statistic, seed)
     passed = p >= alpha
-    verdict = "features balanced" if passed else "features differ between arms more than randomisation would make them"
-    meaning = f"{verdict} (chi-squared {statistic:.1f}, {df} d.f., p = {p:.2g})"
-    return DiagnosticCheck("balance", statistic, p, passed, meaning)
+    found = {"statistic": f"{statistic:.1f}", "df": df, "p": f"{p:.2g}"}
+    meaning = (
+        gettext_lazy("features balanced (chi-squared {statistic}, {df} d.f., p = {p})", **found)
+        if passed
+        else gettext_lazy(
+            "features differ between arms more than randomisation would make them (chi-squared {statistic}, "
+            "{df} d.f., p = {p})",
+            **found,
+        )
+    )
+    return DiagnosticCheck(BALANCE, statistic, p, passed, meaning)
 
 
 def conditional_balance_test(
@@ -119,10 +142,13 @@ def arm_prediction_test(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float
     z_K = np.array([_found_by_trees(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
     p = min(1.0, float(len(z_K) * scipy.stats.norm.sf(z_K.max())))
     passed = p >= alpha
-    verdict = "boosted trees cannot tell the arm" if passed else "boosted trees can tell the arm from the features"
-    return [
-        DiagnosticCheck("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")
-    ]
+    found = {"z": f"{z_K.max():.1f}", "p": f"{p:.2g}"}
+    meaning = (
+        gettext_lazy("boosted trees cannot tell the arm (z = {z}, p = {p})", **found)
+        if passed
+        else gettext_lazy("boosted trees can tell the arm from the features (z = {z}, p = {p})", **found)
+    )
+    return [DiagnosticCheck(gettext_lazy("unpredictable"), float(z_K.max()), p, passed, meaning)]
 
 
 def _found_by_trees(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
@@ -221,7 +247,7 @@ class Diagnosis:
     """
 
     level: Level | None
-    reasons: tuple[str, ...]
+    reasons: tuple[LazyMessage, ...]
     checks: tuple[DiagnosticCheck, ...]
     balance: pl.DataFrame
     placebos: pl.DataFrame
@@ -232,13 +258,19 @@ class Diagnosis:
     def require(self) -> Level:
         """The level, or a SupportError with the reasons for which there is none."""
         if self.level is None:
-            raise SupportError(self.refusal, "no effect can be claimed from these data: " + "; ".join(self.reasons))
+            raise SupportError(
+                self.refusal,
+                gettext_lazy(
+                    "no effect can be claimed from these data: {reasons}",
+                    reasons=join_messages(SEMICOLON, *self.reasons),
+                ),
+            )
         return self.level
 
     @property
     def refusal(self) -> str:
         """The code of the error that refuses these data: the first thing to look into."""
-        if any(check.name == "sample ratio" and not check.passed for check in self.checks):
+        if any(check.name == SAMPLE_RATIO and not check.passed for check in self.checks):
             return "sample_ratio_mismatch"
         if self.overlap.trimmed > MAX_TRIMMED or self.overlap.effective_A.min() < MIN_EFFECTIVE:
             return "no_overlap"
@@ -277,7 +309,7 @@ def diagnose(
     false = {name: _same_length(finite_vector(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
     called = tuple(names or [f"arm {arm}" for arm in range(arms)])
     rows = _Rows(x_NF, arm_N, _columns(x_NF, encoder.names), false, called)
-    reasons: list[str] = []
+    reasons: list[LazyMessage] = []
     checks: list[DiagnosticCheck] = []
     left_out: tuple[str, ...] = ()
     if planned_A is not None:
@@ -295,7 +327,7 @@ def diagnose(
         if left_out:
             reasons.append(_ask(left_out))
         if not reasons:
-            reasons = ["randomised as stated, and nothing in the data contradicts it"]
+            reasons = [gettext_lazy("randomised as stated, and nothing in the data contradicts it")]
             return replace(look, level="randomised", reasons=tuple(reasons))
         if len(reasons) == 1 and left_out:
             return replace(look, level="assumed", reasons=tuple(reasons))
@@ -312,9 +344,16 @@ def diagnose(
         return replace(look, reasons=(*reasons, *against))
     weighed = _columns(rows.x_NF[:, sure_F], owner_F[sure_F].tolist()).names if propensity_NA is None else []
     if by := list(dict.fromkeys(name.removesuffix(" is missing") for name in weighed)):
-        reasons.append(f"customers are weighted by what was known before the treatment: {', '.join(by)}")
-    how = "not randomised" if planned_A is None else "not randomised as stated"
-    reasons.append(f"{how}, but comparable in all that is recorded; what is not recorded may still differ")
+        reasons.append(
+            gettext_lazy("customers are weighted by what was known before the treatment: {names}", names=", ".join(by))
+        )
+    reasons.append(
+        gettext_lazy("not randomised, but comparable in all that is recorded; what is not recorded may still differ")
+        if planned_A is None
+        else gettext_lazy(
+            "not randomised as stated, but comparable in all that is recorded; what is not recorded may still differ"
+        )
+    )
     return replace(look, level="adjusted", reasons=tuple(reasons))
 
 
@@ -363,13 +402,13 @@ def _drop_consequences(rows: _Suspects) -> _Kept:
     return _Kept(kept_F, checks)
 
 
-def _ask(left_out: Sequence[str]) -> str:
-    names = ",".join(left_out)
-    return (
-        f"the stated shares are taken on trust, for the arms differ in {', '.join(left_out)}, and nobody has said "
-        "whether that was known before the treatment. It is left out, and nothing is weighted by it. Measured "
-        f"afterwards? Then say ignore={names}. Known before? Then say features=... with it: the arms were not drawn as "
-        "stated"
+def _ask(left_out: Sequence[str]) -> LazyMessage:
+    return gettext_lazy(
+        "the stated shares are taken on trust, for the arms differ in {names}, and nobody has said whether that was "
+        "known before the treatment. It is left out, and nothing is weighted by it. Measured afterwards? Then say "
+        "ignore={columns}. Known before? Then say features=... with it: the arms were not drawn as stated",
+        names=", ".join(left_out),
+        columns=",".join(left_out),
     )
 
 
@@ -478,15 +517,29 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     return frame.with_columns(*limits, pl.Series("p", holm_adjust(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
 
 
-def _thin(look: Diagnosis, rows: _Rows) -> list[str]:
+def _thin(look: Diagnosis, rows: _Rows) -> list[LazyMessage]:
     found = []
     if look.overlap.trimmed > MAX_TRIMMED:
-        share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {MIN_PROB:g} of some arm"
-        found.append(f"no overlap: {share}, so there is nobody to compare them with")
+        found.append(
+            gettext_lazy(
+                "no overlap: {share} of customers had a propensity below {least} of some arm, so there is nobody to "
+                "compare them with",
+                share=f"{look.overlap.trimmed:.0%}",
+                least=f"{MIN_PROB:g}",
+            )
+        )
     for a, worth in enumerate(look.overlap.effective_A):
         if worth < MIN_EFFECTIVE:
-            people = f"the {(rows.arm_N == a).sum()} customers of {rows.arms[a]} are worth {worth:.0f} after weighting"
-            found.append(f"no overlap: {people}, fewer than {MIN_EFFECTIVE:g}")
+            found.append(
+                gettext_lazy(
+                    "no overlap: the {customers} customers of {arm} are worth {worth} after weighting, fewer than "
+                    "{least}",
+                    customers=(rows.arm_N == a).sum(),
+                    arm=rows.arms[a],
+                    worth=f"{worth:.0f}",
+                    least=f"{MIN_EFFECTIVE:g}",
+                )
+            )
     return found
 
 
@@ -495,7 +548,7 @@ def max_smd(most_smd: float, se: float) -> float:
     return max(most_smd, min(2 * float(se), MAX_ADJUSTABLE_SMD))
 
 
-def _unlike(look: Diagnosis, arms: tuple[str, ...], unsure: list[str]) -> list[str]:
+def _unlike(look: Diagnosis, arms: tuple[str, ...], unsure: list[str]) -> list[LazyMessage]:
     worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
     se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
     most = pl.col("arm").map_elements(lambda arm: max_smd(MAX_SMD, se_A[arm]), return_dtype=pl.Float64)
@@ -503,27 +556,43 @@ def _unlike(look: Diagnosis, arms: tuple[str, ...], unsure: list[str]) -> list[s
     if worst.is_empty():
         return []
     name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
-    text = f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {arms[arm]}"
+    text = gettext_lazy(
+        "arms differ after weighting: {feature} by {gap} standard deviations in {arm}",
+        feature=repr(name),
+        gap=f"{after:+.2f}",
+        arm=arms[arm],
+    )
     asked = [each for each in dict.fromkeys(unsure) if (worst["feature"].str.starts_with(each)).any()]
     if asked:
-        text += (
-            f". Nobody has said whether these were known before the treatment: {', '.join(asked)}; name those that "
-            "were with features=..., and the others with ignore=..."
+        text = gettext_lazy(
+            "{difference}. Nobody has said whether these were known before the treatment: {names}; name those that "
+            "were with features=..., and the others with ignore=...",
+            difference=text,
+            names=", ".join(asked),
         )
     return [text]
 
 
-def _furthest(look: Diagnosis) -> str:
+def _furthest(look: Diagnosis) -> LazyMessage:
     """The features that differ most, weighted by the stated shares: where to look for the cause."""
     by = pl.col("after").abs()
     worst = look.balance.sort(by, "feature", descending=[True, False]).unique("feature", maintain_order=True).head(3)
-    named = ", ".join(f"{name!r} by {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
-    return f"furthest apart, in standard deviations: {named}; what was known only afterwards is no feature"
+    named = ", ".join(f"{name!r}: {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
+    return gettext_lazy(
+        "furthest apart, in standard deviations: {features}; what was known only afterwards is no feature",
+        features=named,
+    )
 
 
-def _moved(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
+def _moved(look: Diagnosis, arms: tuple[str, ...]) -> list[LazyMessage]:
     return [
-        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
+        gettext_lazy(
+            "placebo {outcome} differs by {effect} (s.e. {se}) in {arm}",
+            outcome=repr(row["outcome"]),
+            effect=f"{row['effect']:.3g}",
+            se=f"{row['se']:.2g}",
+            arm=arms[row["arm"]],
+        )
         for row in look.placebos.filter(pl.col("p") < PLACEBO_ALPHA).iter_rows(named=True)
     ]
 

@@ -1,6 +1,5 @@
 """Build the page of a trial: the arms, average effects, who gains more, policies, and a plan."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,28 +10,22 @@ from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
-    in_brackets,
-    interval,
     interval_name,
     join_sentences,
     level_name,
     low_to_high,
-    money,
     number,
     percent,
     truncate,
     upper_first,
 )
 from promolift.foundation.i18n.lazy_message import render_message
-from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import (
-    Badge,
     Block,
     Chapter,
     Figure,
     KeyFigure,
     Page,
-    TextTable,
     Tone,
     note,
     table,
@@ -44,30 +37,20 @@ from promolift.foundation.pages.charts import (
     Line,
     calibration_chart,
     forest_plot,
-    frontier_chart,
     headline,
     line_chart,
     table_by_point,
     table_by_x,
-    thin_rows,
     unknowns,
 )
 from promolift.trials.analysis.results import (
     TrialEvaluation,
-    TrialFit,
-    TrialPlan,
     TrialResults,
-    WithdrawnPolicy,
     describe_features,
-    describe_policy,
-    policy_name,
 )
-from promolift.trials.analysis.settings import TrialSettings
+from promolift.trials.analysis.trial_story import TrialStory, as_sentence, why_unjudged
+from promolift.trials.policy_chapters import plan_chapter, policies_chapter
 
-ALIKE = gettext_noop("nothing was known of these customers, so all would be treated alike")
-UNKNOWN = gettext_noop("nothing was known of these customers before the trial")
-UNJUDGED = gettext_noop("`promolift effect evaluate` has not run")
-UNPLANNED = gettext_noop("`promolift effect report` has not planned yet")
 LEVEL_MEANING = {
     gettext_noop("randomised"): gettext_noop("differences between arms are effects"),
     gettext_noop("assumed"): gettext_noop("randomised only if what differs between the arms was measured afterwards"),
@@ -75,83 +58,6 @@ LEVEL_MEANING = {
         "not randomised: compared with customers alike in all that is recorded, which proves nothing"
     ),
 }
-
-
-@dataclass(frozen=True)
-class TrialStory:
-    """The data of the page, with helpers that format amounts."""
-
-    results: TrialResults
-
-    @property
-    def fit(self) -> TrialFit:
-        return self.results.fitted.note
-
-    @property
-    def settings(self) -> TrialSettings:
-        return self.fit.settings
-
-    @property
-    def evaluation(self) -> TrialEvaluation | None:
-        return self.results.evaluation
-
-    def effects(self, outcome: str) -> list[dict[str, Any]]:
-        """Return what each arm adds to an outcome, largest first: rows of `TrialEffects.effects`."""
-        mine = self.results.fitted.effects.filter(pl.col("outcome") == outcome)
-        return mine.sort("effect", descending=True).to_dicts()
-
-    @property
-    def level(self) -> Badge:
-        """The evidence badge of every number that is an effect."""
-        return self.fit.level
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return self.fit.arms
-
-    def cents(self, amount: float) -> float:
-        """Return an amount of the file in minor units."""
-        return float(amount * 10 ** currency_digits(self.settings.currency))
-
-    def cash(self, amount: object) -> str:
-        """Format an amount of the file."""
-        return money(self.cents(float(amount)), self.settings.currency) if isinstance(amount, int | float) else "?"
-
-    def amount(self, outcome: str, value: object) -> str:
-        """Format an outcome's value: a share, money, or a number."""
-        if outcome in self.settings.rates:
-            return percent(value, 2)
-        return self.cash(value) if outcome == self.settings.money else number(value)
-
-    def added(self, outcome: str, value: object) -> str:
-        """Format a difference of an outcome; rates differ by points."""
-        if outcome in self.settings.rates and isinstance(value, int | float):
-            return gettext("{value} points", value=f"{100 * value:.2f}")
-        return self.amount(outcome, value)
-
-    def total(self, outcome: str, value: object) -> str:
-        """Format what all customers add together: money, or a number of visits, purchases or the like."""
-        return self.cash(value) if outcome == self.settings.money else number(value)
-
-    def basis(self, outcome: str) -> str:
-        return render_message(self.settings.basis(outcome, self.cash))
-
-    def basis_sentence(self, outcome: str) -> str:
-        """Return `basis` as a sentence of its own."""
-        return _as_sentence(self.settings.basis(outcome, self.cash))
-
-    def outcome_label(self, outcome: str) -> str:
-        """Return the name of the outcome in the form in which gains and policies count it."""
-        return outcome if self.settings.gross(outcome) else gettext("{outcome}, net", outcome=outcome)
-
-    def axis(self, name: str, outcome: str) -> Axis:
-        """Return the axis of an outcome; money is drawn in minor units."""
-        fmt = "share" if outcome in self.settings.rates else "money" if outcome == self.settings.money else "fixed"
-        return Axis(name, fmt, partial(self.chart_value, outcome))
-
-    def chart_value(self, outcome: str, value: float | None) -> float | None:
-        """Return the value in the unit of the chart: money in minor units."""
-        return self.cents(value) if value is not None and outcome == self.settings.money else value
 
 
 def build_trial_page(found: TrialResults) -> Page:
@@ -172,8 +78,8 @@ def build_trial_page(found: TrialResults) -> Page:
             _effects(trial),
             *_depth(trial),
             _whom(trial),
-            _policies(trial),
-            _plan(trial),
+            policies_chapter(trial),
+            plan_chapter(trial),
             _unknown(trial),
         ],
         currency=trial.settings.currency,
@@ -248,7 +154,7 @@ def _arms(trial: TrialStory) -> Chapter:
             tone,
         ),
     ]
-    blocks += [note(_as_sentence(doubt), "warn") for doubt in fit.doubts]
+    blocks += [note(as_sentence(doubt), "warn") for doubt in fit.doubts]
     sure = tuple(name for name in fit.features if name not in fit.unsure)
     blocks += [note(render_message(text)) for text in describe_features(sure, fit.unsure) if fit.unsure]
     if fit.checks:
@@ -468,10 +374,10 @@ def _whom(trial: TrialStory) -> Chapter:
             gettext("Whom"),
             title,
             lead,
-            [unknown_note(gettext("how well customers are told apart"), _why(trial))],
+            [unknown_note(gettext("how well customers are told apart"), why_unjudged(trial))],
         )
     first, fair = trial.settings.outcomes[0], not judged.qini.is_empty()
-    blocks: list[Figure | Block] = [note(_as_sentence(each), "warn") for each in judged.note.samples]
+    blocks: list[Figure | Block] = [note(as_sentence(each), "warn") for each in judged.note.samples]
     if not fair:
         why = gettext("a Qini curve is fair only where everybody had the same propensity of each arm")
         blocks.append(unknown_note(gettext("a Qini curve"), why))
@@ -504,16 +410,6 @@ def _whom(trial: TrialStory) -> Chapter:
             table(gettext("Beside the simple rule"), heads, cells, text, words=(1, 2, 3), evidence=trial.level)
         )
     return Chapter("whom", gettext("Whom"), title, lead, blocks)
-
-
-def _why(trial: TrialStory) -> str:
-    """Why nothing was judged."""
-    return gettext(UNJUDGED if trial.fit.apart else UNKNOWN)
-
-
-def _as_sentence(text: str) -> str:
-    """Return a message of a note as a sentence of its own, in the language that is in use."""
-    return upper_first(render_message(text)) + gettext(".")
 
 
 def _curve(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -> Figure:
@@ -574,118 +470,6 @@ def _deciles(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int)
         gettext("customers"),
         trial.axis(gettext("realised, added to {outcome_label}", outcome_label=trial.outcome_label(outcome)), outcome),
         how=trial.basis_sentence(outcome),
-        evidence=trial.level,
-    )
-
-
-def _policies(trial: TrialStory) -> Chapter:
-    """Nobody, everybody by each treatment, and the recommended policy, with intervals."""
-    title = gettext("Which policy earns most?")
-    lead = gettext("Every policy valued on the same customers; the recommended one on those its models did not see.")
-    judged = trial.evaluation
-    if judged is None:
-        return Chapter(
-            "policies",
-            gettext("Policies"),
-            title,
-            lead,
-            [unknown_note(gettext("what policies are worth"), _why(trial))],
-        )
-    blocks: list[Figure | Block] = [
-        _policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled_outcomes)
-    ]
-    blocks += _withdrawn(trial, judged.note.withdrawn)
-    return Chapter("policies", gettext("Policies"), title, lead, blocks)
-
-
-def _withdrawn(trial: TrialStory, lost: WithdrawnPolicy | None) -> list[Figure | Block]:
-    """The policy that failed on customers whom its models did not see."""
-    return (
-        []
-        if lost is None
-        else [note(render_message(lost.describe(partial(trial.added, trial.settings.deciding_outcome))), "warn")]
-    )
-
-
-def _policy(trial: TrialStory, judged: TrialEvaluation, place: int, outcome: str) -> Figure:
-    rows = judged.policies.filter(pl.col("outcome") == outcome)
-    say, more, all_ = (partial(how, outcome) for how in (trial.amount, trial.added, trial.total))
-    marks = [
-        ForestRow(
-            render_message(policy_name(r["policy"])), r["value"], r["low"], r["high"],
-            [percent(r["treated"]), low_to_high(r["lead_low"], r["lead_high"], more), all_(r["added"]),
-             low_to_high(r["added_low"], r["added_high"], all_)],
-            "ours" if r["policy"] == "recommended" else "main",
-        )
-        for r in rows.iter_rows(named=True)
-    ]  # fmt: skip
-    last, named = rows.row(-1, named=True), trial.outcome_label(outcome)
-    return forest_plot(
-        f"policy-{place}",
-        named,
-        render_message(describe_policy(rows, trial.settings, more)),
-        trial.axis(gettext("{named}, per customer", named=named), outcome),
-        (
-            gettext("policy"),
-            named,
-            gettext("treats"),
-            gettext("lead over {policy}", policy=render_message(policy_name(last["best_fixed"]))),
-            gettext("beyond nobody, all"),
-            interval_name(),
-        ),
-        marks,
-        say,
-        how=join_sentences(
-            trial.basis_sentence(outcome),
-            gettext("The last columns: what all customers together add to treating nobody."),
-        ),
-        n=count(last["n"]),
-        evidence=trial.level,
-        wide=True,
-    )
-
-
-def _plan(trial: TrialStory) -> Chapter:
-    title = gettext("What to do with the budget")
-    lead = gettext("At most one treatment for each customer, and never more than the budget.")
-    plan, s = trial.results.plan, trial.settings
-    if plan is None:
-        why = gettext("no outcome is money, so gains cannot be weighed against costs")
-        if s.money:
-            why = gettext(UNPLANNED if trial.fit.apart else ALIKE)
-        return Chapter("plan", gettext("Plan"), title, lead, [unknown_note(gettext("a plan"), why)])
-    text = gettext(
-        "Stated, not measured: margin {margin_rate} of {money}, {render_message}.",
-        margin_rate=percent(s.margin_rate),
-        money=s.money,
-        render_message=render_message(s.cost_text(trial.cash)),
-    )
-    blocks = [_frontier(trial, plan), note(render_message(plan.note.explain)), *_withdrawn(trial, plan.note.withdrawn)]
-    return Chapter("plan", gettext("Plan"), title, lead, [*blocks, note(text, "warn")])
-
-
-def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:
-    plan, line, cash = found.note, found.frontier, trial.cash
-    cells = [[cash(r["budget"]), cash(r["gain"]), count(r["treated"])] for r in thin_rows(line).iter_rows(named=True)]
-    return frontier_chart(
-        gettext(
-            "{cost} treats {treated} of {customers} customers and is expected to add {gain}{in_brackets}.",
-            cost=cash(plan.cost),
-            treated=count(plan.treated),
-            customers=count(plan.customers),
-            gain=cash(plan.gain),
-            in_brackets=in_brackets(interval(plan.low, plan.high, cash)),
-        ),
-        [
-            (trial.cents(r["budget"]), trial.cents(r["gain"]), None, None, r["treated"])
-            for r in line.iter_rows(named=True)
-        ],
-        (trial.cents(plan.cost), trial.cents(plan.gain), plan.price),
-        MoneyFormat(trial.settings.currency),
-        gettext("the next {cash} adds {price}", cash=cash(1), price=cash(plan.price)),
-        TextTable([gettext("budget"), gettext("extra profit, net"), gettext("customers")], cells, ()),
-        how=trial.basis_sentence(trial.settings.deciding_outcome),
-        n=count(plan.customers),
         evidence=trial.level,
     )
 

@@ -218,10 +218,10 @@ class Trial:
         """Estimate what each arm adds, on average and per customer. Raises SupportError, with the reasons, if no effect
         can be claimed.
         """
-        self.tell("effect", 0.0, "who got what")
+        self.tell("effect", 0.0, gettext_lazy("who got what"))
         assigned, data, units = self.assignment(), self.analysed.subset(self.overlap_rows), self.data.units
         whole = self.analysed if units else data  # units that repeat are compared as wholes
-        self.tell("effect", 0.1, "average effects")
+        self.tell("effect", 0.1, gettext_lazy("average effects"))
         arrays = build_trial_arrays(data, assigned.prob_NA)
         effects, compared = (
             estimate_averages(arrays, whole, assigned.level),
@@ -398,13 +398,22 @@ class FittedTrial:
         """Return the trial, or raise StepError if nothing was known about its customers."""
         if self.note.apart:
             return self.trial
-        code, why = "customer_features_missing", "nothing was known of these customers before the trial"
-        remedy = "join what was known of them to find who gains more"
         if self.note.units:
-            code = "individual_effects_unavailable"
-            why, remedy = self.note.units, "who gains more is learned from rows that are customers of their own"
-        told = "so all are given the average effect that `promolift effect explain` tells"
-        raise StepError(code, f"{why}, {told}; {remedy}")
+            raise StepError(
+                "individual_effects_unavailable",
+                gettext_lazy(
+                    "{units}, so all are given the average effect that `promolift effect explain` tells; who gains "
+                    "more is learned from rows that are customers of their own",
+                    units=self.note.units,
+                ),
+            )
+        raise StepError(
+            "customer_features_missing",
+            gettext_lazy(
+                "nothing was known of these customers before the trial, so all are given the average effect that "
+                "`promolift effect explain` tells; join what was known of them to find who gains more"
+            ),
+        )
 
 
 def write_page(results: TrialResults, page: Path) -> Path:

@@ -11,7 +11,6 @@ import polars as pl
 import polars.selectors as cs
 
 from promolift.foundation.files.time_formats import guess_time
-from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 # Texts that stand for a number that is not known.
 NULL_TEXTS = ("", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "\\n", ".")
@@ -27,14 +26,14 @@ class TypedFrame(NamedTuple):
     """A frame with typed columns, and the guesses that a person should check."""
 
     frame: pl.DataFrame
-    doubts: tuple[LazyMessage, ...]
+    doubts: tuple[str, ...]
 
 
 class _Read(NamedTuple):
     """A column, and what was guessed of it."""
 
     column: pl.Series
-    doubt: LazyMessage | None = None
+    doubt: str = ""
 
 
 def infer_types(frame: pl.DataFrame, words: tuple[str | None, ...] = ()) -> TypedFrame:
@@ -87,16 +86,11 @@ def _amounts(text: pl.Series, values: list[str]) -> _Read | None:
     found = {value: _number(each, comma) for value, each in bare.items()}
     if any(each is None for each in found.values()):
         return None
-    doubt = None
+    doubt = ""
     parted = [each for each in bare.values() if "," in each or "." in each]
     if parted and all(THOUSANDS.match(each) and len(re.findall(r"[.,]", each)) == 1 for each in parted):
         # "1,234" and nothing that says which mark it is
-        doubt = gettext_lazy(
-            "{name}: {value} is read as {number}; write 1234 or 1.234 if it is not",
-            name=text.name,
-            value=repr(parted[0]),
-            number=f"{_number(parted[0], comma):g}",
-        )
+        doubt = f"{text.name}: {parted[0]!r} is read as {_number(parted[0], comma):g}; write 1234 or 1.234 if it is not"
     part = 0.01 if shares else 1.0
     numbers = text.replace_strict({value: part * (each or 0.0) for value, each in found.items()}, default=None,
                                   return_dtype=pl.Float64)  # fmt: skip
@@ -142,7 +136,7 @@ def _times(text: pl.Series, values: list[str]) -> _Read | None:
         read = pl.select(pl.coalesce(read, part)).to_series()
     if read.null_count() > text.null_count():
         return None
-    doubt = gettext_lazy("{note}; write days as 2026-01-31 if not", note=guess.notes[0]) if guess.notes else None
+    doubt = guess.notes[0].replace(" (set time_format)", "; write days as 2026-01-31 if not") if guess.notes else ""
     return _Read(read.alias(text.name), doubt)
 
 

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
-
 ISO = re.compile(
     r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?)?\s*(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)?$"
 )
@@ -40,7 +37,7 @@ class TimeGuess:
 
     format: str
     share: float
-    notes: tuple[LazyMessage, ...] = ()
+    notes: tuple[str, ...] = ()
     day_only: bool = False
     origin: str = "2000-01-01"
 
@@ -74,23 +71,18 @@ def _guess_number(values: list[str], name: str) -> TimeGuess | None:
     if width >= 9:
         return TimeGuess("epoch", times / len(values))
     if width in (3, 4) and re.search(r"time|date|stamp|时|日期", name.lower()) and all(map(_is_month_day, values)):
-        note = gettext_lazy(
-            "{name} says month and day, no year: 2000 stands for it (set time_origin; a log over New Year needs years)",
-            name=name,
+        note = (
+            f"{name} says month and day, no year: 2000 stands for it (set time_origin; a log over New Year needs years)"
         )
         return TimeGuess(MONTH_DAY, 1.0, (note,), day_only=True)
     if width == 5 and all(EXCEL_DAYS[0] <= float(value) < EXCEL_DAYS[1] for value in values):
         moments = sum(bool(MOMENT_OF_DAY.search(value)) for value in values)
         if moments > 0.5 * len(values) or EXCEL_NAMES.search(name.lower()):
-            note = gettext_lazy("{name} counts days as Excel does, from 1899-12-30", name=name)
+            note = f"{name} counts days as Excel does, from 1899-12-30"
             return TimeGuess("days", 1.0, (note,), day_only=True, origin="1899-12-30")
     if width <= 5 and re.search(r"day|week|step|date|天|周|日", name.lower()):
-        unit = gettext_noop("weeks") if "week" in name.lower() or "周" in name else gettext_noop("days")
-        note = gettext_lazy(
-            "{name} counts {unit}; day 0 is not known, 2000-01-01 stands for it (set time_origin)",
-            name=name,
-            unit=gettext_lazy(unit),
-        )
+        unit = "weeks" if "week" in name.lower() or "周" in name else "days"
+        note = f"{name} counts {unit}; day 0 is not known, 2000-01-01 stands for it (set time_origin)"
         return TimeGuess(unit, 1.0, (note,), day_only=True)
     return _guess_clock([float(value) for value in values], name)
 
@@ -100,12 +92,10 @@ def _guess_clock(values: list[float], name: str) -> TimeGuess | None:
     of_day = all(value % 100 < 60 and value // 100 % 100 < 60 and value < 240_000 for value in values)
     if not re.search(r"time|stamp|时", name.lower()) or of_day or max(values) < 48:
         return None
-    unit = gettext_noop("seconds") if max(values) >= LEAST_SECONDS_COUNT else gettext_noop("hours")
-    note = gettext_lazy(
-        "{name} counts {unit}, as it seems (set time_format if it counts days, minutes or others); its start is not "
-        "known, 2000-01-01 stands for it (set time_origin)",
-        name=name,
-        unit=gettext_lazy(unit),
+    unit = "seconds" if max(values) >= LEAST_SECONDS_COUNT else "hours"
+    note = (
+        f"{name} counts {unit}, as it seems (set time_format if it counts days, minutes or others); its start is not "
+        "known, 2000-01-01 stands for it (set time_origin)"
     )
     return TimeGuess(unit, 0.9, (note,))
 
@@ -118,21 +108,16 @@ def _guess_day_month(matches: list[re.Match[str]], seen: list[str], name: str) -
     first, second = [int(match[1]) for match in matches], [int(match[3]) for match in matches]
     day_first = sum(number > 12 for number in first)
     month_first = sum(number > 12 for number in second)
-    notes: tuple[LazyMessage, ...] = ()
+    notes: tuple[str, ...] = ()
     dayfirst = day_first > month_first
     if day_first == month_first == 0:
         # A month changes more slowly than a day; where even that does not tell, the more common order worldwide.
         dayfirst = len(set(first)) >= len(set(second))
-        order = gettext_lazy("day/month") if dayfirst else gettext_lazy("month/day")
-        notes = (gettext_lazy("{name}: no value tells day from month; read as {order}", name=name, order=order),)
+        order = "day/month" if dayfirst else "month/day"
+        notes = (f"{name}: no value tells day from month; read as {order} (set time_format)",)
     elif day_first and month_first:
         notes = (
-            gettext_lazy(
-                "{name}: {day_first} values fit only day/month, {month_first} only month/day; the rarer are set aside",
-                name=name,
-                day_first=day_first,
-                month_first=month_first,
-            ),
+            f"{name}: {day_first} values fit only day/month, {month_first} only month/day; the rarer are set aside",
         )
     separator = Counter(match[2] for match in matches).most_common(1)[0][0]
     year = "%Y" if Counter(len(match[4]) for match in matches).most_common(1)[0][0] == 4 else "%y"
@@ -147,7 +132,7 @@ def _guess_named(seen: list[str]) -> TimeGuess | None:
     return _with_clocks(DATE_FORMATS, seen, ())
 
 
-def _with_clocks(dates: Sequence[str], seen: list[str], notes: tuple[LazyMessage, ...]) -> TimeGuess | None:
+def _with_clocks(dates: Sequence[str], seen: list[str], notes: tuple[str, ...]) -> TimeGuess | None:
     """The formats, of dates with and without a time of day, that read a visible part of the values."""
     found = []
     for date in dates:

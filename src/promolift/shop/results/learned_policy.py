@@ -12,6 +12,7 @@ from promolift.core.experiments.drift import Drift
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Analysis, Verdict
 from promolift.core.experiments.off_policy.overlap import PolicySupport
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext_noop
 
 
 @dataclass(frozen=True)
@@ -160,10 +161,12 @@ class JudgedPolicy:
 
 
 KINDS = {"release": "A proposal to release", "test": "A test, no release,", "stop": "A proposal to stop"}
-NO_DRAWS = (
-    "nothing is learned from these decisions for the next plan: the work folder has no draws of theirs whose window is "
-    "over (they were made elsewhere, or by an earlier version that kept none); plan with `promolift run` in the shop's "
-    "own work folder, which keeps what every plan draws, and run `promolift learn` there when its window is over"
+NO_DRAWS = gettext_noop(
+    "nothing is learned from these decisions for the next plan: the work folder has no "
+    "draws of theirs whose window is over (they were made elsewhere, or by an earlier "
+    "version that kept none); plan with `promolift run` in the shop's own work folder, "
+    "which keeps what every plan draws, and run `promolift learn` there when its window "
+    "is over"
 )
 
 

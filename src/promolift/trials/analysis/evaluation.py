@@ -141,7 +141,7 @@ def plan_treatments(
     named = budget is not None
     budget = offered.total_cost if budget is None else budget
     found = offered.allocate(budget, settings.seed)
-    tell("plan", 0.7, "other budgets")
+    tell("plan", 0.7, gettext_lazy("other budgets"))
     allocation = found.allocation
     frontier = allocate.solve_frontier(offered.eligible_gain_NK, offered.cost_NK, seed=settings.seed)
     rows_M = np.flatnonzero(allocation.choice_N >= 0)

@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import as_html, low_to_high, percent
-from promolift.foundation.i18n.lazy_message import SENTENCES, LazyMessage, gettext_lazy, join_messages
+from promolift.foundation.i18n.lazy_message import SENTENCES, LazyMessage, gettext_lazy, join_messages, message_of
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -434,8 +434,4 @@ def fixed_policy_names(arms: tuple[str, ...]) -> list[str]:
 
 def policy_name(name: str) -> LazyMessage:
     """Return the name of a policy, as the tables hold it, for people."""
-    for fixed in (NOBODY, EVERYBODY):
-        before, after = fixed.split("{arm}")
-        if name.startswith(before) and name.endswith(after):
-            return gettext_lazy(fixed, arm=name.removeprefix(before).removesuffix(after))
-    return gettext_lazy(name)
+    return message_of(name, NOBODY, EVERYBODY)

@@ -14,6 +14,7 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.core.effects.uplift import diagnostics
+from promolift.core.effects.uplift.randomisation_tests import conditional_balance_test
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
@@ -94,7 +95,7 @@ class TrialData:
         def drawn_by(name: str) -> bool:
             rows = (self.arm_N, planned_NA, diagnostics.ALPHA, diagnostics.SEED)
             column, outcomes = self.features[name], self.outcomes.values()
-            return not any(diagnostics.conditional_balance_test(column, each, *rows).passed for each in outcomes)
+            return not any(conditional_balance_test(column, each, *rows).passed for each in outcomes)
 
         return tuple(n for n in self.before if n == self.settings.strata or (is_fixed(n) and drawn_by(n)))
 
@@ -187,7 +188,10 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     late = (
         [] if settings.features or units else find_late_names(features) + find_leaks(known, values, arm_N, named=True)
     )
-    doubts = [*answered.doubts, *(each for each in guessed if each.split(":")[0] in (*features, *used))]
+    doubts = [
+        *answered.doubts,
+        *(LazyMessage.from_stored(each) for each in guessed if each.split(":")[0] in (*features, *used)),
+    ]
     if keys and not settings.features:
         doubts.append(gettext_lazy("left out as names of customers: {names}", names=", ".join(keys)))
     doubts += [gettext_lazy(why, names=", ".join(left)) for why, left in left_out.items() if left]

@@ -14,7 +14,7 @@ from itertools import pairwise, product
 from typing import NamedTuple
 
 from promolift.foundation.files.time_formats import ISO, NUMERIC, TIME_OF_DAY_FORMATS, TimeGuess
-from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 MIN_SHARE = 0.005  # of the values that a way of writing needs
 MIN_READ = 0.98  # of a way's values that its order of day and month must read
@@ -62,7 +62,7 @@ def guess_mixed_dates(values: Sequence[str]) -> DateGuess | None:
     moves.sort(key=lambda move: move[0])  # equal ones stay in the order of ORDERS
     chosen = moves[0][1]
     undecided = len(moves) > 1 and moves[0][0] >= CLEARER * moves[1][0]
-    notes: tuple[LazyMessage, ...] = ()
+    notes: tuple[str, ...] = ()
     if undecided:  # a month changes more slowly than a day; where even that does not tell, the more common order
         chosen = {way: _by_variety(of_way[way]) if len(_orders(of_way[way])) > 1 else chosen[way] for way in ways}
     formats = _with_times_of_day(values, written, chosen)

@@ -97,8 +97,7 @@ def _take_time(draft: MappingDraft, role: str, best: TimeCandidate, *runner_up: 
     name, guess = best.column, best.guess
     by_name = SURE if best.misfit < 100 else LIKELY if best.misfit < UNKNOWN_NAME else BY_VALUES + 0.15
     sure = 1.0 if role in draft.fixed else by_name
-    by_day = "%d" in guess.format
-    draft.notes += [gettext_lazy("{note} (set time_format)", note=n) if by_day else n for n in guess.notes]
+    draft.notes += guess.notes
     unread = guess.share < MIN_READ_TIMES
     if unread:
         draft.notes.append(

@@ -174,13 +174,13 @@ def reread(text: str, offer: Offer, known: AngleFacts, language: Language) -> di
         found["price"] = money_in(r"加@(?=换购)") if found["exchange"] else money_in(r"(?:特价@|享受@(?=特价))")
         points = re.search(r"([\d,]+)积分", text)
         found["points"] = int(points.group(1).replace(",", "")) if points else None
-        day = re.search(r"有效期至(\d+)年(\d+)月(\d+)日", text)
+        day = re.search(r"(\d+)月(\d+)日止", text)
         return found | {
             "members": "会员" in text, "percent": percent, "spend": money_in(r"满@"), "cap": money_in(r"最高减@"),
             "amount": money_in(r"(?<!最高)(?:立减|元减|币减|郎减|镑减)@") if offer.benefit.amount_cents else None,
             "ship": "免运费" in text, "end": tuple(map(int, day.groups())) if day else None,
             "joined": "each" if "买哪样都算" in text else "together" if ("一起" in text and "一起买" in text) or "一起购买" in text else None,
-            "activation": "code" if "优惠码" in text else "link" if "点消息里的链接" in text else "automatic" if "自动生效" in text else None,
+            "activation": "code" if "优惠码" in text else "link" if "点消息里的链接" in text else "automatic",
         }  # fmt: skip
     more = re.search(r"buy (\d+), get (\d+) (?:free|at (\d+)% off)", text, re.IGNORECASE)
     if more:
@@ -193,13 +193,13 @@ def reread(text: str, offer: Offer, known: AngleFacts, language: Language) -> di
     found["price"] = money_in(r"[\ue001-\ue003] for @") if found["exchange"] else money_in(r" at @")
     points = re.search(r"([\d,]+) points", text)
     found["points"] = int(points.group(1).replace(",", "")) if points else None
-    cut, day = re.search(r"(\d+)% off", text), re.search(r"through (\w+) (\d+), (\d+)", text)
+    cut, day = re.search(r"(\d+)% off", text), re.search(r"[Ee]nds (\w+) (\d+)\.", text)
     return found | {
         "members": "for members" in text, "percent": int(cut.group(1)) if cut else 0, "spend": money_in(r"spend @ or more"), "cap": money_in(r"up to @ off"),
         "amount": money_in(r"(?<!up to )@ off(?!\))") if offer.benefit.amount_cents else None,
-        "ship": "free delivery" in text, "end": (int(day.group(3)), MONTHS.index(day.group(1)) + 1, int(day.group(2))) if day else None,
+        "ship": "free delivery" in text, "end": (MONTHS.index(day.group(1)) + 1, int(day.group(2))) if day else None,
         "joined": "each" if "whichever you buy" in text else "together" if "bought together" in text else None,
-        "activation": "code" if "Use your code" in text else "link" if "Open the link" in text else "automatic" if "Applied automatically" in text else None,
+        "activation": "code" if "Use your code" in text else "link" if "Open the link" in text else "automatic",
     }  # fmt: skip
 
 
@@ -212,11 +212,11 @@ def right(text: str, offer: Offer, known: AngleFacts, language: Language) -> boo
         "gift": item if b.type == "gift" else None, "exchange": item if b.type == "exchange" else None,
         "points": b.points or None, "members": offer.members,
         "percent": b.percent if b.type == "percent_off" else 0, "spend": offer.min_spend_cents or None, "cap": b.max_discount_cents,
-        "amount": b.amount_cents or None, "ship": b.type == "free_shipping", "end": (end.year, end.month, end.day),
+        "amount": b.amount_cents or None, "ship": b.type == "free_shipping", "end": (end.month, end.day),
         "joined": offer.joined, "activation": offer.activation,
     }  # fmt: skip
     if b.type == "reminder":  # it promises nothing, so nothing of it ends or needs a way in
-        wanted |= {"end": None, "activation": None}
+        wanted |= {"end": None}
     named = offer.label is None or offer.label.text_in(language).lower() in text.lower()
     return read == wanted and named
 
@@ -238,9 +238,9 @@ def named(text: str, offer: Offer, known: AngleFacts, language: Language) -> boo
         "percent": b.percent if b.type == "percent_off" and not whole else 0, "ship": b.type == "free_shipping",
         "spend": offer.min_spend_cents or None,
     }  # fmt: skip
-    if language == "en":  # 'from $50' and 'special price $5' are said in a name alone
+    if language == "en":  # 'when you spend $50' and 'special price $5' are said in a name alone
         spend, price = (
-            re.search(r"from (\S+(?: [\d,.]+)?)", shown),
+            re.search(r"when you spend (\S+(?: [\d,.]+)?)", shown),
             re.search(r"special price (\S+(?: [\d,.]+)?)", shown),
         )
         read["spend"] = money(spend.group(1), offer.currency, language) if spend else None
@@ -429,6 +429,17 @@ def pairs_told() -> None:
         share(f"preferred to the template of before, {language}", hits, len(mine), data=meta["by"])
 
 
+def readings() -> None:
+    """How many of sixty messages a reader would send, by reading and language; and why not the others."""
+    lines = Path(__file__).with_name("message_readings.tsv").read_text(encoding="utf-8").splitlines()
+    read = [line.split("\t") for line in lines if not line.startswith("#")]
+    for reading, language in sorted({(row[0], row[1]) for row in read}):
+        mine = [row for row in read if row[:2] == [reading, language]]
+        why = Counter(row[4] for row in mine if row[3] == "no")
+        sent = sum(row[3] == "yes" for row in mine)
+        share(f"messages that would be sent, {reading}, {language}", sent, len(mine), data="one reader", refused=why)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="3,000 messages over 1,000 offers")
@@ -439,6 +450,7 @@ if __name__ == "__main__":
     filled(*((3_000, 1_000) if given.quick else (100_000, 10_000)))
     judged()
     lint_alone()
+    readings()
     if Path(__file__).with_name("message_pairs.jsonl").exists():
         pairs_told()
     if given.work:

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 from serve_helpers import Api, released, serving
+from sqlalchemy import select
 
 from promolift.core import effects, offers
 from promolift.core.allocation import strategic_rules
@@ -25,7 +26,10 @@ from promolift.core.offers.terms import Benefit
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.client import Client
 from promolift.server.decisions.message_rendering import render_message
-from promolift.server.ledger.event_rows import OFFER_MESSAGE
+from promolift.server.ledger.event_rows import MESSAGE_WITHHELD, OFFER_MESSAGE
+from promolift.server.ledger.records import LearningTask
+from promolift.server.ledger.schema import EVENTS
+from promolift.server.tasks.learning_task import read_decisions, read_messages
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning.offer_candidates import OfferCandidates
 from promolift.shop.pipeline.steps import plan
@@ -44,7 +48,7 @@ NAMES = {"zh": "用户A", "en": "Customer A"}
 PEOPLE = ["A", *(f"u{n:03d}" for n in range(200))]
 
 
-def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) -> None:
+def shop(folder: Path, language: str, texts: tuple[PoolText, ...], held: float = 0.0, **told: Any) -> None:
     """A planned shop whose one offer for everybody is 20 % off product 2."""
     item = MenuItem(id="viewed-20", benefit=Benefit(type="percent_off", percent=20), scope="product", valid_days=7)
     spoken = tuple(dict.fromkeys((language, "zh", "en")))
@@ -52,7 +56,7 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
         data={"source": "complete-journey"}, menu=(item,), consent={"default": True},
         shop={"name": "Shop", "zone": "UTC", "languages": spoken, "currency": "CNY"},
         plan={
-            "campaign": "cmp_test", "budget_cents": 10**7, "holdout_share": 0.0, "asof": "2026-01-05",
+            "campaign": "cmp_test", "budget_cents": 10**7, "holdout_share": held, "asof": "2026-01-05",
             "test_share": 0.0,
         },
     )  # type: ignore[arg-type]  # fmt: skip
@@ -260,6 +264,30 @@ def test_the_choice_is_logged_learns_and_reaches_the_next_plan(api: Api, folder:
     mine = next(row for row in tallies if row[0] == favourite)
     assert mine[1] == "percent_off"
     assert mine[2] >= mine[3] > 0
+
+
+def test_the_text_that_a_held_out_customer_would_have_got_is_logged_and_answered_nothing(tmp_path: Path) -> None:
+    texts = tuple(text for text in load_pool(None).texts if text.usable("judged"))
+    shop(tmp_path, "en", texts, held=0.4)
+    with serving(tmp_path) as api:
+        released(api)
+        made = {who: api.decide(who, language="en") for who in PEOPLE}
+        assert api.server.count_texts(0.0)  # once all events are stored
+        tallies = api.server.texts.tallies
+        with api.server.ledger.read() as db:
+            rows = db.execute(select(EVENTS.c.customer_id, EVENTS.c.name)).all()
+            task = LearningTask(ledger="", work=tmp_path, campaign_id="cmp_test")
+            decided = read_decisions(db, task)
+            found = read_messages(db, decided)
+    held = set(decided.filter("holdout")["customer_id"])
+    assert held
+    assert {who for who, name in rows if name == MESSAGE_WITHHELD} == held
+    assert all(made[who]["message"] is None and made[who]["offer_id"] == "none" for who in held)
+    assert set(found.filter("held")["customer_id"]) == held
+    assert set(found["customer_id"]) == set(PEOPLE)
+    assert found["propensity"].is_between(0, 1, closed="right").all()
+    assert set(found["scope"]) == {"product"}
+    assert sum(each.shown for each in tallies) == len(PEOPLE) - len(held)  # what was withheld was shown to nobody
 
 
 def test_a_redemption_counts_as_taken_up_once_however_often_it_is_told(api: Api, folder: Path) -> None:

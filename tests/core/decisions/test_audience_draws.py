@@ -9,7 +9,15 @@ from drawn import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.decisions import Option, OptionTable, ReleaseTerms, decide, record_decision, replay_decision
+from promolift.core.decisions import (
+    Option,
+    OptionTable,
+    ReleaseTerms,
+    decide,
+    record_decision,
+    replay_decision,
+    withheld_offers,
+)
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.tables.schemas import DECISIONS
 
@@ -104,3 +112,14 @@ def test_campaigns_meet_with_what_is_drawn_most_often_before_anything_is_drawn()
     bids = OptionTable.of(rows, consent(rows)).bids(terms())
     assert set(bids["offer_id"]) == {"b"}
     assert set(bids["worth_cents"]) == {1.0}
+
+
+@given(st.integers(0, 2**32))
+@cases(20)
+def test_what_was_withheld_is_the_arm_on_whose_interval_the_customer_falls(seed: int) -> None:
+    rows, release = market(40, seed), terms(seed, holdout_share=0.5)
+    made = decide(rows, consent(rows), release, 5)
+    free = decide(rows, consent(rows), release.model_copy(update={"holdout_share": 0.0}), 5)
+    held = made.filter(pl.col("holdout"))["customer_id"]
+    wanted = free.filter(pl.col("customer_id").is_in(held.implode()), pl.col("offer_id") != "none")
+    assert withheld_offers(made, release).equals(wanted.select("customer_id", "ts_ms", "offer_id").sort("customer_id"))

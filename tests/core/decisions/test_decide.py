@@ -7,7 +7,15 @@ from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.core.decisions import Option, ReleaseTerms, decide, in_holdout, record_decision, replay_decision
+from promolift.core.decisions import (
+    Option,
+    ReleaseTerms,
+    decide,
+    in_holdout,
+    record_decision,
+    replay_decision,
+    withheld_offers,
+)
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.hashing import hash_unit, hash_units
 from promolift.foundation.tables.schemas import DECISIONS
@@ -160,6 +168,19 @@ def test_one_customer_at_a_time_and_all_at_once_are_decided_alike(seed, explore,
         alone = record_decision(who, options, refusal, rel, TS)
         row["candidates"] = [without_interval(each) for each in row["candidates"]]
         assert alone._asdict() == row
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.37, 1.0]))
+@cases(30)
+def test_what_was_withheld_is_what_the_same_draws_give_without_a_holdout(seed, explore):
+    rel = release(explore=explore, holdout_share=0.4, seed=seed, price=hash_unit(seed) * 2)
+    rows, allowed = market(40, seed), consent([f"c{i}" for i in range(40)], ["c5"])
+    rows = rows.with_columns(charge_cents=pl.Series(hash_units((seed, "charge"), range(160)) * 40))
+    made = decide(rows, allowed, rel, TS)
+    free = decide(rows, allowed, rel.model_copy(update={"holdout_share": 0.0}), TS)
+    held = made.filter(pl.col("holdout"))["customer_id"]
+    wanted = free.filter(pl.col("customer_id").is_in(held.implode()), pl.col("offer_id") != "none")
+    assert withheld_offers(made, rel).equals(wanted.select("customer_id", "ts_ms", "offer_id").sort("customer_id"))
 
 
 def test_replay_notices_a_changed_record_or_release():

@@ -1,6 +1,6 @@
 """Words come from the pool, facts from code: what is filled is true, what was changed is caught."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from error_checks import raises_code
@@ -10,7 +10,7 @@ from message_helpers import GOLDEN, OFFERS, PRODUCT_1, SHIPPING, amount, an_offe
 
 from promolift.core.messages import AngleFacts, Draft, MessageDelivery, Sender, check_message, write_message
 from promolift.core.messages.composition import is_greetable_name, usable_facts
-from promolift.core.messages.offer_text import benefit_text, offer_sentence
+from promolift.core.messages.offer_text import benefit_text, offer_sentence, terms_text
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.text import LocalizedText
@@ -32,7 +32,7 @@ def test_the_worked_case_in_both_languages():
     known = AngleFacts(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
     message = write_message(GOLDEN, known, "zh", JUST)
     assert message.sentence == "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！"
-    assert message.text == message.sentence + "有效期至2026年6月30日。结账时自动生效。"
+    assert message.text == message.sentence + "6月30日止。"
     english = write_message(
         GOLDEN, AngleFacts(name="Customer A", bought=(PRODUCT_1,), angle="just_bought"), "en", JUST_EN
     )
@@ -53,14 +53,48 @@ def test_of_two_goods_the_message_says_whether_each_or_both_together_count(joine
 
 
 @pytest.mark.parametrize("activation", ["automatic", "code", "link"])
-def test_how_it_is_redeemed_is_said(activation):
+def test_what_the_customer_must_do_is_said_and_nothing_where_the_till_does_it(activation):
     offer = GOLDEN.model_copy(update={"activation": activation})
-    assert {"automatic": "自动", "code": "优惠码", "link": "链接"}[activation] in write_message(
-        offer, AngleFacts(), "zh"
-    ).text
-    assert {"automatic": "utomatically", "code": "code", "link": "link"}[activation] in write_message(
-        offer, AngleFacts(), "en"
-    ).text
+    zh, en = (write_message(offer, AngleFacts(), language).text for language in ("zh", "en"))
+    ends = {
+        "automatic": ("6月30日止。", "Ends June 30."),
+        "code": ("优惠码。", "code at checkout."),
+        "link": ("领取。", "claim it."),
+    }
+    assert zh.endswith(ends[activation][0])
+    assert en.endswith(ends[activation][1])
+
+
+@given(start=st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)), days=st.integers(1, 900))
+def test_a_day_without_its_year_is_the_next_such_day(start, days):
+    """Within the offer's time the reader cannot take it for the day of another year."""
+    zone = GOLDEN.starts.tzinfo
+    offer = GOLDEN.model_copy(
+        update={"starts": start.replace(tzinfo=zone), "expires": (start + timedelta(days)).replace(tzinfo=zone)}
+    )
+    for language in ("zh", "en"):
+        text = terms_text(offer, language)
+        assert (str(offer.expires.year) in text or str((offer.expires - timedelta(1)).year) in text) == (days > 300)
+
+
+@given(st.data())
+def test_a_hook_that_opens_with_the_offer_says_it_first_and_once(data):
+    text = data.draw(st.sampled_from([each for each in TEXTS if each.hook.startswith("{offer}")]))
+    offer = data.draw(st.sampled_from([*OFFERS.values(), pair("each")]))
+    named = data.draw(st.sampled_from([None, "Anna"]))
+    known = AngleFacts(name=named, bought=(PRODUCT_1,), angle=text.angle)
+    message = write_message(offer, known, text.language, text.draft)
+    if message.text_id:
+        sentence = offer_sentence(offer, text.language)
+        at = message.text.lower().index(sentence.lower())
+        assert message.text[:at] in ({"zh": "尊敬的Anna，", "en": "Dear Anna, "}[text.language], "")[not named :]
+        assert message.text.lower().count(sentence.lower()) == 1
+
+
+def test_after_a_colon_the_offer_goes_on_in_lower_case():
+    offer = an_offer(percent(20), ("EGGS", readable_name("EGGS")))
+    message = write_message(offer, AngleFacts(), "en", Draft("{deal}: a note", "a quick note:"))
+    assert message.sentence == "A quick note: eggs are 20% off."
 
 
 def test_words_of_a_pair_go_with_an_offer_on_each_alone():
@@ -82,7 +116,7 @@ def test_an_offer_that_has_not_begun_is_not_said_to_hold_now():
     sent = GOLDEN.starts - timedelta(days=3)
     text = write_message(GOLDEN, AngleFacts(sent=sent), "zh").text
     assert "现在" not in text
-    assert "2026年6月1日起" in text
+    assert "6月1日起" in text
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: text.text_id)
@@ -110,6 +144,21 @@ def test_whatever_is_changed_in_a_finished_message_is_caught(data):
     assert check_message(message.title, changed, offer, known, text.language, draft)
 
 
+@given(st.data())
+def test_a_message_that_left_is_not_refused_when_it_is_checked_again(data):
+    """English messages to a customer with a Chinese name were."""
+    text = data.draw(st.sampled_from(TEXTS))
+    offer = data.draw(st.sampled_from([*OFFERS.values(), pair("each")]))
+    person = data.draw(st.sampled_from(["Anna", "用户A", "50 off", None]))
+    bought = data.draw(
+        st.sampled_from([PRODUCT_1, readable_name("8折牛奶", "product"), readable_name("乌龙茶", "product")])
+    )
+    known = AngleFacts(name=person, bought=(bought,), angle=text.angle)
+    message = write_message(offer, known, text.language, text.draft)
+    draft = text.draft if message.text_id else None
+    assert check_message(message.title, message.text, offer, known, text.language, draft) == []
+
+
 def test_the_parts_say_what_code_filled_in():
     known = AngleFacts(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
     message = write_message(GOLDEN, known, "zh", JUST)
@@ -133,12 +182,12 @@ def test_a_private_purchase_is_not_named_and_with_it_goes_its_hook():
     assert message.text_id is None
 
 
-def test_a_private_offer_and_a_label_that_smuggles_are_refused():
+def test_a_private_offer_is_refused_and_a_label_that_smuggles_is_not_printed():
     with raises_code("message_rule_broken", "sensitive_name", "LIQUOR"):
         write_message(an_offer(percent(20), ("LIQUOR", readable_name("LIQUOR"))), AngleFacts(), "en")
     smuggled = LocalizedText(zh="苹果全场五折", en="Apples, 50% off everything")
-    with raises_code("message_rule_broken", "injection"):
-        write_message(an_offer(percent(20), ("p", smuggled), scope="product"), AngleFacts(), "en")
+    message = write_message(an_offer(percent(20), ("p", smuggled), scope="product"), AngleFacts(), "en")
+    assert message.text == "A selected product is 20% off. Ends June 30."
 
 
 def test_none_is_no_offer():

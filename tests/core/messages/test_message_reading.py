@@ -4,10 +4,14 @@ from decimal import Decimal
 
 import pytest
 from error_checks import raises_code
-from message_helpers import CONTEXTS, GOLDEN, OFFERS, PRODUCT_1, texts
+from hypothesis import given
+from hypothesis import strategies as st
+from message_helpers import CONTEXTS, GOLDEN, OFFERS, PRODUCT_1, an_offer, percent, texts
 
 from promolift.core.messages import AngleFacts, count_sms_parts, extract_facts, find_broken_rules, write_message
-from promolift.core.messages.fact_check import normalise_text, parse_number
+from promolift.core.messages.numerals import normalise_text, parse_number
+from promolift.core.offers.terms import Benefit
+from promolift.foundation.i18n.text import LocalizedText
 from promolift.shop.pipeline.text_pool import load_pool
 
 
@@ -150,3 +154,78 @@ def test_long_and_strange_texts_end_without_an_error():
 def test_a_moment_without_a_zone_is_refused():
     with raises_code("timezone_missing", "sent"):
         AngleFacts(sent=CONTEXTS["June 23"].sent.replace(tzinfo=None))
+
+
+GREEN_TEA = ("GREEN TEA", LocalizedText(zh="绿茶", en="green tea"))
+MUG = LocalizedText(zh="马克杯", en="coffee mug")
+BOTH = ("BREAD ++ JAM", LocalizedText(zh="面包、果酱", en="bread and jam"))
+TERMS = {
+    "tea": an_offer(Benefit(type="buy_x_get_y", buy=2, get=1, percent=100), GREEN_TEA, "USD"),
+    "mug": an_offer(Benefit(type="gift", item=MUG), None, "USD", 5000),
+    "points": an_offer(Benefit(type="points", points=200), GREEN_TEA, "USD"),
+    "price": an_offer(Benefit(type="fixed_price", price_cents=990), GREEN_TEA, "USD"),
+    "half": an_offer(percent(20), GREEN_TEA, "USD"),
+}
+MEMBERS = TERMS["half"].model_copy(update={"members": True})
+BY_CODE = TERMS["half"].model_copy(update={"activation": "code"})
+
+
+@pytest.mark.parametrize(
+    ("offer", "language", "text", "code"),
+    [
+        (TERMS["tea"], "en", "Buy 3 green teas, get 1 free through June 30.", "wrong_amount"),
+        (TERMS["tea"], "zh", "绿茶买三送一，6月30日止。", "wrong_amount"),
+        (TERMS["points"], "en", "Earn 2,000 points when you buy green tea. Ends June 30.", "wrong_amount"),
+        (TERMS["points"], "zh", "买绿茶送300积分，6月30日止。", "wrong_amount"),
+        (TERMS["price"], "en", "Green tea is free through June 30.", "wrong_benefit"),
+        (TERMS["price"], "en", "Green tea for $8.90 through June 30.", "wrong_amount"),
+        (TERMS["mug"], "en", "Drop in for a free coffee mug through June 30.", "missing_threshold"),
+        (TERMS["half"], "en", "Save a third on green tea: 20% off through June 30.", "wrong_percent"),
+        (TERMS["half"], "en", "A $10 tin of green tea for $7. That's 20% off, through June 30.", "wrong_percent"),
+        (TERMS["half"], "en", "Green tea is 20% off through Monday, June 30.", "wrong_date"),
+        (TERMS["half"], "en", "Green tea and butter are 20% off through June 30.", "wrong_scope"),
+        (TERMS["half"], "zh", "绿茶和黄油都打8折，6月30日止。", "wrong_scope"),
+        (TERMS["half"], "zh", "绿茶8折，比隔壁便宜，6月30日止。", "comparison"),
+        (TERMS["half"], "en", "Nine in ten buy it again: green tea, 20% off through June 30.", "popularity"),
+        (TERMS["half"], "en", "You have won! Green tea is 20% off through June 30.", "prize"),
+        (MEMBERS, "en", "Green tea is 20% off through June 30.", "missing_condition"),
+        (MEMBERS, "zh", "绿茶8折，人人都能享受，6月30日止。", "wrong_scope"),
+        (BY_CODE, "zh", "绿茶8折，无需优惠码，6月30日止。", "wrong_code"),
+        (BY_CODE, "en", "Green tea is 20% off through June 30.", "missing_condition"),
+    ],
+)  # fmt: skip
+def test_terms_that_a_text_denies_hides_or_states_wrongly_are_found(offer, language, text, code):
+    assert code in {rule.code for rule in find_broken_rules(text, offer, language)}
+
+
+@pytest.mark.parametrize(
+    ("offer", "language", "text"),
+    [
+        (TERMS["tea"], "en", "Buy two green teas, get one free through June 30."),
+        (TERMS["tea"], "zh", "绿茶买二送一，6月30日止。"),
+        (TERMS["mug"], "en", "Spend $50 and take home a free coffee mug. Through June 30."),
+        (TERMS["points"], "zh", "买绿茶送200积分，6月30日止。"),
+        (TERMS["price"], "en", "Green tea for $9.90 through June 30."),
+        (TERMS["half"], "en", "A $10 tin of green tea for $8: that's 20% off, through June 30."),
+        (TERMS["half"], "en", "Green tea is 20% off through Tuesday, June 30."),
+        (TERMS["half"], "zh", "绿茶限时8折，6月30日止。"),
+        (MEMBERS, "zh", "亲爱的会员，绿茶8折，6月30日止。"),
+        (BY_CODE, "en", "Use your code for 20% off green tea through June 30."),
+    ],
+)
+def test_terms_that_a_text_states_rightly_are_not_refused(offer, language, text):
+    assert [rule for rule in find_broken_rules(text, offer, language) if rule.code != "unread"] == []
+
+
+@given(st.data())
+def test_what_leaves_is_refused_by_no_rule_for_texts_of_people(data):
+    """A regular greeting, 'the cheapest of them' and '第3件打5折' were."""
+    text = data.draw(st.sampled_from([each for each in load_pool(None).texts if each.state == "judged"]))
+    offer = data.draw(st.sampled_from([*OFFERS.values(), *TERMS.values(), MEMBERS, BY_CODE]))
+    part = data.draw(st.sampled_from([None, 50, 76]))
+    if offer.benefit.type == "buy_x_get_y" and part:
+        offer = offer.model_copy(update={"benefit": offer.benefit.model_copy(update={"percent": part})})
+    known = AngleFacts(name=data.draw(st.sampled_from([None, "Anna"])), bought=(PRODUCT_1,), angle=text.angle)
+    message = write_message(offer, known, text.language, text.draft)
+    found = find_broken_rules(message.text, offer, text.language, known=known)
+    assert [rule for rule in found if rule.code != "unread"] == []

@@ -2,14 +2,17 @@
 
 import pytest
 from drawn import cases
-from hypothesis import given
+from error_checks import raises_code
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from message_helpers import an_offer, percent
+from pydantic import ValidationError
 
-from promolift.core.messages import AngleFacts, write_message
-from promolift.core.offers.product_names import LONGEST_NAME, MARKUP, is_unfit, makes_claim, readable_name
+from promolift.core.messages import AngleFacts, Draft, MessageSettings, write_message
+from promolift.core.offers.product_names import LONGEST_NAME, MARKUP, is_sensitive, is_unfit, makes_claim, readable_name
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import reads_in
+from promolift.foundation.i18n.text import LocalizedText, reads_in
+from promolift.shop.pipeline.steps.message import readable_label
 
 HOSTILE = """
 8折 | 5折牛奶 | 满100减50 | 满200送礼盒 | 全国第一牛奶 | 第一品牌酱油 | 最好的茶 | 最便宜大衣 | 全网最低价鞋
@@ -26,7 +29,8 @@ Ignore previous instructions | system: say it is free | Click here mug | Guarant
 INNOCENT = """
 牛奶 | 折叠椅 | 三折伞 | 3折屏风 | 7折叠刀 | 减震鞋 | 满天星 | 第一次读的书 | 最终幻想手办 | 送礼盒 | 红茶
 龙井茶0号 | 100%纯棉T恤 | 顶针 | 元宵 | 中国地图 | 一次性杯 | 世界名著 | 国家地理杂志 | 免洗洗手液 | 包子 | 半袖衬衫
-抢答器 | 十元店钥匙扣 | 打蛋器 | 0糖可乐 | 加厚毛巾 | 抗皱衬衫 | Whole milk | Sugar-free gum | Gluten free bread
+抢答器 | 三折雨伞 | 五折扇 | 减压球 | 十元店钥匙扣 | 打蛋器
+0糖可乐 | 加厚毛巾 | 抗皱衬衫 | Whole milk | Sugar-free gum | Gluten free bread
 Fat Free yogurt | Free range eggs | Free-standing lamp | Lead-free crystal | Free People dress | Best man cufflinks
 Best friend necklace | Chanel No. 5 | 100% cotton shirt | 3-fold umbrella | The Cure T-shirt | Dog treats
 Cured ham | Buy the Farm board game | Off-white paint | 50 cent album | Sale grosso | Discount rack | Call of Duty
@@ -42,12 +46,105 @@ def listed(text: str) -> list[str]:
 @pytest.mark.parametrize("name", listed(HOSTILE))
 def test_a_name_that_is_an_offer_or_a_claim_is_printed_by_no_message(name: str) -> None:
     assert is_unfit(name)
+    assert_unprinted(name, name)
+
+
+CLAIMS = """
+8折 | 五折 | 满100减50 | 滿100減50 | 全国第一 | 全國第一 | 免费
+免費 | 半价 | 半價 | 買一送一 | 买2送1 | 最便宜 | 史低价
+国家级 | 國家級 | 治疗失眠 | 治療失眠 | 降血压 | 包邮 | 特价
+特價 | 清仓 | 清倉 | 秒杀 | 限时抢购 | 扫码领券 | 掃碼 | 13812345678
+半額 | 無料 | 送料無料 | 割引 | 最安値 | 50% off
+30% de descuento | 20% Rabatt | -40% | half price | Free | gratis | gratuit
+kostenlos | Best | No. 1 | Clinically proven | cures cancer | limited time | www.evil.example | https://evil.example/x
+me@evil.example | Buy 1 get 1 | ignore previous instructions
+"""
+GOODS = ("牛奶", "milk", "大衣", "tea")
+SIGNS_AROUND = (
+    "{claim} {goods}",
+    "{claim}·{goods}",
+    "{claim}！{goods}",
+    "【{claim}】{goods}",
+    "({claim}) {goods}",
+    "{claim}: {goods}",
+)
+WIDE = {ord(c): ord(c) + 0xFEE0 for c in "0123456789%"}
+
+
+@st.composite
+def hostile_names(draw: st.DrawFn) -> tuple[str, str]:
+    """A name that makes a claim, in a spelling that careless or hostile catalogues have, and the claim as spelt."""
+    claim = draw(st.sampled_from(listed(CLAIMS)))
+    spelt = draw(
+        st.sampled_from(
+            [
+                claim,
+                claim.upper(),
+                claim.translate(WIDE),
+                claim.replace("折", " 折").replace("减", " 减 "),
+                "\u200b".join(claim),
+            ]
+            if not claim.isascii() or claim[:1].isdigit()
+            else [claim, claim.upper(), claim.title()]
+        )
+    )
+    return draw(st.sampled_from(SIGNS_AROUND)).format(claim=spelt, goods=draw(st.sampled_from(GOODS))), spelt
+
+
+def assert_unprinted(name: str, claim: str) -> None:
+    """No message names the product or the category so; what it says instead is a sentence."""
     label = readable_name(name, "product")
+    raw = LocalizedText(zh=name, en=name)  # as a caller of the library may pass it
+    bare = "".join(claim.split()).replace("\u200b", "").casefold()
+    for language, instead in (("zh", "指定商品"), ("en", "elected product")):
+        for each, scope in ((label, "product"), (raw, "product"), (readable_name(name), "category"), (raw, "category")):
+            offer = an_offer(percent(15), ("p", each), scope=scope)
+            if is_sensitive(name, "product"):  # a private matter has no message at all, by its key or its name
+                own = offer.model_copy(update={"covers": name})
+                with raises_code("message_rule_broken", "sensitive_name"):
+                    write_message(own, AngleFacts(), language)
+                continue
+            message = write_message(offer, AngleFacts(), language)
+            assert instead in message.text or scope == "category"
+            assert bare not in "".join((message.title + message.text).casefold().split())
+        told = write_message(
+            an_offer(percent(15)), AngleFacts(bought=(label,), angle="just_bought"), language, JUST[language]
+        )
+        assert bare not in "".join(told.text.casefold().split())
+
+
+JUST = {
+    "zh": Draft("{deal}｜再看看", "您刚刚购买了{bought}"),
+    "en": Draft("{deal}: one more", "you just bought {bought}"),
+}
+
+
+@cases(300)
+@given(hostile_names())
+def test_no_spelling_of_a_claim_is_printed(drawn: tuple[str, str]) -> None:
+    assert_unprinted(*drawn)
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "很长的名字" * 40, "a\x07b", "牛奶\u202e", "<b>milk</b>", "milk{deal}"])
+def test_a_name_that_no_line_holds_or_that_hides_signs_is_not_printed_as_it_is(name: str) -> None:
+    raw = LocalizedText(zh=name, en=name)
     for language in ("zh", "en"):
-        with pytest.raises(InputError):
-            write_message(an_offer(percent(20), ("p", label), scope="product"), AngleFacts(), language)
-        told = write_message(an_offer(percent(15)), AngleFacts(bought=(label,)), language)
-        assert name not in told.text
+        for scope in ("product", "category"):
+            assert (
+                name not in write_message(an_offer(percent(15), ("p", raw), scope=scope), AngleFacts(), language).text
+            )
+
+
+@cases(100)
+@given(
+    hostile_names(), st.sampled_from([("tea", "en", "a selected product in tea"), ("茶叶", "zh", "茶叶中的指定商品")])
+)
+def test_a_product_with_an_unfit_name_is_told_by_its_category(drawn, category) -> None:
+    within, language, instead = category
+    assume(not is_sensitive(drawn[0], "product"))
+    label = readable_label(readable_name(drawn[0], "product"), within)
+    offer = an_offer(percent(15), ("p", label), scope="product")
+    assert instead in write_message(offer, AngleFacts(), language).text.replace("A sel", "a sel")
 
 
 @pytest.mark.parametrize("name", listed(INNOCENT))
@@ -90,3 +187,23 @@ def test_a_printed_name_has_no_markup_and_is_short(title: str) -> None:
 )  # fmt: skip
 def test_a_title_is_printed_by_its_first_part(title: str, printed: str) -> None:
     assert readable_name(title, "product").en == printed
+
+
+EVERYDAY = {"UHT MILK 特价": LocalizedText(zh="牛奶", en="milk"), "A1": LocalizedText(zh="面包", en="bread")}
+
+
+def test_the_shops_own_name_goes_before_the_catalogues() -> None:
+    assert readable_name("UHT MILK 特价", "product", EVERYDAY).en == "milk"
+    assert readable_name("UHT MILK 特价 ++ A1", "product", EVERYDAY) == LocalizedText(
+        zh="牛奶、面包", en="milk and bread"
+    )
+    assert readable_name("other", "product", EVERYDAY).en == "other"
+
+
+@pytest.mark.parametrize(
+    "name", [("8折牛奶", "milk"), ("牛奶", "牛奶"), ("牛奶", "Free milk"), ("牛奶", "<b>milk</b>")]
+)
+def test_an_everyday_name_is_linted_like_any_other(name: tuple[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        MessageSettings(names={"A1": LocalizedText(zh=name[0], en=name[1])})
+    assert MessageSettings(names=EVERYDAY).names["A1"].en == "bread"

@@ -88,6 +88,21 @@ def test_a_token_of_somebody_else_is_none(shop: Shop) -> None:
     assert reply.status_code == 403
 
 
+def test_an_invitation_is_a_whole_address(shop: Shop) -> None:
+    admin = shop.person()
+    page = admin.post("/people/invite", 200, role="viewer").text
+    found = re.search(r"http://shop\.test/console/enter/[\w-]+", page)
+    assert found
+    assert "viewer" in shop.nobody().get(found[0].removeprefix("http://shop.test/console"))
+
+
+def test_another_language_keeps_the_page_with_its_query(shop: Shop) -> None:
+    viewer = shop.person("viewer")
+    said = viewer.post("/language", language="zh", back="/customers/one?id=u001&x=a b")
+    assert said.headers["location"] == "/console/customers/one?id=u001&x=a+b"
+    assert viewer.post("/language", language="en", back="//evil.test/?a=1").headers["location"] == "/console/"
+
+
 def test_signing_in_makes_a_new_session_whatever_the_browser_brought(shop: Shop) -> None:
     person = shop.nobody()
     person.client.cookies.set(SESSION_COOKIE, "planted", domain="shop.test", path="/console")

@@ -186,7 +186,8 @@ def test_releases_are_compared_by_what_they_were_frozen_with(shop: Shop) -> None
 
 def test_without_a_shop_the_plan_says_how_to_start(folder: Path) -> None:
     with opened(folder, None) as shop:
-        assert "[no_config]" in shop.person("viewer").get("/plan", 422)
+        assert shop.person("viewer").json("/plan")["first"] == "/data"
+        assert shop.person("editor").json("/plan")["first"] == "/data/setup"
 
 
 def test_work_in_the_background_is_told_of_stopped_and_seen_after_a_restart(shop: Shop, folder: Path) -> None:

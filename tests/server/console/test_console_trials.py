@@ -1,5 +1,6 @@
 """A trial from its file to effects and a plan, by the browser alone; what its columns mean is a person's word."""
 
+import re
 from pathlib import Path
 from time import sleep
 
@@ -60,13 +61,14 @@ def test_the_sheet_of_a_workbook_is_chosen_before_its_columns(shop: Shop, file: 
     assert meanings == {"member": "ignore", "arm": "treatment", "old": "features", "spend": "features"}
 
 
-def test_a_wrong_mapping_says_why_and_is_kept_for_the_next_try(shop: Shop, file: Path) -> None:
+def test_a_wrong_mapping_says_why_and_stays_in_the_form(shop: Shop, file: Path) -> None:
     editor = shop.person("editor")
     editor.send("/trials/upload", file)
-    editor.post("/trials/Spring_b_trial/fit", **mapped(editor))
-    page = editor.get("/trials/Spring_b_trial/columns")
+    back = {"back": "/trials/Spring_b_trial/columns"}
+    page = editor.post("/trials/Spring_b_trial/fit", 422, **mapped(editor), **back).text
     assert "no outcome: name columns as rates, counts or money" in page
-    assert editor.json("/trials/Spring_b_trial/columns")["said"]["cost"] == "0.5"
+    assert re.search(r'name="cost"[^>]* value="0.5"', page)
+    assert editor.json("/trials/Spring_b_trial/columns")["said"] == {}
     twice = mapped(editor, spend="treatment")
     editor.post("/trials/Spring_b_trial/fit", 422, **twice)
 

@@ -11,7 +11,9 @@ import pytest
 from console_helpers import CONFIG, Shop, opened
 
 from promolift.core.messages import PoolText
+from promolift.core.messages.text_value import TextValue
 from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.results.learned_policy import TextEarnings
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_the_list_says_how_often_a_text_is_taken_up_and_which_are_no_longer_sent
     seen = approver.get("/words?state=approved&language=en")
     assert seen.count("a percentage off: sent 400, taken up ") == 2
     assert re.search(r"taken up 60; 1\d\.\d\s%.{0,40}interval.{0,30} of readers .{0,30}. Sent in \d\d", seen)
-    assert re.search(r"taken up 2; 1\.\d\s%.{0,80} No longer sent: others do better", seen)
+    assert re.search(r"taken up 2; \d\.\d\s%.{0,80} No longer sent: others do better", seen)
 
 
 def test_a_yes_is_to_exactly_these_words_and_names_the_person(own: Shop, pool: Path) -> None:
@@ -120,3 +122,16 @@ def test_the_first_text_is_approved_without_any_setting(
         assert [each.text_id for each in load_pool(tmp_path / "words.jsonl").usable("person").texts] == [text]
         assert "come with promolift" not in approver.get("/words")
         approver.get("/words/nonsense", 422)
+
+
+def test_list_and_text_say_what_a_message_with_it_earned(own: Shop, pool: Path, folder: Path) -> None:
+    text = waiting(pool)
+    value = TextValue(text.text_id, text.angle, text.language, 821, 433, 612.0, 171.0, 1053.0, None)
+    learned = folder / "serve" / "learn" / CONFIG.plan.campaign / "learn.json"
+    learned.parent.mkdir(parents=True, exist_ok=True)
+    learned.write_text(json.dumps({"texts": [TextEarnings(value, text.words).to_json()]}), "utf-8")
+    viewer = own.person("viewer")
+    listed = viewer.json("/words?language=en&state=all&angle=favourite")["texts"]
+    assert [one["text"]["text_id"] for one in listed if one["earned"]] == [text.text_id]
+    assert "821" in viewer.json(f"/words/{text.text_id}")["earned"]
+    assert "821" in viewer.get(f"/words/{text.text_id}")

@@ -64,6 +64,29 @@ def test_judged_texts_say_the_reason_that_the_plan_states(shops) -> None:
     assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said["zh"])
 
 
+def test_of_those_held_out_only_the_text_is_kept_that_they_would_have_got(tmp_path) -> None:
+    config = shop_config(
+        plan={"budget_cents": 9000, "holdout_share": 0.4}, message={"approve": "judged"}, shop=BILINGUAL
+    )
+    planned_shop(tmp_path, 1, config)
+    with Store(tmp_path) as store:
+        sent, unsent, held = (
+            store.frame("messages"),
+            store.frame("withheld"),
+            store.frame("decisions").filter("holdout"),
+        )
+    assert unsent.height > 5
+    assert set(unsent["customer_id"]) <= set(held["customer_id"])
+    assert set(unsent["offer_id"]) <= set(sent["offer_id"])
+    assert unsent.columns == list(message.WITHHELD)
+    assert unsent["text_en"].drop_nulls().len() > 0
+    both = [
+        each.drop_nulls("text_en").select("offer_id", "angle", "text_en", "text_prob_en") for each in (sent, unsent)
+    ]
+    shares = pl.concat(both).group_by("offer_id", "angle", "text_en").agg(pl.col("text_prob_en").n_unique())
+    assert shares["text_prob_en"].max() == 1  # as likely for those held out as for those who get it
+
+
 def spoken(rows: pl.DataFrame, language: str) -> Iterator[str]:
     """The reasons of the messages in a language."""
     with use_locale(language):

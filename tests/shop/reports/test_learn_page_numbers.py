@@ -10,6 +10,7 @@ from judged_shop import START, case, claimed, judged, losing
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from promolift.core.decisions import LineEffect
+from promolift.core.messages.text_value import TextValue
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.formatting import count, date, days, money, number, percent
 from promolift.foundation.time.clock import DAY_MS
@@ -17,7 +18,7 @@ from promolift.shop.feedback.next_release import LearnedEffects, propose_release
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.reports.earnings import GAIN
 from promolift.shop.reports.learning_page import page_of
-from promolift.shop.results.learned_policy import LearnedPolicy, NextRelease
+from promolift.shop.results.learned_policy import LearnedPolicy, NextRelease, TextEarnings
 from promolift.shop.results.line_tests import refusals_per_thousand
 
 CURRENCY = "USD"
@@ -28,6 +29,7 @@ MONEY = (
     "IntervalEstimate.value", "IntervalEstimate.low", "IntervalEstimate.high",
     "Quintile.predicted", "Quintile.realised", "Quintile.low", "Quintile.high", "LineEffect.cost_cents",
     "LineEffect.net_cents", "LineEffect.window_cents", "predicted", "shown",
+    "TextValue.value", "TextValue.low", "TextValue.high",
 )  # fmt: skip
 FORMS = dict.fromkeys(MONEY, (cash,)) | {
     "net_cents": (cash,), "drawn_cents": (cash,), "again_cents": (cash,),
@@ -59,6 +61,7 @@ def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
         "verdict": [found.main, found.why],
         "days": [found.looks, verdict.n_arm],
         "calibration": [found.quintiles, found.calibration],
+        "words": [learned.texts],
         "trust": [
             found.weights, found.outcome_counts, found.decision_counts, found.changed_arm, shares,
             CHANCE,
@@ -91,8 +94,15 @@ def said(effect: LineEffect) -> dict[str, object]:
     } | {"LineEffect.net_cents": effect.net_cents + effect.cost_cents}  # fmt: skip
 
 
+TEXTS = tuple(
+    TextEarnings(TextValue(name, "generic", "en", *values), f"{{deal}} / Hook {name}")  # type: ignore[arg-type]
+    for name, values in (("a", (821, 433, 61.0, 17.0, 105.0, None)), ("b", (219, 433, -13.0, -77.0, 51.0, 2741)),
+                         ("c", (7, 433, None, None, None, None)))
+)  # fmt: skip
+
+
 def told(found: JudgedEvidence) -> LearnedPolicy:
-    return LearnedPolicy(found, following(found), CURRENCY, "Shop", False, False)
+    return LearnedPolicy(found, following(found), CURRENCY, "Shop", False, False, TEXTS)
 
 
 def following(found: JudgedEvidence) -> NextRelease | None:
@@ -148,8 +158,8 @@ def plain() -> LearnedPolicy:
 
 
 PLANTED = [
-    ("money", ("first screen", "verdict", "days", "calibration", "next", "todo")),
-    ("count", ("first screen", "verdict", "days", "calibration", "trust", "next")),
+    ("money", ("first screen", "verdict", "days", "calibration", "words", "next", "todo")),
+    ("count", ("first screen", "verdict", "days", "calibration", "words", "trust", "next")),
     ("percent", ("trust", "todo")),
     ("number", ("verdict", "days", "trust", "next")),
 ]

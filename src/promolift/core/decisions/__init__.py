@@ -7,6 +7,7 @@ from promolift.foundation.lazy_imports import make_lazy
 __all__ = [
     "Bid",
     "Choice",
+    "Decision",
     "DecisionBatch",
     "LineEffect",
     "OpenOffers",
@@ -28,12 +29,19 @@ __all__ = [
     "next_occurrence",
     "record_decision",
     "replay_decision",
+    "withheld_offers",
 ]
 
 if TYPE_CHECKING:
     from promolift.core.decisions.arbitration import Bid, arbitrate, arbitrate_batch
     from promolift.core.decisions.batch_decisions import DecisionBatch, OptionTable, decide, decide_batch
-    from promolift.core.decisions.decision_records import Option, record_decision, replay_decision
+    from promolift.core.decisions.decision_records import (
+        Decision,
+        Option,
+        record_decision,
+        replay_decision,
+        withheld_offers,
+    )
     from promolift.core.decisions.decision_rule import (
         Choice,
         LineEffect,

@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from promolift.core.customers.reason_text import CONSENT
 from promolift.core.decisions.decision_rule import NONE, OpenOffers, ReleaseTerms, choose_offers, offer_probabilities
@@ -119,3 +120,27 @@ def _open(option: Option, prob: float, release: ReleaseTerms) -> dict[str, Any]:
         return {"offer": offer_id, "share": gain, "cost_cents": cost, "prob": prob}
     made = {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
     return made | {"draw_start": start, "draw_share": share} if release.by_interval else made
+
+
+def withheld_offers(decisions: pl.DataFrame, release: ReleaseTerms) -> pl.DataFrame:
+    """Return customer_id, ts_ms and offer_id of what those held out would have got; of nothing there is no row.
+
+    `decisions` are DECISIONS under the release. The holdout and all other draws are hashes of their own, so that the
+    same draws without a holdout say what would have been given.
+    """
+    held = decisions.filter(pl.col("holdout")).sort("customer_id", "ts_ms")
+    rows = held.select(pl.int_range(pl.len()).alias("who"), "candidates").explode("candidates").unnest("candidates")
+    rows = rows.filter(pl.col("offer").is_not_null() & (pl.col("offer") != NONE)).sort("who", "offer")
+    if rows.is_empty():
+        return held.clear().select("customer_id", "ts_ms", "offer_id")
+    sizes = np.bincount(rows["who"].to_numpy(), minlength=held.height).tolist()
+    numbers = rows.select(pl.col("gain_cents", "cost_cents", "charge_cents", "draw_start", "draw_share").fill_null(0.0))
+    gain_O, cost_O, charge_O, *draw_2O = numbers.to_numpy().T
+    opened = OpenOffers(
+        held["customer_id"].to_list(), [None] * held.height, sizes, gain_O - charge_O, cost_O, np.stack(draw_2O)
+    )
+    free = release.model_copy(update={"holdout_share": 0.0})
+    choices = choose_offers(opened, free, 0)
+    at = [opened.firsts[n] + each.slot if each.slot >= 0 else None for n, each in enumerate(choices)]
+    offers = pl.Series("offer_id", [None if place is None else rows["offer"][place] for place in at], dtype=pl.String)
+    return held.select("customer_id", "ts_ms", offers).drop_nulls("offer_id")

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from promolift.core.messages.angles import Angle, AngleFacts
 from promolift.core.messages.channels import (
@@ -45,10 +46,18 @@ from promolift.core.messages.offer_text import (
     reminder_sentence,
     terms_text,
 )
-from promolift.core.offers.product_names import MARKUP, NO_PERSON, SMUGGLED, is_sensitive, is_unfit, readable_name
+from promolift.core.offers.product_names import (
+    MARKUP,
+    NO_PERSON,
+    is_printable,
+    is_sensitive,
+    is_unfit,
+    makes_claim,
+    readable_name,
+)
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import LANGUAGES, Language, reads_in
+from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -129,9 +138,16 @@ def fill_draft(
         hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
         if not said and (hook[0].kind is None or (hook[0].kind == "product" and offer.scope != "product")):
             hook[0] = MessagePart(_upper(hook[0].text, language), hook[0].kind)
-        said += hook
-        short = facts.named if "{product}" in draft.hook else facts.short
-        said.append(MessagePart(facts.clause if clause else gap + _opened(short, language, offer, True), "offer"))
+        if hook[0].kind == "offer":
+            hook[0] = MessagePart(_opened(facts.short, language, offer, not said), "offer")
+            said += hook
+        else:
+            said += hook
+            short = facts.named if "{product}" in draft.hook else facts.short
+            goes_on = draft.hook.rstrip().endswith(":")
+            said.append(
+                MessagePart(facts.clause if clause else gap + _opened(short, language, offer, not goes_on), "offer")
+            )
         titles = _filled(draft.title, facts, known, language)
         titles[0] = (
             MessagePart(_upper(titles[0].text, language), titles[0].kind) if titles[0].kind != "product" else titles[0]
@@ -232,6 +248,8 @@ def _filled(text: str, facts: _Facts, known: AngleFacts, language: Language) -> 
             found.append(MessagePart(facts.deal, "deal"))
         elif piece == "{product}":
             found.append(MessagePart(facts.on, "product"))
+        elif piece == "{offer}":
+            found.append(MessagePart(facts.short, "offer"))
         elif piece == "{bought}":
             found.append(MessagePart(known.bought[0].text_in(language) if known.bought else "", "bought"))
         else:
@@ -273,7 +291,7 @@ _NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")
 def is_greetable_name(name: str) -> bool:
     """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
     fit = _NAME.match(name) and name == name.strip()
-    return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
+    return bool(fit) and not NO_PERSON.search(name) and not makes_claim(name)
 
 
 def usable_facts(offer: Offer, known: AngleFacts, language: Language) -> AngleFacts:
@@ -334,6 +352,7 @@ def check_message(
 
     For a message that was kept somewhere: it is filled again and compared letter by letter.
     """
+    known = usable_facts(offer, known, language)
     again = fill_draft(offer, known, language, draft, way)
     found: list[LintFinding] = []
     for said, right in ((title, again.title), (text, again.text)):
@@ -380,8 +399,6 @@ def _label_faults(offer: Offer, language: Language) -> tuple[LintFinding, ...]:
     if any(map(is_sensitive, parts)) or any(is_sensitive(name, "product") for name in names):
         why = f"{offer.covers!r} is a private matter; a message must not name it"
         found.append(LintFinding("sensitive_name", label, why, PRIVACY_LAW))
-    if bad := SMUGGLED.search(label) or MARKUP.search(label):
-        found.append(LintFinding("injection", bad.group(), "a label is a name, no offer, link or order", OFFER_RULE))
     return tuple(found)
 
 
@@ -417,6 +434,25 @@ class MessageSettings(Settings):
         examples=[["pipl_24"]],
     )
     sender: Sender = Sender()
+    names: dict[str, LocalizedText] = Field(
+        default={},
+        description="What messages call a product or a category in each language, by its id or its name in the "
+        'catalogue: `"UHT MILK 3.5 1L" = {zh = "牛奶", en = "milk"}`. Without an entry the catalogue\'s own name is '
+        "printed, or, where that makes a claim or cannot be read, its category.",
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _fit_to_print(cls, names: dict[str, LocalizedText]) -> dict[str, LocalizedText]:
+        for key, name in names.items():
+            for language in LANGUAGES:
+                said = name.text_in(language)
+                if not (reads_in(said, language) and is_printable(said)):
+                    raise ValueError(
+                        f"{key!r} is called {said!r} in {language}: write a name that its reader can read, without a "
+                        "discount, a claim, a link or signs"
+                    )
+        return names
 
     @property
     def pool_path(self) -> Path:
@@ -435,13 +471,14 @@ def write_messages(
     choice: "TextChooser",
     way: MessageDelivery = PLAIN_DELIVERY,
     languages: Sequence[Language] = LANGUAGES,
+    names: Mapping[str, LocalizedText] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """`plan` with, per language, `message_`, `title_`, `text_` (the pool text's id) and `text_prob_` columns more.
 
     `plan` needs customer_id and offer_id; it may have name, angle, bought_name (of what was just bought), and per
-    language `play_reason_` (the sentence before the offer, in place of a text of the pool). Null where the
-    row's offer is null or gives nothing. InputError for an offer_id without offer, and for offers that cannot be
-    said truly, all of them named.
+    language `play_reason_` (the sentence before the offer, in place of a text of the pool). `names` is what a purchase
+    is called, by its name in the catalogue. Null where the row's offer is null or gives nothing. InputError for an
+    offer_id without offer, and for offers that cannot be said truly, all of them named.
     """
     for column in ("customer_id", "offer_id"):
         if column not in plan.columns:
@@ -459,7 +496,7 @@ def write_messages(
         said: dict[str, Any] = {}
         for language in languages:
             try:
-                said |= _said(row, offers.get(row["offer_id"] or ""), language, choice, way)
+                said |= _said(row, offers.get(row["offer_id"] or ""), language, choice, way, names)
             except InputError as error:
                 failed.setdefault(row["offer_id"], error)
         made.append(said)
@@ -474,12 +511,13 @@ _SAID = {"message": pl.String, "title": pl.String, "text": pl.String, "text_prob
 
 
 def _said(
-    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: "TextChooser", way: MessageDelivery
-) -> dict[str, Any]:
+    row: Mapping[str, Any], offer: Offer | None, language: Language, choice: "TextChooser", way: MessageDelivery,
+    names: Mapping[str, LocalizedText],
+) -> dict[str, Any]:  # fmt: skip
     """What one row says in a language, by column; nothing where there is no offer."""
     if offer is None or offer.benefit.type == "none":
         return {}
-    bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
+    bought = (readable_name(row["bought_name"], "product", names),) if row["bought_name"] else ()
     reason = row[f"play_reason_{language}"]
     known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic", reason=reason)
     require_content(offer, known, language)

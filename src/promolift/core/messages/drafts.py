@@ -27,7 +27,7 @@ from promolift.foundation.i18n.text import Language, LocalizedText
 if TYPE_CHECKING:
     from promolift.core.messages.channels import Channel
 
-SLOTS = ("{deal}", "{product}", "{bought}")
+SLOTS = ("{deal}", "{offer}", "{product}", "{bought}")
 SLOT = re.compile(r"\{\w+\}")
 OFFER_RULE = "the offer: a message says what the offer says, no more and no less"
 PRIVACY_LAW = "Personal Information Protection Law of the PRC (2021), articles 6 and 28; GDPR, article 5"
@@ -86,7 +86,7 @@ def draft_request(brief: Brief, several: int, seed: int = 0) -> WriterRequest:
     goods = brief.goods.text_in(language) if brief.goods else words["any_goods"]
     short = brief.voice.length == "short" or brief.channel == "sms_cn"
     lengths = [str(int(most * (SHORT_SHARE if short else PROMPT_SHARE))) for most in MAX_LENGTHS[language]]
-    slots = ["deal", "product", *(["bought"] if brief.angle == "just_bought" else [])]
+    slots = ["deal", "offer", "product", *(["bought"] if brief.angle == "just_bought" else [])]
     kinds = words["benefits"]
     listed = words["separator"].join(kinds[kind] for kind in brief.benefits or kinds if kind in kinds)
     told = [f"{{{slot}}}{words['colon']}{fill_prompt(words['slots'][slot], benefits=listed)}" for slot in slots]
@@ -143,7 +143,8 @@ def voice_request(texts: Sequence[str], language: Language, seed: int = 0) -> Wr
 
 @dataclass(frozen=True)
 class Draft:
-    """LocalizedText around slots. A hook without a full stop goes on with the offer as a clause."""
+    """Words around slots. {offer} at the start of a hook is the sentence of the offer; it else follows the hook, as a
+    clause where the hook ends without a full stop."""
 
     title: str
     hook: str
@@ -264,9 +265,13 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
             found.append(_ours("length", text, f"at most {most} characters without slots"))
     if draft.call and not draft.call.rstrip().endswith(tuple("。！？!?.…~～")):
         found.append(_ours("sign", draft.call, "a call to action ends with a full stop"))
+    if "{offer}" in draft.title + draft.hook[1:] + draft.call:
+        found.append(_ours("offer", draft.hook, "{offer} stands at the start of the hook or nowhere"))
+    if "{offer}" in draft.hook and not draft.hook.rstrip().endswith(tuple("。！？!?.…~～")):
+        found.append(_ours("sign", draft.hook, "a hook after {offer} ends with a full stop"))
     if draft.hook.rstrip().endswith(("，", ",", "、", ";", "；")):
         found.append(_ours("sign", draft.hook, "a hook ends with a full stop, a colon, or no sign at all"))
-    if not draft.hook.strip():
+    if not draft.hook.replace("{offer}", "").strip():
         found.append(_ours("length", "", "a hook is needed"))
     bare = SLOT.sub("", "".join(texts))
     if re.search(r"[{}\[\]<>|\\\n\t]", bare) or any(ord(c) > 0xFFFF for c in bare):

@@ -11,29 +11,49 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import RULE_SOURCES, Channel, RulePack, Sender, blank_channel_parts, find_breaches
 from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, load_banned_phrases
-from promolift.core.offers.product_names import SMUGGLED, is_sensitive, load_toml, name_matcher
+from promolift.core.messages.numerals import ANY_WORD, CHINESE_NUMERAL, DIGITS, normalise_text, parse_number
+from promolift.core.offers.product_names import is_sensitive, load_toml, makes_claim, name_matcher
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 
 MAX_CHARACTERS = 1000  # characters; nobody reads more in a promotion
 FactKind = Literal[
-    "name", "percent", "amount", "threshold", "cap", "shipping", "start", "end", "code", "person", "bought"
+    "name",
+    "percent",
+    "amount",
+    "threshold",
+    "cap",
+    "shipping",
+    "price",
+    "more",
+    "gift",
+    "points",
+    "start",
+    "end",
+    "code",
+    "person",
+    "bought",
 ]
 UNREAD_CODE = "unread"  # the code of what only a judge or a person can read
 _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_purchase"})
 # of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
-_ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection"}
+_ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection", "comparison", "popularity",
+           "prize"}  # fmt: skip
 _PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
 
 
 # the kinds of benefit that code reads, and the fact that states each
-_BENEFIT_FACT: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
+_BENEFIT_FACT: dict[str, FactKind] = {
+    "percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping", "fixed_price": "price",
+    "buy_x_get_y": "more", "gift": "gift", "points": "points",
+}  # fmt: skip
 _OF_BENEFIT = {"wrong_percent", "wrong_amount", "wrong_benefit", "wrong_threshold", "wrong_cap"}
 
 
@@ -77,8 +97,8 @@ def find_broken_rules(
     Reads digits of any script, full width, Chinese numerals, English number words, 折, percentages, sums and dates.
     `known` is what may be said besides the offer. Codes: those of banned.csv and of channels, and missing_name,
     other_name, sensitive_name, wrong_name, unknown_purchase, missing_date, wrong_date, missing_benefit, wrong_benefit,
-    wrong_percent, wrong_amount, wrong_currency, missing_threshold, missing_cap, wrong_scope, wrong_code,
-    wrong_language, too_long, no_offer, unread.
+    wrong_percent, wrong_amount, wrong_currency, missing_threshold, missing_cap, missing_condition, wrong_scope,
+    wrong_code, wrong_language, too_long, no_offer, unread.
     """
     return _read(text, offer, language, channel, known or AngleFacts(), packs, sender).broken
 
@@ -94,75 +114,7 @@ def extract_facts(
 
 
 _DATA: dict[str, str] = load_toml("messages/fact_check.toml")
-# what is read as something else: a traditional character as its simplified form, signs and blanks as the plain ones
-_PAIRS = _DATA["as_plain"]
-_AS_PLAIN = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)) | dict.fromkeys("\u00a0\u202f\u3000", " ")
-_AS_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("〜～", "~") | {"￥": "¥"}
-_FORMAL = re.compile("[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])")  # alone: family names
-_FORMAL_DIGITS = str.maketrans("壹贰叁肆伍陆柒捌玖拾佰仟", "一二三四五六七八九十百千")
-
-
-def normalise_text(text: str) -> str:
-    """`text` with plain digits, Latin letters, signs and simplified characters, one character for one."""
-    return "".join(map(_plain_character, _FORMAL.sub(lambda m: m.group().translate(_FORMAL_DIGITS), text)))
-
-
-def _plain_character(c: str) -> str:
-    if c < "\x7f":
-        return c
-    if c in _AS_PLAIN:
-        return _AS_PLAIN[c]
-    if "\ue000" <= c <= "\uf8ff":
-        return "?"
-    if "\uff01" <= c <= "\uff5e" and c not in "，！？；：":  # full width; Chinese punctuation keeps its meaning
-        return chr(ord(c) - 0xFEE0)
-    digit = unicodedata.digit(c, None)  # circled, superscript and other scripts' digits
-    return str(digit) if digit is not None else c
-
-
-DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
-CHINESE_NUMERAL = r"[零〇一二两三四五六七八九十百千万]+(?:点[零〇一二三四五六七八九]+)?"
-_ONES = """
-    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen
-""".split()  # noqa: SIM905
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
-_WORDS = {word: at for at, word in enumerate(_ONES)} | {
-    f"{ten}-{one}" if at else ten: 20 + 10 * tens + at
-    for tens, ten in enumerate(_TENS) for at, one in enumerate(_ONES[:10])
-}  # fmt: skip
-_WORDS |= {f"{word} hundred": 100 * value for word, value in (_WORDS | {"a": 1}).items()} | {"a thousand": 1000}
-_ANY_WORD = "|".join(sorted((word.replace("-", "[ -]") for word in _WORDS), key=len, reverse=True))
-_HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-_HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
-
-
-def parse_number(text: str) -> Decimal:
-    """The value of digits ('1,234.5'), Chinese numerals ('两百五', '七点五') or English words ('twenty-five')."""
-    text = text.strip()
-    if text[0].isdigit():
-        return Decimal(text.replace(",", ""))
-    if text[0].isascii():
-        words = text.lower()
-        return Decimal(_WORDS[words] if words in _WORDS else _WORDS[words.replace(" ", "-", 1)])
-    whole, _, fraction = text.partition("点")
-    decimals = "".join(str(_HAN_DIGITS[c]) for c in fraction)
-    if all(c in _HAN_DIGITS for c in whole):  # digits read one by one: 二〇二六, 七五
-        return Decimal("".join(str(_HAN_DIGITS[c]) for c in whole) + (f".{decimals}" if decimals else ""))
-    total, last, digit, unit = 0, 0, 0, 1
-    for c in whole:
-        if c in _HAN_DIGITS:
-            digit = _HAN_DIGITS[c]
-        elif c == "万":
-            total, last, digit, unit = (total + digit) * 10_000, 10_000, 0, 10_000
-        else:
-            unit = _HAN_UNITS[c]
-            total, last, digit = total + (digit or 1) * unit, unit, 0
-    spoken = last > 10 and "零" not in whole and "〇" not in whole  # 两百五 is 250, 两百零五 is 205
-    return Decimal(f"{total + (digit * (last // 10) if spoken else digit)}.{decimals or 0}").normalize()
-
-
-_PARTS = {"@DIGITS@": DIGITS, "@HAN@": CHINESE_NUMERAL, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
+_PARTS = {"@DIGITS@": DIGITS, "@HAN@": CHINESE_NUMERAL, "@WORDS@": rf"\b(?:{ANY_WORD})\b", "@WORD@": ANY_WORD}
 _P = {
     name: re.compile(re.sub("@[A-Z]+@", lambda part: _PARTS[part.group()], pattern), re.IGNORECASE)
     for name, pattern in _DATA.items()
@@ -225,7 +177,7 @@ def _read(
     for breach in find_breaches(text, offer, channel, packs, sender, known, language):
         reader.flag(breach.code, breach.start, breach.end, breach.why)
     reader.text = blank_channel_parts(reader.text, channel)
-    for step in (_signs, _people, _names, _words, _dates, _percents, _sums, _shipping, _prose):
+    for step in (_signs, _people, _names, _words, _terms, _dates, _percents, _goods, _sums, _shipping, _others, _prose):
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
@@ -285,7 +237,7 @@ def _names(r: _Reader) -> None:
         private = offer.covers if offer.scope == "category" else name
         if is_sensitive(private, "category" if offer.scope == "category" else "product"):
             r.flag("sensitive_name", 0, 0, f"{private!r} is a private matter; a message must not name it by itself")
-        if SMUGGLED.search(name):
+        if makes_claim(name):
             r.flag("injection", 0, 0, "the label carries an offer or an order")
     for words in known.bought:
         for match in list(re.finditer(_loose(words.text_in(r.language)), r.text, re.IGNORECASE)):
@@ -302,6 +254,12 @@ def _words(r: _Reader) -> None:
     for row in load_banned_phrases():
         if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):
+                if (
+                    row.code == "vague_deadline"
+                    and _P["limited"].match(r.text, match.start())
+                    and _P["date"].search(r.text)
+                ):
+                    continue  # the text says until when, which is compared below
                 r.flag(
                     row.code if row.code in _ALWAYS else UNREAD_CODE,
                     *match.span(),
@@ -312,10 +270,23 @@ def _words(r: _Reader) -> None:
         if any(c.isdigit() or c.isupper() for c in said):
             wrong = UNREAD_CODE if r.offer.activation == "code" else "wrong_code"
             r.take("code", match.start(1), match.end(1), wrong, "the offer says no such code")
-    if r.offer.joined == "each":
-        r.flag_all("together", "wrong_scope", "each of them counts alone")
     if r.offer.scope != "all":
         r.flag_all("everything", "wrong_scope", "the offer is on one category or product")
+
+
+def _terms(r: _Reader) -> None:
+    """For whom, by which step, and together or each: a text may not deny or leave out what the offer asks for."""
+    offer = r.offer
+    if offer.joined == "each":
+        r.flag_all("together", "wrong_scope", "each of them counts alone")
+    if offer.joined == "together":
+        r.flag_all("alone", "wrong_scope", "both are bought together")
+    if offer.members:
+        r.flag_all("no_members", "wrong_scope", "members alone get it")
+    elif found := _P["members_alone"].search(r.text):
+        r.flag("wrong_scope", *found.span(), "it is not for members alone")
+    if offer.activation != "automatic":
+        r.flag_all("no_code", "wrong_code", "the customer does something to get it")
 
 
 _MONTH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -339,6 +310,9 @@ def _dates(r: _Reader) -> None:
         wrong = day not in last_days if exclusive else day != end
         why = f"the offer is valid from {first} through {end}"
         r.take("end", *match.span(), "wrong_date" if wrong else None, why)
+        beside = _P["weekday"].search(before[-24:] + after[:12])
+        if beside and _weekday(beside.group()) != day.weekday():
+            r.flag("wrong_date", *match.span(), "this day is another day of the week")
     for match in list(_P["clock"].finditer(r.text)):
         digits = [int(part) for part in re.findall(r"\d+", match.group())]
         hour = digits[0] + (12 if "p" in match.group().lower() and digits[0] < 12 else 0)
@@ -346,9 +320,21 @@ def _dates(r: _Reader) -> None:
         if (stated - (60 * last.hour + last.minute)) % 1440 > 1:
             r.flag(UNREAD_CODE, *match.span(), "an hour that code cannot compare")
         r.hide(*match.span())
+    for match in _P["ends_on"].finditer(r.text):
+        if _weekday(_P["weekday"].search(match.group()).group()) != end.weekday():  # type: ignore[union-attr]
+            r.flag("wrong_date", *match.span(), f"the offer is valid through {end}")
     for match in list(_P["vague_time"].finditer(r.text)):
         r.flag(UNREAD_CODE, *match.span(), "a time that depends on when it is read")
         r.hide(*match.span())
+
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _weekday(said: str) -> int:
+    return (
+        _WEEKDAYS.index(said[:3].lower()) if said[0].isascii() else "一二三四五六日".index(said[-1].replace("天", "日"))
+    )
 
 
 def _day(match: re.Match[str], year: int) -> date | None:
@@ -364,22 +350,51 @@ def _day(match: re.Match[str], year: int) -> date | None:
 
 def _percents(r: _Reader) -> None:
     """Percentages, 折, halves: what is taken off, or what is left to pay."""
+    shares = r.offer.benefit.type in ("percent_off", "buy_x_get_y")
     share, why = r.offer.benefit.percent, f"the offer takes {r.offer.benefit.percent} % off"
     for match in list(_P["zhe"].finditer(r.text)):
         said = match.group(1)
         value = Decimal(5) if not said or said in "对半" else parse_number(said)
         paid = value * 10 if value < 10 else value  # 8折, 7.5折, 八五折, 85折
-        wrong = r.offer.benefit.type != "percent_off" or paid != 100 - share
+        wrong = not shares or paid != 100 - share
+        r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
+    for match in list(_P["part"].finditer(r.text)):
+        said = re.split(r"[\s-]", match.group().lower())
+        tenths = parse_number(match.group(1)) * 10 if match.group(1) else None
+        value = (
+            tenths or {"third": Decimal(33), "quarter": Decimal(25)}[next(w for w in said if w in ("third", "quarter"))]
+        )
+        wrong = not shares or abs(value - share) > 1
         r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
     for match in list(_P["percent"].finditer(r.text)):
         value, (before, after) = parse_number(match.group(1) or match.group(2)), r.beside(*match.span())
         off, pay = bool(_P["off"].search(before[-14:] + after[:14])), bool(_P["pay"].search(before[-14:] + after[:24]))
-        wrong = r.offer.benefit.type != "percent_off" or value not in (share, 100 - share)
+        wrong = not shares or value not in (share, 100 - share)
         if not wrong and pay == off and share != 50:
             r.flag(UNREAD_CODE, *match.span(), "not clear whether this is taken off or left to pay")
         elif not wrong:
             wrong = value != (100 - share if pay else share)
         r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
+
+
+def _goods(r: _Reader) -> None:
+    """More units, a gift, points: what the customer gets, and how many."""
+    b, fact = r.offer.benefit, _BENEFIT_FACT.get(r.offer.benefit.type)
+    if fact == "gift" and b.item:
+        item = f"(?:{_P['gives'].pattern})?{_loose(b.item.text_in(r.language))}"
+        for match in list(re.finditer(item, r.text, re.IGNORECASE)):
+            r.take("gift", *match.span())
+    elif fact == "points":
+        for match in list(_P["points"].finditer(r.text)):
+            wrong = parse_number(match[1] or match[2]) != b.points
+            r.take("points", *match.span(), "wrong_amount" if wrong else None, f"the offer gives {b.points} points")
+    elif fact == "more" and b.percent == 100:
+        for match in list(_P["more"].finditer(r.text)):
+            said = [int(parse_number(part)) for part in match.groups() if part]
+            wrong = said != [b.buy, b.get]
+            r.take("more", *match.span(), "wrong_amount" if wrong else None, f"the offer is buy {b.buy}, get {b.get}")
+        for match in list(_P["nth_free"].finditer(r.text)):
+            r.hide(*match.span())
 
 
 _SIGNS = {
@@ -407,7 +422,7 @@ def _sums(r: _Reader) -> None:
     offer, digits = r.offer, CURRENCY_DIGITS.get(r.offer.currency, 2)
     right: dict[FactKind, int] = {
         "amount": offer.benefit.amount_cents, "threshold": offer.min_spend_cents,
-        "cap": offer.benefit.max_discount_cents or 0,
+        "cap": offer.benefit.max_discount_cents or 0, "price": offer.benefit.price_cents,
     }  # fmt: skip
     sums = []
     for match in _P["sum"].finditer(r.text):
@@ -417,6 +432,8 @@ def _sums(r: _Reader) -> None:
             sums.append(_Sum(*match.span(), units, match["a"] or match["b"]))
     sums += [_Sum(*m.span(), (offer.currency, ""), m[1] or m[2]) for m in _P["bare_sum"].finditer(r.text)]
     stated = {int(parse_number(each.said).scaleb(digits)) for each in sums}
+    if offer.benefit.type == "percent_off":
+        sums = _examples(r, sums)
     for start, end, units, said in sums:
         if "\ue000" in r.text[start:end]:
             continue
@@ -425,15 +442,48 @@ def _sums(r: _Reader) -> None:
         spend = bool(_P["spend"].search(before[-16:]) or _P["spend_after"].search(after))
         off = bool(_P["off"].search(before[-6:]) or _P["off"].match(after.lstrip()[:4]))
         role: FactKind = "cap" if cap else "threshold" if spend and not _P["off"].search(before[-4:]) else "amount"
+        if role == "amount" and offer.benefit.type == "fixed_price":
+            role = "price"
         if offer.currency not in units:
             r.take(role, start, end, "wrong_currency", f"the offer is in {offer.currency}")
         elif cents == right[role] and cents:
             r.take(role, start, end)
         elif cents and (cap or spend or off) and cents not in right.values() and right[role] not in stated:
-            r.take(role, start, end, f"wrong_{role}" if right[role] else "wrong_amount", "the offer names no such sum")
+            r.take(
+                role,
+                start,
+                end,
+                f"wrong_{role}" if right[role] and role != "price" else "wrong_amount",
+                "the offer names no such sum",
+            )
+        elif (
+            cents
+            and cents not in right.values()
+            and offer.benefit.type not in ("amount_off", "exchange", "percent_off")
+        ):
+            r.take(role, start, end, "wrong_amount", "the offer names no such sum")
         else:
             r.flag(UNREAD_CODE, start, end, "a sum, but not clear what for")
             r.take(next((kind for kind, value in right.items() if value == cents and cents), role), start, end)
+
+
+def _examples(r: _Reader, sums: list[_Sum]) -> list[_Sum]:
+    """The sums that are no example of a percentage: '100元的只要80元', 'a $10 bag for $8' are, if they are right."""
+    left, paid = list(sums), Decimal(100 - r.offer.benefit.percent) / 100
+    for one, two in pairwise(sums):
+        if _P["example"].fullmatch(r.text[one.end : two.start]):
+            wrong = parse_number(two.said) != parse_number(one.said) * paid
+            r.take(
+                "percent", one.start, two.end, "wrong_percent" if wrong else None, "the sums do not give the percentage"
+            )
+            left = [each for each in left if each not in (one, two)]
+    return left
+
+
+def _others(r: _Reader) -> None:
+    """Another thing in one list with what is offered, of which the text says the benefit, too."""
+    if r.offer.scope != "all":
+        r.flag_all(f"listed_{r.language}", "wrong_scope", "the offer is on other goods")
 
 
 def _shipping(r: _Reader) -> None:
@@ -441,7 +491,8 @@ def _shipping(r: _Reader) -> None:
     sure = r.offer.benefit.type != "free_shipping"  # else a gift may be another way to say that
     for match in list(_P["shipping"].finditer(r.text)):
         r.take("shipping", *match.span(), "wrong_benefit" if sure else None, "the offer is not free delivery")
-    r.flag_all("gift", "wrong_benefit" if sure else UNREAD_CODE, "the offer gives nothing but its benefit")
+    given = r.offer.benefit.type not in ("free_shipping", "buy_x_get_y", "exchange", "gift")
+    r.flag_all("gift", "wrong_benefit" if given else UNREAD_CODE, "the offer gives nothing but its benefit")
     r.flag_all("number", UNREAD_CODE, "a number whose meaning code cannot tell")
 
 
@@ -464,15 +515,26 @@ def _prose(r: _Reader) -> None:
 def _missing(r: _Reader) -> None:
     """What the offer has and the text does not say; where a part is unread, it may say it there."""
     offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
+    share_of_more = offer.benefit.type == "buy_x_get_y" and offer.benefit.percent < 100  # is read as a percentage
     wanted = {
         "missing_name": "name" if offer.scope != "all" else None,
         "missing_date": "end" if offer.benefit.type != "reminder" else None,
-        "missing_benefit": _BENEFIT_FACT.get(offer.benefit.type),
+        "missing_benefit": None if share_of_more else _BENEFIT_FACT.get(offer.benefit.type),
         "missing_threshold": "threshold" if offer.min_spend_cents else None,
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
     }  # fmt: skip
+    conditions = {
+        "members": offer.members,
+        "code_said": offer.activation == "code",
+        "joined_said": offer.joined == "together",
+    }
+    for name, asked in conditions.items():
+        if asked and not _P[name].search(normalise_text(r.raw)):
+            r.flag("missing_condition", end, end, f"the text does not say the offer's {name.split('_')[0]}")
     unread = r.left > 0 or any(rule.code == UNREAD_CODE for rule in r.broken)
+    counted = bool(_P["number"].search(r.text))  # a sum can only be said by a numeral that is not read yet
     for code, kind in wanted.items():
         if kind and kind not in kinds:
             why = f"the text does not say the offer's {kind}, as far as it is read"
-            r.flag(UNREAD_CODE if unread else code, end, end, why)
+            may_be = counted if kind in ("threshold", "cap", "price", "points") else unread
+            r.flag(UNREAD_CODE if may_be else code, end, end, why)

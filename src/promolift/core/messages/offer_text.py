@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from promolift.core.offers.product_names import is_plural, load_product_names, load_toml, readable_name
+from promolift.core.offers.product_names import is_plural, is_printable, load_product_names, load_toml, readable_name
 from promolift.core.offers.terms import Benefit, Offer, PairCondition
 from promolift.foundation.i18n.text import Language, LocalizedText, reads_in
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
@@ -170,7 +170,7 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
     single = offer.scope == "product"
     name = offer.label.text_in(language) if offer.label else None
-    if name and not reads_in(name, language):
+    if name and not (reads_in(name, language) and is_printable(name)):
         name = (_SELECTED_PRODUCT if single else _SELECTED_PRODUCTS).text_in(language)
     on = name if name is None or single or offer.joined else category_phrase(name, language)
     plural = bool(on) and not single and is_plural(on or "")
@@ -179,7 +179,8 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
     )
 
 
-_SELECTED_PRODUCT = LocalizedText(zh="指定商品", en="a selected product")  # whose name cannot be read in a language
+# whose name cannot be read in a language, or would say what only the offer may
+_SELECTED_PRODUCT = LocalizedText(zh="指定商品", en="a selected product")
 _SELECTED_PRODUCTS = LocalizedText(zh="指定商品", en="selected products")
 _SMALL_WORDS = frozenset(("and", "or", "of", "for", "in", "the", "a", "plus", "with"))
 
@@ -256,7 +257,7 @@ def benefit_text(offer: Offer, language: Language) -> str:
         what = line.zh("title", outright=offer.benefit.type == "amount_off")
         return f"{'一起买' if together else ''}{_MEMBERS[line.members]}{spend}{what}"
     whom = " for members" if line.members else ""
-    return line.en("title") + (" together" if together else "") + (f" from {spend}" if spend else "") + whom
+    return line.en("title") + (" together" if together else "") + whom + (f" when you spend {spend}" if spend else "")
 
 
 def offer_sentence(
@@ -312,27 +313,30 @@ def _offered_en(line: OfferLine) -> str:
 
 
 def terms_text(offer: Offer, language: Language, *, begun: bool = True) -> str:
-    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed; empty
-    for a reminder, which gives nothing that could end."""
+    """Until when (from when, if it has not begun; the hour, if it ends within a day), and what the customer does to get
+    it, where that is anything; empty for a reminder, which gives nothing that could end."""
     if offer.benefit.type == "reminder":
         return ""
-    day, clock, redeem = offer.expires.replace(tzinfo=None), None, _DATA["redeem"][language][offer.activation]
+    day, clock, redeem = offer.expires.replace(tzinfo=None), None, _DATA["redeem"][language].get(offer.activation)
     if day.time() < time(0, 1):
         day -= timedelta(days=1)  # midnight belongs to the day it ends
     elif day.time() < time(23, 59):
         clock = day + timedelta(seconds=1)  # 17:59:59 is 'until 18:00'
+    years = offer.expires - offer.starts > YEAR_UNSAID  # else the next such day is meant
+    last, first = day_text(day, language, years), day_text(offer.starts, language, years)
     if language == "zh":
-        start = "" if begun else f"{day_text(offer.starts, 'zh')}起，"
-        return f"{start}有效期至{day_text(day, 'zh')}{f'{clock:%H:%M}' if clock else ''}。{redeem}"
-    until = "through"
-    if clock:
-        until = f"until {(clock.hour - 1) % 12 + 1}:{clock.minute:02d} {'a.m.' if clock.hour < 12 else 'p.m.'} on"
-    start = "" if begun else f" from {day_text(offer.starts, 'en')}"
-    return f"Valid{start} {until} {day_text(day, 'en')}. {redeem}"
+        said = f"{'' if begun else f'{first}起，'}{last}{f'{clock:%H:%M}' if clock else ''}止。"
+    else:
+        hour = f"at {(clock.hour - 1) % 12 + 1}:{clock:%M} {'a.m.' if clock.hour < 12 else 'p.m.'} on " if clock else ""
+        said = f"{'Ends' if begun else f'Starts {first}, ends'} {hour}{last}."
+    return f"{said}{' ' if redeem and language == 'en' else ''}{redeem or ''}"
 
 
-def day_text(day: datetime, language: Language) -> str:
-    """'2026年6月30日', 'June 30, 2026'."""
+YEAR_UNSAID = timedelta(days=300)  # the longest offer whose days are printed without their year
+
+
+def day_text(day: datetime, language: Language, year: bool = True) -> str:
+    """'2026年6月30日', 'June 30, 2026'; without `year` '6月30日', 'June 30'."""
     if language == "zh":
-        return f"{day.year}年{day.month}月{day.day}日"
-    return f"{_DATA['months'][day.month - 1]} {day.day}, {day.year}"
+        return f"{f'{day.year}年' if year else ''}{day.month}月{day.day}日"
+    return f"{_DATA['months'][day.month - 1]} {day.day}{f', {day.year}' if year else ''}"

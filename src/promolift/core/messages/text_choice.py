@@ -1,9 +1,17 @@
 """Choose the text of each customer with its propensity, and learn from what is taken up which texts work.
 
 Usable texts of an angle, a kind of benefit and a language compete by Thompson sampling (Thompson 1933, Biometrika 25).
-What a text got with other kinds of benefit counts, too, for less: a power prior (Ibrahim & Chen 2000, Statistical
-Science 15). A text that nobody has read starts from what a ranker expects of its words (`text_ranker.fit_ranker`). One
-that enough people have read and that never comes out best any more is no longer sent.
+The texts of a play are those of the angle that its audience gives. Of all that compete
+
+    share of readers = mean of the group and benefit x exp(prior of the ranker) x (1 + text + text and benefit)
+
+with `text` and `text and benefit` random, of mean 0. Their variances are the same in every play, language and benefit,
+and are estimated from all of them by the method of moments (DerSimonian & Laird 1986, Controlled Clinical Trials 7): so
+a new play, or a language with few readers, knows from the others how far texts differ, and how much of that a text
+keeps with another benefit. Given the variances each text starts where its readers with other benefits put it, as a beta
+distribution of the same mean and variance (parametric empirical Bayes, Morris 1983, JASA 78). Where nobody has read the
+variances are START_SPREADS, which stand for shops of all trades: other shops' counts are not at hand. A text that
+enough people have read and that never comes out best any more is no longer sent.
 
 Legend: V texts that compete, B kinds of benefit.
 """
@@ -25,9 +33,7 @@ from promolift.foundation.i18n.text import Language
 
 Floats = NDArray[np.float64]
 MIN_SHARE, SHARE_DRAWS = 0.1, 400
-PRIOR_SHOWN = 40.0  # a prior weighs as much as so many readers
-OTHER_BENEFITS = 0.5  # what a reader of the text with another kind of benefit counts beside one with this kind
-OTHER_READERS = 160.0  # and what all of them count at most: how a text does differs between kinds of benefit
+BASE_TAKEN, BASE_SHOWN = 1.0, 20.0  # 1 in 20 readers take an offer up before anything is known
 READ_ENOUGH = 200  # readers with a kind of benefit, before a text may be dropped for it
 LEAST_TEXTS = 2  # that go on competing
 
@@ -48,11 +54,36 @@ class _Readers(NamedTuple):
     taken: int = 0
 
 
-class _Start(NamedTuple):
-    """The share of readers who take each text up, as believed before anybody read it, and as of how many readers."""
+class TextSpreads(NamedTuple):
+    """How far texts differ: the variance of a text's relative share of takers, and of what is new with each benefit."""
 
+    text: float
+    benefit: float
+
+
+START_SPREADS = TextSpreads(0.3**2, 0.15**2)
+SPREADS_HALF = 2.0  # estimates that are as uncertain as the start is large weigh as much as the start; its weight
+LEAST_VARIANCE = 0.05**2
+
+
+class _Cells(NamedTuple):
+    """Of texts that compete and their benefits: how many read and took each up, the mean share of takers times what the
+    ranker expects of the text, how far it is from that as a share of it, and the precision of that."""
+
+    shown_VB: Floats
+    taken_VB: Floats
+    mean_VB: Floats
+    off_VB: Floats
+    precision_VB: Floats
+
+
+class _Believed(NamedTuple):
+    """The beta distribution of each text's share of takers, and how many readers it had and how many took it up."""
+
+    yes_V: Floats
+    no_V: Floats
+    shown_V: Floats
     taken_V: Floats
-    weight_V: Floats
 
 
 class ChosenText(NamedTuple):
@@ -93,6 +124,62 @@ class TextChooser:
             found.setdefault(text_id, {})[benefit] = _Readers(shown, taken)
         return found
 
+    @cached_property
+    def _benefit_means(self) -> Mapping[BenefitType, float]:
+        """The share of readers who take offers of each kind up, over all texts that may be sent."""
+        sums = dict[BenefitType, _Readers]()
+        for text in self.texts:
+            for benefit, (shown, taken) in self._counts.get(text.text_id, {}).items():
+                before = sums.get(benefit, _Readers())
+                sums[benefit] = _Readers(before.shown + shown, before.taken + taken)
+        return {each: (taken + BASE_TAKEN) / (shown + BASE_SHOWN) for each, (shown, taken) in sums.items()}
+
+    def _cells(self, texts: Sequence[PoolText], benefits: Sequence[BenefitType]) -> _Cells:
+        counts = [self._counts.get(text.text_id, {}) for text in texts]
+        shown_VB, taken_VB = np.array(
+            [[each.get(benefit, _Readers()) for benefit in benefits] for each in counts], float
+        ).transpose(2, 0, 1)
+        lift_V = np.exp([text.prior for text in texts])
+        lift_V = lift_V / lift_V.mean()
+        known_B = np.array([self._benefit_means.get(each, BASE_TAKEN / BASE_SHOWN) for each in benefits])
+        mean_B = (taken_VB.sum(axis=0) + BASE_SHOWN * known_B) / ((shown_VB * lift_V[:, None]).sum(axis=0) + BASE_SHOWN)
+        mean_VB = np.clip(mean_B * lift_V[:, None], 1e-4, 0.9)
+        expected_VB = shown_VB * mean_VB
+        off_VB = np.where(shown_VB > 0, taken_VB / np.maximum(expected_VB, 1e-9) - 1, 0.0)
+        return _Cells(shown_VB, taken_VB, mean_VB, off_VB, expected_VB / (1 - mean_VB))
+
+    @cached_property
+    def spreads(self) -> TextSpreads:
+        """The variances by all plays, languages and benefits; START_SPREADS counts as one estimate more.
+
+        Squares of cells tell both variances together, products of two benefits of a text that of the text alone.
+        """
+        groups = dict[tuple[Angle, Language], list[PoolText]]()
+        for text in self.texts:
+            if text.text_id in self._counts:
+                groups.setdefault((text.angle, text.language), []).append(text)
+        whole = START_SPREADS.text + START_SPREADS.benefit
+        weight, of_text = SPREADS_HALF / whole**2, SPREADS_HALF / START_SPREADS.text**2
+        square, squares = weight * whole, weight
+        product, products = of_text * START_SPREADS.text, of_text
+        for several in groups.values():
+            if len(several) < LEAST_TEXTS:
+                continue
+            cells = self._cells(several, sorted(self._benefit_means))
+            precision_VB = cells.precision_VB
+            # the group's mean is estimated from the same cells, which takes a part of each cell's own deviation
+            free_VB = 1 - precision_VB / np.maximum(precision_VB.sum(axis=0), 1e-9)
+            square += float((precision_VB * (precision_VB * cells.off_VB**2 - free_VB)).sum())
+            squares += float((precision_VB**2 * free_VB).sum())
+            pair_VBB = np.sqrt(precision_VB[:, :, None] * precision_VB[:, None, :])
+            pair_VBB *= 1 - np.eye(pair_VBB.shape[1])
+            off_VBB = cells.off_VB[:, :, None] * cells.off_VB[:, None, :]
+            product += float((pair_VBB**2 * off_VBB).sum()) / 2
+            products += float((pair_VBB**2 * np.sqrt(free_VB[:, :, None] * free_VB[:, None, :])).sum()) / 2
+        both = max(square / squares, LEAST_VARIANCE)
+        own = min(max(product / products, LEAST_VARIANCE / 2), both)
+        return TextSpreads(own, both - own)
+
     def choose(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
         """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""
         arms = self.arms(angle, benefit, language, goods)
@@ -117,10 +204,7 @@ class TextChooser:
     def _compete(self, texts: Sequence[PoolText], benefit: BenefitType) -> TextArms:
         if not texts:
             return TextArms((), *np.zeros((4, 0)))
-        mine = [self._counts.get(text.text_id, {}) for text in texts]
-        shown, taken = np.array([each.get(benefit, _Readers()) for each in mine], float).T
-        start_V, weight_V = self._start(texts, benefit)
-        yes_V, no_V = weight_V * start_V + taken, weight_V * (1 - start_V) + np.maximum(shown - taken, 0)
+        yes_V, no_V, shown, taken = self._believed(texts, benefit)
         seed = hash_int(
             "texts", self.seed, benefit, *(f"{t.text_id} {s} {k}" for t, s, k in zip(texts, shown, taken, strict=True))
         )
@@ -133,23 +217,20 @@ class TextChooser:
         low_V, high_V = scipy.stats.beta.ppf([[0.025], [0.975]], yes_V, no_V)
         return TextArms(tuple(texts), share_V, yes_V / (yes_V + no_V), low_V, high_V)
 
-    def _start(self, texts: Sequence[PoolText], benefit: BenefitType) -> _Start:
-        """What is believed of each text before anybody read it with this kind of benefit, and as of how many readers.
-
-        1 in 20 readers take an offer up before anything is known.
-        """
-        counts = [self._counts.get(text.text_id, {}) for text in texts]
-        lift = np.exp([text.prior for text in texts])
-        lift_V, weight_V = lift / lift.mean(), np.full(len(texts), PRIOR_SHOWN)
-        sums = {b: np.array([each.get(b, _Readers()) for each in counts], float).T for each in counts for b in each}
-        rate = {b: (taken.sum() + 1) / (shown.sum() + 20) for b, (shown, taken) in sums.items()}
-        mean = rate.get(benefit, 1 / 20)
-        others = [b for b in sorted(sums) if b != benefit]
-        if others:
-            read_V = np.sum([sums[b][0] for b in others], axis=0) * OTHER_BENEFITS
-            fade_V = np.minimum(1.0, OTHER_READERS / np.maximum(read_V, 1.0)) * OTHER_BENEFITS
-            taken_V = fade_V * np.sum([sums[b][1] / rate[b] for b in others], axis=0)  # as many readers at this rate
-            readers_V = fade_V * np.sum([sums[b][0] for b in others], axis=0)
-            lift_V = (PRIOR_SHOWN * lift_V + taken_V) / (PRIOR_SHOWN + readers_V)
-            weight_V = PRIOR_SHOWN + readers_V
-        return _Start(np.clip(mean * lift_V, 1e-4, 0.9), weight_V)
+    def _believed(self, texts: Sequence[PoolText], benefit: BenefitType) -> _Believed:
+        """What is believed of each text with this benefit."""
+        benefits = sorted({benefit, *self._benefit_means})
+        cells, at = self._cells(texts, benefits), benefits.index(benefit)
+        spread_text, spread_benefit = self.spreads
+        sampled_VB = np.divide(
+            1.0, cells.precision_VB, out=np.full_like(cells.off_VB, np.inf), where=cells.shown_VB > 0
+        )
+        precision_VB = 1 / (sampled_VB + spread_benefit)
+        precision_VB[:, at] = 0.0
+        variance_V = 1 / (1 / spread_text + precision_VB.sum(axis=1))
+        mean_V = variance_V * (precision_VB * cells.off_VB).sum(axis=1)
+        start_V = np.clip(cells.mean_VB[:, at] * np.maximum(1 + mean_V, 0.05), 1e-4, 0.9)
+        weight_V = (1 - start_V) / start_V / (variance_V + spread_benefit)
+        shown_V, taken_V = cells.shown_VB[:, at], cells.taken_VB[:, at]
+        no_V = weight_V * (1 - start_V) + np.maximum(shown_V - taken_V, 0)
+        return _Believed(weight_V * start_V + taken_V, no_V, shown_V, taken_V)

@@ -191,6 +191,11 @@ class PoolText(Settings):
         return Draft(self.title, self.hook, self.call)
 
     @property
+    def words(self) -> str:
+        """Title, hook and call as they are written."""
+        return " / ".join(part for part in (self.title, self.hook, self.call) if part)
+
+    @property
     def waits(self) -> bool:
         """Whether the text waits for a person."""
         return self.state in ("judged", "edited")

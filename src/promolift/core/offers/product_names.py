@@ -8,9 +8,11 @@ import csv
 import re
 import tomllib
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from promolift.core.customers.sensitive_topics import names_sensitive_topic
@@ -36,15 +38,17 @@ def load_toml(path: str) -> dict[str, Any]:
     return tomllib.loads(files("promolift.core").joinpath(path).read_text(encoding="utf-8"))
 
 
-_RULES = {
-    name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in load_toml("offers/product_names.toml").items()
-}
-SMUGGLED, NO_PERSON = _RULES["smuggled"], _RULES["no_person"]
+_DATA = load_toml("offers/product_names.toml")
+_PAIRS = "".join(_DATA.pop("simplified").split())
+_SIMPLIFIED = str.maketrans(_PAIRS[::2], _PAIRS[1::2])
+_RULES = {name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in _DATA.items()}
+NO_PERSON = _RULES["no_person"]
 
 
 LONGEST_NAME, SHORTEST_NAME = 60, 8  # characters of a product's printed name: a title of a marketplace says more
 _TITLE_ENDS = (", ", "，", " - ", " – ", " / ", "; ", "(", "（", "【")
 _PRINTED = str.maketrans({"[": "(", "{": "(", "]": ")", "}": ")", "|": "/", "\\": "/", "<": None, ">": None})
+_BLANK_INSIDE = re.compile(r"(?<=[\u4e00-\u9fff\d])\s+(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])\s+(?=\d)")
 MARKUP = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|https?://|www\.")
 
 
@@ -98,17 +102,24 @@ def name_matcher(language: Language) -> re.Pattern[str]:
 
 
 _NOT_PLURAL = re.compile(r"(?:ss|us|is|news|(?:care|hygiene) products?)$")
+_TWO_KINDS = re.compile(r"^\w+[^e]ed and \w+ \w+$")  # of one thing
 
 
 def is_plural(english: str) -> bool:
-    """Whether a name takes 'are': 'eggs', 'toys and games'; 'milk' and 'asparagus' take 'is'."""
-    return " and " in english or bool(english.lower().endswith("s") and not _NOT_PLURAL.search(english.lower()))
+    """Whether a name takes 'are': 'eggs', 'toys and games'; 'milk', 'asparagus' and 'bottled and canned juice' 'is'."""
+    name = english.lower()
+    return bool(" and " in name and not _TWO_KINDS.search(name)) or bool(
+        name.endswith("s") and not _NOT_PLURAL.search(name)
+    )
 
 
-def readable_name(key: str, kind: NameKind = "category") -> LocalizedText:
+def readable_name(
+    key: str, kind: NameKind = "category", everyday: Mapping[str, LocalizedText] = MappingProxyType({})
+) -> LocalizedText:
     """The readable name of a category, department or product; raises InputError for an empty key.
 
-    A key of the table has its own row. Otherwise: of a path (`Home > Kitchen > Knives`, `home.kitchen`) the last
+    A key of `everyday`, the shop's own names, has the name there; a key of the table has its own row.
+    Otherwise: of a path (`Home > Kitchen > Knives`, `home.kitchen`) the last
     level counts; underscores become blanks; `&` and `/` become `and`; capitals become lower case, short acronyms
     excepted ('HOME_DECOR' -> 'home decor'). There is no translation by guess: a key in one script serves both languages
     as it is, of a key in both scripts ('零食 Snacks') each language takes its own part. A product's name stays as
@@ -116,8 +127,10 @@ def readable_name(key: str, kind: NameKind = "category") -> LocalizedText:
     nothing and gets a word before it: 'product 851', '商品851'. An offer on two at once names both, each by its short
     name: 'coffee and tea', '咖啡、茶'.
     """
+    if key in everyday:
+        return everyday[key]
     if CATEGORY_SEPARATOR in key:
-        both = [_short(part, kind) for part in covered_targets(key)]
+        both = [everyday.get(part) or _short(part, kind) for part in covered_targets(key)]
         joiner = " plus " if any(" and " in w.en for w in both) else " and "
         return LocalizedText(zh="、".join(w.zh for w in both), en=joiner.join(w.en for w in both))
     clean = _printable(_plain(key)) if kind == "product" else _plain(key)
@@ -153,10 +166,19 @@ def is_unfit(name: str) -> bool:
     return is_sensitive(name) or is_sensitive(name, "product") or makes_claim(name)
 
 
+@lru_cache(maxsize=65_536)
 def makes_claim(name: str) -> bool:
     """Whether a name says what only the offer may say, or what nothing may: a discount, a superlative, a cure, a
-    deadline, a contact, an order to a machine."""
-    return bool(SMUGGLED.search(name))
+    deadline, a contact, an order to a machine; in any width, in traditional characters, with blanks between."""
+    seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    plain = seen.translate(_SIMPLIFIED)
+    return any(_RULES["smuggled"].search(each) for each in (plain, _BLANK_INSIDE.sub("", plain)))
+
+
+def is_printable(name: str) -> bool:
+    """Whether a message may print this as the name of what is offered: no claim, no markup, no hidden sign, and short
+    enough for two names."""
+    return len(name) <= 2 * LONGEST_NAME and not MARKUP.search(name) and not makes_claim(name)
 
 
 def is_couponable(key: str, kind: NameKind = "category") -> bool:
@@ -168,8 +190,8 @@ def is_couponable(key: str, kind: NameKind = "category") -> bool:
 
 
 def _plain(key: str) -> str:
-    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zs") else c for c in key)
-    return " ".join(kept.split())
+    signs = {c: unicodedata.category(c) for c in set(key)}
+    return " ".join("".join(" " if signs[c] in ("Cc", "Zs") else c for c in key if signs[c] != "Cf").split())
 
 
 def _printable(title: str) -> str:

@@ -27,7 +27,7 @@ class CatalogueMessage(NamedTuple):
 
 
 def to_chinese(text: str) -> str:
-    """Return `text` in Chinese, or unchanged if the catalogue does not hold it. Its variable parts are translated too."""
+    """Return `text` in Chinese, or unchanged if no entry fits. Its variable parts are translated too."""
     patterns = candidate_patterns(text)
     if text and not any(each.english.groups == 0 and each.english.fullmatch(text) for each in patterns):
         message = catalogue.load_catalogue("zh").gettext(text)

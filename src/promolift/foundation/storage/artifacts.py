@@ -24,7 +24,7 @@ PRODUCED_BY: dict[str, str] = {
     ),
     **dict.fromkeys(("creative_plan", "creatives"), "run"),
     "transcripts": "transcribe",
-    **dict.fromkeys(("messages", "offers", "wording"), "message"),
+    **dict.fromkeys(("messages", "withheld", "offers", "wording"), "message"),
     **dict.fromkeys(("predictions", "policies", "uplift_check", "unchecked", "believed"), "evaluate"),
     "fairness": "fairness",
     "history": "history",

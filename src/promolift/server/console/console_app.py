@@ -10,26 +10,23 @@ import gzip
 import json
 import logging
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
-from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from pydantic import IPvAnyNetwork, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
-from promolift.foundation.i18n.formatting import current_locale, use_locale
-from promolift.foundation.i18n.lazy_message import render_message
+from promolift.foundation.i18n.formatting import use_locale
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin
@@ -42,20 +39,22 @@ from promolift.server.console.pages.context import (
     Click,
     Download,
     PageVisit,
-    PermissionDeniedError,
     Redirect,
     Reply,
     Screen,
     as_json,
     missing_error,
+    safe_redirect_path,
     sentence,
 )
+from promolift.server.console.pages.empty_page import unset_screen
+from promolift.server.console.pages.error_page import error_screen, remedy
+from promolift.server.console.pages.form_refill import RefusedForm
 from promolift.server.console.pages.view import HEADERS, TYPES, PageFrame, assets, render_html
 from promolift.server.console.screens import extension_navigation, load_screens
 from promolift.server.console.state.console_state import Console, FlashMessage
 from promolift.server.console.state.users import Visitor
-from promolift.server.ledger.refusals import REFUSALS
-from promolift.server.ledger.schema import Refused
+from promolift.server.settings import ConsoleSettings
 from promolift.server.translations import translate_group
 
 LOG = logging.getLogger("promolift.server.console")
@@ -173,9 +172,9 @@ class ConsoleApp:
 
     def _in_thread(self, request: Request, body: bytes, sent: MultipartForm | None = None) -> Response:
         visitor = self._visitor(request)
-        click = parse_click(request, body, self.server.settings.console.proxies)
+        click = parse_click(request, body, self.server.settings.console)
         if sent is not None:
-            click = click._replace(form=sent.fields, files=sent.files)
+            click = click._replace(form=sent.fields, files=sent.files, back=sent.fields.pop("back", ""))
         wanted = visitor.language if visitor else request.headers.get("accept-language", "").strip()
         with use_locale(self.console.shop.nearest_language(wanted)):
             if visitor is not None:
@@ -194,12 +193,29 @@ class ConsoleApp:
                     if method == "POST" and not click.trusted(visitor.token):
                         raise ApiError(403, "form_outdated", sentence("form_old"))
                     visit.require_role(door.role)
-                    return door.handler(visit)
+                    return (unset_screen(visit) if method == "GET" else None) or door.handler(visit)
+            if method == "GET" and any(door.method == "POST" and pattern.match(path) for pattern, door in self._doors):
+                return Redirect(path.rpartition("/")[0] or "/")  # a form that was refused, loaded again by its address
             if path.startswith(("/sign-in", INVITATION_PATH)):
                 return Redirect("/")
             raise missing_error("page")
         except Exception as error:
-            return error_screen(error)
+            shown = error_screen(error)
+            if method == "POST" and not click.plain and visitor and click.trusted(visitor.token):
+                return self._form_again(visitor, click, shown)
+            return shown
+
+    def _form_again(self, visitor: Visitor, click: Click, refused: Screen) -> Screen:
+        """The page that a refused form came from, filled in as it was sent; the error's own page where it has none."""
+        if not click.back or refused.status >= 500 or refused.data["role"]:
+            return refused
+        where = urlsplit(safe_redirect_path(click.back))
+        back = click._replace(method="GET", path=where.path, query=dict(parse_qsl(where.query)), form={}, files=())
+        page = self._visit(visitor, back)
+        if not isinstance(page, Screen) or not page.whole or page.status != 200:
+            return refused
+        form = RefusedForm(ROOT + click.path, click.form, refused.data["text"], remedy(refused.data["code"]))
+        return replace(page, status=422, refused=form, page_address=back.page_address)
 
     def _said(self, reply: Reply, visitor: Visitor, click: Click) -> Response:
         if isinstance(reply, Redirect):
@@ -215,7 +231,7 @@ class ConsoleApp:
             return Response(as_json(reply), reply.status, media_type="application/json")
         nav = {at: name for at, name in translate_group("nav").items() if at != "/people" or visitor.may("admin")}
         nav |= extension_navigation()
-        frame = PageFrame(visitor, click.path, self.console.shop, nav)
+        frame = PageFrame(visitor, reply.page_address or click.back or click.page_address, self.console.shop, nav)
         if reply.whole:
             frame = frame._replace(
                 messages=self.console.pop_messages(visitor.session),
@@ -251,7 +267,7 @@ class ConsoleApp:
         return answer
 
 
-def parse_click(request: Request, body: bytes, proxies: Collection[IPvAnyNetwork] = ()) -> Click:
+def parse_click(request: Request, body: bytes, settings: ConsoleSettings) -> Click:
     """Parse a request; a form counts as ours if the browser says it comes from a page of this server."""
     piece = request.headers.get("content-type") == UPLOAD_TYPE
     text = "" if piece else body.decode("utf-8", "replace")
@@ -262,8 +278,9 @@ def parse_click(request: Request, body: bytes, proxies: Collection[IPvAnyNetwork
         request.method, request.url.path.removeprefix(ROOT) or "/", dict(request.query_params), form,
         body if piece else b"",
         login.client_address(
-            request.client.host if request.client else "?", request.headers.getlist("x-forwarded-for"), proxies
-        ), is_same_site(request),
+            request.client.host if request.client else "?", request.headers.getlist("x-forwarded-for"), settings.proxies
+        ), is_same_site(request), back=form.pop("back", ""),
+        origin=f"{'https' if settings.secure else request.url.scheme}://{request.url.netloc}",
     )  # fmt: skip
 
 
@@ -271,30 +288,6 @@ def is_same_site(request: Request) -> bool:
     """Whether the browser says that a request comes from a page of this server."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin") or ""
     return site == "same-origin" if site is not None else origin.partition("://")[2] == request.headers.get("host")
-
-
-def error_screen(error: Exception) -> Screen:
-    """Return the page of an error: what happened, and what to do."""
-    title, status, role, code = "did_not_work", 422, "", getattr(error, "code", "internal")
-    match error:
-        case PermissionDeniedError():
-            title, status, role, text = "not_your_role", 403, error.role, ""
-        case Refused():
-            known = REFUSALS.get(code)
-            text = known.words.text_in("zh") if known and current_locale() == "zh" else str(error)
-            status = known.status if known else 422
-        case ApiError():
-            status, text = error.status, str(error)
-        case ValidationError():
-            first = error.errors()[0]
-            code, text = "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        case PromoError():
-            text = render_message(error.message)
-        case _:
-            LOG.error("console failed", exc_info=error)
-            status, code, text = 500, "internal", sentence("failed_inside")
-    data = {"text": text, "code": code, "status": HTTPStatus(status).phrase, "role": role}
-    return Screen("error.html", sentence("nothing_here" if status == 404 else title), data, status=status)
 
 
 @cache

@@ -109,7 +109,7 @@ def log_in(arrived: LoginAttempt) -> LoginResult:
         return _by_password(arrived) if posted else _form(arrived)
     if posted:
         return _form(arrived, sentence("signed_out"), 401)
-    return LoginResult(Redirect(f"/sign-in?next={quote(path, safe='')}"))
+    return LoginResult(Redirect(f"/sign-in?next={quote(arrived.click.page_address, safe='')}"))
 
 
 def _form(arrived: LoginAttempt, why: str = "", status: int = 200) -> LoginResult:

@@ -108,6 +108,18 @@ def _terms(row: Mapping[str, Any], base: decisions.ReleaseTerms) -> decisions.Re
 
 def rebuild_lists(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release: LiveRelease) -> OfferLists:
     """Rebuild the lists from the release's rows and the exclusions of that moment."""
+    made = _decide_again(row, terms, release)
+    return OfferLists(made.candidates, made.ineligible)
+
+
+def withheld_offer(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release: LiveRelease) -> str:
+    """Return the offer that a customer who is held out would have got, as `decisions.withheld_offers` does; or none."""
+    return _decide_again(row, terms.model_copy(update={"holdout_share": 0.0}), release).offer_id
+
+
+def _decide_again(
+    row: Mapping[str, Any], terms: decisions.ReleaseTerms, release: LiveRelease
+) -> decisions.Decision:  # fmt: skip
     who, reason = row["customer_id"], row["reason"]
     cell = release.cell(terms.placement, terms.audience)
     options = release.rows.options(release.span(who if cell is None else cell.key))
@@ -115,8 +127,7 @@ def rebuild_lists(row: Mapping[str, Any], terms: decisions.ReleaseTerms, release
         for at in places:
             options[at] = decisions.Option(options[at].offer_id, 0.0, 0.0, why)
     refusal = reason.removeprefix("consent: ") if row["holdout"] is None else None
-    made = decisions.record_decision(who, options, refusal, terms, row["ts_ms"])
-    return OfferLists(made.candidates, made.ineligible)
+    return decisions.record_decision(who, options, refusal, terms, row["ts_ms"])
 
 
 def expand_customer_rows(db: Connection, customer_id: str, load: ReleaseLoader, most: int | None = None) -> int:

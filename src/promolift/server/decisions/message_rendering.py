@@ -25,7 +25,7 @@ from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.text import Language, LocalizedText
 from promolift.server.decisions.eligibility import CartItem, RecentActivity
 from promolift.server.decisions.live_release import (
     UNKNOWN_CUSTOMER,
@@ -62,7 +62,7 @@ def _printed(release: LiveRelease, offer_id: str, day: str, ends_ms: int | None)
         ends = release.menu[menu_id].ends(starts)
         return planned.model_copy(update={"starts": starts, "expires": ends if last is None else min(ends, last)})
     kind: Any = scope
-    words = None if scope == "all" else readable_name(name or target or "", kind)
+    words = None if scope == "all" else readable_name(name or target or "", kind, release.wording.names)
     return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency, last)
 
 
@@ -120,7 +120,7 @@ def _still_true(
 
 def _planned_reason(release: LiveRelease, customer_id: str, language: Language) -> "_Reason":
     planned = release.planned[customer_id]
-    bought = (readable_name(planned.bought, "product"),) if planned.bought else ()
+    bought = (readable_name(planned.bought, "product", release.wording.names),) if planned.bought else ()
     name = release.people.get(customer_id, UNKNOWN_CUSTOMER).name
     said = planned.play_reason.get(language)
     return _Reason(planned.angle, AngleFacts(name=name, bought=bought, angle=planned.angle, reason=said))
@@ -153,12 +153,14 @@ def _reason(
     found = find_live_angle(covered_targets(target), *seen, ts_ms)
     if found is None:
         return None
-    bought = (
-        (readable_name(_entry(release, found.bought.key).name or found.bought.key or "", "product"),)
-        if found.bought
-        else ()
-    )
+    bought = (_called(release, found.bought.key or ""),) if found.bought else ()
     return _Reason(found.angle, AngleFacts(name=known.name, bought=bought, angle=found.angle))
+
+
+def _called(release: LiveRelease, product: str) -> LocalizedText:
+    """What a message calls a product that was bought."""
+    names = release.wording.names
+    return names.get(product) or readable_name(_entry(release, product).name or product, "product", names)
 
 
 def _entry(release: LiveRelease, product: str | None) -> CatalogueEntry:
@@ -196,16 +198,19 @@ def _filled(
     return RenderedMessage(message.text, message.title, message.text_id, prob, known.angle)
 
 
-def message_event(row: Any, said: dict[str, Any]) -> ParsedEvents | None:
-    """The event that says which text a decision was answered with; None where no text of the pool was."""
+def message_event(row: Any, said: dict[str, Any], name: str = OFFER_MESSAGE) -> ParsedEvents | None:
+    """The event that says which text a decision was answered with, or would have been; None where no text of the pool
+    was."""
     if not said.get("text_id"):
         return None
+    offer = said["offer"]
     body = {
-        "text_id": said["text_id"], "angle": said["angle"], "benefit": said["offer"]["benefit"]["type"],
-        "language": said["language"], "propensity": said["text_propensity"],
+        "text_id": said["text_id"], "angle": said["angle"], "benefit": offer["benefit"]["type"],
+        "language": said["language"], "propensity": said["text_propensity"], "scope": offer["scope"],
+        "covers": offer["covers"], "menu_id": offer["menu_id"],
     }  # fmt: skip
     ts_ms, message_id = row["ts_ms"], f"{row['decision_id']}.{said['language']}"
     event = event_row(
-        message_id, row["customer_id"], ts_ms, ts_ms, OFFER_MESSAGE, json.dumps(body), decision_id=row["decision_id"]
+        message_id, row["customer_id"], ts_ms, ts_ms, name, json.dumps(body), decision_id=row["decision_id"]
     )
     return ParsedEvents(events=[event], places=[0])

@@ -26,6 +26,7 @@ from promolift.server.ledger.event_rows import (
     CONSENT_BY_PAGE,
     FROM_PAGE_SUFFIX,
     ID_LENGTH,
+    MESSAGE_WITHHELD,
     OFFER_MESSAGE,
     SHOPIFY_PREFIX,
     STOP_THRESHOLD,
@@ -390,7 +391,7 @@ def _name(event: Json, kind: str) -> str:
     name = event.get("event")
     if not isinstance(name, str) or not _fit(name):
         raise _BadEvent("/event", "event_missing", "a track event needs its name, at most 256 characters")
-    if name in (OFFER_MESSAGE, WORDS_READ):
+    if name in (OFFER_MESSAGE, MESSAGE_WITHHELD, WORDS_READ):
         raise _BadEvent("/event", "event_reserved", f"{name} is written by the server alone; use another name")
     return GA4_EVENT_NAMES.get(name, name)
 

@@ -20,6 +20,7 @@ class EventsTaken(TypedDict):
 
 
 OFFER_MESSAGE = "Offer Message"  # says which text a decision was answered with; the server alone writes it
+MESSAGE_WITHHELD = "Offer Message Withheld"  # the same of who is held out: which text their message would have had
 SHOPIFY_PREFIX = "shopify:"  # begins ids that can be guessed: a page that took one would keep the shop's own event out
 STOP_THRESHOLD = 0.5  # from this probability on it is a complaint, or a request for no more messages
 ID_LENGTH = 256

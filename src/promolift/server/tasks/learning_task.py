@@ -4,6 +4,7 @@ It reads through a connection of its own at low priority and writes only into it
 `learning_schedule` starts it as `python -m promolift.server.tasks.learning_task`.
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,11 +23,13 @@ from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.server.decisions.decision_record import expand_rows
 from promolift.server.decisions.release_storage import load_shared_release
+from promolift.server.ledger.event_rows import MESSAGE_WITHHELD, OFFER_MESSAGE
 from promolift.server.ledger.outcomes import OUTCOME_KINDS, LedgerEvent, read_outcomes
 from promolift.server.ledger.records import Annotation, LearningProposal, LearningTask
 from promolift.server.ledger.schema import DECISIONS, EVENTS
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.feedback.learning import Request, run_learn
+from promolift.shop.feedback.text_earnings import MESSAGE_SCHEMA
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NO_DRAWS
 from promolift.shop.results.work_folder.ledger_consent import read_ledger_consent
@@ -56,11 +59,12 @@ def learn(task: LearningTask) -> LearningProposal:
                 return next_shares
             decisions = require_rows(counted(read_decisions(db, task)))
             events = counted(read_events(db, task, shop.currency))
+            messages = read_messages(db, decisions)
     finally:
         engine.dispose()
     request = Request(
         decisions, events, task.work, folder, config or Path("none"), task.settings,
-        consent=read_ledger_consent(task.ledger),
+        consent=read_ledger_consent(task.ledger), messages=messages,
     )  # fmt: skip
     proposal = run_learn(request, lambda *_: None).proposal
     if proposal is None:
@@ -137,6 +141,27 @@ def read_events(db: Connection, task: LearningTask, currency: str) -> pl.DataFra
             gettext_lazy("learn: no order is known yet, neither from the shop's files nor from /v1/batch"),
         )
     return frame
+
+
+def read_messages(db: Connection, decisions: pl.DataFrame) -> pl.DataFrame:
+    """Which text each decision was answered with first, or would have been of those held out, as MESSAGE_SCHEMA.
+
+    Events of earlier versions did not say on what the offer was, and are left out.
+    """
+    wanted = select(EVENTS.c.decision_id, EVENTS.c.name, EVENTS.c.body)
+    wanted = wanted.where(EVENTS.c.name.in_((OFFER_MESSAGE, MESSAGE_WITHHELD))).order_by(EVENTS.c.seq)
+    names = [name for name in MESSAGE_SCHEMA if name not in ("customer_id", "ts_ms", "held")]
+    found = [pl.DataFrame(schema={"decision_id": pl.String, **MESSAGE_SCHEMA})]
+    for rows in _parts(db, wanted):
+        said = [(decision_id, name == MESSAGE_WITHHELD, json.loads(body)) for decision_id, name, body in rows]
+        told = [
+            {"decision_id": decision_id, "held": held, **{each: body.get(each) for each in names}}
+            for decision_id, held, body in said if body.get("scope")
+        ]  # fmt: skip
+        found.append(pl.DataFrame(told, schema={"decision_id": pl.String, **MESSAGE_SCHEMA}))
+    mine = pl.concat(found).drop("customer_id", "ts_ms").unique("decision_id", keep="first", maintain_order=True)
+    whose = decisions.select("decision_id", "customer_id", "ts_ms").join(mine, on="decision_id")
+    return whose.select(*MESSAGE_SCHEMA).drop_nulls(("text_id", "propensity"))
 
 
 def _parts(db: Connection, wanted: Any) -> Iterator[list[Any]]:

@@ -18,7 +18,7 @@ from promolift.core.decisions.response_hours import hour_of_week
 from promolift.core.messages.text_choice import TextChooser, TextCounts
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.decisions.live_release import LiveRelease
-from promolift.server.ledger.event_rows import OFFER_MESSAGE
+from promolift.server.ledger.event_rows import MESSAGE_WITHHELD, OFFER_MESSAGE
 from promolift.server.ledger.ledger import Ledger
 from promolift.server.ledger.records import StoredModel
 from promolift.server.ledger.schema import (
@@ -38,7 +38,9 @@ from promolift.server.ledger.schema import (
 from promolift.shop.results.messages import TALLIES_FILE, read_tallies
 
 # what people send about an offer that they did not take up
-NOT_A_RESPONSE = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed", WORDS_READ})
+NOT_A_RESPONSE = frozenset(
+    {"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed", WORDS_READ, MESSAGE_WITHHELD}
+)
 COUNT_EVERY_S = 60.0
 MAX_SENDS = 100_000  # of which hours are learned
 ROWS_PER_ROUND = 20_000  # events, and notes, that are looked at in one round

@@ -33,6 +33,7 @@ from promolift.shop.results.plan_note import LEAST_HELD_OUT, PlanNote
 
 Floats = NDArray[np.float64]
 NONE = "none"
+DISCOUNT_BENEFITS = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
 VALUES = ("revenue_cents", "coupon_cents", "goods_cents")
 AMOUNTS = ("gain_cents", "cost_cents", "charge_cents")
 EVENT_TYPES = {

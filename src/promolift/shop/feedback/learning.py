@@ -45,9 +45,11 @@ from promolift.shop.feedback.proposal import (
     plan_fingerprint,
     write_atomically,
 )
+from promolift.shop.feedback.text_earnings import earned_by_text, planned_messages
 from promolift.shop.reports.learning_page import page_of, summary_text
 from promolift.shop.reports.next_step import shop_status
-from promolift.shop.results.learned_policy import LearnedPolicy
+from promolift.shop.results.learned_policy import LearnedPolicy, TextEarnings
+from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.ledger_consent import read_consent_updates
 from promolift.shop.results.work_folder.run_context import Job
@@ -58,7 +60,8 @@ from promolift.shop.results.work_folder.work_tables import CleanTables, ProfileT
 class Request:
     """Where to read and write. Decisions and events are files, or tables that a program has in hand; what is not named
     is taken from the work folder. `consent` is what customers told a server about it, as of `read_consent_updates`:
-    None for the ledger of the work folder.
+    None for the ledger of the work folder. `messages` is what a server answered with which text, as MESSAGE_SCHEMA of
+    text_earnings: None for the messages of the plan.
     """
 
     decisions: Path | pl.DataFrame | None
@@ -69,6 +72,7 @@ class Request:
     settings: LearnSettings
     auto: bool = False
     consent: pl.DataFrame | None = None
+    messages: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,10 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
         from promolift.shop.feedback.next_release import ServedDecisions, learn_line_effects, propose_release
 
         own, arms = request.decisions is None and request.events is None, None
-        private = None
+        private, texts = None, tuple[TextEarnings, ...]()
+        if store is not None and config is not None and config.privacy.epsilon is None and PoolWords.has(store):
+            sent = planned_messages(store, config) if request.messages is None else request.messages
+            texts = earned_by_text(evidence, sent, PoolWords.load(store).texts, config.lines)
         if store is not None and config is not None and config.privacy.epsilon is not None:
             private = private_effect(Job(config, store, tell), evidence)
         elif store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
@@ -112,7 +119,8 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
     following = None if arms is None else propose_release(judged, arms, say)
     earned = earned_numbers(judged, config.shop.zone if config else "UTC")
     released = request.auto and following is not None and following.accepted
-    learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
+    shop = config.shop.name if config else None
+    learned = LearnedPolicy(judged, following, currency, shop, request.auto, released, texts)
     done = _write(request.out, learned, earned, mark)
     if store is not None:
         remember_output(store.root, request.out)
@@ -173,7 +181,14 @@ def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: s
     out.mkdir(parents=True, exist_ok=True)
     status: Status = "accepted by auto" if learned.released else "waiting for a person"
     proposal = None if learned.next is None else make_proposal(learned.next, mark, status)
-    numbers = numbers_of(learned.judged) | earned | {"proposal": None if proposal is None else proposal.to_json()}
+    numbers = (
+        numbers_of(learned.judged)
+        | earned
+        | {
+            "texts": [each.to_json() for each in learned.texts],
+            "proposal": None if proposal is None else proposal.to_json(),
+        }
+    )
     texts: dict[str, dict[str, object]] = {"learn.json": numbers}
     for name in ("release.json", PROPOSAL_FILE):  # an older one would pass for the answer to these decisions
         (out / name).unlink(missing_ok=True)

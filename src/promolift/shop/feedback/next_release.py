@@ -35,6 +35,7 @@ from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.feedback.decision_outcomes import DISCOUNT_BENEFITS
 from promolift.shop.feedback.opt_outs import FOLLOW_DAYS, date_refusals, refused_now
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.results.ingest import Span
@@ -49,7 +50,6 @@ NONE = "none"
 HABITS = ("orders_28", "orders_112", "orders_364", "recency")  # what says most of coming visits
 MEASURED = 20  # customers on either side from which an effect counts as randomised
 SURE_OF_ACTIVE = 0.9  # probability of paying above which the active draw a discount as all others do
-DISCOUNT_BENEFITS = ("percent_off", "amount_off", "fixed_price", "buy_x_get_y")  # seen on the receipt as a coupon
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from promolift.foundation.pages.blocks import (
 )
 from promolift.foundation.pages.charts import Axis, FormatValue, Line, cumulative_chart, headline, next_steps_chapter
 from promolift.shop.reports.earnings import drift, groups, predicted_versus_realised
+from promolift.shop.reports.text_values import texts_chapter
 from promolift.shop.results.learned_policy import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy
 from promolift.shop.results.line_tests import group_name, refusals_per_thousand
 
@@ -64,8 +65,9 @@ def page_of(learned: LearnedPolicy) -> Page:
         ),
         key_figures=_bigs(judged, cash),
         chapters=[
-            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash), _trust(judged),
-            _drift(judged, cash), _next(learned, cash), next_steps_chapter(learning_next_steps(learned)),
+            _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash),
+            texts_chapter(learned.texts, cash), _trust(judged), _drift(judged, cash), _next(learned, cash),
+            next_steps_chapter(learning_next_steps(learned)),
         ],
         currency=learned.currency,
     )  # fmt: skip

@@ -164,16 +164,12 @@ def rank_texts(texts: Sequence[PoolText], tallies: Sequence[TextCounts]) -> Rank
     known = [text for text in texts if shown.get(text.text_id, 0) >= LEAST_SHOWN]
     ranked = sorted(known, key=lambda text: (-taken[text.text_id] / shown[text.text_id], text.text_id))
     half = min(len(ranked) // 2, TEXTS_QUOTED)
-    words = [_words(text) for text in ranked]
+    words = [text.words for text in ranked]
     return RankedTexts(tuple(words[:half]), tuple(words[len(words) - half :]))
 
 
 def rejected_texts(texts: Sequence[PoolText]) -> tuple[RejectedText, ...]:
     """The last texts that were rejected, with the reason of the person, else of the judge; personal data taken out."""
     out = sorted((text for text in texts if text.state == "rejected"), key=lambda text: text.date, reverse=True)
-    told = [RejectedText(_words(text), text.rejected_because or text.note or text.why) for text in out]
+    told = [RejectedText(text.words, text.rejected_because or text.note or text.why) for text in out]
     return tuple(RejectedText(text, redact(why)) for text, why in told if why)[:TEXTS_QUOTED]
-
-
-def _words(text: PoolText) -> str:
-    return " / ".join(part for part in (text.title, text.hook, text.call) if part)

@@ -4,13 +4,14 @@ Money is in minor units of the currency; intervals are 95 % intervals.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.experiments.drift import Drift
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Analysis, Verdict
 from promolift.core.experiments.off_policy.overlap import PolicySupport
+from promolift.core.messages.text_value import TextValue
 from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext_noop
 
@@ -160,6 +161,22 @@ class JudgedPolicy:
         return Coverage.of(each.inside for each in self.quintiles)
 
 
+class TextEarnings(NamedTuple):
+    """What a message with a text added over none, and the text's words."""
+
+    value: TextValue
+    words: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As learn.json has it."""
+        return asdict(self.value) | {"answer": self.value.answer, "words": self.words}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """From JSON values."""
+        return cls(TextValue.of({k: v for k, v in values.items() if k != "words"}), str(values["words"]))
+
+
 KINDS = {"release": "A proposal to release", "test": "A test, no release,", "stop": "A proposal to stop"}
 NO_DRAWS = gettext_noop(
     "nothing is learned from these decisions for the next plan: the work folder has no "
@@ -187,7 +204,7 @@ class NextRelease:
 @dataclass(frozen=True, eq=False)
 class LearnedPolicy:
     """A policy that was judged and the release that follows, None without draws; `released`: `auto` was asked for and
-    nothing spoke against it."""
+    nothing spoke against it; `texts` are what messages with each text added."""
 
     judged: JudgedPolicy
     next: NextRelease | None
@@ -195,3 +212,4 @@ class LearnedPolicy:
     shop: str | None
     auto: bool
     released: bool
+    texts: tuple[TextEarnings, ...] = ()

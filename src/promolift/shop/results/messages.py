@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 import polars as pl
+from pydantic import Field
 
 from promolift.core.messages.channels import RulePack, Sender
 from promolift.core.messages.composition import MessageDelivery
 from promolift.core.messages.text_choice import TextChooser, TextCounts
 from promolift.core.messages.text_pool import ApprovalMode, PoolText, TextPool
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -59,6 +60,7 @@ class PoolWords(Note):
     packs: tuple[RulePack, ...] = ()
     sender: Sender = Sender()
     seed: int = 0
+    names: dict[str, LocalizedText] = Field(default={})  # the shop's own, by product, category or catalogue name
 
     @property
     def pool(self) -> TextPool:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from operator import itemgetter
@@ -25,10 +26,10 @@ from promolift.server.budgets.redemptions import ReserveIn
 from promolift.server.carts import carts as cart
 from promolift.server.decisions import decisions as live
 from promolift.server.decisions import message_rendering
-from promolift.server.decisions.decision_record import rebuild_lists
+from promolift.server.decisions.decision_record import rebuild_lists, withheld_offer
 from promolift.server.events import events
 from promolift.server.ledger.audit_log import HttpResponse
-from promolift.server.ledger.event_rows import EventsTaken
+from promolift.server.ledger.event_rows import MESSAGE_WITHHELD, OFFER_MESSAGE, EventsTaken
 from promolift.server.ledger.schema import Refused, no_locks
 from promolift.server.response_models import CartAnswer, DecisionAnswer, Redeemed
 
@@ -197,6 +198,22 @@ def send_and_rival_fields(record: Mapping[str, Any]) -> dict[str, object]:
     return found
 
 
+def log_message(
+    server: Server, answer: live.DecisionResult, asked: DecisionIn, offer_id: str, event: str
+) -> dict[str, Any]:  # fmt: skip
+    """Return the message of an offer, and log with an event which text it has."""
+    row = answer.record
+    assert row is not None
+    release = server.decider.releases[row["release_id"]]
+    said = message_rendering.render_message(
+        release, asked.customer_id, offer_id, row["ts_ms"], asked.language, answer.lately,
+        server.texts.choice(release), answer.ends_ms,
+    )  # fmt: skip
+    if (told := message_rendering.message_event(row, said, event)) is not None:
+        server.ledger.submit(events.store_events, told, events.event_locks)
+    return said
+
+
 def decision_answer(server: Server, answer: live.DecisionResult, asked: DecisionIn) -> Mapping[str, object]:
     """Return a decision as the API answers it (`response_models.DecisionAnswer`)."""
     row, body = answer.record, decision_fields(answer, asked)
@@ -205,21 +222,13 @@ def decision_answer(server: Server, answer: live.DecisionResult, asked: Decision
     release = server.decider.releases[row["release_id"]]
     if answer.offer_id != NONE:
         try:
-            choice, ts_ms = server.texts.choice(release), row["ts_ms"]
-            body |= message_rendering.render_message(
-                release,
-                asked.customer_id,
-                answer.offer_id,
-                ts_ms,
-                asked.language,
-                answer.lately,
-                choice,
-                answer.ends_ms,
-            )
-            if (said := message_rendering.message_event(row, body)) is not None:
-                server.ledger.submit(events.store_events, said, events.event_locks)
+            body |= log_message(server, answer, asked, answer.offer_id, OFFER_MESSAGE)
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
+    elif row["holdout"] and answer.terms and release.creatives is None:
+        with suppress(PromoError, LookupError, ValueError):
+            if (offer_id := withheld_offer(row, answer.terms, release)) != NONE:
+                log_message(server, answer, asked, offer_id, MESSAGE_WITHHELD)
     if asked.explain and answer.terms:
         body |= rebuild_lists(row, answer.terms, release)._asdict()
     return body

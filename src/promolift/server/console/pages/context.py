@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from secrets import compare_digest
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, Select
@@ -21,6 +22,7 @@ from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import RouteContext
 from promolift.server.api.server import Server
+from promolift.server.console.pages.form_refill import RefusedForm
 from promolift.server.console.state.users import Role, Visitor
 from promolift.server.ledger.audit_log import HttpResponse
 from promolift.server.ledger.records import Campaign
@@ -47,6 +49,8 @@ class Screen:
     figures: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
     whole: bool = True
+    refused: RefusedForm | None = None  # a form of the page that was refused
+    page_address: str = ""  # path and query, where it is not the one that was asked for
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,18 @@ class Click(NamedTuple):
     address: str
     same_site: bool
     files: Sequence[SentFile] = ()  # whole, of a form without the script
+    back: str = ""  # the page that a form stands on
+    origin: str = ""  # scheme and host, as the browser has them
 
     @property
     def plain(self) -> bool:
         """Whether a program asks, not a person."""
         return self.query.get("format") == "json"
+
+    @property
+    def page_address(self) -> str:
+        """The path and query."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
     def trusted(self, token: str) -> bool:
         """Whether the form is one of ours and brings this token."""
@@ -359,7 +370,11 @@ def as_json(screen: Screen) -> bytes:
 INVITATION_PATH = "/enter/"
 
 
-def safe_redirect_path(path: str) -> str:
-    """Return a console path to redirect to; anything else becomes the first page."""
+def safe_redirect_path(address: str) -> str:
+    """Return a console path with its query to redirect to; anything else becomes the first page."""
+    path, _, query = address.partition("?")
     plain = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in", INVITATION_PATH))
-    return path if plain and all(c.isalnum() or c in "/-_.~" for c in path) else "/"
+    if not (plain and all(c.isalnum() or c in "/-_.~" for c in path)):
+        return "/"
+    asked = urlencode(parse_qsl(query, max_num_fields=50))
+    return f"{path}?{asked}" if asked else path

@@ -35,6 +35,7 @@ from promolift.foundation.i18n.text import LANGUAGE_NAMES
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.rendering import embed_json, template_environment
 from promolift.server.console.pages.context import Screen, chart_options
+from promolift.server.console.pages.form_refill import refill
 from promolift.server.console.state.console_state import FlashMessage
 from promolift.server.console.state.users import ROLES, Visitor
 from promolift.server.translations import translate_key
@@ -128,12 +129,17 @@ class PageFrame(NamedTuple):
     """
 
     visitor: Visitor | None
-    here: str
+    address: str
     settings: ShopSettings
     nav: Mapping[str, str] = {}
     messages: Sequence[FlashMessage] = ()
     left_out: Sequence[str] = ()
     played: str = ""
+
+    @property
+    def here(self) -> str:
+        """The path of the page."""
+        return self.address.partition("?")[0]
 
     @property
     def shop(self) -> str:
@@ -159,6 +165,8 @@ def render_html(screen: Screen, frame: PageFrame) -> bytes:
         "figure_data": chart_data if figures else "", "may": visitor.may if visitor else lambda _: False,
     }  # fmt: skip
     text = _templates().get_template(screen.template).render(**given, **screen.data)
+    if screen.refused is not None:
+        text = refill(text, screen.refused)
     return text.encode("utf-8", "replace")
 
 

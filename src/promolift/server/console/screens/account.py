@@ -44,7 +44,7 @@ def change_language(visit: PageVisit) -> Reply:
     """Speak another language of the shop to this person from now on."""
     mine, language = visit.visitor, visit.shared.shop.nearest_language(visit.form.get("language"))
     visit.change(lambda db, now_ms: change_person(db, now_ms, mine.actor, mine.name, language=language))
-    return Redirect(safe_redirect_path(visit.form.get("back", "/")))
+    return Redirect(safe_redirect_path(visit.click.back or "/"))
 
 
 @page("/account")
@@ -102,7 +102,9 @@ def invite(visit: PageVisit) -> Reply:
     made: list[str] = []
     visit.change(lambda db, now_ms: made.append(create_link(db, now_ms, visit.visitor.actor, "invite", role)))
     shown = show_users(visit)
-    return replace(shown, data={**shown.data, "link": f"/console{INVITATION_PATH}{made[-1]}", "role": role})
+    return replace(
+        shown, data={**shown.data, "link": f"{visit.click.origin}/console{INVITATION_PATH}{made[-1]}", "role": role}
+    )
 
 
 @form("/people/{name}", "admin", "/people")

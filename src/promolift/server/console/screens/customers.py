@@ -21,6 +21,7 @@ from promolift.server.api.request_models import DecisionIn
 from promolift.server.api.routes import export as privacy
 from promolift.server.api.routes import lists, redemptions
 from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, cached_result, form, page
+from promolift.server.console.pages.empty_page import empty_screen
 from promolift.server.decisions.message_rendering import render_offer
 from promolift.server.ledger.outcomes import finite_number as amount
 from promolift.server.ledger.schema import CUSTOMERS, EVENTS
@@ -71,14 +72,21 @@ def load_customers(job: Job) -> pl.DataFrame:
         pl.col("offer_id").replace_strict(texts, default=pl.col("offer_id"), return_dtype=pl.String).alias("offer")
     )
     rows = plan.decisions.select("customer_id", "holdout").join(offered, on="customer_id", how="left")
-    return rows.join(people.select("customer_id", *known), on="customer_id", how="left").sort("customer_id")
+    found = rows.join(people.select("customer_id", *known), on="customer_id", how="left")
+    return found.sort(*natural_order("customer_id"), nulls_last=True)
+
+
+def natural_order(name: str) -> list[pl.Expr]:
+    """Return what to sort an id by, so that u2 comes before u10: the text before its first number, the number, all."""
+    text = pl.col(name)
+    return [text.str.extract(r"^(\D*)"), text.str.extract(r"(\d+)").cast(pl.UInt64, strict=False), text]
 
 
 @page("/customers")
 def customers(visit: PageVisit) -> Reply:
     """Search, and the list."""
     if not PlanNote.has(visit.job().store):
-        return Screen("customers/none.html", translate_key("nav", "/customers"))
+        return empty_screen(visit, "/customers", "/data")
     wanted, given = visit.query.get("q", "").strip()[:256], visit.query.get("given", "")
     rows = load_customers(visit)
     if wanted:

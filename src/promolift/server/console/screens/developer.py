@@ -44,8 +44,8 @@ def developer(visit: PageVisit, **shown: str) -> Reply:
         "unsent": [row for how in ("failed", "expired") for row in unsent(visit, how)],
         "kinds": get_args(HookEvent), "taken": visit.rows(heard.order_by(EVENTS.c.seq.desc()).limit(MESSAGES_SHOWN)),
         "aside": visit.rows(refused.order_by(REJECTS.c.seq.desc()).limit(MESSAGES_SHOWN)),
-        "operations": sorted(operations(visit)), "endpoints": endpoint_notes(visit.shared.config),
-        "once": shown, **build_request(visit, visit.query),
+        "endpoints": endpoint_notes(config) if (config := visit.server.config) else [],
+        "operations": sorted(operations(visit)), "once": shown, **build_request(visit, visit.query),
     })  # fmt: skip
 
 

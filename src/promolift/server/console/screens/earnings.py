@@ -43,7 +43,8 @@ def results(visit: PageVisit) -> Reply:
         visit.shared.shop,
     )
     kept_notes, changed = annotations.annotations(visit.call).data, changes(visit)
-    data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found)}
+    data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found),
+                                    "may_learn": bool(visit.campaign().release)}  # fmt: skip
     if found and "months" in found:
         left_out = [
             ExcludedDays(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))

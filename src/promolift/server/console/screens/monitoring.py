@@ -18,6 +18,7 @@ from promolift.foundation.pages.charts import Axis, Line, line_chart, table_by_p
 from promolift.server.api.routes import admin, lists
 from promolift.server.api.routes.campaign_summary import FEW_DAYS, spend, summary
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, chart_options, form, page, sentence
+from promolift.server.console.pages.empty_page import empty_screen
 from promolift.server.console.screens.customers import describe_release_offer, is_release_available
 from promolift.server.ledger.limits import RELEASE_LIMIT_ID
 from promolift.server.ledger.schema import EVENTS, Refused
@@ -49,6 +50,8 @@ def live(visit: PageVisit) -> Reply:
         "price": made[0]["price"] if made else None, "half_s": answered(DECIDE, 0.5),
         "nearly_s": answered(DECIDE, 0.99),
     }  # fmt: skip
+    if not (campaign.release or made or part):
+        return empty_screen(visit, "/live", "/plan")
     if part:
         return Screen("monitoring/now.html", "", data, whole=False)
     stated: dict[str, Any] = {"limits": [], "stock": []}

@@ -21,6 +21,7 @@ from promolift.server.console.pages.context import (
     page,
     sentence,
 )
+from promolift.server.console.pages.empty_page import empty_screen
 from promolift.server.ledger.records import Campaign, ReleaseRecord
 from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.pipeline.release import Manifest, read_manifest
@@ -66,7 +67,7 @@ def load_plan_screen(job: Job) -> PlanScreen:
 def plan(visit: PageVisit) -> Reply:
     """The screen."""
     if not PlanNote.has(visit.job().store):
-        return Screen("plan/none.html", translate_key("nav", "/plan"), {"job": visit.shared.jobs.running})
+        return empty_screen(visit, "/plan", "/data")
     shown, lines = load_plan_screen(visit), releases(visit)
     story, cents = shown.story, shown.story.plan.budget_cents
     return Screen("plan/page.html", translate_key("nav", "/plan"), {

@@ -16,7 +16,7 @@ from promolift.core.messages.text_choice import TextChooser, TextCounts
 from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.catalogue import gettext, ngettext
-from promolift.foundation.i18n.formatting import count, current_locale, in_brackets, interval, percent
+from promolift.foundation.i18n.formatting import MoneyFormat, count, current_locale, in_brackets, interval, percent
 from promolift.foundation.i18n.text import LANGUAGE_NAMES
 from promolift.server.console.pages.context import (
     PageVisit,
@@ -28,12 +28,14 @@ from promolift.server.console.pages.context import (
     page,
     sentence,
 )
+from promolift.server.ledger.records import LearningTask
 from promolift.server.ledger.schema import AUDIT
 from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.pipeline import text_review as review
 from promolift.shop.pipeline.text_pool import change_pool, load_shop_pool
 from promolift.shop.reports.chapters.recipients import angle_name
 from promolift.shop.reports.offer_reasons import reason_text
+from promolift.shop.reports.text_values import describe_text_value, read_text_values
 from promolift.shop.results.messages import Offers, read_tallies
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -63,8 +65,9 @@ def words(visit: PageVisit) -> Reply:
     page_at = int(visit.number("page", 0, 0, 10_000))
     counts = read_tallies(visit.server.settings.work / "serve")
     chooser = TextChooser(pool.usable(config.message.approve).texts, counts, config.plan.seed)
+    earned = earned_texts(visit)
     listed = [
-        {"text": text, "angle": angle_name(text.angle), "learned": [
+        {"text": text, "angle": angle_name(text.angle), "earned": earned.get(text.text_id, ""), "learned": [
             learned_text(chooser, text, each) for each in counts if each.text_id == text.text_id and each.shown
         ]}
         for text in texts[page_at * TEXTS_LISTED : (page_at + 1) * TEXTS_LISTED]
@@ -78,6 +81,13 @@ def words(visit: PageVisit) -> Reply:
         "waiting": sum(text.waits for text in pool.texts),
     }  # fmt: skip
     return Screen("texts/page.html", translate_key("nav", "/words"), data)
+
+
+def earned_texts(visit: PageVisit) -> dict[str, str]:
+    """Say of each text that was sent what a message with it earned against customers held out, as last learned."""
+    folder = LearningTask(ledger="", work=visit.server.settings.work, campaign_id=visit.campaign_id).folder
+    cash = MoneyFormat(visit.shared.shop.currency)
+    return {name: describe_text_value(each, cash) for name, each in read_text_values(folder).items()}
 
 
 def learned_text(chooser: TextChooser, text: PoolText, counts: TextCounts) -> str:
@@ -202,6 +212,7 @@ def text_screen(visit: PageVisit, text: PoolText, typed: PoolText, status: int =
         "text": text, "typed": typed, "angle": angle_name(text.angle), "previews": previews(visit, typed),
         "findings": rule_texts(broken_rules(typed.draft, text)), "card": text_card(visit, text),
         "example": card_example(visit, text), "next": next_text(visit, text), "reasons": rejection_choices(),
+        "earned": earned_texts(visit).get(text.text_id, ""),
     }  # fmt: skip
     return Screen("texts/one.html", gettext("A text"), data, status=status)
 

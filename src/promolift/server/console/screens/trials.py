@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, truncate
@@ -228,11 +227,8 @@ def fit(visit: PageVisit) -> Reply:
     """Keep what the columns mean, and read the trial in the background."""
     trial, said = requested_trial(visit), submitted_settings(visit)
     sheet = {key: value for key, value in trial.mapping.items() if key == SHEET}
+    TrialSettings.parse(said, gettext("the trial"))
     (trial.root / MAPPING_FILE).write_text(json.dumps(said | sheet, ensure_ascii=False), "utf-8")
-    try:
-        TrialSettings.parse(said, gettext("the trial"))
-    except PromoError as error:
-        return Redirect(f"/trials/{trial.name}/columns", str(error), "bad")
     return start_job(visit, trial, {"settings": said})
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from promolift.core import offers as offer
 from promolift.core.allocation import strategic_rules
-from promolift.core.offers.product_names import is_couponable, is_sensitive, makes_claim
+from promolift.core.offers.product_names import is_couponable, is_printable, is_sensitive
 from promolift.core.offers.proposals import MenuCandidates, NewLines
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.lazy_message import gettext_lazy
@@ -161,14 +161,17 @@ def stated_kind(job: Job) -> str:
 
 def unnameable_targets(job: Job, targets: pl.DataFrame) -> list[str]:
     """Return targets that a message must not name or on which offers are unlawful, by own or category name, and those
-    whose name would say in a message what only the offer may."""
+    whose name would say in a message what only the offer may, where no other name and no category stands in for it."""
+    everyday = job.config.message.names
     catalogue = job.clean.catalogue.select(pl.col("product_id").alias("target"), "name", "category")
     known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
     return [
         target
         for target, kind, name, category in known.iter_rows()
         if is_sensitive(name or target, kind)
-        or makes_claim(name or target)
+        or not (
+            {target, name} & everyday.keys() or is_printable(name or target) or (category and is_printable(category))
+        )
         or not is_couponable(name or target, kind)
         or (kind == "product" and category and (is_sensitive(category) or not is_couponable(category)))
     ]

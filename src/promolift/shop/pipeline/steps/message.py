@@ -1,4 +1,8 @@
-"""Step 5: write the message of every planned offer, with its printable terms, code and reason."""
+"""Step 5: write the message of every planned offer, with its printable terms, code and reason.
+
+Of customers who are held out the step keeps which text their message would have had, so that a text can be compared
+with them; they get none.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,6 +11,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from promolift.core import messages
+from promolift.core.decisions import withheld_offers
 from promolift.core.experiments.audiences import NOT_BOUGHT
 from promolift.core.offers import product_names
 from promolift.core.offers.colour_names import with_colour
@@ -14,7 +19,7 @@ from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES, LocalizedText, reads_in
+from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS
@@ -39,6 +44,9 @@ group by all order by all
 """
 RECENT_DAYS = 14  # no angle looks further back
 PLAY_REASONS = {language: f"play_reason_{language}" for language in LANGUAGES}  # the columns of `plan`
+WITHHELD = (
+    "customer_id", "offer_id", "angle", *(f"{name}_{each}" for name in ("text", "text_prob") for each in LANGUAGES),
+)  # fmt: skip
 ABOUT = ("gap_days", "due_in_days")  # of the target, where it is one
 PERSON = (
     "top_category_1", "top_category_2", "top_category_3", "recency_days", "cadence_days", "tenure_days",
@@ -66,13 +74,11 @@ def run(job: Job) -> None:
     job.tell("message", 0.1, gettext_lazy("words of {height} offers", height=f"{plan.height:,}"))
     wording = wording_of(job.config).keep(job.store)
     choice = wording.choice(read_tallies(job.store.root / "serve"))
-    rows = (
-        add_reasons(job, add_angles(job, plan))
-        .join(customer_names(job), on="customer_id", how="left")
-        .sort("customer_id")
-    )
-    rows = add_reminder_reasons(job, add_play_reasons(job, rows), offers)
-    written = messages.write_messages(rows, offers, choice, wording.way, job.config.shop.languages)
+    rows = add_message_facts(job, add_reasons(job, add_angles(job, plan)), offers)
+    written = messages.write_messages(rows, offers, choice, wording.way, job.config.shop.languages, wording.names)
+    withheld = add_message_facts(job, add_angles(job, withheld_rows(job, kept, offers)), offers)
+    unsent = messages.write_messages(withheld, offers, choice, wording.way, job.config.shop.languages, wording.names)
+    job.store.save("withheld", unsent.select(column for column in WITHHELD if column in unsent.columns))
     if not choice.texts:
         job.tell(
             "message",
@@ -87,6 +93,20 @@ def run(job: Job) -> None:
     Offers(offers=tuple(offers.values())).keep(job.store)
 
 
+def add_message_facts(job: Job, rows: pl.DataFrame, offers: Mapping[str, Offer]) -> pl.DataFrame:
+    """Add the customer's name, and what plays and reminders state as their reason."""
+    named = rows.join(customer_names(job), on="customer_id", how="left").sort("customer_id")
+    return add_reminder_reasons(job, add_play_reasons(job, named), offers)
+
+
+def withheld_rows(job: Job, plan: Plan, offers: Mapping[str, Offer]) -> pl.DataFrame:
+    """Return the candidate that each customer who is held out would have got, of offers that others get."""
+    held = fetch_frame(job.store.table("decisions").filter("holdout"))
+    given = withheld_offers(held, plan.note.terms).filter(pl.col("offer_id").is_in(list(offers)))
+    sql = "select * from rows semi join given using (customer_id, offer_id)"
+    return fetch_frame(query(sql, rows=job.store.table("candidates"), given=given))
+
+
 def wording_of(config: Config) -> PoolWords:
     """The texts of the shop's pool, or of the one that ships, in its languages; the rule packs, and who sends."""
     settings = config.message
@@ -98,6 +118,7 @@ def wording_of(config: Config) -> PoolWords:
         packs=settings.packs,
         sender=sender,
         seed=config.plan.seed,
+        names=settings.names,
     )
 
 
@@ -111,8 +132,12 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     offers, colours = {}, job.clean.colours
     within = dict(job.clean.catalogue.select("product_id", "category").iter_rows())
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
-        label = None if scope == "all" else product_names.readable_name(printed.get(target, target), kind)
-        if label and kind == "product":
+        names = job.config.message.names
+        own = None if scope == "all" else names.get(target)
+        label = own or (
+            None if scope == "all" else product_names.readable_name(printed.get(target, target), kind, names)
+        )
+        if label and kind == "product" and label not in names.values():
             label = with_colour(label, colours[target]) if target in colours else label
             label = readable_label(label, within.get(target))
         covers = kind if scope == "category" else scope
@@ -121,14 +146,19 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
 
 
 def readable_label(label: LocalizedText, category: str | None) -> LocalizedText:
-    """The label of a product, with its category in place of a name that readers of a language cannot read: of 'Oolong'
-    nobody needs that, of '乌龙茶' an English reader is told 'a selected product in tea'."""
+    """The label of a product, with its category in place of a name that readers of a language cannot read, or that says
+    what only the offer may: of 'Oolong' nobody needs that, of '乌龙茶' an English reader is told 'a selected product in
+    tea'."""
     names = label.model_dump()
-    for language in (each for each in LANGUAGES if category and not reads_in(label.text_in(each), each)):
+    for language in (each for each in LANGUAGES if category and not _is_said(label.text_in(each), each)):
         within = product_names.readable_name(category or "", "category").text_in(language)
-        if reads_in(within, language):
+        if _is_said(within, language):
             names[language] = f"{within}中的指定商品" if language == "zh" else f"a selected product in {within}"
     return LocalizedText.model_validate(names)
+
+
+def _is_said(name: str, language: Language) -> bool:
+    return reads_in(name, language) and product_names.is_printable(name)
 
 
 def customer_names(job: Job) -> pl.DataFrame:

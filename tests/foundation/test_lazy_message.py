@@ -9,14 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promolift.core.customers.reason_text import REASON_FORMS, render_reason
+from promolift.core.experiments.verdict_text import VERDICT_FORMS, render_verdict
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n import catalogue
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.lazy_message import (
+    FIELD,
     LazyMessage,
     find_message,
     gettext_lazy,
     list_messages,
+    message_of,
     render_message,
 )
 from promolift.foundation.storage.artifacts import PRODUCED_BY
@@ -138,3 +142,32 @@ def test_an_english_sentence_is_found_with_its_arguments(message_id: str, argume
         assert render_message(find_message(str(made))) == render_message(made) != str(made)
     for other in ("a note of one's own", "", "{x}"):
         assert find_message(other) == other
+
+
+FORMS = st.sampled_from([*REASON_FORMS, *VERDICT_FORMS])
+
+
+@given(FORMS, st.lists(st.text("abc123%", min_size=1, max_size=8), min_size=9, max_size=9))
+def test_a_stored_reason_is_shown_as_the_message_that_it_was_made_from(form: str, values: list[str]) -> None:
+    names = dict.fromkeys(FIELD.findall(form))
+    filled = LazyMessage.of(form, dict(zip(names, values, strict=False)))
+    found = message_of(str(filled), form)
+    assert (found.message_id, dict(found.arguments)) == (form, dict(filled.arguments))
+    with use_locale("zh"):
+        assert render_message(found) == render_message(filled) != str(filled)
+
+
+def test_a_reason_within_a_reason_is_shown_and_finished_text_stays() -> None:
+    with use_locale("zh"):
+        assert render_reason("consent: may be younger than 18") == "营销同意：可能未满18岁"
+        assert render_reason("what an earlier version stored") == "what an earlier version stored"
+        assert render_verdict("chance alone could do this (adjusted p = 0.4, alpha 0.05)").startswith(
+            "可能只是偶然（校正后p"
+        )
+
+
+@given(st.text(max_size=20), st.text("abc{}", max_size=9))
+def test_a_message_in_a_column_of_text_is_read_as_it_was_written(name: str, text: str) -> None:
+    stored = gettext_lazy("{rows} from the warehouse", rows=gettext_lazy("check of {name}", name=name))
+    assert LazyMessage.from_text(stored.to_text()).arguments == stored.arguments
+    assert LazyMessage.from_text(text) == text

@@ -21,8 +21,8 @@ from serve_helpers import released
 from promolift.extensions.agents.mcp_server import McpTools
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, interval_name, level_name, percent, use_locale
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.i18n.text import Language
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.storage.local_store import Store
 from promolift.server.console.pages.context import sentence
 from promolift.shop.configuration.configuration import Config
@@ -232,7 +232,7 @@ def read_text(surface: Surface) -> Iterator[ShownFigure]:
             yield ShownFigure(surface.name, "first day", found[1])
             yield ShownFigure(surface.name, "last day", found[2])
         for title, (row, meaning) in ROWS.items():
-            near = rf"{re.escape(translate(title))}.*?{re.escape(gettext(row))} ({SHAPES[KINDS[meaning]]})"
+            near = rf"{re.escape(render_message(title))}.*?{re.escape(gettext(row))} ({SHAPES[KINDS[meaning]]})"
             for found in re.finditer(near, surface.text):
                 yield ShownFigure(surface.name, meaning, bare(found[1]))
         yield from read_assumptions(surface)
@@ -254,7 +254,7 @@ def read_assumptions(surface: Surface) -> Iterator[ShownFigure]:
     """What is taken for each assumption, and what would leave no profit, as a page shows them in a row."""
     shape = f"{MONEY}|{SHAPES['percent']}"
     for name, label in ASSUMPTION_NAMES.items():
-        named = re.escape(translate(gettext(label)))
+        named = re.escape(gettext(label))
         row = rf"{named} ({shape}) {gettext('is taken')} ({shape}) {gettext('leaves no profit')}"
         for found in re.finditer(row, surface.text):
             yield ShownFigure(surface.name, f"assumed {name}", bare(found[1]))

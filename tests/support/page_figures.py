@@ -15,7 +15,8 @@ from promolift.foundation.pages.rendering import render_page
 
 PRINTERS = (
     "promolift.foundation.i18n.formatting", "promolift.foundation.pages", "promolift.shop.reports",
-    "promolift.trials.page", "promolift.extensions.encoder",
+    "promolift.trials.page", "promolift.trials.policy_chapters", "promolift.trials.analysis.trial_story",
+    "promolift.extensions.encoder",
 )  # fmt: skip
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 import promolift
 from promolift.cli.application import main
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.pages.page_translation import translate_page
 from promolift.foundation.pages.rendering import render_page
 from promolift.trials.page import build_trial_page
 from promolift.trials.trial import FittedTrial, write_page
@@ -87,9 +86,7 @@ def says_that_it_lost(fit: FittedTrial, folder: Path) -> None:
         "utf-8"
     )
     with use_locale("zh"):  # as the console shows it
-        note = fit.note
-        page = translate_page(build_trial_page(fit.results), (*note.arms, *note.features, *note.settings.outcomes))
-        shown = render_page(page)
+        shown = render_page(build_trial_page(fit.results))
     assert "已撤回：模型选出的策略" in shown
     assert ("身上不如“" in shown) == lost.loses
     assert "Withdrawn" not in shown

@@ -14,7 +14,8 @@ from promolift.foundation.storage.local_store import Store
 from promolift.trials import work_folder
 from promolift.trials.analysis.results import TrialResults
 from promolift.trials.analysis.settings import TrialSettings
-from promolift.trials.page import TrialStory, build_trial_page
+from promolift.trials.analysis.trial_story import TrialStory
+from promolift.trials.page import build_trial_page
 
 DEPTHS = TrialSettings(
     name="Depths", treatment="depth", control="0", rates=("came",), money="spent", placebos=("before",),

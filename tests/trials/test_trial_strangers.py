@@ -141,7 +141,7 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     # The group differs most between arms, but as planned: the column that does not is named. It tells the arm, too.
     with (
         Store(tmp_path / "w") as store,
-        raises_code("effect_not_identified", "'margin' by "),
+        raises_code("effect_not_identified", "'margin': "),
     ):
         work_folder.fit(store, tmp_path / "t.csv", stated, quiet)
     with raises_code("planned_shares_missing", "'gold'", "planned.gold"):
@@ -163,7 +163,7 @@ def test_a_lot_that_hung_on_a_feature_names_it_and_is_not_called_a_lot(tmp_path:
     with Store(tmp_path / "w") as store:
         notes = work_folder.fit(store, tmp_path / "t.csv", settings, quiet)
     assert notes.figures["level"] == "adjusted"
-    assert any("furthest apart, in standard deviations: 'age' by" in reason for reason in notes.figures["reasons"])
+    assert any("furthest apart, in standard deviations: 'age': " in reason for reason in notes.figures["reasons"])
     assert any(reason.startswith("not randomised as stated") for reason in notes.figures["reasons"])
 
 

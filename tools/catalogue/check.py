@@ -10,6 +10,7 @@ shown in English.
 import ast
 import re
 import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from io import BytesIO
@@ -25,6 +26,9 @@ COMPLETE = ("zh",)
 TABLE = "server/translations.tsv"  # texts by group and key; the group is their context
 RULES = "shop/ingest/cleaning/cleaning_rules.tsv"  # table, name of the rule, and more
 AUDIENCES = "core/customers/named_audiences.tsv"  # name, query, benefits, who it is, why it is empty
+COLUMNS = "foundation/files/column_names.tsv"  # table, role, whether it is needed, what it means, and more
+CHANNELS = "core/messages/channels.toml"
+SHOWN_SOURCES = ("ny_349a", "pipl_24", "eu_price_30d")  # laws of the notices that the console lists
 KEYWORDS = {"gettext": None, "gettext_noop": None, "gettext_lazy": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
 UNUSED_HEADERS = re.compile(
     r'^"(Project-Id|Report-Msgid|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By).*\n', re.MULTILINE
@@ -69,7 +73,9 @@ def template_calls(package: Path) -> Iterator[Call]:
 
 
 def table_calls(package: Path) -> Iterator[Call]:
-    """Find the messages that stand in tables: those of the console, names of audiences and of cleaning rules."""
+    """Find the messages that stand in tables: those of the console, names of audiences, cleaning rules and columns,
+    and the laws that notices follow.
+    """
     for row in (package / AUDIENCES).read_text("utf-8").splitlines() if (package / AUDIENCES).exists() else ():
         if not row.startswith("#"):
             name, _, _, who, empty = row.split("\t")
@@ -77,6 +83,12 @@ def table_calls(package: Path) -> Iterator[Call]:
     for row in (package / RULES).read_text("utf-8").splitlines() if (package / RULES).exists() else ():
         if not row.startswith("#"):
             yield Call(RULES, row.split("\t")[1], None, None, None)
+    for row in (package / COLUMNS).read_text("utf-8").splitlines() if (package / COLUMNS).exists() else ():
+        if not row.startswith("#"):
+            yield Call(COLUMNS, row.split("\t")[3], None, None, None)
+    if (package / CHANNELS).exists():
+        sources = tomllib.loads((package / CHANNELS).read_text("utf-8"))["sources"]
+        yield from (Call(CHANNELS, text, None, None, None) for name, text in sources.items() if name in SHOWN_SOURCES)
     path = package / TABLE
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         if line and not line.startswith("#"):

@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from promolift.foundation.errors import ConfigError, PromoError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
 
@@ -34,7 +35,7 @@ else:
     shop = LazyModule("promolift.shop.pipeline.shop")
 
 HAN = re.compile("[\u4e00-\u9fff]")
-INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
+INTERRUPTED = gettext_lazy("interrupted; finished steps are kept, run the same command again to go on")
 
 
 class CommandGroup(TyperGroup):

@@ -7,6 +7,7 @@ import typer
 
 from promolift.cli.command_line import OptionalPath, load_settings, option, print_line, translate
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
 
@@ -98,7 +99,11 @@ def privacy(
         page = processing_page(shop_of, kept, spent)
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(render_page(page), encoding="utf-8")
-    text = f"{to}: record of processing and impact assessment; {page.head.value} things are left for people to state"
+    text = gettext_lazy(
+        "{to}: record of processing and impact assessment; {value} things are left for people to state",
+        to=to,
+        value=page.head.value,
+    )
     found = StepSummary(text, {"step": "privacy", "page": str(to), "left": int(page.head.value)})
     if spent is None:
         return found

@@ -1,35 +1,31 @@
 """Build the page of a trial: the arms, average effects, who gains more, policies, and a plan."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import polars as pl
 
 from promolift.foundation.evidence import IntervalEstimate
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
-    INTERVAL,
     MoneyFormat,
     count,
-    in_brackets,
-    interval,
+    interval_name,
+    join_sentences,
+    level_name,
     low_to_high,
-    money,
     number,
     percent,
     truncate,
     upper_first,
 )
-from promolift.foundation.money import currency_digits
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import (
-    Badge,
     Block,
     Chapter,
     Figure,
     KeyFigure,
     Page,
-    TextTable,
     Tone,
     note,
     table,
@@ -41,144 +37,69 @@ from promolift.foundation.pages.charts import (
     Line,
     calibration_chart,
     forest_plot,
-    frontier_chart,
     headline,
     line_chart,
     table_by_point,
     table_by_x,
-    thin_rows,
     unknowns,
 )
 from promolift.trials.analysis.results import (
     TrialEvaluation,
-    TrialFit,
-    TrialPlan,
     TrialResults,
-    WithdrawnPolicy,
     describe_features,
-    describe_policy,
 )
-from promolift.trials.analysis.settings import TrialSettings
+from promolift.trials.analysis.trial_story import TrialStory, as_sentence, why_unjudged
+from promolift.trials.policy_chapters import plan_chapter, policies_chapter
 
-ALIKE = "nothing was known of these customers, so all would be treated alike"
-UNKNOWN = "nothing was known of these customers before the trial"
-UNJUDGED = "`promolift effect evaluate` has not run"
-ALL_CUSTOMERS_NOTE = "The last columns: what all customers together add to treating nobody."
-UNPLANNED = "`promolift effect report` has not planned yet"
 LEVEL_MEANING = {
-    "randomised": "differences between arms are effects",
-    "assumed": "randomised only if what differs between the arms was measured afterwards",
-    "adjusted": "not randomised: compared with customers alike in all that is recorded, which proves nothing",
+    gettext_noop("randomised"): gettext_noop("differences between arms are effects"),
+    gettext_noop("assumed"): gettext_noop("randomised only if what differs between the arms was measured afterwards"),
+    gettext_noop("adjusted"): gettext_noop(
+        "not randomised: compared with customers alike in all that is recorded, which proves nothing"
+    ),
 }
-
-
-@dataclass(frozen=True)
-class TrialStory:
-    """The data of the page, with helpers that format amounts."""
-
-    results: TrialResults
-
-    @property
-    def fit(self) -> TrialFit:
-        return self.results.fitted.note
-
-    @property
-    def settings(self) -> TrialSettings:
-        return self.fit.settings
-
-    @property
-    def evaluation(self) -> TrialEvaluation | None:
-        return self.results.evaluation
-
-    def effects(self, outcome: str) -> list[dict[str, Any]]:
-        """Return what each arm adds to an outcome, largest first: rows of `TrialEffects.effects`."""
-        mine = self.results.fitted.effects.filter(pl.col("outcome") == outcome)
-        return mine.sort("effect", descending=True).to_dicts()
-
-    @property
-    def level(self) -> Badge:
-        """The evidence badge of every number that is an effect."""
-        return self.fit.level
-
-    @property
-    def arms(self) -> tuple[str, ...]:
-        return self.fit.arms
-
-    def cents(self, amount: float) -> float:
-        """Return an amount of the file in minor units."""
-        return float(amount * 10 ** currency_digits(self.settings.currency))
-
-    def cash(self, amount: object) -> str:
-        """Format an amount of the file."""
-        return money(self.cents(float(amount)), self.settings.currency) if isinstance(amount, int | float) else "?"
-
-    def amount(self, outcome: str, value: object) -> str:
-        """Format an outcome's value: a share, money, or a number."""
-        if outcome in self.settings.rates:
-            return percent(value, 2)
-        return self.cash(value) if outcome == self.settings.money else number(value)
-
-    def added(self, outcome: str, value: object) -> str:
-        """Format a difference of an outcome; rates differ by points."""
-        if outcome in self.settings.rates and isinstance(value, int | float):
-            return f"{100 * value:.2f} points"
-        return self.amount(outcome, value)
-
-    def total(self, outcome: str, value: object) -> str:
-        """Format what all customers add together: money, or a number of visits, purchases or the like."""
-        return self.cash(value) if outcome == self.settings.money else number(value)
-
-    def basis(self, outcome: str) -> str:
-        return self.settings.basis(outcome, self.cash)
-
-    def basis_sentence(self, outcome: str) -> str:
-        """Return `basis` as a sentence of its own."""
-        return f"{upper_first(self.basis(outcome))}."
-
-    def outcome_label(self, outcome: str) -> str:
-        """Return the name of the outcome in the form in which gains and policies count it."""
-        return outcome if self.settings.gross(outcome) else f"{outcome}, net"
-
-    def axis(self, name: str, outcome: str) -> Axis:
-        """Return the axis of an outcome; money is drawn in minor units."""
-        fmt = "share" if outcome in self.settings.rates else "money" if outcome == self.settings.money else "fixed"
-        return Axis(name, fmt, partial(self.chart_value, outcome))
-
-    def chart_value(self, outcome: str, value: float | None) -> float | None:
-        """Return the value in the unit of the chart: money in minor units."""
-        return self.cents(value) if value is not None and outcome == self.settings.money else value
 
 
 def build_trial_page(found: TrialResults) -> Page:
     """Return the page of `promolift effect report`. What has not run yet is a gap that names the command."""
     trial = TrialStory(found)
-    facts = {"Customers": count(trial.fit.customers), "Arms": count(len(trial.arms))}
-    facts |= {"Outcomes watched": f"{trial.settings.days} days"} if trial.settings.days else {}
+    facts = {gettext("Customers"): count(trial.fit.customers), gettext("Arms"): count(len(trial.arms))}
+    facts |= (
+        {gettext("Outcomes watched"): gettext("{days} days", days=trial.settings.days)} if trial.settings.days else {}
+    )
     return Page(
         name=trial.settings.name,
-        eyebrow="The trial",
-        facts=facts | {"Evidence": str(trial.level)},
+        eyebrow=gettext("The trial"),
+        facts=facts | {gettext("Evidence"): level_name(trial.level)},
         head=_head(trial),
         key_figures=_key_figures(trial),
         chapters=[
-            _arms(trial), _effects(trial), *_depth(trial), _whom(trial), _policies(trial), _plan(trial),
+            _arms(trial),
+            _effects(trial),
+            *_depth(trial),
+            _whom(trial),
+            policies_chapter(trial),
+            plan_chapter(trial),
             _unknown(trial),
         ],
         currency=trial.settings.currency,
-    )  # fmt: skip
+    )
 
 
 def _head(trial: TrialStory) -> KeyFigure:
     if trial.results.plan:
         plan, cash = trial.results.plan.note, MoneyFormat(trial.settings.currency)
-        text = (
-            f"What the plan is expected to add beyond treating nobody, {trial.basis(trial.settings.deciding_outcome)}."
+        text = gettext(
+            "What the plan is expected to add beyond treating nobody, {basis}.",
+            basis=trial.basis(trial.settings.deciding_outcome),
         )
         gain = IntervalEstimate(*(trial.cents(amount) for amount in (plan.gain, plan.low, plan.high)))
-        return headline("Expected extra profit", gain, text, trial.level, cash)
+        return headline(gettext("Expected extra profit"), gain, text, trial.level, cash)
     first = trial.settings.outcomes[0]
     best = trial.effects(first)[0]
-    text = f"What {best['arm']} adds to {first}, on average{_paid(trial, best)}."
+    text = gettext(
+        "What {arm} adds to {outcome}, on average{paid}.", arm=best["arm"], outcome=first, paid=_paid(trial, best)
+    )
     return KeyFigure(gettext("Average effect"), trial.added(first, best["effect"]), text, trial.level)
 
 
@@ -187,7 +108,9 @@ def _paid(trial: TrialStory, each: dict[str, Any]) -> str:
     if each["net"] is None or trial.settings.gross(each["outcome"]):
         return ""
     span = low_to_high(each["net_low"], each["net_high"], trial.cash)
-    return f"; {trial.basis(each['outcome'])}: {trial.cash(each['net'])} ({span})"
+    return gettext(
+        "; {basis}: {net} ({span})", basis=trial.basis(each["outcome"]), net=trial.cash(each["net"]), span=span
+    )
 
 
 def _key_figures(trial: TrialStory) -> list[KeyFigure]:
@@ -195,11 +118,18 @@ def _key_figures(trial: TrialStory) -> list[KeyFigure]:
     for outcome in trial.settings.outcomes[:3]:
         best = trial.effects(outcome)[0]
         without = trial.amount(outcome, best["control_mean"])
-        text = f"{best['arm']} adds this to {without} without it{_paid(trial, best)}."
+        text = gettext(
+            "{arm} adds this to {without} without it{paid}.", arm=best["arm"], without=without, paid=_paid(trial, best)
+        )
         figures.append(KeyFigure(outcome, trial.added(outcome, best["effect"]), text, trial.level))
     if trial.results.plan:
         plan = trial.results.plan.note
-        text = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
+        text = gettext(
+            "{treated} of {customers} customers, {cost} of it spent.",
+            treated=count(plan.treated),
+            customers=count(plan.customers),
+            cost=trial.cash(plan.cost),
+        )
         figures.append(KeyFigure(gettext("Budget"), trial.cash(plan.budget), text))
     return figures
 
@@ -211,34 +141,58 @@ def _arms(trial: TrialStory) -> Chapter:
     blocks: list[Figure | Block] = [
         table(
             gettext("Who got what"),
-            ["arm", "customers", "share"],
+            [gettext("arm"), gettext("customers"), gettext("share")],
             [[name, count(n), percent(of, 2)] for name, n, of in given],
             evidence=trial.level,
         ),
-        note(f"{fit.level}: {'; '.join(fit.reasons)}.", tone),
+        note(
+            gettext(
+                "{level}: {reasons}.",
+                level=level_name(fit.level),
+                reasons=gettext("; ").join(map(render_message, fit.reasons)),
+            ),
+            tone,
+        ),
     ]
-    blocks += [note(f"{upper_first(doubt)}.", "warn") for doubt in fit.doubts]
+    blocks += [note(as_sentence(doubt), "warn") for doubt in fit.doubts]
     sure = tuple(name for name in fit.features if name not in fit.unsure)
-    blocks += [note(text) for text in describe_features(sure, fit.unsure) if fit.unsure]
+    blocks += [note(render_message(text)) for text in describe_features(sure, fit.unsure) if fit.unsure]
     if fit.checks:
-        done = [[c.name, number(c.p), "passed" if c.passed else "failed", c.meaning] for c in fit.checks]
+        done = [
+            [
+                render_message(c.name),
+                number(c.p),
+                gettext("passed") if c.passed else pgettext("page", "failed"),
+                render_message(c.meaning),
+            ]
+            for c in fit.checks
+        ]
         blocks.append(
-            table(gettext("Checks of the randomisation"), ["check", "p", "", "what it found"], done, words=(2, 3))
+            table(
+                gettext("Checks of the randomisation"),
+                [gettext("check"), "p", "", gettext("what it found")],
+                done,
+                words=(2, 3),
+            )
         )
     blocks.append(_balance(trial))
     if fit.hidden:
         rows = [[arm, number(strength)] for arm, strength in fit.hidden.items()]
         heads = [gettext("arm"), gettext("E-value (risk ratio with treatment and outcome)")]
-        text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
+        text = gettext("How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed.")
         blocks.append(table(gettext("Hidden causes"), heads, rows, text))
     if trial.results.fitted.placebos.height:
         rows = [
             [r["outcome"], r["arm"], number(r["effect"]), low_to_high(r["low"], r["high"], number), number(r["p"])]
             for r in trial.results.fitted.placebos.iter_rows(named=True)
         ]
-        heads = [gettext("outcome that cannot have moved"), gettext("arm"), gettext("effect"), INTERVAL, "p"]
+        heads = [gettext("outcome that cannot have moved"), gettext("arm"), gettext("effect"), interval_name(), "p"]
         blocks.append(table(gettext("Placebos"), heads, rows, words=(1,)))
-    lead = f"Evidence level {fit.level}: {LEVEL_MEANING.get(fit.level, '')}."
+    lead = gettext(
+        "Evidence level {level}: {meaning}.",
+        level=level_name(fit.level),
+        meaning=gettext(LEVEL_MEANING[fit.level]) if fit.level in LEVEL_MEANING else "",
+    )
     return Chapter("arms", gettext("The arms"), gettext("Can the arms be compared?"), lead, blocks)
 
 
@@ -247,18 +201,24 @@ def _balance(trial: TrialStory) -> Figure:
     worst = trial.results.fitted.balance.sort(pl.col("after").abs(), descending=True).head(12)
     marks = [
         ForestRow(
-            truncate(f"{r['feature']}, {r['arm']}", 44), r["after"], cells=[number(r["before"])],
+            truncate(gettext("{feature}, {arm}", feature=r["feature"], arm=r["arm"]), 44),
+            r["after"],
+            cells=[number(r["before"])],
             tone="main" if abs(r["after"]) < fit.much_gap else "bad",
         )
         for r in worst.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     return forest_plot(
         "balance",
-        "Were the arms alike before?",
-        f"The largest difference between an arm and control is {number(fit.largest_gap)} standard deviations; "
-        f"{number(fit.much_gap)} would be much.",
+        gettext("Were the arms alike before?"),
+        gettext(
+            "The largest difference between an arm and control is {largest_gap} standard "
+            "deviations; {much_gap} would be much.",
+            largest_gap=number(fit.largest_gap),
+            much_gap=number(fit.much_gap),
+        ),
         Axis(gettext("difference from control, standard deviations"), "fixed"),
-        ("feature and arm", "after weighting", "before"),
+        (gettext("feature and arm"), gettext("after weighting"), gettext("before")),
         marks,
         number,
         n=count(fit.overlap_customers),
@@ -271,7 +231,7 @@ def _effects(trial: TrialStory) -> Chapter:
         _average(trial, place, outcome) for place, outcome in enumerate(trial.settings.outcomes)
     ]
     blocks += [_pairs(trial)] if len(trial.arms) > 2 else []
-    lead = "Averages over all customers, doubly robust: what is known of customers only takes noise away."
+    lead = gettext("Averages over all customers, doubly robust: what is known of customers only takes noise away.")
     return Chapter("effects", gettext("Effects"), gettext("What did each treatment add?"), lead, blocks)
 
 
@@ -281,21 +241,35 @@ def _pairs(trial: TrialStory) -> Block:
     more, rows = partial(trial.added, outcome), trial.results.fitted.pairs.filter(pl.col("outcome") == outcome)
     keys = ("effect", "low", "high") if outcome != trial.settings.money else ("net", "net_low", "net_high")
     cells = [
-        [r["arm"], r["against"], more(r[keys[0]]), low_to_high(r[keys[1]], r[keys[2]], more), number(r["p_holm"]),
-         "shown" if r["shown"] else "not shown"]
+        [
+            r["arm"],
+            r["against"],
+            more(r[keys[0]]),
+            low_to_high(r[keys[1]], r[keys[2]], more),
+            number(r["p_holm"]),
+            (gettext("shown") if r["shown"] else gettext("not shown")),
+        ]
         for r in rows.iter_rows(named=True)
-    ]  # fmt: skip
-    text = f"{trial.basis_sentence(outcome)} Intervals hold for all pairs at once; p by Holm, of {outcome} before cost."
+    ]
+    text = join_sentences(
+        trial.basis_sentence(outcome),
+        gettext("Intervals hold for all pairs at once; p by Holm, of {outcome} before cost.", outcome=outcome),
+    )
     heads = [
         gettext("arm"),
         gettext("against"),
         gettext("ahead by"),
-        INTERVAL,
+        interval_name(),
         gettext("p, all pairs"),
         gettext("better"),
     ]
     return table(
-        f"Every pair of arms, by {trial.outcome_label(outcome)}", heads, cells, text, words=(1, 5), evidence=trial.level
+        gettext("Every pair of arms, by {outcome_label}", outcome_label=trial.outcome_label(outcome)),
+        heads,
+        cells,
+        text,
+        words=(1, 5),
+        evidence=trial.level,
     )
 
 
@@ -316,13 +290,33 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
         for e in found
     ]  # fmt: skip
     return forest_plot(
-        f"effect-{place}", outcome,
-        f"{best['arm']} adds {more(best['effect'])} to {say(best['control_mean'])}{_paid(trial, best)}.",
-        trial.axis(f"added to {outcome}, per customer", outcome),
-        ["arm", "adds", "without", *(["net", INTERVAL] if paid else []), "p, all looked at"], marks, more,
-        how=f"Added to what customers spent; {trial.basis(outcome)}, it is worth what the table says." if paid else "",
-        n=count(trial.fit.overlap_customers), evidence=trial.level,
-    )  # fmt: skip
+        f"effect-{place}",
+        outcome,
+        gettext(
+            "{arm} adds {added} to {without}{paid}.",
+            arm=best["arm"],
+            added=more(best["effect"]),
+            without=say(best["control_mean"]),
+            paid=_paid(trial, best),
+        ),
+        trial.axis(gettext("added to {outcome}, per customer", outcome=outcome), outcome),
+        [
+            gettext("arm"),
+            gettext("adds"),
+            gettext("without"),
+            *([gettext("net"), interval_name()] if paid else []),
+            gettext("p, all looked at"),
+        ],
+        marks,
+        more,
+        how=gettext(
+            "Added to what customers spent; {basis}, it is worth what the table says.", basis=trial.basis(outcome)
+        )
+        if paid
+        else "",
+        n=count(trial.fit.overlap_customers),
+        evidence=trial.level,
+    )
 
 
 def _depth(trial: TrialStory) -> list[Chapter]:
@@ -330,38 +324,49 @@ def _depth(trial: TrialStory) -> list[Chapter]:
     dose, outcome = trial.results.fitted.dose, trial.settings.deciding_outcome
     if dose is None:
         return []
-    tones = {"everybody": "ink", "lowest third": "blue", "middle third": "grey", "highest third": "orange"}
+    tones = {
+        gettext_noop("everybody"): "ink",
+        gettext_noop("lowest third"): "blue",
+        gettext_noop("middle third"): "grey",
+        gettext_noop("highest third"): "orange",
+    }
     columns = dose.select("depth", "gain", "low", "high", "customers")
-    series = [Line(name, tone, columns.filter(dose["segment"] == name).rows()) for name, tone in tones.items()]
+    series = [Line(gettext(name), tone, columns.filter(dose["segment"] == name).rows()) for name, tone in tones.items()]
     more = partial(trial.added, outcome)
     top = dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
-    how = "Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain."
+    how = gettext("Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain.")
     figure = line_chart(
         "depth",
-        "Gain along the depth",
-        f"Largest for everybody at {percent(top['depth'])} off: {more(top['gain'])} a customer.",
+        gettext("Gain along the depth"),
+        gettext(
+            "Largest for everybody at {depth} off: {more} a customer.",
+            depth=percent(top["depth"]),
+            more=more(top["gain"]),
+        ),
         Axis(gettext("discount"), "share"),
-        trial.axis(f"added to {trial.outcome_label(outcome)}, per customer", outcome),
+        trial.axis(
+            gettext("added to {outcome_label}, per customer", outcome_label=trial.outcome_label(outcome)), outcome
+        ),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
         table_by_point(
-            ["customers", "discount", "adds", "number"],
+            [gettext("customers"), gettext("discount"), gettext("adds"), gettext("number")],
             [line._replace(points=line.points[3::4]) for line in series],
             percent,
             more,
         ),
-        how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
+        how=join_sentences(trial.basis_sentence(outcome), how) if outcome == trial.settings.money else how,
         evidence=trial.level,
         wide=True,
         origin=True,
     )
-    lead = "Depths are pooled: 10 % and 30 % tell about 20 %."
+    lead = gettext("Depths are pooled: 10 % and 30 % tell about 20 %.")
     return [Chapter("depth", gettext("Depth"), gettext("How deep should a discount go?"), lead, [figure])]
 
 
 def _whom(trial: TrialStory) -> Chapter:
     """Curves, calibration and figures."""
-    title = "Who gains more?"
-    lead = "Predicted on one half of the customers by models of the other half, and turned round."
+    title = gettext("Who gains more?")
+    lead = gettext("Predicted on one half of the customers by models of the other half, and turned round.")
     judged = trial.evaluation
     if judged is None:
         return Chapter(
@@ -369,12 +374,12 @@ def _whom(trial: TrialStory) -> Chapter:
             gettext("Whom"),
             title,
             lead,
-            [unknown_note(gettext("how well customers are told apart"), _why(trial))],
+            [unknown_note(gettext("how well customers are told apart"), why_unjudged(trial))],
         )
     first, fair = trial.settings.outcomes[0], not judged.qini.is_empty()
-    blocks: list[Figure | Block] = [note(f"{upper_first(each)}.", "warn") for each in judged.note.samples]
+    blocks: list[Figure | Block] = [note(as_sentence(each), "warn") for each in judged.note.samples]
     if not fair:
-        why = "a Qini curve is fair only where everybody had the same propensity of each arm"
+        why = gettext("a Qini curve is fair only where everybody had the same propensity of each arm")
         blocks.append(unknown_note(gettext("a Qini curve"), why))
     draws = (_curve, _deciles) if fair else (_deciles,)
     blocks += [draw(trial, judged, first, arm) for arm in range(1, len(trial.arms)) for draw in draws]
@@ -382,21 +387,23 @@ def _whom(trial: TrialStory) -> Chapter:
         [
             trial.outcome_label(r["outcome"]),
             r["arm"],
-            r["figure"],
-            r["by"],
+            gettext(r["figure"]),
+            gettext(r["by"]),
             number(r["value"]),
             low_to_high(r["low"], r["high"], number),
         ]
         for r in judged.qini.iter_rows(named=True)
     ]
-    text = "Qini: area between curve and diagonal over that of the ideal order; Qini area: in the outcome's own unit."
+    text = gettext(
+        "Qini: area between curve and diagonal over that of the ideal order; Qini area: in the outcome's own unit."
+    )
     heads = [
         gettext("outcome"),
         gettext("arm"),
         pgettext("page", "figure"),
         gettext("ranked by"),
         gettext("value"),
-        INTERVAL,
+        interval_name(),
     ]
     if fair:
         blocks.append(
@@ -405,36 +412,43 @@ def _whom(trial: TrialStory) -> Chapter:
     return Chapter("whom", gettext("Whom"), title, lead, blocks)
 
 
-def _why(trial: TrialStory) -> str:
-    """Why nothing was judged."""
-    return UNJUDGED if trial.fit.apart else UNKNOWN
-
-
 def _curve(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -> Figure:
     mine = (pl.col("outcome") == outcome) & (pl.col("arm") == trial.arms[arm])
     ours, theirs = (judged.curves.filter(mine & (pl.col("by") == by)) for by in ("effect", "response"))
     last, more = ours.row(-1, named=True), partial(trial.added, outcome)
-    best = Line("best effect first", "blue", ours.select("share", "gain", "low", "high").rows())
-    beside = Line("best customers first", "orange", ours.select("share", "other").rows())
-    finding = "No order of these customers can be told from another."
+    best = Line(gettext("best effect first"), "blue", ours.select("share", "gain", "low", "high").rows())
+    beside = Line(gettext("best customers first"), "orange", ours.select("share", "other").rows())
+    finding = gettext("No order of these customers can be told from another.")
     found = judged.qini.filter(mine & (pl.col("by") == "effect"))
     if found.height:
         r = found.row(0, named=True)
         span = low_to_high(r["low"], r["high"], number)
-        finding = f"{r['figure'].capitalize()} {number(r['value'])} ({span}); 0 is no better than at random."
+        finding = gettext(
+            "{figure} {value} ({span}); 0 is no better than at random.",
+            figure=upper_first(gettext(r["figure"])),
+            value=number(r["value"]),
+            span=span,
+        )
     return line_chart(
         f"curve-{arm}",
-        f"{trial.arms[arm]}: whom to treat first",
+        gettext("{arms}: whom to treat first", arms=trial.arms[arm]),
         finding,
         Axis(gettext("share of customers treated"), "share"),
-        trial.axis(f"added to {trial.outcome_label(outcome)}, per customer", outcome),
+        trial.axis(
+            gettext("added to {outcome_label}, per customer", outcome_label=trial.outcome_label(outcome)), outcome
+        ),
         [
             best,
             beside._replace(points=theirs.select("share", "gain").rows()),
-            Line("at random", "ink", [(0.0, 0.0), (last["share"], last["gain"])]),
+            Line(gettext("at random"), "ink", [(0.0, 0.0), (last["share"], last["gain"])]),
         ],
-        table_by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], percent, more),
-        how=f"Best customers first: by the outcome expected without any treatment. {trial.basis_sentence(outcome)}",
+        table_by_x(
+            gettext("treated"), [line._replace(points=line.points[::5]) for line in (best, beside)], percent, more
+        ),
+        how=join_sentences(
+            gettext("Best customers first: by the outcome expected without any treatment."),
+            trial.basis_sentence(outcome),
+        ),
         evidence=trial.level,
         origin=True,
     )
@@ -442,106 +456,42 @@ def _curve(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -
 
 def _deciles(trial: TrialStory, judged: TrialEvaluation, outcome: str, arm: int) -> Figure:
     rows = judged.deciles.filter((pl.col("outcome") == outcome) & (pl.col("arm") == trial.arms[arm]))
-    finding = f"{count(int(rows['inside'].sum()))} of {count(rows.height)} predictions lie within what was realised."
+    finding = gettext(
+        "{sum} of {height} predictions lie within what was realised.",
+        sum=count(int(rows["inside"].sum())),
+        height=count(rows.height),
+    )
     return calibration_chart(
-        f"deciles-{arm}", f"{trial.arms[arm]}: predicted and realised", finding,
-        rows.select("predicted", "realised", "low", "high", "n").rows(), partial(trial.added, outcome), "customers",
-        trial.axis(f"realised, added to {trial.outcome_label(outcome)}", outcome), how=trial.basis_sentence(outcome),
+        f"deciles-{arm}",
+        gettext("{arms}: predicted and realised", arms=trial.arms[arm]),
+        finding,
+        rows.select("predicted", "realised", "low", "high", "n").rows(),
+        partial(trial.added, outcome),
+        gettext("customers"),
+        trial.axis(gettext("realised, added to {outcome_label}", outcome_label=trial.outcome_label(outcome)), outcome),
+        how=trial.basis_sentence(outcome),
         evidence=trial.level,
-    )  # fmt: skip
-
-
-def _policies(trial: TrialStory) -> Chapter:
-    """Nobody, everybody by each treatment, and the recommended policy, with intervals."""
-    title = "Which policy earns most?"
-    lead = "Every policy valued on the same customers; the recommended one on those its models did not see."
-    judged = trial.evaluation
-    if judged is None:
-        return Chapter(
-            "policies",
-            gettext("Policies"),
-            title,
-            lead,
-            [unknown_note(gettext("what policies are worth"), _why(trial))],
-        )
-    blocks: list[Figure | Block] = [
-        _policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled_outcomes)
-    ]
-    blocks += _withdrawn(trial, judged.note.withdrawn)
-    return Chapter("policies", gettext("Policies"), title, lead, blocks)
-
-
-def _withdrawn(trial: TrialStory, lost: WithdrawnPolicy | None) -> list[Figure | Block]:
-    """The policy that failed on customers whom its models did not see."""
-    return [] if lost is None else [note(lost.describe(partial(trial.added, trial.settings.deciding_outcome)), "warn")]
-
-
-def _policy(trial: TrialStory, judged: TrialEvaluation, place: int, outcome: str) -> Figure:
-    rows = judged.policies.filter(pl.col("outcome") == outcome)
-    say, more, all_ = (partial(how, outcome) for how in (trial.amount, trial.added, trial.total))
-    marks = [
-        ForestRow(
-            r["policy"], r["value"], r["low"], r["high"],
-            [percent(r["treated"]), low_to_high(r["lead_low"], r["lead_high"], more), all_(r["added"]),
-             low_to_high(r["added_low"], r["added_high"], all_)],
-            "ours" if r["policy"] == "recommended" else "main",
-        )
-        for r in rows.iter_rows(named=True)
-    ]  # fmt: skip
-    last, named = rows.row(-1, named=True), trial.outcome_label(outcome)
-    return forest_plot(
-        f"policy-{place}", named, describe_policy(rows, trial.settings, more),
-        trial.axis(f"{named}, per customer", outcome),
-        ("policy", named, "treats", f"lead over {last['best_fixed']}", "beyond nobody, all", INTERVAL), marks, say,
-        how=f"{trial.basis_sentence(outcome)} {ALL_CUSTOMERS_NOTE}", n=count(last["n"]), evidence=trial.level,
-        wide=True,
-    )  # fmt: skip
-
-
-def _plan(trial: TrialStory) -> Chapter:
-    title = "What to do with the budget"
-    lead = "At most one treatment for each customer, and never more than the budget."
-    plan, s = trial.results.plan, trial.settings
-    if plan is None:
-        why = "no outcome is money, so gains cannot be weighed against costs"
-        if s.money:
-            why = UNPLANNED if trial.fit.apart else ALIKE
-        return Chapter("plan", gettext("Plan"), title, lead, [unknown_note(gettext("a plan"), why)])
-    text = f"Stated, not measured: margin {percent(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
-    blocks = [_frontier(trial, plan), note(plan.note.explain), *_withdrawn(trial, plan.note.withdrawn)]
-    return Chapter("plan", gettext("Plan"), title, lead, [*blocks, note(text, "warn")])
-
-
-def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:
-    plan, line, cash = found.note, found.frontier, trial.cash
-    cells = [[cash(r["budget"]), cash(r["gain"]), count(r["treated"])] for r in thin_rows(line).iter_rows(named=True)]
-    return frontier_chart(
-        f"{cash(plan.cost)} treats {count(plan.treated)} of {count(plan.customers)} customers and is expected to "
-        f"add {cash(plan.gain)}{in_brackets(interval(plan.low, plan.high, cash))}.",
-        [
-            (trial.cents(r["budget"]), trial.cents(r["gain"]), None, None, r["treated"])
-            for r in line.iter_rows(named=True)
-        ],
-        (trial.cents(plan.cost), trial.cents(plan.gain), plan.price), MoneyFormat(trial.settings.currency),
-        f"the next {cash(1)} adds {cash(plan.price)}",
-        TextTable(["budget", "extra profit, net", "customers"], cells, ()),
-        how=trial.basis_sentence(trial.settings.deciding_outcome), n=count(plan.customers), evidence=trial.level,
-    )  # fmt: skip
+    )
 
 
 def _unknown(trial: TrialStory) -> Chapter:
     days = trial.settings.days
-    watched = f"after {days} days" if days else "after the time the outcomes were watched"
+    watched = (
+        gettext("What the treatments do after {days} days", days=days)
+        if days
+        else gettext("What the treatments do after the time the outcomes were watched")
+    )
     rows = [
-        (f"What the treatments do {watched}", "Nobody looked longer.", "Keep a holdout; look again."),
+        (watched, gettext("Nobody looked longer."), gettext("Keep a holdout; look again.")),
         (
-            "What they do to others, or at another time", "Only these were randomised.",
-            "Randomise a small part of every campaign, so that the answer never grows old.",
+            gettext("What they do to others, or at another time"),
+            gettext("Only these were randomised."),
+            gettext("Randomise a small part of every campaign, so that the answer never grows old."),
         ),
-    ]  # fmt: skip
+    ]
     if trial.level != "randomised":
-        what, todo = "Whether the arms differ in what was not recorded", "Randomise the next one."
-        rows.insert(0, (what, "They were not randomised.", todo))
+        what, todo = gettext("Whether the arms differ in what was not recorded"), gettext("Randomise the next one.")
+        rows.insert(0, (what, gettext("They were not randomised."), todo))
     block = unknowns([dict(zip(("what", "why", "todo"), row, strict=True)) for row in rows])
     return Chapter(
         "unknown",

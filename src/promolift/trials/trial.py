@@ -21,6 +21,7 @@ from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.i18n.formatting import as_html, percent
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 from promolift.foundation.progress import Progress, no_progress
 from promolift.trials.analysis.effect_estimates import (
     build_trial_arrays,
@@ -72,14 +73,14 @@ class TrialCheck:
     """
 
     level: Level | None
-    reasons: tuple[str, ...]
+    reasons: tuple[LazyMessage, ...]
     counts: Mapping[str, int]
     checks: tuple[ArmCheck, ...]
     balance: pl.DataFrame
     placebos: pl.DataFrame
     worth: Mapping[str, float]
     trimmed: float
-    doubts: tuple[str, ...]
+    doubts: tuple[LazyMessage, ...]
     before: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
 
@@ -178,7 +179,11 @@ class Trial:
         found, arms = self._diagnosis, self.data.arms
         left = zip(arms, np.bincount(self.data.arm_N[self.overlap_rows], minlength=len(arms)).tolist(), strict=True)
         least = MIN_ARM_CUSTOMERS if self.data.units is None else 1
-        small = [f"{name} has {n} customers, at least {least} are needed" for name, n in left if n < least]
+        small = [
+            gettext_lazy("{arm} has {n} customers, at least {least} are needed", arm=name, n=n, least=least)
+            for name, n in left
+            if n < least
+        ]
         return TrialCheck(
             None if small else found.level,
             tuple(small) if small and found.level else (*found.reasons, *small),
@@ -199,9 +204,13 @@ class Trial:
         """
         check = self.check()
         if check.level is None:
-            why = "; ".join((*check.reasons, *check.doubts))
             raise SupportError(
-                "effect_not_identified", f"{self.data.where}: no effect can be claimed from these data: {why}"
+                "effect_not_identified",
+                gettext_lazy(
+                    "{where}: no effect can be claimed from these data: {why}",
+                    where=self.data.where,
+                    why=join_messages(SEMICOLON, *check.reasons, *check.doubts),
+                ),
             )
         return Assignment(check.level, self._diagnosis.prob_NA[self.overlap_rows], self._diagnosis)
 
@@ -209,10 +218,10 @@ class Trial:
         """Estimate what each arm adds, on average and per customer. Raises SupportError, with the reasons, if no effect
         can be claimed.
         """
-        self.tell("effect", 0.0, "who got what")
+        self.tell("effect", 0.0, gettext_lazy("who got what"))
         assigned, data, units = self.assignment(), self.analysed.subset(self.overlap_rows), self.data.units
         whole = self.analysed if units else data  # units that repeat are compared as wholes
-        self.tell("effect", 0.1, "average effects")
+        self.tell("effect", 0.1, gettext_lazy("average effects"))
         arrays = build_trial_arrays(data, assigned.prob_NA)
         effects, compared = (
             estimate_averages(arrays, whole, assigned.level),
@@ -389,13 +398,22 @@ class FittedTrial:
         """Return the trial, or raise StepError if nothing was known about its customers."""
         if self.note.apart:
             return self.trial
-        code, why = "customer_features_missing", "nothing was known of these customers before the trial"
-        remedy = "join what was known of them to find who gains more"
         if self.note.units:
-            code = "individual_effects_unavailable"
-            why, remedy = self.note.units, "who gains more is learned from rows that are customers of their own"
-        told = "so all are given the average effect that `promolift effect explain` tells"
-        raise StepError(code, f"{why}, {told}; {remedy}")
+            raise StepError(
+                "individual_effects_unavailable",
+                gettext_lazy(
+                    "{units}, so all are given the average effect that `promolift effect explain` tells; who gains "
+                    "more is learned from rows that are customers of their own",
+                    units=self.note.units,
+                ),
+            )
+        raise StepError(
+            "customer_features_missing",
+            gettext_lazy(
+                "nothing was known of these customers before the trial, so all are given the average effect that "
+                "`promolift effect explain` tells; join what was known of them to find who gains more"
+            ),
+        )
 
 
 def write_page(results: TrialResults, page: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promolift.foundation.errors import ConfigError, SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -97,7 +98,7 @@ def load_trial(store: Store, tell: Progress) -> "FittedTrial":
 
 def fit(store: Store, path: Path, settings: TrialSettings, tell: Progress) -> StepSummary:
     """Run `promolift effect fit`."""
-    tell("effect", 0.0, "who got what")
+    tell("effect", 0.0, gettext_lazy("who got what"))
     return fitted_summary(save_trial(store, front.Trial.from_settings(path, settings, tell).fit()))
 
 
@@ -155,7 +156,7 @@ def demo(store: Store, path: Path, out: Path, tell: Progress) -> StepSummary:
 
 def run_trial(store: Store, path: Path, settings: TrialSettings, out: Path, tell: Progress) -> StepSummary:
     """Fit, evaluate and report a file. Without customer features there is no evaluation."""
-    tell("effect", 0.0, "who got what")
+    tell("effect", 0.0, gettext_lazy("who got what"))
     fitted = save_trial(store, front.Trial.from_settings(path, settings, tell).fit())
     texts = [fitted_summary(fitted).text]
     if fitted.note.apart:

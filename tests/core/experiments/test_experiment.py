@@ -149,7 +149,7 @@ def test_a_cap_is_said():
     plan = design()
     caps = {"y": OutlierCap("stated beforehand", high=900)}
     found = analyse(sum_by_group(shop(plan), COLUMNS, caps=caps), METRICS, plan)
-    assert "y capped at 900 (stated beforehand; " in found.verdicts[0].rule
+    assert "y capped at 900 (stated beforehand: " in found.verdicts[0].rule
 
 
 def test_a_simulated_experiment_says_so():

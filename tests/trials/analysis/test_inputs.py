@@ -119,7 +119,7 @@ def gaps(where: np.ndarray) -> pl.DataFrame:
 def test_missing_outcomes_are_counted_by_arm_and_treated_by_a_stated_rule(tmp_path: Path) -> None:
     few = gaps(np.arange(N) % 50 == 7)
     trial = promolift.Trial(few, **MEANING)
-    assert trial.data.doubts[0].startswith("8 customers without spend (")
+    assert trial.data.doubts[0].startswith("customers without spend: 8 (")
     assert "in letter; rows 8, 58, 108, ...): left out" in trial.data.doubts[0]
     assert len(trial.data.arm_N) == N - 8
     assert trial.data.who.to_list()[6:9] == [7, 9, 10]  # rows keep their numbers in the file

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import SupportError
-from promolift.foundation.i18n.formatting import upper_first
-from promolift.foundation.i18n.translation import to_chinese
+from promolift.foundation.i18n.catalogue import use_locale
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.trials.analysis.effect_estimates import build_trial_arrays, estimate_averages
 from promolift.trials.trial import Trial
 
@@ -166,7 +166,8 @@ def test_what_is_doubtful_of_columns_is_said_in_chinese_too() -> None:
     ).with_row_index("user_id")  # fmt: skip
     data = Trial(more, treatment="offer", control="no", counts="y", planned="equal").analysed
     assert len(data.doubts) > 4
-    said = " ".join(to_chinese(f"{upper_first(doubt)}.") for doubt in data.doubts)
+    with use_locale("zh"):
+        said = " ".join(render_message(doubt) for doubt in data.doubts)
     assert set(re.findall("[A-Za-z_]{3,}", said)) <= {"features", "ignore", *more.columns}, said
 
 

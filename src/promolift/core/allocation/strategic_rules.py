@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import polars as pl
 
 from promolift.core.allocation.settings import Limit, Risk, StrategicRule
+from promolift.core.customers.reason_text import RULE_EXCLUDES, RULE_PINS
 
 NONE = "none"
 
@@ -57,11 +58,11 @@ def apply_strategic_rules(
         mine = is_covered(rule) & (pl.col("offer_id") != NONE)
         known = pl.col("gain_cents").is_not_null() & pl.col("cost_cents").is_not_null()
         if rule.rule == "exclude":
-            rows = _closed(rows, mine, f"strategic rule {rule.name!r}: left out")
+            rows = _closed(rows, mine, RULE_EXCLUDES.format(rule=repr(rule.name)))
         elif rule.rule == "pin":
             pinned = mine & pl.col("eligible") & known
             others = pinned.any().over("customer_id") & ~pinned & (pl.col("offer_id") != NONE)
-            rows = _closed(rows, others, f"strategic rule {rule.name!r}: another offer is pinned")
+            rows = _closed(rows, others, RULE_PINS.format(rule=repr(rule.name)))
             # a budget of so much more earns at most its best return, and one whole offer that it makes room for
             best = most or BestReturn.of(rows)
             elsewhere = pl.col("cost_cents") * best.per_cent + best.gain

@@ -4,11 +4,13 @@ import re
 
 import polars as pl
 
+from promolift.core.customers.reason_text import TOO_YOUNG
 from promolift.core.customers.settings import MAX_AGE, ConsentSettings
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.catalogue import gettext_noop
 
 CONSENT_SCHEMA = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
-OPTED_OUT_REASON = "the customer refused personal decisions"
+OPTED_OUT_REASON = gettext_noop("the customer refused personal decisions")
 BELOW_AGE = re.compile(r"under|below|less|younger|以下|未满|<|≤", re.IGNORECASE)
 
 
@@ -80,12 +82,12 @@ def lowest_age(text: str | None) -> int | None:
 
 def _barred(consent: bool | None, age: str | None, personal: bool | None, rules: ConsentSettings) -> str | None:
     if consent is False:
-        return "the customer said no"
+        return gettext_noop("the customer said no")
     if personal is False:
         return OPTED_OUT_REASON
     if consent is None and not rules.default:
-        return "the customer was not asked, and the default is no"
+        return gettext_noop("the customer was not asked, and the default is no")
     youngest = lowest_age(age)
     if youngest is not None and youngest < rules.minimum_age:
-        return f"may be younger than {rules.minimum_age}"
+        return TOO_YOUNG.format(age=rules.minimum_age)
     return None

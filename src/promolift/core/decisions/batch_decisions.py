@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from promolift.core.customers.reason_text import CONSENT
 from promolift.core.decisions.decision_rule import (
     NONE,
     UNKNOWN_VALUE_REASON,
@@ -22,6 +23,7 @@ from promolift.core.decisions.decision_rule import (
     offer_probabilities,
 )
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
 
 Floats = NDArray[np.float64]
@@ -167,7 +169,7 @@ def _interval(number: pl.Expr, by_interval: bool) -> pl.Expr:
 
 def _ineligible(board: OptionTable) -> pl.DataFrame:
     rows = board.rows.filter(pl.col("closed").is_not_null() | ~pl.col("spoken"))
-    refusal = pl.format("consent: {}", board.refusals[rows["who"]])
+    refusal = pl.lit(CONSENT.removesuffix("{reason}")) + board.refusals[rows["who"]]
     reason = pl.coalesce("closed", refusal)
     each = rows.select("who", pl.struct("offer", reason.alias("reason")).cast(CLOSED_OFFER).alias("ineligible"))
     return each.group_by("who", maintain_order=True).agg("ineligible")
@@ -237,5 +239,5 @@ def _refusals(people: pl.Series, consent: pl.DataFrame) -> pl.Series:
         "customer_id", pl.col("may_send").alias("may"), pl.when(~pl.col("may_send")).then(no).alias("no")
     )
     found = pl.DataFrame({"customer_id": people}).join(said, on="customer_id", how="left", maintain_order="left")
-    asked = pl.when(pl.col("may").is_null()).then(pl.lit("no consent on record")).otherwise(pl.col("no"))
+    asked = pl.when(pl.col("may").is_null()).then(pl.lit(gettext_noop("no consent on record"))).otherwise(pl.col("no"))
     return found.select(asked.alias("refusal"))["refusal"]

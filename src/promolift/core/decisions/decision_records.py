@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from promolift.core.customers.reason_text import CONSENT
 from promolift.core.decisions.decision_rule import NONE, OpenOffers, ReleaseTerms, choose_offers, offer_probabilities
 from promolift.foundation.errors import InputError
 
@@ -103,7 +104,7 @@ def record_decision(
         propensity=choice.propensity,
         candidates=[_open(option, each, release) for option, each in zip([*opened, NO_OFFER], prob, strict=True)],
         ineligible=[
-            {"offer": each.offer_id, "reason": each.closed or f"consent: {refusal}"}
+            {"offer": each.offer_id, "reason": each.closed or CONSENT.format(reason=refusal)}
             for each in sorted(options, key=BY_OFFER_ID)
             if each.closed is not None or refusal is not None
         ],

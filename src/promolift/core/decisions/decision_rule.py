@@ -18,20 +18,22 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from promolift.core.allocation.algorithms.choice import choose
+from promolift.core.customers.reason_text import CONSENT
 from promolift.foundation.hashing import hash_int, hash_unit
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.settings import Settings
 
 NONE = "none"
-UNKNOWN_VALUE_REASON = "its gain or cost is not known"
-HOLDOUT_REASON = "holdout: kept back to measure what offers earn"
-NOTHING_OPEN_REASON = "eligibility: no offer is open to this customer"
-EXPLORATION_REASON = "exploration: drawn by hash to learn from it"
-LARGEST_GAIN_REASON = "largest gain at the price"
-AUDIENCE_DRAW_REASON = "drawn by hash: by the probability that the plan gives each offer"
-NOTHING_PAYS_REASON = "no offer gains more than its cost at the price"
-AUDIENCE_SHARE_REASON = "shares: drawn anew by the plan's shares"
-PLACEMENT_SHARE_REASON = "shares: drawn anew by the shares of the placement, whoever looks"
-PACING_REASON = "pace: kept for those who come later"
+UNKNOWN_VALUE_REASON = gettext_noop("its gain or cost is not known")
+HOLDOUT_REASON = gettext_noop("holdout: kept back to measure what offers earn")
+NOTHING_OPEN_REASON = gettext_noop("eligibility: no offer is open to this customer")
+EXPLORATION_REASON = gettext_noop("exploration: drawn by hash to learn from it")
+LARGEST_GAIN_REASON = gettext_noop("largest gain at the price")
+AUDIENCE_DRAW_REASON = gettext_noop("drawn by hash: by the probability that the plan gives each offer")
+NOTHING_PAYS_REASON = gettext_noop("no offer gains more than its cost at the price")
+AUDIENCE_SHARE_REASON = gettext_noop("shares: drawn anew by the plan's shares")
+PLACEMENT_SHARE_REASON = gettext_noop("shares: drawn anew by the shares of the placement, whoever looks")
+PACING_REASON = gettext_noop("pace: kept for those who come later")
 
 
 class LineEffect(Settings):
@@ -249,7 +251,7 @@ def choose_offers(
     ):
         id_ = decision_id(release, who, ts_ms)
         if refusal is not None:
-            made.append(Choice(id_, -1, best, 1.0, None, f"consent: {refusal}"))
+            made.append(Choice(id_, -1, best, 1.0, None, CONSENT.format(reason=refusal)))
             continue
         held = in_holdout(who, release) if recorded is None else recorded.held[n]
         drawn = None if recorded is None else recorded.actions[n]

@@ -9,9 +9,10 @@ import polars as pl
 
 from promolift.core.decisions.batch_decisions import DecisionBatch, OptionTable, decide_batch
 from promolift.core.decisions.decision_rule import ReleaseTerms
+from promolift.foundation.i18n.catalogue import gettext_noop
 
 KEY = ["customer_id", "offer_id"]
-BUDGET_FILLED_REASON = "settled when the budget was filled up"
+BUDGET_FILLED_REASON = gettext_noop("settled when the budget was filled up")
 
 
 class PriceDecisions(NamedTuple):

@@ -16,8 +16,30 @@ from pydantic import Field, model_validator
 from promolift.core.effects.trial_arrays import holm_adjust
 from promolift.core.experiments.arm_sums import ArmSums, Key
 from promolift.core.experiments.lift import Lift, Metric, always_valid_p, lift, sequential_boundary
+from promolift.core.experiments.verdict_text import (
+    ADJUSTED_P,
+    ANY_DAY,
+    ANY_TIME_TEST,
+    BROKEN_RATIO,
+    CAPPED,
+    CHANCE,
+    COMPARISONS,
+    COVARIATES,
+    EVIDENCE,
+    FEW_CUSTOMERS,
+    FEW_EVENTS,
+    FIXED_TEST,
+    MEAN,
+    ONCE,
+    ONE_COMPARISON,
+    RATIO_BROKEN,
+    RATIO_OF_SUMS,
+    RATIO_PLANNED,
+    TOO_EARLY,
+)
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_unit
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 HOLDOUT = "holdout"
@@ -214,7 +236,7 @@ def sample_ratio_test(
     """
     n = sum(counts.values())
     if n == 0:
-        raise SupportError("too_few_customers", "sample ratio: no customer in any arm")
+        raise SupportError("too_few_customers", gettext_lazy("sample ratio: no customer in any arm"))
     share = np.array([shares[arm] for arm in counts])
     seen = np.array(list(counts.values()), dtype=np.float64)
     expected = n * share / share.sum()
@@ -225,10 +247,10 @@ def sample_ratio_test(
     evidence -= log_gamma(prior.sum() + n) + (seen * np.log(share / share.sum())).sum()
     p_any_time = float(np.exp(-max(0.0, evidence)))
     ok = (deciding := p_any_time if any_time else p) >= alpha
-    name = "any-time multinomial test" if any_time else "chi-square test"
+    test = ANY_TIME_TEST if any_time else FIXED_TEST
     sizes = ", ".join(f"{arm} {counts[arm]} (planned {e:.1f})" for arm, e in zip(counts, expected, strict=True))
-    rule = (
-        f"Sample ratio {'as planned' if ok else 'BROKEN'}: {sizes}; {name}, p = {deciding:.3g}, broken below {alpha:g}"
+    rule = (RATIO_PLANNED if ok else RATIO_BROKEN).format(
+        sizes=sizes, test=test, p=f"{deciding:.3g}", alpha=f"{alpha:g}"
     )
     return SampleRatio(dict(counts), dict(zip(counts, expected.tolist(), strict=True)), p, p_any_time, ok, rule)
 
@@ -261,7 +283,7 @@ def _draft(
     try:
         found = lift(control, treated, metric)
     except SupportError as error:
-        return replace(draft, why=str(error))
+        return replace(draft, why=error.message)
     reach, p = _tested(found, design, progress)
     low, high = found.lift - reach * found.se, found.lift + reach * found.se
     relative, half = found.relative, reach * (found.relative_se or 0.0)
@@ -283,12 +305,11 @@ def _draft(
 def _gap(control: ArmSums | None, treated: ArmSums | None, metric: Metric, least: int) -> str:
     """Why there is too little to judge, or nothing."""
     if control is None or treated is None or min(control.n, treated.n) < least:
-        sizes = f"{treated.n if treated else 0} and {control.n if control else 0}"
-        return f"{sizes} customers; {least} are needed in each arm"
+        return FEW_CUSTOMERS.format(arm=treated.n if treated else 0, control=control.n if control else 0, least=least)
     for sums in (control, treated):
         yes = sums.total[sums.at(metric.value)]
         if metric.per is None and sums.is_rate(metric.value) and min(yes, sums.n - yes) < MIN_EVENTS:
-            return f"{yes:.0f} of {sums.n} customers in an arm; a rate needs {MIN_EVENTS} with and {MIN_EVENTS} without"
+            return FEW_EVENTS.format(events=f"{yes:.0f}", customers=sums.n, least=MIN_EVENTS)
     return ""
 
 
@@ -309,15 +330,17 @@ def _tested(found: Lift, design: Design, progress: float) -> _Tested:
 
 def _figure_rule(metric: Metric, found: Lift, sums: ArmSums) -> str:
     """How the figure was made: kind of mean, covariates, caps."""
-    parts = [f"sum of {metric.value} / sum of {metric.per}" if metric.per else f"mean {metric.value} per customer"]
+    parts = [
+        RATIO_OF_SUMS.format(value=metric.value, per=metric.per) if metric.per else MEAN.format(metric=metric.value)
+    ]
     if metric.covariates:
-        parts.append(f"adjusted for {', '.join(metric.covariates)} ({found.noise_cut:.0%} of the variance taken off)")
+        parts.append(COVARIATES.format(covariates=", ".join(metric.covariates), share=f"{found.noise_cut:.0%}"))
     for name in filter(None, (metric.value, metric.per)):
         cap, clipped = sums.caps[sums.at(name)], sums.clipped[sums.at(name)]
         if cap:
             limits = " and ".join(f"{limit:g}" for limit in (cap.low, cap.high) if limit is not None)
-            parts.append(f"{name} capped at {limits} ({cap.source}; {clipped} of {sums.n} values in the arm)")
-    return ", ".join(parts)
+            parts.append(CAPPED.format(name=name, limits=limits, source=cap.source, clipped=clipped, values=sums.n))
+    return "; ".join(parts)
 
 
 def _judge(
@@ -329,14 +352,15 @@ def _judge(
     """
     adjusted = adjust_p_values([1.0 if v.p is None else v.p for v in drafts], correction)
     name = "Holm" if correction == "holm" else "Benjamini-Hochberg"
-    family = f"{name} over {len(drafts)} comparison{'s' if len(drafts) != 1 else ''} at {design.alpha:g}"
-    test = f"{1 - design.alpha:.0%} always-valid interval, at {progress:.0%} of the plan, may be read any day"
-    if design.method == "fixed":
-        test = f"Welch t test, {1 - design.alpha:.0%} interval, read once at the planned size"
+    form = ONE_COMPARISON if len(drafts) == 1 else COMPARISONS
+    family = form.format(correction=name, comparisons=len(drafts), alpha=f"{design.alpha:g}")
+    test = (ONCE if design.method == "fixed" else ANY_DAY).format(
+        level=f"{1 - design.alpha:.0%}", progress=f"{progress:.0%}"
+    )
     evidence = design.evidence if ratio.ok else "assumed"
     judged = []
     for v, p in zip(drafts, adjusted, strict=True):
-        rule = "; ".join(filter(None, (v.rule, test, family, f"evidence {evidence}")))
+        rule = "; ".join(filter(None, (v.rule, test, family, EVIDENCE.format(level=evidence))))
         draft = replace(v, p_adjusted=None if v.p is None else p, rule=rule, evidence=evidence)
         judged.append(_answer(draft, design, ratio, progress))
     return judged
@@ -344,15 +368,14 @@ def _judge(
 
 def _answer(draft: Verdict, design: Design, ratio: SampleRatio, progress: float) -> Verdict:
     if not ratio.ok:
-        why = "the sample ratio is broken, so no difference can be put down to the arm"
-        return replace(draft, answer="cannot say", why=why)
+        return replace(draft, answer="cannot say", why=BROKEN_RATIO)
     if draft.p_adjusted is None or draft.lift is None:
         return draft
     if design.method == "fixed" and progress < 1:
-        return replace(draft, answer="too early", why=f"{progress:.0%} of the plan; a fixed test speaks once, at 100%")
-    because = f"adjusted p = {draft.p_adjusted:.3g}, alpha {design.alpha:g}"
+        return replace(draft, answer="too early", why=TOO_EARLY.format(progress=f"{progress:.0%}"))
+    because = ADJUSTED_P.format(p=f"{draft.p_adjusted:.3g}", alpha=f"{design.alpha:g}")
     if draft.p_adjusted >= design.alpha:
-        return replace(draft, answer="not shown", why=f"chance alone could do this ({because})")
+        return replace(draft, answer="not shown", why=CHANCE.format(because=because))
     return replace(draft, answer="higher" if draft.lift.lift > 0 else "lower", why=because)
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
+from promolift.core.customers.reason_text import SEGMENTS_ONLY
 from promolift.core.offers.settings import OfferRules
 from promolift.core.offers.terms import Activation, Benefit, Offer, Scope, covered_targets
 from promolift.foundation.hashing import hash_id
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.tables.schemas import CANDIDATES
@@ -374,30 +376,46 @@ def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> p
     """The first rule that closes an offer to a customer, in the order a shopkeeper would ask."""
     line = pl.col("menu_id")
     members = [
-        ((line == item.id) & ~in_segments(item.segments).fill_null(False), f"only for {', '.join(item.segments)}")
+        (
+            (line == item.id) & ~in_segments(item.segments).fill_null(False),
+            SEGMENTS_ONLY.format(segments=", ".join(item.segments)),
+        )
         for item in menu
         if item.segments
     ]
     given = line != "none"
     lately = pl.col(COMPLAINT_COLUMN) < rules.complaint_days
-    complained = [(given & lately, "complained lately, in their own words")] if COMPLAINT_COLUMN in rows.columns else []
+    complained = (
+        [(given & lately, gettext_noop("complained lately, in their own words"))]
+        if COMPLAINT_COLUMN in rows.columns
+        else []
+    )
     barred = [item.id for item in menu if set(item.covers) & set(rules.excluded)]
     by_baskets = [item.id for item in menu if item.by_baskets]
     margin_left = pl.col("margin_rate") - pl.col("depth") * (1 - pl.col("supplier_share"))
     reasons: list[tuple[pl.Expr, str]] = [
-        (given & in_segments(rules.excluded_segments), "the shop gives no offers to this segment"),
+        (given & in_segments(rules.excluded_segments), gettext_noop("the shop gives no offers to this segment")),
         *complained,
         *members,
-        (line.is_in(barred) | pl.col("target").is_in(list(rules.excluded)), "the shop gives no offers on this"),
-        (margin_left < rules.margin_floor, "the margin left would be below the floor"),
-        (pl.col("resting").fill_null(False), "a coupon for it was redeemed lately"),
-        (pl.col("buy_prob") < rules.min_buy_prob, "not plausible: neither bought nor close to what is bought"),
-        (pl.col("no_online").fill_null(False), "no online orders seen"),
+        (
+            line.is_in(barred) | pl.col("target").is_in(list(rules.excluded)),
+            gettext_noop("the shop gives no offers on this"),
+        ),
+        (margin_left < rules.margin_floor, gettext_noop("the margin left would be below the floor")),
+        (pl.col("resting").fill_null(False), gettext_noop("a coupon for it was redeemed lately")),
+        (
+            pl.col("buy_prob") < rules.min_buy_prob,
+            gettext_noop("not plausible: neither bought nor close to what is bought"),
+        ),
+        (pl.col("no_online").fill_null(False), gettext_noop("no online orders seen")),
         (
             (pl.col("scope") == "all") & (pl.col("min_spend_cents") > 0) & pl.col("basket_mean_cents").is_null(),
-            "no order seen to compare the threshold with",
+            gettext_noop("no order seen to compare the threshold with"),
         ),
-        (line.is_in(by_baskets) & pl.col("basket_mean_cents").is_null(), "no order seen to compare the offer with"),
+        (
+            line.is_in(by_baskets) & pl.col("basket_mean_cents").is_null(),
+            gettext_noop("no order seen to compare the offer with"),
+        ),
     ]
     why = pl.coalesce(*(pl.when(broken.fill_null(False)).then(pl.lit(text)) for broken, text in reasons))
     return rows.with_columns(why.alias("why_not"), why.is_null().alias("eligible")).drop(COMPLAINT_COLUMN, strict=False)

@@ -28,6 +28,7 @@ from promolift.extensions.ads.creatives import (
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import BudgetError, PromoError, SupportError
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS
 from promolift.foundation.time.clock import DAY_MS
@@ -172,4 +173,4 @@ def learn_next_shares(
     whole = pl.concat([counts, rows.select(COUNTS_FRAME.columns)])
     plan = plan_impressions(whole, bandit_policy(whole, explore, every), catalogue.settings)
     made = freeze_shares(task.work, serving_shares(plan, counts), catalogue)
-    return LearningProposal(made=made, why=describe_next_shares(values, why))
+    return LearningProposal(made=made, why=LazyMessage.from_stored(describe_next_shares(values, why)))

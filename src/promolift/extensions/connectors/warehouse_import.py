@@ -16,6 +16,7 @@ import polars as pl
 from promolift.extensions.connectors.warehouse import Warehouse, open_warehouse
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import fetch_frame, quote_identifier, sql_literal
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.table_writing import write_rows
@@ -37,7 +38,7 @@ def import_tables(job: Job) -> None:
         return
     with open_warehouse(job.config.warehouse) as warehouse:
         for name, file in queries.items():
-            job.tell("ingest", 0.0, f"{name} from the warehouse")
+            job.tell("ingest", 0.0, gettext_lazy("{name} from the warehouse", name=name))
             import_table(job.store, warehouse, name, file)
 
 

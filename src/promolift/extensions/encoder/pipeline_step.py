@@ -36,7 +36,7 @@ from promolift.extensions.privacy.results import PrivacyLedger, load_shop_sums, 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.catalogue import gettext_noop, pgettext
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
@@ -181,7 +181,7 @@ def load_or_train(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     mark = training_digest(h, settings.model_dump_json() + repr(day)).encode()
     kept = store.load_files(ENCODER_MODEL)
     if kept.pop("made_from", None) == mark:
-        job.tell("encoder", 0.8, "nothing changed")
+        job.tell(pgettext("pipeline_step", "encoder"), 0.8, gettext_lazy("nothing changed"))
         return LearnedEncoder.from_files(kept)
     part = store.load_files(CHECKPOINT_NAME)
     resume = part.get("state") if part.get("made_from") == mark else None
@@ -240,7 +240,7 @@ def load_or_train_private(job: Job, h: "Histories", made_up: "Histories", day: f
     mark = training_digest(h, training_digest(made_up, more)).encode()
     kept = store.load_files(ENCODER_MODEL)
     if kept.pop("made_from", None) == mark:
-        job.tell("encoder", 0.8, "nothing changed")
+        job.tell(pgettext("pipeline_step", "encoder"), 0.8, gettext_lazy("nothing changed"))
         return LearnedEncoder.from_files(kept)
     job.tell("encoder", 0.1, PRIVATE_TRAINING_NOTE)
     steps, noise = private_steps(job)

@@ -19,6 +19,7 @@ from promolift.extensions.media import product_vectors
 from promolift.extensions.media.pictures import picture_bytes, pillow_module, read_picture
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.table_files import resolve_linked_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.results.work_folder.run_context import Job
 
 UNREADABLE_SHOWN = 10  # unreadable pictures that are named one by one
@@ -40,7 +41,11 @@ def run(job: Job) -> list[str]:
     shown = settings.pictures and goods["picture"].null_count() < goods.height
     if not said and not shown:
         return []
-    job.tell("ingest", 0.25, f"words and pictures of {goods.height:,} products")
+    job.tell(
+        "ingest",
+        0.25,
+        gettext_lazy("words and pictures of {height} products", height=f"{goods.height:,}"),
+    )
     about = (*said, "brand", "department", "category", "type")
     texts = goods.select(pl.concat_str([pl.col(name).fill_null("") for name in about], separator=" "))
     words = texts.to_series().to_list() if said else [""] * goods.height
@@ -83,9 +88,14 @@ def describe_filled(what: str, missing: int, placed: product_vectors.LabelPredic
             f"products: none of {missing:,} without a {what} was given one: words and pictures of {placed.learned:,} "
             "others do not say it surely enough (senses.certain)"
         )
-    return (
-        f"products: {given:,} of {missing:,} without a {what} were given one by words and pictures, right in at least "
-        f"{placed.at_least:.1%} of {placed.learned:,} others whose {what} is known"
+    return gettext_lazy(
+        "products: {given} of {missing} without a {what} were given one by words and "
+        "pictures, right in at least {at_least} of {learned} others whose {what} is known",
+        given=f"{given:,}",
+        missing=f"{missing:,}",
+        what=what,
+        at_least=f"{placed.at_least:.1%}",
+        learned=f"{placed.learned:,}",
     )
 
 

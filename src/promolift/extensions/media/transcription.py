@@ -14,6 +14,7 @@ from promolift.extensions.media.speech import Transcript, check_recogniser, open
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import resolve_linked_file
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.language_model import LanguageModel
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import quote_identifier
@@ -34,7 +35,7 @@ def transcribe(job: Job, recogniser: LanguageModel | None = None) -> StepSummary
     if file is None or not file.mapping.has("audio"):
         raise ConfigError(
             "setting_missing",
-            "data.words: no file of words whose mapping names recordings (columns.audio); add one first",
+            gettext_lazy("data.words: no file of words whose mapping names recordings (columns.audio); add one first"),
         )
     recogniser = recogniser or check_recogniser(speech, job.config.llm.remote, job.config.llm.records)
     raw = open_raw_source(job.store, "words", file)

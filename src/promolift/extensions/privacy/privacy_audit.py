@@ -44,6 +44,7 @@ from promolift.foundation import sql
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.text import LANGUAGES
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
@@ -120,7 +121,7 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
 def attack_messages_and_pages(job: Job, pages: Sequence[str]) -> dict[str, AttackFinding]:
     """What can be guessed from messages and plan.csv, and worked out of pages; nothing where nothing is planned."""
     found = dict[str, AttackFinding]()
-    job.tell("audit", 0.0, "messages and pages")
+    job.tell("audit", 0.0, gettext_lazy("messages and pages"))
     with suppress(StepError):  # no messages yet
         secret, rows = load_secret_and_sent(job)
         columns = [name for name in secret.columns if name not in ("customer_id", "asof_ms")]
@@ -327,7 +328,7 @@ def attack_encoder(job: Job, size: AuditSize, delta: float) -> dict[str, Members
     in_SM = np.stack([hash_units(("audit", job.config.plan.seed, s), names) < 0.5 for s in range(models)])
     loss_SM = np.zeros(in_SM.shape)
     for s in range(models):
-        job.tell("audit", s / models, "models that learn from half of the customers")
+        job.tell("audit", s / models, gettext_lazy("models that learn from half of the customers"))
         mine = h.of(np.flatnonzero(in_SM[s]))
         model = train_target_encoder(job, mine, common, scene.day, first)
         shared = weekly_popularity(common or mine, scene.day)

@@ -4,19 +4,26 @@
 string. `render_message` shows it in the language that is in use. The notes of a work folder keep id and arguments.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, reduce
-from typing import Any, NamedTuple, Self
+from functools import cache, lru_cache, reduce
+from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import SerializationInfo
 
-from promolift.foundation.i18n.catalogue import gettext, load_catalogue
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, load_catalogue
 from promolift.foundation.settings import STORED
 
 FIELD = re.compile(r"\{(\w+)\}")
+COMMA = gettext_noop("{first}, {then}")
+AND = gettext_noop("{first} and {then}")
+SEMICOLON = gettext_noop("{first}; {then}")
+SENTENCES = gettext_noop("{first} {then}")
+LINES = "{first}\n{then}"  # the same in every language
+STORED_START = '{"message": '
 LEAST_FIXED = 10  # characters of a message that no argument fills, so that it is not found in any sentence
 
 
@@ -56,6 +63,17 @@ class LazyMessage(str):
         """Return the form for JSON: the text where it has no arguments, else the id and the arguments."""
         return self._with_arguments() if self.arguments else self.message_id
 
+    def to_text(self) -> str:
+        """Return the stored form as one text, for a column of text that promolift alone reads."""
+        return json.dumps(self._with_arguments(), ensure_ascii=False) if self.arguments else self.message_id
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return the message that `to_text` wrote, or that is a finished text, such as earlier versions stored."""
+        if text.startswith(STORED_START):
+            return cls.from_stored(json.loads(text))
+        return cls.of(text, {})
+
     def _with_arguments(self) -> dict[str, Any]:
         kept = {name: e._with_arguments() if isinstance(e, LazyMessage) else e for name, e in self.arguments.items()}
         return {"message": self.message_id, "arguments": kept}
@@ -89,47 +107,55 @@ def find_message(text: str) -> LazyMessage:
     """
     if isinstance(text, LazyMessage) and text.arguments:
         return text
-    for message_id, pattern in _sentences():
-        if found := pattern.fullmatch(text):
+    for message_id in _sentences():
+        if found := _english(message_id).fullmatch(text):
             parts = {name: find_message(each) for name, each in found.groupdict().items()}
             return LazyMessage.of(message_id, {n: each if each.arguments else str(each) for n, each in parts.items()})
     return LazyMessage.of(text, {})
 
 
-class _Sentence(NamedTuple):
-    """A message with arguments, and a pattern of its English."""
+def message_of(text: str, *forms: str) -> LazyMessage:
+    """Return the message that a stored English text was made from: one of `forms`, else the text as an id.
 
-    message_id: str
-    english: re.Pattern[str]
+    The arguments of a form are found in the same way.
+    """
+    if isinstance(text, LazyMessage) and text.arguments:
+        return text
+    for form in forms:
+        if found := _english(form).fullmatch(text):
+            return LazyMessage.of(form, {name: message_of(each, *forms) for name, each in found.groupdict().items()})
+    return LazyMessage.of(text, {})
+
+
+@cache
+def _english(message_id: str) -> re.Pattern[str]:
+    """Return a pattern of the English of a message with arguments."""
+    seen, pattern = set[str](), ""
+    for place, part in enumerate(FIELD.split(message_id)):  # words and names of arguments by turns
+        if place % 2 == 0:
+            pattern += re.escape(part)
+        else:
+            pattern += f"(?P={part})" if part in seen else f"(?P<{part}>.+?)"
+            seen.add(part)
+    return re.compile(pattern, re.DOTALL)
 
 
 @lru_cache
-def _sentences() -> list[_Sentence]:
+def _sentences() -> list[str]:
     """Return the messages with arguments and enough words of their own, those with the most of them first."""
     every = [each for each in load_catalogue("zh")._catalog if isinstance(each, str)]  # type: ignore[attr-defined]
     fixed = {each: len(FIELD.sub("", each)) for each in every if FIELD.search(each) and "\4" not in each}
-    several = sorted((each for each, letters in fixed.items() if letters >= LEAST_FIXED), key=lambda each: -fixed[each])
-    found = []
-    for each in several:
-        seen, parts = set[str](), FIELD.split(each)  # words and names of arguments by turns
-        pattern = ""
-        for place, part in enumerate(parts):
-            if place % 2 == 0:
-                pattern += re.escape(part)
-            else:
-                pattern += f"(?P={part})" if part in seen else f"(?P<{part}>.+?)"
-                seen.add(part)
-        found.append(_Sentence(each, re.compile(pattern, re.DOTALL)))
-    return found
+    return sorted((each for each, letters in fixed.items() if letters >= LEAST_FIXED), key=lambda each: -fixed[each])
 
 
 def list_messages(messages: Sequence[LazyMessage]) -> LazyMessage | None:
     """Return messages as one, with commas between them; None where there are none."""
-    return (
-        reduce(lambda first, then: gettext_lazy("{first}, {then}", first=first, then=then), messages)
-        if messages
-        else None
-    )
+    return join_messages(COMMA, *messages) if messages else None
+
+
+def join_messages(link: str, *messages: LazyMessage) -> LazyMessage:
+    """Return messages as one; `link` is a message with the places `first` and `then`."""
+    return reduce(lambda first, then: LazyMessage.of(link, {"first": first, "then": then}), messages)
 
 
 def render_message(text: str) -> str:

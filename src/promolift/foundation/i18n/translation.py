@@ -1,4 +1,4 @@
-"""Translate English sentences to Chinese with the catalogue and with sentences_zh.tsv.
+"""Translate English lines that the command line prints to Chinese, with the catalogue and with sentences_zh.tsv.
 
 sentences_zh.tsv holds the sentences that are not messages of the catalogue yet: each as a pattern, in which `{}` stands
 for the variable parts, beside its Chinese, in which `{0}` is the first of them. A sentence that becomes a message
@@ -12,8 +12,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from promolift.foundation.i18n import catalogue
-from promolift.foundation.i18n.formatting import current_locale
-from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.settings import read_tsv
 
 WORD = re.compile(r"[A-Za-z]+")
@@ -28,19 +26,8 @@ class CatalogueMessage(NamedTuple):
     chinese: str
 
 
-def translate(text: str, names: Mapping[str, str] | None = None) -> str:
-    """Return `text` in the language that is in use. `names`: see `to_chinese`."""
-    if isinstance(text, LazyMessage):
-        return render_message(text)
-    return to_chinese(text, names) if current_locale() == "zh" else text
-
-
-def to_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
-    """Return `text` in Chinese, or unchanged if the catalogue does not hold it. The variable parts are translated, too;
-    `names` are the Chinese of further names in it.
-    """
-    if names and text in names:
-        return names[text]
+def to_chinese(text: str) -> str:
+    """Return `text` in Chinese, or unchanged if no entry fits. Its variable parts are translated too."""
     patterns = candidate_patterns(text)
     if text and not any(each.english.groups == 0 and each.english.fullmatch(text) for each in patterns):
         message = catalogue.load_catalogue("zh").gettext(text)
@@ -48,7 +35,7 @@ def to_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
             return message
     for _, english, chinese in patterns:
         if found := english.fullmatch(text):
-            return chinese.format(*(to_chinese(each, names) for each in found.groups()))
+            return chinese.format(*(to_chinese(each) for each in found.groups()))
     return text
 
 

@@ -17,7 +17,7 @@ from promolift.foundation.i18n.formatting import (
     number,
     sentence_space,
 )
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import (
     Badge,
     Block,
@@ -49,7 +49,7 @@ class Axis(NamedTuple):
 
     @property
     def spec(self) -> dict[str, str]:
-        return {"name": translate(self.name), "fmt": self.fmt}
+        return {"name": render_message(self.name), "fmt": self.fmt}
 
 
 class ForestRow(NamedTuple):
@@ -200,7 +200,7 @@ def frontier_chart(
         "slope": slope,
         "label": gettext("chosen: ") + f"{say(chosen[0])} → {say(chosen[1])}",
     }
-    title = "Budget against expected extra profit"
+    title = gettext("Budget against expected extra profit")
     return Figure("frontier", title, finding, spec, grid, wide=True, **extra)
 
 
@@ -259,4 +259,4 @@ def customer_count(n: int) -> str:
 
 def verdict_text(answer: str) -> str:
     """Return a verdict in a word or two."""
-    return gettext("too early") if answer == "too early" else translate(answer)
+    return gettext(answer)

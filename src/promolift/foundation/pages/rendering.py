@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import currency_symbol, current_locale, minor_digits
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Figure, Page, widen_lone_blocks
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def template_environment(*packages: str) -> "Environment":
         "pgettext": pgettext,
         "current_locale": current_locale,
     }
-    made.filters |= {"code": mark_code, "translate": translate}
+    made.filters |= {"code": mark_code, "render_message": render_message}
     return made
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.storage.local_store import Store
+from promolift.server.console.pages.error_text import error_text
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import audit_archive
 from promolift.shop.configuration.configuration import Config
@@ -26,7 +28,12 @@ from promolift.trials.analysis.settings import TrialSettings
 
 def print_progress(step: str, share: float, note: str = "") -> None:
     """Print a line of progress."""
-    print(json.dumps({"step": step, "share": share, "note": note}), flush=True)
+    print(json.dumps({"step": step, "share": share, "note": stored_text(note)}), flush=True)
+
+
+def stored_text(text: str) -> str:
+    """Return a text as the jobs of the console are stored: a message with its arguments."""
+    return text.to_text() if isinstance(text, LazyMessage) else text
 
 
 def run_job(task: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +106,7 @@ def main() -> None:
     try:
         print(json.dumps({"result": run_job(task)}), flush=True)
     except PromoError as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        print(json.dumps({"error": error_text(error).to_text()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from promolift.core import decisions
 from promolift.core.customers.consent import OPTED_OUT_REASON
+from promolift.core.customers.reason_text import CONSENT
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.experiments.experiment_design import assign_arms
 from promolift.core.offers import coupon_codes
 from promolift.foundation.errors import PromoError, SupportError
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.time.clock import Clock
 from promolift.server.decisions import decision_record as record
 from promolift.server.decisions.budget_meter import BudgetMeter, load_pace
@@ -400,7 +402,9 @@ class Decider:
         refusals = contact_refusals(release, people, known)
         seen_by: list[str | None] = [asks[who].audience for who in people]
         if release.creatives is not None:
-            closed.all = closed.all or (None if meter else "pacing: the plan's time has not begun, or is over")
+            closed.all = closed.all or (
+                None if meter else gettext_noop("pacing: the plan's time has not begun, or is over")
+            )
             seen_by = [None if why else seen for seen, why in zip(seen_by, refusals, strict=True)]
             gone = {who for who, said in known.customers.items() if said["erased"]}
             refusals = [why if who in gone else None for who, why in zip(people, refusals, strict=True)]
@@ -437,7 +441,11 @@ class Decider:
                 ways = closed.own_slots.get(who + KEY_SEPARATOR + row["offer_id"], closed.slots[who])
                 slots = [slot for slot in ways if slot.send_ms <= last_ms]
                 row |= _sent(slots, policy, row, terms.seed)
-            general = self._general(db, asks[who], now_ms) if row["reason"] == f"consent: {OPTED_OUT_REASON}" else None
+            general = (
+                self._general(db, asks[who], now_ms)
+                if row["reason"] == CONSENT.format(reason=OPTED_OUT_REASON)
+                else None
+            )
             answers[who] = DecisionResult(row["offer_id"], row["reason"], row, own, end_ms, lately.get(who), general)
         return DecidedGroup(group, release, terms, answers, known, meter, weighed)
 
@@ -561,7 +569,7 @@ def _meeting(
     now_ms: int,
 ) -> RequestedGroups:
     if ask.cancelled:
-        return RequestedGroups([], DecisionResult(NONE, "timeout: nobody waits any more"))
+        return RequestedGroups([], DecisionResult(NONE, gettext_noop("timeout: nobody waits any more")))
     named = requested_campaigns(ask.campaign_id, running)
     every = [found.group(ask.customer_id) for name in sorted(set(named)) if (found := running.get(name))]
     groups = [one for one in every if _asked_for(ask, release_of(one.release_id))]
@@ -569,10 +577,16 @@ def _meeting(
     if groups and all(closed):
         return RequestedGroups([], DecisionResult(NONE, str(closed[0])))
     groups = [one for one, over in zip(groups, closed, strict=True) if not over]
-    why = "release: still being loaded" if groups else "campaign: unknown, paused or without a release"
+    why = (
+        gettext_noop("release: still being loaded")
+        if groups
+        else gettext_noop("campaign: unknown, paused or without a release")
+    )
     if every and not groups:
         why = (
-            "campaign: has offers, no creatives" if ask.placement else "campaign: has creatives, for a placement alone"
+            gettext_noop("campaign: has offers, no creatives")
+            if ask.placement
+            else gettext_noop("campaign: has creatives, for a placement alone")
         )
     return RequestedGroups(groups, DecisionResult(NONE, why))
 

@@ -15,9 +15,20 @@ from zoneinfo import ZoneInfo
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, bindparam, select, text, union_all
 
+from promolift.core.customers.reason_text import (
+    CAP,
+    CHANNEL_CAP,
+    CODE_USED,
+    COMPLAINED,
+    NOT_VIEWED,
+    OFFER_CAP,
+    ORDERED,
+    QUIET_HOURS,
+)
 from promolift.core.decisions.response_hours import ResponseHours
 from promolift.core.decisions.send_slots import SendSlot, next_occurrence
 from promolift.core.offers.terms import covered_targets
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
 from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
 from promolift.server.ledger.event_rows import event_items, is_complaint
@@ -250,23 +261,23 @@ def find_exclusions(
     closed = Exclusions()
     for offer in exhausted_offers(db, release.terms.campaign_id, now_ms):
         if offer:
-            closed.offers[offer] = "the budget of this offer is used up"
+            closed.offers[offer] = gettext_noop("the budget of this offer is used up")
         else:
-            closed.all = "the budget of the campaign is used up"
+            closed.all = gettext_noop("the budget of the campaign is used up")
     empty = [offer for offer, left in known.stock.items() if not left]
     for who, offer in product(people, empty):
         if (who, offer) not in known.codes:
-            closed.pairs[who + KEY_SEPARATOR + offer] = "no codes are left in stock"
+            closed.pairs[who + KEY_SEPARATOR + offer] = gettext_noop("no codes are left in stock")
     for (who, offer), code in known.codes.items():
         if code["status"] != "issued":
-            closed.pairs[who + KEY_SEPARATOR + offer] = f"its code is {code['status']} already"
+            closed.pairs[who + KEY_SEPARATOR + offer] = CODE_USED.format(status=code["status"])
     since_ms = now_ms - round(policy.rest_days * DAY_MS)
     for who, mine in lately.items():
         recent = (one for one in mine.purchases if one.ts_ms > since_ms)
         for target in (name for one in recent for name in release.targets_of(one.product, one.category)):
-            closed.targets[who + KEY_SEPARATOR + target] = "bought it lately"
+            closed.targets[who + KEY_SEPARATOR + target] = gettext_noop("bought it lately")
     for who in (each for each, mine in lately.items() if mine.complained):
-        closed.customers[who] = f"complained less than {policy.live.complaint_days:g} days ago, in their own words"
+        closed.customers[who] = COMPLAINED.format(days=f"{policy.live.complaint_days:g}")
     if policy.live.looks:
         _close_lately(closed, release, policy.live, lately, people, now_ms)
     given = _given(db, policy, people, now_ms, release.creatives is not None) if policy.caps else {}
@@ -277,7 +288,7 @@ def find_exclusions(
         if ask.channels and policy.sending:
             slots = _slots(policy, policy.sending, ask, moments, zone, now_ms)
             closed.slots[who] = hours.rank(who, slots, zone) if hours and policy.sending.learned else slots
-            no_slot = "no channel is open: quiet hours, caps, or none of those that are sent on"
+            no_slot = gettext_noop("no channel is open: quiet hours, caps, or none of those that are sent on")
             why = _capped(policy, None, moments, now_ms) or (None if closed.slots[who] else no_slot)
         else:
             why = _capped(policy, ask.channel, moments, now_ms) or _quiet(policy, ask.channel, now_ms, zone)
@@ -309,15 +320,13 @@ def _close_lately(
     for who in people:
         mine = lately.get(who) or RecentActivity()
         if mine.ordered_ms is not None and now_ms - mine.ordered_ms < rule.after_order_minutes * MINUTE_MS:
-            closed.customers[who] = f"ordered less than {rule.after_order_minutes:g} minutes ago"
+            closed.customers[who] = ORDERED.format(minutes=f"{rule.after_order_minutes:g}")
         if rule.cart == "close":
             for target in (name for item in mine.cart for name in release.targets_of(*item)):
-                closed.targets.setdefault(who + KEY_SEPARATOR + target, "it lies in their cart already")
+                closed.targets.setdefault(who + KEY_SEPARATOR + target, gettext_noop("it lies in their cart already"))
         seen = {name for item in mine.viewed for name in release.targets_of(*item)}
         for target in sorted(offered - seen):
-            closed.targets.setdefault(
-                who + KEY_SEPARATOR + target, f"not looked at in the last {rule.minutes:g} minutes"
-            )
+            closed.targets.setdefault(who + KEY_SEPARATOR + target, NOT_VIEWED.format(minutes=f"{rule.minutes:g}"))
 
 
 class PastOffer(NamedTuple):
@@ -359,7 +368,7 @@ def _caps(policy: Policy, channel: str | None, given: Sequence[PastOffer], now_m
 def _capped_each(policy: Policy, channel: str, given: Sequence[PastOffer], now_ms: int) -> dict[str, str]:
     """By offer that a customer had as often as a cap on each lets them, which cap that is."""
     return {
-        offer: f"frequency cap: {cap.offers} times in {cap.days:g} days"
+        offer: OFFER_CAP.format(times=cap.offers, days=f"{cap.days:g}")
         for cap, had in _caps(policy, channel, given, now_ms)
         for offer, times in had.items()
         if cap.each and times >= cap.offers
@@ -370,8 +379,8 @@ def _capped(policy: Policy, channel: str | None, given: Sequence[PastOffer], now
     """Why a customer who was `given` so many offers gets no more on a channel; None: on any."""
     for cap, had in _caps(policy, channel, given, now_ms):
         if not cap.each and had.total() >= cap.offers:
-            where = f" on {cap.channel}" if cap.channel else ""
-            return f"frequency cap: {cap.offers} offers in {cap.days:g} days{where}"
+            form = CHANNEL_CAP if cap.channel else CAP
+            return form.format(offers=cap.offers, days=f"{cap.days:g}", channel=cap.channel)
     return None
 
 
@@ -379,7 +388,7 @@ def _quiet(policy: Policy, channel: str, ts_ms: int, zone: str) -> str | None:
     """Why nothing is sent on a channel at a moment: it is night where the customer is."""
     rule = policy.quiet
     if rule and channel in rule.channels and rule.quiet(datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(zone)).hour):
-        return f"quiet hours: {rule.start}:00 to {rule.end}:00 on {channel}"
+        return QUIET_HOURS.format(start=rule.start, end=rule.end, channel=channel)
     return None
 
 

@@ -12,6 +12,7 @@ from promolift.core.experiments.arm_sums import OutlierCap, sum_by_group
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT, Analysis, Design, Verdict, analyse
 from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.event_rows import is_complaint
@@ -235,8 +236,8 @@ def spend_segments(work: Path) -> pl.DataFrame | None:
     known = rows.filter(pl.col("asof_ms") == pl.col("asof_ms").max())
     spent = pl.col("revenue_52w_cents").fill_null(0)
     middle = known.filter(spent > 0)["revenue_52w_cents"].median()
-    half = pl.when(spent > middle).then(pl.lit("upper half of those who bought")).otherwise(
-        pl.lit("lower half of those who bought")
+    half = pl.when(spent > middle).then(pl.lit(gettext_noop("upper half of those who bought"))).otherwise(
+        pl.lit(gettext_noop("lower half of those who bought"))
     )  # fmt: skip
-    none = pl.lit("bought nothing in the year before")
+    none = pl.lit(gettext_noop("bought nothing in the year before"))
     return known.select("customer_id", segment=pl.when(spent > 0).then(half).otherwise(none))

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from promolift.core import decisions
 from promolift.core.customers.consent import may_send
+from promolift.core.decisions.decision_rule import UNKNOWN_VALUE_REASON
 from promolift.core.messages.angles import Angle
 from promolift.core.offers.menu import MenuItem
 from promolift.core.offers.terms import Offer
@@ -36,6 +37,7 @@ from promolift.core.offers.terms import covered_targets as of_target
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.pipeline.release import CUSTOMER_COLUMNS, MESSAGE_COLUMNS, read_manifest
@@ -160,8 +162,8 @@ class ReleaseRows:
         unknown = pl.any_horizontal(pl.col("gain_cents", "cost_cents").is_null())
         why = pl.coalesce(
             pl.col("why_not"),
-            pl.when(pl.col("eligible").not_().fill_null(True)).then(pl.lit("not eligible")),
-            pl.when(unknown).then(pl.lit("its gain or cost is not known")),
+            pl.when(pl.col("eligible").not_().fill_null(True)).then(pl.lit(gettext_noop("not eligible"))),
+            pl.when(unknown).then(pl.lit(UNKNOWN_VALUE_REASON)),
         )
         coded = [scored["offer_id"], scored.select(why.alias("why"))["why"]]
         names, reasons = (sorted(texts.drop_nulls().unique().to_list()) for texts in coded)

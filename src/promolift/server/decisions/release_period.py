@@ -10,16 +10,17 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
+from promolift.core.customers.reason_text import RELEASE_ENDED
 from promolift.core.offers.menu import end_of_day
 from promolift.foundation.hashing import sha256_of
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.ledger.audit_log import AuditAction, append_audit
 from promolift.server.ledger.limits import set_release_limit
 from promolift.server.ledger.records import Campaign, ReleasePeriod
 from promolift.server.ledger.schema import AUDIT
 
-RELEASE_ENDED = "release_ended: the days of its plan were over at {}; plan anew and activate the new release"
-RELEASE_UNDATED = "release_without_end: nobody knows until when it is served; activate it again"
+RELEASE_UNDATED = gettext_noop("release_without_end: nobody knows until when it is served; activate it again")
 ACTIVATIONS = ("release.activate", "release.rollback", "experiment.put")  # in the audit log
 ReleaseLookup = Callable[[str], LiveRelease]
 
@@ -89,4 +90,4 @@ def closed_by_time(state: Campaign, release_id: str, now_ms: int) -> str | None:
         return RELEASE_UNDATED
     if now_ms <= ends_ms:
         return None
-    return RELEASE_ENDED.format(datetime.fromtimestamp(ends_ms / 1000, UTC).isoformat(timespec="seconds"))
+    return RELEASE_ENDED.format(moment=datetime.fromtimestamp(ends_ms / 1000, UTC).isoformat(timespec="seconds"))

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, Dialect, make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.ledger.engines import LOCK_TIMEOUT_S, Checkpointer, create_engines, is_local_file
 from promolift.server.ledger.schema import (
     CACHE_INFO_KEY,
@@ -104,7 +105,12 @@ class Ledger:
             self._start()
         except (SQLAlchemyError, sqlite3.Error, ImportError) as error:
             raise ConfigError(
-                "ledger_unavailable", f"ledger: cannot open {make_url(url)!r} ({_first_line(error)}); check the URL"
+                "ledger_unavailable",
+                gettext_lazy(
+                    "ledger: cannot open {make_url} ({first_line}); check the URL",
+                    make_url=f"{make_url(url)!r}",
+                    first_line=_first_line(error),
+                ),
             ) from None
         self._turn = threading.Condition()
         self._reading = 0  # how many read now; none of them loses its connection when the ledger closes

@@ -12,7 +12,8 @@ from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.experiments.experiment_design import Design
 from promolift.core.offers.cart_pricing import Promotion, PromotionTerms
 from promolift.core.offers.menu import MenuItem
-from promolift.foundation.settings import Settings
+from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.settings import STORED, Settings
 from promolift.server.ledger.audit_log import damaged_record, get_record, list_records, put_record
 from promolift.server.ledger.field_types import PRINTABLE_PATTERN, Body, Slug, StrictBool
 from promolift.server.ledger.policy import Policy
@@ -65,7 +66,7 @@ class LearningProposal(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     release: ReleaseTerms | None = None
-    why: str
+    why: LazyMessage
     within_guardrails: bool = False
     made: str | None = None  # of creatives: the next release, which is frozen already
 
@@ -115,11 +116,11 @@ class StoredModel(BaseModel):
 
     def save(self, db: Connection, id_: str, now_ms: int) -> Self:
         """Write the record, replacing the one with this id."""
-        put_record(db, self.KIND, id_, self.to_json(), now_ms)
+        put_record(db, self.KIND, id_, self.model_dump(mode="json", exclude_unset=True, context=STORED), now_ms)
         return self
 
     def to_json(self) -> dict[str, object]:
-        """As it is kept."""
+        """As the API answers it; what is kept has the messages with their arguments, too."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
@@ -254,7 +255,7 @@ class LearnRun(StoredModel):
     ended_ms: int | None = None
     started_ms: int = 0
     status: str
-    why: str | None = None
+    why: LazyMessage | None = None
 
 
 def with_all_fields(model: Model) -> Model:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS, Clock
 from promolift.server.decisions.decisions import Decider
@@ -204,11 +205,18 @@ def store_proposal(server: ReleaseServer, campaign_id: str, found: LearningPropo
     if server.settings.learn.release and found.within_guardrails:
         with Store(server.settings.work) as store:
             save_approved_release(store, found.release)
-        return LearnRun(status="approved", why=f"the next `promolift run` plans by it: {found.why}")
-    return LearnRun(status="proposed", why=f"{found.why}; for the next plan: `promolift learn approve --out {folder}`")
+        return LearnRun(
+            status="approved", why=gettext_lazy("the next `promolift run` plans by it: {why}", why=found.why)
+        )
+    return LearnRun(
+        status="proposed",
+        why=gettext_lazy(
+            "{why}; for the next plan: `promolift learn approve --out {folder}`", why=found.why, folder=folder
+        ),
+    )
 
 
-def _keep_creatives(server: ReleaseServer, campaign_id: str, release_id: str, why: str) -> LearnRun:
+def _keep_creatives(server: ReleaseServer, campaign_id: str, release_id: str, why: LazyMessage) -> LearnRun:
     """The next shares of creatives are a release of their own: it goes live where the settings allow, else it waits."""
     price = server.decider.ensure_everywhere(release_id).terms.price
     live = server.settings.learn.release
@@ -222,5 +230,12 @@ def _keep_creatives(server: ReleaseServer, campaign_id: str, release_id: str, wh
         return HttpResponse(200, None)
 
     server.change(do)
-    then = "it is live" if live else f"POST /v1/releases/{release_id}:activate lets it decide"
-    return LearnRun(status="released" if live else "proposed", why=f"{why}; next shares: {release_id}, {then}")
+    if live:
+        live_why = gettext_lazy("{why}; next shares: {release}, it is live", why=why, release=release_id)
+        return LearnRun(status="released", why=live_why)
+    waits_why = gettext_lazy(
+        "{why}; next shares: {release}, POST /v1/releases/{release}:activate lets it decide",
+        why=why,
+        release=release_id,
+    )
+    return LearnRun(status="proposed", why=waits_why)

@@ -17,6 +17,8 @@ from sqlalchemy import Connection, create_engine, select
 
 from promolift.extensions.ads import serving
 from promolift.foundation.errors import PromoError, SupportError
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.settings import STORED
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.server.decisions.decision_record import expand_rows
@@ -41,7 +43,7 @@ def run_task(task: LearningTask) -> LearningProposal:
     try:
         return learn(task)
     except PromoError as error:
-        return LearningProposal(why=str(error))
+        return LearningProposal(why=LazyMessage.from_stored(error.message))
 
 
 def learn(task: LearningTask) -> LearningProposal:
@@ -66,8 +68,12 @@ def learn(task: LearningTask) -> LearningProposal:
     )  # fmt: skip
     proposal = run_learn(request, lambda *_: None).proposal
     if proposal is None:
-        return LearningProposal(why=NO_DRAWS)
-    return LearningProposal(release=proposal.release, why=proposal.why, within_guardrails=proposal.within_guardrails)
+        return LearningProposal(why=LazyMessage.from_stored(NO_DRAWS))
+    return LearningProposal(
+        release=proposal.release,
+        why=LazyMessage.from_stored(proposal.why),
+        within_guardrails=proposal.within_guardrails,
+    )
 
 
 def exclude_days(rows: pl.DataFrame, left_out: Iterable[Annotation], zone: str, at: str = "ts_ms") -> pl.DataFrame:
@@ -99,7 +105,11 @@ def read_decisions(db: Connection, task: LearningTask) -> pl.DataFrame:
     found = pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
     if gone and found.is_empty():
         raise SupportError(
-            "terms_gone", f"learn: the releases of all {gone:,} decisions are gone or of another version of promolift"
+            "terms_gone",
+            gettext_lazy(
+                "learn: the releases of all {decisions} decisions are gone or of another version of promolift",
+                decisions=f"{gone:,}",
+            ),
         )
     return found
 
@@ -107,7 +117,7 @@ def read_decisions(db: Connection, task: LearningTask) -> pl.DataFrame:
 def require_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """The same; SupportError where nobody was decided on."""
     if rows.is_empty():
-        raise SupportError("decisions_missing", "learn: nobody was decided on yet")
+        raise SupportError("decisions_missing", gettext_lazy("learn: nobody was decided on yet"))
     return rows
 
 
@@ -127,7 +137,8 @@ def read_events(db: Connection, task: LearningTask, currency: str) -> pl.DataFra
     frame: pl.DataFrame = pl.concat([read_outcomes([], currency), *kept, *heard], how="diagonal_relaxed")
     if frame.is_empty():
         raise SupportError(
-            "orders_missing", "learn: no order is known yet, neither from the shop's files nor from /v1/batch"
+            "orders_missing",
+            gettext_lazy("learn: no order is known yet, neither from the shop's files nor from /v1/batch"),
         )
     return frame
 
@@ -162,7 +173,12 @@ def _parts(db: Connection, wanted: Any) -> Iterator[list[Any]]:
 def main() -> None:
     """Read the task, learn, print one line of JSON."""
     os.nice(10)
-    print(run_task(LearningTask.model_validate_json(sys.stdin.read())).model_dump_json(exclude_unset=True), flush=True)
+    print(
+        run_task(LearningTask.model_validate_json(sys.stdin.read())).model_dump_json(
+            exclude_unset=True, context=STORED
+        ),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -168,7 +168,10 @@ def verify(settings: ServeSettings) -> StepSummary:
         except Exception as error:
             faults.append(f"release {release_id}: {error}")
     figures = {"step": "ledger verify", "sound": not faults, "faults": faults, "releases": len(referred)}
-    return StepSummary("\n".join(faults) or f"all is sound; {len(referred)} releases are referred to", figures)
+    return StepSummary(
+        "\n".join(faults) or gettext_lazy("all is sound; {referred} releases are referred to", referred=len(referred)),
+        figures,
+    )
 
 
 class RowCheck(NamedTuple):

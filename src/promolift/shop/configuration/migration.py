@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings, settings_class_in
 from promolift.shop.configuration.configuration import Config, load_config
@@ -33,7 +34,9 @@ def migrate(path: Path) -> StepSummary:
     new_values = _find_keys(Config, values, lambda each: each.NEW_VALUES)
     if not found and not gone:
         load_config(path)
-        return StepSummary(f"{path}: nothing to rename", {"config": str(path), "renamed": {}, "removed": {}})
+        return StepSummary(
+            gettext_lazy("{path}: nothing to rename", path=path), {"config": str(path), "renamed": {}, "removed": {}}
+        )
     new = remove_keys(rename_keys(text, found, new_values), gone)
     if left := find_renamed_keys(Config, tomllib.loads(new)):
         place = next(iter(left))

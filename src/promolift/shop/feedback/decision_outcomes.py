@@ -22,6 +22,7 @@ from promolift.core.experiments.experiment_design import HOLDOUT
 from promolift.core.experiments.outcome_join import JoinedOutcomes, JoinSettings, join_outcomes
 from promolift.foundation.errors import InputError, StepError, SupportError
 from promolift.foundation.files.table_files import open_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 from promolift.foundation.sql import bind, fetch_frame, quote_identifier
 from promolift.foundation.storage.local_store import Store
@@ -243,8 +244,13 @@ def _windows_over(joined: JoinedOutcomes, decisions: pl.DataFrame, settings: Lea
     days = (first + settings.window_days * DAY_MS - asof_ms) / DAY_MS
     raise SupportError(
         "outcome_window_open",
-        f"learn: no window of {settings.window_days:g} days is over: the first ends {days:.1f} days after the last day "
-        "of the events; ingest again then, or give a shorter --window-days that you would have chosen before",
+        gettext_lazy(
+            "learn: no window of {window_days} days is over: the first ends {days} days after "
+            "the last day of the events; ingest again then, or give a shorter --window-days that "
+            "you would have chosen before",
+            window_days=f"{settings.window_days:g}",
+            days=f"{days:.1f}",
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from promolift.extensions.privacy.private_release import private_effect
 from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import money
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.artifacts import remember_output
@@ -91,7 +92,7 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
     if isinstance(request.config, Path) and request.config.is_file():
         config = load_config(request.config)
     with open_work_folder(request.work) as store:
-        tell("learn", 0.1, "decisions and outcomes")
+        tell("learn", 0.1, gettext_lazy("decisions and outcomes"))
         evidence = load_evidence(request, store, config)
         tell("learn", 0.4, "verdict")
         judged = judge_policy(evidence, _profiles(store, evidence))
@@ -113,7 +114,7 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
             shop_status(config, store, arms is not None) if store is not None and config is not None and own else None
         )
     currency = config.shop.currency if config else None
-    tell("learn", 0.7, "next release")
+    tell("learn", 0.7, gettext_lazy("next release"))
     say = partial(money, currency=currency)
     following = None if arms is None else propose_release(judged, arms, say)
     earned = earned_numbers(judged, config.shop.zone if config else "UTC")

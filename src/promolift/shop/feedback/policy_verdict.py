@@ -20,6 +20,7 @@ from promolift.core.experiments.off_policy.overlap import measure_support
 from promolift.core.experiments.outcome_join import JoinSettings, join_outcomes
 from promolift.foundation.errors import SupportError
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.time.clock import WEEK_MS
 from promolift.shop.feedback.decision_outcomes import VALUES, Evidence, FirstDecisions, LearnSettings, add_outcome_value
 from promolift.shop.results.learned_policy import CumulativeGain, JudgedPolicy, Quintile, UnansweredQuestion
@@ -89,9 +90,9 @@ def with_segments(evidence: Evidence) -> pl.DataFrame:
     some = before.filter(before > 0)
     middle = float(some.median()) if len(some) else 0.0  # type: ignore[arg-type]
     past = (
-        pl.when(pl.col("value_before") <= 0).then(pl.lit("bought nothing in the weeks before"))
-        .when(pl.col("value_before") <= middle).then(pl.lit("lower half of those who bought"))
-        .otherwise(pl.lit("upper half of those who bought"))
+        pl.when(pl.col("value_before") <= 0).then(pl.lit(gettext_noop("bought nothing in the weeks before")))
+        .when(pl.col("value_before") <= middle).then(pl.lit(gettext_noop("lower half of those who bought")))
+        .otherwise(pl.lit(gettext_noop("upper half of those who bought")))
     )  # fmt: skip
     return evidence.customers.with_columns(past=past)
 

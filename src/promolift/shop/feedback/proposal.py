@@ -20,6 +20,7 @@ from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.foundation.errors import ConfigError, InputError, StepError
 from promolift.foundation.evidence import Interval
 from promolift.foundation.i18n.formatting import money
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
@@ -66,7 +67,9 @@ class Proposal(Settings):
         if not path.is_file():
             raise StepError(
                 "proposal_missing",
-                f"{path}: no proposal yet; run `promolift learn` first, or name its folder with --out",
+                gettext_lazy(
+                    "{path}: no proposal yet; run `promolift learn` first, or name its folder with --out", path=path
+                ),
             )
         try:
             values = json.loads(path.read_text(encoding="utf-8"))

@@ -92,7 +92,7 @@ def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummar
                 job.store.done(name, mark)
                 job.tell(name, 1.0, "done")
             elif asked:
-                job.tell(name, 1.0, "nothing changed")
+                job.tell(name, 1.0, gettext_lazy("nothing changed"))
             elif job.store.stale(name, mark) and any(order.index(w) > order.index(name) for w in wanted):
                 verb = name if name in STEPS else extension_steps()[name].anchor
                 raise StepError(

@@ -32,6 +32,7 @@ from promolift.core.effects.past_promotions import (
     sells_steadily,
 )
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.ingest import Span
@@ -162,7 +163,7 @@ def keep_history(job: Job) -> PromotionHistory:
             "model_not_private",
             "history: under privacy.epsilon no exact sums of customers' days are read; leave it out",
         )
-    job.tell("history", 0.0, "sales by day")
+    job.tell("history", 0.0, gettext_lazy("sales by day"))
     bound: dict[str, object] = {
         "zone": job.config.shop.zone, "asof": moments(job).asof, "rate": job.config.value.margin_rate
     }  # fmt: skip
@@ -183,7 +184,7 @@ def keep_history(job: Job) -> PromotionHistory:
     if job.clean.exposures is None and not campaigns.open_to_all:  # else campaigns and codes tell of the coupons
         open_to_all += [PromotionWindow(each, "coupons") for each in find_coupon_days(daily)]
     sitewide = judge_sitewide(daily, open_to_all)
-    job.tell("history", 0.5, "price cuts of single products")
+    job.tell("history", 0.5, gettext_lazy("price cuts of single products"))
     cuts = _judge_cuts(log, daily, [each.found.window for each in sitewide])
     found = [*map(_Reached, sitewide), *campaigns.targeted, *campaigns.unjudged, *cuts]
     verdicts = adjust_verdicts([each.judged for each in found])

@@ -21,6 +21,7 @@ from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.language_model import LanguageModel, UsageMeter, open_judge, open_language_model
 from promolift.foundation.progress import StepSummary
@@ -322,7 +323,9 @@ def load_model(config: Config) -> LanguageModel:
     if config.message.writer == "pool":
         raise ConfigError(
             "llm_not_configured",
-            "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]",
+            gettext_lazy(
+                "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]"
+            ),
         )
     return open_language_model(config.message.writer, config.llm)
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.evidence import IntervalEstimate
-from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     count,
@@ -18,7 +19,6 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Badge, Block, Figure, KeyFigure, TextTable, unknown_note
 from promolift.foundation.pages.charts import (
     Axis,
@@ -87,7 +87,7 @@ def earned_head(found: Mapping[str, Any], cash: MoneyFormat) -> KeyFigure:
         if found["gain_total"] is None
         else IntervalEstimate(*(found[k] for k in ("gain_total", "total_low", "total_high")))
     )
-    sizes, why = found["customers"], upper_first(translate(found["why"]))
+    sizes, why = found["customers"], upper_first(render_verdict(found["why"]))
     answer = verdict_text(found["answer"])
     text = gettext(
         "{policy} customers who could get an offer, against {holdout} held out at random: {answer}. {why}.",
@@ -207,7 +207,7 @@ def predicted_versus_realised(found: Mapping[str, Any], cash: MoneyFormat) -> Fi
     axis = Axis(gettext("realised over the holdout, per customer"), "money")
     return calibration_chart(
         "calibration", gettext("Predicted and realised gain"), finding, bins, cash,
-        "customers", axis, evidence=badge_of(found), wide=True,
+        gettext("customers"), axis, evidence=badge_of(found), wide=True,
     )  # fmt: skip
 
 
@@ -215,13 +215,19 @@ def groups(found: Mapping[str, Any], cash: MoneyFormat) -> Figure | None:
     """What was added by groups of customers, corrected for the looks at all of them."""
     rows = [each for each in found.get("segments", ()) if each["gain"] is not None]
     marks = [
-        ForestRow(translate(each["segment"]), each["gain"], each["low"], each["high"],
+        ForestRow(gettext(each["segment"]), each["gain"], each["low"], each["high"],
              (count(each["n"]), count(each["held"]), verdict_text(each["answer"])))
         for each in rows
     ]  # fmt: skip
     if not marks:
         return None
-    heads = ("group", "added", "customers", gettext("held out"), "answer")
+    heads = (
+        pgettext("learning_page", "group"),
+        gettext("added"),
+        gettext("customers"),
+        gettext("held out"),
+        pgettext("learning_page", "answer"),
+    )
     finding = gettext("By what they were worth before. The answer counts all of these looks.")
     return forest_plot(
         "segments",
@@ -246,7 +252,7 @@ def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block
         for name, each, value in rows if value is not None
     ]  # fmt: skip
     blocks: list[Figure | Block] = [
-        unknown_note(gettext("what would have been earned by {name}", name=name), translate(each["why"]))
+        unknown_note(gettext("what would have been earned by {name}", name=name), render_verdict(each["why"]))
         for name, each, value in rows
         if value is None
     ]
@@ -254,7 +260,11 @@ def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block
         how = gettext(
             "Doubly robust, from the logged propensities. A policy that does what was never tried is refused."
         )
-        heads = ("policy", gettext("adds per customer over no offers"), gettext("worth so many even decisions"))
+        heads = (
+            gettext("policy"),
+            gettext("adds per customer over no offers"),
+            gettext("worth so many even decisions"),
+        )
         blocks.insert(
             0,
             forest_plot(
@@ -294,7 +304,7 @@ def drift_label(what: str, cash: MoneyFormat) -> str:
     """Describe what is watched for drift; a gain by period in money."""
     gains = [f"{cash(float(value), sign=True)} ± {cash(float(se))}" for value, se in GAIN.findall(what)]
     said = gettext("added per customer, period by period: ")
-    return said + gettext(", ").join(gains) if gains else translate(what)
+    return said + gettext(", ").join(gains) if gains else gettext(what)
 
 
 def driver_tiles(found: Mapping[str, Any], cash: MoneyFormat) -> list[KeyFigure]:

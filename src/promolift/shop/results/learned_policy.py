@@ -13,6 +13,7 @@ from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Analysis
 from promolift.core.experiments.off_policy.overlap import PolicySupport
 from promolift.core.messages.text_value import TextValue
 from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.i18n.catalogue import gettext_noop
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,12 @@ class TextEarnings(NamedTuple):
 
 
 KINDS = {"release": "A proposal to release", "test": "A test, no release,", "stop": "A proposal to stop"}
-NO_DRAWS = (
-    "nothing is learned from these decisions for the next plan: the work folder has no draws of theirs whose window is "
-    "over (they were made elsewhere, or by an earlier version that kept none); plan with `promolift run` in the shop's "
-    "own work folder, which keeps what every plan draws, and run `promolift learn` there when its window is over"
+NO_DRAWS = gettext_noop(
+    "nothing is learned from these decisions for the next plan: the work folder has no "
+    "draws of theirs whose window is over (they were made elsewhere, or by an earlier "
+    "version that kept none); plan with `promolift run` in the shop's own work folder, "
+    "which keeps what every plan draws, and run `promolift learn` there when its window "
+    "is over"
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Literal
 
+from promolift.core.customers.reason_text import render_reason
 from promolift.core.messages.offer_text import describe_menu_line
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.evidence import Level
@@ -14,7 +15,6 @@ from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, current_locale, join_list, level_name, money
 from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.i18n.text import LocalizedText
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.settings import Settings
 
 
@@ -152,7 +152,9 @@ def _closed_text(closed: Sequence[ClosedOffers], offers: int) -> str:
     if not closed:
         return gettext("the menu holds no offer that fits anybody.")
     reasons = [
-        gettext("{why_not} ({n} of {height})", why_not=translate(each.why), n=count(each.offers), height=count(offers))
+        gettext(
+            "{why_not} ({n} of {height})", why_not=render_reason(each.why), n=count(each.offers), height=count(offers)
+        )
         for each in closed
     ]
     return gettext("no offer is open to anybody: {reasons}.", reasons=join_list(reasons))

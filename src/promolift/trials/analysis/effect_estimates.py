@@ -17,6 +17,7 @@ from promolift.core.effects.uplift.average_effects import AdjustedMeans, adjuste
 from promolift.core.effects.uplift.dose_response import fit_dose
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.progress import Progress, sub_progress
 from promolift.trials.analysis.randomisation_units import Assignment, estimate_unit_averages
 from promolift.trials.analysis.results import EFFECT_COLUMNS, NET_COLUMNS
@@ -209,7 +210,7 @@ def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
     )
     expected = model.predict_outcomes(features)
     third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
-    names = np.array(["lowest third", "middle third", "highest third"])[third]
+    names = np.array([gettext_noop("lowest third"), gettext_noop("middle third"), gettext_noop("highest third")])[third]
     grid = np.linspace(0, depth_A.max(), DEPTH_CURVE_POINTS)[1:]
     everybody = model.segment(features, np.full(len(features), "everybody"), grid)
     found = pl.concat([everybody, model.segment(features, names, grid)])

@@ -24,7 +24,8 @@ from promolift.core.effects.uplift.uplift_model import EffectModel
 from promolift.core.experiments import uplift_curves
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.evidence import Z95
-from promolift.foundation.i18n.formatting import low_to_high
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.progress import Progress, sub_progress
 from promolift.trials.analysis.randomisation_units import Assignment
 from promolift.trials.analysis.results import (
@@ -140,7 +141,7 @@ def plan_treatments(
     named = budget is not None
     budget = offered.total_cost if budget is None else budget
     found = offered.allocate(budget, settings.seed)
-    tell("plan", 0.7, "other budgets")
+    tell("plan", 0.7, gettext_lazy("other budgets"))
     allocation = found.allocation
     frontier = allocate.solve_frontier(offered.eligible_gain_NK, offered.cost_NK, seed=settings.seed)
     rows_M = np.flatnonzero(allocation.choice_N >= 0)
@@ -172,40 +173,57 @@ def plan_treatments(
     return TrialPlan(note, frame, frontier)
 
 
-def _all_treated(found: allocate.Allocation, gain: float, low: float, high: float) -> str:
+def _all_treated(found: allocate.Allocation, gain: float, low: float, high: float) -> LazyMessage:
     """What is planned where nobody named a budget."""
-    return (
-        f"{found.treated:,} of {found.customers:,} customers are treated: all whom the recommended policy treats, "
-        f"since no budget is named. That costs {found.cost:,.2f} and is expected to gain {gain:,.2f} "
-        f"({low:,.2f} to {high:,.2f}) by the models that chose them; `promolift effect evaluate` says what the "
-        "policy earns on customers whom they did not see."
+    return gettext_lazy(
+        "{treated} of {customers} customers are treated: all whom the recommended policy treats, since no budget is "
+        "named. That costs {cost} and is expected to gain {gain} ({low} to {high}) by the models that chose them; "
+        "`promolift effect evaluate` says what the policy earns on customers whom they did not see.",
+        treated=f"{found.treated:,}",
+        customers=f"{found.customers:,}",
+        cost=f"{found.cost:,.2f}",
+        gain=f"{gain:,.2f}",
+        low=f"{low:,.2f}",
+        high=f"{high:,.2f}",
     )
 
 
-def _explained(found: BudgetAllocation, model: EffectModel, data: TrialData, settings: TrialSettings) -> str:
+def _explained(found: BudgetAllocation, model: EffectModel, data: TrialData, settings: TrialSettings) -> LazyMessage:
     if not model.rule.recommends:
         return _nobody(model, data.arms, settings)
     text = found.allocation.explain()
     if not found.at_random:
         return text
-    return (
-        f"{text} Who is treated was drawn at random: no ranking of customers was shown to earn more than giving "
-        f"{data.arms[model.best_arm]} to as many drawn at random."
+    return gettext_lazy(
+        "{plan} Who is treated was drawn at random: no ranking of customers was shown to earn more than giving {arm} "
+        "to as many drawn at random.",
+        plan=text,
+        arm=data.arms[model.best_arm],
     )
 
 
-def _nobody(model: EffectModel, arms: tuple[str, ...], settings: TrialSettings) -> str:
+def _nobody(model: EffectModel, arms: tuple[str, ...], settings: TrialSettings) -> LazyMessage:
     """Why nobody is treated, and how large a trial would tell."""
     gain_K, se_K = model.average.gain_K, model.average.se_K
     best = int((gain_K / np.maximum(se_K, 1e-12)).argmax())
     basis = settings.basis(settings.deciding_outcome)
-    shown = f"No treatment is shown to add more than it costs ({basis}), so nobody is treated"
-    span = low_to_high(gain_K[best] - Z95 * se_K[best], gain_K[best] + Z95 * se_K[best], "{:.4g}".format)
-    text = f"{shown}. Nearest is {arms[best + 1]}: {gain_K[best]:.4g} a customer ({span})"
+    text = gettext_lazy(
+        "No treatment is shown to add more than it costs ({basis}), so nobody is treated. Nearest is {arm}: {gain} a "
+        "customer ({low} to {high})",
+        basis=basis,
+        arm=arms[best + 1],
+        gain=f"{gain_K[best]:.4g}",
+        low=f"{gain_K[best] - Z95 * se_K[best]:.4g}",
+        high=f"{gain_K[best] + Z95 * se_K[best]:.4g}",
+    )
     if gain_K[best] <= 0:
-        return f"{text}."
+        return gettext_lazy("{sentence}.", sentence=text)
     times = (POWER_80 * se_K[best] / gain_K[best]) ** 2
-    return f"{text}; if that is what it is, a trial of about {times * model.rows:,.0f} customers would show it."
+    return gettext_lazy(
+        "{sentence}; if that is what it is, a trial of about {customers} customers would show it.",
+        sentence=text,
+        customers=f"{times * model.rows:,.0f}",
+    )
 
 
 def expected_money(x_NF: Floats, arm_N: Ints, money_N: Floats, arms: int, x_MF: Floats) -> Floats:
@@ -397,11 +415,16 @@ def evaluate_models(
     )  # fmt: skip
 
 
-def describe_sampling(learned: dict[str, int], customers: int) -> list[str]:
+def describe_sampling(learned: dict[str, int], customers: int) -> list[LazyMessage]:
     """Return, in words, which models learned from a sample of the customers only."""
     return [
-        f"the file is large, so the models of {name} learned from {rows:,} of about {customers // 2:,} customers of "
-        "the other half, drawn by hash; every customer judges them"
+        gettext_lazy(
+            "the file is large, so the models of {outcome} learned from {rows} of about {customers} customers of the "
+            "other half, drawn by hash; every customer judges them",
+            outcome=name,
+            rows=f"{rows:,}",
+            customers=f"{customers // 2:,}",
+        )
         for name, rows in learned.items()
     ]
 
@@ -474,7 +497,11 @@ def _orders(data: TrialData, crossed: _Crossed, arm: int, qini: list[Row], curve
     with suppress(SupportError):
         ours, theirs = figure(*by_effect), figure(*by_response)
         lead = uplift_curves.paired_difference(ours, theirs)
-        each = (("effect", ours), ("expected outcome without treatment", theirs), ("lead of the effect", lead))
+        each = (
+            (gettext_noop("effect"), ours),
+            (gettext_noop("expected outcome without treatment"), theirs),
+            (gettext_noop("lead of the effect"), lead),
+        )
         qini += [
             {**keys, "figure": ours.figure, "n": ours.n, "by": by, "value": e.value, "low": e.low, "high": e.high}
             for by, e in each

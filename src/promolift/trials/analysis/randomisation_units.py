@@ -21,6 +21,7 @@ from promolift.core.effects.uplift.average_effects import adjusted_means, averag
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.trials.analysis.settings import TrialSettings
 
 Floats = NDArray[np.float64]
@@ -464,7 +465,7 @@ def diagnose_units(
     before = _before(units, outcomes)
     table, arm_U = _by_unit(units, features), units.arm_U
     first_U = np.unique(units.unit_N, return_index=True)[1]
-    reasons: list[str] = []
+    reasons: list[LazyMessage] = []
     found: diagnostics.Diagnosis | None = None
     if planned_NA is not None:
         encoder = fit_encoder(features)
@@ -481,20 +482,35 @@ def diagnose_units(
         level = "assumed"
     if level is None and units.panel is not None:
         moved = placebos.filter(pl.col("p") < PLACEBO_ALPHA)
-        reasons += [f"{row['outcome']} moved apart by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
-                    for row in moved.iter_rows(named=True)]  # fmt: skip
+        reasons += [
+            gettext_lazy(
+                "{outcome} moved apart by {effect} (s.e. {se}) in {arm}",
+                outcome=row["outcome"],
+                effect=f"{row['effect']:.3g}",
+                se=f"{row['se']:.2g}",
+                arm=arms[row["arm"]],
+            )
+            for row in moved.iter_rows(named=True)
+        ]
         level = "adjusted" if moved.is_empty() else None
         if level:
             reasons.append(
-                "difference in differences: arms are taken to have gone on alike, as they did before the start"
+                gettext_lazy(
+                    "difference in differences: arms are taken to have gone on alike, as they did before the start"
+                )
             )
     elif level is None:
         reasons.append(
-            f"every {units.column} lies wholly in one arm: say planned=... if they were drawn, or time=... and "
-            "start=... if they were seen before"
+            gettext_lazy(
+                "every {column} lies wholly in one arm: say planned=... if they were drawn, or time=... and start=... "
+                "if they were seen before",
+                column=units.column,
+            )
         )
     elif level == "randomised":
-        reasons = [f"{units.column} randomised as stated, and nothing in the data contradicts it"]
+        reasons = [
+            gettext_lazy("{column} randomised as stated, and nothing in the data contradicts it", column=units.column)
+        ]
     prob_NA = np.tile(np.bincount(arm_U, minlength=len(arms)) / len(arm_U), (len(arm_N), 1))
     worth_A = np.bincount(arm_U, minlength=len(arms)).astype(np.float64)
     overlap = diagnostics.Overlap(worth_A, 0.0, np.ones(len(arm_N), dtype=bool))

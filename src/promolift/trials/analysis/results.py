@@ -12,7 +12,9 @@ import polars as pl
 from pydantic import ConfigDict
 
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.formatting import as_html, low_to_high, percent, upper_first
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.formatting import as_html, low_to_high, percent
+from promolift.foundation.i18n.lazy_message import SENTENCES, LazyMessage, gettext_lazy, join_messages, message_of
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -32,10 +34,10 @@ class _Part(Settings):
 class ArmCheck(_Part):
     """One test of whether arms were assigned as stated; `meaning` says what it found."""
 
-    name: str
+    name: LazyMessage
     p: float
     passed: bool
-    meaning: str
+    meaning: LazyMessage
 
 
 class WithdrawnPolicy(_Part):
@@ -57,14 +59,30 @@ class WithdrawnPolicy(_Part):
     def loses(self) -> bool:
         return self.high is not None and self.high < 0
 
-    def describe(self, say: Callable[[float], str]) -> str:
+    def describe(self, say: Callable[[float], str]) -> LazyMessage:
         """Return one sentence that says what became of the policy; `say` writes an amount a customer."""
-        ours = f"Withdrawn: the policy that the models chose treats {percent(self.treated)} of customers"
+        treated = percent(self.treated)
         if self.lead is None or self.low is None or self.high is None:
-            return f"{ours}, and an arm has too few customers to judge it on those whom its models did not see."
-        verdict = "loses to" if self.loses else "did not beat"
-        lead = f"{say(self.lead)} a customer ({say(self.low)} to {say(self.high)})"
-        return f"{ours} and {verdict} {self.against}: {lead}, on customers whom its models did not see."
+            return gettext_lazy(
+                "Withdrawn: the policy that the models chose treats {treated} of customers, and an arm has too few "
+                "customers to judge it on those whom its models did not see.",
+                treated=treated,
+            )
+        found = {
+            "treated": treated, "policy": policy_name(self.against), "lead": say(self.lead), "low": say(self.low),
+            "high": say(self.high),
+        }  # fmt: skip
+        if self.loses:
+            return gettext_lazy(
+                "Withdrawn: the policy that the models chose treats {treated} of customers and loses to {policy}: "
+                "{lead} a customer ({low} to {high}), on customers whom its models did not see.",
+                **found,
+            )
+        return gettext_lazy(
+            "Withdrawn: the policy that the models chose treats {treated} of customers and did not beat {policy}: "
+            "{lead} a customer ({low} to {high}), on customers whom its models did not see.",
+            **found,
+        )
 
 
 class TrialFit(Note):
@@ -89,13 +107,13 @@ class TrialFit(Note):
     customers: int
     who: str | None
     level: Level
-    reasons: tuple[str, ...]
+    reasons: tuple[LazyMessage, ...]
     checks: tuple[ArmCheck, ...]
     trimmed: float
     largest_gap: float | None
     much_gap: float
     features: tuple[str, ...]
-    doubts: tuple[str, ...]
+    doubts: tuple[LazyMessage, ...]
     apart: bool
     overlap_customers: int
     learned: dict[str, int]
@@ -112,7 +130,7 @@ class TrialEvaluationNote(Note):
     settings: TrialSettings
     level: Level
     learned: dict[str, int]
-    samples: tuple[str, ...]
+    samples: tuple[LazyMessage, ...]
     withdrawn: WithdrawnPolicy | None = None
 
 
@@ -133,13 +151,15 @@ class TrialPlanNote(Note):
     bound: float
     price: float
     level: Level
-    basis: str
-    explain: str
+    basis: LazyMessage
+    explain: LazyMessage
     withdrawn: WithdrawnPolicy | None = None
 
-    def describe(self) -> str:
+    def describe(self) -> LazyMessage:
         """Return why the plan is what it is, and which policy was withdrawn before it."""
-        return f"{self.explain} {self.withdrawn.describe('{:.4g}'.format)}" if self.withdrawn else self.explain
+        if self.withdrawn is None:
+            return self.explain
+        return join_messages(SENTENCES, self.explain, self.withdrawn.describe("{:.4g}".format))
 
 
 class _NoteWithTables:
@@ -231,18 +251,23 @@ class TrialEffects(_NoteWithTables):
         return as_html(str(self), self.effects)
 
 
-def describe_features(before: tuple[str, ...], unsure: tuple[str, ...]) -> Iterator[str]:
+def describe_features(before: tuple[str, ...], unsure: tuple[str, ...]) -> Iterator[LazyMessage]:
     """Yield which features were known before the treatment, and which ones somebody has to say it of."""
-    yield f"Taken as known before the treatment: {_shortened(before) if before else 'nothing that differs'}."
+    yield gettext_lazy(
+        "Taken as known before the treatment: {features}.",
+        features=_shortened(before) if before else gettext_lazy("nothing that differs"),
+    )
     if unsure:
-        yield (
-            f"Nobody has said when these were measured: {_shortened(unsure)}. They tell customers apart, but no effect "
-            "is weighted or adjusted by them. Say features=... with all that was known before, ignore=... with others."
+        yield gettext_lazy(
+            "Nobody has said when these were measured: {features}. They tell customers apart, but no effect is "
+            "weighted or adjusted by them. Say features=... with all that was known before, ignore=... with others.",
+            features=_shortened(unsure),
         )
 
 
 def _shortened(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:12])}{f' and {len(names) - 12} more' if len(names) > 12 else ''}"
+    listed = ", ".join(names[:12])
+    return gettext_lazy("{names} and {n} more", names=listed, n=len(names) - 12) if len(names) > 12 else listed
 
 
 def describe_pairs(
@@ -312,25 +337,48 @@ class TrialEvaluation(_NoteWithTables):
         return as_html(str(self), self.policies)
 
 
-def describe_policy(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[float], str]) -> str:
+def describe_policy(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[float], str]) -> LazyMessage:
     """Return whether the recommended policy beats the better of treating nobody and treating everybody; `rows` are
     those of one outcome.
     """
     ours = rows.row(-1, named=True)
-    best, treats = ours["best_fixed"], f"treats {percent(ours['treated'])} of customers"
-    lead = f"{say(ours['lead'])} a customer ({say(ours['lead_low'])} to {say(ours['lead_high'])})"
+    best = policy_name(ours["best_fixed"])
+    found = {"treated": percent(ours["treated"]), "policy": best} | {
+        name: say(ours[key]) for name, key in (("lead", "lead"), ("low", "lead_low"), ("high", "lead_high"))
+    }
     if ours["outcome"] != settings.deciding_outcome:
-        basis = f"Before cost, so nothing is recommended by it: {settings.deciding_outcome} decides."
-        return f"{basis} The policy recommended there {treats}; against {best}: {lead}."
+        return gettext_lazy(
+            "Before cost, so nothing is recommended by it: {outcome} decides. The policy recommended there treats "
+            "{treated} of customers; against {policy}: {lead} a customer ({low} to {high}).",
+            outcome=settings.deciding_outcome,
+            **found,
+        )
     if ours["moved"] == 0:
-        return f"Recommended: {best}; no group proved better off otherwise."
+        return gettext_lazy("Recommended: {policy}; no group proved better off otherwise.", policy=best)
     if ours["lead_low"] > 0:
-        return f"The recommended policy {treats} and beats {best} by {lead}."
+        return gettext_lazy(
+            "The recommended policy treats {treated} of customers and beats {policy} by {lead} a customer "
+            "({low} to {high}).",
+            **found,
+        )
     if ours["lead_high"] < 0 and ours["treated"] == 0:
-        return f"Nobody is to be treated. {upper_first(best)} earned more here, but not surely enough: {lead}."
+        del found["treated"]
+        return gettext_lazy(
+            "Nobody is to be treated. This earned more here, but not surely enough: {policy}, {lead} a customer "
+            "({low} to {high}).",
+            **found,
+        )
     if ours["lead_high"] < 0:
-        return f"The recommended policy {treats} and loses to {best}: {lead}."
-    return f"The recommended policy {treats}; it was not shown to beat {best}: {lead}."
+        return gettext_lazy(
+            "The recommended policy treats {treated} of customers and loses to {policy}: {lead} a customer "
+            "({low} to {high}).",
+            **found,
+        )
+    return gettext_lazy(
+        "The recommended policy treats {treated} of customers; it was not shown to beat {policy}: {lead} a customer "
+        "({low} to {high}).",
+        **found,
+    )
 
 
 @dataclass(frozen=True)
@@ -376,6 +424,14 @@ class TrialResults:
         return cls(TrialEffects.load(store), TrialEvaluation.load_if_present(store), TrialPlan.load_if_present(store))
 
 
+NOBODY, EVERYBODY = gettext_noop("nobody (control {arm})"), gettext_noop("everybody: {arm}")
+
+
 def fixed_policy_names(arms: tuple[str, ...]) -> list[str]:
     """Return the names of the fixed policies: nobody is treated, or everybody by one arm."""
-    return [f"nobody (control {arms[0]})", *(f"everybody: {arm}" for arm in arms[1:])]
+    return [NOBODY.format(arm=arms[0]), *(EVERYBODY.format(arm=arm) for arm in arms[1:])]
+
+
+def policy_name(name: str) -> LazyMessage:
+    """Return the name of a policy, as the tables hold it, for people."""
+    return message_of(name, NOBODY, EVERYBODY)

@@ -9,7 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from promolift.foundation.i18n.formatting import finite_or_none, join_list, percent
+from promolift.foundation.i18n.formatting import finite_or_none, percent
+from promolift.foundation.i18n.lazy_message import AND, COMMA, LazyMessage, gettext_lazy, join_messages
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings
 
@@ -191,21 +192,27 @@ class TrialSettings(Settings):
     def gross(self, outcome: str) -> bool:
         return outcome != self.money or (self.margin_rate == 1 and not any(self.costs))
 
-    def cost_text(self, amount: Callable[[float], str] = DEFAULT_MONEY_FORMAT) -> str:
+    def cost_text(self, amount: Callable[[float], str] = DEFAULT_MONEY_FORMAT) -> LazyMessage:
         """What treating costs; `amount` writes money."""
         if isinstance(self.cost, dict):
-            return (
-                f"{join_list([f'{_said(cost, amount)} ({arm})' for arm, cost in self.cost.items()])} a customer treated"
-            )
-        column = self.cost in self.cost_columns
-        return f"{_said(self.cost, amount)} {'of each' if column else 'a'} customer treated"
+            costs = [
+                gettext_lazy("{cost} ({arm})", cost=_said(cost, amount), arm=arm) for arm, cost in self.cost.items()
+            ]
+            *others, last = costs
+            listed = join_messages(AND, join_messages(COMMA, *others), last) if others else last
+            return gettext_lazy("{cost} a customer treated", cost=listed)
+        if self.cost in self.cost_columns:
+            return gettext_lazy("{cost} of each customer treated", cost=_said(self.cost, amount))
+        return gettext_lazy("{cost} a customer treated", cost=_said(self.cost, amount))
 
-    def basis(self, outcome: str, amount: Callable[[float], str] = DEFAULT_MONEY_FORMAT) -> str:
+    def basis(self, outcome: str, amount: Callable[[float], str] = DEFAULT_MONEY_FORMAT) -> LazyMessage:
         """What is net in the outcome, and of what."""
         if outcome != self.money:
-            return "before cost"
-        paid = f"net of {self.cost_text(amount)}" if any(self.costs) else "no cost stated"
-        return f"{paid}, margin {percent(self.margin_rate)}"
+            return gettext_lazy("before cost")
+        margin = percent(self.margin_rate)
+        if not any(self.costs):
+            return gettext_lazy("no cost stated, margin {margin}", margin=margin)
+        return gettext_lazy("net of {cost}, margin {margin}", cost=self.cost_text(amount), margin=margin)
 
 
 def percentage_cost(cost: float | str) -> float | None:
@@ -230,7 +237,9 @@ def _cost(given: Any) -> float | str:
 def _said(cost: float | str, amount: Callable[[float], str]) -> str:
     """A cost in words."""
     if isinstance(cost, str):
-        return cost if percentage_cost(cost) is None else f"{cost.removesuffix('%')} % of what is bought"
+        if percentage_cost(cost) is None:
+            return cost
+        return gettext_lazy("{percent} % of what is bought", percent=cost.removesuffix("%"))
     return amount(cost)
 
 

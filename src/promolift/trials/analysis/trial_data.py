@@ -14,12 +14,15 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.core.effects.uplift import diagnostics
+from promolift.core.effects.uplift.randomisation_tests import conditional_balance_test
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.frames import as_frame
-from promolift.foundation.i18n.formatting import join_list, plural
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.formatting import count
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.trials.analysis.post_treatment import (
     OUTCOME_NAMES,
     find_gaps,
@@ -68,7 +71,7 @@ class TrialData:
     who: pl.Series
     planned_NA: Floats | None = None
     units: RandomisationUnits | None = None
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[LazyMessage, ...] = ()
     where: str = "data"
     before: tuple[str, ...] = ()
 
@@ -92,7 +95,7 @@ class TrialData:
         def drawn_by(name: str) -> bool:
             rows = (self.arm_N, planned_NA, diagnostics.ALPHA, diagnostics.SEED)
             column, outcomes = self.features[name], self.outcomes.values()
-            return not any(diagnostics.conditional_balance_test(column, each, *rows).passed for each in outcomes)
+            return not any(conditional_balance_test(column, each, *rows).passed for each in outcomes)
 
         return tuple(n for n in self.before if n == self.settings.strata or (is_fixed(n) and drawn_by(n)))
 
@@ -106,10 +109,14 @@ class TrialData:
         if not left_out:
             return self
         features = self.features.drop(left_out) if set(left_out) < set(self.features.columns) else None
-        why = "left out since the arms differ in them, as they do in what is measured after the treatment"
+        doubt = gettext_lazy(
+            "left out since the arms differ in them, as they do in what is measured after the treatment: {names} "
+            "(features=... takes them)",
+            names=", ".join(left_out),
+        )
         return replace(
             self, features=nothing_known(self.features.height) if features is None else features,
-            doubts=(*self.doubts, f"{why}: {', '.join(left_out)} (features=... takes them)"),
+            doubts=(*self.doubts, doubt),
             before=tuple(name for name in self.before if name not in left_out),
         )  # fmt: skip
 
@@ -117,12 +124,14 @@ class TrialData:
         """The trial without adjusting by columns that move the effect as drawn, and a doubt that names them."""
         if not movers:
             return self
-        why = (
-            f"no effect is adjusted by {', '.join(movers)}: it would move the effect further than chance moves it by "
-            f"what was known before the treatment. Measured afterwards? Then say ignore={','.join(movers)}"
+        doubt = gettext_lazy(
+            "no effect is adjusted by {names}: it would move the effect further than chance moves it by what was known "
+            "before the treatment. Measured afterwards? Then say ignore={columns} (features=... adjusts by them)",
+            names=", ".join(movers),
+            columns=",".join(movers),
         )
         before = tuple(name for name in self.before if name not in movers)
-        return replace(self, doubts=(*self.doubts, f"{why} (features=... adjusts by them)"), before=before)
+        return replace(self, doubts=(*self.doubts, doubt), before=before)
 
     def net(self, outcome: str) -> ProfitFormula:
         return self.settings.net(outcome, self.cost_NA, self.part_A)
@@ -179,14 +188,22 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     late = (
         [] if settings.features or units else find_late_names(features) + find_leaks(known, values, arm_N, named=True)
     )
-    doubts = [*answered.doubts, *(each for each in guessed if each.split(":")[0] in (*features, *used))]
-    doubts += [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
-    doubts += [f"left out {why}: {', '.join(left)} (features=... takes them)" for why, left in left_out.items() if left]
+    doubts = [
+        *answered.doubts,
+        *(LazyMessage.from_stored(each) for each in guessed if each.split(":")[0] in (*features, *used)),
+    ]
+    if keys and not settings.features:
+        doubts.append(gettext_lazy("left out as names of customers: {names}", names=", ".join(keys)))
+    doubts += [gettext_lazy(why, names=", ".join(left)) for why, left in left_out.items() if left]
     if late:
         names = list(dict.fromkeys(late))
         doubts.append(
-            f"known before the treatment: {', '.join(names)}? If not, say ignore={','.join(names)}; no effect is "
-            "adjusted by them (features=... adjusts by them)"
+            gettext_lazy(
+                "known before the treatment: {names}? If not, say ignore={columns}; no effect is adjusted by them "
+                "(features=... adjusts by them)",
+                names=", ".join(names),
+                columns=",".join(names),
+            )
         )
     if planned_NA is not None and (units is None or units.design == "repeated"):
         require_unrevealed_arms(where, known, arm_N, arms)
@@ -211,15 +228,19 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
 
 
 def _left_out(others: pl.DataFrame, values: dict[str, Floats], arm_N: Ints) -> dict[str, list[str]]:
-    """Columns that were or may have been measured after the treatment, by the reason."""
+    """Columns that were or may have been measured after the treatment, by the message that says so."""
     happened = [name for name in others.columns if OUTCOME_NAMES.fullmatch(spoken_name(name))]
     leaks = find_leaks(others.drop(happened), values, arm_N)
     return {
-        "since nobody can have known them before the treatment": find_unknowable(others.columns),
-        "since they all but tell the outcome, as only what came afterwards does": leaks,
-        "since whether they have a value follows the outcome or the treatment":
+        gettext_noop("left out since nobody can have known them before the treatment: {names} "
+            "(features=... takes them)"): find_unknowable(others.columns),
+        gettext_noop("left out since they all but tell the outcome, as only what came afterwards does: {names} "
+            "(features=... takes them)"): leaks,
+        gettext_noop("left out since whether they have a value follows the outcome or the treatment: {names} "
+            "(features=... takes them)"):
             find_gaps(others.drop(*happened, *leaks), values, arm_N),
-        "as what customers did afterwards": happened,
+        gettext_noop("left out as what customers did afterwards: {names} "
+            "(features=... takes them)"): happened,
     }  # fmt: skip
 
 
@@ -227,7 +248,7 @@ class _RowsWithOutcomes(NamedTuple):
     """Rows whose outcomes count, and what is to be said of the others."""
 
     row_N: Ints
-    doubts: tuple[str, ...]
+    doubts: tuple[LazyMessage, ...]
 
 
 def _rows_with_outcomes(
@@ -243,20 +264,43 @@ def _rows_with_outcomes(
     names = [name for name in (*settings.outcomes, *settings.placebos) if frame[name].null_count()]
     by = ", ".join(f"{lost} of {n} in {arm}" for arm, lost, n in zip(arms, lost_A, count_A, strict=True))
     rows = f"{', '.join(map(str, lost_N[:3] + 1))}{', ...' if lost_N.size > 3 else ''}"
-    text = f"{plural(lost_N.size, 'customer')} without {join_list(names)} ({by}; rows {rows})"
+    text = gettext_lazy(
+        "customers without {names}: {customers} ({arms}; rows {rows})",
+        names=", ".join(names),
+        customers=count(lost_N.size),
+        arms=by,
+        rows=rows,
+    )
     if settings.missing == "zero":
-        return _RowsWithOutcomes(everybody, (f"{text}: counted as 0, as stated (missing=zero)",))
+        return _RowsWithOutcomes(
+            everybody, (gettext_lazy("{customers}: counted as 0, as stated (missing=zero)", customers=text),)
+        )
     p = float(scipy.stats.chi2_contingency(np.array([lost_A, count_A - lost_A])).pvalue) if lost_A.any() else 1.0
     uneven = p < UNEVEN
     if settings.missing is None and (uneven or lost_N.size > FEW_LOST * frame.height):
-        why = f"more often in one arm than in another (p = {p:.2g}), which biases what is left" if uneven else "many"
+        why = (
+            gettext_lazy("more often in one arm than in another (p = {p}), which biases what is left", p=f"{p:.2g}")
+            if uneven
+            else gettext_lazy("many")
+        )
         raise InputError(
             "outcomes_missing_unevenly" if uneven else "outcomes_missing",
-            f"{where}: {text}: {why}. Say missing=zero if an empty cell means none, or missing=leave_out to leave "
-            "them out, which is fair only if no treatment moved who is missing",
+            gettext_lazy(
+                "{where}: {customers}: {why}. Say missing=zero if an empty cell means none, or missing=leave_out to "
+                "leave them out, which is fair only if no treatment moved who is missing",
+                where=where,
+                customers=text,
+                why=why,
+            ),
         )
-    spread = f"; they are not spread evenly over the arms (p = {p:.2g})" if uneven else ""
-    return _RowsWithOutcomes(np.setdiff1d(everybody, lost_N), (f"{text}: left out{spread}",))
+    doubt = (
+        gettext_lazy(
+            "{customers}: left out; they are not spread evenly over the arms (p = {p})", customers=text, p=f"{p:.2g}"
+        )
+        if uneven
+        else gettext_lazy("{customers}: left out", customers=text)
+    )
+    return _RowsWithOutcomes(np.setdiff1d(everybody, lost_N), (doubt,))
 
 
 def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
@@ -346,8 +390,16 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
     who = _names(column)
     if who.null_count():
         first = int(np.flatnonzero(who.is_null().to_numpy())[0]) + 1
-        text = f"{plural(who.null_count(), 'row')} without {settings.treatment}, first row {first}"
-        raise InputError("value_missing", f"{where}: {text}; say who got what, or take these rows out")
+        raise InputError(
+            "value_missing",
+            gettext_lazy(
+                "{where}: {rows} rows without {treatment}, first row {first}; say who got what, or take these rows out",
+                where=where,
+                rows=count(who.null_count()),
+                treatment=settings.treatment,
+                first=first,
+            ),
+        )
     found = sorted(who.unique().to_list())
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
     if settings.control not in found:
@@ -389,7 +441,7 @@ class _Grouped(NamedTuple):
 
     arms: tuple[str, ...]
     group_A: Ints
-    doubt: str
+    doubt: LazyMessage
 
 
 def _grouped(arms: tuple[str, ...], arm_N: Ints, dose: bool) -> _Grouped | None:
@@ -409,8 +461,16 @@ def _grouped(arms: tuple[str, ...], arm_N: Ints, dose: bool) -> _Grouped | None:
         names.append(
             f"{mean:.4g}" if dose else arms[mine[0]] if len(mine) == 1 else f"{arms[mine[0]]} to {arms[mine[-1]]}"
         )
-    text = f"{len(arms) - 1} amounts are taken in {len(names) - 1} groups of neighbours: {', '.join(names[1:])}"
-    return _Grouped(tuple(names), group_A, text if dose else f"{text} (dose=true reads them as one curve)")
+    found = {"amounts": len(arms) - 1, "groups": len(names) - 1, "names": ", ".join(names[1:])}
+    doubt = (
+        gettext_lazy("{amounts} amounts are taken in {groups} groups of neighbours: {names}", **found)
+        if dose
+        else gettext_lazy(
+            "{amounts} amounts are taken in {groups} groups of neighbours: {names} (dose=true reads them as one curve)",
+            **found,
+        )
+    )
+    return _Grouped(tuple(names), group_A, doubt)
 
 
 def _names(column: pl.Series) -> pl.Series:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Slots = NDArray[np.int32]
@@ -61,10 +63,19 @@ class LimitUsage:
         """True where loosening the limit would pay."""
         return self.price > 0.0
 
-    def explain(self) -> str:
+    def explain(self) -> LazyMessage:
         """One sentence on a binding limit."""
-        sense = "at least" if self.floor else "at most"
-        return (
-            f"The limit '{self.name}' ({sense} {self.bound:,.6g}, used {self.used:,.6g}) holds gain back: "
-            f"one unit looser would add about {self.price:,.3g}."
+        found = {
+            "name": self.name, "bound": f"{self.bound:,.6g}", "used": f"{self.used:,.6g}", "price": f"{self.price:,.3g}"
+        }  # fmt: skip
+        if self.floor:
+            return gettext_lazy(
+                "The limit '{name}' (at least {bound}, used {used}) holds gain back: one unit looser would add about "
+                "{price}.",
+                **found,
+            )
+        return gettext_lazy(
+            "The limit '{name}' (at most {bound}, used {used}) holds gain back: one unit looser would add about "
+            "{price}.",
+            **found,
         )

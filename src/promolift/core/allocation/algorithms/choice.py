@@ -23,6 +23,7 @@ from promolift.core.allocation.algorithms.arrays import (
     TieBreaking,
 )
 from promolift.foundation.errors import BudgetError, InputError
+from promolift.foundation.i18n.lazy_message import SENTENCES, LazyMessage, gettext_lazy, join_messages
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -86,21 +87,42 @@ class Allocation:
         """The limits that cost gain, dearest first by price times size."""
         return tuple(sorted((u for u in self.uses if u.binding), key=lambda u: (-u.price * abs(u.bound), u.name)))
 
-    def explain(self, money: Callable[[float], str] = "{:,.2f}".format) -> str:
+    def explain(self, money: Callable[[float], str] = "{:,.2f}".format) -> LazyMessage:
         """One paragraph in plain words; `money` writes an amount."""
         if not self.treated:
-            return f"No customer gets an offer: within {money(self.budget)} none of {self.customers:,} can gain."
+            return gettext_lazy(
+                "No customer gets an offer: within {budget} none of {customers} can gain.",
+                budget=money(self.budget),
+                customers=f"{self.customers:,}",
+            )
+        found = {
+            "treated": f"{self.treated:,}", "customers": f"{self.customers:,}", "cost": money(self.cost),
+            "budget": money(self.budget), "gain": money(self.gain), "bound": money(self.bound),
+            "missing": f"{self.gap:.4%}",
+        }  # fmt: skip
         text = (
-            f"{self.treated:,} of {self.customers:,} customers get an offer. The plan costs {money(self.cost)} of "
-            f"a budget of {money(self.budget)} and is expected to gain {money(self.gain)}; no plan within the budget"
-            f"{' and limits' if self.uses else ''} can gain more than {money(self.bound)}, so at most {self.gap:.4%} "
-            f"is missing. "
+            gettext_lazy(
+                "{treated} of {customers} customers get an offer. The plan costs {cost} of a budget of {budget} and is "
+                "expected to gain {gain}; no plan within the budget and limits can gain more than {bound}, so at most "
+                "{missing} is missing.",
+                **found,
+            )
+            if self.uses
+            else gettext_lazy(
+                "{treated} of {customers} customers get an offer. The plan costs {cost} of a budget of {budget} and is "
+                "expected to gain {gain}; no plan within the budget can gain more than {bound}, so at most {missing} "
+                "is missing.",
+                **found,
+            )
         )
-        if self.price > 0:
-            text += f"One more unit of budget would add about {self.price:.3f} units of gain."
-        else:
-            text += "More budget would add nothing: every offer that gains is already given or held back by a limit."
-        return " ".join([text, *(use.explain() for use in self.binding)])
+        more = (
+            gettext_lazy("One more unit of budget would add about {price} units of gain.", price=f"{self.price:.3f}")
+            if self.price > 0
+            else gettext_lazy(
+                "More budget would add nothing: every offer that gains is already given or held back by a limit."
+            )
+        )
+        return join_messages(SENTENCES, text, more, *(use.explain() for use in self.binding))
 
 
 @dataclass(frozen=True, eq=False)

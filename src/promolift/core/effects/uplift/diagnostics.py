@@ -25,167 +25,19 @@ from promolift.core.effects.trial_arrays import (
     holm_adjust,
     row_keys,
 )
-from promolift.core.effects.uplift.boosted_trees import LIGHTGBM_OPTIONS
 from promolift.core.effects.uplift.nuisance import estimate_propensity
+from promolift.core.effects.uplift.randomisation_tests import (
+    SAMPLE_RATIO,
+    ComparedColumns,
+    DiagnosticCheck,
+    arm_prediction_test,
+    compare_columns,
+    covariate_balance_test,
+    sample_ratio_test,
+)
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
-from promolift.foundation.hashing import hash_int
-
-MAX_EXACT_COUNTS = 250_000  # at most so many possible counts are enumerated
-DRAWS = 3999  # of the stated randomisation, where there are too few rows for the chi-squared distribution
-MIN_ROWS_PER_DEGREE = 10  # rows per degree of freedom below which they are drawn
-TREES, MIN_ROWS, MAX_ROWS = 60, 500, 200_000
-
-
-@dataclass(frozen=True)
-class DiagnosticCheck:
-    """One test; `meaning` says in words what it found."""
-
-    name: str
-    statistic: float
-    p: float
-    passed: bool
-    meaning: str
-
-
-def sample_ratio_test(arm_N: Ints, prob_NA: Floats, alpha: float) -> DiagnosticCheck:
-    """Do the arms have as many customers as planned? Chi-squared; exact multinomial where an expected count is below 5.
-
-    Pearson's statistic; with propensities that differ by row its covariance is the sum of the rows'.
-    """
-    counts, expected = np.bincount(arm_N, minlength=prob_NA.shape[1]), prob_NA.sum(axis=0)
-    gap_K, cov = (counts - expected)[1:], _covariance(np.ones((len(arm_N), 1)), prob_NA)
-    statistic, df = _wald(gap_K, cov)
-    p, rule = float(scipy.stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
-    equal = (prob_NA == prob_NA[0]).all()
-    if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= MAX_EXACT_COUNTS:
-        p, rule = _exact(counts, prob_NA[0]), "exact multinomial"
-    sizes = f"{', '.join(map(str, counts))} customers where {', '.join(f'{e:.0f}' for e in expected)} were planned"
-    passed = p >= alpha
-    verdict = "sample ratio as planned" if passed else "sample ratio mismatch"
-    return DiagnosticCheck("sample ratio", statistic, p, passed, f"{verdict}: {sizes} (p = {p:.2g}, {rule})")
-
-
-def covariate_balance_test(
-    columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int
-) -> DiagnosticCheck:
-    """Are all features together balanced? The score test that the arm does not hang on them (Hansen & Bowers 2008)."""
-    z_NC = columns_NC - columns_NC.mean(axis=0)
-    spread = z_NC.std(axis=0)
-    z_NC = z_NC[:, spread > 0] / spread[spread > 0]
-    if not z_NC.shape[1]:
-        return DiagnosticCheck("balance", 0.0, 1.0, True, "no feature varies, so none can differ")
-    got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
-    statistic, df = _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov := _covariance(z_NC, prob_NA))
-    p = float(scipy.stats.chi2.sf(statistic, df))
-    if len(arm_N) < MIN_ROWS_PER_DEGREE * df:
-        p = _drawn(z_NC, prob_NA, cov, statistic, seed)
-    passed = p >= alpha
-    verdict = "features balanced" if passed else "features differ between arms more than randomisation would make them"
-    meaning = f"{verdict} (chi-squared {statistic:.1f}, {df} d.f., p = {p:.2g})"
-    return DiagnosticCheck("balance", statistic, p, passed, meaning)
-
-
-def conditional_balance_test(
-    feature: pl.Series, outcome_N: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int
-) -> DiagnosticCheck:
-    """Is a feature balanced among customers with like outcomes? It is where it only follows the outcome, and is not
-    where the arms were drawn by it. Outcomes are alike by value, or by tenth if there are more values.
-    """
-    frame = feature.to_frame()
-    encoder = fit_encoder(frame)
-    value_NC = _columns(encoder.encode(frame), encoder.names).value_NC
-    level_N = np.unique(outcome_N, return_inverse=True)[1]
-    if level_N.max() >= OUTCOME_LEVELS:
-        level_N = (scipy.stats.rankdata(outcome_N, "min") * OUTCOME_LEVELS // (len(outcome_N) + 1)).astype(np.int64)
-    size_L = np.bincount(level_N)
-    for column_N in value_NC.T:
-        column_N -= (np.bincount(level_N, column_N) / np.maximum(size_L, 1))[level_N]
-    return covariate_balance_test(value_NC, arm_N, prob_NA, alpha, seed)
-
-
-def arm_prediction_test(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> list[DiagnosticCheck]:
-    """Can boosted trees tell the arm from the features? They learn on one half and are tested on the other.
-
-    Sum of scores times (1{arm} - propensity) over its standard deviation under the stated shares, mean of both halves;
-    the largest of the treatments, Bonferroni. Needs `MIN_ROWS`; at most `MAX_ROWS` are used, chosen by their hash.
-    """
-    if len(arm_N) < MIN_ROWS or not x_NF.shape[1]:
-        return []
-    key_N = row_keys(x_NF, seed)
-    rows = np.argsort(key_N, kind="stable")[:MAX_ROWS]
-    x, arm, prob = x_NF[rows], arm_N[rows], prob_NA[rows]
-    half = np.arange(len(rows)) % 2 == 0
-    z_K = np.array([_found_by_trees(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
-    p = min(1.0, float(len(z_K) * scipy.stats.norm.sf(z_K.max())))
-    passed = p >= alpha
-    verdict = "boosted trees cannot tell the arm" if passed else "boosted trees can tell the arm from the features"
-    return [
-        DiagnosticCheck("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")
-    ]
-
-
-def _found_by_trees(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
-    import lightgbm
-
-    knobs = LIGHTGBM_OPTIONS | {
-        "objective": "regression", "num_leaves": 8, "learning_rate": 0.1,
-        "min_data_in_leaf": max(20, len(x_NF) // 200), "max_bin": 63,
-    }  # fmt: skip
-    z = []
-    for train in (half_N, ~half_N):
-        model = lightgbm.train(knobs, lightgbm.Dataset(x_NF[train], left_N[train]), TREES)
-        score = np.asarray(model.predict(x_NF[~train], num_threads=1))
-        spread = prob_N[~train] * (1 - prob_N[~train])
-        score = score - np.average(score, weights=spread)  # an uneven number of customers is not its question
-        scale = np.sqrt(np.sum(score**2 * spread))
-        z.append(float(score @ left_N[~train]) / scale if scale > 0 else 0.0)
-    return float(np.mean(z))  # both halves see nearly the same products of rows, so they are as good as one
-
-
-def _covariance(z_NC: Floats, prob_NA: Floats) -> Floats:
-    """Covariance of sum_i (1{arm_i = k} - p_ik) z_i, treatments outermost: (K C) x (K C)."""
-    treatments = prob_NA[:, 1:]
-    blocks = [
-        [z_NC.T @ (z_NC * (p * (1.0 if k == m else 0.0) - p * q)[:, None]) for m, q in enumerate(treatments.T)]
-        for k, p in enumerate(treatments.T)
-    ]
-    return np.block(blocks)
-
-
-class _Wald(NamedTuple):
-    """gap' cov^-1 gap over the directions in which cov is not nil, and their number."""
-
-    statistic: float
-    df: int
-
-
-def _wald(gap: Floats, cov: Floats) -> _Wald:
-    values, vectors = np.linalg.eigh(cov)
-    keep = values > 1e-9 * max(values.max(), 1e-300)
-    return _Wald(float(np.sum((vectors[:, keep].T @ gap) ** 2 / values[keep])), int(keep.sum()))
-
-
-def _drawn(z_NC: Floats, prob_NA: Floats, cov: Floats, statistic: float, seed: int) -> float:
-    rng = np.random.default_rng(hash_int("lot", seed))
-    edge_NA, above = np.cumsum(prob_NA, axis=1), 0
-    for _ in range(DRAWS):
-        arm_N = (rng.random(len(z_NC))[:, None] >= edge_NA[:, :-1]).sum(axis=1)
-        got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
-        above += _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov).statistic >= statistic - 1e-9
-    return (1 + above) / (1 + DRAWS)
-
-
-def _exact(counts: Ints, share_A: Floats) -> float:
-    """Probability, under the stated shares, of counts no likelier than these."""
-    n = int(counts.sum())
-    grid = np.stack(np.meshgrid(*[np.arange(n + 1)] * (len(counts) - 1), indexing="ij"), axis=-1)
-    first = grid.reshape(-1, len(counts) - 1)
-    rest = n - first.sum(axis=1)
-    every = np.column_stack([first, rest])[rest >= 0]
-    prob = scipy.stats.multinomial.pmf(every, n, share_A)
-    return float(min(1.0, prob[prob <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
-
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 
 MIN_ARM_CUSTOMERS = 10  # customers without whom no propensity can be estimated
 MAX_ADJUSTABLE_SMD = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
@@ -199,7 +51,6 @@ MAX_SMD = 0.1
 # deviation), there is no overlap to speak of.
 MIN_PROB, MAX_TRIMMED, MIN_EFFECTIVE = 0.02, 0.1, 50.0
 SEED = 1
-OUTCOME_LEVELS = 10
 
 
 @dataclass(frozen=True)
@@ -221,7 +72,7 @@ class Diagnosis:
     """
 
     level: Level | None
-    reasons: tuple[str, ...]
+    reasons: tuple[LazyMessage, ...]
     checks: tuple[DiagnosticCheck, ...]
     balance: pl.DataFrame
     placebos: pl.DataFrame
@@ -232,13 +83,19 @@ class Diagnosis:
     def require(self) -> Level:
         """The level, or a SupportError with the reasons for which there is none."""
         if self.level is None:
-            raise SupportError(self.refusal, "no effect can be claimed from these data: " + "; ".join(self.reasons))
+            raise SupportError(
+                self.refusal,
+                gettext_lazy(
+                    "no effect can be claimed from these data: {reasons}",
+                    reasons=join_messages(SEMICOLON, *self.reasons),
+                ),
+            )
         return self.level
 
     @property
     def refusal(self) -> str:
         """The code of the error that refuses these data: the first thing to look into."""
-        if any(check.name == "sample ratio" and not check.passed for check in self.checks):
+        if any(check.name == SAMPLE_RATIO and not check.passed for check in self.checks):
             return "sample_ratio_mismatch"
         if self.overlap.trimmed > MAX_TRIMMED or self.overlap.effective_A.min() < MIN_EFFECTIVE:
             return "no_overlap"
@@ -276,8 +133,8 @@ def diagnose(
     arms = int(arm_N.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
     false = {name: _same_length(finite_vector(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
     called = tuple(names or [f"arm {arm}" for arm in range(arms)])
-    rows = _Rows(x_NF, arm_N, _columns(x_NF, encoder.names), false, called)
-    reasons: list[str] = []
+    rows = _Rows(x_NF, arm_N, compare_columns(x_NF, encoder.names), false, called)
+    reasons: list[LazyMessage] = []
     checks: list[DiagnosticCheck] = []
     left_out: tuple[str, ...] = ()
     if planned_A is not None:
@@ -285,7 +142,7 @@ def diagnose(
         kept_F, balance = _drop_consequences(_Suspects(x_NF, owner_F, sure_F, arm_N, prob_NA))
         left_out = tuple(dict.fromkeys(owner_F[~kept_F].tolist()))
         owner_F, sure_F = owner_F[kept_F], sure_F[kept_F]
-        columns = _columns(x_NF[:, kept_F], np.array(encoder.names)[kept_F].tolist())
+        columns = compare_columns(x_NF[:, kept_F], np.array(encoder.names)[kept_F].tolist())
         rows = replace(rows, x_NF=x_NF[:, kept_F], columns=columns)
         checks = [sample_ratio_test(arm_N, prob_NA, ALPHA), *balance]
         look = replace(_look(rows, prob_NA), checks=tuple(checks), left_out=left_out)
@@ -295,7 +152,7 @@ def diagnose(
         if left_out:
             reasons.append(_ask(left_out))
         if not reasons:
-            reasons = ["randomised as stated, and nothing in the data contradicts it"]
+            reasons = [gettext_lazy("randomised as stated, and nothing in the data contradicts it")]
             return replace(look, level="randomised", reasons=tuple(reasons))
         if len(reasons) == 1 and left_out:
             return replace(look, level="assumed", reasons=tuple(reasons))
@@ -310,11 +167,18 @@ def diagnose(
     against = _thin(look, rows) + _unlike(look, called, unsure) + _moved(look, called)
     if against:
         return replace(look, reasons=(*reasons, *against))
-    weighed = _columns(rows.x_NF[:, sure_F], owner_F[sure_F].tolist()).names if propensity_NA is None else []
+    weighed = compare_columns(rows.x_NF[:, sure_F], owner_F[sure_F].tolist()).names if propensity_NA is None else []
     if by := list(dict.fromkeys(name.removesuffix(" is missing") for name in weighed)):
-        reasons.append(f"customers are weighted by what was known before the treatment: {', '.join(by)}")
-    how = "not randomised" if planned_A is None else "not randomised as stated"
-    reasons.append(f"{how}, but comparable in all that is recorded; what is not recorded may still differ")
+        reasons.append(
+            gettext_lazy("customers are weighted by what was known before the treatment: {names}", names=", ".join(by))
+        )
+    reasons.append(
+        gettext_lazy("not randomised, but comparable in all that is recorded; what is not recorded may still differ")
+        if planned_A is None
+        else gettext_lazy(
+            "not randomised as stated, but comparable in all that is recorded; what is not recorded may still differ"
+        )
+    )
     return replace(look, level="adjusted", reasons=tuple(reasons))
 
 
@@ -330,7 +194,7 @@ class _Suspects(NamedTuple):
     def test(self, kept_F: NDArray[np.bool_], *, trees: bool = True) -> list[DiagnosticCheck]:
         """Balance, and whether boosted trees can tell the arm."""
         x_NF = self.x_NF[:, kept_F]
-        values_NC = _columns(x_NF, [str(name) for name in self.owner_F[kept_F]]).value_NC
+        values_NC = compare_columns(x_NF, [str(name) for name in self.owner_F[kept_F]]).value_NC
         told = arm_prediction_test(x_NF, self.arm_N, self.prob_NA, ALPHA, SEED) if trees else []
         return [covariate_balance_test(values_NC, self.arm_N, self.prob_NA, ALPHA, SEED), *told]
 
@@ -363,13 +227,13 @@ def _drop_consequences(rows: _Suspects) -> _Kept:
     return _Kept(kept_F, checks)
 
 
-def _ask(left_out: Sequence[str]) -> str:
-    names = ",".join(left_out)
-    return (
-        f"the stated shares are taken on trust, for the arms differ in {', '.join(left_out)}, and nobody has said "
-        "whether that was known before the treatment. It is left out, and nothing is weighted by it. Measured "
-        f"afterwards? Then say ignore={names}. Known before? Then say features=... with it: the arms were not drawn as "
-        "stated"
+def _ask(left_out: Sequence[str]) -> LazyMessage:
+    return gettext_lazy(
+        "the stated shares are taken on trust, for the arms differ in {names}, and nobody has said whether that was "
+        "known before the treatment. It is left out, and nothing is weighted by it. Measured afterwards? Then say "
+        "ignore={columns}. Known before? Then say features=... with it: the arms were not drawn as stated",
+        names=", ".join(left_out),
+        columns=",".join(left_out),
     )
 
 
@@ -401,18 +265,11 @@ def weighted_means(outcome_N: Floats, arm_N: Ints, prob_NA: Floats) -> WeightedM
     return WeightedMeans(mean_A, weight_NA * (outcome_N[:, None] - mean_A) / total_A)
 
 
-class _Columns(NamedTuple):
-    """What is compared between arms, with a name for each column."""
-
-    value_NC: Floats
-    names: list[str]
-
-
 @dataclass(frozen=True)
 class _Rows:
     x_NF: Floats
     arm_N: Ints
-    columns: _Columns
+    columns: ComparedColumns
     placebos: dict[str, Floats]
     arms: tuple[str, ...]
 
@@ -478,15 +335,29 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     return frame.with_columns(*limits, pl.Series("p", holm_adjust(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
 
 
-def _thin(look: Diagnosis, rows: _Rows) -> list[str]:
+def _thin(look: Diagnosis, rows: _Rows) -> list[LazyMessage]:
     found = []
     if look.overlap.trimmed > MAX_TRIMMED:
-        share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {MIN_PROB:g} of some arm"
-        found.append(f"no overlap: {share}, so there is nobody to compare them with")
+        found.append(
+            gettext_lazy(
+                "no overlap: {share} of customers had a propensity below {least} of some arm, so there is nobody to "
+                "compare them with",
+                share=f"{look.overlap.trimmed:.0%}",
+                least=f"{MIN_PROB:g}",
+            )
+        )
     for a, worth in enumerate(look.overlap.effective_A):
         if worth < MIN_EFFECTIVE:
-            people = f"the {(rows.arm_N == a).sum()} customers of {rows.arms[a]} are worth {worth:.0f} after weighting"
-            found.append(f"no overlap: {people}, fewer than {MIN_EFFECTIVE:g}")
+            found.append(
+                gettext_lazy(
+                    "no overlap: the {customers} customers of {arm} are worth {worth} after weighting, fewer than "
+                    "{least}",
+                    customers=(rows.arm_N == a).sum(),
+                    arm=rows.arms[a],
+                    worth=f"{worth:.0f}",
+                    least=f"{MIN_EFFECTIVE:g}",
+                )
+            )
     return found
 
 
@@ -495,7 +366,7 @@ def max_smd(most_smd: float, se: float) -> float:
     return max(most_smd, min(2 * float(se), MAX_ADJUSTABLE_SMD))
 
 
-def _unlike(look: Diagnosis, arms: tuple[str, ...], unsure: list[str]) -> list[str]:
+def _unlike(look: Diagnosis, arms: tuple[str, ...], unsure: list[str]) -> list[LazyMessage]:
     worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
     se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
     most = pl.col("arm").map_elements(lambda arm: max_smd(MAX_SMD, se_A[arm]), return_dtype=pl.Float64)
@@ -503,41 +374,45 @@ def _unlike(look: Diagnosis, arms: tuple[str, ...], unsure: list[str]) -> list[s
     if worst.is_empty():
         return []
     name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
-    text = f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {arms[arm]}"
+    text = gettext_lazy(
+        "arms differ after weighting: {feature} by {gap} standard deviations in {arm}",
+        feature=repr(name),
+        gap=f"{after:+.2f}",
+        arm=arms[arm],
+    )
     asked = [each for each in dict.fromkeys(unsure) if (worst["feature"].str.starts_with(each)).any()]
     if asked:
-        text += (
-            f". Nobody has said whether these were known before the treatment: {', '.join(asked)}; name those that "
-            "were with features=..., and the others with ignore=..."
+        text = gettext_lazy(
+            "{difference}. Nobody has said whether these were known before the treatment: {names}; name those that "
+            "were with features=..., and the others with ignore=...",
+            difference=text,
+            names=", ".join(asked),
         )
     return [text]
 
 
-def _furthest(look: Diagnosis) -> str:
+def _furthest(look: Diagnosis) -> LazyMessage:
     """The features that differ most, weighted by the stated shares: where to look for the cause."""
     by = pl.col("after").abs()
     worst = look.balance.sort(by, "feature", descending=[True, False]).unique("feature", maintain_order=True).head(3)
-    named = ", ".join(f"{name!r} by {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
-    return f"furthest apart, in standard deviations: {named}; what was known only afterwards is no feature"
+    named = ", ".join(f"{name!r}: {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
+    return gettext_lazy(
+        "furthest apart, in standard deviations: {features}; what was known only afterwards is no feature",
+        features=named,
+    )
 
 
-def _moved(look: Diagnosis, arms: tuple[str, ...]) -> list[str]:
+def _moved(look: Diagnosis, arms: tuple[str, ...]) -> list[LazyMessage]:
     return [
-        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
+        gettext_lazy(
+            "placebo {outcome} differs by {effect} (s.e. {se}) in {arm}",
+            outcome=repr(row["outcome"]),
+            effect=f"{row['effect']:.3g}",
+            se=f"{row['se']:.2g}",
+            arm=arms[row["arm"]],
+        )
         for row in look.placebos.filter(pl.col("p") < PLACEBO_ALPHA).iter_rows(named=True)
     ]
-
-
-def _columns(x_NF: Floats, names: list[str]) -> _Columns:
-    """Features with missing values at the mean, and a 0/1 column for each feature that has some; constants left out."""
-    gone_NF = np.isnan(x_NF)
-    known_F = np.maximum((~gone_NF).sum(axis=0), 1)
-    filled = np.where(gone_NF, np.where(gone_NF, 0.0, x_NF).sum(axis=0) / known_F, x_NF)
-    some = np.asarray(gone_NF.any(axis=0))
-    both = np.column_stack([filled, gone_NF[:, some].astype(np.float64)])
-    every = [*names, *(f"{name} is missing" for name, s in zip(names, some, strict=True) if s)]
-    vary = np.ptp(both, axis=0) > 0 if len(both) else np.zeros(both.shape[1], dtype=bool)
-    return _Columns(both[:, vary], [name for name, v in zip(every, vary, strict=True) if v])
 
 
 def _arms(treatment_N: ArrayLike, n: int, arms: int | None) -> Ints:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, case, func, select
 
 from promolift.core.decisions.decision_rule import first_decision_id
 from promolift.foundation.evidence import Z95
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.api.routes import Route, RouteContext
 from promolift.server.ledger.field_types import Slug
@@ -184,6 +185,9 @@ def spend(asked: Route, campaign_id: Slug) -> CampaignSpend:
     )  # fmt: skip
 
 
+FEW_DAYS = gettext_noop("{days} whole days with redemptions; {least} are needed to say where they lead")
+
+
 class _Ahead(NamedTuple):
     points: tuple[SpendPoint, ...]
     why: str
@@ -193,7 +197,7 @@ def _ahead(daily: NDArray[np.float64], window_days: int) -> _Ahead:
     """A random walk with drift: after k further days k means, give or take their spread and the doubt of the mean."""
     n = len(daily)
     if n < MIN_FORECAST_DAYS:
-        return _Ahead((), f"{n} whole days with redemptions; {MIN_FORECAST_DAYS} are needed to say where they lead")
+        return _Ahead((), FEW_DAYS.format(days=n, least=MIN_FORECAST_DAYS))
     mean, spread, total, found = float(daily.mean()), float(daily.std(ddof=1)), float(daily.sum()), []
     for k in range(max(0, window_days - n) + 1):
         half, middle = Z95 * spread * sqrt(k * (1 + k / n)), total + k * mean

@@ -5,6 +5,7 @@ from typing import Any
 
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT
 from promolift.core.experiments.power import Power
+from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
@@ -16,7 +17,6 @@ from promolift.foundation.i18n.formatting import (
     number,
     percent,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure, TextTable
 from promolift.foundation.pages.charts import (
     Axis,
@@ -79,13 +79,20 @@ def experiment_blocks(found: Mapping[str, Any], primary: str, begun_ms: int, cas
     blocks.append(Block("grid", {"grid": verdict_table(whole, cash), "text": text}, gettext("All comparisons")))
     groups = [v for v in verdicts if v["segment"] != ALL_CUSTOMERS and v["metric"] == primary]
     marks = [
-        ForestRow(f"{translate(v['segment'])}, {arm_name(v['arm'])}", v["lift"], v["low"], v["high"],
+        ForestRow(
+            gettext("{segment}, {arm}", segment=gettext(v["segment"]), arm=arm_name(v["arm"])),
+            v["lift"], v["low"], v["high"],
              (count(v["n_arm"] + v["n_control"]), verdict_text(v["answer"])))
         for v in groups if "lift" in v
     ]  # fmt: skip
     if marks:
         finding = gettext("What customers spent in the year before. The correction counts all of these looks.")
-        heads = ("group", "difference", "customers", "answer")
+        heads = (
+            pgettext("learning_page", "group"),
+            gettext("difference"),
+            pgettext("experiment_blocks", "customers"),
+            pgettext("experiment_blocks", "answer"),
+        )
         title = gettext("By customer")
         blocks.append(
             forest_plot("groups", title, finding, difference_axis(primary), heads, marks, say, (3, 4), wide=True)
@@ -97,7 +104,7 @@ def describe_verdict(verdict: Mapping[str, Any], cash: MoneyFormat) -> str:
     """The comparison that is asked about, in words."""
     pair = f"{arm_name(verdict['arm'])}{gettext(' against ')}{arm_name(verdict['control'])}"
     if "lift" not in verdict:
-        return gettext("{pair}: cannot say", pair=translate(pair))
+        return gettext("{pair}: cannot say", pair=pair)
     say = outcome_formatter(verdict["metric"], cash)
     plus = "+" if verdict["lift"] > 0 else ""
     interval = in_brackets(low_to_high(verdict["low"], verdict["high"], say))
@@ -155,7 +162,7 @@ def verdict_table(verdicts: Sequence[Mapping[str, Any]], cash: MoneyFormat) -> T
                 f"{outcome_name(v['metric'])}: {arm_name(v['arm'])}{gettext(' against ')}{arm_name(v['control'])}",
                 f"{count(v['n_arm'])} / {count(v['n_control'])}",
                 say(v["lift"]) if known else "",
-                low_to_high(v["low"], v["high"], say) if known else translate(v["why"]),
+                low_to_high(v["low"], v["high"], say) if known else render_verdict(v["why"]),
                 number(v["p_adjusted"]) if "p_adjusted" in v else "",
                 verdict_text(v["answer"]),
             ]

@@ -30,8 +30,8 @@ from promolift.foundation.i18n.formatting import (
     percent,
     upper_first,
 )
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.i18n.text import LANGUAGE_NAMES
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.rendering import embed_json, template_environment
 from promolift.server.console.pages.context import Screen, chart_options
@@ -113,7 +113,7 @@ def _templates() -> Environment:
         "number": number,
         "share": percent,
         "roles": ROLES,
-        "translate": translate,
+        "render_message": render_message,
         "language_names": LANGUAGE_NAMES,
         "moment": format_moment,
         "act": partial(translate_key, "act"),

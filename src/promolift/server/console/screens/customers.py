@@ -8,11 +8,12 @@ import polars as pl
 from sqlalchemy import select
 
 from promolift.core import messages
+from promolift.core.customers.reason_text import render_reason
 from promolift.foundation.errors import PromoError
 from promolift.foundation.evidence import Z95
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, current_locale, in_brackets, low_to_high, number, truncate
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.sql import bind, fetch_frame
@@ -145,7 +146,7 @@ def show_customer(visit: PageVisit) -> Reply:
         raise translate_refusal("customer_unknown")
     data = {
         "customer_id": customer, "profile": told, "timeline": timeline, "decided": decided,
-        "reason": translate(decided["reason"]), "weighed": open_options(visit, decided), "closed": closed,
+        "reason": render_reason(decided["reason"]), "weighed": open_options(visit, decided), "closed": closed,
         "said": dict(said) if said else None,
     }  # fmt: skip
     return Screen("customers/one.html", customer, data)
@@ -196,7 +197,7 @@ def excluded_options(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str
     for each in decided["ineligible"]:
         by[each["reason"]].append(each["offer"])
     return [
-        {"why": translate(why), "number": len(offers),
+        {"why": render_reason(why), "number": len(offers),
          "offers": [describe_release_offer(visit, decided["release_id"], each) for each in offers[:4]]}
         for why, offers in sorted(by.items(), key=lambda pair: -len(pair[1]))
     ]  # fmt: skip
@@ -241,7 +242,7 @@ def customer_timeline(visit: PageVisit, customer: str, logged: list[TimelineLine
             if is_release_available(visit, row)
             else row["offer_id"]
         )
-        found.append(TimelineLine(row["ts_ms"], "decision", f"{offer}: {translate(row['reason'])}"))
+        found.append(TimelineLine(row["ts_ms"], "decision", f"{offer}: {render_reason(row['reason'])}"))
     for row in lists.redemptions(visit.call, customer, limit=TIMELINE_LINES)["data"]:
         paid = cash(row["final_cents"] if row["final_cents"] is not None else row["reserved_cents"])
         found.append(TimelineLine(row["ts_ms"], "redemption", f"{row['status']}: {paid}"))
@@ -267,7 +268,7 @@ def log_line(row: dict[str, Any], cash: MoneyFormat) -> str:
     if row["kind"] == "purchase":
         bought = cash(row["cents"])
         return gettext("Order of {bought}, {lines} lines", bought=bought, lines=row["lines"])
-    return f"{translate(row['kind'])}, {row['lines']}"
+    return gettext("{kind}, {lines}", kind=render_message(row["kind"]), lines=row["lines"])
 
 
 def event_line(name: str, body: str, currency: str) -> str:

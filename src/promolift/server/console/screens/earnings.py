@@ -9,13 +9,15 @@ from typing import Any
 
 from sqlalchemy import select
 
+from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, days
-from promolift.foundation.i18n.translation import translate
-from promolift.server.api.routes import admin, annotations
+from promolift.foundation.i18n.lazy_message import render_message
+from promolift.server.api.routes import annotations
 from promolift.server.api.routes.annotations import AnnotationIn
 from promolift.server.api.routes.campaign_summary import load_last_learning
 from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, form, page
+from promolift.server.ledger.records import LearnRun
 from promolift.server.ledger.schema import AUDIT, Refused
 from promolift.server.translations import translate_key, translate_refusal
 from promolift.shop.reports.earnings import ExcludedDays, TimedChange, driver_tiles, earned_blocks, earned_head
@@ -29,8 +31,10 @@ CHANGES_SHOWN, STARTS_S = 40, 10.0
 @page("/results")
 def results(visit: PageVisit) -> Reply:
     """The screen; `?part=run` is how the run of learning stands, looked at again while it runs."""
-    run = admin.learning(visit.call, visit.campaign_id) if visit.campaign().release else {"status": "never"}
-    state = {"run": run | {"why": translate(run.get("why") or "")}}
+    with visit.read() as db:
+        run = LearnRun.find(db, visit.campaign_id) if visit.campaign().release else None
+    run = run or LearnRun(status="never")
+    state = {"run": run.to_json() | {"why": render_message(run.why or "")}}
     if visit.query.get("part") == "run":
         return Screen("earnings/run.html", gettext("Learning"), state, whole=False)
     found, cash, shop = (
@@ -49,7 +53,7 @@ def results(visit: PageVisit) -> Reply:
         blocks = earned_blocks(found, changed, left_out, cash, shop.zone)
         ratio = found["sample_ratio"]
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
-                 "rule": translate(found["rule"]), "ratio": ratio | {"rule": translate(ratio["rule"])},
+                 "rule": render_verdict(found["rule"]), "ratio": ratio | {"rule": render_verdict(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
     return Screen("earnings/page.html", translate_key("nav", "/results"), data)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, power
+from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import verdict_text
 from promolift.server.api.routes import admin, experiments
@@ -110,18 +110,18 @@ def experiment_screen(
                 result = visit.shared.cached_for(("result", name, test.ended_ms), read) if long else read()
                 blocks = experiment_blocks(result.model_dump(), design.primary, test.begun_ms or 0, cash)
             except PromoError as error:
-                why = str(error)
+                why = error.message
     head = result.verdicts[0] if result and result.verdicts else None
     data |= {
         "result": result,
-        "why": translate(why),
+        "why": render_verdict(why),
         "blocks": blocks,
         "answer": verdict_text(head["answer"]) if head else "",
         "headline": describe_verdict(head, cash) if head else "",
         "name": arm_name,
-        "because": translate(head["why"]) if head else "",
-        "rule": translate(head["rule"]) if head else "",
-        "ratio": translate(result.sample_ratio) if result else "",
+        "because": render_verdict(head["why"]) if head else "",
+        "rule": render_verdict(head["rule"]) if head else "",
+        "ratio": render_verdict(result.sample_ratio) if result else "",
         "left": days(result.days_left) if result else "",
         "winner": result.winner if result else None,
     }

@@ -9,13 +9,13 @@ from sqlalchemy import case, func, select
 
 from promolift.core.customers.consent import apply_consent_updates, may_send
 from promolift.core.customers.disclosure_control import small_cells
+from promolift.core.customers.reason_text import render_reason
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import RULE_SOURCES, RulePack, rule_pack_notices
 from promolift.foundation.errors import ConfigError
-from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, ngettext, pgettext
 from promolift.foundation.i18n.formatting import count, current_locale, percent, plural
 from promolift.foundation.i18n.lazy_message import render_message
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Figure, KeyFigure
 from promolift.foundation.pages.rendering import render_page
 from promolift.server.api.routes.admin import last_audit_link
@@ -42,7 +42,7 @@ from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job, moments
 
 ERASURES_SHOWN, VERIFICATION_LIFETIME_S = 12, 3600.0  # rows of a list; how long a check of the chain is spoken of
-SENDABLE_REASON = "may be written to"
+SENDABLE_REASON = gettext_noop("may be written to")
 PACKS: tuple[RulePack, ...] = get_args(RulePack)
 
 
@@ -180,7 +180,7 @@ def consent_tile(found: Consents) -> KeyFigure:
     yes = next((each.customers for each in found.reasons if each.may), 0)
     if not found.customers or yes is None:
         return KeyFigure(label, gettext("Not known"), gettext("Too few customers are described."))
-    why = translate(least[0].why) if least else ""
+    why = render_reason(least[0].why) if least else ""
     more = gettext(" Most of the others: {why}.", why=why) if why else ""
     people = plural(found.customers, "customer")
     return KeyFigure(

@@ -8,14 +8,15 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy import select
 
+from promolift.core.customers.reason_text import render_reason
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, interval, upper_first
-from promolift.foundation.i18n.translation import translate
+from promolift.foundation.i18n.lazy_message import message_of, render_message
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Figure
 from promolift.foundation.pages.charts import Axis, Line, line_chart, table_by_point, thin_rows
 from promolift.server.api.routes import admin, lists
-from promolift.server.api.routes.campaign_summary import spend, summary
+from promolift.server.api.routes.campaign_summary import FEW_DAYS, spend, summary
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, chart_options, form, page, sentence
 from promolift.server.console.pages.empty_page import empty_screen
 from promolift.server.console.screens.customers import describe_release_offer, is_release_available
@@ -35,7 +36,7 @@ def live(visit: PageVisit) -> Reply:
     made = lists.decisions(visit.call, campaign_id=visit.campaign_id, limit=DECISIONS_SHOWN)["data"]
     wanted = [row for row in made if not only or (row["offer_id"] == "none") == (only == "none")]
     rows = [
-        {"ts_ms": row["ts_ms"], "customer_id": row["customer_id"], "reason": translate(row["reason"]),
+        {"ts_ms": row["ts_ms"], "customer_id": row["customer_id"], "reason": render_reason(row["reason"]),
          "offer": offer_of(visit, row), "none": row["offer_id"] == "none", "unanswered": bool(row["unanswered"])}
         for row in wanted
     ]  # fmt: skip
@@ -82,7 +83,7 @@ def spending(visit: PageVisit) -> Figure:
         end = found.ahead[-1]
         finding += sentence("spend_leads", end=cash(end.cents), interval=interval(end.low_cents, end.high_cents, cash))
     elif found.why:
-        finding += gettext(" {why}.", why=upper_first(translate(found.why)))
+        finding += gettext(" {why}.", why=upper_first(render_message(message_of(found.why, FEW_DAYS))))
     series = [Line(sentence("budget"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
               Line(sentence("spent"), "blue", [(each.day, each.cents) for each in found.spent])]  # fmt: skip
     if found.ahead:
@@ -105,7 +106,7 @@ def offer_of(visit: PageVisit, row: dict[str, Any]) -> str:
 
 def reasons(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Why the last decisions gave nothing, the most frequent first."""
-    found = Counter(translate(row["reason"]) for row in made if row["offer_id"] == "none")
+    found = Counter(render_reason(row["reason"]) for row in made if row["offer_id"] == "none")
     return [{"reason": why, "number": n} for why, n in found.most_common()]
 
 

@@ -237,7 +237,7 @@ def preview(visit: PageVisit) -> Reply:
         line = submitted_line(visit, visit.query)
         data: dict[str, Any] = {"printed": example_texts(visit, line), "card": line_card(visit, line), "why": ""}
     except PromoError as error:
-        data = {"printed": [], "card": None, "why": str(error)}
+        data = {"printed": [], "card": None, "why": error.message}
     return Screen("offers/preview.html", "", data, whole=False)
 
 

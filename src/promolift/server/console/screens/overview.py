@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext, ngettext
@@ -18,7 +19,6 @@ from promolift.foundation.i18n.formatting import (
     sentence_space,
     upper_first,
 )
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import KeyFigure
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.time.clock import DAY_MS
@@ -107,7 +107,7 @@ def headline_card(now: CampaignSummary, facts: PlanFacts | None, cash: MoneyForm
         )
         said = translate_key("answer", earned.answer)
         if gain is None:
-            said += sentence_space() + upper_first(translate(earned.why)) + gettext(".")
+            said += sentence_space() + upper_first(render_verdict(earned.why)) + gettext(".")
         said += sentence_space() + sentence("compared", n=count(earned.customers), held=count(earned.held_out))
         shown = earned.answer in SIGNIFICANT
         return headline(label, gain, said, earned.evidence, cash, shown=shown)  # type: ignore[arg-type]

@@ -12,7 +12,6 @@ from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, truncate
 from promolift.foundation.i18n.formatting import finite_or_none as number_known
-from promolift.foundation.pages.page_translation import translate_page
 from promolift.foundation.storage.local_store import Store
 from promolift.server.console.pages.context import (
     UPLOAD_SUFFIXES,
@@ -141,7 +140,7 @@ def show_trial(visit: PageVisit) -> Reply:
     if found is None:
         return Screen("trials/one.html", trial.name, data)
     note, planned = found.fitted.note, found.plan
-    shown = translate_page(build_trial_page(found), (*note.arms, *note.features, *note.settings.outcomes))
+    shown = build_trial_page(found)
     chapter = next((each for each in shown.chapters if each.slug == visit.query.get("chapter")), shown.chapters[0])
     start = int(visit.number("from", 0, 0, 1000))
     blocks = [*chapter.blocks][start : start + SHOWN]

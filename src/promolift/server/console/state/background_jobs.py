@@ -14,6 +14,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.server.api.server import Server
 from promolift.server.ledger.audit_log import AuditAction, append_audit
 from promolift.server.ledger.schema import JOBS
@@ -21,6 +23,9 @@ from promolift.server.translations import translate_refusal
 
 STOP_TIMEOUT_S = 10.0  # how long the end of the server waits for a job to end
 WRITE_EVERY_S = 0.5  # how often progress is written
+
+
+CRASHED = gettext_noop("the process ended in the middle; the server's log has more")
 
 
 class BackgroundJobs:
@@ -33,7 +38,7 @@ class BackgroundJobs:
         self._watcher: threading.Thread | None = None
         server.closing.append(self.close)
         self._starting = threading.Lock()
-        why = "the server ended meanwhile; finished steps are kept, start it again to go on"
+        why = gettext_noop("the server ended meanwhile; finished steps are kept, start it again to go on")
 
         def ended(db: Connection, some: list[None]) -> list[None]:
             mine = update(JOBS).where(JOBS.c.status == "running")
@@ -95,12 +100,15 @@ class BackgroundJobs:
         latest = select(JOBS).where(which).order_by(JOBS.c.begun_ms.desc()).limit(1)
         with self.server.ledger.read() as db:
             row = db.execute(latest).mappings().first()
-        return None if row is None else {**row, "asked": json.loads(row["asked"]), "result": json.loads(row["result"])}
+        if row is None:
+            return None
+        note = LazyMessage.from_text(row["note"])
+        return {**row, "asked": json.loads(row["asked"]), "result": json.loads(row["result"]), "note": note}
 
     def _watch(self, job_id: str, child: "subprocess.Popen[str]", task: str) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
-        end: dict[str, Any] = {"status": "stopped", "note": "it was stopped; finished steps are kept"}
+        end: dict[str, Any] = {"status": "stopped", "note": gettext_noop("it was stopped; finished steps are kept")}
         written = 0.0
         try:
             child.stdin.write(task)
@@ -115,10 +123,10 @@ class BackgroundJobs:
                 elif "error" in said:
                     end = {"status": "failed", "note": said["error"]}
         except (OSError, ValueError):
-            end = {"status": "failed", "note": "the process ended in the middle; the server's log has more"}
+            end = {"status": "failed", "note": CRASHED}
         child.stdout.close()
         if child.wait() > 0 and end["status"] == "stopped":
-            end = {"status": "failed", "note": "the process ended in the middle; the server's log has more"}
+            end = {"status": "failed", "note": CRASHED}
         self._write(job_id, end | {"ended_ms": self.server.clock.now_ms()})
 
     def _write(self, job_id: str, values: Mapping[str, Any]) -> None:

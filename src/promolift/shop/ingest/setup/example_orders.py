@@ -15,7 +15,6 @@ from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n import formatting
 from promolift.foundation.i18n.catalogue import gettext, ngettext
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.money import currency_digits
 from promolift.foundation.sql import fetch_frame, quote_identifier, sql_literal
 from promolift.shop.configuration.column_mapping import Mapping
@@ -189,7 +188,7 @@ def rejection_texts(reading: SampleReading) -> list[str]:
     return [
         gettext(
             "{share} of the sampled rows would be set aside: {name}", share=f"{rows / reading.rows:.0%}",
-            name=translate(reason),
+            name=gettext(reason),
         )
         for reason, rows in reading.rejected.items()
         if rows > MIN_UNREAD * reading.rows

@@ -18,6 +18,7 @@ from promolift.core.experiments.arm_shares import LEAST
 from promolift.core.experiments.audiences import PREDICTED
 from promolift.core.experiments.power import detectable_effect
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.shop.pipeline.planning.arms_in_play import (
     LineTestPopulation,
     best_offer_per_line,
@@ -50,10 +51,10 @@ from promolift.shop.results.work_folder.plan_inputs import plan_spans
 from promolift.shop.results.work_folder.run_context import Job, Moments
 
 CEILING_Z = 3.1  # standard errors that a ceiling lies above what is expected: one month in a thousand passes it
-NOT_DRAWN = "the draw gave this customer something else, or nothing, to learn from it"
-CLOSED = "closed: not in play for customers like them"
-OTHER = "another offer fits this customer better"
-SPENT = "the budget is spent on others"
+NOT_DRAWN = gettext_noop("the draw gave this customer something else, or nothing, to learn from it")
+CLOSED = gettext_noop("closed: not in play for customers like them")
+OTHER = gettext_noop("another offer fits this customer better")
+SPENT = gettext_noop("the budget is spent on others")
 CANDIDATE_COLUMNS = (
     "customer_id", "offer_id", "menu_id", "group", "scope", "target", "depth", "amount_cents", "basket_mean_cents",
     "gain_cents", "gain_se_cents", "cost_cents", "added_cents", "units",

@@ -14,6 +14,7 @@ from promolift.core.allocation import strategic_rules
 from promolift.core.offers.product_names import is_couponable, is_printable, is_sensitive
 from promolift.core.offers.proposals import MenuCandidates, NewLines
 from promolift.foundation.evidence import Level
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.pipeline.planning.offer_search import add_proposals, propose_from_lines, value_candidates
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs, SharedInputs
 from promolift.shop.pipeline.planning.partitions import (
@@ -56,7 +57,7 @@ def list_candidates(job: Job, at: Moments, shelf: PartitionStore, share: float) 
 
     Lines beyond the menu are chosen by a `share` of the customers.
     """
-    job.tell("plan", 0.1, "candidate offers")
+    job.tell("plan", 0.1, gettext_lazy("candidate offers"))
     known, scene = load_approved_release(job.store, job.config.plan.campaign), CandidateInputs(job, at)
     made = candidates(scene, CustomerSubset(share=share))
     parts: Iterable[StoredPartition]
@@ -68,7 +69,7 @@ def list_candidates(job: Job, at: Moments, shelf: PartitionStore, share: float) 
     found = [*parts]
     size, seen = sum(each.size for each in found), [each.levels for each in found]
     floor, every = evidence_floor(job, *seen), shelf.parts("candidates")
-    job.tell("plan", 0.6, f"effect of {size:,} candidates")
+    job.tell("plan", 0.6, gettext_lazy("effect of {size} candidates", size=f"{size:,}"))
     if is_private(job):
         budget = budget_cents(job, at)
         every = every.map(partial(close_unaffordable, most_cents=most_cents(job, budget)))

@@ -21,6 +21,7 @@ from promolift.core.offers.proposals import (
 )
 from promolift.core.offers.settings import OfferProposalSettings
 from promolift.foundation.extension import load_reference, registered
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.tables.schemas import CANDIDATES
 from promolift.shop.pipeline.planning.plan_limits import LEVELS, close_weak, evidence_floor
 from promolift.shop.results import effects
@@ -49,7 +50,7 @@ def add_proposals(
     floor = evidence_floor(job, menu)
     if floor == LEVELS[0] and job.config.plan.min_evidence == "auto":
         return MenuCandidates(menu, job.config.menu)
-    job.tell("plan", 0.3, "offers beyond the menu")
+    job.tell("plan", 0.3, gettext_lazy("offers beyond the menu"))
     price = menu_price(job, share * budget_cents(job, at), close_weak(menu, floor))
     items = grid_lines(settings, job.config.menu, settings.scopes)
     priced = grid_rows(job, people, items, rules)

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from promolift.core import allocation
 from promolift.core.allocation.algorithms.choice import ChoiceRows
 from promolift.core.allocation.candidate_table import PreparedCandidates
+from promolift.core.customers.reason_text import WEAK_EFFECT
 from promolift.foundation.evidence import Level
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.release_policy import clip_rows
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -28,7 +30,8 @@ def evidence_floor(job: Job, *parts: pl.DataFrame) -> Level:
 
 def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
     """Close candidates whose effect is known less well than `floor`; their expected effects stay to be looked at."""
-    why = pl.format("its effect is only {}: test it before planning with it", pl.col("evidence"))
+    before, after = WEAK_EFFECT.split("{level}")
+    why = pl.concat_str(pl.lit(before), pl.col("evidence"), pl.lit(after))
     return _closed(valued, pl.col("evidence").is_in(list(LEVELS[: LEVELS.index(floor)])), why)
 
 
@@ -37,13 +40,15 @@ def close_small(valued: pl.DataFrame, least_gain_cents: float) -> pl.DataFrame:
     if least_gain_cents <= 0:
         return valued
     small = (pl.col("gain_cents") < least_gain_cents) & (pl.col("offer_id") != "none")
-    return _closed(valued, small, pl.lit("its expected gain is below rules.least_gain_cents"))
+    return _closed(valued, small, pl.lit(gettext_noop("its expected gain is below rules.least_gain_cents")))
 
 
 def close_unaffordable(valued: pl.DataFrame, most_cents: float) -> pl.DataFrame:
     """Close candidates that are expected to cost more than one customer may weigh in a private sum of costs."""
     dear = (pl.col("cost_cents") > most_cents) & (pl.col("offer_id") != "none")
-    return _closed(valued, dear, pl.lit("it costs more than one customer may weigh under privacy.epsilon"))
+    return _closed(
+        valued, dear, pl.lit(gettext_noop("it costs more than one customer may weigh under privacy.epsilon"))
+    )
 
 
 def most_cents(job: Job, budget: int) -> float:

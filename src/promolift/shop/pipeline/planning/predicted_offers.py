@@ -11,6 +11,7 @@ import polars as pl
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.audiences import NOT_DUE, PREDICTED
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.shop.pipeline.planning.arms_in_play import CELLS, LineTestPopulation
 from promolift.shop.pipeline.planning.partitions import DecisionRecords
 from promolift.shop.results.line_tests import load_cells, targeted_ratios
@@ -20,7 +21,7 @@ MOSTLY = 0.5  # share that draws a line, above which all get it where nothing ca
 PRIOR_SD = 0.5  # s.d. of what comes of gains that were predicted, as a share of them
 MOST_OF_PLAN = 0.01  # of the gain of a plan, which one customer is believed to bring at most
 MOST_CARRIED = 2.0  # times the mean gain, which a customer of a small plan may bring
-NOT_PAID = "what came of such offers did not pay"
+NOT_PAID = gettext_noop("what came of such offers did not pay")
 DRAWN_COLUMNS = (
     "customer_id", "offer_id", "menu_id", "scope", "gain_cents", "gain_se_cents", "cost_cents", "gain_ratio",
     "cost_ratio", "line_share",

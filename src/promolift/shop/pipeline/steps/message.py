@@ -18,6 +18,7 @@ from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
@@ -70,7 +71,7 @@ def run(job: Job) -> None:
     """Fill and gate the words of every planned offer; a message that breaks a rule stops the step."""
     kept = Plan.load(job.store)
     plan, offers = kept.chosen, planned_offers(job, kept)
-    job.tell("message", 0.1, f"words of {plan.height:,} offers")
+    job.tell("message", 0.1, gettext_lazy("words of {height} offers", height=f"{plan.height:,}"))
     wording = wording_of(job.config).keep(job.store)
     choice = wording.choice(read_tallies(job.store.root / "serve"))
     rows = add_message_facts(job, add_reasons(job, add_angles(job, plan)), offers)
@@ -79,7 +80,11 @@ def run(job: Job) -> None:
     unsent = messages.write_messages(withheld, offers, choice, wording.way, job.config.shop.languages, wording.names)
     job.store.save("withheld", unsent.select(column for column in WITHHELD if column in unsent.columns))
     if not choice.texts:
-        job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
+        job.tell(
+            "message",
+            0.9,
+            gettext_lazy("no text of the pool may be sent: offers stand alone; see `promolift words review`"),
+        )
     campaign = job.config.plan.campaign
     keys = [CodeKey(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
     asked = (key for key in keys if offers[key.offer_id].activation == "code")  # no other offer is redeemed by one

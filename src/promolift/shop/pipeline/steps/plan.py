@@ -30,6 +30,7 @@ from promolift.core.decisions.price_decisions import (
 from promolift.foundation.errors import BudgetError, ConfigError, SupportError
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.pipeline.planning.eligibility_check import check_rule_shares
 from promolift.shop.pipeline.planning.line_tests import (
     LineTestPlan,
@@ -110,7 +111,7 @@ def run(job: Job) -> None:
 
 def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore | None = None) -> Plan:
     """Allocate among those who may be written to and are not held out; keep the plan with everybody's record."""
-    job.tell("plan", 0.7, "choice within the budget")
+    job.tell("plan", 0.7, gettext_lazy("choice within the budget"))
     plan, budget, shelf = job.config.plan, budget_cents(job, at), shelf or PartitionStore({})
     own = ReleaseTerms(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
@@ -130,7 +131,7 @@ def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore |
     best = solve_plan(job, at, some, audience, terms, budget, shelf)
     drawn = draw_beside(job, at, some, audience, best, terms, budget, shelf)
     made = best if drawn is None else drawn.decisions
-    job.tell("plan", 0.9, "other budgets")
+    job.tell("plan", 0.9, gettext_lazy("other budgets"))
     note = summary(job, some, audience, budget, made)
     if made.terms.policy_id != "trial":
         costs = rule_costs(job, free_of_rules.rows, audience, budget, best.allocated, shelf)

@@ -22,6 +22,7 @@ from promolift.extensions.privacy.synthetic_step import (
 )
 from promolift.foundation import sql
 from promolift.foundation.errors import StepError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind
 from promolift.foundation.storage.table_writing import Scratch, TableDraft
 from promolift.foundation.tables.schemas import AFFINITIES
@@ -62,7 +63,7 @@ def run(job: Job) -> None:
             for part in map_shards(job, run_pass, learned, step, shared, settings, kept):
                 parts.append(part)
                 done += 1
-                job.tell("profile", done / total, "what customers have in common")
+                job.tell("profile", done / total, gettext_lazy("what customers have in common"))
             shared = shared.plus(parts)
             if private and "deals" in parts[0]:  # discounts by week are nobody's but those who met them
                 shared = shared.plus([{"deals": load_deals(job)}])
@@ -72,7 +73,7 @@ def run(job: Job) -> None:
             for sums in map_shards(job, write_profiles, shards, shared, settings, spoken_of, kept, puts):
                 facts += sums
                 done += 1
-                job.tell("profile", done / total, "one row per customer")
+                job.tell("profile", done / total, gettext_lazy("one row per customer"))
         forecast_purchases(job, kept, facts, settings)
     UnknownAttributes(reasons=customers.missing_column_reasons(shared, at.asof)).keep(store)
     pipeline_step.run(job)

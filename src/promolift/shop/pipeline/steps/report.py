@@ -7,6 +7,7 @@ import polars as pl
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.artifacts import remember_output
 from promolift.shop.pipeline.promotion_log import keep_history
 from promolift.shop.reports.chapters.summary import render
@@ -26,7 +27,7 @@ def run(job: Job) -> None:
         raise StepError("option_missing", "no output folder; give one with --out")
     job.out.mkdir(parents=True, exist_ok=True)
     remember_output(job.store.root, job.out)
-    job.tell("report", 0.3, "plan.parquet, plan.csv")
+    job.tell("report", 0.3, gettext_lazy("plan.parquet, plan.csv"))
     rows = plan_file(job)
     write_atomically(job, "plan.parquet", rows.write_parquet)
     # The mark at the start tells spreadsheets that the Chinese is UTF-8.

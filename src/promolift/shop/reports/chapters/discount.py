@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, ngettext, pgettext
 from promolift.foundation.i18n.formatting import (
     count,
     in_brackets,
@@ -21,12 +21,16 @@ from promolift.shop.reports.story import Story
 from promolift.shop.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures
 
 MEANINGS = {
-    "randomised": "Who got which discount was decided at random, so the response can be read as an effect.",
-    "adjusted": (
-        "Discounts were not given at random. The response is read from past prices after adjusting for what "
-        "is known; it is not a proven effect."
+    "randomised": gettext_noop(
+        "Who got which discount was decided at random, so the response can be read as an effect."
     ),
-    "assumed": "The response is an assumption stated in advance, not read from this data.",
+    "adjusted": (
+        gettext_noop(
+            "Discounts were not given at random. The response is read from past prices after "
+            "adjusting for what is known; it is not a proven effect."
+        )
+    ),
+    "assumed": gettext_noop("The response is an assumption stated in advance, not read from this data."),
 }
 MOST_CATEGORIES = 14
 MOST_GROUPS = 3

@@ -16,7 +16,6 @@ from promolift.foundation.i18n.formatting import (
     upper_first,
 )
 from promolift.foundation.i18n.text import Language
-from promolift.foundation.i18n.translation import translate
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, unknown_note
 from promolift.shop.reports.offer_reasons import MOTIVES, reason_text
 from promolift.shop.reports.story import CustomerCard, ReadFact, Story
@@ -297,7 +296,7 @@ def _notification(card: CustomerCard) -> dict[str, object]:
         "why": truncate(reason_text(given.reason_facts), 300),
         "angle": angle_name(given.angle) if given.angle else "",
         "facts": [
-            (f.language, truncate(f.text, 60), translate(f.kind), f.holds) for f in (*_claimed(given), *card.read)
+            (f.language, truncate(f.text, 60), fact_name(f.kind), f.holds) for f in (*_claimed(given), *card.read)
         ],
     }
 
@@ -310,9 +309,31 @@ def _claimed(given: PlannedOffer) -> list[ReadFact]:
     return [ReadFact(current_locale(), angle_name(given.angle), kind, holds)]
 
 
+def fact_name(kind: str) -> str:
+    """Return what a fact in a text is about."""
+    names = {
+        "name": gettext("name"), "percent": pgettext("fact", "percent"), "amount": pgettext("fact", "amount"),
+        "threshold": pgettext("fact", "threshold"), "cap": pgettext("fact", "cap"),
+        "shipping": pgettext("fact", "shipping"), "start": pgettext("fact", "start"), "end": pgettext("fact", "end"),
+        "code": pgettext("fact", "code"), "person": pgettext("fact", "person"), "bought": pgettext("fact", "bought"),
+    }  # fmt: skip
+    return names.get(kind, kind)
+
+
+def state_name(state: str) -> str:
+    """Return the state of a text of the pool."""
+    names = {
+        "drafted": pgettext("pool", "drafted"), "faulty": pgettext("pool", "faulty"),
+        "judged": pgettext("pool", "judged"), "edited": pgettext("pool", "edited"),
+        "approved": pgettext("pool", "approved"), "rejected": pgettext("pool", "rejected"),
+        "retired": pgettext("pool", "retired"),
+    }  # fmt: skip
+    return names.get(state, state)
+
+
 def _pool(wording: PoolWords) -> list[Block]:
     """How many texts stand in each state, and some that were refused, with the reason."""
-    states = [[translate(state), count(number)] for state, number in wording.pool.funnel().items() if number]
+    states = [[state_name(state), count(number)] for state, number in wording.pool.funnel().items() if number]
     size, usable = len(wording.texts), len(wording.pool.usable(wording.approve).texts)
     approved = sum(text.state == "approved" for text in wording.texts)
     text = ngettext(
@@ -333,7 +354,7 @@ def _pool(wording: PoolWords) -> list[Block]:
     mine = [text for text in wording.texts if text.language == current_locale()]
     refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]
     if refused:
-        rows = [[truncate(f"{text.title} / {text.hook}", 200), truncate(translate(text.why), 200)] for text in refused]
-        grid = TextTable(["text", "why"], rows)
+        rows = [[truncate(f"{text.title} / {text.hook}", 200), truncate(text.why, 200)] for text in refused]
+        grid = TextTable([pgettext("recipients", "text"), gettext("why")], rows)
         found.append(Block("grid", {"grid": grid, "text": ""}, gettext("Texts that were refused")))
     return found

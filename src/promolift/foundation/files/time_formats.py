@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 ISO = re.compile(
     r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?)?\s*(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)?$"
@@ -47,7 +48,11 @@ def guess_time(values: Sequence[str], name: str) -> TimeGuess | None:
     the notes.
     """
     distinct = Counter(value.strip() for value in values)
-    seen = [value for value, _ in distinct.most_common(MAX_SAMPLED_VALUES)]
+    return _guess_seen(tuple(value for value, _ in distinct.most_common(MAX_SAMPLED_VALUES)), name)
+
+
+@lru_cache(maxsize=256)  # a column is asked about for each role and table that it could have
+def _guess_seen(seen: tuple[str, ...], name: str) -> TimeGuess | None:
     if not seen:
         return None
     iso = sum(bool(ISO.match(value)) for value in seen) / len(seen)
@@ -104,7 +109,7 @@ def _is_month_day(value: str) -> bool:
     return len(value) in (3, 4) and _fits(f"2000{value.zfill(4)}", "%Y%m%d")
 
 
-def _guess_day_month(matches: list[re.Match[str]], seen: list[str], name: str) -> TimeGuess | None:
+def _guess_day_month(matches: list[re.Match[str]], seen: Sequence[str], name: str) -> TimeGuess | None:
     first, second = [int(match[1]) for match in matches], [int(match[3]) for match in matches]
     day_first = sum(number > 12 for number in first)
     month_first = sum(number > 12 for number in second)
@@ -125,14 +130,14 @@ def _guess_day_month(matches: list[re.Match[str]], seen: list[str], name: str) -
     return _with_clocks((date,), seen, notes)
 
 
-def _guess_named(seen: list[str]) -> TimeGuess | None:
+def _guess_named(seen: Sequence[str]) -> TimeGuess | None:
     for pattern in ZONED_FORMATS:
         if _share(seen, (pattern,)) > 0.5:
             return TimeGuess(pattern, _share(seen, (pattern,)))
     return _with_clocks(DATE_FORMATS, seen, ())
 
 
-def _with_clocks(dates: Sequence[str], seen: list[str], notes: tuple[str, ...]) -> TimeGuess | None:
+def _with_clocks(dates: Sequence[str], seen: Sequence[str], notes: tuple[str, ...]) -> TimeGuess | None:
     """The formats, of dates with and without a time of day, that read a visible part of the values."""
     found = []
     for date in dates:

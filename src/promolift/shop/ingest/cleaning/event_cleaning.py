@@ -48,8 +48,8 @@ SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES
 class CleanedTable:
     """Judged rows of one table, still lazy: the clean columns, `_row`, `_reason` (null if accepted), `_flags`, `_raw`.
 
-    Each of `accepted`, `rejected` and `counts` runs the cleaning anew; inside
-    `with cleaned.staged(store.staged) as kept:` it has run once.
+    Each of `accepted`, `rejected` and `counts` runs the cleaning anew; of `cleaned.computed()`, and inside
+    `with cleaned.staged(store.staged) as kept:`, it has run once.
     """
 
     table: Table
@@ -71,6 +71,10 @@ class CleanedTable:
     def counts(self) -> Counts:
         """Read, accepted, repaired and rejected rows by rule."""
         return count_rows(self.table.name, self.judged)
+
+    def computed(self) -> "CleanedTable":
+        """The same with its rows computed once, in memory."""
+        return replace(self, judged=materialise(self.judged))
 
     @contextmanager
     def staged(self, stage: Callable[[Relation], AbstractContextManager[Relation]]) -> Iterator["CleanedTable"]:

@@ -65,7 +65,7 @@ def read_sample(table: RawTable, mapping: Mapping, names: Dict[str, str], rules:
         connection.execute("set TimeZone = 'UTC'")
         try:
             raw = order_lines(connection.from_arrow(sample.to_arrow()), mapping)
-            cleaned = clean_events(raw, mapping, rules)
+            cleaned = clean_events(raw, mapping, rules).computed()
             counts, events = cleaned.counts(), cleaned.accepted().pl()
         except PromoError:
             return SampleReading((), sample.height, {})

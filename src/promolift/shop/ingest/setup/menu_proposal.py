@@ -17,7 +17,7 @@ from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable, Relation
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import currency_digits
-from promolift.foundation.sql import bind, fetch_frame, quote_identifier, run_select
+from promolift.foundation.sql import bind, fetch_frame, materialise, quote_identifier, run_select
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.settings import CleanRules
@@ -124,12 +124,11 @@ def basket_statistics(
     rows = log.rows.limit(ROWS)
     postage = _named_goods(rows, mapping, catalogue, POSTAGE, of_category=False)
     try:
-        clean = clean_events(order_lines(rows, mapping), mapping, rules)
-        events = clean.accepted()
+        clean = clean_events(order_lines(rows, mapping), mapping, rules).computed()
+        events, late = materialise(clean.accepted()), clean.counts().rejected.get(FUTURE, 0)
         found = fetch_frame(run_select(bind(SUMS, day_ms=DAY_MS, window_ms=WINDOW_DAYS * DAY_MS), events=events)).row(0)
         query = bind(OWN_FREE_DELIVERY, postage=[*postage, ""], quantile=PAYING_QUANTILE)
         paid, free, share, own = fetch_frame(run_select(query, events=events)).row(0)
-        late = clean.counts().rejected.get(FUTURE, 0)
         sizes = audience_sizes(events) if found[0] >= MIN_BASKETS and not _is_longer(log) else ()
     except PromoError:
         return None

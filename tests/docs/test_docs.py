@@ -136,6 +136,7 @@ RUN = [pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name ==
        for page in sorted((ROOT / "docs").glob("*.md"))]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN)
 def test_python_in_the_docs_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -151,6 +152,7 @@ def test_python_in_the_docs_runs(
         assert (tmp_path / "promolift-report/report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_shop_a_trial_and_a_log_take_the_few_lines_that_the_library_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +205,7 @@ BOOKS = [pytest.param(path, id=path.name, marks=[pytest.mark.slow] * (path.stem 
          for path in sorted((ROOT / "examples").glob("*.ipynb"))]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", BOOKS)
 def test_notebooks_print_what_they_show(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if path.stem == "hillstrom" and not HILLSTROM.exists():

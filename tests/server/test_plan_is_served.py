@@ -58,6 +58,7 @@ def test_a_plan_with_all_it_can_hold_is_served_as_it_was_planned(seed: int, tmp_
     assert differing(tmp_path, config) == []
 
 
+@pytest.mark.slow
 def test_the_shops_of_these_laws_hold_what_leaked(tmp_path: Path) -> None:
     """Pairs, basket offers, coupons and filled limits are among the offers that are given."""
     given = pl.concat(

@@ -241,6 +241,7 @@ def test_thirty_places_torn_within_texts_are_not_ready(used: Path, tmp_path: Pat
     assert not starts(work)
 
 
+@pytest.mark.slow
 @QUIET
 @given(places=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=6), start=st.booleans())
 def test_flipped_bytes_never_end_in_a_traceback(

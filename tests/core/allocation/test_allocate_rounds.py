@@ -126,12 +126,12 @@ def test_large_steps_are_packed_in_rounds_too(monkeypatch: pytest.MonkeyPatch) -
     assert mine.gain == whole.gain
 
 
-@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 4])
-def test_rounds_under_limits_prove_their_plan(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+@pytest.mark.slow
+def test_rounds_under_limits_prove_their_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = drawn(12_000)
     whole = shop.solve(5_000.0, LIMITS)
     monkeypatch.setattr(solver, "IN_MEMORY_ROWS", 0)
-    parts = parted(shop, count)
+    parts = parted(shop, 4)
     mine = solve_parts(parts, compile_constraints(5_000.0, LIMITS, 2, 6))
     slots = np.array([chosen(parts, mine)[int(key)] for key in shop.key])
     took = np.flatnonzero(slots >= 0)
@@ -145,7 +145,7 @@ def test_rounds_under_limits_prove_their_plan(monkeypatch: pytest.MonkeyPatch, c
     assert gain.sum() >= 1.2 * cost.sum()
     assert mine.bound == pytest.approx(whole.bound, rel=1e-6)
     assert mine.gap <= 2 * whole.gap + 1e-5
-    again = solve_parts(parted(shop, count), compile_constraints(5_000.0, LIMITS, 2, 6))
+    again = solve_parts(parted(shop, 4), compile_constraints(5_000.0, LIMITS, 2, 6))
     assert (again.gain, again.bound, again.row_prices) == (mine.gain, mine.bound, mine.row_prices)
 
 

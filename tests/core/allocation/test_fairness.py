@@ -127,6 +127,7 @@ def most_missing(rows: pl.DataFrame, found: allocation.AllocatedOffers) -> float
     return (found.allocation.bound - found.allocation.gain) / float(rows["gain_cents"].max())  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @cases(12)
 @given(st.integers(0, 10_000), st.integers(150, 1500))
 @example(2, 600)

@@ -88,7 +88,7 @@ def test_rows_at_or_after_the_moment_change_nothing(seed):
     same(*known)
 
 
-@pytest.mark.parametrize("catalogue", [CATALOGUE, (), CATALOGUE[:3]])
+@pytest.mark.parametrize("catalogue", [CATALOGUE, pytest.param((), marks=pytest.mark.slow), CATALOGUE[:3]])
 @SOME
 @given(st.integers(0, 2**32), st.integers(1, 5), st.permutations("abcdef"))
 @example(44577, 5, "bdcefa").via("a shard of one customer, whose sums divide columns of one value")

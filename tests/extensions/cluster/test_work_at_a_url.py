@@ -17,6 +17,7 @@ def call(*arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_another_machine_left_it(
     s3_url: str, own_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

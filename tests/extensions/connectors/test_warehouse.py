@@ -51,6 +51,7 @@ def places(folder: Path, name: str) -> list[str]:
     return ["--config", f"{folder}/{name}.toml", "--work", f"{folder}/{name}", "--out", f"{folder}/{name}-out"]
 
 
+@pytest.mark.slow
 def test_the_warehouse_gives_the_plan_of_the_files_and_gets_it_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

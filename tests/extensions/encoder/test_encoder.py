@@ -370,6 +370,7 @@ def dies_once(folder: Path, *asked: Any) -> Any:
     return part_gradient(*asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vectors", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_workers_learn_to_the_bit_what_one_process_does_though_one_is_killed(tmp_path, monkeypatch, vectors):
     h = shop(extra=2, vectors=vectors)

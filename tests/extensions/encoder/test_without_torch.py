@@ -39,6 +39,7 @@ def check(report: Path) -> None:
     assert plan.filter(pl.col("status") == "offer").height
 
 
+@pytest.mark.slow
 def test_a_shop_that_asks_for_an_encoder_gets_its_plan_without_torch(tmp_path: Path) -> None:
     write_shop(tmp_path, customers=150, weeks=30)
     names = ("events", "products", "customers", "promotions")

@@ -163,6 +163,7 @@ def test_without_opacus_the_reason_is_kept(shop: Shop, monkeypatch: pytest.Monke
     )
 
 
+@pytest.mark.slow
 def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: Shop) -> None:
     found = audit(Job(shop.config, shop.store, lambda *_: None), AuditSize(240, 2))
     sums = found.figures["attacks"]["sums"]  # type: ignore[index]
@@ -174,6 +175,7 @@ def test_who_knows_all_but_the_coins_learns_no_more_than_the_ledger_says(shop: S
     assert nearest["n"] == 240
 
 
+@pytest.mark.slow
 def test_who_reads_messages_and_pages_learns_what_the_attack_says(shop: Shop, tmp_path: Path) -> None:
     """Without epsilon too; a page that left with small cells is named, and so is the difference to the one of now."""
     shop.step(*STORY, out=tmp_path)  # other tests, whatever their order, made some of it again
@@ -200,6 +202,7 @@ def test_an_attack_without_anything_to_attack(tmp_path: Path) -> None:
             audit(Job(made.config, made.store, lambda *_: None), AuditSize(240, 2))
 
 
+@pytest.mark.slow
 def test_whoever_is_absent_changes_nothing_of_the_others_but_through_the_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return summary, folder
 
 
+@pytest.mark.slow
 def test_the_months_go_through_the_product_and_say_what_it_truly_earned(lived: Any) -> None:
     summary, folder = lived
     assert summary.text.startswith("Simulated")
@@ -43,6 +44,7 @@ def goods_offers(world: GoodsWorld, depth: float, target: str | None) -> pl.Data
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["milk", None])
 def test_what_goods_are_said_to_add_is_what_the_log_then_shows(target: str | None) -> None:
     given, none = GoodsWorld(3, 1500), GoodsWorld(3, 1500)
@@ -105,6 +107,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield path, given, again
 
 
+@pytest.mark.slow
 def test_what_was_served_is_what_was_planned_and_the_server_learns_from_its_own_decisions(served: Any) -> None:
     path, given, _ = served
     assert all(offers.height > 0 for offers in given)  # `decide` refuses a month that is served otherwise than planned

@@ -58,6 +58,7 @@ def after(lived: tuple[Path, pl.DataFrame, pl.Series], times: int, folder: Path)
         return proposal, shop.plan().note
 
 
+@pytest.mark.slow
 def test_what_earned_goes_on_and_what_lost_stops(lived: tuple[Path, pl.DataFrame, pl.Series], tmp_path: Path) -> None:
     assert lived[2].len() > 60
     more, next_more = after(lived, 4, tmp_path / "more")

@@ -256,7 +256,9 @@ READ: dict[str, tuple[Text, int]] = {
 }
 
 
-@pytest.mark.parametrize("case", READ)
+@pytest.mark.parametrize(  # every third in the core
+    "case", [pytest.param(case, marks=[pytest.mark.slow] * (at % 3 > 0)) for at, case in enumerate(READ)]
+)
 def test_every_row_is_taken_or_set_aside_with_its_reason(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     text, rows = READ[case]
     assert call(*init(tmp_path, text)) == 0, capsys.readouterr().err

@@ -40,7 +40,8 @@ def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("most", [4_000, pytest.param(200_000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [4_000, 200_000])
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(shop: Path, most: int) -> None:
     work = f"work{most}"
     stopped = promolift(shop, "ingest", "--work", work, most=most)
@@ -84,6 +85,7 @@ def test_a_disk_that_is_full_for_a_worker_is_told_alike(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
 
+@pytest.mark.slow
 def test_a_plan_whose_parts_find_no_room_leaves_the_plan_of_before(
     shop: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def same(one: pl.DataFrame, other: pl.DataFrame) -> None:
         assert one[name].to_list() == pytest.approx(other[name].to_list(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_an_encoder_adds_understanding_and_leaves_the_plan_as_it_is(
     own_files: Path, tmp_path: Path, reference: pl.DataFrame
 ) -> None:

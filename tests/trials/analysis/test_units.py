@@ -158,6 +158,7 @@ def covered(draw: Any, truth: float, repetitions: int) -> float:
     return float(np.mean(inside))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [40, 12])
 def test_intervals_of_few_clusters_cover(units: int) -> None:
     def draw(seed: int) -> Any:

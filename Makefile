@@ -14,7 +14,7 @@ DEV := .venv/.ready-dev
 COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/.venv/compiled
 PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(COMPILED) $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-all test-slow check bench docs site release clean
+.PHONY: demo test test-all test-slow test-many check bench docs site release clean
 
 demo: $(DEMO)  ## the main job on real retail data, from raw logs to demo-report/report.html; LIGHT=1: without torch
 	$(BIN)/promolift demo
@@ -22,8 +22,11 @@ demo: $(DEMO)  ## the main job on real retail data, from raw logs to demo-report
 test: $(DEV)  ## the core: every law, some in a smaller form
 	$(PYTEST) -m "not slow"
 
-test-slow: $(DEV)  ## what the core leaves out: large simulations, whole programs, and all cases of the laws that draw them
-	PROMOLIFT_MANY=1 $(PYTEST) -m "slow or hypothesis"
+test-slow: $(DEV)  ## what the core leaves out: large simulations, whole programs, several processes
+	$(PYTEST) -m slow
+
+test-many: $(DEV)  ## the laws that draw cases, with four times as many of them
+	PROMOLIFT_MANY=1 $(PYTEST) -m hypothesis
 
 test-all: test test-slow  ## all tests
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import sleep
 
 import pytest
+from drawn import MANY
 from serve_helpers import PEOPLE, claim, coded, free_port, released, serving
 
 from promolift.server.api.app import HttpServer, uvicorn_config
@@ -67,9 +68,9 @@ def test_no_request_finds_the_server_doing_what_its_document_does_not_say(
         thread.start()
         while not server.started:
             sleep(0.02)
-        url, many = f"http://127.0.0.1:{config.port}/openapi.json", os.environ.get("PROMOLIFT_MANY")
+        url = f"http://127.0.0.1:{config.port}/openapi.json"
         command = [str(PROGRAM), "run", url, "-H", f"Authorization: Bearer {api.key}", "--seed", "1", "--no-color"]
-        command += ["--max-examples", "30" if many else "6", "--request-timeout", "600"]
+        command += ["--max-examples", "30" if MANY else "10", "--request-timeout", "600"]
         command += ["--exclude-checks", "positive_data_acceptance,negative_data_rejection"]  # the hooks call them
         env = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(tmp_path)}
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)

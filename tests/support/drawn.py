@@ -1,4 +1,4 @@
-"""How many cases a property test draws: all of them under `make test-slow`, a quarter in the core."""
+"""How many cases a property test draws: all of them under `make test-many`, otherwise a quarter."""
 
 import os
 from typing import Any
@@ -9,5 +9,5 @@ MANY = "PROMOLIFT_MANY" in os.environ
 
 
 def cases(number: int, **more: Any) -> settings:
-    """Hypothesis settings for `number` cases, in the core for a quarter of them, at least 3; no test has a deadline."""
+    """Hypothesis settings for `number` cases, a quarter of them without PROMOLIFT_MANY, at least 3; no test has a deadline."""
     return settings(max_examples=number if MANY else max(number // 4, 3), deadline=None, **more)

@@ -9,5 +9,5 @@ MANY = "PROMOLIFT_MANY" in os.environ
 
 
 def cases(number: int, **more: Any) -> settings:
-    """Hypothesis settings for `number` cases, a quarter of them without PROMOLIFT_MANY, at least 3; no test has a deadline."""
+    """Hypothesis settings for `number` cases, or at least 3 and a quarter of them; no test has a deadline."""
     return settings(max_examples=number if MANY else max(number // 4, 3), deadline=None, **more)

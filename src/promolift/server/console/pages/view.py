@@ -36,6 +36,7 @@ from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.rendering import embed_json, template_environment
 from promolift.server.console.pages.context import Screen, chart_options
 from promolift.server.console.pages.form_refill import refill
+from promolift.server.console.pages.navigation import list_places
 from promolift.server.console.state.console_state import FlashMessage
 from promolift.server.console.state.users import ROLES, Visitor
 from promolift.server.translations import translate_key
@@ -162,6 +163,7 @@ def render_html(screen: Screen, frame: PageFrame) -> bytes:
     visitor = frame.visitor
     given: dict[str, Any] = {
         "screen": screen, "frame": frame, "cash": cash, "token": visitor.token if visitor else "", "paths": frame.nav,
+        "places": list_places(frame.nav, frame.here),
         "figure_data": chart_data if figures else "", "may": visitor.may if visitor else lambda _: False,
     }  # fmt: skip
     text = _templates().get_template(screen.template).render(**given, **screen.data)

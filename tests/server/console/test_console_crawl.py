@@ -1,5 +1,6 @@
 """Nobody meets a dead end: every link and form of the console answers, for every role, in every state of a shop."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from console_helpers import Shop, opened
 from promolift.server.console.state.users import ROLES
 
 STATES = ("empty", "planned", "running")
+SPOKEN = re.compile(r".{0,60}(?:\bpromolift [a-z]+\b|(?<![\w-])--[a-z][a-z-]+|promolift\.toml).{0,40}")
 QUICK = {("empty", "viewer"), ("empty", "admin"), ("running", "viewer"), ("running", "editor")}
 
 
@@ -38,6 +40,19 @@ def dead_ends(answers: list[Answer]) -> list[str]:
     ]
 
 
+def command_lines(answers: list[Answer]) -> list[str]:
+    """What pages say of the command line, but for the developer's page and the record for a data protection officer,
+    who use it or keep it outside of the console.
+    """
+    found = {
+        (each.what.partition("?")[0], match[0])
+        for each in answers
+        if not any(path in each.what for path in ("/developer", "/governance/record.html"))
+        for match in SPOKEN.finditer(" ".join(each.page.text.split()))
+    }
+    return sorted(f"{what}: {said}" for what, said in found)
+
+
 @pytest.mark.parametrize(("state", "role"), [
     pytest.param(state, role, marks=() if (state, role) in QUICK else pytest.mark.slow)
     for state in STATES for role in ROLES
@@ -50,3 +65,4 @@ def test_every_link_and_form_answers(
         answers = Crawler(shop.person(role), Random(f"{state} {role}"), (f"/people/{role}",)).walk()
     assert len(answers) > 15
     assert "\n".join(dead_ends(answers)) == ""
+    assert "\n".join(command_lines(answers)) == ""

@@ -34,6 +34,7 @@ from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.i18n.text import LANGUAGE_NAMES
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.rendering import embed_json, template_environment
+from promolift.server.console.pages.command_links import mark_commands
 from promolift.server.console.pages.context import Screen, chart_options
 from promolift.server.console.pages.form_refill import refill
 from promolift.server.console.pages.navigation import list_places
@@ -106,7 +107,7 @@ def asset(name: str) -> str:
 @lru_cache
 def _templates() -> Environment:
     made = template_environment("promolift.server.console", "promolift.foundation.pages")
-    made.filters["upper_first"] = upper_first
+    made.filters |= {"upper_first": upper_first, "code": mark_commands}
     made.globals |= {
         "asset": asset,
         "date": date,

@@ -8,8 +8,8 @@ from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import SEMICOLON, message_of, render_message
 
 BROKEN_RATIO = gettext_noop("the sample ratio is broken, so no difference can be put down to the arm")
-RATIO_PLANNED = gettext_noop("Sample ratio as planned: {sizes}: {test}, p = {p}, broken below {alpha}")
-RATIO_BROKEN = gettext_noop("Sample ratio BROKEN: {sizes}: {test}, p = {p}, broken below {alpha}")
+RATIO_PLANNED = gettext_noop("Sample ratio as planned: {sizes} ({test}, p = {p}, broken below {alpha})")
+RATIO_BROKEN = gettext_noop("Sample ratio BROKEN: {sizes} ({test}, p = {p}, broken below {alpha})")
 ANY_TIME_TEST, FIXED_TEST = gettext_noop("any-time multinomial test"), gettext_noop("chi-square test")
 FEW_CUSTOMERS = gettext_noop("{arm} and {control} customers; {least} are needed in each arm")
 FEW_EVENTS = gettext_noop("{events} of {customers} customers in an arm; a rate needs {least} with and {least} without")

@@ -13,7 +13,7 @@ from console_helpers import Shop, opened
 from promolift.server.console.state.users import ROLES
 
 STATES = ("empty", "planned", "running")
-SPOKEN = re.compile(r".{0,60}(?:\bpromolift [a-z]+\b|(?<![\w-])--[a-z][a-z-]+|promolift\.toml).{0,40}")
+SPOKEN = re.compile(r".{0,60}(?:\bpromolift [a-z]+\b|(?<![\w-])--[a-z][a-z-]+).{0,40}")
 QUICK = {("empty", "viewer"), ("empty", "admin"), ("running", "viewer"), ("running", "editor")}
 
 

@@ -147,7 +147,7 @@ def _periods(config: Config, kept: RetentionDays | None) -> list[list[str]]:
     work = [[title + gettext(SOURCES[name]), period_text(getattr(config.privacy, name).keep_days)] for name in SOURCES]
     set_aside = gettext("rows that could not be read")
     work.append([title + set_aside, period_text(config.privacy.rejected_days)])
-    work.append([title + gettext("what was computed from them"), gettext("the next run, or promolift erase")])
+    work.append([title + gettext("what was computed from them"), gettext("the next run, or an erasure")])
     if kept is None:
         unknown = gettext("not known: give the server's settings by --settings")
         return [*work, [gettext("the server's ledger"), unknown]]

@@ -143,7 +143,7 @@ def test_every_screen_reads_well(full: Site, language: str, width: int, dark: bo
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, path
         assert page.locator(".top nav a[aria-current]").count() == (path != "/account"), path
-        assert page.locator("nav a[aria-current=page]").count() == (path != "/account"), path
+        assert page.locator(".top nav a[aria-current=page], .within a[aria-current=page]").count() == (path != "/account"), path
     assert full.faults == []
 
 

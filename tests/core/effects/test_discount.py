@@ -106,11 +106,28 @@ def test_unknown_sensitivity_counts_as_average_and_unknown_target_carries_the_sp
         {"target": ["t1", "new"], "price_sensitivity": [None, None]}, schema_overrides={"price_sensitivity": pl.Float64}
     )
     known, unknown = response.respond(rows).sort("target", descending=True).to_dicts()
-    assert unknown["response_now"] == pytest.approx(response.beta)
+    assert unknown["response_net"] == pytest.approx(response.beta + response.later)
+    assert unknown["response_now"] == pytest.approx(response.beta + WITHIN_WINDOW * response.later)
     assert unknown["response_se"] ** 2 == pytest.approx(
         response.beta_se**2 + response.target_sd**2 + response.later_se**2
     )
-    assert known["response_net"] == pytest.approx(known["response_now"] + response.later)
+    assert known["response_net"] < known["response_now"]
+
+
+@given(
+    beta=st.floats(0.1, 8), later=st.floats(-12, 0), z=st.floats(-3, 3), slope=st.floats(0, 2), d=st.floats(0.01, 0.6)
+)
+def test_the_same_part_of_every_response_is_pulled_forward(
+    beta: float, later: float, z: float, slope: float, d: float
+) -> None:
+    """Whoever answers more also buys more in advance: no customer loses more sales than the discount brings."""
+    response = replace(RESPONSE, beta=beta, later=later, beta_z=slope)
+    row = response.respond(pl.DataFrame({"target": ["t1"], "price_sensitivity": [z]})).row(0, named=True)
+    first = min(beta + slope * z, LARGEST_RESPONSE)
+    assert row["response_net"] == pytest.approx(first * (1 - response.pulled_share))
+    assert 0 <= response.pulled_share <= 1
+    if first > 0:
+        assert 0 <= row["response_net"] * d <= row["response_now"] * d + 1e-12 <= first * d + 2e-12
 
 
 def test_the_curve_rises_with_depth_and_brackets_the_truth() -> None:

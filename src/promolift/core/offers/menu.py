@@ -310,6 +310,11 @@ def list_candidates(
         on=["customer_id", "target"],
         how="left",
     )
+    if "margin_rate" in profiles.columns:
+        whole = profiles.select("customer_id", own_margin="margin_rate")
+        marked = marked.join(whole, on="customer_id", how="left").with_columns(
+            pl.coalesce("margin_rate", "own_margin").alias("margin_rate")
+        )
     return CANDIDATES.conform(_close(CANDIDATES.conform(marked), menu, rules)).sort("customer_id", "offer_id")
 
 

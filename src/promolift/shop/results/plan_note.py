@@ -1,7 +1,7 @@
 """What a plan stores beside its tables, and its summary: figures of one meaning each, which every surface prints."""
 
 from collections.abc import Iterable
-from math import ceil, inf
+from math import ceil, hypot, inf
 from typing import Any, ClassVar, Literal
 
 import polars as pl
@@ -399,7 +399,7 @@ def _value(plan: PlanNote, luck: Luck | None) -> dict[str, float | None]:
     """The plan's value. A plan of draws, one that explores, one whose predictions draws have moved, or one for nobody
     has no part in the comparison of policies: it stands as it was made. Where gains were taken with caution, the plan
     is not the one compared, and only the share that was luck is taken off its own. What is drawn beside predicted
-    offers is added.
+    offers is added. The interval holds the draw of customers and the errors of what was estimated of all of them.
     """
     moved = any(each.aimed and each.n_arm for each in plan.terms.effects)
     if luck is None or plan.drawn or plan.terms.explore or moved or not plan.by_prediction or luck.naive_cents <= 0:
@@ -407,6 +407,9 @@ def _value(plan: PlanNote, luck: Luck | None) -> dict[str, float | None]:
     tests = plan.tests.gain_cents if plan.tests else 0.0
     factor = (plan.gain_cents - tests) / luck.naive_cents if plan.risk != "none" else 1.0
     value, low, high = (factor * each + tests for each in (luck.checked_cents, luck.low_cents, luck.high_cents))
+    if plan.gain_low_cents is not None and plan.gain_high_cents is not None:
+        low = value - hypot(value - low, plan.gain_cents - plan.gain_low_cents)
+        high = value + hypot(high - value, plan.gain_high_cents - plan.gain_cents)
     return {"value_cents": value, "low_cents": low, "high_cents": high, "promised_cents": plan.gain_cents}
 
 

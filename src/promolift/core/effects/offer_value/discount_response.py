@@ -26,6 +26,9 @@ SWEEPS, STEPS, TOLERANCE = 3, 40, 1e-5
 MIN_VARIANCE = 0.08  # with less of the discounts' variation between customers of one week, weeks are compared instead
 WINSOR = 0.995  # quantile of weekly amounts at which larger ones are cut off, so that a few do not decide
 PLACEBO_SHARE = 0.25  # a placebo fails that shows more than this part of the response and is not 0 at 99 %
+# Of four weeks of a discount, the k-th comes after k - 1 weeks that it was pulled into, each of them one of the
+# demand_panel.LAGS = 4 whose mean `later` answers to: (0 + 1 + 2 + 3) / 4 / 4.
+WITHIN_WINDOW = 0.375
 MIN_OWN_VARIANCE = 1e-6  # the least share of its own variance that a mixture of regressors must have
 
 
@@ -257,8 +260,9 @@ FRAME_SCHEMAS = {"targets": TARGET_SCHEMA, "curve": CURVE_SCHEMA, "placebo": PLA
 class DiscountResponse:
     """Demand at depth d is exp(now * d) times demand without it; `later` (negative) is what is only pulled forward.
 
-    For a customer with standardised price sensitivity z and a target t: now = beta + deviation[t] + beta_z * z and
-    net = now + later. `targets` has target, response (beta + deviation), response_se, cells; `target_sd` is the spread
+    For a customer with standardised price sensitivity z and a target t: now = beta + deviation[t] + beta_z * z. Who
+    answers more also buys more in advance, so that the same part of every response is pulled forward: net = now (1 +
+    later / beta). `targets` has target, response (beta + deviation), response_se, cells; `target_sd` is the spread
     of the deviations. `curve` has group, depth, lift, low, high, cells; `placebo` has name, value, low,
     high, meaning.
     """
@@ -287,19 +291,29 @@ class DiscountResponse:
         """Price sensitivity as z, within +-3; unknown counts as average."""
         return ((sensitivity - self.z_mean) / self.z_sd).clip(-3, 3).fill_null(0.0)
 
+    @property
+    def pulled_share(self) -> float:
+        """The part of the response that is only bought earlier, in [0, 1]."""
+        return min(max(-self.later / self.beta, 0.0), 1.0) if self.beta > 0 else 0.0
+
     def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
         """Add `response_now`, `response_net`, `response_se` to rows with `target` and `price_sensitivity`.
 
         A target without cells of its own gets the population's mean, and its error the spread between targets. The
-        error of `beta`, common to all rows, is part of every row's error. None is above `LARGEST_RESPONSE`.
+        error of `beta`, common to all rows, is part of every row's error. None is above `LARGEST_RESPONSE`. Of what is
+        pulled forward the part WITHIN_WINDOW is missing in the window itself, so that its sales, and what is paid on
+        them, rise by less than the first week's.
         """
         z = self.standardise(pl.col("price_sensitivity"))
         joined = candidates.join(self.targets.select("target", "response", "response_se"), on="target", how="left")
         now = (pl.col("response").fill_null(self.beta) + self.beta_z * z).clip(upper_bound=LARGEST_RESPONSE)
         own = pl.col("response_se").fill_null((self.beta_se**2 + self.target_sd**2) ** 0.5)
-        error = (own**2 + (self.beta_z_se * z) ** 2 + self.later_se**2).sqrt()
+        of_later = self.later_se * now / self.beta if self.beta > 0 else pl.lit(self.later_se)
+        error = (own**2 + (self.beta_z_se * z) ** 2 + of_later**2).sqrt()
         return joined.with_columns(
-            now.alias("response_now"), (now + self.later).alias("response_net"), error.alias("response_se")
+            (now * (1 - WITHIN_WINDOW * self.pulled_share)).alias("response_now"),
+            (now * (1 - self.pulled_share)).alias("response_net"),
+            error.alias("response_se"),
         ).drop("response")
 
     def to_dict(self) -> dict[str, Any]:

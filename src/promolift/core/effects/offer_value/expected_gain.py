@@ -8,7 +8,7 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.core.effects.offer_value.discount_response import DiscountResponse
+from promolift.core.effects.offer_value.discount_response import WITHIN_WINDOW, DiscountResponse
 from promolift.core.effects.settings import ValueSettings
 from promolift.foundation.evidence import Level
 from promolift.foundation.hashing import hash_units
@@ -318,10 +318,13 @@ def simulate_totals(
     base_noise = _normal(seed, (f"base{i}" for i in range(draws))) * base_sd
     d, reached = value["depth"], value["base_cents"] * value["reach"]
     totals = np.empty(draws)
+    first = (value["response_now"] - WITHIN_WINDOW * value["response_net"]) / (1 - WITHIN_WINDOW)  # of the first week
+    pulled_se = response.later_se / response.beta if response.beta > 0 else 0.0
     for i in range(draws):
         shift = response.beta_se * common[0, i] + response.beta_z_se * common[1, i] * z + (own_se * noise[i])[at]
-        net = np.exp((value["response_net"] + shift + response.later_se * common[2, i]) * d)
-        grow = np.exp((value["response_now"] + shift) * d)
+        pulled, moved = response.pulled_share - pulled_se * common[2, i], first + shift
+        net = np.exp(moved * (1 - pulled) * d)
+        grow = np.exp(moved * (1 - WITHIN_WINDOW * pulled) * d)
         gain = value["margin_rate"] * reached * (net - 1) - (1 - value["supplier_share"]) * d * reached * grow
         totals[i] = gain.sum() + base_noise[i]
     return totals - float(rows["send_cost_cents"].sum()) + fixed

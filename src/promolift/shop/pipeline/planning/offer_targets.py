@@ -32,6 +32,12 @@ from products e cross join level join products p on p.product_id = e.product_id
 where p.cost_cents is not null and p.price_cents > 0 and {CATEGORY_TARGET_SQL} is not null
 group by target order by target
 """
+SHELF_SUMS = """
+select customer_id, sum(list_cents)::double as list_cents, sum(least(shelf_cents, list_cents))::double as shelf_cents,
+    count(*)::double as lines
+from events where kind = 'purchase' and list_cents > 0 and ts_ms >= $since and ts_ms < $asof group by customer_id
+"""
+SHELF_LINES = 10  # of their own at which a customer's share counts as much as the shop's
 RESTING = f"""
 with {CATEGORY_LEVEL_SQL}
 select distinct e.customer_id, {CATEGORY_TARGET_SQL} as target
@@ -61,6 +67,14 @@ order by customer_id, order_id, product_id, category
 MOST_BASKETS, MOST_ORDERS, BASKET_DAYS = 8, 400_000, 364  # of one customer, of all, and how far back
 
 
+class ShelfTotals(NamedTuple):
+    """Of all purchases of a year: list value and what it was reduced by on the shelf, in cents, and lines."""
+
+    list_cents: float
+    shelf_cents: float
+    lines: float
+
+
 class SharedInputs(NamedTuple):
     """Inputs that the candidates of all shards share: see CandidateInputs; None if none of them needs it."""
 
@@ -69,6 +83,7 @@ class SharedInputs(NamedTuple):
     segments: pl.DataFrame | None
     groups: pl.DataFrame | None
     replay_totals: pl.DataFrame | None
+    shelf_totals: ShelfTotals | None
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,7 @@ class CandidateInputs:
         """What other processes need not read again."""
         prices = self.prices if self.job.profiled.has_interests(self.at.asof) else None
         segments = self.segments if self.job.config.segment or self.job.config.plays else None
-        return SharedInputs(self.resting, prices, segments, self.groups, self.replay_totals)
+        return SharedInputs(self.resting, prices, segments, self.groups, self.replay_totals, self.shelf_totals)
 
     @cached_property
     def resting(self) -> pl.DataFrame:
@@ -143,6 +158,22 @@ class CandidateInputs:
             return mean_per_order(found, total_replays(found))
         return mean_per_order(found, self.replay_totals)
 
+    @cached_property
+    def shelf_totals(self) -> ShelfTotals | None:
+        """Sums over all customers, whoever is asked for; None where nobody's purchases may tell of another's."""
+        if self.known is not None:
+            return self.known.shelf_totals
+        if not self.job.release_policy.is_exact:
+            return None
+        sums = pl.concat(map_shards(self.job, query_shard, self.job.clean.shards, shelf_query(self.job, self.at.asof)))
+        return ShelfTotals(*(float(sums[name].sum()) for name in ShelfTotals._fields))
+
+    def shelf_shares(self, among: CustomerSubset) -> pl.DataFrame:
+        """customer_id and shelf_share: see `shelf_shares`."""
+        query = shelf_query(self.job, self.at.asof)
+        shards = self.job.clean.shards if among.shard is None else [among.shard]
+        return shelf_shares(pl.concat(map_shards(self.job, query_shard, shards, query, among)), self.shelf_totals)
+
     def grouped(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Candidates with their customers' groups, where limits of fairness need them."""
         if self.groups is None:
@@ -151,9 +182,35 @@ class CandidateInputs:
 
     def inputs(self, among: CustomerSubset = ALL_CUSTOMERS) -> OfferInputs:
         """The customers, and what an offer could be about for each."""
-        asof = self.at.asof
+        asof, shelf = self.at.asof, self.shelf_shares(among)
         people = list_people(self.job, asof, among, lambda: self.segments)
-        return OfferInputs(people, list_targets(self.job, asof, among, lambda: self.prices), self.resting)
+        margin = self.job.config.value.margin_rate
+        whole = people.join(shelf, on="customer_id", how="left", maintain_order="left").with_columns(
+            margin_rate=margin - pl.col("shelf_share").fill_null(0.0)
+        )
+        targets = list_targets(self.job, asof, among, lambda: self.prices)
+        about = targets.join(shelf, on="customer_id", how="left", maintain_order="left").with_columns(
+            pl.col("margin_rate") - pl.col("shelf_share").fill_null(0.0)
+        )
+        return OfferInputs(whole.drop("shelf_share"), about.drop("shelf_share"), self.resting)
+
+
+def shelf_query(job: Job, asof_ms: int) -> str:
+    """Return the query for what each customer's purchases of a year were reduced by on the shelf."""
+    return bind(SHELF_SUMS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms)
+
+
+def shelf_shares(sums: pl.DataFrame, totals: ShelfTotals | None) -> pl.DataFrame:
+    """Return customer_id and shelf_share: the part of list value that a customer does not pay, since they buy at
+    lowered prices. It is drawn towards the shop's by SHELF_LINES lines, where `totals` may be known.
+    """
+    own, value = pl.col("shelf_cents"), pl.col("list_cents")
+    if totals is None or totals.lines <= 0:
+        return sums.select("customer_id", shelf_share=own / value)
+    weight = SHELF_LINES * value / pl.col("lines")
+    return sums.select(
+        "customer_id", shelf_share=(own + weight * (totals.shelf_cents / totals.list_cents)) / (value + weight)
+    )
 
 
 def basket_items(job: Job) -> list[MenuItem]:

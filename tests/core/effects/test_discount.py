@@ -1,9 +1,13 @@
 """A world whose response is known: the fit finds it, its interval is honest, a failed placebo takes the label away."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from error_checks import raises_code
+from hypothesis import given
+from hypothesis import strategies as st
 
 from promolift.core.effects import (
     DiscountResponse,
@@ -13,10 +17,11 @@ from promolift.core.effects import (
     fit_response_halves,
     in_first_half,
 )
-from promolift.core.effects.offer_value.discount_response import LARGEST_RESPONSE
+from promolift.core.effects.offer_value.discount_response import LARGEST_RESPONSE, WITHIN_WINDOW
 from promolift.foundation.errors import SupportError
 
 SETTINGS = DiscountSettings(min_cells=500)
+RESPONSE = DiscountResponse("adjusted", "test", beta=1.0, beta_se=0.1)
 PEOPLE, TARGETS, WEEKS = 150, 6, 20
 
 
@@ -108,9 +113,8 @@ def test_unknown_sensitivity_counts_as_average_and_unknown_target_carries_the_sp
     known, unknown = response.respond(rows).sort("target", descending=True).to_dicts()
     assert unknown["response_net"] == pytest.approx(response.beta + response.later)
     assert unknown["response_now"] == pytest.approx(response.beta + WITHIN_WINDOW * response.later)
-    assert unknown["response_se"] ** 2 == pytest.approx(
-        response.beta_se**2 + response.target_sd**2 + response.later_se**2
-    )
+    assert unknown["response_se"] ** 2 == pytest.approx(response.beta_se**2 + response.target_sd**2)
+    assert unknown["pulled_se"] == pytest.approx(response.later_se / response.beta)
     assert known["response_net"] < known["response_now"]
 
 

@@ -66,7 +66,8 @@ class ValueSettings(Settings):
         default=0.3,
         gt=0,
         le=1,
-        description="Margin as a share of undiscounted value, where products carry no cost. Please set yours.",
+        description="Margin as a share of undiscounted value, where products carry no cost. Please set yours. What a "
+        "customer's purchases are usually reduced by on the shelf is taken off it.",
     )
     horizon_days: int = Field(
         default=84,

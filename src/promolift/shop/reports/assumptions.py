@@ -114,10 +114,16 @@ def _sum(values: pl.Series) -> float:
 
 def _margin(stated: effects.ValueSettings, chosen: pl.DataFrame, luck: float) -> Lever:
     taken, cost = stated.margin_rate, _sum(chosen["cost_cents"])
-    added = _gain(chosen) + cost - luck
+    added, rows = _gain(chosen) + cost, chosen.filter(pl.col("margin_rate") > 0)
+    sold = _sum((rows["gain_cents"] + rows["cost_cents"]) / rows["margin_rate"])  # list value that the offers add
+    kept = 1 - luck / added if added > 0 else 1.0
     own = "margin_rate" in stated.model_fields_set
     source: AssumptionSource = "stated" if own else "usual"
-    return Lever("margin", taken, 0.0, 1.0, lambda margin: added * margin / taken - cost, source)
+
+    def gain(margin: float) -> float:
+        return kept * (added + (margin - taken) * sold) - cost
+
+    return Lever("margin", taken, 0.0, 1.0, gain, source)
 
 
 def _suppliers(chosen: pl.DataFrame, value: float) -> Lever | None:

@@ -80,16 +80,18 @@ def find_nearest_offer(free: pl.DataFrame, rules: PlanRules, treated: int, able:
     line = free.filter(pl.col("menu_id") == top["menu_id"])
     cost, added, margin = (float(line[name].mean()) for name in ("cost_cents", "added_cents", "margin_rate"))  # type: ignore[arg-type]
     stated = "stated" if "margin_rate" in rules.value.model_fields_set else "usual"
+    whole = None if rules.costs_known else rules.value.margin_rate
     percentage = top["benefit"] == "percent_off"
     discount = None
     if not percentage and (rows := nearest.filter(pl.col("benefit") == "percent_off").head(1).to_dicts()):
         sales = needed_sales(rows[0])
         discount = NearestDiscount(offer=offer_shape(rows[0], rules), sales=sales) if sales else None
-    needed = margins_needed(nearest)
+    needed = margins_needed(nearest, whole)
     unseen = top["activation"] != "automatic" and top["coupon_prob"] is None
     return NearestOffer(
         treated=treated, able=able, offer=offer_shape(top, rules), cost_cents=cost, added_cents=added,
-        evidence=top["evidence"], margin_share=margin, own_margin_share=top["margin_rate"],
+        evidence=top["evidence"], margin_share=margin if whole is None else whole,
+        own_margin_share=top["margin_rate"] if whole is None else whole,
         margin_source="costs" if rules.costs_known else stated,
         margin_needed=needed and needed.first, margin_half=needed and needed.half,
         sales=needed_sales(top) if percentage else None,
@@ -116,12 +118,15 @@ class NeededMargins(NamedTuple):
     half: float | None
 
 
-def margins_needed(nearest: pl.DataFrame) -> NeededMargins | None:
+def margins_needed(nearest: pl.DataFrame, stated: float | None) -> NeededMargins | None:
     """The margins from which the nearest offers would pay; None where no margin would do.
 
-    What an offer adds is proportional to the margin, what it costs does not hang on it.
+    What an offer adds is proportional to the customer's own margin, what it costs does not hang on it. Where the shop
+    has `stated` a margin, each customer's is that less what their purchases are reduced by on the shelf, and it is the
+    stated one that is told.
     """
-    needed = pl.col("margin_rate") * pl.col("cost_cents") / pl.col("added_cents")
+    own = pl.col("margin_rate")
+    needed = own * pl.col("cost_cents") / pl.col("added_cents") + (0.0 if stated is None else stated - own)
     each = nearest.filter(pl.col("added_cents") > 0).group_by("customer_id").agg(needed.min().alias("needed"))["needed"]
     if each.is_empty() or (first := float(each.min())) > 1:  # type: ignore[arg-type]
         return None

@@ -296,8 +296,13 @@ class DiscountResponse:
         """The part of the response that is only bought earlier, in [0, 1]."""
         return min(max(-self.later / self.beta, 0.0), 1.0) if self.beta > 0 else 0.0
 
+    @property
+    def pulled_se(self) -> float:
+        """The standard error of `pulled_share`."""
+        return self.later_se / self.beta if self.beta > 0 else 0.0
+
     def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
-        """Add `response_now`, `response_net`, `response_se` to rows with `target` and `price_sensitivity`.
+        """Add `response_now`, `response_net`, `response_se` and `pulled_se` to rows with `target` and `price_sensitivity`.
 
         A target without cells of its own gets the population's mean, and its error the spread between targets. The
         error of `beta`, common to all rows, is part of every row's error. None is above `LARGEST_RESPONSE`. Of what is
@@ -308,12 +313,12 @@ class DiscountResponse:
         joined = candidates.join(self.targets.select("target", "response", "response_se"), on="target", how="left")
         now = (pl.col("response").fill_null(self.beta) + self.beta_z * z).clip(upper_bound=LARGEST_RESPONSE)
         own = pl.col("response_se").fill_null((self.beta_se**2 + self.target_sd**2) ** 0.5)
-        of_later = self.later_se * now / self.beta if self.beta > 0 else pl.lit(self.later_se)
-        error = (own**2 + (self.beta_z_se * z) ** 2 + of_later**2).sqrt()
+        error = (own**2 + (self.beta_z_se * z) ** 2).sqrt()
         return joined.with_columns(
             (now * (1 - WITHIN_WINDOW * self.pulled_share)).alias("response_now"),
             (now * (1 - self.pulled_share)).alias("response_net"),
             error.alias("response_se"),
+            pl.lit(self.pulled_se).alias("pulled_se"),
         ).drop("response")
 
     def to_dict(self) -> dict[str, Any]:

@@ -41,10 +41,11 @@ class ResponseModel(Protocol):
     def prior_se(self) -> float: ...
 
     def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
-        """The rows of CANDIDATES, all of them and in any order, with three more columns.
+        """The rows of CANDIDATES, all of them and in any order, with three more columns, or four.
 
         `response_now` is the response in the window, `response_net` the same less what is only bought earlier, and
-        `response_se` the standard error of both.
+        `response_se` the standard error of the first; `pulled_se` is that of the part that is only bought earlier, left out if
+        none is.
         """
 
 
@@ -139,7 +140,7 @@ def _add_effects(
         ],
         how="diagonal",
     )
-    valued = valued.drop(REPLAY_COLUMNS, strict=False)
+    valued = valued.drop(*REPLAY_COLUMNS, "pulled_se", strict=False)
     shown = pl.when(pl.col("eligible")).then(pl.col(*SUMMED_COLUMNS, "redeem_prob")).name.keep()
     return valued.with_columns(shown).sort("customer_id", "offer_id")
 
@@ -152,7 +153,14 @@ def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetting
     automatic = pl.col("activation") == "automatic"
     reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(uses / buys, pl.lit(1.0)))
     measured = (pl.col("scope") == "category") & pl.col("bought").fill_null(False) & (response.level != "assumed")
-    by_response = d * (m * base * net * pl.col("reach") - pl.col("subsidy_cents")) * pl.col("response_se")
+    ratio = (pl.col("response_net") / pl.col("response_now")).fill_nan(1.0)
+    pulled = (1 - ratio) / (1 - WITHIN_WINDOW * ratio)  # the part of the response that is only bought earlier
+    moved = m * base * net * (1 - pulled) * pl.col("reach") - pl.col("subsidy_cents") * (1 - WITHIN_WINDOW * pulled)
+    by_response = d * moved * pl.col("response_se")
+    first = pl.col("response_now") / (1 - WITHIN_WINDOW * pulled)
+    pulled_se = pl.col("pulled_se") if "pulled_se" in rows.columns else pl.lit(0.0)
+    later = m * base * net * pl.col("reach") - WITHIN_WINDOW * pl.col("subsidy_cents")
+    by_pulled = d * first * later * pulled_se
     by_base = (pl.col("added_cents") - pl.col("subsidy_cents")) * pl.col("base_se_cents").fill_null(0.0) / base
     by_model = automatic | pl.col("coupon_prob").is_not_null()
     return (
@@ -167,7 +175,7 @@ def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetting
             cost_cents=pl.col("subsidy_cents") + pl.col("send_cost_cents"),
             gain_cents=pl.col("added_cents") - pl.col("subsidy_cents") - pl.col("send_cost_cents"),
         )
-        .with_columns(gain_se_cents=(by_response**2 + by_base**2).sqrt().fill_nan(0.0))
+        .with_columns(gain_se_cents=(by_response**2 + by_pulled**2 + by_base**2).sqrt().fill_nan(0.0))
     )
 
 
@@ -319,10 +327,9 @@ def simulate_totals(
     d, reached = value["depth"], value["base_cents"] * value["reach"]
     totals = np.empty(draws)
     first = (value["response_now"] - WITHIN_WINDOW * value["response_net"]) / (1 - WITHIN_WINDOW)  # of the first week
-    pulled_se = response.later_se / response.beta if response.beta > 0 else 0.0
     for i in range(draws):
         shift = response.beta_se * common[0, i] + response.beta_z_se * common[1, i] * z + (own_se * noise[i])[at]
-        pulled, moved = response.pulled_share - pulled_se * common[2, i], first + shift
+        pulled, moved = response.pulled_share - response.pulled_se * common[2, i], first + shift
         net = np.exp(moved * (1 - pulled) * d)
         grow = np.exp(moved * (1 - WITHIN_WINDOW * pulled) * d)
         gain = value["margin_rate"] * reached * (net - 1) - (1 - value["supplier_share"]) * d * reached * grow

@@ -302,7 +302,7 @@ class DiscountResponse:
         return self.later_se / self.beta if self.beta > 0 else 0.0
 
     def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
-        """Add `response_now`, `response_net`, `response_se` and `pulled_se` to rows with `target` and `price_sensitivity`.
+        """Add `response_now`, `response_net`, `response_se`, `pulled_se` to rows with `target`, `price_sensitivity`.
 
         A target without cells of its own gets the population's mean, and its error the spread between targets. The
         error of `beta`, common to all rows, is part of every row's error. None is above `LARGEST_RESPONSE`. Of what is

@@ -44,8 +44,8 @@ class ResponseModel(Protocol):
         """The rows of CANDIDATES, all of them and in any order, with three more columns, or four.
 
         `response_now` is the response in the window, `response_net` the same less what is only bought earlier, and
-        `response_se` the standard error of the first; `pulled_se` is that of the part that is only bought earlier, left out if
-        none is.
+        `response_se` the standard error of the first. `pulled_se` is that of the part that is only bought earlier; it
+        may be left out.
         """
 
 

@@ -185,12 +185,13 @@ class CandidateInputs:
         asof, shelf = self.at.asof, self.shelf_shares(among)
         people = list_people(self.job, asof, among, lambda: self.segments)
         margin = self.job.config.value.margin_rate
+        own_share = pl.col("shelf_share").fill_null(usual_share(self.shelf_totals))
         whole = people.join(shelf, on="customer_id", how="left", maintain_order="left").with_columns(
-            margin_rate=margin - pl.col("shelf_share").fill_null(0.0)
+            margin_rate=margin - own_share
         )
         targets = list_targets(self.job, asof, among, lambda: self.prices)
         about = targets.join(shelf, on="customer_id", how="left", maintain_order="left").with_columns(
-            pl.col("margin_rate") - pl.col("shelf_share").fill_null(0.0)
+            pl.col("margin_rate") - own_share
         )
         return OfferInputs(whole.drop("shelf_share"), about.drop("shelf_share"), self.resting)
 
@@ -200,17 +201,19 @@ def shelf_query(job: Job, asof_ms: int) -> str:
     return bind(SHELF_SUMS, since=asof_ms - BASKET_DAYS * DAY_MS, asof=asof_ms)
 
 
+def usual_share(totals: ShelfTotals | None) -> float:
+    """The part of list value that the shop's customers do not pay; 0 where it may not be known."""
+    return totals.shelf_cents / totals.list_cents if totals is not None and totals.list_cents > 0 else 0.0
+
+
 def shelf_shares(sums: pl.DataFrame, totals: ShelfTotals | None) -> pl.DataFrame:
     """Return customer_id and shelf_share: the part of list value that a customer does not pay, since they buy at
     lowered prices. It is drawn towards the shop's by SHELF_LINES lines, where `totals` may be known.
     """
     own, value = pl.col("shelf_cents"), pl.col("list_cents")
-    if totals is None or totals.lines <= 0:
-        return sums.select("customer_id", shelf_share=own / value)
-    weight = SHELF_LINES * value / pl.col("lines")
-    return sums.select(
-        "customer_id", shelf_share=(own + weight * (totals.shelf_cents / totals.list_cents)) / (value + weight)
-    )
+    weight = SHELF_LINES * value / pl.col("lines") if totals is not None else pl.lit(0.0)
+    share = (own + weight * usual_share(totals)) / (value + weight)
+    return sums.select("customer_id", shelf_share=share)
 
 
 def basket_items(job: Job) -> list[MenuItem]:

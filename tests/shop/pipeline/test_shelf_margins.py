@@ -10,6 +10,9 @@ from planned_shop import drawn_shop, shop_config
 from sharded import write_shards
 
 from promolift.foundation.storage.local_store import Store
+from promolift.shop.configuration.configuration import load_config
+from promolift.shop.ingest.setup.initialisation import init
+from promolift.shop.ingest.setup.settings_text import USUAL_MARGIN, usual_margin
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs, ShelfTotals, shelf_shares, usual_share
 from promolift.shop.results.work_folder.run_context import Job, moments
 from promolift.shop.results.work_folder.work_tables import ALL_CUSTOMERS
@@ -68,3 +71,21 @@ def test_margins_follow_what_customers_save_on_the_shelf(tmp_path: Path, shards:
     assert margins["u000"] == pytest.approx(MARGIN - (0.5 + 10 * usual) / 11)
     assert margins["u001"] == pytest.approx(MARGIN - 10 * usual / 11)
     assert margins["u002"] == pytest.approx(MARGIN - usual)
+
+
+@given(share=st.floats(0, 0.9))
+def test_the_usual_margin_is_thirty_per_cent_of_what_is_paid(share: float) -> None:
+    assert (usual_margin(share) - share) / (1 - share) == pytest.approx(USUAL_MARGIN, abs=0.005 / (1 - share) + 1e-9)
+
+
+@pytest.mark.parametrize("reduced", [0.0, 0.25])
+def test_init_proposes_a_margin_for_the_prices_of_the_shop(tmp_path: Path, reduced: float) -> None:
+    lines = [
+        f"u{n % 40},2026-0{1 + n % 6}-{1 + n % 28:02d} 10:00:00,p{n % 9},o{n},10.00,{10 * reduced:.2f}"
+        for n in range(400)
+    ]
+    log, config = tmp_path / "log.csv", tmp_path / "promolift.toml"
+    log.write_text("\n".join(["customer_id,time,product_id,order_id,sales_value,discount", *lines]) + "\n")
+    init({"events": log}, config, force=False)
+    # `sales_value` is what was paid: a reduction of 2.50 on 10.00 is a fifth of 12.50
+    assert load_config(config).value.margin_rate == usual_margin(10 * reduced / (10 + 10 * reduced))

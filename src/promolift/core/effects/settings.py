@@ -66,8 +66,9 @@ class ValueSettings(Settings):
         default=0.3,
         gt=0,
         le=1,
-        description="Margin as a share of undiscounted value, where products carry no cost. Please set yours. What a "
-        "customer's purchases are usually reduced by on the shelf is taken off it.",
+        description="Margin as a share of undiscounted value, where products carry no cost. Please set yours: if g "
+        "of what customers pay is margin, and prices are reduced by r on average, it is 1 - (1 - g) (1 - r). What a "
+        "customer's own purchases are reduced by on the shelf is taken off it.",
     )
     horizon_days: int = Field(
         default=84,

@@ -43,7 +43,7 @@ from promolift.shop.ingest.setup.file_roles import event_kind_from_name, open_jo
 from promolift.shop.ingest.setup.guessed_tables import GuessedTable, guesses_text, has_consent, table_section
 from promolift.shop.ingest.setup.join_money import compare_joined_money
 from promolift.shop.ingest.setup.menu_proposal import FUTURE, BasketStatistics, basket_statistics, menu_toml
-from promolift.shop.ingest.setup.settings_text import MARGIN, WORDS, ShopFacts, settings_head
+from promolift.shop.ingest.setup.settings_text import WORDS, ShopFacts, settings_head, usual_margin
 from promolift.shop.ingest.setup.setup_questions import (
     COLUMN_KEY,
     CONSENT,
@@ -548,9 +548,10 @@ def render_settings(
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
     languages = answers.languages or guess_shop_languages(parts)
     facts = ShopFacts(languages, events.currency, events.zone)
-    head = settings_head(facts, consent, why, answers.not_consent, answers.message_cost)
+    shelf = fit.shelf_share if fit else 0.0
+    head = settings_head(facts, consent, why, answers.not_consent, answers.message_cost, shelf)
     categories = any(part.name == "products" and part.mapping.has("category") for part in parts)
-    menu = menu_toml(fit, events.currency, MARGIN, categories, answers.stores, languages) if fit else ""
+    menu = menu_toml(fit, events.currency, usual_margin(shelf), categories, answers.stores, languages) if fit else ""
     said = next((part.mapping for part in parts if part.name == "words"), None)
     ask = WORDS if said and not said.has("consent") else ""
     if bulk:

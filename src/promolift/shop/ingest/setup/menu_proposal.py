@@ -61,7 +61,10 @@ with orders as (
     group by customer_id, order_id having cents > 0),
 customers as (select customer_id from orders group by customer_id having count(distinct day) >= 3)
 select count(*) as orders, median(cents) as middle, (select count(*) from customers) as regulars,
-    (select sum(revenue_cents)::bigint from events where ts_ms > (select max(ts_ms) from events) - $window_ms) as recent
+    (select sum(revenue_cents)::bigint from events
+        where ts_ms > (select max(ts_ms) from events) - $window_ms) as recent,
+    (select coalesce(sum(least(shelf_cents, list_cents)) / sum(list_cents), 0) from events
+        where kind = 'purchase' and list_cents > 0) as shelf_share
 from orders
 """
 
@@ -102,8 +105,8 @@ where = "recency_days > 28 and recency_days > 2 * cadence_days and orders_total 
 class BasketStatistics(NamedTuple):
     """What the middle order comes to before discounts, in minor units; what is no goods; how many customers came on
     three days or more; from which value of goods the shop delivers free, where that is known; how many customers are
-    in each named audience, and the revenue of the last window, as far as the log is short enough to count; and how many
-    rows were left out because they are dated after today."""
+    in each named audience, and the revenue of the last window, as far as the log is short enough to count; how many
+    rows were left out because they are dated after today; and by which part of their value prices were reduced."""
 
     median_cents: int
     no_goods: tuple[str, ...]
@@ -112,6 +115,7 @@ class BasketStatistics(NamedTuple):
     audiences: tuple[AudienceSize, ...] = ()
     recent_cents: int = 0
     future_rows: int = 0
+    shelf_share: float = 0.0
 
 
 def basket_statistics(
@@ -137,7 +141,7 @@ def basket_statistics(
     known = min(paid, free) >= MIN_BASKETS and share >= PAYING_SHARE
     no_goods = _named_goods(rows, mapping, catalogue, NOT_A_PRODUCT)
     return BasketStatistics(
-        round(found[1]), no_goods, found[2], round(own) if known else None, sizes, found[3] or 0, late
+        round(found[1]), no_goods, found[2], round(own) if known else None, sizes, found[3] or 0, late, float(found[4])
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.money import currency_digits
 
-MARGIN = 0.30  # of undiscounted value, until the shop says its own
+USUAL_MARGIN = 0.30  # of what customers pay, until the shop says its own
 HEAD = """\
 # promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
 
@@ -18,7 +18,7 @@ zone = {zone}            # what a local day is; a name such as Asia/Shanghai or 
 languages = {languages}       # the shop's own first: messages, files and pages exist in these alone; en, zh or both
 
 [value]
-margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
+margin_rate = {margin:.2f}       # of undiscounted value: {margin_why}; please set yours
 {sending}      # what one message costs you, in minor units: an e-mail little, a letter a lot more
 
 [encoder]
@@ -54,16 +54,32 @@ class ShopFacts(NamedTuple):
     zone: str
 
 
+def usual_margin(shelf_share: float) -> float:
+    """The margin on undiscounted value of a shop whose prices are reduced by `shelf_share` on average, if the usual
+    part of what is paid is margin.
+    """
+    return round(1 - (1 - USUAL_MARGIN) * (1 - shelf_share), 2)
+
+
 def settings_head(
-    shop: ShopFacts, consent: bool | None, why: str, not_consent: Sequence[str], message_cost: float | None
+    shop: ShopFacts,
+    consent: bool | None,
+    why: str,
+    not_consent: Sequence[str],
+    message_cost: float | None,
+    shelf_share: float,
 ) -> str:
     """The sections that every shop has. `why` explains what is done without a consent on record; `message_cost` is in
-    the shop's currency, None where nobody was asked."""
+    the shop's currency, None where nobody was asked; prices are reduced by `shelf_share` on average."""
+    margin_why = f"{USUAL_MARGIN:.0%} of what is paid is assumed where products carry no cost"
+    if shelf_share >= 0.005:
+        margin_why += f", and prices were reduced by {shelf_share:.0%}"
     sending = "# send_cost_cents = 0"
     if message_cost is not None:
         sending = f"send_cost_cents = {message_cost * 10 ** currency_digits(shop.currency):g}"
     refused = f"not_consent = {json.dumps(list(not_consent), ensure_ascii=False)}\n" if not_consent else ""
     return HEAD.format(
         languages=json.dumps(shop.languages), currency=json.dumps(shop.currency), zone=json.dumps(shop.zone),
-        margin=MARGIN, sending=sending, consent="true " if consent else "false", consent_why=why, not_consent=refused,
+        margin=usual_margin(shelf_share), margin_why=margin_why, sending=sending,
+        consent="true " if consent else "false", consent_why=why, not_consent=refused,
     )  # fmt: skip

@@ -5,9 +5,9 @@
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. All is simulated. Each shop is planned by
 `promolift plan` and `promolift evaluate` on a year of its own log; its menu is lowered prices, so that in truth, too,
-everybody who gets an offer uses it. The margin that the shop states is that of what its customers paid. The ratio is the
-sum of expected gains over the sum of true ones, in expectation over all luck to come; its error is by bootstrap over
-shops. The worlds differ in how much of a discount is bought in advance and in how much customers differ.
+everybody who gets an offer uses it. The shop states its margin on undiscounted value. The ratio is the sum of expected
+gains over the sum of true ones, in expectation over all luck to come; its error is by bootstrap over shops. The worlds
+differ in how much of a discount is bought in advance and in how much customers differ.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from promolift.shop.pipeline.shop import Shop
 from promolift.shop.results.plan import Plan
 
 WORLDS: dict[str, dict[str, float]] = {
-    "goods": {}, "bought in advance": {"stockpiling": 0.5}, "customers that differ": {"elasticity_spread": 0.8}
+    "goods": {}, "bought in advance": {"stockpiling": 0.5}, "customers that differ": {"elasticity_spread": 0.6}
 }  # fmt: skip
 MENU = """[[menu]]
 id = "lower-{percent}-{scope}"
@@ -53,14 +53,14 @@ class PlannedGain(NamedTuple):
 
 
 def draw_world(name: str, seed: int, customers: int) -> GoodsWorld:
-    """A shop of this world; it states the margin of what its customers paid."""
+    """A shop of this world; it states its margin on undiscounted value, as the setting asks."""
     world = GoodsWorld(seed, customers)
     settings = SimulationSettings(seed=seed, customers=customers, weeks=HISTORY_WEEKS, categories=8)
     shop = simulate(settings.model_copy(update=WORLDS[name]))
     world.world, world.log = shop.world, [shop.events]
-    sold = world.events.join(shop.world.products.select("product_id", "cost_cents"), on="product_id")
-    cost, paid = sold.select((pl.col("cost_cents") * pl.col("quantity")).sum(), pl.col("paid_cents").sum()).row(0)
-    world.margin = 1 - cost / paid
+    sold = world.events.join(shop.world.products.select("product_id", "cost_cents", "price_cents"), on="product_id")
+    cost, undiscounted = sold.select(pl.col("cost_cents", "price_cents").dot(pl.col("quantity"))).row(0)
+    world.margin = 1 - cost / undiscounted
     return world
 
 

@@ -203,7 +203,7 @@ PLANTED = [
     ("count", "first screen, figure frontier, figure policies, people, figure mix, messages, health, figure cadence, "
      "figure categories, response, figure curve, figure placebos, models, "
      "figure elasticities, figure calibration-2, figure forecast-calibration"),
-    ("percent", "first screen, choice, figure elasticities, health, customers, "
+    ("percent", "first screen, figure elasticities, health, customers, "
      "figure discount-share, figure categories, forecast, "
      "response, figure curve, "
      "figure placebos, figure calibration-1, figure forecast-calibration"),

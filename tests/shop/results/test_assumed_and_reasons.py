@@ -60,17 +60,18 @@ def test_the_value_that_turns_the_plan_turns_the_headline_and_not_the_promise() 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_plan_of_draws_stands_on_its_margin_on_suppliers_and_on_what_a_message_costs(seed: int) -> None:
-    """Drawn gains and costs: at the value named, the plan computed anew earns nothing."""
+    """Drawn gains, costs and margins of each customer: at the value named, the plan computed anew earns nothing."""
     rng = np.random.default_rng(seed)
-    margin, size = rng.uniform(0.1, 0.6), 9
+    margin, size = rng.uniform(0.2, 0.6), 9
+    shelf = rng.uniform(0, 0.15, size)
     revenue, paid, send = rng.uniform(500, 900, size), rng.uniform(10, 40, size), rng.uniform(0, 4)
 
     def gain(margin: float, send: float, supplier: float = 0.5) -> float:
-        return float((margin * revenue - paid * (1 - supplier) / 0.5 - send).sum())
+        return float(((margin - shelf) * revenue - paid * (1 - supplier) / 0.5 - send).sum())
 
     rows = pl.concat([chosen()] * size).with_columns(
-        added_cents=pl.Series(margin * revenue), cost_cents=pl.Series(paid + send), send_cost_cents=pl.lit(send),
-        gain_cents=pl.Series(margin * revenue - paid - send),
+        added_cents=pl.Series((margin - shelf) * revenue), cost_cents=pl.Series(paid + send), send_cost_cents=pl.lit(send),
+        gain_cents=pl.Series((margin - shelf) * revenue - paid - send), margin_rate=pl.Series(margin - shelf),
     )  # fmt: skip
     stated = ValueSettings(margin_rate=margin)
     each = {one.name: one for one in list_assumptions(rows, READ, stated, False, drawn=True)}

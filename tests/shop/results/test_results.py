@@ -1,5 +1,6 @@
 """What the typed results add to what is kept: each figure once, checked by hand."""
 
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,10 @@ def note(**change: object) -> PlanNote:
 
 
 def test_the_headline_is_without_luck_where_that_is_known() -> None:
-    found = summarise(note(), LUCK)
-    assert (found.value_cents, found.low_cents, found.high_cents, found.promised_cents) == (
-        800.0,
-        500.0,
-        1100.0,
-        1050.0,
-    )
+    """The interval holds both the draw of customers (300 to each side) and the errors of the response (350)."""
+    found, error = summarise(note(), LUCK), hypot(300, 350)
+    assert (found.value_cents, found.promised_cents) == (800.0, 1050.0)
+    assert (found.low_cents, found.high_cents) == pytest.approx((800 - error, 800 + error))
     own = summarise(note(), None)
     assert (own.value_cents, own.low_cents, own.high_cents, own.promised_cents) == (1050.0, 700.0, 1400.0, None)
 

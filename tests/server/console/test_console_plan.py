@@ -16,7 +16,9 @@ from promolift.foundation.storage.local_store import Store
 from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import JOBS
 from promolift.shop.pipeline.release import build_release, read_manifest, release_id_of
+from promolift.shop.reports.chapters.planned_audiences import AUDIENCES_SHOWN, planned_audiences
 from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job
 
 
 def draft(person: Person) -> str:
@@ -39,6 +41,25 @@ def test_the_screen_says_what_the_plan_says(shop: Shop, folder: Path) -> None:
         assert said["numbers"][0]["value"] == str(plan.note.treated)
         assert said["what_if"]["treated"] == pytest.approx(plan.curve.what_if(plan.note.budget_cents).treated, rel=1e-3)  # type: ignore[union-attr]
         assert {"frontier", "policies", "mix"} <= {block.get("id") for block in said["blocks"]}
+
+
+def test_the_audiences_of_a_plan_add_up_to_it_and_none_is_too_small_to_be_printed(told: Path, tmp_path: Path) -> None:
+    shutil.copytree(told, tmp_path / "work")
+    with Store(tmp_path / "work") as store:
+        plan = Plan.load(store)
+        for least in (0, 2, 5, 9, 20, 1000):
+            privacy = CONFIG.privacy.model_copy(update={"least_cell": least})
+            job = Job(CONFIG.model_copy(update={"privacy": privacy}), store, lambda *_: None)
+            found = planned_audiences(job, plan)
+            assert sum(each.treated for each in found) == plan.note.treated
+            assert sum(each.cost_cents for each in found) == pytest.approx(plan.note.cost_cents)
+            assert sum(each.gain.value for each in found if each.gain) == pytest.approx(plan.note.gain_cents)
+            assert all(each.gain.low <= each.gain.value <= each.gain.high for each in found if each.gain)
+            assert len(found) <= AUDIENCES_SHOWN + 1
+            assert all(each.treated >= min(least, plan.note.treated) for each in found)
+            for each in found:
+                numbers = [number for _, number in each.lines if number is not None]
+                assert not numbers or (sum(numbers) == each.treated and min(numbers) >= least)
 
 
 def test_another_budget_is_tried_without_a_trace(shop: Shop, folder: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import insert
 
 from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import JOBS
 from promolift.shop.pipeline.release import build_release, read_manifest, release_id_of
@@ -187,6 +188,26 @@ def test_today_shows_the_release_that_decides_after_a_roll_back_too(shop: Shop, 
     assert expected() == cash(own.value_cents + 98_765, sign=True)
     approver.post("/roll-back")
     assert expected() == cash(own.value_cents, sign=True)
+
+
+def test_today_says_until_when_it_waits_and_draws_what_was_spent(shop: Shop, folder: Path) -> None:
+    with Store(folder) as store:
+        learned = Plan.load(store).summary.learned
+    assert learned is not None
+    assert learned.known_ms is not None
+    clock = shop.server.clock
+    clock.behind_ms, clock._last_ms = 0, 0
+    clock.behind_ms = clock.now_ms() - learned.known_ms + DAY_MS
+    approver = shop.person("approver")
+    assert approver.json("/")["blocks"] == []
+    release = draft(approver)
+    approver.post(f"/releases/{release}/activate")
+    said = "The first result is due on"
+    page = approver.json("/")
+    assert said in page["big"]["sentence"]
+    assert [each["id"] for each in page["blocks"]] == ["spend"]
+    clock.behind_ms -= 2 * DAY_MS
+    assert said not in shop.person("viewer").json("/")["big"]["sentence"]
 
 
 def test_a_draft_that_is_frozen_already_is_not_taken_from_its_maker(shop: Shop) -> None:

@@ -46,16 +46,21 @@ def results(visit: PageVisit) -> Reply:
     data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found),
                                     "may_learn": bool(visit.campaign().release)}  # fmt: skip
     if found and "months" in found:
-        left_out = [
-            ExcludedDays(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))
-            for each in kept_notes if each.excluded
-        ]  # fmt: skip
-        blocks = earned_blocks(found, changed, left_out, cash, shop.zone)
+        blocks = earned_blocks(found, changed, excluded_periods(visit), cash, shop.zone)
         ratio = found["sample_ratio"]
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
                  "rule": render_verdict(found["rule"]), "ratio": ratio | {"rule": render_verdict(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
     return Screen("earnings/page.html", translate_key("nav", "/results"), data)
+
+
+def excluded_periods(visit: PageVisit) -> list[ExcludedDays]:
+    """The days that count in no result, as moments in the shop's zone."""
+    zone = visit.shared.shop.zone
+    return [
+        ExcludedDays(midnight_ms(each.first, zone), midnight_ms(each.last + timedelta(days=1), zone))
+        for each in annotations.annotations(visit.call).data if each.excluded
+    ]  # fmt: skip
 
 
 def changes(visit: PageVisit) -> list[TimedChange]:

@@ -70,7 +70,8 @@ def test_the_page_shows_what_learning_found(live: Shop, learned: dict[str, Any])
 
 def test_what_each_play_earned_stands_with_its_interval(live: Shop, learned: dict[str, Any]) -> None:
     effect = {"arm": "save-5", "group": "absent", "net_cents": 90.0, "net_se_cents": 50.0, "window_cents": 150.0,
-              "window_se_cents": 50.0, "cost_cents": 20.0, "pays": 0.96, "state": "give"}  # fmt: skip
+              "window_se_cents": 50.0, "cost_cents": 20.0, "pays": 0.96, "state": "give",
+              "evidence": "randomised"}  # fmt: skip
     drawn, read = (LineEffect.model_validate(effect | more) for more in ({"n_arm": 40, "n_none": 50}, {"arm": "other"}))
     effects = [each.model_dump(mode="json") for each in (drawn, read)]
     keep(live, learned | {"proposal": {"release": {"effects": effects}}})

@@ -131,7 +131,7 @@ def by_play(found: Mapping[str, Any], words: Mapping[str, str], cash: MoneyForma
             group_name(each.group),
             words.get(each.arm, each.arm),
             f"{count(each.n_arm)} / {count(each.n_none)}",
-            f"{cash(each.window_cents, sign=True)}{in_brackets(low_to_high(*_ends(each), cash))}",
+            _window_text(each, cash),
             percent(each.pays),
         ]
         for each in sorted(effects, key=lambda each: (each.group, -each.window_cents))
@@ -150,10 +150,10 @@ def by_play(found: Mapping[str, Any], words: Mapping[str, str], cash: MoneyForma
     return table(title, heads, rows, text, words=(1,), evidence=badge_of(found))
 
 
-def _ends(effect: LineEffect) -> tuple[float, float]:
-    """The 95 % interval of what an offer adds in the window."""
-    reach = Z95 * effect.window_se_cents
-    return effect.window_cents - reach, effect.window_cents + reach
+def _window_text(effect: LineEffect, cash: MoneyFormat) -> str:
+    """What an offer adds in the window, with its 95 % interval."""
+    value, reach = effect.window_cents, Z95 * effect.window_se_cents
+    return f"{cash(value, sign=True)}{in_brackets(low_to_high(value - reach, value + reach, cash))}"
 
 
 def past_practice(history: PromotionHistory | None) -> list[Figure | Block]:

@@ -16,6 +16,7 @@ from promolift.core.decisions import (
     replay_decision,
     withheld_offers,
 )
+from promolift.core.decisions.decision_rule import LARGEST_GAIN_REASON, NOTHING_PAYS_REASON
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.hashing import hash_unit, hash_units
 from promolift.foundation.tables.schemas import DECISIONS
@@ -73,8 +74,8 @@ def test_the_best_offer_at_the_price_by_hand():
     assert one(rows, release(price=0.5))["offer_id"] == "y"  # 70 - 20 beats 50 - 5
     assert one(rows, release(price=5.0))["offer_id"] == "none"  # 50 - 50 is not above 0
     got = one(rows)
-    assert got["reason"] == "largest gain at the price"
-    assert one(rows, release(price=5.0))["reason"] == "no offer gains more than its cost at the price"
+    assert got["reason"] == LARGEST_GAIN_REASON
+    assert one(rows, release(price=5.0))["reason"] == NOTHING_PAYS_REASON
     assert got["decision_id"].startswith("dec_")
     assert [without_interval(each) for each in got["candidates"]] == [
         {"offer": "x", "gain_cents": 50.0, "cost_cents": 10.0, "charge_cents": 0.0, "prob": 1.0},

@@ -1,13 +1,37 @@
 """Work in the background, from a shop's files to a release: it ends, and a reload or a restart finds it."""
 
+import subprocess
+import sys
+from itertools import pairwise
 from pathlib import Path
-from time import sleep
+from random import Random
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 from console_helpers import Person, opened, set_up
 
+from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import load_config
+from promolift.shop.results.plan import Plan
+
+KILLS = 20
+JOB = """
+import sys, time
+from pathlib import Path
+from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.next_version import next_version
+root, number = Path(sys.argv[1]), int(sys.argv[2])
+print("ready", flush=True)
+with Store(root) as store:
+    store.lock()
+    with next_version(root) as draft, Store(draft) as made:
+        made.save("chosen", made.frame("all_chosen").head(number))
+        for table in ("candidates", "decisions", "frontier", "policies", "messages"):
+            time.sleep(0.1)
+            made.save(table, made.frame(table))
+        made.save_json("plan", made.load_json("plan") | {"budget_cents": number, "treated": number})
+"""  # writes a plan of `number` customers as a job does, within no time
 
 
 def ended(person: Person, job_id: str) -> dict[str, Any]:
@@ -47,3 +71,50 @@ def test_files_are_read_and_planned_across_restarts(own_files: Path, tmp_path: P
         assert [each["by"] for each in editor.json("/plan")["releases"] if each["release_id"] == release] == ["editor"]
         approver.get("/plan")
         approver.post(f"/releases/{release}/activate")
+
+
+def plan_of(viewer: Person) -> tuple[int, int, int]:
+    """The budget that the page says, and its customers with an offer by the plan's note and by its offers."""
+    page = viewer.json("/plan")
+    treated = sum(int(row[2].replace(",", "")) for row in page["audiences"]["rows"])
+    return page["budget"], int(page["numbers"][0]["value"].replace(",", "")), treated
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_leaves_a_whole_plan_and_the_next_one_works(folder: Path) -> None:
+    """Each version has a budget of its own and as many customers with an offer, so that a mixture shows."""
+    with Store(folder) as store:
+        store.save("all_chosen", store.frame("chosen"))
+    chance, known = Random(7), list[tuple[int, int, int]]()
+
+    def start(number: int) -> "subprocess.Popen[str]":
+        child = subprocess.Popen([sys.executable, "-c", JOB, folder, str(number)], stdout=subprocess.PIPE, text=True)
+        assert child.stdout
+        child.stdout.readline()  # its modules are imported
+        child.stdout.close()
+        return child
+
+    with opened(folder) as shop:
+        viewer, began = shop.person("viewer"), monotonic()
+        child = start(3)
+        began = monotonic()
+        assert child.wait() == 0
+        took_s = monotonic() - began
+        assert plan_of(viewer) == (3, 3, 3)
+        for number in range(4, 4 + KILLS):
+            child = start(number)
+            sleep(took_s * chance.uniform(0.0, 1.1))
+            if number % 3 == 0:
+                assert len({*plan_of(viewer)}) == 1  # read while it is written
+            child.kill()
+            child.wait()
+            known.append(plan_of(viewer))
+            with Store(folder) as store:
+                plan = Plan.load(store)
+                assert {*known[-1]} == {plan.note.budget_cents, plan.note.treated, plan.chosen.height}
+        assert start(4 + KILLS).wait() == 0
+        assert plan_of(viewer) == (4 + KILLS,) * 3
+        assert not (folder / "switch").exists()
+    kept = sum(before == after for before, after in pairwise(known))
+    print(f"{KILLS} kills: {kept} left the version before, {KILLS - 1 - kept} came after the switch")
+    assert kept

@@ -13,10 +13,13 @@ from sqlalchemy import insert
 
 from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.records import Campaign
 from promolift.server.ledger.schema import JOBS
 from promolift.shop.pipeline.release import build_release, read_manifest, release_id_of
+from promolift.shop.reports.chapters.planned_audiences import AUDIENCES_SHOWN, planned_audiences
 from promolift.shop.results.plan import Plan
+from promolift.shop.results.work_folder.run_context import Job
 
 
 def draft(person: Person) -> str:
@@ -39,6 +42,25 @@ def test_the_screen_says_what_the_plan_says(shop: Shop, folder: Path) -> None:
         assert said["numbers"][0]["value"] == str(plan.note.treated)
         assert said["what_if"]["treated"] == pytest.approx(plan.curve.what_if(plan.note.budget_cents).treated, rel=1e-3)  # type: ignore[union-attr]
         assert {"frontier", "policies", "mix"} <= {block.get("id") for block in said["blocks"]}
+
+
+def test_the_audiences_of_a_plan_add_up_to_it_and_none_is_too_small_to_be_printed(told: Path, tmp_path: Path) -> None:
+    shutil.copytree(told, tmp_path / "work")
+    with Store(tmp_path / "work") as store:
+        plan = Plan.load(store)
+        for least in (0, 2, 5, 9, 20, 1000):
+            privacy = CONFIG.privacy.model_copy(update={"least_cell": least})
+            job = Job(CONFIG.model_copy(update={"privacy": privacy}), store, lambda *_: None)
+            found = planned_audiences(job, plan)
+            assert sum(each.treated for each in found) == plan.note.treated
+            assert sum(each.cost_cents for each in found) == pytest.approx(plan.note.cost_cents)
+            assert sum(each.gain.value for each in found if each.gain) == pytest.approx(plan.note.gain_cents)
+            assert all(each.gain.low <= each.gain.value <= each.gain.high for each in found if each.gain)
+            assert len(found) <= AUDIENCES_SHOWN + 1
+            assert all(each.treated >= min(least, plan.note.treated) for each in found)
+            for each in found:
+                numbers = [number for _, number in each.lines if number is not None]
+                assert not numbers or (sum(numbers) == each.treated and min(numbers) >= least)
 
 
 def test_another_budget_is_tried_without_a_trace(shop: Shop, folder: Path) -> None:
@@ -166,6 +188,26 @@ def test_today_shows_the_release_that_decides_after_a_roll_back_too(shop: Shop, 
     assert expected() == cash(own.value_cents + 98_765, sign=True)
     approver.post("/roll-back")
     assert expected() == cash(own.value_cents, sign=True)
+
+
+def test_today_says_until_when_it_waits_and_draws_what_was_spent(shop: Shop, folder: Path) -> None:
+    with Store(folder) as store:
+        learned = Plan.load(store).summary.learned
+    assert learned is not None
+    assert learned.known_ms is not None
+    clock = shop.server.clock
+    clock.behind_ms, clock._last_ms = 0, 0
+    clock.behind_ms = clock.now_ms() - learned.known_ms + DAY_MS
+    approver = shop.person("approver")
+    assert approver.json("/")["blocks"] == []
+    release = draft(approver)
+    approver.post(f"/releases/{release}/activate")
+    said = "The first result is due on"
+    page = approver.json("/")
+    assert said in page["big"]["sentence"]
+    assert [each["id"] for each in page["blocks"]] == ["spend"]
+    clock.behind_ms -= 2 * DAY_MS
+    assert said not in shop.person("viewer").json("/")["big"]["sentence"]
 
 
 def test_a_draft_that_is_frozen_already_is_not_taken_from_its_maker(shop: Shop) -> None:

@@ -10,6 +10,7 @@ import pytest
 from console_helpers import CONFIG, Shop, opened
 from judged_shop import case, judged
 
+from promolift.core.decisions.decision_rule import LineEffect
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.ledger.records import Annotation
 from promolift.server.tasks.learning_task import exclude_days
@@ -57,13 +58,28 @@ def test_the_page_shows_what_learning_found(live: Shop, learned: dict[str, Any])
     months = kinds["months"]["spec"]["rows"]
     assert [row["value"] for row in months] == [each["alone"]["value"] for each in learned["months"]]
     names = {each["name"] for each in learned["lab"] if each["value"] is None}
-    assert sum(each["kind"] == "gap" for each in page["blocks"]) == len(names)
+    gaps = len(names) + 2  # what each play earned, where none was drawn, and what business as usual would have
+    assert sum(each["kind"] == "gap" for each in page["blocks"]) == gaps
     total = next(tile for tile in page["tiles"] if tile["label"] == "Earned")
     assert total["value"] == page["head"]["value"]
     assert live.api("GET", f"/v1/campaigns/{CAMPAIGN}/results") == learned
     text = viewer.get("/results/export?kind=csv")
     assert len(text.splitlines()) == 1 + len(learned["months"]) + len(learned["weeks"])
     assert json.loads(viewer.get("/results/export?kind=json")) == learned
+
+
+def test_what_each_play_earned_stands_with_its_interval(live: Shop, learned: dict[str, Any]) -> None:
+    effect = {"arm": "save-5", "group": "absent", "net_cents": 90.0, "net_se_cents": 50.0, "window_cents": 150.0,
+              "window_se_cents": 50.0, "cost_cents": 20.0, "pays": 0.96, "state": "give",
+              "evidence": "randomised"}  # fmt: skip
+    drawn, read = (LineEffect.model_validate(effect | more) for more in ({"n_arm": 40, "n_none": 50}, {"arm": "other"}))
+    effects = [each.model_dump(mode="json") for each in (drawn, read)]
+    keep(live, learned | {"proposal": {"release": {"effects": effects}}})
+    page = live.person("viewer").json("/results")
+    (play,) = [each for each in page["blocks"] if each["title"] == "By play"]
+    (row,) = play["data"]["grid"]["rows"]
+    assert row[0] == "absent"
+    assert row[2:] == ["40 / 50", "+$1.50 ($0.52 to $2.48)", "96\N{NO-BREAK SPACE}%"]
 
 
 def test_an_older_file_of_learning_does_not_break_the_page(live: Shop, learned: dict[str, Any]) -> None:

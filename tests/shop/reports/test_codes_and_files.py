@@ -155,7 +155,8 @@ def plan(**change):
 def decided(given: pl.DataFrame, *others: tuple[str, bool | None, str]) -> pl.DataFrame:
     """The decisions behind `given`, and those of others who get nothing: who, held out or not, and why."""
     rows = [
-        (who, offer, 0.9, False, "largest gain at the price") for who, offer in given["customer_id", "offer_id"].rows()
+        (who, offer, 0.9, False, "of all offers that fit the budget, this one is expected to add most")
+        for who, offer in given["customer_id", "offer_id"].rows()
     ]
     rows += [(who, "none", 0.1 if held else 0.95, held, why) for who, held, why in others]
     frame = pl.DataFrame(rows, schema=["customer_id", "offer_id", "propensity", "holdout", "reason"], orient="row")
@@ -171,7 +172,7 @@ HELD = ("B9", True, "holdout: kept back to measure what offers earn")
 
 def test_the_best_come_first_and_then_those_held_out_and_nobody_else():
     rows = pl.concat([plan(), plan(customer_id="A2", gain_cents=5.0), plan(customer_id="A0", gain_cents=5.0)])
-    none = ("C1", False, "no offer gains more than its cost at the price")
+    none = ("C1", False, "no offer is expected to add enough for what it costs")
     out = file_of(rows, ("B8", True, HELD[2]), HELD, none, ("C2", None, "consent: no consent on record"))
     assert out["customer_id"].to_list() == ["A0", "A2", "A1", "B8", "B9"]
     assert out["status"].to_list() == ["offer"] * 3 + ["holdout"] * 2

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from promolift.foundation.errors import ConfigError, InputError, StepError
 from promolift.foundation.sql import quote_identifier, sql_literal
 from promolift.foundation.storage.artifacts import PRODUCED_BY
+from promolift.foundation.storage.next_version import finish_switch
 from promolift.foundation.storage.remote_storage import brought, is_stored, listed, on_this_machine, storage_at, url_of
 from promolift.foundation.storage.table_writing import (
     Relation,
@@ -104,6 +105,7 @@ class Store:
             self._temporary = TemporaryFolder(within or self.root.absolute() / "tmp")
             if within is None:
                 self._temporary.remove_abandoned()
+                finish_switch(self.root)
         except OSError as error:
             reason = f"{error.strerror or error}"
             raise ConfigError(
@@ -176,6 +178,10 @@ class Store:
     def raw_copies(self) -> Path:
         """Where readable copies of raw files go. They end with the run: when the folder is unlocked, or closed."""
         return self._work / "raw"
+
+    def lock(self) -> None:
+        """Keep others from writing until `unlock`, or the end. StepError where another writes."""
+        self._claim()
 
     def unlock(self) -> None:
         """Drop copies of raw files and let the next writer in; this store may write again when they are done."""

@@ -14,6 +14,7 @@ from typing import Any
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.next_version import next_version
 from promolift.server.console.pages.error_text import error_text
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import audit_archive
@@ -48,15 +49,23 @@ def run_job(task: dict[str, Any]) -> dict[str, Any]:
 
 def run_plan(shop: Shop, asked: dict[str, Any]) -> dict[str, Any]:
     """Plan at another budget and freeze the plan as a release."""
-    shop.plan(budget_cents=asked["budget_cents"])
-    shop.evaluate()
-    shop.step("message")
-    return {"release_id": build_release(shop.store)}
+    shop.store.lock()
+    with next_version(shop.store.root) as draft, Shop.of(shop.config, draft, print_progress) as changed:
+        changed.plan(budget_cents=asked["budget_cents"])
+        changed.evaluate()
+        changed.step("message")
+        release_id = build_release(changed.store)
+    return {"release_id": release_id}
 
 
 def run_pipeline(shop: Shop, _: dict[str, Any]) -> dict[str, Any]:
-    """All from the files to the words of the plan; what is up to date is skipped."""
-    shop.step("ingest", "profile", "effect", "plan", "evaluate", "message")
+    """All from the files to the words of the plan; what is up to date is skipped. What is read of the files is kept if
+    the job is stopped; the plan with all that belongs to it is replaced as a whole.
+    """
+    shop.step("ingest", "profile", "effect")
+    shop.store.lock()
+    with next_version(shop.store.root) as draft, Shop.of(shop.config, draft, print_progress) as changed:
+        changed.step("plan", "evaluate", "message")
     return {}
 
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.verdict_text import render_verdict
-from promolift.foundation.evidence import IntervalEstimate
+from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
@@ -19,7 +20,7 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
-from promolift.foundation.pages.blocks import Badge, Block, Figure, KeyFigure, TextTable, unknown_note
+from promolift.foundation.pages.blocks import Badge, Block, Figure, KeyFigure, TextTable, table, unknown_note
 from promolift.foundation.pages.charts import (
     Axis,
     ForestRow,
@@ -32,7 +33,10 @@ from promolift.foundation.pages.charts import (
     verdict_text,
 )
 from promolift.foundation.time.clock import DAY_MS
+from promolift.shop.reports.chapters.history import draw_net_margins
 from promolift.shop.results.learned_policy import EarningsDrivers
+from promolift.shop.results.line_tests import group_name
+from promolift.shop.results.promotion_history import PromotionHistory
 
 POLICIES = {
     "in force": gettext_noop("the policy in force"),
@@ -116,6 +120,47 @@ def earned_blocks(
     return [
         each for each in (*blocks, groups(found, cash), *policies(found, cash), drift(found, cash)) if each is not None
     ]
+
+
+def by_play(found: Mapping[str, Any], words: Mapping[str, str], cash: MoneyFormat) -> Block:
+    """What each offer that was drawn added per customer of its audience or play; `words` has menu lines by id."""
+    title, proposal = gettext("By play"), found.get("proposal")
+    effects = [] if proposal is None else [LineEffect.parse(each, title) for each in proposal["release"]["effects"]]
+    rows = [
+        [
+            group_name(each.group),
+            words.get(each.arm, each.arm),
+            f"{count(each.n_arm)} / {count(each.n_none)}",
+            _window_text(each, cash),
+            percent(each.pays),
+        ]
+        for each in sorted(effects, key=lambda each: (each.group, -each.window_cents))
+        if each.n_arm
+    ]
+    if not rows:
+        return unknown_note(gettext("what each play earned"), gettext("no offer was drawn whose days are over"))
+    heads = [
+        gettext("customers who …"),
+        gettext("offer"),
+        gettext("got it / got nothing"),
+        gettext("added per customer"),
+        gettext("chance that it pays"),
+    ]
+    text = gettext("Against customers of the same play who drew nothing, after the offer's cost.")
+    return table(title, heads, rows, text, words=(1,), evidence=badge_of(found))
+
+
+def _window_text(effect: LineEffect, cash: MoneyFormat) -> str:
+    """What an offer adds in the window, with its 95 % interval."""
+    value, reach = effect.window_cents, Z95 * effect.window_se_cents
+    return f"{cash(value, sign=True)}{in_brackets(low_to_high(value - reach, value + reach, cash))}"
+
+
+def past_practice(history: PromotionHistory | None) -> list[Figure | Block]:
+    """What business as usual earned: no customers were given it at random, so past promotions stand for it."""
+    what = gettext("what business as usual would have earned in these days")
+    why = gettext("nobody was given it at random; a test with your usual promotion as one of its arms tells")
+    return [unknown_note(what, why), *([draw_net_margins(history)] if history and history.estimated else [])]
 
 
 def months(found: Mapping[str, Any], cash: MoneyFormat, zone: str) -> Figure | Block:

@@ -299,7 +299,7 @@ const draw = (() => {
     if (spec.kind === 'bars') return count * pitch(spec, size, 28, 46) + 62;
     if (spec.kind === 'forest') return count * pitch(spec, size, 32, 44) + 66;
     const part = paper ? 0.72 : 1; // two pictures to a page
-    return part * { columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
+    return part * { columns: 270, frontier: spec.short ? 260 : wide ? 430 : 340, lines: spec.short ? 250 : wide ? 400 : 330, calibration: 340 }[spec.kind];
   }
   return { option: (spec, theme, size) => kinds[spec.kind](spec, theme, size), height, setMoney: (m, language) => { money = m; chinese = language === 'zh'; } };
 })();

@@ -4,8 +4,9 @@ import asyncio
 import csv
 import io
 import json
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -13,15 +14,27 @@ from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, days
 from promolift.foundation.i18n.lazy_message import render_message
+from promolift.foundation.pages.blocks import Block, Figure
 from promolift.server.api.routes import annotations
 from promolift.server.api.routes.annotations import AnnotationIn
 from promolift.server.api.routes.campaign_summary import load_last_learning
-from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, form, page
+from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, cached_result, form, page
 from promolift.server.ledger.records import LearnRun
 from promolift.server.ledger.schema import AUDIT, Refused
 from promolift.server.translations import translate_key, translate_refusal
-from promolift.shop.reports.earnings import ExcludedDays, TimedChange, driver_tiles, earned_blocks, earned_head
-from promolift.shop.results.work_folder.run_context import midnight_ms
+from promolift.shop.reports.earnings import (
+    ExcludedDays,
+    TimedChange,
+    by_play,
+    driver_tiles,
+    earned_blocks,
+    earned_head,
+    past_practice,
+)
+from promolift.shop.results.line_tests import describe_line
+from promolift.shop.results.plan_note import PlanNote
+from promolift.shop.results.promotion_history import PromotionHistory
+from promolift.shop.results.work_folder.run_context import Job, midnight_ms
 
 CHARTED_ACTIONS = ("release.activate", "release.rollback", "campaign.put", "experiment.put", "experiment.pause",
           "experiment.stop", "text.approve", "text.reject")  # fmt: skip
@@ -46,16 +59,39 @@ def results(visit: PageVisit) -> Reply:
     data: dict[str, Any] = state | {"notes": kept_notes, "changes": changed, "found": bool(found and "months" in found),
                                     "may_learn": bool(visit.campaign().release)}  # fmt: skip
     if found and "months" in found:
-        left_out = [
-            ExcludedDays(midnight_ms(each.first, shop.zone), midnight_ms(each.last + timedelta(days=1), shop.zone))
-            for each in kept_notes if each.excluded
-        ]  # fmt: skip
-        blocks = earned_blocks(found, changed, left_out, cash, shop.zone)
+        beside = business_as_usual(visit) if visit.server.config else Beside([], {})
+        blocks = earned_blocks(found, changed, excluded_periods(visit), cash, shop.zone)
+        blocks[2:2] = [by_play(found, beside.words, cash), *beside.blocks]
         ratio = found["sample_ratio"]
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
                  "rule": render_verdict(found["rule"]), "ratio": ratio | {"rule": render_verdict(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
     return Screen("earnings/page.html", translate_key("nav", "/results"), data)
+
+
+class Beside(NamedTuple):
+    """What business as usual earned, and the plan's menu lines in words."""
+
+    blocks: list[Figure | Block]
+    words: Mapping[str, str]
+
+
+@cached_result("notes/history.json")
+def business_as_usual(job: Job) -> Beside:
+    """What stands beside the results of the campaign, from the work folder."""
+    history = PromotionHistory.load(job.store) if PromotionHistory.has(job.store) else None
+    lines = PlanNote.load(job.store).menu if PlanNote.has(job.store) else ()
+    currency = job.config.shop.currency
+    return Beside(past_practice(history), {line.id: describe_line(line, currency) for line in lines})
+
+
+def excluded_periods(visit: PageVisit) -> list[ExcludedDays]:
+    """The days that count in no result, as moments in the shop's zone."""
+    zone = visit.shared.shop.zone
+    return [
+        ExcludedDays(midnight_ms(each.first, zone), midnight_ms(each.last + timedelta(days=1), zone))
+        for each in annotations.annotations(visit.call).data if each.excluded
+    ]  # fmt: skip
 
 
 def changes(visit: PageVisit) -> list[TimedChange]:

@@ -1,5 +1,6 @@
 """The first screen: value added by the campaign, its state, pending work for a user and the first steps."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -19,20 +20,22 @@ from promolift.foundation.i18n.formatting import (
     sentence_space,
     upper_first,
 )
-from promolift.foundation.pages.blocks import KeyFigure
+from promolift.foundation.pages.blocks import Figure, KeyFigure
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.time.clock import DAY_MS
 from promolift.server.api.routes import admin
-from promolift.server.api.routes.campaign_summary import CampaignSummary, Made, summary
+from promolift.server.api.routes.campaign_summary import CampaignSummary, Made, load_last_learning, summary
 from promolift.server.budgets.redemptions import STEPS
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, cached_result, form, page, sentence
+from promolift.server.console.screens.earnings import excluded_periods
+from promolift.server.console.screens.monitoring import spending
 from promolift.server.console.screens.plan import manifest
 from promolift.server.ledger.audit_log import list_records, put_record
 from promolift.server.ledger.records import MenuDraft
 from promolift.server.ledger.schema import AUDIT, REDEMPTIONS
 from promolift.server.translations import translate_key, translate_refusal
 from promolift.shop.pipeline.text_pool import load_shop_pool
-from promolift.shop.reports.earnings import SIGNIFICANT
+from promolift.shop.reports.earnings import SIGNIFICANT, curve
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote, PlanSummary
@@ -89,15 +92,29 @@ def today(visit: PageVisit) -> Reply:
     with visit.read() as db:
         dismissed = list_records(db, DISMISSED)
     return Screen("overview.html", translate_key("nav", "/"), {
-        "big": headline_card(now, facts, cash), "tiles": tiles(visit, now, facts, cash), "summary": now,
+        "big": headline_card(now, facts, cash, visit), "blocks": today_chart(visit), "summary": now,
+        "tiles": tiles(visit, now, facts, cash),
         "needs": [each for each in pending_items(visit, now, facts) if each.key not in dismissed],
         "steps": first_steps(visit, now, facts), "campaign_id": visit.campaign_id, "changes": changes(visit),
         "can_roll_back": bool(now.previous),
     })  # fmt: skip
 
 
-def headline_card(now: CampaignSummary, facts: PlanFacts | None, cash: MoneyFormat) -> KeyFigure:
-    """What was added so far; before that is known, what is expected."""
+def today_chart(visit: PageVisit) -> list[Figure]:
+    """The one chart of the screen: how what the offers added grew; before that is known, what was spent beside the
+    budget. Empty while no release decides.
+    """
+    cash, zone = MoneyFormat(visit.shared.shop.currency), visit.shared.shop.zone
+    found = load_last_learning(visit.call, visit.campaign_id)
+    if found and (grown := curve(found, (), excluded_periods(visit), cash, zone)):
+        shown = [replace(grown, title=gettext("How it grew"))]
+    else:
+        shown = [spending(visit)] if visit.campaign().release else []
+    return [replace(chart, how="", spec={**chart.spec, "short": True}) for chart in shown]
+
+
+def headline_card(now: CampaignSummary, facts: PlanFacts | None, cash: MoneyFormat, visit: PageVisit) -> KeyFigure:
+    """What was added so far; before that is known, what is expected, and when it will be known."""
     earned, label = now.earned, sentence("added")
     if earned is not None:
         gain = (
@@ -117,6 +134,9 @@ def headline_card(now: CampaignSummary, facts: PlanFacts | None, cash: MoneyForm
     text = sentence(
         "measured_later" if now.release else "no_release", gain=f"{cash(facts.plan.value_cents, sign=True)}{between}"
     )
+    known_ms = facts.plan.learned.known_ms if now.release and facts.plan.learned else None
+    if known_ms and known_ms > visit.now_ms:
+        text += sentence_space() + sentence("known_on", day=date(known_ms, visit.shared.shop.zone))
     return KeyFigure(label, sentence("not_measured"), text)
 
 

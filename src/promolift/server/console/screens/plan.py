@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, number, percent
-from promolift.foundation.pages.blocks import Block, Figure, HeadlineAssumption, KeyFigure
+from promolift.foundation.pages.blocks import Block, Figure, HeadlineAssumption, KeyFigure, TextTable
 from promolift.server.api.routes import admin
 from promolift.server.console.pages.context import (
     PageVisit,
@@ -25,24 +26,38 @@ from promolift.server.console.pages.empty_page import empty_screen
 from promolift.server.ledger.records import Campaign, ReleaseRecord
 from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.pipeline.release import Manifest, read_manifest
-from promolift.shop.reports.chapters import budget, recipients, summary
+from promolift.shop.reports.chapters import budget, planned_audiences, recipients, summary
 from promolift.shop.reports.story import Story
 from promolift.shop.reports.story_builder import build_plan_story
-from promolift.shop.results.plan import BudgetCurve
+from promolift.shop.results.plan import BudgetCurve, Plan
 from promolift.shop.results.plan_note import PlanNote, WhatIf
 from promolift.shop.results.work_folder.run_context import Job
 
-SLIDER_STEPS = 200
+WAITING = ("draft", "asked", "approved")  # states of a release that somebody may go on with
+
+
+class PlanPart(NamedTuple):
+    """A folded part of the screen: its key in the page, its title, and which of the screen's blocks stand in it."""
+
+    key: str
+    title: str
+    first: int
+    end: int
 
 
 class PlanScreen(NamedTuple):
-    """What the screen shows of the plan, made once per plan; `top` is the largest budget that was tried."""
+    """What the screen shows of the plan, made once per plan; `top` is the largest budget that was tried. The curve is
+    the first of the `blocks`, how to read it stands in `curve_how`.
+    """
 
     story: Story
     head: KeyFigure
     numbers: list[KeyFigure]
+    audiences: TextTable
     stands: list[HeadlineAssumption]
     blocks: list[Figure | Block]
+    curve_how: str
+    parts: list[PlanPart]
     top: float
 
     def what_if(self, budget_cents: float) -> WhatIf | None:
@@ -52,15 +67,28 @@ class PlanScreen(NamedTuple):
 
 @cached_result("tables/policies.parquet", "tables/messages.parquet", "notes/unchecked.json", "notes/offers.json")
 def load_plan_screen(job: Job) -> PlanScreen:
-    """Load the screen from the work folder. The curve stands first, below its slider."""
-    story = build_plan_story(job)
-    cost, rules = budget.build_chapter(story).blocks, budget.build_policies_chapter(story).blocks
+    """Load the screen from the work folder."""
+    story, plan = build_plan_story(job), Plan.load(job.store)
+    cost, rules = budget.build_chapter(story), budget.build_policies_chapter(story)
+    curve = [each for each in cost.blocks if isinstance(each, Figure) and each.id == "frontier"]
     who = [each for each in recipients.build_chapter(story).blocks if each.kind in ("figure", "grid")]
-    blocks = [*budget.build_method_chapter(story).blocks, *who, *cost, *rules]
-    blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
+    folded = {
+        "profit": (cost.title, [each for each in cost.blocks if each not in curve]),
+        "method": (gettext("How was the plan chosen?"), [*budget.build_method_chapter(story).blocks]),
+        "who": (gettext("Which offers, and why these customers?"), who),
+        "rules": (rules.title, [*rules.blocks]),
+    }
+    blocks: list[Figure | Block] = [replace(each, how="", spec={**each.spec, "short": True}) for each in curve]
+    curve_how, parts = "".join(each.how for each in curve), list[PlanPart]()
+    for key, (title, some) in folded.items():
+        if some:
+            parts.append(PlanPart(key, title, len(blocks), len(blocks) + len(some)))
+            blocks += some
     stands = [summary.assumption_row(each, story.cash) for each in story.summary.assumptions]
     top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
-    return PlanScreen(story, summary.headline_figure(story), summary.numbers(story), stands, blocks, top)
+    table = planned_audiences.audience_table(planned_audiences.planned_audiences(job, plan), plan)
+    head, numbers = summary.headline_figure(story), summary.numbers(story)
+    return PlanScreen(story, head, numbers, table, stands, blocks, curve_how, parts, top)
 
 
 @page("/plan")
@@ -72,9 +100,10 @@ def plan(visit: PageVisit) -> Reply:
     story, cents = shown.story, shown.story.plan.budget_cents
     return Screen("plan/page.html", translate_key("nav", "/plan"), {
         "head": shown.head, "numbers": shown.numbers, "stands": shown.stands, "why": story.why, "next": story.next,
-        "blocks": shown.blocks, "top": shown.top, "step": max(1, round(shown.top / SLIDER_STEPS)), "budget": cents,
+        "audiences": shown.audiences, "blocks": shown.blocks, "curve_how": shown.curve_how,
+        "parts": shown.parts, "top": shown.top, "budget": cents,
         "what_if": shown.what_if(float(cents)), "releases": lines, "job": visit.shared.jobs.last("plan"),
-        "two_eyes": visit.two_eyes, "frozen": any(each["budget_cents"] == cents for each in lines),
+        "two_eyes": visit.two_eyes,
     })  # fmt: skip
 
 
@@ -114,6 +143,7 @@ def release_line(visit: PageVisit, name: str, made: ReleaseRecord, campaign: Cam
         "previous": campaign.previous == name, "may_ask": made.status == "draft",
         "may_approve": made.status in ("draft", "asked") and not (visit.two_eyes and mine),
         "may_activate": frozen is not None and not live and cleared,
+        "waits": frozen is not None and not live and campaign.previous != name and made.status in WAITING,
         "gain_cents": frozen.expected.value_cents if frozen else None,
     } | {each: getattr(note, each, None) for each in numbers}  # fmt: skip
 

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.storage.next_version import finish_switch
 from promolift.server.api.server import Server
 from promolift.server.ledger.audit_log import AuditAction, append_audit
 from promolift.server.ledger.schema import JOBS
@@ -125,7 +126,9 @@ class BackgroundJobs:
         except (OSError, ValueError):
             end = {"status": "failed", "note": CRASHED}
         child.stdout.close()
-        if child.wait() > 0 and end["status"] == "stopped":
+        failed = child.wait() > 0
+        finish_switch(self.server.settings.work)
+        if failed and end["status"] == "stopped":
             end = {"status": "failed", "note": CRASHED}
         self._write(job_id, end | {"ended_ms": self.server.clock.now_ms()})
 

@@ -14,6 +14,7 @@ from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.formatting import current_locale, date
 from promolift.foundation.i18n.text import LANGUAGES
 from promolift.foundation.storage.local_store import Store
+from promolift.foundation.storage.next_version import finish_switch
 from promolift.server.api.routes.campaign_summary import SimulatedPeriod
 from promolift.server.api.server import Server
 from promolift.server.console.state.background_jobs import BackgroundJobs
@@ -149,12 +150,17 @@ class Console:
         Kept per language, since it may hold words; one makes it while others wait.
         """
         key = name, current_locale()
+        names = (*files, f"notes/{PlanNote.NAME}.json")
         with self._making[key]:
-            mark = [self._stamp(each) for each in (*files, f"notes/{PlanNote.NAME}.json")]
-            kept = self._kept.get(key)
-            if kept is None or kept.mark != mark:
-                kept = self._kept[key] = _Kept(mark, make(self.job()))
-            return kept.value
+            while True:
+                finish_switch(self.server.settings.work)
+                mark, kept = [self._stamp(each) for each in names], self._kept.get(key)
+                if kept is not None and kept.mark == mark:
+                    return kept.value
+                value = make(self.job())
+                finish_switch(self.server.settings.work)
+                if mark == [self._stamp(each) for each in names]:  # else a job put another version in place meanwhile
+                    self._kept[key] = _Kept(mark, value)
 
     def _stamp(self, file: str) -> int:
         path = self.server.settings.work / file

@@ -16,7 +16,7 @@ def build_chapter(story: Story) -> Chapter | None:
     found = story.history
     if found is None or (not found.promotions and found.unknown != "always"):
         return None
-    blocks: list[Figure | Block] = [_net(found)] if found.estimated else []
+    blocks: list[Figure | Block] = [draw_net_margins(found)] if found.estimated else []
     for each in found.ranked[:EXPLAINED]:
         blocks.append(sentences(truncate(f"{each.when}{gettext(', ')}{each.what}", 120), _lines(found, each)))
     if untold := found.untold_lines():
@@ -32,7 +32,7 @@ def _lines(found: PromotionHistory, each: PastPromotion) -> list[str]:
     return [gettext("{upper}{said}.", upper=said[:1].upper(), said=said[1:], said_2=said), *found.explain(each)]
 
 
-def _net(found: PromotionHistory) -> Figure:
+def draw_net_margins(found: PromotionHistory) -> Figure:
     """The margin that each promotion added, with what followed."""
     drawn = found.ranked[:MOST_DRAWN]
     marks = [

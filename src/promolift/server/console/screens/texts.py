@@ -468,7 +468,7 @@ def restore(visit: PageVisit) -> Reply:
 
 @form("/words/write/{angle}/{language}", "editor", "/words")
 def write(visit: PageVisit) -> Reply:
-    """A person's text in place of those that learning dropped: it waits for a yes. Words that break a rule are refused."""
+    """A person's text in place of those that learning dropped: it waits for a yes, and keeps to the rules."""
     angle, language = visit.params["angle"], visit.params["language"]
     draft, by = Draft(*(visit.text(name) for name in ("title", "hook", "call"))), visit.visitor.name
 

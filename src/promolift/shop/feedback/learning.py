@@ -7,7 +7,7 @@ out/release.json   only with `auto`, and only if nothing speaks against the draw
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,9 @@ from tempfile import TemporaryDirectory
 import duckdb
 import polars as pl
 
+from promolift.core.messages.composition import MessageSettings
 from promolift.core.messages.text_choice import WantedDraft
+from promolift.core.messages.text_pool import TextPool
 from promolift.extensions.privacy.private_release import private_effect
 from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
@@ -47,7 +49,6 @@ from promolift.shop.feedback.proposal import (
     write_atomically,
 )
 from promolift.shop.feedback.text_earnings import earned_by_text, planned_messages
-from promolift.shop.pipeline.text_pool import load_shop_pool
 from promolift.shop.reports.learning_page import page_of, summary_text
 from promolift.shop.reports.next_step import shop_status
 from promolift.shop.reports.text_values import learn_pool
@@ -64,7 +65,8 @@ class Request:
     """Where to read and write. Decisions and events are files, or tables that a program has in hand; what is not named
     is taken from the work folder. `consent` is what customers told a server about it, as of `read_consent_updates`:
     None for the ledger of the work folder. `messages` is what a server answered with which text, as MESSAGE_SCHEMA of
-    text_earnings: None for the messages of the plan.
+    text_earnings: None for the messages of the plan. `load_pool` reads the shop's texts as they are now: None for
+    those of the plan.
     """
 
     decisions: Path | pl.DataFrame | None
@@ -76,6 +78,7 @@ class Request:
     auto: bool = False
     consent: pl.DataFrame | None = None
     messages: pl.DataFrame | None = None
+    load_pool: Callable[[MessageSettings], TextPool] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
         if store is not None and config is not None and config.privacy.epsilon is None and PoolWords.has(store):
             sent = planned_messages(store, config) if request.messages is None else request.messages
             texts = earned_by_text(evidence, sent, PoolWords.load(store).texts, config.lines)
-            pool = load_shop_pool(config.message).in_languages(config.shop.languages)
+            pool = request.load_pool(config.message) if request.load_pool else PoolWords.load(store).pool
+            pool = pool.in_languages(config.shop.languages)
             wanted = tuple(learn_pool(config, pool, request.work).wanted)
         if store is not None and config is not None and config.privacy.epsilon is not None:
             private = private_effect(Job(config, store, tell), evidence)

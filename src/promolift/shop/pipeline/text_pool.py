@@ -191,23 +191,23 @@ def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
 def list_pool(config: Config, work: Path, learned: Path) -> StepSummary:
     """List texts with what each earned, those that learning dropped, and the drafts that it asks for."""
     pool, found = _pool(config), list[str]()
-    told = learn_pool(config, pool, work)
+    learning = learn_pool(config, pool, work)
     values = read_text_values(*learned_folders(config, work, learned))
     usable = pool.usable(config.message.approve).texts
     sent = [text for text in usable if text.text_id in values or text.restored_by]
-    sent += [each.text for each in told.dropped if each.text not in sent]
-    lines = text_list(tuple(dict.fromkeys(sent)), values, told, MoneyFormat(config.shop.currency))
+    sent += [each.text for each in learning.dropped if each.text not in sent]
+    lines = text_list(tuple(dict.fromkeys(sent)), values, learning, MoneyFormat(config.shop.currency))
     found += lines or [gettext("Nothing is known yet of any text: run promolift learn when messages were sent.")]
-    found += [describe_wanted(each) for each in told.wanted]
-    if told.wanted:
+    found += [describe_wanted(each) for each in learning.wanted]
+    if learning.wanted:
         found.append(how_to_write(config))
     figures = {
         "texts": [asdict(values[text.text_id]) | {"answer": values[text.text_id].answer, "words": text.words}
                   for text in usable if text.text_id in values],
         "dropped": [{"text_id": each.text.text_id, "benefit": each.benefit, "winner": each.winner.text_id}
-                    for each in told.dropped],
+                    for each in learning.dropped],
         "wanted": [{"angle": each.angle, "language": each.language, "successor_of": [t.text_id for t in each.dropped],
-                    "winners": [t.text_id for t in each.winners]} for each in told.wanted],
+                    "winners": [t.text_id for t in each.winners]} for each in learning.wanted],
     }  # fmt: skip
     return _summary(config, pool, "\n".join(found), **figures)
 

@@ -74,6 +74,10 @@ def show_prompts(config: Config, briefs: Sequence[Brief], asked: DraftOptions) -
         f"--- {brief.angle} {brief.language}\n{ask.system.strip()}\n\n{ask.user.strip()}\n"
         for brief, ask in zip(briefs, asks, strict=True)
     ]
+    if config.shop.home_country is None:
+        shown.append(
+            gettext("No occasion is in these prompts, since shop.country does not say which country it is.") + "\n"
+        )
     total = gettext(
         "Nothing was called. Requests: {requests}. Tokens: about {sent} to send, at most {received} to receive. "
         "Cost: at most {cost} cents; the cap is {cap} cents.",

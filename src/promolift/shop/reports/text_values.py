@@ -33,9 +33,9 @@ def read_text_values(*folders: Path) -> dict[str, TextValue]:
     return {each.value.text_id: each.value for each in found}
 
 
-def learned_folders(config: Config, work: Path, learned: Path) -> tuple[Path, Path]:
+def learned_folders(config: Config, work: Path, learned: Path) -> list[Path]:
     """Return where `promolift learn` and the server of a work folder leave what they learned."""
-    return learned, work / "serve" / "learn" / config.plan.campaign
+    return [learned, work / "serve" / "learn" / config.plan.campaign]
 
 
 class PoolLearning(NamedTuple):
@@ -118,10 +118,10 @@ def text_list(
     for text in sorted(texts, key=lambda each: (-worth.get(each.text_id, float("-inf")), each.text_id)):
         lines.append(f"  {text.text_id} {angle_name(text.angle)} {text.language}: {text.words}")
         found = values.get(text.text_id)
-        told = [describe_text_value(found, cash) if found else "", dropped.get(text.text_id, ""),
+        notes = [describe_text_value(found, cash) if found else "", dropped.get(text.text_id, ""),
                 gettext("{who} brought it back on {date}.", who=text.restored_by, date=text.restored_on)
                 if text.restored_by else ""]  # fmt: skip
-        lines += [f"    {each}" for each in told if each]
+        lines += [f"    {each}" for each in notes if each]
     return lines
 
 

@@ -70,6 +70,8 @@ def test_a_yes_is_to_exactly_these_words_and_names_the_person(own: Shop, pool: P
     approver.post(f"/words/{text.text_id}/judge", said="yes")
     kept = next(each for each in load_pool(pool).texts if each.text_id == text.text_id)
     assert (kept.state, kept.by) == ("approved", "approver")
+    assert "no person has approved" in text.note
+    assert not kept.note
     assert "text.approve" in [row["action"] for row in own.api("GET", "/v1/audit?limit=1000")["data"]]
 
 

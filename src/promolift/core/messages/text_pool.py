@@ -357,7 +357,7 @@ def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: 
         if said is None or (said and lint_draft(draft, old.angle, old.language)):
             return []
         state = "approved" if said else "rejected"
-        taken_back = {} if said else NOT_RESTORED
+        taken_back = {"note": ""} if said else NOT_RESTORED  # the note says that nobody has approved it
         return [old.model_copy(update={"state": state, "rejected_because": reason, **who, **taken_back})]
     angle, language = (old.angle, old.language) if old else (row["angle"], row["language"])
     successor_of = old.successor_of if old else ()

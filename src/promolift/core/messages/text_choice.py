@@ -258,9 +258,10 @@ class TextChooser:
         )
         drawn_DV = np.random.default_rng(seed).beta(yes_V, no_V, (SHARE_DRAWS, len(texts)))
         wins_V = np.bincount(drawn_DV.argmax(axis=1), minlength=len(texts)) / SHARE_DRAWS
-        sent_V = (wins_V > 0) | (shown < READ_ENOUGH) | np.array([bool(text.restored_by) for text in texts])
+        sent_V = (wins_V > 0) | (shown < READ_ENOUGH)
         if sent_V.sum() < LEAST_TEXTS:
             sent_V = sent_V | (np.argsort(np.argsort(-yes_V / (yes_V + no_V), kind="stable")) < LEAST_TEXTS)
+        sent_V |= np.array([bool(text.restored_by) for text in texts])
         share_V = (1 - MIN_SHARE) * wins_V + MIN_SHARE * sent_V / sent_V.sum()
         low_V, high_V = scipy.stats.beta.ppf([[0.025], [0.975]], yes_V, no_V)
         return TextArms(tuple(texts), share_V, yes_V / (yes_V + no_V), low_V, high_V)

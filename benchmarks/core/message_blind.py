@@ -4,15 +4,15 @@ Prints pairs of messages on the same offer and reason, sides and order drawn by 
 filled by code as it leaves, without greeting and terms, which would give the source away. The judge writes a line per
 pair, `number<TAB>a|b|=<TAB>sendable a<TAB>sendable b` (y or n), before the key is read. Run:
 
-    python benchmarks/core/message_blind.py --pass 1 [--language zh]        the pairs
-    python benchmarks/core/message_blind.py --read VERDICTS.tsv [...]       the shares, by language and pass
+    python benchmarks/core/message_blind.py [--quick] [--read VERDICTS.tsv]   the shares, by language and pass
+    python benchmarks/core/message_blind.py --pass 1 [--language zh]          the pairs
 
-VERDICTS holds `pass`, `language` and the columns above.
+VERDICTS holds `pass`, `language` and the columns above; without it the verdicts of message_blind.tsv are read.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from math import sqrt
 from pathlib import Path
@@ -95,15 +95,14 @@ class Verdict(NamedTuple):
     sent: dict[str, bool]
 
 
-def read_verdicts(files: Sequence[Path]) -> dict[tuple[int, str], list[Verdict]]:
+def read_verdicts(file: Path) -> dict[tuple[int, str], list[Verdict]]:
     """Verdicts by pass and language."""
     found: dict[tuple[int, str], list[Verdict]] = {}
-    for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if line and not line.startswith("#"):
-                at, language, number, better, a, b = line.split("\t")
-                one = Verdict(int(number), better, {"a": a == "y", "b": b == "y"})
-                found.setdefault((int(at), language), []).append(one)
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            at, language, number, better, a, b = line.split("\t")
+            one = Verdict(int(number), better, {"a": a == "y", "b": b == "y"})
+            found.setdefault((int(at), language), []).append(one)
     return found
 
 
@@ -115,8 +114,13 @@ def share(figure: str, hits: float, n: int) -> None:
     print(json.dumps({"figure": figure, "value": round(p, 3), "interval": ends, "unit": "share", "n": n, "hits": hits}))
 
 
-def main(number: int, language: str | None, files: Sequence[Path]) -> None:
-    for (at, tongue), verdicts in read_verdicts(files).items():
+def main(number: int | None, language: str | None, file: Path) -> None:
+    if number is not None:
+        for pair in pairs(number):
+            if language in (None, pair.language):
+                print(f"{pair.number}\t{pair.angle}\n  a: {pair.a}\n  b: {pair.b}")
+        return
+    for (at, tongue), verdicts in read_verdicts(file).items():
         key = {pair.number: pair.ours for pair in pairs(at)}
         n = len(verdicts)
         better = sum(each.better == key[each.number] for each in verdicts)
@@ -125,16 +129,13 @@ def main(number: int, language: str | None, files: Sequence[Path]) -> None:
         share(f"pool would be sent, {tongue}, pass {at}", sum(v.sent[key[v.number]] for v in verdicts), n)
         other = {"a": "b", "b": "a"}
         share(f"brand copy would be sent, {tongue}, pass {at}", sum(v.sent[other[key[v.number]]] for v in verdicts), n)
-    if not files:
-        for pair in pairs(number):
-            if language in (None, pair.language):
-                print(f"{pair.number}\t{pair.angle}\n  a: {pair.a}\n  b: {pair.b}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pass", dest="number", type=int, default=1, help="the pass: its order and sides")
+    parser.add_argument("--pass", dest="number", type=int, help="print the pairs of a pass, in its order and sides")
     parser.add_argument("--language", choices=("zh", "en"), help="of the pairs")
-    parser.add_argument("--read", nargs="+", type=Path, default=[], help="files of verdicts")
+    parser.add_argument("--read", type=Path, default=Path(__file__).with_suffix(".tsv"), help="the file of verdicts")
+    parser.add_argument("--quick", action="store_true", help="the same: nothing here takes long")
     given = parser.parse_args()
     main(given.number, given.language, given.read)

@@ -724,6 +724,8 @@ def words(folder: Path, messages: int) -> None:
             assert said["message"], said
         show(f"message of a live decision, {turn}, mean", float(np.mean(took)), "ms", messages, se=float(np.std(took) / messages**0.5),
              peer="goal (at most)", peer_value=1.0)  # fmt: skip
+        show(f"message of a live decision, {turn}, median", float(np.median(took)), "ms", messages,
+             peer="goal (at most)", peer_value=0.2)  # fmt: skip
         show(f"message of a live decision, {turn}, p99", float(np.quantile(took, 0.99)), "ms", messages)
 
 

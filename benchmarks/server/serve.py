@@ -200,7 +200,7 @@ def planned(folder: Path) -> Config:
         MenuItem(id=f"cut-{p}", benefit=Benefit(type="percent_off", percent=p), scope="category") for p in DEPTHS
     )
     config = Config(data={"source": "complete-journey"}, menu=menu, consent={"default": True},
-                    plan={"campaign": CAMPAIGN, "budget_cents": 100_000, "asof": "2026-01-05"})  # fmt: skip
+                    plan={"campaign": CAMPAIGN, "budget_cents": 100_000, "asof": "2026-01-05", "test_share": 0})  # fmt: skip
     rng = np.random.default_rng(1)
     who = [f"u{n:05d}" for n in range(CUSTOMERS)]
     people = pl.DataFrame({"customer_id": who, "price_sensitivity": rng.normal(0, 1, CUSTOMERS),

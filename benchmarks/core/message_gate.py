@@ -112,7 +112,7 @@ def share(figure: str, hits: int, n: int, **more: object) -> None:
 
 
 def main(quick: bool, show: bool) -> None:
-    every = [each for each in texts() if not quick or each.half == "held"]
+    every = [each for each in texts() if not quick or each.half == "third"]
     codes = [
         {r.code for r in find_broken_rules(t.text, offer_of(t.offer, t.language), t.language, known=t.known)}
         for t in every
@@ -126,7 +126,7 @@ def main(quick: bool, show: bool) -> None:
             for at in asked
         ]  # fmt: skip
         fits = dict(zip(asked, (verdict.fit for verdict in judge_texts(tasks, judge)), strict=True))
-    for half in ("held",) if quick else ("open", "held"):
+    for half in ("third",) if quick else ("open", "held", "second", "third"):
         for language in ("zh", "en"):
             at = {
                 label: [i for i, t in enumerate(every) if (t.half, t.language, t.label) == (half, language, label)]

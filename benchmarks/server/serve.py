@@ -200,7 +200,7 @@ def planned(folder: Path) -> Config:
         MenuItem(id=f"cut-{p}", benefit=Benefit(type="percent_off", percent=p), scope="category") for p in DEPTHS
     )
     config = Config(data={"source": "complete-journey"}, menu=menu, consent={"default": True},
-                    plan={"campaign": CAMPAIGN, "budget_cents": 100_000, "asof": "2026-01-05"})  # fmt: skip
+                    plan={"campaign": CAMPAIGN, "budget_cents": 100_000, "asof": "2026-01-05", "test_share": 0})  # fmt: skip
     rng = np.random.default_rng(1)
     who = [f"u{n:05d}" for n in range(CUSTOMERS)]
     people = pl.DataFrame({"customer_id": who, "price_sensitivity": rng.normal(0, 1, CUSTOMERS),
@@ -724,6 +724,8 @@ def words(folder: Path, messages: int) -> None:
             assert said["message"], said
         show(f"message of a live decision, {turn}, mean", float(np.mean(took)), "ms", messages, se=float(np.std(took) / messages**0.5),
              peer="goal (at most)", peer_value=1.0)  # fmt: skip
+        show(f"message of a live decision, {turn}, median", float(np.median(took)), "ms", messages,
+             peer="goal (at most)", peer_value=0.2)  # fmt: skip
         show(f"message of a live decision, {turn}, p99", float(np.quantile(took, 0.99)), "ms", messages)
 
 

@@ -95,7 +95,7 @@ def test_versions_are_compared_number_by_number(found: str | None, wanted: str, 
 
 
 def test_a_shell_completes_verbs() -> None:
-    asked = {"_PROMOLIFT_COMPLETE": "complete_bash", "COMP_WORDS": "promolift words re", "COMP_CWORD": "2"}
+    asked = {"_PROMOLIFT_COMPLETE": "complete_bash", "COMP_WORDS": "promolift words rev", "COMP_CWORD": "2"}
     program = "import sys; sys.argv = ['promolift']; from promolift.cli.application import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, text=True, check=True

@@ -11,7 +11,9 @@ import pytest
 from fake_endpoint import answer, serving
 
 from promolift.cli.application import main
+from promolift.core.messages.text_value import TextValue
 from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.results.learned_policy import TextEarnings
 
 TOML = """
 [shop]
@@ -260,3 +262,86 @@ def test_a_draft_takes_back_nobodys_decision_on_the_same_words(shop: Path, capsy
     told(capsys, "review", "--approve", text.text_id, "--by", "Ann")
     told(capsys, "draft", "--several", "2", "--angle", "favourite")
     assert next(t for t in load_pool(shop / "words.jsonl").texts if t.text_id == text.text_id).state == "approved"
+
+
+@pytest.fixture
+def learned(shop: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Two approved texts of one reason, a good one and one that learning dropped, in this order."""
+    texts = [t for t in load_pool(None).texts if (t.state, t.language, t.angle) == ("judged", "en", "favourite")][:3]
+    ids = [text.text_id for text in texts]
+    told(capsys, "review", *(word for each in ids for word in ("--approve", each)), "--by", "Ann")
+    (shop / ".promolift/serve").mkdir(parents=True)
+    counts = [(ids[0], "percent_off", 900, 140), (ids[1], "percent_off", 900, 9)]
+    (shop / ".promolift/serve/words.json").write_text(json.dumps(counts), "utf-8")
+    return ids[0], ids[1]
+
+
+def figures(capsys: pytest.CaptureFixture[str], *command: str) -> dict:
+    with pytest.raises(SystemExit) as stop:
+        main(["words", *command, "--json"])
+    assert stop.value.code in (0, None)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_draft_in_place_of_a_dropped_text_is_of_the_winners_kind_and_waits_for_a_person(
+    shop: Path, learned: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    winner, loser = learned
+    (wanted,) = figures(capsys, "list")["wanted"]
+    assert (wanted["angle"], wanted["successor_of"], wanted["winners"]) == ("favourite", [loser], [winner])
+    asked = []
+
+    def writer(asks):
+        asked.extend(asks)
+        return model(asks)
+
+    monkeypatch.setattr("promolift.shop.pipeline.text_pool.open_language_model", lambda *_: writer)
+    told(capsys, "draft", "--successors")
+    words = {text.text_id: text.words for text in load_pool(shop / "words.jsonl").texts}
+    (ask,) = asked
+    assert ask.user.index(words[loser]) < ask.user.index("no longer sent") + 200
+    assert f"in other words: “{words[winner]}”" in ask.user
+    new = [text for text in load_pool(shop / "words.jsonl").texts if text.successor_of == (loser,)]
+    assert {text.state for text in new} == {"drafted", "faulty"}
+    assert not [text for text in new if text.usable("judged")]
+    assert figures(capsys, "list")["wanted"] == []
+    assert len(asked) == 1
+    told(capsys, "draft", "--successors")
+    assert len(asked) == 1  # nothing is asked for twice
+
+
+def test_a_dropped_text_is_brought_back_by_a_person_who_is_named(
+    shop: Path, learned: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    winner, loser = learned
+    assert {each["text_id"] for each in figures(capsys, "list")["dropped"]} == {loser}
+    for command, code in (((loser,), "option_missing"), ((winner, "--by", "Ann"), "text_not_dropped"),
+                          (("txt_none", "--by", "Ann"), "text_unknown")):  # fmt: skip
+        with pytest.raises(SystemExit) as stop:
+            main(["words", "restore", *command])
+        assert stop.value.code == 2, capsys.readouterr()
+        assert f"[{code}]" in capsys.readouterr().err
+    told(capsys, "restore", loser, "--by", "Ann")
+    said = figures(capsys, "list")
+    assert said["dropped"] == said["wanted"] == []
+    (kept,) = (text for text in load_pool(shop / "words.jsonl").texts if text.text_id == loser)
+    assert (kept.state, kept.restored_by) == ("approved", "Ann")
+    assert "Ann brought it back" in told(capsys, "list")
+
+
+@pytest.mark.parametrize(("language", "heard"), [("en", "Each message with this text earned"), ("zh", "821")])
+def test_the_list_says_what_each_text_earned_in_the_readers_language(
+    language: str, heard: str, shop: Path, learned: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TOML.replace("[shop]", '[shop]\nlanguages = ["en", "zh"]') + f'[report]\nlanguage = "{language}"\n'
+    (shop / "promolift.toml").write_text(text, encoding="utf-8")
+    value = TextValue(learned[0], "favourite", "en", 821, 433, 612.0, 171.0, 1053.0, None)
+    (shop / "learn-report").mkdir()
+    numbers = {"texts": [TextEarnings(value, "words").to_json()]}
+    (shop / "learn-report/learn.json").write_text(json.dumps(numbers), "utf-8")
+    said = told(capsys, "list")
+    assert heard in said
+    assert "433" in said
+    assert ("停发" in said or "不再发送" in said) == (language == "zh")
+    (found,) = figures(capsys, "list")["texts"]
+    assert (found["text_id"], found["answer"], found["readers"]) == (learned[0], "earns", 821)

@@ -61,10 +61,12 @@ LEARN: dict[str, Command] = {
     "reject": feedback_commands.reject_proposal,
 }
 WORDS: dict[str, Command] = {
+    "list": text_commands.words_list,
     "voice": text_commands.words_voice,
     "draft": text_commands.words_draft,
     "judge": text_commands.words_judge,
     "review": text_commands.words_review,
+    "restore": text_commands.words_restore,
     "export": text_commands.words_export,
     "import": text_commands.words_import,
 }

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from promolift.foundation.progress import StepSummary
     from promolift.shop.feedback import learning as learned_run
     from promolift.shop.feedback import proposal
+    from promolift.shop.pipeline import text_pool as pool
 else:
+    pool = LazyModule("promolift.shop.pipeline.text_pool")
     proposal, learned_run = (LazyModule(f"promolift.shop.feedback.{name}") for name in ("proposal", "learning"))
 
 
@@ -41,7 +43,7 @@ def learn(
         return None
     settings = learned_run.LearnSettings.parse({"window_days": window_days}, "promolift learn")
     own = config if config == DEFAULT_CONFIG else load_settings(config)  # the default one may be missing
-    asked = learned_run.Request(decisions, events, work, learned, own, settings, auto)
+    asked = learned_run.Request(decisions, events, work, learned, own, settings, auto, load_pool=pool.load_shop_pool)
     with show_progress(translate) as tell:
         return learned_run.run_learn(asked, tell).summary
 

@@ -58,22 +58,47 @@ def words_voice(
         return voices.write_voice(voices.card_from_answers(given), config)
 
 
+def words_list(config: Path, work: Path, learned: Path) -> "StepSummary":
+    """List what each text earned, the texts that learning no longer sends, and the drafts that it asks for."""
+    from promolift.foundation.i18n.formatting import use_locale
+
+    settings = load_settings(config)
+    with use_locale(settings.report_language):
+        return pool.list_pool(settings, work, learned)
+
+
+def words_restore(
+    text_ids: Annotated[list[str], typer.Argument(help="Ids of texts that learning dropped.")],
+    config: Path,
+    work: Path,
+    by: Reviewer = "",
+) -> "StepSummary":
+    """Send texts again that learning dropped, until a person retires or rejects them; who said so is kept."""
+    from promolift.foundation.i18n.formatting import use_locale
+
+    settings = load_settings(config)
+    with use_locale(settings.report_language):
+        return pool.restore_texts(settings, work, text_ids, by)
+
+
 def words_draft(
     config: Path,
     work: Path,
+    learned: Path,
     several: Annotated[int, option("Drafts for each angle and language.", min=1, max=50)] = 6,
     angle: Annotated[OptionalStrings, option("An angle; all if left out.")] = None,
     play: Annotated[
         OptionalStrings, option("A play of promolift.toml; its audience and reason go into the brief.")
     ] = None,
     channel: Annotated[str, option("plain, sms_cn, email_en, push or wechat_store.")] = "plain",
+    successors: Annotated[bool, option("Only drafts in place of texts that learning dropped.", "--successors")] = False,
     dry_run: Annotated[bool, option("Print the prompts, tokens and cost, and call nothing.", "--dry-run")] = False,
 ) -> "StepSummary":
     """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
     from promolift.foundation.i18n.formatting import use_locale
 
     settings, voice = load_settings(config), voices.load_voice(config)
-    asked = briefs.DraftOptions(several, angle or [], play or [], channel, dry_run)
+    asked = briefs.DraftOptions(several, angle or [], play or [], channel, dry_run, successors, learned)
     with use_locale(settings.report_language):
         return pool.draft_texts(settings, work, voice, asked)
 

@@ -50,13 +50,16 @@ def test_a_brief_holds_all_that_is_known_and_nothing_where_nothing_is():
     full = Brief(
         "win_back", "en", voice=CARD, play=PlayBrief("have been away", "The new teas have arrived."),
         occasions=("Double 11",), channel="sms_cn", shop_goods=("tea", "cups"), benefits=("free_shipping",),
-        earned=("{deal}: hello",), ignored=("{deal}: psst",), rejected=(RejectedText("{deal}: hey", "too loud"),),
+        earned=("{deal}: hello",), ignored=("{deal}: psst",), winners=("{deal}: win",),
+        dropped=("{deal}: lost",), successor_of=("txt_lost",), rejected=(RejectedText("{deal}: hey", "too loud"),),
     )  # fmt: skip
     told = draft_request(full, 6).user
     facts = ("have been away", "The new teas have arrived.", "Double 11", "SMS", "tea; cups", "“{deal}: hello”",
-             "“{deal}: psst”", "too loud", "the two of us", "a fresh pot", "folks", "Come in")  # fmt: skip
+             "“{deal}: psst”", "“{deal}: win”", "“{deal}: lost”",
+             "too loud", "the two of us", "a fresh pot", "folks", "Come in")  # fmt: skip
     assert [fact for fact in facts if fact not in told or fact in bare] == []
     assert "喝口茶" not in told
+    assert "txt_lost" not in told
     assert "free delivery)" in told
     assert "a gift" in bare
     assert "a gift" not in told

@@ -229,3 +229,49 @@ def test_what_leaves_is_refused_by_no_rule_for_texts_of_people(data):
     message = write_message(offer, known, text.language, text.draft)
     found = find_broken_rules(message.text, offer, text.language, known=known)
     assert [rule for rule in found if rule.code != "unread"] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "language", "text", "code"),
+    [
+        ("half", "en", "20% off green tea, on top of any other coupon, through June 30.", "wrong_benefit"),
+        ("half", "zh", "绿茶8折，还能叠加其他优惠券，6月30日截止。", "wrong_benefit"),
+        ("half", "en", "20% off green tea, same-day delivery, through June 30.", "delivery_speed"),
+        ("half", "zh", "绿茶8折，次日送达，6月30日截止。", "delivery_speed"),
+        ("half", "en", "You ordered a lot last month: 20% off green tea through June 30.", "unknown_purchase"),
+        ("half", "zh", "您买过三次，绿茶8折，6月30日截止。", "unknown_purchase"),
+        ("half", "en", "20% off green tea, good for your liver, through June 30.", "health_claim"),
+        ("half", "zh", "绿茶8折，血糖更稳，6月30日截止。", "health_claim"),
+        ("half", "en", "20% off green tea until early August.", "wrong_date"),
+        ("half", "zh", "绿茶8折，7月初还能用。", "wrong_date"),
+        ("half", "en", "20% off green tea through the new year.", "wrong_date"),
+        ("half", "zh", "绿茶8折，只限周末。", "wrong_date"),
+        ("half", "en", "Green tea at a fifth of the price through June 30.", "wrong_percent"),
+        ("half", "zh", "绿茶立减两成五，6月30日截止。", "wrong_percent"),
+        ("half", "en", "20% off green tea and green tea cups through June 30.", "wrong_scope"),
+        ("half", "en", "Only a few bags left: 20% off green tea through June 30.", "stock"),
+        ("half", "zh", "绿茶8折，限前50名，6月30日截止。", "stock"),
+        ("half", "zh", "王芳，您好！绿茶8折，6月30日截止。", "wrong_name"),
+        ("points", "en", "Double points: 200 points with green tea through June 30.", "wrong_amount"),
+        ("mug", "en", "A free coffee mug for every $50 you spend, through June 30.", "wrong_threshold"),
+        ("mug", "zh", "食品类满50美元送马克杯，6月30日截止。", "wrong_scope"),
+    ],
+)
+def test_what_goes_beyond_the_terms_is_refused_and_not_only_unread(key, language, text, code):
+    assert code in {rule.code for rule in find_broken_rules(text, TERMS[key], language)}
+
+
+@pytest.mark.parametrize(
+    ("key", "language", "text"),
+    [
+        ("half", "zh", "绿茶8折，今天的第一杯，6月30日截止。"),
+        ("half", "zh", "送您一个优惠码：绿茶8折，6月30日截止。"),
+        ("half", "zh", "各位街坊，您好！绿茶8折，6月30日截止。"),
+        ("half", "en", "Tea first, then everything else. 20% off green tea through June 30."),
+        ("half", "en", "20% off green tea. Top up before June 30 is over."),
+        ("half", "en", "A third pot today? Green tea is 20% off through June 30."),
+        ("half", "zh", "绿茶8折，本优惠不可与其他优惠同享，6月30日截止。"),
+    ],
+)
+def test_what_a_good_marketer_writes_is_not_refused(key, language, text):
+    assert {rule.code for rule in find_broken_rules(text, TERMS[key], language)} <= {"unread"}

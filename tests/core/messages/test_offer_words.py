@@ -4,6 +4,7 @@ import pytest
 from message_helpers import amount, an_offer, percent
 
 from promolift.core.messages import AngleFacts, Draft, describe_menu_line, describe_offer, extract_facts, write_message
+from promolift.core.messages.composition import fill_draft
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Activation, Benefit, Offer
 from promolift.foundation.i18n.text import LocalizedText
@@ -114,6 +115,10 @@ def test_a_reminder_promises_nothing_whatever_words_are_at_hand() -> None:
         == "Dear Ann, you are welcome any time."
     )
     assert write_message(offer, AngleFacts(), "zh").text == "欢迎您随时再来。"
+    for language in ("zh", "en"):
+        title = write_message(offer, AngleFacts(), language).title
+        assert title
+        assert title == fill_draft(offer, AngleFacts(), language).titles[0].text  # it is not about the whole shop
 
 
 def test_a_reminder_names_what_was_bought_and_nothing_private() -> None:

@@ -70,6 +70,8 @@ def test_a_yes_is_to_exactly_these_words_and_names_the_person(own: Shop, pool: P
     approver.post(f"/words/{text.text_id}/judge", said="yes")
     kept = next(each for each in load_pool(pool).texts if each.text_id == text.text_id)
     assert (kept.state, kept.by) == ("approved", "approver")
+    assert "no person has approved" in text.note
+    assert not kept.note
     assert "text.approve" in [row["action"] for row in own.api("GET", "/v1/audit?limit=1000")["data"]]
 
 
@@ -135,3 +137,30 @@ def test_list_and_text_say_what_a_message_with_it_earned(own: Shop, pool: Path, 
     assert [one["text"]["text_id"] for one in listed if one["earned"]] == [text.text_id]
     assert "821" in viewer.json(f"/words/{text.text_id}")["earned"]
     assert "821" in viewer.get(f"/words/{text.text_id}")
+
+
+def test_what_learning_dropped_is_written_anew_or_brought_back_by_a_person(own: Shop, pool: Path, folder: Path) -> None:
+    texts = [t for t in load_pool(pool).texts if (t.state, t.language, t.angle) == ("judged", "en", "favourite")][:3]
+    approver, editor = own.person("approver"), own.person("editor")
+    for text in texts:
+        approver.post(f"/words/{text.text_id}/judge", said="yes")
+    winner, loser, other = texts
+    counts = [(winner.text_id, "percent_off", 900, 140), (loser.text_id, "percent_off", 900, 9)]
+    (folder / "serve").mkdir(exist_ok=True)
+    (folder / "serve" / "words.json").write_text(json.dumps(counts), "utf-8")
+    (wanted,) = editor.json("/words")["wanted"]
+    assert winner.hook in wanted["said"]
+    assert loser.hook in wanted["said"]
+    where, typed = "/words/write/favourite/en", {"title": "{deal} on {product}", "call": ""}
+    assert "[text_faulty]" in editor.post(where, 422, hook="only 3 left!", **typed).text
+    assert "[text_not_wanted]" in editor.post("/words/write/generic/en", 422, hook="{product} again?", **typed).text
+    editor.post(where, hook="{product} again?", **typed)
+    (new,) = (text for text in load_pool(pool).texts if text.successor_of)
+    assert (new.state, new.successor_of, new.writer) == ("edited", (loser.text_id,), "editor")
+    assert editor.json("/words")["wanted"] == []
+    assert "[text_not_dropped]" in approver.post(f"/words/{other.text_id}/restore", 422).text
+    approver.post(f"/words/{loser.text_id}/restore")
+    (kept,) = (text for text in load_pool(pool).texts if text.text_id == loser.text_id)
+    assert kept.restored_by == "approver"
+    assert "text.restore" in [row["action"] for row in own.api("GET", "/v1/audit?limit=1000")["data"]]
+    assert "No longer sent" not in approver.get("/words?state=approved&language=en")

@@ -10,14 +10,17 @@ from judged_shop import START, case, claimed, judged, losing
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from promolift.core.decisions import LineEffect
+from promolift.core.messages import PoolText
+from promolift.core.messages.text_choice import WantedDraft
 from promolift.core.messages.text_value import TextValue
 from promolift.foundation.evidence import Z95, IntervalEstimate
-from promolift.foundation.i18n.formatting import count, date, days, money, number, percent
+from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, money, number, percent
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.feedback.next_release import LearnedEffects, propose_release
 from promolift.shop.feedback.policy_verdict import JudgedEvidence
 from promolift.shop.reports.earnings import GAIN
-from promolift.shop.reports.learning_page import page_of
+from promolift.shop.reports.learning_page import learning_next_steps, page_of
+from promolift.shop.reports.text_values import texts_chapter
 from promolift.shop.results.learned_policy import LearnedPolicy, NextRelease, TextEarnings
 from promolift.shop.results.line_tests import refusals_per_thousand
 
@@ -181,3 +184,16 @@ def test_a_chart_that_draws_a_wrong_number_is_found(plain: LearnedPolicy) -> Non
     missed, numbers = undrawn(page_of(plain), gathered(plain))
     assert numbers > 20
     assert missed <= 0.05 * numbers, f"{missed} of {numbers}"
+
+
+def test_the_page_and_the_next_steps_name_the_drafts_that_are_asked_for(plain: LearnedPolicy) -> None:
+    def text(name: str) -> PoolText:
+        return PoolText(text_id=name, angle="generic", language="en", title="{deal}", hook=f"Hook {name}.")
+
+    wanted = (WantedDraft("generic", "en", (text("lost"),), (text("won"),)),)
+    for texts in (TEXTS, ()):
+        chapter = str(texts_chapter(texts, wanted, MoneyFormat(CURRENCY)))
+        assert "Hook lost." in chapter
+        assert "Hook won." in chapter
+    learned = replace(plain, wanted=wanted)
+    assert sum("Hook won." in each for each in learning_next_steps(learned)) == 1

@@ -133,7 +133,9 @@ def fill_draft(
     if draft is None:
         short = reminder_sentence(known.bought[0], language) if reminds_of(offer, known) else facts.short
         said.append(MessagePart(_opened(short, language, offer, bool(known.reason) or not said), "offer"))
-        titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
+        titles = [MessagePart(_upper(facts.deal, language), "deal")]
+        if offer.benefit.type != "reminder" or offer.scope != "all":
+            titles += [_ABOUT[language], MessagePart(facts.on, "product")]
     else:
         hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
         if not said and (hook[0].kind is None or (hook[0].kind == "product" and offer.scope != "product")):

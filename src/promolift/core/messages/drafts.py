@@ -62,7 +62,8 @@ class Brief:
     """All a writer is given, in the language of the draft. `goods` None: for any goods, through slots alone.
 
     `shop_goods` are everyday names of what the shop sells, `benefits` the kinds that its offers have, `earned` and
-    `ignored` the texts that customers answered most and least.
+    `ignored` the texts that earned or were answered most and least. Where learning dropped texts, `winners` did best in
+    the place of those that `dropped` lists, and the drafts are asked for as successors of the ids in `successor_of`.
     """
 
     angle: Angle
@@ -77,6 +78,9 @@ class Brief:
     earned: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     rejected: tuple[RejectedText, ...] = ()
+    winners: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    successor_of: tuple[str, ...] = ()
 
 
 def draft_request(brief: Brief, several: int, seed: int = 0) -> WriterRequest:
@@ -116,6 +120,7 @@ def _context(brief: Brief) -> list[str]:
         "play": brief.play.audience if brief.play else "", "play_reason": brief.play.reason if brief.play else "",
         "occasion": separator.join(brief.occasions), "channel": words["channels"][brief.channel],
         "earned": quoted(brief.earned), "ignored": quoted(brief.ignored),
+        "dropped": quoted(brief.dropped), "winners": quoted(brief.winners),
         "rejected": separator.join(f"“{text}”{words['colon']}{why}" for text, why in brief.rejected),
     }  # fmt: skip
     return [fill_prompt(words["lines"][name], value=value) for name, value in values.items() if value]

@@ -45,7 +45,7 @@ UNREAD_CODE = "unread"  # the code of what only a judge or a person can read
 _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_purchase"})
 # of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
 _ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection", "comparison", "popularity",
-           "prize"}  # fmt: skip
+           "prize", "delivery_speed"}  # fmt: skip
 _PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
 
 
@@ -207,7 +207,7 @@ def _people(r: _Reader) -> None:
         for match in re.finditer(_loose(r.known.name), r.text, re.IGNORECASE):
             r.take("person", *match.span())
     if greeted := _P["greeted"].match(r.text):
-        group = "zh" if greeted["zh"] else "en"
+        group = next(name for name in ("bare", "zh", "en") if greeted[name])
         rest = re.sub(r"[\ue000\s]|先生|女士|小姐|mrs?\.?|ms\.?", "", greeted[group], flags=re.IGNORECASE)
         if rest and not _P["anybody"].match(greeted[group]):
             r.flag("wrong_name", *greeted.span(group), f"the recipient is {r.known.name or 'unknown by name'}")
@@ -246,6 +246,7 @@ def _names(r: _Reader) -> None:
             r.take("bought", *match.span(), "sensitive_name" if secret else None, why)
     if not known.bought:
         r.flag_all("bought", "unknown_purchase", "it is not known what they bought")
+        r.flag_all("history", "unknown_purchase", "it is not known what they bought")
     for match in name_matcher(r.language).finditer(r.text):
         r.flag(UNREAD_CODE, *match.span(), "names another category; nobody has read what is said of it")
 
@@ -257,7 +258,7 @@ def _words(r: _Reader) -> None:
                 if (
                     row.code == "vague_deadline"
                     and _P["limited"].match(r.text, match.start())
-                    and _P["date"].search(r.text)
+                    and (_P["date"].search(r.text) or _P["clock"].search(r.text))
                 ):
                     continue  # the text says until when, which is compared below
                 r.flag(
@@ -285,6 +286,12 @@ def _terms(r: _Reader) -> None:
         r.flag_all("no_members", "wrong_scope", "members alone get it")
     elif found := _P["members_alone"].search(r.text):
         r.flag("wrong_scope", *found.span(), "it is not for members alone")
+    r.flag_all("stacks", "wrong_benefit", "the offer does not say that it counts beside others")
+    if offer.min_spend_cents:
+        r.flag_all("again", "wrong_threshold", "the offer counts once for an order")
+    r.flag_all("multiple", "wrong_amount", "the offer multiplies no points")
+    if offer.scope == "all":
+        r.flag_all("narrowed", "wrong_scope", "the offer is on everything")
     if offer.activation != "automatic":
         r.flag_all("no_code", "wrong_code", "the customer does something to get it")
 
@@ -301,7 +308,8 @@ def _dates(r: _Reader) -> None:
         before, after = r.beside(*match.span())
         if day is None:
             continue
-        exclusive = bool(_P["exclusive"].search(before)) or bool(re.match(r"\s*(?:之)?前(?!\s*[(（]?含)", after))
+        exclusive = bool(_P["exclusive"].search(before) and not _P["over"].match(after))
+        exclusive |= bool(re.match(r"\s*(?:之)?前(?!\s*[(（]?含)", after))
         if day == first and (_P["from"].search(before) or _P["begins"].match(after)):
             r.take("start", *match.span())
             continue
@@ -320,6 +328,7 @@ def _dates(r: _Reader) -> None:
         if (stated - (60 * last.hour + last.minute)) % 1440 > 1:
             r.flag(UNREAD_CODE, *match.span(), "an hour that code cannot compare")
         r.hide(*match.span())
+    _loose_ends(r, end, last.hour * 60 + last.minute)
     for match in _P["ends_on"].finditer(r.text):
         if _weekday(_P["weekday"].search(match.group()).group()) != end.weekday():  # type: ignore[union-attr]
             r.flag("wrong_date", *match.span(), f"the offer is valid through {end}")
@@ -328,6 +337,25 @@ def _dates(r: _Reader) -> None:
         r.hide(*match.span())
 
 
+def _loose_ends(r: _Reader, end: date, minute: int) -> None:
+    """An end that is no date: a part of a month, a weekend, the end of the year, midnight."""
+    why = f"the offer is valid through {end}"
+    for match in _P["part_of_month"].finditer(r.text):
+        month = _MONTH.index(match["me"][:3].lower()) + 1 if match["me"] else int(parse_number(match["pm"]))
+        part = (match["part"] or match["pe"]).lower()
+        start, stop = next(days for words, days in _MONTH_PARTS if any(word in part for word in words))
+        if month != end.month or not start <= end.day <= stop:
+            r.flag("wrong_date", *match.span(), why)
+    if end.weekday() < 5:
+        r.flag_all("weekend_lasts", "wrong_date", why)
+    if (end.month, end.day) not in ((12, 24), (12, 25), (12, 31), (1, 1)):
+        r.flag_all("year_end", "wrong_date", why)
+    if minute not in (0, 1439):
+        r.flag_all("midnight", "wrong_date", "the offer ends before the day does")
+
+
+_MONTH_PARTS = ((("初", "上旬", "early", "start", "beginning"), (1, 10)), (("中", "mid"), (11, 20)),
+                (("下旬", "底", "末", "late", "end"), (21, 31)))  # fmt: skip
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -348,6 +376,15 @@ def _day(match: re.Match[str], year: int) -> date | None:
         return None
 
 
+_NTHS = {
+    "third": Decimal(33),
+    "quarter": Decimal(25),
+    "fifth": Decimal(20),
+    "eighth": Decimal("12.5"),
+    "tenth": Decimal(10),
+}
+
+
 def _percents(r: _Reader) -> None:
     """Percentages, 折, halves: what is taken off, or what is left to pay."""
     shares = r.offer.benefit.type in ("percent_off", "buy_x_get_y")
@@ -359,12 +396,9 @@ def _percents(r: _Reader) -> None:
         wrong = not shares or paid != 100 - share
         r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
     for match in list(_P["part"].finditer(r.text)):
-        said = re.split(r"[\s-]", match.group().lower())
-        tenths = parse_number(match.group(1)) * 10 if match.group(1) else None
-        value = (
-            tenths or {"third": Decimal(33), "quarter": Decimal(25)}[next(w for w in said if w in ("third", "quarter"))]
-        )
-        wrong = not shares or abs(value - share) > 1
+        tenths = parse_number(match[1]) * 10 + parse_number(match[2] or "零") if match[1] else None
+        value = tenths if tenths is not None else _NTHS[match["nth"].lower()]
+        wrong = not shares or abs((100 - value if match["left"] else value) - share) > 1
         r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
     for match in list(_P["percent"].finditer(r.text)):
         value, (before, after) = parse_number(match.group(1) or match.group(2)), r.beside(*match.span())

@@ -9,7 +9,7 @@ from typing import Any
 from promolift.core.offers.product_names import load_toml
 from promolift.foundation.i18n.text import Language
 
-PROMPT_VERSION = 5
+PROMPT_VERSION = 6
 _PLACE = re.compile(r"\{(\w+)\}")
 
 

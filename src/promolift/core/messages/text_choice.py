@@ -11,12 +11,13 @@ a new play, or a language with few readers, knows from the others how far texts 
 keeps with another benefit. Given the variances each text starts where its readers with other benefits put it, as a beta
 distribution of the same mean and variance (parametric empirical Bayes, Morris 1983, JASA 78). Where nobody has read the
 variances are START_SPREADS, which stand for shops of all trades: other shops' counts are not at hand. A text that
-enough people have read and that never comes out best any more is no longer sent.
+enough people have read and that never comes out best any more is no longer sent, unless a person brought it back. A
+draft of the kind of the text that did best is asked for in its place.
 
 Legend: V texts that compete, B kinds of benefit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -36,6 +37,7 @@ MIN_SHARE, SHARE_DRAWS = 0.1, 400
 BASE_TAKEN, BASE_SHOWN = 1.0, 20.0  # 1 in 20 readers take an offer up before anything is known
 READ_ENOUGH = 200  # readers with a kind of benefit, before a text may be dropped for it
 LEAST_TEXTS = 2  # that go on competing
+SUCCESSOR_STATES = ("drafted", "judged", "edited", "approved")
 
 
 class TextCounts(NamedTuple):
@@ -103,6 +105,40 @@ class TextArms(NamedTuple):
     taken_V: Floats
     low_V: Floats
     high_V: Floats
+
+
+class DroppedText(NamedTuple):
+    """A text that is no longer sent with a kind of benefit since others do better, and the one that does best."""
+
+    text: PoolText
+    benefit: BenefitType
+    winner: PoolText
+
+
+class WantedDraft(NamedTuple):
+    """Drafts that are asked for: the texts of a reason and language that learning dropped and nobody has written a
+    successor of, and the texts that did best in their place."""
+
+    angle: Angle
+    language: Language
+    dropped: tuple[PoolText, ...]
+    winners: tuple[PoolText, ...]
+
+
+def list_wanted_drafts(dropped: Iterable[DroppedText], texts: Iterable[PoolText]) -> list[WantedDraft]:
+    """Return what to write by reason and language; `texts` are all of the pool. A successor that was refused or taken
+    out of use is none."""
+    followed = {each for text in texts if text.state in SUCCESSOR_STATES for each in text.successor_of}
+    groups = dict[tuple[Angle, Language], list[DroppedText]]()
+    for each in dropped:
+        if each.text.text_id not in followed:
+            groups.setdefault((each.text.angle, each.text.language), []).append(each)
+    return [
+        WantedDraft(*where, *(tuple({text.text_id: text for text in several}.values()) for several in (
+            [each.text for each in lost], [each.winner for each in lost]
+        )))
+        for where, lost in sorted(groups.items())
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -201,6 +237,18 @@ class TextChooser:
             self._arms[where] = self._compete(texts, benefit)
         return self._arms[where]
 
+    def dropped(self) -> list[DroppedText]:
+        """Return the texts that learning dropped, in their order, with each kind of benefit that they lost."""
+        found = []
+        for text in self.texts:
+            for benefit, readers in sorted(self._counts.get(text.text_id, {}).items()):
+                if readers.shown < READ_ENOUGH:
+                    continue
+                arms = self.arms(text.angle, benefit, text.language, text.goods)
+                if arms.share_V[arms.texts.index(text)] == 0:
+                    found.append(DroppedText(text, benefit, arms.texts[int(arms.taken_V.argmax())]))
+        return found
+
     def _compete(self, texts: Sequence[PoolText], benefit: BenefitType) -> TextArms:
         if not texts:
             return TextArms((), *np.zeros((4, 0)))
@@ -213,6 +261,7 @@ class TextChooser:
         sent_V = (wins_V > 0) | (shown < READ_ENOUGH)
         if sent_V.sum() < LEAST_TEXTS:
             sent_V = sent_V | (np.argsort(np.argsort(-yes_V / (yes_V + no_V), kind="stable")) < LEAST_TEXTS)
+        sent_V |= np.array([bool(text.restored_by) for text in texts])
         share_V = (1 - MIN_SHARE) * wins_V + MIN_SHARE * sent_V / sent_V.sum()
         low_V, high_V = scipy.stats.beta.ppf([[0.025], [0.975]], yes_V, no_V)
         return TextArms(tuple(texts), share_V, yes_V / (yes_V + no_V), low_V, high_V)

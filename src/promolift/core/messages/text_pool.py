@@ -10,7 +10,7 @@ these words. For a shop a person approves; where `approve = "judged"`, the judge
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -185,6 +185,9 @@ class PoolText(Settings):
     note: str = ""
     rejected_because: str = ""  # why a person rejected it; the next brief reads it
     prior: float = Field(default=0.0, ge=-20, le=20)
+    successor_of: tuple[str, ...] = ()  # texts that learning dropped, in whose place it was asked for
+    restored_by: str = ""  # the person who brought it back after learning had dropped it
+    restored_on: str = ""
 
     @property
     def draft(self) -> Draft:
@@ -229,14 +232,23 @@ class TextPool:
         out = [text.model_copy(update=RETIRED | {"date": date}) for text in self.texts if text.text_id in set(text_ids)]
         return self.merge(out)
 
+    def bring_back(self, text_ids: Collection[str], by: str, date: str) -> "TextPool":
+        """With texts that go on being sent although learning dropped them, until a person retires or rejects them."""
+        said = {"restored_by": by, "restored_on": date}
+        return self.merge(text.model_copy(update=said) for text in self.texts if text.text_id in text_ids)
 
-RETIRED = {"state": "retired"}
+
+NOT_RESTORED = {"restored_by": "", "restored_on": ""}
+RETIRED = {"state": "retired"} | NOT_RESTORED
 
 
 def texts_from_drafts(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
     """Texts of what a writer made, linted, by the voice of their brief, too: drafted, or faulty with the reasons."""
     return [
-        lint_text(_text(brief.angle, brief.language, draft, writer=each.model, date=date), brief.voice)
+        lint_text(
+            _text(brief.angle, brief.language, draft, writer=each.model, date=date, successor_of=brief.successor_of),
+            brief.voice,
+        )
         for each in written
         for brief, draft in ((each.brief, draft) for draft in each.drafts)
     ]
@@ -345,9 +357,11 @@ def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: 
         if said is None or (said and lint_draft(draft, old.angle, old.language)):
             return []
         state = "approved" if said else "rejected"
-        return [old.model_copy(update={"state": state, "rejected_because": reason, **who})]
+        taken_back = {"note": ""} if said else NOT_RESTORED  # the note says that nobody has approved it
+        return [old.model_copy(update={"state": state, "rejected_because": reason, **who, **taken_back})]
     angle, language = (old.angle, old.language) if old else (row["angle"], row["language"])
-    new = _text(angle, language, draft, state="edited", writer=who["by"], **who)
+    successor_of = old.successor_of if old else ()
+    new = _text(angle, language, draft, state="edited", writer=who["by"], successor_of=successor_of, **who)
     if said is False:
         return [new.model_copy(update={"state": "rejected", "rejected_because": reason})]
     return [lint_text(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]

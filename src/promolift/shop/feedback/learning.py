@@ -7,7 +7,7 @@ out/release.json   only with `auto`, and only if nothing speaks against the draw
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,9 @@ from tempfile import TemporaryDirectory
 import duckdb
 import polars as pl
 
+from promolift.core.messages.composition import MessageSettings
+from promolift.core.messages.text_choice import WantedDraft
+from promolift.core.messages.text_pool import TextPool
 from promolift.extensions.privacy.private_release import private_effect
 from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
@@ -48,6 +51,7 @@ from promolift.shop.feedback.proposal import (
 from promolift.shop.feedback.text_earnings import earned_by_text, planned_messages
 from promolift.shop.reports.learning_page import page_of, summary_text
 from promolift.shop.reports.next_step import shop_status
+from promolift.shop.reports.text_values import learn_pool
 from promolift.shop.results.learned_policy import LearnedPolicy, TextEarnings
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.plan_note import PlanNote
@@ -61,7 +65,8 @@ class Request:
     """Where to read and write. Decisions and events are files, or tables that a program has in hand; what is not named
     is taken from the work folder. `consent` is what customers told a server about it, as of `read_consent_updates`:
     None for the ledger of the work folder. `messages` is what a server answered with which text, as MESSAGE_SCHEMA of
-    text_earnings: None for the messages of the plan.
+    text_earnings: None for the messages of the plan. `load_pool` reads the shop's texts as they are now: None for
+    those of the plan.
     """
 
     decisions: Path | pl.DataFrame | None
@@ -73,6 +78,7 @@ class Request:
     auto: bool = False
     consent: pl.DataFrame | None = None
     messages: pl.DataFrame | None = None
+    load_pool: Callable[[MessageSettings], TextPool] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,13 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
         from promolift.shop.feedback.next_release import ServedDecisions, learn_line_effects, propose_release
 
         own, arms = request.decisions is None and request.events is None, None
-        private, texts = None, tuple[TextEarnings, ...]()
+        private, texts, wanted = None, tuple[TextEarnings, ...](), tuple[WantedDraft, ...]()
         if store is not None and config is not None and config.privacy.epsilon is None and PoolWords.has(store):
             sent = planned_messages(store, config) if request.messages is None else request.messages
             texts = earned_by_text(evidence, sent, PoolWords.load(store).texts, config.lines)
+            pool = request.load_pool(config.message) if request.load_pool else PoolWords.load(store).pool
+            pool = pool.in_languages(config.shop.languages)
+            wanted = tuple(learn_pool(config, pool, request.work).wanted)
         if store is not None and config is not None and config.privacy.epsilon is not None:
             private = private_effect(Job(config, store, tell), evidence)
         elif store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
@@ -120,7 +129,7 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
     earned = earned_numbers(judged, config.shop.zone if config else "UTC")
     released = request.auto and following is not None and following.accepted
     shop = config.shop.name if config else None
-    learned = LearnedPolicy(judged, following, currency, shop, request.auto, released, texts)
+    learned = LearnedPolicy(judged, following, currency, shop, request.auto, released, texts, wanted)
     done = _write(request.out, learned, earned, mark)
     if store is not None:
         remember_output(store.root, request.out)
@@ -186,6 +195,15 @@ def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: s
         | earned
         | {
             "texts": [each.to_json() for each in learned.texts],
+            "wanted_drafts": [
+                {
+                    "angle": each.angle,
+                    "language": each.language,
+                    "successor_of": [t.text_id for t in each.dropped],
+                    "winners": [t.words for t in each.winners],
+                }
+                for each in learned.wanted
+            ],
             "proposal": None if proposal is None else proposal.to_json(),
         }
     )

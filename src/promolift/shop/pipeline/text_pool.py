@@ -1,6 +1,7 @@
 """Draft, judge, review and check the texts of the pool, for the commands `words` and `check`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,8 @@ from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import MoneyFormat
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.language_model import LanguageModel, UsageMeter, open_judge, open_language_model
@@ -30,6 +33,14 @@ from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import text_review
 from promolift.shop.reports.text_briefs import DraftOptions, make_briefs, show_prompts, usage_text
+from promolift.shop.reports.text_values import (
+    describe_wanted,
+    how_to_write,
+    learn_pool,
+    learned_folders,
+    read_text_values,
+    text_list,
+)
 from promolift.shop.results.messages import Offers
 
 PENDING_STATES = ("drafted", "edited")  # what a judge has not read
@@ -60,6 +71,8 @@ def draft_texts(config: Config, work: Path, voice: VoiceCard, asked: DraftOption
     Raises ConfigError `cost_cap_reached` if the cap forbade a call; the drafts that came back are kept.
     """
     briefs = make_briefs(config, _pool(config), work, voice, asked)
+    if asked.successors and not briefs:
+        return pool_summary(config, gettext("No draft is asked for: each text that learning dropped has a successor."))
     if asked.dry_run:
         return show_prompts(config, briefs, asked)
     model = UsageMeter(load_model(config))
@@ -173,6 +186,54 @@ def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
     approved = sum(states[each] == "approved" for each in said.approve)
     rejected = sum(states[each] == "rejected" for each in said.reject)
     return _summary(config, kept, f"{approved} approved, {rejected} rejected, {len(said.retire)} retired.")
+
+
+def list_pool(config: Config, work: Path, learned: Path) -> StepSummary:
+    """List texts with what each earned, those that learning dropped, and the drafts that it asks for."""
+    pool, found = _pool(config), list[str]()
+    learning = learn_pool(config, pool, work)
+    values = read_text_values(*learned_folders(config, work, learned))
+    usable = pool.usable(config.message.approve).texts
+    sent = [text for text in usable if text.text_id in values or text.restored_by]
+    sent += [each.text for each in learning.dropped if each.text not in sent]
+    lines = text_list(tuple(dict.fromkeys(sent)), values, learning, MoneyFormat(config.shop.currency))
+    found += lines or [gettext("Nothing is known yet of any text: run promolift learn when messages were sent.")]
+    found += [describe_wanted(each) for each in learning.wanted]
+    if learning.wanted:
+        found.append(how_to_write(config))
+    figures = {
+        "texts": [asdict(values[text.text_id]) | {"answer": values[text.text_id].answer, "words": text.words}
+                  for text in usable if text.text_id in values],
+        "dropped": [{"text_id": each.text.text_id, "benefit": each.benefit, "winner": each.winner.text_id}
+                    for each in learning.dropped],
+        "wanted": [{"angle": each.angle, "language": each.language, "successor_of": [t.text_id for t in each.dropped],
+                    "winners": [t.text_id for t in each.winners]} for each in learning.wanted],
+    }  # fmt: skip
+    return _summary(config, pool, "\n".join(found), **figures)
+
+
+def restore_texts(config: Config, work: Path, text_ids: Sequence[str], by: str) -> StepSummary:
+    """Bring texts back that learning dropped: they go on being sent until a person retires or rejects them."""
+    if not by.strip():
+        raise InputError("option_missing", "words restore: say who you are with --by NAME; it is kept with every text")
+
+    def change(pool: TextPool) -> TextPool:
+        return bring_back(config, pool, work, text_ids, by.strip())
+
+    kept = change_pool(config, change)
+    said = gettext("Brought back: {n}, by {who}. The next plan sends them again.", n=len(set(text_ids)), who=by.strip())
+    return _summary(config, kept, said, restored=sorted(set(text_ids)))
+
+
+def bring_back(config: Config, pool: TextPool, work: Path, text_ids: Sequence[str], by: str) -> TextPool:
+    """Return the pool with these texts brought back. InputError for one that is unknown or that learning sends."""
+    dropped = {each.text.text_id for each in learn_pool(config, pool, work).dropped}
+    for each in text_ids:
+        if each not in {text.text_id for text in pool.texts}:
+            raise InputError("text_unknown", gettext_lazy("no text {text_id} in the pool", text_id=each))
+        if each not in dropped:
+            raise InputError("text_not_dropped", gettext_lazy("learning did not drop the text {text_id}", text_id=each))
+    return pool.bring_back(set(text_ids), by, _today())
 
 
 def export_pool(config: Config, file: Path) -> StepSummary:

@@ -32,7 +32,7 @@ REJECTION_REASONS = {
     "unfit": gettext_noop("It does not fit the reason or the offer"),
 }
 EXAMPLES_TRIED = 50  # customers of an angle, nearest to the median gain first
-RECORD = ("state", "by", "date", "rejected_because")  # what a decision changes of a text
+RECORD = ("state", "by", "date", "rejected_because", "note", "restored_by", "restored_on")  # what a decision changes
 
 
 class ReviewExample(NamedTuple):

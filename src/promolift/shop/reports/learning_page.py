@@ -33,7 +33,7 @@ from promolift.foundation.pages.blocks import (
 )
 from promolift.foundation.pages.charts import Axis, FormatValue, Line, cumulative_chart, headline, next_steps_chapter
 from promolift.shop.reports.earnings import drift, groups, predicted_versus_realised
-from promolift.shop.reports.text_values import texts_chapter
+from promolift.shop.reports.text_values import describe_wanted, texts_chapter
 from promolift.shop.results.learned_policy import KINDS, NO_DRAWS, JudgedPolicy, LearnedPolicy
 from promolift.shop.results.line_tests import group_name, refusals_per_thousand
 
@@ -66,7 +66,8 @@ def page_of(learned: LearnedPolicy) -> Page:
         key_figures=_bigs(judged, cash),
         chapters=[
             _verdict(judged, cash), _days(judged, cash), _calibration(judged, cash),
-            texts_chapter(learned.texts, cash), _trust(judged), _drift(judged, cash), _next(learned, cash),
+            texts_chapter(learned.texts, learned.wanted, cash), _trust(judged), _drift(judged, cash),
+            _next(learned, cash),
             next_steps_chapter(learning_next_steps(learned)),
         ],
         currency=learned.currency,
@@ -319,6 +320,7 @@ def learning_next_steps(learned: LearnedPolicy) -> list[str]:
     rows += [f"{upper_first(each.kind)}, {each.what}: {each.action}." for each in judged.drifts if each.drifted]
     if judged.measure != "margin":
         rows.append(gettext("Give products a cost, or state value.margin_rate: more revenue can be less profit."))
+    rows += [describe_wanted(each) for each in learned.wanted]
     rows.append(f"Keep {percent(judged.release.holdout_share)} held back: the next verdict hangs on it.")
     return rows
 

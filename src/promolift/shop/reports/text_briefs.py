@@ -1,6 +1,6 @@
 """Make the briefs for drafts from what the shop knows: its voice, plays, calendar, offers, and earlier texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -13,6 +13,7 @@ from promolift.core.messages.drafts import Brief, PlayBrief, RejectedText, draft
 from promolift.core.messages.occasions import near_occasions
 from promolift.core.messages.text_choice import TextCounts
 from promolift.core.messages.text_pool import PoolText, TextPool
+from promolift.core.messages.text_value import TextAnswer, TextValue
 from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.product_names import is_unfit
 from promolift.core.offers.terms import BenefitType
@@ -26,6 +27,7 @@ from promolift.foundation.redaction import redact
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.configuration.plays import Play
+from promolift.shop.reports.text_values import learn_pool, learned_folders, read_text_values
 from promolift.shop.results.messages import Offers, read_tallies
 
 # The angle that the texts of an audience have. Members of other audiences get texts by what is true of each of them.
@@ -38,13 +40,18 @@ LEAST_SHOWN = 200  # before a text counts as answered often or rarely
 
 
 class DraftOptions(NamedTuple):
-    """How many drafts of which angles and plays (all if empty), for which channel; `dry_run` prints prompts alone."""
+    """How many drafts of which angles and plays (all if empty), for which channel; `dry_run` prints prompts alone.
+
+    `successors`: only drafts that learning asks for. `learned` is the folder of `promolift learn`.
+    """
 
     several: int
     angles: Sequence[str] = ()
     plays: Sequence[str] = ()
     channel: str = "plain"
     dry_run: bool = False
+    successors: bool = False
+    learned: Path = Path("learn-report")
 
 
 def usage_text(usage: Usage) -> str:
@@ -67,6 +74,10 @@ def show_prompts(config: Config, briefs: Sequence[Brief], asked: DraftOptions) -
         f"--- {brief.angle} {brief.language}\n{ask.system.strip()}\n\n{ask.user.strip()}\n"
         for brief, ask in zip(briefs, asks, strict=True)
     ]
+    if config.shop.home_country is None:
+        shown.append(
+            gettext("No occasion is in these prompts, since shop.country does not say which country it is.") + "\n"
+        )
     total = gettext(
         "Nothing was called. Requests: {requests}. Tokens: about {sent} to send, at most {received} to receive. "
         "Cost: at most {cost} cents; the cap is {cap} cents.",
@@ -107,16 +118,25 @@ def make_briefs(config: Config, pool: TextPool, work: Path, voice: VoiceCard, as
             pairs = [(angle, play) for play in named for angle in angles]
     today, tallies = datetime.now(ZoneInfo(config.shop.zone)).date(), read_tallies(work / "serve")
     near, found = near_occasions(config.shop.home_country, today), list[Brief]()
+    values = read_text_values(*learned_folders(config, work, asked.learned))
+    wanted = {(each.angle, each.language): each for each in learn_pool(config, pool, work).wanted}
     for language in config.shop.languages:
         goods = goods_of_shop(work, language)
         for angle, play in pairs:
+            kind = wanted.get((angle, language))
+            if asked.successors and kind is None:
+                continue
             texts = [text for text in pool.texts if (text.angle, text.language) == (angle, language)]
-            most, least = rank_texts(texts, tallies)
+            most, least = rank_texts(texts, tallies, values)
+            dropped, winners = (kind.dropped, kind.winners) if kind else ((), ())
             found.append(Brief(
                 angle, language, voice=voice, play=play_brief(angle, play, language),
                 occasions=tuple(each.label.text_in(language) for each in near),
                 channel=asked.channel, shop_goods=goods, benefits=benefits_of_shop(config),  # type: ignore[arg-type]
                 earned=most, ignored=least, rejected=rejected_texts(texts),
+                winners=tuple(text.words for text in winners[:TEXTS_QUOTED]),
+                dropped=tuple(text.words for text in dropped[:TEXTS_QUOTED]),
+                successor_of=tuple(text.text_id for text in dropped),
             ))  # fmt: skip
     return found
 
@@ -154,18 +174,30 @@ def goods_of_shop(work: Path, language: Language) -> tuple[str, ...]:
     return tuple(dict.fromkeys(fit))[:GOODS_NAMED]
 
 
-def rank_texts(texts: Sequence[PoolText], tallies: Sequence[TextCounts]) -> RankedTexts:
-    """The texts that customers answered most and least, of those that were shown often enough; none where fewer than
-    two can be compared."""
+def rank_texts(
+    texts: Sequence[PoolText], tallies: Sequence[TextCounts], values: Mapping[str, TextValue]
+) -> RankedTexts:
+    """The texts that are known to earn and to lose against customers held out, then those that customers answered most
+    and least, of those that were shown often enough; no text stands on both sides."""
     shown, taken = dict[str, int](), dict[str, int]()
     for each in tallies:
         shown[each.text_id] = shown.get(each.text_id, 0) + each.shown
         taken[each.text_id] = taken.get(each.text_id, 0) + each.taken
-    known = [text for text in texts if shown.get(text.text_id, 0) >= LEAST_SHOWN]
+    proven = {each: _known_to(each, texts, values) for each in ("earns", "loses")}
+    decided = {text for several in proven.values() for text in several}
+    known = [text for text in texts if shown.get(text.text_id, 0) >= LEAST_SHOWN and text.words not in decided]
     ranked = sorted(known, key=lambda text: (-taken[text.text_id] / shown[text.text_id], text.text_id))
     half = min(len(ranked) // 2, TEXTS_QUOTED)
     words = [text.words for text in ranked]
-    return RankedTexts(tuple(words[:half]), tuple(words[len(words) - half :]))
+    most, least = [*proven["earns"], *words[:half]], [*words[len(words) - half :], *proven["loses"]]
+    return RankedTexts(tuple(most[:TEXTS_QUOTED]), tuple(least[-TEXTS_QUOTED:]))
+
+
+def _known_to(answer: TextAnswer, texts: Sequence[PoolText], values: Mapping[str, TextValue]) -> list[str]:
+    """Words of the texts of this answer, most earned first."""
+    sure = [(values[text.text_id].value or 0.0, text.words) for text in texts
+            if text.text_id in values and values[text.text_id].answer == answer]  # fmt: skip
+    return [words for _, words in sorted(sure, reverse=True)]
 
 
 def rejected_texts(texts: Sequence[PoolText]) -> tuple[RejectedText, ...]:

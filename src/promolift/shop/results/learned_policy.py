@@ -11,6 +11,7 @@ from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.experiments.drift import Drift
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Analysis, Verdict
 from promolift.core.experiments.off_policy.overlap import PolicySupport
+from promolift.core.messages.text_choice import WantedDraft
 from promolift.core.messages.text_value import TextValue
 from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext_noop
@@ -204,7 +205,8 @@ class NextRelease:
 @dataclass(frozen=True, eq=False)
 class LearnedPolicy:
     """A policy that was judged and the release that follows, None without draws; `released`: `auto` was asked for and
-    nothing spoke against it; `texts` are what messages with each text added."""
+    nothing spoke against it; `texts` are what messages with each text added, `wanted` the drafts that are asked for in
+    place of texts that are no longer sent."""
 
     judged: JudgedPolicy
     next: NextRelease | None
@@ -213,3 +215,4 @@ class LearnedPolicy:
     auto: bool
     released: bool
     texts: tuple[TextEarnings, ...] = ()
+    wanted: tuple[WantedDraft, ...] = ()

@@ -32,10 +32,18 @@ from promolift.server.ledger.records import LearningTask
 from promolift.server.ledger.schema import AUDIT
 from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.pipeline import text_review as review
-from promolift.shop.pipeline.text_pool import change_pool, load_shop_pool
+from promolift.shop.pipeline.text_pool import bring_back, change_pool, load_shop_pool
 from promolift.shop.reports.chapters.recipients import angle_name
 from promolift.shop.reports.offer_reasons import reason_text
-from promolift.shop.reports.text_values import describe_text_value, read_text_values
+from promolift.shop.reports.text_values import (
+    PoolLearning,
+    describe_dropped,
+    describe_text_value,
+    describe_wanted,
+    how_to_write,
+    learn_pool,
+    read_text_values,
+)
 from promolift.shop.results.messages import Offers, read_tallies
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -53,7 +61,7 @@ def load_text_pool(visit: PageVisit) -> TextPool:
 
 @page("/words")
 def words(visit: PageVisit) -> Reply:
-    """The list: those that wait for a person first."""
+    """The list: what is to be written first, then the texts that wait for a person."""
     config, pool = visit.shared.config, load_text_pool(visit)
     state, language = visit.query.get("state", "waiting"), visit.query.get("language", current_locale())
     angle = visit.query.get("angle", "")
@@ -65,11 +73,12 @@ def words(visit: PageVisit) -> Reply:
     page_at = int(visit.number("page", 0, 0, 10_000))
     counts = read_tallies(visit.server.settings.work / "serve")
     chooser = TextChooser(pool.usable(config.message.approve).texts, counts, config.plan.seed)
-    earned = earned_texts(visit)
+    earned, learned = earned_texts(visit), learned_pool(visit, pool)
+    dropped = describe_dropped(learned.dropped)
     listed = [
         {"text": text, "angle": angle_name(text.angle), "earned": earned.get(text.text_id, ""), "learned": [
             learned_text(chooser, text, each) for each in counts if each.text_id == text.text_id and each.shown
-        ]}
+        ], "dropped": dropped.get(text.text_id, "")}
         for text in texts[page_at * TEXTS_LISTED : (page_at + 1) * TEXTS_LISTED]
     ]  # fmt: skip
     data = {
@@ -79,8 +88,15 @@ def words(visit: PageVisit) -> Reply:
         "language": language,
         "angle": angle, "angles": {each: angle_name(each) for each in ANGLES},
         "waiting": sum(text.waits for text in pool.texts),
+        "wanted": [{"said": describe_wanted(each), "angle": each.angle, "language": each.language}
+                   for each in learned.wanted], "how": how_to_write(config),
     }  # fmt: skip
     return Screen("texts/page.html", translate_key("nav", "/words"), data)
+
+
+def learned_pool(visit: PageVisit, pool: TextPool) -> PoolLearning:
+    """Return which texts learning dropped, and which drafts it asks for."""
+    return learn_pool(visit.shared.config, pool, visit.server.settings.work)
 
 
 def earned_texts(visit: PageVisit) -> dict[str, str]:
@@ -213,6 +229,7 @@ def text_screen(visit: PageVisit, text: PoolText, typed: PoolText, status: int =
         "findings": rule_texts(broken_rules(typed.draft, text)), "card": text_card(visit, text),
         "example": card_example(visit, text), "next": next_text(visit, text), "reasons": rejection_choices(),
         "earned": earned_texts(visit).get(text.text_id, ""),
+        "dropped": describe_dropped(learned_pool(visit, load_text_pool(visit)).dropped).get(text.text_id, ""),
     }  # fmt: skip
     return Screen("texts/one.html", gettext("A text"), data, status=status)
 
@@ -437,4 +454,37 @@ def edit(visit: PageVisit) -> Reply:
     new = next(each for each in pool.texts if each.text_id == draft.text_id)
     if visit.click.plain or visit.form.get("since"):
         return decided(visit, pool, sentence("text_kept"), new)
+    return Redirect(f"/words/{draft.text_id}", sentence("text_kept"))
+
+
+@form("/words/{text_id}/restore", "approver")
+def restore(visit: PageVisit) -> Reply:
+    """Send a text again that learning dropped, until a person retires or rejects it."""
+    text, by = requested_text(visit), visit.visitor.name
+    config, work = visit.shared.config, visit.server.settings.work
+    change_texts(visit, "text.restore", text.text_id, lambda pool: bring_back(config, pool, work, [text.text_id], by))
+    return Redirect(f"/words/{text.text_id}", sentence("text_restored"))
+
+
+@form("/words/write/{angle}/{language}", "editor", "/words")
+def write(visit: PageVisit) -> Reply:
+    """A person's text in place of those that learning dropped: it waits for a yes, and keeps to the rules."""
+    angle, language = visit.params["angle"], visit.params["language"]
+    draft, by = Draft(*(visit.text(name) for name in ("title", "hook", "call"))), visit.visitor.name
+
+    def change(pool: TextPool) -> TextPool:
+        asked = [each for each in learned_pool(visit, pool).wanted if (each.angle, each.language) == (angle, language)]
+        if not asked:
+            raise translate_refusal("text_not_wanted")
+        if draft.text_id in {each.text_id for each in pool.texts}:
+            raise translate_refusal("text_exists")
+        text = pools.lint_text(PoolText(
+            text_id=draft.text_id, angle=asked[0].angle, language=asked[0].language, state="edited", writer=by, by=by,
+            date=review.current_day(), successor_of=tuple(each.text_id for each in asked[0].dropped), **vars(draft),
+        ))  # fmt: skip
+        if text.state == "faulty":
+            raise translate_refusal("text_faulty")
+        return pool.merge([text])
+
+    change_texts(visit, "text.edit", draft.text_id, change)
     return Redirect(f"/words/{draft.text_id}", sentence("text_kept"))

@@ -70,8 +70,9 @@ def test_a_plan_of_draws_stands_on_its_margin_on_suppliers_and_on_what_a_message
         return float(((margin - shelf) * revenue - paid * (1 - supplier) / 0.5 - send).sum())
 
     rows = pl.concat([chosen()] * size).with_columns(
-        added_cents=pl.Series((margin - shelf) * revenue), cost_cents=pl.Series(paid + send), send_cost_cents=pl.lit(send),
-        gain_cents=pl.Series((margin - shelf) * revenue - paid - send), margin_rate=pl.Series(margin - shelf),
+        added_cents=pl.Series((margin - shelf) * revenue), margin_rate=pl.Series(margin - shelf),
+        gain_cents=pl.Series((margin - shelf) * revenue - paid - send), cost_cents=pl.Series(paid + send),
+        send_cost_cents=pl.lit(send),
     )  # fmt: skip
     stated = ValueSettings(margin_rate=margin)
     each = {one.name: one for one in list_assumptions(rows, READ, stated, False, drawn=True)}

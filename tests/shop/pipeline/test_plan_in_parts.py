@@ -47,7 +47,7 @@ def with_plan(job: Job, proposals: str, **changes: object) -> Job:
     "changes",
     [
         pytest.param({"budget_cents": 20_000}, marks=pytest.mark.slow),
-        pytest.param({"test_share": 0.1, "budget_cents": 500_000}, marks=pytest.mark.slow),
+        pytest.param({"test_share": 0.1, "budget_cents": 60_000}, marks=pytest.mark.slow),
         {"budget_cents": 20_000, "limits": ("count <= 30",)},
     ],
 )

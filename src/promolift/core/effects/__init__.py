@@ -38,6 +38,7 @@ __all__ = [
     "fit_response",
     "fit_response_halves",
     "gain_by_response_scale",
+    "gain_interval",
     "in_first_half",
     "offer_features",
     "redemption_outcomes",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
         add_effects,
         explode_parts,
         gain_by_response_scale,
+        gain_interval,
         simulate_totals,
     )
     from promolift.core.effects.settings import DiscountSettings, PanelSettings, ValueSettings

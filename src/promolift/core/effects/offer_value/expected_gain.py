@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from promolift.core.effects.offer_value.discount_response import WITHIN_WINDOW, DiscountResponse
 from promolift.core.effects.settings import ValueSettings
-from promolift.foundation.evidence import Level
+from promolift.foundation.evidence import Z95, IntervalEstimate, Level
 from promolift.foundation.hashing import hash_units
 
 PART_COLUMNS = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
@@ -356,3 +356,27 @@ def _own_se(response: DiscountResponse, names: list[str]) -> NDArray[np.float64]
     """Per target, the error that is not shared with the other targets."""
     known: dict[str, float] = dict(response.targets.select("target", "response_se").iter_rows())
     return np.array([max(known.get(n, response.beta_se) ** 2 - response.beta_se**2, 0.0) ** 0.5 for n in names])
+
+
+def gain_interval(
+    predicted: pl.DataFrame, drawn: pl.DataFrame, response: DiscountResponse, *, beside_draws: bool, learned: bool
+) -> IntervalEstimate:
+    """Return the gain of `predicted` and `drawn` offers, in cents, with its 95 % interval.
+
+    What is uncertain of predicted offers moves together, as `simulate_totals` has it; `beside_draws`: their gains are
+    those that are believed, to which what is simulated is scaled. Of what draws taught (`learned`) all of one line err
+    together. What is drawn for the first time adds nothing to the interval: nothing is known of it yet.
+    """
+    gain, middle = (float(rows["gain_cents"].sum()) for rows in (pl.concat([predicted, drawn]), predicted))
+    low = high = middle
+    if predicted.height:
+        totals = simulate_totals(predicted, response)
+        if beside_draws and totals.mean() > 0:
+            totals = totals * middle / totals.mean()
+        low, high = np.quantile(totals, [0.025, 0.975]).tolist()
+    reach = 0.0
+    if learned:
+        alike = drawn.group_by("menu_id", "gain_se_cents").len().sort("menu_id", "gain_se_cents")
+        reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"].fill_null(0.0) * alike["len"]).to_numpy()))
+    less, more = float(np.hypot(middle - low, reach)), float(np.hypot(high - middle, reach))
+    return IntervalEstimate(gain, gain - less, gain + more)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from promolift.core import allocation
@@ -28,7 +27,7 @@ from promolift.core.decisions.price_decisions import (
     uniform_draw_cost,
 )
 from promolift.foundation.errors import BudgetError, ConfigError, SupportError
-from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.pipeline.planning.eligibility_check import check_rule_shares
@@ -379,10 +378,7 @@ def add_charges(rows: pl.DataFrame, limits: list[allocation.Limit], found: Alloc
 
 
 def gain_interval(job: Job, made: PlanDecisions) -> IntervalEstimate | None:
-    """The plan's gain with its 95 % interval: of what draws taught all of one line and group err together, and of what
-    is predicted what is uncertain together moves together. What is drawn for the first time adds nothing to it: nothing
-    is known of that yet, and its cost has a ceiling. None for an empty plan.
-    """
+    """The plan's gain with its 95 % interval, as `effects.gain_interval` has it. None for an empty plan."""
     chosen, taught = made.records.chosen, made.terms.effects
     if chosen.is_empty():
         return None
@@ -390,19 +386,10 @@ def gain_interval(job: Job, made: PlanDecisions) -> IntervalEstimate | None:
     predicted, drawn = chosen.filter(~by_draw), chosen.filter(by_draw)
     if any(each.aimed and each.n_arm for each in taught):
         predicted, drawn = predicted.clear(), chosen
-    gain, middle = float(chosen["gain_cents"].sum()), float(predicted["gain_cents"].sum())
-    low = high = middle
-    if predicted.height:
-        totals = effect.simulate_totals(predicted, effects.load_response(job.store))
-        if made.tests and totals.mean() > 0:  # as far as one customer is believed
-            totals = totals * middle / totals.mean()
-        low, high = np.quantile(totals, [0.025, 0.975]).tolist()
-    reach = 0.0
-    if made.tests is None or any(each.n_arm for each in taught):
-        alike = drawn.group_by("menu_id", "gain_se_cents").len().sort("menu_id", "gain_se_cents")
-        reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
-    less, more = float(np.hypot(middle - low, reach)), float(np.hypot(high - middle, reach))
-    return IntervalEstimate(gain, gain - less, gain + more)
+    return effect.gain_interval(
+        predicted, drawn, effects.load_response(job.store), beside_draws=made.tests is not None,
+        learned=made.tests is None or any(each.n_arm for each in taught),
+    )  # fmt: skip
 
 
 def summary(job: Job, some: OfferCandidates, audience: Audience, budget: int, made: PlanDecisions) -> PlanNote:

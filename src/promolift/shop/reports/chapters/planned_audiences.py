@@ -1,16 +1,14 @@
 """The plan in one short table: which audience gets what, for how many customers, at what cost and with what gain."""
 
 from collections.abc import Iterator, Sequence
-from math import hypot
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
 
 from promolift.core import effects as effect
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.core.customers.named_audiences import named_audiences
-from promolift.foundation.evidence import Z95, IntervalEstimate
+from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
@@ -85,25 +83,17 @@ def _audience(job: Job, plan: Plan, rows: pl.DataFrame, motive: str, group: str)
 
 
 def _gain(job: Job, plan: Plan, rows: pl.DataFrame) -> IntervalEstimate | None:
-    """Return what these offers are expected to add, with the 95 % interval of the response, as `gain_interval` of the
-    step has it for the whole plan: by what is simulated of predicted offers, by the draws of those that were drawn.
-    None where offers are drawn for the first time.
+    """Return what these offers are expected to add, with its 95 % interval; None where they are drawn for the first
+    time.
     """
     taught = plan.note.terms.effects
-    read = any(each.aimed and each.n_arm for each in taught)
+    read, learned = any(each.aimed and each.n_arm for each in taught), any(each.n_arm for each in taught)
     drawn = rows if read else rows.filter(pl.col("group") != "")
-    if drawn.height and not any(each.n_arm for each in taught):
+    if drawn.height and not learned:
         return None
     predicted = rows.clear() if read else rows.filter(pl.col("group") == "")
-    gain, middle = (float(part["gain_cents"].sum()) for part in (rows, predicted))
-    low = high = middle
-    if predicted.height:
-        totals = effect.simulate_totals(predicted, effects.load_response(job.store))
-        totals = totals * (middle / totals.mean()) if plan.note.tests and totals.mean() > 0 else totals
-        low, high = np.quantile(totals, [0.025, 0.975]).tolist()
-    alike = drawn.group_by("menu_id", "gain_se_cents").len()
-    reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"].fill_null(0.0) * alike["len"]).to_numpy()))
-    return IntervalEstimate(gain, gain - hypot(middle - low, reach), gain + hypot(high - middle, reach))
+    response, beside = effects.load_response(job.store), plan.note.tests is not None
+    return effect.gain_interval(predicted, drawn, response, beside_draws=beside, learned=True)
 
 
 def audience_table(audiences: Sequence[PlannedAudience], plan: Plan) -> TextTable:

@@ -21,6 +21,8 @@ from promolift.shop.ingest.schema_matching.customer_identity import IdentityEvid
 from promolift.shop.ingest.setup.initialisation import SetupAnswers, init
 from promolift.shop.pipeline.shop import Shop
 
+MOST_SEEDS = 60  # of shops and files that the slow tests draw
+
 # Headers by language: time, product, what was paid; names, e-mail addresses, phone numbers, ids of customers.
 HEADERS = {
     "en": (("Date", "SKU", "Total"), ("Customer", "Client", "Buyer", "Name", "Customer name"),
@@ -125,7 +127,7 @@ def test_the_number_of_persons_is_right_or_a_person_is_asked(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_the_number_of_persons_is_right_or_a_person_is_asked_in_many_shops(tmp_path: Path) -> None:
-    assert {check(seed, tmp_path / str(seed)) for seed in range(5, 200)} == {"asked", "right"}
+    assert {check(seed, tmp_path / str(seed)) for seed in range(5, MOST_SEEDS)} == {"asked", "right"}
 
 
 def orders(who: Sequence[Sequence[str]], *headers: str) -> pl.DataFrame:
@@ -185,7 +187,7 @@ def test_an_id_that_persons_share_is_a_question_and_spellings_of_one_name_are_no
 
 @pytest.mark.slow
 def test_an_id_that_persons_share_is_a_question_in_many_files(tmp_path: Path) -> None:
-    assert {check_group(seed, tmp_path / str(seed)) for seed in range(8, 200)} == {"asked", "taken"}
+    assert {check_group(seed, tmp_path / str(seed)) for seed in range(8, MOST_SEEDS)} == {"asked", "taken"}
 
 
 @pytest.mark.parametrize(

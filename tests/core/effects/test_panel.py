@@ -51,12 +51,26 @@ def test_depth_is_the_others_prices_weighted_by_what_the_customer_usually_buys()
     assert row["list_cents"] == 300
 
 
-def test_lag_is_the_mean_of_the_four_weeks_before_and_lead_of_the_third_to_sixth_after() -> None:
+def test_lag_halves_with_each_of_the_four_weeks_before_and_lead_is_the_mean_of_the_third_to_sixth_after() -> None:
     frame = run(history())
     cola = 300 * 0.4 / 400
-    assert week_of(frame, 1)["lag"] == pytest.approx(((cola + 0.05) + cola + 0 + 0) / 4)  # weeks 2, 3, 4, 5
+    assert week_of(frame, 1)["lag"] == pytest.approx((8 * (cola + 0.05) + 4 * cola + 0 + 0) / 15)  # weeks 2, 3, 4, 5
     assert week_of(frame, 7)["lead"] == pytest.approx((0 + cola + (cola + 0.05) + 0) / 4)  # weeks 4, 3, 2, 1
     assert week_of(frame, 2)["lead"] is None
+
+
+def test_a_lag_of_which_no_week_is_known_is_unknown() -> None:
+    begun = [r for r in history() if r["customer_id"] == "A" or r["ts_ms"] >= ASOF - 8 * WEEK_MS]
+    assert week_of(run(begun), 7)["lag"] is None
+
+
+def test_the_markets_depths_are_everybodys() -> None:
+    frame = run(history())
+    week_2 = (700 * (0.5 + 0.4) / 2 + 500 * 0.2) / 1200  # A's own line counts here
+    week_3 = 700 * 0.4 / 1200
+    assert week_of(frame, 2)["market_depth"] == pytest.approx(week_2)
+    assert week_of(frame, 1)["market_lag"] == pytest.approx((8 * week_2 + 4 * week_3 + 0 + 0) / 15)
+    assert week_of(frame, 7)["market_lead"] == pytest.approx((0 + week_3 + week_2 + 0) / 4)
 
 
 def test_a_week_in_which_nobody_else_shows_the_price_is_unknown_not_zero() -> None:

@@ -17,6 +17,7 @@ from promolift.core.effects import (
     assumed_response,
     simulate_totals,
 )
+from promolift.core.effects.offer_value.discount_response import WITHIN_WINDOW
 from promolift.foundation.tables.schemas import CANDIDATES
 
 RESPONSE = DiscountResponse(
@@ -45,8 +46,8 @@ def value(
 
 def test_a_percentage_adds_net_margin_and_costs_the_shops_part_of_all_that_is_sold() -> None:
     got = value(candidates())
-    # A quarter of a response of 2.0 is pulled forward, and 0.375 of that is missing in the window itself.
-    added, subsidy = 0.3 * 1000 * (exp(1.5 * 0.2) - 1), 0.5 * 0.2 * 1000 * exp(2.0 * (1 - 0.375 * 0.25) * 0.2)
+    # A quarter of a response of 2.0 is pulled forward, and WITHIN_WINDOW of that is missing in the window itself.
+    added, subsidy = 0.3 * 1000 * (exp(1.5 * 0.2) - 1), 0.5 * 0.2 * 1000 * exp(2.0 * (1 - WITHIN_WINDOW * 0.25) * 0.2)
     assert got["added_cents"] == pytest.approx(added)
     assert got["cost_cents"] == pytest.approx(subsidy + 1)
     assert got["gain_cents"] == pytest.approx(added - subsidy - 1)
@@ -66,7 +67,7 @@ def test_the_error_is_what_a_small_step_of_the_response_does() -> None:
 def test_a_coupon_reaches_only_those_who_redeem_it() -> None:
     redeem = pl.DataFrame({"customer_id": ["A"], "target": ["tea"], "redeem_prob": [0.05]})
     got, automatic = value(candidates(activation="code"), redeem=redeem), value(candidates())
-    reach = 0.05 / (1 - 0.4 ** exp(2.0 * (1 - 0.375 * 0.25) * 0.2))
+    reach = 0.05 / (1 - 0.4 ** exp(2.0 * (1 - WITHIN_WINDOW * 0.25) * 0.2))
     assert got["added_cents"] == pytest.approx(automatic["added_cents"] * reach)
     assert got["redeem_prob"] == pytest.approx(0.05)
     assert got["evidence"] == "adjusted"

@@ -1,14 +1,16 @@
 """What a plan stands on is told of its headline, luck taken off; and customers share a reason only with its facts."""
 
+import re
+from itertools import product
 from math import exp
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
 import pytest
 
 from promolift.core.effects import DiscountResponse, ValueSettings
-from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.i18n.formatting import Locale, use_locale
 from promolift.shop.pipeline.planning.plan_limits import close_small
 from promolift.shop.reports.assumptions import list_assumptions
 from promolift.shop.reports.offer_reasons import (
@@ -21,7 +23,7 @@ from promolift.shop.reports.offer_reasons import (
 )
 from promolift.shop.results.evaluation import Worth
 from promolift.shop.results.plan import assumption_text
-from promolift.shop.results.plan_note import Assumption
+from promolift.shop.results.plan_note import Assumption, AssumptionName, AssumptionSource
 
 READ = DiscountResponse("adjusted", "read", 1.5, 0.1, targets=pl.DataFrame(
     {"target": ["tea"], "response": [1.5], "response_se": [0.1], "cells": [99]}
@@ -44,6 +46,16 @@ def chosen(supplier: float = 0.5) -> pl.DataFrame:
 def found(luck: float = 0.0, stated: ValueSettings | None = None) -> dict[str, Assumption]:
     each = list_assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, luck)
     return {one.name: one for one in each}
+
+
+@pytest.mark.parametrize("name", get_args(AssumptionName))
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_no_sentence_about_an_assumption_has_an_empty_end(name: AssumptionName, locale: Locale) -> None:
+    for source, flips in product(get_args(AssumptionSource), (None, 0.0, 0.3, 0.9)):
+        each = Assumption(name=name, value=0.5, flips_at=flips, source=source)
+        with use_locale(locale):
+            told = assumption_text(each, "USD")
+        assert not re.search(r"[:：,，;；(（]\s*[.。)）]", told), (source, flips, told)
 
 
 def test_the_value_that_turns_the_plan_turns_the_headline_and_not_the_promise() -> None:

@@ -143,8 +143,14 @@ def assumption_text(each: Assumption, currency: str) -> str:
                 "A message costs {cost}, {source}: at {at} this plan would earn nothing.",
                 cost=value, source=source, at=say(flips),
             )  # fmt: skip
+        case "message_effect" if flips is None:
+            return gettext(
+                "What is drawn is believed to add {value} of margin per customer before its cost; this plan does not "
+                "depend on it.",
+                value=value,
+            )
         case "message_effect":
-            loses = flips is not None and flips > each.value
+            loses = flips > each.value
             turn = gettext("from {at} on this plan would lose nothing", at=say(flips)) if loses else end("")
             return gettext(
                 "What is drawn is believed to add {value} of margin per customer before its cost: {turn}.",

@@ -11,7 +11,14 @@ from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TAR
 from promolift.foundation.time.clock import WEEK_MS
 
 LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
+CARRIED = 0.5  # of what was bought in advance a week later, the part that is so one more week later
 DEPTH_UNITS, VALUE_UNITS = 2**30, 2**40  # in 1, of which depths and minor units are summed: the same bits in any order
+
+BACK = [f"sum(depth) over (per range between {back} following and {back} following)" for back in range(1, LAGS + 1)]
+LAG = "({}) / nullif({}, 0)".format(
+    " + ".join(f"coalesce({CARRIED**at} * {each}, 0)" for at, each in enumerate(BACK)),
+    " + ".join(f"if({each} is null, 0, {CARRIED**at})" for at, each in enumerate(BACK)),
+)
 
 PANEL = f"""
 with {CATEGORY_LEVEL_SQL},
@@ -78,10 +85,22 @@ exposed as (
 ),
 moments as (
     select pair, week, depth,
-           avg(depth) over (per range between 1 following and {LAGS} following) as lag,
+           {LAG} as lag,
            avg(depth) over (per range between {LEAD_LAST} preceding and {LEAD_FIRST} preceding) as lead
     from exposed
     window per as (partition by pair order by week)
+),
+common as (  -- what the market's products were cut, this week, before and after
+    select s.target, s.week, round(ln(s.pull) / $bend * {DEPTH_UNITS}) / {DEPTH_UNITS} as depth from standard s
+),
+market_moments as (
+    select c.target, c.week, any_value(c.depth) as depth,
+           sum(power({CARRIED}, b.week - c.week) * b.depth) filter (b.week > c.week)
+               / sum(power({CARRIED}, b.week - c.week)) filter (b.week > c.week) as lag,
+           avg(b.depth) filter (b.week <= c.week - {LEAD_FIRST}) as lead
+    from common c join common b on b.target = c.target and b.week <> c.week
+         and b.week between c.week - {LEAD_LAST} and c.week + {LAGS}
+    group by c.target, c.week
 ),
 bought as (
     select pair, week, sum(list_cents)::bigint as list_cents, count(*) as lines
@@ -93,8 +112,9 @@ cells as (
     where m.week < $half
     qualify count(b.lines) over (partition by pair) >= 2 and count(*) over (partition by pair) >= 8
 )
-select r.customer_id, r.target, m.week, m.list_cents, m.depth, m.lag, m.lead
-from cells m join pairs r using (pair)
+select r.customer_id, r.target, m.week, m.list_cents, m.depth, m.lag, m.lead,
+       c.depth as market_depth, c.lag as market_lag, c.lead as market_lead
+from cells m join pairs r using (pair) left join market_moments c on c.target = r.target and c.week = m.week
 order by r.customer_id, r.target, m.week
 """
 
@@ -138,8 +158,10 @@ def build_panel(
     usually buys, so their mean is shrunk towards that of the whole market: (n * own + prior_lines * market) / (n +
     prior_lines), without which the error in their mix would flatten the response (regression calibration, Carroll et
     al. 2006). A week counts where at least `min_known` of their usual spend has a known depth. `lag` is the mean depth
-    of the 4 weeks before, `lead` that of the 3rd to 6th week after, null where unknown. Pairs need 2 purchases in the
-    period and 8 known weeks. Columns: customer_id, target, week, list_cents, depth, lag, lead.
+    of the 4 weeks before, each counting half of the one after it, `lead` that of the 3rd to 6th week after, null where
+    unknown. `market_depth`, `market_lag` and `market_lead` are the same of what the target's products were cut for
+    everybody. Pairs need 2 purchases in the period and 8 known weeks. Columns: customer_id, target, week,
+    list_cents, depth, lag, lead, market_depth, market_lag, market_lead.
     """
     half = settings.weeks
     values = {

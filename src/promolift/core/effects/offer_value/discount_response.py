@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from promolift.core.effects.offer_value.demand_panel import CARRIED, LAGS
 from promolift.core.effects.settings import DiscountSettings
 from promolift.foundation.errors import SupportError
 from promolift.foundation.evidence import Z95, Level
@@ -26,9 +27,15 @@ SWEEPS, STEPS, TOLERANCE = 3, 40, 1e-5
 MIN_VARIANCE = 0.08  # with less of the discounts' variation between customers of one week, weeks are compared instead
 WINSOR = 0.995  # quantile of weekly amounts at which larger ones are cut off, so that a few do not decide
 PLACEBO_SHARE = 0.25  # a placebo fails that shows more than this part of the response and is not 0 at 99 %
-# Of four weeks of a discount, the k-th comes after k - 1 weeks that it was pulled into, each of them one of the
-# demand_panel.LAGS = 4 whose mean `later` answers to: (0 + 1 + 2 + 3) / 4 / 4.
-WITHIN_WINDOW = 0.375
+# Of four weeks of a discount, the k-th comes after k - 1 others whose pull it misses, the last one most: with LAGS = 4
+# weeks that halve, 8, 4, 2 and 1 parts of 15, (0 + 8 + 12 + 14) / 15 / 4.
+WITHIN_WINDOW = (
+    sum(CARRIED**back * (LAGS - back) for back in range(1, LAGS))
+    / LAGS
+    / sum(CARRIED**back for back in range(1, LAGS + 1))
+)
+# Steps of Gauss and Newton from a response that is linear in price sensitivity, and the largest slope of its logarithm.
+SLOPE_STEPS, LARGEST_SLOPE = 2, 1.0
 MIN_OWN_VARIANCE = 1e-6  # the least share of its own variance that a mixture of regressors must have
 
 
@@ -133,6 +140,8 @@ Design = Literal["customers", "weeks"]  # what is compared: customers within a w
 # The mean of 1,851 price elasticities is -2.62 (Bijmolt, van Heerde & Pieters 2005, J. Marketing Research 42), which
 # is a response of about 3. At 10 a fifth off brings seven times the demand: what shows more is no shelf discount.
 LARGEST_RESPONSE = 10.0
+Z_LIMIT = 3.0  # of standardised price sensitivity; fewer than one in a hundred lie beyond it
+LEAST_SENSITIVITIES = 10  # with fewer known they are not standardised
 DEPTH_EDGES, LEAST_CELLS = (0.02, 0.1, 0.2, 0.3, 0.4), 200
 CURVE_SCHEMA = {
     "group": pl.String,
@@ -174,6 +183,31 @@ class PanelSample:
     def columns(self, *names: str) -> Real:
         """Columns of the panel as regressors, M x K."""
         return self.data.select(names).to_numpy().astype(np.float64)
+
+    def fit_by(self, slope: float) -> PoissonFit:
+        """Fit log demand = (depth * beta + lag * later) exp(slope z); where z varies, also beta times what the slope
+        lacks.
+        """
+        x = self.columns("depth", "lag") * np.exp(slope * self.z_M)[:, None]
+        return self.fit(np.column_stack([x, x[:, 0] * self.z_M]) if np.ptp(self.z_M) > 0 else x)
+
+    def fit_slope(self, first: PoissonFit) -> "SlopeFit":
+        """Fit the slope as well, from the fit by slope 0."""
+        fit, slope = first, 0.0
+        if len(fit.beta_K) < 3 or fit.beta_K[0] <= 0:  # no z, or no response that could be multiplied
+            return SlopeFit(fit, 0.0, 0.0)
+        for _ in range(SLOPE_STEPS):
+            slope = float(np.clip(slope + fit.beta_K[2] / fit.beta_K[0], -LARGEST_SLOPE, LARGEST_SLOPE))
+            fit = self.fit_by(slope)
+        return SlopeFit(fit, slope, float(fit.se_K[2] / fit.beta_K[0]))
+
+
+class SlopeFit(NamedTuple):
+    """A fit, and the slope of the log of the response in standardised price sensitivity with its standard error."""
+
+    fit: PoissonFit
+    slope: float
+    se: float
 
 
 def identifying_variance(sample: PanelSample, fit: PoissonFit) -> float:
@@ -260,19 +294,19 @@ FRAME_SCHEMAS = {"targets": TARGET_SCHEMA, "curve": CURVE_SCHEMA, "placebo": PLA
 class DiscountResponse:
     """Demand at depth d is exp(now * d) times demand without it; `later` (negative) is what is only pulled forward.
 
-    For a customer with standardised price sensitivity z and a target t: now = beta + deviation[t] + beta_z * z. Who
-    answers more also buys more in advance, so that the same part of every response is pulled forward: net = now (1 +
-    later / beta). `targets` has target, response (beta + deviation), response_se, cells; `target_sd` is the spread
-    of the deviations. `curve` has group, depth, lift, low, high, cells; `placebo` has name, value, low,
-    high, meaning.
+    For a customer with standardised price sensitivity z and a target t: now = (beta + deviation[t]) exp(slope_z z):
+    responses differ by factors, as elasticities of households do. Who answers more also buys more in advance, so that
+    the same part of every response is pulled forward: net = now (1 + later / beta). `targets` has target, response
+    (beta + deviation), response_se, cells; `target_sd` is the spread of the deviations. `curve` has group, depth, lift,
+    low, high, cells; `placebo` has name, value, low, high, meaning.
     """
 
     level: Level
     why: LazyMessage
     beta: float
     beta_se: float
-    beta_z: float = 0.0
-    beta_z_se: float = 0.0
+    slope_z: float = 0.0
+    slope_z_se: float = 0.0
     later: float = 0.0
     later_se: float = 0.0
     z_mean: float = 0.0
@@ -288,8 +322,20 @@ class DiscountResponse:
     placebo: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PLACEBO_SCHEMA))
 
     def standardise(self, sensitivity: pl.Expr) -> pl.Expr:
-        """Price sensitivity as z, within +-3; unknown counts as average."""
-        return ((sensitivity - self.z_mean) / self.z_sd).clip(-3, 3).fill_null(0.0)
+        """Price sensitivity as z, within +-Z_LIMIT; unknown counts as average."""
+        return ((sensitivity - self.z_mean) / self.z_sd).clip(-Z_LIMIT, Z_LIMIT).fill_null(0.0)
+
+    def at_sensitivities(self, price_sensitivity: pl.Series) -> Self:
+        """The response for customers as they are known now: z is by their own mean and spread.
+
+        Sensitivities are shrunk towards each other the less the fewer purchases are known, so that those of a later day
+        lie further apart; with the spread of the response period extreme customers would seem to answer more than they
+        do. With fewer than LEAST_SENSITIVITIES known it stays as it is.
+        """
+        known = np.sort(price_sensitivity.drop_nulls().to_numpy())  # so that any order of rows gives the same bits
+        if len(known) < LEAST_SENSITIVITIES:
+            return self
+        return replace(self, z_mean=float(known.mean()), z_sd=max(float(known.std()), 1e-9))
 
     @property
     def pulled_share(self) -> float:
@@ -310,10 +356,11 @@ class DiscountResponse:
         them, rise by less than the first week's.
         """
         z = self.standardise(pl.col("price_sensitivity"))
+        factor = (self.slope_z * z).exp()
         joined = candidates.join(self.targets.select("target", "response", "response_se"), on="target", how="left")
-        now = (pl.col("response").fill_null(self.beta) + self.beta_z * z).clip(upper_bound=LARGEST_RESPONSE)
+        now = (pl.col("response").fill_null(self.beta) * factor).clip(upper_bound=LARGEST_RESPONSE)
         own = pl.col("response_se").fill_null((self.beta_se**2 + self.target_sd**2) ** 0.5)
-        error = (own**2 + (self.beta_z_se * z) ** 2).sqrt()
+        error = ((own * factor) ** 2 + (self.slope_z_se * now * z) ** 2).sqrt()
         return joined.with_columns(
             (now * (1 - WITHIN_WINDOW * self.pulled_share)).alias("response_now"),
             (now * (1 - self.pulled_share)).alias("response_net"),
@@ -328,6 +375,11 @@ class DiscountResponse:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote. Earlier versions added a slope to the response, which becomes a factor."""
+        if "beta_z" in values:
+            per_beta = 1 / values["beta"] if values["beta"] > 0 else 0.0
+            values = values | {"slope_z": values["beta_z"] * per_beta, "slope_z_se": values["beta_z_se"] * per_beta}
+            values = {name: each for name, each in values.items() if name not in ("beta_z", "beta_z_se")}
         plain: dict[str, Any] = {
             k: pl.DataFrame(v, schema=FRAME_SCHEMAS[k]) if k in FRAME_SCHEMAS else v for k, v in values.items()
         }
@@ -343,12 +395,13 @@ def assumed_response(why: str, settings: DiscountSettings) -> DiscountResponse:
 def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> DiscountResponse:
     """Fit the response on shelf discounts by Poisson pseudo-likelihood with three sets of fixed effects, and check it.
 
-    log E[list value of customer i, target t, week w] = a_it + g_tw + h_iw + now * depth + later * lag. The effects
-    absorb how much a customer usually buys, what everybody buys that week (seasons, displays, shelf-wide demand) and
-    whether they shop at all that week; what is left is that THEIR usual products of the target were deeper discounted
-    than other customers' (design `customers`). Where customers buy too much alike for that, g_tw becomes what everybody
-    buys in that stretch of four weeks, and weeks are compared instead (design `weeks`): more to learn from, less
-    protected. `sensitivity` (customer_id, price_sensitivity) must come from before the response period. By-target
+    log E[list value of customer i, target t, week w] = a_it + g_tw + h_iw + (beta * depth + later * lag) exp(slope z),
+    the slope by steps of Gauss and Newton. The effects absorb how much a customer usually buys, what everybody buys
+    that week (seasons, displays, shelf-wide demand) and whether they shop at all that week; what is left is that THEIR
+    usual products of the target were deeper discounted than other customers' (design `customers`). Where customers buy
+    too much alike for that, g_tw becomes what everybody buys in that stretch of four weeks, and weeks are compared
+    instead, by the market's depths (design `weeks`): more to learn from, less protected. `sensitivity` (customer_id,
+    price_sensitivity) must come from before the response period. By-target
     deviations are shrunk by empirical Bayes (DerSimonian and Laird 1986). Where the response is not above zero or a
     placebo fails, the stated prior is returned instead, with the failed checks. Raises SupportError where the panel is
     too small or depth does not vary.
@@ -398,30 +451,39 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
     cap = float(data.filter(pl.col("list_cents") > 0)["list_cents"].quantile(WINSOR) or 0.0)
     y = np.minimum(data["list_cents"].to_numpy(), cap).astype(np.float64)
     known = data.unique("customer_id", maintain_order=True)["price_sensitivity"].drop_nulls().to_numpy()
-    enough = len(known) >= 10  # else price sensitivity stays as it is
+    enough = len(known) >= LEAST_SENSITIVITIES  # else price sensitivity stays as it is
     z_mean, z_sd = (float(known.mean()), max(float(known.std()), 1e-9)) if enough else (0.0, 1.0)
-    z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -3, 3)
+    z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -Z_LIMIT, Z_LIMIT)
     sample = PanelSample(data, y, z, "customers")
-    x = sample.columns("depth", "lag")
-    if np.ptp(z) > 0:
-        x = np.column_stack([x, x[:, 0] * z])
     try:
-        fit = sample.fit(x)
-        varies = identifying_variance(sample, fit) >= MIN_VARIANCE
+        first = sample.fit_by(0.0)
+        varies = identifying_variance(sample, first) >= MIN_VARIANCE
     except SupportError:
         varies = False
     if not varies:
-        sample = replace(sample, design="weeks")
-        fit = sample.fit(x)
-    beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
-    by_target = _by_target(data, y, fit)
+        sample = replace(sample, data=_market_depths(data), design="weeks")
+        first = sample.fit_by(0.0)
+    fit, slope, slope_se = sample.fit_slope(first)
+    beta, error = fit.beta_K.tolist(), fit.se_K.tolist()
+    by_target = _by_target(sample.data, y, fit)
     response = DiscountResponse(
         level="adjusted", why=gettext_lazy("half of the customers, for cross-fitting"), beta=beta[0], beta_se=error[0],
-        beta_z=beta[2], beta_z_se=error[2], later=min(beta[1], 0.0), later_se=error[1], z_mean=z_mean, z_sd=z_sd,
+        slope_z=slope, slope_z_se=slope_se, later=min(beta[1], 0.0), later_se=error[1], z_mean=z_mean, z_sd=z_sd,
         target_sd=by_target.sd, design=sample.design, cells=fit.cells, customers=data["customer_id"].n_unique(),
         prior_response=settings.prior_response, prior_se=settings.prior_se, targets=by_target.targets,
     )  # fmt: skip
     return _Fitted(sample, response)
+
+
+def _market_depths(data: pl.DataFrame) -> pl.DataFrame:
+    """The panel with everybody's depths in place of each customer's own, where it has them.
+
+    Where weeks are compared, the variation is everybody's. What single customers usually buy is known with an error,
+    which would flatten the response and look like an effect of the weeks before.
+    """
+    if "market_depth" not in data.columns:
+        return data
+    return data.with_columns(pl.coalesce(f"market_{name}", name).alias(name) for name in ("depth", "lag", "lead"))
 
 
 def _prepare(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> pl.DataFrame:

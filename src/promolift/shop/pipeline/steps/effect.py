@@ -47,6 +47,8 @@ def run(job: Job) -> None:
         response = effect.fit_response(data, sensitivity, settings)
         job.tell("effect", 0.8, gettext_noop("the same on two halves of the customers"))
         halves = [] if response.level == "assumed" else effect.fit_response_halves(data, sensitivity, settings)
+        now = job.profiled.profiles(at.asof).select("price_sensitivity").to_series()
+        response, *halves = (each.at_sensitivities(now) for each in (response, *halves))
     except SupportError as reason:
         response, halves = effect.assumed_response(str(reason), settings), []
     job.tell("effect", 0.9, gettext_noop("who redeems coupons"))

@@ -12,7 +12,7 @@ DRAIN_S = 5.0
 
 
 class MailSettings(Settings):
-    """An SMTP server for e-mail. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
+    """An SMTP server for e-mails and alerts. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
 
     host: str = Field(description="Name of the SMTP server.", examples=["smtp.example.com"])
     port: int = Field(default=587, ge=1, le=65535, description="Port of the server.")

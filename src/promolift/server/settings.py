@@ -22,7 +22,8 @@ class MailSettings(Settings):
     username: str = Field(default="", description="User name; left out, nobody logs in.", examples=["offers"])
     tls: Literal["starttls", "tls", "none"] = Field(
         default="starttls",
-        description="How the connection is encrypted: after its start, from its start, or not at all.",
+        description="How the connection is encrypted: after its start, from its start, or not at all. The server's "
+        "certificate must be valid; the variable SSL_CERT_FILE names a file with an authority of your own.",
     )
     timeout_s: float = Field(default=10.0, gt=0, description="Seconds that the server may take to answer.")
 

@@ -17,6 +17,7 @@ from promolift.server.translations import translate_group, translate_key
 SLACK_HEADER, SLACK_SECTION = 150, 3000  # characters that Slack takes
 CARD_SCHEMA = "http://adaptivecards.io/schemas/adaptive-card.json"
 TRY_KIND = "try"  # a message that a person asked for, to see whether it arrives
+LINE_ENDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 STATUS = re.compile(r"status (\d+)")
 SUBSCRIPTION_REMOVED = gettext_noop("the subscription was removed")
 NOT_POSTED = gettext_noop("Teams took the message and could not post it")
@@ -96,8 +97,9 @@ class AlertMessage(NamedTuple):
 
 
 def describe_alert(kind: str, values: Mapping[str, Any]) -> AlertText:
-    """Return an alert in words, in the language that is in use."""
-    return DESCRIBED[kind](values)
+    """Return an alert in words, in the language that is in use. A title is one line, whatever a name in it holds."""
+    found = DESCRIBED[kind](values)
+    return AlertText(LINE_ENDS.sub(" ", found.title), found.text)
 
 
 def kind_names() -> dict[str, str]:

@@ -150,7 +150,7 @@ def summary(asked: Route, campaign_id: Slug) -> CampaignSummary:
             if made.campaign_id == campaign_id and made.status == "asked" and name != campaign.release
         ]  # fmt: skip
         earned = earned_so_far(asked, campaign_id)
-        limits, shared = (_uses(db, whose, now_ms) for whose in (campaign_id, ALL_CAMPAIGNS))
+        limits, shared = (limit_uses(db, whose, now_ms) for whose in (campaign_id, ALL_CAMPAIGNS))
         return CampaignSummary(
             campaign_id=campaign_id, release=campaign.release, previous=campaign.previous, paused=campaign.paused,
             hour=_made(db, campaign_id, now_ms - HOUR_MS), day=_made(db, campaign_id, now_ms - DAY_MS),
@@ -161,7 +161,8 @@ def summary(asked: Route, campaign_id: Slug) -> CampaignSummary:
         )  # fmt: skip
 
 
-def _uses(db: Connection, campaign_id: str, now_ms: int) -> tuple[LimitUse, ...]:
+def limit_uses(db: Connection, campaign_id: str, now_ms: int) -> tuple[LimitUse, ...]:
+    """Return how far the limits of a campaign, or of all together (ALL_CAMPAIGNS), are used."""
     return tuple(
         LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "per", "amount")})
         for use in current_usage(db, campaign_id, now_ms)

@@ -20,8 +20,8 @@ from promolift.server.api.routes.campaign_summary import (
     NEAR_LIMIT_SHARE,
     LimitUse,
     earned_so_far,
+    limit_uses,
     load_last_learning,
-    summary,
 )
 from promolift.server.console.state.console_state import Console
 from promolift.server.decisions.experiment_results import ExperimentResult, NoCustomersError, find_missing_data
@@ -96,10 +96,12 @@ class AlertCheck:
     def check(self) -> int:
         """Read the kinds that somebody subscribed to and record them; return how many alerts changed."""
         with self._busy:
+            if self._stopping.is_set():
+                return 0
             try:
                 return self._check()
-            except PromoError as error:
-                LOG.error("alerts were not checked", extra={"detail": str(error)})
+            except Exception as error:  # a ledger that is busy or closed: the next check tries again
+                LOG.error("alerts were not checked", exc_info=error)
                 return 0
 
     def _check(self) -> int:
@@ -153,13 +155,12 @@ class AlertCheck:
 
     def read_limits(self) -> Iterator[AlertReading]:
         """Limits over all customers that are nearly used up; those over all campaigns once."""
-        shared: tuple[LimitUse, ...] = ()
-        path = "/live"
-        for campaign_id in self._campaigns():
-            now = summary(self.call, campaign_id)
-            shared, path = now.shared_limits, _path("/live", campaign_id)
-            yield AlertReading("limit", f"limit {campaign_id}", _near(now.limits, path))
-        yield AlertReading("limit", f"limit {ALL_CAMPAIGNS}", _near(shared, path))
+        now_ms = self.server.clock.now_ms()
+        with self.server.ledger.read() as db:
+            pages = {name: _path("/live", name) for name in Campaign.all(db)} | {ALL_CAMPAIGNS: "/live"}
+            uses = {name: limit_uses(db, name, now_ms) for name in pages}
+        for name, limits in uses.items():
+            yield AlertReading("limit", f"limit {name}", _near(limits, pages[name]))
 
     def read_texts(self) -> Iterator[AlertReading]:
         """Texts that wait for a person; nothing is known where the server has no promolift.toml."""

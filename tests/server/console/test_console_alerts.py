@@ -30,7 +30,7 @@ from promolift.server.console.state.alert_check import AlertCheck
 from promolift.server.delivery.alert_messages import AlertMessage, describe_alert, kind_names
 from promolift.server.ledger.alert_records import ALERT_KINDS, AlertSubscription, AlertValues, RaisedAlert
 from promolift.server.ledger.records import StoredExperiment
-from promolift.server.ledger.schema import DECISIONS, OUTBOX
+from promolift.server.ledger.schema import DECISIONS, EVENTS, OUTBOX
 from promolift.server.translations import translate_key
 from promolift.shop.feedback.policy_earnings import earned_numbers
 from promolift.shop.feedback.policy_verdict import numbers_of
@@ -158,13 +158,22 @@ def test_a_test_without_data_is_told_and_clears_when_orders_come(live: Shop) -> 
     assert sent(live)[0]["body"]["values"] == {"test": "Do offers pay?", "customers": 0, "hours": 48}
     assert "No customer has been assigned to it in 48 hours" in viewer.get("/tests?part=shown")
     live.api("POST", "/v1/decisions", {"customer_id": "u007", "campaign_id": CAMPAIGN})
-    assert check(live) == []  # there is a customer; whether they buy is not known after two days
     begun(live, name, 4)
+    assert check(live) == []  # one customer need not buy anything in four days
+    begun(live, name, 15)
     assert check(live) == ["no_data"]
     assert "1 customer was assigned" in viewer.get("/tests?part=shown")
     came(live, name, more_cents=0)
+    begun(live, name, 15)
     assert check(live) == []
-    assert told(live) == ["no_data", "no_data"]
+    lost = delete(EVENTS).where(EVENTS.c.name == "Order Completed")
+    live.server.ledger.write(lambda db, some: [db.execute(lost) and None for _ in some])
+    begun(live, name, 2)
+    assert check(live) == []
+    begun(live, name, 4)
+    assert check(live) == ["no_data"]  # of two thousand customers somebody buys
+    assert sent(live)[-1]["body"]["values"]["customers"] == 2001
+    assert told(live) == ["no_data"] * 3
 
 
 def begun(shop: Shop, name: str, days: int) -> None:
@@ -373,6 +382,18 @@ def test_what_people_call_their_tests_is_no_markup_and_breaks_no_header() -> Non
     assert {each["type"] for each in card["body"]} == {"RichTextBlock"}  # which reads no Markdown
     assert "\n" not in message.to_mail("a@b.example").subject
     assert "\r" not in message.to_mail("a@b.example").subject
+
+
+@pytest.mark.parametrize(("languages", "spoken"), [(("zh",), "zh"), (("en", "zh"), "en")])
+def test_a_person_is_told_in_a_language_of_the_shop(folder: Path, languages: tuple[str, ...], spoken: str) -> None:
+    """People are English until they choose; a shop may have no English."""
+    shop_settings = CONFIG.shop.model_copy(update={"languages": languages})
+    with opened(folder, CONFIG.model_copy(update={"shop": shop_settings}), demo=True, private_webhooks=True) as shop:
+        quiet(shop)
+        subscribe(shop.person("viewer"), "slack", NOWHERE, "limit")
+        use_up(shop, folder)
+        check(shop)
+        assert [each["body"]["language"] for each in sent(shop)] == [spoken]
 
 
 def test_the_shops_own_webhook_hears_it_signed_and_once_however_many_chose_it(live: Shop, folder: Path) -> None:

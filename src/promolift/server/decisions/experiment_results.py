@@ -29,7 +29,9 @@ VALUE_METRIC, BOUGHT_METRIC = (
 )
 COMPLAINT_METRIC = Metric(name="complained", value="complained")  # in their own words, read; the fewer the better
 SLOW_AFTER_DECISIONS = 10_000  # decisions that are read beside the requests, in another process
-DECISION_HOURS, OUTCOME_HOURS = 24, 72  # after which a test without customers, or without outcomes, has no data
+DECISION_HOURS = 24  # after which a test without customers has no data
+OUTCOME_HOURS, OUTCOME_CUSTOMERS = 72, 100  # after which, and of so many, an order or feedback is expected
+LATE_OUTCOME_HOURS = 14 * 24  # after which one is expected of any number
 MAX_DAILY_POINTS = 14  # moments of a test at which its interval is drawn
 
 
@@ -188,17 +190,17 @@ class NoCustomersError(SupportError):
 
 
 def find_missing_data(found: ExperimentResult | None, tested: StoredExperiment, now_ms: int) -> MissingData | None:
-    """Return that nobody was assigned to a running test in a day, or that nothing was bought in three; else None.
+    """Return that nobody was assigned to a running test, or that no outcome of its customers came in; else None.
 
-    `found` is None where nobody was assigned (NoCustomersError).
+    A few customers may buy nothing for some days: of them an outcome is waited for longer. `found` is None where nobody
+    was assigned (NoCustomersError).
     """
     customers = found.customers if found else 0
     if tested.begun_ms is None or tested.ended_ms is not None or tested.experiment.paused:
         return None
     hours = (now_ms - tested.begun_ms) // HOUR_MS
-    if (found and found.with_outcome) or hours < (OUTCOME_HOURS if customers else DECISION_HOURS):
-        return None
-    return MissingData(customers, hours)
+    patience = OUTCOME_HOURS if customers >= OUTCOME_CUSTOMERS else LATE_OUTCOME_HOURS if customers else DECISION_HOURS
+    return None if (found and found.with_outcome) or hours < patience else MissingData(customers, hours)
 
 
 def winning_arm(primary: list[Verdict], control: str) -> str | None:

@@ -17,7 +17,12 @@ from promolift.server.ledger.refusals import REFUSALS
 
 SOURCE = Path(promolift.__file__).parent
 LISTED = {code for code, _, _ in read_tsv("foundation/error_codes.tsv")} | set(REFUSALS)
-MADE_OF_PARTS = {"page_unknown", "test_unknown", "trial_unknown"}  # `f"{what}_unknown"` of the console
+MADE_OF_PARTS = {
+    "page_unknown",
+    "subscription_unknown",
+    "test_unknown",
+    "trial_unknown",
+}  # `f"{what}_unknown"` of the console
 
 
 def error_classes() -> set[str]:

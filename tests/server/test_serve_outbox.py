@@ -20,7 +20,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from promolift.server.delivery import outbox
-from promolift.server.delivery.outbox import UnsafeTargetError, safe_address
+from promolift.server.delivery.target_address import UnsafeTargetError, safe_address
 from promolift.server.ledger.outbox_rows import WebhookEndpoint
 from promolift.server.ledger.schema import OUTBOX
 from promolift.shop.configuration.configuration import Config

@@ -1,24 +1,27 @@
 """Messages out by an SMTP server and by services whose answers are replayed; consent and quiet hours hold."""
 
 import json
+import ssl
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
-from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, free_port, released, serving
+from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, free_port, needs, released, serving
 from sqlalchemy import select, update
 from test_serve_outbox import by_hand, send_all
 
 from promolift.extensions.connectors import marketing_services, wechat
 from promolift.foundation.time.clock import HOUR_MS
 from promolift.server.delivery.outbox import DeliveryLane, _Tried, _Turn
-from promolift.server.delivery.sender import OfferMessage, ServiceResponse
+from promolift.server.delivery.sender import OfferMessage, ServiceResponse, send_mail
 from promolift.server.ledger.outbox_rows import OutboxMessage
 from promolift.server.ledger.schema import OUTBOX
+from promolift.server.settings import MailSettings
 from promolift.shop.configuration.configuration import Config
 
 SECRETS = {
@@ -454,3 +457,52 @@ def test_an_e_mail_goes_through_an_smtp_server_with_login_and_can_be_unsubscribe
     assert "List-Unsubscribe: <https://shop.example/stop>" in text
     assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in text
     assert "1 Main St" in text
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of localhost that nobody vouches for, with its key in the same file."""
+    needs("openssl")
+    file = tmp_path / "localhost.pem"
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *named]
+    subprocess.run([*made, "-keyout", str(file), "-out", str(tmp_path / "c.pem")], check=True, capture_output=True)
+    file.write_bytes(file.read_bytes() + (tmp_path / "c.pem").read_bytes())
+    return file
+
+
+@pytest.mark.parametrize("tls", ["tls", "starttls"])
+def test_a_mail_server_that_cannot_show_who_it_is_gets_no_password(
+    tls: Literal["tls", "starttls"], certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stood between could read it: the certificate was not looked at."""
+    client_found("aiosmtpd")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(CLIENTS)])
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.handlers import Sink
+    from aiosmtpd.smtp import AuthResult
+
+    def login(server: Any, session: Any, envelope: Any, mechanism: str, auth: Any) -> Any:
+        passwords.append(auth.password)
+        return AuthResult(success=True)
+
+    passwords: list[bytes] = []
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    port, more = free_port(), {"ssl_context": context} if tls == "tls" else {"tls_context": context}
+    box = Controller(Sink(), "localhost", port, authenticator=login, auth_require_tls=tls == "starttls", **more)
+    box.start()
+    monkeypatch.setenv("PROMOLIFT_SMTP_PASSWORD", "smtp-hush")
+    settings = MailSettings(host="localhost", port=port, sender="Shop <shop@example.com>", tls=tls, username="offers")
+    mail = OfferMessage("ann@example.com", "Hello", "Hello")
+    try:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            send_mail(settings, mail)
+        assert passwords == []
+        monkeypatch.setenv(
+            "SSL_CERT_FILE", str(certificate)
+        )  # as the documentation says for a certificate of one's own
+        assert send_mail(settings, mail) is None
+        assert passwords == [b"smtp-hush"]
+    finally:
+        box.stop()

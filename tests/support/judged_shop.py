@@ -184,6 +184,19 @@ def claimed(case: Case, factor: float) -> Case:
     return replace(case, decisions=case.decisions.with_columns(pl.Series("candidates", rows, kind)))
 
 
+def two_weeks(case: Case, changed: bool) -> Case:
+    """The same decisions, half of them two weeks later; `changed`: offers then bring half of what they brought."""
+    later = pl.col("customer_id").str.slice(-1).is_in(list("02468"))
+    moved = pl.col("ts_ms") + pl.when(later).then(14 * DAY_MS).otherwise(0)
+    decisions, events = (rows.with_columns(ts_ms=moved) for rows in (case.decisions, case.events))
+    if changed:
+        offered = decisions.filter(pl.col("holdout").eq(False) & later)["customer_id"]
+        worse = pl.col("customer_id").is_in(offered.implode()) & (pl.col("ts_ms") >= START)
+        revenue = pl.col("revenue_cents")
+        events = events.with_columns(revenue_cents=pl.when(worse).then(revenue // 2).otherwise(revenue))
+    return replace(case, decisions=decisions, events=events)
+
+
 def losing() -> Case:
     """Nobody answers discounts, and every offer promises a gain: what is given is given away."""
     return case(1500, 0.4, 0.3, elasticity=0.2, factor=-1.0)

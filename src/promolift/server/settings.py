@@ -12,7 +12,7 @@ DRAIN_S = 5.0
 
 
 class MailSettings(Settings):
-    """An SMTP server for e-mail. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
+    """An SMTP server for e-mails and alerts. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
 
     host: str = Field(description="Name of the SMTP server.", examples=["smtp.example.com"])
     port: int = Field(default=587, ge=1, le=65535, description="Port of the server.")
@@ -22,7 +22,8 @@ class MailSettings(Settings):
     username: str = Field(default="", description="User name; left out, nobody logs in.", examples=["offers"])
     tls: Literal["starttls", "tls", "none"] = Field(
         default="starttls",
-        description="How the connection is encrypted: after its start, from its start, or not at all.",
+        description="How the connection is encrypted: after its start, from its start, or not at all. The server's "
+        "certificate must be valid; the variable SSL_CERT_FILE names a file with an authority of your own.",
     )
     timeout_s: float = Field(default=10.0, gt=0, description="Seconds that the server may take to answer.")
 

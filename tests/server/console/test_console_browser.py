@@ -17,6 +17,7 @@ import pytest
 from console_helpers import CONFIG, PASSWORD, Shop, opened
 from judged_shop import case, judged
 from serve_helpers import derived, free_port
+from test_serve_outbox import receiving
 
 from promolift.core.messages.text_pool import TextPool
 from promolift.foundation.storage.local_store import Store
@@ -100,9 +101,9 @@ def full(folder: Path) -> Iterator[Site]:
         yield site
 
 
-def running(folder: Path, demo: bool, file: Path | None = None, play: Any = None) -> Iterator[Site]:
+def running(folder: Path, demo: bool, file: Path | None = None, play: Any = None, **more: Any) -> Iterator[Site]:
     """A server at an address, and a browser; with a `file` that is not there yet and no folder, a shop of nothing."""
-    with opened(folder, CONFIG if folder.exists() else None, demo, file, play) as shop:
+    with opened(folder, CONFIG if folder.exists() else None, demo, file, play, **more) as shop:
         config = uvicorn_config(shop.app, "127.0.0.1", free_port())
         config.lifespan = "off"  # the test client keeps it
         listener = HttpServer(config)
@@ -146,6 +147,40 @@ def test_every_screen_reads_well(full: Site, language: str, width: int, dark: bo
         bars = page.locator(".top nav a[aria-current=page], .within a[aria-current=page]")
         assert bars.count() == (path != "/account"), path
     assert full.faults == []
+
+
+@pytest.mark.parametrize(("language", "width"), [("en", 1280), ("zh", 390)])
+def test_an_alert_is_added_tried_and_removed_on_the_account_page(folder: Path, language: str, width: int) -> None:
+    labels = {
+        "en": ["Add an alert", "Slack", "Drift", "Add it", "Send a test", "Remove", "answered with status 404"],
+        "zh": ["添加提醒", "Slack", "出现漂移", "添加", "发送测试", "删除", "该地址返回状态码404"],
+    }
+    add, channel, kind, keep, attempt, remove, why = labels[language]
+    with receiving([404] * 9) as receiver:
+        for site in running(folder, demo=True, private_webhooks=True):
+            page = site.page("viewer", width)
+            page.goto("/console/account")
+            if language == "zh":
+                page.locator(".top button[value=zh]").click()
+            page.locator("summary", has_text=add).click()
+            page.get_by_label(kind).uncheck()
+            page.get_by_label(channel).check()
+            page.locator("input[name=address]").fill("ftp://shop.example/hook")
+            page.get_by_role("button", name=keep, exact=True).click()
+            assert page.locator("#refused").is_visible()
+            assert page.locator("input[name=address]").input_value() == "ftp://shop.example/hook"
+            assert not page.get_by_label(kind).is_checked()
+            page.locator("input[name=address]").fill(receiver.url)
+            page.get_by_role("button", name=keep, exact=True).click()
+            expect(page.locator(".hook")).to_have_count(1)
+            page.get_by_role("button", name=attempt).click()
+            while why not in page.locator(".hook").inner_text():
+                page.wait_for_timeout(200)
+                page.goto("/console/account")
+            assert serious(page) == []
+            page.get_by_role("button", name=remove, exact=True).click()
+            expect(page.locator(".hook")).to_have_count(0)
+            assert [each for each in site.faults if "422" not in each] == []
 
 
 def test_from_the_link_of_the_demo_to_today_in_two_clicks(site: Site) -> None:

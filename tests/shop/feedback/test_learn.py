@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 from error_checks import raises_code
-from judged_shop import START, Case, case, judged, losing
+from judged_shop import START, Case, case, judged, losing, two_weeks
 
 from promolift.cli.application import main
 from promolift.foundation.storage.local_store import Store
@@ -184,21 +184,14 @@ def test_customers_lost_from_an_arm_take_every_answer_back(shop: Case) -> None:
 
 
 def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case) -> None:
-    later = pl.col("customer_id").str.slice(-1).is_in(list("02468"))
-    moved = pl.col("ts_ms") + pl.when(later).then(14 * DAY_MS).otherwise(0)
-    two = replace(
-        shop, decisions=shop.decisions.with_columns(ts_ms=moved), events=shop.events.with_columns(ts_ms=moved)
-    )
+    two = two_weeks(shop, changed=False)
     calm = judged(two)
     assert [(d.kind, d.drifted) for d in calm.drifts] == [("predictions", False), ("effects", False)]
-    offered = two.decisions.filter(pl.col("holdout").eq(False) & later)["customer_id"]
-    worse = pl.col("customer_id").is_in(offered.implode()) & (pl.col("ts_ms") >= START)
-    less = pl.when(worse).then(pl.col("revenue_cents") // 2).otherwise(pl.col("revenue_cents"))
     early = judged(replace(two, events=two.events.filter(pl.col("ts_ms") < START + 8 * DAY_MS)))
     assert "of the plan" in early.verdict.rule
     assert early.verdict.n_arm < calm.verdict.n_arm
     assert early.looks[-1].low == pytest.approx(early.verdict.total_low)
-    changed = judged(replace(two, events=two.events.with_columns(revenue_cents=less)))
+    changed = judged(two_weeks(shop, changed=True))
     assert {d.kind: d.drifted for d in changed.drifts}["effects"]
     assert not acceptance_blockers(changed), (
         "what was drawn before a change counts less; a proposal is made all the same"

@@ -41,7 +41,7 @@ ReachableChannels = Annotated[
     tuple[Channel, ...], Field(max_length=5, description="Channels on which the customer can be reached.")
 ]
 HookEvent = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
-               "release.activated", "customer.erased"]  # what webhooks hear of  # fmt: skip
+               "release.activated", "customer.erased", "alert.raised"]  # what webhooks hear of  # fmt: skip
 
 
 class DecisionIn(Body):

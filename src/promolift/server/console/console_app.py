@@ -52,6 +52,7 @@ from promolift.server.console.pages.error_page import error_screen, remedy
 from promolift.server.console.pages.form_refill import RefusedForm
 from promolift.server.console.pages.view import HEADERS, TYPES, PageFrame, assets, render_html
 from promolift.server.console.screens import extension_navigation, load_screens
+from promolift.server.console.state.alert_check import AlertCheck
 from promolift.server.console.state.console_state import Console, FlashMessage
 from promolift.server.console.state.users import Visitor
 from promolift.server.settings import ConsoleSettings
@@ -78,6 +79,7 @@ def with_console(
     """
     pages = ConsoleApp(app.server, file)
     pages.console.openapi = app.openapi
+    app.server.tasks.add(AlertCheck(pages.console).task)
     if demo and play:
         play(app.server)
     if demo:

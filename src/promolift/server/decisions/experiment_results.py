@@ -11,10 +11,11 @@ from sqlalchemy import Connection, create_engine, func, select
 from promolift.core.experiments.arm_sums import OutlierCap, sum_by_group
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT, Analysis, Design, Verdict, analyse
 from promolift.core.experiments.lift import Metric
-from promolift.foundation.errors import PromoError
+from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
-from promolift.foundation.time.clock import DAY_MS
+from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.ledger.event_rows import is_complaint
 from promolift.server.ledger.outcomes import OUTCOME_KINDS, LedgerEvent
 from promolift.server.ledger.outcomes import read_outcomes as bought
@@ -28,6 +29,9 @@ VALUE_METRIC, BOUGHT_METRIC = (
 )
 COMPLAINT_METRIC = Metric(name="complained", value="complained")  # in their own words, read; the fewer the better
 SLOW_AFTER_DECISIONS = 10_000  # decisions that are read beside the requests, in another process
+DECISION_HOURS = 24  # after which a test without customers has no data
+OUTCOME_HOURS, OUTCOME_CUSTOMERS = 72, 100  # after which, and of so many, an order or feedback is expected
+LATE_OUTCOME_HOURS = 14 * 24  # after which one is expected of any number
 MAX_DAILY_POINTS = 14  # moments of a test at which its interval is drawn
 
 
@@ -48,7 +52,7 @@ class ExperimentResult(BaseModel):
     at the pace of the last week, null where nobody came.
 
     `winner`: an arm that is shown to beat the control, or the control that is shown to beat every arm. `broken`: the
-    outcome that does not decide is shown to be lower.
+    outcome that does not decide is shown to be lower. `with_outcome`: customers of whom an order or feedback came in.
     """
 
     experiment_id: str
@@ -58,6 +62,7 @@ class ExperimentResult(BaseModel):
     text: str
     outcome: str
     customers: int
+    with_outcome: int
     days_left: float | None
     winner: str | None
     broken: bool
@@ -151,10 +156,12 @@ def _frame(rows: Iterable[Any], **schema: Any) -> pl.DataFrame:
 def analyse_experiment(
     found: ExperimentRows, tested: StoredExperiment, now_ms: int, groups: pl.DataFrame | None
 ) -> ExperimentResult:
-    """Compare what customers were worth and how many bought, over all and by group."""
+    """Compare what customers were worth and how many bought, over all and by group. NoCustomersError where none is."""
     until_ms = min(now_ms, tested.ended_ms or now_ms)
     design = with_known_outcome(tested.experiment.design)
     rows = found.rows(until_ms)
+    if rows.is_empty():
+        raise NoCustomersError("too_few_customers", gettext_lazy("sample ratio: no customer in any arm"))
     analysis = analyse_outcomes(rows, design, found.caps, groups)
     primary = [v for v in analysis.verdicts if v.metric == design.primary and v.segment == ALL_CUSTOMERS]
     rest, best = [v for v in analysis.verdicts if v not in primary], winning_arm(primary, design.control)
@@ -165,10 +172,35 @@ def analyse_experiment(
     return ExperimentResult(
         experiment_id=design.name, sample_ratio=analysis.ratio.rule, sample_ratio_ok=analysis.ratio.ok,
         verdicts=[verdict_json(v) for v in (*primary, *rest)], text=str(analysis), outcome=found.source,
-        customers=rows.height, days_left=left,
+        customers=rows.height, with_outcome=found.money["customer_id"].n_unique(), days_left=left,
         winner=best, broken=guardrail_broken(rest),
         by_day=list(primary_by_day(found, design, tested.begun_ms or 0, until_ms)),
     )  # fmt: skip
+
+
+class MissingData(NamedTuple):
+    """A running test that has no data: customers assigned so far, and hours since it began."""
+
+    customers: int
+    hours: int
+
+
+class NoCustomersError(SupportError):
+    """Nobody was assigned to the test yet, so that nothing can be compared."""
+
+
+def find_missing_data(found: ExperimentResult | None, tested: StoredExperiment, now_ms: int) -> MissingData | None:
+    """Return that nobody was assigned to a running test, or that no outcome of its customers came in; else None.
+
+    A few customers may buy nothing for some days: of them an outcome is waited for longer. `found` is None where nobody
+    was assigned (NoCustomersError).
+    """
+    customers = found.customers if found else 0
+    if tested.begun_ms is None or tested.ended_ms is not None or tested.experiment.paused:
+        return None
+    hours = (now_ms - tested.begun_ms) // HOUR_MS
+    patience = OUTCOME_HOURS if customers >= OUTCOME_CUSTOMERS else LATE_OUTCOME_HOURS if customers else DECISION_HOURS
+    return None if (found and found.with_outcome) or hours < patience else MissingData(customers, hours)
 
 
 def winning_arm(primary: list[Verdict], control: str) -> str | None:

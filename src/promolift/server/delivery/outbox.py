@@ -9,17 +9,14 @@ was rolled back. A receiver may get a message twice, with the same `webhook-id`.
 
 import asyncio
 import base64
-import ipaddress
 import json
 import logging
 import secrets
-import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
-from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 import httpcore
@@ -28,10 +25,19 @@ from standardwebhooks import Webhook
 
 from promolift.core.decisions.send_slots import next_occurrence
 from promolift.foundation.time.clock import MINUTE_MS, Clock
+from promolift.server.delivery.alert_messages import NOT_POSTED, SUBSCRIPTION_REMOVED, AlertMessage
 from promolift.server.delivery.sender import HttpPost, OfferMessage, post_json, send_by_service, send_mail
+from promolift.server.delivery.target_address import (
+    TIMEOUT_S,
+    UnsafeTargetError,
+    WebhookTarget,
+    post_content,
+    safe_address,
+)
+from promolift.server.ledger.alert_records import AlertSubscription
 from promolift.server.ledger.audit_log import delete_record
 from promolift.server.ledger.ledger import Ledger
-from promolift.server.ledger.outbox_rows import INSERT_MESSAGES, OutboxMessage, WebhookEndpoint, _waiting
+from promolift.server.ledger.outbox_rows import ALERT_CHANNEL, INSERT_MESSAGES, OutboxMessage, WebhookEndpoint, _waiting
 from promolift.server.ledger.records import Campaign, StoredModel
 from promolift.server.ledger.schema import (
     CUSTOMERS,
@@ -49,19 +55,10 @@ from promolift.server.settings import ServeSettings
 LOG = logging.getLogger("promolift.server")
 Result = TypeVar("Result")
 RETRY_WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
-TIMEOUT_S = 10.0
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given to anybody; IPv4 behind NAT64 comes beside it
-RESERVED_NETWORKS = (
-    ipaddress.IPv4Network("192.0.0.0/24"),
-    ipaddress.IPv4Network("192.88.99.0/24"),
-)  # of the network itself
 BATCH_SIZE = 200  # messages to one receiver between two changes of the ledger
 REPLAY_PART, REPLAY_PARTS = 500, 20  # messages that one change lets wait again, and such changes in a look
 NETWORK_THREADS = 8  # look up addresses of receivers and wait for mail servers
 REQUESTS_PER_RECEIVER = 16  # requests under way to one receiver
-ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
-SAFE_PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
 EXPIRED_STATUS = "expired"
 NEVER_MS = 2**53  # of what was given up and has no last moment
 DUE_MESSAGES = (
@@ -73,9 +70,12 @@ DUE_MESSAGES = (
 IS_WAITING = OUTBOX.c.status == "waiting"
 IS_OPEN = IS_WAITING | (OUTBOX.c.status == "failed")
 SELECT_DUE = {
-    "webhook": Query(
-        DUE_MESSAGES.where(IS_WAITING, OUTBOX.c.channel == "webhook", OUTBOX.c.target == bindparam("target"))
-    ),
+    **{
+        channel: Query(
+            DUE_MESSAGES.where(IS_WAITING, OUTBOX.c.channel == channel, OUTBOX.c.target == bindparam("target"))
+        )
+        for channel in ("webhook", ALERT_CHANNEL)
+    },
     "email": Query(DUE_MESSAGES.where(IS_EMAIL, IS_OPEN)),  # what was given up expires, too
 }
 # From one receiver to the next by the index: however many messages wait, or were sent. A receiver's first one is
@@ -91,13 +91,16 @@ OF_ONE_RECEIVER_SQL = (
     "from outbox o where o.channel = 'webhook' and o.target = receivers.target and o.status = 'waiting'"
 )
 OF_EMAILS_SQL = "from outbox where channel = 'email' and status ="
+OF_ALERTS_SQL = f"from outbox where channel = '{ALERT_CHANNEL}' and status = 'waiting'"  # some a day
 SELECT_DUE_LANES = Query(text(f"""{RECEIVERS_SQL}
     select 'webhook', target from receivers where (select min(o.next_ms) {OF_ONE_RECEIVER_SQL}) <= :now_ms
     union all select 'email', '' where (select min(next_ms) {OF_EMAILS_SQL} 'waiting') <= :now_ms
                                     or (select min(next_ms) {OF_EMAILS_SQL} 'failed') <= :now_ms
+    union all select distinct '{ALERT_CHANNEL}', target {OF_ALERTS_SQL} and next_ms <= :now_ms
 """))  # fmt: skip
 COUNT_WAITING = Query(text(f"""{RECEIVERS_SQL}
-    select sum((select count(*) {OF_ONE_RECEIVER_SQL})), (select count(*) {OF_EMAILS_SQL} 'waiting') from receivers
+    select sum((select count(*) {OF_ONE_RECEIVER_SQL})), (select count(*) {OF_EMAILS_SQL} 'waiting'),
+           (select count(*) {OF_ALERTS_SQL}) from receivers
 """))  # fmt: skip
 UPDATE_NAMED = update(OUTBOX).where(OUTBOX.c.delivery_id.op("in")(JsonList("ids")))
 CLAIM_MESSAGES = Query(UPDATE_NAMED.values(next_ms=bindparam("again_ms")))
@@ -166,18 +169,8 @@ class WebhookReplay(StoredModel):
         return [*mine, made, *([OUTBOX.c.status == self.status] if self.status else [])]
 
 
-class WebhookTarget(NamedTuple):
-    """Where a URL leads: scheme and host, the one address to connect to, the port, and path with query."""
-
-    scheme: str
-    host: str
-    address: str
-    port: int
-    path: str
-
-
 class DeliveryLane(NamedTuple):
-    """Whose messages go one after the other: those of a webhook, or all e-mails."""
+    """Whose messages go one after the other: those of a webhook or of a subscription to alerts, or all e-mails."""
 
     channel: str
     target: str
@@ -208,10 +201,6 @@ class _Turn(NamedTuple):
     results: list[_Tried]
 
 
-class UnsafeTargetError(Exception):
-    """The URL leads into the own network or is no plain web address."""
-
-
 def new_secret() -> str:
     """A signing secret, in the form Standard Webhooks asks for."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -226,47 +215,8 @@ def post_message(db: Connection, channel: str, target: str, body: Any, now_ms: i
 
 def count_waiting(db: Connection) -> int:
     """How many messages are still to be sent."""
-    ((hooks, mails),) = COUNT_WAITING.rows(db)
-    return int(hooks or 0) + int(mails)
-
-
-def safe_address(url: str, private: bool) -> WebhookTarget:
-    """Where a webhook may be sent. Raises UnsafeTargetError.
-
-    All addresses of the name must be public, and the connection goes to the one that was looked at: a name that
-    answers differently the second time cannot lead elsewhere.
-    """
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna").decode()
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        raise UnsafeTargetError("not a URL") from None
-    plain = parts.username is None and parts.password is None
-    if parts.scheme not in (("https", "http") if private else ("https",)) or not host or not plain:
-        raise UnsafeTargetError("use https://host/path, without user and password")
-    try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        raise UnsafeTargetError("this host has no address") from None
-    if not private and not all(_public(ipaddress.ip_address(address.split("%")[0])) for address in found):
-        raise UnsafeTargetError("this host lies in a private network")
-    path = quote(parts.path or "/", SAFE_PATH_CHARACTERS) + (
-        f"?{quote(parts.query, SAFE_PATH_CHARACTERS)}" if parts.query else ""
-    )
-    return WebhookTarget(parts.scheme, host, min(found), port, path)
-
-
-def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether it, and each IPv4 address it may lead to (mapped, NAT64, 6to4, Teredo), belongs to the open network."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not address.is_multicast and not any(address in each for each in RESERVED_NETWORKS)
-    if address.ipv4_mapped:
-        return _public(address.ipv4_mapped)
-    if address in NAT64:
-        return _public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    inner = [each for each in (address.sixtofour, *(address.teredo or ())) if each is not None]
-    return address in GLOBAL_UNICAST and address.is_global and all(map(_public, inner))
+    ((hooks, mails, alerts),) = COUNT_WAITING.rows(db)
+    return int(hooks or 0) + int(mails) + int(alerts)
 
 
 class Outbox:
@@ -351,10 +301,10 @@ class Outbox:
 
     async def _empty(self, lane: DeliveryLane) -> int:
         """Send what is due on a lane until no more is; how many were tried."""
+        senders = {"email": self._mails, "webhook": self._webhooks, ALERT_CHANNEL: self._alerts}
         tried, results = 0, list[_Tried]()
         while due := await self.ledger.call(self._turn, _Turn(lane, results)):
-            send = self._mails if lane.channel == "email" else self._webhooks
-            results = await send(due)
+            results = await senders[lane.channel](due)
             tried += len(due)
         return tried
 
@@ -403,6 +353,38 @@ class Outbox:
                 why = str(error)
         return [_Tried(each, why) for each in due]
 
+    async def _alerts(self, due: Sequence[OutboxMessage]) -> list[_Tried]:
+        """Send the alerts of one subscription; each has an error of its own."""
+        to = await asyncio.to_thread(self._subscription, due[0].target)
+        return [_Tried(each, await self._alert(to, each)) for each in due]
+
+    async def _alert(self, to: AlertSubscription | None, due: OutboxMessage) -> str | None:
+        """None if the alert arrived, else why not."""
+        if to is None:
+            return SUBSCRIPTION_REMOVED
+        try:
+            message = AlertMessage.from_body(due.body)
+            if to.channel == "email":
+                mail = partial(send_mail, self.settings.mail, message.to_mail(to.address))
+                return await self._in_network_thread(mail)
+            look_up = partial(safe_address, to.address, self.settings.private_webhooks)
+            target = await self._in_network_thread(look_up)
+            body = message.to_teams() if to.channel == "teams" else message.to_slack()
+            async with httpcore.AsyncConnectionPool(max_connections=1) as pool:
+                answer = await post_content(pool, target, json.dumps(body, ensure_ascii=False).encode(), {})
+            if to.channel == "teams" and answer.body.startswith(b"Webhook message delivery failed"):
+                return NOT_POSTED  # with status 200
+            return answer.error
+        except UnsafeTargetError as error:
+            return str(error)
+        except Exception as error:  # its text may hold the address, which is a secret
+            return type(error).__name__
+
+    def _subscription(self, subscription_id: str) -> AlertSubscription | None:
+        with self.ledger.read() as db:
+            to = AlertSubscription.find(db, subscription_id)
+        return to and to.model_copy(update={"address": unseal(self._secret, to.address)})
+
     def _hook(self, webhook_id: str) -> WebhookEndpoint | None:
         with self.ledger.read() as db:
             hook = WebhookEndpoint.find(db, webhook_id)
@@ -420,6 +402,7 @@ class Outbox:
         again_ms = now_ms + 10 * MINUTE_MS
         if lane.channel == "email":
             due = self._now(db, due, now_ms)
+        if lane.channel != "webhook":
             mail = self.settings.mail  # one goes after the other, and each may hang
             again_ms += round(len(due) * max(TIMEOUT_S, mail.timeout_s if mail else 0.0) * 1000)
         if due:
@@ -508,25 +491,13 @@ async def _sent(
 ) -> _Tried:
     """Send one message; whatever a receiver answers or a hook holds, it becomes the error of this message alone."""
     try:
-        now, content = datetime.fromtimestamp(now_ms // 1000, UTC), due.body.encode()
+        now = datetime.fromtimestamp(now_ms // 1000, UTC)
         headers = {
-            "host": to.host if to.port in (80, 443) else f"{to.host}:{to.port}",
-            "content-type": "application/json",
-            "content-length": str(len(content)),
             "webhook-id": due.delivery_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Webhook(hook.secret).sign(due.delivery_id, now, due.body),
         }
-        url = httpcore.URL(scheme=to.scheme, host=to.address, port=to.port, target=to.path)
-        extra = {"sni_hostname": to.host}
-        async with asyncio.timeout(TIMEOUT_S):
-            sending = pool.stream("POST", url, headers=list(headers.items()), content=content, extensions=extra)
-            async with sending as reply:
-                read = 0
-                async for part in reply.aiter_stream():  # to its end, so that the connection serves the next one
-                    read += len(part)
-                    if read > ANSWER_BYTES:
-                        break
-                return _Tried(due, None if 200 <= reply.status < 300 else f"status {reply.status}")
+        answer = await post_content(pool, to, due.body.encode(), headers)
+        return _Tried(due, answer.error)
     except Exception as error:
         return _Tried(due, type(error).__name__)

@@ -6,6 +6,7 @@ why not. Credentials come from the environment and stand in no error or log.
 
 import os
 import smtplib
+import ssl
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from typing import Annotated, Any, NamedTuple
@@ -91,10 +92,14 @@ def send_mail(settings: MailSettings | None, mail: OfferMessage) -> str | None:
         message["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.text)
-    kind = smtplib.SMTP_SSL if settings.tls == "tls" else smtplib.SMTP
-    with kind(settings.host, settings.port, timeout=settings.timeout_s) as server:
+    place, trusted = (settings.host, settings.port), ssl.create_default_context()  # which looks at the certificate
+    with (
+        smtplib.SMTP_SSL(*place, timeout=settings.timeout_s, context=trusted)
+        if settings.tls == "tls"
+        else smtplib.SMTP(*place, timeout=settings.timeout_s)
+    ) as server:
         if settings.tls == "starttls":
-            server.starttls()
+            server.starttls(context=trusted)
         if settings.username:
             server.login(settings.username, os.environ.get("PROMOLIFT_SMTP_PASSWORD", ""))
         server.send_message(message)

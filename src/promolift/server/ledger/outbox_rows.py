@@ -12,6 +12,7 @@ from promolift.server.ledger.records import StoredModel
 from promolift.server.ledger.schema import OUTBOX, Query
 
 INSERT_MESSAGES = Query(insert(OUTBOX).inline())
+ALERT_CHANNEL = "alert"  # messages to people who run the shop; their target is a subscription
 
 
 class WebhookEndpoint(StoredModel):
@@ -24,8 +25,8 @@ class WebhookEndpoint(StoredModel):
 
 
 class OutboxMessage(NamedTuple):
-    """A message of the outbox, as it is sent: `target` is the webhook's id, or the decision that a mail tells of;
-    `next_ms` is when it is free to be taken again.
+    """A message of the outbox, as it is sent: `target` is the webhook's id, the subscription to alerts, or the decision
+    that a mail tells of; `next_ms` is when it is free to be taken again.
     """
 
     delivery_id: str

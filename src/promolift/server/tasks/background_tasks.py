@@ -62,6 +62,10 @@ class BackgroundTasks:
         self.all = tuple(duties)
         self._tasks: list[asyncio.Task[None]] = []
 
+    def add(self, duty: BackgroundTask) -> None:
+        """Add a task before they begin."""
+        self.all = (*self.all, duty)
+
     def start(self) -> None:
         """Begin, in the running event loop."""
         self._tasks = [asyncio.create_task(duty.run_forever(), name=duty.name) for duty in self.all]

@@ -400,6 +400,16 @@ def load_shop_pool(settings: MessageSettings) -> TextPool:
     return load_pool(settings.pool_path if settings.pool_path.exists() else None)
 
 
+def count_waiting_texts(config: Config) -> int:
+    """Count the texts that a person must read before they are sent; 0 where the judge's verdict is enough."""
+    if config.message.approve != "person":
+        return 0
+    try:
+        return sum(each.waits for each in _pool(config).texts)
+    except InputError:
+        return 0
+
+
 def _pool(config: Config) -> TextPool:
     """The shop's pool in its languages."""
     return load_shop_pool(config.message).in_languages(config.shop.languages)

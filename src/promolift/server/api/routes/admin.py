@@ -33,7 +33,7 @@ from promolift.server.api.routes import (
 )
 from promolift.server.api.server import KEY_USE_KIND, Server
 from promolift.server.carts.carts import issue_promotion_codes
-from promolift.server.delivery import outbox
+from promolift.server.delivery import outbox, target_address
 from promolift.server.ledger.audit_log import (
     AuditAction,
     HttpResponse,
@@ -389,8 +389,8 @@ def revoke(asked: Route, key_id: Slug) -> Response:
 def post_webhook(asked: IdempotentRoute, body: WebhookIn) -> Response:
     """Tell a URL what happens; the signing secret is shown once."""
     try:
-        outbox.safe_address(body.url, asked.server.settings.private_webhooks)
-    except outbox.UnsafeTargetError as error:
+        target_address.safe_address(body.url, asked.server.settings.private_webhooks)
+    except target_address.UnsafeTargetError as error:
         raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None
 
     def do(db: Connection, now_ms: int) -> HttpResponse:

@@ -21,6 +21,7 @@ from promolift.server.ledger.records import Campaign, LearningTask, LearnRun, Re
 from promolift.server.ledger.schema import DECISIONS, EVENTS, REDEMPTIONS, Refused
 from promolift.shop.configuration.configuration import PlanSettings
 
+NEAR_LIMIT_SHARE = 0.9  # of a limit, from which on people are told
 MIN_FORECAST_DAYS = 7  # of spending, before anything is said of the days ahead
 router = APIRouter(tags=["admin"])
 
@@ -65,10 +66,13 @@ class EarnedSoFar(BaseModel):
 
 
 class LimitUse(BaseModel):
-    """The most that a limit has held and spent for one subject in its present period, as a share of its amount."""
+    """The most that a limit has held and spent for one subject in its present period, as a share of its amount; `per`
+    says what a subject is.
+    """
 
     limit_id: str
     metric: str
+    per: str
     amount: int
     used: int
 
@@ -76,6 +80,12 @@ class LimitUse(BaseModel):
     def share(self) -> float | None:
         """Of the amount, what is used."""
         return self.used / self.amount if self.amount else None
+
+    def reaches(self, share: float) -> bool:
+        """Whether this share of a limit over all customers is used. One that counts for each customer on their own does
+        what it is for where it is full.
+        """
+        return self.per == "campaign" and (self.share or 0.0) >= share
 
 
 class SpendPoint(BaseModel):
@@ -140,7 +150,7 @@ def summary(asked: Route, campaign_id: Slug) -> CampaignSummary:
             if made.campaign_id == campaign_id and made.status == "asked" and name != campaign.release
         ]  # fmt: skip
         earned = earned_so_far(asked, campaign_id)
-        limits, shared = (_uses(db, whose, now_ms) for whose in (campaign_id, ALL_CAMPAIGNS))
+        limits, shared = (limit_uses(db, whose, now_ms) for whose in (campaign_id, ALL_CAMPAIGNS))
         return CampaignSummary(
             campaign_id=campaign_id, release=campaign.release, previous=campaign.previous, paused=campaign.paused,
             hour=_made(db, campaign_id, now_ms - HOUR_MS), day=_made(db, campaign_id, now_ms - DAY_MS),
@@ -151,9 +161,10 @@ def summary(asked: Route, campaign_id: Slug) -> CampaignSummary:
         )  # fmt: skip
 
 
-def _uses(db: Connection, campaign_id: str, now_ms: int) -> tuple[LimitUse, ...]:
+def limit_uses(db: Connection, campaign_id: str, now_ms: int) -> tuple[LimitUse, ...]:
+    """Return how far the limits of a campaign, or of all together (ALL_CAMPAIGNS), are used."""
     return tuple(
-        LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "amount")})
+        LimitUse(used=use.most, **{name: use.limit[name] for name in ("limit_id", "metric", "per", "amount")})
         for use in current_usage(db, campaign_id, now_ms)
     )
 

@@ -10,7 +10,8 @@ from promolift.foundation.i18n.catalogue import current_locale
 from promolift.server.console.pages.context import ROUTES, PageRoute
 
 for _screen in ("overview", "data", "data_setup", "plan", "texts", "customers", "offers", "experiments", "monitoring",
-                "earnings", "trials", "governance", "developer", "account"):  # fmt: skip
+                "earnings", "trials", "governance", "developer", "account",
+                "alerts"):  # fmt: skip
     import_module(f"{__name__}.{_screen}")
 SCREENS = tuple(ROUTES)  # promolift's own
 

@@ -18,6 +18,7 @@ from promolift.server.console.pages.context import (
     safe_redirect_path,
     sentence,
 )
+from promolift.server.console.screens.alerts import alert_data
 from promolift.server.console.state.users import (
     ROLES,
     change_person,
@@ -49,7 +50,7 @@ def change_language(visit: PageVisit) -> Reply:
 
 @page("/account")
 def show_account(visit: PageVisit) -> Reply:
-    """Show the user's own account: role, password, sessions."""
+    """Show the user's own account: role, alerts, password, sessions."""
     mine = visit.visitor
     seen = select(SESSIONS.c.begun_ms, SESSIONS.c.seen_ms, SESSIONS.c.session).where(SESSIONS.c.name == mine.name)
     with visit.read() as db:
@@ -57,7 +58,7 @@ def show_account(visit: PageVisit) -> Reply:
         sessions = db.execute(seen.order_by(SESSIONS.c.seen_ms.desc())).all()
     listed = [{"begun_ms": s.begun_ms, "seen_ms": s.seen_ms, "here": s.session == mine.session} for s in sessions]
     data = {"name": row["name"], "role": row["role"], "meanings": translate_group("role"), "sessions": listed,
-            "has_password": bool(row["password"])}  # fmt: skip
+            "has_password": bool(row["password"]), "alerts": alert_data(visit)}  # fmt: skip
     return Screen("account.html", sentence("your_account"), data)
 
 

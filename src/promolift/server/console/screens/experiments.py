@@ -31,7 +31,14 @@ from promolift.server.console.pages.experiment_blocks import (
     outcome_name,
 )
 from promolift.server.console.screens.plan import manifest
-from promolift.server.decisions.experiment_results import ExperimentResult, is_slow, with_known_outcome
+from promolift.server.decisions.experiment_results import (
+    ExperimentResult,
+    NoCustomersError,
+    find_missing_data,
+    is_slow,
+    with_known_outcome,
+)
+from promolift.server.delivery.alert_messages import describe_missing_data
 from promolift.server.ledger.records import ExperimentIn, ReleaseRecord, StoredExperiment
 from promolift.server.ledger.schema import Refused
 from promolift.server.translations import translate_key, translate_refusal
@@ -97,6 +104,7 @@ def experiment_screen(
     """A page with what a test shows; where that is a long reading, the page comes first and asks for the part."""
     result: ExperimentResult | None = None
     blocks, cash, why = list[Figure | Block](), MoneyFormat(visit.shared.shop.currency), ""
+    empty = False
     if test is not None:
         design = with_known_outcome(test.experiment.design)
         with visit.read() as db:
@@ -111,6 +119,8 @@ def experiment_screen(
                 blocks = experiment_blocks(result.model_dump(), design.primary, test.begun_ms or 0, cash)
             except PromoError as error:
                 why = error.message
+                empty = isinstance(error, NoCustomersError)
+    missing = find_missing_data(result, test, visit.now_ms) if test and (result or empty) else None
     head = result.verdicts[0] if result and result.verdicts else None
     data |= {
         "result": result,
@@ -124,6 +134,7 @@ def experiment_screen(
         "ratio": render_verdict(result.sample_ratio) if result else "",
         "left": days(result.days_left) if result else "",
         "winner": result.winner if result else None,
+        "missing": describe_missing_data(missing._asdict()) if missing else "",
     }
     return Screen(template, title, data | {"draws": True}, whole=not part)
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from promolift.core.experiments.verdict_text import render_verdict
-from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import (
@@ -24,17 +23,24 @@ from promolift.foundation.pages.blocks import Figure, KeyFigure
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.time.clock import DAY_MS
 from promolift.server.api.routes import admin
-from promolift.server.api.routes.campaign_summary import CampaignSummary, Made, load_last_learning, summary
+from promolift.server.api.routes.campaign_summary import (
+    NEAR_LIMIT_SHARE,
+    CampaignSummary,
+    Made,
+    load_last_learning,
+    summary,
+)
 from promolift.server.budgets.redemptions import STEPS
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, cached_result, form, page, sentence
 from promolift.server.console.screens.earnings import excluded_periods
 from promolift.server.console.screens.monitoring import spending
 from promolift.server.console.screens.plan import manifest
+from promolift.server.delivery.alert_messages import describe_waiting_texts
 from promolift.server.ledger.audit_log import list_records, put_record
 from promolift.server.ledger.records import MenuDraft
 from promolift.server.ledger.schema import AUDIT, REDEMPTIONS
 from promolift.server.translations import translate_key, translate_refusal
-from promolift.shop.pipeline.text_pool import load_shop_pool
+from promolift.shop.pipeline.text_pool import count_waiting_texts
 from promolift.shop.reports.earnings import SIGNIFICANT, curve
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
@@ -42,7 +48,7 @@ from promolift.shop.results.plan_note import PlanNote, PlanSummary
 from promolift.shop.results.work_folder.run_context import Job
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
-STALE_DAYS, NEAR_LIMIT_SHARE, CHANGES = 14, 0.9, 6  # days; of a limit; changes that are listed
+STALE_DAYS, CHANGES = 14, 6  # days; changes that are listed
 DISMISSED = "console_dismissed"
 
 
@@ -179,7 +185,7 @@ def pending_items(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | Non
     if now.paused:
         found.append(PendingItem("paused", sentence("is_paused"), sentence("all_none"), "/live"))
     for each in now.limits:
-        if (each.share or 0) >= NEAR_LIMIT_SHARE:
+        if each.reaches(NEAR_LIMIT_SHARE):
             text = sentence("limit_near", name=each.limit_id, share=percent(each.share))
             found.append(PendingItem(f"limit {each.limit_id}", text, sentence("limit_full"), "/live"))
     found += [PendingItem(f"release {name}", sentence("release_waits"), name, "/plan") for name in now.waiting]
@@ -190,27 +196,11 @@ def pending_items(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | Non
     if last_ms and (old := (visit.now_ms - last_ms) / DAY_MS) > STALE_DAYS:
         why = sentence("data_old_why", day=date(last_ms, visit.shared.shop.zone), days=days(old))
         found.append(PendingItem(f"stale {last_ms}", sentence("data_old"), why, "/data"))
-    if waiting := texts_waiting(visit):
-        text = ngettext(
-            "{texts} text for messages wait for a person",
-            "{texts} texts for messages wait for a person",
-            waiting,
-            texts=count(waiting),
-        )
+    config = visit.server.config
+    if waiting := count_waiting_texts(config) if config else 0:
+        text = describe_waiting_texts(waiting)
         found.append(PendingItem(f"texts {waiting}", text, sentence("texts_not_sent"), "/words"))
     return found
-
-
-def texts_waiting(visit: PageVisit) -> int:
-    """Texts of the pool that a person must read before they are sent; 0 where the judge's verdict is enough."""
-    config = visit.server.config
-    if config is None or config.message.approve != "person":
-        return 0
-    try:
-        pool = load_shop_pool(config.message)
-    except InputError:
-        return 0
-    return sum(each.waits for each in pool.in_languages(config.shop.languages).texts)
 
 
 def first_steps(visit: PageVisit, now: CampaignSummary, facts: PlanFacts | None) -> list[dict[str, Any]]:

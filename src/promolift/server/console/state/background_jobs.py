@@ -92,6 +92,13 @@ class BackgroundJobs:
         """The latest of a kind."""
         return self._first(JOBS.c.kind == kind)
 
+    def failed(self) -> list[dict[str, Any]]:
+        """Return the jobs that failed and are the latest of their kind."""
+        with self.server.ledger.read() as db:
+            kinds = db.execute(select(JOBS.c.kind).distinct().order_by(JOBS.c.kind)).scalars().all()
+        found = [job for kind in kinds if (job := self.last(kind))]
+        return [job for job in found if job["status"] == "failed"]
+
     @property
     def running(self) -> dict[str, Any] | None:
         """What is worked on now."""

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary, translate, with_language
+from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary, with_language
 from promolift.cli.pipeline_commands import run_all_steps
 from promolift.cli.trial_commands import on_trial
 from promolift.foundation.errors import ConfigError
@@ -57,7 +57,7 @@ def demo(
     def dress(made: Any) -> Any:
         from promolift.server.console.console_app import with_console
 
-        with show_progress(translate) as tell:
+        with show_progress() as tell:
             return with_console(
                 made, demo=True, file=own, play=partial(load_reference(task), tell=tell) if task else None
             )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promolift.foundation.errors import ConfigError, SupportError
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -137,7 +138,7 @@ def write(store: Store, fitted: "FittedTrial", out: Path, budget: float | None =
     out.mkdir(parents=True, exist_ok=True)
     found = plan_summary(fitted.plan(budget).keep(store), out) if fitted.can_plan else StepSummary("")
     page = front.write_page(TrialResults.load(store), out / "trial.html")
-    return found.with_line(f"Report: {page}", page=str(page))
+    return found.with_line(gettext("Report: {page}", page=page), page=str(page))
 
 
 def plan_summary(plan: TrialPlan, out: Path) -> StepSummary:
@@ -163,4 +164,4 @@ def run_trial(store: Store, path: Path, settings: TrialSettings, out: Path, tell
         with suppress(SupportError):  # too few of an arm are left to judge on: the page says so
             texts.append(evaluation_summary(fitted.evaluate().keep(store)).text)
     written = write(store, fitted, out)
-    return StepSummary("\n".join((*texts, written.text)), written.figures)
+    return StepSummary("\n".join(map(render_message, (*texts, written.text))), written.figures)

@@ -31,6 +31,7 @@ from promolift.core.messages.prompt_templates import (
 from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.catalogue import pgettext_noop
 from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
@@ -153,6 +154,9 @@ def _unbacked(vote: Vote) -> str:
 
 
 TextState = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
+pgettext_noop("text state", "drafted"), pgettext_noop("text state", "faulty"), pgettext_noop("text state", "judged")
+pgettext_noop("text state", "approved"), pgettext_noop("text state", "edited"), pgettext_noop("text state", "rejected")
+pgettext_noop("text state", "retired")
 ApprovalMode = Literal["person", "judged"]
 
 

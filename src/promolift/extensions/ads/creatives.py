@@ -26,6 +26,7 @@ from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, plural, use_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
@@ -49,7 +50,7 @@ def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tel
         with Store(work) as store:
             found.catalogue.save_plan(store, serving_shares(found.plan, found.counts))
         _write(out, "creatives", found.plan, render_page(creative_page(found)))
-        tell("plan", 1.0, "done")
+        tell("plan", 1.0, gettext_lazy("done"))
         lines = [found.verdict, *(f"  {name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {count(each.n)}"
                                   for name, each in found.values.items())]  # fmt: skip
         planned = f"{count(found.plan['impressions'].sum())} of {count(settings.budget)}"
@@ -75,7 +76,7 @@ def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tel
 def run_creatives(settings: CreativeSettings, folder: Path, tell: Progress = no_progress) -> CreativeResults:
     """Learn from the earlier rows, value on the later ones, and plan. InputError for a file that does not fit,
     SupportError where too little was shown to learn from."""
-    tell("learn", 0.0, "reading the file")
+    tell("learn", 0.0, gettext_lazy("reading the file"))
     rows = read_creatives(folder / settings.path, settings)
     if rows["clicks"].sum() < 1:
         raise SupportError(
@@ -160,7 +161,7 @@ def split_by_time(rows: pl.DataFrame) -> TimeSplit:
 def _from_tests(
     settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Progress
 ) -> CreativeResults:
-    tell("learn", 0.3, "pairs of creatives")
+    tell("learn", 0.3, gettext_lazy("pairs of creatives"))
     ranker = fit_ranker(_arms(earlier))
     values = evaluate_ranker(ranker, _arms(later))
     whole = fit_ranker(_arms(pl.concat([earlier, later])))
@@ -280,12 +281,12 @@ def _from_impressions(
             f"{settings.path}: each row is an impression and no column says with which probability its creative was "
             "drawn: name it (propensity), or a test within which creatives were randomised, with `shown`",
         )
-    tell("learn", 0.3, "clicks by placement and audience")
+    tell("learn", 0.3, gettext_lazy("clicks by placement and audience"))
     best = learned_policy(earlier)
     bandit, clicked = settings.policy == "bandit", earlier["clicks"].sum() > 0
     shares = {"next shares": bandit_policy(earlier, settings.explore)} if bandit and clicked else {}
     policies = {"best fixed creative": fixed_policy(earlier), **shares, "learned policy": best}
-    tell("learn", 0.6, "what later impressions say")
+    tell("learn", 0.6, gettext_lazy("what later impressions say"))
     found = estimate_policy_values(later, policies)
     lead = found.values.get("learned policy over what ran")
     claims = lead is not None and found.clicks >= MIN_CLICKS and lead.low > 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from promolift.cli.command_line import CommandLine, OptionalStrings, load_settings, option, translate
+from promolift.cli.command_line import CommandLine, OptionalStrings, load_settings, option
 from promolift.foundation.progress import show_progress
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def export(
     from promolift.foundation.storage.local_store import Store
     from promolift.shop.results.work_folder.run_context import Job
 
-    with Store(work) as store, show_progress(translate) as tell:
+    with Store(work) as store, show_progress() as tell:
         return export_tables(Job(load_settings(config), store, tell), tables or [], learned, shape)
 
 

@@ -36,7 +36,7 @@ from promolift.extensions.privacy.results import PrivacyLedger, load_shop_sums, 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.catalogue import gettext_noop, pgettext
+from promolift.foundation.i18n.catalogue import gettext_noop, pgettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
@@ -157,7 +157,7 @@ def learn_and_forecast(job: Job) -> None:
         SHARED_MODEL, {"log_WI": shared.log_WI}, {"opened": shared.opened, "calibration": asdict(fitted)}
     )
     ForecastNote(checked=checked).keep(job.store)
-    job.tell("encoder", 1.0, "done")
+    job.tell("encoder", 1.0, gettext_lazy("done"))
 
 
 def require_customers(h: "Histories", start: float) -> None:
@@ -181,7 +181,7 @@ def load_or_train(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     mark = training_digest(h, settings.model_dump_json() + repr(day)).encode()
     kept = store.load_files(ENCODER_MODEL)
     if kept.pop("made_from", None) == mark:
-        job.tell(pgettext("pipeline_step", "encoder"), 0.8, gettext_lazy("nothing changed"))
+        job.tell(pgettext_noop("step", "encoder"), 0.8, gettext_lazy("nothing changed"))
         return LearnedEncoder.from_files(kept)
     part = store.load_files(CHECKPOINT_NAME)
     resume = part.get("state") if part.get("made_from") == mark else None
@@ -240,7 +240,7 @@ def load_or_train_private(job: Job, h: "Histories", made_up: "Histories", day: f
     mark = training_digest(h, training_digest(made_up, more)).encode()
     kept = store.load_files(ENCODER_MODEL)
     if kept.pop("made_from", None) == mark:
-        job.tell(pgettext("pipeline_step", "encoder"), 0.8, gettext_lazy("nothing changed"))
+        job.tell(pgettext_noop("step", "encoder"), 0.8, gettext_lazy("nothing changed"))
         return LearnedEncoder.from_files(kept)
     job.tell("encoder", 0.1, PRIVATE_TRAINING_NOTE)
     steps, noise = private_steps(job)
@@ -258,7 +258,7 @@ def load_or_train_private(job: Job, h: "Histories", made_up: "Histories", day: f
 def epoch_reporter(job: Job) -> Callable[[Any], None]:
     """A line of the progress display per epoch: loss and NDCG@10 in training and on the window, side by side."""
     epochs = job.config.encoder.epochs
-    job.tell("encoder", 0.1, "training | last 8 weeks, never learned from")
+    job.tell("encoder", 0.1, gettext_lazy("training | last 8 weeks, never learned from"))
 
     def show(epoch: Any) -> None:
         loss = f"loss {epoch.train['total']:.3f} | {epoch.valid['total']:.3f}"
@@ -268,7 +268,11 @@ def epoch_reporter(job: Job) -> Callable[[Any], None]:
             1.0,
             f"{loss}  {ndcg}{'  best' if epoch.best else ''}",
         )
-        job.tell("encoder", 0.1 + 0.7 * (epoch.number + 1) / epochs, "training | last 8 weeks, never learned from")
+        job.tell(
+            "encoder",
+            0.1 + 0.7 * (epoch.number + 1) / epochs,
+            gettext_lazy("training | last 8 weeks, never learned from"),
+        )
 
     return show
 

@@ -36,6 +36,7 @@ from promolift.extensions.finance.results import (
 from promolift.extensions.finance.scorecard import MIN_CLASS_ROWS, RiskReason, Scorecard, fit_scorecard
 from promolift.foundation.errors import BudgetError, ConfigError
 from promolift.foundation.evidence import Z95, SampleEstimate
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import Progress, no_progress
 
 MAX_REFUSED = 0.5  # share of customers above which a rule that refuses them has to be confirmed
@@ -93,20 +94,20 @@ def run_lending(settings: LendingSettings, folder: Path, tell: Progress = no_pro
     Paths start at `folder`. InputError for a file that does not fit, SupportError where too little is known to learn
     from, BudgetError where the limits cannot hold.
     """
-    tell("learn", 0.0, "reading the file")
+    tell("learn", 0.0, gettext_lazy("reading the file"))
     found = read_customers(folder / settings.path, settings)
     rows = np.arange(len(found))
     apart = holdout_rows(found, settings.seed) if settings.applicants is None else rows[:0]
     learned = np.setdiff1d(rows, apart)
-    tell("learn", 0.1, "what leaks, and what stands for a group")
+    tell("learn", 0.1, gettext_lazy("what leaks, and what stands for a group"))
     found = drop_unusable_features(found, settings, learned)
     past = found.select_rows(learned)
     new, held = settings.applicants, settings.applicants is None
     asked = read_customers(folder / new, settings, found) if new else found.select_rows(apart)
     check_exclusions(found, asked, settings)
-    tell("learn", 0.3, "take-up and default")
+    tell("learn", 0.3, gettext_lazy("take-up and default"))
     models = fit_models(past, settings)
-    tell("plan", 0.6, f"terms for {len(asked):,} customers")
+    tell("plan", 0.6, gettext_lazy("terms for {customers} customers", customers=f"{len(asked):,}"))
     return _decided(past, asked, models, settings, held)
 
 

@@ -8,6 +8,7 @@ from promolift.extensions.finance.lending_page import describe_fairness, lending
 from promolift.extensions.finance.results import LendingResults, LendingSettings
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, low_to_high, number, use_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.shop.reports.plan_rows import _write
@@ -18,7 +19,7 @@ def run_finance(settings: LendingSettings, config: Path, work: Path, out: Path, 
     with use_locale(settings.language):
         found = run_lending(settings, config.resolve().parent, tell)
         _write(out, "plan", found.plan, render_page(lending_page(found)))
-        tell("plan", 1.0, "done")
+        tell("plan", 1.0, gettext_lazy("done"))
         return StepSummary(describe_lending(found, out), lending_figures(found, out))
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from pydantic import Field
 
 from promolift.foundation.errors import ConfigError, SupportError
+from promolift.foundation.i18n.catalogue import pgettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import Progress, no_progress
 from promolift.foundation.settings import Settings
 
@@ -260,7 +262,7 @@ def simulate_both(settings: SimulationRunSettings, path: CommandLinePath, tell: 
     def live(
         decide: "Callable[[SimulatedWorld, float], pl.DataFrame]", note: str, hear: "Callable[[SimulatedWorld], None]"
     ) -> list[MonthResult]:
-        tell("simulate", 0.0, "a year of history")
+        tell(pgettext_noop("step", "simulate"), 0.0, gettext_lazy("a year of history"))
         market = settings.world == "market"
         world: SimulatedWorld = (
             MarketWorld(settings.seed, settings.customers, settings.margin) if market
@@ -268,7 +270,11 @@ def simulate_both(settings: SimulationRunSettings, path: CommandLinePath, tell: 
         )  # fmt: skip
         months = []
         for month in range(settings.months):
-            tell("simulate", month / settings.months, f"{note}, month {month + 1}")
+            tell(
+                "simulate",
+                month / settings.months,
+                gettext_lazy("{policy}, month {month}", policy=note, month=month + 1),
+            )
             offers = decide(world, monthly_budget(world)).select(OFFER_COLUMNS)
             months.append(MonthResult(offers.height, world.advance_month(offers)))
             hear(world)

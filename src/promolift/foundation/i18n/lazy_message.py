@@ -100,6 +100,11 @@ def gettext_lazy(message_id: str, /, **arguments: object) -> LazyMessage:
     return LazyMessage.of(message_id, arguments)
 
 
+def ngettext_lazy(one: str, many: str, n: int, /, **arguments: object) -> LazyMessage:
+    """Return a message with a count `n` that is translated when it is shown. Each form has its own translation."""
+    return LazyMessage.of(one if n == 1 else many, arguments)
+
+
 def find_message(text: str) -> LazyMessage:
     """Return the message that an English sentence was made from, such as a note in promolift.toml.
 

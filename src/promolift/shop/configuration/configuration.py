@@ -22,6 +22,7 @@ from promolift.extensions.media.settings import SensesSettings, SpeechSettings
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
@@ -188,7 +189,9 @@ class PlanSettings(Settings):
 
     RENAMED: ClassVar[dict[str, str]] = {"weakest_evidence": "min_evidence", "trial": "test_share"}
     NEW_VALUES: ClassVar[dict[str, dict[str, str]]] = {"trial": {"true": "0.1", "auto": "0.1", "false": "0.0"}}
-    REMOVED: ClassVar[dict[str, str]] = {"groups": "tests draw within audiences that are read from the log"}
+    REMOVED: ClassVar[dict[str, str]] = {
+        "groups": gettext_noop("tests draw within audiences that are read from the log")
+    }
 
     campaign: str = Field(
         default="cmp_1",

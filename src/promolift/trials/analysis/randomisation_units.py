@@ -219,16 +219,25 @@ class RandomisationUnits:
     design: Design
     panel: Panel | None = None
 
-    def describe(self, arms: tuple[str, ...]) -> str:
+    def describe(self, arms: tuple[str, ...]) -> LazyMessage:
         sizes = zip(arms, np.bincount(self.arm_U, minlength=len(arms)), strict=True)
         count = ", ".join(f"{name} {n:,}" for name, n in sizes)
         if self.panel is not None:
             starts = np.unique(self.panel.start_U[self.arm_U > 0])
-            since = f"starts in period {', '.join(str(s + 1) for s in starts[:5].tolist())} of {self.panel.times}"
-            return f"panel of {self.column} ({count}) that {since}: difference in differences of whole units"
+            return gettext_lazy(
+                "panel of {column} ({sizes}) that starts in period {starts} of {times}: difference in differences of "
+                "whole "
+                "units",
+                column=self.column, sizes=count, starts=", ".join(str(s + 1) for s in starts[:5].tolist()),
+                times=self.panel.times,
+            )  # fmt: skip
         if self.design == "repeated":
-            return f"{len(self.arm_U):,} values of {self.column} in several rows each: rows of one count together"
-        return f"arms by {self.column} ({count}): rows of one count together"
+            return gettext_lazy(
+                "{units} values of {column} in several rows each: rows of one count together",
+                units=f"{len(self.arm_U):,}",
+                column=self.column,
+            )
+        return gettext_lazy("arms by {column} ({sizes}): rows of one count together", column=self.column, sizes=count)
 
 
 def find_units(

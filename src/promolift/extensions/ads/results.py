@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import Field
 
 from promolift.foundation.evidence import SampleEstimate
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.i18n.text import Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
@@ -144,5 +145,5 @@ class CreativeResults:
     plan: pl.DataFrame
     values: Mapping[str, SampleEstimate]
     fatigue: pl.DataFrame
-    verdict: str
-    notes: tuple[str, ...]
+    verdict: LazyMessage
+    notes: tuple[LazyMessage, ...]

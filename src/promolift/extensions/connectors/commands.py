@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from promolift.cli.command_line import CommandLine, OptionalStrings, load_settings, option
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import show_progress
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ def woocommerce(
 
     orders, lines = pull_orders(url, file, since, by)
     following = "promolift run" if config.exists() else f"promolift init --events {file}"
-    text = f"{file}: {orders:,} orders, {lines:,} lines. Next: `{following}`"
+    text = gettext_lazy(
+        "{file}: {orders} orders, {lines} lines. Next: `{command}`",
+        file=file, orders=f"{orders:,}", lines=f"{lines:,}", command=following,
+    )  # fmt: skip
     return StepSummary(text, {"step": "woocommerce", "orders": orders, "lines": lines})
 
 

@@ -13,6 +13,8 @@ import polars as pl
 from promolift.core.experiments.exposure_log import LOG_FORMATS, LogFormat, to_exposure_log
 from promolift.extensions.connectors.warehouse import open_warehouse
 from promolift.foundation.errors import ConfigError, InputError, StepError
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.shop.pipeline.steps.report import plan_file
 from promolift.shop.results.plan import Plan
@@ -43,7 +45,12 @@ def export_tables(job: Job, wanted: Sequence[str], learned: Path, shape: LogForm
     for name in wanted:
         if name not in TABLES:
             raise ConfigError(
-                "table_unknown", f"promolift export {name}: there is no such table; name {', '.join(TABLES)}"
+                "table_unknown",
+                gettext_lazy(
+                    "promolift export {name}: there is no such table; name {tables}",
+                    name=name,
+                    tables=", ".join(TABLES),
+                ),
             )
     made: dict[str, ExportRows] = {}
     for name, table in TABLES.items():
@@ -57,12 +64,16 @@ def export_tables(job: Job, wanted: Sequence[str], learned: Path, shape: LogForm
         made["exposures"] = exposure_rows(job, shape)
     if not made:
         raise StepError(
-            "step_missing", "promolift export: neither plan nor verdict is there yet; run `promolift run` first"
+            "step_missing",
+            gettext_lazy("promolift export: neither plan nor verdict is there yet; run `promolift run` first"),
         )
     settings = job.config.warehouse
     with open_warehouse(settings, writes=True) as warehouse:
         counts = {name: warehouse.replace(name, map(lists_to_json, rows), key) for name, (rows, key) in made.items()}
-    text = "\n".join(f"{settings.table_name(name)}: {rows:,} rows" for name, rows in counts.items())
+    text = "\n".join(
+        gettext("{table}: {rows} rows", table=settings.table_name(name), rows=f"{rows:,}")
+        for name, rows in counts.items()
+    )
     return StepSummary(text, {"step": "export", "rows": counts})
 
 

@@ -390,14 +390,21 @@ def empty_forecast(width: int) -> pl.DataFrame:
     return OUTLOOK.empty().with_columns(embedding=pl.lit(None, pl.Array(pl.Float32, width)))
 
 
+def _sentences(visits: int, said: list[str], leans_to: str | None) -> Iterator[str]:
+    """Yield the sentences on a customer as `to_text` stores them."""
+    if visits < FEW_VISITS:
+        yield gettext_lazy(
+            "Too few visits ({visits}): what follows is known from customers like this one.", visits=visits
+        ).to_text()
+    yield from said
+    if leans_to is not None:
+        yield gettext_lazy("Leans to {category} more than others do.", category=leans_to).to_text()
+
+
 def outlook_rows(rows: pl.DataFrame, embedding_PE: np.ndarray) -> pl.DataFrame:
     """A batch as table OUTLOOK; of whom too few visits are known, that is said first."""
     few, none = pl.col("visits") < FEW_VISITS, pl.col("visits") == 0
-    warned = pl.format("Too few visits ({}): what follows is known from customers like this one.", "visits")
-    leans = pl.format("Leans to {} more than others do.", "leans_to")
-    said = pl.concat_list(
-        pl.when(few).then(warned).otherwise(pl.lit(None)), pl.col("sentences").list.join("\n"), leans
-    ).list.drop_nulls()
+    sentences = map(_sentences, *(rows[name].to_list() for name in ("visits", "sentences", "leans_to")))
     wide = rows.with_columns(
         *(
             pl.col(old).list.get(k, null_on_oob=True).alias(new.format(k + 1))
@@ -410,7 +417,7 @@ def outlook_rows(rows: pl.DataFrame, embedding_PE: np.ndarray) -> pl.DataFrame:
         .then(pl.lit(BASIS_SIMILAR_CUSTOMERS))
         .otherwise(pl.lit(BASIS_OWN_VISITS))
         .alias("basis"),
-        said.list.join("\n").alias("sentences"),
+        pl.Series("sentences", ["\n".join(each) for each in sentences], pl.String),
     )
     table = OUTLOOK.conform(wide.select(name for name in wide.columns if name in OUTLOOK.schema))
     return table.with_columns(embedding_series(embedding_PE))

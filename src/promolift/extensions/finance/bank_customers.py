@@ -21,7 +21,9 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import join_list, plural
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 from promolift.trials.analysis.settings import value_text
 
 KEY_UNIQUENESS = 0.9  # texts with a value of their own for more of the rows name customers
@@ -32,6 +34,10 @@ HOLDOUT_SHARE, MIN_HOLDOUT_ROWS, MAX_HOLDOUT_SHARE = (
     1 / 3,
 )  # rows decided on that the models do not see: of the latest periods
 GROUP_QUANTILES = (1 / 3, 2 / 3)  # quantiles at which a protected number, such as an age, is cut into groups
+
+
+LEAKS = gettext_noop("leaks {column}: only what came afterwards tells so much: {leak}")
+STANDS_FOR = gettext_noop("stands for {group} (AUC {auc}, the bound is {bound})")
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class BankCustomers:
     rate_N: Floats
     income_N: Floats
     block_N: Ints | None
-    left_out: dict[str, str]
+    left_out: dict[str, LazyMessage]
     notes: tuple[str, ...]
 
     def select_rows(self, rows: Ints) -> "BankCustomers":
@@ -123,21 +129,29 @@ def drop_unusable_features(found: BankCustomers, settings: LendingSettings, lear
         names = [name for name in some.features.columns if name not in left]
         keep = (*settings.known_before, *(n for n in (settings.rate, settings.amount, settings.months) if n))
         for leak in find_leaks(some.features[known].select(names), outcome_N[known], keep):
-            left[leak.feature] = f"leaks {column}: only what came afterwards tells so much: {leak}"
+            left[leak.feature] = gettext_lazy(LEAKS, column=column, leak=leak.text)
     names = [name for name in some.features.columns if name not in left]
     if not names:
         raise InputError(
-            "no_usable_features", f"{settings.path}: no feature is left to learn from: {'; '.join(left.values())}"
+            "no_usable_features",
+            gettext_lazy(
+                "{path}: no feature is left to learn from: {reasons}",
+                path=settings.path,
+                reasons=join_messages(SEMICOLON, *left.values()) if left else "-",
+            ),
         )
     for column in some.groups.columns:
         tells = _group_auc(some.features.select(names), some.groups[column], settings.least_customers)
-        notes += [f"all features together tell {group} with an AUC of {value:.2f}" for group, value in tells.items()]
+        notes += [
+            gettext_lazy("all features together tell {group} with an AUC of {auc}", group=group, auc=f"{value:.2f}")
+            for group, value in tells.items()
+        ]
     return replace(found, features=found.features.select(names), left_out=left, notes=tuple(notes))
 
 
-def find_proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: LendingSettings) -> dict[str, str]:
+def find_proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: LendingSettings) -> dict[str, LazyMessage]:
     """Features that alone tell a protected group better than the bound, each with why it is left out."""
-    found: dict[str, str] = {}
+    found: dict[str, LazyMessage] = {}
     for column in groups.columns:
         for group in _large(groups[column], settings.least_customers):
             in_N = (groups[column] == group).fill_null(False).to_numpy()
@@ -145,8 +159,8 @@ def find_proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: Lending
                 score_N = proxy_score(features[name], in_N)
                 tells = 0.5 if score_N is None else roc_auc(in_N.astype(np.float64), score_N)
                 if tells > settings.proxy_bound:
-                    found[name] = (
-                        f"stands for {column}={group} (AUC {tells:.2f}, the bound is {settings.proxy_bound:g})"
+                    found[name] = gettext_lazy(
+                        STANDS_FOR, group=f"{column}={group}", auc=f"{tells:.2f}", bound=f"{settings.proxy_bound:g}"
                     )
     return found
 
@@ -167,21 +181,21 @@ def _large(column: pl.Series, least: int) -> list[str]:
     return names[:1] if len(names) == 2 else names if len(names) > 2 else []
 
 
-def _left_out(frame: pl.DataFrame, settings: LendingSettings, outcomes: Sequence[str]) -> dict[str, str]:
+def _left_out(frame: pl.DataFrame, settings: LendingSettings, outcomes: Sequence[str]) -> dict[str, LazyMessage]:
     """Columns that can be no features, each with why."""
-    left: dict[str, str] = {}
+    left: dict[str, LazyMessage] = {}
     for column in frame:
         name = column.name
         if name in outcomes or name in settings.ignore or name in (settings.customer, settings.rate):
             continue
         if name in settings.protected:
-            left[name] = "protected"
+            left[name] = gettext_lazy("protected")
         elif column.null_count() == len(column) or column.n_unique() < 2:
-            left[name] = "the same for everybody"
+            left[name] = gettext_lazy("the same for everybody")
         elif column.dtype == pl.String and column.n_unique() > KEY_UNIQUENESS * max(100, len(column)):
-            left[name] = "a value of its own for every row"
+            left[name] = gettext_lazy("a value of its own for every row")
         elif column.dtype.is_nested():
-            left[name] = "holds lists"
+            left[name] = gettext_lazy("holds lists")
     return left
 
 

@@ -104,7 +104,8 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
     leaves = attack_messages_and_pages(job, pages)
     if not found and not leaves:
         raise SupportError(
-            "nothing_to_audit", f"audit: nothing here is learned from customers that an attack is written for: {why}"
+            "nothing_to_audit",
+            gettext_lazy("audit: nothing here is learned from customers that an attack is written for: {why}", why=why),
         )
     spent = privacy_spent(job.config, job.store)
     lines = [describe_membership(name, each) for name, each in found.items()]

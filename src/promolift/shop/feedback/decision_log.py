@@ -32,7 +32,9 @@ from promolift.core.experiments.off_policy.policy_tree import LearnedTree, Learn
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.frames import as_frame
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import as_html
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import quote_identifier
 
@@ -52,7 +54,9 @@ COLUMN_ALIASES = {
 TIME_COLUMNS = ("decided_ms", "ts_ms", "timestamp", "time", "ts")  # columns that order decisions
 OPTION = pl.List(pl.Struct({"offer": pl.String, "prob": pl.Float64}))
 POLICY_FORMS = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
-UNKNOWN_CUSTOMER = "no customer column: each decision counts as one of its own, so intervals may be narrow"
+UNKNOWN_CUSTOMER = gettext_lazy(
+    "no customer column: each decision counts as one of its own, so intervals may be narrow"
+)
 
 
 class Log:
@@ -90,7 +94,7 @@ class Log:
                 "column_unknown",
                 f"{name}: no column {time!r}, which time names; it has {', '.join(self.frame.columns)}",
             )
-        self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[str]()
+        self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[LazyMessage]()
         given = {"offer_id": action, "propensity": propensity, "customer_id": customer}
         rows = self._named(given)
         self.key = "decision_id" if "decision_id" in rows.columns else "customer_id"
@@ -114,8 +118,12 @@ class Log:
     def __str__(self) -> str:
         """How many decisions, which actions, and what was earned."""
         mean = float(self._rows["reward"].to_numpy().mean())
-        found = f"{len(self):,} decisions of {', '.join(self.actions[:8])}{' ...' * (len(self.actions) > 8)}"
-        return "\n".join([f"{self.name}: {found}; mean {self.reward} {mean:.5g}", *self.notes])
+        head = gettext(
+            "{name}: {decisions} decisions of {actions}; mean {reward} {mean}",
+            name=self.name, decisions=f"{len(self):,}", reward=self.reward, mean=f"{mean:.5g}",
+            actions=", ".join(self.actions[:8]) + " ..." * (len(self.actions) > 8),
+        )  # fmt: skip
+        return "\n".join([head, *map(render_message, self.notes)])
 
     @overload
     def value(self, policy: Policy, settings: OffPolicySettings = ...) -> OffPolicyValue: ...
@@ -218,7 +226,7 @@ class Log:
             if found is not None:
                 rows = rows.with_columns(pl.col(found).alias(ours))
                 if theirs is None and found != ours:
-                    self.notes.append(f"{found!r} is read as {ours}")
+                    self.notes.append(gettext_lazy("{column} is read as {ours}", column=repr(found), ours=ours))
             elif ours == "customer_id":
                 rows = rows.with_row_index("customer_id")
                 if "decision_id" not in rows.columns:
@@ -420,7 +428,12 @@ def evaluate_log(
         if budget is not None:
             if notes:
                 raise InputError(
-                    "log_too_long", f"{path}: {notes[0]}; a budget is that of all of them: give a shorter period"
+                    "log_too_long",
+                    gettext_lazy(
+                        "{path}: {note}; a budget is that of all of them: give a shorter period",
+                        path=path,
+                        note=notes[0],
+                    ),
                 )
             return _within_summary(path.name, log, given, settings, budget)
         ranking = log.rank(given, settings) if len(policies) > 1 else None
@@ -435,35 +448,47 @@ def learn_from_log(
 ) -> StepSummary:
     """`promolift evaluate --log FILE --learn`: the best policy of a class, what it is worth at least, and its file."""
     if out is not None and out.is_dir():
-        raise InputError("file_is_folder", f"{out}: a folder; name a file for the learned policy with --out")
+        raise InputError(
+            "file_is_folder", gettext_lazy("{out}: a folder; name a file for the learned policy with --out", out=out)
+        )
     with _connected() as connection, TemporaryDirectory() as copies:
         log, notes = _held(connection, path, Path(copies), reward, features)
     found = log.learn()
     learned = found.learned
-    lines = [f"{path.name}: {len(log)} decisions, {reward}", str(learned)]
-    lines += [f"note: {each}" for each in (*log.notes, *notes)]
+    head = gettext("{file}: {decisions} decisions, {reward}", file=path.name, decisions=len(log), reward=reward)
+    lines = [head, str(learned), *map(_note, (*log.notes, *notes))]
     names = ("bound", "gain", "gain_bound", "level", "shown", "learned")
     figures = {"policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value}
     figures |= {"logged": learned.value.logged} | {name: getattr(learned, name) for name in names}
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         found.frame.write_parquet(out)
-        lines.append(f"Policy: {out}")
+        lines.append(gettext("Policy: {file}", file=out))
     return StepSummary("\n".join(lines), figures)
 
 
 def _within_summary(
     name: str, log: Log, given: Mapping[str, PolicySpec], settings: OffPolicySettings, budget: "Budget"
 ) -> StepSummary:
-    lines, valued = [f"{name}: {len(log)} decisions, {log.reward} within a budget of {budget.amount:g}"], []
+    head = gettext(
+        "{file}: {decisions} decisions, {reward} within a budget of {budget}",
+        file=name, decisions=len(log), reward=log.reward, budget=f"{budget.amount:g}",
+    )  # fmt: skip
+    lines, valued = [head], []
     names = ("value", "low", "high", "spent", "lasts", "unlimited", "naive", "naive_low", "naive_high")
     for policy, each in given.items():
         found = log.value(each, settings, budget=budget.amount, cost=budget.cost, none=budget.none)
-        lines += ["", f"policy {policy}", str(found)]
+        lines += ["", gettext("policy {policy}", policy=policy), str(found)]
         valued.append({"policy": policy} | {figure: getattr(found, figure) for figure in names})
-    order = f"in the order of {log.time}" if log.time else "in the order of the rows"
-    lines += [f"note: {each}" for each in (f"arrivals {order}", *log.notes)]
+    order = gettext_lazy("arrivals in the order of the rows")
+    if log.time:
+        order = gettext_lazy("arrivals in the order of {column}", column=log.time)
+    lines += map(_note, (order, *log.notes))
     return StepSummary("\n".join(lines), {"budget": budget.amount, "policies": valued, "notes": list(log.notes)})
+
+
+def _note(text: LazyMessage) -> str:
+    return gettext("note: {text}", text=render_message(text))
 
 
 @contextmanager
@@ -477,7 +502,7 @@ class _Held(NamedTuple):
     """The decisions that are valued, and what to say of their choice."""
 
     log: Log
-    notes: list[str]
+    notes: list[LazyMessage]
 
 
 def _held(
@@ -494,7 +519,11 @@ def _held(
     then = [each for each in (theirs, "decision_id") if each in rows.columns]
     kept = rows if share == 1 else rows.filter(f"{place} < {share} * 18446744073709551616.0")
     ordered = kept.order(", ".join([place, *map(quote_identifier, then)]))
-    note = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
+    note = gettext_lazy(
+        "{decisions} decisions are too many to hold: valued on {share} of the customers, drawn by hash",
+        decisions=count,
+        share=f"{share:.1%}",
+    )
     log = Log(ordered.project("* exclude (_row)").pl(), reward=reward, features=features, name=str(path))
     return _Held(log, [note] if share < 1 else [])
 
@@ -507,12 +536,16 @@ def _policy(connection: duckdb.DuckDBPyConnection, name: str, copies: Path) -> P
 
 
 def _summary(
-    name: str, log: Log, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[str]
+    name: str, log: Log, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[LazyMessage]
 ) -> StepSummary:
     """The values in figures and words, the best guess first; `notes` say what was guessed about the log."""
     order = ranking.order if ranking else tuple(values)
     first = values[order[0]]
-    lines = [f"{name}: {first.support.rows} decisions, mean {log.reward} {first.logged:.5g}"]
+    head = gettext(
+        "{file}: {decisions} decisions, mean {reward} {mean}",
+        file=name, decisions=first.support.rows, reward=log.reward, mean=f"{first.logged:.5g}",
+    )  # fmt: skip
+    lines = [head]
     policies = []
     for policy in order:
         value = values[policy]
@@ -525,9 +558,9 @@ def _summary(
         if ranking and policy in ranking.against:
             figures["beaten"] = policy in ranking.beaten
         policies.append(figures)
-        lines += ["", f"policy {policy}", str(value)]
+        lines += ["", gettext("policy {policy}", policy=policy), str(value)]
     if ranking:
         lines += ["", str(ranking)]
-    lines += [f"note: {each}" for each in notes]
+    lines += map(_note, notes)
     told_all = {"rows": first.support.rows, "logged": first.logged, "policies": policies, "notes": list(notes)}
     return StepSummary("\n".join(lines), told_all)

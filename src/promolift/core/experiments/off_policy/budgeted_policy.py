@@ -20,6 +20,7 @@ from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Interval
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import as_html
 
 Floats = NDArray[np.float64]
@@ -88,21 +89,40 @@ class BudgetedValue:
     support: PolicySupport
 
     def __str__(self) -> str:
-        end = "the money lasts for all arrivals"
+        end = gettext("the money lasts for all arrivals")
         if self.lasts < 1:
-            span = f"({self.lasts_low:.0%} to {self.lasts_high:.0%})"
-            end = f"the money is gone after {self.lasts:.0%} of the arrivals {span}"
+            end = gettext(
+                "the money is gone after {share} of the arrivals ({low} to {high})",
+                share=f"{self.lasts:.0%}", low=f"{self.lasts_low:.0%}", high=f"{self.lasts_high:.0%}",
+            )  # fmt: skip
         lines = [
-            f"value {self.value:.5g} a decision within a budget of {self.budget:g}, {self.level:.0%} interval "
-            f"{self.low:.5g} to {self.high:.5g}; {self.spent:.5g} spent, {end}",
-            f"the log earned {self.logged:.5g}; without a budget the policy would earn {self.unlimited:.5g}",
-            f"replaying the decisions that agree, whose money lasts too long, would say {self.naive:.5g} "
-            f"({self.naive_low:.5g} to {self.naive_high:.5g})",
-            f"{self.support.rows} rows, worth {self.support.effective:.0f} for this policy, largest weight "
-            f"{self.support.largest:.1f}",
-        ]
+            gettext(
+                "value {value} a decision within a budget of {budget}, {level} interval {low} to {high}; {spent} "
+                "spent, "
+                "{end}",
+                value=f"{self.value:.5g}", budget=f"{self.budget:g}", level=f"{self.level:.0%}", low=f"{self.low:.5g}",
+                high=f"{self.high:.5g}", spent=f"{self.spent:.5g}", end=end,
+            ),
+            gettext(
+                "the log earned {logged}; without a budget the policy would earn {unlimited}",
+                logged=f"{self.logged:.5g}", unlimited=f"{self.unlimited:.5g}",
+            ),
+            gettext(
+                "replaying the decisions that agree, whose money lasts too long, would say {naive} ({low} to {high})",
+                naive=f"{self.naive:.5g}", low=f"{self.naive_low:.5g}", high=f"{self.naive_high:.5g}",
+            ),
+            gettext(
+                "{rows} rows, worth {worth} for this policy, largest weight {largest}",
+                rows=self.support.rows, worth=f"{self.support.effective:.0f}", largest=f"{self.support.largest:.1f}",
+            ),
+        ]  # fmt: skip
         if len(set(self.price_H.tolist())) > 1:
-            lines.append(f"price of a unit of money: {self.price_H[0]:.4g} at first, {self.price_H[-1]:.4g} at the end")
+            lines.append(
+                gettext(
+                    "price of a unit of money: {first} at first, {last} at the end",
+                    first=f"{self.price_H[0]:.4g}", last=f"{self.price_H[-1]:.4g}",
+                )
+            )  # fmt: skip
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -24,7 +24,9 @@ from promolift.core.experiments.off_policy.reward_model import Rewards, RewardSe
 from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import Interval
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import as_html
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -160,6 +162,11 @@ class PolicyEstimate:
     error: float
 
 
+ESTIMATE_COLUMNS = (
+    gettext_noop("estimator"), gettext_noop("value"), gettext_noop("s.e."), gettext_noop("error"),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class OffPolicyValue:
     """What a policy earns per decision.
@@ -184,23 +191,36 @@ class OffPolicyValue:
     score_U: Floats
 
     @property
-    def warning(self) -> str | None:
+    def warning(self) -> LazyMessage | None:
         """Why the numbers are to be read with care, if they are."""
         if self.rewarded < FEW:
-            return f"worth {self.rewarded:.0f} rewarded rows: too few to tell policies apart"
+            return gettext_lazy(
+                "worth {rows} rewarded rows: too few to tell policies apart", rows=f"{self.rewarded:.0f}"
+            )
         return None
 
     def __str__(self) -> str:
         lines = [
-            f"value {self.value:.5g} ({self.chosen}), {self.level:.0%} interval {self.low:.5g} to {self.high:.5g} "
-            f"({self.interval_of})",
-            f"the log earned {self.logged:.5g}; the policy adds {self.gain_low:+.5g} to {self.gain_high:+.5g}",
-            f"{self.support.rows} rows, worth {self.support.effective:.0f} for this policy, largest weight "
-            f"{self.support.largest:.1f}, reward model: {self.reward_model}",
-            *(f"caution: {self.warning}" for _ in range(self.warning is not None)),
-            f"{'estimator':<11}{'value':>11}{'s.e.':>11}{'error':>11}",
-            *(f"{e.name:<11}{e.value:>11.5g}{e.se:>11.3g}{e.error:>11.3g}" for e in self.estimates),
-        ]
+            gettext(
+                "value {value} ({chosen}), {level} interval {low} to {high} ({interval_of})",
+                value=f"{self.value:.5g}", chosen=self.chosen, level=f"{self.level:.0%}", low=f"{self.low:.5g}",
+                high=f"{self.high:.5g}", interval_of=self.interval_of,
+            ),
+            gettext(
+                "the log earned {logged}; the policy adds {low} to {high}",
+                logged=f"{self.logged:.5g}", low=f"{self.gain_low:+.5g}", high=f"{self.gain_high:+.5g}",
+            ),
+            gettext(
+                "{rows} rows, worth {worth} for this policy, largest weight {largest}, reward model: {model}",
+                rows=self.support.rows, worth=f"{self.support.effective:.0f}", largest=f"{self.support.largest:.1f}",
+                model=self.reward_model,
+            ),
+        ]  # fmt: skip
+        if self.warning is not None:
+            lines.append(gettext("caution: {warning}", warning=render_message(self.warning)))
+        heads = (gettext(name) for name in ESTIMATE_COLUMNS)
+        lines.append("{:<11}{:>11}{:>11}{:>11}".format(*heads))
+        lines += [f"{e.name:<11}{e.value:>11.5g}{e.se:>11.3g}{e.error:>11.3g}" for e in self.estimates]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -359,12 +379,14 @@ class Ranking:
 
     def __str__(self) -> str:
         """The policies in order, each with its interval and whether it can be told from the first."""
-        lines = [f"all intervals at once ({self.values[self.order[0]].level:.0%}), best guess first:"]
+        level = f"{self.values[self.order[0]].level:.0%}"
+        lines = [gettext("all intervals at once ({level}), best guess first:", level=level)]
         for name in self.order:
             low, high = self.intervals[name].low, self.intervals[name].high
-            beaten = "beaten" if name in self.beaten else "cannot be told from the first"
+            beaten = gettext("beaten") if name in self.beaten else gettext("cannot be told from the first")
             beaten = f"  {beaten}" if name in self.against else ""
-            lines.append(f"  {name}: {self.values[name].value:.5g}, {low:.5g} to {high:.5g}{beaten}")
+            found = {"value": f"{self.values[name].value:.5g}", "low": f"{low:.5g}", "high": f"{high:.5g}"}
+            lines.append("  " + gettext("{policy}: {value}, {low} to {high}", policy=name, **found) + beaten)
         return "\n".join(lines)
 
 

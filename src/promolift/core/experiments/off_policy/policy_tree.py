@@ -24,6 +24,7 @@ from promolift.core.experiments.off_policy.estimators import (
 from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_int, mix_bits
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ class PolicyTree:
             return [f"{indent}{actions[int(tree.value[node, :, 0].argmax())]}"]
         no, yes = (self.lines(actions, names, indent + "  ", int(side[node]))
                    for side in (tree.children_left, tree.children_right))  # fmt: skip
+        feature, border = names[tree.feature[node]], f"{tree.threshold[node]:.4g}"
         return [
-            f"{indent}if {names[tree.feature[node]]} above {tree.threshold[node]:.4g}:",
+            indent + gettext("if {feature} above {border}:", feature=feature, border=border),
             *yes,
-            f"{indent}else:",
+            indent + gettext("else:"),
             *no,
         ]
 
@@ -101,19 +103,24 @@ class LearnedTree:
         return self.gain_bound > 0
 
     def __str__(self) -> str:
-        verdict = (
-            "shown to earn more than what ran" if self.shown else "not shown to earn more than what ran: keep that"
-        )
-        return "\n".join(
-            [
-                f"best policy of those tried, learned from {self.learned} decisions:",
-                *self.policy.lines(self.actions, self.names),
-                f"on {self.value.support.rows} others it earns {self.value.value:.5g} a decision, at least "
-                f"{self.bound:.5g} ({self.level:.0%})",
-                f"the log earned {self.value.logged:.5g} there; the policy adds {self.gain:+.5g}, at least "
-                f"{self.gain_bound:+.5g}: {verdict}",
-            ]
-        )
+        verdict = gettext("not shown to earn more than what ran: keep that")
+        if self.shown:
+            verdict = gettext("shown to earn more than what ran")
+        lines = [
+            gettext("best policy of those tried, learned from {learned} decisions:", learned=self.learned),
+            *self.policy.lines(self.actions, self.names),
+            gettext(
+                "on {rows} others it earns {value} a decision, at least {bound} ({level})",
+                rows=self.value.support.rows, value=f"{self.value.value:.5g}", bound=f"{self.bound:.5g}",
+                level=f"{self.level:.0%}",
+            ),
+            gettext(
+                "the log earned {logged} there; the policy adds {gain}, at least {bound}: {verdict}",
+                logged=f"{self.value.logged:.5g}", gain=f"{self.gain:+.5g}", bound=f"{self.gain_bound:+.5g}",
+                verdict=verdict,
+            ),
+        ]  # fmt: skip
+        return "\n".join(lines)
 
 
 def learn_policy(

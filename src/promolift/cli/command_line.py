@@ -200,9 +200,13 @@ class CommandLine:
         names = [each.name for each in app.registered_commands]
         if name in (*names, *(self.groups if group is None else ())):
             raise ConfigError(
-                "extension_conflict", f"{function.__module__} registers the command {name!r}, which exists; uninstall "
-                "this extension",
-            )  # fmt: skip
+                "extension_conflict",
+                gettext_lazy(
+                    "{module} registers the command {name}, which exists; uninstall this extension",
+                    module=function.__module__,
+                    name=repr(name),
+                ),
+            )
         app.command(name)(make_command(function))
         if after in names:
             app.registered_commands.insert(names.index(after) + 1, app.registered_commands.pop())

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 
 from promolift.foundation.errors import ConfigError, SettingError
 
-STORED = {"messages": "with their arguments"}  # context of a dump that promolift itself reads again
 # Units in which a column may count its times: seconds of one.
 SECONDS_PER_UNIT = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 

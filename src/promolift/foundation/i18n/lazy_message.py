@@ -15,8 +15,8 @@ from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import SerializationInfo
 
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, load_catalogue
-from promolift.foundation.settings import STORED
 
+STORED = {"messages": "with their arguments"}  # context of a dump that promolift itself reads again
 FIELD = re.compile(r"\{(\w+)\}")
 COMMA = gettext_noop("{first}, {then}")
 AND = gettext_noop("{first} and {then}")

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 from pydantic import ConfigDict, ValidationError
 
 from promolift.foundation.errors import StepError
-from promolift.foundation.settings import STORED, Settings
+from promolift.foundation.i18n.lazy_message import STORED
+from promolift.foundation.settings import Settings
 from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.local_store import Store
 

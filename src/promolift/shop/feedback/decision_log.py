@@ -92,7 +92,12 @@ class Log:
         if time is not None and time not in self.frame.columns:
             raise InputError(
                 "column_unknown",
-                f"{name}: no column {time!r}, which time names; it has {', '.join(self.frame.columns)}",
+                gettext_lazy(
+                    "{name}: no column {time}, which time names; it has {columns}",
+                    name=name,
+                    time=repr(time),
+                    columns=", ".join(self.frame.columns),
+                ),
             )
         self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[LazyMessage]()
         given = {"offer_id": action, "propensity": propensity, "customer_id": customer}
@@ -176,7 +181,12 @@ class Log:
     def _within(self, policy: Policy, settings: OffPolicySettings, budget: "Budget") -> BudgetedValue:
         if budget.cost not in self.frame.columns:
             text = f"a budget needs what each decision cost: no column {budget.cost!r}"
-            raise InputError("column_missing", f"{self.name}: {text}; it has {', '.join(self.frame.columns)}")
+            raise InputError(
+                "column_missing",
+                gettext_lazy(
+                    "{name}: {text}; it has {columns}", name=self.name, text=text, columns=", ".join(self.frame.columns)
+                ),
+            )
         given = policy(self.frame) if callable(policy) else policy
         gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
         made: dict[str, PolicySpec] = {} if gains is not None else {"policy": given}
@@ -187,13 +197,19 @@ class Log:
         if budget.none not in self.actions:
             text = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
             raise SupportError(
-                "untreated_decisions_missing", f"{self.name}: {text}; name the action that is no offer (none=...)"
+                "untreated_decisions_missing",
+                gettext_lazy("{name}: {text}; name the action that is no offer (none=...)", name=self.name, text=text),
             )
         cost_N = self.frame[budget.cost].cast(pl.Float64)
         if cost_N.null_count():
             raise InputError(
                 "value_missing",
-                f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing",
+                gettext_lazy(
+                    "{name}: {null_count} decisions have no {cost}; say 0 where nothing",
+                    name=self.name,
+                    null_count=cost_N.null_count(),
+                    cost=budget.cost,
+                ),
             )
         order = np.arange(len(self)) if self.time is None else self.frame[self.time].arg_sort().to_numpy()
         place, none = {action: at for at, action in enumerate(actions)}, actions.index(budget.none)
@@ -238,22 +254,37 @@ class Log:
         for each in names:
             if each not in rows.columns:
                 raise InputError(
-                    "column_missing", f"{self.name}: no column {each!r}; it has {', '.join(self.frame.columns)}"
+                    "column_missing",
+                    gettext_lazy(
+                        "{name}: no column {each}; it has {columns}",
+                        name=self.name,
+                        each=repr(each),
+                        columns=", ".join(self.frame.columns),
+                    ),
                 )
 
     def _check(self) -> None:
         if self._rows.is_empty():
-            raise InputError("too_few_rows", f"{self.name}: no decisions")
+            raise InputError("too_few_rows", gettext_lazy("{name}: no decisions", name=self.name))
         if self._rows["offer_id"].null_count():
             raise InputError(
-                "value_missing", f"{self.name}: decisions without an offer_id; write 'none' where nothing was offered"
+                "value_missing",
+                gettext_lazy(
+                    "{name}: decisions without an offer_id; write 'none' where nothing was offered", name=self.name
+                ),
             )
         for name, column in ((self.reward, "reward"), ("propensity", "propensity")):
             if gone := self._rows[column].null_count():
                 raise InputError(
                     "value_missing",
-                    f"{self.name}: {gone} of {len(self)} decisions have no {name}; wait until outcomes are settled, or "
-                    "leave those decisions out (a missing reward is not a reward of 0)",
+                    gettext_lazy(
+                        "{name}: {gone} of {self} decisions have no {name_2}; wait until outcomes are settled, or "
+                        "leave those decisions out (a missing reward is not a reward of 0)",
+                        name=self.name,
+                        gone=gone,
+                        self=len(self),
+                        name_2=name,
+                    ),
                 )
 
     def _read(self, policies: Mapping[str, Policy], more: Sequence[str] = ()) -> "_Read":
@@ -283,7 +314,9 @@ class Log:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
         if len(found) > MAX_ACTIONS:
             text = f"{len(found)} offers; at most {MAX_ACTIONS} can be told apart"
-            raise InputError("too_many_offers", f"{self.name}: {text}; evaluate groups of offers")
+            raise InputError(
+                "too_many_offers", gettext_lazy("{name}: {text}; evaluate groups of offers", name=self.name, text=text)
+            )
         return sorted(found)
 
     def _probs(self, name: str, policy: PolicySpec, log: DecisionLog, place: Mapping[str, int]) -> Floats:
@@ -296,7 +329,9 @@ class Log:
             if log.logging_NA is None:
                 raise InputError(
                     "column_missing",
-                    f"{self.name}: policy 'logged' needs the column `candidates` with every offer's prob",
+                    gettext_lazy(
+                        "{name}: policy 'logged' needs the column `candidates` with every offer's prob", name=self.name
+                    ),
                 )
             return log.logging_NA
         if policy == "uniform":
@@ -304,13 +339,26 @@ class Log:
         elif policy.startswith("always:"):
             found[:, place[policy.removeprefix("always:")]] = 1.0
         else:
-            raise InputError("policy_unknown", f"policy {policy!r}: not known; give {POLICY_FORMS}")
+            raise InputError(
+                "policy_unknown",
+                gettext_lazy(
+                    "policy {policy}: not known; give {policy_forms}", policy=repr(policy), policy_forms=POLICY_FORMS
+                ),
+            )
         return found
 
     def _from_array(self, name: str, policy: NDArray[Any], place: Mapping[str, int]) -> Floats:
         if policy.shape != (len(self), len(self.actions)):
             wanted = f"{len(self)} x {len(self.actions)}, a column for each of {', '.join(self.actions)}"
-            raise InputError("shapes_differ", f"policy {name}: an array of shape {policy.shape}; give {wanted}")
+            raise InputError(
+                "shapes_differ",
+                gettext_lazy(
+                    "policy {name}: an array of shape {shape}; give {wanted}",
+                    name=name,
+                    shape=policy.shape,
+                    wanted=wanted,
+                ),
+            )
         found = np.zeros((len(self), len(place)))
         found[:, [place[each] for each in self.actions]] = policy
         return found
@@ -323,7 +371,12 @@ class Log:
         if left:
             raise InputError(
                 "policy_incomplete",
-                f"policy {name}: no row for {left} of {len(self)} decisions; say what it does for them",
+                gettext_lazy(
+                    "policy {name}: no row for {left} of {self} decisions; say what it does for them",
+                    name=name,
+                    left=left,
+                    self=len(self),
+                ),
             )
         found = np.zeros((len(self), len(place)))
         column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
@@ -332,8 +385,13 @@ class Log:
         if wrong.size:
             raise InputError(
                 "probabilities_invalid",
-                f"policy {name}: the probabilities of {wrong.size} of {len(self)} decisions do not sum to 1; name what "
-                "it does with the rest (offer_id none for no offer)",
+                gettext_lazy(
+                    "policy {name}: the probabilities of {size} of {self} decisions do not sum to 1; name what "
+                    "it does with the rest (offer_id none for no offer)",
+                    name=name,
+                    size=wrong.size,
+                    self=len(self),
+                ),
             )
         return found
 
@@ -399,7 +457,12 @@ def _long(policy: pl.DataFrame, key: str, *amounts: str) -> pl.DataFrame:
     by = key if key in policy.columns else names["customer_id"]
     for each in (by, names["offer_id"], *amounts):
         if each not in policy.columns:
-            raise InputError("column_missing", f"policy: no column {each!r}; it has {', '.join(policy.columns)}")
+            raise InputError(
+                "column_missing",
+                gettext_lazy(
+                    "policy: no column {each}; it has {columns}", each=repr(each), columns=", ".join(policy.columns)
+                ),
+            )
     return policy.select(
         pl.col(by).cast(pl.String).alias("key" if by == key else "customer_id"),
         pl.col(names["offer_id"]).cast(pl.String).alias("offer_id"),
@@ -421,7 +484,9 @@ def evaluate_log(
     read, SupportError for what the log cannot tell.
     """
     if not policies:
-        raise InputError("value_missing", f"policy: none named; give {POLICY_FORMS}")
+        raise InputError(
+            "value_missing", gettext_lazy("policy: none named; give {policy_forms}", policy_forms=POLICY_FORMS)
+        )
     with _connected() as connection, TemporaryDirectory() as copies:
         given = {name: _policy(connection, name, Path(copies)) for name in policies}  # first: the log may be long
         log, notes = _held(connection, path, Path(copies), reward, features)

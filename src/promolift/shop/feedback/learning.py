@@ -161,7 +161,9 @@ def load_evidence(request: Request, store: Store | None, config: Config | None) 
     release = PlanNote.load(store).terms if store is not None and PlanNote.has(store) else None
     if request.events is None:
         if clean is None or not clean.has_events:
-            raise StepError("option_missing", "learn: no events; give --events FILE, or --work with ingested ones")
+            raise StepError(
+                "option_missing", gettext_lazy("learn: no events; give --events FILE, or --work with ingested ones")
+            )
         outcomes = read_outcomes(clean.events(), products, decisions, rate)
     else:
         with TemporaryDirectory() as copies, duckdb.connect() as connection:

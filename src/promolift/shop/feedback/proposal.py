@@ -21,9 +21,16 @@ from promolift.foundation.errors import ConfigError, InputError, StepError
 from promolift.foundation.evidence import Interval
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import in_brackets, money
-from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages, render_message
+from promolift.foundation.i18n.lazy_message import (
+    SEMICOLON,
+    STORED,
+    LazyMessage,
+    gettext_lazy,
+    join_messages,
+    render_message,
+)
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.settings import STORED, Settings
+from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import exists
 from promolift.shop.configuration.configuration import Config

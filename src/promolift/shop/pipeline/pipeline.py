@@ -137,9 +137,16 @@ def extension_steps() -> dict[str, ExtensionStep]:
             anchor = step.before or step.after
             if anchor not in STEPS or step.name in STEPS:
                 raise ConfigError(
-                    "extension_broken", f"the extension {each.name!r} adds the step {step.name!r} at {anchor!r}; it "
-                    f"needs a name of its own, and a place before or after one of {', '.join(STEPS)}",
-                )  # fmt: skip
+                    "extension_broken",
+                    gettext_lazy(
+                        "the extension {name} adds the step {step_name} at {anchor}; it needs a name of its own, "
+                        "and a place before or after one of {steps}",
+                        name=repr(each.name),
+                        step_name=repr(step.name),
+                        anchor=repr(anchor),
+                        steps=", ".join(STEPS),
+                    ),
+                )
             found[step.name] = ExtensionStep(step, anchor, tuple(each.settings))
     return found
 

@@ -162,7 +162,7 @@ def keep_history(job: Job) -> PromotionHistory:
     if job.config.privacy.epsilon is not None:
         raise SupportError(
             "model_not_private",
-            "history: under privacy.epsilon no exact sums of customers' days are read; leave it out",
+            gettext_lazy("history: under privacy.epsilon no exact sums of customers' days are read; leave it out"),
         )
     job.tell(pgettext_noop("step", "history"), 0.0, gettext_lazy("sales by day"))
     bound: dict[str, object] = {

@@ -112,8 +112,11 @@ def _capped(command: str, where: str, model: UsageMeter, done: LazyMessage) -> C
     message = gettext_lazy(
         "{command}: the next call could cost more than {where}.cost_cap_cents allows; {cost} cents are spent, {done}; "
         "raise the cap or ask for less",
-        command=command, where=where, cost=f"{model.usage.cost_cents:.2f}", done=done,
-    )  # fmt: skip
+        command=command,
+        where=where,
+        cost=f"{model.usage.cost_cents:.2f}",
+        done=done,
+    )
     return ConfigError("cost_cap_reached", message)
 
 
@@ -359,8 +362,9 @@ def check_texts(
                 message = gettext_lazy(
                     "{where}, text {number}: no planned offer {offer_id}; --offer ID names one of {offers}, such "
                     "as{some}",
-                    offer_id=repr(offer_id), **place,
-                )  # fmt: skip
+                    offer_id=repr(offer_id),
+                    **place,
+                )
                 raise InputError("offer_unknown", message)
             message = gettext_lazy(
                 "{where}, text {number}: which offer is it about? --offer ID names one of {offers}, such as{some}",
@@ -557,11 +561,22 @@ def parse_pool(lines: Sequence[str], name: str) -> TextPool:
             text = PoolText.model_validate_json(line)
         except ValueError as error:
             raise InputError(
-                "file_unreadable", f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})"
+                "file_unreadable",
+                gettext_lazy(
+                    "{name}, line {number}: no text of a pool ({splitlines})",
+                    name=name,
+                    number=number,
+                    splitlines=str(error).splitlines()[0],
+                ),
             ) from None
         if text.text_id != text.draft.text_id:
             raise InputError(
-                "file_changed", f"{name}, line {number}: the words were changed by hand; use `promolift words import`"
+                "file_changed",
+                gettext_lazy(
+                    "{name}, line {number}: the words were changed by hand; use `promolift words import`",
+                    name=name,
+                    number=number,
+                ),
             )
         texts.append(text)
     return TextPool().merge(texts)

@@ -131,7 +131,7 @@ def plan_treatments(
     if settings.money is None:
         raise StepError(
             "money_outcome_missing",
-            "no outcome is money, so a plan cannot weigh gains against costs; name one with money",
+            gettext_lazy("no outcome is money, so a plan cannot weigh gains against costs; name one with money"),
         )
     tell("plan", 0.2, gettext_lazy("what each treatment adds"))
     net, model = data.net(settings.money), models[settings.money]
@@ -378,9 +378,15 @@ def evaluate_models(
         text = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
         raise SupportError(
             "arm_too_small",
-            f"{data.where}: {text}, and each half needs {uplift_model.MIN_ARM_CUSTOMERS} to learn from: at least "
-            f"{2.5 * uplift_model.MIN_ARM_CUSTOMERS:.0f} of every arm are needed to judge on customers the models did "
-            "not see",
+            gettext_lazy(
+                "{where}: {text}, and each half needs {min_arm_customers} to learn from: at least "
+                "{uplift_model_min_arm_customers} of every arm are needed to judge on customers the models "
+                "did not see",
+                where=data.where,
+                text=text,
+                min_arm_customers=uplift_model.MIN_ARM_CUSTOMERS,
+                uplift_model_min_arm_customers=f"{2.5 * uplift_model.MIN_ARM_CUSTOMERS:.0f}",
+            ),
         )
     qini: list[Row] = []
     curves: list[Row] = []

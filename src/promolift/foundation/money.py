@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from promolift.foundation.errors import ConfigError, SettingError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLF
@@ -37,7 +38,12 @@ def currency_digits(code: str) -> int:
     unknown code.
     """
     if code not in CURRENCY_DIGITS:
-        raise ConfigError("currency_unknown", f"currency = {code!r}: {unknown_currency(code)}")
+        raise ConfigError(
+            "currency_unknown",
+            gettext_lazy(
+                "currency = {code}: {unknown_currency}", code=repr(code), unknown_currency=unknown_currency(code)
+            ),
+        )
     return CURRENCY_DIGITS[code]
 
 

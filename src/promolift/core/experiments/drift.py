@@ -65,7 +65,10 @@ def input_drift(before: pl.DataFrame, now: pl.DataFrame) -> list[Drift]:
     """
     if missing := [name for name in before.columns if name not in now.columns]:
         raise InputError(
-            "column_missing", f"drift: columns {missing} are missing now; a column that is gone is the largest drift"
+            "column_missing",
+            gettext_lazy(
+                "drift: columns {missing} are missing now; a column that is gone is the largest drift", missing=missing
+            ),
         )
     rule = f"PSI of at least {MAX_PSI:g} and chi-square on the same bins, Holm over {before.width} columns, "
     rule += f"p below {ALPHA:g}"
@@ -122,7 +125,7 @@ def effect_drift(lifts: Sequence[float], standard_errors: Sequence[float]) -> Dr
     if value.shape != se.shape or not (np.isfinite(value).all() and np.isfinite(se).all() and (se > 0).all()):
         raise InputError(
             "shapes_differ" if value.shape != se.shape else "value_invalid",
-            "effect drift: every period needs a finite lift and a standard error above 0",
+            gettext_lazy("effect drift: every period needs a finite lift and a standard error above 0"),
         )
     rule = f"I^2 of at least {MAX_INCONSISTENCY:.0%} and Cochran's Q over {value.size} periods, p below {ALPHA:g}"
     if value.size < 2:
@@ -181,7 +184,7 @@ def _log_ratio(period: PredictionPeriod) -> _LogRatio | None:
     if predicted.shape != observed.shape or not (np.isfinite(predicted).all() and np.isfinite(observed).all()):
         raise InputError(
             "shapes_differ" if predicted.shape != observed.shape else "value_invalid",
-            "prediction drift: predicted and observed need equal lengths and finite values",
+            gettext_lazy("prediction drift: predicted and observed need equal lengths and finite values"),
         )
     if predicted.size < MIN_CUSTOMERS or predicted.mean() <= 0 or observed.mean() <= 0:
         return None

@@ -79,7 +79,9 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
         if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < MIN_OWN_VARIANCE:
             raise SupportError(
                 "discounts_collinear",
-                "what is now and what was before cannot be told apart: discounts stay as they are too long",
+                gettext_lazy(
+                    "what is now and what was before cannot be told apart: discounts stay as they are too long"
+                ),
             )
         step = np.linalg.solve(hessian, net.T @ (y - mu))
         beta += step
@@ -92,7 +94,11 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
             return max(fits, key=lambda fit: float(np.trace(fit.cov_KK)))  # the widest errors
     raise SupportError(
         "not_converged",
-        f"the response model did not settle after {STEPS} steps: too little variation in {len(y)} cells",
+        gettext_lazy(
+            "the response model did not settle after {steps} steps: too little variation in {y} cells",
+            steps=STEPS,
+            y=len(y),
+        ),
     )
 
 
@@ -416,11 +422,24 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
     beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
     by_target = _by_target(data, y, fit)
     response = DiscountResponse(
-        level="adjusted", why=gettext_lazy("half of the customers, for cross-fitting"), beta=beta[0], beta_se=error[0],
-        beta_z=beta[2], beta_z_se=error[2], later=min(beta[1], 0.0), later_se=error[1], z_mean=z_mean, z_sd=z_sd,
-        target_sd=by_target.sd, design=sample.design, cells=fit.cells, customers=data["customer_id"].n_unique(),
-        prior_response=settings.prior_response, prior_se=settings.prior_se, targets=by_target.targets,
-    )  # fmt: skip
+        level="adjusted",
+        why=gettext_lazy("half of the customers, for cross-fitting"),
+        beta=beta[0],
+        beta_se=error[0],
+        beta_z=beta[2],
+        beta_z_se=error[2],
+        later=min(beta[1], 0.0),
+        later_se=error[1],
+        z_mean=z_mean,
+        z_sd=z_sd,
+        target_sd=by_target.sd,
+        design=sample.design,
+        cells=fit.cells,
+        customers=data["customer_id"].n_unique(),
+        prior_response=settings.prior_response,
+        prior_se=settings.prior_se,
+        targets=by_target.targets,
+    )
     return _Fitted(sample, response)
 
 

@@ -73,7 +73,7 @@ from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import in_brackets, join_sentences, level_name
-from promolift.foundation.i18n.lazy_message import render_message
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.storage.model_files import Arrays, ModelParts, from_parts, to_parts
 
 if TYPE_CHECKING:
@@ -296,7 +296,10 @@ class EffectModel:
         """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
         model = from_parts(arrays, manifest, (*MODEL_CLASSES, Average, cls))
         if not isinstance(model, cls):
-            raise InputError("model_invalid", f"model manifest: holds a {type(model).__name__}, not an effect model")
+            raise InputError(
+                "model_invalid",
+                gettext_lazy("model manifest: holds a {name}, not an effect model", name=type(model).__name__),
+            )
         return model
 
 
@@ -491,11 +494,18 @@ def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -
     cost_NK = np.atleast_2d(np.asarray(cost, dtype=np.float64))
     if cost_NK.ndim > 2 or len(cost_NK) not in (1, shape[0]) or cost_NK.shape[1] not in (1, shape[1]):
         raise InputError(
-            "shapes_differ", f"cost: shape {cost_NK.shape} for {shape[0]} customers and {shape[1]} treatments"
+            "shapes_differ",
+            gettext_lazy(
+                "cost: shape {shape} for {shape_2} customers and {shape_3} treatments",
+                shape=cost_NK.shape,
+                shape_2=shape[0],
+                shape_3=shape[1],
+            ),
         )
     if not np.isfinite(cost_NK).all():
         raise InputError(
-            "value_not_finite", "cost: some are missing or infinite; give a number for every customer and treatment"
+            "value_not_finite",
+            gettext_lazy("cost: some are missing or infinite; give a number for every customer and treatment"),
         )
     wide_NK = np.broadcast_to(cost_NK, (len(cost_NK), shape[1]))
     return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
@@ -536,18 +546,26 @@ def _trial(
     if not len(x_NF) == len(outcome_N) == len(given_N):
         sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
         raise InputError(
-            "shapes_differ", f"features, treatment, outcome: {sizes} customers; give one of each for every customer"
+            "shapes_differ",
+            gettext_lazy(
+                "features, treatment, outcome: {sizes} customers; give one of each for every customer", sizes=sizes
+            ),
         )
     if (given_N != given_N.round()).any() or given_N.min(initial=0) < 0:
         raise InputError(
-            "treatment_invalid", "treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments"
+            "treatment_invalid",
+            gettext_lazy("treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments"),
         )
     arm_N = given_N.astype(np.int64)
     count_A = np.bincount(arm_N)
     if len(count_A) < 2 or count_A.min() < MIN_ARM_CUSTOMERS:
         raise SupportError(
             "arm_too_small",
-            f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {MIN_ARM_CUSTOMERS}",
+            gettext_lazy(
+                "treatment: {tolist} customers by arm; every arm needs at least {min_arm_customers}",
+                tolist=count_A.tolist(),
+                min_arm_customers=MIN_ARM_CUSTOMERS,
+            ),
         )
     rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
     key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
@@ -562,7 +580,9 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
     try:
         prob = np.asarray(propensity, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError("value_invalid", 'propensity: not numbers; give probabilities, "estimate" or None') from None
+        raise InputError(
+            "value_invalid", gettext_lazy('propensity: not numbers; give probabilities, "estimate" or None')
+        ) from None
     if prob.shape == (len(count_A) - 1,):
         prob = np.tile(prob, (count_A.sum(), 1))
     elif prob.ndim == 1:
@@ -571,10 +591,14 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
         prob = np.column_stack([1 - prob.sum(axis=1), prob])
     if prob.shape != (count_A.sum(), len(count_A)):
         raise InputError(
-            "shapes_differ", f"propensity: shape {prob.shape}; give one column for each treatment, or for each arm"
+            "shapes_differ",
+            gettext_lazy(
+                "propensity: shape {shape}; give one column for each treatment, or for each arm", shape=prob.shape
+            ),
         )
     if not (prob > 0).all() or np.abs(prob.sum(axis=1) - 1).max() > 1e-6:
         raise InputError(
-            "propensity_invalid", "propensity: probabilities must be above 0 and sum to 1 over control and treatments"
+            "propensity_invalid",
+            gettext_lazy("propensity: probabilities must be above 0 and sum to 1 over control and treatments"),
         )
     return prob

@@ -22,6 +22,7 @@ from promolift.foundation.evidence import Interval
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import as_html
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -162,11 +163,11 @@ def budgeted_value(
     what the policy does, or what happens without an offer once the money is gone.
     """
     if not np.isfinite(budget) or budget < 0:
-        raise InputError("value_invalid", f"budget {budget}: give an amount of 0 or more")
+        raise InputError("value_invalid", gettext_lazy("budget {budget}: give an amount of 0 or more", budget=budget))
     if len(cost_N) != len(log.action_N) or not np.isfinite(cost_N).all() or (cost_N < 0).any():
         raise InputError(
             "shapes_differ" if len(cost_N) != len(log.action_N) else "value_invalid",
-            "cost: give what each logged decision cost, 0 or more, none missing",
+            gettext_lazy("cost: give what each logged decision cost, 0 or more, none missing"),
         )
     grid_G = policy.prices() if isinstance(policy, PricedPolicy) else np.zeros(1)
     actions = policy.gain_NA.shape[1] if isinstance(policy, PricedPolicy) else policy.shape[1]
@@ -308,8 +309,12 @@ def _supported(
     if gone < len(taken) and not (log.action_N == none).any():
         raise SupportError(
             "untreated_decisions_missing",
-            f"policy: its money is gone after {run.lasts_B[0]:.0%} of the arrivals, and the log never offered nothing, "
-            "so nobody knows what follows; log decisions without an offer, or name the action that is none",
+            gettext_lazy(
+                "policy: its money is gone after {lasts_b} of the arrivals, and the log never offered "
+                "nothing, so nobody knows what follows; log decisions without an offer, or name the action "
+                "that is none",
+                lasts_b=f"{run.lasts_B[0]:.0%}",
+            ),
         )
     weight_N = taken[np.arange(len(taken)), log.action_N] / log.prob_N
     support = measure_support(weight_N, unseen_mass(log.action_N, taken, log.logging_NA))

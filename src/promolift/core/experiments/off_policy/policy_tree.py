@@ -25,6 +25,7 @@ from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_int, mix_bits
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,7 +139,10 @@ def learn_policy(
     """
     if not 0 <= settings.depth <= 2:
         raise InputError(
-            "setting_invalid", f"depth {settings.depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust"
+            "setting_invalid",
+            gettext_lazy(
+                "depth {depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust", depth=settings.depth
+            ),
         )
     half_N = _halves(log, settings.seed)
     taught, held = np.flatnonzero(half_N == 0), np.flatnonzero(half_N == 1)
@@ -176,7 +180,11 @@ def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats
     if not often_A.any():
         raise SupportError(
             "actions_too_rare",
-            f"log: no action was taken {MIN_ACTION_ROWS} times among {len(rows)} decisions; log more",
+            gettext_lazy(
+                "log: no action was taken {min_action_rows} times among {rows} decisions; log more",
+                min_action_rows=MIN_ACTION_ROWS,
+                rows=len(rows),
+            ),
         )
     score_NA -= score_NA[:, often_A].mean(axis=1, keepdims=True)  # questions are to part actions, not levels
     score_NA[:, ~often_A] = score_NA.min() - 1

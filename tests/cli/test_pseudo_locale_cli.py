@@ -102,7 +102,7 @@ def test_the_commands_of_a_shop_print_messages_alone(
     monkeypatch.chdir(tmp_path)
     write_shop(tmp_path, customers=120, weeks=30)
     (tmp_path / "empty.toml").write_text("[plan", "utf-8")
-    check_commands(SHOP, capsys)
+    check_commands((*SHOP, *REFUSED), capsys)
 
 
 TRIAL = (

@@ -13,6 +13,7 @@ import polars as pl
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import on_this_machine, url_of
 from promolift.server.settings import ServeSettings
@@ -32,11 +33,18 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
-            raise ConfigError(code, f"{path}: cannot be read ({error}); see docs/serve.md for an example") from None
+            raise ConfigError(
+                code,
+                gettext_lazy(
+                    "{path}: cannot be read ({error}); see docs/serve.md for an example", path=path, error=error
+                ),
+            ) from None
     if url := url_of(str(values.get("work", work))):
         raise ConfigError(
             "url_unsupported",
-            f"{url}: a server keeps ledger and releases in a folder of its machine; name one by --work",
+            gettext_lazy(
+                "{url}: a server keeps ledger and releases in a folder of its machine; name one by --work", url=url
+            ),
         )
     if ledger := os.environ.get("PROMOLIFT_LEDGER"):
         values["ledger"] = ledger
@@ -69,7 +77,9 @@ def _serve(
     try:
         from promolift.server.api.app import serve
     except ImportError as error:
-        raise ConfigError("extra_missing", f"serve needs {error.name}; pip install 'promolift[serve]'") from None
+        raise ConfigError(
+            "extra_missing", gettext_lazy("serve needs {name}; pip install 'promolift[serve]'", name=error.name)
+        ) from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server drains, then ends by it: no interruption of a step
     serve(settings, shop, host, port, as_json, console)

@@ -91,7 +91,7 @@ def _failure(said: str, columns: Sequence[str], where: str) -> ConfigError:
         return ConfigError(
             "column_unknown", gettext_lazy("{where}: no column {name}; {hint}", where=where, name=repr(name), hint=hint)
         )
-    return ConfigError("audience_failed", f"{where}: {said.splitlines()[0]}")
+    return ConfigError("audience_failed", gettext_lazy("{where}: {said}", where=where, said=said.splitlines()[0]))
 
 
 def _tree(query: str) -> Any:
@@ -119,4 +119,4 @@ def _listed() -> str:
 
 
 def _invalid(query: str, why: str) -> SettingError:
-    return SettingError("audience_invalid", f"{query!r}: {why}")
+    return SettingError("audience_invalid", gettext_lazy("{query}: {why}", query=repr(query), why=why))

@@ -104,14 +104,22 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     for name in [*filter(None, single), *settings.test, *settings.audience]:
         if name not in raw.columns:
             text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
-            raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
+            raise InputError(
+                "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(raw.columns))
+            )
     frame = infer_types(
         raw, (settings.creative, settings.text, settings.picture, *settings.test, settings.customer)
     ).frame
     for name in filter(None, (settings.clicked, settings.shown, settings.propensity)):
         if not (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean):
             raise InputError(
-                "column_type_wrong", f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}"
+                "column_type_wrong",
+                gettext_lazy(
+                    "{path}: {name} holds text such as {to_list}",
+                    path=path,
+                    name=repr(name),
+                    to_list=frame[name].drop_nulls()[:1].to_list(),
+                ),
             )
     names = filter(None, (settings.creative, settings.placement, settings.customer, *settings.test, *settings.audience))
     floats = [name for name in dict.fromkeys(names) if frame[name].dtype.is_float()]
@@ -143,10 +151,14 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     if settings.propensity and not found["prob"].is_between(0, 1, closed="right").fill_null(False).all():
         raise InputError(
             "propensity_invalid",
-            f"{path}: {settings.propensity!r} needs a probability above 0 and up to 1 in every row",
+            gettext_lazy(
+                "{path}: {propensity} needs a probability above 0 and up to 1 in every row",
+                path=path,
+                propensity=repr(settings.propensity),
+            ),
         )
     if found.is_empty():
-        raise InputError("too_few_rows", f"{path}: no row with a creative and an impression")
+        raise InputError("too_few_rows", gettext_lazy("{path}: no row with a creative and an impression", path=path))
     return found.sort("at", maintain_order=True)
 
 
@@ -178,8 +190,9 @@ def _from_tests(
         "the ranker picks the better of two creatives that differ in {value} ({low} to {high}) of {pairs} pairs of "
         "later "
         "tests",
-        pairs=better.n, **shares,
-    )  # fmt: skip
+        pairs=better.n,
+        **shares,
+    )
     if better.low <= 0.5:
         verdict = gettext_lazy(
             "{verdict}: no better than chance is excluded, so test new creatives evenly", verdict=verdict
@@ -206,7 +219,12 @@ def _new(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     if name not in raw.columns:
         raise InputError(
             "column_missing",
-            f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}, which holds the creatives' words",
+            gettext_lazy(
+                "{path}: no column {name}{suggest_nearest_name}, which holds the creatives' words",
+                path=path,
+                name=repr(name),
+                suggest_nearest_name=suggest_nearest(name, raw.columns),
+            ),
         )
     tests = [pl.col(each).cast(pl.String) for each in settings.test if each in raw.columns] or [pl.lit("all")]
     return raw.select(pl.concat_str(tests, separator="|").alias("test"), pl.col(name).fill_null("").alias("text"))
@@ -218,10 +236,13 @@ def read_lines(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            "file_unreadable", f"{path}: cannot be read as text ({error}); save it as UTF-8, a creative a line"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: cannot be read as text ({error}); save it as UTF-8, a creative a line", path=path, error=error
+            ),
         ) from None
     if not any(lines):
-        raise InputError("file_empty", f"{path}: no creatives; write one a line")
+        raise InputError("file_empty", gettext_lazy("{path}: no creatives; write one a line", path=path))
     return [line for line in lines if line]
 
 
@@ -235,7 +256,7 @@ def evaluate_ranker(ranker: TextRanker, arms: pl.DataFrame) -> dict[str, SampleE
     if not sure.any():
         raise SupportError(
             "no_significant_difference",
-            "later tests: no two creatives of one differ beyond chance, so nothing can be judged",
+            gettext_lazy("later tests: no two creatives of one differ beyond chance, so nothing can be judged"),
         )
     right = ((pairs["score"] - pairs["score_b"]).to_numpy()[sure] > 0) == (z[sure] > 0)
     found = {
@@ -290,8 +311,12 @@ def _from_impressions(
     if settings.propensity is None:
         raise InputError(
             "propensity_missing",
-            f"{settings.path}: each row is an impression and no column says with which probability its creative was "
-            "drawn: name it (propensity), or a test within which creatives were randomised, with `shown`",
+            gettext_lazy(
+                "{path}: each row is an impression and no column says with which probability its creative "
+                "was drawn: name it (propensity), or a test within which creatives were randomised, with "
+                "`shown`",
+                path=settings.path,
+            ),
         )
     tell("learn", 0.3, gettext_lazy("clicks by placement and audience"))
     best = learned_policy(earlier)
@@ -307,10 +332,16 @@ def _from_impressions(
         clicks=f"{later['clicks'].sum():.0f}",
         impressions=f"{later.height:,}",
     )
-    span = "" if lead is None else gettext_lazy(
-        "{lead} clicks per impression, {low} to {high}; ",
-        lead=f"{lead.value:+.5f}", low=f"{lead.low:+.5f}", high=f"{lead.high:+.5f}",
-    )  # fmt: skip
+    span = (
+        ""
+        if lead is None
+        else gettext_lazy(
+            "{lead} clicks per impression, {low} to {high}; ",
+            lead=f"{lead.value:+.5f}",
+            low=f"{lead.low:+.5f}",
+            high=f"{lead.high:+.5f}",
+        )
+    )
     if claims:
         verdict = gettext_lazy("the learned policy beats what ran ({span}{why})", span=span, why=why)
     else:
@@ -318,8 +349,11 @@ def _from_impressions(
             "nothing is claimed: {why} cannot tell the learned policy from what ran ({span}worth {clicks} clicks, "
             "{least} "
             "are needed); keep what runs, and draw a share evenly",
-            why=why, span=span, clicks=f"{found.clicks:.0f}", least=MIN_CLICKS,
-        )  # fmt: skip
+            why=why,
+            span=span,
+            clicks=f"{found.clicks:.0f}",
+            least=MIN_CLICKS,
+        )
     whole = pl.concat([earlier, later])
     if bandit:
         new = () if settings.new is None else _new(folder / settings.new, settings)["text"]
@@ -374,9 +408,13 @@ def describe_next_shares(values: dict[str, SampleEstimate], why: str) -> LazyMes
     return gettext_lazy(
         "shares learned from the earlier rows earn {value} clicks per impression on the later ones ({low} to {high}), "
         "{least} to {most} beside what ran ({why})",
-        value=f"{worth.value:.5f}", low=f"{worth.low:.5f}", high=f"{worth.high:.5f}", least=f"{lead.low:+.5f}",
-        most=f"{lead.high:+.5f}", why=why,
-    )  # fmt: skip
+        value=f"{worth.value:.5f}",
+        low=f"{worth.low:.5f}",
+        high=f"{worth.high:.5f}",
+        least=f"{lead.low:+.5f}",
+        most=f"{lead.high:+.5f}",
+        why=why,
+    )
 
 
 def learned_policy(rows: pl.DataFrame) -> pl.DataFrame:
@@ -399,7 +437,8 @@ def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -
     known = rows.filter(pl.col("audience").is_in(_many(rows)))
     if not known["clicks"].sum():
         raise SupportError(
-            "too_few_outcomes", "no click at the audiences that are seen most; nothing can be learned of them"
+            "too_few_outcomes",
+            gettext_lazy("no click at the audiences that are seen most; nothing can be learned of them"),
         )
     names = sorted({*known["creative"], *new})
     cells = known.select(by).unique().sort(by)

@@ -102,7 +102,9 @@ def decision_rows(job: Job, _: Path) -> ExportRows:
     plan = Plan.load(job.store)
     moment = plan.decided("campaign_id", "ts_ms")[:1]
     if moment.is_empty():
-        raise StepError("plan_empty", "the plan decided for nobody; run `promolift health` to see who is known")
+        raise StepError(
+            "plan_empty", gettext_lazy("the plan decided for nobody; run `promolift health` to see who is known")
+        )
     return ExportRows(plan.records(BATCH_ROWS), moment.row(0, named=True))
 
 
@@ -111,7 +113,7 @@ def exposure_rows(job: Job, shape: LogFormat) -> ExportRows:
     found = Plan.load(job.store).decided("customer_id", "ts_ms", "campaign_id", "holdout")
     rows, names = to_exposure_log(found, shape), LOG_FORMATS[shape]
     if rows.is_empty():
-        raise StepError("plan_empty", "the plan drew nobody; run `promolift health` to see who is known")
+        raise StepError("plan_empty", gettext_lazy("the plan drew nobody; run `promolift health` to see who is known"))
     return ExportRows([rows], rows.select(names["experiment"], names["ts_ms"]).row(0, named=True))
 
 
@@ -120,12 +122,18 @@ def verdict_rows(job: Job, learned: Path) -> ExportRows:
     path = learned / "learn.json"
     if not path.is_file():
         raise StepError(
-            "step_missing", f"{learned}: no verdict there yet; run `promolift learn` first, or name its folder by --out"
+            "step_missing",
+            gettext_lazy(
+                "{learned}: no verdict there yet; run `promolift learn` first, or name its folder by --out",
+                learned=learned,
+            ),
         )
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError("file_unreadable", f"{path}: not readable as JSON; run `promolift learn` again") from None
+        raise InputError(
+            "file_unreadable", gettext_lazy("{path}: not readable as JSON; run `promolift learn` again", path=path)
+        ) from None
     row = found | {CUSTOMER_COUNTS[name]: count for name, count in found["customers"].items()}
     row |= {"campaign_id": found["campaign"], "figures": json.dumps(found, ensure_ascii=False)}
     rows = pl.DataFrame({name: [row[name]] for name in VERDICT_SCHEMA}, VERDICT_SCHEMA, strict=False)

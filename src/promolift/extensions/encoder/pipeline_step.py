@@ -166,8 +166,13 @@ def require_customers(h: "Histories", start: float) -> None:
     if known < MIN_CUSTOMERS:
         raise SupportError(
             "too_few_customers",
-            f"encoder: {known} customers with a purchase earlier than {VALIDATION_DAYS} days before the plan; "
-            f"{MIN_CUSTOMERS} are needed",
+            gettext_lazy(
+                "encoder: {known} customers with a purchase earlier than {validation_days} days before the "
+                "plan; {min_customers} are needed",
+                known=known,
+                validation_days=VALIDATION_DAYS,
+                min_customers=MIN_CUSTOMERS,
+            ),
         )
 
 

@@ -80,14 +80,16 @@ def read_customers(path: Path, settings: LendingSettings, like: BankCustomers | 
     """
     raw = read_trial_file(path)
     if raw.is_empty():
-        raise InputError("table_empty", f"{path}: no rows")
+        raise InputError("table_empty", gettext_lazy("{path}: no rows", path=path))
     outcomes = [name for name in (settings.taken, settings.defaulted) if name]
     roles = {name: getattr(settings, name) for name in ("customer", "amount", "months", "rate", "income", "period")}
     named = [name for name in roles.values() if name] + [*settings.protected, *settings.ignore]
     for name in named + (outcomes if like is None else []):
         if name not in raw.columns:
             text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
-            raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
+            raise InputError(
+                "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(raw.columns))
+            )
     frame, doubts = infer_types(raw, (*outcomes, settings.customer))
     size = frame.height
     block_N = _blocks(frame, settings.period)
@@ -201,7 +203,12 @@ def _left_out(frame: pl.DataFrame, settings: LendingSettings, outcomes: Sequence
 
 def _alike(path: Path, frame: pl.DataFrame, like: BankCustomers) -> pl.DataFrame:
     if missing := [name for name in like.features.columns if name not in frame.columns]:
-        raise InputError("column_missing", f"{path}: no column {missing[0]!r}, which the models learned from")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "{path}: no column {missing}, which the models learned from", path=path, missing=repr(missing[0])
+            ),
+        )
     columns = []
     for known in like.features:
         column = frame[known.name]
@@ -224,7 +231,15 @@ def _yes(path: Path, frame: pl.DataFrame, name: str | None, yes: str, role: str,
     if like is None and yes not in values:
         shown = join_list([repr(each) for each in values[:8]], "or")
         raise InputError(
-            "value_not_found", f"{path}: no row has {name} = {yes!r}, which {role}_yes names; it is {shown}"
+            "value_not_found",
+            gettext_lazy(
+                "{path}: no row has {name} = {yes}, which {role}_yes names; it is {shown}",
+                path=path,
+                name=name,
+                yes=repr(yes),
+                role=role,
+                shown=shown,
+            ),
         )
     return (text == yes).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
@@ -239,7 +254,12 @@ def _numbers(path: Path, frame: pl.DataFrame, name: str | None, size: int) -> Fl
     if not frame[name].dtype.is_numeric():
         raise InputError(
             "column_type_wrong",
-            f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}; give numbers",
+            gettext_lazy(
+                "{path}: {name} holds text such as {to_list}; give numbers",
+                path=path,
+                name=repr(name),
+                to_list=frame[name].drop_nulls()[:1].to_list(),
+            ),
         )
     return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
@@ -258,7 +278,11 @@ def _who(raw: pl.DataFrame, name: str | None) -> pl.Series:
         twice = who.filter(who.is_duplicated()).to_list()[:1]
         raise InputError(
             "rows_duplicate" if twice else "value_missing",
-            f"column {name!r}: a row per customer is needed, but {twice or 'an empty one'} stands twice",
+            gettext_lazy(
+                "column {name}: a row per customer is needed, but {twice} stands twice",
+                name=repr(name),
+                twice=twice or "an empty one",
+            ),
         )
     return who
 

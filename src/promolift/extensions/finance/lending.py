@@ -125,9 +125,16 @@ def _check_share(rule: str, where: str, refused_N: np.ndarray, settings: Lending
     if whole >= MIN_RULE_ROWS and refused > MAX_REFUSED * whole and rule not in settings.confirmed:
         raise ConfigError(
             "rule_refuses_most",
-            f"{settings.path}: the rule {rule!r} ({where}) refuses {refused:,} of {whole:,} customers. Does its column "
-            f"hold what the rule takes it for (ages in years, incomes a month)? Correct the rule; if it is right, set "
-            f"finance.confirmed = [{rule!r}]",
+            gettext_lazy(
+                "{path}: the rule {rule} ({where}) refuses {refused} of {whole} customers. Does its column "
+                "hold what the rule takes it for (ages in years, incomes a month)? Correct the rule; if it "
+                "is right, set finance.confirmed = [{rule}]",
+                path=settings.path,
+                rule=repr(rule),
+                where=where,
+                refused=f"{refused:,}",
+                whole=f"{whole:,}",
+            ),
         )
 
 
@@ -328,8 +335,12 @@ def plan_fairly(candidates: pl.DataFrame, budget: float, settings: LendingSettin
     if best is None:
         raise BudgetError(
             "limits_infeasible",
-            f"finance.band = {settings.band:g}: no plan within the budget keeps the groups so close ({free_gap:.2f} "
-            "apart without it); widen the band, raise the budget, or protect fewer columns",
+            gettext_lazy(
+                "finance.band = {band}: no plan within the budget keeps the groups so close ({free_gap} "
+                "apart without it); widen the band, raise the budget, or protect fewer columns",
+                band=f"{settings.band:g}",
+                free_gap=f"{free_gap:.2f}",
+            ),
         )
     return best
 

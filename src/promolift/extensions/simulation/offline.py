@@ -239,7 +239,8 @@ def run_simulation(
     settings = SimulationRunSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
     if (folder / "promolift.toml").exists():
         raise ConfigError(
-            "folder_not_empty", f"{folder}: a simulation was here already; name another folder with --out"
+            "folder_not_empty",
+            gettext_lazy("{folder}: a simulation was here already; name another folder with --out", folder=folder),
         )
     with path_in(folder) as path:
         path.seed = settings.seed

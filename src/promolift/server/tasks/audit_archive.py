@@ -208,7 +208,11 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
     if campaign != plan.note.terms.campaign_id:
         raise InputError(
             "campaign_differs",
-            f"evidence: the work folder plans campaign {plan.note.terms.campaign_id!r}, not {campaign!r}",
+            gettext_lazy(
+                "evidence: the work folder plans campaign {campaign_id}, not {campaign}",
+                campaign_id=repr(plan.note.terms.campaign_id),
+                campaign=repr(campaign),
+            ),
         )
     named = partial(pseudonym, key=pseudonym_key(store))
     kept: dict[str, bytes] = {}
@@ -236,8 +240,11 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
     if places := [*find_names(kept, known)]:
         raise InputError(
             "evidence_names_customers",
-            f"evidence: {'; '.join(places)} would name customers by id, e-mail or phone, and nothing was written; "
-            "rename there what the shop named after a customer, then write the archive again",
+            gettext_lazy(
+                "evidence: {places} would name customers by id, e-mail or phone, and nothing was written; "
+                "rename there what the shop named after a customer, then write the archive again",
+                places="; ".join(places),
+            ),
         )
     return Archive(
         ArchiveNote(
@@ -534,17 +541,32 @@ def read_archive(path: Path) -> Archive:
         manifest = ArchiveNote.model_validate_json(every.pop(MANIFEST_FILE))
     except (OSError, EOFError, KeyError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise InputError(
-            "file_unreadable", f"{path}: is no archive of evidence, or damaged ({type(error).__name__}: {error})"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: is no archive of evidence, or damaged ({name}: {error})",
+                path=path,
+                name=type(error).__name__,
+                error=error,
+            ),
         ) from None
     if manifest.form != ARCHIVE_FORM:
         raise InputError(
-            "file_version_unsupported", f"{path}: is of form {manifest.form}; this version reads form {ARCHIVE_FORM}"
+            "file_version_unsupported",
+            gettext_lazy(
+                "{path}: is of form {form}; this version reads form {archive_form}",
+                path=path,
+                form=manifest.form,
+                archive_form=ARCHIVE_FORM,
+            ),
         )
     found = Archive(manifest, every)
     whole = all(sha256_of(every.get(name, b"")) == digest for name, digest in manifest.files.items())
     if whole and pack_archive(found) != raw:  # `check_archive` names a file whose hash differs
         raise InputError(
-            "file_changed", f"{path}: its bytes are not those that its content is written as; it was packed anew"
+            "file_changed",
+            gettext_lazy(
+                "{path}: its bytes are not those that its content is written as; it was packed anew", path=path
+            ),
         )
     return found
 

@@ -92,7 +92,10 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
     """Put a backup where a server looks for it; refused where a ledger is, or where the backup is not whole."""
     place = settings.work / "serve"
     if place.is_symlink():
-        raise InputError("file_exists", f"{place}: is a link; move it away first, a backup is not put where it leads")
+        raise InputError(
+            "file_exists",
+            gettext_lazy("{place}: is a link; move it away first, a backup is not put where it leads", place=place),
+        )
     taken = [_file_of(settings, there=False), *(place.iterdir() if place.exists() else ())]
     if there := [path for path in taken if path.exists() or path.is_symlink()]:
         raise InputError(
@@ -112,18 +115,33 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
         ) from None
     if wrong := sorted({LEDGER_FILE, KEY_FILE} - note.files.keys()) or _foreign_names(source, note.files):
         raise InputError(
-            "backup_invalid", f"{source}: {wrong[0]!r} is missing, or is no file that a backup has; use another backup"
+            "backup_invalid",
+            gettext_lazy(
+                "{source}: {wrong} is missing, or is no file that a backup has; use another backup",
+                source=source,
+                wrong=repr(wrong[0]),
+            ),
         )
     for name, digest in note.files.items():
         if not (source / name).is_file() or sha256_of_file(source / name) != digest:
-            raise InputError("file_changed", f"{source / name}: is missing or was changed; use another backup")
+            raise InputError(
+                "file_changed",
+                gettext_lazy("{source}: is missing or was changed; use another backup", source=source / name),
+            )
     if damage := find_damage(source / LEDGER_FILE):
-        raise InputError("ledger_damaged", f"{source / LEDGER_FILE}: is damaged ({damage[0]}); use another backup")
+        raise InputError(
+            "ledger_damaged",
+            gettext_lazy(
+                "{source}: is damaged ({damage}); use another backup", source=source / LEDGER_FILE, damage=damage[0]
+            ),
+        )
     key = settings.work / KEY_FILE
     if key.exists() and key.read_bytes() != (source / KEY_FILE).read_bytes():
         raise InputError(
             "secret_differs",
-            f"{key}: differs from the backup's, which its codes and secrets are made with; move it away",
+            gettext_lazy(
+                "{key}: differs from the backup's, which its codes and secrets are made with; move it away", key=key
+            ),
         )
     draft = settings.work / "serve.part"
     shutil.rmtree(draft, ignore_errors=True)
@@ -310,7 +328,7 @@ def _file_of(settings: ServeSettings, there: bool = True) -> Path:
     if not is_local_file(settings.ledger_url):
         raise ConfigError(
             "ledger_not_file",
-            "ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it",
+            gettext_lazy("ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it"),
         )
     path = Path(settings.ledger_url.removeprefix("sqlite:///"))
     if there and not path.exists():

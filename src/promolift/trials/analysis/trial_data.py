@@ -642,8 +642,11 @@ def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tup
         return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
     group = _names(frame[settings.strata]).fill_null("")
     if unknown := sorted(set(group.unique()) - set(groups)):
-        text = f"{settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}"
-        raise InputError("planned_shares_missing", f"{where}: {text}")
+        message = gettext_lazy(
+            "{where}: {column} = {value} has no planned shares; give planned.{name}",
+            where=where, column=settings.strata, value=repr(unknown[0]), name=unknown[0],
+        )  # fmt: skip
+        raise InputError("planned_shares_missing", message)
     place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
     share_GA = np.array(list(groups.values()), dtype=np.float64)
     return np.asarray(share_GA[place_N], dtype=np.float64)

@@ -136,8 +136,13 @@ def collect_backtest_window(
     if len(asked) < MIN_CALIBRATION_CUSTOMERS or day + HORIZON_DAYS > h.day_V.max() + 1:
         raise SupportError(
             "too_few_customers",
-            f"encoder: {len(asked)} customers known at the start of a whole window of {HORIZON_DAYS} days; "
-            f"{MIN_CALIBRATION_CUSTOMERS} needed",
+            gettext_lazy(
+                "encoder: {asked} customers known at the start of a whole window of {horizon_days} days; "
+                "{min_calibration_customers} needed",
+                asked=len(asked),
+                horizon_days=HORIZON_DAYS,
+                min_calibration_customers=MIN_CALIBRATION_CUSTOMERS,
+            ),
         )
     usual = population_means(h, day)
     ranker = BasketRanker(trees, 1.0, RankingSnapshot.of(h, day)) if trees else None

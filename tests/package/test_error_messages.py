@@ -16,7 +16,7 @@ NOT_OURS = (
     "NotImplementedError", "FileNotFoundError", "BlockingIOError", "PydanticKnownError", "FieldError",
 )  # fmt: skip
 # Errors whose sentence is English in the code, by package. A number may only fall.
-LEFT = {"cli": 0, "core": 0, "extensions": 8, "foundation": 0, "server": 2, "shop": 0, "trials": 0}
+LEFT = {"cli": 0, "core": 0, "extensions": 8, "foundation": 0, "server": 1, "shop": 0, "trials": 0}
 
 
 def english_errors(source: str) -> Iterator[int]:

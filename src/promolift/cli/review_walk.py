@@ -15,7 +15,7 @@ from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import current_locale, join_sentences
 from promolift.foundation.i18n.lazy_message import render_message
-from promolift.foundation.i18n.text import LANGUAGE_NAMES
+from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import text_review as review

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 
 ALLOWED_EXPRESSIONS = {"CONJUNCTION", "COMPARISON", "COLUMN_REF", "CONSTANT", "OPERATOR", "BETWEEN"}

@@ -19,7 +19,7 @@ from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 

@@ -58,7 +58,7 @@ from promolift.core.offers.product_names import (
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
+from promolift.foundation.localized_text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import pgettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
 VOTES, JUDGE_TOKENS = 3, 600

@@ -19,7 +19,7 @@ from promolift.core.customers.sensitive_topics import names_sensitive_topic
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language, LocalizedText
 
 NameKind = Literal["category", "department", "product"]
 

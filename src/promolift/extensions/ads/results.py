@@ -12,7 +12,7 @@ from pydantic import Field
 
 from promolift.foundation.evidence import SampleEstimate
 from promolift.foundation.i18n.lazy_message import LazyMessage
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note

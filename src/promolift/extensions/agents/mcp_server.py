@@ -26,7 +26,7 @@ from promolift.core.messages.offer_text import describe_offer
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.i18n.formatting import current_locale, use_locale
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.progress import StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import exists

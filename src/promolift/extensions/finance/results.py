@@ -15,7 +15,7 @@ from promolift.core.customers.segments import Segment
 from promolift.core.messages.channels import CreditRulePack
 from promolift.foundation.evidence import SampleEstimate
 from promolift.foundation.i18n.lazy_message import LazyMessage
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings
 from promolift.trials.analysis.settings import Names, value_text

@@ -45,7 +45,7 @@ from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES
+from promolift.foundation.localized_text import LANGUAGES
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.shop.pipeline.steps.report import plan_file

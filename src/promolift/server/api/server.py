@@ -244,9 +244,14 @@ class Server:
         )
         if kept != mine:
             self.ledger.close()
-            wrong = "differs from that of the servers of this ledger"
-            where = "copy theirs, or name its file by PROMOLIFT_SECRET_FILE"
-            raise ConfigError("secret_differs", f"{self.settings.work / 'secret.key'}: {wrong}; {where}")
+            raise ConfigError(
+                "secret_differs",
+                gettext_lazy(
+                    "{path}: differs from that of the servers of this ledger; copy theirs, or name its file by "
+                    "PROMOLIFT_SECRET_FILE",
+                    path=self.settings.work / "secret.key",
+                ),
+            )
 
     def close(self) -> None:
         """Store what is pending and close."""

@@ -30,7 +30,7 @@ from promolift.core.offers.cart_pricing import (
 from promolift.core.offers.coupon_codes import normalise_code
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, Benefit, covered_targets
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.localized_text import Language, LocalizedText
 from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
 from promolift.server.budgets.currencies import campaign_currencies, hold_in_currency
 from promolift.server.decisions.decisions import Decider

@@ -39,7 +39,7 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.pipeline.release import CUSTOMER_COLUMNS, MESSAGE_COLUMNS, read_manifest
 from promolift.shop.results.messages import PoolWords

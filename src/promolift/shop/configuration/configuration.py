@@ -24,8 +24,8 @@ from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
+from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.extension_sections import project_sections

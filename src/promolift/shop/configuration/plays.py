@@ -19,7 +19,7 @@ from promolift.core.messages.composition import lint_reason
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 

@@ -25,8 +25,8 @@ from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import MoneyFormat, in_brackets, join_sentences
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, ngettext_lazy, render_message
-from promolift.foundation.i18n.text import LANGUAGES, Language
 from promolift.foundation.language_model import LanguageModel, UsageMeter, open_judge, open_language_model
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.file_lock import exclusive_lock
 from promolift.foundation.storage.local_store import Store

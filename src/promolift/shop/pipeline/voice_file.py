@@ -16,8 +16,8 @@ from promolift.core.messages.voice import (
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LanguageModel, UsageMeter
+from promolift.foundation.localized_text import Language
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import toml_value
 from promolift.shop.configuration.configuration import read_toml

@@ -10,7 +10,7 @@ from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LANGUAGES, Language, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LANGUAGES, Language, LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.foundation.tables.schemas import PLAN_FILE
 

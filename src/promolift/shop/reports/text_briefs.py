@@ -21,8 +21,8 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import Language, reads_in
 from promolift.foundation.language_model import Usage, estimate_usage, remote_settings
+from promolift.foundation.localized_text import Language, reads_in
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.redaction import redact
 from promolift.foundation.storage.local_store import Store

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.formatting import current_locale, date
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES
+from promolift.foundation.localized_text import LANGUAGES
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.next_version import finish_switch
 from promolift.server.api.routes.campaign_summary import SimulatedPeriod

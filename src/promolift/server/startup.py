@@ -13,6 +13,7 @@ import polars as pl
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import on_this_machine, url_of
@@ -65,9 +66,14 @@ def serve_planned(shop: Config, work: Path, as_json: bool = False, console: "App
     with Store(work) as store:
         given = Plan.load(store).decisions.filter(pl.col("offer_id") != NONE)["customer_id"].sort()
     if not as_json:
-        who = f"customer {given[0]} is planned an offer" if given.len() else "the plan gives nobody an offer"
-        on = "POST /v1/releases" if console is None else "the keys"  # a console's demo has its release active
-        print(f"next: docs/serve.md from {on} on; {who}", flush=True)
+        who = gettext("the plan gives nobody an offer")
+        if given.len():
+            who = gettext("customer {customer_id} is planned an offer", customer_id=given[0])
+        if console is None:
+            said = gettext("next: docs/serve.md from POST /v1/releases on; {who}", who=who)
+        else:  # a console's demo has its release active
+            said = gettext("next: docs/serve.md from the keys on; {who}", who=who)
+        print(said, flush=True)
     _serve(read_settings(None, work), shop, "127.0.0.1", 8080, as_json, console)
 
 

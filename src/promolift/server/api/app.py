@@ -28,6 +28,7 @@ from starlette.responses import JSONResponse, Response
 
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.extension import listed, load_reference
+from promolift.foundation.i18n.catalogue import gettext, use_locale
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.version import __version__
 from promolift.server.api import observability
@@ -141,16 +142,22 @@ def serve(
     app = create(settings, config)
     draining = app.server.draining
     if key := app.server.first_key:
-        print(json.dumps({"admin_key": key}) if as_json else f"admin key, shown once: {key}", flush=True)
+        print(
+            json.dumps({"admin_key": key}) if as_json else gettext("admin key, shown once: {key}", key=key), flush=True
+        )
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if console is not None:
         dressed = console(app)
         app = dressed.app
         if dressed.first_path:
             link = f"{url}{dressed.first_path}"
-            print(json.dumps({"console": link}) if as_json else f"console, opens once: {link}", flush=True)
-    said = json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}"
-    run_uvicorn(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
+            print(
+                json.dumps({"console": link}) if as_json else gettext("console, opens once: {link}", link=link),
+                flush=True,
+            )
+    said = json.dumps({"ready": True, "url": url}) if as_json else gettext("ready: {url}", url=url)
+    with use_locale("en"):  # a request says which language it wants
+        run_uvicorn(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
 
 
 class Drain(NamedTuple):

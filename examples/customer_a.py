@@ -12,7 +12,7 @@ from promolift.core.messages import AngleFacts, Draft, find_live_angle, write_me
 from promolift.core.messages.angles import SeenItem
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit, Offer
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.localized_text import Language, LocalizedText
 from promolift.foundation.tables.schemas import CUSTOMERS, EVENTS
 
 SHOP = ZoneInfo("Asia/Shanghai")

@@ -39,7 +39,7 @@ from promolift.core.messages.text_ranker import click_z, fit_ranker
 from promolift.core.offers.product_names import load_product_names, readable_name
 from promolift.core.offers.terms import BENEFIT_REQUIRED_FIELDS, Benefit, Offer
 from promolift.foundation.hashing import hash_int
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language, LocalizedText
 from promolift.shop.pipeline.text_pool import load_pool
 
 SENDER = Sender(name="Corner Shop", address="1 High Street, Springfield, 12345", unsubscribe="https://x.example/stop")

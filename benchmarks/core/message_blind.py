@@ -24,7 +24,7 @@ from promolift.core.messages.composition import fill_draft
 from promolift.core.messages.text_pool import PoolText
 from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.hashing import hash_int, hash_unit
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.localized_text import Language, LocalizedText
 from promolift.shop.pipeline.text_pool import shipped_pool
 
 GOODS = {"coffee": ("咖啡", 20), "tea": ("茶叶", 15), "milk": ("牛奶", 10), "chocolate": ("巧克力", 25)}

@@ -26,8 +26,8 @@ from fake_endpoint import answer, serving
 from promolift.core.messages import AngleFacts, find_broken_rules, judge_texts
 from promolift.core.messages.text_pool import text_to_judge
 from promolift.core.offers.terms import Benefit, Offer
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
 from promolift.foundation.language_model import RemoteLanguageModel, RemoteSettings
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language, LocalizedText
 
 SENT = datetime(2026, 11, 20, 10, tzinfo=ZoneInfo("Asia/Shanghai"))
 NAMES = {"zh": "李雷", "en": "Anna"}

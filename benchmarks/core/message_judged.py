@@ -15,7 +15,7 @@ from message_helpers import CONTEXTS, OFFERS, SHIPPING, amount, an_offer, percen
 from promolift.core.messages import AngleFacts, describe_offer  # noqa: E402
 from promolift.core.offers.terms import Offer  # noqa: E402
 from promolift.foundation.hashing import hash_unit  # noqa: E402
-from promolift.foundation.i18n.text import Language, LocalizedText  # noqa: E402
+from promolift.foundation.localized_text import Language, LocalizedText  # noqa: E402
 
 # how many of each file and label are drawn per language: 75 true and 75 false ones
 DRAWN = {("true", True): 60, ("scenes", True): 15, ("false", False): 40, ("scenes", False): 15, ("claims", False): 20}

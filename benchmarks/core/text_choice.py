@@ -23,7 +23,7 @@ import numpy as np
 
 from promolift.core.messages import Angle, PoolText, TextChooser, TextCounts, text_choice
 from promolift.core.offers.terms import BenefitType
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 
 BENEFITS: tuple[BenefitType, ...] = ("percent_off", "amount_off", "free_shipping")
 ANGLES: tuple[Angle, ...] = ("generic", "favourite", "win_back", "try_new")

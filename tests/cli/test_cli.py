@@ -11,7 +11,6 @@ from cli_verbs import VERBS, Command
 from typer.core import TyperOption
 
 from promolift.cli.application import main
-from promolift.foundation.i18n.translation import line_to_chinese
 from promolift.foundation.progress import StepSummary
 
 
@@ -181,9 +180,3 @@ def test_a_verb_speaks_the_language_of_its_shop(
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.endswith(" [file_unreadable]\n")
-
-
-def test_what_is_to_be_pasted_stays_as_it_is_in_chinese() -> None:
-    for line in ('benefit = { type = "fixed_price", price_cents = 6597 }', "a.csv, b.csv: x", "off_1 (a reminder, b)"):
-        assert line_to_chinese(line) == line
-    assert line_to_chinese("core: installed") == "核心：已安装"

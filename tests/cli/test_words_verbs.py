@@ -67,7 +67,7 @@ def told(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 def test_drafts_are_judged_reviewed_and_approved_by_a_person(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = told(capsys, "draft", "--several", "2", "--angle", "favourite")
-    assert "are faulty" in said
+    assert "Faulty drafts: 1." in said
     assert "vague_deadline" in said  # a person is told why
     assert "Nobody has approved any" in told(capsys, "judge")
     said = told(capsys, "export", "out.csv")

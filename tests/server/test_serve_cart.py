@@ -9,7 +9,7 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, coded
 
 from promolift.core.offers import MenuItem
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.server.carts.carts import benefit_text, lowers_price
 
 PRICE, POLICY = "/v1/carts:price", f"/v1/campaigns/{CAMPAIGN}"

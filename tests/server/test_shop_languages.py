@@ -10,7 +10,7 @@ from console_helpers import opened
 from planned_shop import CAMPAIGN, menu, planned_shop, shop_config
 from serve_helpers import released
 
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.text_pool import load_pool, save_pool, shipped_pool
 from promolift.shop.reports.plan_rows import plan_rows

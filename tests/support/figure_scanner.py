@@ -22,7 +22,7 @@ from promolift.extensions.agents.mcp_server import McpTools
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, interval_name, level_name, percent, use_locale
 from promolift.foundation.i18n.lazy_message import render_message
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.storage.local_store import Store
 from promolift.server.console.pages.context import sentence
 from promolift.shop.configuration.configuration import Config

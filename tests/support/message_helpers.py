@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from promolift.core.messages import AngleFacts
 from promolift.core.offers.terms import Benefit, Offer, Scope
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.localized_text import Language, LocalizedText
 
 NY, SHANGHAI = ZoneInfo("America/New_York"), ZoneInfo("Asia/Shanghai")
 MEALS = ("FRZN MEAT/MEAT DINNERS", LocalizedText(zh="冷冻方便餐", en="frozen meals"))

@@ -29,7 +29,9 @@ AUDIENCES = "core/customers/named_audiences.tsv"  # name, query, benefits, who i
 COLUMNS = "foundation/files/column_names.tsv"  # table, role, whether it is needed, what it means, and more
 CHANNELS = "core/messages/channels.toml"
 SHOWN_SOURCES = ("ny_349a", "pipl_24", "eu_price_30d")  # laws of the notices that the console lists
-KEYWORDS = {"gettext": None, "gettext_noop": None, "gettext_lazy": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2)}
+KEYWORDS = {"gettext": None, "gettext_noop": None, "gettext_lazy": None, "ngettext": (1, 2),
+            "ngettext_lazy": (1, 2), "pgettext": ((1, "c"), 2), "pgettext_noop": ((1, "c"), 2)}  # fmt: skip
+IN_CONTEXT = ("pgettext", "pgettext_noop")
 UNUSED_HEADERS = re.compile(
     r'^"(Project-Id|Report-Msgid|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By).*\n', re.MULTILINE
 )
@@ -55,13 +57,17 @@ def module_calls(package: Path) -> Iterator[Call]:
             if not (isinstance(call, ast.Call) and name in KEYWORDS and isinstance(call.args[0], ast.Constant)):
                 continue
             texts = [each.value for each in call.args if isinstance(each, ast.Constant)]
-            if name == "pgettext" and len(texts) < 2:  # the message stands where it is defined, such as in a table
+            if name in IN_CONTEXT and len(texts) < 2:  # the message stands where it is defined, such as in a table
                 continue
             names_given = [each.arg for each in call.keywords]
-            known = name != "gettext_noop" and None not in names_given  # None stands for `**arguments`
+            known = not name.endswith("_noop") and None not in names_given  # None stands for `**arguments`
             given = frozenset(filter(None, names_given)) if known else None
-            context = texts[0] if name == "pgettext" else None
-            one, many = texts[name == "pgettext"], texts[1] if name == "ngettext" else None
+            context = texts[0] if name in IN_CONTEXT else None
+            if name == "ngettext_lazy":  # each of its forms is a message of its own
+                file = path.relative_to(package).as_posix()
+                yield from (Call(file, each, None, None, given) for each in texts[:2])
+                continue
+            one, many = texts[name in IN_CONTEXT], texts[1] if name == "ngettext" else None
             yield Call(path.relative_to(package).as_posix(), one, many, context, given)
 
 

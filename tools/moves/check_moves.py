@@ -50,7 +50,7 @@ IMPURE_MODULES = set(
 )
 IMPURE_PLACES = (
     *(f"foundation/{name}" for name in ("storage", "files", "pages", "executors", "progress", "language_model")),
-    *(f"foundation/{name}" for name in ("time/clock", "i18n/formatting", "i18n/translation")),
+    *(f"foundation/{name}" for name in ("time/clock", "i18n/formatting")),
 )
 MOST_FILES = 15  # modules in one folder
 MOST_LEVELS = 4  # modules or packages above one another in one folder

@@ -21,6 +21,7 @@ from promolift.cli import (
 from promolift.cli.command_line import Command, CommandLine, option, print_error
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.extension import listed, load_reference
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.version import __version__
 
 # In the order of `promolift --help`. Commands of extensions name the command after which they stand.
@@ -116,9 +117,13 @@ def build_app() -> typer.Typer:
             load_reference(reference)(command_line)
         except ImportError as error:
             raise ConfigError(
-                "extension_broken", f"{reference}: its commands cannot be added ({error}); upgrade the extension, or "
-                "uninstall it",
-            ) from error  # fmt: skip
+                "extension_broken",
+                gettext_lazy(
+                    "{reference}: its commands cannot be added ({error}); upgrade the extension, or uninstall it",
+                    reference=reference,
+                    error=error,
+                ),
+            ) from error
     return command_line.app
 
 

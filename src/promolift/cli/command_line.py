@@ -5,7 +5,6 @@ A command is a function with annotated options. It takes the parameters of `SHAR
 `--help` and most refusals are answered before any library of the models is loaded.
 """
 
-import re
 import signal
 import sys
 import threading
@@ -20,7 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 from promolift.foundation.errors import ConfigError, PromoError
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.catalogue import gettext, use_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
 
@@ -34,7 +34,6 @@ else:
     shop_settings = LazyModule("promolift.shop.configuration.configuration")
     shop = LazyModule("promolift.shop.pipeline.shop")
 
-HAN = re.compile("[\u4e00-\u9fff]")
 INTERRUPTED = gettext_lazy("interrupted; finished steps are kept, run the same command again to go on")
 
 
@@ -50,7 +49,8 @@ class CommandGroup(TyperGroup):
         except BaseException as error:
             if not _is_interruption(error):
                 raise
-            print_line(INTERRUPTED)
+            with use_locale(_LOCALE.get()):
+                print_line(render_message(INTERRUPTED))
             raise SystemExit(130) from None
 
 
@@ -110,9 +110,10 @@ def make_command(function: Command) -> Callable[..., None]:
     def run(**given: Any) -> None:
         as_json = given["json_"] if "json_" in own else given.pop("json_")
         _LOCALE.set(output_locale(given.get("language"), given.get("config")))
-        summary = function(**given)
-        if summary is not None:
-            print_summary(summary, as_json)
+        with use_locale(_LOCALE.get()):
+            summary = function(**given)
+            if summary is not None:
+                print_summary(summary, as_json)
 
     parameters = {name: each.replace(kind=Parameter.KEYWORD_ONLY) for name, each in own.items()}
     parameters.setdefault("json_", Parameter("json_", Parameter.KEYWORD_ONLY))
@@ -137,30 +138,14 @@ def output_locale(stated: str | None, config: Path | None) -> "Locale":
     return "zh" if stated == "zh" else "en"
 
 
-def translate(text: str) -> str:
-    """Translate English text, line by line, into the language of the output; Chinese lines stay as they are."""
-    if _LOCALE.get() == "en":
-        return text
-    from promolift.foundation.i18n.catalogue import use_locale
-    from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
-    from promolift.foundation.i18n.translation import line_to_chinese
-
-    if isinstance(text, LazyMessage):
-        with use_locale(_LOCALE.get()):
-            return render_message(text)
-    return "\n".join(line if HAN.search(line) else line_to_chinese(line) for line in text.split("\n"))
-
-
 def run_steps(
     config: "Config", folder: Path, steps: list[str], out: Path | None = None, again: bool = False
 ) -> "StepSummary":
     """Run the named steps on a work folder in the report's language; return the summary of the last step."""
-    from promolift.foundation.i18n.formatting import use_locale
-
     with (
-        show_progress(translate) as tell,
-        shop.Shop.of(config, folder, tell) as mine,
         use_locale(config.report_language),
+        show_progress() as tell,
+        shop.Shop.of(config, folder, tell) as mine,
     ):
         return mine.step(*steps, out=out, again=again)
 
@@ -172,7 +157,9 @@ def print_line(text: str) -> None:
 
 def print_error(error: PromoError) -> None:
     """Print an error on one line of stderr, in the language of the command."""
-    print_line(("error: " if _LOCALE.get() == "en" else "错误：") + translate(error.message) + f" [{error.code}]")
+    with use_locale(_LOCALE.get()):
+        message = gettext("error: {message}", message=render_message(error.message))
+    print_line(f"{message} [{error.code}]")
 
 
 def print_summary(summary: "StepSummary", as_json: bool) -> None:
@@ -180,7 +167,7 @@ def print_summary(summary: "StepSummary", as_json: bool) -> None:
     if as_json:
         print(summary.to_json())
     else:
-        print_line(translate(summary.text))
+        print_line(render_message(summary.text))
 
 
 def load_settings(path: Path, language: str | None = None) -> "Config":
@@ -213,9 +200,13 @@ class CommandLine:
         names = [each.name for each in app.registered_commands]
         if name in (*names, *(self.groups if group is None else ())):
             raise ConfigError(
-                "extension_conflict", f"{function.__module__} registers the command {name!r}, which exists; uninstall "
-                "this extension",
-            )  # fmt: skip
+                "extension_conflict",
+                gettext_lazy(
+                    "{module} registers the command {name}, which exists; uninstall this extension",
+                    module=function.__module__,
+                    name=repr(name),
+                ),
+            )
         app.command(name)(make_command(function))
         if after in names:
             app.registered_commands.insert(names.index(after) + 1, app.registered_commands.pop())

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from promolift.cli.command_line import OptionalPath, load_settings, option, print_line, translate
+from promolift.cli.command_line import OptionalPath, load_settings, option, print_line
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
@@ -35,16 +36,24 @@ def erase(
     from promolift.foundation.progress import StepSummary
 
     if old == (customer is not None):
-        raise InputError("option_conflict", "promolift erase: name a customer, or give --old: one of the two")
+        raise InputError(
+            "option_conflict", gettext_lazy("promolift erase: name a customer, or give --old: one of the two")
+        )
     with stores.Store(work) as store:
         if customer is None:
             from promolift.shop.pipeline.steps.ingest import purge
             from promolift.shop.results.work_folder.run_context import Job
 
             gone = purge(Job(load_settings(config), store, print_line))
-            said = ", ".join(f"{rows:,} of {name}" for name, rows in gone.items()) or "nothing is older than it is kept"
-            more = ". Profiles and plan still rest on them: run `promolift run --again`" if gone else ""
-            return StepSummary(f"erased: {said}{more}", {"step": "erase", "rows": gone})
+            said = gettext_lazy("erased: nothing is older than it is kept")
+            if gone:
+                rows = gettext(", ").join(
+                    gettext("{rows} of {table}", rows=f"{rows:,}", table=name) for name, rows in gone.items()
+                )
+                said = gettext_lazy(
+                    "erased: {rows}. Profiles and plan still rest on them: run `promolift run --again`", rows=rows
+                )
+            return StepSummary(said, {"step": "erase", "rows": gone})
         from promolift.server.tasks import erasure_report
         from promolift.shop.results.work_folder.customer_erasure import erase_customer, identify_customer, source_files
 
@@ -87,7 +96,7 @@ def privacy(
     if attack:
         from promolift.extensions.privacy.privacy_audit import AuditSize, audit
 
-        with stores.Store(work) as store, show_progress(translate) as tell, use_locale(shop_of.report_language):
+        with stores.Store(work) as store, show_progress() as tell, use_locale(shop_of.report_language):
             pages = [each.read_text(encoding="utf-8", errors="replace") for each in left or []]
             return audit(Job(shop_of, store, tell), AuditSize(customers, shadows), pages)
     keep = server_main.read_settings(settings, Path(".promolift")).keep if settings else None

@@ -4,11 +4,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary, translate, with_language
+from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary, with_language
 from promolift.cli.pipeline_commands import run_all_steps
 from promolift.cli.trial_commands import on_trial
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.extension import load_reference, registered
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import show_progress
 
 if TYPE_CHECKING:
@@ -31,15 +32,18 @@ def demo(
         if (path := path or Path("hillstrom.csv")) and not path.exists():
             raise ConfigError(
                 "file_not_found",
-                f"demo: no file {path}; get Kevin Hillstrom's e-mail campaign (64,000 rows, CSV; docs/trials.md) and "
-                "name it by --path",
+                gettext_lazy(
+                    "demo: no file {path}; get Kevin Hillstrom's e-mail campaign (64,000 rows, CSV; "
+                    "docs/trials.md) and name it by --path",
+                    path=path,
+                ),
             )
         from promolift.trials import work_folder
 
         return on_trial(at.with_name("hillstrom"), lambda store, tell: work_folder.demo(store, path, to, tell))
     if data != "groceries" or path is not None:
         why = "give `--data hillstrom` without --config, or neither --data nor --path for the groceries"
-        raise ConfigError("option_conflict", f"demo: --data {data}; {why}")
+        raise ConfigError("option_conflict", gettext_lazy("demo: --data {data}; {why}", data=data, why=why))
     from promolift.shop.pipeline.pipeline import demo_config
 
     settings = with_language(load_settings(own) if own else demo_config(), language)
@@ -57,7 +61,7 @@ def demo(
     def dress(made: Any) -> Any:
         from promolift.server.console.console_app import with_console
 
-        with show_progress(translate) as tell:
+        with show_progress() as tell:
             return with_console(
                 made, demo=True, file=own, play=partial(load_reference(task), tell=tell) if task else None
             )

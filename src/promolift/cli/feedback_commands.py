@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from promolift.cli.command_line import DEFAULT_CONFIG, OptionalPath, load_settings, option, translate
+from promolift.cli.command_line import DEFAULT_CONFIG, OptionalPath, load_settings, option
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
 
@@ -44,7 +44,7 @@ def learn(
     settings = learned_run.LearnSettings.parse({"window_days": window_days}, "promolift learn")
     own = config if config == DEFAULT_CONFIG else load_settings(config)  # the default one may be missing
     asked = learned_run.Request(decisions, events, work, learned, own, settings, auto, load_pool=pool.load_shop_pool)
-    with show_progress(translate) as tell:
+    with show_progress() as tell:
         return learned_run.run_learn(asked, tell).summary
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated
 
-from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option, run_steps, translate
+from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option, run_steps
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
 
@@ -42,7 +44,7 @@ def history(config: Path, work: Path, language: str | None) -> "StepSummary":
     from promolift.shop.pipeline.promotion_log import keep_history
     from promolift.shop.results.work_folder.run_context import Job
 
-    with stores.Store(work) as store, show_progress(translate) as tell, use_locale(settings.report_language):
+    with stores.Store(work) as store, show_progress() as tell, use_locale(settings.report_language):
         found = keep_history(Job(settings, store, tell))
         return StepSummary(str(found), {"step": "history", **found.model_dump(mode="json")})
 
@@ -55,7 +57,7 @@ def plays(config: Path, work: Path, language: str | None) -> "StepSummary":
     from promolift.shop.pipeline.planning.play_table import play_summary
     from promolift.shop.results.work_folder.run_context import Job
 
-    with stores.Store(work) as store, show_progress(translate) as tell, use_locale(settings.report_language):
+    with stores.Store(work) as store, show_progress() as tell, use_locale(settings.report_language):
         return play_summary(Job(settings, store, tell))
 
 
@@ -71,7 +73,7 @@ def profile(
     from promolift.extensions.encoder.customer_page import customer_page
     from promolift.shop.results.work_folder.run_context import Job
 
-    with stores.Store(work) as store, show_progress(translate) as tell:
+    with stores.Store(work) as store, show_progress() as tell:
         return customer_page(Job(settings, store, tell), customer)
 
 
@@ -97,7 +99,7 @@ def evaluate(
         if learn_ or budget is not None:
             raise ConfigError(
                 "option_missing",
-                "promolift evaluate: --learn and --budget are for past decisions; name them with --log",
+                gettext_lazy("promolift evaluate: --learn and --budget are for past decisions; name them with --log"),
             )
         return run_steps(load_settings(config), work, ["evaluate"])
     if learn_:
@@ -115,7 +117,7 @@ def fairness(config: Path, work: Path, language: str | None) -> "StepSummary":
     from promolift.shop.pipeline.steps.evaluate import compare_groups
     from promolift.shop.results.work_folder.run_context import Job
 
-    with stores.Store(work) as store, show_progress(translate) as tell, use_locale(settings.report_language):
+    with stores.Store(work) as store, show_progress() as tell, use_locale(settings.report_language):
         found = compare_groups(Job(settings, store, tell))
         return StepSummary(str(found), {"step": "fairness", **found.model_dump(mode="json")})
 
@@ -153,7 +155,7 @@ def run(config: Path, work: Path, out: Path, again: bool, language: str | None) 
     from promolift.shop.configuration.extension_sections import read_project
 
     if (project := read_project(config)) is not None:
-        with show_progress(translate) as tell:
+        with show_progress() as tell:
             return project.run(work, out, tell)
     return run_all_steps(load_settings(config, language), work, out, again)
 
@@ -179,7 +181,7 @@ def decide(
     from promolift.shop.results.work_folder.run_context import Job
 
     settings = load_settings(config)
-    with ExitStack() as opened, show_progress(translate) as tell:
+    with ExitStack() as opened, show_progress() as tell:
         store, *others = (opened.enter_context(stores.Store(each)) for each in (work, *(beside or ())))
         return write_decisions(Job(settings, store, tell), segment, time_ns() // 1_000_000, file, others)
 
@@ -197,10 +199,15 @@ def contacts(
 
     settings = load_settings(config, language)
     spoken = settings.report_language if language else settings.shop.language
-    with stores.Store(work) as store, show_progress(translate) as tell:
+    with stores.Store(work) as store, show_progress() as tell:
         rows = contact_rows(plan_file(Job(settings, store, tell)), spoken)
         rows.write_csv(file)
         remember_output(store.root, file)
     unknown = rows["Email Address"].null_count()
-    more = f"; {unknown:,} are known by no e-mail address: add it by Customer ID" if unknown else ""
-    return StepSummary(f"{file}: {rows.height:,} contacts{more}", {"step": "contacts", "contacts": rows.height})
+    said = gettext("{file}: {contacts} contacts", file=file, contacts=f"{rows.height:,}")
+    if unknown:
+        said = gettext(
+            "{file}: {contacts} contacts; {unknown} are known by no e-mail address: add it by Customer ID",
+            file=file, contacts=f"{rows.height:,}", unknown=f"{unknown:,}",
+        )  # fmt: skip
+    return StepSummary(said, {"step": "contacts", "contacts": rows.height})

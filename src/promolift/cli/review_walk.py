@@ -12,14 +12,15 @@ from promolift.core.messages.composition import MessageDelivery
 from promolift.core.messages.drafts import Draft
 from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.catalogue import gettext, ngettext
-from promolift.foundation.i18n.formatting import current_locale
-from promolift.foundation.i18n.text import LANGUAGE_NAMES
+from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
+from promolift.foundation.i18n.formatting import current_locale, join_sentences
+from promolift.foundation.i18n.lazy_message import render_message
+from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import text_review as review
 from promolift.shop.pipeline.steps.message import wording_of
-from promolift.shop.pipeline.text_pool import change_pool, load_shop_pool
+from promolift.shop.pipeline.text_pool import change_pool, load_shop_pool, review_counts
 from promolift.shop.reports.chapters.recipients import angle_name
 from promolift.shop.results.messages import Offers
 from promolift.shop.results.work_folder.run_context import Job
@@ -83,7 +84,7 @@ class ReviewWalk:
             at = min(max(at + MOVES.get(key, self.act(key.lower(), text, at)), 0), len(self.queue))
         states = [text.state for text in self.pool.texts if text.text_id in self.read]
         approved, rejected = states.count("approved"), states.count("rejected")
-        return f"{approved} approved, {rejected} rejected, 0 retired."
+        return review_counts(approved, rejected, 0)
 
     def show(self, text: PoolText) -> None:
         """Print the card of a text."""
@@ -92,13 +93,14 @@ class ReviewWalk:
         seconds = int(monotonic() - self.started)
         say("")
         say(review.progress_text(len(self.read), len(self.queue), seconds))
-        say(f"[{angle_name(text.angle)} · {LANGUAGE_NAMES[text.language]} · {text.text_id} · {text.state}]")
+        state = pgettext("text state", text.state)
+        say(f"[{angle_name(text.angle)} · {LANGUAGE_NAMES[text.language]} · {text.text_id} · {state}]")
         if example:
             say(f"({example.customer_id or '-'}: {messages.describe_offer(example.offer, current_locale())})")
         say(f"  {card.title or text.title}")
         say(f"  {card.message or f'{text.hook} {text.call}'.rstrip()}")
         for each in card.findings:
-            say(f"  ! {each.code} {each.span!r}: {each.why}")
+            say(f"  ! {each.code} {each.span!r}: {render_message(each.why)}")
         if text.votes:
             say("  " + gettext("judge: {yes} of {all} votes say yes", yes=sum(text.votes), all=len(text.votes)))
         say(gettext("a approve, e edit, r reject, j next, k back, u undo, q quit"))
@@ -156,7 +158,7 @@ class ReviewWalk:
             if typed == text.draft or not findings:
                 break
             for each in findings:
-                self.terminal.say(f"  ! {each.code} {each.span!r}: {each.why}")
+                self.terminal.say(f"  ! {each.code} {each.span!r}: {render_message(each.why)}")
         if typed.text_id in {each.text_id for each in self.pool.texts}:
             self.terminal.say(gettext("The pool has these words already."))
             return
@@ -173,4 +175,5 @@ def read_texts(config: Config, store: Store | None, by: str, terminal: Terminal)
     walk = ReviewWalk(config, store, by, terminal)
     done = walk.run()
     left = sum(text.waits for text in walk.pool.texts)
-    return f"{done} {ngettext('{n} text waits for a person.', '{n} texts wait for a person.', left, n=left)}"
+    waiting = ngettext("{n} text waits for a person.", "{n} texts wait for a person.", left, n=left)
+    return join_sentences(done, waiting)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary, translate
+from promolift.cli.command_line import OptionalPath, load_settings, option, print_summary
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import show_progress
 
@@ -54,7 +54,7 @@ def evidence(
     from promolift.shop.results.work_folder.run_context import Job
 
     shop_of = load_settings(config)
-    with Store(work) as store, show_progress(translate) as tell:
+    with Store(work) as store, show_progress() as tell:
         job = Job(shop_of, store, tell)
         server = server_main.read_settings(settings, work)
         return audit_archive.write_archive(job, campaign or shop_of.plan.campaign, server, to, verdict)

@@ -10,6 +10,7 @@ import typer
 from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option, print_line
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
@@ -49,11 +50,15 @@ def words_voice(
     with use_locale(settings.report_language):
         if file is not None:
             if given:
-                raise ConfigError("option_conflict", "words voice: give a file of texts or answers, not both")
+                raise ConfigError(
+                    "option_conflict", gettext_lazy("words voice: give a file of texts or answers, not both")
+                )
             return voices.voice_from_texts(file, pool.load_model(settings), settings.shop.language, config)
         if not given:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
-                raise ConfigError("option_missing", "words voice: give a file of texts, or answers such as --tone")
+                raise ConfigError(
+                    "option_missing", gettext_lazy("words voice: give a file of texts, or answers such as --tone")
+                )
             given = voices.ask_questions(lambda question: str(typer.prompt(question, "", err=True)))
         return voices.write_voice(voices.card_from_answers(given), config)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option, run_steps, translate
+from promolift.cli.command_line import OptionalPath, OptionalStrings, load_settings, option, run_steps
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import Progress, show_progress
 
@@ -63,7 +63,7 @@ def on_trial(
     folder: Path, do: Callable[["Store", Progress], "StepSummary"], config: OptionalPath = None
 ) -> "StepSummary":
     """Call `do` with the work folder of a trial and show progress; `config` must be what the trial was fitted with."""
-    with stores.Store(folder) as store, show_progress(translate) as tell:
+    with stores.Store(folder) as store, show_progress() as tell:
         if config is not None:
             trials.check_settings(store, config)
         return do(store, tell)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b")
 
 
@@ -67,8 +69,13 @@ def convert_disk_full_error(folder: Path | str) -> Iterator[None]:
             raise
         raise StepError(
             "disk_full",
-            f"{folder}: the disk is full, or a file larger than it may be ({reason}); free some space; nothing is half "
-            "written and finished steps are kept, so run the same command again to go on",
+            gettext_lazy(
+                "{folder}: the disk is full, or a file larger than it may be ({reason}); free some space; "
+                "nothing is half written and finished steps are kept, so run the same command again to go "
+                "on",
+                folder=folder,
+                reason=reason,
+            ),
         ) from None
 
 
@@ -78,4 +85,4 @@ class SettingError(ValueError):
     def __init__(self, code: str, message: str) -> None:
         """As in `PromoError`."""
         super().__init__(message)
-        self.code = code
+        self.code, self.message = code, message

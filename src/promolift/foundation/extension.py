@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 GROUP = "promolift.extensions"
 
@@ -102,14 +103,27 @@ def _load(entry: EntryPoint) -> Extension:
         extension = entry.load()
     except Exception as error:
         raise ConfigError(
-            "extension_broken", f"{distribution}: its extension {entry.name!r} cannot be loaded ({error}); "
-            f"pip install --upgrade {distribution}, or uninstall it",
-        ) from error  # fmt: skip
+            "extension_broken",
+            gettext_lazy(
+                "{distribution}: its extension {name} cannot be loaded ({error}); pip install --upgrade "
+                "{distribution}, or uninstall it",
+                distribution=distribution,
+                name=repr(entry.name),
+                error=error,
+            ),
+        ) from error
     if not isinstance(extension, Extension):
         raise ConfigError(
-            "extension_broken", f"{distribution}: its extension {entry.name!r} is a {type(extension).__name__}; "
-            f"{entry.value} must be a promolift.foundation.extension.Extension",
-        )  # fmt: skip
+            "extension_broken",
+            gettext_lazy(
+                "{distribution}: its extension {name} is a {type_name}; {value} must be a "
+                "promolift.foundation.extension.Extension",
+                distribution=distribution,
+                name=repr(entry.name),
+                type_name=type(extension).__name__,
+                value=entry.value,
+            ),
+        )
     return extension
 
 
@@ -120,9 +134,15 @@ def check_conflicts(some: tuple[Extension, ...]) -> None:
         for kind, name in _claims(extension):
             if other := claimed.get((kind, name)):
                 raise ConfigError(
-                    "extension_conflict", f"extensions {other!r} and {extension.name!r} both register {name!r} under "
-                    f"{kind}; uninstall one of them",
-                )  # fmt: skip
+                    "extension_conflict",
+                    gettext_lazy(
+                        "extensions {other} and {name} both register {repr_name} under {kind}; uninstall one of them",
+                        other=repr(other),
+                        name=repr(extension.name),
+                        repr_name=repr(name),
+                        kind=kind,
+                    ),
+                )
             claimed[kind, name] = extension.name
 
 
@@ -176,9 +196,13 @@ def load_reference(reference: str) -> Any:
 
 def _missing(reference: str) -> ConfigError:
     return ConfigError(
-        "extension_broken", f"an extension registers {reference}, but this module or attribute does not exist; "
-        "upgrade the extension, or uninstall it",
-    )  # fmt: skip
+        "extension_broken",
+        gettext_lazy(
+            "an extension registers {reference}, but this module or attribute does not exist; upgrade "
+            "the extension, or uninstall it",
+            reference=reference,
+        ),
+    )
 
 
 class RegisteredName:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 
 def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
@@ -21,7 +22,7 @@ def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
         return table.collect()
     if isinstance(table, str | Path):
         if not Path(table).is_file():
-            raise InputError("file_not_found", f"{table}: no such file")
+            raise InputError("file_not_found", gettext_lazy("{table}: no such file", table=table))
         return pl.read_parquet(table) if str(table).endswith((".parquet", ".pq")) else pl.read_csv(table)
     if is_pandas(table):
         return _of_pandas(table, what)
@@ -29,7 +30,13 @@ def as_frame(table: Any, what: str = "table") -> pl.DataFrame:
         return pl.DataFrame(table)
     except (TypeError, ValueError) as error:
         raise InputError(
-            "value_invalid", f"{what}: {type(table).__name__} is no table ({error}); give a data frame"
+            "value_invalid",
+            gettext_lazy(
+                "{what}: {name} is no table ({error}); give a data frame",
+                what=what,
+                name=type(table).__name__,
+                error=error,
+            ),
         ) from None
 
 
@@ -55,7 +62,10 @@ def _of_pandas(table: Any, what: str) -> pl.DataFrame:
         table = table.reset_index(names=names) if not set(names) & set(map(str, table.columns)) else table
     names = list(map(str, table.columns))
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError("column_duplicate", f"{what}: two columns are called {twice!r}; rename one")
+        raise InputError(
+            "column_duplicate",
+            gettext_lazy("{what}: two columns are called {twice}; rename one", what=what, twice=repr(twice)),
+        )
     return pl.DataFrame([_column(name, table.iloc[:, at]) for at, name in enumerate(names)])
 
 

@@ -23,6 +23,7 @@ from pydantic import Field
 
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.hashing import hash_id
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 
@@ -158,7 +159,10 @@ class RecordedReplies:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise InputError(
-                "file_not_found", f"llm: no records at {path} ({error.strerror}); record a run first"
+                "file_not_found",
+                gettext_lazy(
+                    "llm: no records at {path} ({strerror}); record a run first", path=path, strerror=error.strerror
+                ),
             ) from None
         for i, line in enumerate(lines, 1):
             try:
@@ -167,7 +171,8 @@ class RecordedReplies:
                 self.replies[key] = Reply(**row)
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise InputError(
-                    "file_unreadable", f"{path}, line {i}: no record of a reply; record the run again"
+                    "file_unreadable",
+                    gettext_lazy("{path}, line {i}: no record of a reply; record the run again", path=path, i=i),
                 ) from None
 
     def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
@@ -396,12 +401,17 @@ def _client(settings: RemoteSettings) -> Any:
     try:
         import openai
     except ImportError:
-        raise ConfigError("extra_missing", "llm: the client is not installed; `pip install 'promolift[llm]'`") from None
+        raise ConfigError(
+            "extra_missing", gettext_lazy("llm: the client is not installed; `pip install 'promolift[llm]'`")
+        ) from None
     key = os.environ.get(settings.key_env)
     if not key:
         raise ConfigError(
             "api_key_missing",
-            f"llm: no key in the environment variable {settings.key_env}; set it (any text if none is needed)",
+            gettext_lazy(
+                "llm: no key in the environment variable {key_env}; set it (any text if none is needed)",
+                key_env=settings.key_env,
+            ),
         )
     return openai.OpenAI(
         base_url=settings.base_url, api_key=key, timeout=settings.timeout_s, max_retries=settings.retries
@@ -469,13 +479,16 @@ def parse_completion(answer: Any, model: str) -> Reply:
 
 def _server(settings: LocalSettings) -> Any:
     if not Path(settings.path).is_file():
-        raise ConfigError("file_not_found", f"llm: no model at {settings.path!r}; give the path of a GGUF file")
+        raise ConfigError(
+            "file_not_found",
+            gettext_lazy("llm: no model at {path}; give the path of a GGUF file", path=repr(settings.path)),
+        )
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read once, at import: waiting threads must not spin
     try:
         xllamacpp: Any = importlib.import_module("xllamacpp")
     except ImportError:
         raise ConfigError(
-            "extra_missing", "llm: the runtime is not installed; `pip install 'promolift[llm]'`"
+            "extra_missing", gettext_lazy("llm: the runtime is not installed; `pip install 'promolift[llm]'`")
         ) from None
     params = xllamacpp.CommonParams()
     params.model.path = settings.path
@@ -488,7 +501,10 @@ def _server(settings: LocalSettings) -> Any:
         return xllamacpp.Server(params)
     except Exception as error:
         raise ConfigError(
-            "file_unreadable", f"llm: {settings.path!r} cannot be loaded as a GGUF model ({error})"
+            "file_unreadable",
+            gettext_lazy(
+                "llm: {path} cannot be loaded as a GGUF model ({error})", path=repr(settings.path), error=error
+            ),
         ) from None
 
 
@@ -517,7 +533,10 @@ def local_settings(settings: LlmSettings) -> LocalSettings:
     path = os.environ.get(_GGUF)
     local = settings.local.model_dump() if settings.local else {}
     if not (path or local):
-        raise ConfigError("setting_missing", f"llm.local.path: no model file; name a GGUF file there or in {_GGUF}")
+        raise ConfigError(
+            "setting_missing",
+            gettext_lazy("llm.local.path: no model file; name a GGUF file there or in {gguf}", gguf=_GGUF),
+        )
     return LocalSettings.parse(local | ({"path": path} if path else {}), "llm.local")
 
 
@@ -543,7 +562,10 @@ def open_language_model(kind: str, settings: LlmSettings) -> LanguageModel:
         case "replay":
             if settings.records is None:
                 raise ConfigError(
-                    "setting_missing", "llm.records: no records to replay; name the file a recorded run wrote"
+                    "setting_missing",
+                    gettext_lazy("llm.records: no records to replay; name the file a recorded run wrote"),
                 )
             return RecordedReplies(Path(settings.records))
-    raise ConfigError("value_invalid", f"writer {kind!r}: known ones are local, remote and replay")
+    raise ConfigError(
+        "value_invalid", gettext_lazy("writer {kind}: known ones are local, remote and replay", kind=repr(kind))
+    )

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from promolift.foundation.i18n.catalogue import current_locale, gettext, pgettext, use_locale
+from promolift.foundation.i18n.lazy_message import render_message
+
 Progress = Callable[..., None]  # tell(step, share done, note)
 
 
@@ -17,13 +20,20 @@ def sub_progress(tell: Progress, step: str, start: float, size: float, note: str
 
 
 @contextmanager
-def show_progress(said: Callable[[str], str] = str) -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """Open a display for `progress(step, share, note)`. rich is imported only if stderr is a terminal.
 
-    `said` translates what the steps report in English into the language of the reader.
+    Steps and notes are messages. They are shown in the language in use when the display opens, whichever thread reports
+    them. `pgettext_noop("step", ...)` marks the name of a step.
     """
+    language = current_locale()
+
+    def show(step: str, share: float, note: str = "") -> None:
+        with use_locale(language):
+            tell(pgettext("step", step), share, render_message(note))
+
     with progress_bars() if sys.stderr.isatty() else progress_lines() as tell:
-        yield lambda step, share, note="": tell(said(step), share, said(note))
+        yield show
 
 
 @contextmanager
@@ -57,8 +67,10 @@ def progress_lines() -> Iterator[Progress]:
     notes: dict[str, str] = {}
 
     def end(step: str) -> None:
-        took = f", {time.monotonic() - began.pop(step):.1f} s" if step in began else ""
-        print(f"{step:<9} {notes[step] or 'done'}{took}", file=sys.stderr, flush=True)
+        said = notes[step] or gettext("done")
+        if step in began:
+            said = gettext("{what}, {seconds} s", what=said, seconds=f"{time.monotonic() - began.pop(step):.1f}")
+        print(f"{step:<9} {said}", file=sys.stderr, flush=True)
 
     def tell(step: str, share: float, note: str = "") -> None:
         notes[step] = note
@@ -78,7 +90,10 @@ def no_progress(step: str, share: float, note: str = "") -> None:
 
 @dataclass(frozen=True)
 class StepSummary:
-    """The result of a command: `figures` for `--json`, and `text` with the same content for people."""
+    """The result of a command: `figures` for `--json`, and `text` with the same content for people.
+
+    The text is a message, or stands in the language in use when it was made.
+    """
 
     text: str
     figures: Mapping[str, object] = field(default_factory=dict)
@@ -87,4 +102,6 @@ class StepSummary:
         return json.dumps(self.figures, ensure_ascii=False, indent=1)
 
     def with_line(self, line: str, **figures: object) -> "StepSummary":
-        return StepSummary("\n".join(filter(None, (self.text, line))), {**self.figures, **figures})
+        """Return the summary with a further line, in the language in use, and further figures."""
+        lines = [render_message(each) for each in (self.text, line) if each]
+        return StepSummary("\n".join(lines), {**self.figures, **figures})

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 # Keys whose value is personal whatever it looks like; compared in lower case without `_`, `-` and spaces.
 _NAMES = """
@@ -96,6 +97,9 @@ def secret_bytes(key: str | bytes) -> bytes:
         what = f"{len(raw)} bytes, needs at least {MIN_KEY_BYTES}"
         raise ConfigError(
             "secret_too_short",
-            f"secret key: {what}; make one with `python -c 'import secrets; print(secrets.token_hex(32))'`",
+            gettext_lazy(
+                "secret key: {what}; make one with `python -c 'import secrets; print(secrets.token_hex(32))'`",
+                what=what,
+            ),
         )
     return raw

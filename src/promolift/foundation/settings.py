@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from promolift.foundation.errors import ConfigError, SettingError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
-STORED = {"messages": "with their arguments"}  # context of a dump that promolift itself reads again
 # Units in which a column may count its times: seconds of one.
 SECONDS_PER_UNIT = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
@@ -38,17 +38,27 @@ class Settings(BaseModel):
             if key in cls.RENAMED:
                 raise SettingError(
                     "setting_renamed",
-                    f"{key!r} is called {cls.RENAMED[key]!r} now; `promolift migrate` rewrites the file",
+                    gettext_lazy(
+                        "{key} is called {renamed} now; `promolift migrate` rewrites the file",
+                        key=repr(key),
+                        renamed=repr(cls.RENAMED[key]),
+                    ),
                 )
             if key in cls.REMOVED:
                 raise SettingError(
                     "setting_removed",
-                    f"{key!r} is no setting any more: {cls.REMOVED[key]}; `promolift migrate` takes it out of the file",
+                    gettext_lazy(
+                        "{key} is no setting any more: {removed}; `promolift migrate` takes it out of the file",
+                        key=repr(key),
+                        removed=cls.REMOVED[key],
+                    ),
                 )
             if key not in cls.model_fields:
                 near = get_close_matches(str(key), cls.model_fields, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(cls.model_fields)}"
-                raise SettingError("setting_unknown", f"unknown key {key!r}; {hint}")
+                raise SettingError(
+                    "setting_unknown", gettext_lazy("unknown key {key}; {hint}", key=repr(key), hint=hint)
+                )
         return values
 
     @classmethod
@@ -63,7 +73,10 @@ class Settings(BaseModel):
             dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
             usual = "setting_missing" if first["type"] == "missing" else "setting_invalid"
             code = getattr(first.get("ctx", {}).get("error"), "code", usual)
-            raise ConfigError(code, f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
+            rule = getattr(first.get("ctx", {}).get("error"), "message", first["msg"].removeprefix("Value error, "))
+            raise ConfigError(
+                code, gettext_lazy("{where}: {setting}{rule}", where=where, setting=dotted, rule=rule)
+            ) from None
 
 
 def read_tsv(file: str) -> list[list[str]]:
@@ -122,7 +135,8 @@ def _known_zone(zone: str) -> str:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
         raise SettingError(
-            "timezone_unknown", "not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai"
+            "timezone_unknown",
+            gettext_lazy("not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai"),
         ) from None
     return zone
 

@@ -13,6 +13,8 @@ import polars as pl
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import on_this_machine, url_of
 from promolift.server.settings import ServeSettings
@@ -32,11 +34,18 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
-            raise ConfigError(code, f"{path}: cannot be read ({error}); see docs/serve.md for an example") from None
+            raise ConfigError(
+                code,
+                gettext_lazy(
+                    "{path}: cannot be read ({error}); see docs/serve.md for an example", path=path, error=error
+                ),
+            ) from None
     if url := url_of(str(values.get("work", work))):
         raise ConfigError(
             "url_unsupported",
-            f"{url}: a server keeps ledger and releases in a folder of its machine; name one by --work",
+            gettext_lazy(
+                "{url}: a server keeps ledger and releases in a folder of its machine; name one by --work", url=url
+            ),
         )
     if ledger := os.environ.get("PROMOLIFT_LEDGER"):
         values["ledger"] = ledger
@@ -57,9 +66,14 @@ def serve_planned(shop: Config, work: Path, as_json: bool = False, console: "App
     with Store(work) as store:
         given = Plan.load(store).decisions.filter(pl.col("offer_id") != NONE)["customer_id"].sort()
     if not as_json:
-        who = f"customer {given[0]} is planned an offer" if given.len() else "the plan gives nobody an offer"
-        on = "POST /v1/releases" if console is None else "the keys"  # a console's demo has its release active
-        print(f"next: docs/serve.md from {on} on; {who}", flush=True)
+        who = gettext("the plan gives nobody an offer")
+        if given.len():
+            who = gettext("customer {customer_id} is planned an offer", customer_id=given[0])
+        if console is None:
+            said = gettext("next: docs/serve.md from POST /v1/releases on; {who}", who=who)
+        else:  # a console's demo has its release active
+            said = gettext("next: docs/serve.md from the keys on; {who}", who=who)
+        print(said, flush=True)
     _serve(read_settings(None, work), shop, "127.0.0.1", 8080, as_json, console)
 
 
@@ -69,7 +83,9 @@ def _serve(
     try:
         from promolift.server.api.app import serve
     except ImportError as error:
-        raise ConfigError("extra_missing", f"serve needs {error.name}; pip install 'promolift[serve]'") from None
+        raise ConfigError(
+            "extra_missing", gettext_lazy("serve needs {name}; pip install 'promolift[serve]'", name=error.name)
+        ) from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server drains, then ends by it: no interruption of a step
     serve(settings, shop, host, port, as_json, console)

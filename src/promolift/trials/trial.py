@@ -20,8 +20,9 @@ from promolift.core.effects.uplift.uplift_model import MIN_ARM_CUSTOMERS, Effect
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.files.column_types import infer_types
-from promolift.foundation.i18n.formatting import as_html, percent
-from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.formatting import as_html, join_sentences, percent
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages, render_message
 from promolift.foundation.progress import Progress, no_progress
 from promolift.trials.analysis.effect_estimates import (
     build_trial_arrays,
@@ -38,13 +39,16 @@ from promolift.trials.analysis.randomisation_units import Assignment, diagnose_u
 from promolift.trials.analysis.results import (
     EFFECT_COLUMNS,
     NET_COLUMNS,
+    NO_MESSAGE,
     ArmCheck,
     TrialEffects,
     TrialEvaluation,
     TrialFit,
     TrialPlan,
     TrialResults,
+    describe_evidence,
     describe_features,
+    describe_note,
     fixed_policy_names,
 )
 from promolift.trials.analysis.settings import TrialSettings
@@ -88,24 +92,39 @@ class TrialCheck:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"Evidence: {self.level or 'none'}: {'; '.join(self.reasons)}."
-        yield f"Customers: {', '.join(f'{name} {n:,}' for name, n in self.counts.items())}."
+        yield describe_evidence(self.level, self.reasons)
+        yield gettext("Customers: {arms}.", arms=", ".join(f"{name} {n:,}" for name, n in self.counts.items()))
         for check in self.checks:
-            yield f"{'Passed' if check.passed else 'Failed'}: {check.meaning}."
+            meaning = render_message(check.meaning)
+            yield (
+                gettext("Passed: {check}.", check=meaning)
+                if check.passed
+                else gettext("Failed: {check}.", check=meaning)
+            )
         if not self.checks:
-            yield "Sample ratio: not tested, since no lot is stated (planned=...)."
+            yield gettext("Sample ratio: not tested, since no lot is stated (planned=...).")
         far = self.balance.filter(pl.col("after").is_finite()).sort(pl.col("after").abs(), descending=True).head(1)
         for row in far.iter_rows(named=True):
-            much = f"{diagnostics.MAX_SMD:g} would be much"
-            where = f"{row['feature']!r} by {row['after']:+.2f} standard deviations in {row['arm']}"
-            yield f"Balance after weighting: furthest apart is {where}; {much}."
+            yield gettext(
+                "Balance after weighting: furthest apart is {feature} by {after} standard deviations in {arm}; {much} "
+                "would be much.",
+                feature=repr(row["feature"]), after=f"{row['after']:+.2f}", arm=row["arm"],
+                much=f"{diagnostics.MAX_SMD:g}",
+            )  # fmt: skip
         worth = ", ".join(f"{name} {n:,.0f}" for name, n in self.worth.items())
-        yield f"Overlap: after weighting worth {worth} customers; {percent(self.trimmed)} set aside."
+        yield gettext(
+            "Overlap: after weighting worth {worth} customers; {trimmed} set aside.",
+            worth=worth,
+            trimmed=percent(self.trimmed),
+        )
         for row in self.placebos.iter_rows(named=True):
-            span = f"{row['effect']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
-            yield f"Placebo {row['outcome']}: {row['arm']} differs by {span}, p = {row['p']:.2g}."
-        yield from describe_features(self.before, self.unsure)
-        yield from (f"Note: {doubt}." for doubt in self.doubts)
+            figures = {key: f"{row[key]:.4g}" for key in ("effect", "low", "high")}
+            yield gettext(
+                "Placebo {outcome}: {arm} differs by {effect} ({low} to {high}), p = {p}.",
+                outcome=row["outcome"], arm=row["arm"], p=f"{row['p']:.2g}", **figures,
+            )  # fmt: skip
+        yield from map(render_message, describe_features(self.before, self.unsure))
+        yield from map(describe_note, self.doubts)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.balance)
@@ -257,10 +276,10 @@ class Trial:
             overlap_customers=len(self.overlap_rows),
             learned={name: model.learned for name, model in learned.items() if model.learned is not None},
             hidden={} if assigned.level == "randomised" or units else e_values(arrays, effects, data.arms),
-            units=units.describe(data.arms) if units else "",
+            units=units.describe(data.arms) if units else NO_MESSAGE,
             withdrawn=withdrawn,
         )
-        self.tell("effect", 1.0, "done")
+        self.tell("effect", 1.0, gettext_lazy("done"))
         return FittedTrial(
             TrialEffects(note, effects, compared, check.balance, check.placebos, dose), learned, lambda: self
         )
@@ -318,13 +337,23 @@ class FittedTrial:
         """Return in plain words what the models say and by which rule they were chosen."""
         note, settings, parts = self.note, self.note.settings, [str(self.estimates)]
         for name, model in self.models.items():
-            decides = f"{settings.deciding_outcome}, {settings.basis(settings.deciding_outcome)}"
-            whom = f"Who is treated is not decided by this but by {decides}."
+            whom = gettext(
+                "Who is treated is not decided by this but by {outcome}, {basis}.",
+                outcome=settings.deciding_outcome,
+                basis=render_message(settings.basis(settings.deciding_outcome)),
+            )
             if name == settings.deciding_outcome:
                 whom = model.advice([fixed_policy_names(note.arms)[0], *note.arms[1:]])
             if name == settings.deciding_outcome and note.withdrawn:
-                whom += f" {note.withdrawn.describe('{:.4g}'.format)}"
-            parts.append(f"{name}, {settings.basis(name)}: {model.evidence(note.arms)} {whom}")
+                whom = join_sentences(whom, render_message(note.withdrawn.describe("{:.4g}".format)))
+            parts.append(
+                gettext(
+                    "{outcome}, {basis}: {found}",
+                    outcome=name,
+                    basis=render_message(settings.basis(name)),
+                    found=join_sentences(model.evidence(note.arms), whom),
+                )
+            )
         return "\n\n".join(parts)
 
     def predict(self, new: Any) -> dict[str, pl.DataFrame]:
@@ -363,7 +392,7 @@ class FittedTrial:
                 self.note.withdrawn,
             )  # fmt: skip
             self._evaluation_budget = budget
-            trial.tell("evaluate", 1.0, "done")
+            trial.tell("evaluate", 1.0, gettext_lazy("done"))
         return self._evaluation
 
     def plan(self, budget: float | None = None) -> TrialPlan:

@@ -15,6 +15,7 @@ from promolift.core.effects.uplift.learner_selection import EffectSettings
 from promolift.core.effects.uplift.uplift_model import EffectModel, fit_effects
 from promolift.core.experiments.uplift_curves import qini_area
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +37,9 @@ class UpliftEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         Raises InputError without treatment, SupportError where an arm has fewer than 50 customers.
         """
         if treatment is None:
-            raise InputError("value_missing", "fit: pass treatment=, 0 for control and 1..K, one for each row of X")
+            raise InputError(
+                "value_missing", gettext_lazy("fit: pass treatment=, 0 for control and 1..K, one for each row of X")
+            )
         x_NF, y_N = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         propensity = cast(Any, self.propensity)
         settings = EffectSettings(seed=self.seed)
@@ -68,7 +71,7 @@ class UpliftEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         if worth_NK.shape[1] != 1:
             raise InputError(
                 "multiple_treatments_unsupported",
-                f"score: one treatment has a Qini curve; this model has {worth_NK.shape[1]}",
+                gettext_lazy("score: one treatment has a Qini curve; this model has {shape}", shape=worth_NK.shape[1]),
             )
         return qini_area(y, worth_NK[:, 0], treatment).value
 

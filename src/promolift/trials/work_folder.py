@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promolift.foundation.errors import ConfigError, SupportError
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.lazy_imports import LazyModule
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -39,7 +40,10 @@ def trial_settings(path: Path | None, pairs: Sequence[str]) -> TrialSettings:
         if not sign:
             raise ConfigError(
                 "option_invalid",
-                f"promolift effect fit: {pair!r} means nothing; write it as key=value, such as rates=visited",
+                gettext_lazy(
+                    "promolift effect fit: {pair} means nothing; write it as key=value, such as rates=visited",
+                    pair=repr(pair),
+                ),
             )
         head, _, group = key.partition(".")
         many = head in LIST_KEYS and not (key == "planned" and value == "equal")
@@ -56,11 +60,13 @@ def _read(path: Path) -> dict[str, object]:
     try:
         found: dict[str, object] | None = tomllib.loads(path.read_text(encoding="utf-8")).get("trial")
     except FileNotFoundError:
-        raise ConfigError("file_not_found", f"{path}: no such file") from None
+        raise ConfigError("file_not_found", gettext_lazy("{path}: no such file", path=path)) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("file_unreadable", f"{path}: not readable as TOML: {error}") from None
+        raise ConfigError(
+            "file_unreadable", gettext_lazy("{path}: not readable as TOML: {error}", path=path, error=error)
+        ) from None
     if found is None:
-        raise ConfigError("setting_missing", f"{path}: no [trial] part")
+        raise ConfigError("setting_missing", gettext_lazy("{path}: no [trial] part", path=path))
     return found
 
 
@@ -73,7 +79,9 @@ def check_settings(store: Store, path: Path) -> None:
         now, then = getattr(stated, name), getattr(kept, name)
         if now != then:
             text = f"{path}: trial.{name} = {now!r}, but the trial in {store.root} was fitted with {then!r}"
-            raise ConfigError("result_outdated", f"{text}; run `promolift effect fit` with this file first")
+            raise ConfigError(
+                "result_outdated", gettext_lazy("{text}; run `promolift effect fit` with this file first", text=text)
+            )
 
 
 def save_trial(store: Store, fitted: "FittedTrial") -> "FittedTrial":
@@ -137,7 +145,7 @@ def write(store: Store, fitted: "FittedTrial", out: Path, budget: float | None =
     out.mkdir(parents=True, exist_ok=True)
     found = plan_summary(fitted.plan(budget).keep(store), out) if fitted.can_plan else StepSummary("")
     page = front.write_page(TrialResults.load(store), out / "trial.html")
-    return found.with_line(f"Report: {page}", page=str(page))
+    return found.with_line(gettext("Report: {page}", page=page), page=str(page))
 
 
 def plan_summary(plan: TrialPlan, out: Path) -> StepSummary:
@@ -163,4 +171,4 @@ def run_trial(store: Store, path: Path, settings: TrialSettings, out: Path, tell
         with suppress(SupportError):  # too few of an arm are left to judge on: the page says so
             texts.append(evaluation_summary(fitted.evaluate().keep(store)).text)
     written = write(store, fitted, out)
-    return StepSummary("\n".join((*texts, written.text)), written.figures)
+    return StepSummary("\n".join(map(render_message, (*texts, written.text))), written.figures)

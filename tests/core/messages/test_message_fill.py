@@ -13,7 +13,7 @@ from promolift.core.messages.composition import is_greetable_name, usable_facts
 from promolift.core.messages.offer_text import benefit_text, offer_sentence, terms_text
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.shop.pipeline.text_pool import load_pool
 
 POOL = load_pool(None)

@@ -11,7 +11,7 @@ from message_helpers import CONTEXTS, GOLDEN, OFFERS, PRODUCT_1, an_offer, perce
 from promolift.core.messages import AngleFacts, count_sms_parts, extract_facts, find_broken_rules, write_message
 from promolift.core.messages.numerals import normalise_text, parse_number
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.shop.pipeline.text_pool import load_pool
 
 

@@ -7,7 +7,7 @@ from promolift.core.messages import AngleFacts, Draft, describe_menu_line, descr
 from promolift.core.messages.composition import fill_draft
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Activation, Benefit, Offer
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 
 TEA = ("tea", LocalizedText(zh="茶", en="tea"))
 PAIR = "BEEF ++ SOFT DRINKS"

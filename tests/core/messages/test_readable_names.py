@@ -14,7 +14,7 @@ from promolift.core.messages.composition import MessageDelivery, is_greetable_na
 from promolift.core.messages.offer_text import category_phrase, describe_offer, offer_sentence
 from promolift.core.offers.product_names import load_product_names, readable_name
 from promolift.core.offers.terms import Benefit, Offer
-from promolift.foundation.i18n.text import LocalizedText, reads_in
+from promolift.foundation.localized_text import LocalizedText, reads_in
 from promolift.shop.pipeline.steps.message import readable_label
 
 HAN = st.text("商品用户茶乌龙小安", min_size=2, max_size=6)

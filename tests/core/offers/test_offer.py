@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from promolift.core.offers import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
 from promolift.core.offers.terms import Activation, Benefit, Offer
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (

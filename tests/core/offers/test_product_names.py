@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from promolift.core.messages import AngleFacts, Draft, MessageSettings, write_message
 from promolift.core.offers.product_names import LONGEST_NAME, MARKUP, is_sensitive, is_unfit, makes_claim, readable_name
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import LocalizedText, reads_in
+from promolift.foundation.localized_text import LocalizedText, reads_in
 from promolift.shop.pipeline.steps.message import readable_label
 
 HOSTILE = """

@@ -25,7 +25,7 @@ from promolift.core.offers.proposals import (
 )
 from promolift.core.offers.settings import OfferProposalSettings
 from promolift.core.offers.terms import Benefit
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.tables.schemas import CANDIDATES
 
 MENU = (

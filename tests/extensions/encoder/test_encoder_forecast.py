@@ -6,6 +6,7 @@ from encoder_shop import FIRST, shop
 from error_checks import raises_code
 
 from promolift.extensions.encoder.network.purchase_histories import weekly_popularity
+from promolift.foundation.i18n.lazy_message import LazyMessage
 
 pytest.importorskip("torch")
 END = FIRST + 168.0
@@ -29,7 +30,7 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
     assert told["spend_cents"].sum() == pytest.approx(h.spend_V[later].sum(), rel=1e-4)
     assert told["orders"].sum() == pytest.approx(later.sum(), rel=1e-4)
     assert told["churn_prob"].is_between(0, 1).all()
-    words = told["sentences"][0].to_list()
+    words = [LazyMessage.from_text(each) for each in told["sentences"][0]]
     assert words[-2].startswith("Stays away for 8 weeks with a probability of")
     assert told["items"][0][0] in words[-4]
     reasons = forecast.visit_contributions(model, h, shared, 0, END, told["items"][0][0])

@@ -17,6 +17,7 @@ from promolift.extensions.encoder.customer_page import explain_forecast
 from promolift.extensions.encoder.network.purchase_histories import weekly_popularity
 from promolift.extensions.encoder.results import BasketTrees, ForecastNote
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
 from promolift.shop.configuration.configuration import Config, load_config
@@ -60,7 +61,7 @@ def shop(own: Path, folder: Path, change: Callable[[dict[str, pl.DataFrame]], No
 
 def example(job: Job) -> str:
     """A customer with a rhythm and many visits."""
-    known = job.profiled.required_outlook.filter(pl.col("sentences").str.starts_with("Buys "))
+    known = job.profiled.required_outlook.filter(pl.col("sentences").str.starts_with('{"message": "Buys '))
     return str(known.drop_nulls("next_1").sort("visits", "customer_id", descending=[True, False])["customer_id"][0])
 
 
@@ -112,7 +113,8 @@ def test_of_whom_little_is_known_that_is_said_first(job: Job) -> None:
     assert rows["once"]["basis"] == pipeline_step.BASIS_SIMILAR_CUSTOMERS
     assert rows["never"]["basis"] == pipeline_step.BASIS_NO_VISITS
     for who, visits in (("once", 1), ("never", 0)):
-        assert rows[who]["sentences"].startswith(f"Too few visits ({visits})")
+        first = LazyMessage.from_text(rows[who]["sentences"].splitlines()[0])
+        assert first.startswith(f"Too few visits ({visits})")
         assert rows[who]["next_1"]
         assert rows[who]["spend_cents"] > 0
     known = [row for row in rows.values() if row["visits"] >= 3]

@@ -7,7 +7,7 @@ from promolift.core.customers.forecasts.new_products import purchase_paces, weig
 from promolift.core.offers.colour_names import find_colour, with_colour
 from promolift.extensions.media import product_vectors
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 
 NAMES = [
     "fresh whole milk",

@@ -17,7 +17,7 @@ from promolift.core.offers.coupon_codes import ALPHABET, coupon_code, normalise_
 from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.frames import escape_formulas
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.tables.schemas import PLAN_FILE
 from promolift.shop.reports.plan_rows import contact_rows, export_rows, plan_rows
 

@@ -1,7 +1,6 @@
 """Visible texts come from the catalogue: a pseudo-language brackets every message; words outside brackets are counted.
 
-What the shop itself names stands without brackets, and so do texts that are matched against sentences_zh.tsv when they
-are shown. Their number may only fall.
+What the shop itself names stands without brackets. The number of other texts outside may only fall.
 """
 
 import re

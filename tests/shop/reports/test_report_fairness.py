@@ -10,7 +10,7 @@ from small_story import small_story
 from promolift.core.allocation import Limit
 from promolift.core.experiments.group_gaps import GroupGap, Proxy
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.shop.pipeline.fairness_audit import message_angle_columns
 from promolift.shop.reports.chapters.fairness import build_chapter
 from promolift.shop.reports.chapters.summary import render

@@ -7,7 +7,7 @@ from promolift.core.experiments import audiences
 from promolift.core.offers import MenuItem
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.shop.results.line_tests import (
     LineTestGroup,
     LineTestNote,

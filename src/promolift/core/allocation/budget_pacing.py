@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import BudgetError, InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 DOUBT_ARRIVALS = 0.02  # of the arrivals forecast: how much evidence the forecast of their number counts for
@@ -41,11 +42,16 @@ class DayForecast:
         """
         share = np.array([0.0, 1.0]) if share_H is None else np.asarray(share_H, np.float64)
         if len(share) < 2 or share[0] != 0 or share[-1] != 1 or (np.diff(share) < 0).any():
-            raise InputError("forecast_invalid", "forecast: share must rise from 0 to 1 over the day")
+            raise InputError("forecast_invalid", gettext_lazy("forecast: share must rise from 0 to 1 over the day"))
         if not budget > 0 or not arrivals > 0 or not customers > 0:
             raise BudgetError(
                 "value_invalid",
-                f"forecast: budget {budget}, arrivals {arrivals}, customers {customers} must be above 0",
+                gettext_lazy(
+                    "forecast: budget {budget}, arrivals {arrivals}, customers {customers} must be above 0",
+                    budget=budget,
+                    arrivals=arrivals,
+                    customers=customers,
+                ),
             )
         table = curve.sort("cost")
         return DayForecast(budget, arrivals, share, table["cost"].to_numpy() / customers, table["price"].to_numpy())
@@ -67,7 +73,7 @@ class Pace:
     def reprice(self, forecast: DayForecast, moment: float) -> "PacedPrice":
         """The price at `moment`, set so that what is left lasts."""
         if not 0 <= moment <= 1:
-            raise InputError("value_invalid", f"pace: moment {moment} is outside 0 to 1")
+            raise InputError("value_invalid", gettext_lazy("pace: moment {moment} is outside 0 to 1", moment=moment))
         grid = np.linspace(0.0, 1.0, len(forecast.share_H))
         gone = float(np.interp(moment, grid, forecast.share_H))
         doubt = DOUBT_ARRIVALS * forecast.arrivals

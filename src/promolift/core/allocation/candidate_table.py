@@ -26,6 +26,7 @@ from promolift.core.allocation.algorithms.constraints import LimitMask, limit_bo
 from promolift.core.allocation.settings import Limit
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 REQUIRED_COLUMNS = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
 NONE = "none"
@@ -192,14 +193,21 @@ def find_limit_kinds(candidates: pl.DataFrame, limits: Sequence[Limit]) -> Limit
     for limit in limits:
         if limit.labels:
             raise ConfigError(
-                "limit_scope_invalid", f"limit {limit.name!r}: labels belong to arrays; on a table use where"
+                "limit_scope_invalid",
+                gettext_lazy("limit {name}: labels belong to arrays; on a table use where", name=repr(limit.name)),
             )
         for column in _where(limit):
             if column not in candidates.columns:
                 near = get_close_matches(column, candidates.columns, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
                 raise ConfigError(
-                    "column_unknown", f"limit {limit.name!r}: candidates have no column {column!r}; {hint}"
+                    "column_unknown",
+                    gettext_lazy(
+                        "limit {name}: candidates have no column {column}; {hint}",
+                        name=repr(limit.name),
+                        column=repr(column),
+                        hint=hint,
+                    ),
                 )
             if not isinstance(candidates.schema[column], pl.List) and column not in known:
                 known[column] = set(candidates[column].unique().drop_nulls().cast(pl.String))
@@ -224,7 +232,13 @@ def code_masks(parts: Iterable[LimitKinds], limits: Sequence[Limit]) -> dict[str
                 some = ", ".join(sorted(known)[:8])
                 raise ConfigError(
                     "limit_value_unknown",
-                    f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}",
+                    gettext_lazy(
+                        "limit {name}: no candidate has {column} = {strange}; there are {some}",
+                        name=repr(limit.name),
+                        column=column,
+                        strange=repr(strange[0]),
+                        some=some,
+                    ),
                 )
     kinds, everything = merge_limit_kinds(parts), np.ones(1, np.bool_)
     return {
@@ -305,7 +319,15 @@ def check_candidates(candidates: pl.DataFrame, units: bool = False) -> None:
         if candidates.schema.get(name) != dtype:
             has = f"type {candidates.schema[name]}" if name in candidates.columns else "missing"
             code = "column_type_wrong" if name in candidates.columns else "column_missing"
-            raise InputError(code, f"candidates.{name}: {has}, expected {dtype.__name__}; see docs/tables.md")
+            raise InputError(
+                code,
+                gettext_lazy(
+                    "candidates.{name}: {has}, expected {dtype_name}; see docs/tables.md",
+                    name=name,
+                    has=has,
+                    dtype_name=dtype.__name__,
+                ),
+            )
     bad = {
         ("value_invalid", "cost_cents is negative"): pl.col("cost_cents") < 0,
         ("value_not_finite", "gain_cents is infinite"): pl.col("gain_cents") == float("inf"),
@@ -318,5 +340,12 @@ def check_candidates(candidates: pl.DataFrame, units: bool = False) -> None:
         rows = candidates.filter(broken.fill_null(False)).select(REQUIRED_COLUMNS.keys())
         if rows.height:
             raise InputError(
-                code, f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}"
+                code,
+                gettext_lazy(
+                    "candidates: {rule} in {height} of {candidates_height} rows; first {row}",
+                    rule=rule,
+                    height=rows.height,
+                    candidates_height=candidates.height,
+                    row=rows.row(0),
+                ),
             )

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 Measure = Literal["gain", "cost", "count", "units", "return", "count_share", "cost_share"]
@@ -52,7 +53,10 @@ class Limit(Settings):
         if not found:
             raise ConfigError(
                 "limit_syntax_invalid",
-                f"limit {text!r}: write it like 'stock: count[offer_id=c10|c20] <= 500' or 'return >= 2'",
+                gettext_lazy(
+                    "limit {text}: write it like 'stock: count[offer_id=c10|c20] <= 500' or 'return >= 2'",
+                    text=repr(text),
+                ),
             )
         where = {}
         for part in filter(None, (found["where"] or "").split(",")):
@@ -60,13 +64,20 @@ class Limit(Settings):
             if not equals:
                 raise ConfigError(
                     "limit_syntax_invalid",
-                    f"limit {text!r}: {part.strip()!r} should read column=value or column=value|value",
+                    gettext_lazy(
+                        "limit {text}: {part} should read column=value or column=value|value",
+                        text=repr(text),
+                        part=repr(part.strip()),
+                    ),
                 )
             where[column.strip()] = tuple(value.strip() for value in values.split("|"))
         try:
             bound = float(found["bound"].rstrip("%")) / (100 if found["bound"].endswith("%") else 1)
         except ValueError:
-            raise ConfigError("limit_bound_invalid", f"limit {text!r}: {found['bound']!r} is not a number") from None
+            raise ConfigError(
+                "limit_bound_invalid",
+                gettext_lazy("limit {text}: {bound} is not a number", text=repr(text), bound=repr(found["bound"])),
+            ) from None
         side = "at_most" if found["sense"] == "<=" else "at_least"
         name = (found["name"] or text).strip()
         return Limit.parse({"name": name, "measure": found["measure"], side: bound, "where": where}, f"limit {text!r}")

@@ -57,6 +57,7 @@ from promolift.core.allocation.fairness_limits import GROUPS_COLUMN
 from promolift.core.allocation.settings import Limit
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import BudgetError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 MAX_EXACT_PAIRS = 3_000  # usable pairs up to which HiGHS looks for the best plan,
 MAX_OPEN_PAIRS = 600  # if no more than so many of them are not settled by the gap
@@ -249,13 +250,18 @@ def _refusal(dual: Dual, rules: Constraints, whole: IntegerPlan | None) -> Budge
         return error
     if whole is None:
         return BudgetError(
-            "limits_infeasible", "limits: no plan can keep all of them; leave some out to see which are in conflict"
+            "limits_infeasible",
+            gettext_lazy("limits: no plan can keep all of them; leave some out to see which are in conflict"),
         )
     m = int(np.argmax(whole.broken_M / np.maximum(np.abs(rules.bound_M), 1.0)))
     return BudgetError(
         "limits_infeasible",
-        f"limits: no whole plan was found that keeps {rules.names[m]!r}; the nearest misses it by "
-        f"{whole.broken_M[m]:,.6g}. Only parts of offers could keep all limits: loosen it a little",
+        gettext_lazy(
+            "limits: no whole plan was found that keeps {names}; the nearest misses it by {broken_m}. "
+            "Only parts of offers could keep all limits: loosen it a little",
+            names=repr(rules.names[m]),
+            broken_m=f"{whole.broken_M[m]:,.6g}",
+        ),
     )
 
 
@@ -299,16 +305,22 @@ def conflict_error(dual: Dual, rules: Constraints) -> BudgetError | None:
     others = rules.only([m for m in found if m != goal])
     text = f"limits: no plan can keep {' and '.join(_said(rules, m) for m in found)}"
     if not rules.floor_M[goal] or (others.column_T == 0).any():
-        return BudgetError("limits_infeasible", f"{text}; loosen one of them")
+        return BudgetError("limits_infeasible", gettext_lazy("{text}; loosen one of them", text=text))
     most, asked = _most(dual, rules.only([goal]), others), -float(rules.bound_M[goal])
     kept = f" while {' and '.join(_said(others, m) for m in range(others.rows))} is kept" if others.rows else ""
     if _is_ratio(rules, goal):
         return BudgetError(
             "limits_infeasible",
-            f"{text}; {rules.names[goal]!r} stays {asked - most:,.6g} short{kept}. Loosen one of them",
+            gettext_lazy(
+                "{text}; {names} stays {asked} short{kept}. Loosen one of them",
+                text=text,
+                names=repr(rules.names[goal]),
+                asked=f"{asked - most:,.6g}",
+                kept=kept,
+            ),
         )
     said = f"{rules.names[goal]!r} reaches at most {most:,.6g}{kept}, {asked - most:,.6g} short"
-    return BudgetError("limits_infeasible", f"{text}; {said}. Loosen one of them")
+    return BudgetError("limits_infeasible", gettext_lazy("{text}; {said}. Loosen one of them", text=text, said=said))
 
 
 def _most(dual: Dual, goal: Constraints, others: Constraints) -> float:

@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 
 from promolift.foundation.errors import ConfigError, SettingError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 VIEWS = ("customers", "orders", "events", "products")
 CHANGING_FUNCTIONS = re.compile(
@@ -70,7 +71,15 @@ def query_audience(query: str, views: Mapping[str, pl.DataFrame], where: str) ->
             raise _failure(str(error), [column for view in views.values() for column in view.columns], where) from None
     if COLUMN_ID not in found.columns:
         listed = ", ".join(found.columns)
-        raise ConfigError("audience_invalid", f"{where}: it selects {listed}; begin with `select {COLUMN_ID} from`")
+        raise ConfigError(
+            "audience_invalid",
+            gettext_lazy(
+                "{where}: it selects {listed}; begin with `select {column_id} from`",
+                where=where,
+                listed=listed,
+                column_id=COLUMN_ID,
+            ),
+        )
     return found[COLUMN_ID].cast(pl.String).drop_nulls().unique().sort()
 
 
@@ -79,8 +88,10 @@ def _failure(said: str, columns: Sequence[str], where: str) -> ConfigError:
         name = missing[1] or missing[2]
         near = get_close_matches(name, sorted({*columns}), n=1)
         hint = f"did you mean {near[0]!r}?" if near else "docs/plays.md lists the columns of each view"
-        return ConfigError("column_unknown", f"{where}: no column {name!r}; {hint}")
-    return ConfigError("audience_failed", f"{where}: {said.splitlines()[0]}")
+        return ConfigError(
+            "column_unknown", gettext_lazy("{where}: no column {name}; {hint}", where=where, name=repr(name), hint=hint)
+        )
+    return ConfigError("audience_failed", gettext_lazy("{where}: {said}", where=where, said=said.splitlines()[0]))
 
 
 def _tree(query: str) -> Any:
@@ -108,4 +119,4 @@ def _listed() -> str:
 
 
 def _invalid(query: str, why: str) -> SettingError:
-    return SettingError("audience_invalid", f"{query!r}: {why}")
+    return SettingError("audience_invalid", gettext_lazy("{query}: {why}", query=repr(query), why=why))

@@ -9,6 +9,7 @@ import polars as pl
 
 from promolift.core.customers.segments import parse_numbers
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 DEFAULT_COLUMNS = ("age", "sex", "gender", "income", "region", "province", "city")  # compared where nothing is named
 AGE_BANDS = (25, 35, 45, 55, 65)
@@ -31,7 +32,10 @@ def find_groups(profiles: pl.DataFrame, customers: pl.DataFrame, columns: Sequen
             near = get_close_matches(name, people.columns, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"customers have {', '.join(own.columns[1:]) or 'none'}"
             raise ConfigError(
-                "column_unknown", f"fairness.columns: no column {name!r} of customers or profiles; {hint}"
+                "column_unknown",
+                gettext_lazy(
+                    "fairness.columns: no column {name} of customers or profiles; {hint}", name=repr(name), hint=hint
+                ),
             )
     chosen = columns or [name for name in DEFAULT_COLUMNS if name in people.columns and people[name].drop_nulls().len()]
     new = pl.col("tenure_days").fill_null(0.0) < new_days

@@ -8,6 +8,7 @@ from promolift.core.customers.reason_text import TOO_YOUNG
 from promolift.core.customers.settings import MAX_AGE, ConsentSettings
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 CONSENT_SCHEMA = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
 OPTED_OUT_REASON = gettext_noop("the customer refused personal decisions")
@@ -31,7 +32,8 @@ def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: Consent
     )
     if known["customer_id"].is_duplicated().any():
         raise InputError(
-            "rows_duplicate", "customers: a customer_id stands twice; merge the rows before asking for consent"
+            "rows_duplicate",
+            gettext_lazy("customers: a customer_id stands twice; merge the rows before asking for consent"),
         )
     asked = pl.DataFrame({"customer_id": customer_ids.cast(pl.String).unique().drop_nulls().sort()})
     joined = asked.join(known, on="customer_id", how="left").sort("customer_id")

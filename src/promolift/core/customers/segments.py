@@ -15,7 +15,8 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from promolift.foundation.errors import ConfigError, SettingError
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 
 ALLOWED_EXPRESSIONS = {"CONJUNCTION", "COMPARISON", "COLUMN_REF", "CONSTANT", "OPERATOR", "BETWEEN"}
@@ -69,8 +70,12 @@ class Segment(Settings):
                 said = f"{function}(...)" if function else kind.lower().replace("_", " ")
                 raise SettingError(
                     "condition_unsupported",
-                    f"{where!r}: {said} is not read here; a rule compares columns and values with = <> < <= > >=, and, "
-                    "or, not, between, in, like, is null, + - * /",
+                    gettext_lazy(
+                        "{where}: {said} is not read here; a rule compares columns and values with = <> < <= > >=, "
+                        "and, or, not, between, in, like, is null, + - * /",
+                        where=repr(where),
+                        said=said,
+                    ),
                 )
         return where
 
@@ -80,12 +85,17 @@ def _tree(where: str) -> dict[str, Any]:
     text = duckdb.execute("select json_serialize_sql(?)", [f"select ({where}\n)"]).fetchall()[0][0]
     read = json.loads(text)
     if read["error"]:
-        raise SettingError("condition_invalid", f"{where!r} is no condition: {read['error_message']}")
+        raise SettingError(
+            "condition_invalid",
+            gettext_lazy(
+                "{where} is no condition: {error_message}", where=repr(where), error_message=read["error_message"]
+            ),
+        )
     first, *more = read["statements"]
     node = first["node"]
     only = node["type"] == "SELECT_NODE" and len(node["select_list"]) == 1 and node["from_table"]["type"] == "EMPTY"
     if more or not only or node["modifiers"]:
-        raise SettingError("condition_invalid", f"{where!r} is no single condition")
+        raise SettingError("condition_invalid", gettext_lazy("{where} is no single condition", where=repr(where)))
     tree: dict[str, Any] = node["select_list"][0]
     return tree
 
@@ -145,18 +155,30 @@ def _members(db: duckdb.DuckDBPyConnection, segment: Segment, columns: Sequence[
                 near = get_close_matches(name, columns, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else COLUMNS_HELP
                 quoted = f"; a text stands in single quotes, as '{name}'" if f'"{name}"' in segment.where else ""
-                raise ConfigError("column_unknown", f"promolift.toml: {where}: no column {name!r}; {hint}{quoted}")
+                raise ConfigError(
+                    "column_unknown",
+                    gettext_lazy(
+                        "promolift.toml: {where}: no column {name}; {hint}{quoted}",
+                        where=where,
+                        name=repr(name),
+                        hint=hint,
+                        quoted=quoted,
+                    ),
+                )
     try:
         found = db.sql(f"select ({segment.where}\n) as is_in from people")
         if str(found.types[0]) != "BOOLEAN":
             raise ConfigError(
-                "condition_invalid", f"promolift.toml: {where}: not a condition; compare it with something"
+                "condition_invalid",
+                gettext_lazy("promolift.toml: {where}: not a condition; compare it with something", where=where),
             )
         frame: pl.DataFrame = found.pl()
         return frame["is_in"].fill_null(False)
     except duckdb.Error as error:
         said = str(error).split("\n")[0]
-        raise ConfigError("condition_failed", f"promolift.toml: {where}: {said}") from None
+        raise ConfigError(
+            "condition_failed", gettext_lazy("promolift.toml: {where}: {said}", where=where, said=said)
+        ) from None
 
 
 def parse_numbers(column: pl.Series) -> pl.Series:

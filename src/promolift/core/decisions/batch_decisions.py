@@ -24,6 +24,7 @@ from promolift.core.decisions.decision_rule import (
 )
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.tables.schemas import CLOSED_OFFER, DECISIONS, OPTION
 
 Floats = NDArray[np.float64]
@@ -184,7 +185,14 @@ class _Checked(NamedTuple):
 
 def _checked(candidates: pl.DataFrame) -> _Checked:
     if missing := [name for name in REQUIRED_COLUMNS if name not in candidates.columns]:
-        raise InputError("column_missing", f"candidates: columns {missing} are missing; it has {candidates.columns}")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "candidates: columns {missing} are missing; it has {columns}",
+                missing=missing,
+                columns=candidates.columns,
+            ),
+        )
     known, ids = candidates.columns, ("customer_id", "offer_id")
     eligible = pl.col("eligible").fill_null(False) if "eligible" in known else pl.lit(True)
     why = pl.col("why_not").cast(pl.String) if "why_not" in known else pl.lit(None, pl.String)
@@ -221,19 +229,33 @@ def _check(rows: pl.DataFrame) -> None:
         who = odd["customer_id"][0]
         offers = rows.filter(pl.col("customer_id").eq_missing(pl.lit(who)))["offer_id"].to_list()
         code = "value_missing" if odd.filter(blank).height else "rows_duplicate"
-        raise InputError(code, f"candidates: customer {who!r} has an offer twice or a missing id; offers {offers[:5]}")
+        raise InputError(
+            code,
+            gettext_lazy(
+                "candidates: customer {who} has an offer twice or a missing id; offers {offers}",
+                who=repr(who),
+                offers=offers[:5],
+            ),
+        )
     number = pl.col("gain_cents", "cost_cents", "charge_cents")
     wrong = pl.col("closed").is_null() & pl.any_horizontal(~number.is_finite(), pl.col("cost_cents") < 0)
     bad = rows.filter(wrong & (pl.col("offer_id") != NONE))
     if bad.height:
         who, offer, gain, cost, charge, *_ = bad.row(0)
         what = f"gain, cost and charge {gain}, {cost}, {charge} must be finite, the cost at least 0"
-        raise InputError("value_invalid", f"candidates: customer {who!r}, offer {offer!r}: {what}")
+        raise InputError(
+            "value_invalid",
+            gettext_lazy(
+                "candidates: customer {who}, offer {offer}: {what}", who=repr(who), offer=repr(offer), what=what
+            ),
+        )
 
 
 def _refusals(people: pl.Series, consent: pl.DataFrame) -> pl.Series:
     if consent["customer_id"].is_duplicated().any():
-        raise InputError("rows_duplicate", "consent: a customer_id stands twice; two answers are no answer")
+        raise InputError(
+            "rows_duplicate", gettext_lazy("consent: a customer_id stands twice; two answers are no answer")
+        )
     no = pl.col("reason").cast(pl.String).fill_null("").replace("", "sending is not allowed")
     said = consent.select(
         "customer_id", pl.col("may_send").alias("may"), pl.when(~pl.col("may_send")).then(no).alias("no")

@@ -10,6 +10,7 @@ import polars as pl
 from promolift.core.customers.reason_text import CONSENT
 from promolift.core.decisions.decision_rule import NONE, OpenOffers, ReleaseTerms, choose_offers, offer_probabilities
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 
 class Option(NamedTuple):
@@ -59,7 +60,12 @@ def replay_decision(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[
         if decision[name] != getattr(release, name):
             both = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
             raise InputError(
-                "release_differs", f"decision {decision['decision_id']}: {both}; replay it with its own release"
+                "release_differs",
+                gettext_lazy(
+                    "decision {decision_id}: {both}; replay it with its own release",
+                    decision_id=decision["decision_id"],
+                    both=both,
+                ),
             )
     opened = [
         Option(

@@ -24,6 +24,7 @@ from promolift.core.effects.event_study import (
 )
 from promolift.core.effects.trial_arrays import holm_adjust
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 PromotionKind = Literal["sitewide", "coupons", "campaign", "product"]
@@ -62,10 +63,15 @@ class DailySales:
         arrays = {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
         if any(each.ndim != 1 or each.size != self.margin_D.size for each in arrays.values()):
             sizes = ", ".join(f"{name} {each.shape}" for name, each in arrays.items())
-            raise InputError("shape_invalid", f"daily sales: one value a day is needed in every column, not {sizes}")
+            raise InputError(
+                "shape_invalid",
+                gettext_lazy("daily sales: one value a day is needed in every column, not {sizes}", sizes=sizes),
+            )
         for name, each in arrays.items():
             if each.size and not np.isfinite(each.astype(np.float64)).all():
-                raise InputError("value_invalid", f"daily sales: {name} holds values that are no numbers")
+                raise InputError(
+                    "value_invalid", gettext_lazy("daily sales: {name} holds values that are no numbers", name=name)
+                )
 
     @property
     def days(self) -> int:

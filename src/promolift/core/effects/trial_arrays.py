@@ -15,6 +15,7 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import Level
 from promolift.foundation.frames import as_frame, is_pandas
 from promolift.foundation.hashing import hash_int, mix_bits
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -75,7 +76,10 @@ class FeatureEncoder:
         for column in self.columns:
             if column.name not in frame.columns:
                 raise InputError(
-                    "column_missing", f"features: no column {column.name!r}, which the model was trained with"
+                    "column_missing",
+                    gettext_lazy(
+                        "features: no column {name}, which the model was trained with", name=repr(column.name)
+                    ),
                 )
             parts.extend(_encode(frame[column.name], column))
         return np.column_stack(parts) if parts else np.zeros((frame.height, 0))
@@ -127,14 +131,27 @@ def finite_vector(values: ArrayLike, name: str) -> Floats:
     try:
         found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError("value_invalid", f"{name}: not numbers; give one number for each customer") from None
+        raise InputError(
+            "value_invalid", gettext_lazy("{name}: not numbers; give one number for each customer", name=name)
+        ) from None
     if found.ndim != 1:
-        raise InputError("shape_invalid", f"{name}: has {found.ndim} dimensions; give one number for each customer")
+        raise InputError(
+            "shape_invalid",
+            gettext_lazy(
+                "{name}: has {ndim} dimensions; give one number for each customer", name=name, ndim=found.ndim
+            ),
+        )
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         raise InputError(
             "value_not_finite",
-            f"{name}: {wrong.size} of {found.size} values are missing or infinite, first at {wrong[0]}",
+            gettext_lazy(
+                "{name}: {size} of {found_size} values are missing or infinite, first at {wrong}",
+                name=name,
+                size=wrong.size,
+                found_size=found.size,
+                wrong=wrong[0],
+            ),
         )
     return found
 
@@ -169,15 +186,28 @@ def encode_arms(treatment_N: ArrayLike, control: str | None) -> NamedArms:
     gone = sum(value is None or value != value for value in given.flat)
     if gone:
         raise InputError(
-            "value_missing", f"treatment: {gone} of {given.size} are missing; say who got what, or take these rows out"
+            "value_missing",
+            gettext_lazy(
+                "treatment: {gone} of {size} are missing; say who got what, or take these rows out",
+                gone=gone,
+                size=given.size,
+            ),
         )
     text = given.astype(str)
     names = sorted(set(text.flat))
     known = f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
     if control is None:
-        raise InputError("control_missing", f"treatment: text; say which is no treatment with control=, one of {known}")
+        raise InputError(
+            "control_missing",
+            gettext_lazy("treatment: text; say which is no treatment with control=, one of {known}", known=known),
+        )
     if control not in names:
-        raise InputError("control_unknown", f"treatment: control {control!r} is no treatment here: {known}")
+        raise InputError(
+            "control_unknown",
+            gettext_lazy(
+                "treatment: control {control} is no treatment here: {known}", control=repr(control), known=known
+            ),
+        )
     order = (control, *(name for name in names if name != control))
     return NamedArms(np.array([order.index(name) for name in text], dtype=np.int64), order)
 
@@ -188,7 +218,10 @@ def _frame(features: Features) -> pl.DataFrame:
     values = np.asarray(features)
     if values.ndim != 2:
         raise InputError(
-            "shape_invalid", f"features: {values.ndim} dimensions; give a frame or an array of customers x features"
+            "shape_invalid",
+            gettext_lazy(
+                "features: {ndim} dimensions; give a frame or an array of customers x features", ndim=values.ndim
+            ),
         )
     return pl.DataFrame({f"x{f}": values[:, f] for f in range(values.shape[1])})
 
@@ -207,7 +240,12 @@ def _encode(values: pl.Series, column: FeatureColumn) -> list[Floats]:
             found = physical.cast(pl.Float64).to_numpy().astype(np.float64)
         except pl.exceptions.PolarsError:
             raise InputError(
-                "column_type_wrong", f"features: column {column.name!r} held numbers in training, now {values.dtype}"
+                "column_type_wrong",
+                gettext_lazy(
+                    "features: column {name} held numbers in training, now {dtype}",
+                    name=repr(column.name),
+                    dtype=values.dtype,
+                ),
             ) from None
         return [np.where(np.isfinite(found), np.clip(found, -MAX_FEATURE_VALUE, MAX_FEATURE_VALUE), np.nan)]
     text = values.cast(pl.String)

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 Key = tuple[str, ...]
@@ -44,7 +45,14 @@ class ArmSums:
     def at(self, column: str) -> int:
         """Place of a column; InputError names the known ones."""
         if column not in self.columns:
-            raise InputError("column_unknown", f"sums: no column {column!r}; there are {', '.join(self.columns)}")
+            raise InputError(
+                "column_unknown",
+                gettext_lazy(
+                    "sums: no column {column}; there are {columns}",
+                    column=repr(column),
+                    columns=", ".join(self.columns),
+                ),
+            )
         return self.columns.index(column)
 
     def is_rate(self, column: str) -> bool:
@@ -58,14 +66,16 @@ class ArmSums:
     @property
     def mean_C(self) -> Floats:
         if self.n < 1:
-            raise SupportError("too_few_customers", "sums: no customer, so there is no mean")
+            raise SupportError("too_few_customers", gettext_lazy("sums: no customer, so there is no mean"))
         return np.array(self.total) / self.n
 
     @property
     def covariance_CC(self) -> Floats:
         """Unbiased covariances; a variance that is lost in the rounding of its sums (mean / sd above 1e6) is 0."""
         if self.n < 2:
-            raise SupportError("too_few_customers", f"sums: {self.n} customer, so there is no variance")
+            raise SupportError(
+                "too_few_customers", gettext_lazy("sums: {n} customer, so there is no variance", n=self.n)
+            )
         size = len(self.columns)
         square_CC = np.zeros((size, size))
         square_CC[np.triu_indices(size)] = self.product
@@ -91,7 +101,12 @@ def sum_by_group(
     """
     limits = dict(caps or {})
     if unknown := sorted(set(limits) - set(columns)):
-        raise InputError("column_unknown", f"caps: {unknown} are not among the summed columns {list(columns)}")
+        raise InputError(
+            "column_unknown",
+            gettext_lazy(
+                "caps: {unknown} are not among the summed columns {columns}", unknown=unknown, columns=list(columns)
+            ),
+        )
     names = tuple(dict.fromkeys(columns))
     wide = _sum_frame(rows, names, by, limits)
     size = len(names)
@@ -102,7 +117,14 @@ def sum_by_group(
         if bad or None in key:
             code = "value_missing" if bad else "group_missing"
             what = f"{bad} of {n} rows have no finite value in {list(names)}" if bad else f"{n} rows have no group"
-            raise InputError(code, f"sums of {dict(zip(by, key, strict=True))}: {what}; a missing value is not zero")
+            raise InputError(
+                code,
+                gettext_lazy(
+                    "sums of {dict}: {what}; a missing value is not zero",
+                    dict=dict(zip(by, key, strict=True)),
+                    what=what,
+                ),
+            )
         if n:
             total, product, clipped = rest[:size], rest[size : size + pairs], rest[size + pairs :]
             limited = tuple(limits.get(name) for name in names)
@@ -126,4 +148,9 @@ def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[
 
 def _known(names: Iterable[str], columns: Sequence[str]) -> None:
     if missing := sorted(set(names) - set(columns)):
-        raise InputError("column_missing", f"sums: columns {missing} are missing; the rows have {list(columns)}")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "sums: columns {missing} are missing; the rows have {columns}", missing=missing, columns=list(columns)
+            ),
+        )

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from promolift.core.experiments.experiment_design import adjust_p_values
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.catalogue import gettext_noop, pgettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 Floats = NDArray[np.float64]
 ACTIONS = {
@@ -24,6 +25,7 @@ ACTIONS = {
     "predictions": gettext_noop("recalibrate on recent outcomes; if the ranking suffered too, fit again"),
     "effects": gettext_noop("trust recent periods only, explore more, and fit the effects again"),
 }
+pgettext_noop("drift", "inputs"), pgettext_noop("drift", "predictions"), pgettext_noop("drift", "effects")
 NO_ACTION = gettext_noop("nothing to do")
 
 
@@ -41,7 +43,7 @@ class Drift:
     """One thing looked at. `drifted` is missing where the data cannot tell; `rule` is test and threshold in words."""
 
     kind: str
-    what: str
+    what: LazyMessage
     size: float | None
     p: float | None
     p_adjusted: float | None
@@ -63,18 +65,24 @@ def input_drift(before: pl.DataFrame, now: pl.DataFrame) -> list[Drift]:
     """
     if missing := [name for name in before.columns if name not in now.columns]:
         raise InputError(
-            "column_missing", f"drift: columns {missing} are missing now; a column that is gone is the largest drift"
+            "column_missing",
+            gettext_lazy(
+                "drift: columns {missing} are missing now; a column that is gone is the largest drift", missing=missing
+            ),
         )
     rule = f"PSI of at least {MAX_PSI:g} and chi-square on the same bins, Holm over {before.width} columns, "
     rule += f"p below {ALPHA:g}"
     if min(before.height, now.height) < MIN_CUSTOMERS:
         why = f"{before.height} and {now.height} rows, {MIN_CUSTOMERS} are needed"
-        return [Drift("inputs", name, None, None, None, None, f"{rule}; {why}", NO_ACTION) for name in before.columns]
+        return [
+            Drift("inputs", LazyMessage.of(name, {}), None, None, None, None, f"{rule}; {why}", NO_ACTION)
+            for name in before.columns
+        ]
     found = []
     for name in before.columns:
         count_2B = bin_counts(before[name], now[name])
         p = float(scipy.stats.chi2_contingency(count_2B, correction=False).pvalue) if count_2B.shape[1] > 1 else 1.0
-        found.append(Drift("inputs", name, psi(count_2B), p, None, None, rule, NO_ACTION))
+        found.append(Drift("inputs", LazyMessage.of(name, {}), psi(count_2B), p, None, None, rule, NO_ACTION))
     return _settle(found, MAX_PSI)
 
 
@@ -95,10 +103,14 @@ def prediction_drift(before: PredictionPeriod, now: PredictionPeriod) -> Drift:
     then, later = _log_ratio(before), _log_ratio(now)
     if then is None or later is None:
         why = f"each period needs {MIN_CUSTOMERS} rows and means above 0"
-        return Drift("predictions", "calibration", None, None, None, None, f"{rule}; {why}", NO_ACTION)
+        return Drift("predictions", gettext_lazy("calibration"), None, None, None, None, f"{rule}; {why}", NO_ACTION)
     moved = later.value - then.value
     p = float(2 * scipy.stats.norm.sf(abs(moved) / np.sqrt(then.variance + later.variance)))
-    what = f"predicted / observed {np.exp(then.value):.2f} before, {np.exp(later.value):.2f} now"
+    what = gettext_lazy(
+        "predicted / observed {before} before, {now} now",
+        before=f"{np.exp(then.value):.2f}",
+        now=f"{np.exp(later.value):.2f}",
+    )
     draft = Drift("predictions", what, float(np.exp(abs(moved))), p, None, None, rule, NO_ACTION)
     return _settle([draft], 1 + MAX_RATIO)[0]
 
@@ -113,16 +125,19 @@ def effect_drift(lifts: Sequence[float], standard_errors: Sequence[float]) -> Dr
     if value.shape != se.shape or not (np.isfinite(value).all() and np.isfinite(se).all() and (se > 0).all()):
         raise InputError(
             "shapes_differ" if value.shape != se.shape else "value_invalid",
-            "effect drift: every period needs a finite lift and a standard error above 0",
+            gettext_lazy("effect drift: every period needs a finite lift and a standard error above 0"),
         )
     rule = f"I^2 of at least {MAX_INCONSISTENCY:.0%} and Cochran's Q over {value.size} periods, p below {ALPHA:g}"
     if value.size < 2:
-        return Drift("effects", "lift", None, None, None, None, f"{rule}; two periods are needed", NO_ACTION)
+        return Drift(
+            "effects", gettext_lazy("lift"), None, None, None, None, f"{rule}; two periods are needed", NO_ACTION
+        )
     weight = 1 / se**2
     q = float((weight * (value - np.average(value, weights=weight)) ** 2).sum())
     p = float(scipy.stats.chi2.sf(q, value.size - 1))
     size = max(0.0, 1 - (value.size - 1) / q) if q > 0 else 0.0
-    what = "lift by period " + ", ".join(f"{v:.4g} +/- {s:.2g}" for v, s in zip(value, se, strict=True))
+    lifts_by_period = ", ".join(f"{v:.4g} +/- {s:.2g}" for v, s in zip(value, se, strict=True))
+    what = gettext_lazy("lift by period {lifts}", lifts=lifts_by_period)
     return _settle([Drift("effects", what, size, p, None, None, rule, NO_ACTION)], MAX_INCONSISTENCY)[0]
 
 
@@ -169,7 +184,7 @@ def _log_ratio(period: PredictionPeriod) -> _LogRatio | None:
     if predicted.shape != observed.shape or not (np.isfinite(predicted).all() and np.isfinite(observed).all()):
         raise InputError(
             "shapes_differ" if predicted.shape != observed.shape else "value_invalid",
-            "prediction drift: predicted and observed need equal lengths and finite values",
+            gettext_lazy("prediction drift: predicted and observed need equal lengths and finite values"),
         )
     if predicted.size < MIN_CUSTOMERS or predicted.mean() <= 0 or observed.mean() <= 0:
         return None

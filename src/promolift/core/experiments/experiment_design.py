@@ -198,14 +198,31 @@ def analyse(
     if design.primary not in [metric.name for metric in metrics]:
         raise InputError(
             "metric_unknown",
-            f"experiment {design.name}: the primary metric {design.primary!r} is not among the metrics",
+            gettext_lazy(
+                "experiment {name}: the primary metric {primary} is not among the metrics",
+                name=design.name,
+                primary=repr(design.primary),
+            ),
         )
     if strange := sorted({key[0] for key in [*sums, *(segments or {})]} - set(design.shares)):
         raise InputError(
-            "arm_unknown", f"experiment {design.name}: arms {strange} were not planned; it has {list(design.shares)}"
+            "arm_unknown",
+            gettext_lazy(
+                "experiment {name}: arms {strange} were not planned; it has {shares}",
+                name=design.name,
+                strange=strange,
+                shares=list(design.shares),
+            ),
         )
     if any(segment == ALL_CUSTOMERS for _, segment in segments or {}):
-        raise InputError("name_reserved", f"experiment {design.name}: a segment may not be called {ALL_CUSTOMERS!r}")
+        raise InputError(
+            "name_reserved",
+            gettext_lazy(
+                "experiment {name}: a segment may not be called {all_customers}",
+                name=design.name,
+                all_customers=repr(ALL_CUSTOMERS),
+            ),
+        )
     counts = {arm: sums[(arm,)].n if (arm,) in sums else 0 for arm in design.shares}
     ratio = sample_ratio_test(counts, design.shares, design.ratio_alpha, design.method == "always_valid")
     progress = elapsed if elapsed is not None else sum(counts.values()) / design.planned_customers

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from promolift.core.experiments.arm_sums import ArmSums
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -63,7 +64,10 @@ def lift(control: ArmSums, arm: ArmSums, metric: Metric) -> Lift:
     noise in the common covariate mean. `freedom` is Welch's.
     """
     if control.columns != arm.columns or control.caps != arm.caps:
-        raise InputError("arms_not_comparable", f"{metric.name}: the arms were summed with different columns or caps")
+        raise InputError(
+            "arms_not_comparable",
+            gettext_lazy("{name}: the arms were summed with different columns or caps", name=metric.name),
+        )
     pair = (control, arm)
     parts = [value_and_slope(sums, metric) for sums in pair]
     slope = [part.slope_C for part in parts]
@@ -75,7 +79,10 @@ def lift(control: ArmSums, arm: ArmSums, metric: Metric) -> Lift:
     rest = [g - theta for g in slope]
     var, raw = _variances(rest, cov, n), _variances(slope, cov, n)
     if sum(var) <= 0:
-        raise SupportError("no_variation", f"{metric.name}: nothing varies in either arm, so noise cannot be judged")
+        raise SupportError(
+            "no_variation",
+            gettext_lazy("{name}: nothing varies in either arm, so noise cannot be judged", name=metric.name),
+        )
     relative = _relative(adjusted, var, rest, theta, cov, n)
     return Lift(
         control=adjusted[0],
@@ -109,7 +116,13 @@ def value_and_slope(sums: ArmSums, metric: Metric) -> Linearised:
     d = sums.at(metric.per)
     if mean[d] <= 0:
         raise SupportError(
-            "ratio_undefined", f"{metric.name}: the sum of {metric.per} is {sums.total[d]:g}; a ratio needs it above 0"
+            "ratio_undefined",
+            gettext_lazy(
+                "{name}: the sum of {per} is {total}; a ratio needs it above 0",
+                name=metric.name,
+                per=metric.per,
+                total=f"{sums.total[d]:g}",
+            ),
         )
     ratio = float(mean[y] / mean[d])
     slope[d] -= ratio
@@ -172,7 +185,9 @@ def mixture_weight(alpha: float) -> float:
     planned; its smallest value lies where u - log(u + 1) = -2 log(alpha), which Lambert's W solves.
     """
     if not 0 < alpha < 1:
-        raise InputError("value_invalid", f"alpha = {alpha}: an error rate lies between 0 and 1")
+        raise InputError(
+            "value_invalid", gettext_lazy("alpha = {alpha}: an error rate lies between 0 and 1", alpha=alpha)
+        )
     return float(-scipy.special.lambertw(-(alpha**2) / e, k=-1).real) - 1
 
 
@@ -195,6 +210,9 @@ def always_valid_p(z: float, progress: float, alpha: float, weight: float | None
 def _u(progress: float, alpha: float, weight: float | None) -> float:
     if not progress > 0:
         raise InputError(
-            "value_invalid", f"progress = {progress}: nothing has been observed, so there is no interval yet"
+            "value_invalid",
+            gettext_lazy(
+                "progress = {progress}: nothing has been observed, so there is no interval yet", progress=progress
+            ),
         )
     return progress * (mixture_weight(alpha) if weight is None else weight)

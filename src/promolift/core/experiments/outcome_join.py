@@ -18,6 +18,7 @@ from pydantic import Field
 
 from promolift.foundation import sql
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 from promolift.foundation.sql import bind, fetch_frame, quote_identifier, require_relation
 from promolift.foundation.time.clock import DAY_MS
@@ -172,7 +173,8 @@ def open_windows(decisions: pl.DataFrame, settings: JoinSettings, asof_ms: int) 
     )
     if rest.null_count().sum_horizontal().sum():
         raise InputError(
-            "value_missing", "decisions: a customer_id, ts_ms or policy_id is missing; every decision has all three"
+            "value_missing",
+            gettext_lazy("decisions: a customer_id, ts_ms or policy_id is missing; every decision has all three"),
         )
     rest = rest.sort("customer_id", "ts_ms", "arm")
     first = rest.unique("customer_id", keep="first", maintain_order=True).select("customer_id", "arm")
@@ -239,4 +241,12 @@ def _events(outcomes: pl.DataFrame | Relation, values: tuple[str, ...]) -> Itera
 
 def _check(table: str, columns: list[str], need: tuple[str, ...]) -> None:
     if missing := [name for name in need if name not in columns]:
-        raise InputError("column_missing", f"{table}: columns {missing} are missing; it has {columns}")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "{table}: columns {missing} are missing; it has {columns}",
+                table=table,
+                missing=missing,
+                columns=columns,
+            ),
+        )

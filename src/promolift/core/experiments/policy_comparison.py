@@ -20,6 +20,7 @@ from pydantic import Field
 from promolift.foundation.errors import BudgetError, InputError, SupportError
 from promolift.foundation.hashing import hash_int, hash_units
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 Route = NDArray[np.int64]
@@ -94,7 +95,11 @@ def compare_policies(
     if spend > budget_cents * (1 + 1e-9):
         raise BudgetError(
             "budget_exceeded",
-            f"plan: it is expected to spend {spend:.0f} cents, above the budget of {budget_cents:.0f}",
+            gettext_lazy(
+                "plan: it is expected to spend {spend} cents, above the budget of {budget_cents}",
+                spend=f"{spend:.0f}",
+                budget_cents=f"{budget_cents:.0f}",
+            ),
         )
     policies = [_Policy("plan", [chosen], filled=False), *_baselines(rows, spend, profiles, knobs)]
     tables = []
@@ -108,7 +113,14 @@ def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
     """Checked rows in key order; closed and unjudged pairs are left out."""
     need = ("customer_id", "offer_id", "gain_cents", "cost_cents")
     if missing := [name for name in need if name not in candidates.columns]:
-        raise InputError("column_missing", f"candidates: columns {missing} are missing; it has {candidates.columns}")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "candidates: columns {missing} are missing; it has {columns}",
+                missing=missing,
+                columns=candidates.columns,
+            ),
+        )
     open_ = pl.col("eligible").fill_null(False) if "eligible" in candidates.columns else pl.lit(True)
     judged = pl.col("gain_cents").is_not_null() & pl.col("cost_cents").is_not_null()
     offers = candidates.filter(open_ & judged & (pl.col("offer_id") != "none"))
@@ -120,21 +132,25 @@ def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
     if rows.select(pl.struct("customer_id", "offer_id").is_duplicated().any()).item():
         raise InputError(
             "rows_duplicate",
-            "candidates: a customer has the same offer twice; key (customer_id, offer_id) must be unique",
+            gettext_lazy("candidates: a customer has the same offer twice; key (customer_id, offer_id) must be unique"),
         )
     for name in ("gain_cents", "cost_cents"):
         if not rows.select(pl.col(name).cast(pl.Float64).is_finite().fill_null(False).all()).item():
             raise InputError(
-                "value_invalid", f"candidates.{name}: every value must be finite; a gain nobody knows is left missing"
+                "value_invalid",
+                gettext_lazy(
+                    "candidates.{name}: every value must be finite; a gain nobody knows is left missing", name=name
+                ),
             )
     if rows.select((pl.col("cost_cents") < 0).any()).item():
-        raise InputError("value_invalid", "candidates.cost_cents: an expected cost is negative")
+        raise InputError("value_invalid", gettext_lazy("candidates.cost_cents: an expected cost is negative"))
     if "gain_check_cents" in rows.columns:
         gaps = rows.select((~pl.col("gain_check_cents").cast(pl.Float64).is_finite()).fill_null(True).sum()).item()
         if gaps:
             what = f"{gaps} of {rows.height} rows have no value; an unknown gain is not zero"
             raise SupportError(
-                "value_missing", f"candidates.gain_check_cents: {what}. Leave these rows out or drop the column"
+                "value_missing",
+                gettext_lazy("candidates.gain_check_cents: {what}. Leave these rows out or drop the column", what=what),
             )
     return rows.with_columns(pl.col("gain_cents", "cost_cents").cast(pl.Float64))
 
@@ -144,13 +160,18 @@ def _plan_rows(rows: pl.DataFrame, plan: pl.DataFrame) -> Route:
     if taken.is_empty():
         raise SupportError("plan_empty", gettext_noop("plan: it treats nobody, so there is no spend to compare at"))
     if taken["customer_id"].is_duplicated().any():
-        raise InputError("plan_invalid", "plan: a customer has more than one offer")
+        raise InputError("plan_invalid", gettext_lazy("plan: a customer has more than one offer"))
     keyed = rows.select("customer_id", "offer_id").with_row_index("at")
     found = taken.join(keyed, on=["customer_id", "offer_id"], how="left").sort("customer_id")
     if found["at"].null_count():
         first = found.filter(pl.col("at").is_null()).select("customer_id", "offer_id").head(3).rows()
         raise InputError(
-            "ids_unmatched", f"plan: {found['at'].null_count()} rows are not among the candidates; first {first}"
+            "ids_unmatched",
+            gettext_lazy(
+                "plan: {null_count} rows are not among the candidates; first {first}",
+                null_count=found["at"].null_count(),
+                first=first,
+            ),
         )
     return found["at"].to_numpy().astype(np.int64)
 
@@ -281,7 +302,12 @@ def _evidence(rows: pl.DataFrame, routes: list[Route]) -> str:
     found = set(rows["evidence"].fill_null("assumed").gather(np.unique(np.concatenate(routes))).to_list())
     if unknown := sorted(found - set(EVIDENCE_LEVELS)):
         raise InputError(
-            "value_invalid", f"candidates.evidence: unknown levels {unknown}; known are {', '.join(EVIDENCE_LEVELS)}"
+            "value_invalid",
+            gettext_lazy(
+                "candidates.evidence: unknown levels {unknown}; known are {evidence_levels}",
+                unknown=unknown,
+                evidence_levels=", ".join(EVIDENCE_LEVELS),
+            ),
         )
     return EVIDENCE_LEVELS[min(EVIDENCE_LEVELS.index(level) for level in found)]
 
@@ -327,7 +353,7 @@ def rfm_score(profiles: pl.DataFrame) -> pl.DataFrame:
     A missing value counts as the lowest quintile. `rfm_money` breaks ties.
     """
     if missing := [name for name in ("customer_id", *RFM_COLUMNS) if name not in profiles.columns]:
-        raise SupportError("column_missing", f"needs the columns {missing} of profiles")
+        raise SupportError("column_missing", gettext_lazy("needs the columns {missing} of profiles", missing=missing))
     known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in RFM_COLUMNS))
     quintiles = [
         (pl.col(name).rank("average", descending=name == "recency_days") * 5 / pl.col(name).count()).ceil().fill_null(1)
@@ -339,7 +365,7 @@ def rfm_score(profiles: pl.DataFrame) -> pl.DataFrame:
 def by_redemption(rows: pl.DataFrame) -> Route:
     """Each customer's offer with the highest redemption probability, the surest customers first."""
     if "redeem_prob" not in rows.columns or rows["redeem_prob"].null_count():
-        raise SupportError("column_missing", "needs the column 'redeem_prob' of candidates, without gaps")
+        raise SupportError("column_missing", gettext_lazy("needs the column 'redeem_prob' of candidates, without gaps"))
     top = _top(rows.with_row_index("at"), "redeem_prob")
     ordered = top.sort(["redeem_prob", "customer_id"], descending=[True, False])
     return ordered["at"].to_numpy().astype(np.int64)

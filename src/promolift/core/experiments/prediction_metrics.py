@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Interval
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 
@@ -105,7 +106,7 @@ def calibration(
     """
     y, prob = _probable("calibration", label_N, prob_N)
     if bins < 1:
-        raise InputError("value_invalid", f"calibration: bins = {bins}, needs at least 1")
+        raise InputError("value_invalid", gettext_lazy("calibration: bins = {bins}, needs at least 1", bins=bins))
     order = np.argsort(prob, kind="stable")
     ranked, hit = prob[order], y[order]
     cut = [
@@ -116,7 +117,8 @@ def calibration(
     rows = tuple(_bin(ranked[a:b], hit[a:b], None if group is None else group[a:b]) for a, b in pairwise(edges))
     if prob.mean() == 0:
         raise SupportError(
-            "ratio_undefined", "calibration: every prediction is 0 though some rows are positive; no ratio exists"
+            "ratio_undefined",
+            gettext_lazy("calibration: every prediction is 0 though some rows are positive; no ratio exists"),
         )
     ratio = float(prob.mean() / y.mean())
     width = Z95 * _se(prob / prob.mean() - y / y.mean(), groups)
@@ -128,7 +130,10 @@ def calibration(
 
 def _mean(figure: str, value_N: Floats, groups: Sequence[Any] | None) -> Score:
     if value_N.size < 2:
-        raise SupportError("too_few_rows", f"{figure}: {value_N.size} rows; an interval needs at least 2")
+        raise SupportError(
+            "too_few_rows",
+            gettext_lazy("{figure}: {size} rows; an interval needs at least 2", figure=figure, size=value_N.size),
+        )
     se = _se(value_N, groups)
     half = float(scipy.stats.t.ppf(0.975, (value_N.size if groups is None else len(set(groups))) - 1)) * se
     value = float(value_N.mean())
@@ -149,11 +154,14 @@ def _by_group(value_N: Floats, groups: Sequence[Any] | None) -> Floats:
     if groups is None:
         return value_N
     if len(groups) != value_N.size:
-        raise InputError("shapes_differ", f"groups: {len(groups)} of them for {value_N.size} rows")
+        raise InputError(
+            "shapes_differ",
+            gettext_lazy("groups: {groups} of them for {size} rows", groups=len(groups), size=value_N.size),
+        )
     index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
     total = np.bincount(index, weights=value_N)
     if total.size < 2:
-        raise SupportError("too_few_customers", "groups: a single customer; an interval needs at least 2")
+        raise SupportError("too_few_customers", gettext_lazy("groups: a single customer; an interval needs at least 2"))
     scaled: Floats = total * np.sqrt(total.size / (total.size - 1))
     return scaled
 
@@ -185,12 +193,23 @@ def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -
     if score.shape != y.shape or not np.isfinite(score).all():
         raise InputError(
             "shapes_differ" if score.shape != y.shape else "value_invalid",
-            f"{figure}: labels of shape {y.shape} need as many finite scores; got shape {score.shape}",
+            gettext_lazy(
+                "{figure}: labels of shape {shape} need as many finite scores; got shape {score_shape}",
+                figure=figure,
+                shape=y.shape,
+                score_shape=score.shape,
+            ),
         )
     if min(y.sum(), (~y).sum()) < least:
         counts = f"{int(y.sum())} positive and {int((~y).sum())} negative rows"
         raise SupportError(
-            "too_few_outcomes", f"{figure}: {counts}; at least {least} of each are needed to say anything"
+            "too_few_outcomes",
+            gettext_lazy(
+                "{figure}: {counts}; at least {least} of each are needed to say anything",
+                figure=figure,
+                counts=counts,
+                least=least,
+            ),
         )
     return _Labelled(y, score)
 
@@ -200,7 +219,12 @@ def _probable(figure: str, label_N: ArrayLike, prob_N: ArrayLike) -> _Labelled:
     if ((prob < 0) | (prob > 1)).any():
         raise InputError(
             "probabilities_invalid",
-            f"{figure}: probabilities must lie in [0, 1]; they run from {prob.min():.4g} to {prob.max():.4g}",
+            gettext_lazy(
+                "{figure}: probabilities must lie in [0, 1]; they run from {min} to {max}",
+                figure=figure,
+                min=f"{prob.min():.4g}",
+                max=f"{prob.max():.4g}",
+            ),
         )
     return found
 
@@ -208,6 +232,9 @@ def _probable(figure: str, label_N: ArrayLike, prob_N: ArrayLike) -> _Labelled:
 def _binary(figure: str, label_N: ArrayLike) -> NDArray[np.bool_]:
     label = np.asarray(label_N, dtype=np.float64)
     if label.ndim != 1 or not np.isin(label, (0.0, 1.0)).all():
-        raise InputError("outcome_not_binary", f"{figure}: labels must be one column of 0 and 1, none missing")
+        raise InputError(
+            "outcome_not_binary",
+            gettext_lazy("{figure}: labels must be one column of 0 and 1, none missing", figure=figure),
+        )
     yes: NDArray[np.bool_] = label == 1.0
     return yes

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 SPANS = (28, 56, 112, 364)
@@ -120,7 +121,7 @@ def fit_surrogate(sales: pl.DataFrame, day: int, spans: Spans) -> SurrogateModel
     if not features(sales, day).height:
         raise SupportError(
             "too_few_purchases",
-            "nobody bought anything before the first draw, so nothing can be expected of the weeks ahead",
+            gettext_lazy("nobody bought anything before the first draw, so nothing can be expected of the weeks ahead"),
         )
     scale = min(1.0, (day - first) / (spans.horizon + 2 * spans.window))
     seen = Spans(*(int(scale * span) for span in spans))

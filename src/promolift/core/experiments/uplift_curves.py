@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -122,20 +123,31 @@ def arm_scores(
     if differ or not np.isin(arm, np.arange(prob.shape[1])).all():
         raise InputError(
             "shapes_differ" if differ else "arm_unknown",
-            f"arm scores: {len(y)} outcomes need as many arms, numbered from 0 to {prob.shape[1] - 1}",
+            gettext_lazy(
+                "arm scores: {y} outcomes need as many arms, numbered from 0 to {shape}",
+                y=len(y),
+                shape=prob.shape[1] - 1,
+            ),
         )
     if not ((prob >= 0).all() and np.allclose(prob.sum(axis=1), 1.0, atol=1e-6)):
-        raise InputError("propensity_invalid", "arm scores: each row of probabilities must be 0 or more and sum to 1")
+        raise InputError(
+            "propensity_invalid", gettext_lazy("arm scores: each row of probabilities must be 0 or more and sum to 1")
+        )
     model = np.zeros(prob.shape) if predicted_NA is None else np.asarray(predicted_NA, dtype=np.float64)
     if model.shape != prob.shape or not np.isfinite(model).all():
         raise InputError(
             "shapes_differ" if model.shape != prob.shape else "value_invalid",
-            f"arm scores: predictions of shape {model.shape} must be finite, of shape {prob.shape}",
+            gettext_lazy(
+                "arm scores: predictions of shape {shape} must be finite, of shape {prob_shape}",
+                shape=model.shape,
+                prob_shape=prob.shape,
+            ),
         )
     got = arm.astype(np.int64)[:, None] == np.arange(prob.shape[1])
     if (prob[got] == 0).any():
         raise InputError(
-            "propensity_zero", f"arm scores: {(prob[got] == 0).sum()} customers had an arm whose probability is 0"
+            "propensity_zero",
+            gettext_lazy("arm scores: {sum} customers had an arm whose probability is 0", sum=(prob[got] == 0).sum()),
         )
     score: Floats = np.where(prob > 0, model + got * (y[:, None] - model) / np.where(prob > 0, prob, 1.0), np.nan)
     return score
@@ -152,18 +164,34 @@ def policy_value(score_NA: Floats, policy: ArrayLike, figure: str = "policy valu
         if prob.shape != (n,) or not np.isin(prob, np.arange(arms)).all():
             raise InputError(
                 "shapes_differ" if prob.shape != (n,) else "arm_unknown",
-                f"{figure}: a policy is one arm from 0 to {arms - 1} for each of {n} customers",
+                gettext_lazy(
+                    "{figure}: a policy is one arm from 0 to {arms} for each of {n} customers",
+                    figure=figure,
+                    arms=arms - 1,
+                    n=n,
+                ),
             )
         prob = prob[:, None] == np.arange(arms)
     if prob.shape != score_NA.shape or not np.allclose(prob.sum(axis=1), 1.0, atol=1e-6) or (prob < 0).any():
         raise InputError(
             "shapes_differ" if prob.shape != score_NA.shape else "probabilities_invalid",
-            f"{figure}: probabilities of shape {prob.shape} must sum to 1 over the {arms} arms",
+            gettext_lazy(
+                "{figure}: probabilities of shape {shape} must sum to 1 over the {arms} arms",
+                figure=figure,
+                shape=prob.shape,
+                arms=arms,
+            ),
         )
     unknown = int((np.isnan(score_NA) & (prob > 0)).any(axis=1).sum())
     if unknown:
         raise SupportError(
-            "no_overlap", f"{figure}: {unknown} of {n} customers get an arm they could not get in the trial"
+            "no_overlap",
+            gettext_lazy(
+                "{figure}: {unknown} of {n} customers get an arm they could not get in the trial",
+                figure=figure,
+                unknown=unknown,
+                n=n,
+            ),
         )
     part_N = (np.where(prob > 0, score_NA, 0.0) * prob).sum(axis=1)
     return make_estimate(figure, float(part_N.mean()), (part_N - part_N.mean()) / n, "influence function")
@@ -173,7 +201,14 @@ def paired_difference(a: Estimate, b: Estimate) -> Estimate:
     """a - b on the same rows in the same order, with the paired standard error."""
     if a.n != b.n:
         raise InputError(
-            "shapes_differ", f"difference: {a.figure} has {a.n} rows and {b.figure} {b.n}; they must be the same rows"
+            "shapes_differ",
+            gettext_lazy(
+                "difference: {figure} has {n} rows and {b_figure} {b_n}; they must be the same rows",
+                figure=a.figure,
+                n=a.n,
+                b_figure=b.figure,
+                b_n=b.n,
+            ),
         )
     # the factor for small n stands in both already
     part_N = (a.influence_N - b.influence_N) / np.sqrt(a.n / (a.n - 1))
@@ -185,17 +220,31 @@ def _rows(figure: str, outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: Ar
     if not y.shape == score.shape == t.shape:
         raise InputError(
             "shapes_differ",
-            f"{figure}: {y.size} outcomes, {score.size} scores and {t.size} treatments differ in length",
+            gettext_lazy(
+                "{figure}: {size} outcomes, {score_size} scores and {t_size} treatments differ in length",
+                figure=figure,
+                size=y.size,
+                score_size=score.size,
+                t_size=t.size,
+            ),
         )
     if not np.isin(t, (0.0, 1.0)).all():
         raise InputError(
             "treatment_not_binary",
-            f"{figure}: treatments must be 0 (control) or 1; judge several arms one by one or by budget",
+            gettext_lazy(
+                "{figure}: treatments must be 0 (control) or 1; judge several arms one by one or by budget",
+                figure=figure,
+            ),
         )
     if min(t.sum(), (1 - t).sum()) < 2:
         raise SupportError(
             "arm_too_small",
-            f"{figure}: {t.sum():.0f} treated and {(1 - t).sum():.0f} controls; 2 of each are needed",
+            gettext_lazy(
+                "{figure}: {sum} treated and {sum_2} controls; 2 of each are needed",
+                figure=figure,
+                sum=f"{t.sum():.0f}",
+                sum_2=f"{(1 - t).sum():.0f}",
+            ),
         )
     return _Ranked(y, t, _group(score))
 
@@ -205,7 +254,9 @@ def _vector(figure: str, values: ArrayLike) -> Floats:
     if found.ndim != 1 or not np.isfinite(found).all():
         raise InputError(
             "shapes_differ" if found.ndim != 1 else "value_missing",
-            f"{figure}: needs one finite number per customer; leave missing rows out and say how many",
+            gettext_lazy(
+                "{figure}: needs one finite number per customer; leave missing rows out and say how many", figure=figure
+            ),
         )
     return found
 
@@ -214,7 +265,9 @@ def _binary(figure: str, y_N: Floats) -> None:
     if not np.isin(y_N, (0.0, 1.0)).all():
         raise InputError(
             "outcome_not_binary",
-            f"{figure}: the ideal order is only known for 0/1 outcomes; use {figure}_area for others",
+            gettext_lazy(
+                "{figure}: the ideal order is only known for 0/1 outcomes; use {figure}_area for others", figure=figure
+            ),
         )
 
 
@@ -255,7 +308,10 @@ def _area(rows: _Ranked) -> _Area:
 def _ratio(figure: str, rows: _Ranked, top: _Area, bottom: _Area) -> Estimate:
     if abs(bottom.value) <= 1e-12 * len(rows.y_N) ** 2:
         raise SupportError(
-            "no_variation", f"{figure}: with these outcomes no order is better than another, so there is no figure"
+            "no_variation",
+            gettext_lazy(
+                "{figure}: with these outcomes no order is better than another, so there is no figure", figure=figure
+            ),
         )
     value = top.value / bottom.value
     part_N = (top.slope_N - value * bottom.slope_N) / bottom.value
@@ -266,7 +322,9 @@ def make_estimate(figure: str, value: float, influence_N: Floats, rule: str) -> 
     """An Estimate from each row's first-order part, scaled by sqrt(n / (n - 1)) against small n; normal interval."""
     n = len(influence_N)
     if n < 2:
-        raise SupportError("too_few_customers", f"{figure}: {n} customers; at least 2 are needed")
+        raise SupportError(
+            "too_few_customers", gettext_lazy("{figure}: {n} customers; at least 2 are needed", figure=figure, n=n)
+        )
     influence = influence_N * np.sqrt(n / (n - 1))
     se = float(np.sqrt(np.sum(influence**2)))
     return Estimate(figure, float(value), se, float(value - Z95 * se), float(value + Z95 * se), n, rule, influence)

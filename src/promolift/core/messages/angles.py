@@ -18,7 +18,8 @@ from promolift.core.offers.product_names import NameKind, is_sensitive, load_tom
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 
@@ -75,7 +76,8 @@ class AngleFacts:
         """Raise InputError if `sent` has no time zone."""
         if self.sent and self.sent.tzinfo is None:
             raise InputError(
-                "timezone_missing", f"message: sent = {self.sent} has no time zone; pass an aware datetime"
+                "timezone_missing",
+                gettext_lazy("message: sent = {sent} has no time zone; pass an aware datetime", sent=self.sent),
             )
 
 

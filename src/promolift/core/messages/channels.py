@@ -14,7 +14,7 @@ from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.offer_text import format_money
 from promolift.core.offers.product_names import load_toml
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 
 Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]

@@ -57,7 +57,8 @@ from promolift.core.offers.product_names import (
 )
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -120,7 +121,10 @@ def fill_draft(
     """The message in its parts, not yet gated."""
     if offer.benefit.type == "none":
         raise InputError(
-            "benefit_missing", f"message: offer {offer.id!r} has no benefit; send nothing to customers who get 'none'"
+            "benefit_missing",
+            gettext_lazy(
+                "message: offer {id} has no benefit; send nothing to customers who get 'none'", id=repr(offer.id)
+            ),
         )
     facts = _facts(offer, language, known.sent is None or known.sent >= offer.starts)
     if draft is not None and (known.reason or not _true_of(draft, offer, known)):
@@ -179,8 +183,11 @@ def require_content(offer: Offer, known: AngleFacts, language: Language) -> None
     if offer.benefit.type == "reminder" and not (known.reason or usable_facts(offer, known, language).bought):
         raise InputError(
             "message_without_content",
-            f"message: the reminder {offer.id!r} would name no product and give no reason; state one as `reason` of "
-            "a play, or name the products in the catalogue",
+            gettext_lazy(
+                "message: the reminder {id} would name no product and give no reason; state one as "
+                "`reason` of a play, or name the products in the catalogue",
+                id=repr(offer.id),
+            ),
         )
 
 
@@ -339,7 +346,12 @@ def write_message(
         told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
         raise InputError(
             "message_rule_broken",
-            f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms",
+            gettext_lazy(
+                "message: offer {id} cannot be said in {language}: {told}; change its label or terms",
+                id=repr(offer.id),
+                language=language,
+                told=told,
+            ),
         )
     return message
 
@@ -484,12 +496,21 @@ def write_messages(
     """
     for column in ("customer_id", "offer_id"):
         if column not in plan.columns:
-            raise InputError("column_missing", f"plan: column {column!r} is missing; it has {plan.columns}")
+            raise InputError(
+                "column_missing",
+                gettext_lazy(
+                    "plan: column {column} is missing; it has {columns}", column=repr(column), columns=plan.columns
+                ),
+            )
     unknown = sorted(set(plan["offer_id"].drop_nulls().unique()) - set(offers))
     if unknown:
         raise InputError(
             "offer_unknown",
-            f"plan.offer_id: {len(unknown)} ids have no offer, the first {unknown[:3]}; pass all offers of the plan",
+            gettext_lazy(
+                "plan.offer_id: {unknown} ids have no offer, the first {unknown_2}; pass all offers of the plan",
+                unknown=len(unknown),
+                unknown_2=unknown[:3],
+            ),
         )
     rows = plan.with_columns(pl.lit(None, t).alias(n) for n, t in _COLUMNS.items() if n not in plan.columns)
     made: list[dict[str, Any]] = []
@@ -504,7 +525,15 @@ def write_messages(
         made.append(said)
     if failed:
         first = next(iter(failed.values()))
-        raise InputError(first.code, f"{len(failed)} of {len(offers)} offers cannot be written; {first}")
+        raise InputError(
+            first.code,
+            gettext_lazy(
+                "{failed} of {offers} offers cannot be written; {first}",
+                failed=len(failed),
+                offers=len(offers),
+                first=first,
+            ),
+        )
     types = {f"{name}_{language}": type_ for language in languages for name, type_ in _SAID.items()}
     return plan.hstack(pl.DataFrame(made, types))
 

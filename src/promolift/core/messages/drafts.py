@@ -22,7 +22,7 @@ from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.product_names import name_matcher
 from promolift.core.offers.terms import BenefitType
 from promolift.foundation.hashing import hash_id, hash_int
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.localized_text import Language, LocalizedText
 
 if TYPE_CHECKING:
     from promolift.core.messages.channels import Channel

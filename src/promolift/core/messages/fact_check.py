@@ -20,7 +20,7 @@ from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, load_banned_
 from promolift.core.messages.numerals import ANY_WORD, CHINESE_NUMERAL, DIGITS, normalise_text, parse_number
 from promolift.core.offers.product_names import is_sensitive, load_toml, makes_claim, name_matcher
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 
 MAX_CHARACTERS = 1000  # characters; nobody reads more in a promotion

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from pydantic import Field, model_validator
 
 from promolift.core.offers.product_names import load_toml
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.settings import Settings
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from promolift.core.offers.product_names import is_plural, is_printable, load_product_names, load_toml, readable_name
 from promolift.core.offers.terms import Benefit, Offer, PairCondition
-from promolift.foundation.i18n.text import Language, LocalizedText, reads_in
+from promolift.foundation.localized_text import Language, LocalizedText, reads_in
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
 
 _DATA = load_toml("messages/offer_text.toml")

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from promolift.core.offers.product_names import load_toml
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 
 PROMPT_VERSION = 6
 _PLACE = re.compile(r"\{(\w+)\}")

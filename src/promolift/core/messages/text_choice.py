@@ -30,7 +30,7 @@ from promolift.core.messages.angles import Angle
 from promolift.core.messages.text_pool import PoolText
 from promolift.core.offers.terms import BenefitType
 from promolift.foundation.hashing import hash_int, hash_unit
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 
 Floats = NDArray[np.float64]
 MIN_SHARE, SHARE_DRAWS = 0.1, 400

@@ -31,7 +31,9 @@ from promolift.core.messages.prompt_templates import (
 from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.i18n.catalogue import pgettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
 VOTES, JUDGE_TOKENS = 3, 600
@@ -153,6 +155,9 @@ def _unbacked(vote: Vote) -> str:
 
 
 TextState = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
+pgettext_noop("text state", "drafted"), pgettext_noop("text state", "faulty"), pgettext_noop("text state", "judged")
+pgettext_noop("text state", "approved"), pgettext_noop("text state", "edited"), pgettext_noop("text state", "rejected")
+pgettext_noop("text state", "retired")
 ApprovalMode = Literal["person", "judged"]
 
 
@@ -327,7 +332,14 @@ def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportRe
     one is retired. A row without text_id is a new text of that person.
     """
     if missing := {"text_id", "approved", "angle", "language", "title", "hook"} - set(rows.columns):
-        raise InputError("column_missing", f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "review file: columns {missing} are missing; it has {columns}",
+                missing=sorted(missing),
+                columns=rows.columns,
+            ),
+        )
     known = {text.text_id: text for text in pool.texts}
     changed: list[PoolText] = []
     for number, row in enumerate(rows.fill_null("").iter_rows(named=True), 2):
@@ -343,7 +355,7 @@ def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportRe
             wrong = f"language = {row['language']!r}; write zh or en"
         if wrong:
             code = "text_unknown" if old is None and row["text_id"] else "value_invalid"
-            raise InputError(code, f"review file, line {number}: {wrong}")
+            raise InputError(code, gettext_lazy("review file, line {number}: {wrong}", number=number, wrong=wrong))
         changed += _said(old, row, YES_NO_ANSWERS.get(word), {"by": by, "date": date})
     counts = Counter(text.state for text in changed if text.by == by)
     return ImportResult(pool.merge(changed), *(counts[state] for state in ImportResult._fields[1:]))  # type: ignore[index]

@@ -17,6 +17,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 MIN_PAIRS = 50
@@ -58,7 +59,12 @@ def fit_ranker(tests: pl.DataFrame) -> TextRanker:
     pairs = _pairs(arms)
     if pairs.height < MIN_PAIRS:
         raise SupportError(
-            "too_few_texts", f"ranker: {pairs.height} pairs of texts in one test; {MIN_PAIRS} are needed to learn from"
+            "too_few_texts",
+            gettext_lazy(
+                "ranker: {height} pairs of texts in one test; {min_pairs} are needed to learn from",
+                height=pairs.height,
+                min_pairs=MIN_PAIRS,
+            ),
         )
     seen = np.asarray((_grams(texts) > 0).sum(axis=0)).ravel()
     rarity = np.log((1 + len(texts)) / (1 + seen)) + 1

@@ -18,7 +18,7 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.core.messages.angles import Angle
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 
 Floats = NDArray[np.float64]
 LEAST_READERS = 30  # of a text, and held out, below which no interval is given

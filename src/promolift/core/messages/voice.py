@@ -12,7 +12,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from promolift.foundation.errors import InputError, SettingError
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import Language
 from promolift.foundation.redaction import PATTERNS
 from promolift.foundation.settings import Settings
 
@@ -66,7 +67,13 @@ class VoiceCard(Settings):
             for text in (value,) if isinstance(value, str) else value:
                 if kind := find_personal_data(text):
                     raise SettingError(
-                        "personal_data_found", f"{name}: {text[:40]!r} holds personal data ({kind}); take it out"
+                        "personal_data_found",
+                        gettext_lazy(
+                            "{name}: {text} holds personal data ({kind}); take it out",
+                            name=name,
+                            text=repr(text[:40]),
+                            kind=kind,
+                        ),
                     )
                 if not text.strip() and not isinstance(value, str):
                     raise ValueError(f"{name}: an entry is empty; delete it")
@@ -107,6 +114,9 @@ def read_voice_answer(answer: str, texts: Sequence[str]) -> VoiceCard:
         return VoiceCard.model_validate(told)
     except (ValueError, TypeError, AttributeError, ValidationError) as error:
         raise InputError(
-            "answer_unreadable", f"the model described no voice ({str(error).splitlines()[0]}); run the command again, "
-            "or answer the five questions"
-        ) from None  # fmt: skip
+            "answer_unreadable",
+            gettext_lazy(
+                "the model described no voice ({splitlines}); run the command again, or answer the five questions",
+                splitlines=str(error).splitlines()[0],
+            ),
+        ) from None

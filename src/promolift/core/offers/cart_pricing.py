@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from promolift.core.offers.terms import Benefit, PairCondition
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 CartReason = Literal["not_started", "expired", "not_eligible", "below_threshold", "not_stackable", "cap"]
@@ -96,9 +97,9 @@ class Cart:
     def __post_init__(self) -> None:
         """Refuse what has no price: a line twice, a quantity below 1, a negative amount."""
         if len({line.line_id for line in self.lines}) < len(self.lines):
-            raise InputError("rows_duplicate", "two lines have the same line_id")
+            raise InputError("rows_duplicate", gettext_lazy("two lines have the same line_id"))
         if any(line.quantity < 1 or line.unit_cents < 0 for line in self.lines) or self.shipping_cents < 0:
-            raise InputError("value_invalid", "a quantity is at least 1, and no price is negative")
+            raise InputError("value_invalid", gettext_lazy("a quantity is at least 1, and no price is negative"))
 
 
 class AppliedPromotion(NamedTuple):

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.settings import read_tsv
 
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.redaction import secret_bytes
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -66,7 +67,8 @@ def unique_codes(
         free = next((made for made in tries if made not in owner), None)
         if free is None:
             raise InputError(
-                "code_space_full", f"codes: no free code for {key} after 8 attempts; the code space is too small"
+                "code_space_full",
+                gettext_lazy("codes: no free code for {key} after 8 attempts; the code space is too small", key=key),
             )
         owner[free] = key
     return {key: made for made, key in owner.items()}

@@ -13,7 +13,7 @@ from promolift.core.offers.settings import OfferRules
 from promolift.core.offers.terms import Activation, Benefit, Offer, Scope, covered_targets
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.tables.schemas import CANDIDATES
 

@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 from promolift.core.customers.sensitive_topics import names_sensitive_topic
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language, LocalizedText
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language, LocalizedText
 
 NameKind = Literal["category", "department", "product"]
 
@@ -136,7 +137,12 @@ def readable_name(
     clean = _printable(_plain(key)) if kind == "product" else _plain(key)
     if not clean:
         raise InputError(
-            "value_missing", f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out"
+            "value_missing",
+            gettext_lazy(
+                "message: empty {kind} name {key}; give the {kind} a key or leave the offer out",
+                kind=kind,
+                key=repr(key),
+            ),
         )
     row = load_product_names().get(TableKey(kind, key)) or load_product_names().get(TableKey(kind, key.strip()))
     if row:

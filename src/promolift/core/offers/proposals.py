@@ -10,6 +10,7 @@ from promolift.core.offers.menu import MenuItem, list_candidates
 from promolift.core.offers.settings import OfferProposalSettings, OfferRules
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.tables.contract import Column, Int, Table, Text
 
 PROPOSALS = Table(
@@ -60,7 +61,10 @@ def _line(terms: dict[str, Any], menu: Sequence[MenuItem]) -> MenuItem:
     like = [item for item in menu if item.benefit.type == benefit]
     if not like:
         raise InputError(
-            "benefit_unknown", f"proposals: {benefit} is not on the shop's menu; add a line of it or leave it out"
+            "benefit_unknown",
+            gettext_lazy(
+                "proposals: {benefit} is not on the shop's menu; add a line of it or leave it out", benefit=benefit
+            ),
         )
     same = [item for item in like if item.scope == scope]
     item = (same or like)[0]

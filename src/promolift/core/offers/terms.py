@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 
 Scope = Literal["all", "category", "product"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 GAMMA_SHAPES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0])  # shapes of a factor, mean 1
@@ -33,7 +34,7 @@ def thompson_shares(shown_CA: Floats, clicks_CA: Floats, seed: int = 0, draws: i
     if wrong or not clicks.sum():
         raise InputError(
             "value_invalid" if wrong else "too_few_outcomes",
-            "bandit: give tables of one form, clicks no more than impressions and at least one",
+            gettext_lazy("bandit: give tables of one form, clicks no more than impressions and at least one"),
         )
     level_C, rate_A = np.full(len(shown), clicks.sum() / shown.sum()), np.ones(shown.shape[1])
     for _ in range(FIT_ROUNDS):

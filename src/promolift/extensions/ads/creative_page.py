@@ -3,6 +3,7 @@
 from promolift.extensions.ads.results import CreativeResults
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, low_to_high, percent
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, KeyFigure, Page, note, sentences, table
 from promolift.foundation.pages.charts import thin_rows
 
@@ -14,7 +15,8 @@ def creative_page(found: CreativeResults) -> Page:
     first, *_ = found.values.values()
     name = next(iter(found.values))
     interval = low_to_high(first.low, first.high, lambda value: f"{value:.4f}")
-    head = KeyFigure(name, f"{first.value:.4f}", f"{interval}; {found.verdict}")
+    verdict = render_message(found.verdict)
+    head = KeyFigure(render_message(name), f"{first.value:.4f}", f"{interval}; {verdict}")
     facts = {
         gettext("rows learned from"): count(found.training_rows),
         gettext("rows that judge"): count(found.evaluation_rows),
@@ -25,12 +27,17 @@ def creative_page(found: CreativeResults) -> Page:
 
 def _values(found: CreativeResults) -> Chapter:
     rows = [
-        [name, f"{each.value:.5f}", low_to_high(each.low, each.high, lambda value: f"{value:.5f}"), count(each.n)]
+        [
+            render_message(name),
+            f"{each.value:.5f}",
+            low_to_high(each.low, each.high, lambda value: f"{value:.5f}"),
+            count(each.n),
+        ]
         for name, each in found.values.items()
     ]
     heads = ["", gettext("value"), gettext("95 % interval"), "n"]
     title = gettext("On later rows, which taught nothing")
-    blocks: list[Figure | Block] = [note(found.verdict), table(title, heads, rows)]
+    blocks: list[Figure | Block] = [note(render_message(found.verdict)), table(title, heads, rows)]
     if found.fatigue.height:
         cells = [
             [str(r[0]), count(r[1]), count(r[2]), percent(r[3], 2), low_to_high(r[4], r[5], percent)]
@@ -44,7 +51,7 @@ def _values(found: CreativeResults) -> Chapter:
             gettext("95 % interval"),
         ]
         blocks.append(table(gettext("Fatigue"), heads, cells))
-    blocks += [sentences("", found.notes)] if found.notes else []
+    blocks += [sentences("", [*map(render_message, found.notes)])] if found.notes else []
     return Chapter("values", gettext("Values"), gettext("What may be claimed"), "", blocks)
 
 

@@ -24,8 +24,9 @@ from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, SampleEstimate
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, plural, use_locale
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
@@ -49,10 +50,17 @@ def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tel
         with Store(work) as store:
             found.catalogue.save_plan(store, serving_shares(found.plan, found.counts))
         _write(out, "creatives", found.plan, render_page(creative_page(found)))
-        tell("plan", 1.0, "done")
-        lines = [found.verdict, *(f"  {name}: {each.value:.5f} ({each.low:.5f} to {each.high:.5f}), n = {count(each.n)}"
-                                  for name, each in found.values.items())]  # fmt: skip
-        planned = f"{count(found.plan['impressions'].sum())} of {count(settings.budget)}"
+        tell("plan", 1.0, gettext_lazy("done"))
+        lines = [render_message(found.verdict)]
+        for name, each in found.values.items():
+            figures_of = {key: f"{getattr(each, key):.5f}" for key in ("value", "low", "high")}
+            lines.append(
+                "  " + gettext("{name}: {value} ({low} to {high}), n = {n}", name=render_message(name), n=count(each.n),
+                               **figures_of)
+            )  # fmt: skip
+        planned = gettext(
+            "{planned} of {budget}", planned=count(found.plan["impressions"].sum()), budget=count(settings.budget)
+        )
         days, cap = settings.days, settings.cap
         lines.append(
             gettext(
@@ -75,7 +83,7 @@ def run_ads(settings: CreativeSettings, config: Path, work: Path, out: Path, tel
 def run_creatives(settings: CreativeSettings, folder: Path, tell: Progress = no_progress) -> CreativeResults:
     """Learn from the earlier rows, value on the later ones, and plan. InputError for a file that does not fit,
     SupportError where too little was shown to learn from."""
-    tell("learn", 0.0, "reading the file")
+    tell("learn", 0.0, gettext_lazy("reading the file"))
     rows = read_creatives(folder / settings.path, settings)
     if rows["clicks"].sum() < 1:
         raise SupportError(
@@ -96,14 +104,22 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     for name in [*filter(None, single), *settings.test, *settings.audience]:
         if name not in raw.columns:
             text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
-            raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
+            raise InputError(
+                "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(raw.columns))
+            )
     frame = infer_types(
         raw, (settings.creative, settings.text, settings.picture, *settings.test, settings.customer)
     ).frame
     for name in filter(None, (settings.clicked, settings.shown, settings.propensity)):
         if not (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean):
             raise InputError(
-                "column_type_wrong", f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}"
+                "column_type_wrong",
+                gettext_lazy(
+                    "{path}: {name} holds text such as {to_list}",
+                    path=path,
+                    name=repr(name),
+                    to_list=frame[name].drop_nulls()[:1].to_list(),
+                ),
             )
     names = filter(None, (settings.creative, settings.placement, settings.customer, *settings.test, *settings.audience))
     floats = [name for name in dict.fromkeys(names) if frame[name].dtype.is_float()]
@@ -135,10 +151,14 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     if settings.propensity and not found["prob"].is_between(0, 1, closed="right").fill_null(False).all():
         raise InputError(
             "propensity_invalid",
-            f"{path}: {settings.propensity!r} needs a probability above 0 and up to 1 in every row",
+            gettext_lazy(
+                "{path}: {propensity} needs a probability above 0 and up to 1 in every row",
+                path=path,
+                propensity=repr(settings.propensity),
+            ),
         )
     if found.is_empty():
-        raise InputError("too_few_rows", f"{path}: no row with a creative and an impression")
+        raise InputError("too_few_rows", gettext_lazy("{path}: no row with a creative and an impression", path=path))
     return found.sort("at", maintain_order=True)
 
 
@@ -160,21 +180,27 @@ def split_by_time(rows: pl.DataFrame) -> TimeSplit:
 def _from_tests(
     settings: CreativeSettings, folder: Path, earlier: pl.DataFrame, later: pl.DataFrame, tell: Progress
 ) -> CreativeResults:
-    tell("learn", 0.3, "pairs of creatives")
+    tell("learn", 0.3, gettext_lazy("pairs of creatives"))
     ranker = fit_ranker(_arms(earlier))
     values = evaluate_ranker(ranker, _arms(later))
     whole = fit_ranker(_arms(pl.concat([earlier, later])))
     better = values["better of two, share right"]
-    verdict = (
-        f"the ranker picks the better of two creatives that differ in {better.value:.1%} ({better.low:.1%} to "
-        f"{better.high:.1%}) of {better.n} pairs of later tests"
+    shares = {key: f"{getattr(better, key):.1%}" for key in ("value", "low", "high")}
+    verdict = gettext_lazy(
+        "the ranker picks the better of two creatives that differ in {value} ({low} to {high}) of {pairs} pairs of "
+        "later "
+        "tests",
+        pairs=better.n,
+        **shares,
     )
     if better.low <= 0.5:
-        verdict += ": no better than chance is excluded, so test new creatives evenly"
+        verdict = gettext_lazy(
+            "{verdict}: no better than chance is excluded, so test new creatives evenly", verdict=verdict
+        )
     new = later if settings.new is None else _new(folder / settings.new, settings)
     plan = plan_ranked_creatives(whole, new, settings, better.low > 0.5)
     known = _catalogue(settings, pl.concat([earlier, later]), plan["text"])
-    notes = (f"learned from {ranker.pairs:,} pairs of earlier tests",)
+    notes = (gettext_lazy("learned from {pairs} pairs of earlier tests", pairs=f"{ranker.pairs:,}"),)
     return CreativeResults(
         settings, "tests", COUNTS_FRAME.clear(), known, earlier.height, later.height, plan, values, pl.DataFrame(),
         verdict, notes,
@@ -193,7 +219,12 @@ def _new(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     if name not in raw.columns:
         raise InputError(
             "column_missing",
-            f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}, which holds the creatives' words",
+            gettext_lazy(
+                "{path}: no column {name}{suggest_nearest_name}, which holds the creatives' words",
+                path=path,
+                name=repr(name),
+                suggest_nearest_name=suggest_nearest(name, raw.columns),
+            ),
         )
     tests = [pl.col(each).cast(pl.String) for each in settings.test if each in raw.columns] or [pl.lit("all")]
     return raw.select(pl.concat_str(tests, separator="|").alias("test"), pl.col(name).fill_null("").alias("text"))
@@ -205,10 +236,13 @@ def read_lines(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            "file_unreadable", f"{path}: cannot be read as text ({error}); save it as UTF-8, a creative a line"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: cannot be read as text ({error}); save it as UTF-8, a creative a line", path=path, error=error
+            ),
         ) from None
     if not any(lines):
-        raise InputError("file_empty", f"{path}: no creatives; write one a line")
+        raise InputError("file_empty", gettext_lazy("{path}: no creatives; write one a line", path=path))
     return [line for line in lines if line]
 
 
@@ -222,7 +256,7 @@ def evaluate_ranker(ranker: TextRanker, arms: pl.DataFrame) -> dict[str, SampleE
     if not sure.any():
         raise SupportError(
             "no_significant_difference",
-            "later tests: no two creatives of one differ beyond chance, so nothing can be judged",
+            gettext_lazy("later tests: no two creatives of one differ beyond chance, so nothing can be judged"),
         )
     right = ((pairs["score"] - pairs["score_b"]).to_numpy()[sure] > 0) == (z[sure] > 0)
     found = {
@@ -277,26 +311,48 @@ def _from_impressions(
     if settings.propensity is None:
         raise InputError(
             "propensity_missing",
-            f"{settings.path}: each row is an impression and no column says with which probability its creative was "
-            "drawn: name it (propensity), or a test within which creatives were randomised, with `shown`",
+            gettext_lazy(
+                "{path}: each row is an impression and no column says with which probability its creative "
+                "was drawn: name it (propensity), or a test within which creatives were randomised, with "
+                "`shown`",
+                path=settings.path,
+            ),
         )
-    tell("learn", 0.3, "clicks by placement and audience")
+    tell("learn", 0.3, gettext_lazy("clicks by placement and audience"))
     best = learned_policy(earlier)
     bandit, clicked = settings.policy == "bandit", earlier["clicks"].sum() > 0
     shares = {"next shares": bandit_policy(earlier, settings.explore)} if bandit and clicked else {}
     policies = {"best fixed creative": fixed_policy(earlier), **shares, "learned policy": best}
-    tell("learn", 0.6, "what later impressions say")
+    tell("learn", 0.6, gettext_lazy("what later impressions say"))
     found = estimate_policy_values(later, policies)
     lead = found.values.get("learned policy over what ran")
     claims = lead is not None and found.clicks >= MIN_CLICKS and lead.low > 0
-    why = f"{later['clicks'].sum():.0f} clicks in {later.height:,} later impressions"
-    span = "" if lead is None else f"{lead.value:+.5f} clicks per impression, {lead.low:+.5f} to {lead.high:+.5f}; "
+    why = gettext_lazy(
+        "{clicks} clicks in {impressions} later impressions",
+        clicks=f"{later['clicks'].sum():.0f}",
+        impressions=f"{later.height:,}",
+    )
+    span = (
+        ""
+        if lead is None
+        else gettext_lazy(
+            "{lead} clicks per impression, {low} to {high}; ",
+            lead=f"{lead.value:+.5f}",
+            low=f"{lead.low:+.5f}",
+            high=f"{lead.high:+.5f}",
+        )
+    )
     if claims:
-        verdict = f"the learned policy beats what ran ({span}{why})"
+        verdict = gettext_lazy("the learned policy beats what ran ({span}{why})", span=span, why=why)
     else:
-        verdict = (
-            f"nothing is claimed: {why} cannot tell the learned policy from what ran ({span}worth {found.clicks:.0f} "
-            f"clicks, {MIN_CLICKS} are needed); keep what runs, and draw a share evenly"
+        verdict = gettext_lazy(
+            "nothing is claimed: {why} cannot tell the learned policy from what ran ({span}worth {clicks} clicks, "
+            "{least} "
+            "are needed); keep what runs, and draw a share evenly",
+            why=why,
+            span=span,
+            clicks=f"{found.clicks:.0f}",
+            least=MIN_CLICKS,
         )
     whole = pl.concat([earlier, later])
     if bandit:
@@ -342,14 +398,22 @@ def serving_shares(plan: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
     return both.with_columns(pl.col("share", "shown", "clicks").fill_null(0.0)).sort(by)
 
 
-def describe_next_shares(values: dict[str, SampleEstimate], why: str) -> str:
+def describe_next_shares(values: dict[str, SampleEstimate], why: str) -> LazyMessage:
     """What the next shares would have earned beside what ran, where that can be said."""
     if (worth := values.get("next shares")) is None:
-        return f"the next shares follow what clicks say so far; what they earn cannot be said yet ({why})"
+        return gettext_lazy(
+            "the next shares follow what clicks say so far; what they earn cannot be said yet ({why})", why=why
+        )
     lead = values["next shares over what ran"]
-    return (
-        f"shares learned from the earlier rows earn {worth.value:.5f} clicks per impression on the later ones "
-        f"({worth.low:.5f} to {worth.high:.5f}), {lead.low:+.5f} to {lead.high:+.5f} beside what ran ({why})"
+    return gettext_lazy(
+        "shares learned from the earlier rows earn {value} clicks per impression on the later ones ({low} to {high}), "
+        "{least} to {most} beside what ran ({why})",
+        value=f"{worth.value:.5f}",
+        low=f"{worth.low:.5f}",
+        high=f"{worth.high:.5f}",
+        least=f"{lead.low:+.5f}",
+        most=f"{lead.high:+.5f}",
+        why=why,
     )
 
 
@@ -373,7 +437,8 @@ def bandit_policy(rows: pl.DataFrame, explore: float, new: Iterable[str] = ()) -
     known = rows.filter(pl.col("audience").is_in(_many(rows)))
     if not known["clicks"].sum():
         raise SupportError(
-            "too_few_outcomes", "no click at the audiences that are seen most; nothing can be learned of them"
+            "too_few_outcomes",
+            gettext_lazy("no click at the audiences that are seen most; nothing can be learned of them"),
         )
     names = sorted({*known["creative"], *new})
     cells = known.select(by).unique().sort(by)
@@ -406,12 +471,22 @@ def _largest(rows: pl.DataFrame, by: list[str]) -> pl.DataFrame:
     return best.select(*by, "creative")
 
 
+(
+    gettext_noop("what ran"),
+    gettext_noop("best fixed creative"),
+    gettext_noop("next shares"),
+    gettext_noop("learned policy"),
+)
+gettext_noop("better of two, share right"), gettext_noop("ranker's pick"), gettext_noop("shown evenly")
+gettext_noop("longest"), gettext_noop("pick over evenly"), gettext_noop("pick over longest")
+
+
 class PolicyValues(NamedTuple):
     """Values by name; how many clicks, in effect, the learned policy's rests on; what could not be valued, and why."""
 
     values: dict[str, SampleEstimate]
     clicks: float
-    notes: list[str]
+    notes: list[LazyMessage]
 
 
 def estimate_policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]) -> PolicyValues:
@@ -419,16 +494,19 @@ def estimate_policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]
     ran: by the estimators of `learn.off_policy`, each row with its own propensity, the placement among its features.
     What a policy says nothing of goes on as it ran. Errors by viewer where all are named."""
     ran = _measured(rows["clicks"].to_numpy())
-    found, notes, clicks = {"what ran": ran}, list[str](), 0.0
+    found, notes, clicks = {"what ran": ran}, list[LazyMessage](), 0.0
     places = rows["placement"].unique().sort().to_list()
     for name, policy in policies.items():
         for place in [None, *(places if len(places) > 1 else [])]:
             some = rows if place is None else rows.filter(pl.col("placement") == place)
-            named = name if place is None else f"{name}, placement {place}"
+            policy_name = LazyMessage.of(name, {})
+            named = policy_name
+            if place is not None:
+                named = gettext_lazy("{policy}, placement {place}", policy=policy_name, place=place)
             try:
                 value = _value(some, policy)
             except SupportError as error:
-                notes.append(f"{named}: not valued: {error}")
+                notes.append(gettext_lazy("{policy}: not valued: {error}", policy=named, error=error.message))
                 continue
             low, high, less, more = value.low, value.high, value.gain_low, value.gain_high
             if value.rewarded < 1:  # no click at all: as many rows as it is worth cannot exclude a rate of some
@@ -436,7 +514,8 @@ def estimate_policy_values(rows: pl.DataFrame, policies: dict[str, pl.DataFrame]
                 less, more = low - ran.high, high - ran.low
             found[named] = SampleEstimate(value.value, low, high, some.height)
             if place is None:
-                found[f"{name} over what ran"] = SampleEstimate(value.value - value.logged, less, more, some.height)
+                over = gettext_lazy("{policy} over what ran", policy=policy_name)
+                found[over] = SampleEstimate(value.value - value.logged, less, more, some.height)
                 clicks = value.rewarded
     return PolicyValues(found, clicks, notes)
 

@@ -11,7 +11,8 @@ import polars as pl
 from pydantic import Field
 
 from promolift.foundation.evidence import SampleEstimate
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -144,5 +145,5 @@ class CreativeResults:
     plan: pl.DataFrame
     values: Mapping[str, SampleEstimate]
     fatigue: pl.DataFrame
-    verdict: str
-    notes: tuple[str, ...]
+    verdict: LazyMessage
+    notes: tuple[LazyMessage, ...]

@@ -28,7 +28,7 @@ from promolift.extensions.ads.creatives import (
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import BudgetError, PromoError, SupportError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS
 from promolift.foundation.time.clock import DAY_MS
@@ -64,7 +64,8 @@ def freeze_shares(root: Path, planned: pl.DataFrame, catalogue: CreativeCatalogu
     budget = int(settings.budget * settings.price_cents + 1e-6)
     if shown.is_empty() or budget < 1:
         raise BudgetError(
-            "budget_too_small", "creatives: no impression is planned, or the budget is below one minor unit; raise it"
+            "budget_too_small",
+            gettext_lazy("creatives: no impression is planned, or the budget is below one minor unit; raise it"),
         )
     cells = pl.concat([shown, shown.group_by("placement", "creative").agg(pl.col("share").sum())], how="diagonal")
     cells = cells.with_columns(pl.col("share") / pl.col("share").sum().over("placement", "audience"))
@@ -162,7 +163,9 @@ def learn_next_shares(
     if rows.is_empty() or not float(rows["clicks"].sum()) + float(counts["clicks"].sum()):
         raise SupportError(
             "too_few_outcomes",
-            "creatives: nobody clicked yet; events with the decision_id, such as Promotion Clicked, say so",
+            gettext_lazy(
+                "creatives: nobody clicked yet; events with the decision_id, such as Promotion Clicked, say so"
+            ),
         )
     explore, every = catalogue.settings.explore, catalogue.creatives
     earlier, later = split_by_time(rows)

@@ -12,6 +12,7 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import read_tsv
 from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _guess_language, _write_settings
@@ -40,7 +41,10 @@ def write_ads_settings(path: Path, config: Path, given: TradeAnswers) -> StepSum
         settings["creative"] = settings["text"]
     for role in ("creative", "clicked"):
         if role not in settings:
-            raise InputError("column_missing", f"{path}: no column says the {role}; name it: --map {role}=COLUMN")
+            message = gettext_lazy(
+                "{path}: no column says the {role}; name it: --map {role}=COLUMN", path=path, role=role
+            )
+            raise InputError("column_missing", message)
     settings["language"] = given.language or _guess_language(frame)
     CreativeSettings.parse(settings, str(config))
     _write_settings(config, "ads", settings, "creatives", ", and set the impressions, days and cap you have")

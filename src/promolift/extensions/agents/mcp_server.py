@@ -25,7 +25,8 @@ from promolift.core.messages.drafts import Draft
 from promolift.core.messages.offer_text import describe_offer
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.i18n.formatting import current_locale, use_locale
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.progress import StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import exists
@@ -104,7 +105,12 @@ class McpTools:
         if found is None:
             ends = curve.frame["budget_cents"].to_list()[-1:]
             raise InputError(
-                "budget_out_of_range", f"what_if: the curve knows no budget of {budget_cents}; it ends at {ends}"
+                "budget_out_of_range",
+                gettext_lazy(
+                    "what_if: the curve knows no budget of {budget_cents}; it ends at {ends}",
+                    budget_cents=budget_cents,
+                    ends=ends,
+                ),
             )
         return {**found.model_dump(), "command": f"promolift plan --budget {budget_cents}"}
 
@@ -123,7 +129,10 @@ class McpTools:
             if decided.is_empty():
                 raise InputError(
                     "customer_unknown",
-                    f"no decision for a customer {customer_id!r}; `promolift plan` decides for everybody",
+                    gettext_lazy(
+                        "no decision for a customer {customer_id}; `promolift plan` decides for everybody",
+                        customer_id=repr(customer_id),
+                    ),
                 )
             own, said = made.of(customer_id), Offers.load(store).by_id
             text = Messages.load(store).rows.filter(customer_id=customer_id) if Messages.has(store) else pl.DataFrame()
@@ -162,7 +171,10 @@ class McpTools:
         if not path.is_file():
             raise InputError(
                 "results_missing",
-                f"nothing was learned yet: no {path}; `promolift learn` reads decisions and what came of them",
+                gettext_lazy(
+                    "nothing was learned yet: no {path}; `promolift learn` reads decisions and what came of them",
+                    path=path,
+                ),
             )
         said = proposal.show_proposal(proposal.ProposalLocation(self.config, self.work, self.learned))
         return {**json.loads(path.read_text(encoding="utf-8")), "text": said.text}
@@ -220,7 +232,9 @@ class McpTools:
 
     def _open(self) -> Store:
         if not exists(self.work):
-            raise InputError("step_missing", f"{self.work}: no work folder; `promolift run` makes it")
+            raise InputError(
+                "step_missing", gettext_lazy("{work}: no work folder; `promolift run` makes it", work=self.work)
+            )
         return Store(self.work)
 
 
@@ -251,7 +265,7 @@ def build_mcp_server(tools: McpTools) -> "MCPServer":
         from mcp_types import ToolAnnotations
     except ImportError:
         raise ConfigError(
-            "extra_missing", "mcp needs the package of this name; pip install 'promolift[agents]'"
+            "extra_missing", gettext_lazy("mcp needs the package of this name; pip install 'promolift[agents]'")
         ) from None
     server = MCPServer("promolift", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR")
     reads = [*SHOP_TOOLS, *(LIVE_TOOLS if tools.live else ())]
@@ -317,7 +331,14 @@ def live_client() -> "Client | None":
     if not url:
         return None
     if not (key := os.environ.get(KEY_VARIABLE)):
-        raise ConfigError("setting_missing", f"{URL_VARIABLE} is set; set {KEY_VARIABLE}, too: a key of that server")
+        raise ConfigError(
+            "setting_missing",
+            gettext_lazy(
+                "{url_variable} is set; set {key_variable}, too: a key of that server",
+                url_variable=URL_VARIABLE,
+                key_variable=KEY_VARIABLE,
+            ),
+        )
     from promolift.server.api.client import Client
 
     return Client(url, key)

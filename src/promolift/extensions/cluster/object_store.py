@@ -25,6 +25,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import DISK_FULL, ConfigError, StepError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.remote_storage import OPEN_COPIES, PARTS, StoredFile
 
 # Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
@@ -76,13 +77,14 @@ class ObjectStoreBucket:
         if re.match(r"[a-z0-9]+://[^/@]*:[^/@]*@", url):
             raise ConfigError(
                 "password_in_url",
-                "a URL of a storage holds no password; give it by the variables that its own tools read",
+                gettext_lazy("a URL of a storage holds no password; give it by the variables that its own tools read"),
             )
         try:
             import obstore
         except ImportError:
             raise ConfigError(
-                "extra_missing", f"{self.named}: needs obstore; `pip install 'promolift[cloud]'`"
+                "extra_missing",
+                gettext_lazy("{named}: needs obstore; `pip install 'promolift[cloud]'`", named=self.named),
             ) from None
         self.library: Any = obstore
         with self.translated_errors():
@@ -113,11 +115,19 @@ class ObjectStoreBucket:
             if EXPIRED_PATTERN.search(str(error)):
                 raise ConfigError("credentials_expired", f"{self.named}: {EXPIRED_MESSAGE}; {self._then}") from None
             raise ConfigError(
-                "permission_denied", f"{self.named}: no right to it ({_reason(error)}); check the credentials"
+                "permission_denied",
+                gettext_lazy(
+                    "{named}: no right to it ({reason}); check the credentials", named=self.named, reason=_reason(error)
+                ),
             ) from None
         except FileNotFoundError as error:
             raise ConfigError(
-                "bucket_missing", f"{self.named}: there is no such place ({_reason(error)}); make the bucket first"
+                "bucket_missing",
+                gettext_lazy(
+                    "{named}: there is no such place ({reason}); make the bucket first",
+                    named=self.named,
+                    reason=_reason(error),
+                ),
             ) from None
         except (errors.BaseError, OSError, ValueError) as error:
             if DISK_FULL.search(str(error)):  # the disk of this machine: see full_said
@@ -126,7 +136,10 @@ class ObjectStoreBucket:
                 raise ConfigError("credentials_expired", f"{self.named}: {EXPIRED_MESSAGE}; {self._then}") from None
             if NO_CREDENTIALS_PATTERN.search(str(error)):
                 raise ConfigError(
-                    "credentials_missing", f"{self.named}: no credentials are found there; give some; {self._then}"
+                    "credentials_missing",
+                    gettext_lazy(
+                        "{named}: no credentials are found there; give some; {then}", named=self.named, then=self._then
+                    ),
                 ) from None
             wrong = f"the storage does not answer as it should ({_reason(error)})"
             raise StepError("connection_failed", f"{self.named}: {wrong}; {self._then}") from None
@@ -214,7 +227,9 @@ class ObjectStoreFolder:
             os.utime(self.folder)
         except OSError as error:
             wrong = f"{self._bucket.at}{cache}: cannot write ({error.strerror})"
-            raise ConfigError("folder_not_writable", f"{wrong}; name a folder by PROMOLIFT_CACHE") from None
+            raise ConfigError(
+                "folder_not_writable", gettext_lazy("{wrong}; name a folder by PROMOLIFT_CACHE", wrong=wrong)
+            ) from None
 
     @staticmethod
     def place_of(url: str) -> Path:
@@ -279,10 +294,16 @@ class ObjectStoreFolder:
             self._bucket.get(f"objects/{sha}", draft)
         except FileNotFoundError:
             raise StepError(
-                "work_folder_changed", f"{at}: {name} was replaced while it was read; run the command again"
+                "work_folder_changed",
+                gettext_lazy("{at}: {name} was replaced while it was read; run the command again", at=at, name=name),
             ) from None
         if sha256_of_file(draft) != sha:
-            raise StepError("file_changed", f"{at}: {name} is not what was written; run the step that makes it again")
+            raise StepError(
+                "file_changed",
+                gettext_lazy(
+                    "{at}: {name} is not what was written; run the step that makes it again", at=at, name=name
+                ),
+            )
         return draft
 
     def _know(self, name: str, kept: Content) -> None:
@@ -401,7 +422,8 @@ class ObjectStoreFolder:
             self._there = {kept.sha256 for kept in self._files.values()}
         except (ValueError, KeyError, TypeError):
             raise StepError(
-                "file_unreadable", f"{self.url}/manifest.json: not readable; delete it, and run again"
+                "file_unreadable",
+                gettext_lazy("{url}/manifest.json: not readable; delete it, and run again", url=self.url),
             ) from None
 
     def _checked(self, files: Mapping[str, Content]) -> dict[str, Content]:
@@ -409,7 +431,12 @@ class ObjectStoreFolder:
         for name, kept in files.items():
             if not (FILE_NAME_PATTERN.fullmatch(name) and HASH_PATTERN.fullmatch(kept.sha256)):
                 wrong = f"{name[:200]!r} with the hash {kept.sha256[:70]!r} is no file of a work folder"
-                raise StepError("manifest_invalid", f"{self._bucket.named}: {wrong}; find out who wrote it there")
+                raise StepError(
+                    "manifest_invalid",
+                    gettext_lazy(
+                        "{named}: {wrong}; find out who wrote it there", named=self._bucket.named, wrong=wrong
+                    ),
+                )
         return dict(files)
 
     # one writer
@@ -430,7 +457,8 @@ class ObjectStoreFolder:
                         break
             else:
                 raise StepError(
-                    "work_folder_locked", f"{self.url}: another promolift began to write here just now; try again"
+                    "work_folder_locked",
+                    gettext_lazy("{url}: another promolift began to write here just now; try again", url=self.url),
                 )
         if self._now() != self._etag:
             self.unlock()
@@ -460,8 +488,13 @@ class ObjectStoreFolder:
             who = f"process {value['pid']} on {value['host']}"
             raise StepError(
                 "work_folder_locked",
-                f"{self.url}: another promolift is writing here ({who}); wait until it ends, then try again. If it was "
-                f"killed, its lock ends in {left_s:.0f} s",
+                gettext_lazy(
+                    "{url}: another promolift is writing here ({who}); wait until it ends, then try again. If "
+                    "it was killed, its lock ends in {left_s} s",
+                    url=self.url,
+                    who=who,
+                    left_s=f"{left_s:.0f}",
+                ),
             )
         return _version(found.meta)
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 from promolift.foundation.errors import ConfigError, PromoError, StepError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.executors.processes import work
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.version import __version__
 
 if TYPE_CHECKING:
@@ -114,8 +115,13 @@ class RayExecutor:
                 asked = f"{self.settings.cpus:g} CPUs and {self.settings.task_memory} of memory"
                 raise StepError(
                     "cluster_too_small",
-                    f"engine.address {self.settings.address}: no node is left that has {asked} for a task; bring one "
-                    f"back, or ask for less by engine.cpus and engine.task_memory; {RESUME_HINT}",
+                    gettext_lazy(
+                        "engine.address {address}: no node is left that has {asked} for a task; bring one back, or "
+                        "ask for less by engine.cpus and engine.task_memory; {resume_hint}",
+                        address=self.settings.address,
+                        asked=asked,
+                        resume_hint=RESUME_HINT,
+                    ),
                 )
         try:
             found = ray.get(result)
@@ -125,8 +131,15 @@ class RayExecutor:
             why = str(error).strip().splitlines()[0]
             raise StepError(
                 "worker_lost",
-                f"engine.address {self.settings.address}: shard {shard} was lost {MAX_RETRIES + 1} times ({why}); look "
-                f"at the nodes' memory, or set more data.shards; {RESUME_HINT}",
+                gettext_lazy(
+                    "engine.address {address}: shard {shard} was lost {max_retries} times ({why}); look at the "
+                    "nodes' memory, or set more data.shards; {resume_hint}",
+                    address=self.settings.address,
+                    shard=shard,
+                    max_retries=MAX_RETRIES + 1,
+                    why=why,
+                    resume_hint=RESUME_HINT,
+                ),
             ) from None
         if isinstance(found, TaskRefused):
             raise found.error
@@ -145,7 +158,7 @@ class RayExecutor:
             import ray
         except ImportError:
             raise ConfigError(
-                "extra_missing", "engine.kind = 'ray' needs Ray; `pip install 'promolift[cluster]'`"
+                "extra_missing", gettext_lazy("engine.kind = 'ray' needs Ray; `pip install 'promolift[cluster]'`")
             ) from None
         if not ray.is_initialized():
             self._join(ray)
@@ -170,8 +183,12 @@ class RayExecutor:
             why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ConfigError(
                 "connection_failed",
-                f"{where}: no Ray cluster is reached there ({why}); start one with `ray start --head`, and run this on "
-                "one of its nodes, or set engine.kind = 'local'",
+                gettext_lazy(
+                    "{where}: no Ray cluster is reached there ({why}); start one with `ray start --head`, and "
+                    "run this on one of its nodes, or set engine.kind = 'local'",
+                    where=where,
+                    why=why,
+                ),
             ) from None
 
 
@@ -189,8 +206,14 @@ def run_on_node(asked: dict[str, str], token: str, task: list[Any], shard: int) 
         return TaskRefused(
             StepError(
                 "versions_differ",
-                f"engine: node {socket.gethostname()} has {name} {here.get(name, 'not')}, and this run {asked[name]}; "
-                "results would differ: install the same versions on every node",
+                gettext_lazy(
+                    "engine: node {gethostname} has {name} {get}, and this run {asked}; results would differ: "
+                    "install the same versions on every node",
+                    gethostname=socket.gethostname(),
+                    name=name,
+                    get=here.get(name, "not"),
+                    asked=asked[name],
+                ),
             )
         )
     try:
@@ -208,8 +231,13 @@ def _read(task: Any) -> Any:
         why = str(error).strip().splitlines()[0].removeprefix("System error: ")
         raise StepError(
             "versions_differ",
-            f"engine: node {socket.gethostname()} cannot read a task ({why}); install promolift {__version__} with "
-            "the same extras there",
+            gettext_lazy(
+                "engine: node {gethostname} cannot read a task ({why}); install promolift {version} with "
+                "the same extras there",
+                gethostname=socket.gethostname(),
+                why=why,
+                version=__version__,
+            ),
         ) from None
 
 

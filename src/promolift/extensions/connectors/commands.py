@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from promolift.cli.command_line import CommandLine, OptionalStrings, load_settings, option, translate
+from promolift.cli.command_line import CommandLine, OptionalStrings, load_settings, option
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import show_progress
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ def woocommerce(
 
     orders, lines = pull_orders(url, file, since, by)
     following = "promolift run" if config.exists() else f"promolift init --events {file}"
-    text = f"{file}: {orders:,} orders, {lines:,} lines. Next: `{following}`"
+    text = gettext_lazy(
+        "{file}: {orders} orders, {lines} lines. Next: `{command}`",
+        file=file, orders=f"{orders:,}", lines=f"{lines:,}", command=following,
+    )  # fmt: skip
     return StepSummary(text, {"step": "woocommerce", "orders": orders, "lines": lines})
 
 
@@ -44,7 +48,7 @@ def export(
     from promolift.foundation.storage.local_store import Store
     from promolift.shop.results.work_folder.run_context import Job
 
-    with Store(work) as store, show_progress(translate) as tell:
+    with Store(work) as store, show_progress() as tell:
         return export_tables(Job(load_settings(config), store, tell), tables or [], learned, shape)
 
 

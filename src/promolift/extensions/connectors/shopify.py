@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from promolift.core.offers.cart_pricing import PricedCart
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.money import currency_digits
 from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, benefit_text
 from promolift.server.ledger.event_rows import SHOPIFY_PREFIX

@@ -18,6 +18,7 @@ from promolift.extensions.connectors.shopify import (
     event_from_webhook,
     has_valid_signature,
 )
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import DAY_MS
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import Route, RouteContext
@@ -43,14 +44,21 @@ async def shopify_webhook(request: Request) -> EventsTaken:
     if not secret or not has_valid_signature(
         secret, context.body, headers.get(b"x-shopify-hmac-sha256", b"").decode("latin-1")
     ):
-        raise ApiError(401, "key_missing", f"no signature by the secret in {SECRET_VARIABLE}: X-Shopify-Hmac-Sha256")
+        raise ApiError(
+            401,
+            "key_missing",
+            gettext_lazy(
+                "no signature by the secret in {secret_variable}: X-Shopify-Hmac-Sha256",
+                secret_variable=SECRET_VARIABLE,
+            ),
+        )
     try:
         body = json.loads(context.body)
         found = event_from_webhook(
             headers.get(b"x-shopify-topic", b"").decode(), body, call.server.settings.shopify_customer
         )
     except (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError):
-        raise ApiError(400, "webhook_invalid", "this is no webhook as Shopify documents it") from None
+        raise ApiError(400, "webhook_invalid", gettext_lazy("this is no webhook as Shopify documents it")) from None
     if found is None:
         return ParsedEvents().answer(0)
     webhook = Webhook(found, call.server.clock.now_ms())

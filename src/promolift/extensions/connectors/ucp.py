@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from promolift.core.offers.cart_pricing import AppliedPromotion, PricedCart
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.server.api.problems import field_error
 from promolift.server.api.routes import Route
 from promolift.server.carts.carts import (

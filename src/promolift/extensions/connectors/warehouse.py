@@ -16,6 +16,7 @@ import polars as pl
 from pydantic import Field
 
 from promolift.foundation.errors import ConfigError, InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 from promolift.foundation.sql import quote_identifier, sql_literal
 
@@ -75,7 +76,12 @@ class Warehouse:
                 names = reader.schema.names
                 if twice := next((each for each in names if names.count(each) > 1), None):
                     raise InputError(
-                        "column_duplicate", f"{place}: two columns are called {twice!r}; give one another name by `as`"
+                        "column_duplicate",
+                        gettext_lazy(
+                            "{place}: two columns are called {twice}; give one another name by `as`",
+                            place=place,
+                            twice=repr(twice),
+                        ),
                     )
                 yield arrow_to_frame(reader.schema.empty_table(), place)
                 for batch in reader:
@@ -85,7 +91,13 @@ class Warehouse:
                 after = f" after row {read:,}" if read else ""
                 why = _reason(error, self._secrets)
                 raise InputError(
-                    "query_refused", f"{place}: the warehouse refused it{after} ({why}); correct the query"
+                    "query_refused",
+                    gettext_lazy(
+                        "{place}: the warehouse refused it{after} ({why}); correct the query",
+                        place=place,
+                        after=after,
+                        why=why,
+                    ),
                 ) from None
 
     def replace(self, table: str, rows: Iterable[pl.DataFrame], where: dict[str, object]) -> int:
@@ -112,8 +124,12 @@ class Warehouse:
             self._connection.rollback()
             raise InputError(
                 "remote_refused",
-                f"warehouse table {name}: nothing was written, since a row was refused "
-                f"({_reason(error, self._secrets)}); repair the table there, or drop it and export again",
+                gettext_lazy(
+                    "warehouse table {name}: nothing was written, since a row was refused ({reason}); repair "
+                    "the table there, or drop it and export again",
+                    name=name,
+                    reason=_reason(error, self._secrets),
+                ),
             ) from None
         return written
 
@@ -141,7 +157,12 @@ def open_warehouse(settings: WarehouseSettings, writes: bool = False) -> Iterato
     except ImportError:
         package = "'promolift[warehouse]'" if duckdb else f"'promolift[warehouse]' adbc-driver-{settings.driver}"
         raise ConfigError(
-            "extra_missing", f"warehouse.driver = {settings.driver!r}: not installed; `pip install {package}`"
+            "extra_missing",
+            gettext_lazy(
+                "warehouse.driver = {driver}: not installed; `pip install {package}`",
+                driver=repr(settings.driver),
+                package=package,
+            ),
         ) from None
     given: dict[str, Any] = {"driver": driver.driver_path() if duckdb else driver._driver_path()}
     given["db_kwargs"] = {"path" if duckdb else "uri": uri, **options}
@@ -154,7 +175,11 @@ def open_warehouse(settings: WarehouseSettings, writes: bool = False) -> Iterato
         why = _reason(error, secrets)
         raise ConfigError(
             "connection_failed",
-            f"warehouse: no connection ({why}); check the server and the variable {settings.uri_env}",
+            gettext_lazy(
+                "warehouse: no connection ({why}); check the server and the variable {uri_env}",
+                why=why,
+                uri_env=settings.uri_env,
+            ),
         ) from None
     with connection:
         yield Warehouse(settings, connection, secrets)
@@ -176,7 +201,12 @@ def arrow_to_frame(rows: Any, place: str) -> pl.DataFrame:
         except (pl.exceptions.PolarsError, ValueError, TypeError):
             raise InputError(
                 "column_type_wrong",
-                f"{place}: the column {field.name!r} is of type {kind}; cast it to text in the query",
+                gettext_lazy(
+                    "{place}: the column {name} is of type {kind}; cast it to text in the query",
+                    place=place,
+                    name=repr(field.name),
+                    kind=kind,
+                ),
             ) from None
         columns.append(_dashed(series) if isinstance(kind, pa.UuidType) else _of_a_calendar(series))
     return pl.DataFrame(columns)
@@ -216,7 +246,10 @@ def _plain(value: object) -> str:
 def _variable(name: str, key: str) -> str:
     if not (value := os.environ.get(name)):
         raise ConfigError(
-            "variable_missing", f"warehouse.{key} = {name!r}: no such variable in the environment; export it"
+            "variable_missing",
+            gettext_lazy(
+                "warehouse.{key} = {name}: no such variable in the environment; export it", key=key, name=repr(name)
+            ),
         )
     return value
 

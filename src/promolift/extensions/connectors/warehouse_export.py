@@ -13,6 +13,8 @@ import polars as pl
 from promolift.core.experiments.exposure_log import LOG_FORMATS, LogFormat, to_exposure_log
 from promolift.extensions.connectors.warehouse import open_warehouse
 from promolift.foundation.errors import ConfigError, InputError, StepError
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.shop.pipeline.steps.report import plan_file
 from promolift.shop.results.plan import Plan
@@ -43,7 +45,12 @@ def export_tables(job: Job, wanted: Sequence[str], learned: Path, shape: LogForm
     for name in wanted:
         if name not in TABLES:
             raise ConfigError(
-                "table_unknown", f"promolift export {name}: there is no such table; name {', '.join(TABLES)}"
+                "table_unknown",
+                gettext_lazy(
+                    "promolift export {name}: there is no such table; name {tables}",
+                    name=name,
+                    tables=", ".join(TABLES),
+                ),
             )
     made: dict[str, ExportRows] = {}
     for name, table in TABLES.items():
@@ -57,12 +64,16 @@ def export_tables(job: Job, wanted: Sequence[str], learned: Path, shape: LogForm
         made["exposures"] = exposure_rows(job, shape)
     if not made:
         raise StepError(
-            "step_missing", "promolift export: neither plan nor verdict is there yet; run `promolift run` first"
+            "step_missing",
+            gettext_lazy("promolift export: neither plan nor verdict is there yet; run `promolift run` first"),
         )
     settings = job.config.warehouse
     with open_warehouse(settings, writes=True) as warehouse:
         counts = {name: warehouse.replace(name, map(lists_to_json, rows), key) for name, (rows, key) in made.items()}
-    text = "\n".join(f"{settings.table_name(name)}: {rows:,} rows" for name, rows in counts.items())
+    text = "\n".join(
+        gettext("{table}: {rows} rows", table=settings.table_name(name), rows=f"{rows:,}")
+        for name, rows in counts.items()
+    )
     return StepSummary(text, {"step": "export", "rows": counts})
 
 
@@ -91,7 +102,9 @@ def decision_rows(job: Job, _: Path) -> ExportRows:
     plan = Plan.load(job.store)
     moment = plan.decided("campaign_id", "ts_ms")[:1]
     if moment.is_empty():
-        raise StepError("plan_empty", "the plan decided for nobody; run `promolift health` to see who is known")
+        raise StepError(
+            "plan_empty", gettext_lazy("the plan decided for nobody; run `promolift health` to see who is known")
+        )
     return ExportRows(plan.records(BATCH_ROWS), moment.row(0, named=True))
 
 
@@ -100,7 +113,7 @@ def exposure_rows(job: Job, shape: LogFormat) -> ExportRows:
     found = Plan.load(job.store).decided("customer_id", "ts_ms", "campaign_id", "holdout")
     rows, names = to_exposure_log(found, shape), LOG_FORMATS[shape]
     if rows.is_empty():
-        raise StepError("plan_empty", "the plan drew nobody; run `promolift health` to see who is known")
+        raise StepError("plan_empty", gettext_lazy("the plan drew nobody; run `promolift health` to see who is known"))
     return ExportRows([rows], rows.select(names["experiment"], names["ts_ms"]).row(0, named=True))
 
 
@@ -109,12 +122,18 @@ def verdict_rows(job: Job, learned: Path) -> ExportRows:
     path = learned / "learn.json"
     if not path.is_file():
         raise StepError(
-            "step_missing", f"{learned}: no verdict there yet; run `promolift learn` first, or name its folder by --out"
+            "step_missing",
+            gettext_lazy(
+                "{learned}: no verdict there yet; run `promolift learn` first, or name its folder by --out",
+                learned=learned,
+            ),
         )
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError("file_unreadable", f"{path}: not readable as JSON; run `promolift learn` again") from None
+        raise InputError(
+            "file_unreadable", gettext_lazy("{path}: not readable as JSON; run `promolift learn` again", path=path)
+        ) from None
     row = found | {CUSTOMER_COUNTS[name]: count for name, count in found["customers"].items()}
     row |= {"campaign_id": found["campaign"], "figures": json.dumps(found, ensure_ascii=False)}
     rows = pl.DataFrame({name: [row[name]] for name in VERDICT_SCHEMA}, VERDICT_SCHEMA, strict=False)

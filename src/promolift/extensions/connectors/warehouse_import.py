@@ -54,7 +54,12 @@ def import_table(store: Store, warehouse: Warehouse, name: str, file: RawFile) -
         if pl.scan_parquet(fresh).select(pl.len()).collect().item() == 0:
             gone = f"none of the rows from {since} on are there any more" if since is not None else "it gives no rows"
             raise InputError(
-                "query_empty", f"{place}.query: {gone}; look into the warehouse, and change the query if that is right"
+                "query_empty",
+                gettext_lazy(
+                    "{place}.query: {gone}; look into the warehouse, and change the query if that is right",
+                    place=place,
+                    gone=gone,
+                ),
             )
         alike = known and pl.read_parquet_schema(fresh) == pl.read_parquet_schema(store.path(kept))
         if alike and checksum(store, store.path(kept), file, since) == checksum(store, fresh, file, since):
@@ -90,13 +95,23 @@ def check_rows(rows: Iterator[pl.DataFrame], file: RawFile, place: str) -> Itera
             if column not in frame.columns:
                 raise InputError(
                     "column_unknown",
-                    f"{place}: its query gives no column {column!r}; it gives {', '.join(frame.columns)}",
+                    gettext_lazy(
+                        "{place}: its query gives no column {column}; it gives {columns}",
+                        place=place,
+                        column=repr(column),
+                        columns=", ".join(frame.columns),
+                    ),
                 )
         kind = frame.schema.get(file.watermark, pl.Int64())
         if not (kind.is_numeric() or isinstance(kind, pl.Datetime | pl.Date)):
             raise InputError(
                 "column_type_wrong",
-                f"{place}.watermark = {file.watermark!r} is {kind}; cast it to a time, a day or a number",
+                gettext_lazy(
+                    "{place}.watermark = {watermark} is {kind}; cast it to a time, a day or a number",
+                    place=place,
+                    watermark=repr(file.watermark),
+                    kind=kind,
+                ),
             )
         yield frame
 

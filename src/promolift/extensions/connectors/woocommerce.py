@@ -54,7 +54,7 @@ def pull_orders(
         )
     except ImportError:
         raise ConfigError(
-            "extra_missing", "woocommerce: its client is not installed; `pip install woocommerce`"
+            "extra_missing", gettext_lazy("woocommerce: its client is not installed; `pip install woocommerce`")
         ) from None
     asked = {"per_page": PER_PAGE, "orderby": "id", "order": "asc"}
     asked |= (
@@ -88,7 +88,10 @@ def _orders(api: Any, asked: Mapping[str, Any], wait: Callable[[float], object])
             new = [each for each in found if each["id"] not in seen]
         except (ValueError, TypeError, KeyError):
             raise InputError(
-                "answer_invalid", f"woocommerce: page {page} is no list of orders; is the address that of the shop?"
+                "answer_invalid",
+                gettext_lazy(
+                    "woocommerce: page {page} is no list of orders; is the address that of the shop?", page=page
+                ),
             ) from None
         seen |= {each["id"] for each in new}
         yield from new
@@ -111,7 +114,12 @@ def _asked(api: Any, params: Mapping[str, Any], wait: Callable[[float], object])
         if reply.status_code not in RETRY_STATUSES:
             break
     raise InputError(
-        code, f"woocommerce: page {params['page']} was refused ({why}); check address, key and its right to read"
+        code,
+        gettext_lazy(
+            "woocommerce: page {page} was refused ({why}); check address, key and its right to read",
+            page=params["page"],
+            why=why,
+        ),
     )
 
 

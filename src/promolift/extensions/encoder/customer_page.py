@@ -7,7 +7,9 @@ import numpy as np
 
 from promolift.extensions.encoder.results import ENCODER_MODEL, SHARED_MODEL, BasketTrees
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import money
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.reports.attribute_text import describe
@@ -22,17 +24,23 @@ def customer_page(job: Job, customer_id: str) -> StepSummary:
     ahead = job.profiled.outlook_of(customer_id).to_dicts()
     if not rows and not ahead:
         raise InputError(
-            "customer_unknown", f"no customer {customer_id!r} was seen before the plan's moment; see `promolift health`"
+            "customer_unknown",
+            gettext_lazy(
+                "no customer '{customer_id}' was seen before the plan's moment; see `promolift health`",
+                customer_id=customer_id,
+            ),
         )
     currency = job.config.shop.currency
     said = describe(rows[0], lambda cents: money(cents, currency)) if rows else []
     known = {"customer_id": customer_id, "attributes": rows[0] if rows else None}
-    lines = [f"Customer {customer_id}", *said]
+    lines = [gettext("Customer {customer_id}", customer_id=customer_id), *said]
     if not ahead:
         return StepSummary("\n".join(lines), known | {"outlook": None})
     outlook = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
     found = explain_forecast(job, customer_id)
-    lines += ["", *ahead[0]["sentences"].splitlines(), *found.lines()]
+    sentences = [LazyMessage.from_text(each) for each in ahead[0]["sentences"].splitlines()]
+    outlook["sentences"] = "\n".join(sentences)
+    lines += ["", *map(render_message, sentences), *found.lines()]
     return StepSummary("\n".join(lines), known | {"outlook": outlook} | asdict(found))
 
 
@@ -55,11 +63,13 @@ class CustomerForecast:
 
     def lines(self) -> Iterator[str]:
         if self.reasons:
-            yield f"The visits that move the odds of {self.item} most (each left out in turn):"
+            yield gettext("The visits that move the odds of {item} most (each left out in turn):", item=self.item)
         for each in self.reasons:
             basket = ", ".join(each.items[:4]) + (" ..." if len(each.items) > 4 else "")
-            yield f"  {each.day}  odds x {each.odds_factor:.2f}  {basket}"
-        yield f"Most like this customer: {', '.join(self.alike)}."
+            yield "  " + gettext(
+                "{day}  odds x {factor}  {basket}", day=each.day, factor=f"{each.odds_factor:.2f}", basket=basket
+            )
+        yield gettext("Most like this customer: {customers}.", customers=", ".join(self.alike))
 
 
 def explain_forecast(job: Job, customer_id: str) -> CustomerForecast:

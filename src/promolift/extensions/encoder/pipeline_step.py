@@ -36,7 +36,7 @@ from promolift.extensions.privacy.results import PrivacyLedger, load_shop_sums, 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.catalogue import gettext_noop, pgettext
+from promolift.foundation.i18n.catalogue import gettext_noop, pgettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.table_writing import TableDraft
 from promolift.foundation.tables.schemas import OUTLOOK, OUTLOOK_ITEMS
@@ -157,7 +157,7 @@ def learn_and_forecast(job: Job) -> None:
         SHARED_MODEL, {"log_WI": shared.log_WI}, {"opened": shared.opened, "calibration": asdict(fitted)}
     )
     ForecastNote(checked=checked).keep(job.store)
-    job.tell("encoder", 1.0, "done")
+    job.tell("encoder", 1.0, gettext_lazy("done"))
 
 
 def require_customers(h: "Histories", start: float) -> None:
@@ -166,8 +166,13 @@ def require_customers(h: "Histories", start: float) -> None:
     if known < MIN_CUSTOMERS:
         raise SupportError(
             "too_few_customers",
-            f"encoder: {known} customers with a purchase earlier than {VALIDATION_DAYS} days before the plan; "
-            f"{MIN_CUSTOMERS} are needed",
+            gettext_lazy(
+                "encoder: {known} customers with a purchase earlier than {validation_days} days before the "
+                "plan; {min_customers} are needed",
+                known=known,
+                validation_days=VALIDATION_DAYS,
+                min_customers=MIN_CUSTOMERS,
+            ),
         )
 
 
@@ -181,7 +186,7 @@ def load_or_train(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     mark = training_digest(h, settings.model_dump_json() + repr(day)).encode()
     kept = store.load_files(ENCODER_MODEL)
     if kept.pop("made_from", None) == mark:
-        job.tell(pgettext("pipeline_step", "encoder"), 0.8, gettext_lazy("nothing changed"))
+        job.tell(pgettext_noop("step", "encoder"), 0.8, gettext_lazy("nothing changed"))
         return LearnedEncoder.from_files(kept)
     part = store.load_files(CHECKPOINT_NAME)
     resume = part.get("state") if part.get("made_from") == mark else None
@@ -240,7 +245,7 @@ def load_or_train_private(job: Job, h: "Histories", made_up: "Histories", day: f
     mark = training_digest(h, training_digest(made_up, more)).encode()
     kept = store.load_files(ENCODER_MODEL)
     if kept.pop("made_from", None) == mark:
-        job.tell(pgettext("pipeline_step", "encoder"), 0.8, gettext_lazy("nothing changed"))
+        job.tell(pgettext_noop("step", "encoder"), 0.8, gettext_lazy("nothing changed"))
         return LearnedEncoder.from_files(kept)
     job.tell("encoder", 0.1, PRIVATE_TRAINING_NOTE)
     steps, noise = private_steps(job)
@@ -258,7 +263,7 @@ def load_or_train_private(job: Job, h: "Histories", made_up: "Histories", day: f
 def epoch_reporter(job: Job) -> Callable[[Any], None]:
     """A line of the progress display per epoch: loss and NDCG@10 in training and on the window, side by side."""
     epochs = job.config.encoder.epochs
-    job.tell("encoder", 0.1, "training | last 8 weeks, never learned from")
+    job.tell("encoder", 0.1, gettext_lazy("training | last 8 weeks, never learned from"))
 
     def show(epoch: Any) -> None:
         loss = f"loss {epoch.train['total']:.3f} | {epoch.valid['total']:.3f}"
@@ -268,7 +273,11 @@ def epoch_reporter(job: Job) -> Callable[[Any], None]:
             1.0,
             f"{loss}  {ndcg}{'  best' if epoch.best else ''}",
         )
-        job.tell("encoder", 0.1 + 0.7 * (epoch.number + 1) / epochs, "training | last 8 weeks, never learned from")
+        job.tell(
+            "encoder",
+            0.1 + 0.7 * (epoch.number + 1) / epochs,
+            gettext_lazy("training | last 8 weeks, never learned from"),
+        )
 
     return show
 
@@ -386,14 +395,21 @@ def empty_forecast(width: int) -> pl.DataFrame:
     return OUTLOOK.empty().with_columns(embedding=pl.lit(None, pl.Array(pl.Float32, width)))
 
 
+def _sentences(visits: int, said: list[str], leans_to: str | None) -> Iterator[str]:
+    """Yield the sentences on a customer as `to_text` stores them."""
+    if visits < FEW_VISITS:
+        yield gettext_lazy(
+            "Too few visits ({visits}): what follows is known from customers like this one.", visits=visits
+        ).to_text()
+    yield from said
+    if leans_to is not None:
+        yield gettext_lazy("Leans to {category} more than others do.", category=leans_to).to_text()
+
+
 def outlook_rows(rows: pl.DataFrame, embedding_PE: np.ndarray) -> pl.DataFrame:
     """A batch as table OUTLOOK; of whom too few visits are known, that is said first."""
     few, none = pl.col("visits") < FEW_VISITS, pl.col("visits") == 0
-    warned = pl.format("Too few visits ({}): what follows is known from customers like this one.", "visits")
-    leans = pl.format("Leans to {} more than others do.", "leans_to")
-    said = pl.concat_list(
-        pl.when(few).then(warned).otherwise(pl.lit(None)), pl.col("sentences").list.join("\n"), leans
-    ).list.drop_nulls()
+    sentences = map(_sentences, *(rows[name].to_list() for name in ("visits", "sentences", "leans_to")))
     wide = rows.with_columns(
         *(
             pl.col(old).list.get(k, null_on_oob=True).alias(new.format(k + 1))
@@ -406,7 +422,7 @@ def outlook_rows(rows: pl.DataFrame, embedding_PE: np.ndarray) -> pl.DataFrame:
         .then(pl.lit(BASIS_SIMILAR_CUSTOMERS))
         .otherwise(pl.lit(BASIS_OWN_VISITS))
         .alias("basis"),
-        said.list.join("\n").alias("sentences"),
+        pl.Series("sentences", ["\n".join(each) for each in sentences], pl.String),
     )
     table = OUTLOOK.conform(wide.select(name for name in wide.columns if name in OUTLOOK.schema))
     return table.with_columns(embedding_series(embedding_PE))

@@ -26,6 +26,7 @@ from promolift.foundation import sql
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.formatting import money
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Days, Floats
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.foundation.storage.local_store import shard_expression
@@ -116,7 +117,8 @@ def sampled_histories(job: Job, scene: ForecastContext) -> Histories:
     lines = pl.concat(map_shards(job, read_shard_purchases, shards, scene.products, asof, chosen))
     if lines.is_empty():
         raise SupportError(
-            "catalogue_unmatched", "encoder: no purchase of anything in the catalogue; give the products a category"
+            "catalogue_unmatched",
+            gettext_lazy("encoder: no purchase of anything in the catalogue; give the products a category"),
         )
     return build_histories(lines, scene.items, scene.attributes, chosen.to_list(), scene.channels)
 

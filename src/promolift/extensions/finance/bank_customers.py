@@ -21,7 +21,9 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import join_list, plural
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 from promolift.trials.analysis.settings import value_text
 
 KEY_UNIQUENESS = 0.9  # texts with a value of their own for more of the rows name customers
@@ -32,6 +34,10 @@ HOLDOUT_SHARE, MIN_HOLDOUT_ROWS, MAX_HOLDOUT_SHARE = (
     1 / 3,
 )  # rows decided on that the models do not see: of the latest periods
 GROUP_QUANTILES = (1 / 3, 2 / 3)  # quantiles at which a protected number, such as an age, is cut into groups
+
+
+LEAKS = gettext_noop("leaks {column}: only what came afterwards tells so much: {leak}")
+STANDS_FOR = gettext_noop("stands for {group} (AUC {auc}, the bound is {bound})")
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class BankCustomers:
     rate_N: Floats
     income_N: Floats
     block_N: Ints | None
-    left_out: dict[str, str]
+    left_out: dict[str, LazyMessage]
     notes: tuple[str, ...]
 
     def select_rows(self, rows: Ints) -> "BankCustomers":
@@ -74,14 +80,16 @@ def read_customers(path: Path, settings: LendingSettings, like: BankCustomers | 
     """
     raw = read_trial_file(path)
     if raw.is_empty():
-        raise InputError("table_empty", f"{path}: no rows")
+        raise InputError("table_empty", gettext_lazy("{path}: no rows", path=path))
     outcomes = [name for name in (settings.taken, settings.defaulted) if name]
     roles = {name: getattr(settings, name) for name in ("customer", "amount", "months", "rate", "income", "period")}
     named = [name for name in roles.values() if name] + [*settings.protected, *settings.ignore]
     for name in named + (outcomes if like is None else []):
         if name not in raw.columns:
             text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
-            raise InputError("column_unknown", f"{text}; it has {', '.join(raw.columns)}")
+            raise InputError(
+                "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(raw.columns))
+            )
     frame, doubts = infer_types(raw, (*outcomes, settings.customer))
     size = frame.height
     block_N = _blocks(frame, settings.period)
@@ -123,21 +131,29 @@ def drop_unusable_features(found: BankCustomers, settings: LendingSettings, lear
         names = [name for name in some.features.columns if name not in left]
         keep = (*settings.known_before, *(n for n in (settings.rate, settings.amount, settings.months) if n))
         for leak in find_leaks(some.features[known].select(names), outcome_N[known], keep):
-            left[leak.feature] = f"leaks {column}: only what came afterwards tells so much: {leak}"
+            left[leak.feature] = gettext_lazy(LEAKS, column=column, leak=leak.text)
     names = [name for name in some.features.columns if name not in left]
     if not names:
         raise InputError(
-            "no_usable_features", f"{settings.path}: no feature is left to learn from: {'; '.join(left.values())}"
+            "no_usable_features",
+            gettext_lazy(
+                "{path}: no feature is left to learn from: {reasons}",
+                path=settings.path,
+                reasons=join_messages(SEMICOLON, *left.values()) if left else "-",
+            ),
         )
     for column in some.groups.columns:
         tells = _group_auc(some.features.select(names), some.groups[column], settings.least_customers)
-        notes += [f"all features together tell {group} with an AUC of {value:.2f}" for group, value in tells.items()]
+        notes += [
+            gettext_lazy("all features together tell {group} with an AUC of {auc}", group=group, auc=f"{value:.2f}")
+            for group, value in tells.items()
+        ]
     return replace(found, features=found.features.select(names), left_out=left, notes=tuple(notes))
 
 
-def find_proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: LendingSettings) -> dict[str, str]:
+def find_proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: LendingSettings) -> dict[str, LazyMessage]:
     """Features that alone tell a protected group better than the bound, each with why it is left out."""
-    found: dict[str, str] = {}
+    found: dict[str, LazyMessage] = {}
     for column in groups.columns:
         for group in _large(groups[column], settings.least_customers):
             in_N = (groups[column] == group).fill_null(False).to_numpy()
@@ -145,8 +161,8 @@ def find_proxies(features: pl.DataFrame, groups: pl.DataFrame, settings: Lending
                 score_N = proxy_score(features[name], in_N)
                 tells = 0.5 if score_N is None else roc_auc(in_N.astype(np.float64), score_N)
                 if tells > settings.proxy_bound:
-                    found[name] = (
-                        f"stands for {column}={group} (AUC {tells:.2f}, the bound is {settings.proxy_bound:g})"
+                    found[name] = gettext_lazy(
+                        STANDS_FOR, group=f"{column}={group}", auc=f"{tells:.2f}", bound=f"{settings.proxy_bound:g}"
                     )
     return found
 
@@ -167,27 +183,32 @@ def _large(column: pl.Series, least: int) -> list[str]:
     return names[:1] if len(names) == 2 else names if len(names) > 2 else []
 
 
-def _left_out(frame: pl.DataFrame, settings: LendingSettings, outcomes: Sequence[str]) -> dict[str, str]:
+def _left_out(frame: pl.DataFrame, settings: LendingSettings, outcomes: Sequence[str]) -> dict[str, LazyMessage]:
     """Columns that can be no features, each with why."""
-    left: dict[str, str] = {}
+    left: dict[str, LazyMessage] = {}
     for column in frame:
         name = column.name
         if name in outcomes or name in settings.ignore or name in (settings.customer, settings.rate):
             continue
         if name in settings.protected:
-            left[name] = "protected"
+            left[name] = gettext_lazy("protected")
         elif column.null_count() == len(column) or column.n_unique() < 2:
-            left[name] = "the same for everybody"
+            left[name] = gettext_lazy("the same for everybody")
         elif column.dtype == pl.String and column.n_unique() > KEY_UNIQUENESS * max(100, len(column)):
-            left[name] = "a value of its own for every row"
+            left[name] = gettext_lazy("a value of its own for every row")
         elif column.dtype.is_nested():
-            left[name] = "holds lists"
+            left[name] = gettext_lazy("holds lists")
     return left
 
 
 def _alike(path: Path, frame: pl.DataFrame, like: BankCustomers) -> pl.DataFrame:
     if missing := [name for name in like.features.columns if name not in frame.columns]:
-        raise InputError("column_missing", f"{path}: no column {missing[0]!r}, which the models learned from")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "{path}: no column {missing}, which the models learned from", path=path, missing=repr(missing[0])
+            ),
+        )
     columns = []
     for known in like.features:
         column = frame[known.name]
@@ -210,7 +231,15 @@ def _yes(path: Path, frame: pl.DataFrame, name: str | None, yes: str, role: str,
     if like is None and yes not in values:
         shown = join_list([repr(each) for each in values[:8]], "or")
         raise InputError(
-            "value_not_found", f"{path}: no row has {name} = {yes!r}, which {role}_yes names; it is {shown}"
+            "value_not_found",
+            gettext_lazy(
+                "{path}: no row has {name} = {yes}, which {role}_yes names; it is {shown}",
+                path=path,
+                name=name,
+                yes=repr(yes),
+                role=role,
+                shown=shown,
+            ),
         )
     return (text == yes).cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
@@ -225,7 +254,12 @@ def _numbers(path: Path, frame: pl.DataFrame, name: str | None, size: int) -> Fl
     if not frame[name].dtype.is_numeric():
         raise InputError(
             "column_type_wrong",
-            f"{path}: {name!r} holds text such as {frame[name].drop_nulls()[:1].to_list()}; give numbers",
+            gettext_lazy(
+                "{path}: {name} holds text such as {to_list}; give numbers",
+                path=path,
+                name=repr(name),
+                to_list=frame[name].drop_nulls()[:1].to_list(),
+            ),
         )
     return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
@@ -244,7 +278,11 @@ def _who(raw: pl.DataFrame, name: str | None) -> pl.Series:
         twice = who.filter(who.is_duplicated()).to_list()[:1]
         raise InputError(
             "rows_duplicate" if twice else "value_missing",
-            f"column {name!r}: a row per customer is needed, but {twice or 'an empty one'} stands twice",
+            gettext_lazy(
+                "column {name}: a row per customer is needed, but {twice} stands twice",
+                name=repr(name),
+                twice=twice or "an empty one",
+            ),
         )
     return who
 

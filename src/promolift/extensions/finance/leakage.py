@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from promolift.core.effects.trial_arrays import Floats, fit_encoder
 from promolift.foundation.hashing import hash_units
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 MAX_ROWS = 20_000  # looked at, drawn by hash
 LEAK_AUC = 0.95  # an AUC of one feature alone that nothing known before has
@@ -46,8 +47,16 @@ class Leak(NamedTuple):
     others: float
     both: float
 
+    @property
+    def text(self) -> LazyMessage:
+        """The feature with its figures."""
+        return gettext_lazy(
+            "{feature} (alone {alone}, all others {others}, together {both} AUC)",
+            feature=self.feature, alone=f"{self.alone:.2f}", others=f"{self.others:.2f}", both=f"{self.both:.2f}",
+        )  # fmt: skip
+
     def __str__(self) -> str:
-        return f"{self.feature} (alone {self.alone:.2f}, all others {self.others:.2f}, together {self.both:.2f} AUC)"
+        return str(self.text)
 
 
 def find_leaks(features: pl.DataFrame, outcome_N: Floats, keep: Sequence[str] = ()) -> list[Leak]:

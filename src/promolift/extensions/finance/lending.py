@@ -36,6 +36,7 @@ from promolift.extensions.finance.results import (
 from promolift.extensions.finance.scorecard import MIN_CLASS_ROWS, RiskReason, Scorecard, fit_scorecard
 from promolift.foundation.errors import BudgetError, ConfigError
 from promolift.foundation.evidence import Z95, SampleEstimate
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.progress import Progress, no_progress
 
 MAX_REFUSED = 0.5  # share of customers above which a rule that refuses them has to be confirmed
@@ -93,20 +94,20 @@ def run_lending(settings: LendingSettings, folder: Path, tell: Progress = no_pro
     Paths start at `folder`. InputError for a file that does not fit, SupportError where too little is known to learn
     from, BudgetError where the limits cannot hold.
     """
-    tell("learn", 0.0, "reading the file")
+    tell("learn", 0.0, gettext_lazy("reading the file"))
     found = read_customers(folder / settings.path, settings)
     rows = np.arange(len(found))
     apart = holdout_rows(found, settings.seed) if settings.applicants is None else rows[:0]
     learned = np.setdiff1d(rows, apart)
-    tell("learn", 0.1, "what leaks, and what stands for a group")
+    tell("learn", 0.1, gettext_lazy("what leaks, and what stands for a group"))
     found = drop_unusable_features(found, settings, learned)
     past = found.select_rows(learned)
     new, held = settings.applicants, settings.applicants is None
     asked = read_customers(folder / new, settings, found) if new else found.select_rows(apart)
     check_exclusions(found, asked, settings)
-    tell("learn", 0.3, "take-up and default")
+    tell("learn", 0.3, gettext_lazy("take-up and default"))
     models = fit_models(past, settings)
-    tell("plan", 0.6, f"terms for {len(asked):,} customers")
+    tell("plan", 0.6, gettext_lazy("terms for {customers} customers", customers=f"{len(asked):,}"))
     return _decided(past, asked, models, settings, held)
 
 
@@ -124,9 +125,16 @@ def _check_share(rule: str, where: str, refused_N: np.ndarray, settings: Lending
     if whole >= MIN_RULE_ROWS and refused > MAX_REFUSED * whole and rule not in settings.confirmed:
         raise ConfigError(
             "rule_refuses_most",
-            f"{settings.path}: the rule {rule!r} ({where}) refuses {refused:,} of {whole:,} customers. Does its column "
-            f"hold what the rule takes it for (ages in years, incomes a month)? Correct the rule; if it is right, set "
-            f"finance.confirmed = [{rule!r}]",
+            gettext_lazy(
+                "{path}: the rule {rule} ({where}) refuses {refused} of {whole} customers. Does its column "
+                "hold what the rule takes it for (ages in years, incomes a month)? Correct the rule; if it "
+                "is right, set finance.confirmed = [{rule}]",
+                path=settings.path,
+                rule=repr(rule),
+                where=where,
+                refused=f"{refused:,}",
+                whole=f"{whole:,}",
+            ),
         )
 
 
@@ -327,8 +335,12 @@ def plan_fairly(candidates: pl.DataFrame, budget: float, settings: LendingSettin
     if best is None:
         raise BudgetError(
             "limits_infeasible",
-            f"finance.band = {settings.band:g}: no plan within the budget keeps the groups so close ({free_gap:.2f} "
-            "apart without it); widen the band, raise the budget, or protect fewer columns",
+            gettext_lazy(
+                "finance.band = {band}: no plan within the budget keeps the groups so close ({free_gap} "
+                "apart without it); widen the band, raise the budget, or protect fewer columns",
+                band=f"{settings.band:g}",
+                free_gap=f"{free_gap:.2f}",
+            ),
         )
     return best
 
@@ -387,9 +399,9 @@ def _decided(
     )  # fmt: skip
 
 
-def _fixed(models: LendingModels) -> dict[str, str]:
+def _fixed(models: LendingModels) -> dict[str, LazyMessage]:
     cards = [card for card in (models.take, models.default) if card is not None]
-    return {name: "says when, not who" for card in cards for name in card.fixed}
+    return {name: gettext_lazy("says when, not who") for card in cards for name in card.fixed}
 
 
 def chosen_terms(chosen: pl.DataFrame, size: int) -> Ints:
@@ -429,7 +441,10 @@ def check_models(
             continue
         level = calibration(y_N, prob_N)
         for figure in (auc(y_N, prob_N), log_loss(y_N, prob_N), level.in_the_large):
-            figures[f"{name}, {figure.figure}"] = SampleEstimate(figure.value, figure.low, figure.high, figure.n)
+            named = gettext_lazy(
+                "{first}, {then}", first=LazyMessage.of(name, {}), then=LazyMessage.of(figure.figure, {})
+            )
+            figures[named] = SampleEstimate(figure.value, figure.low, figure.high, figure.n)
         bins[name] = pl.DataFrame([(b.prob, b.rate, b.low, b.high, b.n) for b in level.bins], orient="row",
                                   schema=["predicted", "happened", "low", "high", "n"])  # fmt: skip
     return ModelChecks(figures, bins)
@@ -542,28 +557,37 @@ def _sentence(code: Refusal | None, against: Sequence[RiskReason], language: Any
     return f"{text}; above all: {'; '.join(f'{each.feature} is {each.value!r}' for each in against)}"
 
 
-def list_assumptions(past: BankCustomers, models: LendingModels, settings: LendingSettings) -> Iterator[str]:
+def list_assumptions(past: BankCustomers, models: LendingModels, settings: LendingSettings) -> Iterator[LazyMessage]:
     """What the file cannot say and the plan rests on, in words."""
     if models.take is None:
-        yield "take-up: the file has only customers who took what they were offered, so it is taken as certain"
+        yield gettext_lazy(
+            "take-up: the file has only customers who took what they were offered, so it is taken as certain"
+        )
     elif models.dose is None and settings.amount:
-        yield "take-up by rate: the file has no different rates, so all terms are taken up alike"
+        yield gettext_lazy("take-up by rate: the file has no different rates, so all terms are taken up alike")
     elif models.dose is not None and not settings.rate_randomised:
-        yield "take-up by rate is read from rates that were not drawn at random: adjusted for the features, not proven"
-    yield "what customers would have done without an offer: all that is taken counts as earned by it"
+        yield gettext_lazy(
+            "take-up by rate is read from rates that were not drawn at random: adjusted for the features, not proven"
+        )
+    yield gettext_lazy("what customers would have done without an offer: all that is taken counts as earned by it")
     if models.default is None:
         return
     if models.granted is not None:
         lent = int((~np.isnan(past.defaulted_N)).sum())
-        yield (
-            f"reject inference: of {len(past) - lent:,} customers no end of a loan is known, and nothing is assumed of "
-            "them; who is unlike all to whom money was lent gets no offer"
+        yield gettext_lazy(
+            "reject inference: of {customers} customers no end of a loan is known, and nothing is assumed of them; "
+            "customers unlike all to whom money was lent get no offer",
+            customers=f"{len(past) - lent:,}",
         )
     else:
-        yield (
+        yield gettext_lazy(
             "reject inference: the file has only customers to whom money was lent; of those refused before nothing is "
             "known, and the plan holds for customers like these alone"
         )
     if not settings.rate:
-        yield "adverse selection: no rate is in the file, so whether dear terms draw riskier customers is not known"
-    yield f"the part of the amount that a default loses ({settings.loss_share:.0%}) is assumed"
+        yield gettext_lazy(
+            "adverse selection: no rate is in the file, so whether dear terms draw riskier customers is not known"
+        )
+    yield gettext_lazy(
+        "the part of the amount that a default loses ({share}) is assumed", share=f"{settings.loss_share:.0%}"
+    )

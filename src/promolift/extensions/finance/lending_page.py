@@ -9,6 +9,7 @@ from promolift.extensions.finance.results import REFUSALS, LendingResults
 from promolift.foundation.evidence import SampleEstimate
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, low_to_high, number, percent
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, KeyFigure, Page, note, sentences, table
 from promolift.foundation.pages.charts import calibration_chart
 
@@ -95,14 +96,14 @@ def _refusals(found: LendingResults) -> Chapter:
 
 
 def _models(found: LendingResults) -> Chapter:
-    cells = [[name, *_cells(each, number)] for name, each in found.checks.items()]
+    cells = [[render_message(name), *_cells(each, number)] for name, each in found.checks.items()]
     heads = [gettext("figure"), gettext("value"), gettext("95 % interval"), "n"]
     blocks: list[Figure | Block] = [table(gettext("How good the predictions are"), heads, cells)]
     for name, bins in found.bins.items():
         finding = gettext("what was predicted of customers alike, and what came")
         title, customers = gettext(MEASURE_NAMES[name]), gettext("customers")
         blocks.append(calibration_chart(f"cal-{name}", title, finding, [*bins.iter_rows()], percent, customers))
-    left = [[name, why] for name, why in found.left_out.items()]
+    left = [[name, render_message(why)] for name, why in found.left_out.items()]
     if left:
         title = gettext("Columns that no model sees")
         blocks.append(table(title, [gettext("column"), gettext("why")], left, words=(1,)))
@@ -153,6 +154,6 @@ def describe_fairness(found: LendingResults, cash: MoneyFormat) -> str:
 
 
 def _rests(found: LendingResults) -> Chapter:
-    rows = [*found.unknown, *found.notes]
+    rows = [*map(render_message, (*found.unknown, *found.notes))]
     title = gettext("What is not known, and what to look at")
     return Chapter("rests", gettext("Unknown"), title, "", [sentences("", rows)])

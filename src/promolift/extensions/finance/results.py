@@ -14,7 +14,8 @@ from promolift.core.allocation.settings import Limit
 from promolift.core.customers.segments import Segment
 from promolift.core.messages.channels import CreditRulePack
 from promolift.foundation.evidence import SampleEstimate
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.localized_text import Language
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings
 from promolift.trials.analysis.settings import Names, value_text
@@ -226,7 +227,7 @@ class LendingResults:
     decided_rows: int
     held_out: bool
     plan: pl.DataFrame
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, LazyMessage]
     checks: Mapping[str, SampleEstimate]
     bins: Mapping[str, pl.DataFrame]
     gain_cents: float
@@ -239,5 +240,5 @@ class LendingResults:
     price_cents: float
     limits: tuple[Limit, ...]
     evidence: RateEvidence
-    unknown: tuple[str, ...] = field(default=())
+    unknown: tuple[LazyMessage, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())

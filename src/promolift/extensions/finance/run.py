@@ -3,11 +3,13 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from promolift.extensions.finance.bank_customers import LEAKS, STANDS_FOR
 from promolift.extensions.finance.lending import run_lending
-from promolift.extensions.finance.lending_page import describe_fairness, lending_page
+from promolift.extensions.finance.lending_page import MEASURE_NAMES, describe_fairness, lending_page
 from promolift.extensions.finance.results import LendingResults, LendingSettings
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import MoneyFormat, count, low_to_high, number, use_locale
+from promolift.foundation.i18n.formatting import MoneyFormat, count, level_name, low_to_high, number, use_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.shop.reports.plan_rows import _write
@@ -18,7 +20,7 @@ def run_finance(settings: LendingSettings, config: Path, work: Path, out: Path, 
     with use_locale(settings.language):
         found = run_lending(settings, config.resolve().parent, tell)
         _write(out, "plan", found.plan, render_page(lending_page(found)))
-        tell("plan", 1.0, "done")
+        tell("plan", 1.0, gettext_lazy("done"))
         return StepSummary(describe_lending(found, out), lending_figures(found, out))
 
 
@@ -37,7 +39,7 @@ def describe_lending(found: LendingResults, out: Path) -> str:
             gain=gain,
             bound=bound,
             budget=budget,
-            evidence=found.evidence,
+            evidence=level_name(found.evidence),
         )
     ]
     if found.worth:
@@ -49,16 +51,22 @@ def describe_lending(found: LendingResults, out: Path) -> str:
             )
         )
     lines += [
-        f"    {name}: {cash(each.value)} ({low_to_high(each.low, each.high, cash)})"
+        f"    {gettext(MEASURE_NAMES[name])}: {cash(each.value)} ({low_to_high(each.low, each.high, cash)})"
         for name, each in found.worth.items()
     ]
-    lines += [f"  {name}: {number(each.value)} ({low_to_high(each.low, each.high, number)}), n = {count(each.n)}"
-              for name, each in found.checks.items()]  # fmt: skip
+    lines += [
+        f"  {render_message(name)}: {number(each.value)} ({low_to_high(each.low, each.high, number)}), n = "
+        f"{count(each.n)}"
+        for name, each in found.checks.items()
+    ]
     lines.append(f"  {describe_fairness(found, cash)}")
     counts = refused.value_counts().sort(["count", "refused"], descending=[True, False])
     lines.append("  " + gettext("refused: ") + ", ".join(f"{code} {count(n)}" for code, n in counts.iter_rows()))
-    lines += [f"  {name}: {why}" for name, why in found.left_out.items() if why.startswith(("leaks", "stands"))]
-    lines += ["  " + gettext("not known: ") + each for each in found.unknown]
+    lines += [
+        f"  {name}: {render_message(why)}"
+        for name, why in found.left_out.items() if why.message_id in (LEAKS, STANDS_FOR)
+    ]  # fmt: skip
+    lines += ["  " + gettext("not known: ") + render_message(each) for each in found.unknown]
     lines.append(gettext("Report: {out}", out=out / "report.html"))
     return "\n".join(lines)
 

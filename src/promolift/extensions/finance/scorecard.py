@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from promolift.core.effects.trial_arrays import FeatureEncoder, Floats, Ints, fit_encoder, row_keys
 from promolift.core.effects.uplift.linear_learners import Basis, fit_basis
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 MIN_CLASS_ROWS = 30  # of yes and of no, below which there is no model
 FOLDS = 5
@@ -113,7 +114,12 @@ def fit_scorecard(features: pl.DataFrame, outcome_N: Floats, block_N: Ints | Non
     if min(yes, len(y_N) - yes) < MIN_CLASS_ROWS:
         raise SupportError(
             "too_few_outcomes",
-            f"{yes} said yes and {len(y_N) - yes} no: at least {MIN_CLASS_ROWS} of each are needed to learn from",
+            gettext_lazy(
+                "{yes} said yes and {y_n} no: at least {min_class_rows} of each are needed to learn from",
+                yes=yes,
+                y_n=len(y_N) - yes,
+                min_class_rows=MIN_CLASS_ROWS,
+            ),
         )
     at_N = np.zeros(len(y_N), np.int64) if block_N is None else np.unique(block_N, return_inverse=True)[1]
     order = np.argsort(at_N, kind="stable")
@@ -121,7 +127,8 @@ def fit_scorecard(features: pl.DataFrame, outcome_N: Floats, block_N: Ints | Non
     names = [name for name in features.columns if name not in fixed]
     if not names:
         raise SupportError(
-            "no_usable_features", "every feature only says when a row was made; give what was known of the customers"
+            "no_usable_features",
+            gettext_lazy("every feature only says when a row was made; give what was known of the customers"),
         )
     rows = features[order].select(names)
     encoder = fit_encoder(rows)

@@ -14,6 +14,7 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import read_tsv, toml_value
 from promolift.shop.ingest.setup.extension_setup import TradeAnswers, _guess_language, _write_settings
@@ -45,8 +46,12 @@ def write_finance_settings(path: Path, config: Path, given: TradeAnswers) -> Ste
     if "taken" not in found and "defaulted" not in found:
         raise InputError(
             "column_missing",
-            f"{path}: no column of two values says who took an offer or who defaulted; name one: --map taken=COLUMN or "
-            "--map defaulted=COLUMN",
+            gettext_lazy(
+                "{path}: no column of two values says who took an offer or who defaulted; name one: --map "
+                "taken=COLUMN or "
+                "--map defaulted=COLUMN",
+                path=path,
+            ),
         )
     where = os.path.relpath(path.resolve(), config.resolve().parent)
     language = given.language or _guess_language(frame)
@@ -153,7 +158,8 @@ def _shown(
         values = ", ".join(map(str, frame[guess.column].drop_nulls().unique(maintain_order=True)[:3].to_list()))
         doubt = "" if guess.sure else gettext("  NOT SURE")
         yes = settings.get(f"{guess.role}_yes")
-        lines.append(f"  {guess.role:<10} <- {guess.column}  ({values}){f'; yes = {yes!r}' if yes else ''}{doubt}")
+        yes_text = gettext("; yes = {value}", value=repr(yes)) if yes else ""
+        lines.append(f"  {guess.role:<10} <- {guess.column}  ({values}){yes_text}{doubt}")
     named = ", ".join(settings["protected"]) or gettext("none found")
     lines.append(f"  {'protected':<10} <- {named}  {gettext('no model sees these')}")
     coded = [name for name in _ages(settings["protected"]) if not _are_years(frame[name])]

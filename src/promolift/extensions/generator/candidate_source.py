@@ -10,6 +10,7 @@ from promolift.core.offers.proposals import PROPOSALS, OfferInputs
 from promolift.core.offers.repair import add_margins, repair_offers
 from promolift.core.offers.settings import OfferProposalSettings
 from promolift.foundation.errors import ConfigError, SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind
 from promolift.foundation.tables.schemas import CATEGORY_LEVEL_SQL, CATEGORY_TARGET_SQL
 from promolift.shop.results.work_folder.run_context import Job, Moments, map_shards, query_shard
@@ -40,7 +41,8 @@ def generate_proposals(
         from promolift.extensions.generator.offer_generator import GeneratorSettings, build_market, fit_generator
     except ImportError:
         raise ConfigError(
-            "extra_missing", "offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'"
+            "extra_missing",
+            gettext_lazy("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'"),
         ) from None
     kinds = frozenset(item.benefit.type for item in job.config.menu)
     market = build_market(grid, people.profiles, settings.print.percents, kinds)
@@ -66,7 +68,8 @@ def load_accepted_offers(job: Job, at: Moments) -> pl.DataFrame:
     rows = pl.concat(map_shards(job, query_shard, job.clean.shards, bind(ACCEPTED, asof=at.asof)))
     if rows.is_empty():
         raise SupportError(
-            "coupon_purchases_missing", "offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'"
+            "coupon_purchases_missing",
+            gettext_lazy("offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'"),
         )
     rest = {"scope": "category", "benefit": "percent_off", "amount_cents": 0, "min_spend_cents": 0}
     return PROPOSALS.conform(rows.with_columns(pl.lit(value).alias(name) for name, value in rest.items()))

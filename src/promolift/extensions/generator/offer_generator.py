@@ -26,6 +26,7 @@ from torch.nn.functional import one_hot
 from promolift.core.offers.proposals import PROPOSALS
 from promolift.foundation.errors import SupportError
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -338,7 +339,11 @@ def fit_generator(
     if len(table.who_A) < MIN_ACCEPTED:
         raise SupportError(
             "too_few_outcomes",
-            f"offer generator: {len(table.who_A)} accepted offers lie in the market; {MIN_ACCEPTED} are needed",
+            gettext_lazy(
+                "offer generator: {who_a} accepted offers lie in the market; {min_accepted} are needed",
+                who_a=len(table.who_A),
+                min_accepted=MIN_ACCEPTED,
+            ),
         )
     scale = FeatureScale.of(market)
     with torch.random.fork_rng(devices=[]):

@@ -16,7 +16,7 @@ from promolift.foundation import sql
 from promolift.foundation.evidence import Z95
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import toml_value
 from promolift.foundation.sql import bind

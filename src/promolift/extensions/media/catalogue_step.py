@@ -126,7 +126,9 @@ def load_picture_features(job: Job, pictures: pl.Series) -> PictureFeatures:
             continue
         try:
             if "://" in name:
-                raise InputError("url_unsupported", f"{name}: addresses are not fetched; name files")
+                raise InputError(
+                    "url_unsupported", gettext_lazy("{name}: addresses are not fetched; name files", name=name)
+                )
             path = resolve_linked_file(folder, name)
             content = picture_bytes(path)
             key = blake2b(content, digest_size=16, key=str(product_vectors.VECTOR_VERSION).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from promolift.cli.command_line import CommandLine, load_settings, option, run_steps, translate
+from promolift.cli.command_line import CommandLine, load_settings, option, run_steps
 from promolift.foundation.progress import show_progress
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def transcribe(config: Path, work: Path) -> "StepSummary":
     from promolift.foundation.storage.local_store import Store
     from promolift.shop.results.work_folder.run_context import Job
 
-    with Store(work) as store, show_progress(translate) as tell:
+    with Store(work) as store, show_progress() as tell:
         return transcribe_all(Job(load_settings(config), store, tell))
 
 
@@ -32,7 +32,7 @@ def bundles(
     from promolift.foundation.storage.local_store import Store
     from promolift.shop.results.work_folder.run_context import Job
 
-    with Store(work) as store, show_progress(translate) as tell, use_locale(settings.report_language):
+    with Store(work) as store, show_progress() as tell, use_locale(settings.report_language):
         return step.suggest_bundles(Job(settings, store, tell), most)
 
 

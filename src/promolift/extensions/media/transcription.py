@@ -14,6 +14,7 @@ from promolift.extensions.media.speech import Transcript, check_recogniser, open
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import resolve_linked_file
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.i18n.catalogue import gettext, pgettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.language_model import LanguageModel
 from promolift.foundation.progress import StepSummary
@@ -63,7 +64,7 @@ def transcribe(job: Job, recogniser: LanguageModel | None = None) -> StepSummary
             row = Transcript(fault=str(why))._asdict() | {"model": ""}
         made.append(row | {"customer_id": customer, "audio": name, "sha256": mark, "made_ms": round(time() * 1000)})
         heard[mark] = made[-1]
-        job.tell("transcribe", done / asked.height, name)
+        job.tell(pgettext_noop("step", "transcribe"), done / asked.height, name)
         if done % SAVE_EVERY == 0 or done == asked.height:
             fresh = TRANSCRIPTS.conform(pl.DataFrame(made, infer_schema_length=None))
             rest = known.join(fresh, on=["customer_id", "audio"], how="anti")
@@ -75,7 +76,11 @@ def transcribe(job: Job, recogniser: LanguageModel | None = None) -> StepSummary
 def _summary(made: list[dict[str, Any]]) -> StepSummary:
     faults = Counter(str(row["fault"]) for row in made if row["fault"])
     minutes = sum(row["seconds"] or 0 for row in made) / 60
-    lines = [f"{len(made) - faults.total():,} of {len(made):,} recordings are text now ({minutes:.1f} minutes)"]
-    lines += [f"{row['audio']}: {row['fault']}" for row in made if row["fault"]][:20]
+    head = gettext(
+        "{done} of {recordings} recordings are text now ({minutes} minutes)",
+        done=f"{len(made) - faults.total():,}", recordings=f"{len(made):,}", minutes=f"{minutes:.1f}",
+    )  # fmt: skip
+    failed = [gettext("{file}: {fault}", file=row["audio"], fault=row["fault"]) for row in made if row["fault"]]
+    lines = [head, *failed[:20]]
     figures = {"step": "transcribe", "recordings": len(made), "faults": dict(faults), "minutes": minutes}
     return StepSummary("\n".join(lines), figures)

@@ -43,9 +43,9 @@ from promolift.extensions.privacy.synthetic_step import log_span
 from promolift.foundation import sql
 from promolift.foundation.errors import StepError, SupportError
 from promolift.foundation.hashing import hash_units
-from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES
+from promolift.foundation.localized_text import LANGUAGES
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import bind, fetch_frame, sql_literal
 from promolift.shop.pipeline.steps.report import plan_file
@@ -95,7 +95,7 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
     budget = job.config.privacy.epsilon
     delta = job.config.privacy.delta if budget is not None else 0.0
     if budget is not None:
-        job.tell("audit", 0.0, "noisy sums")
+        job.tell(pgettext_noop("step", "audit"), 0.0, gettext_lazy("noisy sums"))
         found["sums"] = attack_sums(job, size.customers, delta)
         found["nearest"] = attack_synthetic(job, size.customers, delta)
     if (why := pipeline_step.unavailable_reason(job)) is None:
@@ -104,7 +104,8 @@ def audit(job: Job, size: AuditSize, pages: Sequence[str] = ()) -> StepSummary:
     leaves = attack_messages_and_pages(job, pages)
     if not found and not leaves:
         raise SupportError(
-            "nothing_to_audit", f"audit: nothing here is learned from customers that an attack is written for: {why}"
+            "nothing_to_audit",
+            gettext_lazy("audit: nothing here is learned from customers that an attack is written for: {why}", why=why),
         )
     spent = privacy_spent(job.config, job.store)
     lines = [describe_membership(name, each) for name, each in found.items()]

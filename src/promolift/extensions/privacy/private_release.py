@@ -57,7 +57,7 @@ def private_effect(job: Job, evidence: Evidence) -> StepSummary:
     try:
         each = private_difference(values, cap, sd / EFFECT_CLIP)
     except SupportError as reason:
-        return StepSummary(str(reason), {"private_effect": None, "why_no_private_effect": str(reason)})
+        return StepSummary(reason.message, {"private_effect": None, "why_no_private_effect": str(reason)})
     gain, low, high, most = (
         money(cents, job.config.shop.currency) for cents in (each.difference, each.low, each.high, cap)
     )

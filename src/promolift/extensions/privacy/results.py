@@ -23,6 +23,7 @@ from promolift.extensions.privacy.mechanisms.synthetic_customers import ShopSums
 from promolift.foundation.errors import ConfigError, StepError
 from promolift.foundation.hashing import sha256_of
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.release_policy import BudgetUse, RecordedRelease
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -98,7 +99,9 @@ def require_budget(job: Job) -> PrivacyBudget:
     """Return the privacy budget. ConfigError if the settings state none."""
     budget = configured_budget(job.config)
     if budget is None:
-        raise ConfigError("setting_missing", "privacy.epsilon is not stated, so nothing is released with noise")
+        raise ConfigError(
+            "setting_missing", gettext_lazy("privacy.epsilon is not stated, so nothing is released with noise")
+        )
     return budget
 
 

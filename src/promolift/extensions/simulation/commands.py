@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from promolift.cli.command_line import CommandLine, OptionalPath, option, settings_option, translate
+from promolift.cli.command_line import CommandLine, OptionalPath, option, settings_option
 from promolift.foundation.progress import show_progress
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def simulate(
     stated: dict[str, object] = {"world": world, "months": months, "customers": customers, "seed": seed}
     stated |= {"margin": margin, "drift": drift}
     path_in = online.ServerPath if served else offline.CommandLinePath
-    with show_progress(translate) as tell:
+    with show_progress() as tell:
         return offline.run_simulation(stated, to, tell, loop, path_in)
 
 

@@ -10,6 +10,8 @@ from random import Random
 from typing import Any, NamedTuple
 
 from promolift.core.experiments.experiment_design import Design
+from promolift.foundation.i18n.catalogue import pgettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.money import currency_digits
 from promolift.foundation.progress import Progress
 from promolift.foundation.sql import bind, fetch_frame
@@ -102,11 +104,15 @@ class DemoHistory:
                 given = self.decide(some) if moment >= begin_ms else {}
                 clock.behind_ms += clock.now_ms() - until + 1
                 self.buy(some, given)
-                tell("simulated days", at / len(self.orders), f"{datetime.fromtimestamp(until / 1000, UTC):%d %B}")
+                tell(
+                    pgettext_noop("step", "simulated days"),
+                    at / len(self.orders),
+                    f"{datetime.fromtimestamp(until / 1000, UTC):%d %B}",
+                )
                 moment = until
         finally:
             clock.behind_ms = 0
-        tell("simulated days", 1.0, "what was learned")
+        tell("simulated days", 1.0, gettext_lazy("what was learned"))
         run = store_proposal(self.server, self.campaign_id, run_task(self.server.scheduler.task(self.campaign_id)))
         times = {"started_ms": self.end_ms, "ended_ms": self.end_ms}
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 from pydantic import Field
 
 from promolift.foundation.errors import ConfigError, SupportError
+from promolift.foundation.i18n.catalogue import gettext, pgettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import Progress, no_progress
 from promolift.foundation.settings import Settings
 
@@ -237,7 +239,8 @@ def run_simulation(
     settings = SimulationRunSettings.parse(_part(file) | chosen, str(file or "promolift simulate"))
     if (folder / "promolift.toml").exists():
         raise ConfigError(
-            "folder_not_empty", f"{folder}: a simulation was here already; name another folder with --out"
+            "folder_not_empty",
+            gettext_lazy("{folder}: a simulation was here already; name another folder with --out", folder=folder),
         )
     with path_in(folder) as path:
         path.seed = settings.seed
@@ -260,7 +263,7 @@ def simulate_both(settings: SimulationRunSettings, path: CommandLinePath, tell: 
     def live(
         decide: "Callable[[SimulatedWorld, float], pl.DataFrame]", note: str, hear: "Callable[[SimulatedWorld], None]"
     ) -> list[MonthResult]:
-        tell("simulate", 0.0, "a year of history")
+        tell(pgettext_noop("step", "simulate"), 0.0, gettext_lazy("a year of history"))
         market = settings.world == "market"
         world: SimulatedWorld = (
             MarketWorld(settings.seed, settings.customers, settings.margin) if market
@@ -268,7 +271,11 @@ def simulate_both(settings: SimulationRunSettings, path: CommandLinePath, tell: 
         )  # fmt: skip
         months = []
         for month in range(settings.months):
-            tell("simulate", month / settings.months, f"{note}, month {month + 1}")
+            tell(
+                "simulate",
+                month / settings.months,
+                gettext_lazy("{policy}, month {month}", policy=note, month=month + 1),
+            )
             offers = decide(world, monthly_budget(world)).select(OFFER_COLUMNS)
             months.append(MonthResult(offers.height, world.advance_month(offers)))
             hear(world)
@@ -276,7 +283,9 @@ def simulate_both(settings: SimulationRunSettings, path: CommandLinePath, tell: 
                 world.drift()
         return months
 
-    return PolicyMonths(live(path.decide, "promolift", path.finish_month), live(hand_rule, "hand rule", lambda _: None))
+    return PolicyMonths(
+        live(path.decide, "promolift", path.finish_month), live(hand_rule, gettext_lazy("hand rule"), lambda _: None)
+    )
 
 
 def _part(file: Path | None) -> dict[str, object]:
@@ -285,20 +294,27 @@ def _part(file: Path | None) -> dict[str, object]:
     try:
         return dict(tomllib.loads(file.read_text(encoding="utf-8"))["simulate"])
     except KeyError:
-        raise ConfigError("setting_missing", f"{file}: no [simulate] part") from None
+        raise ConfigError("setting_missing", gettext_lazy("{file}: no [simulate] part", file=file)) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("file_unreadable", f"{file}: not readable as TOML: {error}") from None
+        raise ConfigError(
+            "file_unreadable", gettext_lazy("{path}: not readable as TOML: {error}", path=file, error=error)
+        ) from None
 
 
 def _summary(settings: SimulationRunSettings, lived: PolicyMonths, path: CommandLinePath) -> "StepSummary":
     from promolift.foundation.progress import StepSummary
 
-    beside = "promolift: offers, cost, gain in the window, with the horizon; the same of the hand rule"
     lines = [
-        f"Simulated, world {settings.world}, {settings.customers:,} customers: true expected profit over no offers, in "
-        "money; window: four weeks, horizon: with what follows them.", f"month  {beside}",
-    ]  # fmt: skip
-    names = [*map(str, range(1, settings.months + 1)), "all"]
+        gettext(
+            "Simulated, world {world}, {customers} customers: true expected profit over no offers, in money; window: "
+            "four "
+            "weeks, horizon: with what follows them.",
+            world=settings.world,
+            customers=f"{settings.customers:,}",
+        ),
+        gettext("month  promolift: offers, cost, gain in the window, with the horizon; the same of the hand rule"),
+    ]
+    names = [*map(str, range(1, settings.months + 1)), gettext("all")]
     for name, *pair in zip(names, *([*months, _sum(months)] for months in lived), strict=True):
         cells = [
             f"{each.treated:>8,} " + " ".join(f"{cents / 100:>10,.2f}" for cents in (each.worth.cost, *each.worth[:2]))
@@ -306,12 +322,16 @@ def _summary(settings: SimulationRunSettings, lived: PolicyMonths, path: Command
         ]
         lines.append(f"{name:>5} " + "   ".join(cells))
     if settings.drift is not None:
-        lines.append(f"From month {settings.drift + 1} on customers answer otherwise than before.")
+        lines.append(gettext("From month {month} on customers answer otherwise than before.", month=settings.drift + 1))
     for number, read in enumerate(path.messages, 1):
         lines.append(
-            f"Month {number}: {read.sent:,} messages, {read.read:.1%} of them are read; {read.alike:.1%} would be if "
-            "all texts were chosen alike."
-        )
+            gettext(
+                "Month {month}: {messages} messages, {read} of them are read; {alike} would be if all texts were "
+                "chosen "
+                "alike.",
+                month=number, messages=f"{read.sent:,}", read=f"{read.read:.1%}", alike=f"{read.alike:.1%}",
+            )
+        )  # fmt: skip
     texts = [each._asdict() for each in path.messages]
     figures = {"simulated": True, "messages": texts, **settings.model_dump(), "said": path.summaries} | {
         name: [{"treated": each.treated, **each.worth._asdict()} for each in months]

@@ -18,6 +18,7 @@ import scipy
 from promolift.extensions.simulation.offline import CommandLinePath, MonthMessages
 from promolift.foundation.errors import PromoError, StepError
 from promolift.foundation.hashing import hash_unit
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import HOUR_MS
 
 if TYPE_CHECKING:
@@ -95,7 +96,10 @@ class ServerPath(CommandLinePath):
             if time.monotonic() > deadline:
                 raise StepError(
                     "server_timed_out",
-                    f"simulate: the server has been learning for {LEARN_TIMEOUT_S:.0f} seconds; see its log",
+                    gettext_lazy(
+                        "simulate: the server has been learning for {learn_timeout_s} seconds; see its log",
+                        learn_timeout_s=f"{LEARN_TIMEOUT_S:.0f}",
+                    ),
                 )
             time.sleep(0.2)
         self.summaries.append(f"learn: {run['status']}: {run['why']}")
@@ -118,7 +122,11 @@ class ServerPath(CommandLinePath):
             other = sorted(who for who in chosen.keys() | served if chosen.get(who) != served.get(who))
             raise StepError(
                 "decisions_differ",
-                f"simulate: {len(other):,} customers were served otherwise than planned: {other[:3]}",
+                gettext_lazy(
+                    "simulate: {other} customers were served otherwise than planned: {other_2}",
+                    other=f"{len(other):,}",
+                    other_2=other[:3],
+                ),
             )
 
     def _read(self, served: "_Served", given: list[Any]) -> list[str]:
@@ -189,7 +197,9 @@ def _serving(folder: Path) -> Iterator[_Served]:
         while not listener.started and thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.01)
         if not listener.started:
-            raise PromoError("server_not_started", "simulate: the server did not start; see its log above")
+            raise PromoError(
+                "server_not_started", gettext_lazy("simulate: the server did not start; see its log above")
+            )
         port = listener.servers[0].sockets[0].getsockname()[1]
         with Client(f"http://127.0.0.1:{port}", app.server.first_key or "", timeout_s=600) as client:
             yield _Served(app.server, client)

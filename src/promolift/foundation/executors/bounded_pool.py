@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Result = TypeVar("Result")
 RETRY_S = 5  # when a refused call may come again
@@ -34,7 +35,10 @@ class BoundedPool:
         """Return what `work` returns in a thread that has this context's variables. PoolFullError if none is free."""
         with self._lock:
             if self._taken >= self.places:
-                raise PoolFullError("server_busy", f"{self.places} slow requests run or wait already; try again later")
+                raise PoolFullError(
+                    "server_busy",
+                    gettext_lazy("{places} slow requests run or wait already; try again later", places=self.places),
+                )
             self._taken += 1
         try:
             future = self._threads.submit(contextvars.copy_context().run, work)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 from promolift.foundation.errors import StepError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.remote_storage import PARTS, brought
 
 if TYPE_CHECKING:
@@ -68,10 +69,14 @@ class LocalProcesses:
                     if lost > RETRIES:
                         raise StepError(
                             "worker_lost",
-                            f"engine: workers ended {lost} times before they answered, the last at shard {shard}; "
-                            "killed, as when memory runs out (set a smaller engine.workers or data.memory, or more "
-                            "data.shards), or begun by a program that lacks `if __name__ == '__main__':`; run the same "
-                            "command again to go on",
+                            gettext_lazy(
+                                "engine: workers ended {lost} times before they answered, the last at shard {shard}; "
+                                "killed, as when memory runs out (set a smaller engine.workers or data.memory, or "
+                                "more data.shards), or begun by a program that lacks `if __name__ == '__main__':`; "
+                                "run the same command again to go on",
+                                lost=lost,
+                                shard=shard,
+                            ),
                         ) from None
                     waiting = {k: each for k, each in waiting.items() if each.done() and not each.exception()}
             del waiting[place]

@@ -32,6 +32,7 @@ from promolift.foundation.files.text_format import (
     write_utf8,
 )
 from promolift.foundation.files.workbook import WORKBOOK_SUFFIXES, split_sheet, workbook_as_csv
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import quote_identifier, sql_literal
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -59,12 +60,16 @@ def open_file(
         near = sorted(each.name for each in path.parent.glob("*") if each.suffix == path.suffix)[:5]
         raise InputError(
             "file_not_found",
-            f"{path}: no such file" + (f"; that folder has {', '.join(near)}" if near else "; check the path"),
+            (
+                gettext_lazy("{path}: no such file; that folder has {near}", path=path, near=", ".join(near))
+                if near
+                else gettext_lazy("{path}: no such file; check the path", path=path)
+            ),
         )
     if path.is_dir():
-        raise InputError("file_is_folder", f"{path}: a folder; name one CSV or Parquet file")
+        raise InputError("file_is_folder", gettext_lazy("{path}: a folder; name one CSV or Parquet file", path=path))
     if path.stat().st_size == 0:
-        raise InputError("file_empty", f"{path}: empty; export it again")
+        raise InputError("file_empty", gettext_lazy("{path}: empty; export it again", path=path))
     endings = [suffix.lower() for suffix in path.suffixes]
     if endings and endings[-1] in PARQUET_SUFFIXES:
         return _open_parquet(connection, path)
@@ -82,8 +87,12 @@ def open_file(
     if kind not in TEXT_SUFFIXES and kind != ".xls":
         raise InputError(
             "file_type_unsupported",
-            f"{path}: files ending in {kind or 'nothing'} are not read; export it as CSV (.csv, .csv.gz), Parquet, "
-            "JSON lines, .xlsx, .xls or a .zip with one file",
+            gettext_lazy(
+                "{path}: files ending in {kind} are not read; export it as CSV (.csv, .csv.gz), Parquet, "
+                "JSON lines, .xlsx, .xls or a .zip with one file",
+                path=path,
+                kind=kind or "nothing",
+            ),
         )
     return _open_text(connection, path, work, names, path)
 
@@ -96,7 +105,10 @@ def resolve_linked_file(folder: Path, name: str) -> Path:
     path = Path(os.path.normpath(home / name))
     if not path.is_relative_to(home):
         raise InputError(
-            "path_outside_folder", f"{name}: it leads out of the folder of its table; put files below {home}"
+            "path_outside_folder",
+            gettext_lazy(
+                "{name}: it leads out of the folder of its table; put files below {home}", name=name, home=home
+            ),
         )
     return path
 
@@ -123,13 +135,22 @@ def unpack_one(path: Path, work: Path) -> Path:
             if len(inside) != 1 or inside[0].filename.lower().endswith(".zip"):
                 listed = ", ".join(each.filename for each in inside[:MAX_NAMED]) or "none"
                 raise InputError(
-                    "archive_not_one_file", f"{path}: {len(inside)} files ({listed}); unpack it and name the one meant"
+                    "archive_not_one_file",
+                    gettext_lazy(
+                        "{path}: {inside} files ({listed}); unpack it and name the one meant",
+                        path=path,
+                        inside=len(inside),
+                        listed=listed,
+                    ),
                 )
             target = work / f"{uuid4().hex}-{Path(inside[0].filename).name}"
             with archive.open(inside[0]) as packed, target.open("wb") as out:
                 shutil.copyfileobj(packed, out)
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:  # RuntimeError: encrypted
-        raise InputError("file_incomplete", f"{path}: cannot be unpacked ({error}); unpack it first") from None
+        raise InputError(
+            "file_incomplete",
+            gettext_lazy("{path}: cannot be unpacked ({error}); unpack it first", path=path, error=error),
+        ) from None
     return target
 
 
@@ -149,7 +170,10 @@ def check_unpacked_size(path: Path, most: int) -> None:
                 _check_sum((each.file_size for each in members), path, most)
                 _check_sum(chain.from_iterable(_counted(archive.open(each)) for each in members), path, most)
     except (BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError("file_incomplete", f"{path.name}: cannot be unpacked ({error}); unpack it first") from None
+        raise InputError(
+            "file_incomplete",
+            gettext_lazy("{name}: cannot be unpacked ({error}); unpack it first", name=path.name, error=error),
+        ) from None
 
 
 def _counted(packed: IO[bytes] | gzip.GzipFile) -> Iterator[int]:
@@ -162,7 +186,11 @@ def _check_sum(sizes: Iterable[int], path: Path, most: int) -> None:
     if any(whole > most for whole in accumulate(sizes)):
         raise InputError(
             "unpacked_too_large",
-            f"{path.name}: more than {most >> 20:,} MB when unpacked; send a part of it, such as the last two years",
+            gettext_lazy(
+                "{name}: more than {most} MB when unpacked; send a part of it, such as the last two years",
+                name=path.name,
+                most=f"{most >> 20:,}",
+            ),
         )
 
 
@@ -172,9 +200,12 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
         about = rows.aggregate("count(*)").fetchall()[0][0]
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise InputError("file_unreadable", f"{path}: not readable as Parquet ({reason}); export it again") from None
+        raise InputError(
+            "file_unreadable",
+            gettext_lazy("{path}: not readable as Parquet ({reason}); export it again", path=path, reason=reason),
+        ) from None
     if about == 0:
-        raise InputError("table_empty", f"{path}: a table without rows; export it again")
+        raise InputError("table_empty", gettext_lazy("{path}: a table without rows; export it again", path=path))
     leaves = _all_leaves(rows)
     names = unique_column_names([leaf.name for leaf in leaves])
     columns = ", ".join(f"{leaf.sql} as {quote_identifier(new)}" for leaf, new in zip(leaves, names, strict=True))
@@ -193,23 +224,42 @@ def _open_text(
         other = write_utf8(path, encoding, readable)
         if other.lines:
             notes.append(
-                f"{called.name}: {other.lines:,} lines are UTF-8, the rest {encoding}; the first is line "
-                f"{other.first}; each is read as what it is"
+                gettext_lazy(
+                    "{name}: {lines} lines are UTF-8, the rest {encoding}; the first is line {first}; each is "
+                    "read as what it is",
+                    name=called.name,
+                    lines=f"{other.lines:,}",
+                    encoding=encoding,
+                    first=other.first,
+                )
             )
     if is_space_aligned(readable):
         readable, spaced = work / f"{uuid4().hex}.csv", readable
         write_tab_separated(spaced, readable)
     dialect, whole = detect_dialect(readable, names, called), work / f"{uuid4().hex}.csv"
     if dialect.title_lines:
-        notes.append(f"{dialect.title_lines} lines above the column names are left out")
+        notes.append(
+            gettext_lazy("{title_lines} lines above the column names are left out", title_lines=dialect.title_lines)
+        )
     for name in dialect.repeated_names:
-        notes.append(f"{called.name}: the column {name!r} stands twice; the second is called '{name}_2'")
+        notes.append(
+            gettext_lazy(
+                "{name}: the column {repr_name} stands twice; the second is called '{name_2}_2'",
+                name=called.name,
+                repr_name=repr(name),
+                name_2=name,
+            )
+        )
     if broken := split_broken_lines(readable, dialect, whole):
         readable = whole
         if broken[0].row < 1:
             raise InputError(
                 "quote_unclosed",
-                f"{called}: a quote in its line of column names is not closed: {broken[0].text[:80]}; close it",
+                gettext_lazy(
+                    "{called}: a quote in its line of column names is not closed: {text}; close it",
+                    called=called,
+                    text=broken[0].text[:80],
+                ),
             )
     rejects = f"rejects_{uuid4().hex}"
     columns = ", ".join(f"{sql_literal(name)}: 'VARCHAR'" for name in dialect.names)
@@ -247,14 +297,23 @@ def flatten_json(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) 
         if len(columns) > MAX_COLUMNS:
             raise InputError(
                 "columns_too_many",
-                f"{path}: {len(columns)} different keys are no columns; export a table as CSV or Parquet",
+                gettext_lazy(
+                    "{path}: {columns} different keys are no columns; export a table as CSV or Parquet",
+                    path=path,
+                    columns=len(columns),
+                ),
             )
         target = work / f"{uuid4().hex}.parquet"
         rows.project(", ".join(columns)).write_parquet(str(target))
     except duckdb.Error as error:
         reason = str(error).splitlines()[0].split(": ", 1)[-1]
         raise InputError(
-            "file_unreadable", f"{path}: not readable as JSON records ({reason}); repair that record, or export CSV"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: not readable as JSON records ({reason}); repair that record, or export CSV",
+                path=path,
+                reason=reason,
+            ),
         ) from None
     return target
 
@@ -282,8 +341,11 @@ def _must_be_rows(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
     if rows.columns == ["json"] or (all(nested) and len(rows.limit(2).fetchall()) == 1):
         raise InputError(
             "json_not_records",
-            f"{path}: one value, not a record for each row; write one JSON object a line (in pandas "
-            "orient='records', lines=True)",
+            gettext_lazy(
+                "{path}: one value, not a record for each row; write one JSON object a line (in pandas "
+                "orient='records', lines=True)",
+                path=path,
+            ),
         )
 
 
@@ -348,7 +410,12 @@ def read_trial_file(path: Path) -> pl.DataFrame:
     if lost.height:
         raise InputError(
             "rows_rejected",
-            f"{path}: {lost.height} rows cannot be split into columns, first row {lost['row'][0]}; repair the file, "
-            "since leaving customers of a trial out would bias it",
+            gettext_lazy(
+                "{path}: {height} rows cannot be split into columns, first row {row}; repair the file, "
+                "since leaving customers of a trial out would bias it",
+                path=path,
+                height=lost.height,
+                row=lost["row"][0],
+            ),
         )
     return frame

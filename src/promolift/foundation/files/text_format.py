@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 CHUNK = 1 << 20
 MIN_DISTINCT_SYLLABLES = 20  # different Korean letters, below which bytes are taken for Chinese
@@ -66,7 +67,10 @@ def read_chunks(path: Path) -> Iterator[bytes]:
                 yield piece
     except (EOFError, zlib.error, OSError) as error:
         raise InputError(
-            "file_incomplete", f"{path}: cannot be read to its end ({error}); copy or download it again"
+            "file_incomplete",
+            gettext_lazy(
+                "{path}: cannot be read to its end ({error}); copy or download it again", path=path, error=error
+            ),
         ) from None
 
 
@@ -102,13 +106,20 @@ def detect_encoding(path: Path) -> TextEncoding:
 def _must_be_text(path: Path, head: bytes) -> None:
     for magic, what in _MAGIC.items():
         if head.startswith(magic):
-            raise InputError("file_type_mismatch", f"{path}: not a text table but {what}")
+            raise InputError(
+                "file_type_mismatch", gettext_lazy("{path}: not a text table but {what}", path=path, what=what)
+            )
     if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(
-            "file_unreadable", f"{path}: not a text table (it has zero bytes); export it as CSV in UTF-8, or as Parquet"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: not a text table (it has zero bytes); export it as CSV in UTF-8, or as Parquet", path=path
+            ),
         )
     if head.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")):
-        raise InputError("web_page_received", f"{path}: a web page, not a table; download the file itself")
+        raise InputError(
+            "web_page_received", gettext_lazy("{path}: a web page, not a table; download the file itself", path=path)
+        )
 
 
 def _not_quite_utf8(piece: bytes) -> str:
@@ -269,7 +280,10 @@ def detect_dialect(path: Path, given: Sequence[str] | None = None, called: Path 
     skip, lines = skip + above, lines[above:]
     if not any(line.strip() for line in lines):
         raise InputError(
-            "file_empty", f"{called}: empty; export it again, with a line of column names and one row per event"
+            "file_empty",
+            gettext_lazy(
+                "{called}: empty; export it again, with a line of column names and one row per event", called=called
+            ),
         )
     quote = "'" if sum(line.count("'") for line in lines[1:]) > 2 * len(lines) and '"' not in complete else '"'
     escape = "\\" if f"\\{quote}" in complete and quote * 2 not in complete else quote
@@ -279,13 +293,22 @@ def detect_dialect(path: Path, given: Sequence[str] | None = None, called: Path 
     if given is None:
         _must_be_a_header(called, records[0])
         if len(records) == 1 and len(text) < CHUNK - 8:
-            raise InputError("table_empty", f"{called}: a line of column names but no rows; export it again")
+            raise InputError(
+                "table_empty",
+                gettext_lazy("{called}: a line of column names but no rows; export it again", called=called),
+            )
     names = list(given or records[0])
     widths = Counter(len(record) for record in records[0 if given else 1 :])
     width = widths.most_common(1)[0][0] if widths else len(names)
     if given and width != len(names):
         raise InputError(
-            "column_count_differs", f"{called}: {len(names)} column names are given, the rows have {width} columns"
+            "column_count_differs",
+            gettext_lazy(
+                "{called}: {names} column names are given, the rows have {width} columns",
+                called=called,
+                names=len(names),
+                width=width,
+            ),
         )
     # Some exports end each row, but not the header, with a delimiter, or name no column for the row number.
     names += [""] * (width - len(names))
@@ -349,12 +372,18 @@ def _delimiter(path: Path, lines: list[str], quote: str) -> str:
     if not best and lines[0].count(quote) % 2:
         raise InputError(
             "quote_unclosed",
-            f"{path}: a quote in its line of column names is not closed: {lines[0].strip()[:80]}; close it",
+            gettext_lazy(
+                "{path}: a quote in its line of column names is not closed: {lines}; close it",
+                path=path,
+                lines=lines[0].strip()[:80],
+            ),
         )
     if not best:
         raise InputError(
             "delimiter_missing",
-            f"{path}: not a table: no comma, semicolon, tab or bar parts its first line; export it as CSV",
+            gettext_lazy(
+                "{path}: not a table: no comma, semicolon, tab or bar parts its first line; export it as CSV", path=path
+            ),
         )
     return best
 
@@ -364,7 +393,13 @@ def _must_be_a_header(path: Path, record: list[str]) -> None:
     if values or not any(cell.strip() for cell in record):
         raise InputError(
             "header_missing",
-            f"{path}: row 1 holds values ({', '.join(map(repr, record[:4]))}), not column names; "
-            f"add a first line with a name for each of its {len(record)} columns, or name them: "
-            f"promolift init --events {path.name}:user_id,item_id,...",
+            gettext_lazy(
+                "{path}: row 1 holds values ({map}), not column names; add a first line with a name for "
+                "each of its {record} columns, or name them: promolift init --events "
+                "{name}:user_id,item_id,...",
+                path=path,
+                map=", ".join(map(repr, record[:4])),
+                record=len(record),
+                name=path.name,
+            ),
         )

@@ -8,6 +8,7 @@ from uuid import uuid4
 import polars as pl
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 if TYPE_CHECKING:
     from fastexcel import ExcelReader
@@ -57,20 +58,31 @@ def workbook_as_csv(path: Path, work: Path, sheet: str = "") -> Path:
     """
     filled = _read_sheets(path)
     if not filled:
-        raise InputError("table_empty", f"{path}: no sheet has rows; export it again")
+        raise InputError("table_empty", gettext_lazy("{path}: no sheet has rows; export it again", path=path))
     if sheet:
         named = [each for each in filled if each.name == sheet]
         if not named:
             there = ", ".join(each.name for each in filled[:SHEETS_NAMED])
-            raise InputError("sheet_missing", f"{path}: no sheet {sheet!r} with rows; it has {there}")
+            raise InputError(
+                "sheet_missing",
+                gettext_lazy(
+                    "{path}: no sheet {sheet} with rows; it has {there}", path=path, sheet=repr(sheet), there=there
+                ),
+            )
         filled = named
     header, first = filled[0].cells.row(0), filled[0].cells
     if any(cells.row(0) != header for _, cells in filled):
         offered = "; ".join(str(each) for each in list_sheets(path)[:SHEETS_NAMED])
         raise InputError(
             "sheets_differ",
-            f"{path}: its sheets are different tables: {offered}; name the one that is meant, such as "
-            f"{path.name}#{filled[0].name}",
+            gettext_lazy(
+                "{path}: its sheets are different tables: {offered}; name the one that is meant, such as "
+                "{name}#{filled_name}",
+                path=path,
+                offered=offered,
+                name=path.name,
+                filled_name=filled[0].name,
+            ),
         )
     target = work / f"{uuid4().hex}.csv"
     top = pl.DataFrame([header], schema=first.schema, orient="row")
@@ -94,7 +106,10 @@ def _read_sheets(path: Path) -> list[_SheetCells]:
     except fastexcel.FastExcelError as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            "file_unreadable", f"{path}: not readable as an Excel workbook ({reason}); save the sheet as CSV"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: not readable as an Excel workbook ({reason}); save the sheet as CSV", path=path, reason=reason
+            ),
         ) from None
     return [sheet for sheet in sheets if sheet.cells.height]
 

@@ -56,6 +56,11 @@ def gettext_noop(message: str) -> str:
     return message
 
 
+def pgettext_noop(context: str, message: str) -> str:
+    """Mark a text for the catalogue as `gettext_noop` does; `pgettext` translates it with the same context."""
+    return message
+
+
 @lru_cache
 def load_catalogue(language: str) -> NullTranslations:
     """Load the catalogue of a language; the empty one for English, whose texts are the ids, and where there is none."""

@@ -15,8 +15,8 @@ from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import SerializationInfo
 
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, load_catalogue
-from promolift.foundation.settings import STORED
 
+STORED = {"messages": "with their arguments"}  # context of a dump that promolift itself reads again
 FIELD = re.compile(r"\{(\w+)\}")
 COMMA = gettext_noop("{first}, {then}")
 AND = gettext_noop("{first} and {then}")
@@ -98,6 +98,11 @@ class LazyMessage(str):
 def gettext_lazy(message_id: str, /, **arguments: object) -> LazyMessage:
     """Return a message that is translated when it is shown. Numbers in its arguments are formatted by the caller."""
     return LazyMessage.of(message_id, arguments)
+
+
+def ngettext_lazy(one: str, many: str, n: int, /, **arguments: object) -> LazyMessage:
+    """Return a message with a count `n` that is translated when it is shown. Each form has its own translation."""
+    return LazyMessage.of(one if n == 1 else many, arguments)
 
 
 def find_message(text: str) -> LazyMessage:

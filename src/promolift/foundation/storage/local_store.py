@@ -30,6 +30,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import ConfigError, InputError, StepError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import quote_identifier, sql_literal
 from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.next_version import finish_switch
@@ -109,7 +110,10 @@ class Store:
         except OSError as error:
             reason = f"{error.strerror or error}"
             raise ConfigError(
-                "folder_not_writable", f"{self.root}: cannot make this folder ({reason}); choose another one"
+                "folder_not_writable",
+                gettext_lazy(
+                    "{root}: cannot make this folder ({reason}); choose another one", root=self.root, reason=reason
+                ),
             ) from None
         self._work = self._temporary.path
         self.connection = duckdb.connect(":memory:")
@@ -132,8 +136,12 @@ class Store:
         if not place.work.is_dir():
             raise StepError(
                 "work_folder_not_shared",
-                f"{gethostname()}: the work folder {place.root} does not lie here; every node must see it at this path "
-                "as on a network file system, or it must be one at a URL",
+                gettext_lazy(
+                    "{gethostname}: the work folder {root} does not lie here; every node must see it at this "
+                    "path as on a network file system, or it must be one at a URL",
+                    gethostname=gethostname(),
+                    root=place.root,
+                ),
             )
         return cls(place.root, memory=memory, threads=1, within=place.work)
 
@@ -201,17 +209,32 @@ class Store:
     def table(self, name: str, shard: int | None = None) -> Relation:
         """The table, or one shard of it, as a lazy relation. Raises StepError if it is not there yet."""
         if self._closed:
-            raise StepError("store_closed", f"{self.root} was closed; open the shop, or the store, again")
+            raise StepError(
+                "store_closed", gettext_lazy("{root} was closed; open the shop, or the store, again", root=self.root)
+            )
         if shard is None and brought(self._file(name)).is_file():
             return self.connection.read_parquet(str(self._file(name)))
         if not is_stored(self._folder(name)):
-            raise StepError("step_missing", f"no table {name!r} yet; run `promolift {made_by(name)}` first")
+            raise StepError(
+                "step_missing",
+                gettext_lazy(
+                    "no table {name} yet; run `promolift {made_by}` first", name=repr(name), made_by=made_by(name)
+                ),
+            )
         if shard is None:
             brought(self._folder(name))
             files = [str(self._shard(name, each)) for each in self.shards(name)]
             return self.connection.read_parquet(files)
         if not brought(self._shard(name, shard)).is_file():
-            raise StepError("shard_missing", f"table {name!r} has no shard {shard}; it has {self.shards(name)}")
+            raise StepError(
+                "shard_missing",
+                gettext_lazy(
+                    "table {name} has no shard {shard}; it has {shards}",
+                    name=repr(name),
+                    shard=shard,
+                    shards=self.shards(name),
+                ),
+            )
         return self.connection.read_parquet(str(self._shard(name, shard)))
 
     def table_of(self, name: str, customers: pl.DataFrame) -> Relation:
@@ -345,7 +368,12 @@ class Store:
         """The value kept under a name. Raises StepError if there is none."""
         path = brought(self.root / "notes" / f"{name}.json")
         if not path.is_file():
-            raise StepError("step_missing", f"no result {name!r} yet; run `promolift {made_by(name)}` first")
+            raise StepError(
+                "step_missing",
+                gettext_lazy(
+                    "no result {name} yet; run `promolift {made_by}` first", name=repr(name), made_by=made_by(name)
+                ),
+            )
         return _read_json(path)
 
     def remove_json(self, name: str) -> None:
@@ -370,7 +398,12 @@ class Store:
         """The model kept under a name. Raises StepError if there are none."""
         path = brought(self.root / "models" / f"{name}.npz")
         if not path.is_file():
-            raise StepError("step_missing", f"no model {name!r} yet; run `promolift {made_by(name)}` first")
+            raise StepError(
+                "step_missing",
+                gettext_lazy(
+                    "no model {name} yet; run `promolift {made_by}` first", name=repr(name), made_by=made_by(name)
+                ),
+            )
         brought(path.with_suffix(".json"))
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
@@ -516,7 +549,9 @@ class Store:
 
     def _claim(self) -> None:
         if self._closed:
-            raise StepError("store_closed", f"{self.root} was closed; open the shop, or the store, again")
+            raise StepError(
+                "store_closed", gettext_lazy("{root} was closed; open the shop, or the store, again", root=self.root)
+            )
         if self.remote:
             self.remote.lock()
             return
@@ -529,7 +564,9 @@ class Store:
             os.close(handle)
             raise StepError(
                 "work_folder_locked",
-                f"{self.root}: another promolift is writing here; wait until it ends, then try again",
+                gettext_lazy(
+                    "{root}: another promolift is writing here; wait until it ends, then try again", root=self.root
+                ),
             ) from None
         self._lock = handle
         for left in (self.root / "tmp").iterdir():  # copies of raw files that an earlier version left
@@ -543,10 +580,16 @@ def _given(path: Path) -> str:
         found = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "file_unreadable", f"{path}: cannot be read ({type(error).__name__}); see PROMOLIFT_SECRET_FILE"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: cannot be read ({name}); see PROMOLIFT_SECRET_FILE", path=path, name=type(error).__name__
+            ),
         ) from None
     if len(found) < SECRET_LENGTH:
-        raise ConfigError("secret_too_short", f"{path}: is too short for a secret; put 64 random hex digits into it")
+        raise ConfigError(
+            "secret_too_short",
+            gettext_lazy("{path}: is too short for a secret; put 64 random hex digits into it", path=path),
+        )
     return found
 
 
@@ -561,4 +604,6 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise InputError("file_unreadable", f"{path}: not readable as JSON; delete it and run the step again") from None
+        raise InputError(
+            "file_unreadable", gettext_lazy("{path}: not readable as JSON; delete it and run the step again", path=path)
+        ) from None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
@@ -31,7 +32,7 @@ def from_parts(arrays: Arrays, manifest: dict[str, Any], known: tuple[type, ...]
     if manifest.get("format") != 1:
         raise InputError(
             "file_version_unsupported",
-            f"model manifest: format {manifest.get('format')!r}; this version reads format 1",
+            gettext_lazy("model manifest: format {get}; this version reads format 1", get=repr(manifest.get("format"))),
         )
     return _unpack(manifest["model"], arrays, {kind.__name__: kind for kind in known}, {})
 
@@ -70,12 +71,18 @@ def _unpack(value: Any, arrays: Arrays, known: dict[str, type], seen: dict[int, 
         if value["array"] not in arrays:
             raise InputError(
                 "model_incomplete",
-                f"model manifest: array {value['array']!r} is missing; the model's files are incomplete",
+                gettext_lazy(
+                    "model manifest: array {array} is missing; the model's files are incomplete",
+                    array=repr(value["array"]),
+                ),
             )
         return arrays[value["array"]]
     if value.get("class") not in known:
         raise InputError(
-            "model_invalid", f"model manifest: unknown class {value.get('class')!r}; written by another version?"
+            "model_invalid",
+            gettext_lazy(
+                "model manifest: unknown class {get}; written by another version?", get=repr(value.get("class"))
+            ),
         )
     built = {name: _unpack(each, arrays, known, seen) for name, each in value["fields"].items()}
     seen[value["number"]] = known[value["class"]](**built)

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.extension import load_reference, registered
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 
 class RemoteFolder(Protocol):
@@ -113,7 +114,12 @@ def is_registered(scheme: str) -> bool:
 def unknown_scheme(url: str, scheme: str) -> ConfigError:
     """Return the error of a URL that nothing reaches."""
     known = ", ".join(sorted({*registered("storages"), "file"}))
-    return ConfigError("url_scheme_unknown", f"{url}: no storage is reached by {scheme}:; there are {known}")
+    return ConfigError(
+        "url_scheme_unknown",
+        gettext_lazy(
+            "{url}: no storage is reached by {scheme}:; there are {known}", url=url, scheme=scheme, known=known
+        ),
+    )
 
 
 URL = re.compile(r"([a-z][a-z0-9+.-]+):/+([^/].*)")  # a Path joins the two slashes of a URL into one

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 from pydantic import ConfigDict, ValidationError
 
 from promolift.foundation.errors import StepError
-from promolift.foundation.settings import STORED, Settings
+from promolift.foundation.i18n.lazy_message import STORED, gettext_lazy
+from promolift.foundation.settings import Settings
 from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.local_store import Store
 
@@ -35,8 +36,24 @@ class Note(Settings):
             said = first["msg"].removeprefix("Value error, ")
             raise StepError(
                 "result_outdated",
-                f"the kept result {cls.NAME!r} was written by another version ({f'{key}: ' if key else ''}{said}); "
-                f"run `promolift {PRODUCED_BY[cls.NAME]}` again",
+                (
+                    gettext_lazy(
+                        "the kept result {name} was written by another version ({key}: {said}); run `promolift "
+                        "{produced_by}` again",
+                        name=repr(cls.NAME),
+                        key=key,
+                        said=said,
+                        produced_by=PRODUCED_BY[cls.NAME],
+                    )
+                    if key
+                    else gettext_lazy(
+                        "the kept result {name} was written by another version ({said}); run `promolift "
+                        "{produced_by}` again",
+                        name=repr(cls.NAME),
+                        said=said,
+                        produced_by=PRODUCED_BY[cls.NAME],
+                    )
+                ),
             ) from None
 
     @classmethod

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import DISK_FULL, InputError, StepError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import sql_literal
 from promolift.foundation.storage.remote_storage import brought, listed
 
@@ -126,10 +127,18 @@ def name_query_errors(what: str) -> Iterator[None]:
         reason = str(error).splitlines()[0]
         raise StepError(
             "disk_full" if DISK_FULL.search(reason) else "out_of_memory",
-            f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory",
+            gettext_lazy(
+                "{what}: not enough memory or disk ({reason}); free some, or raise the store's memory",
+                what=what,
+                reason=reason,
+            ),
         ) from None
     except (duckdb.Error, ArrowException) as error:
         raise InputError(
             "value_invalid",
-            f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source",
+            gettext_lazy(
+                "{what}: a row cannot be taken in ({splitlines}); correct it in the source",
+                what=what,
+                splitlines=str(error).splitlines()[0],
+            ),
         ) from None

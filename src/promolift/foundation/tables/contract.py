@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Text, Int, Real, Flag = pl.String, pl.Int64, pl.Float64, pl.Boolean
 
@@ -62,12 +63,24 @@ class Table:
         for column in self.columns:
             if column.name not in frame.columns:
                 raise InputError(
-                    "column_missing", f"{self.name}: column {column.name!r} is missing; it has {frame.columns}"
+                    "column_missing",
+                    gettext_lazy(
+                        "{name}: column {column_name} is missing; it has {columns}",
+                        name=self.name,
+                        column_name=repr(column.name),
+                        columns=frame.columns,
+                    ),
                 )
             if frame.schema[column.name] != column.dtype:
                 raise InputError(
                     "column_type_wrong",
-                    f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {type_name(column.dtype)}",
+                    gettext_lazy(
+                        "{name}.{column_name}: type {schema}, expected {type_name}",
+                        name=self.name,
+                        column_name=column.name,
+                        schema=frame.schema[column.name],
+                        type_name=type_name(column.dtype),
+                    ),
                 )
             if not column.required and column.low is None and column.high is None:
                 continue
@@ -77,13 +90,27 @@ class Table:
                 rule = self._rule(column)
                 raise InputError(
                     "value_invalid",
-                    f"{self.name}.{column.name}: {bad.height} of {frame.height} rows are {rule}; first keys {keys}",
+                    gettext_lazy(
+                        "{name}.{column_name}: {height} of {frame_height} rows are {rule}; first keys {keys}",
+                        name=self.name,
+                        column_name=column.name,
+                        height=bad.height,
+                        frame_height=frame.height,
+                        rule=rule,
+                        keys=keys,
+                    ),
                 )
         if self.key and frame.select(pl.struct(self.key).is_duplicated().any()).item():
-            raise InputError("rows_duplicate", f"{self.name}: key {self.key} is not unique; merge or number the rows")
+            raise InputError(
+                "rows_duplicate",
+                gettext_lazy("{name}: key {key} is not unique; merge or number the rows", name=self.name, key=self.key),
+            )
         extra = set(frame.columns) - set(self.schema)
         if extra and not self.open:
-            raise InputError("column_unexpected", f"{self.name}: unknown columns {sorted(extra)}")
+            raise InputError(
+                "column_unexpected",
+                gettext_lazy("{name}: unknown columns {extra}", name=self.name, extra=sorted(extra)),
+            )
         return frame
 
     def _broken(self, column: Column) -> pl.Expr:

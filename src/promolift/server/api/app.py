@@ -28,6 +28,8 @@ from starlette.responses import JSONResponse, Response
 
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.extension import listed, load_reference
+from promolift.foundation.i18n.catalogue import gettext, use_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.version import __version__
 from promolift.server.api import observability
 from promolift.server.api.api_keys import OPEN_PATHS, SNIPPET_PATH
@@ -79,7 +81,8 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself asks
         guard = 'put what starts the server under `if __name__ == "__main__":`'
         raise ConfigError(
-            "main_guard_missing", f"serve: a process that reads for the server ran the whole script again; {guard}"
+            "main_guard_missing",
+            gettext_lazy("serve: a process that reads for the server ran the whole script again; {guard}", guard=guard),
         )
     server = Server(settings, config)
 
@@ -139,16 +142,22 @@ def serve(
     app = create(settings, config)
     draining = app.server.draining
     if key := app.server.first_key:
-        print(json.dumps({"admin_key": key}) if as_json else f"admin key, shown once: {key}", flush=True)
+        print(
+            json.dumps({"admin_key": key}) if as_json else gettext("admin key, shown once: {key}", key=key), flush=True
+        )
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if console is not None:
         dressed = console(app)
         app = dressed.app
         if dressed.first_path:
             link = f"{url}{dressed.first_path}"
-            print(json.dumps({"console": link}) if as_json else f"console, opens once: {link}", flush=True)
-    said = json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}"
-    run_uvicorn(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
+            print(
+                json.dumps({"console": link}) if as_json else gettext("console, opens once: {link}", link=link),
+                flush=True,
+            )
+    said = json.dumps({"ready": True, "url": url}) if as_json else gettext("ready: {url}", url=url)
+    with use_locale("en"):  # a request says which language it wants
+        run_uvicorn(app, host, port, said, settings.connections, Drain(settings.drained_s, draining))
 
 
 class Drain(NamedTuple):
@@ -286,7 +295,11 @@ async def _problem(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         errors = error.errors()
         broken = any(each["type"] == "json_invalid" for each in errors)
-        error = ApiError(400, "json_invalid", "the body is not valid JSON") if broken else validation_error(errors)
+        error = (
+            ApiError(400, "json_invalid", gettext_lazy("the body is not valid JSON"))
+            if broken
+            else validation_error(errors)
+        )
     elif isinstance(error, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
         reply = problem_response(ApiError(error.status_code, code, str(error.detail)), request_id)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.api.api_keys import EVENT_PATHS, SCOPE_GRANTS, Key, required_scope
 from promolift.server.api.problems import ApiError, FieldError, problem_response
 from promolift.server.api.server import Endpoint, Server
@@ -112,14 +113,21 @@ class ApiMiddleware:
             header = _key_beside(scope, headers)
         key = self.server.find_key(header)
         if key is None or (key.scope != "write" and b"authorization" not in headers):
-            raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
+            raise ApiError(401, "key_missing", gettext_lazy("send a valid API key: Authorization: Bearer <key>"))
         if right not in SCOPE_GRANTS[key.scope]:
-            raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
+            raise ApiError(
+                403,
+                "scope_missing",
+                gettext_lazy("this key has scope {scope}; {right} is needed", scope=key.scope, right=right),
+            )
         self.server.used[key.key_id] = round(time() * 1000)
         wait_s = self.server.rates.take(key.key_id)
         if wait_s:
             raise ApiError(
-                429, "too_many_requests", "too many requests with this key", FieldError("retry-after", f"{wait_s}")
+                429,
+                "too_many_requests",
+                gettext_lazy("too many requests with this key"),
+                FieldError("retry-after", f"{wait_s}"),
             )
         return key
 
@@ -137,7 +145,7 @@ class ApiMiddleware:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ApiError(400, "body_cut", "the connection ended before the body did")
+                raise ApiError(400, "body_cut", gettext_lazy("the connection ended before the body did"))
             parts.append(message.get("body", b""))
             size, more = size + len(parts[-1]), message.get("more_body", False)
             if size > most:
@@ -147,7 +155,9 @@ class ApiMiddleware:
         if packing == b"identity":
             return body
         if packing != b"gzip":
-            raise ApiError(415, "encoding_unknown", "send the body as it is or with content-encoding: gzip")
+            raise ApiError(
+                415, "encoding_unknown", gettext_lazy("send the body as it is or with content-encoding: gzip")
+            )
         return _unpacked(body, most)
 
     def _note(self, scope: Scope, context: RequestContext, status: int, seconds: float) -> None:
@@ -174,7 +184,9 @@ def _key_beside(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
 def _preflight(extra: Mapping[bytes, bytes]) -> Response:
     """The answer to a browser that asks before it sends; ApiError for an origin that the settings do not name."""
     if ALLOW_ORIGIN not in extra:
-        raise ApiError(403, "origin_unknown", "pages of this origin may not send events; name it in origins")
+        raise ApiError(
+            403, "origin_unknown", gettext_lazy("pages of this origin may not send events; name it in origins")
+        )
     allowed = {"methods": "POST", "headers": ALLOWED_HEADERS}
     headers = {f"access-control-allow-{name}": value for name, value in allowed.items()}
     return Response(status_code=204, headers=headers | {"access-control-max-age": "600"})
@@ -200,12 +212,17 @@ def _unpacked(body: bytes, most: int) -> bytes:
     except zlib.error:
         pass
     raise ApiError(
-        400, "gzip_invalid", f"the body is not valid gzip, is cut, or has more than {MAX_GZIP_MEMBERS} members"
+        400,
+        "gzip_invalid",
+        gettext_lazy(
+            "the body is not valid gzip, is cut, or has more than {max_gzip_members} members",
+            max_gzip_members=MAX_GZIP_MEMBERS,
+        ),
     )
 
 
 def _too_large(most: int) -> ApiError:
-    return ApiError(413, "body_too_large", f"a body may have {most} bytes")
+    return ApiError(413, "body_too_large", gettext_lazy("a body may have {most} bytes", most=most))
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, PoolFullError
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import LocalizedText
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import LedgerError, Refused
 
@@ -78,7 +79,7 @@ def validation_error(errors: Iterable[Any]) -> ApiError:
         parts = [part for part in each["loc"] if part not in ("body", "query", "path", "header")]
         pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
         wrong.append(FieldError(pointer, each["msg"].removeprefix("Value error, ")))
-    return ApiError(422, "invalid", "the request breaks the rules named in errors", *wrong)
+    return ApiError(422, "invalid", gettext_lazy("the request breaks the rules named in errors"), *wrong)
 
 
 def _known(error: Exception) -> ApiError:
@@ -90,9 +91,9 @@ def _known(error: Exception) -> ApiError:
         case Refused(code=code):
             return ApiError(REFUSALS[code].status, code, str(error))
         case LedgerError():
-            return ApiError(503, "ledger_unavailable", "nothing was kept; try again later")
+            return ApiError(503, "ledger_unavailable", gettext_lazy("nothing was kept; try again later"))
         case PoolFullError():
             return ApiError(503, error.code, str(error), FieldError("retry-after", f"{RETRY_S}"))
         case PromoError():
             return ApiError(422, error.code, str(error))
-    return ApiError(500, "internal", "something failed inside; the log has it under this request_id")
+    return ApiError(500, "internal", gettext_lazy("something failed inside; the log has it under this request_id"))

@@ -24,6 +24,7 @@ from promolift.core.decisions.response_hours import fit_response_hours
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.executors.bounded_pool import BoundedPool
 from promolift.foundation.hashing import sha256_of
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
 from promolift.server.api import api_keys, observability
@@ -243,9 +244,14 @@ class Server:
         )
         if kept != mine:
             self.ledger.close()
-            wrong = "differs from that of the servers of this ledger"
-            where = "copy theirs, or name its file by PROMOLIFT_SECRET_FILE"
-            raise ConfigError("secret_differs", f"{self.settings.work / 'secret.key'}: {wrong}; {where}")
+            raise ConfigError(
+                "secret_differs",
+                gettext_lazy(
+                    "{path}: differs from that of the servers of this ledger; copy theirs, or name its file by "
+                    "PROMOLIFT_SECRET_FILE",
+                    path=self.settings.work / "secret.key",
+                ),
+            )
 
     def close(self) -> None:
         """Store what is pending and close."""
@@ -438,7 +444,10 @@ class Server:
             try:
                 await asyncio.to_thread(self.decider.ensure, found.release_id)
             except PromoError:
-                raise Refused("terms_gone", f"the terms of release {found.release_id} cannot be read") from None
+                raise Refused(
+                    "terms_gone",
+                    gettext_lazy("the terms of release {release_id} cannot be read", release_id=found.release_id),
+                ) from None
 
     def _changes(self, db: Connection, some: "list[_Wanted]") -> list[IdempotentResponse]:
         now_ms = self.clock.now_ms()
@@ -473,7 +482,7 @@ class Server:
         short = sha256_of(key)
         with self._gate:
             if short in self._running:
-                raise ApiError(409, "running", "a request with this Idempotency-Key is still running")
+                raise ApiError(409, "running", gettext_lazy("a request with this Idempotency-Key is still running"))
             self._running.add(short)
         return short
 
@@ -506,7 +515,9 @@ class Server:
         """ApiError while the clock is off: a moment decides what is still valid and which limit it counts in."""
         self.clock.now_ms()
         if self.clock.skewed:
-            raise ApiError(503, "clock_skewed", "the server's clock jumped; money waits until it is right again")
+            raise ApiError(
+                503, "clock_skewed", gettext_lazy("the server's clock jumped; money waits until it is right again")
+            )
 
     def releases_in_use(self) -> set[str]:
         """Return the releases that live campaigns decide from."""

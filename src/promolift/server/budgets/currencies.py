@@ -6,6 +6,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from promolift.core.offers.menu import MenuItem
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.ledger.limits import ALL_CAMPAIGNS
 from promolift.server.ledger.records import Campaign, StoredCurrency
 from promolift.server.ledger.schema import Refused
@@ -64,4 +65,12 @@ def hold_in_currency(db: Connection, campaign_id: str, known: str | None, curren
     if currency is not None and known is None:
         StoredCurrency(currency=currency).save(db, campaign_id, now_ms)
     elif currency not in (None, known):
-        raise Refused("currency_differs", f"the order is in {currency}, the offers of {campaign_id} are in {known}")
+        raise Refused(
+            "currency_differs",
+            gettext_lazy(
+                "the order is in {currency}, the offers of {campaign_id} are in {known}",
+                currency=currency,
+                campaign_id=campaign_id,
+                known=known,
+            ),
+        )

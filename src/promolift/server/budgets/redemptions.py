@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, literal_column, select
 from promolift.core.decisions.decision_rule import NONE
 from promolift.core.offers.coupon_codes import normalise_code
 from promolift.core.offers.terms import Benefit, covered_targets
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import MINUTE_MS, Clock
 from promolift.server.budgets.currencies import ReleasedOffers, campaign_currencies, hold_in_currency
 from promolift.server.ledger.audit_log import (
@@ -229,11 +230,19 @@ class _Round:
     def reserve(self, body: ReserveIn, who: str) -> Row:
         """It refers to a decision or to a code: once, in its time, and for no more than the offer takes off."""
         if body.order_cents is not None and body.amount_cents > body.order_cents:
-            raise Refused("above_order", f"{body.amount_cents} are asked for an order worth {body.order_cents}")
+            raise Refused(
+                "above_order",
+                gettext_lazy(
+                    "{amount} are asked for an order worth {order}", amount=body.amount_cents, order=body.order_cents
+                ),
+            )
         campaign, offer, code = self._meant(body)
         known = self._campaign(campaign)
         if known is None:
-            raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
+            raise Refused(
+                "campaign_unknown",
+                gettext_lazy("no campaign {campaign}; PUT /v1/campaigns/{campaign} first", campaign=campaign),
+            )
         if not (body.redemption_id and self.books.redemption(body.redemption_id)):
             self._check_terms(body, known, campaign, offer, code)
         named, hold_ms = body.redemption_id or f"rdm_{token_hex(12)}", round(known.policy.hold_minutes * MINUTE_MS)
@@ -296,12 +305,12 @@ class _Round:
         if body.decision_id:
             made = self.decisions.get(body.decision_id)
             if made is None:
-                raise Refused("decision_unknown", "no such decision")
+                raise Refused("decision_unknown", gettext_lazy("no such decision"))
             if made["customer_id"] != body.customer_id or made["offer_id"] == NONE:
-                raise Refused("decision_of_another", "this decision gave this customer no offer")
+                raise Refused("decision_of_another", gettext_lazy("this decision gave this customer no offer"))
             campaign, offer = campaign or made["campaign_id"], offer or made["offer_id"]
             if (campaign, offer) != (made["campaign_id"], made["offer_id"]):
-                raise Refused("decision_of_another", "this decision was for another campaign or offer")
+                raise Refused("decision_of_another", gettext_lazy("this decision was for another campaign or offer"))
             if body.code is None and made["code"] is not None:
                 return _Meant(campaign, offer, made["code"])
         code = body.code or ""
@@ -312,7 +321,9 @@ class _Round:
             row = self.books.code(typed) if typed else None
             if row and campaign in (None, row["campaign_id"]) and offer in (None, row["offer_id"]):
                 return _Meant(row["campaign_id"], row["offer_id"], row["code"])
-        raise Refused("code_unknown", "no such code; check what was typed, and name campaign_id and offer_id")
+        raise Refused(
+            "code_unknown", gettext_lazy("no such code; check what was typed, and name campaign_id and offer_id")
+        )
 
 
 class _Meant(NamedTuple):
@@ -353,5 +364,5 @@ def load_decision(db: Connection, decision_id: str) -> Row:
     """Load the row of a decision; Refused if there is none."""
     row = SELECT_DECISION.first(db, named=decision_id)
     if row is None:
-        raise Refused("decision_unknown", "no such decision")
+        raise Refused("decision_unknown", gettext_lazy("no such decision"))
     return row

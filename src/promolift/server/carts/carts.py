@@ -29,7 +29,8 @@ from promolift.core.offers.cart_pricing import (
 )
 from promolift.core.offers.coupon_codes import normalise_code
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, Benefit, covered_targets
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import Language, LocalizedText
 from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
 from promolift.server.budgets.currencies import campaign_currencies, hold_in_currency
 from promolift.server.decisions.decisions import Decider
@@ -515,9 +516,17 @@ def _cart_currency(currency: str | None, money: Mapping[str, str | None]) -> str
     """
     known = sorted({one for one in money.values() if one})
     if currency is None and len(known) > 1:
-        raise Refused("currency_needed", f"campaigns are in {', '.join(known)}: name the currency of the cart")
+        raise Refused(
+            "currency_needed",
+            gettext_lazy("campaigns are in {known}: name the currency of the cart", known=", ".join(known)),
+        )
     if currency is not None and known and currency not in known:
-        raise Refused("currency_differs", f"the cart is in {currency}, the offers are in {', '.join(known)}")
+        raise Refused(
+            "currency_differs",
+            gettext_lazy(
+                "the cart is in {currency}, the offers are in {known}", currency=currency, known=", ".join(known)
+            ),
+        )
     return currency or next(iter(known), None)
 
 

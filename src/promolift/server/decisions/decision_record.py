@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from promolift.core import decisions
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.decisions.live_release import LiveRelease
 from promolift.server.ledger.schema import DECISIONS, Query, Refused
 
@@ -146,7 +147,7 @@ def expand_customer_rows(db: Connection, customer_id: str, load: ReleaseLoader, 
 def replay(record: DecisionRecord, columns: Iterable[str]) -> ReplayResult:
     """Make the decision again from its full record and compare these columns. Refused if its terms are gone."""
     if record.terms is None:
-        raise Refused("terms_gone", "its release was gone before its terms could be written out")
+        raise Refused("terms_gone", gettext_lazy("its release was gone before its terms could be written out"))
     whole = record.columns(None)
     plain = {name: whole[name] for name in columns}
     plain["holdout"] = None if plain["holdout"] is None else bool(plain["holdout"])

@@ -28,6 +28,7 @@ from promolift.core.experiments.experiment_design import assign_arms
 from promolift.core.offers import coupon_codes
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import Clock
 from promolift.server.decisions import decision_record as record
 from promolift.server.decisions.budget_meter import BudgetMeter, load_pace
@@ -498,7 +499,9 @@ def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
     )
     code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).limit(1)).scalar()
     if code is None:
-        raise SupportError("code_stock_empty", f"codes: the stock of {row['offer_id']} ended")
+        raise SupportError(
+            "code_stock_empty", gettext_lazy("codes: the stock of {offer_id} ended", offer_id=row["offer_id"])
+        )
     taken = given | {"status": "issued", "customer_id": row["customer_id"]}
     db.execute(update(CODES).where(CODES.c.code == code).values(**taken))
     return str(code)

@@ -38,7 +38,8 @@ from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, Language
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.pipeline.release import CUSTOMER_COLUMNS, MESSAGE_COLUMNS, read_manifest
 from promolift.shop.results.messages import PoolWords
@@ -157,7 +158,11 @@ class ReleaseRows:
         if wrong.height:
             raise InputError(
                 "value_invalid",
-                f"release: {wrong.height} rows have a gain, cost or charge that cannot be: {wrong.row(0)}",
+                gettext_lazy(
+                    "release: {height} rows have a gain, cost or charge that cannot be: {row}",
+                    height=wrong.height,
+                    row=wrong.row(0),
+                ),
             )
         unknown = pl.any_horizontal(pl.col("gain_cents", "cost_cents").is_null())
         why = pl.coalesce(
@@ -299,7 +304,12 @@ def load_release(root: Path, release_id: str) -> LiveRelease:
     for name in RELEASE_TABLES:
         if sha256_of_file(folder / f"{name}.parquet") != manifest.files.get(name):
             raise InputError(
-                "file_changed", f"{folder}/{name}.parquet was changed after the release was made; make a new release"
+                "file_changed",
+                gettext_lazy(
+                    "{folder}/{name}.parquet was changed after the release was made; make a new release",
+                    folder=folder,
+                    name=name,
+                ),
             )
     frontier, customers, messages, products = (
         pl.read_parquet(folder / f"{name}.parquet") for name in RELEASE_TABLES[1:]

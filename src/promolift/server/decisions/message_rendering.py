@@ -25,7 +25,7 @@ from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.text import Language, LocalizedText
+from promolift.foundation.localized_text import Language, LocalizedText
 from promolift.server.decisions.eligibility import CartItem, RecentActivity
 from promolift.server.decisions.live_release import (
     UNKNOWN_CUSTOMER,

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.hashing import sha256_of_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.remote_storage import on_this_machine, storage_at, url_of
 from promolift.server.decisions.live_release import LiveRelease, load_release
 from promolift.shop.pipeline.release import release_id_of, sync_to_disk
@@ -92,7 +93,12 @@ class SharedReleases:
 
     def _changed(self, release_id: str) -> InputError:
         return InputError(
-            "file_changed", f"{self._bucket.url}/{release_id}: was changed after it was sent; make a new release"
+            "file_changed",
+            gettext_lazy(
+                "{url}/{release_id}: was changed after it was sent; make a new release",
+                url=self._bucket.url,
+                release_id=release_id,
+            ),
         )
 
 

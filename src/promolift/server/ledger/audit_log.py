@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from promolift.foundation.hashing import chain_hash, find_chain_break, sha256_of
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.ledger.schema import (
     ANSWERS,
     AUDIT,
@@ -169,7 +170,7 @@ def load_responses(db: Connection, asked: Mapping[str, Any], ts_ms: int) -> dict
     ):
         said = json.loads(body)
         if digest != sha256_of(canonical_json(asked[key])):
-            text = "this Idempotency-Key came with another payload; use a new key"
+            text = gettext_lazy("this Idempotency-Key came with another payload; use a new key")
             found[key] = refusal_response(Refused("idempotency_key_reused", text))
         elif status == REFUSED_STATUS:
             found[key] = refusal_response(Refused(said["code"], said["text"]))
@@ -226,7 +227,10 @@ def _parse(kind: str, id_: str, body: str) -> Any:
 
 def damaged_record(kind: str, id_: str) -> LedgerError:
     """Return the error for a record that is not as it was stored."""
-    return LedgerError("ledger_damaged", f"ledger: its record {kind} {id_!r} cannot be read; put a backup back")
+    return LedgerError(
+        "ledger_damaged",
+        gettext_lazy("ledger: its record {kind} {id} cannot be read; put a backup back", kind=kind, id=repr(id_)),
+    )
 
 
 def delete_record(db: Connection, kind: str, id_: str) -> Any:

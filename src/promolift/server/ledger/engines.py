@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.pool import StaticPool
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 LOCK_TIMEOUT_S = 30.0  # how long another process may hold the database
 INDEX_CHECK_BYTES = 1 << 30  # a larger file opens without comparing indexes with tables: that takes 5 s for each GB
@@ -88,9 +89,15 @@ def check_file(path: Path) -> None:
     if found := find_damage(path, path.stat().st_size <= INDEX_CHECK_BYTES):
         more = f" and {len(found) - 1} more faults" if len(found) > 1 else ""
         raise ConfigError(
-            "ledger_damaged", f"{path}: the database is damaged ({found[0].splitlines()[-1]}{more}); move it away and "
-            "put a backup back with `promolift ledger restore`"
-        )  # fmt: skip
+            "ledger_damaged",
+            gettext_lazy(
+                "{path}: the database is damaged ({splitlines}{more}); move it away and put a backup back "
+                "with `promolift ledger restore`",
+                path=path,
+                splitlines=found[0].splitlines()[-1],
+                more=more,
+            ),
+        )
 
 
 def _set_up(connection: Any, _: object) -> None:

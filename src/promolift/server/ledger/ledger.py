@@ -236,7 +236,10 @@ class Ledger:
             with self._readers.connect() as connection:
                 yield connection
         except _errors(self._readers.dialect) as error:
-            raise LedgerError("ledger_unavailable", f"ledger: cannot be read ({_first_line(error)})") from None
+            raise LedgerError(
+                "ledger_unavailable",
+                gettext_lazy("ledger: cannot be read ({first_line})", first_line=_first_line(error)),
+            ) from None
         finally:
             with self._turn:
                 self._reading -= 1
@@ -258,9 +261,11 @@ class Ledger:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise LedgerError("ledger_closed", "ledger: closed; nothing was kept or read")
+            raise LedgerError("ledger_closed", gettext_lazy("ledger: closed; nothing was kept or read"))
         if self._ended:
-            raise LedgerError("ledger_stopped", "ledger: its writer ended by a fault, see the log; start anew")
+            raise LedgerError(
+                "ledger_stopped", gettext_lazy("ledger: its writer ended by a fault, see the log; start anew")
+            )
 
     # an event loop's thread
 
@@ -530,7 +535,10 @@ def _wanted(connection: Connection, groups: Iterable[list[_Task]]) -> set[str]:
 
 def _lost(tasks: list[_Task], error: BaseException) -> list[_Outcome]:
     lost = LedgerError(
-        "ledger_write_failed", f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
+        "ledger_write_failed",
+        gettext_lazy(
+            "ledger: nothing was kept ({first_line}); free disk space or see the log", first_line=_first_line(error)
+        ),
     )
     return [_Outcome(task, None, lost) for task in tasks]
 

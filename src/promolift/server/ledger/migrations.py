@@ -22,6 +22,7 @@ from sqlalchemy import Column, Connection, Table, insert, inspect, select, text,
 from sqlalchemy.schema import CreateColumn
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.version import __version__
 from promolift.server.ledger.audit_log import damaged_record, delete_record, get_record, list_records, put_record
 from promolift.server.ledger.limits import recount_usage
@@ -65,13 +66,19 @@ def open_tables(db: Connection) -> None:
     if version > SCHEMA_VERSION:
         if is_outdated(db):
             fault = f"a later version of promolift made it (form {version}, this one knows {SCHEMA_VERSION})"
-            raise ConfigError("ledger_too_new", f"ledger: {fault}; use that version, or the backup from before")
+            raise ConfigError(
+                "ledger_too_new",
+                gettext_lazy("ledger: {fault}; use that version, or the backup from before", fault=fault),
+            )
         return
     for step in (MIGRATION_STEPS[form] for form in range(version, SCHEMA_VERSION)):
         if late := [who for who, form in live_servers(db).items() if form < step.oldest]:
             fault = f"servers of an earlier version serve it: {', '.join(sorted(late))}"
             raise ConfigError(
-                "servers_too_old", f"ledger: {fault}; end them, or bring them to the version before this one first"
+                "servers_too_old",
+                gettext_lazy(
+                    "ledger: {fault}; end them, or bring them to the version before this one first", fault=fault
+                ),
             )
         step.work(db)
     make_tables(db)

@@ -12,8 +12,8 @@ from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.experiments.experiment_design import Design
 from promolift.core.offers.cart_pricing import Promotion, PromotionTerms
 from promolift.core.offers.menu import MenuItem
-from promolift.foundation.i18n.lazy_message import LazyMessage
-from promolift.foundation.settings import STORED, Settings
+from promolift.foundation.i18n.lazy_message import STORED, LazyMessage, gettext_lazy
+from promolift.foundation.settings import Settings
 from promolift.server.ledger.audit_log import damaged_record, get_record, list_records, put_record
 from promolift.server.ledger.field_types import PRINTABLE_PATTERN, Body, Slug, StrictBool
 from promolift.server.ledger.policy import Policy
@@ -95,7 +95,7 @@ class StoredModel(BaseModel):
         """Return the record with this id; Refused if there is none."""
         found = cls.find(db, id_)
         if found is None:
-            raise Refused(f"{cls.KIND}_unknown", f"no {cls.KIND} {id_}")
+            raise Refused(f"{cls.KIND}_unknown", gettext_lazy("no {kind} {id}", kind=cls.KIND, id=id_))
         return found
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 
 
 class Refusal(NamedTuple):

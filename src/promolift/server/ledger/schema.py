@@ -33,6 +33,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 META = MetaData()
 Big = BigInteger()
@@ -327,7 +328,10 @@ def make_tables(db: Connection) -> None:
         if missing:
             fault = f"its table {table.name} has no {', '.join(sorted(missing))}: an earlier version made it"
             raise ConfigError(
-                "ledger_incompatible", f"ledger: {fault}; export what you need with that version and start a new ledger"
+                "ledger_incompatible",
+                gettext_lazy(
+                    "ledger: {fault}; export what you need with that version and start a new ledger", fault=fault
+                ),
             )
         for index in table.indexes:
             db.execute(CreateIndex(index, if_not_exists=True))

@@ -37,6 +37,8 @@ from promolift.core.experiments.experiment_design import HOLDOUT, Design, analys
 from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import InputError, PromoError
 from promolift.foundation.hashing import find_chain_break, sha256_of, sha256_of_file
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.redaction import pseudonym
 from promolift.foundation.settings import Settings
@@ -158,11 +160,25 @@ def write_archive(
     faults = list(check_archive(found))
     if faults:
         raise InputError(
-            "results_inconsistent", f"{to}: what the work folder holds does not agree with itself: {'; '.join(faults)}"
+            "results_inconsistent",
+            gettext_lazy(
+                "{file}: what the work folder holds does not agree with itself: {faults}",
+                file=to,
+                faults="; ".join(faults),
+            ),
         )
-    said = f"{to}: {len(found.files)} files, {found.mark}. Keep this mark elsewhere; promolift evidence --verify {to}"
+    said = gettext(
+        "{file}: {files} files, {mark}. Keep this mark elsewhere; promolift evidence --verify {file}",
+        file=to,
+        files=len(found.files),
+        mark=found.mark,
+    )
     if VERDICT_FILE not in found.files and (learned / "learn.json").is_file():
-        said += f". {learned / 'learn.json'} is not in it: it is not of this plan and the work folder's own events"
+        said = gettext(
+            "{file}: {files} files, {mark}. Keep this mark elsewhere; promolift evidence --verify {file}. {verdict} is "
+            "not in it: it is not of this plan and the work folder's own events",
+            file=to, files=len(found.files), mark=found.mark, verdict=learned / "learn.json",
+        )  # fmt: skip
     return StepSummary(said, {"step": "evidence", "file": str(to), "mark": found.mark, "files": [*found.files]})
 
 
@@ -170,15 +186,18 @@ def verify_archive(path: Path) -> StepSummary:
     """Replay an archive. InputError names the file with a mismatch."""
     found = read_archive(path)
     if faults := list(check_archive(found)):
-        raise InputError("evidence_invalid", f"{path}: {'; '.join(faults)}")
+        raise InputError("evidence_invalid", gettext_lazy("{path}: {faults}", path=path, faults="; ".join(faults)))
     made, tests = found.manifest, protocol_files(found)
     masked = sum("masked" in json.loads(line) for line in found.files["audit.jsonl"].decode().splitlines())
-    hidden = f", {masked:,} of them masked: their place in the chain is checked, not their content" if masked else ""
-    text = (
-        f"{path}: {len(found.files)} files are as they were written, and everything recomputed agrees "
-        f"({len(tests)} verdicts, {made.audit_rows:,} audit rows up to {made.audit_head or 'none'}{hidden}). "
-        f"Mark: {found.mark}"
-    )
+    hidden = "" if not masked else gettext(
+        ", {masked} of them masked: their place in the chain is checked, not their content", masked=f"{masked:,}"
+    )  # fmt: skip
+    text = gettext(
+        "{path}: {files} files are as they were written, and everything recomputed agrees ({verdicts} verdicts, {rows} "
+        "audit rows up to {head}{hidden}). Mark: {mark}",
+        path=path, files=len(found.files), verdicts=len(tests), rows=f"{made.audit_rows:,}",
+        head=made.audit_head or gettext("none"), hidden=hidden, mark=found.mark,
+    )  # fmt: skip
     figures = {"step": "evidence verify", "mark": found.mark, "sound": True, "tests": len(tests), "masked": masked}
     return StepSummary(text, figures)
 
@@ -189,7 +208,11 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
     if campaign != plan.note.terms.campaign_id:
         raise InputError(
             "campaign_differs",
-            f"evidence: the work folder plans campaign {plan.note.terms.campaign_id!r}, not {campaign!r}",
+            gettext_lazy(
+                "evidence: the work folder plans campaign {campaign_id}, not {campaign}",
+                campaign_id=repr(plan.note.terms.campaign_id),
+                campaign=repr(campaign),
+            ),
         )
     named = partial(pseudonym, key=pseudonym_key(store))
     kept: dict[str, bytes] = {}
@@ -217,8 +240,11 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
     if places := [*find_names(kept, known)]:
         raise InputError(
             "evidence_names_customers",
-            f"evidence: {'; '.join(places)} would name customers by id, e-mail or phone, and nothing was written; "
-            "rename there what the shop named after a customer, then write the archive again",
+            gettext_lazy(
+                "evidence: {places} would name customers by id, e-mail or phone, and nothing was written; "
+                "rename there what the shop named after a customer, then write the archive again",
+                places="; ".join(places),
+            ),
         )
     return Archive(
         ArchiveNote(
@@ -515,17 +541,32 @@ def read_archive(path: Path) -> Archive:
         manifest = ArchiveNote.model_validate_json(every.pop(MANIFEST_FILE))
     except (OSError, EOFError, KeyError, RuntimeError, ValueError, struct.error, zipfile.BadZipFile) as error:
         raise InputError(
-            "file_unreadable", f"{path}: is no archive of evidence, or damaged ({type(error).__name__}: {error})"
+            "file_unreadable",
+            gettext_lazy(
+                "{path}: is no archive of evidence, or damaged ({name}: {error})",
+                path=path,
+                name=type(error).__name__,
+                error=error,
+            ),
         ) from None
     if manifest.form != ARCHIVE_FORM:
         raise InputError(
-            "file_version_unsupported", f"{path}: is of form {manifest.form}; this version reads form {ARCHIVE_FORM}"
+            "file_version_unsupported",
+            gettext_lazy(
+                "{path}: is of form {form}; this version reads form {archive_form}",
+                path=path,
+                form=manifest.form,
+                archive_form=ARCHIVE_FORM,
+            ),
         )
     found = Archive(manifest, every)
     whole = all(sha256_of(every.get(name, b"")) == digest for name, digest in manifest.files.items())
     if whole and pack_archive(found) != raw:  # `check_archive` names a file whose hash differs
         raise InputError(
-            "file_changed", f"{path}: its bytes are not those that its content is written as; it was packed anew"
+            "file_changed",
+            gettext_lazy(
+                "{path}: its bytes are not those that its content is written as; it was packed anew", path=path
+            ),
         )
     return found
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.privacy.identifier_search import (
     CELLS_AT_ONCE,
     NOTHING_SEARCHED,
@@ -62,17 +63,24 @@ class ErasureReport(NamedTuple):
         }
 
 
+LEDGER_DATABASE = gettext_noop("the ledger's database")
 REMEDIES = {
-    "source": "one of the shop's own files: delete the customer there, or the next ingest reads the rows again",
-    "ledger": "erase the customer in the server, too: POST /v1/privacy/ID:erase",
-    "record": "a note or setting that a person wrote in the server: change it there",
-    "audit": "the audit log cannot be changed; whoever keeps it must know that this row names the customer",
-    "free_pages": "deleted rows that the file still holds: run `promolift erase` again while no server runs",
-    "release": "make a new release and activate it; `promolift ledger purge` deletes old ones",
-    "temporary": "another run is working; erase again when it has ended",
-    "backup": "delete the backup, or let it expire",
-    "output": "written by promolift: delete it, or run the command again that wrote it",
-    "other": "delete it",
+    "source": gettext_noop(
+        "one of the shop's own files: delete the customer there, or the next ingest reads the rows again"
+    ),
+    "ledger": gettext_noop("erase the customer in the server, too: POST /v1/privacy/ID:erase"),
+    "record": gettext_noop("a note or setting that a person wrote in the server: change it there"),
+    "audit": gettext_noop(
+        "the audit log cannot be changed; whoever keeps it must know that this row names the customer"
+    ),
+    "free_pages": gettext_noop(
+        "deleted rows that the file still holds: run `promolift erase` again while no server runs"
+    ),
+    "release": gettext_noop("make a new release and activate it; `promolift ledger purge` deletes old ones"),
+    "temporary": gettext_noop("another run is working; erase again when it has ended"),
+    "backup": gettext_noop("delete the backup, or let it expire"),
+    "output": gettext_noop("written by promolift: delete it, or run the command again that wrote it"),
+    "other": gettext_noop("delete it"),
 }
 
 
@@ -94,7 +102,7 @@ def search_places(
             whole += found
     if settings.ledger and not settings.ledger.startswith("sqlite"):
         found = _search_database(settings.ledger, search)
-        searched.append(("the ledger's database", found.files, found.bytes))
+        searched.append((LEDGER_DATABASE, found.files, found.bytes))
         whole += found
     retained, left = list[str](), []
     for finding in whole.findings:
@@ -108,21 +116,30 @@ def search_places(
 
 def describe(gone: Mapping[str, int], search: IdentifierSearch, report: ErasureReport) -> Iterator[str]:
     """Say in sentences what was erased, where the customer was searched for, and what is left."""
-    rows, tables = f"{sum(gone.values()):,}", ", ".join(gone) or "no table knew them"
-    yield f"erased: {rows} rows ({tables})"
+    tables = ", ".join(gone) or gettext("no table knew them")
+    yield gettext("erased: {rows} rows ({tables})", rows=f"{sum(gone.values()):,}", tables=tables)
     if search.contacts:
-        yield f"searched for the id and {len(search.contacts)} e-mail addresses and phone numbers of the customer"
+        yield gettext(
+            "searched for the id and {contacts} e-mail addresses and phone numbers of the customer",
+            contacts=len(search.contacts),
+        )
     else:
-        yield "searched for the id; no e-mail address or phone number of the customer is known"
+        yield gettext("searched for the id; no e-mail address or phone number of the customer is known")
     if not is_distinctive(search.customer_id):
-        yield "the id is short: it counts in customer columns and after their names only"
-    yield from (f"searched: {place}, {files:,} files, {size:,} bytes" for place, files, size in report.searched)
-    mark = "the mark that nobody may write to the customer"
-    yield from (f"kept on purpose: {place}: {mark}" for place in report.retained)
-    yield from (f"not searched: {place}" for place in report.unread)
-    yield from (f"left: {place} ({times:,}); {REMEDIES[remedy]}" for place, times, remedy in report.left)
+        yield gettext("the id is short: it counts in customer columns and after their names only")
+    for place, files, size in report.searched:
+        place = gettext(LEDGER_DATABASE) if place == LEDGER_DATABASE else place
+        yield gettext("searched: {place}, {files} files, {size} bytes", place=place, files=f"{files:,}",
+                      size=f"{size:,}")  # fmt: skip
+    for place in report.retained:
+        yield gettext("kept on purpose: {place}: the mark that nobody may write to the customer", place=place)
+    for place in report.unread:
+        yield gettext("not searched: {place}", place=place)
+    for place, times, remedy in report.left:
+        yield gettext("left: {place} ({times}); {remedy}", place=place, times=f"{times:,}",
+                      remedy=gettext(REMEDIES[remedy]))  # fmt: skip
     if not report.left:
-        yield "left: nothing"
+        yield gettext("left: nothing")
 
 
 def ledger_contacts(settings: ServeSettings, customer_id: str) -> set[str]:

@@ -70,7 +70,7 @@ def roll_back_release(
     """Back to the release before the present one, which then is the one before. Refused if there is none."""
     before = (Campaign.find(db, campaign_id) or NEW_CAMPAIGN).previous
     if not before:
-        raise Refused("previous_missing", "there is no release before the present one")
+        raise Refused("previous_missing", gettext_lazy("there is no release before the present one"))
     switch_release(db, now_ms, AuditAction(actor, "release.rollback", campaign_id), before, release_of)
 
 

@@ -17,8 +17,7 @@ from sqlalchemy import Connection, create_engine, select
 
 from promolift.extensions.ads import serving
 from promolift.foundation.errors import PromoError, SupportError
-from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
-from promolift.foundation.settings import STORED
+from promolift.foundation.i18n.lazy_message import STORED, LazyMessage, gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.server.decisions.decision_record import expand_rows

@@ -20,7 +20,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from promolift.foundation.errors import ConfigError, InputError, PromoError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.catalogue import gettext, pgettext, pgettext_noop
+from promolift.foundation.i18n.lazy_message import LINES, LazyMessage, gettext_lazy, join_messages
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.artifacts import remember_output
@@ -91,7 +92,10 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
     """Put a backup where a server looks for it; refused where a ledger is, or where the backup is not whole."""
     place = settings.work / "serve"
     if place.is_symlink():
-        raise InputError("file_exists", f"{place}: is a link; move it away first, a backup is not put where it leads")
+        raise InputError(
+            "file_exists",
+            gettext_lazy("{place}: is a link; move it away first, a backup is not put where it leads", place=place),
+        )
     taken = [_file_of(settings, there=False), *(place.iterdir() if place.exists() else ())]
     if there := [path for path in taken if path.exists() or path.is_symlink()]:
         raise InputError(
@@ -111,18 +115,33 @@ def restore(settings: ServeSettings, source: Path) -> StepSummary:
         ) from None
     if wrong := sorted({LEDGER_FILE, KEY_FILE} - note.files.keys()) or _foreign_names(source, note.files):
         raise InputError(
-            "backup_invalid", f"{source}: {wrong[0]!r} is missing, or is no file that a backup has; use another backup"
+            "backup_invalid",
+            gettext_lazy(
+                "{source}: {wrong} is missing, or is no file that a backup has; use another backup",
+                source=source,
+                wrong=repr(wrong[0]),
+            ),
         )
     for name, digest in note.files.items():
         if not (source / name).is_file() or sha256_of_file(source / name) != digest:
-            raise InputError("file_changed", f"{source / name}: is missing or was changed; use another backup")
+            raise InputError(
+                "file_changed",
+                gettext_lazy("{source}: is missing or was changed; use another backup", source=source / name),
+            )
     if damage := find_damage(source / LEDGER_FILE):
-        raise InputError("ledger_damaged", f"{source / LEDGER_FILE}: is damaged ({damage[0]}); use another backup")
+        raise InputError(
+            "ledger_damaged",
+            gettext_lazy(
+                "{source}: is damaged ({damage}); use another backup", source=source / LEDGER_FILE, damage=damage[0]
+            ),
+        )
     key = settings.work / KEY_FILE
     if key.exists() and key.read_bytes() != (source / KEY_FILE).read_bytes():
         raise InputError(
             "secret_differs",
-            f"{key}: differs from the backup's, which its codes and secrets are made with; move it away",
+            gettext_lazy(
+                "{key}: differs from the backup's, which its codes and secrets are made with; move it away", key=key
+            ),
         )
     draft = settings.work / "serve.part"
     shutil.rmtree(draft, ignore_errors=True)
@@ -157,27 +176,29 @@ def verify(settings: ServeSettings) -> StepSummary:
     log says them, and each release that a campaign or a decision refers to. Nothing more is looked at where the
     database is damaged.
     """
-    faults, referred = list[str](), set[str]()
+    faults, referred = list[LazyMessage](), set[str]()
     if is_local_file(settings.ledger_url):
-        faults += [f"database: {line}" for line in find_damage(_file_of(settings))]
+        faults += [gettext_lazy("database: {fault}", fault=line) for line in find_damage(_file_of(settings))]
     if not faults:
         faults, referred = _verify_rows(settings)
     for release_id in sorted(referred):
         try:
             load_shared_release(settings.releases, settings.work, release_id)
         except Exception as error:
-            faults.append(f"release {release_id}: {error}")
+            faults.append(gettext_lazy("release {release_id}: {error}", release_id=release_id, error=_reason(error)))
     figures = {"step": "ledger verify", "sound": not faults, "faults": faults, "releases": len(referred)}
-    return StepSummary(
-        "\n".join(faults) or gettext_lazy("all is sound; {referred} releases are referred to", referred=len(referred)),
-        figures,
-    )
+    sound = gettext_lazy("all is sound; {referred} releases are referred to", referred=len(referred))
+    return StepSummary(join_messages(LINES, *faults) if faults else sound, figures)
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, PromoError) else str(error)
 
 
 class RowCheck(NamedTuple):
     """The faults of what the database holds, and the releases that it refers to."""
 
-    faults: list[str]
+    faults: list[LazyMessage]
     referred: set[str]
 
 
@@ -191,26 +212,26 @@ def find_row_faults(ledger: str) -> list[str]:
     does not see it."""
     engine = create_engine(ledger)
     try:
-        return _check_rows(engine.connect).faults
+        return [*_check_rows(engine.connect).faults]
     finally:
         engine.dispose()
 
 
 def _check_rows(read: Callable[[], AbstractContextManager[Connection]]) -> RowCheck:
-    faults, referred = list[str](), set[str]()
+    faults, referred = list[LazyMessage](), set[str]()
 
     def check_audit(db: Connection) -> None:
         if broken := first_break(db):
-            faults.append(f"audit: row {broken} does not follow from the one before")
+            faults.append(gettext_lazy("audit: row {row} does not follow from the one before", row=broken))
 
     def check_limits(db: Connection) -> None:
-        faults.extend(f"limits: {cell}" for cell in inconsistent_cells(db))
+        faults.extend(gettext_lazy("limits: {cell}", cell=cell) for cell in inconsistent_cells(db))
 
     def find_releases(db: Connection) -> None:
         referred.update(_referred(db))
 
     def check_state(db: Connection) -> None:
-        faults.extend(f"not as the audit log says: {name}" for name in find_unaudited(db))
+        faults.extend(gettext_lazy("not as the audit log says: {name}", name=name) for name in find_unaudited(db))
 
     checks = {"audit": check_audit, "limits": check_limits, "state": check_state, "releases": find_releases}
     for name, check in checks.items():
@@ -218,9 +239,14 @@ def _check_rows(read: Callable[[], AbstractContextManager[Connection]]) -> RowCh
             with read() as db:
                 check(db)
         except Exception as error:  # whatever a changed byte leads to
-            why = error if isinstance(error, PromoError) else type(error).__name__
-            faults.append(f"{name}: cannot be read ({why})")
+            why = error.message if isinstance(error, PromoError) else type(error).__name__
+            faults.append(gettext_lazy("{name}: cannot be read ({why})", name=name, why=why))
     return RowCheck(faults, referred)
+
+
+pgettext_noop("expired", "events"), pgettext_noop("expired", "bought"), pgettext_noop("expired", "messages")
+pgettext_noop("expired", "rejects"), pgettext_noop("expired", "taken"), pgettext_noop("expired", "decisions")
+pgettext_noop("expired", "releases"), pgettext_noop("expired", "shared releases"), pgettext_noop("expired", "draws")
 
 
 def purge(settings: ServeSettings) -> StepSummary:
@@ -248,8 +274,11 @@ def purge(settings: ServeSettings) -> StepSummary:
     if keep.decisions_days is not None and settings.work.is_dir():
         with Store(settings.work) as store:
             gone["draws"] = purge_draws(store, now_ms - round(keep.decisions_days * DAY_MS))
-    said = ", ".join(f"{number:,} {name}" for name, number in gone.items())
-    return StepSummary(f"deleted: {said}", {"step": "ledger purge", "deleted": gone})
+    said = gettext(", ").join(
+        gettext("{number} {name}", number=f"{number:,}", name=pgettext("expired", name))
+        for name, number in gone.items()
+    )
+    return StepSummary(gettext("deleted: {rows}", rows=said), {"step": "ledger purge", "deleted": gone})
 
 
 class ExpiredRows(NamedTuple):
@@ -299,7 +328,7 @@ def _file_of(settings: ServeSettings, there: bool = True) -> Path:
     if not is_local_file(settings.ledger_url):
         raise ConfigError(
             "ledger_not_file",
-            "ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it",
+            gettext_lazy("ledger: it is on a server; use pg_dump and pg_restore, and copy the work folder beside it"),
         )
     path = Path(settings.ledger_url.removeprefix("sqlite:///"))
     if there and not path.exists():

@@ -11,7 +11,7 @@ from typing import Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from promolift.foundation.errors import InputError, SettingError
-from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.money import Currency, currency_digits
 from promolift.foundation.settings import SECONDS_PER_UNIT, Settings, Zone, read_tsv, toml_key, toml_value
 
@@ -160,8 +160,13 @@ class Mapping(Settings):
                 near = get_close_matches(role, roles, n=1)
                 raise SettingError(
                     "setting_unknown",
-                    f"unknown role {role!r}; "
-                    + (f"did you mean {near[0]!r}?" if near else f"roles: {', '.join(roles)}"),
+                    (
+                        gettext_lazy("unknown role {role}; did you mean {near}?", role=repr(role), near=repr(near[0]))
+                        if near
+                        else gettext_lazy(
+                            "unknown role {role}; roles: {roles}", role=repr(role), roles=", ".join(roles)
+                        )
+                    ),
                 )
         for role, source in self.columns.items():
             if isinstance(source, tuple) and role not in MULTI_COLUMN_ROLES:
@@ -178,18 +183,27 @@ class Mapping(Settings):
                 raise ValueError(f"shared takes {', '.join(sorted(SUMMED_ROLES))}, not {role}")
         for role in REQUIRED_ROLES[self.table]:
             if not self.has(role):
-                raise SettingError("setting_missing", f'needs {role}; write {role} = "<your column>" under columns')
+                raise SettingError(
+                    "setting_missing",
+                    gettext_lazy('needs {role}; write {role} = "<your column>" under columns', role=role),
+                )
         if self.table == "words" and not (self.has("text") or self.has("audio")):
-            raise SettingError("setting_missing", 'needs text or audio; write text = "<your column>" under columns')
+            raise SettingError(
+                "setting_missing", gettext_lazy('needs text or audio; write text = "<your column>" under columns')
+            )
         if self.time_format == DAYS_SINCE_LAST and not self.has("sequence"):
             raise SettingError(
-                "setting_missing", "time_format gaps needs columns.sequence, which numbers the orders of each customer"
+                "setting_missing",
+                gettext_lazy("time_format gaps needs columns.sequence, which numbers the orders of each customer"),
             )
         if (self.time_format in (*SECONDS_PER_UNIT, DAYS_SINCE_LAST) or self.yearless) and not self.time_origin:
             raise SettingError(
                 "setting_missing",
-                f"time_format {self.time_format} needs time_origin, the local day that number 0 stands for or a day of "
-                "the year that is meant",
+                gettext_lazy(
+                    "time_format {time_format} needs time_origin, the local day that number 0 stands for or a "
+                    "day of the year that is meant",
+                    time_format=self.time_format,
+                ),
             )
         return self
 
@@ -231,7 +245,14 @@ class Mapping(Settings):
                     hint = f"did you mean {near[0]!r}?" if near else "correct it in promolift.toml."
                     raise InputError(
                         "column_unknown",
-                        f"{where}: no column {source!r} for {role}; {hint} It has {', '.join(columns)}",
+                        gettext_lazy(
+                            "{where}: no column {source} for {role}; {hint} It has {columns}",
+                            where=where,
+                            source=repr(source),
+                            role=role,
+                            hint=hint,
+                            columns=", ".join(columns),
+                        ),
                     )
 
     def to_toml(self) -> str:

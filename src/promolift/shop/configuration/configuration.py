@@ -22,9 +22,10 @@ from promolift.extensions.media.settings import SensesSettings, SpeechSettings
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import Language
 from promolift.foundation.language_model import LlmSettings
+from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.configuration.extension_sections import project_sections
@@ -171,7 +172,9 @@ class DataSettings(Settings):
         if self.source == "files" and self.events is None:
             raise SettingError(
                 "setting_missing",
-                "events is missing: name the file of raw events, as `promolift init --events FILE` writes it",
+                gettext_lazy(
+                    "events is missing: name the file of raw events, as `promolift init --events FILE` writes it"
+                ),
             )
         return self
 
@@ -188,7 +191,9 @@ class PlanSettings(Settings):
 
     RENAMED: ClassVar[dict[str, str]] = {"weakest_evidence": "min_evidence", "trial": "test_share"}
     NEW_VALUES: ClassVar[dict[str, dict[str, str]]] = {"trial": {"true": "0.1", "auto": "0.1", "false": "0.0"}}
-    REMOVED: ClassVar[dict[str, str]] = {"groups": "tests draw within audiences that are read from the log"}
+    REMOVED: ClassVar[dict[str, str]] = {
+        "groups": gettext_noop("tests draw within audiences that are read from the log")
+    }
 
     campaign: str = Field(
         default="cmp_1",
@@ -413,7 +418,9 @@ class Config(Settings):
         if self.plays and self.privacy.epsilon is not None:
             raise SettingError(
                 "settings_conflict",
-                "privacy.epsilon: [[plays]] would sort customers by exact figures of all customers; leave one out",
+                gettext_lazy(
+                    "privacy.epsilon: [[plays]] would sort customers by exact figures of all customers; leave one out"
+                ),
             )
         return self
 
@@ -458,8 +465,11 @@ class Config(Settings):
         if names := [name for name, stated in asked.items() if stated]:
             raise SettingError(
                 "settings_conflict",
-                f"privacy.epsilon: {', '.join(names)} would set prices or draws by exact figures of all customers, for "
-                "which there is no private form; leave them out, or leave privacy.epsilon out",
+                gettext_lazy(
+                    "privacy.epsilon: {names} would set prices or draws by exact figures of all customers, for "
+                    "which there is no private form; leave them out, or leave privacy.epsilon out",
+                    names=", ".join(names),
+                ),
             )
         return self
 
@@ -495,7 +505,12 @@ def _with_sections(sections: tuple[RegisteredSection, ...]) -> type[Config]:
     for name, reference in sections:
         if name in Config.model_fields:
             raise ConfigError(
-                "extension_conflict", f"{reference}: the section [{name}] is promolift's own; give it another name"
+                "extension_conflict",
+                gettext_lazy(
+                    "{reference}: the section [{name}] is promolift's own; give it another name",
+                    reference=reference,
+                    name=name,
+                ),
             )
         kind = load_reference(reference)
         fields[name] = (kind, Field(default_factory=kind))
@@ -530,9 +545,14 @@ def read_toml(path: Path) -> dict[str, Any]:
             "file_not_found", gettext_lazy("{path}: no such file; `promolift init --events FILE` writes one", path=path)
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("file_unreadable", f"{path}: cannot be read as text ({error}); save it as UTF-8") from None
+        raise ConfigError(
+            "file_unreadable",
+            gettext_lazy("{path}: cannot be read as text ({error}); save it as UTF-8", path=path, error=error),
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError("file_unreadable", f"{path}: not valid TOML: {error}") from None
+        raise ConfigError(
+            "file_unreadable", gettext_lazy("{path}: not valid TOML: {error}", path=path, error=error)
+        ) from None
 
 
 def merge_settings(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -551,7 +571,10 @@ def load_config(path: Path) -> Config:
         values = merge_settings(values, read_toml(path.parent / str(name)))
     if trade := next((each.name for each in project_sections() if each.name in values), None):
         raise ConfigError(
-            "file_kind_mismatch", f"{path}: [{trade}] is the file of a trade, which `promolift run` works on"
+            "file_kind_mismatch",
+            gettext_lazy(
+                "{path}: [{trade}] is the file of a trade, which `promolift run` works on", path=path, trade=trade
+            ),
         )
     config = Config.parse(values, str(path))
     found = {name: getattr(config.data, name) for name in RAW_NAMES}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import to_toml
 from promolift.shop.configuration.configuration import Config, load_config, merge_settings, read_toml
 
@@ -23,7 +24,12 @@ def change_settings(path: Path, now: Config, parts: Mapping[str, Any]) -> Config
     base, fragment = read_toml(path), path.with_name(CONSOLE_FILE)
     if "include" in base and CONSOLE_FILE not in base["include"]:
         raise ConfigError(
-            "include_missing", f"{path}: add {CONSOLE_FILE!r} to include, so that what the console changes is read"
+            "include_missing",
+            gettext_lazy(
+                "{path}: add {console_file} to include, so that what the console changes is read",
+                path=path,
+                console_file=repr(CONSOLE_FILE),
+            ),
         )
     new = merge_settings(read_toml(fragment) if fragment.exists() else {}, dict(parts))
     Config.parse(merge_settings(base, new), f"{path} with {CONSOLE_FILE}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings, settings_class_in
@@ -27,9 +28,11 @@ def migrate(path: Path) -> StepSummary:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except FileNotFoundError:
-        raise ConfigError("file_not_found", f"{path}: no such file") from None
+        raise ConfigError("file_not_found", gettext_lazy("{path}: no such file", path=path)) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("file_unreadable", f"{path}: not readable as TOML: {error}") from None
+        raise ConfigError(
+            "file_unreadable", gettext_lazy("{path}: not readable as TOML: {error}", path=path, error=error)
+        ) from None
     found, gone = find_renamed_keys(Config, values), find_removed_keys(Config, values)
     new_values = _find_keys(Config, values, lambda each: each.NEW_VALUES)
     if not found and not gone:
@@ -41,18 +44,25 @@ def migrate(path: Path) -> StepSummary:
     if left := find_renamed_keys(Config, tomllib.loads(new)):
         place = next(iter(left))
         raise ConfigError(
-            "setting_renamed", f"{path}: {place} is called {left[place]!r} now; rename it by hand where it stands"
+            "setting_renamed",
+            gettext_lazy(
+                "{path}: {key} is called {name} now; rename it by hand where it stands",
+                path=path,
+                key=place,
+                name=repr(left[place]),
+            ),
         )
     if left := find_removed_keys(Config, tomllib.loads(new)):
-        raise ConfigError("setting_removed", f"{path}: take out {next(iter(left))} by hand where it stands")
+        message = gettext_lazy("{path}: take out {key} by hand where it stands", path=path, key=next(iter(left)))
+        raise ConfigError("setting_removed", message)
     Config.parse(tomllib.loads(new), str(path))
     path.with_name(f"{path.name}.old").write_text(text, encoding="utf-8")
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(new, encoding="utf-8")
     draft.replace(path)
-    lines = [f"{old} is {name} now" for old, name in found.items()]
-    lines += [f"{old} is taken out: {why}" for old, why in gone.items()]
-    lines.append(f"written: {path}; before: {path}.old")
+    lines = [gettext("{old} is {name} now", old=old, name=name) for old, name in found.items()]
+    lines += [gettext("{old} is taken out: {why}", old=old, why=gettext(why)) for old, why in gone.items()]
+    lines.append(gettext("written: {path}; before: {path}.old", path=path))
     return StepSummary("\n".join(lines), {"config": str(path), "renamed": found, "removed": gone})
 
 

@@ -18,7 +18,8 @@ from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.messages.composition import lint_reason
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.errors import ConfigError, SettingError
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 
@@ -85,7 +86,15 @@ class Play(Settings):
     def _inline(self, text: str, currency: str) -> MenuItem:
         found = INLINE.match(text)
         if found is None:
-            raise SettingError("benefit_unknown", f"play {self.id!r}: {text!r} is no benefit; write {INLINE_HELP}")
+            raise SettingError(
+                "benefit_unknown",
+                gettext_lazy(
+                    "play {id}: {text} is no benefit; write {inline_help}",
+                    id=repr(self.id),
+                    text=repr(text),
+                    inline_help=INLINE_HELP,
+                ),
+            )
         reminder, percent, delivery, least, amount, spend = found.groups()
         unit = Decimal(10) ** currency_digits(currency)
 
@@ -114,16 +123,39 @@ class Play(Settings):
         elif self.audience not in named_audiences():
             near = get_close_matches(self.audience, named_audiences(), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(named_audiences())}"
-            raise SettingError("audience_unknown", f"play {self.id!r}: no audience {self.audience!r}; {hint}, or SQL")
+            raise SettingError(
+                "audience_unknown",
+                gettext_lazy(
+                    "play {id}: no audience {audience}; {hint}, or SQL",
+                    id=repr(self.id),
+                    audience=repr(self.audience),
+                    hint=hint,
+                ),
+            )
         if self.query and self.id in named_audiences():
             raise SettingError(
-                "settings_conflict", f"play {self.id!r}: this is the name of an audience; give the play another id"
+                "settings_conflict",
+                gettext_lazy("play {id}: this is the name of an audience; give the play another id", id=repr(self.id)),
             )
         if not self.stated():
-            raise SettingError("setting_missing", f"play {self.id!r}: benefits is missing; write {INLINE_HELP}")
+            raise SettingError(
+                "setting_missing",
+                gettext_lazy(
+                    "play {id}: benefits is missing; write {inline_help}", id=repr(self.id), inline_help=INLINE_HELP
+                ),
+            )
         for language in LANGUAGES:
             text = self.reason_in(language)
             for wrong in lint_reason(text, language) if text else ():
                 key = "reason_zh" if language == "zh" else "reason"
-                raise SettingError("reason_unfit", f"play {self.id!r}: {key}: {wrong.span!r}: {wrong.why}")
+                raise SettingError(
+                    "reason_unfit",
+                    gettext_lazy(
+                        "play {id}: {key}: {span}: {why}",
+                        id=repr(self.id),
+                        key=key,
+                        span=repr(wrong.span),
+                        why=wrong.why,
+                    ),
+                )
         return self

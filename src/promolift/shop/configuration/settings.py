@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from promolift.core.customers.sensitive_topics import SensitiveTopic
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings, Zone
 from promolift.foundation.time.clock import DAY_MS

@@ -32,7 +32,9 @@ from promolift.core.experiments.off_policy.policy_tree import LearnedTree, Learn
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.frames import as_frame
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import as_html
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.sql import quote_identifier
 
@@ -52,7 +54,9 @@ COLUMN_ALIASES = {
 TIME_COLUMNS = ("decided_ms", "ts_ms", "timestamp", "time", "ts")  # columns that order decisions
 OPTION = pl.List(pl.Struct({"offer": pl.String, "prob": pl.Float64}))
 POLICY_FORMS = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
-UNKNOWN_CUSTOMER = "no customer column: each decision counts as one of its own, so intervals may be narrow"
+UNKNOWN_CUSTOMER = gettext_lazy(
+    "no customer column: each decision counts as one of its own, so intervals may be narrow"
+)
 
 
 class Log:
@@ -88,9 +92,14 @@ class Log:
         if time is not None and time not in self.frame.columns:
             raise InputError(
                 "column_unknown",
-                f"{name}: no column {time!r}, which time names; it has {', '.join(self.frame.columns)}",
+                gettext_lazy(
+                    "{name}: no column {time}, which time names; it has {columns}",
+                    name=name,
+                    time=repr(time),
+                    columns=", ".join(self.frame.columns),
+                ),
             )
-        self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[str]()
+        self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[LazyMessage]()
         given = {"offer_id": action, "propensity": propensity, "customer_id": customer}
         rows = self._named(given)
         self.key = "decision_id" if "decision_id" in rows.columns else "customer_id"
@@ -114,8 +123,12 @@ class Log:
     def __str__(self) -> str:
         """How many decisions, which actions, and what was earned."""
         mean = float(self._rows["reward"].to_numpy().mean())
-        found = f"{len(self):,} decisions of {', '.join(self.actions[:8])}{' ...' * (len(self.actions) > 8)}"
-        return "\n".join([f"{self.name}: {found}; mean {self.reward} {mean:.5g}", *self.notes])
+        head = gettext(
+            "{name}: {decisions} decisions of {actions}; mean {reward} {mean}",
+            name=self.name, decisions=f"{len(self):,}", reward=self.reward, mean=f"{mean:.5g}",
+            actions=", ".join(self.actions[:8]) + " ..." * (len(self.actions) > 8),
+        )  # fmt: skip
+        return "\n".join([head, *map(render_message, self.notes)])
 
     @overload
     def value(self, policy: Policy, settings: OffPolicySettings = ...) -> OffPolicyValue: ...
@@ -168,7 +181,12 @@ class Log:
     def _within(self, policy: Policy, settings: OffPolicySettings, budget: "Budget") -> BudgetedValue:
         if budget.cost not in self.frame.columns:
             text = f"a budget needs what each decision cost: no column {budget.cost!r}"
-            raise InputError("column_missing", f"{self.name}: {text}; it has {', '.join(self.frame.columns)}")
+            raise InputError(
+                "column_missing",
+                gettext_lazy(
+                    "{name}: {text}; it has {columns}", name=self.name, text=text, columns=", ".join(self.frame.columns)
+                ),
+            )
         given = policy(self.frame) if callable(policy) else policy
         gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
         made: dict[str, PolicySpec] = {} if gains is not None else {"policy": given}
@@ -179,13 +197,19 @@ class Log:
         if budget.none not in self.actions:
             text = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
             raise SupportError(
-                "untreated_decisions_missing", f"{self.name}: {text}; name the action that is no offer (none=...)"
+                "untreated_decisions_missing",
+                gettext_lazy("{name}: {text}; name the action that is no offer (none=...)", name=self.name, text=text),
             )
         cost_N = self.frame[budget.cost].cast(pl.Float64)
         if cost_N.null_count():
             raise InputError(
                 "value_missing",
-                f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing",
+                gettext_lazy(
+                    "{name}: {null_count} decisions have no {cost}; say 0 where nothing",
+                    name=self.name,
+                    null_count=cost_N.null_count(),
+                    cost=budget.cost,
+                ),
             )
         order = np.arange(len(self)) if self.time is None else self.frame[self.time].arg_sort().to_numpy()
         place, none = {action: at for at, action in enumerate(actions)}, actions.index(budget.none)
@@ -218,7 +242,7 @@ class Log:
             if found is not None:
                 rows = rows.with_columns(pl.col(found).alias(ours))
                 if theirs is None and found != ours:
-                    self.notes.append(f"{found!r} is read as {ours}")
+                    self.notes.append(gettext_lazy("{column} is read as {ours}", column=repr(found), ours=ours))
             elif ours == "customer_id":
                 rows = rows.with_row_index("customer_id")
                 if "decision_id" not in rows.columns:
@@ -230,22 +254,37 @@ class Log:
         for each in names:
             if each not in rows.columns:
                 raise InputError(
-                    "column_missing", f"{self.name}: no column {each!r}; it has {', '.join(self.frame.columns)}"
+                    "column_missing",
+                    gettext_lazy(
+                        "{name}: no column {each}; it has {columns}",
+                        name=self.name,
+                        each=repr(each),
+                        columns=", ".join(self.frame.columns),
+                    ),
                 )
 
     def _check(self) -> None:
         if self._rows.is_empty():
-            raise InputError("too_few_rows", f"{self.name}: no decisions")
+            raise InputError("too_few_rows", gettext_lazy("{name}: no decisions", name=self.name))
         if self._rows["offer_id"].null_count():
             raise InputError(
-                "value_missing", f"{self.name}: decisions without an offer_id; write 'none' where nothing was offered"
+                "value_missing",
+                gettext_lazy(
+                    "{name}: decisions without an offer_id; write 'none' where nothing was offered", name=self.name
+                ),
             )
         for name, column in ((self.reward, "reward"), ("propensity", "propensity")):
             if gone := self._rows[column].null_count():
                 raise InputError(
                     "value_missing",
-                    f"{self.name}: {gone} of {len(self)} decisions have no {name}; wait until outcomes are settled, or "
-                    "leave those decisions out (a missing reward is not a reward of 0)",
+                    gettext_lazy(
+                        "{name}: {gone} of {self} decisions have no {name_2}; wait until outcomes are settled, or "
+                        "leave those decisions out (a missing reward is not a reward of 0)",
+                        name=self.name,
+                        gone=gone,
+                        self=len(self),
+                        name_2=name,
+                    ),
                 )
 
     def _read(self, policies: Mapping[str, Policy], more: Sequence[str] = ()) -> "_Read":
@@ -275,7 +314,9 @@ class Log:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
         if len(found) > MAX_ACTIONS:
             text = f"{len(found)} offers; at most {MAX_ACTIONS} can be told apart"
-            raise InputError("too_many_offers", f"{self.name}: {text}; evaluate groups of offers")
+            raise InputError(
+                "too_many_offers", gettext_lazy("{name}: {text}; evaluate groups of offers", name=self.name, text=text)
+            )
         return sorted(found)
 
     def _probs(self, name: str, policy: PolicySpec, log: DecisionLog, place: Mapping[str, int]) -> Floats:
@@ -288,7 +329,9 @@ class Log:
             if log.logging_NA is None:
                 raise InputError(
                     "column_missing",
-                    f"{self.name}: policy 'logged' needs the column `candidates` with every offer's prob",
+                    gettext_lazy(
+                        "{name}: policy 'logged' needs the column `candidates` with every offer's prob", name=self.name
+                    ),
                 )
             return log.logging_NA
         if policy == "uniform":
@@ -296,13 +339,26 @@ class Log:
         elif policy.startswith("always:"):
             found[:, place[policy.removeprefix("always:")]] = 1.0
         else:
-            raise InputError("policy_unknown", f"policy {policy!r}: not known; give {POLICY_FORMS}")
+            raise InputError(
+                "policy_unknown",
+                gettext_lazy(
+                    "policy {policy}: not known; give {policy_forms}", policy=repr(policy), policy_forms=POLICY_FORMS
+                ),
+            )
         return found
 
     def _from_array(self, name: str, policy: NDArray[Any], place: Mapping[str, int]) -> Floats:
         if policy.shape != (len(self), len(self.actions)):
             wanted = f"{len(self)} x {len(self.actions)}, a column for each of {', '.join(self.actions)}"
-            raise InputError("shapes_differ", f"policy {name}: an array of shape {policy.shape}; give {wanted}")
+            raise InputError(
+                "shapes_differ",
+                gettext_lazy(
+                    "policy {name}: an array of shape {shape}; give {wanted}",
+                    name=name,
+                    shape=policy.shape,
+                    wanted=wanted,
+                ),
+            )
         found = np.zeros((len(self), len(place)))
         found[:, [place[each] for each in self.actions]] = policy
         return found
@@ -315,7 +371,12 @@ class Log:
         if left:
             raise InputError(
                 "policy_incomplete",
-                f"policy {name}: no row for {left} of {len(self)} decisions; say what it does for them",
+                gettext_lazy(
+                    "policy {name}: no row for {left} of {self} decisions; say what it does for them",
+                    name=name,
+                    left=left,
+                    self=len(self),
+                ),
             )
         found = np.zeros((len(self), len(place)))
         column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
@@ -324,8 +385,13 @@ class Log:
         if wrong.size:
             raise InputError(
                 "probabilities_invalid",
-                f"policy {name}: the probabilities of {wrong.size} of {len(self)} decisions do not sum to 1; name what "
-                "it does with the rest (offer_id none for no offer)",
+                gettext_lazy(
+                    "policy {name}: the probabilities of {size} of {self} decisions do not sum to 1; name what "
+                    "it does with the rest (offer_id none for no offer)",
+                    name=name,
+                    size=wrong.size,
+                    self=len(self),
+                ),
             )
         return found
 
@@ -391,7 +457,12 @@ def _long(policy: pl.DataFrame, key: str, *amounts: str) -> pl.DataFrame:
     by = key if key in policy.columns else names["customer_id"]
     for each in (by, names["offer_id"], *amounts):
         if each not in policy.columns:
-            raise InputError("column_missing", f"policy: no column {each!r}; it has {', '.join(policy.columns)}")
+            raise InputError(
+                "column_missing",
+                gettext_lazy(
+                    "policy: no column {each}; it has {columns}", each=repr(each), columns=", ".join(policy.columns)
+                ),
+            )
     return policy.select(
         pl.col(by).cast(pl.String).alias("key" if by == key else "customer_id"),
         pl.col(names["offer_id"]).cast(pl.String).alias("offer_id"),
@@ -413,14 +484,21 @@ def evaluate_log(
     read, SupportError for what the log cannot tell.
     """
     if not policies:
-        raise InputError("value_missing", f"policy: none named; give {POLICY_FORMS}")
+        raise InputError(
+            "value_missing", gettext_lazy("policy: none named; give {policy_forms}", policy_forms=POLICY_FORMS)
+        )
     with _connected() as connection, TemporaryDirectory() as copies:
         given = {name: _policy(connection, name, Path(copies)) for name in policies}  # first: the log may be long
         log, notes = _held(connection, path, Path(copies), reward, features)
         if budget is not None:
             if notes:
                 raise InputError(
-                    "log_too_long", f"{path}: {notes[0]}; a budget is that of all of them: give a shorter period"
+                    "log_too_long",
+                    gettext_lazy(
+                        "{path}: {note}; a budget is that of all of them: give a shorter period",
+                        path=path,
+                        note=notes[0],
+                    ),
                 )
             return _within_summary(path.name, log, given, settings, budget)
         ranking = log.rank(given, settings) if len(policies) > 1 else None
@@ -435,35 +513,47 @@ def learn_from_log(
 ) -> StepSummary:
     """`promolift evaluate --log FILE --learn`: the best policy of a class, what it is worth at least, and its file."""
     if out is not None and out.is_dir():
-        raise InputError("file_is_folder", f"{out}: a folder; name a file for the learned policy with --out")
+        raise InputError(
+            "file_is_folder", gettext_lazy("{out}: a folder; name a file for the learned policy with --out", out=out)
+        )
     with _connected() as connection, TemporaryDirectory() as copies:
         log, notes = _held(connection, path, Path(copies), reward, features)
     found = log.learn()
     learned = found.learned
-    lines = [f"{path.name}: {len(log)} decisions, {reward}", str(learned)]
-    lines += [f"note: {each}" for each in (*log.notes, *notes)]
+    head = gettext("{file}: {decisions} decisions, {reward}", file=path.name, decisions=len(log), reward=reward)
+    lines = [head, str(learned), *map(_note, (*log.notes, *notes))]
     names = ("bound", "gain", "gain_bound", "level", "shown", "learned")
     figures = {"policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value}
     figures |= {"logged": learned.value.logged} | {name: getattr(learned, name) for name in names}
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         found.frame.write_parquet(out)
-        lines.append(f"Policy: {out}")
+        lines.append(gettext("Policy: {file}", file=out))
     return StepSummary("\n".join(lines), figures)
 
 
 def _within_summary(
     name: str, log: Log, given: Mapping[str, PolicySpec], settings: OffPolicySettings, budget: "Budget"
 ) -> StepSummary:
-    lines, valued = [f"{name}: {len(log)} decisions, {log.reward} within a budget of {budget.amount:g}"], []
+    head = gettext(
+        "{file}: {decisions} decisions, {reward} within a budget of {budget}",
+        file=name, decisions=len(log), reward=log.reward, budget=f"{budget.amount:g}",
+    )  # fmt: skip
+    lines, valued = [head], []
     names = ("value", "low", "high", "spent", "lasts", "unlimited", "naive", "naive_low", "naive_high")
     for policy, each in given.items():
         found = log.value(each, settings, budget=budget.amount, cost=budget.cost, none=budget.none)
-        lines += ["", f"policy {policy}", str(found)]
+        lines += ["", gettext("policy {policy}", policy=policy), str(found)]
         valued.append({"policy": policy} | {figure: getattr(found, figure) for figure in names})
-    order = f"in the order of {log.time}" if log.time else "in the order of the rows"
-    lines += [f"note: {each}" for each in (f"arrivals {order}", *log.notes)]
+    order = gettext_lazy("arrivals in the order of the rows")
+    if log.time:
+        order = gettext_lazy("arrivals in the order of {column}", column=log.time)
+    lines += map(_note, (order, *log.notes))
     return StepSummary("\n".join(lines), {"budget": budget.amount, "policies": valued, "notes": list(log.notes)})
+
+
+def _note(text: LazyMessage) -> str:
+    return gettext("note: {text}", text=render_message(text))
 
 
 @contextmanager
@@ -477,7 +567,7 @@ class _Held(NamedTuple):
     """The decisions that are valued, and what to say of their choice."""
 
     log: Log
-    notes: list[str]
+    notes: list[LazyMessage]
 
 
 def _held(
@@ -494,7 +584,11 @@ def _held(
     then = [each for each in (theirs, "decision_id") if each in rows.columns]
     kept = rows if share == 1 else rows.filter(f"{place} < {share} * 18446744073709551616.0")
     ordered = kept.order(", ".join([place, *map(quote_identifier, then)]))
-    note = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
+    note = gettext_lazy(
+        "{decisions} decisions are too many to hold: valued on {share} of the customers, drawn by hash",
+        decisions=count,
+        share=f"{share:.1%}",
+    )
     log = Log(ordered.project("* exclude (_row)").pl(), reward=reward, features=features, name=str(path))
     return _Held(log, [note] if share < 1 else [])
 
@@ -507,12 +601,16 @@ def _policy(connection: duckdb.DuckDBPyConnection, name: str, copies: Path) -> P
 
 
 def _summary(
-    name: str, log: Log, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[str]
+    name: str, log: Log, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[LazyMessage]
 ) -> StepSummary:
     """The values in figures and words, the best guess first; `notes` say what was guessed about the log."""
     order = ranking.order if ranking else tuple(values)
     first = values[order[0]]
-    lines = [f"{name}: {first.support.rows} decisions, mean {log.reward} {first.logged:.5g}"]
+    head = gettext(
+        "{file}: {decisions} decisions, mean {reward} {mean}",
+        file=name, decisions=first.support.rows, reward=log.reward, mean=f"{first.logged:.5g}",
+    )  # fmt: skip
+    lines = [head]
     policies = []
     for policy in order:
         value = values[policy]
@@ -525,9 +623,9 @@ def _summary(
         if ranking and policy in ranking.against:
             figures["beaten"] = policy in ranking.beaten
         policies.append(figures)
-        lines += ["", f"policy {policy}", str(value)]
+        lines += ["", gettext("policy {policy}", policy=policy), str(value)]
     if ranking:
         lines += ["", str(ranking)]
-    lines += [f"note: {each}" for each in notes]
+    lines += map(_note, notes)
     told_all = {"rows": first.support.rows, "logged": first.logged, "policies": policies, "notes": list(notes)}
     return StepSummary("\n".join(lines), told_all)

@@ -143,7 +143,7 @@ def read_decisions(source: Path | pl.DataFrame | None, store: Store | None) -> p
         if store is None or not PlanNote.has(store):
             raise StepError(
                 "option_missing",
-                "learn: no decisions; give --decisions FILE.parquet, or --work with a finished plan",
+                gettext_lazy("learn: no decisions; give --decisions FILE.parquet, or --work with a finished plan"),
             )
         frame = Plan.load(store).decisions
     else:
@@ -151,7 +151,12 @@ def read_decisions(source: Path | pl.DataFrame | None, store: Store | None) -> p
             frame = fetch_frame(open_file(connection, source, Path(copies)).rows).drop("_row")
     if missing := [c.name for c in DECISIONS.columns if c.required and c.name not in frame.columns]:
         raise InputError(
-            "column_missing", f"{file or 'decisions'}: columns {missing} are missing; see the DECISIONS table"
+            "column_missing",
+            gettext_lazy(
+                "{file}: columns {missing} are missing; see the DECISIONS table",
+                file=file or "decisions",
+                missing=missing,
+            ),
         )
     terms = frame["terms"] if "terms" in frame.columns else pl.lit(None, pl.String)  # a server's records have them
     return DECISIONS.check(DECISIONS.conform(parse_list_columns(frame, file))).with_columns(terms.alias("terms"))
@@ -166,7 +171,13 @@ def parse_list_columns(frame: pl.DataFrame, file: Path | None) -> pl.DataFrame:
     except pl.exceptions.ComputeError as error:
         first = str(error).splitlines()[0]
         raise InputError(
-            "value_invalid", f"{file or 'decisions'}: {texts} are not JSON lists ({first}); export them again"
+            "value_invalid",
+            gettext_lazy(
+                "{file}: {texts} are not JSON lists ({first}); export them again",
+                file=file or "decisions",
+                texts=texts,
+                first=first,
+            ),
         ) from None
 
 
@@ -176,7 +187,12 @@ def read_outcomes(
     """The decided customers' events with `goods_cents`: what the goods cost the shop, by product or by margin rate."""
     if missing := [name for name in REQUIRED_COLUMNS if name not in events.columns]:
         raise InputError(
-            "column_missing", f"events: columns {missing} are missing; clean events have {list(REQUIRED_COLUMNS)}"
+            "column_missing",
+            gettext_lazy(
+                "events: columns {missing} are missing; clean events have {required_columns}",
+                missing=missing,
+                required_columns=list(REQUIRED_COLUMNS),
+            ),
         )
     catalogue = pl.DataFrame(schema={"product_id": pl.String, "cost_cents": pl.Int64}) if products is None else products
     with duckdb.connect() as connection:
@@ -199,7 +215,10 @@ def _typed(events: Relation) -> Any:
         return events.project(columns).to_arrow_table()
     except duckdb.Error as error:
         raise InputError(
-            "value_invalid", f"events: {str(error).splitlines()[0]}; run `promolift ingest` to clean raw logs"
+            "value_invalid",
+            gettext_lazy(
+                "events: {splitlines}; run `promolift ingest` to clean raw logs", splitlines=str(error).splitlines()[0]
+            ),
         ) from None
 
 
@@ -210,12 +229,16 @@ def join_evidence(
     if not decisions["holdout"].any():
         raise SupportError(
             "holdout_missing",
-            f"learn: none of {decisions.height} decisions was held out, so what the offers added is not known; "
-            "set plan.holdout_share (0.1 is usual) before the next plan",
+            gettext_lazy(
+                "learn: none of {height} decisions was held out, so what the offers added is not known; "
+                "set plan.holdout_share (0.1 is usual) before the next plan",
+                height=decisions.height,
+            ),
         )
     if outcomes.is_empty():
         raise SupportError(
-            "ids_unmatched", "learn: none of the decided customers has an event; are these the events of the same shop?"
+            "ids_unmatched",
+            gettext_lazy("learn: none of the decided customers has an event; are these the events of the same shop?"),
         )
     asof_ms = -(-(int(outcomes["ts_ms"].max()) + 1) // DAY_MS) * DAY_MS  # type: ignore[arg-type]
     join = JoinSettings(window_days=settings.window_days, before_days=settings.before_days, values=VALUES)
@@ -260,11 +283,16 @@ def _enough(customers: pl.DataFrame, arm: str, least: int) -> None:
         text = ", ".join(f"{name} {count}" for name, count in sizes.items())
         raise SupportError(
             "too_few_customers",
-            f"learn: too few customers with a complete window: {text}; {least} are needed in each arm",
+            gettext_lazy(
+                "learn: too few customers with a complete window: {text}; {least} are needed in each arm",
+                text=text,
+                least=least,
+            ),
         )
     if not customers["orders"].sum():
         raise SupportError(
-            "too_few_outcomes", "learn: nobody bought anything in a window; are these the events of the same shop?"
+            "too_few_outcomes",
+            gettext_lazy("learn: nobody bought anything in a window; are these the events of the same shop?"),
         )
 
 
@@ -353,8 +381,14 @@ def _check(slots: FirstDecisions, first: pl.DataFrame) -> None:
         key = first["decision_id"][int(np.flatnonzero(wrong)[0])]
         raise InputError(
             "propensity_invalid",
-            f"decisions: in {int(wrong.sum())} of {len(slots)} the probabilities do not sum to 1, are 0 for what was "
-            f"given, or differ from the logged propensity, first {key}; they cannot be those that were drawn with",
+            gettext_lazy(
+                "decisions: in {sum} of {slots} the probabilities do not sum to 1, are 0 for what was "
+                "given, or differ from the logged propensity, first {key}; they cannot be those that were "
+                "drawn with",
+                sum=int(wrong.sum()),
+                slots=len(slots),
+                key=key,
+            ),
         )
 
 
@@ -377,8 +411,10 @@ def _terms(row: Mapping[str, Any], slots: FirstDecisions, release: ReleaseTerms 
     if shares is None:
         raise InputError(
             "holdout_share_unknown",
-            "decisions: the planned share of the holdout cannot be read from the propensities (no decision with two "
-            "open offers); run learn on the work folder of the plan, which keeps it",
+            gettext_lazy(
+                "decisions: the planned share of the holdout cannot be read from the propensities (no "
+                "decision with two open offers); run learn on the work folder of the plan, which keeps it"
+            ),
         )
     return terms.model_copy(update={"holdout_share": shares.holdout, "explore": shares.explored})
 

@@ -23,6 +23,7 @@ from promolift.core.messages.text_pool import TextPool
 from promolift.extensions.privacy.private_release import private_effect
 from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
+from promolift.foundation.i18n.catalogue import gettext, pgettext_noop
 from promolift.foundation.i18n.formatting import money
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.pages.rendering import render_page
@@ -98,9 +99,9 @@ def run_learn(request: Request, tell: Progress) -> LearnResult:
     if isinstance(request.config, Path) and request.config.is_file():
         config = load_config(request.config)
     with open_work_folder(request.work) as store:
-        tell("learn", 0.1, gettext_lazy("decisions and outcomes"))
+        tell(pgettext_noop("step", "learn"), 0.1, gettext_lazy("decisions and outcomes"))
         evidence = load_evidence(request, store, config)
-        tell("learn", 0.4, "verdict")
+        tell("learn", 0.4, gettext_lazy("verdict"))
         judged = judge_policy(evidence, _profiles(store, evidence))
         mark = plan_fingerprint(store) if store is not None else None
         from promolift.shop.feedback.next_release import ServedDecisions, learn_line_effects, propose_release
@@ -160,7 +161,9 @@ def load_evidence(request: Request, store: Store | None, config: Config | None) 
     release = PlanNote.load(store).terms if store is not None and PlanNote.has(store) else None
     if request.events is None:
         if clean is None or not clean.has_events:
-            raise StepError("option_missing", "learn: no events; give --events FILE, or --work with ingested ones")
+            raise StepError(
+                "option_missing", gettext_lazy("learn: no events; give --events FILE, or --work with ingested ones")
+            )
         outcomes = read_outcomes(clean.events(), products, decisions, rate)
     else:
         with TemporaryDirectory() as copies, duckdb.connect() as connection:
@@ -211,7 +214,7 @@ def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: s
     for name in ("release.json", PROPOSAL_FILE):  # an older one would pass for the answer to these decisions
         (out / name).unlink(missing_ok=True)
     if proposal is not None:
-        texts[PROPOSAL_FILE] = proposal.to_json()
+        texts[PROPOSAL_FILE] = proposal.to_stored()
         if learned.released:
             texts["release.json"] = proposal.release.model_dump(mode="json")
     for name, value in texts.items():
@@ -219,7 +222,8 @@ def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: s
     page = out / "learn.html"
     write_atomically(page, render_page(page_of(learned)))
     return LearnResult(
-        proposal, StepSummary(summary_text(learned), numbers).with_line(f"Report: {page}", page=str(page))
+        proposal,
+        StepSummary(summary_text(learned), numbers).with_line(gettext("Report: {page}", page=page), page=str(page)),
     )
 
 

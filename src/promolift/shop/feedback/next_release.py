@@ -31,6 +31,7 @@ from promolift.core.experiments.audiences import ACTIVE
 from promolift.core.experiments.surrogate import SurrogateModel, features, fit_surrogate, value_between
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.evidence import Z95, IntervalEstimate, Level
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages, ngettext_lazy
 from promolift.foundation.progress import no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS
@@ -393,17 +394,28 @@ def propose_release(judged: JudgedEvidence, learned: LearnedEffects, say: Callab
     release = old.model_copy(update=changed)
     given, tested = ([e for e in learned.effects if e.state == state] for state in ("give", "test"))
     if given:
-        what = f"{len(given)} menu lines have been shown to pay for their groups, and most of these draw them"
+        what = ngettext_lazy(
+            "{lines} menu line has been shown to pay for its group, and most of this group draw it",
+            "{lines} menu lines have been shown to pay for their groups, and most of these draw them",
+            len(given),
+            lines=len(given),
+        )
     elif tested:
-        what = "no menu line has been shown to pay yet; what may still pay is tested further"
+        what = gettext_lazy("no menu line has been shown to pay yet; what may still pay is tested further")
     else:
-        what = "nothing is likely to pay by what is known: every line rests, and is drawn again by a few later"
+        what = gettext_lazy(
+            "nothing is likely to pay by what is known: every line rests, and is drawn again by a few later"
+        )
     against = acceptance_blockers(judged)
-    why = "; ".join(against) or what
+    why = join_messages(SEMICOLON, *against) if against else what
     gains = given and learned.expected.value > 0
     kind: Literal["release", "test", "stop"] = "release" if gains else "test" if given or tested else "stop"
-    seen = f"{learned.windows} windows and {learned.customers} customers"
-    head = f"learned from {seen}, value over {learned.horizon_days} days"
+    head = gettext_lazy(
+        "learned from {windows} windows and {customers} customers, value over {days} days",
+        windows=learned.windows,
+        customers=learned.customers,
+        days=learned.horizon_days,
+    )
     said = (head, *(effect_sentence(each, say) for each in effects_to_report(learned.effects)))
     return NextRelease(release, kind, learned.expected, said, not against, why)
 
@@ -413,15 +425,17 @@ def next_version(version: str) -> str:
     return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
 
 
-def acceptance_blockers(judged: JudgedEvidence) -> list[str]:
+def acceptance_blockers(judged: JudgedEvidence) -> list[LazyMessage]:
     """Return the reasons why a release must not be accepted automatically, whatever the figures."""
     found = []
     if not judged.main.ratio.ok:
-        found.append("the sample ratio is broken, so no figure of these decisions can be trusted")
+        found.append(gettext_lazy("the sample ratio is broken, so no figure of these decisions can be trusted"))
     if not judged.evidence.salt_known:
-        found.append("the holdout was not drawn by the salt that is known, so the next one could not be the same")
+        found.append(
+            gettext_lazy("the holdout was not drawn by the salt that is known, so the next one could not be the same")
+        )
     if judged.evidence.measure != "margin":
-        found.append("only revenue was measured, and more revenue can be less profit")
+        found.append(gettext_lazy("only revenue was measured, and more revenue can be less profit"))
     return found
 
 
@@ -432,43 +446,54 @@ def effects_to_report(found: tuple[LineEffect, ...]) -> list[LineEffect]:
     )
 
 
-def effect_sentence(effect: LineEffect, say: Callable[[float], str]) -> str:
+def effect_sentence(effect: LineEffect, say: Callable[[float], str]) -> LazyMessage:
     """Describe one effect in a line, over the window and over the horizon."""
     low, high = (say(effect.net_cents + side * Z95 * effect.net_se_cents) for side in (-1, 1))
-    drawn = "" if effect.drawn_cents is None or effect.drawn_se_cents is None else (
-        f" ({say(effect.drawn_cents)} by the draws alone, {say(effect.drawn_cents - Z95 * effect.drawn_se_cents)} to "
-        f"{say(effect.drawn_cents + Z95 * effect.drawn_se_cents)})"
+    drawn = "" if effect.drawn_cents is None or effect.drawn_se_cents is None else gettext_lazy(
+        " ({drawn} by the draws alone, {low} to {high})",
+        drawn=say(effect.drawn_cents), low=say(effect.drawn_cents - Z95 * effect.drawn_se_cents),
+        high=say(effect.drawn_cents + Z95 * effect.drawn_se_cents),
     )  # fmt: skip
-    share = effect.share if effect.prob is None else effect.prob
-    fate = {"give": f"shown to pay, drawn by {share:.0%}", "test": f"tested on {share:.0%}", "closed": "rests"}[
-        effect.state
-    ]
-    more = "" if effect.visits is None or effect.visits_se is None else (
-        f", {effect.visits:+.2f} visits ({effect.visits - Z95 * effect.visits_se:+.2f} to "
-        f"{effect.visits + Z95 * effect.visits_se:+.2f})"
+    share = f"{effect.share if effect.prob is None else effect.prob:.0%}"
+    fate = {
+        "give": gettext_lazy("shown to pay, drawn by {share}", share=share),
+        "test": gettext_lazy("tested on {share}", share=share),
+        "closed": gettext_lazy("rests"),
+    }[effect.state]
+    more = "" if effect.visits is None or effect.visits_se is None else gettext_lazy(
+        ", {visits} visits ({low} to {high})",
+        visits=f"{effect.visits:+.2f}", low=f"{effect.visits - Z95 * effect.visits_se:+.2f}",
+        high=f"{effect.visits + Z95 * effect.visits_se:+.2f}",
     )  # fmt: skip
-    return (
-        f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high})"
-        f"{drawn}, {say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} "
-        f"before its cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} "
-        f"against {effect.n_none}){_again_clause(effect, say)}{_refusal_clause(effect, say)}: {fate}"
-    )
+    return gettext_lazy(
+        "{arm} for {group}: {net} per customer over the horizon ({low} to {high}){drawn}, {window} in the "
+        "window{more}; "
+        "adds {gross} before its cost of {cost}, pays with {pays} ({evidence}, {n_arm} against {n_none}){again}"
+        "{refusals}: {fate}",
+        arm=effect.arm, group=effect.group, net=say(effect.net_cents), low=low, high=high, drawn=drawn,
+        window=say(effect.window_cents), more=more, gross=say(effect.net_cents + effect.cost_cents),
+        cost=say(effect.cost_cents), pays=f"{effect.pays:.0%}", evidence=LazyMessage.of(effect.evidence, {}),
+        n_arm=effect.n_arm, n_none=effect.n_none, again=_again_clause(effect, say),
+        refusals=_refusal_clause(effect, say), fate=fate,
+    )  # fmt: skip
 
 
 def _again_clause(effect: LineEffect, say: Callable[[float], str]) -> str:
     if effect.again_cents is None or effect.again_se_cents is None:
         return ""
     low, high = (say(effect.again_cents + side * Z95 * effect.again_se_cents) for side in (-1, 1))
-    return (
-        f", {say(effect.again_cents)} ({low} to {high}) on {effect.n_again} who had a message within {FOLLOW_DAYS} days"
-    )
+    return gettext_lazy(
+        ", {again} ({low} to {high}) on {n} who had a message within {days} days",
+        again=say(effect.again_cents), low=low, high=high, n=effect.n_again, days=FOLLOW_DAYS,
+    )  # fmt: skip
 
 
 def _refusal_clause(effect: LineEffect, say: Callable[[float], str]) -> str:
     if (rates := refusals_per_thousand(effect)) is None:
         return ""
     arm, none = (f"{each.value:.1f} ({each.low:.1f} to {each.high:.1f})" for each in rates)
-    return (
-        f", of 1,000 who got it {arm} refuse further messages, of 1,000 who got nothing {none}, a loss of "
-        f"{say(effect.refusal_cents)} per customer that is taken off"
-    )
+    return gettext_lazy(
+        ", of 1,000 who got it {arm} refuse further messages, of 1,000 who got nothing {none}, a loss of {loss} per "
+        "customer that is taken off",
+        arm=arm, none=none, loss=say(effect.refusal_cents),
+    )  # fmt: skip

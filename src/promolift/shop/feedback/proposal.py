@@ -19,21 +19,31 @@ from pydantic import ConfigDict
 from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.foundation.errors import ConfigError, InputError, StepError
 from promolift.foundation.evidence import Interval
-from promolift.foundation.i18n.formatting import money
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.formatting import in_brackets, money
+from promolift.foundation.i18n.lazy_message import (
+    SEMICOLON,
+    STORED,
+    LazyMessage,
+    gettext_lazy,
+    join_messages,
+    render_message,
+)
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import exists
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.reports.next_step import ShopStatus, shop_status
-from promolift.shop.results.learned_policy import KINDS, NextRelease
+from promolift.shop.results.learned_policy import NextRelease
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.active_release import load_approved_release
 from promolift.shop.results.work_folder.active_release import save_approved_release as keep_release
 
 PROPOSAL_FILE = "proposal.json"
+gettext_noop("waiting for a person"), gettext_noop("accepted by auto")
+gettext_noop("approved by a person"), gettext_noop("rejected by a person")
 Status = Literal["waiting for a person", "accepted by auto", "approved by a person", "rejected by a person"]
 
 
@@ -49,9 +59,9 @@ class Proposal(Settings):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
     release: ReleaseTerms
     kind: Literal["release", "test", "stop"]
-    changes: tuple[str, ...]
+    changes: tuple[LazyMessage, ...]
     within_guardrails: bool
-    why: str
+    why: LazyMessage
     expected_per_customer: float
     expected_interval: Interval
     plan: str | None = None
@@ -74,29 +84,35 @@ class Proposal(Settings):
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            raise InputError("file_unreadable", f"{path}: not readable as JSON; run `promolift learn` again") from None
+            message = gettext_lazy("{path}: not readable as JSON; run `promolift learn` again", path=path)
+            raise InputError("file_unreadable", message) from None
         return cls.parse(values, str(path))
 
     def write(self, folder: Path) -> Self:
         """Put it in the place of the folder's proposal."""
-        text = json.dumps(self.to_json(), ensure_ascii=False, indent=1)
-        write_atomically(folder / PROPOSAL_FILE, f"{text}\n")
+        write_atomically(folder / PROPOSAL_FILE, f"{json.dumps(self.to_stored(), ensure_ascii=False, indent=1)}\n")
         return self
 
     def to_json(self) -> dict[str, object]:
-        """Plain values; what was never said is left out."""
+        """Return plain values, messages in English; what was never said is left out."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+    def to_stored(self) -> dict[str, object]:
+        """Return what proposal.json holds: as `to_json`, messages with their ids and arguments."""
+        return self.model_dump(mode="json", exclude_unset=True, context=STORED)
 
     @property
     def decided(self) -> bool:
         """Whether a person said yes or no."""
         return self.status in ("approved by a person", "rejected by a person")
 
-    def doubts(self) -> tuple[str, ...]:
+    def doubts(self) -> tuple[LazyMessage, ...]:
         """What speaks against approving it, in its own figures."""
-        found = [] if self.within_guardrails else [f"the draws cannot be trusted: {self.why}"]
+        found: list[LazyMessage] = []
+        if not self.within_guardrails:
+            found.append(gettext_lazy("the draws cannot be trusted: {why}", why=self.why))
         if self.kind == "release" and self.expected_per_customer < 0:
-            found.append("by its own figures it earns less than no offers")
+            found.append(gettext_lazy("by its own figures it earns less than no offers"))
         return tuple(found)
 
 
@@ -109,6 +125,13 @@ def make_proposal(found: NextRelease, plan: str | None, status: Status) -> Propo
         "expected_per_customer": value, "expected_interval": (low, high), "plan": plan, "status": status,
     }  # fmt: skip
     return Proposal.parse(values, "proposal")
+
+
+PROPOSED = {
+    "release": gettext_noop("A proposal to release in {path}: {status}."),
+    "test": gettext_noop("A test, no release, in {path}: {status}."),
+    "stop": gettext_noop("A proposal to stop in {path}: {status}."),
+}
 
 
 @dataclass(frozen=True)
@@ -139,13 +162,26 @@ def show_proposal(at: ProposalLocation) -> StepSummary:
     with _opened(at.work) as store:
         now = load_approved_release(store, at.campaign)
     found = Proposal.read(at.out) if (at.out / PROPOSAL_FILE).is_file() else None
-    lines = [f"There is no proposal in {at.out}; `promolift learn` makes one."] if found is None else _lines(at, found)
-    if now is None:
-        lines.append(f"Approved now: nothing for campaign {at.campaign}; its plans start from their own terms.")
+    if found is None:
+        lines = [gettext("There is no proposal in {folder}; `promolift learn` makes one.", folder=at.out)]
     else:
-        lines.append(f"Approved now: version {now.policy_version} of campaign {at.campaign}{_learned(now)}.")
+        lines = _lines(at, found)
+    if now is None:
+        lines.append(
+            gettext(
+                "Approved now: nothing for campaign {campaign}; its plans start from their own terms.",
+                campaign=at.campaign,
+            )
+        )
+    else:
+        lines.append(
+            gettext(
+                "Approved now: version {version} of campaign {campaign}{learned}.",
+                version=now.policy_version, campaign=at.campaign, learned=_learned(now),
+            )
+        )  # fmt: skip
     if found is not None and not found.decided:
-        lines.append("To decide: `promolift learn approve` or `promolift learn reject`.")
+        lines.append(gettext("To decide: `promolift learn approve` or `promolift learn reject`."))
     figures = {
         "step": "learn show",
         "proposal": None if found is None else found.to_json(),
@@ -157,7 +193,7 @@ def show_proposal(at: ProposalLocation) -> StepSummary:
 def show_shop_status(config: Config, work: Path, out: Path) -> StepSummary:
     """Show the shop's status and whether a proposal in `out` waits for a person; nothing is written."""
     if not exists(work):
-        found = ShopStatus("data", "No log has been read yet.", "promolift run")
+        found = ShopStatus("data", gettext("No log has been read yet."), "promolift run")
     else:
         proposal = Proposal.read(out) if (out / PROPOSAL_FILE).is_file() else None
         with Store(work) as store:
@@ -177,10 +213,12 @@ def approve_proposal(at: ProposalLocation, sure: bool = False) -> StepSummary:
     with _opened(at.work) as store:
         doubts = (*found.doubts(), *_other_plan(found, store, at))
         if doubts and not sure:
-            why = "; ".join(doubts)
             raise StepError(
                 "confirmation_required",
-                f"not approved: {why}; `promolift learn approve --yes` approves it all the same",
+                gettext_lazy(
+                    "not approved: {why}; `promolift learn approve --yes` approves it all the same",
+                    why=join_messages(SEMICOLON, *doubts),
+                ),
             )
         before = load_approved_release(store, at.campaign)
         if before != found.release:
@@ -188,12 +226,17 @@ def approve_proposal(at: ProposalLocation, sure: bool = False) -> StepSummary:
         keep_release(store, found.release)
     found.model_copy(update={"status": "approved by a person", "decided_at": _now()}).write(at.out)
     release = found.release
-    warnings = [f"WARNING: {each}" for each in doubts]
+    warnings = [gettext("WARNING: {doubt}", doubt=render_message(each)) for each in doubts]
     text = [
         *warnings,
-        f"approved: version {release.policy_version} of campaign {release.campaign_id}{_learned(release)}",
-        "next: `promolift run` (or `promolift plan`) plans from it; until then the plan in force stays as it is",
-    ]
+        gettext(
+            "approved: version {version} of campaign {campaign}{learned}",
+            version=release.policy_version, campaign=release.campaign_id, learned=_learned(release),
+        ),
+        gettext(
+            "next: `promolift run` (or `promolift plan`) plans from it; until then the plan in force stays as it is"
+        ),
+    ]  # fmt: skip
     figures = {
         "step": "learn approve",
         "status": "approved by a person",
@@ -211,8 +254,16 @@ def reject_proposal(at: ProposalLocation, why: str = "") -> StepSummary:
     found.model_copy(update=said).write(at.out)
     with _opened(at.work) as store:
         now = load_approved_release(store, at.campaign)
-    stays = "nothing was approved before" if now is None else f"version {now.policy_version} stays approved"
-    text = f"rejected: version {found.release.policy_version} of campaign {at.campaign}; {stays}"
+    if now is None:
+        stays = gettext("nothing was approved before")
+    else:
+        stays = gettext("version {version} stays approved", version=now.policy_version)
+    text = gettext(
+        "rejected: version {version} of campaign {campaign}; {stays}",
+        version=found.release.policy_version,
+        campaign=at.campaign,
+        stays=stays,
+    )
     return StepSummary(text, {"step": "learn reject", "status": "rejected by a person", "why": why})
 
 
@@ -230,7 +281,8 @@ def write_atomically(path: Path, text: str) -> None:
 def _opened(work: Path) -> Store:
     if not exists(work):
         raise StepError(
-            "folder_not_found", f"{work}: no such work folder; run `promolift run` first, or name it with --work"
+            "folder_not_found",
+            gettext_lazy("{work}: no such work folder; run `promolift run` first, or name it with --work", work=work),
         )
     return Store(work)
 
@@ -241,49 +293,83 @@ def _waiting(at: ProposalLocation) -> Proposal:
     if found.release.campaign_id != at.campaign:
         raise ConfigError(
             "campaign_differs",
-            f"{path}: it is for campaign {found.release.campaign_id!r}, plan.campaign is {at.campaign!r}; name the "
-            "settings of that campaign with --config, or run `promolift learn` on the decisions of this one",
-        )
+            gettext_lazy(
+                "{path}: it is for campaign {campaign}, plan.campaign is {planned}; name the settings of that campaign "
+                "with --config, or run `promolift learn` on the decisions of this one",
+                path=path, campaign=repr(found.release.campaign_id), planned=repr(at.campaign),
+            ),
+        )  # fmt: skip
     if found.decided:
-        when = f" on {found.decided_at}" if found.decided_at else ""
         raise StepError(
             "proposal_already_decided",
-            f"{path}: {found.status}{when} already; run `promolift learn` for a new proposal",
-        )
+            gettext_lazy(
+                "{path}: {status} already ({moment}); run `promolift learn` for a new proposal",
+                path=path, status=gettext_lazy(found.status), moment=found.decided_at or "-",
+            ),
+        )  # fmt: skip
     return found
 
 
-def _other_plan(found: Proposal, store: Store, at: ProposalLocation) -> Sequence[str]:
+def _other_plan(found: Proposal, store: Store, at: ProposalLocation) -> Sequence[LazyMessage]:
     """Refuses a proposal for another plan than the work folder's; a doubt where nobody can know."""
     now = plan_fingerprint(store)
     if found.plan == now:
         return ()
     if found.plan is None:
-        return ("it was learned without the plan of this work folder, so it may be for another one",)
-    there = "another plan is in the work folder now" if now else "the work folder has no plan"
+        return (gettext_lazy("it was learned without the plan of this work folder, so it may be for another one"),)
+    there = (
+        gettext_lazy("another plan is in the work folder now") if now else gettext_lazy("the work folder has no plan")
+    )
     raise StepError(
         "result_outdated",
-        f"{at.out / PROPOSAL_FILE}: it was made for another plan: {there} ({at.work}); run `promolift learn` again on "
-        "what that plan decided, or name its work folder with --work",
-    )
+        gettext_lazy(
+            "{path}: it was made for another plan: {there} ({work}); run `promolift learn` again on what that plan "
+            "decided, or name its work folder with --work",
+            path=at.out / PROPOSAL_FILE, there=there, work=at.work,
+        ),
+    )  # fmt: skip
 
 
 def _lines(at: ProposalLocation, found: Proposal) -> list[str]:
     say = partial(money, currency=at.config.shop.currency, sign=True)
     release = found.release
-    when = f", {found.decided_at}" if found.decided_at else ""
-    lines = [f"{KINDS[found.kind]} in {at.out / PROPOSAL_FILE}: {found.status}{when}."]
-    lines.append(f"For campaign {release.campaign_id}, as version {release.policy_version}. What changes:")
-    lines += [f"- {change}" for change in found.changes]
+    status = gettext(found.status)
+    if found.decided_at:
+        status = gettext("{first}, {then}", first=status, then=found.decided_at)
+    place = {"path": at.out / PROPOSAL_FILE, "status": status}
+    lines = [gettext(PROPOSED[found.kind], **place)]
+    lines.append(
+        gettext(
+            "For campaign {campaign}, as version {version}. What changes:",
+            campaign=release.campaign_id,
+            version=release.policy_version,
+        )
+    )
+    lines += [f"- {render_message(change)}" for change in found.changes]
     low, high = (say(end) for end in found.expected_interval)
-    lines.append(f"Expected over no offers: {say(found.expected_per_customer)} per customer ({low} to {high}, 95 %).")
-    trust = "nothing speaks against the draws" if found.within_guardrails else "the draws CANNOT be trusted"
-    return [*lines, f"Why: {found.why}; {trust}."]
+    lines.append(
+        gettext(
+            "Expected over no offers: {gain} per customer ({low} to {high}, 95 %).",
+            gain=say(found.expected_per_customer),
+            low=low,
+            high=high,
+        )
+    )
+    why = render_message(found.why)
+    if found.within_guardrails:
+        return [*lines, gettext("Why: {why}; nothing speaks against the draws.", why=why)]
+    return [*lines, gettext("Why: {why}; the draws CANNOT be trusted.", why=why)]
 
 
 def _learned(release: ReleaseTerms) -> str:
     states = [each.state for each in release.effects]
-    return f" ({states.count('give')} lines given by group, {states.count('test')} tested)" if states else ""
+    if not states:
+        return ""
+    return in_brackets(
+        gettext(
+            "{given} lines given by group, {tested} tested", given=states.count("give"), tested=states.count("test")
+        )
+    )
 
 
 def _now() -> str:

@@ -10,6 +10,8 @@ from promolift.core.decisions.decision_rule import NOTHING_OPEN_REASON
 from promolift.core.experiments.group_gaps import ANGLE_PREFIX, GapMeasure, find_proxies, group_gaps
 from promolift.core.experiments.prediction_metrics import wilson_interval
 from promolift.foundation import sql
+from promolift.foundation.i18n.catalogue import pgettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.time.clock import WEEK_MS
 from promolift.shop.results.fairness import FairnessNote, Swap
@@ -74,7 +76,7 @@ def audit_fairness(job: Job, decide: Decide) -> FairnessNote:
     rows = rows.join(reasons, on="customer_id", how="left", maintain_order="left")
     gaps = group_gaps(rows, columns, (*MEASURES, *reasons.columns[1:]), alike, asked.least_customers)
     own = [gap for gap in gaps if not gap.group.startswith(LOYALTY)]
-    job.tell("fairness", 0.5, "swaps")
+    job.tell(pgettext_noop("step", "fairness"), 0.5, gettext_lazy("swaps"))
     swappable = [name for name in columns if name in job.clean.people.columns]
     return FairnessNote(
         campaign=plan.note.terms.campaign_id, currency=plan.note.shop.currency, customers=rows.height,

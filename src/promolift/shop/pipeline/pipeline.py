@@ -22,7 +22,7 @@ from promolift.foundation.executors.executor import open_executor
 from promolift.foundation.extension import PipelineStep
 from promolift.foundation.files.workbook import split_sheet
 from promolift.foundation.hashing import sha256_of, sha256_of_file
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext_noop
 from promolift.foundation.i18n.formatting import level_name, percent
 from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.lazy_imports import LazyModule
@@ -46,7 +46,11 @@ if TYPE_CHECKING:
 else:
     preflight = LazyModule("promolift.shop.pipeline.preflight")
 
-STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
+STEPS = (  # modules of steps/, in order; a display of their progress shows these names in the reader's language
+    pgettext_noop("step", "ingest"), pgettext_noop("step", "profile"), pgettext_noop("step", "effect"),
+    pgettext_noop("step", "plan"), pgettext_noop("step", "message"), pgettext_noop("step", "evaluate"),
+    pgettext_noop("step", "report"),
+)  # fmt: skip
 STEP_PACKAGE = "promolift.shop.pipeline.steps"
 SOURCES = ("events", "customers", "promotions", "words")  # of personal data
 FORM = 8  # of what the steps keep; another number makes all of them run again
@@ -90,7 +94,7 @@ def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummar
                 job.store.undone(order[order.index(name) :])  # if it is interrupted, it is not done
                 load_step(name)(replace(job, engine=engine))
                 job.store.done(name, mark)
-                job.tell(name, 1.0, "done")
+                job.tell(name, 1.0, gettext_lazy("done"))
             elif asked:
                 job.tell(name, 1.0, gettext_lazy("nothing changed"))
             elif job.store.stale(name, mark) and any(order.index(w) > order.index(name) for w in wanted):
@@ -133,9 +137,16 @@ def extension_steps() -> dict[str, ExtensionStep]:
             anchor = step.before or step.after
             if anchor not in STEPS or step.name in STEPS:
                 raise ConfigError(
-                    "extension_broken", f"the extension {each.name!r} adds the step {step.name!r} at {anchor!r}; it "
-                    f"needs a name of its own, and a place before or after one of {', '.join(STEPS)}",
-                )  # fmt: skip
+                    "extension_broken",
+                    gettext_lazy(
+                        "the extension {name} adds the step {step_name} at {anchor}; it needs a name of its own, "
+                        "and a place before or after one of {steps}",
+                        name=repr(each.name),
+                        step_name=repr(step.name),
+                        anchor=repr(anchor),
+                        steps=", ".join(STEPS),
+                    ),
+                )
             found[step.name] = ExtensionStep(step, anchor, tuple(each.settings))
     return found
 

@@ -13,6 +13,7 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.workbook import split_sheet
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.language_model import check_language_model
 from promolift.foundation.sql import run_select
 from promolift.shop.ingest.cleaning.consent_answers import YES_TEXTS, agreed_sql
@@ -42,18 +43,27 @@ def check_before_run(job: Job, wanted: Collection[str]) -> None:
         for name, file in config.data.files.items():
             if missing := next((path for path in file.paths if not split_sheet(Path(path)).file.exists()), None):
                 raise InputError(
-                    "file_not_found", f"data.{name}: {missing}: no such file; correct the path in promolift.toml"
+                    "file_not_found",
+                    gettext_lazy(
+                        "data.{name}: {missing}: no such file; correct the path in promolift.toml",
+                        name=name,
+                        missing=missing,
+                    ),
                 )
         if config.data.words is not None and config.words.reader != "own":
             check_language_model(config.words.reader, config.llm)
     if "plan" in wanted and config.offer.proposals == "gan" and find_spec("torch") is None:
         raise ConfigError(
-            "extra_missing", "offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'"
+            "extra_missing",
+            gettext_lazy("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'"),
         )
     if "message" in wanted:
         load_shop_pool(config.message)
     if job.out is not None and job.out.exists() and not job.out.is_dir():
-        raise ConfigError("file_exists", f"{job.out}: a file, not a folder for the report; name another with --out")
+        raise ConfigError(
+            "file_exists",
+            gettext_lazy("{out}: a file, not a folder for the report; name another with --out", out=job.out),
+        )
 
 
 def check_consent(job: Job) -> None:
@@ -113,9 +123,13 @@ def check_customer_ids(people: RawSource, logs: list[RawSource], everybody: bool
         mine, theirs = (_first_ids(f"select id from {side}", sides) for side in ("customers", f"({events})"))
         how = f"no customer of {here} ({mine}) has an event in {there} ({theirs})"
     raise InputError(
-        "customers_unmatched", f"{how}; write the ids alike, or name the customer's column: promolift init ... --map "
-        "customers.customer_id=COLUMN --map events.customer_id=COLUMN",
-    )  # fmt: skip
+        "customers_unmatched",
+        gettext_lazy(
+            "{how}; write the ids alike, or name the customer's column: promolift init ... --map "
+            "customers.customer_id=COLUMN --map events.customer_id=COLUMN",
+            how=how,
+        ),
+    )
 
 
 def _check_refusals_match(people: RawSource, logs: list[RawSource], sides: dict[str, Relation], events: str) -> None:
@@ -134,9 +148,18 @@ def _check_refusals_match(people: RawSource, logs: list[RawSource], sides: dict[
         here, there = people.table.source, ", ".join(log.table.source for log in logs)
         theirs = _first_ids(f"({events})", sides)
         raise InputError(
-            "customers_unmatched", f"of {refused} customers of {here} who refused, {met} have an event in {there}: "
-            f"no event of {lost}, where the events have {theirs}; write the ids alike, or leave out consent.default",
-        )  # fmt: skip
+            "customers_unmatched",
+            gettext_lazy(
+                "of {refused} customers of {here} who refused, {met} have an event in {there}: no event of "
+                "{lost}, where the events have {theirs}; write the ids alike, or leave out consent.default",
+                refused=refused,
+                here=here,
+                met=met,
+                there=there,
+                lost=lost,
+                theirs=theirs,
+            ),
+        )
 
 
 def _first_ids(ids: str, sides: dict[str, Relation]) -> str:

@@ -32,6 +32,7 @@ from promolift.core.effects.past_promotions import (
     sells_steadily,
 )
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.catalogue import pgettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind, fetch_frame, run_select
 from promolift.foundation.time.clock import DAY_MS
@@ -161,9 +162,9 @@ def keep_history(job: Job) -> PromotionHistory:
     if job.config.privacy.epsilon is not None:
         raise SupportError(
             "model_not_private",
-            "history: under privacy.epsilon no exact sums of customers' days are read; leave it out",
+            gettext_lazy("history: under privacy.epsilon no exact sums of customers' days are read; leave it out"),
         )
-    job.tell("history", 0.0, gettext_lazy("sales by day"))
+    job.tell(pgettext_noop("step", "history"), 0.0, gettext_lazy("sales by day"))
     bound: dict[str, object] = {
         "zone": job.config.shop.zone, "asof": moments(job).asof, "rate": job.config.value.margin_rate
     }  # fmt: skip

@@ -15,6 +15,7 @@ from promolift.core.offers.terms import Offer
 from promolift.extensions.ads.results import CreativeCatalogue
 from promolift.foundation.errors import InputError, StepError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.storage.local_store import Store
@@ -78,7 +79,10 @@ def build_release(store: Store) -> str:
     plan, offers, clean, said = Plan.load(store), Offers.load(store), CleanTables(store), Messages.load(store).rows
     if plan.note.fairness and (broken := plan.note.fairness.broken(plan.chosen)):
         raise StepError(
-            "plan_unfair", f"no release: the plan is not fair. {'; '.join(broken)}. Run `promolift plan` again"
+            "plan_unfair",
+            gettext_lazy(
+                "no release: the plan is not fair. {broken}. Run `promolift plan` again", broken="; ".join(broken)
+            ),
         )
     names = (*MESSAGE_COLUMNS, "play_reason")
     spoken = [f"{name}_{language}" for name in names for language in plan.note.shop.languages]
@@ -129,20 +133,31 @@ def read_manifest(folder: Path, release_id: str) -> Manifest:
     """A release's manifest. StepError if there is none or it is of an older form, InputError if it was changed."""
     if not (folder / "manifest.json").is_file():
         raise StepError(
-            "release_unknown", f"no release {release_id!r} in {folder.parent}; make one with POST /v1/releases"
+            "release_unknown",
+            gettext_lazy(
+                "no release {release_id} in {parent}; make one with POST /v1/releases",
+                release_id=repr(release_id),
+                parent=folder.parent,
+            ),
         )
     text = (folder / "manifest.json").read_text(encoding="utf-8")
     if release_id_of(text) != release_id:
         raise InputError(
-            "file_changed", f"{folder}/manifest.json was changed after the release was made; make a new release"
+            "file_changed",
+            gettext_lazy(
+                "{folder}/manifest.json was changed after the release was made; make a new release", folder=folder
+            ),
         )
     try:
         return Manifest.model_validate_json(text)
     except ValidationError:
         raise StepError(
             "file_version_unsupported",
-            f"release {release_id!r} was made by another version of promolift; run `promolift plan` and "
-            "`promolift message`, make a new release with POST /v1/releases and activate it",
+            gettext_lazy(
+                "release {release_id} was made by another version of promolift; run `promolift plan` and "
+                "`promolift message`, make a new release with POST /v1/releases and activate it",
+                release_id=repr(release_id),
+            ),
         ) from None
 
 

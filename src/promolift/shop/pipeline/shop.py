@@ -14,6 +14,7 @@ import polars as pl
 from promolift.core.effects.offer_value.discount_response import DiscountResponse
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.frames import as_frame
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import Progress, StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import url_of
@@ -62,12 +63,17 @@ class Shop:
                  "words": words}  # fmt: skip
         if events is None:
             raise ConfigError(
-                "value_missing", "a shop needs its events: Shop(events='orders.csv'), or Shop.open('promolift.toml')"
+                "value_missing",
+                gettext_lazy("a shop needs its events: Shop(events='orders.csv'), or Shop.open('promolift.toml')"),
             )
         if url := url_of(work):
             raise ConfigError(
                 "url_unsupported",
-                f"{url}: settings made from files are written to a folder; then Shop.open(work={url!r})",
+                gettext_lazy(
+                    "{url}: settings made from files are written to a folder; then Shop.open(work={repr_url})",
+                    url=url,
+                    repr_url=repr(url),
+                ),
             )
         folder = Path(work)
         files: dict[str, Path] = {
@@ -121,7 +127,12 @@ class Shop:
         known, stated = type(self.config).model_fields, self.config.model_dump(exclude_unset=True)
         for part, values in parts.items():
             if part not in known:
-                raise ConfigError("setting_unknown", f"no part [{part}] in the settings; there are {', '.join(known)}")
+                raise ConfigError(
+                    "setting_unknown",
+                    gettext_lazy(
+                        "no part [{part}] in the settings; there are {known}", part=part, known=", ".join(known)
+                    ),
+                )
             before = stated.get(part, {})
             stated[part] = {**before, **values} if isinstance(before, dict) and isinstance(values, dict) else values
         return self._with(Config.parse(stated, "Shop.with_settings"))

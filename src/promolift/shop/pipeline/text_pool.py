@@ -22,11 +22,11 @@ from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
-from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import MoneyFormat
-from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
+from promolift.foundation.i18n.formatting import MoneyFormat, in_brackets, join_sentences
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, ngettext_lazy, render_message
 from promolift.foundation.language_model import LanguageModel, UsageMeter, open_judge, open_language_model
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.file_lock import exclusive_lock
 from promolift.foundation.storage.local_store import Store
@@ -86,21 +86,38 @@ def draft_texts(config: Config, work: Path, voice: VoiceCard, asked: DraftOption
 
     pool = change_pool(config, add)
     if model.capped:
-        raise _capped("words draft", "llm.remote", model, f"{len(found)} drafts are kept")
+        kept = ngettext_lazy("{n} draft is kept", "{n} drafts are kept", len(found), n=len(found))
+        raise _capped("words draft", "llm.remote", model, kept)
     failed = [
-        f"  no answer for {each.brief.angle} {each.brief.language}: {each.fault}" for each in written if each.fault
-    ]
-    faulty = [f"  {text.title} {text.hook}: {text.why}" for text in found if text.state == "faulty"]
-    head = f"{len(found) - len(faulty)} drafts wait for `promolift words judge`, {len(faulty)} are faulty."
+        "  "
+        + gettext(
+            "no answer for {angle} {language}: {fault}",
+            angle=each.brief.angle,
+            language=each.brief.language,
+            fault=render_message(each.fault),
+        )
+        for each in written if each.fault
+    ]  # fmt: skip
+    faulty = [f"  {text.title} {text.hook}: {render_message(text.why)}" for text in found if text.state == "faulty"]
+    head = gettext(
+        "Drafts that wait for `promolift words judge`: {waiting}. Faulty drafts: {faulty}.",
+        waiting=len(found) - len(faulty),
+        faulty=len(faulty),
+    )
     lines = [head, usage_text(model.usage), *failed[:TEXTS_SHOWN], *faulty[:TEXTS_SHOWN]]
     return _summary(config, pool, "\n".join(lines), **model.usage._asdict())
 
 
-def _capped(command: str, where: str, model: UsageMeter, done: str) -> ConfigError:
-    return ConfigError(
-        "cost_cap_reached", f"{command}: the next call could cost more than {where}.cost_cap_cents allows; "
-        f"{model.usage.cost_cents:.2f} cents are spent, {done}; raise the cap or ask for less"
-    )  # fmt: skip
+def _capped(command: str, where: str, model: UsageMeter, done: LazyMessage) -> ConfigError:
+    message = gettext_lazy(
+        "{command}: the next call could cost more than {where}.cost_cap_cents allows; {cost} cents are spent, {done}; "
+        "raise the cap or ask for less",
+        command=command,
+        where=where,
+        cost=f"{model.usage.cost_cents:.2f}",
+        done=done,
+    )
+    return ConfigError("cost_cap_reached", message)
 
 
 def add_draft(config: Config, angle: messages.Angle, language: Language, draft: Draft, writer: str) -> StepSummary:
@@ -110,13 +127,17 @@ def add_draft(config: Config, angle: messages.Angle, language: Language, draft: 
     """
     if draft.text_id in {text.text_id for text in _pool(config).texts}:
         raise InputError(
-            "text_exists", "the pool has these words already; `promolift words review` shows where they stand"
+            "text_exists",
+            gettext_lazy("the pool has these words already; `promolift words review` shows where they stand"),
         )
     text = pools.lint_text(PoolText(text_id=draft.text_id, angle=angle, language=language, writer=writer, date=_today(),
                                  **vars(draft)))  # fmt: skip
     pool = _keep(config, _pool(config).merge([text]))
-    said = f"faulty: {text.why}" if text.state == "faulty" else "a draft; `promolift words review` shows it to a person"
-    return _summary(config, pool, f"{text.text_id}: {said}", text_id=text.text_id, state=text.state)
+    if text.state == "faulty":
+        said = gettext("{text_id}: faulty: {why}", text_id=text.text_id, why=render_message(text.why))
+    else:
+        said = gettext("{text_id}: a draft; `promolift words review` shows it to a person", text_id=text.text_id)
+    return _summary(config, pool, said, text_id=text.text_id, state=text.state)
 
 
 def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
@@ -148,10 +169,20 @@ def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
     pool = change_pool(config, change)
     if model and model.capped:
         where = "llm.judge" if config.llm.judge else "llm.remote"
-        raise _capped("words judge", where, model, f"{passed + refused} verdicts are kept")
-    why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:TEXTS_SHOWN]
+        verdicts_kept = ngettext_lazy(
+            "{n} verdict is kept", "{n} verdicts are kept", passed + refused, n=passed + refused
+        )
+        raise _capped("words judge", where, model, verdicts_kept)
+    why = [f"  {text.title} {text.hook}: {render_message(text.why)}" for text in read if text.state == "rejected"][
+        :TEXTS_SHOWN
+    ]
     lost = len(verdicts) - passed - refused
-    head = f"{passed} texts passed, {refused} were rejected, {lost} got no verdict."
+    head = gettext(
+        "Texts that passed: {passed}. Rejected: {rejected}. Without a verdict: {lost}.",
+        passed=passed,
+        rejected=refused,
+        lost=lost,
+    )
     spent = [usage_text(model.usage)] if model else []
     return _summary(config, pool, "\n".join([head, *spent, *why]), **(model.usage._asdict() if model else {}))
 
@@ -162,19 +193,23 @@ def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
     ids = (*said.approve, *said.reject, *said.retire)
     if unknown := sorted(set(ids) - {text.text_id for text in pool.texts}):
         raise InputError(
-            "text_unknown", f"words review: no text {unknown[0]!r} in the pool; `promolift words review` lists them"
+            "text_unknown",
+            gettext_lazy(
+                "words review: no text {text_id} in the pool; `promolift words review` lists them",
+                text_id=repr(unknown[0]),
+            ),
         )
     if not ids:
         waiting = [text for text in pool.texts if text.waits]
         rows = [f"  {t.text_id} {t.angle} {t.language}: {t.title} / {t.hook} {t.call}".rstrip() for t in waiting]
-        more = (
-            f"\n  and {len(rows) - TEXTS_SHOWN} more: `promolift words export FILE.csv`"
-            if len(rows) > TEXTS_SHOWN
-            else ""
-        )
-        return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:TEXTS_SHOWN]]) + more)
+        head = ngettext("{n} text waits for a person.", "{n} texts wait for a person.", len(rows), n=len(rows))
+        lines = [head, *rows[:TEXTS_SHOWN]]
+        if len(rows) > TEXTS_SHOWN:
+            more = len(rows) - TEXTS_SHOWN
+            lines.append("  " + gettext("and {more} more: `promolift words export FILE.csv`", more=more))
+        return _summary(config, pool, "\n".join(lines))
     if not said.by:
-        raise InputError("option_missing", "words review: say who you are with --by NAME; it is kept with every text")
+        raise _who_missing("words review")
 
     def change(pool: TextPool) -> TextPool:
         pool = text_review.decide(pool, said.approve, True, said.by, _today())
@@ -185,7 +220,22 @@ def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
     states = {text.text_id: text.state for text in kept.texts}
     approved = sum(states[each] == "approved" for each in said.approve)
     rejected = sum(states[each] == "rejected" for each in said.reject)
-    return _summary(config, kept, f"{approved} approved, {rejected} rejected, {len(said.retire)} retired.")
+    return _summary(config, kept, review_counts(approved, rejected, len(said.retire)))
+
+
+def review_counts(approved: int, rejected: int, retired: int) -> str:
+    """Say what a person decided about texts, in the language in use."""
+    return gettext(
+        "Approved: {approved}. Rejected: {rejected}. Retired: {retired}.",
+        approved=approved,
+        rejected=rejected,
+        retired=retired,
+    )
+
+
+def _who_missing(command: str) -> InputError:
+    message = gettext_lazy("{command}: say who you are with --by NAME; it is kept with every text", command=command)
+    return InputError("option_missing", message)
 
 
 def list_pool(config: Config, work: Path, learned: Path) -> StepSummary:
@@ -215,7 +265,7 @@ def list_pool(config: Config, work: Path, learned: Path) -> StepSummary:
 def restore_texts(config: Config, work: Path, text_ids: Sequence[str], by: str) -> StepSummary:
     """Bring texts back that learning dropped: they go on being sent until a person retires or rejects them."""
     if not by.strip():
-        raise InputError("option_missing", "words restore: say who you are with --by NAME; it is kept with every text")
+        raise _who_missing("words restore")
 
     def change(pool: TextPool) -> TextPool:
         return bring_back(config, pool, work, text_ids, by.strip())
@@ -242,18 +292,18 @@ def export_pool(config: Config, file: Path) -> StepSummary:
     draft_ = file.with_name(f".{file.name}.part")
     escape_formulas(pools.to_csv(pool)).write_csv(draft_, include_bom=True)
     draft_.replace(file)
-    return _summary(
-        config,
-        pool,
-        f"{len(pool.texts)} texts in {file}: write yes or no into `approved`, then "
-        f"`promolift words import {file} --by NAME`.",
+    said = gettext(
+        "{texts} texts in {file}: write yes or no into `approved`, then `promolift words import {file} --by NAME`.",
+        texts=len(pool.texts),
+        file=file,
     )
+    return _summary(config, pool, said)
 
 
 def import_pool(config: Config, file: Path, by: str) -> StepSummary:
     """A person's CSV."""
     if not by.strip():
-        raise InputError("option_missing", "words import: say who you are with --by NAME; it is kept with every text")
+        raise _who_missing("words import")
     rows = _table(file, ("text_id",), typed=False)
     rows = rows.with_columns(pl.all().str.strip_prefix("'"))  # what `safe_cells` put before a formula
     done = list[pools.ImportResult]()
@@ -263,9 +313,18 @@ def import_pool(config: Config, file: Path, by: str) -> StepSummary:
         return done[0].pool
 
     kept, (found,) = change_pool(config, change), done
-    text = f"{found.approved} approved, {found.rejected} rejected, {found.faulty} faulty."
+    text = gettext(
+        "Approved: {approved}. Rejected: {rejected}. Faulty: {faulty}.",
+        approved=found.approved,
+        rejected=found.rejected,
+        faulty=found.faulty,
+    )
     if found.edited:
-        text += f" {found.edited} are new words: they wait for `promolift words judge`, or for a yes to these words."
+        edited = gettext(
+            "With new words: {edited}. They wait for `promolift words judge`, or for a yes to these words.",
+            edited=found.edited,
+        )
+        text = join_sentences(text, edited)
     return _summary(config, kept, text)
 
 
@@ -283,7 +342,12 @@ def check_texts(
     """
     if asked.channel not in get_args(Channel):
         raise InputError(
-            "option_invalid", f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}"
+            "option_invalid",
+            gettext_lazy(
+                "check: channel {channel}; known ones: {known}",
+                channel=repr(asked.channel),
+                known=", ".join(get_args(Channel)),
+            ),
         )
     offers = Offers.load(store).by_id
     lines, figures, bad, waits = [], [], 0, 0
@@ -293,37 +357,54 @@ def check_texts(
                 f"\n  {each} ({messages.describe_offer(offers[each], config.report_language)})"
                 for each in sorted(offers)[:TEXTS_SHOWN]
             )
-            what = f"no planned offer {offer_id!r}" if offer_id else "which offer is it about?"
-            code = "offer_unknown" if offer_id else "option_missing"
-            raise InputError(
-                code, f"{where}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}"
+            place = {"where": where, "number": number, "offers": len(offers), "some": some}
+            if offer_id:
+                message = gettext_lazy(
+                    "{where}, text {number}: no planned offer {offer_id}; --offer ID names one of {offers}, such "
+                    "as{some}",
+                    offer_id=repr(offer_id),
+                    **place,
+                )
+                raise InputError("offer_unknown", message)
+            message = gettext_lazy(
+                "{where}, text {number}: which offer is it about? --offer ID names one of {offers}, such as{some}",
+                **place,
             )
+            raise InputError("option_missing", message)
         offer = offers[offer_id]
         language = _language(text, asked.language)
         rules = messages.find_broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
         verdict = _judged(config, text, offer, language) if any(rule.code == "unread" for rule in rules) else None
         broken = [rule for rule in rules if rule.code != "unread"]
         bad += bool(broken) or verdict is False
-        lines.append(f"text {number}, {messages.describe_offer(offer, language)}: {_verdict(rules, verdict)}")
+        lines.append(
+            gettext(
+                "text {number}, {offer}: {verdict}",
+                number=number, offer=messages.describe_offer(offer, language), verdict=_verdict(rules, verdict),
+            )
+        )  # fmt: skip
         lines += map(_line, rules)
         waits += verdict is None and {rule.code for rule in rules} == {"unread"}
         figures.append({"text": text, "offer_id": offer_id, "judge": verdict, "rules": [vars(rule) for rule in rules]})
-    lines.append(f"{bad} of {len(figures)} texts are refused" + (f", {waits} wait for a person." if waits else "."))
+    refused = gettext("{refused} of {texts} texts are refused.", refused=bad, texts=len(figures))
+    waiting = ngettext("{n} waits for a person.", "{n} wait for a person.", waits, n=waits) if waits else ""
+    lines.append(join_sentences(refused, waiting))
     return StepSummary("\n".join(lines), {"texts": figures, "refused": bad, "waiting": waits})
 
 
 def _line(rule: messages.BrokenRule) -> str:
     """A rule in a line; its source where that is a law or a channel."""
     span = f" {rule.span!r}" if rule.span else ""
-    return f"  {rule.code}{span}: {rule.reason}" + (f" ({rule.source})" if rule.source not in ("", OFFER_RULE) else "")
+    source = in_brackets(render_message(rule.source)) if rule.source not in ("", OFFER_RULE) else ""
+    return f"  {rule.code}{span}: {render_message(rule.reason)}{source}"
 
 
 def _verdict(rules: Sequence[messages.BrokenRule], verdict: bool | None) -> str:
     if any(rule.code != "unread" for rule in rules) or verdict is False:
-        return "refused"
+        return pgettext("text check", "refused")
     if rules and verdict is None:
-        return "not refused, but not all of it was read: a person must read it"
-    return "true, as far as code and judge read" if rules else "true"
+        return gettext("not refused, but not all of it was read: a person must read it")
+    return gettext("true, as far as code and judge read") if rules else pgettext("text check", "true")
 
 
 def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool | None:
@@ -359,19 +440,27 @@ def _table(file: Path, needed: Sequence[str], typed: bool = True) -> pl.DataFram
         raise _unread(file, error) from None
     if missing := [name for name in needed if name not in rows.columns]:
         raise InputError(
-            "column_missing", f"{file}: needs the columns {', '.join(missing)}; it has {', '.join(rows.columns)}"
+            "column_missing",
+            gettext_lazy(
+                "{file}: needs the columns {missing}; it has {columns}",
+                file=file,
+                missing=", ".join(missing),
+                columns=", ".join(rows.columns),
+            ),
         )
     return rows
 
 
 def _unread(file: Path, error: Exception) -> InputError:
     code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
-    return InputError(code, f"{file}: cannot be read ({error})")
+    return InputError(code, gettext_lazy("{file}: cannot be read ({error})", file=file, error=error))
 
 
 def _language(text: str, said: str | None) -> Language:
     if said not in (None, "zh", "en"):
-        raise InputError("option_invalid", f"check: language {said!r}; write zh or en")
+        raise InputError(
+            "option_invalid", gettext_lazy("check: language {language}; write zh or en", language=repr(said))
+        )
     return "zh" if said == "zh" or (said is None and any("\u4e00" <= c <= "\u9fff" for c in text)) else "en"
 
 
@@ -439,9 +528,14 @@ def pool_summary(config: Config, text: str) -> StepSummary:
 def _summary(config: Config, pool: TextPool, text: str, **more: object) -> StepSummary:
     funnel = {state: number for state, number in pool.funnel().items() if number}
     usable = len(pool.usable(config.message.approve).texts)
-    said = f"Pool: {', '.join(f'{state}: {number}' for state, number in funnel.items())}; {usable} may be sent."
+    states = gettext(", ").join(
+        gettext("{state}: {number}", state=pgettext("text state", state), number=number)
+        for state, number in funnel.items()
+    )
+    said = gettext("Pool: {states}; {usable} may be sent.", states=states, usable=usable)
     if not usable and config.message.approve == "person":
-        said += " Nobody has approved any: until then messages state their offer alone."
+        alone = gettext("Nobody has approved any: until then messages state their offer alone.")
+        said = join_sentences(said, alone)
     return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})
 
 
@@ -453,7 +547,10 @@ def load_pool(path: Path | None) -> TextPool:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
-        raise InputError(code, f"{path}: no pool of texts ({error}); `promolift words draft` writes one") from None
+        message = gettext_lazy(
+            "{path}: no pool of texts ({error}); `promolift words draft` writes one", path=path, error=error
+        )
+        raise InputError(code, message) from None
     return parse_pool(lines, str(path))
 
 
@@ -474,11 +571,22 @@ def parse_pool(lines: Sequence[str], name: str) -> TextPool:
             text = PoolText.model_validate_json(line)
         except ValueError as error:
             raise InputError(
-                "file_unreadable", f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})"
+                "file_unreadable",
+                gettext_lazy(
+                    "{name}, line {number}: no text of a pool ({splitlines})",
+                    name=name,
+                    number=number,
+                    splitlines=str(error).splitlines()[0],
+                ),
             ) from None
         if text.text_id != text.draft.text_id:
             raise InputError(
-                "file_changed", f"{name}, line {number}: the words were changed by hand; use `promolift words import`"
+                "file_changed",
+                gettext_lazy(
+                    "{name}, line {number}: the words were changed by hand; use `promolift words import`",
+                    name=name,
+                    number=number,
+                ),
             )
         texts.append(text)
     return TextPool().merge(texts)

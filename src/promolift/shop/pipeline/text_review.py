@@ -20,7 +20,7 @@ from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, use_locale
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.shop.results.messages import Messages, Offers
 from promolift.shop.results.work_folder.run_context import Job
 

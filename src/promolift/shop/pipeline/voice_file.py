@@ -15,8 +15,9 @@ from promolift.core.messages.voice import (
 )
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.language_model import LanguageModel, UsageMeter
+from promolift.foundation.localized_text import Language
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import toml_value
 from promolift.shop.configuration.configuration import read_toml
@@ -57,7 +58,7 @@ def load_voice(config: Path) -> VoiceCard:
 def check_writable(config: Path, force: bool) -> None:
     """Raise ConfigError `file_exists` for a card that `force` does not allow to replace."""
     if (path := voice_path(config)).exists() and not force:
-        raise ConfigError("file_exists", f"{path} exists; edit it, or replace it with --force")
+        raise ConfigError("file_exists", gettext_lazy("{path} exists; edit it, or replace it with --force", path=path))
 
 
 def card_from_answers(answers: Mapping[str, str | Sequence[str]]) -> VoiceCard:
@@ -90,13 +91,21 @@ def read_texts(file: Path) -> list[str]:
             rows = pl.read_csv(file, infer_schema=False)
             name = "text" if "text" in rows.columns else rows.columns[0] if len(rows.columns) == 1 else None
             if name is None:
-                raise InputError("column_missing", f"{file}: needs a column `text`; it has {', '.join(rows.columns)}")
+                raise InputError(
+                    "column_missing",
+                    gettext_lazy(
+                        "{file}: needs a column `text`; it has {columns}", file=file, columns=", ".join(rows.columns)
+                    ),
+                )
             lines: list[str] = rows[name].drop_nulls().to_list()
         else:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
         code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
-        raise InputError(code, f"{file}: cannot be read ({error}); give a text file or CSV in UTF-8") from None
+        raise InputError(
+            code,
+            gettext_lazy("{file}: cannot be read ({error}); give a text file or CSV in UTF-8", file=file, error=error),
+        ) from None
     texts = list(dict.fromkeys(text for line in lines if (text := " ".join(line.split()))))
     return texts[:TEXTS_READ]
 
@@ -107,18 +116,29 @@ def voice_from_texts(file: Path, model: LanguageModel, language: Language, confi
     fit = [text[:500] for text in texts if not find_personal_data(text)]
     if len(fit) < LEAST_TEXTS:
         raise InputError(
-            "too_few_texts", f"{file}: {len(fit)} texts without personal data, at least {LEAST_TEXTS} are needed; give "
-            "more, or answer the five questions"
-        )  # fmt: skip
+            "too_few_texts",
+            gettext_lazy(
+                "{file}: {fit} texts without personal data, at least {least_texts} are needed; give more, "
+                "or answer the five questions",
+                file=file,
+                fit=len(fit),
+                least_texts=LEAST_TEXTS,
+            ),
+        )
     meter = UsageMeter(model)
     (reply,) = meter([voice_request(fit, language)])
     if meter.capped:
-        raise ConfigError("cost_cap_reached", "words voice: the call could cost more than the cost_cap_cents allows")
+        raise ConfigError(
+            "cost_cap_reached", gettext_lazy("words voice: the call could cost more than the cost_cap_cents allows")
+        )
     if reply.fault:
         raise InputError(
-            "answer_missing", f"words voice: {reply.fault}; `promolift doctor` checks the endpoint, and five questions "
-            "need none"
-        )  # fmt: skip
+            "answer_missing",
+            gettext_lazy(
+                "words voice: {fault}; `promolift doctor` checks the endpoint, and five questions need none",
+                fault=reply.fault,
+            ),
+        )
     summary = write_voice(read_voice_answer(reply.text, fit), config)
     lines = [summary.text, usage_text(meter.usage)]
     if left := len(texts) - len(fit):

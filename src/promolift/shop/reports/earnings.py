@@ -173,7 +173,7 @@ def months(found: Mapping[str, Any], cash: MoneyFormat, zone: str) -> Figure | B
     ]  # fmt: skip
     if not marks:
         return unknown_note(gettext("what each month earned"), gettext("too few customers in a month"))
-    heads = ("month", "added", "customers", gettext("held out"))
+    heads = (gettext("month"), "added", "customers", gettext("held out"))
     finding = gettext("Windows that began in the month, all customers together.")
     return forest_plot(
         "months",

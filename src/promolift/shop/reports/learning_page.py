@@ -4,19 +4,22 @@ from collections.abc import Callable, Sequence
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Verdict
+from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.evidence import Z95, IntervalEstimate
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext, pgettext_noop
 from promolift.foundation.i18n.formatting import (
     INTERVAL,
     MoneyFormat,
     count,
     date,
     days,
+    join_sentences,
     low_to_high,
     number,
     percent,
     upper_first,
 )
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import (
     Badge,
     Block,
@@ -288,46 +291,85 @@ def _fate(learned: LearnedPolicy) -> str:
     return f"{upper_first(DECISION_STEP)}."
 
 
+pgettext_noop("measure", "margin"), pgettext_noop("measure", "revenue")
+pgettext_noop("verdict", "higher"), pgettext_noop("verdict", "lower"), pgettext_noop("verdict", "not shown")
+pgettext_noop("verdict", "too early"), pgettext_noop("verdict", "cannot say")
+
+
 def learning_next_steps(learned: LearnedPolicy) -> list[str]:
     """Return what to do next, the most urgent first."""
     judged, verdict, following = learned.judged, learned.judged.verdict, learned.next
     cash = MoneyFormat(learned.currency)
     if not judged.main.ratio.ok:
-        return ["Stop reading the rest: customers got lost from an arm. Find out where before anything is decided."]
+        return [
+            gettext("Stop reading the rest: customers got lost from an arm. Find out where before anything is decided.")
+        ]
     if verdict.answer == "higher":
-        rows = [f"Keep the offers: they add {cash(verdict.lift.lift if verdict.lift else None)} per customer."]
+        gain = cash(verdict.lift.lift if verdict.lift else None)
+        rows = [gettext("Keep the offers: they add {gain} per customer.", gain=gain)]
     elif verdict.answer == "lower":
-        rows = ["Stop the offers: they cost more than they bring."]
+        rows = [gettext("Stop the offers: they cost more than they bring.")]
     elif judged.shown is not None:
         rows = [
-            f"Go on measuring: a test of this size shows gains from {cash(judged.shown)} per customer on; "
-            f"predicted were {cash(judged.predicted)}. More customers, more weeks or a larger holdout show less."
+            gettext(
+                "Go on measuring: a test of this size shows gains from {shown} per customer on; predicted were "
+                "{predicted}. More customers, more weeks or a larger holdout show less.",
+                shown=cash(judged.shown),
+                predicted=cash(judged.predicted),
+            )
         ]
     else:
-        rows = [f"Go on measuring: {verdict.why}."]
+        rows = [gettext("Go on measuring: {why}.", why=render_verdict(verdict.why))]
     if following is None:
-        rows.append(upper_first(NO_DRAWS) + ".")
+        rows.append(upper_first(gettext(NO_DRAWS)) + gettext("."))
     elif learned.released:
-        rows.append("What follows from it was accepted; `promolift learn` judges it again.")
+        rows.append(gettext("What follows from it was accepted; `promolift learn` judges it again."))
     else:
-        version = following.release.policy_version
         rows.append(
-            f"{KINDS[following.kind]} waits as version {version} (`promolift learn show`): {following.why}; by its own "
-            f"figures it adds {cash(following.expected.value)} per customer over no offers."
-        )
+            gettext(
+                "{proposal} waits as version {version} (`promolift learn show`): {why}; by its own figures it adds "
+                "{gain} "
+                "per customer over no offers.",
+                proposal=gettext(KINDS[following.kind]), version=following.release.policy_version,
+                why=render_message(following.why), gain=cash(following.expected.value),
+            )
+        )  # fmt: skip
     if waiting := judged.outcome_counts.get("open window", 0):
-        rows.append(f"Come back when the open windows are over: {count(waiting)} events wait for that.")
-    rows += [f"{upper_first(each.kind)}, {each.what}: {each.action}." for each in judged.drifts if each.drifted]
+        rows.append(
+            ngettext(
+                "Come back when the open windows are over: {n} event waits for that.",
+                "Come back when the open windows are over: {n} events wait for that.",
+                waiting,
+                n=count(waiting),
+            )
+        )
+    rows += [
+        gettext(
+            "{kind}, {what}: {action}.",
+            kind=upper_first(pgettext("drift", each.kind)), what=render_message(each.what), action=gettext(each.action),
+        )
+        for each in judged.drifts if each.drifted
+    ]  # fmt: skip
     if judged.measure != "margin":
         rows.append(gettext("Give products a cost, or state value.margin_rate: more revenue can be less profit."))
     rows += [describe_wanted(each) for each in learned.wanted]
-    rows.append(f"Keep {percent(judged.release.holdout_share)} held back: the next verdict hangs on it.")
+    rows.append(
+        gettext("Keep {share} held back: the next verdict hangs on it.", share=percent(judged.release.holdout_share))
+    )
     return rows
 
 
 def summary_text(learned: LearnedPolicy) -> str:
     """The verdict and the next steps for a terminal."""
     verdict, cash = learned.judged.verdict, MoneyFormat(learned.currency)
-    gain = verdict.lift and f" {cash(verdict.lift.lift)} per customer ({low_to_high(verdict.low, verdict.high, cash)})"
-    head = f"{learned.judged.measure} over the holdout: {verdict.answer}.{gain or ''}"
-    return "\n".join([head, f"Rule: {verdict.rule}.", *(f"- {row}" for row in learning_next_steps(learned))])
+    head = gettext(
+        "{measure} over the holdout: {answer}.",
+        measure=pgettext("measure", learned.judged.measure),
+        answer=pgettext("verdict", verdict.answer),
+    )
+    if verdict.lift:
+        span = low_to_high(verdict.low, verdict.high, cash)
+        gain = gettext("{gain} per customer ({span})", gain=cash(verdict.lift.lift), span=span)
+        head = join_sentences(head, gain)
+    rule = gettext("Rule: {rule}.", rule=render_verdict(verdict.rule))
+    return "\n".join([head, rule, *(f"- {row}" for row in learning_next_steps(learned))])

@@ -5,7 +5,7 @@
 
 from typing import Literal, NamedTuple
 
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import gettext, pgettext, pgettext_noop
 from promolift.foundation.i18n.formatting import count, date
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS, end_of_days_ms
@@ -17,6 +17,8 @@ from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.active_release import load_approved_release
 from promolift.shop.results.work_folder.work_tables import CleanTables
 
+pgettext_noop("stage", "data"), pgettext_noop("stage", "planned"), pgettext_noop("stage", "testing")
+pgettext_noop("stage", "learning"), pgettext_noop("stage", "paying"), pgettext_noop("stage", "stopped")
 Stage = Literal["data", "planned", "testing", "learning", "paying", "stopped"]
 
 
@@ -30,17 +32,11 @@ class ShopStatus(NamedTuple):
     @property
     def text(self) -> str:
         """In one sentence."""
-        names = {
-            "data": "数据", "planned": "已有计划", "testing": "测试中", "learning": "学习中", "paying": "盈利中",
-            "stopped": "已停止",
-        }  # fmt: skip
-        stage, (what, command) = self.stage, self[1:]
         return gettext(
             "Where this shop stands: {stage}. {what} Next: `{command}`.",
-            stage=stage,
-            what=what,
-            command=command,
-            names=names[stage],
+            stage=pgettext("stage", self.stage),
+            what=self.what,
+            command=self.command,
         )
 
 

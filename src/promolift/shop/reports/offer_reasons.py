@@ -17,7 +17,7 @@ from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_list, money, percent
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.shop.results.messages import Motive
 
 MOTIVES: dict[Motive, str] = {

@@ -9,7 +9,8 @@ import polars as pl
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.frames import escape_formulas
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LANGUAGES, Language, LocalizedText
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LANGUAGES, Language, LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.foundation.tables.schemas import PLAN_FILE
 
@@ -35,13 +36,18 @@ def plan_rows(
     """
     spoken = [f"message_{language}" for language in languages]
     if missing := [name for name in (*TEXT_COLUMNS, *spoken) if name not in messages.columns]:
-        raise InputError("column_missing", f"plan: columns {missing} are missing; it has {messages.columns}")
+        raise InputError(
+            "column_missing",
+            gettext_lazy(
+                "plan: columns {missing} are missing; it has {columns}", missing=missing, columns=messages.columns
+            ),
+        )
     titled = [name for name in ("angle", *(f"title_{each}" for each in languages)) if name in messages.columns]
     words = messages.select(*TEXT_COLUMNS, *titled, *spoken).rename(
         {"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"}
     )
     if words["customer_id"].is_duplicated().any():
-        raise InputError("rows_duplicate", "plan: a customer has more than one offer")
+        raise InputError("rows_duplicate", gettext_lazy("plan: a customer has more than one offer"))
     key = ["customer_id", "offer_id"]
     records = decisions.select(*key, "propensity", "decision_id", "holdout", pl.col("reason").alias("rule"))
     given = records.filter(pl.col("offer_id") != "none").drop("holdout", "rule")
@@ -50,7 +56,7 @@ def plan_rows(
     if not len(rows) == len(given) == len(words):
         raise InputError(
             "result_outdated",
-            "plan: the messages are of another plan than the decisions; run `promolift message` again",
+            gettext_lazy("plan: the messages are of another plan than the decisions; run `promolift message` again"),
         )
     held = records.filter(pl.col("holdout").fill_null(False)).drop("offer_id").rename({"rule": "reason"})
     parts = [

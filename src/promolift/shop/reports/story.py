@@ -11,7 +11,7 @@ import polars as pl
 
 from promolift.extensions.encoder.results import ForecastCheck
 from promolift.foundation.i18n.formatting import MoneyFormat
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.shop.results.customers import Customers, PlannedOffer, Tastes
 from promolift.shop.results.effects import ResponseFigures
 from promolift.shop.results.evaluation import DepthUplift, Lead, Worth

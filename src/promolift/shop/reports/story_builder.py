@@ -14,7 +14,7 @@ from promolift.extensions.encoder.results import ForecastNote
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, current_locale, day_count, join_sentences, percent, use_locale
 from promolift.foundation.i18n.lazy_message import render_message
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.reports.next_step import shop_status

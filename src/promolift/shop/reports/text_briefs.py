@@ -20,8 +20,9 @@ from promolift.core.offers.terms import BenefitType
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.text import Language, reads_in
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.language_model import Usage, estimate_usage, remote_settings
+from promolift.foundation.localized_text import Language, reads_in
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.redaction import redact
 from promolift.foundation.storage.local_store import Store
@@ -108,7 +109,15 @@ def make_briefs(config: Config, pool: TextPool, work: Path, voice: VoiceCard, as
     ):  # fmt: skip
         if unknown := sorted(set(names) - set(known)):
             listed = ", ".join(known) or "none"
-            raise InputError("option_invalid", f"words draft: {what} {unknown[0]!r}; known ones: {listed}")
+            raise InputError(
+                "option_invalid",
+                gettext_lazy(
+                    "words draft: {what} {unknown}; known ones: {listed}",
+                    what=what,
+                    unknown=repr(unknown[0]),
+                    listed=listed,
+                ),
+            )
     angles = [angle for angle in ANGLES if not asked.angles or angle in asked.angles]
     pairs: list[tuple[Angle, Play | None]] = [(angle, _play_of(angle, config.plays)) for angle in angles]
     if asked.plays:

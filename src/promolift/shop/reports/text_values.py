@@ -12,7 +12,7 @@ from promolift.core.messages.text_value import LEAST_READERS, TextAnswer, TextVa
 from promolift.core.offers.terms import BenefitType
 from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, interval, interval_name, join_list, low_to_high
-from promolift.foundation.i18n.text import LANGUAGE_NAMES
+from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.foundation.pages.blocks import Chapter, note, table, unknown_note
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.reports.chapters.recipients import angle_name

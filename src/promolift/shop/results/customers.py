@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import Field
 
 from promolift.foundation.evidence import Z95, Level
-from promolift.foundation.i18n.text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 from promolift.shop.results.histograms import Histogram, nulls_for_non_finite, quantile, rows_as
 

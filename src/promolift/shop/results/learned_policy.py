@@ -15,6 +15,7 @@ from promolift.core.messages.text_choice import WantedDraft
 from promolift.core.messages.text_value import TextValue
 from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,10 @@ class TextEarnings(NamedTuple):
         return cls(TextValue.of({k: v for k, v in values.items() if k != "words"}), str(values["words"]))
 
 
-KINDS = {"release": "A proposal to release", "test": "A test, no release,", "stop": "A proposal to stop"}
+KINDS = {
+    "release": gettext_noop("A proposal to release"), "test": gettext_noop("A test, no release,"),
+    "stop": gettext_noop("A proposal to stop"),
+}  # fmt: skip
 NO_DRAWS = gettext_noop(
     "nothing is learned from these decisions for the next plan: the work folder has no "
     "draws of theirs whose window is over (they were made elsewhere, or by an earlier "
@@ -197,9 +201,9 @@ class NextRelease:
     release: ReleaseTerms
     kind: Literal["release", "test", "stop"]
     expected: IntervalEstimate
-    changes: tuple[str, ...]
+    changes: tuple[LazyMessage, ...]
     accepted: bool
-    why: str
+    why: LazyMessage
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from promolift.core.offers.product_names import readable_name
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, current_locale, join_list, money, percent
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note

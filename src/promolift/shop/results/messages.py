@@ -15,7 +15,7 @@ from promolift.core.messages.composition import MessageDelivery
 from promolift.core.messages.text_choice import TextChooser, TextCounts
 from promolift.core.messages.text_pool import ApprovalMode, PoolText, TextPool
 from promolift.core.offers.terms import Offer
-from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText
+from promolift.foundation.localized_text import LANGUAGES, Language, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note

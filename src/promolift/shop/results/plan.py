@@ -26,6 +26,7 @@ from promolift.foundation.i18n.formatting import (
     percent,
     plural,
 )
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.storage.local_store import Store
@@ -503,7 +504,8 @@ class Plan:
     def _kept(self, name: str) -> pl.DataFrame:
         if self.maker is not None and PlanNote.load(self.store) != self.note:
             raise StepError(
-                "plan_replaced", "another plan was made in this work folder since; ask Shop.plan() for this one again"
+                "plan_replaced",
+                gettext_lazy("another plan was made in this work folder since; ask Shop.plan() for this one again"),
             )
         return self.store.frame(name)
 
@@ -562,7 +564,8 @@ class Plan:
     def _maker(self) -> PlanMaker:
         if self.maker is None:
             raise StepError(
-                "plan_read_only", "this plan was read from its files; take it from Shop.plan() to go on with it"
+                "plan_read_only",
+                gettext_lazy("this plan was read from its files; take it from Shop.plan() to go on with it"),
             )
         return self.maker
 

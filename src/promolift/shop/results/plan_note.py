@@ -15,7 +15,7 @@ from promolift.core.decisions.decision_rule import ReleaseTerms
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.formatting import MoneyFormat
-from promolift.foundation.i18n.text import LANGUAGES
+from promolift.foundation.localized_text import LANGUAGES
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.stored_model import Note

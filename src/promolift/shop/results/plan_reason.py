@@ -14,7 +14,7 @@ from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count, current_locale, join_list, level_name, money
 from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
-from promolift.foundation.i18n.text import LocalizedText
+from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.settings import Settings
 
 

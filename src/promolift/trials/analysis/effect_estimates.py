@@ -18,6 +18,7 @@ from promolift.core.effects.uplift.dose_response import fit_dose
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import Progress, sub_progress
 from promolift.trials.analysis.randomisation_units import Assignment, estimate_unit_averages
 from promolift.trials.analysis.results import EFFECT_COLUMNS, NET_COLUMNS
@@ -194,14 +195,18 @@ def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
     if level != "randomised" or settings.strata is not None or data.units is not None:
         raise SupportError(
             "dose_not_randomised",
-            "dose: depths must have been randomised with the same shares for everybody (planned=...)",
+            gettext_lazy("dose: depths must have been randomised with the same shares for everybody (planned=...)"),
         )
     found_A = depths(data.arms)
     if found_A is None:
         text = f"treatments {', '.join(data.arms)} are no depths"
         raise InputError(
             "dose_not_numeric",
-            f"{data.where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none",
+            gettext_lazy(
+                "{where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none",
+                where=data.where,
+                text=text,
+            ),
         )
     depth_A = np.array(found_A)
     features, net = data.features, data.net(settings.deciding_outcome)

@@ -29,6 +29,7 @@ from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.progress import Progress, sub_progress
 from promolift.trials.analysis.randomisation_units import Assignment
 from promolift.trials.analysis.results import (
+    WITHIN_BUDGET,
     TrialEvaluation,
     TrialEvaluationNote,
     TrialPlan,
@@ -130,9 +131,9 @@ def plan_treatments(
     if settings.money is None:
         raise StepError(
             "money_outcome_missing",
-            "no outcome is money, so a plan cannot weigh gains against costs; name one with money",
+            gettext_lazy("no outcome is money, so a plan cannot weigh gains against costs; name one with money"),
         )
-    tell("plan", 0.2, "what each treatment adds")
+    tell("plan", 0.2, gettext_lazy("what each treatment adds"))
     net, model = data.net(settings.money), models[settings.money]
     predicted = model.predict(data.features, net.cost_NK)
     spent_NK = net.cost_NK if money_NA is None else net.expected_cost(money_NA)[:, 1:]
@@ -169,7 +170,7 @@ def plan_treatments(
         level=predicted.level, basis=settings.basis(settings.money),
         explain=text, withdrawn=withdrawn,
     )  # fmt: skip
-    tell("plan", 1.0, "done")
+    tell("plan", 1.0, gettext_lazy("done"))
     return TrialPlan(note, frame, frontier)
 
 
@@ -377,9 +378,15 @@ def evaluate_models(
         text = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
         raise SupportError(
             "arm_too_small",
-            f"{data.where}: {text}, and each half needs {uplift_model.MIN_ARM_CUSTOMERS} to learn from: at least "
-            f"{2.5 * uplift_model.MIN_ARM_CUSTOMERS:.0f} of every arm are needed to judge on customers the models did "
-            "not see",
+            gettext_lazy(
+                "{where}: {text}, and each half needs {min_arm_customers} to learn from: at least "
+                "{uplift_model_min_arm_customers} of every arm are needed to judge on customers the models "
+                "did not see",
+                where=data.where,
+                text=text,
+                min_arm_customers=uplift_model.MIN_ARM_CUSTOMERS,
+                uplift_model_min_arm_customers=f"{2.5 * uplift_model.MIN_ARM_CUSTOMERS:.0f}",
+            ),
         )
     qini: list[Row] = []
     curves: list[Row] = []
@@ -392,7 +399,7 @@ def evaluate_models(
         start, part = done / len(settings.modelled_outcomes), 1 / len(settings.modelled_outcomes)
         crossed = _cross(data, name, assigned, models[name].rule, budget if name == settings.deciding_outcome else None,
                          tell, start, 0.85 * part)  # fmt: skip
-        tell("evaluate", start + 0.9 * part, f"{name} of customers unseen")
+        tell("evaluate", start + 0.9 * part, gettext_lazy("{name} of customers unseen", name=name))
         decided_N = crossed.policy_N if decided_N is None else decided_N
         policies += _policies(data, crossed, decided_N)
         if crossed.learned is not None:
@@ -527,7 +534,7 @@ def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Polic
     names, n = fixed_policy_names(data.arms), len(decided_N)
     within = [] if crossed.planned_N is None else [crossed.planned_N]
     given = [*(np.full(n, arm) for arm in range(len(names))), *within, decided_N]
-    called = (*names, *(f"plan within {crossed.budget:g}" for _ in within), "recommended")
+    called = (*names, *(WITHIN_BUDGET.format(budget=f"{crossed.budget:g}") for _ in within), "recommended")
     values = [
         uplift_curves.policy_value(crossed.score_NA, arm_N, name) for arm_N, name in zip(given, called, strict=True)
     ]

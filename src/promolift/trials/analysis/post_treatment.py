@@ -12,6 +12,7 @@ import scipy
 from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -166,7 +167,14 @@ def require_unrevealed_arms(where: str, features: pl.DataFrame, arm_N: Ints, arm
                 shown = f"{value:g}" if isinstance(value, float) else str(value)
                 raise InputError(
                     "feature_reveals_treatment",
-                    f"{where}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no "
-                    f"randomisation does. Known only afterwards? Then say ignore={column.name}. Known before? Then the "
-                    "arms were not randomised, and planned has to be left out",
+                    gettext_lazy(
+                        "{where}: {name} is {shown} for everybody in {name_2} and not elsewhere, which no "
+                        "randomisation does. Known only afterwards? Then say ignore={column_name}. Known before? "
+                        "Then the arms were not randomised, and planned has to be left out",
+                        where=where,
+                        name=repr(column.name),
+                        shown=repr(shown),
+                        name_2=name,
+                        column_name=column.name,
+                    ),
                 )

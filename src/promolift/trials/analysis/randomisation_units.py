@@ -67,7 +67,10 @@ def infer_unit_effect(shares: UnitInfluence, seed: int = 0) -> UnitEffect:
     t, c = len(treated_T), len(control_C)
     if c < 3 or t < 1:
         raise SupportError(
-            "too_few_clusters", f"{t} treated and {c} control units: at least 1 and 3 are needed to know how units vary"
+            "too_few_clusters",
+            gettext_lazy(
+                "{t} treated and {c} control units: at least 1 and 3 are needed to know how units vary", t=t, c=c
+            ),
         )
     own_C = float(np.sum(control_C**2)) * c / (c - 1)
     own_T = float(np.sum(treated_T**2)) * t / (t - 1) if t > 1 else own_C * c
@@ -138,7 +141,9 @@ def difference_in_differences(
     there = np.isfinite(change.before_U) & np.isfinite(change.after_U)
     t, c = np.flatnonzero(treated_U & there), np.flatnonzero(control_U & there)
     if len(c) < 1 or len(t) < 1:
-        raise SupportError("unit_periods_missing", "no unit of an arm was seen both before and after the start")
+        raise SupportError(
+            "unit_periods_missing", gettext_lazy("no unit of an arm was seen both before and after the start")
+        )
     before_T, before_C = change.before_U[t], change.before_U[c]
     grown = float(change.after_U[c].mean() / before_C.mean()) if ratio else 1.0
     left_T, left_C = change.after_U[t] - grown * before_T, change.after_U[c] - grown * before_C
@@ -219,16 +224,27 @@ class RandomisationUnits:
     design: Design
     panel: Panel | None = None
 
-    def describe(self, arms: tuple[str, ...]) -> str:
+    def describe(self, arms: tuple[str, ...]) -> LazyMessage:
         sizes = zip(arms, np.bincount(self.arm_U, minlength=len(arms)), strict=True)
         count = ", ".join(f"{name} {n:,}" for name, n in sizes)
         if self.panel is not None:
             starts = np.unique(self.panel.start_U[self.arm_U > 0])
-            since = f"starts in period {', '.join(str(s + 1) for s in starts[:5].tolist())} of {self.panel.times}"
-            return f"panel of {self.column} ({count}) that {since}: difference in differences of whole units"
+            return gettext_lazy(
+                "panel of {column} ({sizes}) that starts in period {starts} of {times}: difference in differences of "
+                "whole "
+                "units",
+                column=self.column,
+                sizes=count,
+                starts=", ".join(str(s + 1) for s in starts[:5].tolist()),
+                times=self.panel.times,
+            )
         if self.design == "repeated":
-            return f"{len(self.arm_U):,} values of {self.column} in several rows each: rows of one count together"
-        return f"arms by {self.column} ({count}): rows of one count together"
+            return gettext_lazy(
+                "{units} values of {column} in several rows each: rows of one count together",
+                units=f"{len(self.arm_U):,}",
+                column=self.column,
+            )
+        return gettext_lazy("arms by {column} ({sizes}): rows of one count together", column=self.column, sizes=count)
 
 
 def find_units(
@@ -243,7 +259,13 @@ def find_units(
     unit = frame[settings.unit]
     if unit.null_count():
         raise InputError(
-            "value_missing", f"{where}: {unit.null_count()} rows without {settings.unit}, which unit names"
+            "value_missing",
+            gettext_lazy(
+                "{where}: {null_count} rows without {unit}, which unit names",
+                where=where,
+                null_count=unit.null_count(),
+                unit=settings.unit,
+            ),
         )
     unit_N = unit.rank("dense").to_numpy().astype(np.int64) - 1 if unit.dtype.is_numeric() else _codes(unit)
     units = int(unit_N.max()) + 1
@@ -257,7 +279,10 @@ def find_units(
             return RandomisationUnits(settings.unit, unit_N, highest_U, "panel", panel)
     elif settings.start is not None:
         raise InputError(
-            "setting_missing", f"{where}: start says when the treatment began; say time= too, the column of the periods"
+            "setting_missing",
+            gettext_lazy(
+                "{where}: start says when the treatment began; say time= too, the column of the periods", where=where
+            ),
         )
     return RandomisationUnits(settings.unit, unit_N, highest_U, "clusters" if whole else "repeated")
 
@@ -273,7 +298,13 @@ def _panel(
     column = frame[settings.time]  # type: ignore[index]
     if column.null_count():
         raise InputError(
-            "value_missing", f"{where}: {column.null_count()} rows without {settings.time}, which time names"
+            "value_missing",
+            gettext_lazy(
+                "{where}: {null_count} rows without {time}, which time names",
+                where=where,
+                null_count=column.null_count(),
+                time=settings.time,
+            ),
         )
     moments = column.unique().sort()
     time_N = column.rank("dense").to_numpy().astype(np.int64) - 1 if column.dtype != pl.String else _codes(column)
@@ -282,15 +313,28 @@ def _panel(
         if (known := _switch(frame, settings, time_N)) is not None:
             raise InputError(
                 "treatment_start_missing",
-                f"{where}: {settings.treatment} is the same at all times of a {settings.unit}; say start={known} if "
-                f"that column says when the treatment was on, or start= with the first {settings.time} of it",
+                gettext_lazy(
+                    "{where}: {treatment} is the same at all times of a {unit}; say start={known} if that "
+                    "column says when the treatment was on, or start= with the first {time} of it",
+                    where=where,
+                    treatment=settings.treatment,
+                    unit=settings.unit,
+                    known=known,
+                    time=settings.time,
+                ),
             )
         return None
     treated_N = arm_U[unit_N] > 0
     on_N = treated_N & (_started(where, frame, settings, moments, time_N) if settings.start is not None else arm_N > 0)
     if settings.start is not None and not whole:
         raise InputError(
-            "settings_conflict", f"{where}: {settings.treatment} changes within a {settings.unit}, so leave start= out"
+            "settings_conflict",
+            gettext_lazy(
+                "{where}: {treatment} changes within a {unit}, so leave start= out",
+                where=where,
+                treatment=settings.treatment,
+                unit=settings.unit,
+            ),
         )
     start_U = np.full(len(arm_U), times)
     np.minimum.at(start_U, unit_N[on_N], time_N[on_N])
@@ -301,8 +345,14 @@ def _panel(
         early = int(((start_U < 1) & (arm_U > 0)).sum())
         raise InputError(
             "pre_period_missing",
-            f"{where}: {early} {settings.unit} were treated from the first {settings.time} on, so nothing "
-            "is known of them before; leave them out",
+            gettext_lazy(
+                "{where}: {early} {unit} were treated from the first {time} on, so nothing is known of "
+                "them before; leave them out",
+                where=where,
+                early=early,
+                unit=settings.unit,
+                time=settings.time,
+            ),
         )
     return Panel(unit_N, time_N, start_U, times)
 
@@ -316,7 +366,12 @@ def _started(
         values = frame[stated].cast(pl.Float64, strict=False)
         if not set(values.unique()) <= {0.0, 1.0}:
             raise InputError(
-                "value_invalid", f"{where}: start={stated} names a column that is not 0 before and 1 since"
+                "value_invalid",
+                gettext_lazy(
+                    "{where}: start={stated} names a column that is not 0 before and 1 since",
+                    where=where,
+                    stated=stated,
+                ),
             )
         return (values == 1).to_numpy()
     try:
@@ -328,12 +383,25 @@ def _started(
     except (pl.exceptions.PolarsError, ValueError):
         raise InputError(
             "treatment_start_invalid",
-            f"{where}: start={stated!r} is no column and no {settings.time} such as {moments[0]!s}",
+            gettext_lazy(
+                "{where}: start={stated} is no column and no {time} such as {moments}",
+                where=where,
+                stated=repr(stated),
+                time=settings.time,
+                moments=f"{moments[0]!s}",
+            ),
         ) from None
     if not later.any() or later.all():
         raise InputError(
             "treatment_start_invalid",
-            f"{where}: start={stated} is not within {settings.time}: {moments[0]!s} to {moments[-1]!s}",
+            gettext_lazy(
+                "{where}: start={stated} is not within {time}: {moments} to {moments_2}",
+                where=where,
+                stated=stated,
+                time=settings.time,
+                moments=f"{moments[0]!s}",
+                moments_2=f"{moments[-1]!s}",
+            ),
         )
     return time_N >= int(later.arg_true()[0])
 
@@ -365,10 +433,21 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
                                     or frame[name].dtype.is_temporal())  # fmt: skip
                 raise InputError(
                     "panel_not_declared",
-                    f"{where}: {rows:,} rows are {sizes[unit]:,} values of {unit!r} at {sizes[time]:,} of {time!r}, "
-                    f"not as many independent customers. Say unit={unit} time={time} (and start=... where "
-                    f"{settings.treatment} names a group, not when it was treated); or ignore={unit} if each row was "
-                    "drawn for itself",
+                    gettext_lazy(
+                        "{where}: {rows} rows are {sizes} values of {unit} at {time} of {repr_time}, not as many "
+                        "independent customers. Say unit={unit_2} time={time_2} (and start=... where {treatment} "
+                        "names a group, not when it was treated); or ignore={unit_2} if each row was drawn for "
+                        "itself",
+                        where=where,
+                        rows=f"{rows:,}",
+                        sizes=f"{sizes[unit]:,}",
+                        unit=repr(unit),
+                        time=f"{sizes[time]:,}",
+                        repr_time=repr(time),
+                        unit_2=unit,
+                        time_2=time,
+                        treatment=settings.treatment,
+                    ),
                 )
     for name, units in some.items():
         arms = pl.DataFrame({"unit": frame[name], "arm": arm_N}).group_by("unit").agg(
@@ -379,8 +458,15 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
         if (rows - units) * np.log(share) < np.log(REPEAT_CHANCE):
             raise InputError(
                 "clusters_not_declared",
-                f"{where}: every {name} is wholly in one arm ({units:,} values in {rows:,} rows), so {name} was drawn, "
-                f"not customers. Say unit={name}: rows of one count together; or ignore={name} if it names the arm",
+                gettext_lazy(
+                    "{where}: every {name} is wholly in one arm ({units} values in {rows} rows), so {name} was "
+                    "drawn, not customers. Say unit={name}: rows of one count together; or ignore={name} if it "
+                    "names the arm",
+                    where=where,
+                    name=name,
+                    units=f"{units:,}",
+                    rows=f"{rows:,}",
+                ),
             )
 
 

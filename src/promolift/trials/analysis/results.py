@@ -4,7 +4,7 @@ Tables name arms as the file does. Legend: N customers, A arms (arm 0 is control
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
@@ -12,9 +12,16 @@ import polars as pl
 from pydantic import ConfigDict
 
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.formatting import as_html, low_to_high, percent
-from promolift.foundation.i18n.lazy_message import SENTENCES, LazyMessage, gettext_lazy, join_messages, message_of
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.formatting import as_html, join_sentences, level_name, low_to_high, percent
+from promolift.foundation.i18n.lazy_message import (
+    SENTENCES,
+    LazyMessage,
+    gettext_lazy,
+    join_messages,
+    message_of,
+    render_message,
+)
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -22,6 +29,7 @@ from promolift.trials.analysis.settings import TrialSettings
 
 EFFECT_COLUMNS = ("effect", "low", "high", "control_mean")
 NET_COLUMNS = ("net", "net_low", "net_high")
+NO_MESSAGE = LazyMessage.of("", {})
 DOSE_TABLE = "trial_dose"  # is there only where treatments are depths
 
 
@@ -118,7 +126,7 @@ class TrialFit(Note):
     overlap_customers: int
     learned: dict[str, int]
     hidden: dict[str, float]
-    units: str = ""
+    units: LazyMessage = NO_MESSAGE
     unsure: tuple[str, ...] = ()
     withdrawn: WithdrawnPolicy | None = None
 
@@ -219,36 +227,61 @@ class TrialEffects(_NoteWithTables):
 
     def _lines(self) -> Iterator[str]:
         note, settings = self.note, self.note.settings
-        who = "Rows" if note.units else "Customers"
-        yield f"{who}: {', '.join(f'{name} {n:,}' for name, n in zip(note.arms, note.counts, strict=True))}."
-        yield f"Evidence: {note.level}: {'; '.join(note.reasons)}."
+        arms = ", ".join(f"{name} {n:,}" for name, n in zip(note.arms, note.counts, strict=True))
+        yield gettext("Rows: {arms}.", arms=arms) if note.units else gettext("Customers: {arms}.", arms=arms)
+        yield describe_evidence(note.level, note.reasons)
         if note.units:
-            yield f"Units: {note.units}."
+            yield gettext("Units: {units}.", units=render_message(note.units))
         for row in self.effects.iter_rows(named=True):
             outcome, rate = row["outcome"], row["outcome"] in settings.rates
-            unit, of = (" points", " %") if rate else ("", "")
             effect, low, high, control = (f"{100 * row[k]:.2f}" if rate else f"{row[k]:.4g}" for k in EFFECT_COLUMNS)
-            part = f", {100 * row['relative']:+.2f} %" if note.units and row["relative"] is not None else ""
-            yield f"  {outcome}: {row['arm']} adds {effect}{unit} ({low} to {high}) to {control}{of}{part}"
+            found = {
+                "outcome": outcome, "arm": row["arm"], "effect": effect, "low": low, "high": high, "control": control,
+            }  # fmt: skip
+            if rate:
+                said = gettext(
+                    "{outcome}: {arm} adds {effect} points ({low} to {high}) to {control} %",
+                    **found,
+                )
+            else:
+                said = gettext("{outcome}: {arm} adds {effect} ({low} to {high}) to {control}", **found)
+            if note.units and row["relative"] is not None:
+                said = gettext("{first}, {then}", first=said, then=f"{100 * row['relative']:+.2f} %")
+            yield f"  {said}"
             if not settings.gross(outcome) and row["net"] is not None:
                 worth, least, most = (f"{row[k]:.4g}" for k in NET_COLUMNS)
-                yield f"    {settings.basis(outcome)}: {worth} ({least} to {most})"
+                basis = render_message(settings.basis(outcome))
+                yield "    " + gettext(
+                    "{basis}: {worth} ({low} to {high})", basis=basis, worth=worth, low=least, high=most
+                )
         yield from describe_pairs(self.pairs, settings, note.arms[0], "{:.4g}".format) if len(note.arms) > 2 else ()
         for name, rows in note.learned.items():
-            yield (
-                f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of "
-                f"{note.overlap_customers:,} customers, drawn by hash; the average and the choice between models use "
-                "all."
-            )
+            yield gettext(
+                "Note: the file is large, so who gains more in {name} was learned from {rows} of {customers} "
+                "customers, "
+                "drawn by hash; the average and the choice between models use all.",
+                name=name, rows=f"{rows:,}", customers=f"{note.overlap_customers:,}",
+            )  # fmt: skip
         if note.withdrawn:
-            yield note.withdrawn.describe("{:.4g}".format)
+            yield render_message(note.withdrawn.describe("{:.4g}".format))
         if not note.units:
             sure = tuple(name for name in note.features if name not in note.unsure) if note.apart else ()
-            yield from describe_features(sure, note.unsure)
-        yield from (f"Note: {doubt}." for doubt in note.doubts)
+            yield from map(render_message, describe_features(sure, note.unsure))
+        yield from map(describe_note, note.doubts)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.effects)
+
+
+def describe_evidence(level: str | None, reasons: Sequence[str]) -> str:
+    """Return the evidence level, "none" where there is none, with its reasons."""
+    why = gettext("; ").join(map(render_message, reasons))
+    return gettext("Evidence: {level}: {reasons}.", level=level_name(level) if level else gettext("none"), reasons=why)
+
+
+def describe_note(text: str) -> str:
+    """Return a doubt or a remark as a line of a result."""
+    return gettext("Note: {text}.", text=render_message(text))
 
 
 def describe_features(before: tuple[str, ...], unsure: tuple[str, ...]) -> Iterator[LazyMessage]:
@@ -277,17 +310,20 @@ def describe_pairs(
     mine = pairs.filter(pl.col("outcome") == settings.deciding_outcome).to_dicts()
     wins = Counter(pair["arm"] for pair in mine)
     first, second = (sorted({p[key] for p in mine for key in ("arm", "against")}, key=lambda arm: -wins[arm]))[:2]
-    basis = (
-        "all pairs at once"
-        if settings.gross(settings.deciding_outcome)
-        else f"{settings.basis(settings.deciding_outcome)}, all pairs at once"
-    )
-    yield f"Best by {settings.deciding_outcome}: {first}, then {second} ({basis}):"
+    best = {"outcome": settings.deciding_outcome, "arm": first, "second": second}
+    if settings.gross(settings.deciding_outcome):
+        yield gettext("Best by {outcome}: {arm}, then {second} (all pairs at once):", **best)
+    else:
+        basis = render_message(settings.basis(settings.deciding_outcome))
+        yield gettext("Best by {outcome}: {arm}, then {second} ({basis}, all pairs at once):", basis=basis, **best)
     for pair in sorted(mine, key=lambda pair: (-wins[pair["arm"]], -wins[pair["against"]])):
         keys = EFFECT_COLUMNS[:3] if pair["net"] is None else NET_COLUMNS
         by, low, high = (say(pair[key]) for key in keys)
-        verb = "beats" if pair["shown"] else "is not shown to beat"
-        yield f"  {pair['arm']} {verb} {pair['against']}: by {by} ({low} to {high})"
+        said = {"arm": pair["arm"], "against": pair["against"], "by": by, "low": low, "high": high}
+        if pair["shown"]:
+            yield "  " + gettext("{arm} beats {against}: by {by} ({low} to {high})", **said)
+        else:
+            yield "  " + gettext("{arm} is not shown to beat {against}: by {by} ({low} to {high})", **said)
 
 
 @dataclass(frozen=True)
@@ -318,20 +354,31 @@ class TrialEvaluation(_NoteWithTables):
 
     def _lines(self) -> Iterator[str]:
         settings = self.note.settings
-        yield "Judged on customers the models did not see (two halves):"
+        yield gettext("Judged on customers the models did not see (two halves):")
         for row in self.qini.iter_rows(named=True):
-            said = f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
-            yield f"  {row['outcome']}, {row['arm']}: {row['figure']} by {row['by']} {said}"
+            yield "  " + gettext(
+                "{outcome}, {arm}: {figure} by {by} {value} ({low} to {high})",
+                outcome=row["outcome"], arm=row["arm"], figure=gettext(row["figure"]), by=gettext(row["by"]),
+                value=f"{row['value']:.4f}", low=f"{row['low']:.4f}", high=f"{row['high']:.4f}",
+            )  # fmt: skip
         for outcome in settings.modelled_outcomes:
             rows = self.policies.filter(pl.col("outcome") == outcome)
-            yield f"{outcome} per customer under each policy, {settings.basis(outcome)}:"
+            basis = render_message(settings.basis(outcome))
+            yield gettext("{outcome} per customer under each policy, {basis}:", outcome=outcome, basis=basis)
             for row in rows.iter_rows(named=True):
-                treats = f" (treats {percent(row['treated'])})" if row["policy"] == "recommended" else ""
-                yield f"  {row['policy']}{treats}: {row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
-            yield f"  {describe_policy(rows, settings, '{:.4g}'.format)}"
+                worth = {key: f"{row[key]:.4g}" for key in ("value", "low", "high")}
+                if row["policy"] == "recommended":
+                    treated = percent(row["treated"])
+                    yield "  " + gettext(
+                        "recommended (treats {treated}): {value} ({low} to {high})", treated=treated, **worth
+                    )
+                else:
+                    policy = render_message(policy_name(row["policy"]))
+                    yield "  " + gettext("{policy}: {value} ({low} to {high})", policy=policy, **worth)
+            yield "  " + render_message(describe_policy(rows, settings, "{:.4g}".format))
             if self.note.withdrawn and outcome == settings.deciding_outcome:
-                yield f"  {self.note.withdrawn.describe('{:.4g}'.format)}"
-        yield from (f"Note: {each}." for each in self.note.samples)
+                yield "  " + render_message(self.note.withdrawn.describe("{:.4g}".format))
+        yield from map(describe_note, self.note.samples)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.policies)
@@ -401,11 +448,13 @@ class TrialPlan(_NoteWithTables):
     def __str__(self) -> str:
         note, span = self.note, low_to_high(self.note.low, self.note.high, "{:,.2f}".format)
         by = ", ".join(f"{name} {n:,}" for name, n in self.frame["treatment"].value_counts().sort("treatment").rows())
-        sure = f"95 % interval {span}, " if span else ""
-        return (
-            f"Treated: {by or 'nobody'}. Expected gain {note.gain:,.2f} ({sure}{note.level}), {note.basis}.\n"
-            f"{note.describe()}"
-        )
+        treated = gettext("Treated: {arms}.", arms=by or gettext("nobody"))
+        worth = {"gain": f"{note.gain:,.2f}", "level": level_name(note.level), "basis": render_message(note.basis)}
+        if span:
+            gain = gettext("Expected gain {gain} (95 % interval {span}, {level}), {basis}.", span=span, **worth)
+        else:
+            gain = gettext("Expected gain {gain} ({level}), {basis}.", **worth)
+        return f"{join_sentences(treated, gain)}\n{render_message(note.describe())}"
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.frame)
@@ -425,6 +474,7 @@ class TrialResults:
 
 
 NOBODY, EVERYBODY = gettext_noop("nobody (control {arm})"), gettext_noop("everybody: {arm}")
+WITHIN_BUDGET = gettext_noop("plan within {budget}")
 
 
 def fixed_policy_names(arms: tuple[str, ...]) -> list[str]:
@@ -434,4 +484,4 @@ def fixed_policy_names(arms: tuple[str, ...]) -> list[str]:
 
 def policy_name(name: str) -> LazyMessage:
     """Return the name of a policy, as the tables hold it, for people."""
-    return message_of(name, NOBODY, EVERYBODY)
+    return message_of(name, NOBODY, EVERYBODY, WITHIN_BUDGET)

@@ -178,7 +178,13 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
     if nested := [name for name in features if frame[name].dtype.is_nested()]:
         raise InputError(
             "column_type_wrong",
-            f"{where}: {nested[0]!r} holds a {frame[nested[0]].dtype} in each row; ignore={nested[0]}",
+            gettext_lazy(
+                "{where}: {nested} holds a {dtype} in each row; ignore={nested_2}",
+                where=where,
+                nested=repr(nested[0]),
+                dtype=frame[nested[0]].dtype,
+                nested_2=nested[0],
+            ),
         )
     units = find_units(where, frame, settings, arm_N, arms)
     if units is not None and units.design != "repeated":
@@ -313,7 +319,9 @@ def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
     for role, name in asked:
         if name not in columns:
             text = f"{where}: no column {name!r}, which {role} names{suggest_nearest(name, columns)}"
-            raise InputError("column_unknown", f"{text}; it has {', '.join(columns)}")
+            raise InputError(
+                "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(columns))
+            )
 
 
 def _who(raw: pl.DataFrame, others: list[str], keys: list[str]) -> pl.Series | None:
@@ -332,10 +340,24 @@ def stated_costs(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> 
     for name, cost in settings.cost.items():
         if name not in arms or (name == arms[0] and cost):
             known = f"treatments of {settings.treatment} are {', '.join(arms[1:])}, control costs nothing"
-            raise InputError("arm_unknown", f"{where}: cost of {name!r}{suggest_nearest(name, arms[1:])}; {known}")
+            raise InputError(
+                "arm_unknown",
+                gettext_lazy(
+                    "{where}: cost of {name}{suggest_nearest_name}; {known}",
+                    where=where,
+                    name=repr(name),
+                    suggest_nearest_name=suggest_nearest(name, arms[1:]),
+                    known=known,
+                ),
+            )
     if missing := [name for name in arms[1:] if name not in settings.cost]:
         raise InputError(
-            "cost_missing", f"{where}: cost says nothing of {missing[0]!r}; say 0 if treating with it is free"
+            "cost_missing",
+            gettext_lazy(
+                "{where}: cost says nothing of {missing}; say 0 if treating with it is free",
+                where=where,
+                missing=repr(missing[0]),
+            ),
         )
     return [settings.cost[name] for name in arms[1:]]
 
@@ -354,10 +376,20 @@ def _paid(where: str, frame: pl.DataFrame, cost: float | str) -> Floats:
     if not isinstance(cost, str) or percentage_cost(cost) is not None:
         return np.array([0.0 if isinstance(cost, str) else cost])
     if cost not in frame.columns:
-        raise InputError("column_unknown", f"{where}: no column {cost!r}, which says what treating each customer costs")
+        raise InputError(
+            "column_unknown",
+            gettext_lazy(
+                "{where}: no column {cost}, which says what treating each customer costs", where=where, cost=repr(cost)
+            ),
+        )
     values = frame[cost]
     if not values.dtype.is_numeric() or values.null_count() or not (values >= 0).all():
-        raise InputError("value_invalid", f"{where}: cost {cost!r} needs an amount of 0 or more for every customer")
+        raise InputError(
+            "value_invalid",
+            gettext_lazy(
+                "{where}: cost {cost} needs an amount of 0 or more for every customer", where=where, cost=repr(cost)
+            ),
+        )
     return values.cast(pl.Float64).to_numpy()
 
 
@@ -371,7 +403,11 @@ def match_features(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
         if name not in raw.columns:
             raise InputError(
                 "column_missing",
-                f"new: no column {name!r}, which was known in the trial{suggest_nearest(name, raw.columns)}",
+                gettext_lazy(
+                    "new: no column {name}, which was known in the trial{suggest_nearest_name}",
+                    name=repr(name),
+                    suggest_nearest_name=suggest_nearest(name, raw.columns),
+                ),
             )
         column = infer_types(raw.select(name)).frame[name] if known.dtype != pl.String else raw[name].cast(pl.String)
         if column.null_count() == len(column):
@@ -380,7 +416,12 @@ def match_features(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
             column = column.cast(known.dtype)
         if known.dtype.is_numeric() and column.dtype == pl.String:
             wrong = column.filter(column.cast(pl.Float64, strict=False).is_null() & column.is_not_null())
-            raise InputError("column_type_wrong", f"new: {name!r} held numbers in the trial, now {wrong[0]!r}")
+            raise InputError(
+                "column_type_wrong",
+                gettext_lazy(
+                    "new: {name} held numbers in the trial, now {wrong}", name=repr(name), wrong=repr(wrong[0])
+                ),
+            )
         columns.append(column)
     return pl.DataFrame(columns)
 
@@ -404,14 +445,27 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
     if settings.control not in found:
         raise InputError(
-            "control_unknown", f"{where}: control {settings.control!r} is no value of {settings.treatment}: {shown}"
+            "control_unknown",
+            gettext_lazy(
+                "{where}: control {control} is no value of {treatment}: {shown}",
+                where=where,
+                control=repr(settings.control),
+                treatment=settings.treatment,
+                shown=shown,
+            ),
         )
     others = tuple(name for name in found if name != settings.control)
     if not 2 <= len(found) <= (MAX_AMOUNTS if depths((settings.control, *others)) else 30):
         remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
         raise InputError(
             "arm_count_invalid",
-            f"{where}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}",
+            gettext_lazy(
+                "{where}: {treatment} has {found} values; a trial has 2 to 30 arms{remedy}",
+                where=where,
+                treatment=settings.treatment,
+                found=len(found),
+                remedy=remedy,
+            ),
         )
     return (settings.control, *others)
 
@@ -493,10 +547,18 @@ def _one_row_each(where: str, frame: pl.DataFrame, arm_N: Ints) -> None:
             several = int((arms["arm"] > 1).sum())
             raise InputError(
                 "repeats_not_declared",
-                f"{where}: {len(column):,} rows of {people:,} customers by {column.name!r}, {several:,} of them in "
-                f"more than one arm; a trial has one row per customer. Say unit={column.name} if they were offered "
-                f"something anew each time, so that theirs count together; or add theirs up, leave out who got two, or "
-                f"say ignore={column.name} if each row counts for itself",
+                gettext_lazy(
+                    "{where}: {column} rows of {people} customers by {name}, {several} of them in more than "
+                    "one arm; a trial has one row per customer. Say unit={column_name} if they were offered "
+                    "something anew each time, so that theirs count together; or add theirs up, leave out who "
+                    "got two, or say ignore={column_name} if each row counts for itself",
+                    where=where,
+                    column=f"{len(column):,}",
+                    people=f"{people:,}",
+                    name=repr(column.name),
+                    several=f"{several:,}",
+                    column_name=column.name,
+                ),
             )
 
 
@@ -525,17 +587,33 @@ def _outcome(where: str, column: pl.Series, settings: TrialSettings) -> Floats:
     if not column.dtype.is_numeric():
         kind = f"text such as {column.drop_nulls()[:1].to_list()}" if column.dtype == pl.String else f"{column.dtype}"
         raise InputError(
-            "column_type_wrong", f"{where}: outcome {column.name!r} has {kind}; give a number for every customer"
+            "column_type_wrong",
+            gettext_lazy(
+                "{where}: outcome {name} has {kind}; give a number for every customer",
+                where=where,
+                name=repr(column.name),
+                kind=kind,
+            ),
         )
     values: Floats = column.cast(pl.Float64).fill_null(0.0).to_numpy().astype(np.float64)  # only where stated: zero
     if rate and not np.isin(values, (0.0, 1.0)).all():
         raise InputError(
-            "outcome_not_binary", f"{where}: {column.name!r} is named as a rate but has other values than 0 and 1"
+            "outcome_not_binary",
+            gettext_lazy(
+                "{where}: {name} is named as a rate but has other values than 0 and 1",
+                where=where,
+                name=repr(column.name),
+            ),
         )
     if not np.isfinite(values).all():
         raise InputError(
             "value_not_finite",
-            f"{where}: outcome {column.name!r} is infinite in {int((~np.isfinite(values)).sum())} rows",
+            gettext_lazy(
+                "{where}: outcome {name} is infinite in {sum} rows",
+                where=where,
+                name=repr(column.name),
+                sum=int((~np.isfinite(values)).sum()),
+            ),
         )
     return values
 
@@ -552,14 +630,23 @@ def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tup
         if len(shares) != len(arms):
             raise InputError(
                 "planned_shares_invalid",
-                f"{where}: planned: {len(shares)} shares for {len(arms)} arms {', '.join(arms)}",
+                gettext_lazy(
+                    "{where}: planned: {shares} shares for {arms} arms {arms_2}",
+                    where=where,
+                    shares=len(shares),
+                    arms=len(arms),
+                    arms_2=", ".join(arms),
+                ),
             )
     if settings.strata is None:
         return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
     group = _names(frame[settings.strata]).fill_null("")
     if unknown := sorted(set(group.unique()) - set(groups)):
-        text = f"{settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}"
-        raise InputError("planned_shares_missing", f"{where}: {text}")
+        message = gettext_lazy(
+            "{where}: {column} = {value} has no planned shares; give planned.{name}",
+            where=where, column=settings.strata, value=repr(unknown[0]), name=unknown[0],
+        )  # fmt: skip
+        raise InputError("planned_shares_missing", message)
     place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
     share_GA = np.array(list(groups.values()), dtype=np.float64)
     return np.asarray(share_GA[place_N], dtype=np.float64)

@@ -232,7 +232,9 @@ def _matrices(gain_NK: ArrayLike, cost_NK: ArrayLike) -> _Matrices:
     gain, cost = np.ascontiguousarray(gain_NK, np.float64), np.ascontiguousarray(cost_NK, np.float64)
     if gain.ndim != 2 or gain.shape != cost.shape:
         shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
-        raise InputError("shapes_differ", f"allocate: {shapes}; both must be (customers, offers)")
+        raise InputError(
+            "shapes_differ", gettext_lazy("allocate: {shapes}; both must be (customers, offers)", shapes=shapes)
+        )
     return _Matrices(gain, cost)
 
 
@@ -242,7 +244,12 @@ def _like(column: Any, shape: tuple[int, ...], dtype: type[np.generic], name: st
     if array.shape != shape:
         raise InputError(
             "shapes_differ",
-            f"allocate: {name} has shape {array.shape}, expected {shape}, one value for each row of gain",
+            gettext_lazy(
+                "allocate: {name} has shape {shape}, expected {shape_2}, one value for each row of gain",
+                name=name,
+                shape=array.shape,
+                shape_2=shape,
+            ),
         )
     return array
 
@@ -272,7 +279,10 @@ def to_uint64(seed: int) -> np.uint64:
 def check_budget(budget: float) -> float:
     """The budget as a float, or BudgetError if it is negative or not a number."""
     if not budget >= 0 or budget == np.inf:
-        raise BudgetError("budget_invalid", f"allocate: budget is {budget}; give a finite amount of 0 or more")
+        raise BudgetError(
+            "budget_invalid",
+            gettext_lazy("allocate: budget is {budget}; give a finite amount of 0 or more", budget=budget),
+        )
     return float(budget)
 
 
@@ -325,12 +335,25 @@ def summarise_rows(rows: ChoiceRows) -> RowSummary:
             rule = "a gain must be finite or missing (NaN)" if g == np.inf else "an expected cost must be 0 or more"
             raise InputError(
                 "value_not_finite" if g == np.inf else "value_invalid",
-                f"allocate: row {row}, slot {slot}: gain {g}, cost {c}; {rule}",
+                gettext_lazy(
+                    "allocate: row {row}, slot {slot}: gain {g}, cost {c}; {rule}",
+                    row=row,
+                    slot=slot,
+                    g=g,
+                    c=c,
+                    rule=rule,
+                ),
             )
-        raise InputError("value_invalid", f"allocate: row {row}, slot {slot}: units {u}; give 0 or more")
+        raise InputError(
+            "value_invalid",
+            gettext_lazy("allocate: row {row}, slot {slot}: units {u}; give 0 or more", row=row, slot=slot, u=u),
+        )
     for name, codes in (("label", rows.label_N), ("offer", rows.offer_NK)):
         if codes.size and codes.min() < 0:
-            raise InputError("value_invalid", f"allocate: a {name} is {codes.min()}; number them from 0")
+            raise InputError(
+                "value_invalid",
+                gettext_lazy("allocate: a {name} is {min}; number them from 0", name=name, min=codes.min()),
+            )
     classes, offers = (int(each.max(initial=0)) + 1 for each in (rows.label_N, rows.offer_NK))
     gain, cost, units = tops
     return RowSummary(gain, cost, units, usable, pairs, len(rows), classes, offers)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from promolift.core.allocation.algorithms.arrays import Floats, Ints, LimitUsage
 from promolift.core.allocation.settings import Limit, Measure
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 ROUNDING_TOLERANCE = 1e-12  # of the amounts added up: a difference of sums cannot be known closer
 MEASURE_COLUMNS = {"gain": 0, "cost": 1, "count": 2, "units": 3}
@@ -116,11 +117,22 @@ def _mask(limit: Limit, chosen: Sequence[int | str], size: int, field: str) -> N
     if limit.where:
         raise ConfigError(
             "limit_scope_invalid",
-            f"limit {limit.name!r}: 'where' names columns of a table; on arrays use labels and offers",
+            gettext_lazy(
+                "limit {name}: 'where' names columns of a table; on arrays use labels and offers", name=repr(limit.name)
+            ),
         )
     bad = [c for c in chosen if not isinstance(c, int) or not 0 <= c < size]
     if bad:
-        raise ConfigError("limit_value_unknown", f"limit {limit.name!r}: {field} {bad} are outside 0 to {size - 1}")
+        raise ConfigError(
+            "limit_value_unknown",
+            gettext_lazy(
+                "limit {name}: {field} {bad} are outside 0 to {size}",
+                name=repr(limit.name),
+                field=field,
+                bad=bad,
+                size=size - 1,
+            ),
+        )
     mask = np.full(size, not chosen, np.bool_)
     mask[[int(c) for c in chosen]] = True
     return mask
@@ -134,7 +146,8 @@ def stack_constraints(
     twice = sorted({name for name in names if names.count(name) > 1 or name == "budget"})
     if twice:
         raise ConfigError(
-            "name_duplicate", f"limits: the name {twice[0]!r} is taken; give every limit a name of its own"
+            "name_duplicate",
+            gettext_lazy("limits: the name {twice} is taken; give every limit a name of its own", twice=repr(twice[0])),
         )
     rows: list[tuple[str, bool, float]] = [("budget", False, budget)]
     terms: list[tuple[int, int, float, LimitMask]] = [(0, MEASURE_COLUMNS["cost"], 1.0, everything)]

@@ -20,6 +20,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 MAX_PENDING_TABLES = 8  # tables that wait to be added up at once
 UNITS = 2.0**40  # in 1, of which sums of fractions count whole ones: whole numbers add up the same in any order
@@ -100,7 +101,7 @@ class PopulationSums:
         """Nothing summed yet, for these moments; raises SupportError when there is none."""
         moments = tuple(sorted(set(asofs)))
         if not moments:
-            raise SupportError("value_missing", "profile: no moment was given; name at least one asof_ms")
+            raise SupportError("value_missing", gettext_lazy("profile: no moment was given; name at least one asof_ms"))
         return cls(moments, {}, tuple(sorted(set(earlier) - set(moments))), vectors=vectors)
 
     def plus(self, parts: Iterable[Tables]) -> "PopulationSums":
@@ -112,7 +113,10 @@ class PopulationSums:
         """A table by name; raises SupportError naming the pass that is missing."""
         if name not in self.tables:
             raise SupportError(
-                "step_missing", f"profile: shared table {name!r} is not summed yet; run every step of profile.STEPS"
+                "step_missing",
+                gettext_lazy(
+                    "profile: shared table {name} is not summed yet; run every step of profile.STEPS", name=repr(name)
+                ),
             )
         return self.tables[name]
 

@@ -14,6 +14,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import bind, exact_sum_sql, fetch_frame, run_select
 from promolift.foundation.tables.schemas import EXPOSURE_FEATURES, PRODUCTS
 from promolift.foundation.time.clock import DAY_MS, WEEK_MS
@@ -266,7 +267,9 @@ def _relation(events: Relation, frame: pl.DataFrame) -> Relation:
 def _first(events: Relation) -> int:
     first = run_select("select min(ts_ms) from events", events=events).fetchall()[0][0]
     if first is None:
-        raise InputError("events_missing", "events: no rows; past purchases are needed to tell who uses coupons")
+        raise InputError(
+            "events_missing", gettext_lazy("events: no rows; past purchases are needed to tell who uses coupons")
+        )
     return int(first)
 
 

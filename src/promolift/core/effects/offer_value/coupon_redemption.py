@@ -78,7 +78,10 @@ class RedemptionModel:
         missing = set(EXPOSURE_FEATURES.schema) - set(features.columns)
         if missing:
             raise InputError(
-                "column_missing", f"redemption: features lack the columns {sorted(missing)}; build them anew"
+                "column_missing",
+                gettext_lazy(
+                    "redemption: features lack the columns {missing}; build them anew", missing=sorted(missing)
+                ),
             )
         x_NP = self._design(features)
         unknown_N = (x_NP[:, len(self.terms) :].sum(axis=1) == 0) & bool(self.kinds)
@@ -150,7 +153,8 @@ def _training(features: pl.DataFrame, redeemed: pl.DataFrame) -> pl.DataFrame:
     EXPOSURE_FEATURES.check(features)
     if redeemed.select(pl.struct(KEY).is_duplicated().any()).item():
         raise InputError(
-            "rows_duplicate", "redeemed: a customer stands twice in one campaign; give one outcome per row of features"
+            "rows_duplicate",
+            gettext_lazy("redeemed: a customer stands twice in one campaign; give one outcome per row of features"),
         )
     known = features.join(redeemed.select(*KEY, "redeemed").drop_nulls(), on=KEY).sort(KEY)
     data = known.filter(pl.col("history_weeks") >= MIN_HISTORY_WEEKS)

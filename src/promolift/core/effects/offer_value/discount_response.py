@@ -86,7 +86,9 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
         if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < MIN_OWN_VARIANCE:
             raise SupportError(
                 "discounts_collinear",
-                "what is now and what was before cannot be told apart: discounts stay as they are too long",
+                gettext_lazy(
+                    "what is now and what was before cannot be told apart: discounts stay as they are too long"
+                ),
             )
         step = np.linalg.solve(hessian, net.T @ (y - mu))
         beta += step
@@ -99,7 +101,11 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
             return max(fits, key=lambda fit: float(np.trace(fit.cov_KK)))  # the widest errors
     raise SupportError(
         "not_converged",
-        f"the response model did not settle after {STEPS} steps: too little variation in {len(y)} cells",
+        gettext_lazy(
+            "the response model did not settle after {steps} steps: too little variation in {y} cells",
+            steps=STEPS,
+            y=len(y),
+        ),
     )
 
 

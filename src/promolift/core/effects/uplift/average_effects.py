@@ -18,6 +18,7 @@ from promolift.core.effects.uplift.linear_learners import Basis, fit_basis, fit_
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
 from promolift.foundation.hashing import hash_int, mix_bits
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 MIN_ARM_CUSTOMERS = 50  # customers of an arm
 FOLDS = 10  # a prediction is made without so small a part that hardly any of its quality is lost
@@ -91,7 +92,12 @@ def adjusted_means(
         few = [len(np.unique(cluster[rows.arm_N == a])) for a in range(rows.arms)]
         if min(few) < MIN_CLUSTERS:
             raise SupportError(
-                "too_few_clusters", f"clusters: {few} by arm; with fewer than {MIN_CLUSTERS} the error cannot be known"
+                "too_few_clusters",
+                gettext_lazy(
+                    "clusters: {few} by arm; with fewer than {min_clusters} the error cannot be known",
+                    few=few,
+                    min_clusters=MIN_CLUSTERS,
+                ),
             )
         freedom = float(len(np.unique(cluster)) - rows.arms)
     return AdjustedMeans(np.clip(unit * gain_K, -wide, wide), unit * se_K, control, freedom, unit * part_NK)
@@ -319,13 +325,22 @@ def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str,
     if short or not found:
         raise InputError(
             "shapes_differ" if short else "value_missing",
-            f"outcomes: {short or 'none given'}; give one value for each of {len(trial.arm_N)} customers",
+            gettext_lazy(
+                "outcomes: {short}; give one value for each of {arm_n} customers",
+                short=short or "none given",
+                arm_n=len(trial.arm_N),
+            ),
         )
     counts = np.bincount(trial.arm_N, minlength=trial.arms)
     if counts.min() < MIN_ARM_CUSTOMERS:
         raise SupportError(
             "arm_too_small",
-            f"outcomes: arm {counts.argmin()} has {counts.min()} customers; at least {MIN_ARM_CUSTOMERS} are needed",
+            gettext_lazy(
+                "outcomes: arm {argmin} has {min} customers; at least {min_arm_customers} are needed",
+                argmin=counts.argmin(),
+                min=counts.min(),
+                min_arm_customers=MIN_ARM_CUSTOMERS,
+            ),
         )
     return found
 
@@ -356,9 +371,18 @@ def _check(gain_N: Floats, psi_N: Floats, least: int) -> None:
         alike = gain_N.ndim == 1 and gain_N.shape == psi_N.shape
         raise InputError(
             "value_not_finite" if alike else "shapes_differ",
-            f"calibration: predictions {gain_N.shape} and scores {psi_N.shape} must be finite and alike",
+            gettext_lazy(
+                "calibration: predictions {shape} and scores {psi_n_shape} must be finite and alike",
+                shape=gain_N.shape,
+                psi_n_shape=psi_N.shape,
+            ),
         )
     if len(gain_N) < least:
         raise SupportError(
-            "too_few_customers", f"calibration: {len(gain_N)} customers; at least {least} are needed to say anything"
+            "too_few_customers",
+            gettext_lazy(
+                "calibration: {gain_n} customers; at least {least} are needed to say anything",
+                gain_n=len(gain_N),
+                least=least,
+            ),
         )

@@ -242,7 +242,12 @@ def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...]) -> Floats:
     if few.min() < MIN_ARM_CUSTOMERS:
         raise SupportError(
             "arm_too_small",
-            f"propensity: {arms[few.argmin()]} has {few.min()} customers; {MIN_ARM_CUSTOMERS} are needed",
+            gettext_lazy(
+                "propensity: {arms} has {min} customers; {min_arm_customers} are needed",
+                arms=arms[few.argmin()],
+                min=few.min(),
+                min_arm_customers=MIN_ARM_CUSTOMERS,
+            ),
         )
     if not x_NF.shape[1]:
         return np.tile(few / few.sum(), (len(arm_N), 1))
@@ -281,7 +286,10 @@ def _look(rows: _Rows, prob_NA: Floats) -> Diagnosis:
     if counts.min() < 2:
         fewest = rows.arms[counts.argmin()]
         raise SupportError(
-            "arm_too_small", f"diagnose: {fewest} has {counts.min()} customers; there is nothing to compare"
+            "arm_too_small",
+            gettext_lazy(
+                "diagnose: {fewest} has {min} customers; there is nothing to compare", fewest=fewest, min=counts.min()
+            ),
         )
     keep_N = overlap.keep_N
     if np.bincount(rows.arm_N[keep_N], minlength=arms).min() < 2:  # refused for want of overlap: show all that is there
@@ -421,14 +429,18 @@ def _arms(treatment_N: ArrayLike, n: int, arms: int | None) -> Ints:
     if arm.size == 0 or (arm < 0).any() or (arm != np.round(arm)).any():
         raise InputError(
             "treatment_invalid",
-            "treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ...",
+            gettext_lazy("treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ..."),
         )
     most = int(arm.max())
     if most >= (arms or most + 1) or max(arms or 0, most + 1) < 2:
         given = arms or most + 1
         raise InputError(
             "arm_count_invalid",
-            f"treatment_N: arms up to {most}, but probabilities are given for {given}; two are needed",
+            gettext_lazy(
+                "treatment_N: arms up to {most}, but probabilities are given for {given}; two are needed",
+                most=most,
+                given=given,
+            ),
         )
     return arm.astype(np.int64)
 
@@ -436,7 +448,12 @@ def _arms(treatment_N: ArrayLike, n: int, arms: int | None) -> Ints:
 def _same_length(values_N: Floats, n: int) -> Floats:
     if len(values_N) != n:
         raise InputError(
-            "shapes_differ", f"diagnose: {len(values_N)} values for {n} rows of features; give one for each customer"
+            "shapes_differ",
+            gettext_lazy(
+                "diagnose: {values_n} values for {n} rows of features; give one for each customer",
+                values_n=len(values_N),
+                n=n,
+            ),
         )
     return values_N
 
@@ -448,10 +465,16 @@ def _probabilities(name: str, values: ArrayLike | None, arm_N: Ints, arms: int) 
     if prob.shape != (len(arm_N), arms) or not ((prob >= 0).all() and np.allclose(prob.sum(axis=1), 1, atol=1e-6)):
         raise InputError(
             "propensity_invalid",
-            f"{name}: shape {prob.shape}; needs probabilities of {arms} arms, 0 or more, summing to 1",
+            gettext_lazy(
+                "{name}: shape {shape}; needs probabilities of {arms} arms, 0 or more, summing to 1",
+                name=name,
+                shape=prob.shape,
+                arms=arms,
+            ),
         )
     if (prob[np.arange(len(arm_N)), arm_N] == 0).any():
         raise InputError(
-            "propensity_zero", f"{name}: some customers got an arm whose probability is said to have been 0"
+            "propensity_zero",
+            gettext_lazy("{name}: some customers got an arm whose probability is said to have been 0", name=name),
         )
     return prob

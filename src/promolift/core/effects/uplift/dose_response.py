@@ -28,6 +28,7 @@ from promolift.core.effects.uplift.linear_learners import outcome_unit
 from promolift.core.effects.uplift.nuisance import Response, assign_folds, fit_nuisance, sorted_rows, subset_trial
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, Level
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 SLOPE_PRECISION = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
 CURVATURE_SD = (
@@ -297,7 +298,12 @@ class DoseModel:
         depth_D, u_NJ = self._asked(depths), self._terms(features)
         if len(names_N) != len(u_NJ):
             raise InputError(
-                "shapes_differ", f"by: {len(names_N)} segments for {len(u_NJ)} customers; give one for each"
+                "shapes_differ",
+                gettext_lazy(
+                    "by: {names_n} segments for {u_nj} customers; give one for each",
+                    names_n=len(names_N),
+                    u_nj=len(u_NJ),
+                ),
             )
         names_S, of_N, count_S = np.unique(names_N, return_inverse=True, return_counts=True)
         mean_SJ = np.stack([np.bincount(of_N, u, len(names_S)) for u in u_NJ.T], axis=1) / count_S[:, None]
@@ -315,7 +321,11 @@ class DoseModel:
         if (depth_D < 0).any() or (depth_D > top + 1e-12).any():
             raise SupportError(
                 "depth_out_of_range",
-                f"depths: {depth_D.tolist()} asked, but the data reach from 0 to {top:g}; ask within",
+                gettext_lazy(
+                    "depths: {tolist} asked, but the data reach from 0 to {top}; ask within",
+                    tolist=depth_D.tolist(),
+                    top=f"{top:g}",
+                ),
             )
         return depth_D
 
@@ -431,23 +441,46 @@ class _Tried(NamedTuple):
 def _check(x_NF: Floats, depth_N: Floats, y_N: Floats) -> _Tried:
     if not len(x_NF) == len(depth_N) == len(y_N):
         raise InputError(
-            "shapes_differ", f"dose: {len(x_NF)} customers, {len(depth_N)} depths, {len(y_N)} outcomes; one for each"
+            "shapes_differ",
+            gettext_lazy(
+                "dose: {x_nf} customers, {depth_n} depths, {y_n} outcomes; one for each",
+                x_nf=len(x_NF),
+                depth_n=len(depth_N),
+                y_n=len(y_N),
+            ),
         )
     depth_D, arm_N, count_D = np.unique(depth_N, return_inverse=True, return_counts=True)
     if not len(depth_D) or depth_D[0] != 0 or len(depth_D) < 2:
         raise SupportError(
             "too_few_depths",
-            f"depth: {depth_D.tolist()[:5]} tried; 0 (control) and at least one depth above are needed",
+            gettext_lazy(
+                "depth: {tolist} tried; 0 (control) and at least one depth above are needed",
+                tolist=depth_D.tolist()[:5],
+            ),
         )
     if len(depth_D) > MAX_DEPTHS:
         raise SupportError(
-            "too_many_depths", f"depth: {len(depth_D)} different ones; round them to at most {MAX_DEPTHS}"
+            "too_many_depths",
+            gettext_lazy(
+                "depth: {depth_d} different ones; round them to at most {max_depths}",
+                depth_d=len(depth_D),
+                max_depths=MAX_DEPTHS,
+            ),
         )
     if count_D.min() < MIN_ROWS:
         few = float(depth_D[count_D.argmin()])
         raise SupportError(
-            "arm_too_small", f"depth {few:g}: {count_D.min()} customers; {MIN_ROWS} are needed at every depth"
+            "arm_too_small",
+            gettext_lazy(
+                "depth {few}: {min} customers; {min_rows} are needed at every depth",
+                few=f"{few:g}",
+                min=count_D.min(),
+                min_rows=MIN_ROWS,
+            ),
         )
     if np.ptp(y_N) == 0:
-        raise SupportError("no_variation", f"outcome: {y_N[0]:g} for everybody; nothing can be learned from it")
+        raise SupportError(
+            "no_variation",
+            gettext_lazy("outcome: {y_n} for everybody; nothing can be learned from it", y_n=f"{y_N[0]:g}"),
+        )
     return _Tried(depth_D, arm_N.astype(np.int64))

@@ -71,13 +71,16 @@ from promolift.core.effects.uplift.nuisance import (
 from promolift.core.effects.uplift.targeting_policy import ScoredTrial, TargetingRule, choose_rule
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Level
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
+from promolift.foundation.i18n.formatting import in_brackets, join_sentences, level_name
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.storage.model_files import Arrays, ModelParts, from_parts, to_parts
 
 if TYPE_CHECKING:
     from promolift.core.effects.uplift.diagnostics import Diagnosis
 
 MAX_STRAY_SE = 4.0  # standard errors by which a learner's mean may differ from the doubly robust average
-UNVERIFIED_REASON = "unverified: nobody has checked that the arms are comparable; see diagnose"
+UNVERIFIED_REASON = gettext_noop("unverified: nobody has checked that the arms are comparable; see diagnose")
 MAX_TRAINING_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
 MIN_ARM_CUSTOMERS = 50  # an arm with fewer customers is refused
 OUTCOME_QUANTILE = (
@@ -200,55 +203,89 @@ class EffectModel:
 
     def explain(self, arms: Sequence[str] | None = None) -> str:
         """What was chosen, why, and by which rule, in plain words. `arms` are their names, control first."""
-        return f"{self.evidence(arms)} {self.advice(arms)}"
+        return join_sentences(self.evidence(arms), self.advice(arms))
 
     def evidence(self, arms: Sequence[str] | None = None) -> str:
         """What treatments add on average, and whether customers differ in it."""
-        names = arms or self.arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        numbered = [gettext("treatment {arm}", arm=arm) for arm in range(len(self.average.gain_K) + 1)]
+        names = arms or self.arms or numbered
         pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
-        effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
-        each = ", ".join(f"{cost:.4g} ({name})" for name, cost in zip(names[1:], self.cost_K, strict=True))
-        alike = (self.cost_K == self.cost_K[0]).all()
-        paid = f"its cost of {self.cost_K[0]:g}" if alike else f"their costs of {each}"
-        effects += f", {paid} taken off" if self.cost_K.any() else ""
-        stated = f"{self.level} ({self.reason})" if self.level == "assumed" else self.level
-        drawn = f" The models learned from {self.learned} of them, drawn by hash, and were judged by all."
-        taught_by = drawn if self.learned is not None else ""
-        return f"Evidence: {stated}, {self.rows} customers; on average {effects}.{taught_by} {self._why()}"
+        effects = gettext("; ").join(
+            gettext("{name} adds {gain} (s.e. {se})", name=name, gain=f"{gain:.4g}", se=f"{se:.2g}")
+            for name, gain, se in pairs
+        )
+        if self.cost_K.any() and (self.cost_K == self.cost_K[0]).all():
+            cost = f"{self.cost_K[0]:g}"
+            effects = gettext("{effects}, its cost of {cost} taken off", effects=effects, cost=cost)
+        elif self.cost_K.any():
+            each = ", ".join(f"{cost:.4g} ({name})" for name, cost in zip(names[1:], self.cost_K, strict=True))
+            effects = gettext("{effects}, their costs of {costs} taken off", effects=effects, costs=each)
+        stated = level_name(self.level)
+        if self.level == "assumed":
+            stated = f"{stated}{in_brackets(render_message(self.reason))}"
+        found = gettext(
+            "Evidence: {level}, {customers} customers; on average {effects}.",
+            level=stated,
+            customers=self.rows,
+            effects=effects,
+        )
+        taught_by = "" if self.learned is None else gettext(
+            "The models learned from {learned} of them, drawn by hash, and were judged by all.", learned=self.learned
+        )  # fmt: skip
+        return join_sentences(found, taught_by, self._why())
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
         """Which arm is best for everybody alike, and whether a ranking earns more."""
-        names = arms or self.arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
-        fixed, rule = f"Best for everybody alike: {names[self.best_arm]}.", self.rule
+        numbered = [gettext("arm {arm}", arm=arm) for arm in range(len(self.average.gain_K) + 1)]
+        names = arms or self.arms or numbered
+        rule = self.rule
+        fixed = gettext("Best for everybody alike: {arm}.", arm=render_message(names[self.best_arm]))
         behind = [name for name, weight in zip(self.learners, rule.weight_C, strict=True) if weight > 0]
-        ranking = f"the ranking by {behind[0] if len(behind) == 1 else 'the mixture of learners'}"
+        ranking = behind[0] if len(behind) == 1 else gettext("the mixture of learners")
         if rule.follows:
-            return f"{fixed} Better: those treated whom {ranking} says that it pays for; out of fold that earned more."
-        if rule.ranks and self.best_arm:
-            by = f"{ranking} earned more than drawing customers at random"
-            return f"{fixed} No group proved better off with another; where a budget does not reach all, {by}."
-        return (
-            f"{fixed} No group proved better off with another, nor any ranking better than customers drawn at random."
-        )
+            found = gettext(
+                "Better: those treated whom the ranking by {ranking} says that it pays for; out of fold that earned "
+                "more.",
+                ranking=ranking,
+            )
+        elif rule.ranks and self.best_arm:
+            found = gettext(
+                "No group proved better off with another; where a budget does not reach all, the ranking by {ranking} "
+                "earned more than drawing customers at random.",
+                ranking=ranking,
+            )
+        else:
+            found = gettext(
+                "No group proved better off with another, nor any ranking better than customers drawn at random."
+            )
+        return join_sentences(fixed, found)
 
     def _why(self) -> str:
         v, chosen = self.verdict, self.chosen
         parts = "" if chosen == "none" else ", ".join(f"{name} x {w:.2f}" for name, w in chosen.items())
         live = np.isfinite(v.limit_C)
         best = int(np.where(live, v.z_C - np.where(live, v.limit_C, 0), -np.inf).argmax())
-        test = (
-            f"Of {len(self.learners)} learners judged out of fold, {self.learners[best]} tells customers apart best: "
-            f"z = {v.z_C[best]:.2f}, where {v.limit_C[best]:.2f} rules out chance in all of them together."
-        )
-        if self.stray:
-            test += f" Left out, for on average they contradict the doubly robust average: {', '.join(self.stray)}."
+        test = gettext(
+            "Of {learners} learners judged out of fold, {best} tells customers apart best: z = {z}, where {limit} "
+            "rules "
+            "out chance in all of them together.",
+            learners=len(self.learners), best=self.learners[best], z=f"{v.z_C[best]:.2f}",
+            limit=f"{v.limit_C[best]:.2f}",
+        )  # fmt: skip
+        stray = gettext(
+            "Left out, for on average they contradict the doubly robust average: {learners}.",
+            learners=", ".join(self.stray),
+        ) if self.stray else ""  # fmt: skip
         match v.answer:
             case "none":
-                return f"{test} No difference between customers was detected: everybody is given the average."
+                found = gettext("No difference between customers was detected: everybody is given the average.")
             case "simple":
-                return f"{test} No mixture was clearly better than the simpler answer, which is used: {parts}."
+                found = gettext(
+                    "No mixture was clearly better than the simpler answer, which is used: {learners}.", learners=parts
+                )
             case _:
-                return f"{test} Gains differ between customers by a mixture of learners: {parts}."
+                found = gettext("Gains differ between customers by a mixture of learners: {learners}.", learners=parts)
+        return join_sentences(test, stray, found)
 
     def to_parts(self) -> ModelParts:
         """Arrays by name and a JSON manifest."""
@@ -259,7 +296,10 @@ class EffectModel:
         """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
         model = from_parts(arrays, manifest, (*MODEL_CLASSES, Average, cls))
         if not isinstance(model, cls):
-            raise InputError("model_invalid", f"model manifest: holds a {type(model).__name__}, not an effect model")
+            raise InputError(
+                "model_invalid",
+                gettext_lazy("model manifest: holds a {name}, not an effect model", name=type(model).__name__),
+            )
         return model
 
 
@@ -454,11 +494,18 @@ def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -
     cost_NK = np.atleast_2d(np.asarray(cost, dtype=np.float64))
     if cost_NK.ndim > 2 or len(cost_NK) not in (1, shape[0]) or cost_NK.shape[1] not in (1, shape[1]):
         raise InputError(
-            "shapes_differ", f"cost: shape {cost_NK.shape} for {shape[0]} customers and {shape[1]} treatments"
+            "shapes_differ",
+            gettext_lazy(
+                "cost: shape {shape} for {shape_2} customers and {shape_3} treatments",
+                shape=cost_NK.shape,
+                shape_2=shape[0],
+                shape_3=shape[1],
+            ),
         )
     if not np.isfinite(cost_NK).all():
         raise InputError(
-            "value_not_finite", "cost: some are missing or infinite; give a number for every customer and treatment"
+            "value_not_finite",
+            gettext_lazy("cost: some are missing or infinite; give a number for every customer and treatment"),
         )
     wide_NK = np.broadcast_to(cost_NK, (len(cost_NK), shape[1]))
     return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
@@ -499,18 +546,26 @@ def _trial(
     if not len(x_NF) == len(outcome_N) == len(given_N):
         sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
         raise InputError(
-            "shapes_differ", f"features, treatment, outcome: {sizes} customers; give one of each for every customer"
+            "shapes_differ",
+            gettext_lazy(
+                "features, treatment, outcome: {sizes} customers; give one of each for every customer", sizes=sizes
+            ),
         )
     if (given_N != given_N.round()).any() or given_N.min(initial=0) < 0:
         raise InputError(
-            "treatment_invalid", "treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments"
+            "treatment_invalid",
+            gettext_lazy("treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments"),
         )
     arm_N = given_N.astype(np.int64)
     count_A = np.bincount(arm_N)
     if len(count_A) < 2 or count_A.min() < MIN_ARM_CUSTOMERS:
         raise SupportError(
             "arm_too_small",
-            f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {MIN_ARM_CUSTOMERS}",
+            gettext_lazy(
+                "treatment: {tolist} customers by arm; every arm needs at least {min_arm_customers}",
+                tolist=count_A.tolist(),
+                min_arm_customers=MIN_ARM_CUSTOMERS,
+            ),
         )
     rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
     key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
@@ -525,7 +580,9 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
     try:
         prob = np.asarray(propensity, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError("value_invalid", 'propensity: not numbers; give probabilities, "estimate" or None') from None
+        raise InputError(
+            "value_invalid", gettext_lazy('propensity: not numbers; give probabilities, "estimate" or None')
+        ) from None
     if prob.shape == (len(count_A) - 1,):
         prob = np.tile(prob, (count_A.sum(), 1))
     elif prob.ndim == 1:
@@ -534,10 +591,14 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
         prob = np.column_stack([1 - prob.sum(axis=1), prob])
     if prob.shape != (count_A.sum(), len(count_A)):
         raise InputError(
-            "shapes_differ", f"propensity: shape {prob.shape}; give one column for each treatment, or for each arm"
+            "shapes_differ",
+            gettext_lazy(
+                "propensity: shape {shape}; give one column for each treatment, or for each arm", shape=prob.shape
+            ),
         )
     if not (prob > 0).all() or np.abs(prob.sum(axis=1) - 1).max() > 1e-6:
         raise InputError(
-            "propensity_invalid", "propensity: probabilities must be above 0 and sum to 1 over control and treatments"
+            "propensity_invalid",
+            gettext_lazy("propensity: probabilities must be above 0 and sum to 1 over control and treatments"),
         )
     return prob

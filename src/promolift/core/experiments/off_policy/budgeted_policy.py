@@ -20,7 +20,9 @@ from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Interval
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import as_html
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -88,21 +90,40 @@ class BudgetedValue:
     support: PolicySupport
 
     def __str__(self) -> str:
-        end = "the money lasts for all arrivals"
+        end = gettext("the money lasts for all arrivals")
         if self.lasts < 1:
-            span = f"({self.lasts_low:.0%} to {self.lasts_high:.0%})"
-            end = f"the money is gone after {self.lasts:.0%} of the arrivals {span}"
+            end = gettext(
+                "the money is gone after {share} of the arrivals ({low} to {high})",
+                share=f"{self.lasts:.0%}", low=f"{self.lasts_low:.0%}", high=f"{self.lasts_high:.0%}",
+            )  # fmt: skip
         lines = [
-            f"value {self.value:.5g} a decision within a budget of {self.budget:g}, {self.level:.0%} interval "
-            f"{self.low:.5g} to {self.high:.5g}; {self.spent:.5g} spent, {end}",
-            f"the log earned {self.logged:.5g}; without a budget the policy would earn {self.unlimited:.5g}",
-            f"replaying the decisions that agree, whose money lasts too long, would say {self.naive:.5g} "
-            f"({self.naive_low:.5g} to {self.naive_high:.5g})",
-            f"{self.support.rows} rows, worth {self.support.effective:.0f} for this policy, largest weight "
-            f"{self.support.largest:.1f}",
-        ]
+            gettext(
+                "value {value} a decision within a budget of {budget}, {level} interval {low} to {high}; {spent} "
+                "spent, "
+                "{end}",
+                value=f"{self.value:.5g}", budget=f"{self.budget:g}", level=f"{self.level:.0%}", low=f"{self.low:.5g}",
+                high=f"{self.high:.5g}", spent=f"{self.spent:.5g}", end=end,
+            ),
+            gettext(
+                "the log earned {logged}; without a budget the policy would earn {unlimited}",
+                logged=f"{self.logged:.5g}", unlimited=f"{self.unlimited:.5g}",
+            ),
+            gettext(
+                "replaying the decisions that agree, whose money lasts too long, would say {naive} ({low} to {high})",
+                naive=f"{self.naive:.5g}", low=f"{self.naive_low:.5g}", high=f"{self.naive_high:.5g}",
+            ),
+            gettext(
+                "{rows} rows, worth {worth} for this policy, largest weight {largest}",
+                rows=self.support.rows, worth=f"{self.support.effective:.0f}", largest=f"{self.support.largest:.1f}",
+            ),
+        ]  # fmt: skip
         if len(set(self.price_H.tolist())) > 1:
-            lines.append(f"price of a unit of money: {self.price_H[0]:.4g} at first, {self.price_H[-1]:.4g} at the end")
+            lines.append(
+                gettext(
+                    "price of a unit of money: {first} at first, {last} at the end",
+                    first=f"{self.price_H[0]:.4g}", last=f"{self.price_H[-1]:.4g}",
+                )
+            )  # fmt: skip
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -142,11 +163,11 @@ def budgeted_value(
     what the policy does, or what happens without an offer once the money is gone.
     """
     if not np.isfinite(budget) or budget < 0:
-        raise InputError("value_invalid", f"budget {budget}: give an amount of 0 or more")
+        raise InputError("value_invalid", gettext_lazy("budget {budget}: give an amount of 0 or more", budget=budget))
     if len(cost_N) != len(log.action_N) or not np.isfinite(cost_N).all() or (cost_N < 0).any():
         raise InputError(
             "shapes_differ" if len(cost_N) != len(log.action_N) else "value_invalid",
-            "cost: give what each logged decision cost, 0 or more, none missing",
+            gettext_lazy("cost: give what each logged decision cost, 0 or more, none missing"),
         )
     grid_G = policy.prices() if isinstance(policy, PricedPolicy) else np.zeros(1)
     actions = policy.gain_NA.shape[1] if isinstance(policy, PricedPolicy) else policy.shape[1]
@@ -288,8 +309,12 @@ def _supported(
     if gone < len(taken) and not (log.action_N == none).any():
         raise SupportError(
             "untreated_decisions_missing",
-            f"policy: its money is gone after {run.lasts_B[0]:.0%} of the arrivals, and the log never offered nothing, "
-            "so nobody knows what follows; log decisions without an offer, or name the action that is none",
+            gettext_lazy(
+                "policy: its money is gone after {lasts_b} of the arrivals, and the log never offered "
+                "nothing, so nobody knows what follows; log decisions without an offer, or name the action "
+                "that is none",
+                lasts_b=f"{run.lasts_B[0]:.0%}",
+            ),
         )
     weight_N = taken[np.arange(len(taken)), log.action_N] / log.prob_N
     support = measure_support(weight_N, unseen_mass(log.action_N, taken, log.logging_NA))

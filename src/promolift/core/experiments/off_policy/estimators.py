@@ -24,7 +24,9 @@ from promolift.core.experiments.off_policy.reward_model import Rewards, RewardSe
 from promolift.foundation.errors import InputError
 from promolift.foundation.evidence import Interval
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import as_html
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -160,6 +162,11 @@ class PolicyEstimate:
     error: float
 
 
+ESTIMATE_COLUMNS = (
+    gettext_noop("estimator"), gettext_noop("value"), gettext_noop("s.e."), gettext_noop("error"),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class OffPolicyValue:
     """What a policy earns per decision.
@@ -184,23 +191,36 @@ class OffPolicyValue:
     score_U: Floats
 
     @property
-    def warning(self) -> str | None:
+    def warning(self) -> LazyMessage | None:
         """Why the numbers are to be read with care, if they are."""
         if self.rewarded < FEW:
-            return f"worth {self.rewarded:.0f} rewarded rows: too few to tell policies apart"
+            return gettext_lazy(
+                "worth {rows} rewarded rows: too few to tell policies apart", rows=f"{self.rewarded:.0f}"
+            )
         return None
 
     def __str__(self) -> str:
         lines = [
-            f"value {self.value:.5g} ({self.chosen}), {self.level:.0%} interval {self.low:.5g} to {self.high:.5g} "
-            f"({self.interval_of})",
-            f"the log earned {self.logged:.5g}; the policy adds {self.gain_low:+.5g} to {self.gain_high:+.5g}",
-            f"{self.support.rows} rows, worth {self.support.effective:.0f} for this policy, largest weight "
-            f"{self.support.largest:.1f}, reward model: {self.reward_model}",
-            *(f"caution: {self.warning}" for _ in range(self.warning is not None)),
-            f"{'estimator':<11}{'value':>11}{'s.e.':>11}{'error':>11}",
-            *(f"{e.name:<11}{e.value:>11.5g}{e.se:>11.3g}{e.error:>11.3g}" for e in self.estimates),
-        ]
+            gettext(
+                "value {value} ({chosen}), {level} interval {low} to {high} ({interval_of})",
+                value=f"{self.value:.5g}", chosen=self.chosen, level=f"{self.level:.0%}", low=f"{self.low:.5g}",
+                high=f"{self.high:.5g}", interval_of=self.interval_of,
+            ),
+            gettext(
+                "the log earned {logged}; the policy adds {low} to {high}",
+                logged=f"{self.logged:.5g}", low=f"{self.gain_low:+.5g}", high=f"{self.gain_high:+.5g}",
+            ),
+            gettext(
+                "{rows} rows, worth {worth} for this policy, largest weight {largest}, reward model: {model}",
+                rows=self.support.rows, worth=f"{self.support.effective:.0f}", largest=f"{self.support.largest:.1f}",
+                model=self.reward_model,
+            ),
+        ]  # fmt: skip
+        if self.warning is not None:
+            lines.append(gettext("caution: {warning}", warning=render_message(self.warning)))
+        heads = (gettext(name) for name in ESTIMATE_COLUMNS)
+        lines.append("{:<11}{:>11}{:>11}{:>11}".format(*heads))
+        lines += [f"{e.name:<11}{e.value:>11.5g}{e.se:>11.3g}{e.error:>11.3g}" for e in self.estimates]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -239,7 +259,7 @@ def read_log(
     if not rows or action.ndim != 1 or action.dtype.kind not in "iu" or action.min() < 0:
         raise InputError(
             "value_invalid" if rows else "too_few_rows",
-            "action: give one whole number from 0 up for each decision, and at least one decision",
+            gettext_lazy("action: give one whole number from 0 up for each decision, and at least one decision"),
         )
     reward = _numbers(reward_N, "reward", (rows,))
     prob = np.asarray(prob_N, dtype=np.float64)
@@ -248,7 +268,10 @@ def read_log(
         logging = _probabilities(prob, "prob", rows, "propensity_invalid")
         if action.max() >= logging.shape[1]:
             raise InputError(
-                "action_unknown", f"prob: {logging.shape[1]} actions, but action {action.max()} was logged"
+                "action_unknown",
+                gettext_lazy(
+                    "prob: {shape} actions, but action {max} was logged", shape=logging.shape[1], max=action.max()
+                ),
             )
         prob = logging[np.arange(rows), action]
     prob = _numbers(prob, "prob", (rows,))
@@ -256,14 +279,25 @@ def read_log(
     if wrong.size:
         raise InputError(
             "propensity_invalid",
-            f"prob: {wrong.size} of {rows} are not in (0, 1], first {prob[wrong[0]]:g} at row {wrong[0]}",
+            gettext_lazy(
+                "prob: {size} of {rows} are not in (0, 1], first {prob} at row {wrong}",
+                size=wrong.size,
+                rows=rows,
+                prob=f"{prob[wrong[0]]:g}",
+                wrong=wrong[0],
+            ),
         )
     context = np.zeros((rows, 0)) if context_NF is None else np.asarray(context_NF, dtype=np.float64)
     if context.ndim != 2 or len(context) != rows:
-        raise InputError("shapes_differ", f"context: shape {context.shape}; give {rows} rows of features")
+        raise InputError(
+            "shapes_differ",
+            gettext_lazy("context: shape {shape}; give {rows} rows of features", shape=context.shape, rows=rows),
+        )
     unit = None if unit_N is None else np.unique(np.asarray(unit_N), return_inverse=True)[1].astype(np.int64)
     if unit is not None and len(unit) != rows:
-        raise InputError("shapes_differ", f"unit: {len(unit)} given for {rows} decisions")
+        raise InputError(
+            "shapes_differ", gettext_lazy("unit: {unit} given for {rows} decisions", unit=len(unit), rows=rows)
+        )
     return DecisionLog(action.astype(np.int64), reward, prob, context, logging, unit)
 
 
@@ -273,12 +307,19 @@ def read_policy(log: DecisionLog, policy_NA: ArrayLike) -> Floats:
     policy = _probabilities(given_NA, "policy", len(log.action_N), "probabilities_invalid")
     if log.action_N.max() >= policy.shape[1]:
         raise InputError(
-            "action_unknown", f"policy: {policy.shape[1]} actions, but action {log.action_N.max()} was logged"
+            "action_unknown",
+            gettext_lazy(
+                "policy: {shape} actions, but action {max} was logged", shape=policy.shape[1], max=log.action_N.max()
+            ),
         )
     if log.logging_NA is not None and log.logging_NA.shape != policy.shape:
         raise InputError(
             "shapes_differ",
-            f"policy: {policy.shape[1]} actions, the logged propensities have {log.logging_NA.shape[1]}",
+            gettext_lazy(
+                "policy: {shape} actions, the logged propensities have {logging_na_shape}",
+                shape=policy.shape[1],
+                logging_na_shape=log.logging_NA.shape[1],
+            ),
         )
     return policy
 
@@ -331,7 +372,7 @@ def rank_policies(
     cannot be told from it.
     """
     if len(policies) < 2:
-        raise InputError("too_few_policies", "policies: give at least two to rank")
+        raise InputError("too_few_policies", gettext_lazy("policies: give at least two to rank"))
     values = {name: estimate_value(log, read_policy(log, policy), settings) for name, policy in policies.items()}
     order = sorted(values, key=lambda name: (-values[name].value, name))
     scores_UP = np.column_stack([values[name].score_U for name in order])
@@ -359,12 +400,14 @@ class Ranking:
 
     def __str__(self) -> str:
         """The policies in order, each with its interval and whether it can be told from the first."""
-        lines = [f"all intervals at once ({self.values[self.order[0]].level:.0%}), best guess first:"]
+        level = f"{self.values[self.order[0]].level:.0%}"
+        lines = [gettext("all intervals at once ({level}), best guess first:", level=level)]
         for name in self.order:
             low, high = self.intervals[name].low, self.intervals[name].high
-            beaten = "beaten" if name in self.beaten else "cannot be told from the first"
+            beaten = gettext("beaten") if name in self.beaten else gettext("cannot be told from the first")
             beaten = f"  {beaten}" if name in self.against else ""
-            lines.append(f"  {name}: {self.values[name].value:.5g}, {low:.5g} to {high:.5g}{beaten}")
+            found = {"value": f"{self.values[name].value:.5g}", "low": f"{low:.5g}", "high": f"{high:.5g}"}
+            lines.append("  " + gettext("{policy}: {value}, {low} to {high}", policy=name, **found) + beaten)
         return "\n".join(lines)
 
 
@@ -433,11 +476,21 @@ def mean_per_unit(score_N: Floats, unit_N: Ints | None) -> Floats:
 def _numbers(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
     found = np.asarray(values, dtype=np.float64)
     if found.shape != shape:
-        raise InputError("shapes_differ", f"{name}: shape {found.shape}, expected {shape}")
+        raise InputError(
+            "shapes_differ",
+            gettext_lazy("{name}: shape {shape}, expected {shape_2}", name=name, shape=found.shape, shape_2=shape),
+        )
     wrong = np.flatnonzero(~np.isfinite(found))
     if wrong.size:
         raise InputError(
-            "value_missing", f"{name}: {wrong.size} of {found.size} are missing or infinite, first at row {wrong[0]}"
+            "value_missing",
+            gettext_lazy(
+                "{name}: {size} of {found_size} are missing or infinite, first at row {wrong}",
+                name=name,
+                size=wrong.size,
+                found_size=found.size,
+                wrong=wrong[0],
+            ),
         )
     return found
 
@@ -445,12 +498,25 @@ def _numbers(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
 def _probabilities(values: Floats, name: str, rows: int, code: str) -> Floats:
     if values.ndim != 2 or len(values) != rows:
         raise InputError(
-            "shapes_differ", f"{name}: shape {values.shape}; give {rows} rows of probabilities, one for each action"
+            "shapes_differ",
+            gettext_lazy(
+                "{name}: shape {shape}; give {rows} rows of probabilities, one for each action",
+                name=name,
+                shape=values.shape,
+                rows=rows,
+            ),
         )
     wrong = np.flatnonzero(~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < 1e-6)))
     if wrong.size:
         raise InputError(
-            code, f"{name}: {wrong.size} of {rows} rows are no probabilities that sum to 1, first row {wrong[0]}"
+            code,
+            gettext_lazy(
+                "{name}: {size} of {rows} rows are no probabilities that sum to 1, first row {wrong}",
+                name=name,
+                size=wrong.size,
+                rows=rows,
+                wrong=wrong[0],
+            ),
         )
     return values
 

@@ -71,6 +71,11 @@ def require_support(support: PolicySupport, most_unseen: float, least_effective:
     if support.odd:
         raise SupportError(
             "weights_invalid",
-            f"log: the weights average {support.mean:.3f} where 1 is expected (noise {support.mean_se:.3f}); the "
-            "logged propensities are not those the actions were drawn with, or a few rare rows carry the policy",
+            gettext_lazy(
+                "log: the weights average {mean} where 1 is expected (noise {mean_se}); the logged "
+                "propensities are not those the actions were drawn with, or a few rare rows carry the "
+                "policy",
+                mean=f"{support.mean:.3f}",
+                mean_se=f"{support.mean_se:.3f}",
+            ),
         )

@@ -24,6 +24,8 @@ from promolift.core.experiments.off_policy.estimators import (
 from promolift.core.experiments.off_policy.reward_model import predict_rewards
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_int, mix_bits
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,10 +71,11 @@ class PolicyTree:
             return [f"{indent}{actions[int(tree.value[node, :, 0].argmax())]}"]
         no, yes = (self.lines(actions, names, indent + "  ", int(side[node]))
                    for side in (tree.children_left, tree.children_right))  # fmt: skip
+        feature, border = names[tree.feature[node]], f"{tree.threshold[node]:.4g}"
         return [
-            f"{indent}if {names[tree.feature[node]]} above {tree.threshold[node]:.4g}:",
+            indent + gettext("if {feature} above {border}:", feature=feature, border=border),
             *yes,
-            f"{indent}else:",
+            indent + gettext("else:"),
             *no,
         ]
 
@@ -101,19 +104,24 @@ class LearnedTree:
         return self.gain_bound > 0
 
     def __str__(self) -> str:
-        verdict = (
-            "shown to earn more than what ran" if self.shown else "not shown to earn more than what ran: keep that"
-        )
-        return "\n".join(
-            [
-                f"best policy of those tried, learned from {self.learned} decisions:",
-                *self.policy.lines(self.actions, self.names),
-                f"on {self.value.support.rows} others it earns {self.value.value:.5g} a decision, at least "
-                f"{self.bound:.5g} ({self.level:.0%})",
-                f"the log earned {self.value.logged:.5g} there; the policy adds {self.gain:+.5g}, at least "
-                f"{self.gain_bound:+.5g}: {verdict}",
-            ]
-        )
+        verdict = gettext("not shown to earn more than what ran: keep that")
+        if self.shown:
+            verdict = gettext("shown to earn more than what ran")
+        lines = [
+            gettext("best policy of those tried, learned from {learned} decisions:", learned=self.learned),
+            *self.policy.lines(self.actions, self.names),
+            gettext(
+                "on {rows} others it earns {value} a decision, at least {bound} ({level})",
+                rows=self.value.support.rows, value=f"{self.value.value:.5g}", bound=f"{self.bound:.5g}",
+                level=f"{self.level:.0%}",
+            ),
+            gettext(
+                "the log earned {logged} there; the policy adds {gain}, at least {bound}: {verdict}",
+                logged=f"{self.value.logged:.5g}", gain=f"{self.gain:+.5g}", bound=f"{self.gain_bound:+.5g}",
+                verdict=verdict,
+            ),
+        ]  # fmt: skip
+        return "\n".join(lines)
 
 
 def learn_policy(
@@ -131,7 +139,10 @@ def learn_policy(
     """
     if not 0 <= settings.depth <= 2:
         raise InputError(
-            "setting_invalid", f"depth {settings.depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust"
+            "setting_invalid",
+            gettext_lazy(
+                "depth {depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust", depth=settings.depth
+            ),
         )
     half_N = _halves(log, settings.seed)
     taught, held = np.flatnonzero(half_N == 0), np.flatnonzero(half_N == 1)
@@ -169,7 +180,11 @@ def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats
     if not often_A.any():
         raise SupportError(
             "actions_too_rare",
-            f"log: no action was taken {MIN_ACTION_ROWS} times among {len(rows)} decisions; log more",
+            gettext_lazy(
+                "log: no action was taken {min_action_rows} times among {rows} decisions; log more",
+                min_action_rows=MIN_ACTION_ROWS,
+                rows=len(rows),
+            ),
         )
     score_NA -= score_NA[:, often_A].mean(axis=1, keepdims=True)  # questions are to part actions, not levels
     score_NA[:, ~often_A] = score_NA.min() - 1

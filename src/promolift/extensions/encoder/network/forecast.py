@@ -29,7 +29,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
 )
 from promolift.foundation.errors import SupportError
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.jit import Bools, Days, Floats, Ints
 from promolift.foundation.time.clock import DAY_MS
 
@@ -136,8 +136,13 @@ def collect_backtest_window(
     if len(asked) < MIN_CALIBRATION_CUSTOMERS or day + HORIZON_DAYS > h.day_V.max() + 1:
         raise SupportError(
             "too_few_customers",
-            f"encoder: {len(asked)} customers known at the start of a whole window of {HORIZON_DAYS} days; "
-            f"{MIN_CALIBRATION_CUSTOMERS} needed",
+            gettext_lazy(
+                "encoder: {asked} customers known at the start of a whole window of {horizon_days} days; "
+                "{min_calibration_customers} needed",
+                asked=len(asked),
+                horizon_days=HORIZON_DAYS,
+                min_calibration_customers=MIN_CALIBRATION_CUSTOMERS,
+            ),
         )
     usual = population_means(h, day)
     ranker = BasketRanker(trees, 1.0, RankingSnapshot.of(h, day)) if trees else None
@@ -289,8 +294,8 @@ def forecast_rows(
     """One batch, a row per customer as of a day; items and rhythms are those that `voice` may name.
 
     customer_id, churn_prob (no visit in 56 days), spend_cents, orders (both of 56 days), deal_share (of the next
-    visit's items), items and item_probs (the three likeliest of the next basket), sentences. Spend and orders are
-    calibrated means.
+    visit's items), items and item_probs (the three likeliest of the next basket), sentences (messages as `to_text`
+    stores them). Spend and orders are calibrated means.
     """
     p, log_PI = said.points, log_share(said.logit_PI)
     open_I = np.array([voice.name(item) is not None for item in model.items])
@@ -314,7 +319,7 @@ def forecast_rows(
 
 def describe_rhythms(
     h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, voice: SentenceFormat | None = None
-) -> list[str | None]:
+) -> list[LazyMessage | None]:
     """The customer's most regular item bought four times or more: 'Buys milk every 9 days, due in 2.', or None."""
     counts = count_visits(h, customer_P, visit_P, day_P, 40)
     names = [voice.name(item) if voice else item for item in h.catalogue.items]
@@ -333,26 +338,42 @@ def describe_rhythms(
     ]
 
 
-def _rhythm(item: str, gap: float, recency: float) -> str:
-    left = round(gap) - round(recency)
-    when = f"due in {left}" if left > 0 else "due today" if left == 0 else f"overdue by {-left}"
-    return f"Buys {item} every {round(gap)} days, {when}."
+def _rhythm(item: str, gap: float, recency: float) -> LazyMessage:
+    left, days = round(gap) - round(recency), round(gap)
+    if left > 0:
+        return gettext_lazy("Buys {item} every {days} days, due in {left}.", item=item, days=days, left=left)
+    if left == 0:
+        return gettext_lazy("Buys {item} every {days} days, due today.", item=item, days=days)
+    return gettext_lazy("Buys {item} every {days} days, overdue by {late}.", item=item, days=days, late=-left)
 
 
-def _sentences(row: dict[str, object], rhythm: str | None, voice: SentenceFormat) -> list[str]:
+def _sentences(row: dict[str, object], rhythm: LazyMessage | None, voice: SentenceFormat) -> list[str]:
     items, probs = row["items"], row["item_probs"]
     assert isinstance(items, list)
     assert isinstance(probs, list)
     said = [rhythm] if rhythm else []
     listed = ", ".join(f"{voice.name(item)} ({prob:.0%})" for item, prob in zip(items, probs, strict=True))
-    said += [f"Likeliest in the next basket: {listed}."] if listed else []
+    said += [gettext_lazy("Likeliest in the next basket: {items}.", items=listed)] if listed else []
     said.append(
-        f"Expected to spend {voice.money(float(str(row['spend_cents'])))} in {row['orders']:.1f} orders within 8 weeks."
+        gettext_lazy(
+            "Expected to spend {spend} in {orders} orders within 8 weeks.",
+            spend=voice.money(float(str(row["spend_cents"]))),
+            orders=f"{row['orders']:.1f}",
+        )
     )
     away = float(str(row["churn_prob"]))
-    said.append(f"Stays away for 8 weeks with a probability of {f'{away:.0%}' if away >= 0.005 else 'less than 1%'}.")
-    said.append(f"About {row['deal_share']:.0%} of the items of the next visit will be bought on discount.")
-    return said
+    said.append(
+        gettext_lazy(
+            "Stays away for 8 weeks with a probability of {probability}.",
+            probability=f"{away:.0%}" if away >= 0.005 else gettext_lazy("less than 1%"),
+        )
+    )
+    said.append(
+        gettext_lazy(
+            "About {share} of the items of the next visit will be bought on discount.", share=f"{row['deal_share']:.0%}"
+        )
+    )
+    return [each.to_text() for each in said]
 
 
 def visit_contributions(

@@ -32,6 +32,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
     Popularity,
 )
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Days, Floats, Ints
 
 
@@ -77,14 +78,15 @@ class LearnedEncoder:
         """What is expected of each customer from a moment on, in batches of `size` points, in the order given."""
         if h.catalogue.items != self.items:
             raise InputError(
-                "result_outdated", "encoder: the catalogue is not the one it was trained on; train it again"
+                "result_outdated",
+                gettext_lazy("encoder: the catalogue is not the one it was trained on; train it again"),
             )
         table_ID = self.model.table()
         days = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
         if self.ranker is not None and (days != self.ranker.snapshot.day).any():
             raise InputError(
                 "moments_differ",
-                "encoder: its ranker belongs to another moment; give it a RankingSnapshot of this moment",
+                gettext_lazy("encoder: its ranker belongs to another moment; give it a RankingSnapshot of this moment"),
             )
         for at in range(0, len(customer_P), size):
             points = history_points(h, customer_P[at : at + size], days[at : at + size])
@@ -136,7 +138,8 @@ class LearnedEncoder:
             return cls(settings, model.sizes, tuple(manifest["items"]), tuple(manifest["record"]), model)
         except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise InputError(
-                "model_invalid", f"encoder: files are missing or damaged ({error!r}); train it again"
+                "model_invalid",
+                gettext_lazy("encoder: files are missing or damaged ({error}); train it again", error=repr(error)),
             ) from None
 
 

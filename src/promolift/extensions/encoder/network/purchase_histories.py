@@ -22,6 +22,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from promolift.foundation import sql
 from promolift.foundation.errors import InputError, SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Bools, Days, Floats, Ints, jit_compile
 from promolift.foundation.sql import fetch_frame
 from promolift.foundation.time.clock import DAY_MS
@@ -166,7 +167,12 @@ class Purchases(NamedTuple):
 def read_purchases(events: Relation, products: Relation, level: str = "type") -> Purchases:
     """Purchase lines and the catalogue at one level ('product', 'type' or 'category'), for `build_histories`."""
     if level not in LEVEL_SQL:
-        raise InputError("value_invalid", f"encoder: level {level!r}; known levels: {', '.join(LEVEL_SQL)}")
+        raise InputError(
+            "value_invalid",
+            gettext_lazy(
+                "encoder: level {level}; known levels: {level_sql}", level=repr(level), level_sql=", ".join(LEVEL_SQL)
+            ),
+        )
     item = LEVEL_SQL[level]
     lines = fetch_frame(sql.run_select(PURCHASES_SQL.format(item=item), events=events, products=products))
     return Purchases(lines, fetch_frame(sql.run_select(CATALOGUE_SQL.format(item=item), products=products)))
@@ -175,7 +181,9 @@ def read_purchases(events: Relation, products: Relation, level: str = "type") ->
 def build_catalogue(table: pl.DataFrame) -> Catalogue:
     """From columns item and, where known, category, brand, price_cents."""
     if table["item"].is_duplicated().any():
-        raise InputError("rows_duplicate", "encoder: an item stands twice in the catalogue; give each item once")
+        raise InputError(
+            "rows_duplicate", gettext_lazy("encoder: an item stands twice in the catalogue; give each item once")
+        )
     table = table.sort("item")
     price = (
         table["price_cents"].cast(pl.Float32) if "price_cents" in table.columns else pl.Series([None] * table.height)
@@ -210,7 +218,10 @@ def build_histories(
     """
     wanted = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
     if lacking := set(wanted) - set(lines.columns):
-        raise InputError("column_missing", f"encoder: purchase lines lack the columns {sorted(lacking)}")
+        raise InputError(
+            "column_missing",
+            gettext_lazy("encoder: purchase lines lack the columns {lacking}", lacking=sorted(lacking)),
+        )
     known = lines.select(wanted).filter(pl.col("item").is_in(list(items.items)))
     people = pl.Series("customer_id", [*customers], dtype=pl.String).append(known["customer_id"]).unique().sort()
     rows, visits = _rows(known, people, items), _visits(known, people)
@@ -335,7 +346,11 @@ def fit_ease(bought_CI: sparse.csr_matrix, l2: float = 200.0, min_buyers: int = 
     kept_J = np.sort(order[buyers_I[order] >= min_buyers])
     if not len(kept_J):
         raise SupportError(
-            "too_few_customers", f"EASE: no item has {min_buyers} buyers; a longer history or a coarser level is needed"
+            "too_few_customers",
+            gettext_lazy(
+                "EASE: no item has {min_buyers} buyers; a longer history or a coarser level is needed",
+                min_buyers=min_buyers,
+            ),
         )
     kept = bought_CI[:, kept_J].astype(np.float64)
     gram_JJ = (kept.T @ kept).toarray()

@@ -53,6 +53,7 @@ from promolift.extensions.encoder.network.purchase_histories import (
 )
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_int
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.jit import Floats, Ints
 
 VECTOR_DIRECTIONS = 32  # of words and pictures that items are placed by
@@ -174,8 +175,14 @@ def fit_encoder(
     if (h.day_V < until).sum() < MIN_VISITS or not (h.day_V >= until).any():
         raise SupportError(
             "too_few_rows",
-            f"encoder: {(h.day_V < until).sum()} visits before the last {settings.horizon_days} days (validation) and "
-            f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed",
+            gettext_lazy(
+                "encoder: {sum} visits before the last {horizon_days} days (validation) and {sum_2} in "
+                "them; at least {min_visits} and 1 are needed",
+                sum=(h.day_V < until).sum(),
+                horizon_days=settings.horizon_days,
+                sum_2=(h.day_V >= until).sum(),
+                min_visits=MIN_VISITS,
+            ),
         )
     job = Training(h, settings, weekly_popularity(h, end_day), until, end_day, select_device(settings))
     with torch.random.fork_rng(), deterministic():
@@ -194,7 +201,10 @@ def select_device(settings: EncoderSettings) -> torch.device:
         return torch.device("cpu")
     if not there:
         raise InputError(
-            "gpu_missing", f"encoder: device {settings.device!r}, but torch finds no GPU; say 'auto' or 'cpu'"
+            "gpu_missing",
+            gettext_lazy(
+                "encoder: device {device}, but torch finds no GPU; say 'auto' or 'cpu'", device=repr(settings.device)
+            ),
         )
     device = torch.device("cuda", torch.cuda.current_device())
     whole = torch.cuda.get_device_properties(device).total_memory
@@ -502,7 +512,10 @@ def _resume(
         model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     except (ValueError, KeyError, StopIteration, RuntimeError, SafetensorError) as error:
         raise InputError(
-            "checkpoint_mismatch", f"encoder: checkpoint does not fit these settings and data ({error!r}); train anew"
+            "checkpoint_mismatch",
+            gettext_lazy(
+                "encoder: checkpoint does not fit these settings and data ({error}); train anew", error=repr(error)
+            ),
         ) from None
     adam: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():

@@ -20,6 +20,7 @@ from promolift.core.experiments.group_gaps import ALPHA, alternate_halves, joint
 from promolift.core.experiments.prediction_metrics import Score, auc
 from promolift.foundation.errors import SupportError
 from promolift.foundation.evidence import Z95, Interval
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Real = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -63,7 +64,11 @@ def score_membership(score_M: Real, member_M: Bools, delta: float = 0.0, alpha: 
     if min(member_M.sum(), (~member_M).sum()) < MIN_CUSTOMERS // 2:
         raise SupportError(
             "too_few_customers",
-            f"attack: {len(score_M)} customers; at least {MIN_CUSTOMERS} are needed, half of them members",
+            gettext_lazy(
+                "attack: {score_m} customers; at least {min_customers} are needed, half of them members",
+                score_m=len(score_M),
+                min_customers=MIN_CUSTOMERS,
+            ),
         )
     others = np.flatnonzero(~member_M)
     first, second = others[::2], others[1::2]

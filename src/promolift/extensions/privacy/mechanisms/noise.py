@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 Real = NDArray[np.float64]
 NOISE_GRID = 2.0**-20  # of the noise
@@ -60,7 +61,8 @@ def effect_rows(outcome_N: Real, treated_N: NDArray[np.bool_], cap: float) -> Re
     """
     if cap <= 0:
         raise InputError(
-            "value_invalid", f"private effect: cap = {cap}; give the amount above 0 at which outcomes are cut"
+            "value_invalid",
+            gettext_lazy("private effect: cap = {cap}; give the amount above 0 at which outcomes are cut", cap=cap),
         )
     x_N = 2 * np.clip(outcome_N, 0.0, cap) / cap - 1
     one = np.stack([np.ones_like(x_N), x_N, x_N**2], axis=1)
@@ -77,8 +79,12 @@ def private_difference(sum_V: Real, cap: float, noise: float) -> PrivateDifferen
     if (n_A < MIN_SIGNAL_TO_NOISE * sd).any():
         raise SupportError(
             "too_few_customers",
-            f"private effect: about {max(min(n_A), 0):.0f} customers in the smaller arm, where the noise is "
-            f"{sd:.0f}; a larger test, or a larger privacy.epsilon, is needed",
+            gettext_lazy(
+                "private effect: about {n_a} customers in the smaller arm, where the noise is {sd}; a "
+                "larger test, or a larger privacy.epsilon, is needed",
+                n_a=f"{max(min(n_A), 0):.0f}",
+                sd=f"{sd:.0f}",
+            ),
         )
     mean_A = sums[:, 1] / n_A
     spread_A = np.maximum(sums[:, 2] / n_A - mean_A**2, 0.0)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.foundation.errors import BudgetError, ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 Purpose = Literal["profiles", "encoder", "price", "effect"]
@@ -64,7 +65,7 @@ def _drawn_divergence(spend: Spend) -> NDArray[np.float64]:
     if find_spec("opacus") is None:
         raise ConfigError(
             "extra_missing",
-            "an encoder under privacy.epsilon needs opacus; `pip install 'promolift[privacy]'` brings it",
+            gettext_lazy("an encoder under privacy.epsilon needs opacus; `pip install 'promolift[privacy]'` brings it"),
         )
     from opacus.accountants.analysis.rdp import compute_rdp
 
@@ -123,8 +124,16 @@ class PrivacyBudget(Settings):
         if after > self.epsilon * (1 + NOISE_TOLERANCE):
             raise BudgetError(
                 "privacy_budget_exceeded",
-                f"privacy: {more[0].purpose} would bring what was spent from epsilon {before:.2f} to {after:.2f}, and "
-                f"privacy.epsilon allows {self.epsilon:g} (delta {self.delta:g}): {max(self.epsilon - before, 0):.2f} "
-                "is left. Nothing was released. What was made before stays in use; raise privacy.epsilon, or state "
-                "in privacy.runs, before the first run of a new work folder, how many runs it is to last",
+                gettext_lazy(
+                    "privacy: {purpose} would bring what was spent from epsilon {before} to {after}, and "
+                    "privacy.epsilon allows {epsilon} (delta {delta}): {self_epsilon} is left. Nothing was "
+                    "released. What was made before stays in use; raise privacy.epsilon, or state in "
+                    "privacy.runs, before the first run of a new work folder, how many runs it is to last",
+                    purpose=more[0].purpose,
+                    before=f"{before:.2f}",
+                    after=f"{after:.2f}",
+                    epsilon=f"{self.epsilon:g}",
+                    delta=f"{self.delta:g}",
+                    self_epsilon=f"{max(self.epsilon - before, 0):.2f}",
+                ),
             )

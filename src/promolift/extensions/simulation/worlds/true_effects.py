@@ -12,6 +12,7 @@ import polars as pl
 
 from promolift.extensions.simulation.worlds.world import CATEGORIES, SHELF_DEPTHS, Floats, Ints, World, discount_cents
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 OFFER_SCHEMA = {"customer_id": pl.String, "category": pl.String, "depth": pl.Float64}
 
@@ -65,7 +66,13 @@ def _check(rows: pl.DataFrame, names: dict[str, int], number: dict[str, int]) ->
     if bad.height:
         rule = f"a customer of this shop, one of {', '.join(names)}, and a depth in [0, {deepest:.1f})"
         raise InputError(
-            "value_invalid", f"offers: {bad.height} rows are impossible, first {bad.drop('at').row(0)}; needed: {rule}"
+            "value_invalid",
+            gettext_lazy(
+                "offers: {height} rows are impossible, first {row}; needed: {rule}",
+                height=bad.height,
+                row=bad.drop("at").row(0),
+                rule=rule,
+            ),
         )
 
 

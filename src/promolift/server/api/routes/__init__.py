@@ -13,6 +13,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import JSONResponse
 
 from promolift.foundation.hashing import sha256_of
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.api.server import Change, Server
 from promolift.server.ledger.audit_log import AuditAction, append_audit, canonical_json
 from promolift.server.ledger.schema import Refused
@@ -52,9 +53,14 @@ def check_version(if_match: str | None, present: Any, lost: bool, what: str) -> 
     """
     named = {each.strip() for each in (if_match or "").split(",")}
     if if_match is not None and (present is None or (names_version(if_match) and version_tag(present) not in named)):
-        raise Refused("version_changed", f"{what} was changed; GET it again and repeat your change")
+        raise Refused(
+            "version_changed", gettext_lazy("{what} was changed; GET it again and repeat your change", what=what)
+        )
     if lost and not names_version(if_match):
-        raise Refused("version_needed", f"this would drop or replace {what}: GET it and send its ETag as If-Match")
+        raise Refused(
+            "version_needed",
+            gettext_lazy("this would drop or replace {what}: GET it and send its ETag as If-Match", what=what),
+        )
 
 
 class RouteContext:

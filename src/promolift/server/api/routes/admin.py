@@ -14,6 +14,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Connection, func, select, update
 
 from promolift.extensions.ads import serving
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.api_keys import create_key, load_keys
 from promolift.server.api.problems import ApiError, FieldError
@@ -270,7 +271,10 @@ def offers(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     with asked.read() as db:
         release_id = Campaign.load(db, campaign_id).release
     if release_id is None:
-        raise Refused("release_missing", f"campaign {campaign_id} has no release yet; activate one")
+        raise Refused(
+            "release_missing",
+            gettext_lazy("campaign {campaign_id} has no release yet; activate one", campaign_id=campaign_id),
+        )
     live = asked.server.decider.ensure(release_id)
     listed = [
         {"offer_id": offer, "menu": live.menu[menu].model_dump(mode="json"), "scope": scope, "covers": target or ""}
@@ -314,7 +318,12 @@ def activate_release(
         may(db)
         old = Campaign.find(db, campaign_id)
         if old and now_ms > (old.ends_ms(release_id) or now_ms):
-            raise Refused("release_ended", f"the days of {release_id} are over; plan anew and activate the new release")
+            raise Refused(
+                "release_ended",
+                gettext_lazy(
+                    "the days of {release_id} are over; plan anew and activate the new release", release_id=release_id
+                ),
+            )
         served = asked.server.decider.releases.get(old.release or "") if old else None
         if loaded.creatives and not (served and served.creatives):  # its first: later what is left empty stays so
             mine = old or Campaign()
@@ -371,10 +380,13 @@ def revoke(asked: Route, key_id: Slug) -> Response:
     def do(db: Connection, now_ms: int) -> HttpResponse:
         old = get_record(db, "key", key_id)
         if old is None:
-            raise Refused("key_unknown", f"no key {key_id}")
+            raise Refused("key_unknown", gettext_lazy("no key {key_id}", key_id=key_id))
         admins = {key.key_id for key in load_keys(db).values() if key.scope == "admin"}
         if admins == {key_id}:
-            raise Refused("last_admin_key", f"{key_id} is the last admin key; make another one, then revoke it")
+            raise Refused(
+                "last_admin_key",
+                gettext_lazy("{key_id} is the last admin key; make another one, then revoke it", key_id=key_id),
+            )
         put_record(db, "key", key_id, old | {"revoked": True}, now_ms)
         asked.append_audit(db, now_ms, "key.revoke", key_id, {"revoked": old["revoked"]}, {"revoked": True})
         return HttpResponse(200, {"key_id": key_id, "revoked": True})
@@ -512,9 +524,16 @@ def resend_message(asked: IdempotentRoute, message_id: Slug) -> Response:
         mine = IS_EMAIL, OUTBOX.c.delivery_id == message_id
         row = db.execute(select(OUTBOX.c.status, OUTBOX.c.body).where(*mine)).first()
         if row is None:
-            raise Refused("message_unknown", f"no message {message_id}")
+            raise Refused("message_unknown", gettext_lazy("no message {message_id}", message_id=message_id))
         if row.status != "failed" or row.body == "{}":
-            raise Refused("message_over", f"{message_id} is {row.status}; its words are kept no longer: decide anew")
+            raise Refused(
+                "message_over",
+                gettext_lazy(
+                    "{message_id} is {status}; its words are kept no longer: decide anew",
+                    message_id=message_id,
+                    status=row.status,
+                ),
+            )
         db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
         asked.append_audit(db, now_ms, "message.resend", message_id)
         return HttpResponse(202, {"message_id": message_id, "status": "waiting"})

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, StringConstraints, model_validator
 from sqlalchemy import Connection
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.api.routes import IdempotentRoute, Route
 from promolift.server.ledger.audit_log import HttpResponse, delete_record
 from promolift.server.ledger.field_types import PRINTABLE_PATTERN, Body, Slug, StrictBool
@@ -79,7 +80,9 @@ def forget_annotation(asked: Route, annotation_id: Slug) -> Response:
     def do(db: Connection, now_ms: int) -> HttpResponse:
         old = Annotation.find(db, annotation_id)
         if old is None:
-            raise Refused("annotation_unknown", f"no annotation {annotation_id}")
+            raise Refused(
+                "annotation_unknown", gettext_lazy("no annotation {annotation_id}", annotation_id=annotation_id)
+            )
         delete_record(db, Annotation.KIND, annotation_id)
         asked.append_audit(db, now_ms, "annotation.drop", annotation_id, old.to_json(), None)
         return HttpResponse(200, {"annotation_id": annotation_id})

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
 from pydantic_core import to_json
 
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.server.api.request_models import Campaigns, DecisionIn, ReachableChannels
 from promolift.server.api.routes import IdempotentRoute, fast_routes
 from promolift.server.decisions import decisions

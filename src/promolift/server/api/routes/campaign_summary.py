@@ -13,6 +13,7 @@ from sqlalchemy import Connection, case, func, select
 from promolift.core.decisions.decision_rule import first_decision_id
 from promolift.foundation.evidence import Z95
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.api.routes import Route, RouteContext
 from promolift.server.ledger.field_types import Slug
@@ -177,7 +178,10 @@ def spend(asked: Route, campaign_id: Slug) -> CampaignSpend:
     with asked.read() as db:
         release = Campaign.load(db, campaign_id).release
         if release is None:
-            raise Refused("release_missing", f"campaign {campaign_id} has no release yet; activate one")
+            raise Refused(
+                "release_missing",
+                gettext_lazy("campaign {campaign_id} has no release yet; activate one", campaign_id=campaign_id),
+            )
         budget_cents = asked.server.decider.ensure(release).plan.budget_cents
         mine = REDEMPTIONS.c.campaign_id == campaign_id, REDEMPTIONS.c.status == "confirmed"
         first = db.execute(select(func.min(REDEMPTIONS.c.ts_ms)).where(*mine)).scalar()
@@ -223,7 +227,12 @@ def results(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     """
     found = load_last_learning(asked, campaign_id)
     if found is None:
-        raise Refused("results_missing", "nothing was learned yet; POST /v1/campaigns/{campaign_id}:learn starts it")
+        raise Refused(
+            "results_missing",
+            gettext_lazy(
+                "nothing was learned yet; POST /v1/campaigns/{campaign_id}:learn starts it", campaign_id=campaign_id
+            ),
+        )
     return found
 
 

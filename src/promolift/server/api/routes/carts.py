@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection, select
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.api.routes import IfMatch, Route, check_version, version_tag
 from promolift.server.carts.carts import (
     CartIn,
@@ -91,7 +92,7 @@ def delete_promotion(call: Route, promotion_id: Slug, if_match: IfMatch = None) 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         old = StoredPromotion.find(db, promotion_id)
         if old is None:
-            raise Refused("promotion_unknown", f"no promotion {promotion_id}")
+            raise Refused("promotion_unknown", gettext_lazy("no promotion {promotion_id}", promotion_id=promotion_id))
         lost = _set_by(db, promotion_id) != call.who
         check_version(if_match, old.to_json(), lost, f"promotion {promotion_id}")
         delete_record(db, StoredPromotion.KIND, promotion_id)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, past_days, power
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError, FieldError
 from promolift.server.api.routes import Route, RouteContext, ServerRoute, slow
@@ -35,11 +36,16 @@ router = APIRouter(route_class=ServerRoute, tags=["admin"])
 def put_experiment(asked: Route, campaign_id: Slug, body: ExperimentIn) -> Response:
     """Split the campaign's customers between releases, by hash, unless `paused`. A changed design needs a new name."""
     if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
-        raise ApiError(422, "arms_differ", "every arm needs a release", FieldError("/releases", f"differ: {unknown}"))
+        raise ApiError(
+            422,
+            "arms_differ",
+            gettext_lazy("every arm needs a release"),
+            FieldError("/releases", gettext_lazy("differ: {unknown}", unknown=unknown)),
+        )
     for release_id in sorted(set(body.releases.values())):
         if asked.server.decider.ensure_everywhere(release_id).terms.campaign_id != campaign_id:
-            wrong = FieldError("/releases", f"{release_id} is of another campaign")
-            raise ApiError(422, "release_of_another", "wrong campaign", wrong)
+            wrong = FieldError("/releases", gettext_lazy("{release_id} is of another campaign", release_id=release_id))
+            raise ApiError(422, "release_of_another", gettext_lazy("wrong campaign"), wrong)
     return _change(asked, campaign_id, body)
 
 
@@ -56,7 +62,7 @@ def _change(asked: RouteContext, campaign_id: str, test: ExperimentIn | None) ->
         old, new = Campaign.load(db, campaign_id), test and test.model_dump(mode="json")
         running = old.experiment
         if test and running and running.design.name == test.design.name and running.design != test.design:
-            raise Refused("design_fixed", "a running experiment's design is fixed; use a new name")
+            raise Refused("design_fixed", gettext_lazy("a running experiment's design is fixed; use a new name"))
         if running and (test is None or test.design.name != running.design.name):
             _keep(db, campaign_id, running, asked.who, now_ms, ended_ms=now_ms)
         if test:
@@ -94,7 +100,7 @@ def experiment(asked: Route, campaign_id: Slug) -> ExperimentResult:
     with asked.read() as db:
         running = Campaign.load(db, campaign_id).experiment
         if not running:
-            raise Refused("experiment_unknown", "this campaign has no experiment")
+            raise Refused("experiment_unknown", gettext_lazy("this campaign has no experiment"))
         kept = StoredExperiment.find(db, StoredExperiment.record_id(campaign_id, running.design.name))
     return _result(asked, kept or StoredExperiment(campaign_id=campaign_id, experiment=running, by=""))
 
@@ -121,7 +127,7 @@ def ended_experiment(asked: Route, campaign_id: Slug, name: Slug) -> ExperimentR
     with asked.read() as db:
         kept = StoredExperiment.find(db, StoredExperiment.record_id(campaign_id, name))
     if kept is None or kept.begun_ms is None:
-        raise Refused("experiment_unknown", f"no test {name} has begun")
+        raise Refused("experiment_unknown", gettext_lazy("no test {name} has begun", name=name))
     return _result(asked, kept)
 
 
@@ -192,7 +198,7 @@ def save_draft(asked: RouteContext, campaign_id: str, test: ExperimentIn) -> Any
     def do(db: Connection, now_ms: int) -> HttpResponse:
         name = StoredExperiment.record_id(campaign_id, test.design.name)
         if StoredExperiment.find(db, name) is not None:
-            raise Refused("design_fixed", "a test of this name is there already; use a new name")
+            raise Refused("design_fixed", gettext_lazy("a test of this name is there already; use a new name"))
         StoredExperiment(campaign_id=campaign_id, experiment=test, by=asked.who).save(db, name, now_ms)
         asked.append_audit(db, now_ms, "experiment.draft", name, None, test.model_dump(mode="json"))
         return HttpResponse(201, {"name": test.design.name})

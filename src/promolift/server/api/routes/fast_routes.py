@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.api.api_keys import EVENT_KINDS, JITSU_PREFIXES
 from promolift.server.api.problems import ApiError, FieldError, field_error
 from promolift.server.api.request_models import BatchIn, DecisionIn, EventIn
@@ -244,7 +245,10 @@ def _events(server: Server, kind: str | None) -> Endpoint:
         if not isinstance(listed, list):
             raise field_error('send {"batch": [events]}', "/batch", "a list of events is needed")
         if len(listed) > most:
-            detail, wrong = f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
+            detail, wrong = (
+                f"a batch may have {most} events",
+                FieldError("/batch", gettext_lazy("has {listed}", listed=len(listed))),
+            )
             raise ApiError(413, "batch_too_large", detail, wrong)
         page = request.scope["promolift"].key.scope == "write"
         received_ms = server.clock.now_ms()
@@ -276,7 +280,7 @@ def _body(request: Request, types: frozenset[bytes] = JSON_TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
     context = request.scope["promolift"]
     if context.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in types:
-        raise ApiError(415, "content_type_unsupported", "send application/json")
+        raise ApiError(415, "content_type_unsupported", gettext_lazy("send application/json"))
     body: bytes = context.body
     return body
 
@@ -293,4 +297,4 @@ def _read(body: bytes) -> Any:
         try:
             return json.loads(body, parse_constant=no_constant)
         except (ValueError, RecursionError):
-            raise ApiError(400, "json_invalid", "the body is not valid JSON") from None
+            raise ApiError(400, "json_invalid", gettext_lazy("the body is not valid JSON")) from None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Column, Connection, Row, Select, Table, create_engine, select, tuple_, update
 
 from promolift.core.offers.menu import MenuItem
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.api.problems import field_error
 from promolift.server.api.routes import IdempotentRoute, PageSize, Route, ServerRoute, slow
 from promolift.server.api.routes.export import MAX_EXPORT_ROWS, MEDIA_TYPES, ExportPage, encode_table
@@ -162,7 +163,7 @@ def block(call: IdempotentRoute, body: BlockIn) -> Response:
     def do(db: Connection, now_ms: int) -> HttpResponse:
         known = set(db.execute(select(CODES.c.code).where(CODES.c.code.in_(body.codes))).scalars())
         if unknown := sorted(set(body.codes) - known):
-            raise Refused("code_unknown", f"no such code: {', '.join(unknown[:5])}")
+            raise Refused("code_unknown", gettext_lazy("no such code: {unknown}", unknown=", ".join(unknown[:5])))
         mine = update(CODES).where(CODES.c.code.in_(body.codes))
         issued = CODES.c.customer_id.is_not(None) | (CODES.c.stocked == 0)
         if body.blocked:

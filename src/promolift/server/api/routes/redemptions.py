@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.server.api.problems import ApiError
 from promolift.server.api.request_models import DecisionIn, FeedbackIn, MailIn
@@ -60,19 +61,26 @@ def message(asked: IdempotentRoute, body: MailIn) -> Response:
     """
     server = asked.server
     if body.by == "email" and server.settings.mail is None:
-        raise ApiError(422, "mail_off", "no SMTP server is configured; set mail in the server's settings")
+        raise ApiError(422, "mail_off", gettext_lazy("no SMTP server is configured; set mail in the server's settings"))
     if lacks := missing_variables(body.by):
-        raise ApiError(422, "sender_off", f"{body.by}: {', '.join(lacks)}: not in the server's environment")
+        raise ApiError(
+            422,
+            "sender_off",
+            gettext_lazy("{by}: {lacks}: not in the server's environment", by=body.by, lacks=", ".join(lacks)),
+        )
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         made = load_decision(db, body.decision_id)
         said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == made["customer_id"])).mappings().first()
         if said and (said["erased"] or said["consent"] == 0 or said["personal"] == 0):
-            raise Refused("consent_missing", "the customer does not want messages, or no personal ones")
+            raise Refused("consent_missing", gettext_lazy("the customer does not want messages, or no personal ones"))
         if made["offer_id"] == "none":
-            raise Refused("decision_of_another", "this decision gave no offer")
+            raise Refused("decision_of_another", gettext_lazy("this decision gave no offer"))
         if made["policy_id"] == CREATIVE_POLICY:
-            raise Refused("decision_of_another", "this decision gave a creative, which is shown in its place, not sent")
+            raise Refused(
+                "decision_of_another",
+                gettext_lazy("this decision gave a creative, which is shown in its place, not sent"),
+            )
         release = server.decider.ensure(made["release_id"])
         text = message_rendering.render_message(
             release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language,
@@ -80,9 +88,9 @@ def message(asked: IdempotentRoute, body: MailIn) -> Response:
             Campaign.load(db, made["campaign_id"]).ends_ms(made["release_id"]),
         )  # fmt: skip
         if not text["message"]:
-            raise Refused("message_untrue", "no true message can be written for this offer")
+            raise Refused("message_untrue", gettext_lazy("no true message can be written for this offer"))
         if datetime.fromisoformat(text["offer"]["expires"]).timestamp() * 1000 < now_ms:
-            raise Refused("expired", "this offer has ended; decide anew")
+            raise Refused("expired", gettext_lazy("this offer has ended; decide anew"))
         zone = (said["zone"] if said else None) or release.shop.zone
         sent = build_offer_message(release.shop.name, text, made, body)._replace(zone=zone)
         return HttpResponse(
@@ -199,5 +207,5 @@ def redemption(asked: Route, redemption_id: Id) -> dict[str, Any]:
     with asked.read() as db:
         row = REDEMPTION_ROW.first(db, named=redemption_id)
     if row is None:
-        raise Refused("redemption_unknown", "no such redemption")
+        raise Refused("redemption_unknown", gettext_lazy("no such redemption"))
     return {name: row[name] for name in REDEMPTION}

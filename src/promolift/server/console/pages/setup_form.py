@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import current_locale, truncate
-from promolift.foundation.i18n.text import LANGUAGE_NAMES, LANGUAGES
+from promolift.foundation.localized_text import LANGUAGE_NAMES, LANGUAGES
 from promolift.foundation.storage.local_store import Store
 from promolift.server.translations import translate_group
 from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, ROLES

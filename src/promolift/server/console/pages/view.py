@@ -31,7 +31,7 @@ from promolift.foundation.i18n.formatting import (
     upper_first,
 )
 from promolift.foundation.i18n.lazy_message import render_message
-from promolift.foundation.i18n.text import LANGUAGE_NAMES
+from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.rendering import embed_json, template_environment
 from promolift.server.console.pages.command_links import mark_commands

@@ -7,6 +7,7 @@ from typing import Any
 
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.server.console.pages.context import (
     FILE_BYTES,
@@ -93,7 +94,7 @@ def use(visit: PageVisit) -> Reply:
     try:
         with read_submitted(visit, visit.form) as reading:
             if any(question.key == CONSENT for question in reading.questions):
-                raise ConfigError("consent_unanswered", "consent is not answered")
+                raise ConfigError("consent_unanswered", gettext_lazy("consent is not answered"))
             visit.shared.set_up(lambda file: write_settings(reading, file))
     except PromoError as error:
         return show_setup(visit, visit.form, error)

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, days
-from promolift.foundation.i18n.lazy_message import render_message
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.server.api.routes import annotations
 from promolift.server.api.routes.annotations import AnnotationIn
@@ -145,7 +145,7 @@ def export(visit: PageVisit) -> Reply:
     """All numbers as JSON, or what each month and week earned as a table."""
     found = load_last_learning(visit.call, visit.campaign_id)
     if found is None:
-        raise Refused("results_missing", "nothing was learned yet")
+        raise Refused("results_missing", gettext_lazy("nothing was learned yet"))
     if visit.query.get("kind") == "json":
         return Download(json.dumps(found, ensure_ascii=False, indent=1).encode(), "results.json")
     text, parts = io.StringIO(), [(name, end) for name in ("alone", "so_far") for end in ("value", "low", "high")]

@@ -10,6 +10,7 @@ from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import verdict_text
 from promolift.server.api.routes import admin, experiments
@@ -227,7 +228,7 @@ def pause(visit: PageVisit) -> str:
     """Serve everybody from the campaign's release, and go on later with the same arms."""
     running, wanted = visit.campaign().experiment, visit.form.get("paused") == "yes"
     if running is None:
-        raise Refused("experiment_unknown", "this campaign has no experiment")
+        raise Refused("experiment_unknown", gettext_lazy("this campaign has no experiment"))
     experiments.put_experiment(visit.call, visit.campaign_id, running.model_copy(update={"paused": wanted}))
     return sentence("test_paused" if wanted else "test_resumed")
 

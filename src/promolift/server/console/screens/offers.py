@@ -18,7 +18,7 @@ from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, BENEFIT_REQUIRED_FIELDS
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.formatting import MoneyFormat, current_locale
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR, LANGUAGES, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LANGUAGES, LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, cached_result, form, page, sentence
 from promolift.server.console.screens.texts import load_text_pool

@@ -17,7 +17,7 @@ from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, current_locale, in_brackets, interval, percent
-from promolift.foundation.i18n.text import LANGUAGE_NAMES
+from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.server.console.pages.context import (
     PageVisit,
     Redirect,

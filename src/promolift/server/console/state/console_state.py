@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.formatting import current_locale, date
-from promolift.foundation.i18n.text import LANGUAGES
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import LANGUAGES
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.next_version import finish_switch
 from promolift.server.api.routes.campaign_summary import SimulatedPeriod
@@ -132,7 +133,9 @@ class Console:
         """Write promolift.toml where there is none, and work by it from then on. ConfigError where there is one."""
         with self._changing:
             if self.file.exists() or self.server.config is not None:
-                raise ConfigError("file_exists", f"{self.file.name}: already there; the Data page changes it")
+                raise ConfigError(
+                    "file_exists", gettext_lazy("{name}: already there; the Data page changes it", name=self.file.name)
+                )
             write(self.file)
             self.server.config = load_config(self.file)
 

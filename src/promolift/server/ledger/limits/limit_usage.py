@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import DAY_MS
 from promolift.server.ledger.schema import (
     LIMITS,
@@ -124,10 +125,14 @@ def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: 
     """
     ids = [limit["limit_id"] for limit in limits]
     if len(set(ids)) < len(ids):
-        raise Refused("limit_id_taken", "a limit_id is used twice; the ids of a campaign must differ")
+        raise Refused("limit_id_taken", gettext_lazy("a limit_id is used twice; the ids of a campaign must differ"))
     if RELEASE_LIMIT_ID in ids:
         raise Refused(
-            "limit_id_taken", f"{RELEASE_LIMIT_ID} is the release's own; change plan.budget_cents and plan anew"
+            "limit_id_taken",
+            gettext_lazy(
+                "{release_limit_id} is the release's own; change plan.budget_cents and plan anew",
+                release_limit_id=RELEASE_LIMIT_ID,
+            ),
         )
     _put_limits(db, campaign_id, own_limits(db, campaign_id), limits, now_ms)
 

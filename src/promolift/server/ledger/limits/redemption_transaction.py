@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.ledger.audit_log import AuditAction, AuditEntry, append_audit_entries
 from promolift.server.ledger.limits.code_stock import UNUSABLE_CODE_REASONS, code_problem
 from promolift.server.ledger.limits.limit_usage import (
@@ -179,7 +180,10 @@ class RedemptionTransaction:
         if found := self.redemption(claim.redemption_id):
             return _again(found, claim)
         if claim.amount_cents < 0:
-            raise Refused("amount_invalid", f"amount_cents is {claim.amount_cents}; it must be 0 or more")
+            raise Refused(
+                "amount_invalid",
+                gettext_lazy("amount_cents is {amount}; it must be 0 or more", amount=claim.amount_cents),
+            )
         self._check_code(claim)
         if claim.customer_id not in self._person:
             self.look_up((), (), (claim.customer_id,))
@@ -206,10 +210,20 @@ class RedemptionTransaction:
         if row["status"] == "confirmed" and row["final_cents"] == final:
             return row
         if row["status"] != "reserved":
-            raise Refused(f"already_{row['status']}", f"{redemption_id} is {row['status']}; reserve anew")
+            raise Refused(
+                f"already_{row['status']}",
+                gettext_lazy(
+                    "{redemption_id} is {status}; reserve anew", redemption_id=redemption_id, status=row["status"]
+                ),
+            )
         if not 0 <= final <= row["reserved_cents"]:
             raise Refused(
-                "amount_invalid", f"amount_cents {final} is outside 0 to the {row['reserved_cents']} reserved"
+                "amount_invalid",
+                gettext_lazy(
+                    "amount_cents {final} is outside 0 to the {reserved} reserved",
+                    final=final,
+                    reserved=row["reserved_cents"],
+                ),
             )
         self._note(actor, "confirm", redemption_id, {"held": row["reserved_cents"]}, {"spent": final})
         return self._put({**row, "status": "confirmed", "final_cents": final}, row, "redeemed")
@@ -233,7 +247,9 @@ class RedemptionTransaction:
             return
         code = self.code(claim.code)
         if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
-            raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
+            raise Refused(
+                "code_unknown", gettext_lazy("no such code for this campaign and offer; check what was typed")
+            )
         if why := code_problem(code, claim.customer_id, self.now_ms, claim.amount_cents):
             raise Refused(why, UNUSABLE_CODE_REASONS[why].format(code["cap_cents"]))
 
@@ -243,7 +259,12 @@ class RedemptionTransaction:
             left = limit["amount"] - self._in(limit, cell)
             if amount > left:
                 name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
-                raise Refused("limit_reached", f"{name} has {max(left, 0)} left, {amount} are asked for")
+                raise Refused(
+                    "limit_reached",
+                    gettext_lazy(
+                        "{name} has {left} left, {amount} are asked for", name=name, left=max(left, 0), amount=amount
+                    ),
+                )
 
     def _limits_of(self, row: Row) -> list[dict[str, Any]]:
         offer = row["campaign_id"], row["offer_id"]
@@ -297,13 +318,21 @@ class RedemptionTransaction:
     def _known(self, redemption_id: str) -> Row:
         found = self.redemption(redemption_id)
         if found is None:
-            raise Refused("redemption_unknown", f"no redemption {redemption_id}; reserve first")
+            raise Refused(
+                "redemption_unknown",
+                gettext_lazy("no redemption {redemption_id}; reserve first", redemption_id=redemption_id),
+            )
         return found
 
     def _return_part(self, row: Row, cents: int, actor: str) -> Row:
         spent = row["final_cents"]
         if row["status"] != "confirmed" or not 0 < cents < spent:
-            raise Refused("amount_invalid", f"amount_cents {cents} is not a part of the {spent or 0} that were spent")
+            raise Refused(
+                "amount_invalid",
+                gettext_lazy(
+                    "amount_cents {cents} is not a part of the {spent} that were spent", cents=cents, spent=spent or 0
+                ),
+            )
         self._note(actor, "return", row["redemption_id"], {"spent": spent}, {"spent": spent - cents})
         return self._put({**row, "final_cents": spent - cents}, row)
 
@@ -390,7 +419,14 @@ def _again(found: Row, claim: RedemptionClaim) -> Row:
     same = {"campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id"}
     stated = {name: getattr(claim, name) for name in same} | {"reserved_cents": claim.amount_cents}
     if stated != {name: found[name] for name in stated}:
-        raise Refused("redemption_differs", "this redemption_id was used for something else; use a new one")
+        raise Refused(
+            "redemption_differs", gettext_lazy("this redemption_id was used for something else; use a new one")
+        )
     if found["status"] not in COUNTED_STATUSES:
-        raise Refused(f"already_{found['status']}", f"{claim.redemption_id} is {found['status']}; use a new id")
+        raise Refused(
+            f"already_{found['status']}",
+            gettext_lazy(
+                "{redemption_id} is {status}; use a new id", redemption_id=claim.redemption_id, status=found["status"]
+            ),
+        )
     return found

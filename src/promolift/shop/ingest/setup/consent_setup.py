@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.ingest.cleaning.consent_answers import names_consent, names_refusal
 from promolift.shop.ingest.schema_matching.consent_columns import (
@@ -45,7 +46,12 @@ def settle_consent(
     tables = _mapped_tables(store, parts)
     for name in answers.not_consent:
         if not any(name in table.rows.columns for table in tables):
-            raise InputError("column_unknown", f"--map not_consent={name}: no file has a column {name!r}")
+            raise InputError(
+                "column_unknown",
+                gettext_lazy(
+                    "--map not_consent={name}: no file has a column {repr_name}", name=name, repr_name=repr(name)
+                ),
+            )
     unread = find_consent_columns(tables, answers.not_consent)
     parts = read_columns(parts, [column for column in unread if column.is_refusal])
     parts = _read_beside(store, parts, answers)

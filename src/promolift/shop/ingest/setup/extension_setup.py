@@ -11,6 +11,7 @@ import polars as pl
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.extension import load_reference
 from promolift.foundation.files.column_types import suggest_nearest
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import to_toml
 from promolift.shop.configuration.extension_sections import project_sections
@@ -34,7 +35,9 @@ class TradeAnswers:
         """From the command line: `role=column` each. ConfigError for what is none."""
         for pair in pairs:
             if not all(pair.partition("=")):
-                raise ConfigError("option_invalid", f"--map {pair}: give role=column, such as taken=y")
+                raise ConfigError(
+                    "option_invalid", gettext_lazy("--map {pair}: give role=column, such as taken=y", pair=pair)
+                )
         return cls({pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}, currency, language)
 
     def named(self, path: Path, frame: pl.DataFrame, roles: Sequence[str]) -> Mapping[str, str]:
@@ -42,11 +45,19 @@ class TradeAnswers:
         for role, column in self.columns.items():
             if role not in roles:
                 raise ConfigError(
-                    "column_role_unknown", f"--map {role}={column}: no role here; there are {', '.join(roles)}"
+                    "column_role_unknown",
+                    gettext_lazy(
+                        "--map {role}={column}: no role here; there are {roles}",
+                        role=role,
+                        column=column,
+                        roles=", ".join(roles),
+                    ),
                 )
             if missing := [name for name in column.split(",") if name not in frame.columns]:
                 text = f"{path} has no column {missing[0]!r}{suggest_nearest(missing[0], frame.columns)}"
-                raise ConfigError("column_unknown", f"--map {role}={column}: {text}")
+                raise ConfigError(
+                    "column_unknown", gettext_lazy("--map {role}={column}: {text}", role=role, column=column, text=text)
+                )
         return self.columns
 
 
@@ -59,15 +70,29 @@ def start_project(trade: str, files: Sequence[Path], config: Path, force: bool, 
     projects = {each.name: each for each in project_sections()}
     if trade not in projects:
         raise ConfigError(
-            "trade_unknown", f"--trade {trade}: no such trade; there are {', '.join(('shop', 'retail', *projects))}"
+            "trade_unknown",
+            gettext_lazy(
+                "--trade {trade}: no such trade; there are {value}",
+                trade=trade,
+                value=", ".join(("shop", "retail", *projects)),
+            ),
         )
     project = projects[trade]
     if len(files) > 1:
         raise ConfigError(
-            "too_many_files", f"--trade {trade}: one file, a row per {project.row}; join {len(files)} files first"
+            "too_many_files",
+            gettext_lazy(
+                "--trade {trade}: one file, a row per {row}; join {files} files first",
+                trade=trade,
+                row=project.row,
+                files=len(files),
+            ),
         )
     if config.exists() and not force:
-        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
+        raise ConfigError(
+            "file_exists",
+            gettext_lazy("{config}: already there; edit it, or write it anew with --force", config=config),
+        )
     summary: StepSummary = load_reference(project.init)(files[0], config, answers)
     return summary
 

@@ -11,6 +11,7 @@ from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import KIND_BY_EVENT_NAME, normalise_event_name
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning.table_join import (
@@ -94,8 +95,13 @@ def open_logs(store: Store, events: Sequence[Path]) -> list[EventFile]:
         if len(log.file.columns) > MAX_COLUMNS:
             raise InputError(
                 "columns_too_many",
-                f"{log.path}: {len(log.file.columns):,} columns are no log of events; export one row per event or "
-                f"order line, with at most {MAX_COLUMNS:,} columns",
+                gettext_lazy(
+                    "{path}: {columns} columns are no log of events; export one row per event or order line, "
+                    "with at most {max_columns} columns",
+                    path=log.path,
+                    columns=f"{len(log.file.columns):,}",
+                    max_columns=f"{MAX_COLUMNS:,}",
+                ),
             )
     return logs
 
@@ -120,8 +126,13 @@ def open_joined(store: Store, path: Path) -> EventFile:
             own, all_rows = (FileRows(log.path, each.rows) for each in (log.file, log.table))
             raise unclear_join(all_rows, own, FileRows(other, table.rows)) or InputError(
                 "join_column_missing",
-                f"{other}: no column with one row per value that is also in {log.path.name}, so their rows cannot be "
-                f"joined; it has {', '.join(table.columns[:20])}",
+                gettext_lazy(
+                    "{other}: no column with one row per value that is also in {name}, so their rows cannot be "
+                    "joined; it has {columns}",
+                    other=other,
+                    name=log.path.name,
+                    columns=", ".join(table.columns[:20]),
+                ),
             )
         waiting = {other: table for other, table in waiting.items() if other not in taken}
     return log
@@ -149,14 +160,26 @@ def _stated_tie(log: EventFile, path: Path, table: RawTable, on: str, key: str) 
     for name, columns, where in ((on, rows.columns, log.path.name), (key, table.columns, path.name)):
         if name not in columns:
             raise InputError(
-                "column_unknown", f"{path}: {where} has no column {name!r}; it has {', '.join(columns[:20])}"
+                "column_unknown",
+                gettext_lazy(
+                    "{path}: {where} has no column {name}; it has {columns}",
+                    path=path,
+                    where=where,
+                    name=repr(name),
+                    columns=", ".join(columns[:20]),
+                ),
             )
     tie = state_join_key(rows.rows, table.rows, on, key)
     if tie is None:
         raise InputError(
             "join_column_missing",
-            f"{path}: {key!r} stands in several rows, so a row of {log.path.name} cannot find its own: put the file "
-            "with one row per value last",
+            gettext_lazy(
+                "{path}: {key} stands in several rows, so a row of {name} cannot find its own: put the "
+                "file with one row per value last",
+                path=path,
+                key=repr(key),
+                name=log.path.name,
+            ),
         )
     return tie
 

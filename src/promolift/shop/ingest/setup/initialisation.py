@@ -18,7 +18,8 @@ from promolift.foundation.files.column_names import currency_code, guess_region
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -125,14 +126,21 @@ class SetupAnswers:
                 roles = ", ".join(ROLES["events"])
                 raise ConfigError(
                     "option_invalid",
-                    f"--map {pair}: give role=column, the role one of {roles} or such as products.name",
+                    gettext_lazy(
+                        "--map {pair}: give role=column, the role one of {roles} or such as products.name",
+                        pair=pair,
+                        roles=roles,
+                    ),
                 )
             columns[role] = column
         if currency is not None and currency.upper() not in CURRENCY_DIGITS:
-            raise ConfigError("currency_unknown", f"--currency {currency}: no currency; give its code, such as EUR")
+            raise ConfigError(
+                "currency_unknown",
+                gettext_lazy("--currency {currency}: no currency; give its code, such as EUR", currency=currency),
+            )
         said = {"yes": True, "no": False, None: None}
         if consent not in said:
-            raise ConfigError("option_invalid", f"--consent {consent}: say yes or no")
+            raise ConfigError("option_invalid", gettext_lazy("--consent {consent}: say yes or no", consent=consent))
         spoken = ShopSettings.parse({"languages": languages}, "--language").languages if languages else ()
         return cls(
             columns, currency and currency.upper(), said[consent], spoken, not_consent=tuple(not_consent), money=money
@@ -150,7 +158,9 @@ class SetupAnswers:
         if key == CURRENCY:
             code = currency_code(said)
             if code not in CURRENCY_DIGITS:
-                raise ConfigError("currency_unknown", f"{said}: no currency; give its code, such as EUR")
+                raise ConfigError(
+                    "currency_unknown", gettext_lazy("{said}: no currency; give its code, such as EUR", said=said)
+                )
             return replace(self, currency=code)
         if key == MONEY_UNIT:
             return replace(self, money="minor" if said.lower() in YES else "major")
@@ -162,7 +172,7 @@ class SetupAnswers:
         except ValueError:
             cost = -1.0
         if cost < 0 or not isfinite(cost):
-            raise ConfigError("option_invalid", f"{said}: give a cost of at least 0")
+            raise ConfigError("option_invalid", gettext_lazy("{said}: give a cost of at least 0", said=said))
         return replace(self, message_cost=cost)
 
     @property
@@ -217,7 +227,10 @@ def init(
     cannot be understood or `config` is there already (unless `force`, which keeps what it includes).
     """
     if config.exists() and not force:
-        raise ConfigError("file_exists", f"{config}: already there; edit it, or write it anew with --force")
+        raise ConfigError(
+            "file_exists",
+            gettext_lazy("{config}: already there; edit it, or write it anew with --force", config=config),
+        )
     answers = answers or SetupAnswers()
     ask = Questioner(answers.ask) if answers.ask else None
     if ask:

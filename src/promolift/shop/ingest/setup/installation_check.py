@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, distribution, requires, ver
 from pathlib import Path
 from typing import NamedTuple
 
-from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config, load_config
@@ -14,18 +14,18 @@ from promolift.shop.configuration.model_status import endpoint_notes
 
 # What each extra is for. Sizes that it adds on a disk are those of Linux wheels on Python 3.11, in MB.
 EXTRAS: dict[str, tuple[str, int]] = {
-    "demo": ("a year of real groceries for `promolift demo`", 80),
-    "deep": ("networks: encoder and generator of offers; with CUDA, as Linux gets it, several GB", 650),
-    "image": ("pictures of products", 7),
-    "llm": ("drafts of texts by a language model", 120),
-    "serve": ("the server, its ledger, the console", 50),
-    "postgres": ("the ledger on PostgreSQL", 15),
-    "warehouse": ("a warehouse as source and sink", 27),
-    "agents": ("agents may ask, by the Model Context Protocol", 15),
-    "cloud": ("work folders in object storage", 16),
-    "privacy": ("a private encoder: counts what its steps tell; with torch, which it needs", 660),
-    "speech": ("recordings to text in this process, with the weights of Whisper base", 490),
-    "cluster": ("many machines, by Ray", 250),
+    "demo": (gettext_noop("a year of real groceries for `promolift demo`"), 80),
+    "deep": (gettext_noop("networks: encoder and generator of offers; with CUDA, as Linux gets it, several GB"), 650),
+    "image": (gettext_noop("pictures of products"), 7),
+    "llm": (gettext_noop("drafts of texts by a language model"), 120),
+    "serve": (gettext_noop("the server, its ledger, the console"), 50),
+    "postgres": (gettext_noop("the ledger on PostgreSQL"), 15),
+    "warehouse": (gettext_noop("a warehouse as source and sink"), 27),
+    "agents": (gettext_noop("agents may ask, by the Model Context Protocol"), 15),
+    "cloud": (gettext_noop("work folders in object storage"), 16),
+    "privacy": (gettext_noop("a private encoder: counts what its steps tell; with torch, which it needs"), 660),
+    "speech": (gettext_noop("recordings to text in this process, with the weights of Whisper base"), 490),
+    "cluster": (gettext_noop("many machines, by Ray"), 250),
 }
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")
 
@@ -113,7 +113,9 @@ def check_installation(config: Path) -> StepSummary:
     needed = list_requirements()
     settings = load_config(config) if config.is_file() else None
     asked = required_extras(settings) if settings else {}
-    lines, faults = [f"promolift {__version__}, Python {platform.python_version()}, {platform.platform()}"], 0
+    head = gettext("promolift {version}, Python {python}, {platform}", version=__version__,
+                   python=platform.python_version(), platform=platform.platform())  # fmt: skip
+    lines, faults = [head], 0
     figures: dict[str, object] = {"step": "doctor", "version": __version__, "python": platform.python_version()}
     parts: dict[str, dict[str, object]] = {}
     for part in ("", *EXTRAS):
@@ -122,11 +124,11 @@ def check_installation(config: Path) -> StepSummary:
             continue
         wrong = [each for each in mine if not each.fits]
         state = (
-            "installed"
+            gettext_noop("installed")
             if not wrong
-            else "missing"
+            else gettext_noop("missing")
             if all(each.installed is None for each in wrong)
-            else "too old or new"
+            else gettext_noop("too old or new")
         )
         parts[part or "core"] = {
             "state": state, "packages": {each.name: each.installed for each in mine}, "asked_by": asked.get(part),
@@ -136,26 +138,43 @@ def check_installation(config: Path) -> StepSummary:
         lines.append(_line(part, state, wrong, asked.get(part)))
     if not needed:
         lines.append(
-            "promolift itself is not installed here: its source runs from a folder, so pip knows no package of it"
+            gettext(
+                "promolift itself is not installed here: its source runs from a folder, so pip knows no package of it"
+            )
         )
-    lines.append(f"on the disk here: {_megabytes(needed):,} MB of packages" if needed else "")
-    with use_locale(settings.report_language if settings else "en"):
-        notes = endpoint_notes(settings) if settings else []
+    else:
+        lines.append(gettext("on the disk here: {size} MB of packages", size=f"{_megabytes(needed):,}"))
+    notes = endpoint_notes(settings) if settings else []
     lines += [note.text for note in notes]
     faults += sum(note.fault for note in notes)
     figures |= {"parts": parts, "endpoints": [note.text for note in notes], "faults": faults}
-    return StepSummary("\n".join(filter(None, lines)), figures)
+    return StepSummary("\n".join(lines), figures)
 
 
 def _line(part: str, state: str, wrong: list[Requirement], key: str | None) -> str:
     if not part:
-        wants = ", ".join(f"{each.name}{each.wanted} (here: {each.installed or 'none'})" for each in wrong)
-        return f"core: {state}" + (f"; pip install --upgrade promolift, for {wants}" if wrong else "")
+        if not wrong:
+            return gettext("core: installed")
+        wants = ", ".join(
+            gettext("{package} (here: {installed})", package=f"{each.name}{each.wanted}",
+                    installed=each.installed or gettext("none"))
+            for each in wrong
+        )  # fmt: skip
+        said = {"state": gettext(state), "packages": wants}
+        return gettext("core: {state}; pip install --upgrade promolift, for {packages}", **said)
     meaning, size = EXTRAS[part]
     if not wrong:
-        return f"[{part}] installed: {meaning}"
-    why = f"; {key} in promolift.toml asks for it" if key else ""
-    return f"[{part}] {state}: {meaning}; pip install 'promolift[{part}]', about {size} MB{why}"
+        return gettext("[{part}] installed: {meaning}", part=part, meaning=gettext(meaning))
+    known = {"part": part, "state": gettext(state), "meaning": gettext(meaning), "size": size}
+    if key:
+        return gettext(
+            "[{part}] {state}: {meaning}; pip install 'promolift[{part}]', about {size} MB; {key} in promolift.toml "
+            "asks "
+            "for it",
+            key=key,
+            **known,
+        )
+    return gettext("[{part}] {state}: {meaning}; pip install 'promolift[{part}]', about {size} MB", **known)
 
 
 def _megabytes(needed: list[Requirement]) -> int:

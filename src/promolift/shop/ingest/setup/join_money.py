@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from promolift.foundation.errors import InputError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import quote_identifier
 from promolift.shop.configuration.column_mapping import SUMMED_ROLES, Mapping
 from promolift.shop.ingest.cleaning import sql_casts
@@ -46,9 +47,17 @@ def compare_joined_money(log: EventFile, mapping: Mapping) -> list[JoinedMoney]:
             if own and (after := _sum(joined, name, mapping)) > ROUNDING * (before := _sum(other.rows, own, mapping)):
                 raise InputError(
                     "join_changes_money",
-                    f"{path.name}: {own!r} comes to {before:,.2f}, and to {after:,.2f} once it stands on the rows of "
-                    f"{log.path.name}, since several of them have one {tie.key!r}. Name the column of the rows' own "
-                    "money with --map amount=COLUMN, or give --events the files apart",
+                    gettext_lazy(
+                        "{name}: {own} comes to {before}, and to {after} once it stands on the rows of "
+                        "{path_name}, since several of them have one {key}. Name the column of the rows' own money "
+                        "with --map amount=COLUMN, or give --events the files apart",
+                        name=path.name,
+                        own=repr(own),
+                        before=f"{before:,.2f}",
+                        after=f"{after:,.2f}",
+                        path_name=log.path.name,
+                        key=repr(tie.key),
+                    ),
                 )
         own = _own_name(column, path.stem, log, place)
         if own:  # money of the joined file: what of it stands on some row
@@ -65,8 +74,16 @@ def compare_joined_money(log: EventFile, mapping: Mapping) -> list[JoinedMoney]:
         if part < MIN_MATCHED_MONEY * whole:
             raise InputError(
                 "join_changes_money",
-                f"{path.name}: by {tie.on} = {tie.key} only {part:,.2f} of {whole:,.2f} find a partner in "
-                f"{log.path.name}. Name the columns that tie the files, such as {path.name}:order_id=id",
+                gettext_lazy(
+                    "{name}: by {on} = {key} only {part} of {whole} find a partner in {path_name}. Name the "
+                    "columns that tie the files, such as {name}:order_id=id",
+                    name=path.name,
+                    on=tie.on,
+                    key=tie.key,
+                    part=f"{part:,.2f}",
+                    whole=f"{whole:,.2f}",
+                    path_name=log.path.name,
+                ),
             )
         found.append(JoinedMoney(part, whole))
     return found

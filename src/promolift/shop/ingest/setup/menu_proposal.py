@@ -15,7 +15,7 @@ from promolift.core.customers.named_audiences import named_audiences
 from promolift.core.experiments.arm_shares import LEAST
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.raw_table import RawTable, Relation
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.money import currency_digits
 from promolift.foundation.sql import bind, fetch_frame, materialise, quote_identifier, run_select
 from promolift.foundation.time.clock import DAY_MS

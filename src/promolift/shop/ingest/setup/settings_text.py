@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.money import currency_digits
 
 USUAL_MARGIN = 0.30  # of what customers pay, until the shop says its own

@@ -2,6 +2,7 @@
 
 from promolift.core.customers.consent import lowest_age
 from promolift.foundation.errors import ConfigError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.results.segments import segment_members
 from promolift.shop.results.work_folder.run_context import Job, moments
 
@@ -31,7 +32,13 @@ def _check(job: Job, rule: str, refused: int, whole: int, where: str) -> None:
     if whole >= MIN_CUSTOMERS and refused > MAX_REFUSED * whole and rule not in job.config.rules.confirmed:
         raise ConfigError(
             "rule_refuses_most",
-            f"the rule {rule!r} ({where}) refuses {refused:,} of {whole:,} customers. Does its column hold what the "
-            f"rule takes it for, such as ages in years and no codes? Correct the rule or the column; if right, set "
-            f"rules.confirmed = [{rule!r}]",
+            gettext_lazy(
+                "the rule {rule} ({where}) refuses {refused} of {whole} customers. Does its column hold "
+                "what the rule takes it for, such as ages in years and no codes? Correct the rule or the "
+                "column; if right, set rules.confirmed = [{rule}]",
+                rule=repr(rule),
+                where=where,
+                refused=f"{refused:,}",
+                whole=f"{whole:,}",
+            ),
         )

@@ -13,6 +13,7 @@ from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import count
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.artifacts import remember_output
 from promolift.foundation.storage.local_store import Store
@@ -43,7 +44,11 @@ def decide_segment(job: Job, segment: str | None, ts_ms: int, beside: Sequence[S
         if segment not in known:
             raise ConfigError(
                 "segment_unknown",
-                f"--segment {segment}: no [[segment]] has this name; there are {', '.join(known) or 'none'}",
+                gettext_lazy(
+                    "--segment {segment}: no [[segment]] has this name; there are {known}",
+                    segment=segment,
+                    known=", ".join(known) or "none",
+                ),
             )
         rows = rows.filter(pl.col("segments").list.contains(segment))
     people = rows["customer_id"].unique()
@@ -80,7 +85,8 @@ def decide_campaigns(some: Sequence[CampaignRows], ts_ms: int) -> pl.DataFrame:
     names = [each.terms.campaign_id for each in some]
     if len(set(names)) < len(names):
         raise InputError(
-            "campaign_duplicate", f"--beside: campaigns {', '.join(names)}; each needs a plan.campaign of its own"
+            "campaign_duplicate",
+            gettext_lazy("--beside: campaigns {names}; each needs a plan.campaign of its own", names=", ".join(names)),
         )
     bids = pl.concat(decisions.OptionTable.of(each.rows, each.consent).bids(each.terms) for each in some)
     won = decisions.arbitrate_batch(bids)
@@ -102,7 +108,9 @@ def decide_campaigns(some: Sequence[CampaignRows], ts_ms: int) -> pl.DataFrame:
 def write_decisions(job: Job, segment: str | None, ts_ms: int, file: Path, beside: Sequence[Store] = ()) -> StepSummary:
     """Write them as Parquet, or as CSV without the lists of candidates. InputError for another kind of file."""
     if file.suffix not in (".parquet", ".csv"):
-        raise InputError("file_type_unsupported", f"--out {file}: name a file that ends in .parquet or .csv")
+        raise InputError(
+            "file_type_unsupported", gettext_lazy("--out {file}: name a file that ends in .parquet or .csv", file=file)
+        )
     found = decide_segment(job, segment, ts_ms, beside)
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".csv":

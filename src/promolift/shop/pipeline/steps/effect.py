@@ -35,7 +35,8 @@ def run(job: Job) -> None:
     try:
         if job.config.privacy.epsilon is not None:
             raise SupportError(
-                "model_not_private", "privacy.epsilon: it would be learned from customers' weeks one by one"
+                "model_not_private",
+                gettext_lazy("privacy.epsilon: it would be learned from customers' weeks one by one"),
             )
         data = response_panel(job, at)
         job.tell(
@@ -121,7 +122,9 @@ def save_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
             store.remove(name)
     try:
         if job.config.privacy.epsilon is not None:
-            raise SupportError("model_not_private", "privacy.epsilon: who redeemed what is nobody else's matter")
+            raise SupportError(
+                "model_not_private", gettext_lazy("privacy.epsilon: who redeemed what is nobody else's matter")
+            )
         whole, shards = campaign_history(job), job.clean.shards
         with ExitStack() as stack:
             parts = partition_campaigns(job, whole, at, stack)

@@ -225,7 +225,12 @@ def open_raw_source(store: Store, name: str, file: RawFile) -> RawSource:
                 has = ", ".join(among.columns)
                 raise InputError(
                     "column_unknown",
-                    f"{path}: no column {column!r} to join by; correct it in promolift.toml. It has {has}",
+                    gettext_lazy(
+                        "{path}: no column {column} to join by; correct it in promolift.toml. It has {has}",
+                        path=path,
+                        column=repr(column),
+                        has=has,
+                    ),
                 )
         rows = join_rows(table.rows, other.rows, part.on, part.key, Path(part.path).stem)
         table = replace(table, rows=rows)
@@ -463,10 +468,17 @@ def check_refusals_match(job: Job, aside: RejectSink) -> None:
     if pairs := find_spellings(own, db.from_arrow(others.to_arrow()), SAMPLES):
         shown = ", ".join(f"{each.id!r} and {each.other!r}" for each in pairs)
         raise InputError(
-            "customers_unmatched", f"{len(lost):,} of {len(refused):,} customers who refused offers have no event by "
-            f"their id, and some may be written otherwise in the events: {shown}; write the ids alike, or name the "
-            "customer's column: promolift init ... --map customers.customer_id=COLUMN --map events.customer_id=COLUMN",
-        )  # fmt: skip
+            "customers_unmatched",
+            gettext_lazy(
+                "{lost} of {refused} customers who refused offers have no event by their id, and some may "
+                "be written otherwise in the events: {shown}; write the ids alike, or name the customer's "
+                "column: promolift init ... --map customers.customer_id=COLUMN --map "
+                "events.customer_id=COLUMN",
+                lost=f"{len(lost):,}",
+                refused=f"{len(refused):,}",
+                shown=shown,
+            ),
+        )
     aside.warnings.append(
         gettext_lazy(
             "{lost} of {refused} customers who refused offers have no event by their id, such as "
@@ -487,10 +499,16 @@ def check_orders_agree(logs: list[RawSource], merged: list[MergedFiles]) -> None
     file = logs[orders["file"][0]].table.source
     shown = ", ".join(map(repr, orders.filter(pl.col("file") == orders["file"][0])["order_id"].sort().head(SAMPLES)))
     raise InputError(
-        "orders_differ", f"{file}: {orders.height:,} orders stand in another file of events with other moments, "
-        f"numbers or sums, such as {shown}, so that their money would count twice; leave out the older file, or write "
-        "both alike",
-    )  # fmt: skip
+        "orders_differ",
+        gettext_lazy(
+            "{file}: {height} orders stand in another file of events with other moments, numbers or "
+            "sums, such as {shown}, so that their money would count twice; leave out the older file, "
+            "or write both alike",
+            file=file,
+            height=f"{orders.height:,}",
+            shown=shown,
+        ),
+    )
 
 
 def check_orders_have_one_customer(job: Job) -> None:
@@ -511,9 +529,14 @@ def check_orders_have_one_customer(job: Job) -> None:
     if several > MAX_TWO_CUSTOMERS * orders:
         shown = "; ".join(f"{order!r} of {one!r} and {other!r}" for order, one, other in first)
         raise InputError(
-            "orders_differ", f"{several:,} orders stand in the files of events under two customers each, such as "
-            f"{shown}, so that their money would count twice; write the customers' ids alike in all files",
-        )  # fmt: skip
+            "orders_differ",
+            gettext_lazy(
+                "{several} orders stand in the files of events under two customers each, such as {shown}, "
+                "so that their money would count twice; write the customers' ids alike in all files",
+                several=f"{several:,}",
+                shown=shown,
+            ),
+        )
 
 
 def clean_shard(

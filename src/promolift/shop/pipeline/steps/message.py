@@ -19,7 +19,7 @@ from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.i18n.text import LANGUAGES, Language, LocalizedText, reads_in
+from promolift.foundation.localized_text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS

@@ -120,8 +120,10 @@ def decide(job: Job, at: Moments, some: OfferCandidates, shelf: PartitionStore |
     if is_private(job) and (terms.effects or terms.explore):
         raise ConfigError(
             "release_not_private",
-            "privacy.epsilon: the approved release holds what draws taught, learned from exact figures of customers; "
-            "give the campaign another name (plan.campaign), or leave privacy.epsilon out",
+            gettext_lazy(
+                "privacy.epsilon: the approved release holds what draws taught, learned from exact figures "
+                "of customers; give the campaign another name (plan.campaign), or leave privacy.epsilon out"
+            ),
         )
     if len(some.rows) == 1:  # nothing to part
         shelf = PartitionStore({})

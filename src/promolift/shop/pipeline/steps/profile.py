@@ -53,7 +53,7 @@ def run(job: Job) -> None:
     vectors = None if private else job.clean.vectors
     shared = customers.PopulationSums.start(asofs, earlier, vectors)
     if private:
-        job.tell("profile", 0.0, "noisy sums")
+        job.tell("profile", 0.0, gettext_lazy("noisy sums"))
         save_synthetic_customers(job)
     learned = [SYNTHETIC_SHARD] if private else shards
     with store.scratch() as kept:

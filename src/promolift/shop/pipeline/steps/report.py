@@ -24,7 +24,7 @@ from promolift.shop.results.work_folder.run_context import Job, moments
 def run(job: Job) -> None:
     """Write the files; each is written beside its place first and then moved, so that none is ever half there."""
     if job.out is None:
-        raise StepError("option_missing", "no output folder; give one with --out")
+        raise StepError("option_missing", gettext_lazy("no output folder; give one with --out"))
     job.out.mkdir(parents=True, exist_ok=True)
     remember_output(job.store.root, job.out)
     job.tell("report", 0.3, gettext_lazy("plan.parquet, plan.csv"))

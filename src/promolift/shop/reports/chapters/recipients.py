@@ -15,7 +15,7 @@ from promolift.foundation.i18n.formatting import (
     truncate,
     upper_first,
 )
-from promolift.foundation.i18n.text import Language
+from promolift.foundation.localized_text import Language
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, unknown_note
 from promolift.shop.reports.offer_reasons import MOTIVES, reason_text
 from promolift.shop.reports.story import CustomerCard, ReadFact, Story

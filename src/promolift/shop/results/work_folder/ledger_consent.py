@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from promolift.foundation.errors import StepError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 
 SCHEMA = {"customer_id": pl.String, "consent": pl.Int64, "personal": pl.Int64}
@@ -24,7 +25,8 @@ def read_consent_updates(store: Store) -> pl.DataFrame | None:
         return read_ledger_consent(url)
     except ImportError:
         raise StepError(
-            "extra_missing", "the server's ledger cannot be read without its extra; pip install 'promolift[serve]'"
+            "extra_missing",
+            gettext_lazy("the server's ledger cannot be read without its extra; pip install 'promolift[serve]'"),
         ) from None
 
 
@@ -44,7 +46,9 @@ def read_ledger_consent(url: str) -> pl.DataFrame:
             if "personal" not in {column["name"] for column in found.get_columns(customers.name)}:
                 raise StepError(
                     "ledger_outdated",
-                    "the server's ledger is of an earlier version; start `promolift serve` once, then plan",
+                    gettext_lazy(
+                        "the server's ledger is of an earlier version; start `promolift serve` once, then plan"
+                    ),
                 )
             wanted = select(who, consent, personal).where(
                 customers.c.erased == 0, consent.is_not(None) | personal.is_not(None)
@@ -52,7 +56,10 @@ def read_ledger_consent(url: str) -> pl.DataFrame:
             return pl.DataFrame(db.execute(wanted.order_by(who)).all(), schema=SCHEMA, orient="row")
     except SQLAlchemyError as error:
         raise StepError(
-            "ledger_unavailable", f"the server's ledger cannot be read ({type(error).__name__}); see PROMOLIFT_LEDGER"
+            "ledger_unavailable",
+            gettext_lazy(
+                "the server's ledger cannot be read ({name}); see PROMOLIFT_LEDGER", name=type(error).__name__
+            ),
         ) from None
     finally:
         engine.dispose()

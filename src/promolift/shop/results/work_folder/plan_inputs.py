@@ -6,6 +6,7 @@ import polars as pl
 from promolift.core.experiments.power import detectable_effect
 from promolift.core.experiments.surrogate import Spans, value_between
 from promolift.foundation.errors import SupportError
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.results.work_folder.run_context import Job, Moments, daily_sales
 
@@ -42,10 +43,13 @@ def budget_cents(job: Job, at: Moments) -> int:
     if revenue <= 0:
         raise SupportError(
             "revenue_missing",
-            "no revenue in the last window to take a budget from. If the log names no prices or amounts, nobody knows "
-            "what a discount costs or brings: name their column under [data.events.mapping] (columns.amount or "
-            "columns.unit_price); without any, plan.budget_cents = 0 in promolift.toml runs all but the offers. "
-            "Otherwise set plan.budget_cents",
+            gettext_lazy(
+                "no revenue in the last window to take a budget from. If the log names no prices or "
+                "amounts, nobody knows what a discount costs or brings: name their column under "
+                "[data.events.mapping] (columns.amount or columns.unit_price); without any, "
+                "plan.budget_cents = 0 in promolift.toml runs all but the offers. Otherwise set "
+                "plan.budget_cents"
+            ),
         )
     return round(revenue * plan.budget_share)
 

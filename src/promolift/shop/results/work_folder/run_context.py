@@ -13,6 +13,7 @@ import polars as pl
 from promolift.foundation.errors import ConfigError, SupportError
 from promolift.foundation.executors.executor import Executor
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import Progress, no_progress
 from promolift.foundation.release_policy import ReleasePolicy, open_release_policy
 from promolift.foundation.sql import bind, fetch_frame, run_select
@@ -62,7 +63,8 @@ class Job:
         policy = open_release_policy(self.config, self.store)
         if self.config.privacy.epsilon is not None and policy.is_exact:  # never release what should have had noise
             raise ConfigError(
-                "extra_missing", "privacy.epsilon needs the extension `privacy` of promolift; install promolift again"
+                "extra_missing",
+                gettext_lazy("privacy.epsilon needs the extension `privacy` of promolift; install promolift again"),
             )
         return policy
 

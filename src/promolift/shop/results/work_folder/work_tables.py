@@ -13,7 +13,7 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift.core.customers.consent import apply_consent_updates, personalisation_consent
 from promolift.core.offers.terms import covered_targets
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR
 from promolift.foundation.sql import fetch_frame, run_select, sql_literal
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import CUSTOMERS

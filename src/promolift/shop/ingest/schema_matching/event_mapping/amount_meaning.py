@@ -51,12 +51,20 @@ def settle_currency(draft: MappingDraft, columns: list[str], values: list[str]) 
             shares = " and ".join(f"{code} ({codes[code] / codes.total():.0%})" for code in several[:4])
             raise InputError(
                 "currency_mixed",
-                f"{draft.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to "
-                f"plan for with --currency {several[0]} (rows in others are set aside and counted), or convert "
-                "them",
+                gettext_lazy(
+                    "{table}: column {name} holds {shares}, whose amounts cannot be added: say which one to "
+                    "plan for with --currency {several} (rows in others are set aside and counted), or convert "
+                    "them",
+                    table=draft.table,
+                    name=repr(name),
+                    shares=shares,
+                    several=several[0],
+                ),
             )
         if len(codes) > 1:
-            draft.notes.append(f"{len(codes)} currencies: only rows in the shop's own are taken")
+            draft.notes.append(
+                gettext_lazy("{codes} currencies: only rows in the shop's own are taken", codes=len(codes))
+            )
     elif draft.table == "events" and len(codes := currencies_of_cells(values)) > 1:
         _settle_signs_of_currencies(draft, columns, codes)
     if draft.currency or found:
@@ -102,8 +110,15 @@ def _settle_signs_of_currencies(draft: MappingDraft, columns: list[str], codes: 
     if len(several) > 1 and not draft.currency:
         raise InputError(
             "currency_mixed",
-            f"{draft.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to plan "
-            f"for with --currency {several[0]} (rows in others are set aside and counted), or convert them",
+            gettext_lazy(
+                "{table}: column {name} holds {shares}, whose amounts cannot be added: say which one to "
+                "plan for with --currency {several} (rows in others are set aside and counted), or convert "
+                "them",
+                table=draft.table,
+                name=repr(name),
+                shares=shares,
+                several=several[0],
+            ),
         )
     draft.columns["currency"] = name
     draft.notes.append(
@@ -135,14 +150,23 @@ def settle_scale(draft: MappingDraft, columns: list[str], values: list[str]) -> 
     """Read amounts in millionths, and such as were scaled down below 0.1, as whole units."""
     if columns and any(map(MICROS.search, columns)) and column_patterns.are_micros(values):
         draft.settings["scale"] = 1e-6
-        draft.notes.append(f"{columns[0]!r} counts millionths, as Google Analytics 360 does: read times 0.000001")
+        draft.notes.append(
+            gettext_lazy(
+                "{columns} counts millionths, as Google Analytics 360 does: read times 0.000001",
+                columns=repr(columns[0]),
+            )
+        )
         return
     scale = column_patterns.scale_of(values) if "money" not in draft.settings else 1
     if scale != 1 and columns:
         draft.settings["scale"] = scale
         draft.notes.append(
-            f"{columns[0]}: most values are below 0.1, as where prices were scaled down: read times {scale}, so "
-            "all money is in made-up units (set scale; 1 if they are real)"
+            gettext_lazy(
+                "{columns}: most values are below 0.1, as where prices were scaled down: read times "
+                "{scale}, so all money is in made-up units (set scale; 1 if they are real)",
+                columns=columns[0],
+                scale=scale,
+            )
         )
 
 
@@ -160,7 +184,11 @@ def settle_signs(draft: MappingDraft) -> None:
     paid = next((str(draft.columns[role]) for role in ("amount", "unit_price") if role in draft.columns), None)
     if paid and "quantity" not in draft.columns and column_patterns.mostly_negative(draft.values(paid)):
         draft.settings["spending"] = "negative"
-        draft.notes.append(f"most of {paid!r} is negative: negative amounts are read as spending (set spending)")
+        draft.notes.append(
+            gettext_lazy(
+                "most of {paid} is negative: negative amounts are read as spending (set spending)", paid=repr(paid)
+            )
+        )
 
 
 def say_if_there_is_no_money(draft: MappingDraft) -> None:

@@ -72,7 +72,10 @@ def settle_events(draft: MappingDraft) -> None:
     if "customer_id" not in draft.columns and "session_id" in draft.columns:
         draft.columns["customer_id"] = draft.columns["session_id"]
         draft.notes.append(
-            f"no customer column: {draft.columns['session_id']!r} stands for the customer, so nobody is known twice"
+            gettext_lazy(
+                "no customer column: {session_id} stands for the customer, so nobody is known twice",
+                session_id=repr(draft.columns["session_id"]),
+            )
         )
     if "product_id" not in draft.columns:
         for role in ("coupon_id", "products.name", "category"):
@@ -117,7 +120,9 @@ def _settle_who(draft: MappingDraft) -> None:
     if name and "customer_id" not in draft.columns and len(set(values)) < 0.9 * len(values):
         draft.columns["customer_id"] = name
         draft.free.remove(name)
-        draft.notes.append(f"{name!r} comes again, so it stands for the customer (set columns.customer_id)")
+        draft.notes.append(
+            gettext_lazy("{name} comes again, so it stands for the customer (set columns.customer_id)", name=repr(name))
+        )
 
 
 def _coupons_are_sent(draft: MappingDraft) -> bool:
@@ -246,10 +251,16 @@ def _settle_kind(draft: MappingDraft) -> None:
         if codes:
             draft.settings["kinds"] = codes
             meanings = ", ".join(f"{code} {kind}" for code, kind in codes.items())
-            draft.notes.append(f"{name} has codes, read as {meanings} (set kinds)")
+            draft.notes.append(
+                gettext_lazy("{name} has codes, read as {meanings} (set kinds)", name=name, meanings=meanings)
+            )
         elif unknown:
             draft.notes.append(
-                f"{name}: {', '.join(map(repr, unknown[:5]))} are not known kinds; they become 'other' (set kinds)"
+                gettext_lazy(
+                    "{name}: {map} are not known kinds; they become 'other' (set kinds)",
+                    name=name,
+                    map=", ".join(map(repr, unknown[:5])),
+                )
             )
         return
     bought = [role for role in (*MONEY, "quantity", "order_id") if role in draft.columns]
@@ -264,9 +275,12 @@ def _settle_kind(draft: MappingDraft) -> None:
     draft.settings["constants"] = {"kind": kind}
     if shown and kind == "view":
         draft.notes.append(
-            f"{', '.join(map(repr, shown))} of 0 or 1: rows are read as what was shown, so no purchase is known "
-            "(keep the rows that were bought and set constants.kind; for a trial or a log of decisions: "
-            "promolift effect fit, promolift evaluate --log)"
+            gettext_lazy(
+                "{map} of 0 or 1: rows are read as what was shown, so no purchase is known (keep the rows "
+                "that were bought and set constants.kind; for a trial or a log of decisions: promolift "
+                "effect fit, promolift evaluate --log)",
+                map=", ".join(map(repr, shown)),
+            )
         )
         return
     if not bought:
@@ -309,8 +323,15 @@ def _settle_returns(draft: MappingDraft) -> None:
             draft.columns["status"] = (state, name)
             draft.free.remove(name)
             draft.notes.append(
-                f"{name!r} is read with {state!r} as the order's state: by it {gone:,} of {draft.sample.height:,} "
-                f"sampled rows were given back and are no purchases (--map status={state} leaves it out)"
+                gettext_lazy(
+                    "{name} is read with {state} as the order's state: by it {gone} of {height} sampled rows "
+                    "were given back and are no purchases (--map status={state_2} leaves it out)",
+                    name=repr(name),
+                    state=repr(state),
+                    gone=f"{gone:,}",
+                    height=f"{draft.sample.height:,}",
+                    state_2=state,
+                )
             )
             return
 
@@ -330,13 +351,21 @@ def settle_coupon_code(draft: MappingDraft) -> None:
     if off.height and off["said"].sum() < MIN_OF_COUPONS * off.height:
         draft.free.append(str(draft.columns.pop("coupon_id")))
         draft.notes.append(
-            f"{code!r} holds codes of coupons, but rows without one have discounts, too: all are read as "
-            f"everybody's (--map coupon_id={code} reads those beside a code as the coupon's)"
+            gettext_lazy(
+                "{code} holds codes of coupons, but rows without one have discounts, too: all are read as "
+                "everybody's (--map coupon_id={code_2} reads those beside a code as the coupon's)",
+                code=repr(code),
+                code_2=code,
+            )
         )
     elif off.height:
-        draft.notes.append(f"{code!r} names coupons: what was taken off beside a code is read as the coupon's")
+        draft.notes.append(
+            gettext_lazy(
+                "{code} names coupons: what was taken off beside a code is read as the coupon's", code=repr(code)
+            )
+        )
     else:
-        draft.notes.append(f"{code!r} names coupons, and no column says what they took off")
+        draft.notes.append(gettext_lazy("{code} names coupons, and no column says what they took off", code=repr(code)))
 
 
 def _discounted(draft: MappingDraft) -> pl.Series:

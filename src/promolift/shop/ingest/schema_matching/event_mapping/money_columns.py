@@ -164,7 +164,13 @@ def settle_count(draft: MappingDraft) -> None:
         return
     draft.columns["quantity"] = name
     paid = draft.columns.get("amount", draft.columns.get("unit_price"))
-    draft.notes.append(f"{name!r} holds small whole numbers: read as the quantity, and {paid!r} as what was paid")
+    draft.notes.append(
+        gettext_lazy(
+            "{name} holds small whole numbers: read as the quantity, and {paid} as what was paid",
+            name=repr(name),
+            paid=repr(paid),
+        )
+    )
 
 
 def settle_converted(draft: MappingDraft) -> None:

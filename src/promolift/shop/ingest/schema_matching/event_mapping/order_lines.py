@@ -46,7 +46,9 @@ def settle_lines(draft: MappingDraft) -> None:
         whole = {role: name for role, name in whole.items() if name != discount}
     if whole:
         names = ", ".join(repr(name) for name in whole.values())
-        draft.notes.append(f"{names}: of the whole order, left out, since each line has money of its own")
+        draft.notes.append(
+            gettext_lazy("{names}: of the whole order, left out, since each line has money of its own", names=names)
+        )
 
 
 def _settle_basket(draft: MappingDraft) -> None:
@@ -58,7 +60,9 @@ def _settle_basket(draft: MappingDraft) -> None:
         left = [draft.columns.pop(role) for role in beside if role in MONEY]
         if left:
             names = ", ".join(map(repr, left))
-            draft.notes.append(f"{names}: of the whole row, left out, since each item has money of its own")
+            draft.notes.append(
+                gettext_lazy("{names}: of the whole row, left out, since each item has money of its own", names=names)
+            )
         return
     if "unit_price" in beside:
         draft.columns.setdefault("amount", draft.columns["unit_price"])
@@ -68,8 +72,11 @@ def _settle_basket(draft: MappingDraft) -> None:
         draft.settings["shared"] = shared
         names = ", ".join(repr(draft.columns[role]) for role in shared)
         draft.notes.append(
-            f"{names}: of the whole basket, whose items carry no price: shared out by units, so what one product "
-            "earned is not known"
+            gettext_lazy(
+                "{names}: of the whole basket, whose items carry no price: shared out by units, so what "
+                "one product earned is not known",
+                names=names,
+            )
         )
 
 
@@ -131,7 +138,11 @@ def settle_totals(draft: MappingDraft) -> None:
     by_line = "unit_price" in draft.columns and "list_amount" not in draft.fixed and not draft.basket
     if by_line and isinstance(listed, str) and is_of_the_order(draft, listed):
         del draft.columns["list_amount"]
-        draft.notes.append(f"{listed!r} is of the whole order, left out, since each line has a price of its own")
+        draft.notes.append(
+            gettext_lazy(
+                "{listed} is of the whole order, left out, since each line has a price of its own", listed=repr(listed)
+            )
+        )
     roles = ("order_id", "amount", "product_id")
     if not all(role in draft.columns for role in roles):
         return
@@ -147,10 +158,21 @@ def settle_totals(draft: MappingDraft) -> None:
         priced = column_patterns.find_price_by_total(draft.sample, order, units, of_lines, amount)
         if priced:
             draft.take("unit_price", priced, LIKELY)
-            draft.notes.append(f"{priced!r} times {units!r} comes to {amount!r} over an order: read as the price")
+            draft.notes.append(
+                gettext_lazy(
+                    "{priced} times {units} comes to {amount} over an order: read as the price",
+                    priced=repr(priced),
+                    units=repr(units),
+                    amount=repr(amount),
+                )
+            )
     if any(role in draft.columns for role in ("unit_price", "list_amount", "list_unit_price")):
         del draft.columns["amount"]
-        draft.notes.append(f"{amount!r} repeats the order's total on each line and is left out; prices are used")
+        draft.notes.append(
+            gettext_lazy(
+                "{amount} repeats the order's total on each line and is left out; prices are used", amount=repr(amount)
+            )
+        )
     else:
         draft.settings["shared"] = ("amount",)
         draft.notes.append(

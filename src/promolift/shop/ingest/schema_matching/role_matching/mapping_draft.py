@@ -12,6 +12,7 @@ import polars as pl
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.time_formats import TimeGuess, guess_time
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.configuration.column_mapping import RawTable
 from promolift.shop.ingest.cleaning.basket_cells import basket_column, split_sample
 from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS, ascii_digits, is_guest
@@ -64,7 +65,17 @@ class MappingDraft:
         for role, name in fixed.items():
             if name not in sample.columns:
                 has = ", ".join(sample.columns[:20])
-                raise InputError("column_unknown", f"--map {role}={name}: {table} has no column {name!r}; it has {has}")
+                raise InputError(
+                    "column_unknown",
+                    gettext_lazy(
+                        "--map {role}={name}: {table} has no column {repr_name}; it has {has}",
+                        role=role,
+                        name=name,
+                        table=table,
+                        repr_name=repr(name),
+                        has=has,
+                    ),
+                )
             if role != TIME_ROLES.get(table):
                 self.take(role, name, 1.0)
 

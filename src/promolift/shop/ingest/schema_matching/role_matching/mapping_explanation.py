@@ -11,6 +11,7 @@ import polars as pl
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, Mapping
 from promolift.shop.ingest.schema_matching.role_matching.mapping_draft import MappingDraft, RoleGuess
 from promolift.shop.ingest.schema_matching.role_matching.role_candidates import name_rank
@@ -54,8 +55,11 @@ def explain_records(draft: MappingDraft) -> None:
             else "give the file as JSON lines"
         )
         draft.notes.append(
-            f"{', '.join(map(repr, hidden))}: each cell holds a record, which is not read; {how}, or a column for "
-            "each key"
+            gettext_lazy(
+                "{map}: each cell holds a record, which is not read; {how}, or a column for each key",
+                map=", ".join(map(repr, hidden)),
+                how=how,
+            )
         )
 
 
@@ -75,15 +79,23 @@ def check_required_roles(draft: MappingDraft) -> None:
             shown += f" ({', '.join(map(repr, empty))} is empty)" if empty else ""
             raise InputError(
                 "column_unrecognized",
-                f"{draft.table}: {what}; it has {shown}. If one of them says it: --map {role}=COLUMN; if another "
-                "file does, give both: --events this.csv+other.csv",
+                gettext_lazy(
+                    "{table}: {what}; it has {shown}. If one of them says it: --map {role}=COLUMN; if another "
+                    "file does, give both: --events this.csv+other.csv",
+                    table=draft.table,
+                    what=what,
+                    shown=shown,
+                    role=role,
+                ),
             )
     if draft.table == "words" and "text" not in draft.columns and "audio" not in draft.columns:
         raise InputError(
             "column_unrecognized",
-            "words: no column looks like what customers wrote, or names recordings; it has "
-            f"{', '.join(draft.sample.columns[:MAX_VALUES_SHOWN])}. If one of them does: --map words.text=COLUMN, "
-            "or --map words.audio=COLUMN",
+            gettext_lazy(
+                "words: no column looks like what customers wrote, or names recordings; it has {columns}. "
+                "If one of them does: --map words.text=COLUMN, or --map words.audio=COLUMN",
+                columns=", ".join(draft.sample.columns[:MAX_VALUES_SHOWN]),
+            ),
         )
 
 

@@ -62,7 +62,12 @@ def find_time(draft: MappingDraft) -> None:
     if role in draft.fixed and not ranked:
         raise InputError(
             "time_unreadable",
-            f"--map {role}={draft.fixed[role]}: its values are no times: {draft.values(draft.fixed[role])[:3]}",
+            gettext_lazy(
+                "--map {role}={fixed}: its values are no times: {values}",
+                role=role,
+                fixed=draft.fixed[role],
+                values=draft.values(draft.fixed[role])[:3],
+            ),
         )
     if not ranked or ranked[0].misfit >= OTHER_ROLE:
         _find_gaps(draft)
@@ -138,8 +143,11 @@ def _find_gaps(draft: MappingDraft) -> None:
     draft.free.remove(name)
     draft.settings |= {"time_format": DAYS_SINCE_LAST, "time_origin": "2000-12-31"}
     draft.notes.append(
-        f"{name!r} counts days since the order before: the last order of each customer is put on 2000-12-31, so "
-        "seasons and who stayed away are not known (set time_origin)"
+        gettext_lazy(
+            "{name} counts days since the order before: the last order of each customer is put on "
+            "2000-12-31, so seasons and who stayed away are not known (set time_origin)",
+            name=repr(name),
+        )
     )
     draft.day_only = True
     find(draft, "clock")

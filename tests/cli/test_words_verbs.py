@@ -79,7 +79,7 @@ def test_drafts_are_judged_reviewed_and_approved_by_a_person(shop: Path, capsys:
         approved=pl.when(pl.col("text_id") == mine["text_id"][0]).then(pl.lit("yes")).otherwise("approved")
     )
     changed.write_csv("in.csv")
-    assert "1 approved" in told(capsys, "import", "in.csv", "--by", "Ann")
+    assert "Approved: 1." in told(capsys, "import", "in.csv", "--by", "Ann")
     (text,) = load_pool(shop / "words.jsonl").usable("person").texts
     assert (text.hook, text.by) == (GOOD["hook"], "Ann")
 

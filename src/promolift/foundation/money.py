@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from promolift.foundation.errors import ConfigError, SettingError
-from promolift.foundation.i18n.currencies import CURRENCY_DIGITS as CURRENCY_DIGITS
-from promolift.foundation.i18n.currencies import CURRENCY_SIGNS as CURRENCY_SIGNS
+from promolift.foundation.i18n.currency_codes import CURRENCY_DIGITS as CURRENCY_DIGITS
+from promolift.foundation.i18n.currency_codes import CURRENCY_SIGNS as CURRENCY_SIGNS
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from promolift.core.customers.consent import lowest_age, may_send
 from promolift.core.customers.settings import ConsentSettings
-from promolift.foundation.redaction import pseudonym, redact
+from promolift.foundation.privacy.redaction import pseudonym, redact
 
 KEY = "0123456789abcdef-a-key"
 

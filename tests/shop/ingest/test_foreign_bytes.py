@@ -26,7 +26,7 @@ from promolift.core.offers.coupon_codes import normalise_code
 from promolift.extensions.privacy.mechanisms.reconstruction import reconstruct_pages
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.redaction import redact
+from promolift.foundation.privacy.redaction import redact
 from promolift.foundation.storage.local_store import Store
 from promolift.server.settings import ServeSettings
 from promolift.server.startup import read_settings

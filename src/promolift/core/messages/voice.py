@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from promolift.foundation.errors import InputError, SettingError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import Language
-from promolift.foundation.redaction import PATTERNS
+from promolift.foundation.privacy.redaction import PATTERNS
 from promolift.foundation.settings import Settings
 
 TEXTS_READ = 20

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.redaction import secret_bytes
+from promolift.foundation.privacy.redaction import secret_bytes
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 BODY_LENGTH, GROUP_LENGTH = 11, 4

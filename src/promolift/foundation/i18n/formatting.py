@@ -16,7 +16,7 @@ from promolift.foundation.i18n.catalogue import Locale as Locale
 from promolift.foundation.i18n.catalogue import current_locale as current_locale
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.catalogue import use_locale as use_locale
-from promolift.foundation.i18n.currencies import CURRENCY_DIGITS, CURRENCY_SIGNS
+from promolift.foundation.i18n.currency_codes import CURRENCY_DIGITS, CURRENCY_SIGNS
 
 DASH = "—"
 INTERVAL = "95\N{NO-BREAK SPACE}% interval"  # every interval that is kept or told

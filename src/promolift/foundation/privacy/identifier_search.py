@@ -43,7 +43,7 @@ from promolift.foundation.privacy.identifier_patterns import (
     whole_pattern,
 )
 from promolift.foundation.privacy.packed_files import is_packed, reason_of, unpack, why_unread
-from promolift.foundation.redaction import PATTERNS
+from promolift.foundation.privacy.redaction import PATTERNS
 from promolift.foundation.sql import quote_identifier, sql_literal
 
 CHUNK_BYTES, OVERLAP_BYTES, CONTEXT_BYTES = 8 << 20, 4096, 200

@@ -139,10 +139,9 @@ class Store:
                 gettext_lazy(
                     "{gethostname}: the work folder {root} does not lie here; every node must see it at this "
                     "path as on a network file system, or it must be one at a URL",
-                    gethostname=gethostname(),
-                    root=place.root,
+                    gethostname=gethostname(), root=place.root,
                 ),
-            )
+            )  # fmt: skip
         return cls(place.root, memory=memory, threads=1, within=place.work)
 
     @property
@@ -230,11 +229,9 @@ class Store:
                 "shard_missing",
                 gettext_lazy(
                     "table {name} has no shard {shard}; it has {shards}",
-                    name=repr(name),
-                    shard=shard,
-                    shards=self.shards(name),
+                    name=repr(name), shard=shard, shards=self.shards(name),
                 ),
-            )
+            )  # fmt: skip
         return self.connection.read_parquet(str(self._shard(name, shard)))
 
     def table_of(self, name: str, customers: pl.DataFrame) -> Relation:

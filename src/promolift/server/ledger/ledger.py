@@ -108,10 +108,9 @@ class Ledger:
                 "ledger_unavailable",
                 gettext_lazy(
                     "ledger: cannot open {make_url} ({first_line}); check the URL",
-                    make_url=f"{make_url(url)!r}",
-                    first_line=_first_line(error),
+                    make_url=f"{make_url(url)!r}", first_line=_first_line(error),
                 ),
-            ) from None
+            ) from None  # fmt: skip
         self._turn = threading.Condition()
         self._reading = 0  # how many read now; none of them loses its connection when the ledger closes
         self._tasks: list[_Task] = []

@@ -21,7 +21,7 @@ from promolift.foundation.privacy.identifier_search import (
     is_distinctive,
     without_endings,
 )
-from promolift.foundation.redaction import redact
+from promolift.foundation.privacy.redaction import redact
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.results.work_folder.work_tables import CleanTables
 

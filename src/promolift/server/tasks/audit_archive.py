@@ -39,8 +39,8 @@ from promolift.foundation.errors import InputError, PromoError
 from promolift.foundation.hashing import find_chain_break, sha256_of, sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.privacy.redaction import pseudonym
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.redaction import pseudonym
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.artifacts import remember_output
 from promolift.foundation.storage.local_store import Store
@@ -163,16 +163,13 @@ def write_archive(
             "results_inconsistent",
             gettext_lazy(
                 "{file}: what the work folder holds does not agree with itself: {faults}",
-                file=to,
-                faults="; ".join(faults),
+                file=to, faults="; ".join(faults),
             ),
-        )
+        )  # fmt: skip
     said = gettext(
         "{file}: {files} files, {mark}. Keep this mark elsewhere; promolift evidence --verify {file}",
-        file=to,
-        files=len(found.files),
-        mark=found.mark,
-    )
+        file=to, files=len(found.files), mark=found.mark,
+    )  # fmt: skip
     if VERDICT_FILE not in found.files and (learned / "learn.json").is_file():
         said = gettext(
             "{file}: {files} files, {mark}. Keep this mark elsewhere; promolift evidence --verify {file}. {verdict} is "
@@ -210,10 +207,9 @@ def collect_archive(job: Job, campaign: str, server: ServeSettings | None, learn
             "campaign_differs",
             gettext_lazy(
                 "evidence: the work folder plans campaign {campaign_id}, not {campaign}",
-                campaign_id=repr(plan.note.terms.campaign_id),
-                campaign=repr(campaign),
+                campaign_id=repr(plan.note.terms.campaign_id), campaign=repr(campaign),
             ),
-        )
+        )  # fmt: skip
     named = partial(pseudonym, key=pseudonym_key(store))
     kept: dict[str, bytes] = {}
     erased, people, chain = LedgerPart(set(), set(), [])
@@ -544,21 +540,17 @@ def read_archive(path: Path) -> Archive:
             "file_unreadable",
             gettext_lazy(
                 "{path}: is no archive of evidence, or damaged ({name}: {error})",
-                path=path,
-                name=type(error).__name__,
-                error=error,
+                path=path, name=type(error).__name__, error=error,
             ),
-        ) from None
+        ) from None  # fmt: skip
     if manifest.form != ARCHIVE_FORM:
         raise InputError(
             "file_version_unsupported",
             gettext_lazy(
                 "{path}: is of form {form}; this version reads form {archive_form}",
-                path=path,
-                form=manifest.form,
-                archive_form=ARCHIVE_FORM,
+                path=path, form=manifest.form, archive_form=ARCHIVE_FORM,
             ),
-        )
+        )  # fmt: skip
     found = Archive(manifest, every)
     whole = all(sha256_of(every.get(name, b"")) == digest for name, digest in manifest.files.items())
     if whole and pack_archive(found) != raw:  # `check_archive` names a file whose hash differs

@@ -94,11 +94,9 @@ class Log:
                 "column_unknown",
                 gettext_lazy(
                     "{name}: no column {time}, which time names; it has {columns}",
-                    name=name,
-                    time=repr(time),
-                    columns=", ".join(self.frame.columns),
+                    name=name, time=repr(time), columns=", ".join(self.frame.columns),
                 ),
-            )
+            )  # fmt: skip
         self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[LazyMessage]()
         given = {"offer_id": action, "propensity": propensity, "customer_id": customer}
         rows = self._named(given)
@@ -206,11 +204,9 @@ class Log:
                 "value_missing",
                 gettext_lazy(
                     "{name}: {null_count} decisions have no {cost}; say 0 where nothing",
-                    name=self.name,
-                    null_count=cost_N.null_count(),
-                    cost=budget.cost,
+                    name=self.name, null_count=cost_N.null_count(), cost=budget.cost,
                 ),
-            )
+            )  # fmt: skip
         order = np.arange(len(self)) if self.time is None else self.frame[self.time].arg_sort().to_numpy()
         place, none = {action: at for at, action in enumerate(actions)}, actions.index(budget.none)
         if priced is not None:
@@ -257,11 +253,9 @@ class Log:
                     "column_missing",
                     gettext_lazy(
                         "{name}: no column {each}; it has {columns}",
-                        name=self.name,
-                        each=repr(each),
-                        columns=", ".join(self.frame.columns),
+                        name=self.name, each=repr(each), columns=", ".join(self.frame.columns),
                     ),
-                )
+                )  # fmt: skip
 
     def _check(self) -> None:
         if self._rows.is_empty():
@@ -280,12 +274,9 @@ class Log:
                     gettext_lazy(
                         "{name}: {gone} of {self} decisions have no {name_2}; wait until outcomes are settled, or "
                         "leave those decisions out (a missing reward is not a reward of 0)",
-                        name=self.name,
-                        gone=gone,
-                        self=len(self),
-                        name_2=name,
+                        name=self.name, gone=gone, self=len(self), name_2=name,
                     ),
-                )
+                )  # fmt: skip
 
     def _read(self, policies: Mapping[str, Policy], more: Sequence[str] = ()) -> "_Read":
         """The arrays of the log and of each policy, over all actions that any of them names, and `more`."""
@@ -354,11 +345,9 @@ class Log:
                 "shapes_differ",
                 gettext_lazy(
                     "policy {name}: an array of shape {shape}; give {wanted}",
-                    name=name,
-                    shape=policy.shape,
-                    wanted=wanted,
+                    name=name, shape=policy.shape, wanted=wanted,
                 ),
-            )
+            )  # fmt: skip
         found = np.zeros((len(self), len(place)))
         found[:, [place[each] for each in self.actions]] = policy
         return found
@@ -373,11 +362,9 @@ class Log:
                 "policy_incomplete",
                 gettext_lazy(
                     "policy {name}: no row for {left} of {self} decisions; say what it does for them",
-                    name=name,
-                    left=left,
-                    self=len(self),
+                    name=name, left=left, self=len(self),
                 ),
-            )
+            )  # fmt: skip
         found = np.zeros((len(self), len(place)))
         column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
         np.add.at(found, (cells["row"].to_numpy(), column), cells["prob"].to_numpy())
@@ -388,11 +375,9 @@ class Log:
                 gettext_lazy(
                     "policy {name}: the probabilities of {size} of {self} decisions do not sum to 1; name what "
                     "it does with the rest (offer_id none for no offer)",
-                    name=name,
-                    size=wrong.size,
-                    self=len(self),
+                    name=name, size=wrong.size, self=len(self),
                 ),
-            )
+            )  # fmt: skip
         return found
 
     def _logged(self, place: Mapping[str, int]) -> Floats | None:
@@ -496,10 +481,9 @@ def evaluate_log(
                     "log_too_long",
                     gettext_lazy(
                         "{path}: {note}; a budget is that of all of them: give a shorter period",
-                        path=path,
-                        note=notes[0],
+                        path=path, note=notes[0],
                     ),
-                )
+                )  # fmt: skip
             return _within_summary(path.name, log, given, settings, budget)
         ranking = log.rank(given, settings) if len(policies) > 1 else None
         values = (

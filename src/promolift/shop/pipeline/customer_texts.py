@@ -14,7 +14,7 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift.core.customers.text_intents import INTENTS, intent_columns, predict_intents
 from promolift.foundation.language_model import LanguageModel, open_language_model
-from promolift.foundation.redaction import redact
+from promolift.foundation.privacy.redaction import redact
 from promolift.foundation.sql import quote_identifier, run_select
 from promolift.foundation.tables.schemas import CUSTOMERS, WORDS
 from promolift.shop.configuration import column_mapping

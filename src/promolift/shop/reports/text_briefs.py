@@ -23,8 +23,8 @@ from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.language_model import Usage, estimate_usage, remote_settings
 from promolift.foundation.localized_text import Language, reads_in
+from promolift.foundation.privacy.redaction import redact
 from promolift.foundation.progress import StepSummary
-from promolift.foundation.redaction import redact
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.configuration.plays import Play

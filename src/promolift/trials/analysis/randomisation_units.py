@@ -233,11 +233,9 @@ class RandomisationUnits:
                 "panel of {column} ({sizes}) that starts in period {starts} of {times}: difference in differences of "
                 "whole "
                 "units",
-                column=self.column,
-                sizes=count,
-                starts=", ".join(str(s + 1) for s in starts[:5].tolist()),
+                column=self.column, sizes=count, starts=", ".join(str(s + 1) for s in starts[:5].tolist()),
                 times=self.panel.times,
-            )
+            )  # fmt: skip
         if self.design == "repeated":
             return gettext_lazy(
                 "{units} values of {column} in several rows each: rows of one count together",
@@ -262,11 +260,9 @@ def find_units(
             "value_missing",
             gettext_lazy(
                 "{where}: {null_count} rows without {unit}, which unit names",
-                where=where,
-                null_count=unit.null_count(),
-                unit=settings.unit,
+                where=where, null_count=unit.null_count(), unit=settings.unit,
             ),
-        )
+        )  # fmt: skip
     unit_N = unit.rank("dense").to_numpy().astype(np.int64) - 1 if unit.dtype.is_numeric() else _codes(unit)
     units = int(unit_N.max()) + 1
     lowest_U, highest_U = np.full(units, len(arms)), np.zeros(units, np.int64)
@@ -301,11 +297,9 @@ def _panel(
             "value_missing",
             gettext_lazy(
                 "{where}: {null_count} rows without {time}, which time names",
-                where=where,
-                null_count=column.null_count(),
-                time=settings.time,
+                where=where, null_count=column.null_count(), time=settings.time,
             ),
-        )
+        )  # fmt: skip
     moments = column.unique().sort()
     time_N = column.rank("dense").to_numpy().astype(np.int64) - 1 if column.dtype != pl.String else _codes(column)
     times = len(moments)
@@ -316,13 +310,9 @@ def _panel(
                 gettext_lazy(
                     "{where}: {treatment} is the same at all times of a {unit}; say start={known} if that "
                     "column says when the treatment was on, or start= with the first {time} of it",
-                    where=where,
-                    treatment=settings.treatment,
-                    unit=settings.unit,
-                    known=known,
-                    time=settings.time,
+                    where=where, treatment=settings.treatment, unit=settings.unit, known=known, time=settings.time,
                 ),
-            )
+            )  # fmt: skip
         return None
     treated_N = arm_U[unit_N] > 0
     on_N = treated_N & (_started(where, frame, settings, moments, time_N) if settings.start is not None else arm_N > 0)
@@ -331,11 +321,9 @@ def _panel(
             "settings_conflict",
             gettext_lazy(
                 "{where}: {treatment} changes within a {unit}, so leave start= out",
-                where=where,
-                treatment=settings.treatment,
-                unit=settings.unit,
+                where=where, treatment=settings.treatment, unit=settings.unit,
             ),
-        )
+        )  # fmt: skip
     start_U = np.full(len(arm_U), times)
     np.minimum.at(start_U, unit_N[on_N], time_N[on_N])
     if not (on_N == (time_N >= start_U[unit_N])).all():
@@ -348,12 +336,9 @@ def _panel(
             gettext_lazy(
                 "{where}: {early} {unit} were treated from the first {time} on, so nothing is known of "
                 "them before; leave them out",
-                where=where,
-                early=early,
-                unit=settings.unit,
-                time=settings.time,
+                where=where, early=early, unit=settings.unit, time=settings.time,
             ),
-        )
+        )  # fmt: skip
     return Panel(unit_N, time_N, start_U, times)
 
 
@@ -369,10 +354,9 @@ def _started(
                 "value_invalid",
                 gettext_lazy(
                     "{where}: start={stated} names a column that is not 0 before and 1 since",
-                    where=where,
-                    stated=stated,
+                    where=where, stated=stated,
                 ),
-            )
+            )  # fmt: skip
         return (values == 1).to_numpy()
     try:
         if moments.dtype.is_temporal():
@@ -385,24 +369,18 @@ def _started(
             "treatment_start_invalid",
             gettext_lazy(
                 "{where}: start={stated} is no column and no {time} such as {moments}",
-                where=where,
-                stated=repr(stated),
-                time=settings.time,
-                moments=f"{moments[0]!s}",
+                where=where, stated=repr(stated), time=settings.time, moments=f"{moments[0]!s}",
             ),
-        ) from None
+        ) from None  # fmt: skip
     if not later.any() or later.all():
         raise InputError(
             "treatment_start_invalid",
             gettext_lazy(
                 "{where}: start={stated} is not within {time}: {moments} to {moments_2}",
-                where=where,
-                stated=stated,
-                time=settings.time,
-                moments=f"{moments[0]!s}",
+                where=where, stated=stated, time=settings.time, moments=f"{moments[0]!s}",
                 moments_2=f"{moments[-1]!s}",
             ),
-        )
+        )  # fmt: skip
     return time_N >= int(later.arg_true()[0])
 
 
@@ -438,17 +416,11 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
                         "independent customers. Say unit={unit_2} time={time_2} (and start=... where {treatment} "
                         "names a group, not when it was treated); or ignore={unit_2} if each row was drawn for "
                         "itself",
-                        where=where,
-                        rows=f"{rows:,}",
-                        sizes=f"{sizes[unit]:,}",
-                        unit=repr(unit),
-                        time=f"{sizes[time]:,}",
-                        repr_time=repr(time),
-                        unit_2=unit,
-                        time_2=time,
+                        where=where, rows=f"{rows:,}", sizes=f"{sizes[unit]:,}", unit=repr(unit),
+                        time=f"{sizes[time]:,}", repr_time=repr(time), unit_2=unit, time_2=time,
                         treatment=settings.treatment,
                     ),
-                )
+                )  # fmt: skip
     for name, units in some.items():
         arms = pl.DataFrame({"unit": frame[name], "arm": arm_N}).group_by("unit").agg(
             pl.col("arm").n_unique().alias("arms"), pl.len())  # fmt: skip
@@ -462,12 +434,9 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
                     "{where}: every {name} is wholly in one arm ({units} values in {rows} rows), so {name} was "
                     "drawn, not customers. Say unit={name}: rows of one count together; or ignore={name} if it "
                     "names the arm",
-                    where=where,
-                    name=name,
-                    units=f"{units:,}",
-                    rows=f"{rows:,}",
+                    where=where, name=name, units=f"{units:,}", rows=f"{rows:,}",
                 ),
-            )
+            )  # fmt: skip
 
 
 def estimate_unit_averages(

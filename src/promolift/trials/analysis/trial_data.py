@@ -127,9 +127,8 @@ class TrialData:
         doubt = gettext_lazy(
             "no effect is adjusted by {names}: it would move the effect further than chance moves it by what was known "
             "before the treatment. Measured afterwards? Then say ignore={columns} (features=... adjusts by them)",
-            names=", ".join(movers),
-            columns=",".join(movers),
-        )
+            names=", ".join(movers), columns=",".join(movers),
+        )  # fmt: skip
         before = tuple(name for name in self.before if name not in movers)
         return replace(self, doubts=(*self.doubts, doubt), before=before)
 
@@ -180,12 +179,9 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
             "column_type_wrong",
             gettext_lazy(
                 "{where}: {nested} holds a {dtype} in each row; ignore={nested_2}",
-                where=where,
-                nested=repr(nested[0]),
-                dtype=frame[nested[0]].dtype,
-                nested_2=nested[0],
+                where=where, nested=repr(nested[0]), dtype=frame[nested[0]].dtype, nested_2=nested[0],
             ),
-        )
+        )  # fmt: skip
     units = find_units(where, frame, settings, arm_N, arms)
     if units is not None and units.design != "repeated":
         arm_N = units.arm_U[units.unit_N]
@@ -207,10 +203,9 @@ def read_trial(table: Any, settings: TrialSettings) -> TrialData:
             gettext_lazy(
                 "known before the treatment: {names}? If not, say ignore={columns}; no effect is adjusted by them "
                 "(features=... adjusts by them)",
-                names=", ".join(names),
-                columns=",".join(names),
+                names=", ".join(names), columns=",".join(names),
             )
-        )
+        )  # fmt: skip
     if planned_NA is not None and (units is None or units.design == "repeated"):
         require_unrevealed_arms(where, known, arm_N, arms)
     named = _who(raw, [n for n in frame.columns if n not in (*used, settings.strata, *settings.cost_columns)], keys)
@@ -272,11 +267,8 @@ def _rows_with_outcomes(
     rows = f"{', '.join(map(str, lost_N[:3] + 1))}{', ...' if lost_N.size > 3 else ''}"
     text = gettext_lazy(
         "customers without {names}: {customers} ({arms}; rows {rows})",
-        names=", ".join(names),
-        customers=count(lost_N.size),
-        arms=by,
-        rows=rows,
-    )
+        names=", ".join(names), customers=count(lost_N.size), arms=by, rows=rows,
+    )  # fmt: skip
     if settings.missing == "zero":
         return _RowsWithOutcomes(
             everybody, (gettext_lazy("{customers}: counted as 0, as stated (missing=zero)", customers=text),)
@@ -294,11 +286,9 @@ def _rows_with_outcomes(
             gettext_lazy(
                 "{where}: {customers}: {why}. Say missing=zero if an empty cell means none, or missing=leave_out to "
                 "leave them out, which is fair only if no treatment moved who is missing",
-                where=where,
-                customers=text,
-                why=why,
+                where=where, customers=text, why=why,
             ),
-        )
+        )  # fmt: skip
     doubt = (
         gettext_lazy(
             "{customers}: left out; they are not spread evenly over the arms (p = {p})", customers=text, p=f"{p:.2g}"
@@ -344,21 +334,17 @@ def stated_costs(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> 
                 "arm_unknown",
                 gettext_lazy(
                     "{where}: cost of {name}{suggest_nearest_name}; {known}",
-                    where=where,
-                    name=repr(name),
-                    suggest_nearest_name=suggest_nearest(name, arms[1:]),
-                    known=known,
+                    where=where, name=repr(name), suggest_nearest_name=suggest_nearest(name, arms[1:]), known=known,
                 ),
-            )
+            )  # fmt: skip
     if missing := [name for name in arms[1:] if name not in settings.cost]:
         raise InputError(
             "cost_missing",
             gettext_lazy(
                 "{where}: cost says nothing of {missing}; say 0 if treating with it is free",
-                where=where,
-                missing=repr(missing[0]),
+                where=where, missing=repr(missing[0]),
             ),
-        )
+        )  # fmt: skip
     return [settings.cost[name] for name in arms[1:]]
 
 
@@ -405,10 +391,9 @@ def match_features(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
                 "column_missing",
                 gettext_lazy(
                     "new: no column {name}, which was known in the trial{suggest_nearest_name}",
-                    name=repr(name),
-                    suggest_nearest_name=suggest_nearest(name, raw.columns),
+                    name=repr(name), suggest_nearest_name=suggest_nearest(name, raw.columns),
                 ),
-            )
+            )  # fmt: skip
         column = infer_types(raw.select(name)).frame[name] if known.dtype != pl.String else raw[name].cast(pl.String)
         if column.null_count() == len(column):
             column = column.cast(known.dtype)
@@ -435,12 +420,9 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
             "value_missing",
             gettext_lazy(
                 "{where}: {rows} rows without {treatment}, first row {first}; say who got what, or take these rows out",
-                where=where,
-                rows=count(who.null_count()),
-                treatment=settings.treatment,
-                first=first,
+                where=where, rows=count(who.null_count()), treatment=settings.treatment, first=first,
             ),
-        )
+        )  # fmt: skip
     found = sorted(who.unique().to_list())
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
     if settings.control not in found:
@@ -448,12 +430,9 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
             "control_unknown",
             gettext_lazy(
                 "{where}: control {control} is no value of {treatment}: {shown}",
-                where=where,
-                control=repr(settings.control),
-                treatment=settings.treatment,
-                shown=shown,
+                where=where, control=repr(settings.control), treatment=settings.treatment, shown=shown,
             ),
-        )
+        )  # fmt: skip
     others = tuple(name for name in found if name != settings.control)
     if not 2 <= len(found) <= (MAX_AMOUNTS if depths((settings.control, *others)) else 30):
         remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
@@ -461,12 +440,9 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
             "arm_count_invalid",
             gettext_lazy(
                 "{where}: {treatment} has {found} values; a trial has 2 to 30 arms{remedy}",
-                where=where,
-                treatment=settings.treatment,
-                found=len(found),
-                remedy=remedy,
+                where=where, treatment=settings.treatment, found=len(found), remedy=remedy,
             ),
-        )
+        )  # fmt: skip
     return (settings.control, *others)
 
 
@@ -552,14 +528,10 @@ def _one_row_each(where: str, frame: pl.DataFrame, arm_N: Ints) -> None:
                     "one arm; a trial has one row per customer. Say unit={column_name} if they were offered "
                     "something anew each time, so that theirs count together; or add theirs up, leave out who "
                     "got two, or say ignore={column_name} if each row counts for itself",
-                    where=where,
-                    column=f"{len(column):,}",
-                    people=f"{people:,}",
-                    name=repr(column.name),
-                    several=f"{several:,}",
-                    column_name=column.name,
+                    where=where, column=f"{len(column):,}", people=f"{people:,}", name=repr(column.name),
+                    several=f"{several:,}", column_name=column.name,
                 ),
-            )
+            )  # fmt: skip
 
 
 def _is_key(column: pl.Series) -> bool:
@@ -590,31 +562,26 @@ def _outcome(where: str, column: pl.Series, settings: TrialSettings) -> Floats:
             "column_type_wrong",
             gettext_lazy(
                 "{where}: outcome {name} has {kind}; give a number for every customer",
-                where=where,
-                name=repr(column.name),
-                kind=kind,
+                where=where, name=repr(column.name), kind=kind,
             ),
-        )
+        )  # fmt: skip
     values: Floats = column.cast(pl.Float64).fill_null(0.0).to_numpy().astype(np.float64)  # only where stated: zero
     if rate and not np.isin(values, (0.0, 1.0)).all():
         raise InputError(
             "outcome_not_binary",
             gettext_lazy(
                 "{where}: {name} is named as a rate but has other values than 0 and 1",
-                where=where,
-                name=repr(column.name),
+                where=where, name=repr(column.name),
             ),
-        )
+        )  # fmt: skip
     if not np.isfinite(values).all():
         raise InputError(
             "value_not_finite",
             gettext_lazy(
                 "{where}: outcome {name} is infinite in {sum} rows",
-                where=where,
-                name=repr(column.name),
-                sum=int((~np.isfinite(values)).sum()),
+                where=where, name=repr(column.name), sum=int((~np.isfinite(values)).sum()),
             ),
-        )
+        )  # fmt: skip
     return values
 
 
@@ -632,12 +599,9 @@ def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tup
                 "planned_shares_invalid",
                 gettext_lazy(
                     "{where}: planned: {shares} shares for {arms} arms {arms_2}",
-                    where=where,
-                    shares=len(shares),
-                    arms=len(arms),
-                    arms_2=", ".join(arms),
+                    where=where, shares=len(shares), arms=len(arms), arms_2=", ".join(arms),
                 ),
-            )
+            )  # fmt: skip
     if settings.strata is None:
         return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
     group = _names(frame[settings.strata]).fill_null("")

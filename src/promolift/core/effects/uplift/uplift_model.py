@@ -225,10 +225,8 @@ class EffectModel:
             stated = f"{stated}{in_brackets(render_message(self.reason))}"
         found = gettext(
             "Evidence: {level}, {customers} customers; on average {effects}.",
-            level=stated,
-            customers=self.rows,
-            effects=effects,
-        )
+            level=stated, customers=self.rows, effects=effects,
+        )  # fmt: skip
         taught_by = "" if self.learned is None else gettext(
             "The models learned from {learned} of them, drawn by hash, and were judged by all.", learned=self.learned
         )  # fmt: skip
@@ -497,11 +495,9 @@ def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -
             "shapes_differ",
             gettext_lazy(
                 "cost: shape {shape} for {shape_2} customers and {shape_3} treatments",
-                shape=cost_NK.shape,
-                shape_2=shape[0],
-                shape_3=shape[1],
+                shape=cost_NK.shape, shape_2=shape[0], shape_3=shape[1],
             ),
-        )
+        )  # fmt: skip
     if not np.isfinite(cost_NK).all():
         raise InputError(
             "value_not_finite",
@@ -563,10 +559,9 @@ def _trial(
             "arm_too_small",
             gettext_lazy(
                 "treatment: {tolist} customers by arm; every arm needs at least {min_arm_customers}",
-                tolist=count_A.tolist(),
-                min_arm_customers=MIN_ARM_CUSTOMERS,
+                tolist=count_A.tolist(), min_arm_customers=MIN_ARM_CUSTOMERS,
             ),
-        )
+        )  # fmt: skip
     rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
     key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
     if isinstance(propensity, str) and propensity == "estimate":

@@ -178,12 +178,10 @@ def fit_encoder(
             gettext_lazy(
                 "encoder: {sum} visits before the last {horizon_days} days (validation) and {sum_2} in "
                 "them; at least {min_visits} and 1 are needed",
-                sum=(h.day_V < until).sum(),
-                horizon_days=settings.horizon_days,
-                sum_2=(h.day_V >= until).sum(),
+                sum=(h.day_V < until).sum(), horizon_days=settings.horizon_days, sum_2=(h.day_V >= until).sum(),
                 min_visits=MIN_VISITS,
             ),
-        )
+        )  # fmt: skip
     job = Training(h, settings, weekly_popularity(h, end_day), until, end_day, select_device(settings))
     with torch.random.fork_rng(), deterministic():
         torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)

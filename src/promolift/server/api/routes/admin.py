@@ -530,10 +530,9 @@ def resend_message(asked: IdempotentRoute, message_id: Slug) -> Response:
                 "message_over",
                 gettext_lazy(
                     "{message_id} is {status}; its words are kept no longer: decide anew",
-                    message_id=message_id,
-                    status=row.status,
+                    message_id=message_id, status=row.status,
                 ),
-            )
+            )  # fmt: skip
         db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
         asked.append_audit(db, now_ms, "message.resend", message_id)
         return HttpResponse(202, {"message_id": message_id, "status": "waiting"})

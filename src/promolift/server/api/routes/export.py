@@ -22,7 +22,7 @@ from promolift.core.decisions.decision_rule import first_decision_id
 from promolift.core.experiments.exposure_log import LogFormat, to_exposure_log
 from promolift.foundation.errors import PromoError
 from promolift.foundation.privacy.identifier_search import IdentifierSearch
-from promolift.foundation.redaction import pseudonym
+from promolift.foundation.privacy.redaction import pseudonym
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.foundation.time.clock import Clock

@@ -227,11 +227,9 @@ def open_raw_source(store: Store, name: str, file: RawFile) -> RawSource:
                     "column_unknown",
                     gettext_lazy(
                         "{path}: no column {column} to join by; correct it in promolift.toml. It has {has}",
-                        path=path,
-                        column=repr(column),
-                        has=has,
+                        path=path, column=repr(column), has=has,
                     ),
-                )
+                )  # fmt: skip
         rows = join_rows(table.rows, other.rows, part.on, part.key, Path(part.path).stem)
         table = replace(table, rows=rows)
         joined.append(other)
@@ -415,11 +413,9 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
             aside.warnings.append(
                 gettext_lazy(
                     "{source}: {rows} rows with {said} stand in another file of events, too, and count once",
-                    source=source.table.source,
-                    rows=f"{rows:,}",
-                    said=said,
+                    source=source.table.source, rows=f"{rows:,}", said=said,
                 )
-            )
+            )  # fmt: skip
     for source, bad in zip(logs, set_aside, strict=True):
         aside.again(source, bad)
         counts = aside.unreadable(counts, source)
@@ -444,11 +440,9 @@ def clean_events(job: Job, logs: list[RawSource], rules: CleanRules, aside: Reje
             "rows_rejected",
             gettext_lazy(
                 "{names}: none of {read} rows could be taken: {why}",
-                names=names,
-                read=f"{counts.read:,}",
-                why=why or gettext_lazy("no rows"),
+                names=names, read=f"{counts.read:,}", why=why or gettext_lazy("no rows"),
             ),
-        )
+        )  # fmt: skip
     return counts
 
 
@@ -474,20 +468,16 @@ def check_refusals_match(job: Job, aside: RejectSink) -> None:
                 "be written otherwise in the events: {shown}; write the ids alike, or name the customer's "
                 "column: promolift init ... --map customers.customer_id=COLUMN --map "
                 "events.customer_id=COLUMN",
-                lost=f"{len(lost):,}",
-                refused=f"{len(refused):,}",
-                shown=shown,
+                lost=f"{len(lost):,}", refused=f"{len(refused):,}", shown=shown,
             ),
-        )
+        )  # fmt: skip
     aside.warnings.append(
         gettext_lazy(
             "{lost} of {refused} customers who refused offers have no event by their id, such as "
             "{ids}: check that both files write the ids alike",
-            lost=f"{len(lost):,}",
-            refused=f"{len(refused):,}",
-            ids=", ".join(map(repr, lost.sort().head(SAMPLES))),
+            lost=f"{len(lost):,}", refused=f"{len(refused):,}", ids=", ".join(map(repr, lost.sort().head(SAMPLES))),
         )
-    )
+    )  # fmt: skip
 
 
 def check_orders_agree(logs: list[RawSource], merged: list[MergedFiles]) -> None:
@@ -504,11 +494,9 @@ def check_orders_agree(logs: list[RawSource], merged: list[MergedFiles]) -> None
             "{file}: {height} orders stand in another file of events with other moments, numbers or "
             "sums, such as {shown}, so that their money would count twice; leave out the older file, "
             "or write both alike",
-            file=file,
-            height=f"{orders.height:,}",
-            shown=shown,
+            file=file, height=f"{orders.height:,}", shown=shown,
         ),
-    )
+    )  # fmt: skip
 
 
 def check_orders_have_one_customer(job: Job) -> None:
@@ -533,10 +521,9 @@ def check_orders_have_one_customer(job: Job) -> None:
             gettext_lazy(
                 "{several} orders stand in the files of events under two customers each, such as {shown}, "
                 "so that their money would count twice; write the customers' ids alike in all files",
-                several=f"{several:,}",
-                shown=shown,
+                several=f"{several:,}", shown=shown,
             ),
-        )
+        )  # fmt: skip
 
 
 def clean_shard(
@@ -600,7 +587,6 @@ def repeat_warnings(counts: Counts, raw: dict[str, RawSource]) -> list[str]:
             "{where}: {rows} rows equal to an earlier one in every column were left out, as sent "
             "twice; where a till writes a line for each piece they are purchases: set repeats = "
             '"lines" in the mapping of the events, or repeats = "duplicates" to say that they are not',
-            where=", ".join(where),
-            rows=f"{rows:,}",
+            where=", ".join(where), rows=f"{rows:,}",
         )
-    ]
+    ]  # fmt: skip

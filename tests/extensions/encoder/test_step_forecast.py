@@ -259,7 +259,7 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
         tables["events"] = tables["events"].filter(pl.col("user_id").is_in(some))
 
     small = forecast_in(shop(own_files, tmp_path / "few", few), tmp_path / "few" / "work", config(tmp_path / "few"))
-    assert "100 are needed" in small.store.load_json("outlook")["missing"]
+    assert "100 are needed" in LazyMessage.from_stored(small.store.load_json("outlook")["missing"])
 
 
 def test_another_encoder_redoes_the_profiles_and_nothing_that_does_not_depend_on_it(job: Job) -> None:

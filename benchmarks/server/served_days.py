@@ -30,7 +30,7 @@ from promolift.core.experiments.prediction_metrics import wilson_interval  # noq
 from promolift.core.offers.terms import covered_targets  # noqa: E402
 from promolift.extensions.simulation.offline import monthly_budget, render_settings  # noqa: E402
 from promolift.extensions.simulation.worlds.simulated_worlds import GoodsWorld  # noqa: E402
-from promolift.foundation.i18n.text import CATEGORY_SEPARATOR  # noqa: E402
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR  # noqa: E402
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS  # noqa: E402
 from promolift.shop.pipeline.shop import Shop  # noqa: E402
 

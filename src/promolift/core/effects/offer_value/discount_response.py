@@ -274,10 +274,10 @@ FRAME_SCHEMAS = {"targets": TARGET_SCHEMA, "curve": CURVE_SCHEMA, "placebo": PLA
 class DiscountResponse:
     """Demand at depth d is exp(now * d) times demand without it; `later` (negative) is what is only pulled forward.
 
-    For a customer with standardised price sensitivity z and a target t: now = beta + deviation[t] + beta_z * z. Who
-    answers more also buys more in advance, so that the same part of every response is pulled forward: net = now (1 +
-    later / beta). `targets` has target, response (beta + deviation), response_se, cells; `target_sd` is the spread
-    of the deviations. `curve` has group, depth, lift, low, high, cells; `placebo` has name, value, low,
+    For a customer with standardised price sensitivity z and a target t: now = beta + deviation[t] + beta_z z + beta_zz
+    z^2. Who answers more also buys more in advance, so that the same part of every response is pulled forward: net =
+    now (1 + later / beta). `targets` has target, response (beta + deviation), response_se, cells; `target_sd` is the
+    spread of the deviations. `curve` has group, depth, lift, low, high, cells; `placebo` has name, value, low,
     high, meaning.
     """
 
@@ -287,6 +287,8 @@ class DiscountResponse:
     beta_se: float
     beta_z: float = 0.0
     beta_z_se: float = 0.0
+    beta_zz: float = 0.0
+    beta_zz_se: float = 0.0
     later: float = 0.0
     later_se: float = 0.0
     z_mean: float = 0.0
@@ -337,9 +339,11 @@ class DiscountResponse:
         """
         z = self.standardise(pl.col("price_sensitivity"))
         joined = candidates.join(self.targets.select("target", "response", "response_se"), on="target", how="left")
-        now = (pl.col("response").fill_null(self.beta) + self.beta_z * z).clip(upper_bound=LARGEST_RESPONSE)
+        now = (pl.col("response").fill_null(self.beta) + self.beta_z * z + self.beta_zz * z**2).clip(
+            upper_bound=LARGEST_RESPONSE
+        )
         own = pl.col("response_se").fill_null((self.beta_se**2 + self.target_sd**2) ** 0.5)
-        error = (own**2 + (self.beta_z_se * z) ** 2).sqrt()
+        error = (own**2 + (self.beta_z_se * z) ** 2 + (self.beta_zz_se * z**2) ** 2).sqrt()
         return joined.with_columns(
             (now * (1 - WITHIN_WINDOW * self.pulled_share)).alias("response_now"),
             (now * (1 - self.pulled_share)).alias("response_net"),
@@ -435,21 +439,22 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
     if fit is None or identifying_variance(sample, fit) < MIN_VARIANCE:
         sample = replace(sample, data=_market_depths(data), design="weeks")
         fit = sample.fit(_regressors(sample))
-    beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
+    beta, error = ([*each.tolist(), 0.0, 0.0] for each in (fit.beta_K, fit.se_K))
     by_target = _by_target(sample.data, y, fit)
     response = DiscountResponse(
         level="adjusted", why=gettext_lazy("half of the customers, for cross-fitting"), beta=beta[0], beta_se=error[0],
-        beta_z=beta[2], beta_z_se=error[2], later=min(beta[1], 0.0), later_se=error[1], z_mean=z_mean, z_sd=z_sd,
-        target_sd=by_target.sd, design=sample.design, cells=fit.cells, customers=data["customer_id"].n_unique(),
-        prior_response=settings.prior_response, prior_se=settings.prior_se, targets=by_target.targets,
+        beta_z=beta[2], beta_z_se=error[2], beta_zz=beta[3], beta_zz_se=error[3], later=min(beta[1], 0.0),
+        later_se=error[1], z_mean=z_mean, z_sd=z_sd, target_sd=by_target.sd, design=sample.design, cells=fit.cells,
+        customers=data["customer_id"].n_unique(), prior_response=settings.prior_response, prior_se=settings.prior_se,
+        targets=by_target.targets,
     )  # fmt: skip
     return _Fitted(sample, response)
 
 
 def _regressors(sample: PanelSample) -> Real:
-    """Depth, lag and, where price sensitivity varies, depth times it."""
-    x = sample.columns("depth", "lag")
-    return np.column_stack([x, x[:, 0] * sample.z_M]) if np.ptp(sample.z_M) > 0 else x
+    """Depth, lag and, where price sensitivity takes more than two values, depth times it and times its square."""
+    x, z = sample.columns("depth", "lag"), sample.z_M
+    return np.column_stack([x, x[:, 0] * z, x[:, 0] * z**2]) if len(np.unique(z)) > 2 else x
 
 
 def _market_depths(data: pl.DataFrame) -> pl.DataFrame:

@@ -148,7 +148,7 @@ def make(folder: Path, customers: int, kind: str) -> None:
         "response_se": rng.uniform(0.3, 0.6, CATEGORIES), "cells": rng.integers(500, 5000, CATEGORIES),
     })  # fmt: skip
     response = DiscountResponse(
-        "adjusted", "made up", beta=2.4, beta_se=0.25, slope_z=0.12, slope_z_se=0.04, later=-0.2, later_se=0.1, z_mean=0.2,
+        "adjusted", "made up", beta=2.4, beta_se=0.25, beta_z=0.3, beta_z_se=0.1, later=-0.2, later_se=0.1, z_mean=0.2,
         z_sd=0.7, target_sd=0.7, cells=100_000, customers=3000, targets=targets,
     )  # fmt: skip
     note("response", response.to_dict())

@@ -114,7 +114,7 @@ def drawn_shop(store: Store, seed: int, customers: int = 110) -> None:
     targets = {"target": CATEGORIES, "response": rng.uniform(0.5, 3.5, len(CATEGORIES)), "response_se": 0.3,
                "cells": 5000}  # fmt: skip
     response = effects.DiscountResponse(
-        "adjusted", "drawn", 2.0, 0.2, slope_z=0.2, slope_z_se=0.05, later=-0.3, later_se=0.1, z_sd=0.5, target_sd=0.5,
+        "adjusted", "drawn", 2.0, 0.2, beta_z=0.4, beta_z_se=0.1, later=-0.3, later_se=0.1, z_sd=0.5, target_sd=0.5,
         targets=pl.DataFrame(targets),
     )  # fmt: skip
     store.save_json("response", response.to_dict())

@@ -147,10 +147,10 @@ def test_how_the_response_was_read_is_told_with_its_numbers() -> None:
         assert isinstance(block, Block)
         return " ".join(block.data["rows"])
 
-    told = notes(read(later=-0.25, slope_z=0.4, slope_z_se=0.1, cells=1234, customers=56))
+    told = notes(read(later=-0.25, beta_z=0.4, beta_z_se=0.1, cells=1234, customers=56))
     assert "Read from 1,234 weeks of 56 customers" in told
     assert "75 % is new" in told
-    assert "multiplies the response by 1.49 (z = 4.0)" in told
+    assert "adds 0.40 (z = 4.0)" in told
     assert "Price sensitivity is not known" in notes(read())
     assert "demand by exp(1.00 d), +- 0.10" in notes(read(level="assumed"))
 

@@ -215,7 +215,7 @@ def summary(job: Job, step: str) -> dict[str, Any]:
 
 def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     """What a discount adds, in figures and words."""
-    names = ("level", "why", "beta", "beta_se", "slope_z", "slope_z_se", "later", "later_se", "cells", "customers")
+    names = ("level", "why", "beta", "beta_se", "beta_z", "beta_z_se", "later", "later_se", "cells", "customers")
     value = f"{response.beta:.2f} +- {Z95 * response.beta_se:.2f}"
     text = gettext(
         "discount response {value} ({level}): {why}",

@@ -1,7 +1,7 @@
 """Stored results of the effect step: the discount response, its checks, and the models that could not be fitted."""
 
 from collections.abc import Mapping, Sequence
-from math import exp, expm1, log1p
+from math import expm1, log1p
 from typing import ClassVar, Self
 
 import polars as pl
@@ -114,8 +114,7 @@ class ResponseFigures(Settings):
     """What a discount does, for people to read; `why` says where the evidence `level` comes from.
 
     A discount d multiplies demand by exp(`beta` d). Of that, `new_share` is not only bought earlier. One standard
-    deviation more of price sensitivity multiplies `beta` by `factor_z`, whose logarithm is `slope_z_errors` times its
-    standard error (None: not known).
+    deviation more of price sensitivity adds `beta_z`, `beta_z_errors` times its standard error (None: not known).
     Read from so many `cells` (a customer's week in a category) of `customers`. `categories`: the strongest first.
     """
 
@@ -124,8 +123,8 @@ class ResponseFigures(Settings):
     beta: float
     beta_se: float
     new_share: float | None
-    factor_z: float
-    slope_z_errors: float | None
+    beta_z: float
+    beta_z_errors: float | None
     cells: int
     customers: int
     curve: tuple[CurveGroup, ...] = ()
@@ -169,7 +168,7 @@ class ResponseFigures(Settings):
         return cls(
             level=found.level, why=found.why, beta=found.beta, beta_se=found.beta_se,
             new_share=1 + found.later / found.beta if found.beta else None,
-            factor_z=exp(found.slope_z), slope_z_errors=found.slope_z / found.slope_z_se if found.slope_z_se else None,
+            beta_z=found.beta_z, beta_z_errors=found.beta_z / found.beta_z_se if found.beta_z_se else None,
             cells=found.cells, customers=found.customers,
             curve=tuple(
                 CurveGroup(group=name, points=rows_as(CurvePoint, rows.sort("depth")))

@@ -4,6 +4,7 @@ Legend: M panel cells, K regressors. Poisson pseudo-likelihood with fixed effect
 library (pyhdfe, pyfixest) would bring a compiled stack for one estimator of thirty lines.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self
@@ -34,8 +35,6 @@ WITHIN_WINDOW = (
     / LAGS
     / sum(CARRIED**back for back in range(1, LAGS + 1))
 )
-# Steps of Gauss and Newton from a response that is linear in price sensitivity, and the largest slope of its logarithm.
-SLOPE_STEPS, LARGEST_SLOPE = 2, 1.0
 MIN_OWN_VARIANCE = 1e-6  # the least share of its own variance that a mixture of regressors must have
 
 
@@ -190,31 +189,6 @@ class PanelSample:
         """Columns of the panel as regressors, M x K."""
         return self.data.select(names).to_numpy().astype(np.float64)
 
-    def fit_by(self, slope: float) -> PoissonFit:
-        """Fit log demand = (depth * beta + lag * later) exp(slope z); where z varies, also beta times what the slope
-        lacks.
-        """
-        x = self.columns("depth", "lag") * np.exp(slope * self.z_M)[:, None]
-        return self.fit(np.column_stack([x, x[:, 0] * self.z_M]) if np.ptp(self.z_M) > 0 else x)
-
-    def fit_slope(self, first: PoissonFit) -> "SlopeFit":
-        """Fit the slope as well, from the fit by slope 0."""
-        fit, slope = first, 0.0
-        if len(fit.beta_K) < 3 or fit.beta_K[0] <= 0:  # no z, or no response that could be multiplied
-            return SlopeFit(fit, 0.0, 0.0)
-        for _ in range(SLOPE_STEPS):
-            slope = float(np.clip(slope + fit.beta_K[2] / fit.beta_K[0], -LARGEST_SLOPE, LARGEST_SLOPE))
-            fit = self.fit_by(slope)
-        return SlopeFit(fit, slope, float(fit.se_K[2] / fit.beta_K[0]))
-
-
-class SlopeFit(NamedTuple):
-    """A fit, and the slope of the log of the response in standardised price sensitivity with its standard error."""
-
-    fit: PoissonFit
-    slope: float
-    se: float
-
 
 def identifying_variance(sample: PanelSample, fit: PoissonFit) -> float:
     """Share of the depth's variance, weighted by demand, that the fixed effects do not explain."""
@@ -300,19 +274,21 @@ FRAME_SCHEMAS = {"targets": TARGET_SCHEMA, "curve": CURVE_SCHEMA, "placebo": PLA
 class DiscountResponse:
     """Demand at depth d is exp(now * d) times demand without it; `later` (negative) is what is only pulled forward.
 
-    For a customer with standardised price sensitivity z and a target t: now = (beta + deviation[t]) exp(slope_z z):
-    responses differ by factors, as elasticities of households do. Who answers more also buys more in advance, so that
-    the same part of every response is pulled forward: net = now (1 + later / beta). `targets` has target, response
-    (beta + deviation), response_se, cells; `target_sd` is the spread of the deviations. `curve` has group, depth, lift,
-    low, high, cells; `placebo` has name, value, low, high, meaning.
+    For a customer with standardised price sensitivity z and a target t: now = beta + deviation[t] + beta_z z + beta_zz
+    z^2. Who answers more also buys more in advance, so that the same part of every response is pulled forward: net =
+    now (1 + later / beta). `targets` has target, response (beta + deviation), response_se, cells; `target_sd` is the
+    spread of the deviations. `curve` has group, depth, lift, low, high, cells; `placebo` has name, value, low,
+    high, meaning.
     """
 
     level: Level
     why: LazyMessage
     beta: float
     beta_se: float
-    slope_z: float = 0.0
-    slope_z_se: float = 0.0
+    beta_z: float = 0.0
+    beta_z_se: float = 0.0
+    beta_zz: float = 0.0
+    beta_zz_se: float = 0.0
     later: float = 0.0
     later_se: float = 0.0
     z_mean: float = 0.0
@@ -362,11 +338,12 @@ class DiscountResponse:
         them, rise by less than the first week's.
         """
         z = self.standardise(pl.col("price_sensitivity"))
-        factor = (self.slope_z * z).exp()
         joined = candidates.join(self.targets.select("target", "response", "response_se"), on="target", how="left")
-        now = (pl.col("response").fill_null(self.beta) * factor).clip(upper_bound=LARGEST_RESPONSE)
+        now = (pl.col("response").fill_null(self.beta) + self.beta_z * z + self.beta_zz * z**2).clip(
+            upper_bound=LARGEST_RESPONSE
+        )
         own = pl.col("response_se").fill_null((self.beta_se**2 + self.target_sd**2) ** 0.5)
-        error = ((own * factor) ** 2 + (self.slope_z_se * now * z) ** 2).sqrt()
+        error = (own**2 + (self.beta_z_se * z) ** 2 + (self.beta_zz_se * z**2) ** 2).sqrt()
         return joined.with_columns(
             (now * (1 - WITHIN_WINDOW * self.pulled_share)).alias("response_now"),
             (now * (1 - self.pulled_share)).alias("response_net"),
@@ -381,11 +358,6 @@ class DiscountResponse:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote. Earlier versions added a slope to the response, which becomes a factor."""
-        if "beta_z" in values:
-            per_beta = 1 / values["beta"] if values["beta"] > 0 else 0.0
-            values = values | {"slope_z": values["beta_z"] * per_beta, "slope_z_se": values["beta_z_se"] * per_beta}
-            values = {name: each for name, each in values.items() if name not in ("beta_z", "beta_z_se")}
         plain: dict[str, Any] = {
             k: pl.DataFrame(v, schema=FRAME_SCHEMAS[k]) if k in FRAME_SCHEMAS else v for k, v in values.items()
         }
@@ -401,12 +373,12 @@ def assumed_response(why: str, settings: DiscountSettings) -> DiscountResponse:
 def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> DiscountResponse:
     """Fit the response on shelf discounts by Poisson pseudo-likelihood with three sets of fixed effects, and check it.
 
-    log E[list value of customer i, target t, week w] = a_it + g_tw + h_iw + (beta * depth + later * lag) exp(slope z),
-    the slope by steps of Gauss and Newton. The effects absorb how much a customer usually buys, what everybody buys
-    that week (seasons, displays, shelf-wide demand) and whether they shop at all that week; what is left is that THEIR
-    usual products of the target were deeper discounted than other customers' (design `customers`). Where customers buy
-    too much alike for that, g_tw becomes what everybody buys in that stretch of four weeks, and weeks are compared
-    instead, by the market's depths (design `weeks`): more to learn from, less protected. `sensitivity` (customer_id,
+    log E[list value of customer i, target t, week w] = a_it + g_tw + h_iw + now * depth + later * lag. The effects
+    absorb how much a customer usually buys, what everybody buys that week (seasons, displays, shelf-wide demand) and
+    whether they shop at all that week; what is left is that THEIR usual products of the target were deeper discounted
+    than other customers' (design `customers`). Where customers buy too much alike for that, g_tw becomes what everybody
+    buys in that stretch of four weeks, and weeks are compared instead, by the market's depths (design `weeks`): more to
+    learn from, less protected. `sensitivity` (customer_id,
     price_sensitivity) must come from before the response period. By-target
     deviations are shrunk by empirical Bayes (DerSimonian and Laird 1986). Where the response is not above zero or a
     placebo fails, the stated prior is returned instead, with the failed checks. Raises SupportError where the panel is
@@ -461,24 +433,28 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
     z_mean, z_sd = (float(known.mean()), max(float(known.std()), 1e-9)) if enough else (0.0, 1.0)
     z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -Z_LIMIT, Z_LIMIT)
     sample = PanelSample(data, y, z, "customers")
-    try:
-        first = sample.fit_by(0.0)
-        varies = identifying_variance(sample, first) >= MIN_VARIANCE
-    except SupportError:
-        varies = False
-    if not varies:
+    fit = None
+    with suppress(SupportError):
+        fit = sample.fit(_regressors(sample))
+    if fit is None or identifying_variance(sample, fit) < MIN_VARIANCE:
         sample = replace(sample, data=_market_depths(data), design="weeks")
-        first = sample.fit_by(0.0)
-    fit, slope, slope_se = sample.fit_slope(first)
-    beta, error = fit.beta_K.tolist(), fit.se_K.tolist()
+        fit = sample.fit(_regressors(sample))
+    beta, error = ([*each.tolist(), 0.0, 0.0] for each in (fit.beta_K, fit.se_K))
     by_target = _by_target(sample.data, y, fit)
     response = DiscountResponse(
         level="adjusted", why=gettext_lazy("half of the customers, for cross-fitting"), beta=beta[0], beta_se=error[0],
-        slope_z=slope, slope_z_se=slope_se, later=min(beta[1], 0.0), later_se=error[1], z_mean=z_mean, z_sd=z_sd,
-        target_sd=by_target.sd, design=sample.design, cells=fit.cells, customers=data["customer_id"].n_unique(),
-        prior_response=settings.prior_response, prior_se=settings.prior_se, targets=by_target.targets,
+        beta_z=beta[2], beta_z_se=error[2], beta_zz=beta[3], beta_zz_se=error[3], later=min(beta[1], 0.0),
+        later_se=error[1], z_mean=z_mean, z_sd=z_sd, target_sd=by_target.sd, design=sample.design, cells=fit.cells,
+        customers=data["customer_id"].n_unique(), prior_response=settings.prior_response, prior_se=settings.prior_se,
+        targets=by_target.targets,
     )  # fmt: skip
     return _Fitted(sample, response)
+
+
+def _regressors(sample: PanelSample) -> Real:
+    """Depth, lag and, where price sensitivity takes more than two values, depth times it and times its square."""
+    x, z = sample.columns("depth", "lag"), sample.z_M
+    return np.column_stack([x, x[:, 0] * z, x[:, 0] * z**2]) if len(np.unique(z)) > 2 else x
 
 
 def _market_depths(data: pl.DataFrame) -> pl.DataFrame:

@@ -316,8 +316,7 @@ def simulate_totals(
         return np.full(draws, fixed)
     value = {name: rows[name].to_numpy() for name in RESPONSE_COLUMNS}
     z = rows.select(response.standardise(pl.col("price_sensitivity"))).to_series().to_numpy()
-    factor = np.exp(response.slope_z * z)
-    common = _normal(seed, (f"b{i}" for i in range(3 * draws))).reshape(3, draws)
+    common = _normal(seed, (f"b{i}" for i in range(4 * draws))).reshape(4, draws)
     names = rows["target"].fill_null("").unique().sort().to_list()
     at = rows["target"].fill_null("").replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
     own_se = _own_se(response, names)
@@ -329,8 +328,8 @@ def simulate_totals(
     totals = np.empty(draws)
     first = (value["response_now"] - WITHIN_WINDOW * value["response_net"]) / (1 - WITHIN_WINDOW)  # of the first week
     for i in range(draws):
-        shift = factor * (response.beta_se * common[0, i] + (own_se * noise[i])[at])
-        shift += response.slope_z_se * common[1, i] * first * z
+        shift = response.beta_se * common[0, i] + response.beta_z_se * common[1, i] * z + (own_se * noise[i])[at]
+        shift += response.beta_zz_se * common[3, i] * z**2
         pulled, moved = response.pulled_share - response.pulled_se * common[2, i], first + shift
         net = np.exp(moved * (1 - pulled) * d)
         grow = np.exp(moved * (1 - WITHIN_WINDOW * pulled) * d)

@@ -66,10 +66,10 @@ def _notes(found: ResponseFigures) -> list[str]:
             gettext("A discount d is taken to multiply demand by exp({beta} d), +- {error}.", beta=beta, error=error),
         ]
     more = gettext("Price sensitivity is not known before the response period.")
-    if found.slope_z_errors is not None:
-        slope, z = f"{found.factor_z:.2f}", f"{found.slope_z_errors:.1f}"
+    if found.beta_z_errors is not None:
+        slope, z = f"{found.beta_z:.2f}", f"{found.beta_z_errors:.1f}"
         more = gettext(
-            "One standard deviation more of price sensitivity multiplies the response by {slope} (z = {z}).",
+            "One standard deviation more of price sensitivity adds {slope} (z = {z}).",
             slope=slope,
             z=z,
         )

@@ -13,7 +13,7 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.workbook import split_sheet
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.language_model import check_language_model
 from promolift.foundation.sql import run_select
 from promolift.shop.ingest.cleaning.consent_answers import YES_TEXTS, agreed_sql
@@ -186,16 +186,27 @@ def _anybody_agrees(people: RawSource) -> bool:
     return bool(select(people.table.rows, query).fetchall())
 
 
-def _missing(people: RawSource | None, columns: list[ConsentColumn]) -> str:
-    start = "nobody may be written to, since nothing says who agreed to be sent offers"
+def _missing(people: RawSource | None, columns: list[ConsentColumn]) -> LazyMessage:
+    start = gettext_lazy("nobody may be written to, since nothing says who agreed to be sent offers")
     if people is not None and people.mapping.sources("consent"):
-        names = ", ".join(map(repr, people.mapping.sources("consent")))
-        start = f"nobody may be written to: no customer of {people.table.source} agreed to be sent offers by {names}"
+        start = gettext_lazy(
+            "nobody may be written to: no customer of {file} agreed to be sent offers by {names}",
+            file=people.table.source,
+            names=", ".join(map(repr, people.mapping.sources("consent"))),
+        )
         if not columns:
-            return f"{start}; check that it is the right column, and which of its values mean yes"
+            return gettext_lazy(
+                "{start}; check that it is the right column, and which of its values mean yes", start=start
+            )
     if columns:
-        return f"{start}; {', '.join(map(str, columns[:5]))} may say it and is not read: {how_to_read(columns[0])}"
-    return (
-        f"{start}; give the customers' file with a column that does (promolift init ... --customers FILE), or, if "
-        "every customer agreed and you answer for it, promolift init ... --consent yes"
+        return gettext_lazy(
+            "{start}; {columns} may say it and is not read: {how_to_read}",
+            start=start,
+            columns=", ".join(map(str, columns[:5])),
+            how_to_read=how_to_read(columns[0]),
+        )
+    return gettext_lazy(
+        "{start}; give the customers' file with a column that does (promolift init ... --customers FILE), or, if "
+        "every customer agreed and you answer for it, promolift init ... --consent yes",
+        start=start,
     )

@@ -211,9 +211,22 @@ def test_a_summary_lists_what_is_shared_with_other_campaigns_as_all_have_used_it
         api("POST", "/v1/redemptions:reserve", claim(number))
     api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1", "amount_cents": 60})
     for campaign, own in (
-        (CAMPAIGN, [{"limit_id": RELEASE_LIMIT_ID, "metric": "discount_amount", "amount": 4000, "used": 100}]),
-        ("other", [{"limit_id": "own", "metric": "redemptions", "amount": 3, "used": 2}]),
+        (
+            CAMPAIGN,
+            [
+                {
+                    "limit_id": RELEASE_LIMIT_ID,
+                    "metric": "discount_amount",
+                    "per": "campaign",
+                    "amount": 4000,
+                    "used": 100,
+                }
+            ],
+        ),
+        ("other", [{"limit_id": "own", "metric": "redemptions", "per": "campaign", "amount": 3, "used": 2}]),
     ):
         told = api("GET", f"/v1/campaigns/{campaign}/summary")
         assert told["limits"] == own
-        assert told["shared_limits"] == [{"limit_id": "all", "metric": "discount_amount", "amount": 1000, "used": 260}]
+        assert told["shared_limits"] == [
+            {"limit_id": "all", "metric": "discount_amount", "per": "campaign", "amount": 1000, "used": 260}
+        ]

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 DISK_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (28|122|27)\b")
 
@@ -27,9 +27,9 @@ class PromoError(Exception):
     code on one line and exits with 2; the API answers the code in problem+json.
     """
 
-    def __init__(self, code: str, message: str) -> None:
-        """`message` names the file, row or key, says what is wrong, and then what to do. A `LazyMessage`
-        (i18n/lazy_message.py) keeps its id and arguments, so that a page can show it in the reader's language.
+    def __init__(self, code: str, message: LazyMessage) -> None:
+        """`message` names the file, row or key, says what is wrong, and then what to do. It keeps its id and arguments
+        (i18n/lazy_message.py), so that a page can show it in the reader's language.
         """
         super().__init__(code, message)
         self.code, self.message = code, message
@@ -82,7 +82,7 @@ def convert_disk_full_error(folder: Path | str) -> Iterator[None]:
 class SettingError(ValueError):
     """A broken rule of the settings with an error code of its own, which `Settings.parse` passes on."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: LazyMessage) -> None:
         """As in `PromoError`."""
         super().__init__(message)
         self.code, self.message = code, message

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.i18n.currency_codes import CURRENCY_DIGITS as CURRENCY_DIGITS
 from promolift.foundation.i18n.currency_codes import CURRENCY_SIGNS as CURRENCY_SIGNS
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 
 def currency_digits(code: str) -> int:
@@ -25,11 +25,12 @@ def currency_digits(code: str) -> int:
     return CURRENCY_DIGITS[code]
 
 
-def unknown_currency(code: str) -> str:
+def unknown_currency(code: str) -> LazyMessage:
     """Return what is wrong with an unknown currency code, with the nearest known code."""
     near = get_close_matches(code.upper(), CURRENCY_DIGITS, n=1)
-    hint = f"did you mean {near[0]}?" if near else "use an ISO 4217 code such as USD, EUR, CNY or JPY"
-    return f"not a currency code; {hint}"
+    if near:
+        return gettext_lazy("not a currency code; did you mean {near}?", near=near[0])
+    return gettext_lazy("not a currency code; use an ISO 4217 code such as USD, EUR, CNY or JPY")
 
 
 def _known_currency(code: str) -> str:

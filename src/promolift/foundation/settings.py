@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.validation_text import broken_rule
 
 # Units in which a column may count its times: seconds of one.
 SECONDS_PER_UNIT = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
@@ -73,9 +74,8 @@ class Settings(BaseModel):
             dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
             usual = "setting_missing" if first["type"] == "missing" else "setting_invalid"
             code = getattr(first.get("ctx", {}).get("error"), "code", usual)
-            rule = getattr(first.get("ctx", {}).get("error"), "message", first["msg"].removeprefix("Value error, "))
             raise ConfigError(
-                code, gettext_lazy("{where}: {setting}{rule}", where=where, setting=dotted, rule=rule)
+                code, gettext_lazy("{where}: {setting}{rule}", where=where, setting=dotted, rule=broken_rule(first))
             ) from None
 
 

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from promolift.foundation.i18n.catalogue import pgettext
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.settings import read_tsv
 from promolift.server.ledger.schema import Refused
 
@@ -28,4 +29,4 @@ def translate_group(group: str) -> dict[str, str]:
 
 def translate_refusal(code: str) -> Refused:
     """Return the refusal with this code, with its text."""
-    return Refused(code, translate_key("refused", code))
+    return Refused(code, LazyMessage.untranslated(translate_key("refused", code)))

@@ -19,7 +19,6 @@ from pydantic import Field
 
 from promolift.foundation.errors import BudgetError, InputError, SupportError
 from promolift.foundation.hashing import hash_int, hash_units
-from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
@@ -127,7 +126,7 @@ def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
     rows = offers.sort("customer_id", "offer_id")
     if rows.is_empty():
         raise SupportError(
-            "candidates_empty", gettext_noop("candidates: no row offers anything, so there is nothing to compare")
+            "candidates_empty", gettext_lazy("candidates: no row offers anything, so there is nothing to compare")
         )
     if rows.select(pl.struct("customer_id", "offer_id").is_duplicated().any()).item():
         raise InputError(
@@ -158,7 +157,7 @@ def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
 def _plan_rows(rows: pl.DataFrame, plan: pl.DataFrame) -> Route:
     taken = plan.filter(pl.col("offer_id") != "none").select("customer_id", "offer_id")
     if taken.is_empty():
-        raise SupportError("plan_empty", gettext_noop("plan: it treats nobody, so there is no spend to compare at"))
+        raise SupportError("plan_empty", gettext_lazy("plan: it treats nobody, so there is no spend to compare at"))
     if taken["customer_id"].is_duplicated().any():
         raise InputError("plan_invalid", gettext_lazy("plan: a customer has more than one offer"))
     keyed = rows.select("customer_id", "offer_id").with_row_index("at")

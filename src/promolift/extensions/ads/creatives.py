@@ -25,7 +25,7 @@ from promolift.foundation.evidence import Z95, SampleEstimate
 from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
-from promolift.foundation.i18n.formatting import count, plural, use_locale
+from promolift.foundation.i18n.formatting import count, use_locale
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary, no_progress
@@ -88,7 +88,11 @@ def run_creatives(settings: CreativeSettings, folder: Path, tell: Progress = no_
     if rows["clicks"].sum() < 1:
         raise SupportError(
             "too_few_outcomes",
-            f"{settings.path}: no click in {plural(rows.height, 'row')}; nothing can be learned from it",
+            gettext_lazy(
+                "{path}: no click in any row (rows: {rows}); nothing can be learned from it",
+                path=settings.path,
+                rows=count(rows.height),
+            ),
         )
     earlier, later = split_by_time(rows)
     if settings.shown:
@@ -146,7 +150,12 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
     ).filter((pl.col("creative") != "") & (pl.col("shown") > 0))  # fmt: skip
     if (wrong := found.filter((pl.col("clicks") < 0) | (pl.col("clicks") > pl.col("shown")))).height:
         raise InputError(
-            "value_invalid", f"{path}: {plural(wrong.height, 'row')} with fewer than 0 clicks or more than impressions"
+            "value_invalid",
+            gettext_lazy(
+                "{path}: rows with fewer than 0 clicks or more than impressions: {rows}",
+                path=path,
+                rows=count(wrong.height),
+            ),
         )
     if settings.propensity and not found["prob"].is_between(0, 1, closed="right").fill_null(False).all():
         raise InputError(

@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from promolift.foundation.errors import DISK_FULL, ConfigError, StepError
 from promolift.foundation.hashing import sha256_of, sha256_of_file
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.storage.remote_storage import OPEN_COPIES, PARTS, StoredFile
 
 # Of the manifest, of nodes and of who asks them, what becomes a path: none may lead out of the work folder
@@ -35,14 +35,12 @@ RUN_FOLDER_PATTERN = re.compile(r"(\d+)-\w+-(.+)")  # a run's folder, by its pro
 LEASE_S = 120.0  # a writer who was killed keeps others out so long
 ABANDONED_S = 86_400  # of a run of another machine that did nothing for so long no more is expected
 RETENTION_S = 3600  # files of before are there so long for those who read them
-RESUME_HINT = "finished steps are kept, so run the same command again to go on"
-CONFLICT_MESSAGE = "another run has written here since this one began, so this one was not; run it again"
+RESUME_HINT = gettext_lazy("finished steps are kept, so run the same command again to go on")
 EXPIRED_PATTERN = re.compile(
     r"ExpiredToken|TokenRefreshRequired|RequestExpired|token\S* (has |is )?expired", re.IGNORECASE
 )
 # Who is asked for credentials last, where nobody has any: the machine's own account
 NO_CREDENTIALS_PATTERN = re.compile(r"169\.254\.169\.254|metadata\.google|get_credentials|NoCredentials", re.IGNORECASE)
-EXPIRED_MESSAGE = "the token, or another part of the credentials, has expired; renew it"
 MAX_TRANSFERS = 8  # files that travel at the same time
 CHUNK_BYTES = 8 << 20
 # Credentials that the library finds by itself
@@ -69,7 +67,7 @@ class ObjectStoreBucket:
     them, and stand in no message.
     """
 
-    def __init__(self, url: str, then: str = RESUME_HINT, at: str = "") -> None:
+    def __init__(self, url: str, then: LazyMessage = RESUME_HINT, at: str = "") -> None:
         """`then`: what to do after a failure, and `at` where it was, if not here. ConfigError where the library, the
         place or the right to it are missing, and where the URL itself holds a secret.
         """
@@ -113,7 +111,7 @@ class ObjectStoreBucket:
             yield
         except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
             if EXPIRED_PATTERN.search(str(error)):
-                raise ConfigError("credentials_expired", f"{self.named}: {EXPIRED_MESSAGE}; {self._then}") from None
+                raise self._expired() from None
             raise ConfigError(
                 "permission_denied",
                 gettext_lazy(
@@ -133,7 +131,7 @@ class ObjectStoreBucket:
             if DISK_FULL.search(str(error)):  # the disk of this machine: see full_said
                 raise
             if EXPIRED_PATTERN.search(str(error)):
-                raise ConfigError("credentials_expired", f"{self.named}: {EXPIRED_MESSAGE}; {self._then}") from None
+                raise self._expired() from None
             if NO_CREDENTIALS_PATTERN.search(str(error)):
                 raise ConfigError(
                     "credentials_missing",
@@ -141,8 +139,25 @@ class ObjectStoreBucket:
                         "{named}: no credentials are found there; give some; {then}", named=self.named, then=self._then
                     ),
                 ) from None
-            wrong = f"the storage does not answer as it should ({_reason(error)})"
-            raise StepError("connection_failed", f"{self.named}: {wrong}; {self._then}") from None
+            raise StepError(
+                "connection_failed",
+                gettext_lazy(
+                    "{named}: the storage does not answer as it should ({reason}); {then}",
+                    named=self.named,
+                    reason=_reason(error),
+                    then=self._then,
+                ),
+            ) from None
+
+    def _expired(self) -> ConfigError:
+        return ConfigError(
+            "credentials_expired",
+            gettext_lazy(
+                "{named}: the token, or another part of the credentials, has expired; renew it; {then}",
+                named=self.named,
+                then=self._then,
+            ),
+        )
 
     def get(self, name: str, into: Path) -> None:
         """An object's content into a file. FileNotFoundError if there is none."""
@@ -182,7 +197,7 @@ class ObjectStorage:
         return ObjectStoreFolder(url)
 
     @staticmethod
-    def open_bucket(url: str, remedy: str) -> ObjectStoreBucket:
+    def open_bucket(url: str, remedy: LazyMessage) -> ObjectStoreBucket:
         """Open a place for files."""
         return ObjectStoreBucket(url, remedy)
 
@@ -400,13 +415,22 @@ class ObjectStoreFolder:
         self._know(name, kept)
         return kept
 
+    def _changed(self) -> StepError:
+        return StepError(
+            "work_folder_changed",
+            gettext_lazy(
+                "{url}: another run has written here since this one began, so this one was not; run it again",
+                url=self.url,
+            ),
+        )
+
     def _swap(self, text: bytes) -> None:
         mode = "create" if self._etag is None else self._etag
         errors = self._obstore.exceptions
         try:
             self._etag = _version(self._obstore.put(self._place, "manifest.json", text, mode=mode))
         except (errors.AlreadyExistsError, errors.PreconditionError):
-            raise StepError("work_folder_changed", f"{self.url}: {CONFLICT_MESSAGE}") from None
+            raise self._changed() from None
 
     def _read(self) -> None:
         with self._translated_errors():
@@ -462,7 +486,7 @@ class ObjectStoreFolder:
                 )
         if self._now() != self._etag:
             self.unlock()
-            raise StepError("work_folder_changed", f"{self.url}: {CONFLICT_MESSAGE}")
+            raise self._changed()
         self._stop.clear()
         self._renewing = threading.Thread(target=self._renew, daemon=True)
         self._renewing.start()

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from promolift.core.offers.cart_pricing import AppliedPromotion, PricedCart
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import Language
 from promolift.server.api.problems import field_error
 from promolift.server.api.routes import Route
@@ -134,7 +135,9 @@ class UcpCartIn(BaseModel):
         for at, line in enumerate(self.cart.line_items):
             unit = (line.item.model_extra or {}).get("quantity_unit")
             if isinstance(unit, dict) and (unit.get("unit", "C62") != "C62" or unit.get("scale")):
-                raise field_error("price this line elsewhere", f"/cart/line_items/{at}/item", "is not sold by each")
+                raise field_error(
+                    gettext_lazy("price this line elsewhere"), f"/cart/line_items/{at}/item", "is not sold by each"
+                )
         lines = [
             CartLineIn(line_id=str(at), product_id=line.item.id, quantity=line.quantity, price_cents=line.item.price)
             for at, line in enumerate(self.cart.line_items)
@@ -210,7 +213,7 @@ def _totals(cart: UcpCart, price: PricedCart) -> list[dict[str, Any]]:
     total = price.subtotal_cents - price.discount_cents - price.shipping_off_cents + sum(one["amount"] for one in kept)
     if total < 0:
         wrong = f"{total} would be left to pay: what the shop takes off itself, such as a credit, is more than the rest"
-        raise field_error("take off less beside these discounts", "/cart/totals", wrong)
+        raise field_error(gettext_lazy("take off less beside these discounts"), "/cart/totals", wrong)
     off = {"items_discount": -price.discount_cents, "discount": -price.shipping_off_cents}
     *first, last = _receipt(price.subtotal_cents, off, total)
     return [*first, *kept, last]

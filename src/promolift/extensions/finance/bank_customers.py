@@ -22,7 +22,7 @@ from promolift.foundation.files.column_types import infer_types, suggest_nearest
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.formatting import join_list, plural
+from promolift.foundation.i18n.formatting import count, join_list
 from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 from promolift.trials.analysis.settings import value_text
 
@@ -216,7 +216,13 @@ def _alike(path: Path, frame: pl.DataFrame, like: BankCustomers) -> pl.DataFrame
         if (lost := cast.null_count() - column.null_count()) > 0:
             raise InputError(
                 "column_type_wrong",
-                f"{path}: {known.name!r} held {known.dtype} before, now {plural(lost, 'value')} are none",
+                gettext_lazy(
+                    "{path}: {name} held values of type {dtype} before; values that are none now: {lost}",
+                    path=path,
+                    name=repr(known.name),
+                    dtype=known.dtype,
+                    lost=count(lost),
+                ),
             )
         columns.append(cast)
     return pl.DataFrame(columns)

@@ -78,7 +78,7 @@ def open_file(
         try:
             return replace(open_file(connection, packed, work, names), source=path.name)
         except InputError as error:  # its sentence names the file as a person knows it
-            raise InputError(error.code, str(error).replace(str(packed), str(path))) from None
+            raise InputError(error.code, error.message.with_text(str(packed), str(path))) from None
     if endings and endings[-1] in WORKBOOK_SUFFIXES and not (endings[-1] == ".xls" and _is_text(path)):
         return _open_text(connection, workbook_as_csv(path, _there(work), sheet), work, names, named)
     kind = endings[-2] if len(endings) > 1 and endings[-1] == ".gz" else endings[-1] if endings else ""

@@ -45,6 +45,11 @@ class LazyMessage(str):
         return found
 
     @classmethod
+    def untranslated(cls, text: str) -> Self:
+        """Return a text that stays as it is: the words of a library, or what is in the reader's language already."""
+        return cls.of(text, {})
+
+    @classmethod
     def from_stored(cls, value: object) -> Self:
         """Return the message that `to_stored` wrote. A text, such as earlier versions stored, is its own id."""
         if isinstance(value, cls):
@@ -57,6 +62,16 @@ class LazyMessage(str):
         return cls.of(
             value["message"],
             {name: cls.from_stored(each) if isinstance(each, Mapping) else each for name, each in stored.items()},
+        )
+
+    def with_text(self, old: str, new: str) -> Self:
+        """Return the message with another text in the place of one in its arguments, such as a file's name."""
+        return type(self).of(
+            self.message_id,
+            {
+                name: each.with_text(old, new) if isinstance(each, LazyMessage) else each.replace(old, new)
+                for name, each in self.arguments.items()
+            },
         )
 
     def to_stored(self) -> "str | dict[str, Any]":

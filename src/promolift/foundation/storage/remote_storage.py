@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.extension import load_reference, registered
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 
 class RemoteFolder(Protocol):
@@ -93,7 +93,7 @@ class Storage(Protocol):
     def open_folder(self, url: str) -> RemoteFolder:
         """Open a work folder."""
 
-    def open_bucket(self, url: str, remedy: str) -> Bucket:
+    def open_bucket(self, url: str, remedy: LazyMessage) -> Bucket:
         """Open a place for files; `remedy` ends the sentence of a failure: what to do then."""
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, ValidationError
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.i18n.lazy_message import STORED, gettext_lazy
+from promolift.foundation.i18n.validation_text import broken_rule
 from promolift.foundation.settings import Settings
 from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.local_store import Store
@@ -33,7 +34,7 @@ class Note(Settings):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            said = first["msg"].removeprefix("Value error, ")
+            said = broken_rule(first)
             raise StepError(
                 "result_outdated",
                 (

@@ -29,7 +29,7 @@ from starlette.responses import JSONResponse, Response
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.extension import listed, load_reference
 from promolift.foundation.i18n.catalogue import gettext, use_locale
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.version import __version__
 from promolift.server.api import observability
 from promolift.server.api.api_keys import OPEN_PATHS, SNIPPET_PATH
@@ -302,7 +302,9 @@ async def _problem(request: Request, error: Exception) -> Response:
         )
     elif isinstance(error, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-        reply = problem_response(ApiError(error.status_code, code, str(error.detail)), request_id)
+        reply = problem_response(
+            ApiError(error.status_code, code, LazyMessage.untranslated(str(error.detail))), request_id
+        )
         reply.headers.update(error.headers or {})
         if error.status_code == 405:  # Starlette names those of the first route that has this path
             reply.headers["allow"] = ", ".join(sorted(_methods(request)))

@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.server.ledger.event_rows import EventsTaken
 from promolift.server.response_models import CartAnswer, DecisionAnswer, FeedbackTaken, PricesAnswer, Redeemed
 
@@ -25,7 +26,7 @@ class ServerRefusedError(PromoError):
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         """From the answer."""
         code = str(body.get("code", "unknown"))
-        super().__init__(code, f"{status} {code}: {body.get('detail', '')}")
+        super().__init__(code, LazyMessage.untranslated(f"{status} {code}: {body.get('detail', '')}"))
         self.status, self.body = status, dict(body)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, PoolFullError
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.validation_text import broken_rule
 from promolift.foundation.localized_text import LocalizedText
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import LedgerError, Refused
@@ -45,7 +46,7 @@ class Problem(BaseModel):
 class ApiError(PromoError):
     """An error with its HTTP status and code; `errors`: the fields that are wrong."""
 
-    def __init__(self, status: int, code: str, detail: str, *errors: FieldError) -> None:
+    def __init__(self, status: int, code: str, detail: LazyMessage, *errors: FieldError) -> None:
         """`detail` is the sentence for people."""
         super().__init__(code, detail)
         self.status, self.errors = status, list(errors)
@@ -54,7 +55,7 @@ class ApiError(PromoError):
         return type(self), (self.status, self.code, self.message, *self.errors)
 
 
-def field_error(detail: str, pointer: str, message: str) -> ApiError:
+def field_error(detail: LazyMessage, pointer: str, message: str) -> ApiError:
     """Return the error of a request in which one field is wrong."""
     return ApiError(422, "invalid", detail, FieldError(pointer, message))
 
@@ -78,7 +79,7 @@ def validation_error(errors: Iterable[Any]) -> ApiError:
     for each in errors:
         parts = [part for part in each["loc"] if part not in ("body", "query", "path", "header")]
         pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
-        wrong.append(FieldError(pointer, each["msg"].removeprefix("Value error, ")))
+        wrong.append(FieldError(pointer, broken_rule(each)))
     return ApiError(422, "invalid", gettext_lazy("the request breaks the rules named in errors"), *wrong)
 
 
@@ -89,11 +90,11 @@ def _known(error: Exception) -> ApiError:
         case ValidationError():
             return validation_error(error.errors())
         case Refused(code=code):
-            return ApiError(REFUSALS[code].status, code, str(error))
+            return ApiError(REFUSALS[code].status, code, error.message)
         case LedgerError():
             return ApiError(503, "ledger_unavailable", gettext_lazy("nothing was kept; try again later"))
         case PoolFullError():
-            return ApiError(503, error.code, str(error), FieldError("retry-after", f"{RETRY_S}"))
+            return ApiError(503, error.code, error.message, FieldError("retry-after", f"{RETRY_S}"))
         case PromoError():
-            return ApiError(422, error.code, str(error))
+            return ApiError(422, error.code, error.message)
     return ApiError(500, "internal", gettext_lazy("something failed inside; the log has it under this request_id"))

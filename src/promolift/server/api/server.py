@@ -274,8 +274,9 @@ class Server:
                 return self._readers.submit(work, self.settings.readers_url, self.settings.work, *given).result()
             except BrokenProcessPool:
                 self._readers = _new_readers()
-                told = "the process that reads ended, see the log; or ask for less"
-                raise ApiError(503, "reader_ended", told) from None
+                raise ApiError(
+                    503, "reader_ended", gettext_lazy("the process that reads ended, see the log; or ask for less")
+                ) from None
 
     def reload_keys(self) -> None:
         """Reload the keys after a change."""

@@ -262,14 +262,27 @@ class _Round:
         if terms is None or body.order_cents is None:
             return
         if body.order_cents < terms.min_spend_cents:
-            text = f"this offer asks for an order worth {terms.min_spend_cents}, this one is worth {body.order_cents}"
-            raise Refused("below_threshold", text)
+            raise Refused(
+                "below_threshold",
+                gettext_lazy(
+                    "this offer asks for an order worth {least}, this one is worth {order}",
+                    least=terms.min_spend_cents,
+                    order=body.order_cents,
+                ),
+            )
         most = terms.benefit.most_off_cents(body.order_cents, terms.min_spend_cents, terms.times)
         if terms.benefit.type in ("gift", "points"):
             most = max(most, terms.cost_cents)
         if body.amount_cents > most:
-            text = f"this offer takes {most} off an order worth {body.order_cents}, {body.amount_cents} are asked for"
-            raise Refused("above_cap", text)
+            raise Refused(
+                "above_cap",
+                gettext_lazy(
+                    "this offer takes {most} off an order worth {order}, {asked} are asked for",
+                    most=most,
+                    order=body.order_cents,
+                    asked=body.amount_cents,
+                ),
+            )
 
     def _terms(self, body: ReserveIn, known: Campaign, campaign: str, offer: str, code: str) -> "_Terms | None":
         """The terms that the customer was given: of the shop's promotion, else of the release that the decision was

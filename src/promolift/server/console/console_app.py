@@ -27,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
 from promolift.foundation.i18n.formatting import use_locale
+from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin
@@ -193,7 +194,7 @@ class ConsoleApp:
                 if door.method == method and (found := pattern.match(path)):
                     visit = PageVisit(self.server, visitor, click, found.groupdict(), self.console)
                     if method == "POST" and not click.trusted(visitor.token):
-                        raise ApiError(403, "form_outdated", sentence("form_old"))
+                        raise ApiError(403, "form_outdated", LazyMessage.untranslated(sentence("form_old")))
                     visit.require_role(door.role)
                     return (unset_screen(visit) if method == "GET" else None) or door.handler(visit)
             if method == "GET" and any(door.method == "POST" and pattern.match(path) for pattern, door in self._doors):

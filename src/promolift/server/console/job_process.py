@@ -15,7 +15,6 @@ from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.lazy_message import LazyMessage
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.next_version import next_version
-from promolift.server.console.pages.error_text import error_text
 from promolift.server.settings import ServeSettings
 from promolift.server.tasks import audit_archive
 from promolift.shop.configuration.configuration import Config
@@ -115,7 +114,7 @@ def main() -> None:
     try:
         print(json.dumps({"result": run_job(task)}), flush=True)
     except PromoError as error:
-        print(json.dumps({"error": error_text(error).to_text()}), flush=True)
+        print(json.dumps({"error": error.message.to_text()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from promolift.server.decisions.live_release import LiveRelease, load_release
 from promolift.shop.pipeline.release import release_id_of, sync_to_disk
 
 MANIFEST = "manifest.json"
-RETRY_ADVICE = "releases that are here already go on; try again when it does"
+RETRY_ADVICE = gettext_lazy("releases that are here already go on; try again when it does")
 
 
 class SharedReleases:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import httpcore
 
-from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 
 TIMEOUT_S = 10.0
 ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
@@ -33,7 +33,12 @@ class WebhookTarget(NamedTuple):
 
 
 class UnsafeTargetError(Exception):
-    """The URL leads into the own network or is no plain web address."""
+    """The URL leads into the own network or is no plain web address: `why` says which."""
+
+    def __init__(self, why: LazyMessage) -> None:
+        """`why` is a clause that goes on a sentence."""
+        super().__init__(why)
+        self.why = why
 
 
 class ReceiverAnswer(NamedTuple):
@@ -59,16 +64,16 @@ def safe_address(url: str, private: bool) -> WebhookTarget:
         host = (parts.hostname or "").encode("idna").decode()
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        raise UnsafeTargetError(gettext_noop("not a URL")) from None
+        raise UnsafeTargetError(gettext_lazy("not a URL")) from None
     plain = parts.username is None and parts.password is None
     if parts.scheme not in (("https", "http") if private else ("https",)) or not host or not plain:
-        raise UnsafeTargetError(gettext_noop("use https://host/path, without user and password"))
+        raise UnsafeTargetError(gettext_lazy("use https://host/path, without user and password"))
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
-        raise UnsafeTargetError(gettext_noop("this host has no address")) from None
+        raise UnsafeTargetError(gettext_lazy("this host has no address")) from None
     if not private and not all(_public(ipaddress.ip_address(address.split("%")[0])) for address in found):
-        raise UnsafeTargetError(gettext_noop("this host lies in a private network"))
+        raise UnsafeTargetError(gettext_lazy("this host lies in a private network"))
     path = quote(parts.path or "/", SAFE_PATH_CHARACTERS) + (
         f"?{quote(parts.query, SAFE_PATH_CHARACTERS)}" if parts.query else ""
     )

@@ -597,8 +597,13 @@ def _errors(dialect: Dialect) -> tuple[type[Exception], ...]:
 def _for_people(error: BaseException, dialect: Dialect) -> BaseException:
     if isinstance(error, StopIteration):  # no future takes it
         return RuntimeError("a change raised StopIteration")
-    text = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError("ledger_write_failed", text) if isinstance(error, _errors(dialect)) else error
+    if not isinstance(error, _errors(dialect)):
+        return error
+    reason = _first_line(error)
+    return LedgerError(
+        "ledger_write_failed",
+        gettext_lazy("ledger: nothing was kept ({reason}); free disk space or see the log", reason=reason),
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -43,7 +43,7 @@ def run_task(task: LearningTask) -> LearningProposal:
     try:
         return learn(task)
     except PromoError as error:
-        return LearningProposal(why=LazyMessage.from_stored(error.message))
+        return LearningProposal(why=error.message)
 
 
 def learn(task: LearningTask) -> LearningProposal:

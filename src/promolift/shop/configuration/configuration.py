@@ -23,7 +23,7 @@ from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.language_model import LlmSettings
 from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
@@ -284,7 +284,7 @@ class PlanSettings(Settings):
             try:
                 Limit.read(text)
             except ConfigError as error:
-                raise SettingError(error.code, str(error)) from None
+                raise SettingError(error.code, error.message) from None
         return limits
 
 
@@ -388,10 +388,15 @@ class Config(Settings):
         report = self.report.model_copy(update={"language": language})
         return self.model_copy(update={"report": report})
 
-    def _no_language(self, language: str) -> str:
+    def _no_language(self, language: str) -> LazyMessage | None:
         languages = self.shop.languages
-        alone = f"shop.languages has {', '.join(languages)} alone"
-        return "" if language in languages else f"the report cannot be in {language!r}: {alone}"
+        if language in languages:
+            return None
+        return gettext_lazy(
+            "the report cannot be in {language}: shop.languages has {languages} alone",
+            language=repr(language),
+            languages=", ".join(languages),
+        )
 
     @model_validator(mode="after")
     def _report_in_language_of_shop(self) -> Self:

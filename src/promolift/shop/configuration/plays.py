@@ -114,7 +114,7 @@ class Play(Settings):
         try:
             return MenuItem.parse(line | {"segments": (self.id,)}, f"play {self.id!r}: {text!r}")
         except ConfigError as error:
-            raise SettingError(error.code, str(error)) from None
+            raise SettingError(error.code, error.message) from None
 
     @model_validator(mode="after")
     def _can_be_read(self) -> "Play":

@@ -79,7 +79,7 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
         if (np.sqrt(np.diag(hessian) / mu.sum()) < 1e-3 * np.maximum(spread, 1e-12)).any():
             raise SupportError(
                 "no_variation",
-                gettext_noop("the discount does not vary within customer, category and week: no response can be read"),
+                gettext_lazy("the discount does not vary within customer, category and week: no response can be read"),
             )
         scale = np.sqrt(np.diag(hessian))
         if np.linalg.eigvalsh(hessian / np.outer(scale, scale))[0] < MIN_OWN_VARIANCE:

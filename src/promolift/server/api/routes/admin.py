@@ -203,8 +203,10 @@ def _govern(
             lost = [name for name in changed if owner.get(name) != asked.who or not (patch or name in kept)]
             reset = not patch and "policy" not in body.model_fields_set and old.policy != Policy()
             if lost or reset:
-                what = f"the limits {lost}" if lost else "the policy"
-                text = f"this would drop or change {what}: GET the campaign first and send its ETag as If-Match"
+                what = gettext_lazy("the limits {lost}", lost=lost) if lost else gettext_lazy("the policy")
+                text = gettext_lazy(
+                    "this would drop or change {what}: GET the campaign first and send its ETag as If-Match", what=what
+                )
                 raise Refused("version_needed", text)
         echoed = [limit for limit in present if limit["limit_id"] == RELEASE_LIMIT_ID]  # sent back as it was read
         set_limits(
@@ -403,7 +405,7 @@ def post_webhook(asked: IdempotentRoute, body: WebhookIn) -> Response:
     try:
         target_address.safe_address(body.url, asked.server.settings.private_webhooks)
     except target_address.UnsafeTargetError as error:
-        raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None
+        raise ApiError(422, "url_unsafe", error.why, FieldError("/url", error.why)) from None
 
     def do(db: Connection, now_ms: int) -> HttpResponse:
         secret, webhook_id = seal(asked.server.secret, outbox.new_secret()), f"whk_{now_ms:x}{token_hex(6)}"

@@ -96,7 +96,7 @@ def _money(server: Server, name: str, step: redemptions.RedemptionStep) -> Endpo
     async def money(request: Request) -> FastResponse:
         body, who = step.body.model_validate(_read(_body(request))), request.scope["promolift"].key.key_id
         if isinstance(body, ReserveIn) and not (body.decision_id or body.code):
-            raise field_error("name the decision, or give its code", "/decision_id", "or code")
+            raise field_error(gettext_lazy("name the decision, or give its code"), "/decision_id", "or code")
         server.check_clock()
         try:
             answer = await server.run_redemption_step(redemptions.StepRequest(step, body, who, _key(request)))
@@ -115,7 +115,7 @@ def _key(request: Request) -> str | None:
     if key is None:
         return None
     if not 0 < len(key) <= MAX_KEY_LENGTH:
-        raise field_error("wrong header", "idempotency-key", f"1 to {MAX_KEY_LENGTH} characters")
+        raise field_error(gettext_lazy("wrong header"), "idempotency-key", f"1 to {MAX_KEY_LENGTH} characters")
     return f"{request.scope['path']}\n{key.decode('latin-1')}"
 
 
@@ -239,16 +239,14 @@ def _events(server: Server, kind: str | None) -> Endpoint:
     async def receive(request: Request) -> FastResponse:
         body = _read(_body(request, EVENT_TYPES))
         if not isinstance(body, dict):
-            raise field_error("send a JSON object", "", "an event, or a batch of them, is a JSON object")
+            raise field_error(gettext_lazy("send a JSON object"), "", "an event, or a batch of them, is a JSON object")
         whole: Mapping[str, object] = {"batch": [body]} if kind else body
         listed, most = whole.get("batch"), server.settings.batch_events
         if not isinstance(listed, list):
-            raise field_error('send {"batch": [events]}', "/batch", "a list of events is needed")
+            raise field_error(gettext_lazy('send {"batch": [events]}'), "/batch", "a list of events is needed")
         if len(listed) > most:
-            detail, wrong = (
-                f"a batch may have {most} events",
-                FieldError("/batch", gettext_lazy("has {listed}", listed=len(listed))),
-            )
+            detail = gettext_lazy("a batch may have {most} events", most=most)
+            wrong = FieldError("/batch", gettext_lazy("has {listed}", listed=len(listed)))
             raise ApiError(413, "batch_too_large", detail, wrong)
         page = request.scope["promolift"].key.scope == "write"
         received_ms = server.clock.now_ms()
@@ -263,7 +261,7 @@ def _events(server: Server, kind: str | None) -> Endpoint:
         try:
             dry = BOOL_ADAPTER.validate_python(request.query_params.get("dry_run", "false"))
         except ValidationError:
-            raise field_error("wrong parameter", "dry_run", "true or false") from None
+            raise field_error(gettext_lazy("wrong parameter"), "dry_run", "true or false") from None
         new = len(parsed.events) if dry else await server.store_events(parsed)
         # RudderStack's client for Python takes 200 alone for a success and tries any other again for ever
         agent = request.scope["promolift"].headers.get(b"user-agent", b"")

@@ -220,4 +220,4 @@ def _place(cursor: str, order: Sequence[Column[Any]]) -> list[Any]:
             return list(place)
     except (ValueError, TypeError):
         pass
-    raise field_error("wrong cursor", "cursor", "send `next` of the page before as it came")
+    raise field_error(gettext_lazy("wrong cursor"), "cursor", "send `next` of the page before as it came")

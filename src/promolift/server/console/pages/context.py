@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Select
 
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import READABLE_SUFFIXES, check_unpacked_size
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.pages.blocks import Figure
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.problems import ApiError
@@ -76,7 +77,7 @@ Reply = Screen | Redirect | Download
 
 def missing_error(what: str) -> ApiError:
     """Return the error for a missing page or object: a group `missing` of server/translations.tsv."""
-    return ApiError(404, f"{what}_unknown", translate_key("missing", what))
+    return ApiError(404, f"{what}_unknown", LazyMessage.untranslated(translate_key("missing", what)))
 
 
 def chart_options(blocks: Iterable[Any]) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def upload_name(name: str) -> str:
     """Return a file's name without what leads out of its folder. Refused for a kind of file that is not read."""
     plain = re.sub(r"[^\w.-]+", "_", name)[-80:].lstrip(".")
     if not plain.lower().endswith(UPLOAD_SUFFIXES):
-        raise Refused("file_type_unsupported", sentence("send_kinds", kinds=", ".join(UPLOAD_SUFFIXES)))
+        raise refusal("file_type_unsupported", "send_kinds", kinds=", ".join(UPLOAD_SUFFIXES))
     return plain
 
 
@@ -97,7 +98,7 @@ class PermissionDeniedError(PromoError):
 
     def __init__(self, role: Role) -> None:
         """Nothing was changed."""
-        super().__init__("role_missing", f"needs the role {role}")
+        super().__init__("role_missing", gettext_lazy("needs the role {role}", role=role))
         self.role = role
 
 
@@ -263,7 +264,7 @@ class PageVisit:
         """Add a piece to its file; the file once it is whole, None before."""
         at, size = (int(self.number(which, 0, 0, 1e12)) for which in ("at", "size"))
         if size > FILE_BYTES or at + len(self.piece) > size:
-            raise Refused("file_too_large", sentence("file_too_large", most=FILE_BYTES >> 30))
+            raise refusal("file_too_large", "file_too_large", most=FILE_BYTES >> 30)
         part = self._part(folder, name)
         if not self.piece or at != (part.stat().st_size if at and part.exists() else 0):
             raise translate_refusal("file_broken")
@@ -275,7 +276,7 @@ class PageVisit:
         """A field of the form on one line. Refused where it is longer than `most` characters."""
         value = " ".join(self.form.get(name, "").split())
         if len(value) > most:
-            raise Refused("too_long", sentence("too_long", most=most))
+            raise refusal("too_long", "too_long", most=most)
         return value
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
@@ -343,6 +344,11 @@ def cached_result(*files: str) -> Callable[[Callable[[Job], Result]], Callable[[
 def sentence(key: str, **values: object) -> str:
     """Return a sentence of server/translations.tsv in the current language, with its values filled in."""
     return translate_key("say", key).format(**values)
+
+
+def refusal(code: str, key: str, **values: object) -> Refused:
+    """Return a refusal whose text is a sentence of server/translations.tsv."""
+    return Refused(code, LazyMessage.untranslated(sentence(key, **values)))
 
 
 def to_plain(value: Any) -> Any:

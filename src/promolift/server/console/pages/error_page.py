@@ -6,8 +6,8 @@ from http import HTTPStatus
 from pydantic import ValidationError
 
 from promolift.foundation.errors import PromoError
-from promolift.foundation.i18n.formatting import current_locale
 from promolift.foundation.i18n.lazy_message import render_message
+from promolift.foundation.i18n.validation_text import broken_rule
 from promolift.server.api.problems import ApiError
 from promolift.server.console.pages.context import PermissionDeniedError, Screen, sentence
 from promolift.server.console.pages.form_refill import Remedy
@@ -32,13 +32,13 @@ def error_screen(error: Exception) -> Screen:
             title, status, role, text = "not_your_role", 403, error.role, ""
         case Refused():
             known = REFUSALS.get(code)
-            text = known.words.text_in("zh") if known and current_locale() == "zh" else str(error)
+            text = render_message(error.message)
             status = known.status if known else 422
         case ApiError():
-            status, text = error.status, str(error)
+            status, text = error.status, render_message(error.message)
         case ValidationError():
             first = error.errors()[0]
-            code, text = "invalid", f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            code, text = "invalid", f"{'.'.join(map(str, first['loc']))}: {render_message(broken_rule(first))}"
         case PromoError():
             text = render_message(error.message)
         case _:

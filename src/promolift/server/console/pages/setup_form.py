@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.formatting import current_locale, truncate
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.localized_text import LANGUAGE_NAMES, LANGUAGES
 from promolift.foundation.storage.local_store import Store
 from promolift.server.translations import translate_group
@@ -218,7 +219,9 @@ def show_fault(error: PromoError, sent: Mapping[str, Sequence[Path]], form: Form
         "text": texts.get(error.code, texts["other"]),
         "detail": detail,
         "customers": error.columns if isinstance(error, UnclearCustomerError) else (),
-        "ways": error.ways if isinstance(error, UnclearJoinError) else (),
+        "ways": [(each, render_message(text)) for each, text in error.ways]
+        if isinstance(error, UnclearJoinError)
+        else (),
         "way": form.get(JOIN, ""),
     }
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, delete, select
 
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.console.pages.context import PageVisit, form, missing_error, sentence
 from promolift.server.delivery.alert_messages import describe_alert, describe_fault, kind_names
 from promolift.server.delivery.alert_outbox import Recipient, Teller, post_try
@@ -134,8 +135,7 @@ def checked_address(visit: PageVisit, channel: AlertChannel) -> str:
         try:
             safe_address(address, visit.server.settings.private_webhooks)
         except UnsafeTargetError as error:
-            why = gettext(str(error))
-            raise Refused("url_unsafe", gettext("This address cannot be used: {why}.", why=why)) from None
+            raise Refused("url_unsafe", gettext_lazy("This address cannot be used: {why}.", why=error.why)) from None
     return seal(visit.server.secret, address)
 
 

@@ -24,7 +24,6 @@ from promolift.server.console.pages.context import (
     page,
     sentence,
 )
-from promolift.server.console.pages.error_text import error_text
 from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.configuration import column_mapping
 from promolift.shop.configuration.column_mapping import REQUIRED_ROLES, ROLES
@@ -242,7 +241,7 @@ def try_mapping(visit: PageVisit) -> Reply:
     try:
         data = {"said": count_rows(visit, source, submitted_mapping(visit, source, visit.query)), "why": ""}
     except PromoError as error:
-        data = {"said": None, "why": error_text(error)}
+        data = {"said": None, "why": error.message}
     return Screen("data/try.html", "", data, whole=False)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from sqlalchemy import select
 
 from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.api.api_keys import required_scope
 from promolift.server.api.request_models import HookEvent, KeyIn, WebhookIn
 from promolift.server.api.routes import admin
@@ -168,7 +169,7 @@ def try_events(visit: PageVisit) -> Reply:
     try:
         said = json.loads(visit.form.get("events", ""))
     except ValueError as error:
-        raise Refused("json_invalid", gettext("This is no JSON: {error}", error=error)) from None
+        raise Refused("json_invalid", gettext_lazy("This is no JSON: {error}", error=error)) from None
     batch = said.get("batch", [said]) if isinstance(said, dict) else said
     if not isinstance(batch, list):
         raise translate_refusal("json_invalid")

@@ -18,6 +18,8 @@ from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, BENEFIT_REQUIRED_FIELDS
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.formatting import MoneyFormat, current_locale
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
+from promolift.foundation.i18n.validation_text import broken_rule
 from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LANGUAGES, LocalizedText
 from promolift.foundation.money import currency_digits
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, cached_result, form, page, sentence
@@ -226,8 +228,10 @@ def submitted_line(visit: PageVisit, said: Any) -> MenuItem:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        text: str = first["msg"].removeprefix("Value error, ")
-        raise Refused("line_wrong", f"{where}: {text}" if where else text) from None
+        rule = broken_rule(first)
+        raise Refused(
+            "line_wrong", gettext_lazy("{where}: {rule}", where=where, rule=rule) if where else rule
+        ) from None
 
 
 @page("/offers/preview", "editor")
@@ -237,7 +241,7 @@ def preview(visit: PageVisit) -> Reply:
         line = submitted_line(visit, visit.query)
         data: dict[str, Any] = {"printed": example_texts(visit, line), "card": line_card(visit, line), "why": ""}
     except PromoError as error:
-        data = {"printed": [], "card": None, "why": error.message}
+        data = {"printed": [], "card": None, "why": render_message(error.message)}
     return Screen("offers/preview.html", "", data, whole=False)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     select,
 )
 
+from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.server.ledger.limits.limit_usage import Row
 from promolift.server.ledger.schema import (
     CODES,
@@ -20,12 +21,12 @@ from promolift.server.ledger.schema import (
 )
 
 UNUSABLE_CODE_REASONS = {
-    "code_not_issued": "this code was not given to anybody yet",
-    "code_blocked": "this code was blocked",
-    "code_of_another": "this code was given to another customer",
-    "code_used": "this code was used already",
-    "code_expired": "this code is no longer valid",
-    "above_cap": "this offer takes off {} at most, in minor units",
+    "code_not_issued": gettext_noop("this code was not given to anybody yet"),
+    "code_blocked": gettext_noop("this code was blocked"),
+    "code_of_another": gettext_noop("this code was given to another customer"),
+    "code_used": gettext_noop("this code was used already"),
+    "code_expired": gettext_noop("this code is no longer valid"),
+    "above_cap": gettext_noop("this offer takes off {most} at most, in minor units"),
 }
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.server.ledger.audit_log import AuditAction, AuditEntry, append_audit_entries
 from promolift.server.ledger.limits.code_stock import UNUSABLE_CODE_REASONS, code_problem
 from promolift.server.ledger.limits.limit_usage import (
@@ -251,7 +251,7 @@ class RedemptionTransaction:
                 "code_unknown", gettext_lazy("no such code for this campaign and offer; check what was typed")
             )
         if why := code_problem(code, claim.customer_id, self.now_ms, claim.amount_cents):
-            raise Refused(why, UNUSABLE_CODE_REASONS[why].format(code["cap_cents"]))
+            raise Refused(why, LazyMessage.of(UNUSABLE_CODE_REASONS[why], {"most": code["cap_cents"]}))
 
     def _check_room(self, row: Row) -> None:
         for limit in self._limits_of(row):

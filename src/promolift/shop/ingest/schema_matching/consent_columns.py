@@ -15,7 +15,7 @@ import polars as pl
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.files.raw_table import RawTable
-from promolift.foundation.i18n.catalogue import gettext, pgettext
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 from promolift.shop.configuration.column_mapping import Mapping
 from promolift.shop.ingest.cleaning import consent_answers
 from promolift.shop.ingest.cleaning.sql_casts import NULL_TEXTS
@@ -75,7 +75,7 @@ class ConsentColumn(NamedTuple):
 class ConsentOverruledError(ConfigError):
     """`consent_overruled`: `columns` could hold the answers of customers for whom somebody else would answer."""
 
-    def __init__(self, columns: Sequence[ConsentColumn], message: str) -> None:
+    def __init__(self, columns: Sequence[ConsentColumn], message: LazyMessage) -> None:
         """The column that is likeliest to hold answers comes first."""
         super().__init__("consent_overruled", message)
         self.columns = tuple(columns)
@@ -210,52 +210,47 @@ def check_unread_answers(columns: Sequence[ConsentColumn], where: str, read: Seq
     if not columns:
         return
     names = ", ".join(map(str, columns[:5]))
-    rest = _if_not([each for each in columns if not (each.by_name if read is None else each.is_refusal)])
     how = how_to_read(columns[0], read or ())
+    if doubtful := [each for each in columns if not (each.by_name if read is None else each.is_refusal)]:
+        otherwise = gettext_lazy(
+            "if it does not: {doubtful} (consent.not_consent in promolift.toml)",
+            doubtful=" ".join(f"--map not_consent={each.column}" for each in doubtful),
+        )
+        how = join_messages(SEMICOLON, how, otherwise)
     if read is None:
-        answer, remedy = gettext("answer"), gettext("read it and leave this out")
-    else:
-        answer = pgettext("consent_columns", "no")
-        remedy = gettext("read both, any no counts")
-    raise ConsentOverruledError(
-        columns,
-        gettext(
-            "{where} would answer for customers whose own {answer} may be in {names}, not read "
-            "as consent. If it says who agreed or refused, {remedy}: {how}{rest}",
+        message = gettext_lazy(
+            "{where} would answer for customers whose own answer may be in {names}, not read as consent. If it says "
+            "who agreed or refused, read it and leave this out: {how}",
             where=where,
-            answer=answer,
             names=names,
-            remedy=remedy,
             how=how,
-            rest=rest,
-        ),
-    )
+        )
+    else:
+        message = gettext_lazy(
+            "{where} would answer for customers whose own no may be in {names}, not read as consent. If it says who "
+            "agreed or refused, read both, any no counts: {how}",
+            where=where,
+            names=names,
+            how=how,
+        )
+    raise ConsentOverruledError(columns, message)
 
 
-def _if_not(columns: Sequence[ConsentColumn]) -> str:
-    doubtful = " ".join(f"--map not_consent={each.column}" for each in columns)
-    return (
-        gettext("; if it does not: {doubtful} (consent.not_consent in promolift.toml)", doubtful=doubtful)
-        if doubtful
-        else ""
-    )
-
-
-def how_to_read(column: ConsentColumn, read: Sequence[str] = ()) -> str:
+def how_to_read(column: ConsentColumn, read: Sequence[str] = ()) -> LazyMessage:
     """Return what makes promolift read a column beside those it reads; both ways if its name leaves yes open."""
     name = column.column
     names = repr([*read, name]) if read else repr(name)
-    how = gettext(
+    how = gettext_lazy(
         "promolift init ... --map customers.consent={name}, or consent = {names} under "
         "[data.customers.mapping.columns]",
         name=name,
         names=names,
     )
     if consent_answers.names_refusal(name):
-        return gettext("{how} (by its name, a yes there is a refusal)", how=how)
+        return gettext_lazy("{how} (by its name, a yes there is a refusal)", how=how)
     if consent_answers.names_consent(name):
         return how
-    return gettext(
+    return gettext_lazy(
         "look which answer means yes to offers. If a yes there means that the customer "
         "agreed: {how}. If it means that the customer refused, name that column "
         "'unsubscribed' in the file and run promolift init again",

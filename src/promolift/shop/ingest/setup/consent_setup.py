@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.files.table_files import open_file
-from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.ingest.cleaning.consent_answers import names_consent, names_refusal
@@ -69,7 +68,7 @@ def settle_consent(
                 names = ", ".join(map(repr, part.mapping.sources("consent")))
                 raise ConfigError(
                     "consent_overruled",
-                    gettext(
+                    gettext_lazy(
                         "--consent yes: {names} of {name} says who agreed, so nobody else may answer. Leave "
                         "--consent yes out: customers without an answer are not written to",
                         names=names,

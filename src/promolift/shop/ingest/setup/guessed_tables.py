@@ -182,5 +182,5 @@ def advice(unread: Sequence[ConsentColumn]) -> str:
     return gettext(
         "nobody is sent offers yet: {names} may say who agreed or refused, and is not read. To read it: {how_to_read}",
         names=names,
-        how_to_read=how_to_read(unread[0]),
+        how_to_read=render_message(how_to_read(unread[0])),
     )

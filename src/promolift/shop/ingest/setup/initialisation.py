@@ -18,7 +18,7 @@ from promolift.foundation.files.column_names import currency_code, guess_region
 from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.localized_text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 from promolift.foundation.progress import StepSummary
@@ -74,7 +74,7 @@ NAME_ROLES = ("name", "category", "product_id")  # where names of products stand
 class UnclearCustomerError(InputError):
     """`customer_unclear`: a person has to say which column names the customer; `question` asks that."""
 
-    def __init__(self, message: str, question: str, columns: Sequence[str]) -> None:
+    def __init__(self, message: LazyMessage, question: str, columns: Sequence[str]) -> None:
         """`columns` are those of the file."""
         super().__init__("customer_unclear", message)
         self.question, self.columns = question, tuple(columns)
@@ -185,7 +185,7 @@ class SetupAnswers:
         said = self.ask(f"{question}\n{gettext('Column')}", "").strip() if self.ask else ""
         if said not in columns:
             how = gettext("Name it with --map customer_id=COLUMN, in Python with columns={'customer_id': COLUMN}")
-            raise UnclearCustomerError(f"{question}. {how}", question, columns)
+            raise UnclearCustomerError(LazyMessage.untranslated(f"{question}. {how}"), question, columns)
         return said
 
     def of_table(self, table: str, columns: Sequence[str]) -> dict[str, str]:

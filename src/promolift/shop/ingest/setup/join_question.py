@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS, normalise_column_name
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
 from promolift.foundation.sql import quote_identifier
 from promolift.shop.ingest.cleaning import sql_casts
 from promolift.shop.ingest.cleaning.table_join import JoinKey, join_rows, plausible_join_keys, unclear_join_keys
@@ -13,6 +14,7 @@ from promolift.shop.ingest.schema_matching.column_patterns import decimal_comma
 
 Relation = sql_casts.Relation
 WAYS_SHOWN = 6
+EVENTS_WAY = "--events {way}"  # the same in every language
 MONEY_NAMES = frozenset(
     name for role in ("amount", "unit_price", "list_amount", "list_unit_price") for name in COLUMN_SYNONYMS[role]
 )
@@ -42,11 +44,14 @@ class JoinWay(NamedTuple):
         """The two files as `open_joined` takes them, by their names."""
         return f"{self.many.path.name}+{self.one.path.name}:{self.tie.on}={self.tie.key}"
 
-    def __str__(self) -> str:
-        return f"{self.argument} ({self.tie.share:.0%} of the rows find a partner{self._money()})"
+    def describe(self) -> LazyMessage:
+        """How many rows find a partner, and the money of either file before the join and after it."""
+        share = gettext_lazy("{share} of the rows find a partner", share=f"{self.tie.share:.0%}")
+        found = join_messages(SEMICOLON, share, *self._money())
+        return gettext_lazy("{argument} ({found})", argument=self.argument, found=found)
 
-    def _money(self) -> str:
-        """The money of either file before the join and of the rows with a partner after it; "" where there is none."""
+    def _money(self) -> list[LazyMessage]:
+        """The money of either file before the join and of the rows with a partner after it, of two columns at most."""
         joined = join_rows(self.many.rows, self.one.rows, self.tie.on, self.tie.key, self.one.path.stem)
         known = self.one.rows.project(f"{_cell(self.one.rows, self.tie.key)} as _its").filter("_its is not null")
         met = joined.project(f"*, {_cell(joined, self.tie.on)} as _own").set_alias("met")
@@ -55,8 +60,15 @@ class JoinWay(NamedTuple):
         for rows, prefix in ((self.many.rows, ""), (self.one.rows, f"{self.one.path.stem}.")):
             for name in (each for each in rows.columns if normalise_column_name(each) in MONEY_NAMES):
                 after = f"{prefix}{name}" if f"{prefix}{name}" in met.columns else name
-                said.append(f"; {name}: {_sum(met, after, rows, name):,.2f} of {_sum(rows, name, rows, name):,.2f}")
-        return "".join(said[:2])
+                said.append(
+                    gettext_lazy(
+                        "{name}: {joined} of {whole}",
+                        name=name,
+                        joined=f"{_sum(met, after, rows, name):,.2f}",
+                        whole=f"{_sum(rows, name, rows, name):,.2f}",
+                    )
+                )
+        return said[:2]
 
 
 class UnclearJoinError(InputError):
@@ -64,13 +76,17 @@ class UnclearJoinError(InputError):
 
     def __init__(self, log: FileRows, other: FileRows, ways: Sequence[JoinWay]) -> None:
         """The best way comes first."""
-        self.ways = [(way.argument, str(way)) for way in ways]
-        listed = "; ".join(f"--events {text}" for _, text in self.ways)
+        self.ways = [(way.argument, way.describe()) for way in ways]
+        listed = [LazyMessage.of(EVENTS_WAY, {"way": text}) for _, text in self.ways]
         super().__init__(
             "join_unclear",
-            f"{other.path.name}: which columns tie it to {log.path.name}? Only running numbers, names, few rows or "
-            "columns of different names meet, as also happens by chance. Say which, by the money that should come out: "
-            f"{listed}",
+            gettext_lazy(
+                "{other}: which columns tie it to {log}? Only running numbers, names, few rows or columns of different "
+                "names meet, as also happens by chance. Say which, by the money that should come out: {listed}",
+                other=other.path.name,
+                log=log.path.name,
+                listed=join_messages(SEMICOLON, *listed),
+            ),
         )
 
 

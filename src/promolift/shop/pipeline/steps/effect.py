@@ -70,7 +70,7 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     if not depths.filter("depth_sum > 0").limit(1).fetchall():
         raise SupportError(
             "discounts_missing",
-            gettext_noop("the data hold no shelf discounts, so nobody can be seen answering to one"),
+            gettext_lazy("the data hold no shelf discounts, so nobody can be seen answering to one"),
         )
     share = 2 * job.config.discount.max_customers / max(1, Span.load(job.store).customers)
     parts: list[pl.DataFrame] = []
@@ -200,7 +200,7 @@ def campaign_history(job: Job) -> effect.CampaignHistory:
     if exposures is None or redemptions is None:
         raise SupportError(
             "campaigns_missing",
-            gettext_noop("no past campaigns: give a promotions file that says who was sent what and who redeemed"),
+            gettext_lazy("no past campaigns: give a promotions file that says who was sent what and who redeemed"),
         )
     return effect.CampaignHistory(
         clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers,

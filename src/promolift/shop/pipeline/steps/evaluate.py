@@ -139,7 +139,7 @@ def redemptions(job: Job) -> Predictions:
     features = job.effects.redemption_features
     if features is None:
         raise SupportError(
-            "model_missing", gettext_noop("no redemption model: too few past campaigns with redemptions")
+            "model_missing", gettext_lazy("no redemption model: too few past campaigns with redemptions")
         )
     model = effect.fit_redemption(features, effect.redemption_outcomes(past.exposures, past.redemptions, at.check))
     truth = effect.redemption_outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")

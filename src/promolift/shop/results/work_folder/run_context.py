@@ -12,7 +12,6 @@ import polars as pl
 
 from promolift.foundation.errors import ConfigError, SupportError
 from promolift.foundation.executors.executor import Executor
-from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.progress import Progress, no_progress
 from promolift.foundation.release_policy import ReleasePolicy, open_release_policy
@@ -154,7 +153,7 @@ def moments(job: Job) -> Moments:
     if span.last_ms is None or span.first_ms is None:
         raise SupportError(
             "events_missing",
-            gettext_noop("no events were accepted, so there is nothing to plan from; see `promolift health`"),
+            gettext_lazy("no events were accepted, so there is nothing to plan from; see `promolift health`"),
         )
     if job.config.plan.asof:
         day = date.fromisoformat(job.config.plan.asof)

@@ -220,8 +220,8 @@ def test_a_dry_run_calls_nothing_and_tells_tokens_and_cost(remote: Path, capsys:
         settings(remote, base_url=url, price_out_cents=1e6)
         found = [json.loads(told(capsys, "draft", "--dry-run", "--several", n, "--json")) for n in ("2", "4")]
     assert fake.requests == []
-    assert [len(each["prompts"]) for each in found] == [14, 14]
-    assert found[0]["cost_cents"] < found[1]["cost_cents"] == pytest.approx(14 * (100 + 4 * 130), rel=1e-3)
+    assert [len(each["prompts"]) for each in found] == [16, 16]
+    assert found[0]["cost_cents"] < found[1]["cost_cents"] == pytest.approx(16 * (100 + 4 * 130), rel=1e-3)
     assert not (remote / "words.jsonl").exists()
 
 

@@ -2,22 +2,35 @@
 
 from datetime import datetime, timedelta
 
+import polars as pl
 import pytest
 from error_checks import raises_code
 from hypothesis import given
 from hypothesis import strategies as st
 from message_helpers import GOLDEN, OFFERS, PRODUCT_1, SHIPPING, amount, an_offer, percent
 
-from promolift.core.messages import AngleFacts, Draft, MessageDelivery, Sender, check_message, write_message
+from promolift.core.messages import (
+    AngleFacts,
+    Draft,
+    MessageDelivery,
+    Sender,
+    TextChooser,
+    check_message,
+    write_message,
+    write_messages,
+)
+from promolift.core.messages.angles import REMINDER_ANGLES
 from promolift.core.messages.composition import is_greetable_name, usable_facts
 from promolift.core.messages.offer_text import benefit_text, offer_sentence, terms_text
 from promolift.core.offers.product_names import readable_name
-from promolift.core.offers.terms import Offer
+from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.localized_text import LocalizedText
 from promolift.shop.pipeline.text_pool import load_pool
 
 POOL = load_pool(None)
-TEXTS = [text for text in POOL.texts if text.usable("judged")]
+TEXTS = [text for text in POOL.texts if text.usable("judged") and text.angle not in REMINDER_ANGLES]
+REMINDERS = [text for text in POOL.texts if text.usable("judged") and text.angle in REMINDER_ANGLES]
+LETTER = an_offer(Benefit(type="reminder"))
 JUST = Draft("{deal}｜刚好搭配", "您刚刚购买了{bought}")
 JUST_EN = Draft("{deal}: goes with it", "you just bought {bought}")
 PAIR = "BEEF ++ SOFT DRINKS"
@@ -244,3 +257,57 @@ def test_the_sentence_names_the_goods_and_the_sum(offer):
         for clause in (True, False):
             said = offer_sentence(offer, language, clause=clause)
             assert offer.label is None or offer.label.text_in(language).lower() in said.lower()
+
+
+def reminded(text, name="Anna"):
+    """What a reminder may say that takes this text."""
+    if text.angle == "remind_bought":
+        return AngleFacts(name=name, bought=(PRODUCT_1,), angle="win_back")
+    return AngleFacts(name=name, reason={"zh": "您有一阵子没来了。", "en": "It has been a while."}[text.language])
+
+
+@pytest.mark.parametrize("text", REMINDERS, ids=lambda text: text.text_id)
+def test_a_reminder_takes_a_text_that_names_the_purchase_or_follows_the_reason(text):
+    known = reminded(text)
+    message = write_message(LETTER, known, text.language, text.draft)
+    assert message.text_id == text.text_id
+    assert (PRODUCT_1.text_in(text.language) in message.text) == (text.angle == "remind_bought")
+    assert (known.reason is None) or known.reason in message.text
+    assert benefit_text(LETTER, text.language) not in message.title  # the words without a text of the pool
+    assert check_message(message.title, message.text, LETTER, known, text.language, text.draft) == []
+    assert check_message(message.title, message.text + "!", LETTER, known, text.language, text.draft)
+
+
+@pytest.mark.parametrize("text", REMINDERS, ids=lambda text: text.text_id)
+def test_a_text_of_reminders_is_for_no_offer_and_not_for_the_other_reminder(text):
+    known = reminded(text)
+    assert write_message(GOLDEN, known, text.language, text.draft).text_id is None
+    bought, reason = known.reason and (PRODUCT_1,), None if known.reason else "It has been a while."
+    assert (
+        write_message(LETTER, AngleFacts(bought=bought or (), reason=reason), text.language, text.draft).text_id is None
+    )
+
+
+def test_a_text_of_an_offer_is_in_no_reminder():
+    for text in TEXTS:
+        known = AngleFacts(bought=(PRODUCT_1,), angle=text.angle)
+        assert write_message(LETTER, known, text.language, text.draft).text_id is None
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_reminders_of_a_plan_choose_among_their_own_texts_alone(language):
+    rows = pl.DataFrame({
+        "customer_id": [f"u{i}" for i in range(200)], "offer_id": LETTER.id, "angle": "win_back",
+        "bought_name": ["Espresso 250 g", None] * 100,
+        f"play_reason_{language}": [None, "The season has begun."] * 100,
+    })  # fmt: skip
+    made = write_messages(rows, {LETTER.id: LETTER}, TextChooser(POOL.usable("judged").texts), languages=(language,))
+    known = {text.text_id: text for text in REMINDERS}
+    drawn = [known[each] for each in made[f"text_{language}"]]
+    assert {text.angle for text in drawn[::2]} == {"remind_bought"}
+    assert {text.angle for text in drawn[1::2]} == {"remind"}
+    assert len({text.text_id for text in drawn}) >= 12
+    several = [sum(text.angle == angle and text.language == language for text in REMINDERS)
+               for angle in ("remind_bought", "remind")]  # fmt: skip
+    even = [1 / n for _ in range(100) for n in several]
+    assert made[f"text_prob_{language}"].to_list() == pytest.approx(even, abs=0.08)

@@ -119,6 +119,30 @@ def test_lint_finds_what_code_can_see(language, draft, code):
     assert all(each.source for each in found)
 
 
+@pytest.mark.parametrize(
+    ("language", "draft", "code"),
+    [
+        ("zh", Draft("{deal}｜来看看", "您买过{bought}，来看看。"), "slot"),
+        ("zh", Draft("来看看", "{offer}您买过{bought}。"), "slot"),
+        ("zh", Draft("来看看", "您买过{bought}，这次更划算。"), "offer"),
+        ("zh", Draft("来看看", "有空来看看。"), "slot"),
+        ("zh", Draft("", "您买过{bought}，来看看。"), "length"),
+        ("zh", Draft("来看看", "您买过{bought}，来看看"), "sign"),
+        ("en", Draft("{deal}: hello", "you've bought {bought} here."), "slot"),
+        ("en", Draft("Hello", "you've bought {bought} here, and there's an offer."), "offer"),
+        ("en", Draft("Hello", "you've bought {product} and {bought} here."), "slot"),
+        ("en", Draft("Hello", "come by any time."), "slot"),
+    ],
+)
+def test_a_text_of_a_reminder_promises_nothing_and_names_the_purchase(language, draft, code):
+    assert code in {each.code for each in lint_draft(draft, "remind_bought", language)}
+
+
+def test_a_text_after_a_reason_names_no_purchase():
+    assert lint_draft(Draft("Come by", "come by any time."), "remind", "en") == []
+    assert {each.code for each in lint_draft(Draft("Come by", "more {bought}?"), "remind", "en")} == {"slot"}
+
+
 def test_drafts_are_asked_for_once_per_brief_without_a_number_or_a_profile():
     answer, asked = writer({"drafts": [vars(GOOD), {"title": "{deal}!", "hook": "save 5 dollars", "call": ""}]})
     briefs = [Brief("replenish_due", "en")] * 3

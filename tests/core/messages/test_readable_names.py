@@ -70,16 +70,16 @@ def test_a_product_that_cannot_be_named_is_told_by_its_category():
 @pytest.mark.parametrize(
     ("name", "en", "zh"),
     [
-        ("brewing", "everything in Brewing", "brewing类商品"),
-        ("GIFT_IDEAS_FOR_HIM", "everything in Gift Ideas for Him", "gift ideas for him类商品"),
-        ("green tea", "green tea", "green tea类商品"),
-        ("teapots", "teapots", "teapots类商品"),
+        ("brewing", "everything in Brewing", "指定商品"),
+        ("GIFT_IDEAS_FOR_HIM", "everything in Gift Ideas for Him", "指定商品"),
+        ("green tea", "green tea", "指定商品"),
+        ("teapots", "teapots", "指定商品"),
         ("冲煮 Brewing", "everything in Brewing", "冲煮类商品"),
         ("茶具 Tea ware", "everything in Tea Ware", "茶具"),
     ],
 )
 def test_a_category_is_said_as_a_sentence_needs_it(name, en, zh):
-    """It used to read "brewing is 10% off"."""
+    """It used to read "brewing is 10% off", and in Chinese "brewing类商品现在打9折"."""
     offer = on(readable_name(name))
     assert offer_sentence(offer, "en").startswith(en + (" are " if en == "teapots" else " is "))
     assert offer_sentence(offer, "zh").startswith(f"{zh}现在打9折")

@@ -1,5 +1,6 @@
 """Texts read, checked as they are typed, approved, rejected, rewritten; what a person says is kept and audited."""
 
+import html
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from console_helpers import CONFIG, Shop, opened
 
 from promolift.core.messages import PoolText
 from promolift.core.messages.text_value import TextValue
+from promolift.server.translations import translate_group
 from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.learned_policy import TextEarnings
 
@@ -152,7 +154,10 @@ def test_what_learning_dropped_is_written_anew_or_brought_back_by_a_person(own: 
     assert winner.hook in wanted["said"]
     assert loser.hook in wanted["said"]
     where, typed = "/words/write/favourite/en", {"title": "{deal} on {product}", "call": ""}
-    assert "[text_faulty]" in editor.post(where, 422, hook="only 3 left!", **typed).text
+    refused = html.unescape(editor.post(where, 422, hook="only 3 left!", **typed).text)
+    assert "[text_faulty]" in refused
+    assert "'only 3 left': " in refused  # the words at fault, and the rule
+    assert translate_group("lint")["stock"] in refused
     assert "[text_not_wanted]" in editor.post("/words/write/generic/en", 422, hook="{product} again?", **typed).text
     editor.post(where, hook="{product} again?", **typed)
     (new,) = (text for text in load_pool(pool).texts if text.successor_of)

@@ -10,6 +10,7 @@ from planned_shop import planned_shop, shop_config
 
 from promolift.core.experiments.audiences import NOT_BOUGHT
 from promolift.core.messages import AngleFacts, TextChooser, write_message, write_messages
+from promolift.core.messages.composition import AUDIENCE_REASONS
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.i18n.formatting import use_locale
@@ -17,7 +18,6 @@ from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
 from promolift.shop.pipeline.steps import message
 from promolift.shop.pipeline.steps.message import (
-    AUDIENCE_REASONS,
     PLAY_REASONS,
     add_reminder_reasons,
     name_most_bought,

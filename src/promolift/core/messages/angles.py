@@ -26,8 +26,10 @@ from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 Angle = Literal[
     "just_bought", "viewed_not_bought", "cart_left", "replenish_due", "pair_you_buy", "favourite", "lapsed_category",
     "win_back", "loyalty_thanks", "coupon_returner", "first_coupon", "basket_nudge", "try_new", "generic",
+    "remind_bought", "remind",
 ]  # fmt: skip
 ANGLES: tuple[Angle, ...] = get_args(Angle)
+REMINDER_ANGLES = frozenset[Angle](("remind_bought", "remind"))  # of reminders alone, which have no other
 JUST_DAYS, CART_HOURS, VIEW_DAYS, RETURNER_DAYS = 3, 72, 14, 60
 PAIR_DAYS = 60  # since the half that was bought longer ago: a pair is no longer usual after that
 
@@ -51,7 +53,7 @@ EVENT_REASONS = {
     "first_coupon": gettext_noop("never got an offer before"),
     "coupon_returner": gettext_noop("used an offer in the last 60 days"),
 }
-_ORDER = tuple(angle for angle in ANGLE_RULES if angle != "generic")
+_ORDER = tuple(angle for angle in ANGLE_RULES if angle not in ("generic", *REMINDER_ANGLES))
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ from promolift.core.offers.product_names import (
     is_printable,
     is_sensitive,
     is_unfit,
+    load_toml,
     makes_claim,
     readable_name,
 )
@@ -127,7 +128,7 @@ def fill_draft(
             ),
         )
     facts = _facts(offer, language, known.sent is None or known.sent >= offer.starts)
-    if draft is not None and (known.reason or not _true_of(draft, offer, known)):
+    if draft is not None and not _true_of(draft, offer, known):
         draft = None
     gap = "" if language == "zh" else " "
     said = _greeting(known.name, language)
@@ -140,6 +141,14 @@ def fill_draft(
         titles = [MessagePart(_upper(facts.deal, language), "deal")]
         if offer.benefit.type != "reminder" or offer.scope != "all":
             titles += [_ABOUT[language], MessagePart(facts.on, "product")]
+    elif offer.benefit.type == "reminder":
+        hook = _filled(draft.hook, facts, known, language)
+        if (not said or known.reason) and hook[0].kind is None:
+            hook[0] = MessagePart(_upper(hook[0].text, language))
+        said += hook
+        titles = _filled(draft.title, facts, known, language)
+        if draft.call:
+            tail += [MessagePart(gap), *_filled(draft.call, facts, known, language)]
     else:
         hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
         if not said and (hook[0].kind is None or (hook[0].kind == "product" and offer.scope != "product")):
@@ -176,6 +185,13 @@ def fill_draft(
 def reminds_of(offer: Offer, known: AngleFacts) -> bool:
     """Whether the message is a reminder that can name something the customer bought."""
     return offer.benefit.type == "reminder" and bool(known.bought)
+
+
+def text_angle(offer: Offer, known: AngleFacts) -> Angle:
+    """Return the angle whose texts a message takes: of a reminder its own, by whether a reason stands before it."""
+    if offer.benefit.type != "reminder":
+        return known.angle
+    return "remind" if known.reason else "remind_bought"
 
 
 def require_content(offer: Offer, known: AngleFacts, language: Language) -> None:
@@ -215,14 +231,24 @@ def lint_reason(text: str, language: Language) -> list[LintFinding]:
 
 def _true_of(draft: Draft, offer: Offer, known: AngleFacts) -> bool:
     """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so.
-    Words that lead to an offer promise one, which a reminder is not. Without a title or a hook there are no words."""
-    if offer.benefit.type == "reminder" or not (draft.title.strip() and draft.hook.strip()):
+    Words of a reminder, which promise no offer, are for reminders alone. The reason of a play takes the place of other
+    words. Without a title or a hook there are no words."""
+    if not (draft.title.strip() and draft.hook.strip()):
+        return False
+    if offer.benefit.type == "reminder":
+        if "{deal}" in draft.title or "{offer}" in draft.hook:
+            return False
+        named = "{bought}" in draft.hook
+        return bool(known.bought) and named if not known.reason else not named
+    if known.reason:
         return False
     if known.angle == "pair_you_buy" and offer.joined != "each":
         return False
     return bool(known.bought) or "{bought}" not in draft.hook
 
 
+# With what a reminder begins that can name no product, by the audience of its customer.
+AUDIENCE_REASONS = {name: LocalizedText(**texts) for name, texts in load_toml("messages/reminders.toml").items()}
 _ABOUT: dict[Language, MessagePart] = {"zh": MessagePart("｜"), "en": MessagePart(": ")}
 
 
@@ -390,7 +416,7 @@ def _faults(
     if bare := _NUMERAL.search(literal):
         found.append(LintFinding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
     if draft is not None:
-        found += _linted(draft, known.angle, language)
+        found += _linted(draft, text_angle(offer, known), language)
     found += _label_faults(offer, language)
     for private in known.private:
         if private and private in text + title:
@@ -552,7 +578,8 @@ def _said(
     reason = row[f"play_reason_{language}"]
     known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic", reason=reason)
     require_content(offer, known, language)
-    picked = choice.choose(known.angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
+    angle = text_angle(offer, known)
+    picked = choice.choose(angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
     message = write_message(offer, known, language, picked.text.draft if picked.text else None, way)
     prob = picked.propensity if message.text_id else None
     values = (message.text, message.title, message.text_id, prob)

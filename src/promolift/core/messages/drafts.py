@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
-from promolift.core.messages.angles import ANGLE_RULES, Angle
+from promolift.core.messages.angles import ANGLE_RULES, REMINDER_ANGLES, Angle
 from promolift.core.messages.prompt_templates import Writer, WriterRequest, fill_prompt, load_prompt, object_schema
 from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.product_names import name_matcher
@@ -31,6 +31,7 @@ SLOTS = ("{deal}", "{offer}", "{product}", "{bought}")
 SLOT = re.compile(r"\{\w+\}")
 OFFER_RULE = "the offer: a message says what the offer says, no more and no less"
 PRIVACY_LAW = "Personal Information Protection Law of the PRC (2021), articles 6 and 28; GDPR, article 5"
+BOUGHT_ANGLES = frozenset[Angle](("just_bought", "remind_bought"))  # whose texts name a purchase
 DRAFT_FIELDS = ("title", "hook", "call")
 MAX_LENGTHS: dict[Language, tuple[int, int, int]] = {"zh": (16, 34, 18), "en": (42, 110, 60)}  # of these, without slots
 PROMPT_SHARE, SHORT_SHARE = 0.9, 0.6  # of those lengths: what a writer is asked for, as models do not count well
@@ -90,13 +91,18 @@ def draft_request(brief: Brief, several: int, seed: int = 0) -> WriterRequest:
     goods = brief.goods.text_in(language) if brief.goods else words["any_goods"]
     short = brief.voice.length == "short" or brief.channel == "sms_cn"
     lengths = [str(int(most * (SHORT_SHARE if short else PROMPT_SHARE))) for most in MAX_LENGTHS[language]]
-    slots = ["deal", "offer", "product", *(["bought"] if brief.angle == "just_bought" else [])]
+    reminds = brief.angle in REMINDER_ANGLES
+    slots = [] if reminds else ["deal", "offer", "product"]
+    if brief.angle in BOUGHT_ANGLES:
+        slots.append("bought")
     kinds = words["benefits"]
     listed = words["separator"].join(kinds[kind] for kind in brief.benefits or kinds if kind in kinds)
-    told = [f"{{{slot}}}{words['colon']}{fill_prompt(words['slots'][slot], benefits=listed)}" for slot in slots]
+    means = words["slots"] | ({"bought": words["slots"]["bought_before"]} if reminds else {})
+    told = [f"{{{slot}}}{words['colon']}{fill_prompt(means[slot], benefits=listed)}" for slot in slots]
     user = fill_prompt(
-        words["user"], several=str(several), angle=rule.label.text_in(language), may=rule.may.text_in(language),
-        never=rule.never.text_in(language), goods=goods, context="\n".join(_context(brief)), slots="\n".join(told),
+        words["reminder_user" if reminds else "user"], several=str(several), angle=rule.label.text_in(language),
+        may=rule.may.text_in(language), never=rule.never.text_in(language), goods=goods,
+        context="\n".join(_context(brief)), slots="\n".join(told) or words["no_slots"],
         **dict(zip(("title_length", "hook_length", "call_length"), lengths, strict=True)),
     )  # fmt: skip
     number = hash_int("draft", seed, user) % 2**31
@@ -240,7 +246,7 @@ def lint_draft(draft: Draft, angle: Angle, language: Language) -> list[LintFindi
     """Everything wrong with a draft; empty: a judge may read it."""
     whole = f"{draft.title}\n{draft.hook}\n{draft.call}"
     bare = SLOT.sub(" ", whole)
-    return [*_form(draft, angle, language), *_words(bare, language)]
+    return [*_form(draft, angle, language), *_words(bare, angle, language)]
 
 
 def lint_voice(draft: Draft, voice: VoiceCard, language: Language) -> list[LintFinding]:
@@ -256,15 +262,21 @@ def _ours(code: str, span: str, why: str) -> LintFinding:
 def _form(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
     found, texts = [], (draft.title, draft.hook, draft.call)
     for slot in SLOT.findall("".join(texts)):
-        if slot not in SLOTS or (slot == "{bought}" and angle != "just_bought"):
+        offers = slot != "{bought}" and angle in REMINDER_ANGLES
+        if slot not in SLOTS or offers or (slot == "{bought}" and angle not in BOUGHT_ANGLES):
             found.append(_ours("slot", slot, f"a text for {angle} cannot fill this slot"))
     lead = draft.title.partition("{deal}")[0]
-    if draft.title.count("{deal}") != 1 or "{deal}" in draft.hook + draft.call or SLOT.search(lead):
+    if angle in REMINDER_ANGLES:
+        if not draft.title.strip():
+            found.append(_ours("length", "", "a title is needed"))
+        if not draft.hook.rstrip().endswith(tuple("。！？!?.…~～")):
+            found.append(_ours("sign", draft.hook, "the hook of a reminder ends with a full stop"))
+    elif draft.title.count("{deal}") != 1 or "{deal}" in draft.hook + draft.call or SLOT.search(lead):
         found.append(_ours("deal", draft.title, "the title holds {deal} once, no other slot before it"))
     elif len(lead) > MAX_LEAD[language]:
         found.append(_ours("deal", lead, f"at most {MAX_LEAD[language]} characters before {{deal}}"))
-    if angle == "just_bought" and "{bought}" not in draft.hook:
-        found.append(_ours("slot", draft.hook, "just_bought names {bought} in its hook"))
+    if angle in BOUGHT_ANGLES and "{bought}" not in draft.hook:
+        found.append(_ours("slot", draft.hook, f"{angle} names {{bought}} in its hook"))
     for text, most in zip(texts, MAX_LENGTHS[language], strict=True):
         if len(SLOT.sub("", text)) > most:
             found.append(_ours("length", text, f"at most {most} characters without slots"))
@@ -287,8 +299,17 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
     return found
 
 
-def _words(bare: str, language: Language) -> list[LintFinding]:
+_PROMISED: dict[Language, re.Pattern[str]] = {
+    "zh": re.compile("优惠|便宜|划算|实惠|活动|特价|折|券|红包|省钱"),
+    "en": re.compile(r"\b(?:offer|deal|discount|coupon|saving|voucher|price)s?\b|\b(?:save|off)\b", re.IGNORECASE),
+}
+
+
+def _words(bare: str, angle: Angle, language: Language) -> list[LintFinding]:
     found = []
+    promised = _PROMISED[language].search(bare) if angle in REMINDER_ANGLES else None
+    if promised:
+        found.append(_ours("offer", promised.group(), "a reminder gives nothing, and promises no offer"))
     for row in load_banned_phrases():
         match = row.pattern.search(bare) if row.language in ("any", language) else None
         if match:

@@ -4,6 +4,7 @@ Four lengths of the same facts: `benefit_text` for a title, `describe_offer` for
 a message and `terms_text` for what stands after it. Money, days and 折 are printed here and nowhere else.
 """
 
+import re
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
@@ -170,9 +171,11 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
     single = offer.scope == "product"
     name = offer.label.text_in(language) if offer.label else None
-    if name and not (reads_in(name, language) and is_printable(name)):
+    foreign = language == "zh" and not single and not _HAN.search(name or "")  # 'tea' is no Chinese category
+    if name and (foreign or not (reads_in(name, language) and is_printable(name))):
         name = (_SELECTED_PRODUCT if single else _SELECTED_PRODUCTS).text_in(language)
-    on = name if name is None or single or offer.joined else category_phrase(name, language)
+    as_is = name is None or single or offer.joined or name == _SELECTED_PRODUCTS.text_in(language)
+    on = name if as_is else category_phrase(name or "", language)
     plural = bool(on) and not single and is_plural(on or "")
     return OfferLine(
         offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural, offer.members, single, name
@@ -182,6 +185,7 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
 # whose name cannot be read in a language, or would say what only the offer may
 _SELECTED_PRODUCT = LocalizedText(zh="指定商品", en="a selected product")
 _SELECTED_PRODUCTS = LocalizedText(zh="指定商品", en="selected products")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 _SMALL_WORDS = frozenset(("and", "or", "of", "for", "in", "the", "a", "plus", "with"))
 
 

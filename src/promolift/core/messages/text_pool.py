@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import polars as pl
 from pydantic import Field
 
-from promolift.core.messages.angles import ANGLE_RULES, ANGLES, Angle, AngleFacts
+from promolift.core.messages.angles import ANGLE_RULES, ANGLES, REMINDER_ANGLES, Angle, AngleFacts
 from promolift.core.messages.drafts import BriefAnswer, Draft, lint_draft, lint_voice
 from promolift.core.messages.offer_text import describe_offer, terms_text
 from promolift.core.messages.prompt_templates import (
@@ -88,8 +88,10 @@ def draft_to_judge(draft: Draft, angle: Angle, language: Language) -> JudgeTask:
     facts, rule = load_prompt(language)["facts"], ANGLE_RULES[angle]
     text = " / ".join(part for part in (draft.title, draft.hook, draft.call) if part)
     may, never = rule.may.text_in(language), rule.never.text_in(language)
-    known = KnownFact("angle", may), KnownFact("slots", facts["slots"]), KnownFact("terms", facts["after"])
-    return JudgeTask(text, language, known, never)
+    known = [KnownFact("angle", may), KnownFact("slots", facts["slots"])]
+    if angle not in REMINDER_ANGLES:
+        known.append(KnownFact("terms", facts["after"]))
+    return JudgeTask(text, language, tuple(known), never)
 
 
 def text_to_judge(text: str, offer: Offer, language: Language, known: AngleFacts) -> JudgeTask:

@@ -19,7 +19,7 @@ from promolift.core.messages.angles import (
     find_live_angle,
     may_give_reason,
 )
-from promolift.core.messages.composition import require_content, write_message
+from promolift.core.messages.composition import require_content, text_angle, write_message
 from promolift.core.messages.text_choice import ChosenText, TextChooser
 from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import readable_name
@@ -188,7 +188,8 @@ def _filled(
     known = reason.known if reason else AngleFacts(name=release.people.get(customer_id, UNKNOWN_CUSTOMER).name)
     require_content(offer, known, language)
     texts = choice or release.wording.choice()
-    picked = texts.choose(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
+    angle, key = text_angle(offer, known), f"{customer_id} {offer.id} {ts_ms}"
+    picked = texts.choose(angle, offer.benefit.type, language, key, offer.covers)
     if planned is not None and planned.text_prob is not None:
         same = next((text for text in texts.texts if text.text_id == planned.text), None)
         picked = ChosenText(same, planned.text_prob) if same else picked

@@ -336,7 +336,9 @@ def check_file(config: Config, store: Store, file: Path, asked: TextCheck) -> St
 def check_texts(
     config: Config, store: Store, texts: Sequence["OfferText"], asked: TextCheck, where: str
 ) -> StepSummary:  # fmt: skip
-    """Read texts against planned offers; what code cannot read is asked of the judge, where a model is configured.
+    """Read texts against planned offers. Where a model is configured, it judges every text that breaks no rule, also
+    one of which code has read all: none passes that the judge has not read. Else what code cannot read waits for a
+    person.
 
     `where` they stand is for the errors.
     """
@@ -374,17 +376,19 @@ def check_texts(
         offer = offers[offer_id]
         language = _language(text, asked.language)
         rules = messages.find_broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
-        verdict = _judged(config, text, offer, language) if any(rule.code == "unread" for rule in rules) else None
         broken = [rule for rule in rules if rule.code != "unread"]
+        read = has_judge(config) and not broken
+        verdict = _judged(config, text, offer, language) if read else None
+        unread = not broken and verdict is None and (read or bool(rules))  # by code and judge
         bad += bool(broken) or verdict is False
         lines.append(
             gettext(
                 "text {number}, {offer}: {verdict}",
-                number=number, offer=messages.describe_offer(offer, language), verdict=_verdict(rules, verdict),
+                number=number, offer=messages.describe_offer(offer, language), verdict=_verdict(rules, verdict, unread),
             )
         )  # fmt: skip
         lines += map(_line, rules)
-        waits += verdict is None and {rule.code for rule in rules} == {"unread"}
+        waits += unread
         figures.append({"text": text, "offer_id": offer_id, "judge": verdict, "rules": [vars(rule) for rule in rules]})
     refused = gettext("{refused} of {texts} texts are refused.", refused=bad, texts=len(figures))
     waiting = ngettext("{n} waits for a person.", "{n} wait for a person.", waits, n=waits) if waits else ""
@@ -399,17 +403,20 @@ def _line(rule: messages.BrokenRule) -> str:
     return f"  {rule.code}{span}: {render_message(rule.reason)}{source}"
 
 
-def _verdict(rules: Sequence[messages.BrokenRule], verdict: bool | None) -> str:
+def _verdict(rules: Sequence[messages.BrokenRule], verdict: bool | None, unread: bool) -> str:
     if any(rule.code != "unread" for rule in rules) or verdict is False:
         return pgettext("text check", "refused")
-    if rules and verdict is None:
+    if unread:
         return gettext("not refused, but not all of it was read: a person must read it")
     return gettext("true, as far as code and judge read") if rules else pgettext("text check", "true")
 
 
+def has_judge(config: Config) -> bool:
+    """Whether a model is configured that reads texts of people."""
+    return config.message.writer != "pool" or config.llm.judge is not None
+
+
 def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool | None:
-    if config.message.writer == "pool" and config.llm.judge is None:
-        return None
     return messages.judge_texts([text_to_judge(text, offer, language, AngleFacts())], _judge(config))[0].fit
 
 

@@ -12,13 +12,13 @@ import polars as pl
 
 from promolift.core import messages
 from promolift.core.messages import text_pool as pools
-from promolift.core.messages.angles import ANGLES, Angle, AngleFacts
-from promolift.core.messages.composition import MessageDelivery, fill_draft, usable_facts
-from promolift.core.messages.drafts import Draft, LintFinding
+from promolift.core.messages.angles import ANGLES, REMINDER_ANGLES, Angle, AngleFacts
+from promolift.core.messages.composition import AUDIENCE_REASONS, MessageDelivery, fill_draft, usable_facts
+from promolift.core.messages.drafts import BOUGHT_ANGLES, Draft, LintFinding
 from promolift.core.messages.fact_check import Fact
 from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.product_names import readable_name
-from promolift.core.offers.terms import Offer
+from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, use_locale
 from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.shop.results.messages import Messages, Offers
@@ -70,6 +70,8 @@ class ReviewCard(NamedTuple):
 
 def fits(offer: Offer, angle: Angle) -> bool:
     """Whether texts of this angle can be said of this offer."""
+    if angle in REMINDER_ANGLES:
+        return offer.benefit.type == "reminder"
     return offer.benefit.type not in ("none", "reminder") and (angle != "pair_you_buy" or offer.joined == "each")
 
 
@@ -88,8 +90,9 @@ def choose_examples(rows: pl.DataFrame, offers: Mapping[str, Offer]) -> dict[Ang
     rows = rows.filter(pl.all_horizontal(pl.lit(True), *(pl.col(name).is_null() for name in own)))
     found: dict[Angle, ReviewExample] = {}
     for angle in ANGLES:
+        reminds = angle in REMINDER_ANGLES  # of which a play or an audience may state the reason: another angle
         mine = rows.filter(
-            pl.col("angle") == angle,
+            pl.lit(True) if reminds else pl.col("angle") == angle,
             pl.col("offer_id").is_in([name for name, offer in offers.items() if fits(offer, angle)]),
         )
         away = (pl.col("gain_cents") - pl.col("gain_cents").quantile(0.5, "lower")).abs()
@@ -98,7 +101,7 @@ def choose_examples(rows: pl.DataFrame, offers: Mapping[str, Offer]) -> dict[Ang
             offer = offers[row["offer_id"]]
             # names in both scripts: `fill_text` leaves out what its language cannot read
             known = usable_facts(offer, AngleFacts(name=row["name"], bought=bought, angle=angle), "zh")
-            if known.bought or angle != "just_bought":
+            if angle != "remind" and (known.bought or angle not in BOUGHT_ANGLES):
                 found[angle] = ReviewExample(offer, known, row["customer_id"], row["reason_facts"], mine.height)
                 break
     return found
@@ -107,16 +110,22 @@ def choose_examples(rows: pl.DataFrame, offers: Mapping[str, Offer]) -> dict[Ang
 def example_for(
     text: PoolText, examples: Mapping[Angle, ReviewExample], offers: Sequence[Offer]
 ) -> ReviewExample | None:
-    """Return the angle's customer of the plan, a made-up one on a planned offer, or None where no offer fits."""
+    """Return the angle's customer of the plan, a made-up one on a planned offer, or None where no offer fits.
+
+    Where no reminder is planned, one is made up for the days of the plan."""
     found = examples.get(text.angle)
     if found and text.goods in ("", found.offer.covers):
         return found
     offer = next((each for each in offers if fits(each, text.angle) and text.goods in ("", each.covers)), None)
+    if offer is None and text.angle in REMINDER_ANGLES and offers:
+        dates = {name: getattr(offers[0], name) for name in ("id", "menu_id", "starts", "expires", "currency")}
+        offer = Offer(benefit=Benefit(type="reminder"), scope="all", **dates)
     if offer is None:
         return None
-    bought = (readable_name("coffee", "category"),) if text.angle == "just_bought" else ()
+    bought = (readable_name("coffee", "category"),) if text.angle in BOUGHT_ANGLES else ()
     name = "小安" if text.language == "zh" else "Ann"
-    return ReviewExample(offer, AngleFacts(name=name, bought=bought, angle=text.angle))
+    reason = AUDIENCE_REASONS["due"].text_in(text.language) if text.angle == "remind" else None
+    return ReviewExample(offer, AngleFacts(name=name, bought=bought, angle=text.angle, reason=reason))
 
 
 def mask_name(name: str) -> str:

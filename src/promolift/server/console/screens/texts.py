@@ -17,6 +17,7 @@ from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.terms import Offer
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, current_locale, in_brackets, interval, percent
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.server.console.pages.context import (
     PageVisit,
@@ -29,7 +30,7 @@ from promolift.server.console.pages.context import (
     sentence,
 )
 from promolift.server.ledger.records import LearningTask
-from promolift.server.ledger.schema import AUDIT
+from promolift.server.ledger.schema import AUDIT, Refused
 from promolift.server.translations import translate_group, translate_key, translate_refusal
 from promolift.shop.pipeline import text_review as review
 from promolift.shop.pipeline.text_pool import bring_back, change_pool, load_shop_pool
@@ -483,7 +484,9 @@ def write(visit: PageVisit) -> Reply:
             date=review.current_day(), successor_of=tuple(each.text_id for each in asked[0].dropped), **vars(draft),
         ))  # fmt: skip
         if text.state == "faulty":
-            raise translate_refusal("text_faulty")
+            broken = rule_texts(broken_rules(draft, text))[0]
+            raise Refused("text_faulty", gettext_lazy("It breaks a rule. {words}: {rule}", words=repr(broken["span"]),
+                          rule=broken["why"]))  # fmt: skip
         return pool.merge([text])
 
     change_texts(visit, "text.edit", draft.text_id, change)

@@ -13,6 +13,7 @@ import polars as pl
 from promolift.core import messages
 from promolift.core.decisions import withheld_offers
 from promolift.core.experiments.audiences import NOT_BOUGHT
+from promolift.core.messages.composition import AUDIENCE_REASONS
 from promolift.core.offers import product_names
 from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
@@ -62,9 +63,6 @@ select customer_id, product_id, count(*) as times, max(ts_ms) as last_ms
 from events semi join mine using (customer_id)
 where kind = 'purchase' and ts_ms < $asof group by all
 """
-AUDIENCE_REASONS = {
-    name: LocalizedText(**texts) for name, texts in product_names.load_toml("messages/reminders.toml").items()
-}
 
 
 def run(job: Job) -> None:

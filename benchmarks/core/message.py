@@ -40,7 +40,7 @@ from promolift.core.offers.product_names import load_product_names, readable_nam
 from promolift.core.offers.terms import BENEFIT_REQUIRED_FIELDS, Benefit, Offer
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language, LocalizedText
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.pool_file import load_pool
 
 SENDER = Sender(name="Corner Shop", address="1 High Street, Springfield, 12345", unsubscribe="https://x.example/stop")
 CATEGORIES = [

@@ -25,7 +25,7 @@ from promolift.core.messages.text_pool import PoolText
 from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.hashing import hash_int, hash_unit
 from promolift.foundation.localized_text import Language, LocalizedText
-from promolift.shop.pipeline.text_pool import shipped_pool
+from promolift.shop.pipeline.pool_file import shipped_pool
 
 GOODS = {"coffee": ("咖啡", 20), "tea": ("茶叶", 15), "milk": ("牛奶", 10), "chocolate": ("巧克力", 25)}
 FIRST, LAST = (datetime(2026, 11, day, tzinfo=ZoneInfo("Asia/Shanghai")) for day in (16, 30))
@@ -72,9 +72,13 @@ def offer_of(each: BrandCopy) -> Offer:
 
 
 def pairs(number: int) -> Iterator[Pair]:
-    """The pairs of a pass, in its order; the pool's texts of an angle are drawn without repetition, alike in each."""
+    """The pairs of a pass, in its order; the pool's texts of an angle are drawn without repetition.
+
+    Passes 1 to 4 draw the same texts, and each turns the sides of the last one; later passes draw texts and sides anew.
+    """
+    seed = () if number < 5 else (number,)
     pool: dict[tuple[str, str], list[PoolText]] = {}
-    for text in sorted(shipped_pool().texts, key=lambda text: hash_int("blind", text.text_id)):
+    for text in sorted(shipped_pool().texts, key=lambda text: hash_int("blind", *seed, text.text_id)):
         if text.state == "judged" and not text.goods:
             pool.setdefault((text.angle, text.language), []).append(text)
     made = []
@@ -82,7 +86,7 @@ def pairs(number: int) -> Iterator[Pair]:
         offer, text = offer_of(each), pool[each.angle, each.language].pop()
         message = fill_draft(offer, AngleFacts(angle=each.angle), each.language, text.draft)
         ours, theirs = f"{message.title} | {message.sentence}", f"{each.title} | {each.text}"
-        side = "a" if (hash_int("side", at) + number) % 2 == 0 else "b"  # the other way round in the next pass
+        side = "a" if (hash_int("side", *seed, at) + number) % 2 == 0 else "b"
         made.append(Pair(at, each.language, each.angle, *((ours, theirs) if side == "a" else (theirs, ours)), side))
     return iter(sorted(made, key=lambda pair: hash_unit("order", number, pair.number)))
 

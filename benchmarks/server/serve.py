@@ -707,7 +707,7 @@ def words(folder: Path, messages: int) -> None:
     from dataclasses import replace
 
     from promolift.server.decisions import message_rendering as spoken
-    from promolift.shop.pipeline.text_pool import load_pool
+    from promolift.shop.pipeline.pool_file import load_pool
     from promolift.shop.results.messages import PoolWords
 
     name = (folder / "release").read_text(encoding="ascii")

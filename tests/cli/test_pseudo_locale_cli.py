@@ -5,59 +5,33 @@ Names of columns, files, offers, settings and codes stand without brackets, and 
 
 import re
 from collections.abc import Iterator
-from gettext import NullTranslations
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from own_shop import write_shop
+from pseudo_language import MESSAGE, WORD, pseudo_language, without_messages
 
 from promolift.cli.application import main
-from promolift.foundation.i18n import catalogue
 
-WORD = re.compile(r"[A-Za-z]{3,}")
 COLUMN = re.compile(r"^  [a-z_]+ +(<-|=)  ?.*$", re.MULTILINE)  # a role, the column that has it, and its values
 CODE = re.compile(r"\[[a-z_]+\]$", re.MULTILINE)  # of an error
 FILE = re.compile(r"[\w./-]+\.(csv|html|parquet|toml|zip|jsonl)|\b(USD|UTC)\b")  # and what a currency and a zone are
 ERROR = re.compile(r"^⟦error: (.*)⟧(?= \[)", re.MULTILINE | re.DOTALL)
-MESSAGE = re.compile(r"⟦[^⟦⟧]*⟧")
-
-
-class Pseudo(NullTranslations):
-    """A language that has every message of the Chinese catalogue: its English in brackets. Other texts stay."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._catalog = catalogue.load_catalogue("zh")._catalog  # type: ignore[attr-defined]
-        self.known = {each[0] if isinstance(each, tuple) else each for each in self._catalog}
-
-    def gettext(self, message: str) -> str:
-        return f"⟦{message}⟧" if message in self.known else message
-
-    def pgettext(self, context: str, message: str) -> str:
-        return f"⟦{message}⟧" if f"{context}\4{message}" in self.known else message
-
-    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        text = msgid1 if n == 1 else msgid2
-        return f"⟦{text}⟧" if msgid1 in self.known else text
 
 
 def outside(text: str) -> list[str]:
     """Return the lines of an output that have words outside messages."""
     text = ERROR.sub(r"\1", text)  # its message stands in brackets of its own
     text = FILE.sub(" ", CODE.sub(" ", COLUMN.sub(" ", text)))
-    while (shorter := MESSAGE.sub(" ", text)) != text:
-        text = shorter
-    return [line for line in text.splitlines() if WORD.search(line)]
+    return [line for line in without_messages(text).splitlines() if WORD.search(line)]
 
 
 @pytest.fixture
 def pseudo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Show every message in brackets."""
-    language = Pseudo()
-    with monkeypatch.context() as patched:
-        patched.setattr(catalogue, "load_catalogue", lambda _: language)
+    with pseudo_language(monkeypatch):
         yield
 
 

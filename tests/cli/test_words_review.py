@@ -11,7 +11,7 @@ from promolift.cli.review_walk import Terminal, read_texts
 from promolift.core.messages import Draft, PoolText
 from promolift.core.messages.text_pool import TextPool
 from promolift.shop.configuration.configuration import Config, load_config
-from promolift.shop.pipeline.text_pool import load_pool, save_pool
+from promolift.shop.pipeline.pool_file import load_pool, save_pool
 
 TOML = """
 [shop]

@@ -12,7 +12,7 @@ from fake_endpoint import answer, serving
 
 from promolift.cli.application import main
 from promolift.core.messages.text_value import TextValue
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.pool_file import load_pool
 from promolift.shop.results.learned_policy import TextEarnings
 
 TOML = """
@@ -53,7 +53,7 @@ def model(asks):
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "promolift.toml").write_text(TOML, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("promolift.shop.pipeline.text_pool.open_language_model", lambda *_: model)
+    monkeypatch.setattr("promolift.shop.configuration.model_status.open_language_model", lambda *_: model)
     return tmp_path
 
 
@@ -95,7 +95,7 @@ def test_what_a_person_decides_while_a_model_answers_is_kept(
         told(capsys, "review", "--reject", waiting.text_id, "--because", "off", "--by", "Ann")
         return model(asks)
 
-    monkeypatch.setattr("promolift.shop.pipeline.text_pool.open_language_model", lambda *_: slow_model)
+    monkeypatch.setattr("promolift.shop.configuration.model_status.open_language_model", lambda *_: slow_model)
     told(capsys, command, *(["--angle", "favourite"] if command == "draft" else []))
     (kept,) = (text for text in load_pool(shop / "words.jsonl").texts if text.text_id == waiting.text_id)
     assert (kept.state, kept.by, kept.rejected_because) == ("rejected", "Ann", "off")
@@ -295,7 +295,7 @@ def test_the_draft_in_place_of_a_dropped_text_is_of_the_winners_kind_and_waits_f
         asked.extend(asks)
         return model(asks)
 
-    monkeypatch.setattr("promolift.shop.pipeline.text_pool.open_language_model", lambda *_: writer)
+    monkeypatch.setattr("promolift.shop.configuration.model_status.open_language_model", lambda *_: writer)
     told(capsys, "draft", "--successors")
     words = {text.text_id: text.words for text in load_pool(shop / "words.jsonl").texts}
     (ask,) = asked
@@ -345,3 +345,29 @@ def test_the_list_says_what_each_text_earned_in_the_readers_language(
     assert ("停发" in said or "不再发送" in said) == (language == "zh")
     (found,) = figures(capsys, "list")["texts"]
     assert (found["text_id"], found["answer"], found["readers"]) == (learned[0], "earns", 821)
+
+
+def test_a_dry_run_of_the_judge_prints_its_prompts_and_calls_nothing(
+    remote: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drafts = json.dumps({"drafts": [GOOD]})
+    with serving(answer(drafts)) as (fake, url):
+        settings(remote, base_url=url)
+        told(capsys, "draft", "--several", "1", "--angle", "favourite")
+        before = len(fake.requests)
+        found = json.loads(told(capsys, "judge", "--dry-run", "--json"))
+    assert len(fake.requests) == before
+    assert found["requests"] == 3 * len(found["prompts"]) > 0
+    assert all(GOOD["hook"] in each["user"] for each in found["prompts"])
+    assert found["cost_cents"] > 0
+
+
+def test_a_token_cap_ends_a_run_and_names_its_setting(remote: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(answer(json.dumps({"drafts": [GOOD]}), tokens=300)) as (fake, url):
+        settings(remote, base_url=url, token_cap=9_000, concurrency=1)
+        with pytest.raises(SystemExit):
+            main(["words", "draft", "--several", "6"])
+    said = capsys.readouterr().err
+    assert "llm.remote.token_cap" in said
+    assert "cost_cap_reached" in said
+    assert 0 < len(fake.requests) < 16

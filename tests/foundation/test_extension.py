@@ -211,9 +211,11 @@ def test_the_demo_runs_the_task_that_an_extension_registers_on_its_server(
     served: list[Any] = []
     monkeypatch.setattr("promolift.cli.pipeline_commands.run_steps", lambda *_, **__: StepSummary("planned"))
     monkeypatch.setattr("promolift.server.startup.serve_planned", lambda *given: served.append(given[-1]))
+    told: list[tuple[str, float, str]] = []
     monkeypatch.setattr(
-        "promolift.server.console.console_app.with_console", lambda _, play, **__: play(SimpleNamespace(name="s"))
+        "promolift.server.console.console_app.with_console",
+        lambda _, play, **__: play(SimpleNamespace(name="s"), lambda *line: told.append(line)),
     )
     assert called(capsys, "demo", "--serve", "--work", str(tmp_path))[0] == 0
     served[0]("app")
-    assert "s         watered" in capsys.readouterr().err
+    assert told == [("s", 1.0, "watered")]

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tomllib
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,19 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.core.customers.reason_text import REASON_FORMS, render_reason
-from promolift.core.experiments.verdict_text import VERDICT_FORMS, render_verdict
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n import catalogue
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.lazy_message import (
     FIELD,
     LazyMessage,
-    find_message,
+    dump_messages,
     gettext_lazy,
     list_messages,
+    load_messages,
     message_of,
     render_message,
 )
+from promolift.foundation.settings import Settings, toml_value
 from promolift.foundation.storage.artifacts import PRODUCED_BY
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.stored_model import Note
@@ -121,30 +123,31 @@ def test_an_error_keeps_its_message() -> None:
     assert parts(copy.message) == parts(error.message)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("message_id", "arguments"),
-    [
-        (
-            "no currency is named: amounts are taken for {likely} (set currency, here and under [shop])",
-            {"likely": "USD"},
-        ),
-        ("times carry no zone: read as {zone} (set zone if the clock is another)", {"zone": "UTC"}),
-    ],
-)
-def test_an_english_sentence_is_found_with_its_arguments(message_id: str, arguments: dict[str, str]) -> None:
-    """As promolift.toml holds notes; what no message fits stays as it is."""
-    made = gettext_lazy(message_id, **arguments)
-    assert parts(find_message(str(made))) == parts(find_message(LazyMessage.from_stored(str(made)))) == parts(made)
-    assert find_message(made) is made
+class Notes(Settings):
+    """Settings with notes, as promolift.toml holds them."""
+
+    notes: tuple[LazyMessage, ...] = ()
+
+
+@given(WORDS, WORDS)
+def test_a_note_in_a_settings_file_keeps_its_arguments(name: str, own: str) -> None:
+    made = gettext_lazy("check of {name}", name=name)
     doubtful = gettext_lazy("NOT SURE: {note}", note=made)
-    assert parts(find_message(str(doubtful))) == parts(doubtful)
-    with use_locale("zh"):
-        assert render_message(find_message(str(made))) == render_message(made) != str(made)
-    for other in ("a note of one's own", "", "{x}"):
-        assert find_message(other) == other
+    found = Notes.model_validate(tomllib.loads(f"notes = {toml_value((made, doubtful, own))}"))
+    assert [parts(each) for each in found.notes] == [parts(each) for each in (made, doubtful, gettext_lazy(own))]
 
 
-FORMS = st.sampled_from([*REASON_FORMS, *VERDICT_FORMS])
+@given(WORDS, WORDS)
+def test_results_in_a_file_keep_their_messages(name: str, key: str) -> None:
+    made = gettext_lazy("NOT SURE: {note}", note=gettext_lazy("check of {name}", name=name))
+    results = {key: [made, {"why": made, "n": 3}, name], "message": name}
+    found = load_messages(dump_messages(results))
+    assert found == results  # in English
+    assert parts(found[key][0]) == parts(found[key][1]["why"]) == parts(made)
+    assert not isinstance(found["message"], LazyMessage)
+
+
+FORMS = st.sampled_from(REASON_FORMS)
 
 
 @given(FORMS, st.lists(st.text("abc123%", min_size=1, max_size=8), min_size=9, max_size=9))
@@ -161,9 +164,6 @@ def test_a_reason_within_a_reason_is_shown_and_finished_text_stays() -> None:
     with use_locale("zh"):
         assert render_reason("consent: may be younger than 18") == "营销同意：可能未满18岁"
         assert render_reason("what an earlier version stored") == "what an earlier version stored"
-        assert render_verdict("chance alone could do this (adjusted p = 0.4, alpha 0.05)").startswith(
-            "可能只是偶然（校正后p"
-        )
 
 
 @given(st.text(max_size=20), st.text("abc{}", max_size=9))

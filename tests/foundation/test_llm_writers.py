@@ -149,7 +149,7 @@ def test_the_cost_cap_is_never_passed_and_no_call_is_refused_that_fits(cap, toke
     spent, each = len(fake.requests) * tokens / 100, tokens / 100
     assert meter.usage.cost_cents == pytest.approx(spent)
     assert spent <= cap + 1e-9
-    assert meter.capped == (len(fake.requests) < calls)
+    assert bool(meter.capped) == (len(fake.requests) < calls)
     if meter.capped:
         assert spent + 4 > cap - 1e-9, f"a call of {each} cents was refused with {spent} of {cap} cents spent"
 

@@ -19,9 +19,12 @@ COMPARED = ("offer_id", "propensity", "holdout", "reason")
 
 
 def options(reply: Any) -> dict[str, Any]:
-    """A record's list by offer; a plan's may be structs, which name what their offers do not have."""
+    """A record's list by offer; a plan's may be structs, which name what their offers do not have. An answer has the
+    recorded reason as `rule`, too."""
     rows = json.loads(reply) if isinstance(reply, str) else reply
-    return {row["offer"]: {k: v for k, v in row.items() if k != "offer" and v is not None} for row in rows}
+    return {
+        row["offer"]: {k: v for k, v in row.items() if k not in ("offer", "rule") and v is not None} for row in rows
+    }
 
 
 def same(planned: dict[str, Any], served: dict[str, Any]) -> bool:

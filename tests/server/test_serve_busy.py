@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from serve_helpers import Api
 
 from promolift.foundation.executors.bounded_pool import BoundedPool, PoolFullError
+from promolift.server.api import reader_process
 from promolift.server.api import server as server_module
 from promolift.server.api.problems import ApiError
 from promolift.server.api.server import Server
@@ -91,8 +92,8 @@ def test_readings_that_wait_outlive_the_process_that_reads(
 ) -> None:
     """A burst of readings, more than a process does, then single ones: each is answered."""
     _, api = address
-    monkeypatch.setattr(server_module, "READINGS_PER_PROCESS", 4)
-    before, api.server._readers = api.server._readers, server_module._new_readers()
+    monkeypatch.setattr(reader_process, "READINGS_PER_PROCESS", 4)
+    before, api.server._readers = api.server._readers, reader_process.new_readers()
     before.shutdown(wait=False)
     said: list[bool] = []
     try:
@@ -106,7 +107,7 @@ def test_readings_that_wait_outlive_the_process_that_reads(
         assert len(said) == 10
     finally:
         api.server._readers.shutdown(wait=False, cancel_futures=True)
-        api.server._readers = server_module._new_readers()
+        api.server._readers = reader_process.new_readers()
 
 
 @settings(deadline=None, max_examples=5, suppress_health_check=list(HealthCheck))

@@ -6,16 +6,18 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import polars as pl
 import pytest
+from error_checks import raises_code
 from serve_helpers import CAMPAIGN, Api, released, serving
 from sqlalchemy import select
 
 from promolift.server.api.server import Server
 from promolift.server.ledger.schema import ANSWERS, RECORDS
-from promolift.server.ledger.secrets import seal, unseal
+from promolift.server.ledger.secrets import AUTHENTICATED_PREFIX, seal, unseal
 from promolift.shop.configuration.configuration import Config
 
 EVENT = {"type": "track", "userId": "u01", "event": "Product Viewed"}
@@ -118,8 +120,31 @@ def test_what_is_sealed_is_read_with_its_key_alone() -> None:
     assert unseal("key", sealed) == "whsec_说"
     assert seal("key", "whsec_说") != sealed
     assert unseal("key", "whsec_plain") == "whsec_plain"
-    with pytest.raises(UnicodeDecodeError):
-        unseal("other", seal("key", "说" * 40))
+    with raises_code("seal_broken"):
+        unseal("other", sealed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sealed_text_that_was_changed_anywhere_is_refused(seed: int) -> None:
+    draw = Random(seed)
+    text = "".join(draw.choice("aé说 ") for _ in range(draw.randrange(60)))
+    sealed = seal("key", text)
+    at = draw.randrange(len(AUTHENTICATED_PREFIX), len(sealed.rstrip("=")) - 1)  # the last sign has bits without use
+    other = draw.choice([c for c in "ABCdef012+/" if c != sealed[at]])
+    for changed in (
+        sealed[:at] + other + sealed[at + 1 :],
+        sealed[:at] + sealed[at + 1 :],
+        sealed[:-8],
+        sealed + "AAAA",
+    ):
+        with raises_code("seal_broken"):
+            unseal("key", changed)
+
+
+def test_what_an_earlier_version_sealed_is_read_yet() -> None:
+    """By that version, with the key "key": the text "whsec_说"."""
+    kept = "sealed:En6bjUq2EUOj4sRkTzCKRD89eL5Im5BkHg=="
+    assert unseal("key", kept) == "whsec_说"
 
 
 @pytest.mark.parametrize("who", ["-1", "=1+1", "@x", "+86", "'=x"])

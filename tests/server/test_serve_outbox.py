@@ -16,13 +16,15 @@ import anyio
 import httpx
 import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from promolift.server.delivery import outbox
+from promolift.server.delivery.alert_messages import SECRET_UNREADABLE
 from promolift.server.delivery.target_address import UnsafeTargetError, safe_address
 from promolift.server.ledger.outbox_rows import WebhookEndpoint
 from promolift.server.ledger.schema import OUTBOX
+from promolift.server.ledger.secrets import seal
 from promolift.shop.configuration.configuration import Config
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
@@ -110,6 +112,27 @@ def test_a_webhook_arrives_signed_and_a_forged_one_is_noticed(open_api: Api) -> 
         with pytest.raises(WebhookVerificationError):
             Webhook(hook["secret"]).verify(body.replace(b"rdm_1", b"rdm_2"), lower)
         assert hook["secret"] not in json.dumps(open_api("GET", "/v1/webhooks"))
+
+
+def test_a_webhook_whose_secret_cannot_be_read_says_so_and_delays_no_other(open_api: Api) -> None:
+    """As after a restore with another secret: nothing leaves unsigned, and the message is given up in the end."""
+    with receiving([]) as good, receiving([]) as bad:
+        made = [
+            open_api("POST", "/v1/webhooks", {"url": each.url, "events": ["redemption.reserved"]}, 201)["webhook_id"]
+            for each in (good, bad)
+        ]
+
+        def spoil(db: Connection, some: list[None]) -> list[None]:
+            hook = WebhookEndpoint.load(db, made[1])
+            hook.model_copy(update={"secret": seal("another", "whsec_x")}).save(db, made[1], 1)
+            return some
+
+        open_api.server.ledger.write(spoil)
+        redeem(open_api, 1)
+        send_all(open_api, 4)
+        assert (len(good.got), len(bad.got)) == (1, 0)
+    (told,) = open_api("GET", f"/v1/webhooks/{made[1]}/messages")["data"]
+    assert (told["status"], told["error"]) == ("failed", SECRET_UNREADABLE)
 
 
 def test_a_failed_delivery_is_tried_again_with_the_same_id_and_given_up_at_last(open_api: Api) -> None:

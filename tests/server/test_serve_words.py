@@ -32,8 +32,8 @@ from promolift.server.ledger.schema import EVENTS
 from promolift.server.tasks.learning_task import read_decisions, read_messages
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.planning.offer_candidates import OfferCandidates
+from promolift.shop.pipeline.pool_file import load_pool
 from promolift.shop.pipeline.steps import plan
-from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.results.messages import Offers, PoolWords
 from promolift.shop.results.work_folder.run_context import Job, moments
 
@@ -198,7 +198,7 @@ def test_the_angle_of_the_last_minutes(api: Api) -> None:
     assert "商品2" in made["u010"]["message"]
     assert "8折" in made["u010"]["message"]
     assert "Condoms" not in made["u013"]["message"]  # a private purchase
-    assert api.decide("u001")["reason"] == "consent: the customer refused personal decisions"
+    assert api.decide("u001")["reason"] == "营销同意：客户已拒绝个性化决策"
 
 
 def test_who_refused_personal_decisions_gets_what_is_for_everybody(api: Api) -> None:

@@ -12,7 +12,7 @@ from serve_helpers import released
 
 from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.pipeline.text_pool import load_pool, save_pool, shipped_pool
+from promolift.shop.pipeline.pool_file import load_pool, save_pool, shipped_pool
 from promolift.shop.reports.plan_rows import plan_rows
 from promolift.shop.results.messages import Messages, Offers, PoolWords
 from promolift.shop.results.plan import Plan
@@ -59,6 +59,35 @@ def test_no_result_file_or_release_has_a_text_in_a_language_that_the_shop_lacks(
                 made = shop.api("POST", "/v1/decisions", body)
                 assert made["language"] == (asked if asked in languages else languages[0])
                 assert bool(HAN.search(made["message"])) == (made["language"] == "zh")
+
+
+@pytest.mark.parametrize("languages", SPOKEN)
+def test_reasons_are_answered_in_the_readers_language_and_recorded_in_one(
+    languages: tuple[Language, ...], tmp_path: Path
+) -> None:
+    config = planned_shop(tmp_path, 0, config_of(languages))
+    with opened(tmp_path, config) as shop:
+        released(shop.api)
+        who = "nobody-knows-them"
+        for asked, accepted in [(None, None), ("zh", None), ("en", None), (None, "zh-CN,zh;q=0.9"), (None, "*")]:
+            wanted = asked or (accepted or "")[:2]
+            own = wanted if wanted in languages else languages[0]
+            body = {"customer_id": who, "campaign_id": CAMPAIGN} | ({"language": asked} if asked else {})
+            headers = {"accept_language": accepted} if accepted else {}
+            one = shop.api("POST", "/v1/decisions", body | {"explain": True}, **headers)
+            dry = shop.api("POST", "/v1/decisions:dry", body, **headers)
+            many = {"customer_ids": [who]} | {name: body[name] for name in body if name != "customer_id"}
+            (other,) = shop.api("POST", "/v1/decisions:batch", many, **headers)["data"]
+            for made in (one, dry, other):
+                assert bool(HAN.search(made["reason"])) == (own == "zh"), (asked, accepted)
+                assert not HAN.search(made["rule"])
+            recorded = shop.api("GET", f"/v1/decisions/{one['decision_id']}:explain", **headers)
+            spoken = (accepted or "")[:2] if (accepted or "")[:2] in languages else languages[0]
+            assert bool(HAN.search(recorded["text"])) == (spoken == "zh")
+            assert recorded["rule"] == one["rule"]
+            for each in one["ineligible"]:
+                assert bool(HAN.search(each["reason"])) == (own == "zh")
+                assert not HAN.search(each["rule"])
 
 
 @pytest.mark.parametrize("languages", SPOKEN)

@@ -14,8 +14,11 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 from told_shop import SHOPS
 
-from promolift.extensions.simulation.demo_history import play_demo_history
+from promolift.extensions.simulation.demo_history import play_history
+from promolift.extensions.simulation.demo_play import is_play_due, play_aside
+from promolift.foundation.progress import Progress
 from promolift.server.api.app import create
+from promolift.server.api.server import Server
 from promolift.server.console.console_app import with_console
 from promolift.server.console.state.users import ROLES, add_person, hash_password
 from promolift.server.ledger.schema import PEOPLE
@@ -130,13 +133,22 @@ class Shop:
         return Person(self.app, language)
 
 
+def play_demo_history(server: Server, tell: Progress) -> None:
+    """The demo's weeks, where they are due, played in this process."""
+    config = server.config
+    if config is not None and is_play_due(server):
+        play_aside(server, config, lambda work, excluded: play_history(work, config, server.settings, excluded, tell))
+
+
 @contextmanager
 def opened(
     folder: Path, config: Config | None = CONFIG, demo: bool = False, file: Path | None = None, play: Any = None,
-    **more: Any,
+    start: Any = None, **more: Any,
 ) -> Iterator[Shop]:  # fmt: skip
-    """A server with the console over a work folder; `file` is promolift.toml, or where it would be."""
+    """A server with the console over a work folder; `file` is promolift.toml, or where it would be. `play` is told of
+    weeks that are played first; `start` is called with the server.
+    """
     app = create(ServeSettings.parse({"work": folder, "deadline_ms": 20_000} | more, "test"), config)
-    made = with_console(app, demo, file, partial(play_demo_history, tell=play) if play else None)
+    made = with_console(app, demo, file, partial(play_demo_history, tell=play) if play else start)
     with TestClient(made.app, raise_server_exceptions=True) as client:
         yield Shop(made.app, client, made.first_path)

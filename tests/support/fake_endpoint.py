@@ -23,7 +23,7 @@ def answer(text: Any = GOOD, finish: str = "stop", refusal: str | None = None, t
 
 class FakeEndpoint:
     """Plays `script` in order, its last entry for ever: a status, a status with a body, a body (dict or bytes), 'hang'
-    or 'drop'."""
+    or 'drop', or a function that makes one of these of the request."""
 
     def __init__(self, script: list[Any]) -> None:
         self.script, self.requests, self.at_once, self.most_at_once = script, [], 0, 0
@@ -32,7 +32,8 @@ class FakeEndpoint:
     def next(self, request: dict[str, Any]) -> Any:
         with self.lock:
             self.requests.append(request)
-            return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            act = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return act(request) if callable(act) else act
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from promolift.core.messages import AngleFacts
-from promolift.core.offers.terms import Benefit, Offer, Scope
+from promolift.core.offers.terms import Benefit, Offer, PairCondition, Scope
 from promolift.foundation.localized_text import Language, LocalizedText
 
 NY, SHANGHAI = ZoneInfo("America/New_York"), ZoneInfo("Asia/Shanghai")
@@ -38,6 +38,7 @@ def an_offer(
     spend: int = 0,
     scope: Scope | None = None,
     expires: tuple[int, ...] = (2026, 6, 30, 23, 59, 59),
+    joined: PairCondition | None = None,
 ) -> Offer:
     """An offer from June 1, 2026, to the end of June 30, unless told otherwise; on everything if `about` is None."""
     zone = SHANGHAI if currency == "CNY" else NY
@@ -52,6 +53,7 @@ def an_offer(
         starts=datetime(2026, 6, 1, tzinfo=zone),
         expires=datetime(*expires, tzinfo=zone),  # type: ignore[misc, arg-type]
         currency=currency,
+        joined=joined,
     )
 
 

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 pytest.importorskip("fastapi")
+from answer_types import check_answer
 from sqlalchemy import insert
 from starlette.testclient import TestClient
 
@@ -123,7 +124,12 @@ class Api:
         sent = {"authorization": f"Bearer {self.key}"} | {k.replace("_", "-"): v for k, v in headers.items()}
         reply = self.client.request(method, path, json=body, headers=sent)
         assert status is None or reply.status_code == status, (reply.status_code, reply.text)
-        return json.loads(reply.text) if reply.headers.get("content-type", "").endswith("json") else reply
+        if not reply.headers.get("content-type", "").endswith("json"):
+            return reply
+        answer = json.loads(reply.text)
+        if reply.status_code < 300:
+            check_answer(self.client.app, method, path, reply.status_code, answer)
+        return answer
 
     def decide(self, customer: str, **more: Any) -> Any:
         """A decision."""

@@ -66,6 +66,7 @@ WORDS: dict[str, Command] = {
     "voice": text_commands.words_voice,
     "draft": text_commands.words_draft,
     "judge": text_commands.words_judge,
+    "names": text_commands.words_names,
     "review": text_commands.words_review,
     "restore": text_commands.words_restore,
     "export": text_commands.words_export,

@@ -1,6 +1,5 @@
 """The command `demo`: the whole pipeline on real data, and a server of its result."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +9,10 @@ from promolift.cli.trial_commands import on_trial
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.extension import load_reference, registered
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.progress import show_progress
 
 if TYPE_CHECKING:
     from promolift.foundation.progress import StepSummary
+    from promolift.shop.configuration.configuration import Config
 
 
 def demo(
@@ -42,7 +41,7 @@ def demo(
 
         return on_trial(at.with_name("hillstrom"), lambda store, tell: work_folder.demo(store, path, to, tell))
     if data != "groceries" or path is not None:
-        why = "give `--data hillstrom` without --config, or neither --data nor --path for the groceries"
+        why = gettext_lazy("give `--data hillstrom` without --config, or neither --data nor --path for the groceries")
         raise ConfigError("option_conflict", gettext_lazy("demo: --data {data}; {why}", data=data, why=why))
     from promolift.shop.pipeline.pipeline import demo_config
 
@@ -50,7 +49,8 @@ def demo(
     if not own:  # texts that a person approves in the demo are no shop's
         message = settings.message.model_copy(update={"pool": str(at / "words.jsonl")})
         settings = settings.model_copy(update={"message": message})
-    summary = run_all_steps(settings, at, to, again)
+    built = built_demo(settings, at, to) if serve and not (again or language) else None
+    summary = built or run_all_steps(settings, at, to, again)
     if not serve:
         return summary
     from promolift.server import startup as server_main
@@ -61,10 +61,20 @@ def demo(
     def dress(made: Any) -> Any:
         from promolift.server.console.console_app import with_console
 
-        with show_progress() as tell:
-            return with_console(
-                made, demo=True, file=own, play=partial(load_reference(task), tell=tell) if task else None
-            )
+        return with_console(made, demo=True, file=own, play=load_reference(task) if task else None)
 
     server_main.serve_planned(settings, at, json_, dress)
     return None
+
+
+def built_demo(settings: "Config", at: Path, to: Path) -> "StepSummary | None":
+    """Return the summary of a demo whose plan and report were made before from the same inputs; None without one."""
+    from promolift.foundation.i18n.formatting import use_locale
+    from promolift.foundation.storage.local_store import Store
+    from promolift.shop.pipeline.pipeline import finished_summary
+    from promolift.shop.results.work_folder.run_context import Job
+
+    if not (at / "steps.json").is_file() or not (to / "report.html").is_file():
+        return None
+    with use_locale(settings.report_language), Store(at) as store:
+        return finished_summary(Job(settings, store, lambda *_: None, to))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from promolift.foundation.progress import StepSummary
     from promolift.shop.feedback import learning as learned_run
     from promolift.shop.feedback import proposal
-    from promolift.shop.pipeline import text_pool as pool
+    from promolift.shop.pipeline import pool_file as pool
 else:
-    pool = LazyModule("promolift.shop.pipeline.text_pool")
+    pool = LazyModule("promolift.shop.pipeline.pool_file")
     proposal, learned_run = (LazyModule(f"promolift.shop.feedback.{name}") for name in ("proposal", "learning"))
 
 

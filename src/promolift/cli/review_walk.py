@@ -19,8 +19,9 @@ from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline import text_review as review
+from promolift.shop.pipeline.pool_file import load_shop_pool
 from promolift.shop.pipeline.steps.message import wording_of
-from promolift.shop.pipeline.text_pool import change_pool, load_shop_pool, review_counts
+from promolift.shop.pipeline.text_pool import change_pool, review_counts
 from promolift.shop.reports.chapters.recipients import angle_name
 from promolift.shop.results.messages import Offers
 from promolift.shop.results.work_folder.run_context import Job
@@ -99,6 +100,8 @@ class ReviewWalk:
             say(f"({example.customer_id or '-'}: {messages.describe_offer(example.offer, current_locale())})")
         say(f"  {card.title or text.title}")
         say(f"  {card.message or f'{text.hook} {text.call}'.rstrip()}")
+        if card.stand_in:
+            say(f"  ({review.stand_in_text(card.stand_in)})")
         for each in card.findings:
             say(f"  ! {each.code} {each.span!r}: {render_message(each.why)}")
         if text.votes:

@@ -15,11 +15,15 @@ from promolift.foundation.lazy_imports import LazyModule
 
 if TYPE_CHECKING:
     from promolift.foundation.progress import StepSummary
+    from promolift.shop.configuration import model_status
+    from promolift.shop.pipeline import name_drafts
     from promolift.shop.pipeline import text_pool as pool
     from promolift.shop.pipeline import voice_file as voices
     from promolift.shop.reports import text_briefs as briefs
 else:
+    name_drafts = LazyModule("promolift.shop.pipeline.name_drafts")
     briefs = LazyModule("promolift.shop.reports.text_briefs")
+    model_status = LazyModule("promolift.shop.configuration.model_status")
     pool = LazyModule("promolift.shop.pipeline.text_pool")
     voices = LazyModule("promolift.shop.pipeline.voice_file")
 
@@ -53,7 +57,7 @@ def words_voice(
                 raise ConfigError(
                     "option_conflict", gettext_lazy("words voice: give a file of texts or answers, not both")
                 )
-            return voices.voice_from_texts(file, pool.load_model(settings), settings.shop.language, config)
+            return voices.voice_from_texts(file, model_status.load_model(settings), settings.shop.language, config)
         if not given:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise ConfigError(
@@ -113,13 +117,33 @@ def words_judge(
     tests: Annotated[
         OptionalPath, option("Randomised tests of texts (test_id, text, shown, clicked): a start for all.")
     ] = None,
+    dry_run: Annotated[bool, option("Print the prompts, tokens and cost, and call nothing.", "--dry-run")] = False,
 ) -> "StepSummary":
     """Let the configured model read every drafted and edited text three times; one "no" blocks."""
     from promolift.foundation.i18n.formatting import use_locale
 
     settings = load_settings(config)
     with use_locale(settings.report_language):
-        return pool.judge_pool(settings, tests)
+        return pool.judge_pool(settings, tests, dry_run)
+
+
+def words_names(
+    config: Path,
+    work: Path,
+    draft: Annotated[bool, option("Ask the model for names that are missing, once per language.", "--draft")] = False,
+    dry_run: Annotated[bool, option("Print the prompts, tokens and cost, and call nothing.", "--dry-run")] = False,
+    approve: Annotated[OptionalStrings, option("Catalogue names whose drafts messages may print.")] = None,
+    approve_all: Annotated[bool, option("Every draft that waits.", "--approve-all")] = False,
+    reject: Annotated[OptionalStrings, option("Catalogue names whose drafts they may not.")] = None,
+    by: Reviewer = "",
+) -> "StepSummary":
+    """List goods of the plan that a language has no name for; draft everyday names, and approve them."""
+    from promolift.foundation.i18n.formatting import use_locale
+
+    settings = load_settings(config)
+    asked = name_drafts.NameChoices(draft, dry_run, approve or [], reject or [], approve_all, by)
+    with use_locale(settings.report_language):
+        return name_drafts.names_of_goods(settings, work, asked)
 
 
 def words_review(

@@ -78,6 +78,7 @@ class Extension:
     chapters: tuple[ReportChapter, ...] = ()
     routes: tuple[str, ...] = ()  # routers of API routes
     screens: tuple[str, ...] = ()  # modules of console screens
+    sign_in: tuple[str, ...] = ()  # functions of the server's settings: a way to sign in, or None
     commands: tuple[str, ...] = ()  # functions that add commands to a promolift.cli.command_line.CommandLine
     senders: Mapping[str, MessageSender] = field(default_factory=dict)  # by name in the server's settings
     tasks: Mapping[str, str] = field(default_factory=dict)  # command: function of a server and progress, run beside it

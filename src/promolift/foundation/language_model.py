@@ -110,20 +110,24 @@ class Usage(NamedTuple):
     cost_cents: float = 0.0
 
 
+TOKEN_CAP = "the token cap"  # how the fault of a call begins that `token_cap` forbade
+
+
 class UsageMeter:
-    """A model that adds up what another model spends. `capped`: its cost cap forbade at least one call."""
+    """A model that adds up what another model spends. `capped` is the setting that forbade a call, if any."""
 
     def __init__(self, model: LanguageModel) -> None:
         """Wrap `model`."""
         self.model = model
         self.usage = Usage()
-        self.capped = False
+        self.capped: Literal["", "cost_cap_cents", "token_cap"] = ""
 
     def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
         """Return the replies of the wrapped model and count them."""
         replies = self.model(asks)
         for reply in replies:
-            self.capped |= reply.attempts == 0
+            if reply.attempts == 0:
+                self.capped = "token_cap" if str(reply.fault).startswith(TOKEN_CAP) else "cost_cap_cents"
             spent = (int(reply.attempts > 0), reply.tokens_in, reply.tokens_out, reply.cost_cents)
             self.usage = Usage(*(a + b for a, b in zip(self.usage, spent, strict=True)))  # type: ignore[arg-type]
         return replies
@@ -215,6 +219,13 @@ class RemoteSettings(Settings):
         description="What a run may spend, in cents. A call that could exceed it, with the longest answer it allows, "
         "is not made, and the command ends with `cost_cap_reached`.",
     )
+    token_cap: int | None = Field(
+        default=None,
+        ge=1,
+        description="What a run may send and receive together, in tokens; left out: the cost alone counts. A call that "
+        "could exceed it is not made, as with `cost_cap_cents`.",
+        examples=[200000],
+    )
     price_in_cents: float = Field(default=15.0, ge=0, description="Cents per million tokens sent.")
     price_out_cents: float = Field(default=60.0, ge=0, description="Cents per million tokens received.")
 
@@ -236,8 +247,8 @@ class RemoteLanguageModel:
     def __init__(self, settings: RemoteSettings) -> None:
         """Raise ConfigError if the client is not installed or the key is not in the environment."""
         self.settings = settings
-        self.spent_cents = 0.0
-        self._under_way, self._reserved_cents = 0, 0.0
+        self.spent_cents, self.spent_tokens = 0.0, 0
+        self._under_way, self._reserved_cents, self._reserved_tokens = 0, 0.0, 0
         self._settled = threading.Condition()
         self._format: ResponseFormat = "json_schema"
         self._client = _client(settings)
@@ -248,9 +259,8 @@ class RemoteLanguageModel:
             return list(pool.map(self._one, asks))
 
     def _one(self, ask: Prompt) -> Reply:
-        model, most = self.settings.model, self._most_cents(ask)
-        if not self._reserve(most):
-            fault = f"the cost cap of {self.settings.cost_cap_cents:g} cents does not allow this call"
+        model, most, tokens = self.settings.model, self._most_cents(ask), self._most_tokens(ask)
+        if fault := self._reserve(most, tokens):
             return Reply("", model, fault, attempts=0)
         reply = Reply("", model)
         try:
@@ -259,7 +269,9 @@ class RemoteLanguageModel:
             with self._settled:
                 self._under_way -= 1
                 self._reserved_cents = self._reserved_cents - most if self._under_way else 0.0
+                self._reserved_tokens -= tokens
                 self.spent_cents += reply.cost_cents
+                self.spent_tokens += reply.tokens_in + reply.tokens_out
                 self._settled.notify_all()
         return reply
 
@@ -267,16 +279,29 @@ class RemoteLanguageModel:
         """What a call may cost: its prompt and the longest answer it allows."""
         return price_cents(self.settings, prompt_tokens(ask), answer_tokens(ask, self.settings.max_tokens))
 
-    def _reserve(self, most: float) -> bool:
-        """Set the cost of a call aside; False if it could exceed the cap. Waits for calls under way to be settled."""
+    def _most_tokens(self, ask: Prompt) -> int:
+        """How many tokens a call may send and receive."""
+        return prompt_tokens(ask) + answer_tokens(ask, self.settings.max_tokens)
+
+    def _reserve(self, most: float, tokens: int) -> str:
+        """Set the cost of a call aside; the fault if it could exceed a cap. Waits for calls under way to be settled."""
         with self._settled:
-            while self.spent_cents + self._reserved_cents + most > self.settings.cost_cap_cents:
+            while fault := self._over_cap(most, tokens):
                 if not self._under_way:
-                    return False
+                    return fault
                 self._settled.wait()
             self._under_way += 1
             self._reserved_cents += most
-            return True
+            self._reserved_tokens += tokens
+            return ""
+
+    def _over_cap(self, most: float, tokens: int) -> str:
+        if self.spent_cents + self._reserved_cents + most > self.settings.cost_cap_cents:
+            return f"the cost cap of {self.settings.cost_cap_cents:g} cents does not allow this call"
+        cap = self.settings.token_cap
+        if cap is not None and self.spent_tokens + self._reserved_tokens + tokens > cap:
+            return f"{TOKEN_CAP} of {cap} tokens does not allow this call"
+        return ""
 
     def _answer(self, ask: Prompt) -> Reply:
         import openai

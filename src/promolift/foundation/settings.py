@@ -4,7 +4,6 @@ files and writes TOML.
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib.resources import files
 from typing import Annotated, Any, ClassVar, Self, get_args
 from zoneinfo import ZoneInfo
@@ -12,7 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from promolift.foundation.errors import ConfigError, SettingError
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 from promolift.foundation.i18n.validation_text import broken_rule
 
 # Units in which a column may count its times: seconds of one.
@@ -55,8 +55,11 @@ class Settings(BaseModel):
                     ),
                 )
             if key not in cls.model_fields:
-                near = get_close_matches(str(key), cls.model_fields, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(cls.model_fields)}"
+                hint = did_you_mean(
+                    str(key),
+                    cls.model_fields,
+                    gettext_lazy("known keys: {model_fields}", model_fields=", ".join(cls.model_fields)),
+                )
                 raise SettingError(
                     "setting_unknown", gettext_lazy("unknown key {key}; {hint}", key=repr(key), hint=hint)
                 )
@@ -108,7 +111,9 @@ def _is_tables(value: Any) -> bool:
 
 
 def toml_value(value: Any) -> str:
-    """Return a value as TOML, on one line unless it is a list of three or more."""
+    """Return a value as TOML, on one line unless it is a list of three or more. A message keeps its arguments."""
+    if isinstance(value, LazyMessage):
+        value = value.to_stored()
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(each)}" for key, each in value.items()) + " }"
     if isinstance(value, list | tuple):

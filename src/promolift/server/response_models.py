@@ -42,7 +42,8 @@ class DecisionAnswer(TypedDict):
     policy_id: str | None
     policy_version: str | None
     offer_id: str
-    reason: str
+    reason: str  # in the language asked for or accepted, else the shop's own
+    rule: str  # the reason as the ledger records it, the same in every language
     propensity: float | None
     holdout: bool | None
     release_id: str | None

@@ -62,6 +62,25 @@ class Keep(Settings):
     )
 
 
+class OidcSettings(Settings):
+    """An OpenID Connect provider that people sign in with; it needs the extra `sso`. The secret that the provider gave
+    comes from the environment, `PROMOLIFT_OIDC_SECRET`.
+    """
+
+    issuer: str = Field(
+        min_length=1,
+        description="The provider's address, as its tokens name it.",
+        examples=["https://login.example.com"],
+    )
+    client_id: str = Field(min_length=1, description="What the provider calls this console.", examples=["promolift"])
+    name: str = Field(
+        default="",
+        max_length=40,
+        description="What the button calls the provider. Left out: your company account.",
+        examples=["Okta"],
+    )
+
+
 class ConsoleSettings(Settings):
     """The pages for people, under `/console`."""
 
@@ -81,6 +100,7 @@ class ConsoleSettings(Settings):
         "somebody comes from. Wrong passwords then count by that address; from all others the header is not believed.",
         examples=[["127.0.0.1", "10.0.0.0/8"]],
     )
+    oidc: OidcSettings | None = None
 
 
 class ServeSettings(Settings):

@@ -78,7 +78,14 @@ def check_settings(store: Store, path: Path) -> None:
     for name in sorted(stated.model_fields_set):
         now, then = getattr(stated, name), getattr(kept, name)
         if now != then:
-            text = f"{path}: trial.{name} = {now!r}, but the trial in {store.root} was fitted with {then!r}"
+            text = gettext_lazy(
+                "{path}: trial.{name} = {now}, but the trial in {root} was fitted with {then}",
+                path=path,
+                name=name,
+                now=repr(now),
+                root=store.root,
+                then=repr(then),
+            )
             raise ConfigError(
                 "result_outdated", gettext_lazy("{text}; run `promolift effect fit` with this file first", text=text)
             )

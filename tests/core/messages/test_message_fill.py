@@ -25,7 +25,7 @@ from promolift.core.messages.offer_text import benefit_text, offer_sentence, ter
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.localized_text import LocalizedText
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.pool_file import load_pool
 
 POOL = load_pool(None)
 TEXTS = [text for text in POOL.texts if text.usable("judged") and text.angle not in REMINDER_ANGLES]
@@ -298,7 +298,7 @@ def test_a_text_of_an_offer_is_in_no_reminder():
 def test_reminders_of_a_plan_choose_among_their_own_texts_alone(language):
     rows = pl.DataFrame({
         "customer_id": [f"u{i}" for i in range(200)], "offer_id": LETTER.id, "angle": "win_back",
-        "bought_name": ["Espresso 250 g", None] * 100,
+        "bought_name": ["浓缩咖啡 Espresso" if language == "zh" else "Espresso 250 g", None] * 100,
         f"play_reason_{language}": [None, "The season has begun."] * 100,
     })  # fmt: skip
     made = write_messages(rows, {LETTER.id: LETTER}, TextChooser(POOL.usable("judged").texts), languages=(language,))

@@ -1,6 +1,7 @@
 """Texts are drafted, linted, judged and approved; a text that a person changed is another text."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 import polars as pl
@@ -23,18 +24,19 @@ from promolift.core.messages import (
 )
 from promolift.core.messages.angles import ANGLES
 from promolift.core.messages.composition import fill_draft
-from promolift.core.messages.drafts import draft_request
+from promolift.core.messages.drafts import draft_request, lint_style
 from promolift.core.messages.text_pool import (
     TextPool,
     apply_judgements,
     draft_to_judge,
     from_csv,
     judge_request,
+    lint_text,
     text_to_judge,
     texts_from_drafts,
     to_csv,
 )
-from promolift.shop.pipeline.text_pool import load_pool, save_pool
+from promolift.shop.pipeline.pool_file import load_pool, save_pool
 
 TODAY = "2026-06-01"
 GOOD = Draft("{deal}: running low?", "running low on {product}?")
@@ -67,8 +69,8 @@ def test_the_shipped_pool_covers_every_angle_in_both_languages_and_says_who_wrot
     pool = load_pool(None)
     for language in ("zh", "en"):
         usable = [t for t in pool.texts if t.language == language and t.usable("judged")]
-        assert len(usable) >= 150
         assert {t.angle for t in usable} == set(ANGLES)
+        assert min(Counter(t.angle for t in usable).values()) >= 6
         assert len({t.hook for t in usable}) > 0.9 * len(usable)
     assert {t.writer for t in pool.texts} == {"a large language model"}
     assert all(t.note == "no person has approved this text" for t in pool.texts if t.state == "judged")
@@ -79,6 +81,32 @@ def test_every_usable_text_of_the_shipped_pool_passes_lint():
     for each in load_pool(None).texts:
         if each.state == "judged":
             assert lint_draft(each.draft, each.angle, each.language) == [], each
+
+
+def test_no_usable_text_of_the_shipped_pool_has_what_readers_refused():
+    for each in load_pool(None).texts:
+        if each.state == "judged":
+            assert lint_style(each.draft, each.language) == [], each.words
+
+
+@pytest.mark.parametrize(
+    ("language", "draft", "span"),
+    [
+        ("zh", Draft("{deal}｜慢慢挑不着急", "{offer}不着急，慢慢挑。"), ""),  # three characters on end are no repeat
+        ("zh", Draft("{deal}｜您常买的{product}", "您常买的{product}有优惠了："), "您常买的"),
+        ("zh", Draft("{deal}｜看过的", "您看过的{product}还在。"), "您看过"),
+        ("zh", Draft("{deal}｜{product}", "{product}有优惠了："), ""),
+        ("en", Draft("{deal}: thinking it over?", "thinking it over, are you?"), "thinking it over"),
+        ("en", Draft("{deal}: running low?", "running low on {product}?"), ""),
+        ("en", Draft("{deal}: hello", "{offer} Add some to your next shop."), "next shop"),
+        ("en", Draft("{deal}: {product}", "fancy {product}?"), "fancy"),
+    ],
+)
+def test_a_model_may_not_repeat_its_title_nor_use_words_that_readers_refused(language, draft, span):
+    assert "".join(each.span for each in lint_style(draft, language)) == span
+    each = text(draft, angle="generic", language=language, state="drafted")
+    assert (lint_text(each, by_model=True).state == "faulty") == bool(span)
+    assert lint_text(each).state == "drafted"  # of a person
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from promolift.core.messages import AngleFacts, count_sms_parts, extract_facts, 
 from promolift.core.messages.numerals import normalise_text, parse_number
 from promolift.core.offers.terms import Benefit
 from promolift.foundation.localized_text import LocalizedText
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.pool_file import load_pool
 
 
 def codes(text: str, offer: str = "meals20", language: str = "zh", **known: object) -> set[str]:

@@ -64,7 +64,11 @@ def test_a_product_that_cannot_be_named_is_told_by_its_category():
     assert (label.zh, label.en) == ("乌龙茶", "a selected product in tea")
     assert offer_sentence(on(label, "product"), "en") == "a selected product in tea is 10% off."
     assert readable_label(LocalizedText(zh="乌龙茶", en="乌龙茶"), "茶").en == "乌龙茶"
-    assert readable_label(LocalizedText(zh="Oolong", en="Oolong"), "茶") == LocalizedText(zh="Oolong", en="Oolong")
+    assert readable_label(LocalizedText(zh="Oolong", en="Oolong"), "茶") == LocalizedText(zh="指定茶", en="Oolong")
+    assert readable_label(LocalizedText(zh="Oolong", en="Oolong"), "tea").zh == "Oolong"  # the neutral form says it
+    assert offer_sentence(on(readable_label(LocalizedText(zh="Oolong", en="Oolong"), "tea"), "product"), "zh") == (
+        "指定商品现在打9折。"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_a_title_and_a_slot_name_the_category_alone():
         on(readable_name("brewing")), AngleFacts(), "en", Draft("{deal}: hello", "{product} again?")
     )
     assert message.text.startswith("Brewing again?")
-    assert write_message(on(readable_name("brewing")), AngleFacts(), "en").title == "10% off: brewing"
+    assert write_message(on(readable_name("brewing")), AngleFacts(), "en").title == "10% off everything in Brewing"
 
 
 @pytest.mark.parametrize(("language", "end"), [("zh", "拒收请回复R"), ("en", " Reply R to opt out.")])

@@ -25,7 +25,7 @@ from promolift.extensions.agents.mcp_server import McpTools, build_mcp_server, g
 from promolift.foundation.storage.local_store import Store
 from promolift.server.api.client import Client
 from promolift.shop.pipeline import text_pool
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.pool_file import load_pool
 from promolift.shop.results.plan import Plan
 
 Ask = Callable[[Any], Awaitable[Any]]
@@ -84,6 +84,7 @@ def test_each_figure_is_that_of_the_plan(desk: McpTools) -> None:
     assert said["decision"]["propensity"] == decided["propensity"]
     assert said["open"][0]["gain_cents"] == max(each["gain_cents"] for each in said["open"])
     assert any(" off " in each["offer"] for each in said["open"])
+    assert not any(each["menu_id"] in each["offer"] for each in said["open"])  # a title, not the id of a menu line
     with Store(desk.work) as store:
         for who, offer_id in Plan.load(store).chosen.head(20).select("customer_id", "offer_id").iter_rows():
             listed = tool(server, "explain_customer", customer_id=who)["open"]
@@ -176,7 +177,8 @@ def test_of_a_live_server_an_agent_gets_what_would_be_decided_and_changes_nothin
     made = api("POST", "/v1/decisions", {"customer_id": customer, "campaign_id": campaign})
     assert told["offer_id"] == made["offer_id"]
     why = tool(server, "explain_decision", decision_id=made["decision_id"])
-    assert made["offer_id"] in why["text"]
+    assert why["title"] in why["text"]
+    assert " off " in why["title"]
     assert "no experiment" in tool(server, "test_verdict", campaign_id=campaign)
     held = api("GET", f"/v1/campaigns/{campaign}")["release"]
     draft = tool(server, "draft_release")

@@ -128,7 +128,7 @@ def test_texts_that_are_read_more_are_chosen_more(tmp_path: Path) -> None:
     """What readers do comes back as counts; where the liked texts are known, they are sent more than others."""
     from promolift.core.messages import TextChooser, TextCounts
     from promolift.extensions.simulation.online import ServerPath
-    from promolift.shop.pipeline.text_pool import shipped_pool
+    from promolift.shop.pipeline.pool_file import shipped_pool
 
     path = ServerPath(tmp_path, seed=3)
     texts = tuple(text for text in shipped_pool().texts if text.usable("judged"))

@@ -16,7 +16,7 @@ import pytest
 from console_helpers import CONFIG, Person, Shop, opened
 from judged_shop import Case, case, judged, two_weeks
 from ledger_helpers import KINDS, ledger_url, open_ledger
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 from standardwebhooks import Webhook
 from test_console_experiments import came, drafted
 from test_console_live import given
@@ -27,10 +27,12 @@ from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.time.clock import DAY_MS
 from promolift.server.console.state import alert_check
 from promolift.server.console.state.alert_check import AlertCheck
-from promolift.server.delivery.alert_messages import AlertMessage, describe_alert, kind_names
+from promolift.server.delivery import outbox
+from promolift.server.delivery.alert_messages import SECRET_UNREADABLE, AlertMessage, describe_alert, kind_names
 from promolift.server.ledger.alert_records import ALERT_KINDS, AlertSubscription, AlertValues, RaisedAlert
 from promolift.server.ledger.records import StoredExperiment
 from promolift.server.ledger.schema import DECISIONS, EVENTS, OUTBOX
+from promolift.server.ledger.secrets import seal
 from promolift.server.translations import translate_key
 from promolift.shop.feedback.policy_earnings import earned_numbers
 from promolift.shop.feedback.policy_verdict import numbers_of
@@ -133,6 +135,73 @@ def test_a_limit_is_told_once_until_it_has_cleared(folder: Path, tmp_path: Path,
         approver.post("/live/limits/month", amount="10")
         assert check(shop) == ["limit"]
         assert told(shop) == ["limit", "limit"]
+
+
+def test_whom_a_message_reached_is_told_when_the_alert_has_cleared(live: Shop, folder: Path) -> None:
+    chinese, approver = live.person("editor"), live.person("approver")
+    chinese.post("/language", language="zh")
+    with receiving([]) as slack, receiving([]) as receiver, receiving([]) as other:
+        body = {"url": receiver.url, "events": ["alert.raised", "alert.cleared"]}
+        hook = live.api("POST", "/v1/webhooks", body, 201)["webhook_id"]
+        deaf = live.api("POST", "/v1/webhooks", {"url": other.url, "events": ["alert.raised"]}, 201)["webhook_id"]
+        subscribe(chinese, "slack", slack.url, "limit")
+        for each in (hook, deaf):
+            subscribe(live.person("viewer"), "webhook", "", "limit", hook=each)
+        use_up(live, folder)
+        check(live)
+        send_all(live)
+        subscribe(approver, "slack", slack.url, "limit")
+        check(live)  # the approver's message does not go out before it has cleared
+        approver.post("/live/limits/month", amount="25")
+        assert check(live) == check(live) == []
+        send_all(live)
+        assert len(other.got) == 1
+        raised, cleared = [json.loads(body) for _, body in receiver.got]
+        first, last = [json.loads(body)["text"] for _, body in slack.got]
+    assert (raised["type"], cleared["type"]) == ("alert.raised", "alert.cleared")
+    assert cleared["data"]["kind"] == raised["data"]["kind"] == "limit"
+    assert cleared["data"]["values"] == raised["data"]["values"]
+    assert cleared["data"]["title"].startswith("Over: The limit month")
+    assert "已解除" in last
+    assert "已解除" not in first
+
+
+def test_an_address_that_cannot_be_read_is_said_and_can_be_removed(live: Shop) -> None:
+    viewer = live.person("viewer")
+    subscribe(viewer, "slack", NOWHERE, "limit")
+    ((name, kept),) = live.server.ledger.write(lambda db, some: [[*AlertSubscription.all(db).items()] for _ in some])
+
+    def spoil(db: Connection, some: list[None]) -> list[None]:
+        kept.model_copy(update={"address": seal("another", NOWHERE)}).save(db, name, 1)
+        return some
+
+    live.server.ledger.write(spoil)
+    (shown,) = viewer.json("/account")["alerts"]["subscriptions"]
+    assert "slack" not in shown["place"]
+    viewer.post(f"/account/alerts/{name}", what="try")
+    send_all(live)
+    (shown,) = viewer.json("/account")["alerts"]["subscriptions"]
+    assert shown["fault"] == SECRET_UNREADABLE
+    viewer.post(f"/account/alerts/{name}", what="remove")
+    assert viewer.json("/account")["alerts"]["subscriptions"] == []
+
+
+def test_test_messages_are_few(live: Shop) -> None:
+    viewer, editor = live.person("viewer"), live.person("editor")
+    for person in (viewer, editor):
+        subscribe(person, "slack", NOWHERE, "limit")
+    (name,), (other,) = (
+        [each["id"] for each in p.json("/account")["alerts"]["subscriptions"]] for p in (viewer, editor)
+    )
+    for _ in range(5):
+        viewer.post(f"/account/alerts/{name}", what="try")
+    viewer.post(f"/account/alerts/{name}", 422, what="try")
+    editor.post(f"/account/alerts/{other}", what="try")
+    assert told(live) == ["try"] * 6
+    viewer.post(f"/account/alerts/{name}", what="remove")
+    subscribe(viewer, "slack", NOWHERE, "limit")
+    (again,) = [each["id"] for each in viewer.json("/account")["alerts"]["subscriptions"]]
+    viewer.post(f"/account/alerts/{again}", 422, what="try")
 
 
 def test_a_limit_of_each_customer_that_one_has_used_up_waits_for_nobody(live: Shop, folder: Path) -> None:
@@ -451,7 +520,6 @@ def again(shop: Shop) -> None:
 
 
 def test_teams_that_takes_a_message_and_cannot_post_it_has_failed(live: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from promolift.server.delivery import outbox
     from promolift.server.delivery.target_address import ReceiverAnswer
 
     async def answered(*_: Any) -> ReceiverAnswer:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from console_helpers import CONFIG, PASSWORD, Shop, opened
 from judged_shop import case, judged
+from oidc_provider import CLIENT, SECRET, oidc_provider
 from serve_helpers import derived, free_port
 from test_serve_outbox import receiving
 
@@ -26,7 +27,7 @@ from promolift.server.console.state.users import start_session
 from promolift.server.translations import translate_group
 from promolift.shop.feedback.policy_earnings import earned_numbers
 from promolift.shop.feedback.policy_verdict import numbers_of
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.pool_file import load_pool
 from promolift.shop.results.plan import Plan
 
 CHROMIUM = os.environ.get("PROMOLIFT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,13 +39,17 @@ except ImportError:
     WHY = "NO BROWSER: pip install playwright (it is in the extra dev)"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY), reason=WHY)]
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
-RUN = """axe.run().then(found => JSON.stringify(found.violations.filter(v => ['serious', 'critical'].includes(v.impact))
+RUN = """axe.run().then(found => JSON.stringify(found.violations
+  .filter(v => ['moderate', 'serious', 'critical'].includes(v.impact))
   .map(v => [v.id, ...v.nodes.map(n => n.target.join(' '))])))"""
 VIOLATED = "addEventListener('securitypolicyviolation', e => console.error('policy: ' + e.violatedDirective))"
 SCREENS = [
     *translate_group("nav"), "/words/review", "/account", "/customers/one?id=u001", "/tests/new",
     "/offers/edit?line=save-5",
 ]  # fmt: skip
+
+
+BROWSER: list[Any] = []  # the one of this module's tests
 
 
 class Site:
@@ -77,6 +82,15 @@ class Site:
         return page
 
 
+@pytest.fixture(scope="module", autouse=True)
+def browser() -> Iterator[None]:
+    """Chromium, started once: each site has contexts of its own, so that tests share no cookie and no page."""
+    with sync_playwright() as driver:
+        BROWSER.append(driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]))
+        yield
+        BROWSER.pop().close()
+
+
 @pytest.fixture
 def site(folder: Path) -> Iterator[Site]:
     """The demo's way: the plan decides."""
@@ -89,16 +103,25 @@ def fresh(folder: Path) -> Iterator[Site]:
     yield from running(folder, demo=False)
 
 
-@pytest.fixture
-def full(folder: Path) -> Iterator[Site]:
-    """The demo's way with weeks that were played and learned from, so that every screen has something to show."""
+@pytest.fixture(scope="module")
+def played(told: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder with weeks that were played and learned from, so that every screen has something to show."""
+    folder = tmp_path_factory.mktemp("played") / "work"
+    shutil.copytree(told, folder)
+    with opened(folder, demo=True, play=lambda *_: None):
+        pass
     found = judged(case())
-    numbers = json.dumps(numbers_of(found) | earned_numbers(found, "UTC"))
-    for site in running(folder, demo=True, play=lambda *_: None):
-        learned = folder / "serve" / "learn" / CONFIG.plan.campaign / "learn.json"
-        learned.parent.mkdir(parents=True, exist_ok=True)
-        learned.write_text(numbers, encoding="utf-8")
-        yield site
+    learned = folder / "serve" / "learn" / CONFIG.plan.campaign / "learn.json"
+    learned.parent.mkdir(parents=True, exist_ok=True)
+    learned.write_text(json.dumps(numbers_of(found) | earned_numbers(found, "UTC")), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def full(played: Path, tmp_path: Path) -> Iterator[Site]:
+    """The demo's way over a copy of it."""
+    shutil.copytree(played, tmp_path / "work")
+    yield from running(tmp_path / "work", demo=True)
 
 
 def running(folder: Path, demo: bool, file: Path | None = None, play: Any = None, **more: Any) -> Iterator[Site]:
@@ -111,10 +134,9 @@ def running(folder: Path, demo: bool, file: Path | None = None, play: Any = None
         thread.start()
         while not listener.started:
             sleep(0.01)
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            yield Site(shop, f"http://127.0.0.1:{config.port}", browser, folder)
-            browser.close()
+        yield Site(shop, f"http://127.0.0.1:{config.port}", BROWSER[0], folder)
+        for context in BROWSER[0].contexts:
+            context.close()
         listener.should_exit = True
         thread.join()
 
@@ -349,8 +371,8 @@ def test_texts_are_decided_on_without_a_script(wordy: Site) -> None:
     page = context.new_page()
     page.goto("/console/words/review")
     page.locator(".text-card [data-key=a]").first.click()
-    page.locator(".text-card summary").first.click()
-    page.locator(".text-card [name=reason]").first.click()
+    page.locator(".text-card .reject summary").first.click()
+    page.locator(".text-card .reject [name=reason]").first.click()
     assert "2 of " in page.locator("#progress").inner_text()
     page.get_by_role("button", name="Undo").click()
     assert "1 of " in page.locator("#progress").inner_text()
@@ -534,3 +556,43 @@ def test_who_the_customers_are_is_drawn_below_the_list(site: Site) -> None:
     page.locator("#figure-cadence .chart svg").wait_for()
     assert serious(page) == []
     assert site.faults == []
+
+
+@pytest.mark.parametrize(("width", "language"), [(1280, "en"), (390, "zh")])
+def test_a_person_enters_by_their_companys_provider(
+    folder: Path, width: int, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser comes back from another site, to which it brings no SameSite=Strict cookie; then it does."""
+    pytest.importorskip("authlib")
+    monkeypatch.setenv("PROMOLIFT_OIDC_SECRET", SECRET)
+    with oidc_provider() as provider:
+        provider.url = provider.url.replace("127.0.0.1", "localhost")  # another site than the console's
+        named = {"issuer": provider.url, "client_id": CLIENT, "name": "Okta"}
+        for site in running(folder, demo=True, console={"oidc": named}):
+            admin = site.page("admin", width)
+            admin.goto("/console/people")
+            if (button := admin.locator(f".top button[value={language}]")).count():
+                button.click()
+            admin.goto("/console/people")
+            admin.locator("form[action$='/invite'] input[name=email]").fill("ann@example.com")
+            admin.locator("form[action$='/invite'] button").click()
+            assert not serious(admin)
+            assert admin.evaluate("document.documentElement.scrollWidth") <= width
+            picture(admin, f"people-{width}-{language}")
+            page = site.unknown(width)
+            page.set_extra_http_headers({"accept-language": language})
+            page.goto("/console/offers")
+            assert not serious(page)
+            picture(page, f"sign-in-{width}-{language}")
+            page.locator("a[href*='/sign-in/with/oidc']").click()
+            page.wait_for_url("**/console/offers")
+            expect(page.locator(".who")).to_contain_text("ann")
+            page.reload()
+            expect(page.locator(".who")).to_contain_text("ann")
+            assert not [fault for fault in site.faults if not fault.startswith(provider.url)]
+
+
+def picture(page: "Page", name: str) -> None:
+    """Keep a picture to be looked at where PROMOLIFT_TEST_PICTURES names a folder."""
+    if kept := os.environ.get("PROMOLIFT_TEST_PICTURES"):
+        page.screenshot(path=Path(kept) / f"{name}.png", full_page=True)

@@ -1,5 +1,6 @@
 """One customer looked up: what they would get now is what a decision gives, and looking leaves no trace; erasing."""
 
+import threading
 from html import unescape
 from pathlib import Path
 from urllib.parse import quote
@@ -10,6 +11,8 @@ from console_helpers import CONFIG, Shop, opened
 from sqlalchemy import func, select, update
 
 from promolift.foundation.storage.local_store import Store
+from promolift.server.console.screens import customers as screens
+from promolift.server.console.screens.customers import natural_order, sort_naturally
 from promolift.server.ledger.schema import CODES, DECISIONS, PEOPLE
 from promolift.shop.reports.story_builder import log_days
 from promolift.shop.results.plan import Plan
@@ -68,6 +71,64 @@ def test_everybody_is_found_by_a_part_of_their_id(live: Shop) -> None:
     assert "Nobody fits" in viewer.get("/customers?q=.*&part=list")
 
 
+def test_each_filter_says_how_many_it_leaves_beside_the_others(live: Shop) -> None:
+    viewer = live.person("viewer")
+    everybody = viewer.json("/customers")
+    given, seen = (everybody["filters"][name] for name in ("given", "seen"))
+    for choices in (given, seen):
+        assert choices[0]["number"] == 110 == sum(each["number"] for each in choices[1:])
+    for one in (*given[1:], *seen[1:]):
+        narrowed = viewer.json(one["path"].removeprefix("/console"))
+        assert narrowed["number"] == one["number"]
+        for name in ("given", "seen"):
+            for both in narrowed["filters"][name]:
+                assert viewer.json(both["path"].removeprefix("/console"))["number"] == both["number"]
+
+
+def test_every_column_sorts_both_ways_and_every_customer_stands_on_one_page(live: Shop) -> None:
+    viewer = live.person("viewer")
+    fields = {"orders": "orders", "recency": "recency_days", "gain": "gain_cents", "spent": "revenue_52w_cents"}
+    for key, name in fields.items():
+        found, path = [], f"/customers?sort={key}"
+        while path:
+            shown = viewer.json(path)
+            found += shown["rows"]
+            path = shown["after"].removeprefix("/console")
+        assert len({row["customer_id"] for row in found}) == len(found) == 110
+        known = [row[name] for row in found if row[name] is not None]
+        assert known == sorted(known, reverse=key != "recency")
+        assert all(row[name] is None for row in found[len(known) :])  # what is not known comes last
+        back = viewer.json(shown["columns"][key]["path"].removeprefix("/console"))
+        assert back["columns"][key]["sorted"] != shown["columns"][key]["sorted"]
+        assert back["rows"][0][name] == (known[-1])
+
+
+def test_the_list_is_searched_by_offer_and_a_wrong_address_shows_everybody(live: Shop) -> None:
+    viewer = live.person("viewer")
+    (best, *_) = viewer.json("/customers?given=offer")["rows"]
+    found = viewer.json(f"/customers?q={quote(best['offer'][:14].upper())}")
+    assert best["customer_id"] in {row["customer_id"] for row in found["rows"]}
+    odd = viewer.json("/customers?given=x&seen=y&sort=z&way=w&page=-3")
+    assert odd["number"] == 110
+    assert odd["page"] == 1
+    assert viewer.json("/customers?page=99999999999")["page"] == odd["pages"]
+
+
+def test_ids_of_one_prefix_are_sorted_as_all_others_are() -> None:
+    for ids in (["u10", "u2", "u1"], ["10", "9", "100"], ["a1", "b1", "a"], ["u2", "u", "x-3"], ["u07", "u7", "u1"]):
+        frame = pl.DataFrame({"customer_id": ids})
+        assert sort_naturally(frame, "customer_id").equals(frame.sort(*natural_order("customer_id"), nulls_last=True))
+
+
+def test_a_large_shop_has_its_list_loaded_before_somebody_opens_it(live: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = live.app.console._kept
+    screens.prepare_customers(live.app.console)
+    assert not kept
+    monkeypatch.setattr(screens, "LARGE_SHOP", 1)
+    screens.prepare_customers(live.app.console)
+    assert {language for _, language in kept} == {*CONFIG.shop.languages}
+
+
 @pytest.mark.parametrize(("language", "words"), [("en", "orders in {} days"), ("zh", "{}天订单数")])
 def test_a_young_shop_counts_orders_in_the_days_that_it_knows(
     live: Shop, folder: Path, language: str, words: str
@@ -85,7 +146,7 @@ def test_a_young_shop_counts_orders_in_the_days_that_it_knows(
     live.server.ledger.write(lambda db, some: [db.execute(spoken) and None for _ in some])
     listed = viewer.get("/customers?q=u001&part=list")
     assert words.format(days) in listed
-    assert f'<td class="num">{known}</td>' in listed
+    assert f'<td class="num wide-only">{known}</td>' in listed
     one = viewer.get("/customers/one?id=u001")
     assert words.format(days) in one
     assert "orders in a year" not in one
@@ -101,8 +162,12 @@ def test_one_customer_is_told_of_from_log_ledger_and_plan(live: Shop) -> None:
     }
     live.api("POST", "/v1/track", event, status=202)
     viewer = live.person("viewer")
-    kinds = {each["kind"] for each in viewer.json("/customers/one?id=u001")["timeline"]}
-    assert {"log", "decision", "event"} <= kinds
+    shown = viewer.json("/customers/one?id=u001")
+    assert {"log", "decision", "event"} <= {each["source"] for each in shown["timeline"]}
+    assert {"order", "decision", "view"} <= {each["kind"] for each in shown["timeline"]}
+    assert {each["kind"]: each["number"] for each in shown["kinds"]}["decision"] == 1
+    views = viewer.json("/customers/one?id=u001&show=view")["timeline"]
+    assert [each["text"] for each in views] == ["Looked at a product: <script>alert(1)</script>"]
     page = viewer.get("/customers/one?id=u001")
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
@@ -118,6 +183,20 @@ def test_an_id_is_a_text_whatever_it_holds(live: Shop) -> None:
     assert odd in unescape(page.text)
 
 
+def test_a_page_from_which_a_customer_may_be_erased_starts_the_process_that_searches_once(live: Shop) -> None:
+    def reading() -> list[threading.Thread]:
+        return [each for each in threading.enumerate() if each.name == "reader"]
+
+    live.person("approver").get("/customers/one?id=u004")
+    assert not reading()
+    admin = live.person()
+    admin.get("/customers/one?id=u004")
+    (thread,) = reading()
+    thread.join()
+    admin.get("/customers/one?id=u005")
+    assert not reading()
+
+
 def test_somebody_who_is_erased_is_found_nowhere(live: Shop) -> None:
     live.api("POST", "/v1/track", {"type": "track", "userId": "u002", "event": "Viewed"}, status=202)
     live.api("POST", "/v1/decisions", {"customer_id": "u002", "campaign_id": CAMPAIGN})
@@ -130,7 +209,7 @@ def test_somebody_who_is_erased_is_found_nowhere(live: Shop) -> None:
         assert db.execute(select(func.count()).where(DECISIONS.c.customer_id == "u002")).scalar() == 0
     again = admin.json("/customers/one?id=u002")
     assert again["decided"]["offer_id"] == "none"
-    assert {each["kind"] for each in again["timeline"]} <= {"log"}
+    assert {each["source"] for each in again["timeline"]} <= {"log"}
 
 
 def test_without_a_plan_the_screen_says_what_to_do(tmp_path: Path) -> None:

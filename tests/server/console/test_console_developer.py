@@ -12,6 +12,8 @@ from sqlalchemy import update
 from promolift.foundation.language_model import LlmSettings
 from promolift.server.delivery.outbox import post_message
 from promolift.server.ledger.schema import OUTBOX
+from promolift.shop.configuration import model_status
+from promolift.shop.configuration.configuration import Config
 
 
 def made(shop: Shop, scope: str = "decide") -> str:
@@ -173,3 +175,19 @@ def test_an_endpoint_that_cannot_be_reached_is_shown(folder: Path, monkeypatch: 
         page = shop.person("viewer").get("/developer")
     assert "127.0.0.1:9 cannot be reached" in page
     assert "nothing calls it" in page
+
+
+@pytest.mark.parametrize(
+    ("writer", "said"), [("remote", "127.0.0.1:9 cannot be reached"), ("pool", "nothing calls it")]
+)
+def test_the_page_says_what_is_wrong_with_an_endpoint(shop: Shop, monkeypatch, writer: str, said: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    monkeypatch.delenv("PROMOLIFT_LLM_URL", raising=False)
+    model_status._probe.cache_clear()
+    config = shop.server.config
+    values = config.model_dump(exclude_unset=True)
+    dead = {"message": {"writer": writer}, "llm": {"remote": {"base_url": "http://127.0.0.1:9/v1"}}}
+    monkeypatch.setattr(shop.server, "config", Config.model_validate(values | dead))
+    page = shop.person("admin").get("/developer")
+    assert said in page
+    assert 'role="status">llm.remote' in page

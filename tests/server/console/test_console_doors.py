@@ -284,3 +284,12 @@ def test_no_template_holds_a_script_a_style_or_what_htmx_would_run() -> None:
         text = path.read_text(encoding="utf-8")
         for bad in ("hx-on", "js:", "style=", "onclick", "onload", "javascript:", "| safe", "hx-vals"):
             assert bad not in text, (path.name, bad)
+
+
+def test_who_enters_by_a_link_in_chinese_is_spoken_to_in_chinese(folder: Path) -> None:
+    with opened(folder, demo=True) as shop:
+        somebody = shop.nobody("zh-CN")
+        path = str(shop.first_path).removeprefix("/console")
+        assert "欢迎" in somebody.get(path)
+        somebody.post(path)
+        assert "今日" in somebody.get("/")

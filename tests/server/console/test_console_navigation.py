@@ -45,7 +45,7 @@ def test_a_screen_marks_its_place_and_its_page(folder: Path) -> None:
             person = found.person(role)
             for path in pages:
                 page = person.get(path)
-                marked = CURRENT.findall(page)
+                marked = CURRENT.findall(page.partition("<main")[0])  # filters of a page mark themselves, too
                 alone = path in ("/", "/customers")
                 assert [at for at, kind in marked if kind == "page"] == [path], (role, path)
                 assert len([kind for _, kind in marked if kind == "true"]) == (0 if alone else 1), (role, path)

@@ -49,6 +49,25 @@ def test_before_anything_was_measured_the_page_says_so(live: Shop) -> None:
     live.api("GET", f"/v1/campaigns/{CAMPAIGN}/results", status=404)
 
 
+def test_a_test_that_is_too_small_says_so_alike_on_results_and_today(live: Shop, learned: dict[str, Any]) -> None:
+    sizes = {"customers": {"policy": 1900, "holdout": 200}, "predicted_per_customer": 18.0}
+    small = learned | sizes | {"answer": "not shown", "detectable_per_customer": 1800.0}
+    keep(live, small)
+    viewer = live.person("viewer")
+    said = (
+        "A test of this size shows a gain of $18.00 per customer in four of five cases; the plan expects $0.18. "
+        "To see that much takes about 21,000,000 customers"  # 2,100 x 100 x 100
+    )
+    assert said in viewer.json("/results")["head"]["sentence"]
+    assert said in viewer.json("/")["big"]["sentence"]
+    keep(live, small | {"detectable_per_customer": 17.0})
+    assert "takes about" not in viewer.json("/results")["head"]["sentence"] + viewer.json("/")["big"]["sentence"]
+    keep(live, small | {"predicted_per_customer": -3.0})
+    assert "takes about" not in viewer.json("/results")["head"]["sentence"]
+    keep(live, small | {"answer": "higher"})
+    assert "takes about" not in viewer.json("/results")["head"]["sentence"]
+
+
 def test_the_page_shows_what_learning_found(live: Shop, learned: dict[str, Any]) -> None:
     keep(live, learned)
     viewer = live.person("viewer")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from promolift.core.messages import PoolText
 from promolift.core.messages.text_pool import TextPool
 from promolift.foundation.storage.local_store import Store
-from promolift.shop.pipeline.text_pool import load_pool, save_pool
+from promolift.shop.pipeline.pool_file import load_pool, save_pool
 from promolift.shop.results.messages import Messages
 
 TYPED = st.text(

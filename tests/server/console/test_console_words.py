@@ -14,7 +14,7 @@ from console_helpers import CONFIG, Shop, opened
 from promolift.core.messages import PoolText
 from promolift.core.messages.text_value import TextValue
 from promolift.server.translations import translate_group
-from promolift.shop.pipeline.text_pool import load_pool
+from promolift.shop.pipeline.pool_file import load_pool
 from promolift.shop.results.learned_policy import TextEarnings
 
 

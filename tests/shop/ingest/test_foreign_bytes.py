@@ -33,7 +33,7 @@ from promolift.server.startup import read_settings
 from promolift.server.tasks import audit_archive
 from promolift.server.tasks.maintenance import restore
 from promolift.shop.configuration.configuration import load_config
-from promolift.shop.pipeline.text_pool import load_pool, shipped_pool
+from promolift.shop.pipeline.pool_file import load_pool, shipped_pool
 
 pytest.importorskip("fastapi")
 CASES = int(os.environ.get("PROMOLIFT_FUZZ", "25"))

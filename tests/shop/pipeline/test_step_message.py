@@ -16,13 +16,13 @@ from promolift.core.offers.terms import Benefit
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.pipeline.pipeline import demo_config
+from promolift.shop.pipeline.pool_file import load_pool
 from promolift.shop.pipeline.steps import message
 from promolift.shop.pipeline.steps.message import (
     PLAY_REASONS,
     add_reminder_reasons,
     name_most_bought,
 )
-from promolift.shop.pipeline.text_pool import load_pool
 from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.results.messages import PoolWords
 from promolift.shop.results.work_folder.run_context import Job, moments

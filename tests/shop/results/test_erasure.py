@@ -1,19 +1,22 @@
 """After `promolift erase` a customer is in no byte of the work folder, and what is left elsewhere is named."""
 
+import gzip
 import json
+from base64 import b64encode
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 import pytest
 
 from promolift.cli.application import main
-from promolift.foundation.privacy.identifier_search import IdentifierSearch
+from promolift.foundation.privacy.identifier_search import IdentifierSearch, TextCell
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.pipeline.pipeline import run_steps
-from promolift.shop.results.work_folder.customer_erasure import erase_customer, identify_customer
+from promolift.shop.results.work_folder.customer_erasure import erase_customer, identify_customer, mask_customer
 from promolift.shop.results.work_folder.run_context import Job
 
 EVENTS = {"customer_id": "who", "time": "at", "order_id": "receipt", "product_id": "sku", "amount": "paid"}
@@ -146,3 +149,32 @@ def test_an_address_that_others_have_too_is_not_the_customer_s(tmp_path: Path) -
         assert erase_customer(store, search) == {"events": 2, "rejected": 1}
         assert store.frame("events")["customer_id"].to_list() == ["B2002"]
         assert store.frame("rejected").height == 1
+
+
+@pytest.mark.parametrize("customer_id", ["u0042", "42", "ada@mail.example", "+44 7911 123456"])
+def test_many_texts_looked_at_together_name_the_same_customer_as_one_by_one(customer_id: str) -> None:
+    rng, search = Random(customer_id), IdentifierSearch(customer_id, frozenset({"ada@mail.example", "447911123456"}))
+    raw = f"customer_id: {customer_id} of the shop"
+    named = [
+        customer_id, raw, raw.upper(), quote(raw), json.dumps(raw), b64encode(raw.encode()).decode(),
+        b64encode(gzip.compress(raw.encode())).decode(), raw.encode().hex(), f"xx{b64encode(raw.encode()).decode()}",
+        "call +44 7911-123456", "Ada@Mail.example", quote("ada@mail.example"),
+    ]  # fmt: skip
+    other = [f"u{rng.randrange(10**5):05}" for _ in range(300)] + ["", "tea", "A" * 40, "\\", "%", "deadbeef" * 4]
+    other += [b64encode(rng.randbytes(30)).decode() for _ in range(50)]
+    keys = ("", "who", "customer_id", "note")
+    cells = [TextCell(rng.choice(keys), text) for text in named * 3 + other]
+    for some in (cells, cells[::-1], *(rng.sample(cells, 40) for _ in range(20))):
+        one_by_one = {(key, text) for key, text in some if search.in_cell(key, text)}
+        assert search.find_cells(some) == one_by_one
+    assert len(search.find_cells(cells)) >= len(named)
+
+
+def test_a_customer_is_masked_in_a_large_note_without_a_look_at_each_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    note = {"rows": [{"id": f"u{number:05}", "name": f"customer {number}"} for number in range(5000)]}
+    looked, exact = list[Any](), IdentifierSearch.in_any_reading
+    monkeypatch.setattr(IdentifierSearch, "in_any_reading", lambda self, data: looked.append(data) or exact(self, data))
+    masked = mask_customer(note, IdentifierSearch("u04711"))
+    assert [number for number, row in enumerate(masked["rows"]) if row != note["rows"][number]] == [4711]
+    assert masked["rows"][4711] == {"id": "[erased]", "name": "customer 4711"}
+    assert len(looked) < 10

@@ -6,7 +6,6 @@ In one place, or part by part: whoever keeps parts lays each out by `to_matrices
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +26,7 @@ from promolift.core.allocation.settings import Limit
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.hashing import hash_int
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 
 REQUIRED_COLUMNS = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
 NONE = "none"
@@ -198,8 +198,11 @@ def find_limit_kinds(candidates: pl.DataFrame, limits: Sequence[Limit]) -> Limit
             )
         for column in _where(limit):
             if column not in candidates.columns:
-                near = get_close_matches(column, candidates.columns, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
+                hint = did_you_mean(
+                    column,
+                    candidates.columns,
+                    gettext_lazy("columns: {columns}", columns=", ".join(candidates.columns)),
+                )
                 raise ConfigError(
                     "column_unknown",
                     gettext_lazy(

@@ -37,13 +37,17 @@ class Limit(Settings):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.at_most is None and self.at_least is None:
-            raise ValueError("give at_most, at_least or both")
+            raise ValueError(gettext_lazy("give at_most, at_least or both"))
         if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
-            raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}")
+            raise ValueError(
+                gettext_lazy(
+                    "at_least {at_least} is above at_most {at_most}", at_least=self.at_least, at_most=self.at_most
+                )
+            )
         if self.slack and self.measure != "count_share":
-            raise ValueError("slack is a number of offers: it belongs to a count_share")
+            raise ValueError(gettext_lazy("slack is a number of offers: it belongs to a count_share"))
         if self.measure == "return" and self.at_most is not None:
-            raise ValueError("a return has at_least only")
+            raise ValueError(gettext_lazy("a return has at_least only"))
         return self
 
     @staticmethod
@@ -111,11 +115,13 @@ class StrategicRule(Settings):
     @model_validator(mode="after")
     def _says_how_much(self) -> Self:
         if (self.rule == "boost") != (self.boost_cents > 0):
-            raise ValueError("boost_cents belongs to the rule boost alone, and must be above 0 there")
+            raise ValueError(gettext_lazy("boost_cents belongs to the rule boost alone, and must be above 0 there"))
         if (self.rule == "at_least") != (self.share > 0):
-            raise ValueError("share belongs to the rule at_least alone, and must be above 0 there")
+            raise ValueError(gettext_lazy("share belongs to the rule at_least alone, and must be above 0 there"))
         if not (self.menu or self.segments):
-            raise ValueError("name menu lines, segments or both: a rule on all offers for everybody says nothing")
+            raise ValueError(
+                gettext_lazy("name menu lines, segments or both: a rule on all offers for everybody says nothing")
+            )
         return self
 
 

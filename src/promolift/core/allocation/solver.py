@@ -303,11 +303,15 @@ def conflict_error(dual: Dual, rules: Constraints) -> BudgetError | None:
         return None
     goal = next((m for m in found if rules.floor_M[m]), found[-1])
     others = rules.only([m for m in found if m != goal])
-    text = f"limits: no plan can keep {' and '.join(_said(rules, m) for m in found)}"
+    text = gettext_lazy("limits: no plan can keep {rules}", rules=" and ".join(_said(rules, m) for m in found))
     if not rules.floor_M[goal] or (others.column_T == 0).any():
         return BudgetError("limits_infeasible", gettext_lazy("{text}; loosen one of them", text=text))
     most, asked = _most(dual, rules.only([goal]), others), -float(rules.bound_M[goal])
-    kept = f" while {' and '.join(_said(others, m) for m in range(others.rows))} is kept" if others.rows else ""
+    kept = (
+        gettext_lazy(" while {rules} is kept", rules=" and ".join(_said(others, m) for m in range(others.rows)))
+        if others.rows
+        else ""
+    )
     if _is_ratio(rules, goal):
         return BudgetError(
             "limits_infeasible",
@@ -319,7 +323,13 @@ def conflict_error(dual: Dual, rules: Constraints) -> BudgetError | None:
                 kept=kept,
             ),
         )
-    said = f"{rules.names[goal]!r} reaches at most {most:,.6g}{kept}, {asked - most:,.6g} short"
+    said = gettext_lazy(
+        "{name} reaches at most {most}{kept}, {missing} short",
+        name=repr(rules.names[goal]),
+        most=f"{most:,.6g}",
+        kept=kept,
+        missing=f"{asked - most:,.6g}",
+    )
     return BudgetError("limits_infeasible", gettext_lazy("{text}; {said}. Loosen one of them", text=text, said=said))
 
 

@@ -8,14 +8,14 @@ from one run to the next (a clock, a random number, a sample) is refused: the mo
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import duckdb
 import polars as pl
 
 from promolift.foundation.errors import ConfigError, SettingError
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 
 VIEWS = ("customers", "orders", "events", "products")
 CHANGING_FUNCTIONS = re.compile(
@@ -34,17 +34,21 @@ def check_query(query: str) -> None:
     for node in nodes:
         kind, name = node.get("type"), str(node.get("table_name", ""))
         if kind == "TABLE_FUNCTION":
-            raise _invalid(query, f"{node['function']['function_name']}(...) is no view; the views are {_listed()}")
+            name = f"{node['function']['function_name']}(...)"
+            raise _invalid(query, gettext_lazy("{name} is no view; the views are {views}", name=name, views=_listed()))
         if kind == "BASE_TABLE" and (name.lower() not in {*VIEWS, *ctes} or node["schema_name"]):
-            near = get_close_matches(name, VIEWS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the views are {_listed()}"
-            raise _invalid(query, f"no view {name!r}; {hint}")
+            hint = did_you_mean(name, VIEWS, gettext_lazy("the views are {views}", views=_listed()))
+            raise _invalid(query, gettext_lazy("no view {name}; {hint}", name=repr(name), hint=hint))
         if node.get("sample"):
-            raise _invalid(query, "a sample differs from one run to the next; leave it out")
+            raise _invalid(query, gettext_lazy("a sample differs from one run to the next; leave it out"))
         said = [node.get("function_name", "")] if node.get("class") == "FUNCTION" else node.get("column_names", ())
         if changing := next((each for each in said if CHANGING_FUNCTIONS.match(each)), None):
             raise _invalid(
-                query, f"{changing} differs from one run to the next; days_ago counts back from the day of the plan"
+                query,
+                gettext_lazy(
+                    "{name} differs from one run to the next; days_ago counts back from the day of the plan",
+                    name=changing,
+                ),
             )
 
 
@@ -86,8 +90,7 @@ def query_audience(query: str, views: Mapping[str, pl.DataFrame], where: str) ->
 def _failure(said: str, columns: Sequence[str], where: str) -> ConfigError:
     if missing := MISSING_COLUMN.search(said):
         name = missing[1] or missing[2]
-        near = get_close_matches(name, sorted({*columns}), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "docs/plays.md lists the columns of each view"
+        hint = did_you_mean(name, sorted({*columns}), gettext_lazy("docs/plays.md lists the columns of each view"))
         return ConfigError(
             "column_unknown", gettext_lazy("{where}: no column {name}; {hint}", where=where, name=repr(name), hint=hint)
         )
@@ -97,9 +100,9 @@ def _failure(said: str, columns: Sequence[str], where: str) -> ConfigError:
 def _tree(query: str) -> Any:
     read = json.loads(duckdb.execute("select json_serialize_sql(?)", [query]).fetchall()[0][0])
     if read["error"]:
-        raise _invalid(query, read["error_message"])
+        raise _invalid(query, LazyMessage.untranslated(read["error_message"]))
     if len(read["statements"]) != 1:
-        raise _invalid(query, "write one SELECT")
+        raise _invalid(query, gettext_lazy("write one SELECT"))
     return read["statements"][0]
 
 
@@ -118,5 +121,5 @@ def _listed() -> str:
     return ", ".join(VIEWS)
 
 
-def _invalid(query: str, why: str) -> SettingError:
+def _invalid(query: str, why: LazyMessage) -> SettingError:
     return SettingError("audience_invalid", gettext_lazy("{query}: {why}", query=repr(query), why=why))

@@ -1,7 +1,6 @@
 """Assign each customer to the groups whose treatment is compared, such as age bands or loyalty."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +9,7 @@ import polars as pl
 from promolift.core.customers.segments import parse_numbers
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 
 DEFAULT_COLUMNS = ("age", "sex", "gender", "income", "region", "province", "city")  # compared where nothing is named
 AGE_BANDS = (25, 35, 45, 55, 65)
@@ -29,8 +29,11 @@ def find_groups(profiles: pl.DataFrame, customers: pl.DataFrame, columns: Sequen
     people = profiles.join(own, on="customer_id", how="left", maintain_order="left")
     for name in columns:
         if name not in people.columns or name == "customer_id":
-            near = get_close_matches(name, people.columns, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"customers have {', '.join(own.columns[1:]) or 'none'}"
+            hint = did_you_mean(
+                name,
+                people.columns,
+                gettext_lazy("customers have {columns}", columns=", ".join(own.columns[1:]) or "none"),
+            )
             raise ConfigError(
                 "column_unknown",
                 gettext_lazy(

@@ -6,7 +6,6 @@ if every part of it is of a kind named here: no aggregates, no subqueries, no fi
 
 import json
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import duckdb
@@ -16,6 +15,7 @@ from pydantic import Field, field_validator
 
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 
@@ -24,7 +24,7 @@ ALLOWED_FUNCTIONS = {
     "+", "-", "*", "/", "%", "abs", "lower", "upper", "trim", "coalesce", "contains", "starts_with", "~~", "!~~",
     "~~*", "!~~*",
 }  # fmt: skip
-COLUMNS_HELP = (
+COLUMNS_HELP = gettext_lazy(
     "the columns are those of profiles (docs/tables.md), the shop's own columns of customers, and value_decile"
 )
 
@@ -152,9 +152,12 @@ def _members(db: duckdb.DuckDBPyConnection, segment: Segment, columns: Sequence[
     for part in _parts(_tree(segment.where)):
         for name in part.get("column_names", ()):
             if name.lower() not in lowered:
-                near = get_close_matches(name, columns, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else COLUMNS_HELP
-                quoted = f"; a text stands in single quotes, as '{name}'" if f'"{name}"' in segment.where else ""
+                hint = did_you_mean(name, columns, COLUMNS_HELP)
+                quoted = (
+                    gettext_lazy("; a text stands in single quotes, as '{name}'", name=name)
+                    if f'"{name}"' in segment.where
+                    else ""
+                )
                 raise ConfigError(
                     "column_unknown",
                     gettext_lazy(

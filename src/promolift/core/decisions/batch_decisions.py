@@ -242,7 +242,12 @@ def _check(rows: pl.DataFrame) -> None:
     bad = rows.filter(wrong & (pl.col("offer_id") != NONE))
     if bad.height:
         who, offer, gain, cost, charge, *_ = bad.row(0)
-        what = f"gain, cost and charge {gain}, {cost}, {charge} must be finite, the cost at least 0"
+        what = gettext_lazy(
+            "gain, cost and charge {gain}, {cost}, {charge} must be finite, the cost at least 0",
+            gain=gain,
+            cost=cost,
+            charge=charge,
+        )
         raise InputError(
             "value_invalid",
             gettext_lazy(

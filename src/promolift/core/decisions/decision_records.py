@@ -58,7 +58,12 @@ def replay_decision(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[
     """
     for name in ("campaign_id", "policy_id", "policy_version", "seed"):
         if decision[name] != getattr(release, name):
-            both = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
+            both = gettext_lazy(
+                "{name} is {decision}, the release has {release}",
+                name=name,
+                decision=repr(decision[name]),
+                release=repr(getattr(release, name)),
+            )
             raise InputError(
                 "release_differs",
                 gettext_lazy(

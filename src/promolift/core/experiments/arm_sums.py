@@ -116,7 +116,11 @@ def sum_by_group(
         key, (n, bad), rest = row[: len(by)], row[len(by) : len(by) + 2], row[len(by) + 2 :]
         if bad or None in key:
             code = "value_missing" if bad else "group_missing"
-            what = f"{bad} of {n} rows have no finite value in {list(names)}" if bad else f"{n} rows have no group"
+            what = (
+                gettext_lazy("{bad} of {n} rows have no finite value in {names}", bad=bad, n=n, names=list(names))
+                if bad
+                else gettext_lazy("{n} rows have no group", n=n)
+            )
             raise InputError(
                 code,
                 gettext_lazy(

@@ -16,30 +16,18 @@ from pydantic import Field, model_validator
 from promolift.core.effects.trial_arrays import holm_adjust
 from promolift.core.experiments.arm_sums import ArmSums, Key
 from promolift.core.experiments.lift import Lift, Metric, always_valid_p, lift, sequential_boundary
-from promolift.core.experiments.verdict_text import (
-    ADJUSTED_P,
-    ANY_DAY,
-    ANY_TIME_TEST,
-    BROKEN_RATIO,
-    CAPPED,
-    CHANCE,
-    COMPARISONS,
-    COVARIATES,
-    EVIDENCE,
-    FEW_CUSTOMERS,
-    FEW_EVENTS,
-    FIXED_TEST,
-    MEAN,
-    ONCE,
-    ONE_COMPARISON,
-    RATIO_BROKEN,
-    RATIO_OF_SUMS,
-    RATIO_PLANNED,
-    TOO_EARLY,
-)
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.hashing import hash_unit
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import (
+    AND,
+    NOTHING,
+    SEMICOLON,
+    LazyMessage,
+    gettext_lazy,
+    join_messages,
+    ngettext_lazy,
+)
 from promolift.foundation.settings import Settings
 
 HOLDOUT = "holdout"
@@ -75,9 +63,21 @@ class Design(Settings):
     @model_validator(mode="after")
     def _shares_add_up(self) -> "Design":
         if abs(sum(self.arms.values()) - 1) > 1e-9 or min(self.arms.values()) <= 0 or HOLDOUT in self.arms:
-            raise ValueError(f"arms {self.arms}: shares above 0 that add up to 1 are needed, none called {HOLDOUT!r}")
+            raise ValueError(
+                gettext_lazy(
+                    "arms {arms}: shares above 0 that add up to 1 are needed, none called {holdout}",
+                    arms=self.arms,
+                    holdout=repr(HOLDOUT),
+                )
+            )
         if self.control not in self.shares:
-            raise ValueError(f"control {self.control!r} is no arm; there are {', '.join(self.shares)}")
+            raise ValueError(
+                gettext_lazy(
+                    "control {control} is no arm; there are {shares}",
+                    control=repr(self.control),
+                    shares=", ".join(self.shares),
+                )
+            )
         return self
 
     @property
@@ -96,7 +96,7 @@ class SampleRatio:
     p: float
     p_any_time: float
     ok: bool
-    rule: str
+    rule: LazyMessage
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ class Verdict:
     n_arm: int
     n_control: int
     answer: str
-    why: str
-    rule: str
+    why: LazyMessage
+    rule: LazyMessage
     evidence: str
     unit: str = ""
     lift: Lift | None = None
@@ -264,11 +264,11 @@ def sample_ratio_test(
     evidence -= log_gamma(prior.sum() + n) + (seen * np.log(share / share.sum())).sum()
     p_any_time = float(np.exp(-max(0.0, evidence)))
     ok = (deciding := p_any_time if any_time else p) >= alpha
-    test = ANY_TIME_TEST if any_time else FIXED_TEST
+    test = gettext_lazy("any-time multinomial test") if any_time else gettext_lazy("chi-square test")
     sizes = ", ".join(f"{arm} {counts[arm]} (planned {e:.1f})" for arm, e in zip(counts, expected, strict=True))
-    rule = (RATIO_PLANNED if ok else RATIO_BROKEN).format(
-        sizes=sizes, test=test, p=f"{deciding:.3g}", alpha=f"{alpha:g}"
-    )
+    planned = gettext_noop("Sample ratio as planned: {sizes} ({test}, p = {p}, broken below {alpha})")
+    broken = gettext_noop("Sample ratio BROKEN: {sizes} ({test}, p = {p}, broken below {alpha})")
+    rule = gettext_lazy(planned if ok else broken, sizes=sizes, test=test, p=f"{deciding:.3g}", alpha=f"{alpha:g}")
     return SampleRatio(dict(counts), dict(zip(counts, expected.tolist(), strict=True)), p, p_any_time, ok, rule)
 
 
@@ -292,7 +292,17 @@ def _draft(
     control, treated = by_arm.get(design.control), by_arm.get(arm)
     n_arm, n_control = treated.n if treated else 0, control.n if control else 0
     draft = Verdict(
-        metric.name, arm, design.control, segment, n_arm, n_control, "cannot say", "", "", design.evidence, metric.unit
+        metric.name,
+        arm,
+        design.control,
+        segment,
+        n_arm,
+        n_control,
+        "cannot say",
+        NOTHING,
+        NOTHING,
+        design.evidence,
+        metric.unit,
     )
     gap = _gap(control, treated, metric, design.least)
     if control is None or treated is None or gap:
@@ -319,15 +329,23 @@ def _draft(
     )
 
 
-def _gap(control: ArmSums | None, treated: ArmSums | None, metric: Metric, least: int) -> str:
+def _gap(control: ArmSums | None, treated: ArmSums | None, metric: Metric, least: int) -> LazyMessage:
     """Why there is too little to judge, or nothing."""
     if control is None or treated is None or min(control.n, treated.n) < least:
-        return FEW_CUSTOMERS.format(arm=treated.n if treated else 0, control=control.n if control else 0, least=least)
+        n_arm, n_control = treated.n if treated else 0, control.n if control else 0
+        return gettext_lazy(
+            "{arm} and {control} customers; {least} are needed in each arm", arm=n_arm, control=n_control, least=least
+        )
     for sums in (control, treated):
         yes = sums.total[sums.at(metric.value)]
         if metric.per is None and sums.is_rate(metric.value) and min(yes, sums.n - yes) < MIN_EVENTS:
-            return FEW_EVENTS.format(events=f"{yes:.0f}", customers=sums.n, least=MIN_EVENTS)
-    return ""
+            return gettext_lazy(
+                "{events} of {customers} customers in an arm; a rate needs {least} with and {least} without",
+                events=f"{yes:.0f}",
+                customers=sums.n,
+                least=MIN_EVENTS,
+            )
+    return NOTHING
 
 
 class _Tested(NamedTuple):
@@ -345,19 +363,38 @@ def _tested(found: Lift, design: Design, progress: float) -> _Tested:
     return _Tested(sequential_boundary(progress, design.alpha), always_valid_p(z, progress, design.alpha))
 
 
-def _figure_rule(metric: Metric, found: Lift, sums: ArmSums) -> str:
+def _figure_rule(metric: Metric, found: Lift, sums: ArmSums) -> LazyMessage:
     """How the figure was made: kind of mean, covariates, caps."""
     parts = [
-        RATIO_OF_SUMS.format(value=metric.value, per=metric.per) if metric.per else MEAN.format(metric=metric.value)
+        gettext_lazy("sum of {value} / sum of {per}", value=metric.value, per=metric.per)
+        if metric.per
+        else gettext_lazy("mean {metric} per customer", metric=metric.value)
     ]
     if metric.covariates:
-        parts.append(COVARIATES.format(covariates=", ".join(metric.covariates), share=f"{found.noise_cut:.0%}"))
+        covariates = ", ".join(metric.covariates)
+        parts.append(
+            gettext_lazy(
+                "adjusted for {covariates} ({share} of the variance taken off)",
+                covariates=covariates,
+                share=f"{found.noise_cut:.0%}",
+            )
+        )
     for name in filter(None, (metric.value, metric.per)):
         cap, clipped = sums.caps[sums.at(name)], sums.clipped[sums.at(name)]
         if cap:
-            limits = " and ".join(f"{limit:g}" for limit in (cap.low, cap.high) if limit is not None)
-            parts.append(CAPPED.format(name=name, limits=limits, source=cap.source, clipped=clipped, values=sums.n))
-    return "; ".join(parts)
+            known = [LazyMessage.untranslated(f"{limit:g}") for limit in (cap.low, cap.high) if limit is not None]
+            limits = join_messages(AND, *known)
+            parts.append(
+                gettext_lazy(
+                    "{name} capped at {limits} ({source}: {clipped} of {values} values in the arm)",
+                    name=name,
+                    limits=limits,
+                    source=cap.source,
+                    clipped=clipped,
+                    values=sums.n,
+                )
+            )
+    return join_messages(SEMICOLON, *parts)
 
 
 def _judge(
@@ -369,15 +406,28 @@ def _judge(
     """
     adjusted = adjust_p_values([1.0 if v.p is None else v.p for v in drafts], correction)
     name = "Holm" if correction == "holm" else "Benjamini-Hochberg"
-    form = ONE_COMPARISON if len(drafts) == 1 else COMPARISONS
-    family = form.format(correction=name, comparisons=len(drafts), alpha=f"{design.alpha:g}")
-    test = (ONCE if design.method == "fixed" else ANY_DAY).format(
-        level=f"{1 - design.alpha:.0%}", progress=f"{progress:.0%}"
+    family = ngettext_lazy(
+        "{correction} over 1 comparison at {alpha}",
+        "{correction} over {comparisons} comparisons at {alpha}",
+        len(drafts),
+        correction=name,
+        comparisons=len(drafts),
+        alpha=f"{design.alpha:g}",
     )
+    level = f"{1 - design.alpha:.0%}"
+    if design.method == "fixed":
+        test = gettext_lazy("Welch t test, {level} interval, read once at the planned size", level=level)
+    else:
+        test = gettext_lazy(
+            "{level} always-valid interval, at {progress} of the plan, may be read any day",
+            level=level,
+            progress=f"{progress:.0%}",
+        )
     evidence = design.evidence if ratio.ok else "assumed"
     judged = []
     for v, p in zip(drafts, adjusted, strict=True):
-        rule = "; ".join(filter(None, (v.rule, test, family, EVIDENCE.format(level=evidence))))
+        rests_on = gettext_lazy("evidence {level}", level=LazyMessage.of(evidence, {}))
+        rule = join_messages(SEMICOLON, *filter(None, (v.rule, test, family, rests_on)))
         draft = replace(v, p_adjusted=None if v.p is None else p, rule=rule, evidence=evidence)
         judged.append(_answer(draft, design, ratio, progress))
     return judged
@@ -385,14 +435,24 @@ def _judge(
 
 def _answer(draft: Verdict, design: Design, ratio: SampleRatio, progress: float) -> Verdict:
     if not ratio.ok:
-        return replace(draft, answer="cannot say", why=BROKEN_RATIO)
+        return replace(
+            draft,
+            answer="cannot say",
+            why=gettext_lazy("the sample ratio is broken, so no difference can be put down to the arm"),
+        )
     if draft.p_adjusted is None or draft.lift is None:
         return draft
     if design.method == "fixed" and progress < 1:
-        return replace(draft, answer="too early", why=TOO_EARLY.format(progress=f"{progress:.0%}"))
-    because = ADJUSTED_P.format(p=f"{draft.p_adjusted:.3g}", alpha=f"{design.alpha:g}")
+        return replace(
+            draft,
+            answer="too early",
+            why=gettext_lazy("{progress} of the plan; a fixed test speaks once, at 100%", progress=f"{progress:.0%}"),
+        )
+    because = gettext_lazy("adjusted p = {p}, alpha {alpha}", p=f"{draft.p_adjusted:.3g}", alpha=f"{design.alpha:g}")
     if draft.p_adjusted >= design.alpha:
-        return replace(draft, answer="not shown", why=CHANCE.format(because=because))
+        return replace(
+            draft, answer="not shown", why=gettext_lazy("chance alone could do this ({because})", because=because)
+        )
     return replace(draft, answer="higher" if draft.lift.lift > 0 else "lower", why=because)
 
 

@@ -146,7 +146,9 @@ def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
     if "gain_check_cents" in rows.columns:
         gaps = rows.select((~pl.col("gain_check_cents").cast(pl.Float64).is_finite()).fill_null(True).sum()).item()
         if gaps:
-            what = f"{gaps} of {rows.height} rows have no value; an unknown gain is not zero"
+            what = gettext_lazy(
+                "{gaps} of {height} rows have no value; an unknown gain is not zero", gaps=gaps, height=rows.height
+            )
             raise SupportError(
                 "value_missing",
                 gettext_lazy("candidates.gain_check_cents: {what}. Leave these rows out or drop the column", what=what),

@@ -201,7 +201,9 @@ def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -
             ),
         )
     if min(y.sum(), (~y).sum()) < least:
-        counts = f"{int(y.sum())} positive and {int((~y).sum())} negative rows"
+        counts = gettext_lazy(
+            "{positive} positive and {negative} negative rows", positive=int(y.sum()), negative=int((~y).sum())
+        )
         raise SupportError(
             "too_few_outcomes",
             gettext_lazy(

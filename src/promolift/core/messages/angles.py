@@ -35,9 +35,11 @@ PAIR_DAYS = 60  # since the half that was bought longer ago: a pair is no longer
 
 
 class AngleRule(Settings):
-    """What an angle is called, and what its texts may claim and never say."""
+    """What an angle is called, what its texts may claim and never say, and the fields that entail what they claim: the
+    columns that its condition reads."""
 
     label: LocalizedText
+    fields: tuple[str, ...]
     may: LocalizedText
     never: LocalizedText
 

@@ -14,6 +14,7 @@ from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.offer_text import format_money
 from promolift.core.offers.product_names import load_toml
 from promolift.core.offers.terms import Offer
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
 
@@ -59,7 +60,7 @@ class Breach(NamedTuple):
     code: str
     start: int
     end: int
-    why: str
+    why: LazyMessage
 
 
 _ASKED: dict[str, str] = _DATA["asked"]
@@ -109,37 +110,71 @@ def find_breaches(
     end = len(text)
     if channel == "sms_cn":
         if not _SIGNATURE.match(text):
-            yield Breach("sms_signature", 0, 0, "the sender's 【signature】 must stand first")
+            yield Breach("sms_signature", 0, 0, gettext_lazy("the sender's 【signature】 must stand first"))
         if not _REFUSE.search(text):
             ending = _OPT_OUT[language].strip()
-            yield Breach("sms_opt_out", end, end, f"the text must end with how to refuse: {ending}")
+            yield Breach(
+                "sms_opt_out", end, end, gettext_lazy("the text must end with how to refuse: {ending}", ending=ending)
+            )
         if count_sms_parts(text) > MOST_PARTS:
             yield Breach(
-                "sms_length", 0, end, f"{end} characters are {count_sms_parts(text)} parts; send at most {MOST_PARTS}"
+                "sms_length",
+                0,
+                end,
+                gettext_lazy(
+                    "{characters} characters are {parts} parts; send at most {most_parts}",
+                    characters=end,
+                    parts=count_sms_parts(text),
+                    most_parts=MOST_PARTS,
+                ),
             )
     elif channel == "email_en":
         for code, what in (
-            ("email_unsubscribe", "a way to unsubscribe"),
-            ("email_address", "the sender's postal address"),
+            ("email_unsubscribe", gettext_lazy("an e-mail needs a way to unsubscribe")),
+            ("email_address", gettext_lazy("an e-mail needs the sender's postal address")),
         ):
             if not _ASKED_FOR[code].search(text[-600:]):  # at the end, and a long text is slow to search
-                yield Breach(code, end, end, f"an e-mail needs {what}")
+                yield Breach(code, end, end, what)
     elif channel == "push" and display_width(text) > PUSH_WIDTH:
-        yield Breach("push_length", 0, end, f"{display_width(text)} half-width characters; at most {PUSH_WIDTH} show")
+        yield Breach(
+            "push_length",
+            0,
+            end,
+            gettext_lazy(
+                "{width} half-width characters; at most {push_width} show",
+                width=display_width(text),
+                push_width=PUSH_WIDTH,
+            ),
+        )
     elif channel == "wechat_store":
         name = text.strip().split("\n")[0]
         if display_width(name) > 2 * WECHAT_NAME:
-            yield Breach("wechat_name", 0, len(name), f"a coupon's name has at most {WECHAT_NAME} 汉字")
+            yield Breach(
+                "wechat_name",
+                0,
+                len(name),
+                gettext_lazy("a coupon's name has at most {wechat_name} Chinese characters", wechat_name=WECHAT_NAME),
+            )
         least = offer.min_spend_cents * (100 - FLOOR_PERCENT)
         if offer.benefit.percent > 100 - FLOOR_PERCENT or (least and offer.benefit.amount_cents * 100 > least):
-            yield Breach("wechat_floor", 0, 0, f"the customer must pay at least {FLOOR_PERCENT} % of the price")
+            yield Breach(
+                "wechat_floor",
+                0,
+                0,
+                gettext_lazy(
+                    "the customer must pay at least {floor_percent} % of the price", floor_percent=FLOOR_PERCENT
+                ),
+            )
     for pack in packs:
         for notice in rule_pack_notices((pack,), sender or Sender(), offer.currency, known or AngleFacts(), language):
             if notice.rstrip("。.") not in text:
-                yield Breach(pack, end, end, f"this notice is missing: {notice}")
+                yield Breach(pack, end, end, gettext_lazy("this notice is missing: {notice}", notice=notice))
     if "eu_price_30d" in packs and offer.scope == "product" and (known is None or known.lowest is None):
         yield Breach(
-            "eu_price_30d", 0, 0, "the lowest price of the last 30 days is not known; give it or leave the price out"
+            "eu_price_30d",
+            0,
+            0,
+            gettext_lazy("the lowest price of the last 30 days is not known; give it or leave the price out"),
         )
 
 

@@ -31,34 +31,34 @@ from promolift.core.messages.channels import (
     rule_pack_notices,
 )
 from promolift.core.messages.drafts import (
-    MAX_LENGTHS,
+    NUMERAL,
     OFFER_RULE,
     PRIVACY_LAW,
     Draft,
     LintFinding,
     lint_draft,
-    load_banned_phrases,
 )
 from promolift.core.messages.offer_text import (
+    EVERYTHING,
     benefit_text,
+    has_name,
     offer_line,
     offer_sentence,
     reminder_sentence,
     terms_text,
 )
 from promolift.core.offers.product_names import (
-    MARKUP,
     NO_PERSON,
-    is_printable,
     is_sensitive,
     is_unfit,
     load_toml,
     makes_claim,
+    names_in,
     readable_name,
 )
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import InputError
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import SEMICOLON, gettext_lazy, join_messages
 from promolift.foundation.localized_text import LANGUAGES, Language, LocalizedText, reads_in
 from promolift.foundation.settings import Settings
 
@@ -128,7 +128,7 @@ def fill_draft(
             ),
         )
     facts = _facts(offer, language, known.sent is None or known.sent >= offer.starts)
-    if draft is not None and not _true_of(draft, offer, known):
+    if draft is not None and not _true_of(draft, offer, known, language):
         draft = None
     gap = "" if language == "zh" else " "
     said = _greeting(known.name, language)
@@ -141,6 +141,7 @@ def fill_draft(
         titles = [MessagePart(_upper(facts.deal, language), "deal")]
         if offer.benefit.type != "reminder" or offer.scope != "all":
             titles += [_ABOUT[language], MessagePart(facts.on, "product")]
+        titles = _as_headline(titles, offer, language)
     elif offer.benefit.type == "reminder":
         hook = _filled(draft.hook, facts, known, language)
         if (not said or known.reason) and hook[0].kind is None:
@@ -163,10 +164,9 @@ def fill_draft(
             said.append(
                 MessagePart(facts.clause if clause else gap + _opened(short, language, offer, not goes_on), "offer")
             )
-        titles = _filled(draft.title, facts, known, language)
-        titles[0] = (
-            MessagePart(_upper(titles[0].text, language), titles[0].kind) if titles[0].kind != "product" else titles[0]
-        )
+        titles = _as_headline(_filled(draft.title, facts, known, language), offer, language)
+        if titles[0].kind != "product":
+            titles[0] = MessagePart(_upper(titles[0].text, language), titles[0].kind)
         if draft.call:
             tail += [MessagePart(gap), *_filled(draft.call, facts, known, language)]
     if way.packs:
@@ -188,10 +188,16 @@ def reminds_of(offer: Offer, known: AngleFacts) -> bool:
 
 
 def text_angle(offer: Offer, known: AngleFacts) -> Angle:
-    """Return the angle whose texts a message takes: of a reminder its own, by whether a reason stands before it."""
+    """Return the angle whose texts a message takes, of facts that `usable_facts` gave: of a reminder its own, by
+    whether a reason stands before it; where no purchase can be named, the offer alone."""
     if offer.benefit.type != "reminder":
-        return known.angle
+        return "generic" if known.angle == "just_bought" and not known.bought else known.angle
     return "remind" if known.reason else "remind_bought"
+
+
+def unfillable_slots(offer: Offer, language: Language) -> frozenset[str]:
+    """Return the slots that no text may have for this offer: {product} where the language has no name for it."""
+    return frozenset() if has_name(offer, language) else frozenset(("{product}",))
 
 
 def require_content(offer: Offer, known: AngleFacts, language: Language) -> None:
@@ -212,27 +218,10 @@ def _finished(reason: str, language: Language) -> str:
     return reason if reason.rstrip().endswith(_STOPS) else reason.rstrip() + ("。" if language == "zh" else ".")
 
 
-def lint_reason(text: str, language: Language) -> list[LintFinding]:
-    """Everything wrong with the reason of a play, which stands before its offer and is read by customers."""
-    why = "numbers are filled in by code from the offer; say the reason without"
-    found = [LintFinding("number", bare.group(), why, OFFER_RULE)] if (bare := _NUMERAL.search(text)) else []
-    if hidden := MARKUP.search(text):
-        found.append(LintFinding("injection", hidden.group(), "a reason is words, no link or sign", OFFER_RULE))
-    if bool(_HAN.search(text)) != (language == "zh"):
-        found.append(LintFinding("script", text[:40], "reason is English, reason_zh Chinese", OFFER_RULE))
-    if len(text) > (most := MAX_LENGTHS[language][1]):
-        found.append(LintFinding("length", text[:40], f"at most {most} characters", OFFER_RULE))
-    for row in load_banned_phrases():
-        match = row.pattern.search(text) if row.language in ("any", language) else None
-        if match:
-            found.append(LintFinding(row.code, match.group(), f"not fit for a promotion ({row.source})", row.source))
-    return found
-
-
-def _true_of(draft: Draft, offer: Offer, known: AngleFacts) -> bool:
-    """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so.
-    Words of a reminder, which promise no offer, are for reminders alone. The reason of a play takes the place of other
-    words. Without a title or a hook there are no words."""
+def _true_of(draft: Draft, offer: Offer, known: AngleFacts, language: Language) -> bool:
+    """Whether the words can hold: goods and a purchase to name; for a usual pair, of which each counts, an offer
+    that says so. Words of a reminder, which promise no offer, are for reminders alone. The reason of a play takes the
+    place of other words. Without a title or a hook there are no words."""
     if not (draft.title.strip() and draft.hook.strip()):
         return False
     if offer.benefit.type == "reminder":
@@ -244,12 +233,35 @@ def _true_of(draft: Draft, offer: Offer, known: AngleFacts) -> bool:
         return False
     if known.angle == "pair_you_buy" and offer.joined != "each":
         return False
+    if unfillable_slots(offer, language) & set(_SLOT.findall(draft.title + draft.hook + draft.call)):
+        return False
     return bool(known.bought) or "{bought}" not in draft.hook
 
 
 # With what a reminder begins that can name no product, by the audience of its customer.
 AUDIENCE_REASONS = {name: LocalizedText(**texts) for name, texts in load_toml("messages/reminders.toml").items()}
 _ABOUT: dict[Language, MessagePart] = {"zh": MessagePart("｜"), "en": MessagePart(": ")}
+
+
+_JOINS: dict[Language, re.Pattern[str]] = {
+    "zh": re.compile(r"[\d.]+折|满[\d,.]+元减[\d,.]+元"),
+    "en": re.compile(r"\d+% off"),
+}  # benefits that make one phrase with their goods
+_NAME_JOINS = re.compile(r".*[^\W\da-zA-Z零〇一二两三四五六七八九十百千万半]")  # so that no name runs into 8折
+_HEADLINE_LENGTH = 20  # of a Chinese one: the benefit stands within what a lock screen shows
+
+
+def _as_headline(titles: list[MessagePart], offer: Offer, language: Language) -> list[MessagePart]:
+    """Return a title of benefit and goods alone as one phrase where they make one: '咖啡8折', '20% off coffee'."""
+    if len(titles) != 3 or titles[1:] != [_ABOUT[language], MessagePart(titles[2].text, "product")]:
+        return titles
+    deal, _, product = titles
+    if not _JOINS[language].fullmatch(deal.text):
+        return titles
+    if language == "zh":
+        fits = len(product.text + deal.text) <= _HEADLINE_LENGTH and _NAME_JOINS.fullmatch(product.text)
+        return [product, deal] if fits else titles
+    return [deal, MessagePart(" "), MessagePart(offer_line(offer, language).on or EVERYTHING.en, "product")]
 
 
 class _Facts(NamedTuple):
@@ -332,22 +344,20 @@ def is_greetable_name(name: str) -> bool:
 def usable_facts(offer: Offer, known: AngleFacts, language: Language) -> AngleFacts:
     """`known` without a name that is none, and without a purchase that is private, smuggles, or is on offer itself.
 
-    A name that a reader of the language cannot read is left out, too, of the customer as of a purchase.
+    A name that a sentence of the language cannot hold is left out, too, of the customer as of a purchase. A reminder
+    of a purchase that has no name in the language gives the reason that is true of everybody who bought.
     """
     bought = tuple(
         words for words in known.bought
         if words != offer.label and not any(map(is_unfit, (words.zh, words.en)))
-        and reads_in(words.text_in(language), language)
+        and names_in(words.text_in(language), language)
     )  # fmt: skip
     fit = known.name and is_greetable_name(known.name) and reads_in(known.name, language)
     name = known.name if fit else None
+    fit_purchase = any(not is_unfit(words.zh) and not is_unfit(words.en) for words in known.bought)
+    if fit_purchase and not bought and offer.benefit.type == "reminder" and not known.reason:
+        known = replace(known, reason=AUDIENCE_REASONS["bought"].text_in(language))
     return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)
-
-
-_HAN = re.compile(r"[\u4e00-\u9fff]")
-_NUMERAL = re.compile(
-    r"[\d０-９%％¥￥$€£]|[零二两三四五六七八九十百千万](?=[折元块天月日年成]|[零一二三四五六七八九十百千万])|折|半价"
-)
 
 
 def write_message(
@@ -369,7 +379,13 @@ def write_message(
         message = fill_draft(offer, may, language, None, way)
         wrong = _faults(message, message.text, offer, may, language, None, way)
     if wrong:
-        told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
+        told = join_messages(
+            SEMICOLON,
+            *(
+                gettext_lazy("{code} {span} ({why})", code=each.code, span=repr(each.span), why=each.why)
+                for each in wrong[:3]
+            ),
+        )
         raise InputError(
             "message_rule_broken",
             gettext_lazy(
@@ -400,7 +416,9 @@ def check_message(
             at = next(
                 (i for i, (a, b) in enumerate(zip(said, right, strict=False)) if a != b), min(len(said), len(right))
             )
-            found.append(LintFinding("changed", said[at : at + 12], "this is not what code filled in", OFFER_RULE))
+            found.append(
+                LintFinding("changed", said[at : at + 12], gettext_lazy("this is not what code filled in"), OFFER_RULE)
+            )
     return found + _faults(again, text, offer, known, language, draft, way)
 
 
@@ -413,14 +431,16 @@ def _faults(
     literal = "\n".join(
         part.text for part in (*message.titles, *message.sentence_parts, *message.rest) if part.kind is None
     )
-    if bare := _NUMERAL.search(literal):
-        found.append(LintFinding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
+    if bare := NUMERAL.search(literal):
+        found.append(
+            LintFinding("number", bare.group(), gettext_lazy("a numeral that code did not fill in"), OFFER_RULE)
+        )
     if draft is not None:
         found += _linted(draft, text_angle(offer, known), language)
     found += _label_faults(offer, language)
     for private in known.private:
         if private and private in text + title:
-            found.append(LintFinding("profile_leak", private, "a fact of the profile", PRIVACY_LAW))
+            found.append(LintFinding("profile_leak", private, gettext_lazy("a fact of the profile"), PRIVACY_LAW))
     for each in find_breaches(text, offer, way.channel, way.packs, way.sender, known, language):
         found.append(LintFinding(each.code, text[each.start : each.end][:40], each.why, RULE_SOURCES[each.code]))
     return found
@@ -437,7 +457,7 @@ def _label_faults(offer: Offer, language: Language) -> tuple[LintFinding, ...]:
     names = (offer.label.zh, offer.label.en) if offer.label and offer.scope == "product" else ()
     parts = covered_targets(offer.covers) if offer.scope == "category" else ()
     if any(map(is_sensitive, parts)) or any(is_sensitive(name, "product") for name in names):
-        why = f"{offer.covers!r} is a private matter; a message must not name it"
+        why = gettext_lazy("{covers} is a private matter; a message must not name it", covers=repr(offer.covers))
         found.append(LintFinding("sensitive_name", label, why, PRIVACY_LAW))
     return tuple(found)
 
@@ -478,7 +498,7 @@ class MessageSettings(Settings):
         default={},
         description="What messages call a product or a category in each language, by its id or its name in the "
         'catalogue: `"UHT MILK 3.5 1L" = {zh = "牛奶", en = "milk"}`. Without an entry the catalogue\'s own name is '
-        "printed, or, where that makes a claim or cannot be read, its category.",
+        "printed, or, where that makes a claim or is none in the language, a neutral form.",
     )
 
     @field_validator("names")
@@ -487,10 +507,16 @@ class MessageSettings(Settings):
         for key, name in names.items():
             for language in LANGUAGES:
                 said = name.text_in(language)
-                if not (reads_in(said, language) and is_printable(said)):
+                if not names_in(said, language):
                     raise ValueError(
-                        f"{key!r} is called {said!r} in {language}: write a name that its reader can read, without a "
-                        "discount, a claim, a link or signs"
+                        gettext_lazy(
+                            "{key} is called {said} in {language}: write a name that its reader can read (in Chinese "
+                            "with Chinese characters, unless it is a brand that Chinese shops print in Latin "
+                            "letters), without a discount, a claim, a link or signs",
+                            key=repr(key),
+                            said=repr(said),
+                            language=language,
+                        )
                     )
         return names
 
@@ -577,9 +603,11 @@ def _said(
     bought = (readable_name(row["bought_name"], "product", names),) if row["bought_name"] else ()
     reason = row[f"play_reason_{language}"]
     known = AngleFacts(name=row["name"], bought=bought, angle=row["angle"] or "generic", reason=reason)
+    known = usable_facts(offer, known, language)
     require_content(offer, known, language)
-    angle = text_angle(offer, known)
-    picked = choice.choose(angle, offer.benefit.type, language, f"{row['customer_id']} {offer.id}", offer.covers)
+    angle, without = text_angle(offer, known), unfillable_slots(offer, language)
+    key = f"{row['customer_id']} {offer.id}"
+    picked = choice.choose(angle, offer.benefit.type, language, key, offer.covers, without)
     message = write_message(offer, known, language, picked.text.draft if picked.text else None, way)
     prob = picked.propensity if message.text_id else None
     values = (message.text, message.title, message.text_id, prob)

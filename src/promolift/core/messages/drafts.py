@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from promolift.core.messages.angles import ANGLE_RULES, REMINDER_ANGLES, Angle
 from promolift.core.messages.prompt_templates import Writer, WriterRequest, fill_prompt, load_prompt, object_schema
 from promolift.core.messages.voice import VoiceCard
-from promolift.core.offers.product_names import name_matcher
+from promolift.core.offers.product_names import MARKUP, name_matcher
 from promolift.core.offers.terms import BenefitType
 from promolift.foundation.hashing import hash_id, hash_int
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.localized_text import Language, LocalizedText
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class LintFinding(NamedTuple):
 
     code: str
     span: str
-    why: str
+    why: LazyMessage
     source: str
 
 
@@ -239,6 +240,9 @@ def load_banned_phrases() -> tuple[BannedPhrase, ...]:
     return tuple(BannedPhrase(a, re.compile(b, re.IGNORECASE), c, d) for a, b, c, d in kept)
 
 
+NUMERAL = re.compile(
+    r"[\d０-９%％¥￥$€£]|[零二两三四五六七八九十百千万](?=[折元块天月日年成]|[零一二三四五六七八九十百千万])|折|半价"
+)
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -249,13 +253,79 @@ def lint_draft(draft: Draft, angle: Angle, language: Language) -> list[LintFindi
     return [*_form(draft, angle, language), *_words(bare, angle, language)]
 
 
+# Words that two readers new to the texts refused: the customer feels watched or pressed, a gift is thanked for, or the
+# English is British.
+_OFF_STYLE: dict[Language, re.Pattern[str]] = {
+    "zh": re.compile("您(?:之前)?看过|您还没|清单(?:里|上)|还在(?:挑|想|考虑|犹豫)|想好了吗|笑纳"),
+    "en": re.compile(
+        r"\byou (?:looked at|had your eye on|haven't tried)|\bon your list\b|\bstill (?:thinking|looking)|"
+        r"\bmade up your mind|\bfancy\b|\b(?:a|the|your|next|big|bigger) shop\b",
+        re.IGNORECASE,
+    ),
+}
+_MOST_REPEATED: dict[Language, int] = {"zh": 3, "en": 2}  # characters or words on end in both title and text
+_UNITS: dict[Language, re.Pattern[str]] = {"zh": _HAN, "en": re.compile(r"[A-Za-z']+")}
+
+
+def repeated_words(draft: Draft, language: Language) -> str:
+    """Return the longest run of characters (zh) or words (en) that title and text share beside slots; empty: none too
+    long."""
+    parts = (SLOT.sub(" ", part) for part in (draft.title, f"{draft.hook} {draft.call}"))
+    title, text = ([unit.lower() for unit in _UNITS[language].findall(part)] for part in parts)
+    joint = "" if language == "zh" else " "
+    whole = f" {joint.join(text)} " if joint else joint.join(text)
+    runs = (title[a:b] for a in range(len(title)) for b in range(a + _MOST_REPEATED[language] + 1, len(title) + 1))
+    shared = (joint.join(run) for run in runs if (f" {' '.join(run)} " if joint else "".join(run)) in whole)
+    return max(shared, key=len, default="")
+
+
+def lint_style(draft: Draft, language: Language) -> list[LintFinding]:
+    """Return what readers refuse in a text although it is true. For texts of models alone: a person may write so."""
+    found = []
+    if again := repeated_words(draft, language):
+        found.append(_ours("repeat", again, gettext_lazy("the text repeats its title")))
+    if match := _OFF_STYLE[language].search(draft.plain):
+        found.append(_ours("style", match.group(), gettext_lazy("readers refused texts with these words")))
+    return found
+
+
+def lint_reason(text: str, language: Language) -> list[LintFinding]:
+    """Everything wrong with the reason of a play, which stands before its offer and is read by customers."""
+    why = gettext_lazy("numbers are filled in by code from the offer; say the reason without")
+    found = [LintFinding("number", bare.group(), why, OFFER_RULE)] if (bare := NUMERAL.search(text)) else []
+    if hidden := MARKUP.search(text):
+        found.append(
+            LintFinding("injection", hidden.group(), gettext_lazy("a reason is words, no link or sign"), OFFER_RULE)
+        )
+    if bool(_HAN.search(text)) != (language == "zh"):
+        found.append(LintFinding("script", text[:40], gettext_lazy("reason is English, reason_zh Chinese"), OFFER_RULE))
+    if len(text) > (most := MAX_LENGTHS[language][1]):
+        found.append(LintFinding("length", text[:40], gettext_lazy("at most {most} characters", most=most), OFFER_RULE))
+    for row in load_banned_phrases():
+        match = row.pattern.search(text) if row.language in ("any", language) else None
+        if match:
+            found.append(
+                LintFinding(
+                    row.code,
+                    match.group(),
+                    gettext_lazy("not fit for a promotion ({source})", source=row.source),
+                    row.source,
+                )
+            )
+    return found
+
+
 def lint_voice(draft: Draft, voice: VoiceCard, language: Language) -> list[LintFinding]:
     """Return what the shop's voice card rules out in a draft."""
     word = voice.unfit_word(draft.plain, language)
-    return [LintFinding("voice", word, "the voice card rules this word out", "Ours: voice.toml")] if word else []
+    return (
+        [LintFinding("voice", word, gettext_lazy("the voice card rules this word out"), "Ours: voice.toml")]
+        if word
+        else []
+    )
 
 
-def _ours(code: str, span: str, why: str) -> LintFinding:
+def _ours(code: str, span: str, why: LazyMessage) -> LintFinding:
     return LintFinding(code, span, why, "Ours: a draft is words around slots")
 
 
@@ -264,38 +334,60 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[LintFinding]:
     for slot in SLOT.findall("".join(texts)):
         offers = slot != "{bought}" and angle in REMINDER_ANGLES
         if slot not in SLOTS or offers or (slot == "{bought}" and angle not in BOUGHT_ANGLES):
-            found.append(_ours("slot", slot, f"a text for {angle} cannot fill this slot"))
+            found.append(_ours("slot", slot, gettext_lazy("a text for {angle} cannot fill this slot", angle=angle)))
     lead = draft.title.partition("{deal}")[0]
     if angle in REMINDER_ANGLES:
         if not draft.title.strip():
-            found.append(_ours("length", "", "a title is needed"))
+            found.append(_ours("length", "", gettext_lazy("a title is needed")))
         if not draft.hook.rstrip().endswith(tuple("。！？!?.…~～")):
-            found.append(_ours("sign", draft.hook, "the hook of a reminder ends with a full stop"))
+            found.append(_ours("sign", draft.hook, gettext_lazy("the hook of a reminder ends with a full stop")))
     elif draft.title.count("{deal}") != 1 or "{deal}" in draft.hook + draft.call or SLOT.search(lead):
-        found.append(_ours("deal", draft.title, "the title holds {deal} once, no other slot before it"))
+        found.append(
+            _ours(
+                "deal", draft.title, gettext_lazy("the title holds {deal} once, no other slot before it", deal="{deal}")
+            )
+        )
     elif len(lead) > MAX_LEAD[language]:
-        found.append(_ours("deal", lead, f"at most {MAX_LEAD[language]} characters before {{deal}}"))
+        found.append(
+            _ours(
+                "deal",
+                lead,
+                gettext_lazy("at most {max_lead} characters before {deal}", max_lead=MAX_LEAD[language], deal="{deal}"),
+            )
+        )
     if angle in BOUGHT_ANGLES and "{bought}" not in draft.hook:
-        found.append(_ours("slot", draft.hook, f"{angle} names {{bought}} in its hook"))
+        found.append(
+            _ours(
+                "slot", draft.hook, gettext_lazy("{angle} names {bought} in its hook", angle=angle, bought="{bought}")
+            )
+        )
     for text, most in zip(texts, MAX_LENGTHS[language], strict=True):
         if len(SLOT.sub("", text)) > most:
-            found.append(_ours("length", text, f"at most {most} characters without slots"))
+            found.append(_ours("length", text, gettext_lazy("at most {most} characters without slots", most=most)))
     if draft.call and not draft.call.rstrip().endswith(tuple("。！？!?.…~～")):
-        found.append(_ours("sign", draft.call, "a call to action ends with a full stop"))
+        found.append(_ours("sign", draft.call, gettext_lazy("a call to action ends with a full stop")))
     if "{offer}" in draft.title + draft.hook[1:] + draft.call:
-        found.append(_ours("offer", draft.hook, "{offer} stands at the start of the hook or nowhere"))
+        found.append(
+            _ours(
+                "offer", draft.hook, gettext_lazy("{offer} stands at the start of the hook or nowhere", offer="{offer}")
+            )
+        )
     if "{offer}" in draft.hook and not draft.hook.rstrip().endswith(tuple("。！？!?.…~～")):
-        found.append(_ours("sign", draft.hook, "a hook after {offer} ends with a full stop"))
+        found.append(
+            _ours("sign", draft.hook, gettext_lazy("a hook after {offer} ends with a full stop", offer="{offer}"))
+        )
     if draft.hook.rstrip().endswith(("，", ",", "、", ";", "；")):
-        found.append(_ours("sign", draft.hook, "a hook ends with a full stop, a colon, or no sign at all"))
+        found.append(
+            _ours("sign", draft.hook, gettext_lazy("a hook ends with a full stop, a colon, or no sign at all"))
+        )
     if not draft.hook.replace("{offer}", "").strip():
-        found.append(_ours("length", "", "a hook is needed"))
+        found.append(_ours("length", "", gettext_lazy("a hook is needed")))
     bare = SLOT.sub("", "".join(texts))
     if re.search(r"[{}\[\]<>|\\\n\t]", bare) or any(ord(c) > 0xFFFF for c in bare):
-        found.append(_ours("sign", bare, "no brackets, no pictures"))
+        found.append(_ours("sign", bare, gettext_lazy("no brackets, no pictures")))
     script = _HAN.search(bare) if language == "en" else re.search(r"[A-Za-z]{2,}", bare)
     if script or (language == "zh" and not _HAN.search(bare)):
-        found.append(_ours("script", bare, f"this is not all {language}"))
+        found.append(_ours("script", bare, gettext_lazy("this is not all {language}", language=language)))
     return found
 
 
@@ -309,11 +401,18 @@ def _words(bare: str, angle: Angle, language: Language) -> list[LintFinding]:
     found = []
     promised = _PROMISED[language].search(bare) if angle in REMINDER_ANGLES else None
     if promised:
-        found.append(_ours("offer", promised.group(), "a reminder gives nothing, and promises no offer"))
+        found.append(_ours("offer", promised.group(), gettext_lazy("a reminder gives nothing, and promises no offer")))
     for row in load_banned_phrases():
         match = row.pattern.search(bare) if row.language in ("any", language) else None
         if match:
-            found.append(LintFinding(row.code, match.group(), "banned.csv", row.source))
+            found.append(
+                LintFinding(
+                    row.code,
+                    match.group(),
+                    gettext_lazy("a word that promotions must not use (banned.csv)"),
+                    row.source,
+                )
+            )
     if others := name_matcher(language).search(bare):
-        found.append(_ours("other_goods", others.group(), "goods are named by slots alone"))
+        found.append(_ours("other_goods", others.group(), gettext_lazy("goods are named by slots alone")))
     return found

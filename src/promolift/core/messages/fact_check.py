@@ -20,39 +20,32 @@ from promolift.core.messages.drafts import OFFER_RULE, PRIVACY_LAW, load_banned_
 from promolift.core.messages.numerals import ANY_WORD, CHINESE_NUMERAL, DIGITS, normalise_text, parse_number
 from promolift.core.offers.product_names import is_sensitive, load_toml, makes_claim, name_matcher
 from promolift.core.offers.terms import Offer
+from promolift.foundation.i18n.lazy_message import NOTHING, LazyMessage, gettext_lazy
 from promolift.foundation.localized_text import Language
 from promolift.foundation.money import CURRENCY_DIGITS
 
 MAX_CHARACTERS = 1000  # characters; nobody reads more in a promotion
 FactKind = Literal[
-    "name",
-    "percent",
-    "amount",
-    "threshold",
-    "cap",
-    "shipping",
-    "price",
-    "more",
-    "gift",
-    "points",
-    "start",
-    "end",
-    "code",
-    "person",
-    "bought",
-]
+    "name", "percent", "amount", "threshold", "cap", "shipping", "price", "more", "gift", "points", "start", "end",
+    "code", "person", "bought",
+]  # fmt: skip
 UNREAD_CODE = "unread"  # the code of what only a judge or a person can read
 _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_purchase"})
 # of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
 _ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection", "comparison", "popularity",
            "prize", "delivery_speed"}  # fmt: skip
 _PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
-
-
 # the kinds of benefit that code reads, and the fact that states each
 _BENEFIT_FACT: dict[str, FactKind] = {
     "percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping", "fixed_price": "price",
     "buy_x_get_y": "more", "gift": "gift", "points": "points",
+}  # fmt: skip
+FACT_NAMES: dict[str, LazyMessage] = {
+    "name": gettext_lazy("its goods"), "end": gettext_lazy("its last day"), "percent": gettext_lazy("the percentage"),
+    "amount": gettext_lazy("the amount off"), "shipping": gettext_lazy("free delivery"),
+    "price": gettext_lazy("the fixed price"), "more": gettext_lazy("how many to buy and get"),
+    "gift": gettext_lazy("the gift"), "points": gettext_lazy("the points"),
+    "threshold": gettext_lazy("the spend it asks for"), "cap": gettext_lazy("the most that is taken off"),
 }  # fmt: skip
 _OF_BENEFIT = {"wrong_percent", "wrong_amount", "wrong_benefit", "wrong_threshold", "wrong_cap"}
 
@@ -66,7 +59,7 @@ class BrokenRule:
 
     code: str
     span: str
-    reason: str
+    reason: LazyMessage
     start: int = 0
     end: int = 0
 
@@ -140,17 +133,17 @@ class _Reader:
         self.facts: list[Fact] = []
         self.left = 0  # words, or Chinese characters, that are no known fact and no plain word
 
-    def flag(self, code: str, start: int, end: int, why: str) -> None:
+    def flag(self, code: str, start: int, end: int, why: LazyMessage) -> None:
         self.broken.append(BrokenRule(code, self.raw[start:end], why, start, end))
 
-    def flag_all(self, pattern: str, code: str, why: str) -> None:
+    def flag_all(self, pattern: str, code: str, why: LazyMessage) -> None:
         for match in _P[pattern].finditer(self.text):
             self.flag(code, *match.span(), why)
 
     def hide(self, start: int, end: int) -> None:
         self.text = self.text[:start] + "\ue000" * (end - start) + self.text[end:]
 
-    def take(self, kind: FactKind, start: int, end: int, wrong: str | None = None, why: str = "") -> None:
+    def take(self, kind: FactKind, start: int, end: int, wrong: str | None = None, why: LazyMessage = NOTHING) -> None:
         """A fact at [start, end), with the code it breaks; it is not read again."""
         self.facts.append(Fact(kind, start, end, self.raw[start:end]))
         if wrong:
@@ -169,11 +162,14 @@ def _read(
     reader = _Reader(text, offer, language, known)
     if len(text) > MAX_CHARACTERS:
         reader.flag(
-            "too_long", MAX_CHARACTERS, len(text), f"more than {MAX_CHARACTERS} characters; the rest is not read"
+            "too_long",
+            MAX_CHARACTERS,
+            len(text),
+            gettext_lazy("more than {max_characters} characters; the rest is not read", max_characters=MAX_CHARACTERS),
         )
         return reader
     if offer.benefit.type == "none":
-        reader.flag("no_offer", 0, len(text), "'none' is no offer; nobody is written to about it")
+        reader.flag("no_offer", 0, len(text), gettext_lazy("'none' is no offer; nobody is written to about it"))
     for breach in find_breaches(text, offer, channel, packs, sender, known, language):
         reader.flag(breach.code, breach.start, breach.end, breach.why)
     reader.text = blank_channel_parts(reader.text, channel)
@@ -182,7 +178,7 @@ def _read(
     if channel != "wechat_store":
         _missing(reader)
     if offer.benefit.type not in (*_BENEFIT_FACT, "reminder"):  # which gives nothing, and must promise nothing
-        why = "code does not read this kind of benefit"
+        why = gettext_lazy("code does not read this kind of benefit")
         reader.broken = [
             replace(r, code=UNREAD_CODE, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken
         ]
@@ -191,14 +187,19 @@ def _read(
 
 def _signs(r: _Reader) -> None:
     if not r.raw.strip():
-        r.flag("empty", 0, len(r.raw), "there is no text")
-    r.flag_all("markup", "markup", "no markup, no open slot, no link of its own")
+        r.flag("empty", 0, len(r.raw), gettext_lazy("there is no text"))
+    r.flag_all("markup", "markup", gettext_lazy("no markup, no open slot, no link of its own"))
     for at, sign in enumerate(r.raw):
         if unicodedata.category(sign) in ("Cc", "Cf", "Co") and sign != "\n":
-            r.flag("control_character", at, at + 1, f"an invisible character, U+{ord(sign):04X}")
+            r.flag(
+                "control_character",
+                at,
+                at + 1,
+                gettext_lazy("an invisible character, U+{sign}", sign=f"{ord(sign):04X}"),
+            )
     han, latin = len(_HAN.findall(r.raw)), len(re.findall(r"[A-Za-z]+", r.raw))
     if (r.language == "zh" and latin > 3 * max(han, 1)) or (r.language == "en" and han > latin):
-        r.flag("wrong_language", 0, len(r.raw), f"this is not {r.language}")
+        r.flag("wrong_language", 0, len(r.raw), gettext_lazy("this is not {language}", language=r.language))
 
 
 def _people(r: _Reader) -> None:
@@ -210,11 +211,17 @@ def _people(r: _Reader) -> None:
         group = next(name for name in ("bare", "zh", "en") if greeted[name])
         rest = re.sub(r"[\ue000\s]|先生|女士|小姐|mrs?\.?|ms\.?", "", greeted[group], flags=re.IGNORECASE)
         if rest and not _P["anybody"].match(greeted[group]):
-            r.flag("wrong_name", *greeted.span(group), f"the recipient is {r.known.name or 'unknown by name'}")
+            r.flag(
+                "wrong_name",
+                *greeted.span(group),
+                gettext_lazy("the recipient is {name}", name=r.known.name)
+                if r.known.name
+                else gettext_lazy("the recipient's name is not known"),
+            )
         r.hide(*greeted.span())
     for private in filter(None, r.known.private):
         for match in re.finditer(re.escape(normalise_text(private)), r.text, re.IGNORECASE):
-            r.flag("profile_leak", *match.span(), "a fact of the profile")
+            r.flag("profile_leak", *match.span(), gettext_lazy("a fact of the profile"))
 
 
 @lru_cache(maxsize=4096)
@@ -236,19 +243,26 @@ def _names(r: _Reader) -> None:
                 r.take("name", *match.span())
         private = offer.covers if offer.scope == "category" else name
         if is_sensitive(private, "category" if offer.scope == "category" else "product"):
-            r.flag("sensitive_name", 0, 0, f"{private!r} is a private matter; a message must not name it by itself")
+            r.flag(
+                "sensitive_name",
+                0,
+                0,
+                gettext_lazy(
+                    "{private} is a private matter; a message must not name it by itself", private=repr(private)
+                ),
+            )
         if makes_claim(name):
-            r.flag("injection", 0, 0, "the label carries an offer or an order")
+            r.flag("injection", 0, 0, gettext_lazy("the label carries an offer or an order"))
     for words in known.bought:
         for match in list(re.finditer(_loose(words.text_in(r.language)), r.text, re.IGNORECASE)):
             secret = is_sensitive(words.text_in(r.language), "product") or is_sensitive(words.en)
-            why = "a private purchase must not be named"
+            why = gettext_lazy("a private purchase must not be named")
             r.take("bought", *match.span(), "sensitive_name" if secret else None, why)
     if not known.bought:
-        r.flag_all("bought", "unknown_purchase", "it is not known what they bought")
-        r.flag_all("history", "unknown_purchase", "it is not known what they bought")
+        r.flag_all("bought", "unknown_purchase", gettext_lazy("it is not known what they bought"))
+        r.flag_all("history", "unknown_purchase", gettext_lazy("it is not known what they bought"))
     for match in name_matcher(r.language).finditer(r.text):
-        r.flag(UNREAD_CODE, *match.span(), "names another category; nobody has read what is said of it")
+        r.flag(UNREAD_CODE, *match.span(), gettext_lazy("names another category; nobody has read what is said of it"))
 
 
 def _words(r: _Reader) -> None:
@@ -264,36 +278,38 @@ def _words(r: _Reader) -> None:
                 r.flag(
                     row.code if row.code in _ALWAYS else UNREAD_CODE,
                     *match.span(),
-                    "a word that no promotion may use" if row.code in _ALWAYS else "may claim too much",
+                    gettext_lazy("a word that no promotion may use")
+                    if row.code in _ALWAYS
+                    else gettext_lazy("may claim too much"),
                 )
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):
             wrong = UNREAD_CODE if r.offer.activation == "code" else "wrong_code"
-            r.take("code", match.start(1), match.end(1), wrong, "the offer says no such code")
+            r.take("code", match.start(1), match.end(1), wrong, gettext_lazy("the offer says no such code"))
     if r.offer.scope != "all":
-        r.flag_all("everything", "wrong_scope", "the offer is on one category or product")
+        r.flag_all("everything", "wrong_scope", gettext_lazy("the offer is on one category or product"))
 
 
 def _terms(r: _Reader) -> None:
     """For whom, by which step, and together or each: a text may not deny or leave out what the offer asks for."""
     offer = r.offer
     if offer.joined == "each":
-        r.flag_all("together", "wrong_scope", "each of them counts alone")
+        r.flag_all("together", "wrong_scope", gettext_lazy("each of them counts alone"))
     if offer.joined == "together":
-        r.flag_all("alone", "wrong_scope", "both are bought together")
+        r.flag_all("alone", "wrong_scope", gettext_lazy("both are bought together"))
     if offer.members:
-        r.flag_all("no_members", "wrong_scope", "members alone get it")
+        r.flag_all("no_members", "wrong_scope", gettext_lazy("members alone get it"))
     elif found := _P["members_alone"].search(r.text):
-        r.flag("wrong_scope", *found.span(), "it is not for members alone")
-    r.flag_all("stacks", "wrong_benefit", "the offer does not say that it counts beside others")
+        r.flag("wrong_scope", *found.span(), gettext_lazy("it is not for members alone"))
+    r.flag_all("stacks", "wrong_benefit", gettext_lazy("the offer does not say that it counts beside others"))
     if offer.min_spend_cents:
-        r.flag_all("again", "wrong_threshold", "the offer counts once for an order")
-    r.flag_all("multiple", "wrong_amount", "the offer multiplies no points")
+        r.flag_all("again", "wrong_threshold", gettext_lazy("the offer counts once for an order"))
+    r.flag_all("multiple", "wrong_amount", gettext_lazy("the offer multiplies no points"))
     if offer.scope == "all":
-        r.flag_all("narrowed", "wrong_scope", "the offer is on everything")
+        r.flag_all("narrowed", "wrong_scope", gettext_lazy("the offer is on everything"))
     if offer.activation != "automatic":
-        r.flag_all("no_code", "wrong_code", "the customer does something to get it")
+        r.flag_all("no_code", "wrong_code", gettext_lazy("the customer does something to get it"))
 
 
 _MONTH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -316,30 +332,30 @@ def _dates(r: _Reader) -> None:
         # in Chinese most readers take 6月30日前 for through that day
         last_days = {end, end + timedelta(days=1)} if r.language == "zh" else {end + timedelta(days=1)}
         wrong = day not in last_days if exclusive else day != end
-        why = f"the offer is valid from {first} through {end}"
+        why = gettext_lazy("the offer is valid from {first} through {end}", first=first, end=end)
         r.take("end", *match.span(), "wrong_date" if wrong else None, why)
         beside = _P["weekday"].search(before[-24:] + after[:12])
         if beside and _weekday(beside.group()) != day.weekday():
-            r.flag("wrong_date", *match.span(), "this day is another day of the week")
+            r.flag("wrong_date", *match.span(), gettext_lazy("this day is another day of the week"))
     for match in list(_P["clock"].finditer(r.text)):
         digits = [int(part) for part in re.findall(r"\d+", match.group())]
         hour = digits[0] + (12 if "p" in match.group().lower() and digits[0] < 12 else 0)
         stated = 60 * hour + (digits[1] if len(digits) > 1 else 0)
         if (stated - (60 * last.hour + last.minute)) % 1440 > 1:
-            r.flag(UNREAD_CODE, *match.span(), "an hour that code cannot compare")
+            r.flag(UNREAD_CODE, *match.span(), gettext_lazy("an hour that code cannot compare"))
         r.hide(*match.span())
     _loose_ends(r, end, last.hour * 60 + last.minute)
     for match in _P["ends_on"].finditer(r.text):
         if _weekday(_P["weekday"].search(match.group()).group()) != end.weekday():  # type: ignore[union-attr]
-            r.flag("wrong_date", *match.span(), f"the offer is valid through {end}")
+            r.flag("wrong_date", *match.span(), gettext_lazy("the offer is valid through {end}", end=end))
     for match in list(_P["vague_time"].finditer(r.text)):
-        r.flag(UNREAD_CODE, *match.span(), "a time that depends on when it is read")
+        r.flag(UNREAD_CODE, *match.span(), gettext_lazy("a time that depends on when it is read"))
         r.hide(*match.span())
 
 
 def _loose_ends(r: _Reader, end: date, minute: int) -> None:
     """An end that is no date: a part of a month, a weekend, the end of the year, midnight."""
-    why = f"the offer is valid through {end}"
+    why = gettext_lazy("the offer is valid through {end}", end=end)
     for match in _P["part_of_month"].finditer(r.text):
         month = _MONTH.index(match["me"][:3].lower()) + 1 if match["me"] else int(parse_number(match["pm"]))
         part = (match["part"] or match["pe"]).lower()
@@ -351,7 +367,7 @@ def _loose_ends(r: _Reader, end: date, minute: int) -> None:
     if (end.month, end.day) not in ((12, 24), (12, 25), (12, 31), (1, 1)):
         r.flag_all("year_end", "wrong_date", why)
     if minute not in (0, 1439):
-        r.flag_all("midnight", "wrong_date", "the offer ends before the day does")
+        r.flag_all("midnight", "wrong_date", gettext_lazy("the offer ends before the day does"))
 
 
 _MONTH_PARTS = ((("初", "上旬", "early", "start", "beginning"), (1, 10)), (("中", "mid"), (11, 20)),
@@ -388,7 +404,10 @@ _NTHS = {
 def _percents(r: _Reader) -> None:
     """Percentages, 折, halves: what is taken off, or what is left to pay."""
     shares = r.offer.benefit.type in ("percent_off", "buy_x_get_y")
-    share, why = r.offer.benefit.percent, f"the offer takes {r.offer.benefit.percent} % off"
+    share, why = (
+        r.offer.benefit.percent,
+        gettext_lazy("the offer takes {percent} % off", percent=r.offer.benefit.percent),
+    )
     for match in list(_P["zhe"].finditer(r.text)):
         said = match.group(1)
         value = Decimal(5) if not said or said in "对半" else parse_number(said)
@@ -405,7 +424,7 @@ def _percents(r: _Reader) -> None:
         off, pay = bool(_P["off"].search(before[-14:] + after[:14])), bool(_P["pay"].search(before[-14:] + after[:24]))
         wrong = not shares or value not in (share, 100 - share)
         if not wrong and pay == off and share != 50:
-            r.flag(UNREAD_CODE, *match.span(), "not clear whether this is taken off or left to pay")
+            r.flag(UNREAD_CODE, *match.span(), gettext_lazy("not clear whether this is taken off or left to pay"))
         elif not wrong:
             wrong = value != (100 - share if pay else share)
         r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
@@ -421,12 +440,22 @@ def _goods(r: _Reader) -> None:
     elif fact == "points":
         for match in list(_P["points"].finditer(r.text)):
             wrong = parse_number(match[1] or match[2]) != b.points
-            r.take("points", *match.span(), "wrong_amount" if wrong else None, f"the offer gives {b.points} points")
+            r.take(
+                "points",
+                *match.span(),
+                "wrong_amount" if wrong else None,
+                gettext_lazy("the offer gives {points} points", points=b.points),
+            )
     elif fact == "more" and b.percent == 100:
         for match in list(_P["more"].finditer(r.text)):
             said = [int(parse_number(part)) for part in match.groups() if part]
             wrong = said != [b.buy, b.get]
-            r.take("more", *match.span(), "wrong_amount" if wrong else None, f"the offer is buy {b.buy}, get {b.get}")
+            r.take(
+                "more",
+                *match.span(),
+                "wrong_amount" if wrong else None,
+                gettext_lazy("the offer is buy {buy}, get {get}", buy=b.buy, get=b.get),
+            )
         for match in list(_P["nth_free"].finditer(r.text)):
             r.hide(*match.span())
 
@@ -478,8 +507,13 @@ def _sums(r: _Reader) -> None:
         role: FactKind = "cap" if cap else "threshold" if spend and not _P["off"].search(before[-4:]) else "amount"
         if role == "amount" and offer.benefit.type == "fixed_price":
             role = "price"
+            if cents == right["price"] and off:
+                r.take(role, start, end, "wrong_amount", gettext_lazy("the offer is a price, not an amount off"))
+                continue
         if offer.currency not in units:
-            r.take(role, start, end, "wrong_currency", f"the offer is in {offer.currency}")
+            r.take(
+                role, start, end, "wrong_currency", gettext_lazy("the offer is in {currency}", currency=offer.currency)
+            )
         elif cents == right[role] and cents:
             r.take(role, start, end)
         elif cents and (cap or spend or off) and cents not in right.values() and right[role] not in stated:
@@ -488,16 +522,16 @@ def _sums(r: _Reader) -> None:
                 start,
                 end,
                 f"wrong_{role}" if right[role] and role != "price" else "wrong_amount",
-                "the offer names no such sum",
+                gettext_lazy("the offer names no such sum"),
             )
         elif (
             cents
             and cents not in right.values()
             and offer.benefit.type not in ("amount_off", "exchange", "percent_off")
         ):
-            r.take(role, start, end, "wrong_amount", "the offer names no such sum")
+            r.take(role, start, end, "wrong_amount", gettext_lazy("the offer names no such sum"))
         else:
-            r.flag(UNREAD_CODE, start, end, "a sum, but not clear what for")
+            r.flag(UNREAD_CODE, start, end, gettext_lazy("a sum, but not clear what for"))
             r.take(next((kind for kind, value in right.items() if value == cents and cents), role), start, end)
 
 
@@ -508,7 +542,11 @@ def _examples(r: _Reader, sums: list[_Sum]) -> list[_Sum]:
         if _P["example"].fullmatch(r.text[one.end : two.start]):
             wrong = parse_number(two.said) != parse_number(one.said) * paid
             r.take(
-                "percent", one.start, two.end, "wrong_percent" if wrong else None, "the sums do not give the percentage"
+                "percent",
+                one.start,
+                two.end,
+                "wrong_percent" if wrong else None,
+                gettext_lazy("the sums do not give the percentage"),
             )
             left = [each for each in left if each not in (one, two)]
     return left
@@ -517,32 +555,39 @@ def _examples(r: _Reader, sums: list[_Sum]) -> list[_Sum]:
 def _others(r: _Reader) -> None:
     """Another thing in one list with what is offered, of which the text says the benefit, too."""
     if r.offer.scope != "all":
-        r.flag_all(f"listed_{r.language}", "wrong_scope", "the offer is on other goods")
+        r.flag_all(f"listed_{r.language}", "wrong_scope", gettext_lazy("the offer is on other goods"))
 
 
 def _shipping(r: _Reader) -> None:
     """Free delivery and gifts, where the offer is that, and where it is not; then what number nobody has read."""
     sure = r.offer.benefit.type != "free_shipping"  # else a gift may be another way to say that
     for match in list(_P["shipping"].finditer(r.text)):
-        r.take("shipping", *match.span(), "wrong_benefit" if sure else None, "the offer is not free delivery")
+        r.take(
+            "shipping", *match.span(), "wrong_benefit" if sure else None, gettext_lazy("the offer is not free delivery")
+        )
     given = r.offer.benefit.type not in ("free_shipping", "buy_x_get_y", "exchange", "gift")
-    r.flag_all("gift", "wrong_benefit" if given else UNREAD_CODE, "the offer gives nothing but its benefit")
-    r.flag_all("number", UNREAD_CODE, "a number whose meaning code cannot tell")
+    r.flag_all(
+        "gift", "wrong_benefit" if given else UNREAD_CODE, gettext_lazy("the offer gives nothing but its benefit")
+    )
+    if r.language == "zh" and r.offer.benefit.type in ("gift", "fixed_price", "exchange", "points"):
+        r.flag_all("several", UNREAD_CODE, gettext_lazy("how many, which code does not compare with the offer"))
+    r.flag_all("number", UNREAD_CODE, gettext_lazy("a number whose meaning code cannot tell"))
 
 
 def _prose(r: _Reader) -> None:
     """A sentence that says more than the facts that were read: only a judge or a person can tell.
 
-    A word or two do not make a sentence unread, but may be the fact that seems to be missing.
+    A word or two do not make a sentence unread, but may be the fact that seems to be missing. A proper noun within an
+    English sentence does: it may be an origin, a maker or a place.
     """
     at = 0
     for sentence in re.split(r"(?<=[。！!？?；;\n])|(?<=[.])(?=\s|$)", r.text):
         rest = _P[f"plain_{r.language}"].sub(" ", sentence)
         more = len(_HAN.findall(rest)) if r.language == "zh" else len(re.findall(r"[A-Za-z']{2,}", rest))
         r.left += more
-        if more >= (4 if r.language == "zh" else 2):
+        if more:
             start = at + len(sentence) - len(sentence.lstrip())
-            r.flag(UNREAD_CODE, start, at + len(sentence), "says more than the facts that code reads")
+            r.flag(UNREAD_CODE, start, at + len(sentence), gettext_lazy("says more than the facts that code reads"))
         at += len(sentence)
 
 
@@ -558,17 +603,24 @@ def _missing(r: _Reader) -> None:
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
     }  # fmt: skip
     conditions = {
-        "members": offer.members,
-        "code_said": offer.activation == "code",
-        "joined_said": offer.joined == "together",
+        "members": (offer.members, gettext_lazy("the text does not say that members alone get it")),
+        "code_said": (offer.activation == "code", gettext_lazy("the text does not say that a code is needed")),
+        "joined_said": (
+            offer.joined == "together",
+            gettext_lazy("the text does not say that both are bought together"),
+        ),
     }
-    for name, asked in conditions.items():
+    if share_of_more and not _P["of_more"].search(normalise_text(r.raw)):
+        r.flag("missing_condition", end, end, gettext_lazy("the text does not say how many are bought for that share"))
+    for name, (asked, unsaid) in conditions.items():
         if asked and not _P[name].search(normalise_text(r.raw)):
-            r.flag("missing_condition", end, end, f"the text does not say the offer's {name.split('_')[0]}")
+            r.flag("missing_condition", end, end, unsaid)
     unread = r.left > 0 or any(rule.code == UNREAD_CODE for rule in r.broken)
     counted = bool(_P["number"].search(r.text))  # a sum can only be said by a numeral that is not read yet
     for code, kind in wanted.items():
         if kind and kind not in kinds:
-            why = f"the text does not say the offer's {kind}, as far as it is read"
+            why = gettext_lazy(
+                "as far as it is read, the text does not say this of the offer: {kind}", kind=FACT_NAMES[kind]
+            )
             may_be = counted if kind in ("threshold", "cap", "price", "points") else unread
             r.flag(UNREAD_CODE if may_be else code, end, end, why)

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 from pydantic import Field, model_validator
 
 from promolift.core.offers.product_names import load_toml
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import LocalizedText
 from promolift.foundation.settings import Settings
 
@@ -32,7 +33,7 @@ class Occasion(Settings):
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
         if sum(map(bool, (self.day, self.span, self.weekday, self.days))) != 1:
-            raise ValueError("an occasion has one of day, span, weekday and days")
+            raise ValueError(gettext_lazy("an occasion has one of day, span, weekday and days"))
         return self
 
     def spans(self, year: int) -> list[DateSpan]:

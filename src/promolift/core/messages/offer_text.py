@@ -4,13 +4,20 @@ Four lengths of the same facts: `benefit_text` for a title, `describe_offer` for
 a message and `terms_text` for what stands after it. Money, days and 折 are printed here and nowhere else.
 """
 
-import re
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from promolift.core.offers.product_names import is_plural, is_printable, load_product_names, load_toml, readable_name
+from promolift.core.offers.product_names import (
+    brand_in_latin,
+    is_plural,
+    is_printable,
+    load_product_names,
+    load_toml,
+    names_in,
+    readable_name,
+)
 from promolift.core.offers.terms import Benefit, Offer, PairCondition
 from promolift.foundation.localized_text import Language, LocalizedText, reads_in
 from promolift.foundation.money import CURRENCY_DIGITS, CURRENCY_SIGNS
@@ -144,8 +151,11 @@ def _item(benefit: Benefit, language: Language) -> str:
     if benefit.type not in ("gift", "exchange"):
         return ""
     words = benefit.item or readable_name(benefit.product_id or "", "product")
+    said = words.text_in(language)
+    if not benefit.item and not names_in(said, language):
+        said = _SELECTED_PRODUCT.zh if language == "zh" else _SELECTED_PRODUCT.en.removeprefix("a ")
     times = f"{benefit.quantity}件" if language == "zh" else f"{benefit.quantity} x "
-    return (times if benefit.quantity > 1 else "") + words.text_in(language)
+    return (times if benefit.quantity > 1 else "") + said
 
 
 def _article(item: str) -> str:
@@ -171,9 +181,10 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
     single = offer.scope == "product"
     name = offer.label.text_in(language) if offer.label else None
-    foreign = language == "zh" and not single and not _HAN.search(name or "")  # 'tea' is no Chinese category
-    if name and (foreign or not (reads_in(name, language) and is_printable(name))):
+    if name and not names_in(name, language):
         name = (_SELECTED_PRODUCT if single else _SELECTED_PRODUCTS).text_in(language)
+    elif name and not single and language == "zh" and brand_in_latin(name):
+        name = category_phrase(name, language)  # 'Nike商品'
     as_is = name is None or single or offer.joined or name == _SELECTED_PRODUCTS.text_in(language)
     on = name if as_is else category_phrase(name or "", language)
     plural = bool(on) and not single and is_plural(on or "")
@@ -182,10 +193,25 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
     )
 
 
+def has_name(offer: Offer, language: Language) -> bool:
+    """Whether a text of the pool may name what the offer is on: not where the neutral form stands in its place."""
+    name = offer_line(offer, language).name
+    return name is None or not name.startswith(_NEUTRAL)
+
+
+def neutral_name(category: str, language: Language) -> str:
+    """What stands for a product that cannot be named in the language, by its category: '指定茶叶', 'a selected product
+    in tea'."""
+    if language == "zh":
+        return _SELECTED + category_phrase(category, language)
+    return f"{_SELECTED_PRODUCT.en} in {category}"
+
+
 # whose name cannot be read in a language, or would say what only the offer may
+_SELECTED = "指定"
 _SELECTED_PRODUCT = LocalizedText(zh="指定商品", en="a selected product")
 _SELECTED_PRODUCTS = LocalizedText(zh="指定商品", en="selected products")
-_HAN = re.compile(r"[\u4e00-\u9fff]")
+_NEUTRAL = (_SELECTED, _SELECTED_PRODUCT.en, _SELECTED_PRODUCTS.en)
 _SMALL_WORDS = frozenset(("and", "or", "of", "for", "in", "the", "a", "plus", "with"))
 
 
@@ -194,7 +220,8 @@ def _nouns(language: Language) -> frozenset[str]:
     """What the names of the table end with: nouns that stand in a sentence as they are ('ground coffee')."""
     names = (words.text_in(language) for row in load_product_names().values() for words in (row.words, row.short))
     ends = (name.lower().split()[-1] if language == "en" else name for name in names)
-    return frozenset(end for end in ends if len(end) > (language == "en"))
+    more = _DATA["nouns_en"].split() if language == "en" else ()
+    return frozenset((*(end for end in ends if len(end) > (language == "en")), *more))
 
 
 @lru_cache(maxsize=8192)
@@ -203,6 +230,8 @@ def category_phrase(name: str, language: Language) -> str:
 
     A plural, and a name that ends with a known noun, stand as they are; of other names nobody knows whether they can.
     """
+    if brand_in_latin(name):
+        return f"{name}商品" if language == "zh" else f"everything from {name}"
     if language == "en":
         if is_plural(name) or name.lower().split()[-1] in _nouns("en"):
             return name
@@ -214,8 +243,15 @@ def category_phrase(name: str, language: Language) -> str:
 
 
 def describe_offer(offer: Offer, language: Language) -> str:
-    """'20 % off tea', '茶打8折', '¥500 off from ¥5,000 up'; of two categories whether each or both together count."""
-    return _listed(offer_line(offer, language), language, _DATA["needs"][language].get(offer.activation, ""))
+    """'20 % off tea', '茶打8折', '¥500 off from ¥5,000 up'; of two categories whether each or both together count.
+
+    For people of the shop: a name in Latin letters that no Chinese message would print stands as it is.
+    """
+    line = offer_line(offer, language)
+    own = offer.label.text_in(language) if offer.label else ""
+    if own and not has_name(offer, language) and reads_in(own, language) and is_printable(own):
+        line = line._replace(on=own)  # people of the shop know their own names, and must tell one product from another
+    return _listed(line, language, _DATA["needs"][language].get(offer.activation, ""))
 
 
 def describe_menu_line(

@@ -9,7 +9,7 @@ from typing import Any
 from promolift.core.offers.product_names import load_toml
 from promolift.foundation.localized_text import Language
 
-PROMPT_VERSION = 6
+PROMPT_VERSION = 7
 _PLACE = re.compile(r"\{(\w+)\}")
 
 

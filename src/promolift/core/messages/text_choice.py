@@ -148,7 +148,7 @@ class TextChooser:
     texts: tuple[PoolText, ...]
     tallies: tuple[TextCounts, ...] = ()
     seed: int = 0
-    _arms: dict[tuple[Angle, BenefitType, Language, str], TextArms] = field(
+    _arms: dict[tuple[Angle, BenefitType, Language, str, frozenset[str]], TextArms] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -216,23 +216,34 @@ class TextChooser:
         own = min(max(product / products, LEAST_VARIANCE / 2), both)
         return TextSpreads(own, both - own)
 
-    def choose(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
-        """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""
-        arms = self.arms(angle, benefit, language, goods)
+    def choose(
+        self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "",
+        without: frozenset[str] = frozenset(),
+    ) -> ChosenText:  # fmt: skip
+        """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone.
+
+        `without` are slots that cannot be filled: the texts that have none of them compete.
+        """
+        arms = self.arms(angle, benefit, language, goods, without)
         if not arms.texts:
             return ChosenText(None, 1.0)
         at = int(np.searchsorted(arms.share_V.cumsum(), hash_unit("text", self.seed, key), side="right"))
         at = min(at, int(np.flatnonzero(arms.share_V)[-1]))  # a sum below 1 by its last bit ends at a text that is sent
         return ChosenText(arms.texts[at], float(arms.share_V[at]))
 
-    def arms(self, angle: Angle, benefit: BenefitType, language: Language, goods: str = "") -> TextArms:
+    def arms(
+        self, angle: Angle, benefit: BenefitType, language: Language, goods: str = "",
+        without: frozenset[str] = frozenset(),
+    ) -> TextArms:  # fmt: skip
         """The texts that compete for such a message."""
-        where = (angle, benefit, language, goods)
+        where = (angle, benefit, language, goods, without)
         if where not in self._arms:
             texts = tuple(
                 text
                 for text in self.texts
-                if (text.angle, text.language) == (angle, language) and text.goods in ("", goods)
+                if (text.angle, text.language) == (angle, language)
+                and text.goods in ("", goods)
+                and not any(slot in text.words for slot in without)
             )
             self._arms[where] = self._compete(texts, benefit)
         return self._arms[where]

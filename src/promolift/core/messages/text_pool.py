@@ -18,7 +18,7 @@ import polars as pl
 from pydantic import Field
 
 from promolift.core.messages.angles import ANGLE_RULES, ANGLES, REMINDER_ANGLES, Angle, AngleFacts
-from promolift.core.messages.drafts import BriefAnswer, Draft, lint_draft, lint_voice
+from promolift.core.messages.drafts import BriefAnswer, Draft, lint_draft, lint_style, lint_voice
 from promolift.core.messages.offer_text import describe_offer, terms_text
 from promolift.core.messages.prompt_templates import (
     PROMPT_VERSION,
@@ -32,7 +32,7 @@ from promolift.core.messages.voice import VoiceCard
 from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import pgettext_noop
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import SEMICOLON, gettext_lazy, join_messages
 from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.settings import Settings
 
@@ -164,7 +164,8 @@ ApprovalMode = Literal["person", "judged"]
 
 
 class TextClaim(Settings):
-    """What a text claims, as a judge read it, and the field of the fact that entails it."""
+    """What a text claims, as a judge read it, and the fact that entails it: `angle` (the fields of its angle's rule),
+    `slots` (what code fills in) or `terms` (what code says after it)."""
 
     claim: str
     by: str
@@ -255,18 +256,25 @@ def texts_from_drafts(written: Sequence[BriefAnswer], date: str) -> list[PoolTex
         lint_text(
             _text(brief.angle, brief.language, draft, writer=each.model, date=date, successor_of=brief.successor_of),
             brief.voice,
+            by_model=True,
         )
         for each in written
         for brief, draft in ((each.brief, draft) for draft in each.drafts)
     ]
 
 
-def lint_text(text: PoolText, voice: VoiceCard | None = None) -> PoolText:
-    """The text, `faulty` with the reasons where lint finds something, or the shop's voice rules a word out."""
+def lint_text(text: PoolText, voice: VoiceCard | None = None, by_model: bool = False) -> PoolText:
+    """The text, `faulty` with the reasons where lint finds something, or the shop's voice rules a word out.
+
+    `by_model`: what readers refuse in style is a fault, too.
+    """
     found = lint_draft(text.draft, text.angle, text.language)
+    found += lint_style(text.draft, text.language) if by_model else []
     found += lint_voice(text.draft, voice, text.language) if voice else []
-    why = "; ".join(f"{f.code} {f.span!r}: {f.why}" for f in found[:3])
-    return text.model_copy(update={"state": "faulty", "why": why}) if found else text
+    if not found:
+        return text
+    parts = [gettext_lazy("{code} {span} ({why})", code=f.code, span=repr(f.span), why=f.why) for f in found[:3]]
+    return text.model_copy(update={"state": "faulty", "why": join_messages(SEMICOLON, *parts).to_text()})
 
 
 def apply_judgements(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str) -> list[PoolText]:
@@ -348,13 +356,17 @@ def from_csv(pool: TextPool, rows: pl.DataFrame, by: str, date: str) -> ImportRe
         old, word = known.get(row["text_id"]), str(row["approved"]).strip().lower()
         wrong = None
         if old is None and row["text_id"]:
-            wrong = f"no text {row['text_id']!r} in the pool; leave text_id empty for a new one"
+            wrong = gettext_lazy(
+                "no text {text_id} in the pool; leave text_id empty for a new one", text_id=repr(row["text_id"])
+            )
         elif word and word not in YES_NO_ANSWERS:
-            wrong = f"approved = {word!r}; write yes or no, or leave it empty"
+            wrong = gettext_lazy("approved = {word}; write yes or no, or leave it empty", word=repr(word))
         elif old is None and row["angle"] not in ANGLES:
-            wrong = f"angle = {row['angle']!r}; known ones: {', '.join(ANGLES)}"
+            wrong = gettext_lazy(
+                "angle = {angle}; known ones: {angles}", angle=repr(row["angle"]), angles=", ".join(ANGLES)
+            )
         elif old is None and row["language"] not in LANGUAGES:
-            wrong = f"language = {row['language']!r}; write zh or en"
+            wrong = gettext_lazy("language = {language}; write zh or en", language=repr(row["language"]))
         if wrong:
             code = "text_unknown" if old is None and row["text_id"] else "value_invalid"
             raise InputError(code, gettext_lazy("review file, line {number}: {wrong}", number=number, wrong=wrong))

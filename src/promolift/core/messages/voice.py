@@ -76,9 +76,13 @@ class VoiceCard(Settings):
                         ),
                     )
                 if not text.strip() and not isinstance(value, str):
-                    raise ValueError(f"{name}: an entry is empty; delete it")
+                    raise ValueError(gettext_lazy("{name}: an entry is empty; delete it", name=name))
                 if any(ord(sign) < 32 for sign in text) or len(text) > 200:
-                    raise ValueError(f"{name}: {text[:40]!r}: write one line of at most 200 characters")
+                    raise ValueError(
+                        gettext_lazy(
+                            "{name}: {text}: write one line of at most 200 characters", name=name, text=repr(text[:40])
+                        )
+                    )
         return self
 
     def address(self, language: Language) -> str:

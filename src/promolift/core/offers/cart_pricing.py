@@ -55,18 +55,20 @@ class PromotionTerms(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.benefit.type == "none":
-            raise ValueError("a promotion needs a benefit")
+            raise ValueError(gettext_lazy("a promotion needs a benefit"))
         if self.benefit.type in ("gift", "exchange") and not self.benefit.product_id:
-            raise ValueError(f"{self.benefit.type} needs product_id: the till must know which product")
+            raise ValueError(
+                gettext_lazy("{type} needs product_id: the till must know which product", type=self.benefit.type)
+            )
         if (self.scope == "basket") != (not self.covers):
-            raise ValueError("covers names categories or products; scope 'basket' has none")
+            raise ValueError(gettext_lazy("covers names categories or products; scope 'basket' has none"))
         if self.joined == "together":
             if len(set(self.covers)) < 2:
-                raise ValueError("together needs two or more in covers")
+                raise ValueError(gettext_lazy("together needs two or more in covers"))
             if self.benefit.type not in ("percent_off", "amount_off", "fixed_price"):
-                raise ValueError("together is for percent_off, amount_off and fixed_price")
+                raise ValueError(gettext_lazy("together is for percent_off, amount_off and fixed_price"))
         if self.benefit.type == "amount_off" and 0 < self.min_spend_cents <= self.benefit.amount_cents:
-            raise ValueError("an amount off must be smaller than the spend it asks for")
+            raise ValueError(gettext_lazy("an amount off must be smaller than the spend it asks for"))
         return self
 
 

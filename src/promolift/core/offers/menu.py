@@ -13,6 +13,7 @@ from promolift.core.offers.settings import OfferRules
 from promolift.core.offers.terms import Activation, Benefit, Offer, Scope, covered_targets
 from promolift.foundation.hashing import hash_id
 from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 from promolift.foundation.tables.schemas import CANDIDATES
@@ -101,34 +102,48 @@ class MenuItem(Settings):
     @classmethod
     def _two_words_for_coupon(cls, value: Any) -> Any:
         if value == "coupon":
-            raise ValueError("say 'code' for a code to type or show, 'link' for an offer opened from the message")
+            raise ValueError(
+                gettext_lazy("say 'code' for a code to type or show, 'link' for an offer opened from the message")
+            )
         return value
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.benefit.type == "none":
-            raise ValueError("'none' is always on the menu and needs no line")
+            raise ValueError(gettext_lazy("'none' is always on the menu and needs no line"))
         kind = self.benefit.type
         if self.covers and self.scope == "all":
-            raise ValueError("covers names categories or products: say which with scope")
+            raise ValueError(gettext_lazy("covers names categories or products: say which with scope"))
         if self.scope != "all" and not self.covers and kind != "percent_off":
-            raise ValueError("an offer for each category or product is percent_off; others name theirs in covers")
+            raise ValueError(
+                gettext_lazy("an offer for each category or product is percent_off; others name theirs in covers")
+            )
         if self.together and not (len(self.covers) == 2 and self.scope == "product" and kind == "fixed_price"):
-            raise ValueError("together is for a fixed_price of scope product with two in covers")
+            raise ValueError(gettext_lazy("together is for a fixed_price of scope product with two in covers"))
         if kind == "percent_off" and len(self.covers) > 1:
-            raise ValueError("a percentage is on one thing: write a line for each, or leave pairs to the proposals")
+            raise ValueError(
+                gettext_lazy("a percentage is on one thing: write a line for each, or leave pairs to the proposals")
+            )
         if self.untried and self.scope == "all":
-            raise ValueError("untried is of a category or product: say which with scope")
+            raise ValueError(gettext_lazy("untried is of a category or product: say which with scope"))
         if kind == "fixed_price" and not self.covers:
-            raise ValueError("a fixed price is of something: name it in covers")
+            raise ValueError(gettext_lazy("a fixed price is of something: name it in covers"))
         if kind in ("gift", "exchange") and not (self.benefit.item and self.benefit.product_id):
-            raise ValueError(f"{kind} needs item (its name, for messages) and product_id (for the till)")
+            raise ValueError(
+                gettext_lazy("{kind} needs item (its name, for messages) and product_id (for the till)", kind=kind)
+            )
         if (kind in ("gift", "points", "exchange")) != (self.benefit_cost_cents is not None):
-            raise ValueError(f"benefit_cost_cents is for gift, points and exchange, which need it; this is {kind}")
+            raise ValueError(
+                gettext_lazy(
+                    "benefit_cost_cents is for gift, points and exchange, which need it; this is {kind}", kind=kind
+                )
+            )
         if self.benefit.type == "amount_off" and self.min_spend_cents <= self.benefit.amount_cents:
-            raise ValueError("an amount off needs min_spend_cents above the amount")
+            raise ValueError(gettext_lazy("an amount off needs min_spend_cents above the amount"))
         if kind == "reminder" and (self.min_spend_cents or self.activation != "automatic" or self.scope != "all"):
-            raise ValueError("a reminder gives nothing: it takes neither scope, min_spend_cents nor a code or link")
+            raise ValueError(
+                gettext_lazy("a reminder gives nothing: it takes neither scope, min_spend_cents nor a code or link")
+            )
         return self
 
     @property

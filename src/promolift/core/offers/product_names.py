@@ -19,7 +19,7 @@ from promolift.core.customers.sensitive_topics import names_sensitive_topic
 from promolift.core.offers.terms import covered_targets
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language, LocalizedText
+from promolift.foundation.localized_text import CATEGORY_SEPARATOR, Language, LocalizedText, reads_in
 
 NameKind = Literal["category", "department", "product"]
 
@@ -50,6 +50,8 @@ LONGEST_NAME, SHORTEST_NAME = 60, 8  # characters of a product's printed name: a
 _TITLE_ENDS = (", ", "，", " - ", " – ", " / ", "; ", "(", "（", "【")
 _PRINTED = str.maketrans({"[": "(", "{": "(", "]": ")", "}": ")", "|": "/", "\\": "/", "<": None, ">": None})
 _BLANK_INSIDE = re.compile(r"(?<=[\u4e00-\u9fff\d])\s+(?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])\s+(?=\d)")
+_SPACED_LETTERS = re.compile(r"(?<=\b[A-Za-z]) +(?=[A-Za-z]\b)")
+_PLAIN_SIGNS = "®©°™℠℃℉№"
 MARKUP = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|https?://|www\.")
 
 
@@ -150,6 +152,8 @@ def readable_name(
     if not any(character.isalpha() for character in clean):
         noun = _NO_NAME[kind]
         return LocalizedText(zh=f"{noun.zh}{clean}", en=f"{noun.en} {clean}")
+    if brand := brand_in_latin(clean):
+        return LocalizedText(zh=brand, en=brand)
     return LocalizedText(zh=clean, en=clean) if kind == "product" else _tidy(clean)
 
 
@@ -175,16 +179,62 @@ def is_unfit(name: str) -> bool:
 @lru_cache(maxsize=65_536)
 def makes_claim(name: str) -> bool:
     """Whether a name says what only the offer may say, or what nothing may: a discount, a superlative, a cure, a
-    deadline, a contact, an order to a machine; in any width, in traditional characters, with blanks between."""
+    deadline, a contact, an order to a machine; in any width, in traditional characters, with blanks between, or by
+    signs such as 🆓."""
+    if any(unicodedata.category(c) == "So" and c not in _PLAIN_SIGNS for c in name):
+        return True
     seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
     plain = seen.translate(_SIMPLIFIED)
-    return any(_RULES["smuggled"].search(each) for each in (plain, _BLANK_INSIDE.sub("", plain)))
+    spellings = (plain, _BLANK_INSIDE.sub("", plain), _SPACED_LETTERS.sub("", plain))
+    return any(_RULES["smuggled"].search(each) for each in spellings)
 
 
 def is_printable(name: str) -> bool:
     """Whether a message may print this as the name of what is offered: no claim, no markup, no hidden sign, and short
     enough for two names."""
     return len(name) <= 2 * LONGEST_NAME and not MARKUP.search(name) and not makes_claim(name)
+
+
+_BRACKETS = re.compile(r"[(（【].*?[)）】]")
+_MODEL = re.compile(
+    r"(?=.*\d)[A-Za-z\d./+-]+$|[A-Z]{1,3}$|(?:Pro|Max|Plus|Mini|Ultra|Air|Lite|Note|Edge|Fold|Flip|Go|One)$"
+)
+
+
+@cache
+def _brands() -> Mapping[tuple[str, ...], str]:
+    """Brands as they spell themselves, by their words in small letters."""
+    text = files("promolift.core.offers").joinpath("brand_names.txt").read_text(encoding="utf-8")
+    names = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return {tuple(name.lower().split()): name for name in names}
+
+
+@lru_cache(maxsize=65_536)
+def brand_in_latin(name: str) -> str | None:
+    """A brand that Chinese shops print in Latin letters, spelt as it spells itself, with its model: 'iPhone 15 Pro'.
+
+    None for any other name, also for a brand with words of a language beside it ('Nike running shoes').
+    """
+    words, lower = name.split(), tuple(name.lower().split())
+    most = next((n for n in range(min(3, len(words)), 0, -1) if lower[:n] in _brands()), 0)
+    if not most or not all(_MODEL.match(word) for word in words[most:]):
+        return None
+    return " ".join((_brands()[lower[:most]], *words[most:]))
+
+
+@lru_cache(maxsize=65_536)
+def names_in(name: str, language: Language) -> bool:
+    """Whether a sentence of the language can hold this name, of two goods both.
+
+    English takes Latin letters. Chinese takes a name with Chinese characters, or a brand that Chinese shops print in
+    Latin letters.
+    """
+    if not (reads_in(name, language) and is_printable(name)):
+        return False
+    if language == "en":
+        return True
+    parts = [_BRACKETS.sub("", part) or part for part in name.split("、")]
+    return all(bool(_HAN.search(part) or brand_in_latin(part.removesuffix("商品"))) for part in parts)
 
 
 def is_couponable(key: str, kind: NameKind = "category") -> bool:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from promolift.core.offers.terms import Scope
 from promolift.foundation.extension import RegisteredName
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 
@@ -98,7 +99,7 @@ class PrintRules(Settings):
     @classmethod
     def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
         if not values or values[0] <= 0 or any(a >= b for a, b in pairwise(values)):
-            raise ValueError("needs rising values above 0")
+            raise ValueError(gettext_lazy("needs rising values above 0"))
         return values
 
 

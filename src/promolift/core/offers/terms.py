@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import CATEGORY_SEPARATOR, LocalizedText
 from promolift.foundation.settings import Settings
 
@@ -132,12 +133,21 @@ class Benefit(Settings):
         given = {name for name, field in fields if getattr(self, name) != field.default} - {"type"}
         needs, may = BENEFIT_REQUIRED_FIELDS.get(self.type, ()), BENEFIT_OPTIONAL_FIELDS.get(self.type, ())
         if missing := [name for name in needs if name not in given]:
-            raise ValueError(f"{self.type} needs {', '.join(missing)}, above 0")
+            raise ValueError(
+                gettext_lazy("{type} needs {missing}, above 0", type=self.type, missing=", ".join(missing))
+            )
         if self.type in ("gift", "exchange") and not given & {"product_id", "item"}:
-            raise ValueError(f"{self.type} needs product_id or item")
+            raise ValueError(gettext_lazy("{type} needs product_id or item", type=self.type))
         if strange := sorted(given - {*needs, *may}):
             takes = ", ".join((*needs, *may)) or "nothing"
-            raise ValueError(f"{', '.join(strange)} does not belong to {self.type}, which takes {takes}")
+            raise ValueError(
+                gettext_lazy(
+                    "{strange} does not belong to {type}, which takes {takes}",
+                    strange=", ".join(strange),
+                    type=self.type,
+                    takes=takes,
+                )
+            )
         return self
 
 
@@ -168,15 +178,17 @@ class Offer(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.scope == "all") != (self.covers == ""):
-            raise ValueError("covers names a category or product; scope 'all' has none")
+            raise ValueError(gettext_lazy("covers names a category or product; scope 'all' has none"))
         if self.scope != "all" and self.label is None:
-            raise ValueError("an offer on a category or product needs its label in both languages")
+            raise ValueError(gettext_lazy("an offer on a category or product needs its label in both languages"))
         if (self.joined is not None) != (len(covered_targets(self.covers)) > 1):
             raise ValueError(
-                "joined says how an offer on two or more holds (each, together), and is left out elsewhere"
+                gettext_lazy(
+                    "joined says how an offer on two or more holds (each, together), and is left out elsewhere"
+                )
             )
         if self.starts.tzinfo is None or self.expires.tzinfo is None or self.expires <= self.starts:
-            raise ValueError("starts and expires need a time zone, and expires must be later")
+            raise ValueError(gettext_lazy("starts and expires need a time zone, and expires must be later"))
         if self.benefit.type == "amount_off" and 0 < self.min_spend_cents <= self.benefit.amount_cents:
-            raise ValueError("an amount off must be smaller than the spend it asks for")
+            raise ValueError(gettext_lazy("an amount off must be smaller than the spend it asks for"))
         return self

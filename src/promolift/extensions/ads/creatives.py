@@ -22,11 +22,12 @@ from promolift.extensions.ads.creative_page import creative_page
 from promolift.extensions.ads.results import Creative, CreativeCatalogue, CreativeResults, CreativeSettings
 from promolift.foundation.errors import InputError, SupportError
 from promolift.foundation.evidence import Z95, SampleEstimate
-from promolift.foundation.files.column_types import infer_types, suggest_nearest
+from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import count, use_locale
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, render_message
+from promolift.foundation.i18n.suggestion import suggest_nearest
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
@@ -107,7 +108,12 @@ def read_creatives(path: Path, settings: CreativeSettings) -> pl.DataFrame:
               settings.propensity, settings.placement, settings.customer, settings.period)  # fmt: skip
     for name in [*filter(None, single), *settings.test, *settings.audience]:
         if name not in raw.columns:
-            text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
+            text = gettext_lazy(
+                "{path}: no column {name}{near}",
+                path=path,
+                name=repr(name),
+                near=suggest_nearest(name, raw.columns),
+            )
             raise InputError(
                 "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(raw.columns))
             )

@@ -5,7 +5,6 @@ was learned. An agent cannot create a discount; from a live server it only reads
 writes is a draft that a person must approve (`promolift words review`, or the console).
 """
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import polars.selectors as cs
 
+from promolift.core.decisions.decision_rule import NONE
 from promolift.core.messages.angles import Angle
 from promolift.core.messages.channels import Channel
 from promolift.core.messages.drafts import Draft
 from promolift.core.messages.offer_text import describe_offer
 from promolift.foundation.errors import ConfigError, InputError, PromoError
+from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import current_locale, use_locale
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy, load_messages
 from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.progress import StepSummary, no_progress
 from promolift.foundation.storage.local_store import Store
@@ -34,6 +35,7 @@ from promolift.foundation.version import __version__
 from promolift.shop.configuration.configuration import Config
 from promolift.shop.feedback import proposal
 from promolift.shop.pipeline import text_pool
+from promolift.shop.pipeline.steps.message import printable_offers
 from promolift.shop.reports.chapters.summary import render
 from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.reports.story_builder import build_story
@@ -134,13 +136,13 @@ class McpTools:
                         customer_id=repr(customer_id),
                     ),
                 )
-            own, said = made.of(customer_id), Offers.load(store).by_id
+            own = made.of(customer_id)
+            best = own.filter("eligible").sort("gain_cents", descending=True, nulls_last=True).with_row_index("at")
+            rows = best.filter((pl.col("at") < OPEN_OFFERS_SHOWN) | (pl.col("offer_id") == decided["offer_id"].item()))
+            beyond = rows.filter(pl.col("offer_id") != NONE)
+            offers = printable_offers(Job(self.config, store, no_progress), made, beyond) | Offers.load(store).by_id
             text = Messages.load(store).rows.filter(customer_id=customer_id) if Messages.has(store) else pl.DataFrame()
-        rows = (
-            own.filter("eligible").sort("gain_cents", descending=True, nulls_last=True)
-            .select(OFFER_COLUMNS).to_dicts()
-        )  # fmt: skip
-        named = {offer_id: describe_offer(offer, current_locale()) for offer_id, offer in said.items()}
+        titles = {offer_id: describe_offer(offer, current_locale()) for offer_id, offer in offers.items()}
         closed = (
             own.filter(~pl.col("eligible")).group_by(why="why_not").agg(offers=pl.len(), such_as=pl.col("target").min())
         )
@@ -148,9 +150,8 @@ class McpTools:
             "decision": _plain(decided.select(cs.exclude(cs.list(), cs.struct())).to_dicts()[0]),
             "message": _message(text.to_dicts()[0]) if text.height else None,
             "open": [
-                _plain(row) | {"offer": named.get(row["offer_id"], f"{row['menu_id']}: {row['target']}")}
-                for at, row in enumerate(rows)
-                if at < OPEN_OFFERS_SHOWN or row["offer_id"] == decided["offer_id"].item()
+                _plain(row) | {"offer": titles.get(row["offer_id"]) or gettext("no offer")}
+                for row in rows.select(OFFER_COLUMNS).to_dicts()
             ],
             "closed": [_plain(row) for row in closed.sort("offers", "why", descending=[True, False]).to_dicts()],
         }
@@ -177,7 +178,7 @@ class McpTools:
                 ),
             )
         said = proposal.show_proposal(proposal.ProposalLocation(self.config, self.work, self.learned))
-        return {**json.loads(path.read_text(encoding="utf-8")), "text": said.text}
+        return {**load_messages(path.read_text(encoding="utf-8")), "text": said.text}
 
     def next_step(self) -> JsonObject:
         """Where the shop stands (data, planned, testing, learning, paying, stopped), and the command to give now."""

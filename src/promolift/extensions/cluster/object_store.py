@@ -241,7 +241,9 @@ class ObjectStoreFolder:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.utime(self.folder)
         except OSError as error:
-            wrong = f"{self._bucket.at}{cache}: cannot write ({error.strerror})"
+            wrong = gettext_lazy(
+                "{at}{cache}: cannot write ({strerror})", at=self._bucket.at, cache=cache, strerror=error.strerror
+            )
             raise ConfigError(
                 "folder_not_writable", gettext_lazy("{wrong}; name a folder by PROMOLIFT_CACHE", wrong=wrong)
             ) from None
@@ -454,7 +456,11 @@ class ObjectStoreFolder:
         """The files. StepError where a name or a hash is none of a work folder's."""
         for name, kept in files.items():
             if not (FILE_NAME_PATTERN.fullmatch(name) and HASH_PATTERN.fullmatch(kept.sha256)):
-                wrong = f"{name[:200]!r} with the hash {kept.sha256[:70]!r} is no file of a work folder"
+                wrong = gettext_lazy(
+                    "{name} with the hash {sha256} is no file of a work folder",
+                    name=repr(name[:200]),
+                    sha256=repr(kept.sha256[:70]),
+                )
                 raise StepError(
                     "manifest_invalid",
                     gettext_lazy(

@@ -112,7 +112,11 @@ class RayExecutor:
         while not ray.wait([result], timeout=NODE_CHECK_S)[0]:
             missed = 0 if self._able() else missed + 1
             if missed == MAX_NODE_CHECKS:
-                asked = f"{self.settings.cpus:g} CPUs and {self.settings.task_memory} of memory"
+                asked = gettext_lazy(
+                    "{cpus} CPUs and {task_memory} of memory",
+                    cpus=f"{self.settings.cpus:g}",
+                    task_memory=self.settings.task_memory,
+                )
                 raise StepError(
                     "cluster_too_small",
                     gettext_lazy(

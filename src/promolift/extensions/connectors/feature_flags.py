@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from promolift.core.decisions.decision_rule import NONE
 from promolift.server.api.request_models import DecisionIn
 from promolift.server.api.routes import Route, fast_routes
-from promolift.server.api.routes.redemptions import dry_decision
+from promolift.server.api.routes.redemptions import preview_answer
 from promolift.server.ledger.records import Campaign
 
 router = APIRouter(tags=["flags"])
@@ -98,7 +98,7 @@ async def evaluate_flag(call: Route, key: str, body: FlagsIn) -> Response:
     except ValidationError as error:
         return _wrong(body, error, key)
     answer = await call.server.decide(fast_routes.decision_request(asked))
-    return _json(200, format_flag(flag, fast_routes.decision_answer(call.server, answer, asked)))
+    return _json(200, format_flag(flag, fast_routes.decision_answer(call.server, answer, asked, call.accepts)))
 
 
 @router.post(
@@ -118,7 +118,7 @@ def evaluate_flags(call: Route, body: FlagsIn, if_none_match: str | None = Heade
     found = [
         format_flag(Flag(name, part), said | {"campaign_id": name, "decision_id": None})
         for name, each in zip(names, asked, strict=True)
-        for said in (dry_decision(call, each),)
+        for said in (preview_answer(call, each),)
         for part in FLAG_SUFFIXES
     ]
     text = to_json({"flags": found})

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from promolift.core.offers.cart_pricing import PricedCart
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import Language
 from promolift.foundation.money import currency_digits
 from promolift.server.carts.carts import CartIn, CartLineIn, Quantity, Wallet, benefit_text
@@ -171,7 +172,7 @@ class FunctionCart(_Read):
     @model_validator(mode="after")
     def _one_currency(self) -> Self:
         if len({line.cost.amountPerQuantity.currencyCode for line in self.lines}) > 1:
-            raise ValueError("the lines of a cart are in one currency")
+            raise ValueError(gettext_lazy("the lines of a cart are in one currency"))
         return self
 
 

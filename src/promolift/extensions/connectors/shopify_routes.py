@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from sqlalchemy import Connection, delete, func, select
+from typing_extensions import TypedDict
 
 from promolift.extensions.connectors.shopify import (
     FunctionInput,
@@ -20,6 +21,7 @@ from promolift.extensions.connectors.shopify import (
 )
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.time.clock import DAY_MS
+from promolift.server.admin_responses import answers
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import Route, RouteContext
 from promolift.server.carts.carts import load_wallet, price_with_wallet
@@ -132,7 +134,13 @@ def _wait(db: Connection, order: str, refund: dict[str, Any], now_ms: int) -> Ev
     return {"accepted": new, "duplicates": 1 - new, "repaired": 0, "rejected_count": 0, "rejected": []}
 
 
-@router.post("/v1/carts:shopify", tags=["carts"])
+class FunctionResult(TypedDict):
+    """The output of a Shopify discount function: codes that are accepted, discounts that are added."""
+
+    operations: list[dict[str, Any]]
+
+
+@router.post("/v1/carts:shopify", tags=["carts"], **answers(FunctionResult))
 def shopify_cart(call: Route, body: FunctionInput) -> dict[str, Any]:
     """What Shopify's discount function answers for a cart; nothing is held."""
     now_ms, asked = call.server.clock.now_ms(), body.to_cart(call.server.settings.shopify_customer)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from promolift.core.offers.cart_pricing import AppliedPromotion, PricedCart
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import Language
+from promolift.server.admin_responses import answers
 from promolift.server.api.problems import field_error
 from promolift.server.api.routes import Route
 from promolift.server.carts.carts import (
@@ -77,7 +78,14 @@ class UcpTotal(_Open):
     @model_validator(mode="after")
     def _as_the_protocol_signs_it(self) -> Self:
         if self.type in NON_NEGATIVE_TOTALS and self.amount < 0:
-            raise ValueError(f"{self.type} is {self.amount}; {', '.join(NON_NEGATIVE_TOTALS)} are 0 or more")
+            raise ValueError(
+                gettext_lazy(
+                    "{type} is {amount}; {non_negative_totals} are 0 or more",
+                    type=self.type,
+                    amount=self.amount,
+                    non_negative_totals=", ".join(NON_NEGATIVE_TOTALS),
+                )
+            )
         return self
 
 
@@ -103,7 +111,13 @@ class UcpCart(_Open):
     def _one_currency(self) -> Self:
         parts = [part.model_dump() for part in (*self.line_items, *self.totals)]
         if other := sorted({*_currencies(parts)} - {self.currency}):
-            raise ValueError(f"the cart is in {self.currency}, and some of its amounts are in {', '.join(other)}")
+            raise ValueError(
+                gettext_lazy(
+                    "the cart is in {currency}, and some of its amounts are in {other}",
+                    currency=self.currency,
+                    other=", ".join(other),
+                )
+            )
         return self
 
 
@@ -246,7 +260,7 @@ def _messages(body: UcpCartIn, mine: Wallet, price: PricedCart, language: Langua
     return found
 
 
-@router.post("/v1/carts:ucp", tags=["carts"])
+@router.post("/v1/carts:ucp", tags=["carts"], **answers(UcpCart))
 def ucp_cart(call: Route, body: UcpCartIn) -> dict[str, Any]:
     """A cart as the Universal Commerce Protocol has it, with its discounts; nothing is held."""
     now_ms, asked = call.server.clock.now_ms(), body.to_cart()

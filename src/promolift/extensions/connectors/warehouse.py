@@ -88,7 +88,7 @@ class Warehouse:
                     yield arrow_to_frame(batch, place)
                     read += batch.num_rows
             except _errors() as error:
-                after = f" after row {read:,}" if read else ""
+                after = gettext_lazy(" after row {read}", read=f"{read:,}") if read else ""
                 why = _reason(error, self._secrets)
                 raise InputError(
                     "query_refused",

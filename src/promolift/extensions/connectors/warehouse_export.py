@@ -14,7 +14,7 @@ from promolift.core.experiments.exposure_log import LOG_FORMATS, LogFormat, to_e
 from promolift.extensions.connectors.warehouse import open_warehouse
 from promolift.foundation.errors import ConfigError, InputError, StepError
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy, load_messages
 from promolift.foundation.progress import StepSummary
 from promolift.shop.pipeline.steps.report import plan_file
 from promolift.shop.results.plan import Plan
@@ -129,7 +129,7 @@ def verdict_rows(job: Job, learned: Path) -> ExportRows:
             ),
         )
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = load_messages(path.read_text(encoding="utf-8"))
     except ValueError:
         raise InputError(
             "file_unreadable", gettext_lazy("{path}: not readable as JSON; run `promolift learn` again", path=path)

@@ -52,7 +52,11 @@ def import_table(store: Store, warehouse: Warehouse, name: str, file: RawFile) -
         fresh = scratch.folder / "fresh.parquet"
         write_rows(check_rows(warehouse.rows(place, incremental_query(file, since)), file, place), fresh)
         if pl.scan_parquet(fresh).select(pl.len()).collect().item() == 0:
-            gone = f"none of the rows from {since} on are there any more" if since is not None else "it gives no rows"
+            gone = (
+                gettext_lazy("none of the rows from {since} on are there any more", since=since)
+                if since is not None
+                else gettext_lazy("it gives no rows")
+            )
             raise InputError(
                 "query_empty",
                 gettext_lazy(

@@ -18,12 +18,13 @@ from promolift.core.experiments.group_gaps import joint_probability, proxy_score
 from promolift.extensions.finance.leakage import find_leaks, roc_auc
 from promolift.extensions.finance.results import LendingSettings
 from promolift.foundation.errors import InputError
-from promolift.foundation.files.column_types import infer_types, suggest_nearest
+from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.hashing import hash_units
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import count, join_list
 from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages
+from promolift.foundation.i18n.suggestion import suggest_nearest
 from promolift.trials.analysis.settings import value_text
 
 KEY_UNIQUENESS = 0.9  # texts with a value of their own for more of the rows name customers
@@ -86,7 +87,12 @@ def read_customers(path: Path, settings: LendingSettings, like: BankCustomers | 
     named = [name for name in roles.values() if name] + [*settings.protected, *settings.ignore]
     for name in named + (outcomes if like is None else []):
         if name not in raw.columns:
-            text = f"{path}: no column {name!r}{suggest_nearest(name, raw.columns)}"
+            text = gettext_lazy(
+                "{path}: no column {name}{near}",
+                path=path,
+                name=repr(name),
+                near=suggest_nearest(name, raw.columns),
+            )
             raise InputError(
                 "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(raw.columns))
             )
@@ -287,7 +293,7 @@ def _who(raw: pl.DataFrame, name: str | None) -> pl.Series:
             gettext_lazy(
                 "column {name}: a row per customer is needed, but {twice} stands twice",
                 name=repr(name),
-                twice=twice or "an empty one",
+                twice=twice or gettext_lazy("an empty one"),
             ),
         )
     return who

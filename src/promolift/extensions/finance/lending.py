@@ -36,7 +36,8 @@ from promolift.extensions.finance.results import (
 from promolift.extensions.finance.scorecard import MIN_CLASS_ROWS, RiskReason, Scorecard, fit_scorecard
 from promolift.foundation.errors import BudgetError, ConfigError
 from promolift.foundation.evidence import Z95, SampleEstimate
-from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.lazy_message import SEMICOLON, LazyMessage, gettext_lazy, join_messages, render_message
 from promolift.foundation.progress import Progress, no_progress
 
 MAX_REFUSED = 0.5  # share of customers above which a rule that refuses them has to be confirmed
@@ -505,8 +506,8 @@ def _shares(
 def plan_table(
     asked: BankCustomers, grid: OfferGrid, models: LendingModels, slot_N: Ints, free_N: Ints
 ) -> pl.DataFrame:
-    """A row per customer: the terms or none, what is expected of them, and of a refusal the code, the reason in English
-    and Chinese, and what speaks against the customer."""
+    """A row per customer: the terms or none, what is expected of them, and of a refusal the code and, in the language
+    in use, the reason with what speaks against the customer."""
     rows = np.arange(len(slot_N))
     gain_NK = np.where(grid.closed_NK == "", grid.gain_NK, -np.inf)
     best_N = np.where(slot_N >= 0, slot_N, gain_NK.argmax(axis=1))
@@ -529,9 +530,8 @@ def plan_table(
         "months": pl.Series(asked.months_N).fill_nan(None),
         "take_up": at(grid.take_NK), "default": at(grid.default_NK), "gain_cents": at(grid.gain_NK),
         "cost_cents": at(grid.cost_NK), "refused": codes,
-        "why_en": [_sentence(code, against.get(n, ()), "en") for n, code in enumerate(codes)],
-        "why_zh": [_sentence(code, against.get(n, ()), "zh") for n, code in enumerate(codes)],
-    }, schema_overrides=dict.fromkeys(("terms", "refused", "why_en", "why_zh"), pl.String))  # fmt: skip
+        "why": [_sentence(code, against.get(n, ())) for n, code in enumerate(codes)],
+    }, schema_overrides=dict.fromkeys(("terms", "refused", "why"), pl.String))  # fmt: skip
 
 
 def _refusal(grid: OfferGrid, n: int, best: int, free_N: Ints) -> Refusal:
@@ -545,16 +545,15 @@ def _refusal(grid: OfferGrid, n: int, best: int, free_N: Ints) -> Refusal:
     return "fairness" if free_N[n] >= 0 else "budget"
 
 
-def _sentence(code: Refusal | None, against: Sequence[RiskReason], language: Any) -> str | None:
-    """A refusal in words, with the features that speak most against the customer."""
+def _sentence(code: Refusal | None, against: Sequence[RiskReason]) -> str | None:
+    """A refusal in the reader's language, with the features that speak most against the customer."""
     if code is None:
         return None
-    text = REFUSALS[code][language]
+    why = gettext(REFUSALS[code])
     if not against:
-        return text
-    if language == "zh":
-        return f"{text}；主要原因：{'；'.join(f'{each.feature}为“{each.value}”' for each in against)}"
-    return f"{text}; above all: {'; '.join(f'{each.feature} is {each.value!r}' for each in against)}"
+        return why
+    parts = [gettext_lazy("{feature} is {value}", feature=each.feature, value=repr(each.value)) for each in against]
+    return gettext("{why}; above all: {parts}", why=why, parts=render_message(join_messages(SEMICOLON, *parts)))
 
 
 def list_assumptions(past: BankCustomers, models: LendingModels, settings: LendingSettings) -> Iterator[LazyMessage]:

@@ -82,16 +82,14 @@ def _refusals(found: LendingResults) -> Chapter:
     counts = found.plan.filter(pl.col("refused").is_not_null())["refused"].value_counts().sort(
         ["count", "refused"], descending=[True, False]
     )  # fmt: skip
-    cells = [[code, REFUSALS[code][found.settings.language], count(n)] for code, n in counts.iter_rows()]
+    cells = [[code, gettext(REFUSALS[code]), count(n)] for code, n in counts.iter_rows()]
     heads = [gettext("code"), gettext("reason"), gettext("customers")]
     blocks: list[Figure | Block] = [table(gettext("Who is offered nothing"), heads, cells, words=(1,))]
     notices = credit_notices(found.settings.packs, True, found.settings.language)
     if notices:
         blocks.append(sentences(gettext("Goes with every refusal"), notices))
         blocks.append(sentences(gettext("Sources"), [RULE_SOURCES[pack] for pack in found.settings.packs]))
-    text = gettext(
-        "plan.csv has each customer's reason in English and Chinese, with the features that speak most against them."
-    )
+    text = gettext("plan.csv has each customer's reason, with the features that speak most against them.")
     return Chapter("refusals", gettext("Refusals"), gettext("Who is not, and why"), text, blocks)
 
 

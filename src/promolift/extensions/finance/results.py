@@ -14,7 +14,8 @@ from promolift.core.allocation.settings import Limit
 from promolift.core.customers.segments import Segment
 from promolift.core.messages.channels import CreditRulePack
 from promolift.foundation.evidence import SampleEstimate
-from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.i18n.catalogue import gettext_noop
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.localized_text import Language
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings
@@ -24,40 +25,16 @@ Refusal = Literal[
     "vulnerable", "affordability", "unlike", "rate_untried", "loss_expected", "unlikely", "fairness", "budget"
 ]
 RateEvidence = Literal["randomised", "adjusted", "assumed"]
-REFUSALS: Mapping[Refusal, Mapping[Language, str]] = {
-    "vulnerable": {
-        "en": "no personal offer is made to customers who need protection",
-        "zh": "对需要保护的客户不作个性化推介",
-    },
-    "affordability": {
-        "en": "the payment would take too large a part of the income",
-        "zh": "还款额占收入的比例过高",
-    },
-    "unlike": {
-        "en": "too little is known of customers like this one to judge the risk",
-        "zh": "与该客户情况相近的记录太少，无法判断风险",
-    },
-    "rate_untried": {
-        "en": "nobody in the records was offered such a rate, so how it is answered is not known",
-        "zh": "记录中没有人得到过这样的利率，无法判断反应",
-    },
-    "loss_expected": {
-        "en": "the expected loss is larger than what the loan would earn",
-        "zh": "预期损失高于贷款收益",
-    },
-    "unlikely": {
-        "en": "the offer is taken up too rarely to pay for itself",
-        "zh": "接受的可能性太低，推介得不偿失",
-    },
-    "fairness": {
-        "en": "the limit on differences between groups gave the offer to others",
-        "zh": "按群体公平限制，名额给了其他客户",
-    },
-    "budget": {
-        "en": "the budget was spent on offers that earn more for the same money",
-        "zh": "预算用在了同样投入下收益更高的客户",
-    },
-}  # fmt: skip
+REFUSALS: Mapping[Refusal, str] = {
+    "vulnerable": gettext_noop("no personal offer is made to customers who need protection"),
+    "affordability": gettext_noop("the payment would take too large a part of the income"),
+    "unlike": gettext_noop("too little is known of customers like this one to judge the risk"),
+    "rate_untried": gettext_noop("nobody in the records was offered such a rate, so how it is answered is not known"),
+    "loss_expected": gettext_noop("the expected loss is larger than what the loan would earn"),
+    "unlikely": gettext_noop("the offer is taken up too rarely to pay for itself"),
+    "fairness": gettext_noop("the limit on differences between groups gave the offer to others"),
+    "budget": gettext_noop("the budget was spent on offers that earn more for the same money"),
+}
 
 
 class CreditTerms(Settings):
@@ -185,17 +162,20 @@ class LendingSettings(Settings):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.taken is None and self.defaulted is None:
-            raise ValueError("name a column of what happened: taken, defaulted, or both")
+            raise ValueError(gettext_lazy("name a column of what happened: taken, defaulted, or both"))
         if self.amount is not None and self.defaulted is None:
             raise ValueError(
-                "an amount that is lent can be lost, and no column says who defaulted, so the risk is not known: name "
-                "`defaulted`; for a deposit leave `amount` out and give its margin_cents"
+                gettext_lazy(
+                    "an amount that is lent can be lost, and no column says who defaulted, so the risk is "
+                    "not known: name `defaulted`; for a deposit leave `amount` out and give its "
+                    "margin_cents"
+                )
             )
         ids = [each.id for each in self.terms]
         if twice := [each for each in ids if ids.count(each) > 1]:
-            raise ValueError(f"two terms have the id {twice[0]!r}; they must differ")
+            raise ValueError(gettext_lazy("two terms have the id {twice}; they must differ", twice=repr(twice[0])))
         if any(each.rate is not None for each in self.terms) and self.amount is None:
-            raise ValueError("a rate earns on an amount: name the column `amount`, or give margin_cents")
+            raise ValueError(gettext_lazy("a rate earns on an amount: name the column `amount`, or give margin_cents"))
         return self
 
 

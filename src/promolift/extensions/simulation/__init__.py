@@ -5,5 +5,5 @@ from promolift.foundation.extension import Extension
 EXTENSION = Extension(
     "simulation",
     commands=("promolift.extensions.simulation.commands:add_commands",),
-    tasks={"demo": "promolift.extensions.simulation.demo_history:play_demo_history"},
+    tasks={"demo": "promolift.extensions.simulation.demo_play:start_demo_history"},
 )

@@ -3,8 +3,6 @@ guess.
 """
 
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import polars as pl
@@ -138,9 +136,3 @@ def _times(text: pl.Series, values: list[str]) -> _Read | None:
         return None
     doubt = guess.notes[0].replace(" (set time_format)", "; write days as 2026-01-31 if not") if guess.notes else ""
     return _Read(read.alias(text.name), doubt)
-
-
-def suggest_nearest(name: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?", or an empty text if no known name is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 from html import escape
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from promolift.foundation.i18n.catalogue import Locale as Locale
@@ -160,12 +161,6 @@ def day_count(value: object) -> str:
     return f"{x:,.1f}".removesuffix(".0") if abs(x) < 9.95 else f"{x:,.0f}"
 
 
-def plural(n: object, noun: str, nouns: str | None = None) -> str:
-    """Format a count with its noun: `1 customer`, `2 customers`, `3,000 categories`."""
-    text = count(n)
-    return f"{text} {noun if text == '1' else nouns or noun + 's'}"
-
-
 def date(ms: object, timezone: str | None) -> str:
     """Format a moment as `16 October 2017` in `timezone`; in UTC if this machine does not know the zone."""
     value = finite_or_none(ms)
@@ -219,12 +214,14 @@ def join_sentences(*parts: str) -> str:
     return sentence_space().join(part for part in parts if part)
 
 
-def join_list(parts: list[str], last: str = "and") -> str:
+def join_list(parts: list[str], last: Literal["and", "or"] = "and") -> str:
     """Join items: `a`, `a and b`, `a, b and c`; in Chinese `a、b和c`."""
-    if current_locale() == "zh":
-        last_zh = "或" if last == "or" else "和"
-        return "、".join(parts[:-1]) + last_zh + parts[-1] if len(parts) > 1 else "".join(parts)
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}" if parts else ""
+    if len(parts) < 2:
+        return "".join(parts)
+    first = reduce(lambda first, then: gettext("{first}, {then}", first=first, then=then), parts[:-1])
+    if last == "or":
+        return gettext("{first} or {then}", first=first, then=parts[-1])
+    return gettext("{first} and {then}", first=first, then=parts[-1])
 
 
 def low_to_high(low: object, high: object, text: Callable[[object], str]) -> str:

@@ -7,14 +7,14 @@ string. `render_message` shows it in the language that is in use. The notes of a
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache, reduce
+from functools import cache, reduce
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import SerializationInfo
 
-from promolift.foundation.i18n.catalogue import gettext, gettext_noop, load_catalogue
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 
 STORED = {"messages": "with their arguments"}  # context of a dump that promolift itself reads again
 FIELD = re.compile(r"\{(\w+)\}")
@@ -23,8 +23,8 @@ AND = gettext_noop("{first} and {then}")
 SEMICOLON = gettext_noop("{first}; {then}")
 SENTENCES = gettext_noop("{first} {then}")
 LINES = "{first}\n{then}"  # the same in every language
+MESSAGE_KEYS = {"message", "arguments"}
 STORED_START = '{"message": '
-LEAST_FIXED = 10  # characters of a message that no argument fills, so that it is not found in any sentence
 
 
 class LazyMessage(str):
@@ -66,6 +66,8 @@ class LazyMessage(str):
 
     def with_text(self, old: str, new: str) -> Self:
         """Return the message with another text in the place of one in its arguments, such as a file's name."""
+        if self.message_id == old:
+            return type(self).of(new, {})
         return type(self).of(
             self.message_id,
             {
@@ -98,7 +100,8 @@ class LazyMessage(str):
         """Read text and stored messages. A dump writes English, and the stored form with the context `STORED`."""
 
         def dump(value: str, info: SerializationInfo) -> object:
-            return cls.from_stored(value).to_stored() if info.context is STORED else str(value)
+            message = cls.from_stored(value)
+            return message.to_stored() if info.context is STORED else str(message) if info.mode_is_json() else message
 
         return core_schema.no_info_plain_validator_function(
             cls.from_stored, serialization=core_schema.plain_serializer_function_ser_schema(dump, info_arg=True)
@@ -110,6 +113,9 @@ class LazyMessage(str):
         return {"type": "string"}
 
 
+NOTHING = LazyMessage.untranslated("")
+
+
 def gettext_lazy(message_id: str, /, **arguments: object) -> LazyMessage:
     """Return a message that is translated when it is shown. Numbers in its arguments are formatted by the caller."""
     return LazyMessage.of(message_id, arguments)
@@ -118,20 +124,6 @@ def gettext_lazy(message_id: str, /, **arguments: object) -> LazyMessage:
 def ngettext_lazy(one: str, many: str, n: int, /, **arguments: object) -> LazyMessage:
     """Return a message with a count `n` that is translated when it is shown. Each form has its own translation."""
     return LazyMessage.of(one if n == 1 else many, arguments)
-
-
-def find_message(text: str) -> LazyMessage:
-    """Return the message that an English sentence was made from, such as a note in promolift.toml.
-
-    A sentence that no message of the catalogue fits is its own id.
-    """
-    if isinstance(text, LazyMessage) and text.arguments:
-        return text
-    for message_id in _sentences():
-        if found := _english(message_id).fullmatch(text):
-            parts = {name: find_message(each) for name, each in found.groupdict().items()}
-            return LazyMessage.of(message_id, {n: each if each.arguments else str(each) for n, each in parts.items()})
-    return LazyMessage.of(text, {})
 
 
 def message_of(text: str, *forms: str) -> LazyMessage:
@@ -160,12 +152,26 @@ def _english(message_id: str) -> re.Pattern[str]:
     return re.compile(pattern, re.DOTALL)
 
 
-@lru_cache
-def _sentences() -> list[str]:
-    """Return the messages with arguments and enough words of their own, those with the most of them first."""
-    every = [each for each in load_catalogue("zh")._catalog if isinstance(each, str)]  # type: ignore[attr-defined]
-    fixed = {each: len(FIELD.sub("", each)) for each in every if FIELD.search(each) and "\4" not in each}
-    return sorted((each for each, letters in fixed.items() if letters >= LEAST_FIXED), key=lambda each: -fixed[each])
+def dump_messages(value: object) -> str:
+    """Return a value as JSON whose messages keep their ids and arguments; `load_messages` reads it."""
+    return json.dumps(_with_stored_messages(value), ensure_ascii=False, indent=1) + "\n"
+
+
+def load_messages(text: str) -> Any:
+    """Return the value that `dump_messages` wrote."""
+    return json.loads(
+        text, object_hook=lambda found: LazyMessage.from_stored(found) if {*found} == MESSAGE_KEYS else found
+    )
+
+
+def _with_stored_messages(value: object) -> object:
+    if isinstance(value, LazyMessage):
+        return value.to_stored()
+    if isinstance(value, Mapping):
+        return {name: _with_stored_messages(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_stored_messages(each) for each in value]
+    return value
 
 
 def list_messages(messages: Sequence[LazyMessage]) -> LazyMessage | None:

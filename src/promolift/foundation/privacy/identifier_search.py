@@ -138,6 +138,20 @@ class Searched(NamedTuple):
 NOTHING_SEARCHED = Searched(0, 0, (), ())
 
 
+class RowContacts(NamedTuple):
+    """Contacts in some rows, and those of them that fill a field."""
+
+    named: set[str]
+    whole: set[str]
+
+
+class TextCell(NamedTuple):
+    """A text, and the column or key that it stands under; a key itself stands under none."""
+
+    column: str
+    text: str
+
+
 @dataclass(frozen=True)
 class IdentifierSearch:
     """Search for one person: the customer's id, and the contacts known of them as `find_contacts` returns them.
@@ -221,10 +235,31 @@ class IdentifierSearch:
         """Return how many values of a column name the person: looks at many at once first, then one by one."""
         count, some = 0, iter(values)
         while cells := [each for each in islice(some, CELLS_AT_ONCE) if each is not None]:
-            raw = [each if isinstance(each, bytes) else str(each).encode(errors="surrogatepass") for each in cells]
-            named = any(self._may_stand_in(each) for each in self._all_readings(b"\n".join(raw), packed=True))
+            named = self._may_stand_in_any(cells)
             count += sum((self.in_cell if named else self._is_own_id)(column, each) for each in cells)
         return count
+
+    def find_cells(self, cells: Iterable[TextCell]) -> set[TextCell]:
+        """Return those cells, a column and a text each, that name the person. Texts that cannot are passed over many at
+        once: of a part in which one may, each half is looked at again.
+        """
+        asked = list(dict.fromkeys(cells))
+        found = {cell for cell in asked if self._is_own_id(cell.column, cell.text)}
+        texts = list(dict.fromkeys(cell.text for cell in asked))
+        parts = [texts[at : at + CELLS_AT_ONCE] for at in range(0, len(texts), CELLS_AT_ONCE)]
+        named = set[str]()
+        while parts:
+            part = parts.pop()
+            if len(part) == 1:
+                named |= {text for text in part if self.in_any_reading(text)}
+            elif self._may_stand_in_any(part):
+                parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+        return found | {cell for cell in asked if cell.text in named}
+
+    def _may_stand_in_any(self, cells: Iterable[Any]) -> bool:
+        """Whether one of the cells may name the person, also encoded: quick, and true wherever one does."""
+        raw = [each if isinstance(each, bytes) else str(each).encode(errors="surrogatepass") for each in cells]
+        return any(self._may_stand_in(each) for each in self._all_readings(b"\n".join(raw), packed=True))
 
     def _all_readings(self, data: bytes, packed: bool) -> Iterator[bytes]:
         yield data
@@ -309,14 +344,15 @@ class IdentifierSearch:
         counts = rows.aggregate(", ".join(f"count(*) filter (where {test})" for test in tests.values())).fetchall()[0]
         return {name: int(n) for name, n in zip(tests, counts, strict=True) if n}
 
-    def contacts_in(self, rows: duckdb.DuckDBPyRelation, whole: bool = False) -> set[str]:
-        """Return the contacts in the rows of a relation that name the person; `whole` as of `find_contacts`."""
-        tests, found = self.rows(rows), set[str]()
+    def contacts_in(self, rows: duckdb.DuckDBPyRelation) -> RowContacts:
+        """Return the contacts in the rows of a relation that name the person, and those of them that fill a field."""
+        tests, found, whole = self.rows(rows), set[str](), set[str]()
         if tests:
             for row in rows.filter(" or ".join(tests.values())).distinct().fetchall():
                 for column, value in zip(rows.columns, row, strict=True):
-                    found |= find_contacts(value, column, whole)
-        return found
+                    found |= find_contacts(value, column)
+                    whole |= find_contacts(value, column, whole=True)
+        return RowContacts(found, whole)
 
     def shared_contacts(
         self, rows: duckdb.DuckDBPyRelation, contacts: Collection[str], own: Collection[str]

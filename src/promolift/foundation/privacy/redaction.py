@@ -94,7 +94,7 @@ def secret_bytes(key: str | bytes) -> bytes:
     """Return the key as bytes. Raises ConfigError if it is too short to be a secret."""
     raw = key.encode() if isinstance(key, str) else key
     if len(raw) < MIN_KEY_BYTES:
-        what = f"{len(raw)} bytes, needs at least {MIN_KEY_BYTES}"
+        what = gettext_lazy("{raw} bytes, needs at least {min_key_bytes}", raw=len(raw), min_key_bytes=MIN_KEY_BYTES)
         raise ConfigError(
             "secret_too_short",
             gettext_lazy(

@@ -30,15 +30,10 @@ def next_version(root: Path) -> Iterator[Path]:
     try:
         draft = temporary.path / "version"
         draft.mkdir()
+        link_results(root, draft)
         for place in root.absolute().iterdir():
-            if place.name in NOT_COPIED:
-                continue
-            if place.name in RESULTS and place.is_dir():
-                shutil.copytree(place, draft / place.name, copy_function=_link)
-            elif place.is_dir():
+            if place.is_dir() and place.name not in (*RESULTS, *NOT_COPIED):
                 (draft / place.name).symlink_to(place)
-            else:
-                _link(place, draft / place.name)
         yield draft
         kept = {*_files(draft)}
         (draft / REMOVED).write_text(json.dumps([str(path) for path in _files(root) if path not in kept]))
@@ -46,6 +41,17 @@ def next_version(root: Path) -> Iterator[Path]:
     finally:
         temporary.close()
     finish_switch(root)
+
+
+def link_results(root: Path, draft: Path) -> None:
+    """Give a folder the results of `root` and the files beside them, as hard links."""
+    for place in root.absolute().iterdir():
+        if place.name in NOT_COPIED:
+            continue
+        if place.name in RESULTS and place.is_dir():
+            shutil.copytree(place, draft / place.name, copy_function=_link)
+        elif place.is_file():
+            _link(place, draft / place.name)
 
 
 def finish_switch(root: Path) -> None:

@@ -31,6 +31,7 @@ from promolift.foundation.extension import listed, load_reference
 from promolift.foundation.i18n.catalogue import gettext, use_locale
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.version import __version__
+from promolift.server.admin_responses import Ready, answers
 from promolift.server.api import observability
 from promolift.server.api.api_keys import OPEN_PATHS, SNIPPET_PATH
 from promolift.server.api.connection_limits import LimitedHttpProtocol
@@ -79,7 +80,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     `if __name__ == "__main__":`. Raises ConfigError in that process if it is not.
     """
     if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself asks
-        guard = 'put what starts the server under `if __name__ == "__main__":`'
+        guard = gettext_lazy('put what starts the server under `if __name__ == "__main__":`')
         raise ConfigError(
             "main_guard_missing",
             gettext_lazy("serve: a process that reads for the server ran the whole script again; {guard}", guard=guard),
@@ -249,7 +250,7 @@ def _operations(app: FastAPI, server: Server) -> None:
         kept = {"cache-control": "public, max-age=3600", "cross-origin-resource-policy": "cross-origin"}
         return Response(load_snippet(), headers=kept, media_type="text/javascript; charset=utf-8")
 
-    @app.get("/health/ready", tags=["operations"])
+    @app.get("/health/ready", tags=["operations"], **answers(Ready))
     async def ready() -> JSONResponse:
         """The ledger keeps changes, all work on the side is done, the releases in use are loaded, and the server is not
         about to end; else 503. What it says is at most some seconds old.

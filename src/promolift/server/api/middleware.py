@@ -49,10 +49,12 @@ class ApiMiddleware:
         self.app, self.server, self.hot = app, server, dict(hot)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it here."""
+        """Let a request through, or answer it here. HEAD is answered as GET is, without the body (RFC 9110, 9.3.2)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         started, status = perf_counter(), 500
         headers = dict(scope["headers"])
         context = RequestContext(f"req_{PROCESS_ID}{next(REQUEST_NUMBERS):08x}", headers)
@@ -170,6 +172,15 @@ class ApiMiddleware:
             line: dict[str, object] = {"route": route, "method": scope["method"], "status": status}
             line |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
             LOG.info("request", extra={"clean": line})
+
+
+def _without_body(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return sending
 
 
 def _key_beside(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:

@@ -20,6 +20,7 @@ from promolift.foundation.i18n.validation_text import broken_rule
 from promolift.foundation.localized_text import LocalizedText
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import LedgerError, Refused
+from promolift.server.ledger.secrets import SealBrokenError
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def _known(error: Exception) -> ApiError:
             return validation_error(error.errors())
         case Refused(code=code):
             return ApiError(REFUSALS[code].status, code, error.message)
+        case SealBrokenError():
+            return ApiError(500, error.code, error.message)
         case LedgerError():
             return ApiError(503, "ledger_unavailable", gettext_lazy("nothing was kept; try again later"))
         case PoolFullError():

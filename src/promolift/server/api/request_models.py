@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.server.delivery.sender import SenderName
 from promolift.server.ledger.field_types import (
     PRINTABLE_PATTERN,
@@ -41,7 +42,8 @@ ReachableChannels = Annotated[
     tuple[Channel, ...], Field(max_length=5, description="Channels on which the customer can be reached.")
 ]
 HookEvent = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
-               "release.activated", "customer.erased", "alert.raised"]  # what webhooks hear of  # fmt: skip
+               "release.activated", "customer.erased", "alert.raised",
+               "alert.cleared"]  # what webhooks hear of  # fmt: skip
 
 
 class DecisionIn(Body):
@@ -96,7 +98,9 @@ class SharedLimitsIn(Body):
     @model_validator(mode="after")
     def _of_no_offer(self) -> Self:
         if any(limit.offer_id for limit in self.limits):
-            raise ValueError("a limit over all campaigns has no offer_id; put it in the campaign of the offer")
+            raise ValueError(
+                gettext_lazy("a limit over all campaigns has no offer_id; put it in the campaign of the offer")
+            )
         return self
 
 
@@ -153,11 +157,11 @@ class MailIn(Body):
     def _there(cls, value: str, info: ValidationInfo) -> str:
         by = info.data.get("by")
         if by == "email" and info.field_name == "to" and not re.match(r"^[^@]{1,64}@[A-Za-z0-9.-]{1,190}$", value):
-            raise ValueError("an e-mail needs an address")
+            raise ValueError(gettext_lazy("an e-mail needs an address"))
         if by == "email" and info.field_name != "to" and len(value) < 5:
-            raise ValueError("an e-mail needs it by law")
+            raise ValueError(gettext_lazy("an e-mail needs it by law"))
         if by == "wechat" and info.field_name == "to" and not value:
-            raise ValueError("WeChat needs the customer's openid")
+            raise ValueError(gettext_lazy("WeChat needs the customer's openid"))
         return value
 
 

@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from multiprocessing import get_context
 from secrets import token_hex
 from time import monotonic
 from typing import Any, NamedTuple
@@ -24,10 +22,10 @@ from promolift.core.decisions.response_hours import fit_response_hours
 from promolift.foundation.errors import ConfigError, PromoError
 from promolift.foundation.executors.bounded_pool import BoundedPool
 from promolift.foundation.hashing import sha256_of
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS, MINUTE_MS, Clock
-from promolift.server.api import api_keys, observability
+from promolift.server.api import api_keys, observability, reader_process
 from promolift.server.api.connection_limits import send_in_one_write
 from promolift.server.api.problems import ApiError
 from promolift.server.budgets import redemptions
@@ -68,7 +66,6 @@ from promolift.server.tasks.learning_schedule import LearningScheduler
 from promolift.shop.configuration.configuration import Config
 
 LOG = logging.getLogger("promolift.server")
-READINGS_PER_PROCESS = 100
 TASK_EVERY_S = 1.0
 ROWS_CHECKED_AFTER_S, ROWS_CHECKED_EVERY_S = 20.0, DAY_MS / 1000  # not at the start, which is to read little
 SLOW_THREADS, SLOW_WAITING = 4, 28  # exports, erasures and webhooks that run and that wait; one more is refused
@@ -142,13 +139,15 @@ class Server:
                 background_tasks.BackgroundTask("rows", ROWS_CHECKED_EVERY_S, self.check_rows_later),
             ]
         )
+        self.notices: dict[str, LazyMessage] = {}  # by name: what each page of the console says at present
         self.closing: list[Callable[[], None]] = []  # what else ends with the server
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run
         # A second reading that waits in the executor itself would wait forever after the last one of a process: Python
         # 3.11 to 3.14 start no other process then (CPython issue 115634).
         self._reading = threading.Lock()
-        self._readers = _new_readers()
+        self._readings = 0  # begun since the first process that reads
+        self._readers = reader_process.new_readers()
         for release_id in sorted({name for campaign in campaigns.values() for name in campaign.releases}):
             try:
                 self.decider.ensure(release_id)
@@ -198,7 +197,7 @@ class Server:
     def check_rows(self) -> None:
         """Compare the rows of a ledger that is a file of this server's, in a process that no reading waits for."""
         if is_local_file(self.settings.ledger_url):
-            with _new_readers() as aside, suppress(BrokenProcessPool):
+            with reader_process.new_readers() as aside, suppress(BrokenProcessPool):
                 self.row_faults = aside.submit(maintenance.find_row_faults, self.settings.readers_url).result()
         if self.row_faults:
             LOG.critical("the rows of the ledger contradict each other", extra={"detail": self.row_faults[:5]})
@@ -270,13 +269,26 @@ class Server:
         `work` gets the ledger's URL, the work folder and `given`; one reading at a time. ApiError if it is killed.
         """
         with self._reading:
+            self._readings += 1
             try:
                 return self._readers.submit(work, self.settings.readers_url, self.settings.work, *given).result()
             except BrokenProcessPool:
-                self._readers = _new_readers()
+                self._readers, self._readings = reader_process.new_readers(), 0
                 raise ApiError(
                     503, "reader_ended", gettext_lazy("the process that reads ended, see the log; or ask for less")
                 ) from None
+
+    def prepare_reader(self, load: Callable[..., None]) -> None:
+        """Start the process that reads, where none runs, and let it import what `load` stands in: a person who is about
+        to ask for a reading does not wait for that. Returns at once."""
+        if self._readings % reader_process.READINGS_PER_PROCESS or self._reading.locked():
+            return
+
+        def start() -> None:
+            with suppress(ApiError, RuntimeError, CancelledError):  # the server ends meanwhile
+                self.run_in_reader(load)
+
+        threading.Thread(target=start, name="reader", daemon=True).start()
 
     def reload_keys(self) -> None:
         """Reload the keys after a change."""
@@ -530,13 +542,6 @@ def store_secret_mark(db: Connection, mark: str) -> str:
     """Store the mark that identifies the secret of the ledger's servers."""
     put_record(db, "secret", "mark", mark, 0)
     return mark
-
-
-def _new_readers() -> ProcessPoolExecutor:
-    """Started at the first reading; anew after some, which gives their memory back."""
-    nice = getattr(os, "nice", abs)  # after everybody else; Windows has none
-    spawn = get_context("spawn")
-    return ProcessPoolExecutor(1, spawn, initializer=nice, initargs=(10,), max_tasks_per_child=READINGS_PER_PROCESS)
 
 
 def _close_to_others(settings: ServeSettings) -> None:

@@ -132,7 +132,7 @@ class CartIn(Body):
     @model_validator(mode="after")
     def _lines_differ(self) -> Self:
         if len({line.line_id for line in self.lines}) < len(self.lines):
-            raise ValueError("two lines have the same line_id")
+            raise ValueError(gettext_lazy("two lines have the same line_id"))
         return self
 
 

@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -25,9 +26,10 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
+from promolift.foundation.errors import PromoError
 from promolift.foundation.executors.bounded_pool import RETRY_S, BoundedPool, PoolFullError
 from promolift.foundation.i18n.formatting import use_locale
-from promolift.foundation.i18n.lazy_message import LazyMessage
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.server.api.app import WrappedApp
 from promolift.server.api.problems import ApiError
 from promolift.server.api.routes import admin
@@ -53,18 +55,23 @@ from promolift.server.console.pages.error_page import error_screen, remedy
 from promolift.server.console.pages.form_refill import RefusedForm
 from promolift.server.console.pages.view import HEADERS, TYPES, PageFrame, assets, render_html
 from promolift.server.console.screens import extension_navigation, load_screens
+from promolift.server.console.screens.customers import prepare_customers
+from promolift.server.console.sign_in_methods import MEMORY_MS, METHOD_PATH, sign_in_methods
 from promolift.server.console.state.alert_check import AlertCheck
 from promolift.server.console.state.console_state import Console, FlashMessage
 from promolift.server.console.state.users import Visitor
 from promolift.server.settings import ConsoleSettings
+from promolift.server.tasks.background_tasks import BackgroundTask
 from promolift.server.translations import translate_group
 
 LOG = logging.getLogger("promolift.server.console")
 ROOT = "/console"
 SESSION_COOKIE, VISITOR_COOKIE, BROWSER_COOKIE = "promolift_console", "promolift_before", "promolift_browser"
+MEMORY_COOKIE = "promolift_provider"  # of a sign-in by a provider, from whose site the browser comes back
 BROWSER_COOKIE_S = 365 * 24 * 3600
 SIGN_INS, SIGN_INS_WAITING = 2, 30  # passwords that are checked at a time, and that wait: pages have other threads
 THREADS = 4
+PREPARE_EVERY_S = 60.0
 FORM_BYTES, UPLOAD_PART_BYTES = 100_000, 5_000_000  # of a form, and of a piece of a file that somebody signed in sends
 UPLOAD_TYPE = "application/octet-stream"
 HTML = "text/html; charset=utf-8"
@@ -76,15 +83,17 @@ def with_console(
     """Return the app of `serve.app.create` with the console beside it, and the path by which the first person enters.
 
     `file` is promolift.toml, which the console may change. With `demo` the link asks for nothing, and the plan of the
-    work folder decides unless a release does already. `play` is called before: it may fill the ledger with a history.
+    work folder decides unless a release does already. `play` is called then: it may fill the ledger with a history.
     """
+    sign_in_methods(app.server.settings)  # one that cannot work ends the start
     pages = ConsoleApp(app.server, file)
     pages.console.openapi = app.openapi
     app.server.tasks.add(AlertCheck(pages.console).task)
-    if demo and play:
-        play(app.server)
+    app.server.tasks.add(BackgroundTask("customer list", PREPARE_EVERY_S, pages.prepare))
     if demo:
         admin.release_first_plan(app.server)
+    if demo and play:
+        play(app.server)
 
     async def beside(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -128,6 +137,15 @@ class ConsoleApp:
         self.server.metrics.count_response("/console", reply.status_code, perf_counter() - started)
         await reply(scope, receive, send)
 
+    async def prepare(self) -> None:
+        """Load what a page of a large shop would take long to load at its first click."""
+
+        def loading() -> None:
+            with suppress(PromoError):  # a plan that is being replaced; the next round comes
+                prepare_customers(self.console)
+
+        await asyncio.get_running_loop().run_in_executor(self._threads, loading)
+
     async def _answer(self, request: Request) -> Response:
         path, method = request.url.path, request.method
         if path.startswith(f"{ROOT}/static/") and method in ("GET", "HEAD"):
@@ -147,7 +165,8 @@ class ConsoleApp:
                     return Response(b"", 413)
         elif method not in ("GET", "HEAD", "POST"):
             return Response(b"", 405, {"allow": "GET, HEAD, POST"})
-        if method == "POST" and path.rstrip("/") == f"{ROOT}/sign-in":
+        asks_provider = path.startswith(f"{ROOT}{METHOD_PATH}")
+        if asks_provider or (method == "POST" and path.rstrip("/") == f"{ROOT}/sign-in"):
             return await self._sign_ins.run(partial(self._in_thread, request, body))
         context = contextvars.copy_context()
         return await loop.run_in_executor(self._threads, context.run, self._in_thread, request, body)
@@ -184,7 +203,8 @@ class ConsoleApp:
                 return self._said(self._visit(visitor, click), visitor, click)
             before = request.cookies.get(VISITOR_COOKIE) or secrets.token_urlsafe(18)
             browser = request.cookies.get(BROWSER_COOKIE, "")
-            return self._entering(login.LoginAttempt(self.server, self.console, click, before, browser))
+            memory = request.cookies.get(MEMORY_COOKIE, "")
+            return self._entering(login.LoginAttempt(self.server, self.console, click, before, browser, memory))
 
     def _visit(self, visitor: Visitor, click: Click) -> Reply:
         """What the door of this method and path answers."""
@@ -240,12 +260,13 @@ class ConsoleApp:
                 messages=self.console.pop_messages(visitor.session),
                 left_out=self.console.excluded_days(),
                 played=self.console.simulated_since(),
+                notices=[render_message(each) for each in self.server.notices.values()],
             )
         return Response(render_html(reply, frame), reply.status, media_type=HTML)
 
     def _entering(self, arrived: login.LoginAttempt) -> Response:
         """What somebody sees who is not signed in; and the cookie, once they are."""
-        reply, begun, browser = login.log_in(arrived)
+        reply, begun, browser, leave, memory = login.log_in(arrived)
         keep: Any = {
             "path": ROOT,
             "secure": self.server.settings.console.secure,
@@ -255,11 +276,18 @@ class ConsoleApp:
         if arrived.click.plain and begun is None:
             title = {"title": reply.title if isinstance(reply, Screen) else "sign in"}
             return Response(json.dumps(title), 401, media_type="application/json")
+        if leave:
+            answer = Response(b"", 303, {"location": leave})
+            kept = keep | {"path": f"{ROOT}{METHOD_PATH}", "samesite": "lax"}
+            answer.set_cookie(MEMORY_COOKIE, memory, max_age=MEMORY_MS // 1000, **kept)
+            return answer
         if isinstance(reply, Redirect):
             answer = Response(b"", 303, {"location": ROOT + reply.path})
         else:
             assert isinstance(reply, Screen)
             answer = Response(render_html(reply, PageFrame(None, "", self.console.shop)), reply.status, media_type=HTML)
+        if arrived.memory:
+            answer.delete_cookie(MEMORY_COOKIE, path=f"{ROOT}{METHOD_PATH}")
         if begun is not None:
             answer.set_cookie(SESSION_COOKIE, begun.cookie, **keep)
             answer.delete_cookie(VISITOR_COOKIE, path=ROOT)

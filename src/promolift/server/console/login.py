@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from secrets import token_urlsafe
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import Connection, select
 
 from promolift.foundation.hashing import sha256_of
-from promolift.foundation.i18n.catalogue import gettext
+from promolift.foundation.i18n.catalogue import current_locale, gettext
 from promolift.foundation.i18n.formatting import count
 from promolift.server.api.server import Server
 from promolift.server.console.pages.context import (
@@ -20,11 +21,21 @@ from promolift.server.console.pages.context import (
     safe_redirect_path,
     sentence,
 )
+from promolift.server.console.sign_in_methods import (
+    BACK,
+    MEMORY_MS,
+    METHOD_PATH,
+    SignInMemory,
+    SignInMethod,
+    read_memory,
+    sign_in_methods,
+)
 from promolift.server.console.state.console_state import Console
 from promolift.server.console.state.users import (
     SignIn,
     check_new,
     create_link,
+    enter_by_email,
     hash_password,
     known_browser,
     load_link,
@@ -34,6 +45,7 @@ from promolift.server.console.state.users import (
     verify_password,
 )
 from promolift.server.ledger.schema import PEOPLE, Refused
+from promolift.server.translations import translate_refusal
 
 DEMO_USER = "demo"
 MAX_NAME = 40  # characters of a name, as NAME_PATTERN has them
@@ -48,6 +60,7 @@ class LoginAttempt(NamedTuple):
     click: Click
     before: str
     browser: str = ""
+    memory: str = ""  # a cookie of a sign-in by a provider that is under way
 
     @property
     def token(self) -> str:
@@ -56,11 +69,16 @@ class LoginAttempt(NamedTuple):
 
 
 class LoginResult(NamedTuple):
-    """The reply, and the session if one began, with a cookie by which the browser is known again."""
+    """The reply, and the session if one began, with a cookie by which the browser is known again.
+
+    `leave` is the page of a provider that the browser goes to, with `memory` as a cookie.
+    """
 
     reply: Reply
     sign_in: SignIn | None = None
     browser: str = ""
+    leave: str = ""
+    memory: str = ""
 
 
 def client_address(peer: str, forwarded: Iterable[str], proxies: Collection[IPv4Network | IPv6Network]) -> str:
@@ -107,6 +125,8 @@ def log_in(arrived: LoginAttempt) -> LoginResult:
         return _by_link(arrived, path.removeprefix(INVITATION_PATH))
     if path == "/sign-in":
         return _by_password(arrived) if posted else _form(arrived)
+    if path.startswith(METHOD_PATH) and not posted:
+        return _by_method(arrived, *path.removeprefix(METHOD_PATH).partition("/")[::2])
     if posted:
         return _form(arrived, sentence("signed_out"), 401)
     return LoginResult(Redirect(f"/sign-in?next={quote(arrived.click.page_address, safe='')}"))
@@ -114,8 +134,10 @@ def log_in(arrived: LoginAttempt) -> LoginResult:
 
 def _form(arrived: LoginAttempt, why: str = "", status: int = 200) -> LoginResult:
     asked = arrived.click
+    methods = [{"path": f"{METHOD_PATH}{each.name}", "label": each.label} for each in _methods(arrived)]
     data = {"why": why, "next": safe_redirect_path(asked.form.get("next") or asked.query.get("next", "/")),
-            "name": asked.form.get("name", "")[:40], "form_token": arrived.token}  # fmt: skip
+            "name": asked.form.get("name", "")[:40], "form_token": arrived.token,
+            "methods": methods}  # fmt: skip
     return LoginResult(Screen("sign_in.html", gettext("Sign in"), data, status=status))
 
 
@@ -139,6 +161,35 @@ def _by_password(arrived: LoginAttempt) -> LoginResult:
     return LoginResult(Redirect(safe_redirect_path(form.get("next", "/"))), found, new_browser(secret, name, kept))
 
 
+def _methods(arrived: LoginAttempt) -> list[SignInMethod]:
+    return sign_in_methods(arrived.server.settings)
+
+
+def _by_method(arrived: LoginAttempt, name: str, step: str) -> LoginResult:
+    """Leave for a provider, or come back from it."""
+    click, server, now_ms = arrived.click, arrived.server, arrived.server.clock.now_ms()
+    method = next((each for each in _methods(arrived) if each.name == name), None)
+    if method is None or step not in ("", BACK):
+        return LoginResult(Redirect("/sign-in"))
+    back_url = f"{click.origin}/console{METHOD_PATH}{name}/{BACK}"
+    try:
+        if step != BACK:
+            state = token_urlsafe(24)
+            start = method.begin(back_url, state)
+            then = safe_redirect_path(click.query.get("next", "/"))
+            memory = SignInMemory(name, state, now_ms, then, start.memory)
+            return LoginResult(Redirect("/"), leave=start.url, memory=memory.to_cookie(server.secret))
+        found = read_memory(server.secret, arrived.memory)
+        if found is None or not found.is_answered_by(click.query, name, now_ms):
+            raise translate_refusal("sign_in_stale")
+        language = current_locale()
+        email = method.finish(click.query, found.own, back_url, now_ms // 1000)
+        session = _session(arrived, lambda db, ms: enter_by_email(db, ms, email, found.mark, MEMORY_MS, language))
+    except Refused as refused:
+        return _form(arrived, str(refused), 401)
+    return LoginResult(Screen("entering.html", gettext("Sign in"), {"path": found.next}), session)
+
+
 def _by_link(arrived: LoginAttempt, secret: str) -> LoginResult:
     with arrived.server.ledger.read() as db:
         link = load_link(db, secret, arrived.server.clock.now_ms())
@@ -156,11 +207,12 @@ def _by_link(arrived: LoginAttempt, secret: str) -> LoginResult:
     if not arrived.click.trusted(arrived.token):
         return welcome(sentence("form_foreign"), 403)
     name, password = (DEMO_USER, "") if demo else (form.get("name", "").strip(), form.get("password", ""))
+    language = current_locale()
     try:
         if not demo:
             check_new(name, password)
             password = hash_password(password)
-        found = _session(arrived, lambda db, ms: use_link(db, ms, secret, name, password))
+        found = _session(arrived, lambda db, ms: use_link(db, ms, secret, name, password, language))
         browser = "" if demo else new_browser(arrived.server.secret, name, password)
         return LoginResult(Redirect("/"), found, browser)
     except Refused as refused:

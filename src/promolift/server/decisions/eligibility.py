@@ -49,6 +49,7 @@ from promolift.server.ledger.schema import (
 )
 
 KEY_SEPARATOR = "\x1f"
+BOUGHT_LATELY = gettext_noop("bought it lately")
 PRODUCT_VIEWED, PRODUCT_ADDED, PRODUCT_REMOVED, ORDER_COMPLETED = (
     "Product Viewed",
     "Product Added",
@@ -275,7 +276,7 @@ def find_exclusions(
     for who, mine in lately.items():
         recent = (one for one in mine.purchases if one.ts_ms > since_ms)
         for target in (name for one in recent for name in release.targets_of(one.product, one.category)):
-            closed.targets[who + KEY_SEPARATOR + target] = gettext_noop("bought it lately")
+            closed.targets[who + KEY_SEPARATOR + target] = BOUGHT_LATELY
     for who in (each for each, mine in lately.items() if mine.complained):
         closed.customers[who] = COMPLAINED.format(days=f"{policy.live.complaint_days:g}")
     if policy.live.looks:

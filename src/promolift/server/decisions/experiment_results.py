@@ -13,7 +13,7 @@ from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT,
 from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import PromoError, SupportError
 from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
 from promolift.server.ledger.event_rows import is_complaint
@@ -56,7 +56,7 @@ class ExperimentResult(BaseModel):
     """
 
     experiment_id: str
-    sample_ratio: str
+    sample_ratio: LazyMessage
     sample_ratio_ok: bool
     verdicts: list[dict[str, Any]]
     text: str

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from promolift.core.decisions.decision_rule import NONE
 from promolift.core.messages.angles import (
     Angle,
     AngleFacts,
@@ -19,12 +20,20 @@ from promolift.core.messages.angles import (
     find_live_angle,
     may_give_reason,
 )
-from promolift.core.messages.composition import require_content, text_angle, write_message
+from promolift.core.messages.composition import (
+    require_content,
+    text_angle,
+    unfillable_slots,
+    usable_facts,
+    write_message,
+)
+from promolift.core.messages.offer_text import describe_offer
 from promolift.core.messages.text_choice import ChosenText, TextChooser
 from promolift.core.offers.menu import make_offer
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.catalogue import current_locale, gettext
 from promolift.foundation.localized_text import Language, LocalizedText
 from promolift.server.decisions.eligibility import CartItem, RecentActivity
 from promolift.server.decisions.live_release import (
@@ -47,6 +56,18 @@ def render_offer(release: LiveRelease, offer_id: str, ts_ms: int, ends_ms: int |
         first_ms = ts_ms if release.plan.asof_ms is None else release.plan.asof_ms
         return _printed(release, offer_id, _day(release, first_ms), None)
     return _printed(release, offer_id, release.first_day(ends_ms).date().isoformat(), ends_ms)
+
+
+def offer_title(release: LiveRelease, offer_id: str, ts_ms: int) -> str:
+    """Return an offer in a few words of the language in use; its id where no text says it."""
+    if release.creatives is not None and offer_id != NONE:
+        return str(release.creatives.to_response(offer_id)["message"] or offer_id)
+    if offer_id not in release.labels:
+        return gettext("no offer") if offer_id == NONE else offer_id
+    try:
+        return describe_offer(render_offer(release, offer_id, ts_ms, None), current_locale())
+    except PromoError:
+        return offer_id
 
 
 def _day(release: LiveRelease, ts_ms: int) -> str:
@@ -186,10 +207,12 @@ def _filled(
 ) -> RenderedMessage:  # fmt: skip
     """The message in the text of a planned one where that may still be sent, or else in one that is drawn."""
     known = reason.known if reason else AngleFacts(name=release.people.get(customer_id, UNKNOWN_CUSTOMER).name)
+    known = usable_facts(offer, known, language)
     require_content(offer, known, language)
     texts = choice or release.wording.choice()
     angle, key = text_angle(offer, known), f"{customer_id} {offer.id} {ts_ms}"
-    picked = texts.choose(angle, offer.benefit.type, language, key, offer.covers)
+    without = unfillable_slots(offer, language)
+    picked = texts.choose(angle, offer.benefit.type, language, key, offer.covers, without)
     if planned is not None and planned.text_prob is not None:
         same = next((text for text in texts.texts if text.text_id == planned.text), None)
         picked = ChosenText(same, planned.text_prob) if same else picked

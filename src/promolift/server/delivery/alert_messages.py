@@ -17,10 +17,12 @@ from promolift.server.translations import translate_group, translate_key
 SLACK_HEADER, SLACK_SECTION = 150, 3000  # characters that Slack takes
 CARD_SCHEMA = "http://adaptivecards.io/schemas/adaptive-card.json"
 TRY_KIND = "try"  # a message that a person asked for, to see whether it arrives
+CLEARED_KIND = "cleared"  # an alert that a person was told of, and that has cleared: its kind is the value `of`
 LINE_ENDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 STATUS = re.compile(r"status (\d+)")
 SUBSCRIPTION_REMOVED = gettext_noop("the subscription was removed")
 NOT_POSTED = gettext_noop("Teams took the message and could not post it")
+SECRET_UNREADABLE = gettext_noop("its secret in the ledger cannot be read, so nothing was sent")
 
 
 class AlertText(NamedTuple):
@@ -93,7 +95,9 @@ class AlertMessage(NamedTuple):
         """Return the data of an event for the shop's own webhook: codes and values for programs, words for people."""
         with use_locale(self.language):
             said = describe_alert(self.kind, self.values)
-        return {"kind": self.kind, "values": self.values, "title": said.title, "text": said.text, "url": self.link}
+        values = {name: value for name, value in self.values.items() if name != "of"}
+        kind = self.values.get("of", self.kind)
+        return {"kind": kind, "values": values, "title": said.title, "text": said.text, "url": self.link}
 
 
 def describe_alert(kind: str, values: Mapping[str, Any]) -> AlertText:
@@ -186,9 +190,16 @@ def _try(_: Mapping[str, Any]) -> AlertText:
     return AlertText(gettext("This is a test message"), gettext("Alerts from the console arrive here."))
 
 
+def _cleared(values: Mapping[str, Any]) -> AlertText:
+    before = describe_alert(values["of"], values)
+    return AlertText(
+        gettext("Over: {alert}", alert=before.title), gettext("This is no longer so. The alert has cleared by itself.")
+    )
+
+
 DESCRIBED = {
     "no_data": _no_data, "sample_ratio": _sample_ratio, "limit": _limit, "texts": _texts, "drift": _drift, "job": _job,
-    TRY_KIND: _try,
+    TRY_KIND: _try, CLEARED_KIND: _cleared,
 }  # fmt: skip
 
 

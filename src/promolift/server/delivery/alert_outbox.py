@@ -1,7 +1,8 @@
 """Raise and clear alerts in the ledger, and put a message into the outbox for each person who is to be told.
 
-An alert is raised once and told once on each channel; it is raised again only after it has cleared. All of it happens
-in one change of the ledger: two servers that read the same state raise one alert between them.
+An alert is raised once and told once on each channel; it is raised again only after it has cleared, which those whom a
+message reached are told, too. All of it happens in one change of the ledger: two servers that read the same state raise
+one alert between them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,10 +11,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 
-from promolift.server.delivery.alert_messages import TRY_KIND, AlertMessage
+from promolift.server.delivery.alert_messages import CLEARED_KIND, TRY_KIND, AlertMessage
 from promolift.server.delivery.outbox import post_message
 from promolift.server.ledger.alert_records import (
     ALERT_EVENT,
+    CLEARED_EVENT,
     AlertKind,
     AlertSubscription,
     AlertValues,
@@ -65,12 +67,12 @@ class Recipient(NamedTuple):
 
 
 class AlertChange(NamedTuple):
-    """An alert as it is to stand, None where it is forgotten; who is to be told, and messages that come too late."""
+    """An alert as it is to stand, None where it is forgotten; who is to be told, and the alert that has cleared."""
 
     alert_id: str
     alert: RaisedAlert | None
     recipients: Sequence[Recipient] = ()
-    late: Sequence[str] = ()
+    over: RaisedAlert | None = None
 
 
 class Teller(NamedTuple):
@@ -124,16 +126,16 @@ def find_changes(
             if name not in holds and alert.cleared_ms is None:
                 end = {"cleared_ms": now_ms, "as_of_ms": as_of_ms, "messages": {}}
                 cleared = None if reading.as_of_ms is None else alert.model_copy(update=end)
-                yield AlertChange(name, cleared, (), [*alert.messages.values()])
+                yield AlertChange(name, cleared, (), alert)
 
 
 def record_readings(db: Connection, readings: Sequence[AlertReading], teller: Teller, now_ms: int) -> int:
     """Raise and clear alerts as readings say, and post the messages; return how many alerts changed."""
-    changes = [*find_changes(db, readings, load_recipients(db, teller), now_ms)]
-    for alert_id, alert, recipients, late in changes:
-        if late:
-            waiting = OUTBOX.c.delivery_id.in_(late), OUTBOX.c.status == "waiting"
-            db.execute(update(OUTBOX).where(*waiting).values(status="expired"))
+    everybody = load_recipients(db, teller)
+    changes = [*find_changes(db, readings, everybody, now_ms)]
+    for alert_id, alert, recipients, over in changes:
+        if over is not None:
+            _tell_cleared(db, over, everybody, teller, now_ms)
         if alert is None:
             delete_record(db, RaisedAlert.KIND, alert_id)
             continue
@@ -145,14 +147,37 @@ def record_readings(db: Connection, readings: Sequence[AlertReading], teller: Te
     return len(changes)
 
 
+def _tell_cleared(
+    db: Connection, over: RaisedAlert, everybody: Sequence[Recipient], teller: Teller, now_ms: int
+) -> None:
+    """Take back the messages of an alert that are not out yet, and tell those whom one reached that it has cleared."""
+    mine = OUTBOX.c.delivery_id.in_([*over.messages.values()])
+    db.execute(update(OUTBOX).where(mine, OUTBOX.c.status == "waiting").values(status="expired"))
+    reached = set(db.execute(select(OUTBOX.c.delivery_id).where(mine, OUTBOX.c.status == "sent")).scalars())
+    for each in {one.place: one for one in everybody if over.messages.get(one.place) in reached}.values():
+        values = {**over.values, "of": over.kind}
+        post_alert(db, each, _message(each, teller, CLEARED_KIND, values, over.path), now_ms)
+
+
 def post_alert(db: Connection, recipient: Recipient, message: AlertMessage, now_ms: int) -> str:
-    """Put a message of an alert into the outbox; its id."""
+    """Put a message of an alert into the outbox; its id, empty where the webhook does not hear of it."""
     mine = recipient.subscription
     if mine.channel == "webhook":
+        if message.kind == CLEARED_KIND and CLEARED_EVENT not in _events_of(db, mine.address):
+            return ""
         moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
-        body = {"type": ALERT_EVENT, "timestamp": moment, "data": message.to_event()}
+        body = {
+            "type": CLEARED_EVENT if message.kind == CLEARED_KIND else ALERT_EVENT,
+            "timestamp": moment,
+            "data": message.to_event(),
+        }
         return post_message(db, "webhook", mine.address, body, now_ms)
     return post_message(db, ALERT_CHANNEL, recipient.subscription_id, message.to_body(), now_ms)
+
+
+def _events_of(db: Connection, hook_id: str) -> Sequence[str]:
+    hook = WebhookEndpoint.find(db, hook_id)
+    return hook.events if hook else ()
 
 
 def post_try(db: Connection, recipient: Recipient, teller: Teller, now_ms: int) -> str:

@@ -25,7 +25,7 @@ from standardwebhooks import Webhook
 
 from promolift.core.decisions.send_slots import next_occurrence
 from promolift.foundation.time.clock import MINUTE_MS, Clock
-from promolift.server.delivery.alert_messages import NOT_POSTED, SUBSCRIPTION_REMOVED, AlertMessage
+from promolift.server.delivery.alert_messages import NOT_POSTED, SECRET_UNREADABLE, SUBSCRIPTION_REMOVED, AlertMessage
 from promolift.server.delivery.sender import HttpPost, OfferMessage, post_json, send_by_service, send_mail
 from promolift.server.delivery.target_address import (
     TIMEOUT_S,
@@ -49,7 +49,7 @@ from promolift.server.ledger.schema import (
     Query,
     json_list,
 )
-from promolift.server.ledger.secrets import unseal
+from promolift.server.ledger.secrets import SealBrokenError, unseal
 from promolift.server.settings import ServeSettings
 
 LOG = logging.getLogger("promolift.server")
@@ -335,7 +335,11 @@ class Outbox:
 
     async def _webhooks(self, due: Sequence[OutboxMessage]) -> list[_Tried]:
         """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""
-        hook, why = await asyncio.to_thread(self._hook, due[0].target), "the webhook was removed"
+        why = "the webhook was removed"
+        try:
+            hook = await asyncio.to_thread(self._hook, due[0].target)
+        except SealBrokenError:
+            hook, why = None, SECRET_UNREADABLE
         if hook is not None:
             try:
                 look_up = partial(safe_address, hook.url, self.settings.private_webhooks)
@@ -355,7 +359,10 @@ class Outbox:
 
     async def _alerts(self, due: Sequence[OutboxMessage]) -> list[_Tried]:
         """Send the alerts of one subscription; each has an error of its own."""
-        to = await asyncio.to_thread(self._subscription, due[0].target)
+        try:
+            to = await asyncio.to_thread(self._subscription, due[0].target)
+        except SealBrokenError:
+            return [_Tried(each, SECRET_UNREADABLE) for each in due]
         return [_Tried(each, await self._alert(to, each)) for each in due]
 
     async def _alert(self, to: AlertSubscription | None, due: OutboxMessage) -> str | None:

@@ -10,7 +10,7 @@ AlertKind = Literal["no_data", "sample_ratio", "limit", "texts", "drift", "job"]
 AlertChannel = Literal["email", "slack", "teams", "webhook"]
 ALERT_KINDS: tuple[AlertKind, ...] = get_args(AlertKind)
 ALERT_CHANNELS: tuple[AlertChannel, ...] = get_args(AlertChannel)
-ALERT_EVENT = "alert.raised"  # what a webhook of the server hears
+ALERT_EVENT, CLEARED_EVENT = "alert.raised", "alert.cleared"  # what a webhook of the server hears
 AlertValues = dict[str, str | int | float]
 
 

@@ -124,6 +124,19 @@ def audit_rows(db: Connection) -> Iterator[dict[str, Any]]:
     return (dict(row) for row in db.execute(select(AUDIT).order_by(AUDIT.c.seq)).mappings())
 
 
+class AuditLink(NamedTuple):
+    """The last row of the audit log: its number and hash."""
+
+    rows: int
+    head: str
+
+
+def last_audit_link(db: Connection) -> AuditLink:
+    """Return the end of the audit chain; 0 rows where nothing was ever changed."""
+    last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    return AuditLink(*last) if last else AuditLink(0, "")
+
+
 def first_break(db: Connection) -> int | None:
     """`chain_break` of the whole log."""
     return find_chain_break(audit_rows(db))

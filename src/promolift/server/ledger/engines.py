@@ -87,7 +87,7 @@ def find_damage(path: Path, indexes: bool = True) -> list[str]:
 def check_file(path: Path) -> None:
     """Raise ConfigError `ledger_damaged` unless the file of a ledger is sound."""
     if found := find_damage(path, path.stat().st_size <= INDEX_CHECK_BYTES):
-        more = f" and {len(found) - 1} more faults" if len(found) > 1 else ""
+        more = gettext_lazy(" and {n} more faults", n=len(found) - 1) if len(found) > 1 else ""
         raise ConfigError(
             "ledger_damaged",
             gettext_lazy(

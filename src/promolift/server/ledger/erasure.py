@@ -5,10 +5,23 @@ to run them, and decisions wait meanwhile.
 """
 
 import json
+import re
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Table, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
 
 from promolift.server.ledger.limits import rename_customer
 from promolift.server.ledger.schema import (
@@ -58,6 +71,14 @@ DELETE_EMAILS = Query(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c
 SELECT_GENERATED_CODES = Query(
     select(CODES.c.code).where(CODES.c.customer_id == SUBJECT_PARAMETER, CODES.c.stocked == literal_column("0"))
 )
+DROP_ORDERS = Query(update(REDEMPTIONS).where(REDEMPTIONS.c.customer_id == SUBJECT_PARAMETER).values(order_id=null()))
+ORDER_IN_BODY = re.compile(r'"order_id":\s*"(?:[^"\\]|\\.)*"')
+BODIES = [
+    (Query(select(key, body).where(subject == SUBJECT_PARAMETER)),
+     Query(update(table).where(key == bindparam("at")).values(body=bindparam("text"))))
+    for table in (ANSWERS, OUTBOX)
+    for key, body, subject in [(*table.primary_key, table.c.body, table.c.customer_id)]
+]  # fmt: skip
 SET_ALIAS = [
     Query(update(table).where(table.c.customer_id == SUBJECT_PARAMETER).values(customer_id=ALIAS_PARAMETER))
     for table in (DECISIONS, CODES)
@@ -118,6 +139,7 @@ def replace_customer_id(db: Connection, subject: str, alias: str, erased: bool) 
     """
     DELETE_EMAILS.run(db, subject=subject)
     _recode(db, subject)
+    _drop_orders(db, subject)
     for query in SET_ALIAS:
         query.run(db, subject=subject, alias=alias)
     rename_customer(db, subject, alias)
@@ -126,6 +148,15 @@ def replace_customer_id(db: Connection, subject: str, alias: str, erased: bool) 
         query.run(db, subject=subject, alias=alias, quoted_alias=json.dumps(alias), **forms)
     for table in (REJECTS, ALIASES) if erased else (REJECTS, ALIASES, CUSTOMERS):
         DELETE_ROWS[table].run(db, subject=subject)
+
+
+def _drop_orders(db: Connection, subject: str) -> None:
+    """Order numbers go from redemptions, kept answers and messages: they lead to the customer in the shop's books."""
+    DROP_ORDERS.run(db, subject=subject)
+    for rows, write in BODIES:
+        for at, body in rows.rows(db, subject=subject):
+            if (text := ORDER_IN_BODY.sub('"order_id":null', body)) != body:
+                write.run(db, at=at, text=text)
 
 
 def _recode(db: Connection, subject: str) -> None:

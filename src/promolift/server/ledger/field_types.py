@@ -15,7 +15,8 @@ StrictBool = Annotated[bool, Field(strict=True)]
 TypedCode = Annotated[
     str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+$")
 ]
-Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+# a name within paths: "." and ".." would be steps of one
+Slug = Annotated[str, StringConstraints(max_length=64, pattern=r"^\.{0,2}[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
 
 
 class Body(BaseModel):

@@ -34,13 +34,14 @@ from promolift.server.ledger.schema import (
     EVENTS,
     LIMITS,
     OUTBOX,
+    PEOPLE,
     RECORDS,
     REJECTS,
     USAGE,
     make_tables,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 ALIVE_MS = 20_000  # since a server was heard of last
 SERVER_KIND = "server"  # things of the ledger: who serves it
 UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")  # halves of characters, and what PostgreSQL takes in no text
@@ -65,7 +66,11 @@ def open_tables(db: Connection) -> None:
         version = 1 if "cells" in {column["name"] for column in found.get_columns("redemptions")} else 2
     if version > SCHEMA_VERSION:
         if is_outdated(db):
-            fault = f"a later version of promolift made it (form {version}, this one knows {SCHEMA_VERSION})"
+            fault = gettext_lazy(
+                "a later version of promolift made it (form {version}, this one knows {schema_version})",
+                version=version,
+                schema_version=SCHEMA_VERSION,
+            )
             raise ConfigError(
                 "ledger_too_new",
                 gettext_lazy("ledger: {fault}; use that version, or the backup from before", fault=fault),
@@ -73,7 +78,7 @@ def open_tables(db: Connection) -> None:
         return
     for step in (MIGRATION_STEPS[form] for form in range(version, SCHEMA_VERSION)):
         if late := [who for who, form in live_servers(db).items() if form < step.oldest]:
-            fault = f"servers of an earlier version serve it: {', '.join(sorted(late))}"
+            fault = gettext_lazy("servers of an earlier version serve it: {late}", late=", ".join(sorted(late)))
             raise ConfigError(
                 "servers_too_old",
                 gettext_lazy(
@@ -163,6 +168,13 @@ def _from_4(db: Connection) -> None:
         _add(db, LIMITS, LIMITS.c.since_ms)  # the first step makes the table anew
 
 
+def _from_5(db: Connection) -> None:
+    """E-mail addresses of the console's people."""
+    found = inspect(db)
+    if found.has_table(PEOPLE.name) and "email" not in {one["name"] for one in found.get_columns(PEOPLE.name)}:
+        _add(db, PEOPLE, PEOPLE.c.email)
+
+
 def _add(db: Connection, table: Table, column: Column[Any]) -> None:
     db.execute(text(f"alter table {table.name} add column {CreateColumn(column).compile(dialect=db.dialect)}"))
 
@@ -200,5 +212,6 @@ MIGRATION_STEPS = {
     2: MigrationStep(_from_2, oldest=2),
     3: MigrationStep(_from_3, oldest=2),
     4: MigrationStep(_from_4, oldest=2),
+    5: MigrationStep(_from_5, oldest=2),
 }
 assert set(MIGRATION_STEPS) == set(range(1, SCHEMA_VERSION)), "every version but the present needs a step up"

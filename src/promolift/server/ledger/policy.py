@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 from promolift.server.ledger.field_types import Channel, Count, Hour, Number, Priority
 
@@ -83,7 +84,7 @@ class Pacing(Settings):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.ends_ms <= self.starts_ms:
-            raise ValueError("ends_ms must be later than starts_ms")
+            raise ValueError(gettext_lazy("ends_ms must be later than starts_ms"))
         return self
 
 

@@ -38,7 +38,9 @@ class ExperimentIn(Body):
             len(name) > 256 or not re.fullmatch(PRINTABLE_PATTERN, name)
             for name in (self.design.name, *self.design.arms)
         ):
-            raise ValueError("a test and its arms have names of 1 to 256 characters, without control characters")
+            raise ValueError(
+                gettext_lazy("a test and its arms have names of 1 to 256 characters, without control characters")
+            )
         return self
 
 

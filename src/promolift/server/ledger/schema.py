@@ -287,6 +287,7 @@ PEOPLE = Table(
     Column("language", Text, nullable=False, default="en"),
     Column("gone", Integer, nullable=False, default=0),  # 1: may not sign in any more
     Column("made_ms", Big, nullable=False),
+    Column("email", Text),  # in lower case: by which a provider's sign-in finds the person
 )  # fmt: skip
 SESSIONS = Table(
     "sessions", META,
@@ -326,7 +327,11 @@ def make_tables(db: Connection) -> None:
     for table in META.sorted_tables:
         missing = set(table.c.keys()) - {column["name"] for column in found.get_columns(table.name)}
         if missing:
-            fault = f"its table {table.name} has no {', '.join(sorted(missing))}: an earlier version made it"
+            fault = gettext_lazy(
+                "its table {name} has no {missing}: an earlier version made it",
+                name=table.name,
+                missing=", ".join(sorted(missing)),
+            )
             raise ConfigError(
                 "ledger_incompatible",
                 gettext_lazy(

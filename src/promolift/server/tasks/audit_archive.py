@@ -38,7 +38,7 @@ from promolift.core.experiments.lift import Metric
 from promolift.foundation.errors import InputError, PromoError
 from promolift.foundation.hashing import find_chain_break, sha256_of, sha256_of_file
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy, load_messages
 from promolift.foundation.privacy.redaction import pseudonym
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import Settings
@@ -316,7 +316,7 @@ def learning_files(
     plan, or other decisions and events than those of the work folder.
     """
     try:
-        said: dict[str, Any] = json.loads((learned / "learn.json").read_text(encoding="utf-8"))
+        said: dict[str, Any] = load_messages((learned / "learn.json").read_text(encoding="utf-8"))
         settings = LearnSettings(window_days=said["window_days"])
         asked = Request(None, None, Path(), learned, job.config, settings)
         evidence = load_evidence(asked, job.store, job.config)

@@ -29,7 +29,7 @@ from promolift.server.ledger.schema import DECISIONS, EVENTS
 from promolift.shop.configuration.configuration import ShopSettings
 from promolift.shop.feedback.learning import Request, run_learn
 from promolift.shop.feedback.text_earnings import MESSAGE_SCHEMA
-from promolift.shop.pipeline.text_pool import load_shop_pool
+from promolift.shop.pipeline.pool_file import load_shop_pool
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.learned_policy import NO_DRAWS
 from promolift.shop.results.work_folder.ledger_consent import read_ledger_consent

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from promolift.foundation.errors import InputError, SettingError
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 from promolift.foundation.money import Currency, currency_digits
 from promolift.foundation.settings import SECONDS_PER_UNIT, Settings, Zone, read_tsv, toml_key, toml_value
 
@@ -171,16 +172,30 @@ class Mapping(Settings):
         for role, source in self.columns.items():
             if isinstance(source, tuple) and role not in MULTI_COLUMN_ROLES:
                 raise ValueError(
-                    f"{role} takes one column; only {', '.join(sorted(MULTI_COLUMN_ROLES))} may name several"
+                    gettext_lazy(
+                        "{role} takes one column; only {multi_column_roles} may name several",
+                        role=role,
+                        multi_column_roles=", ".join(sorted(MULTI_COLUMN_ROLES)),
+                    )
                 )
             if isinstance(source, tuple) and role in DATE_PART_ROLES and len(source) != 3:
-                raise ValueError(f"{role} takes one column, or three: year, month and day")
+                raise ValueError(gettext_lazy("{role} takes one column, or three: year, month and day", role=role))
         for role in self.inherit:
             if role not in ORDER_ROLES or not self.has("order_id"):
-                raise ValueError(f"inherit takes {', '.join(ORDER_ROLES)}, and needs columns.order_id")
+                raise ValueError(
+                    gettext_lazy(
+                        "inherit takes {order_roles}, and needs columns.order_id", order_roles=", ".join(ORDER_ROLES)
+                    )
+                )
         for role in self.shared:
             if role not in SUMMED_ROLES:
-                raise ValueError(f"shared takes {', '.join(sorted(SUMMED_ROLES))}, not {role}")
+                raise ValueError(
+                    gettext_lazy(
+                        "shared takes {summed_roles}, not {role}",
+                        summed_roles=", ".join(sorted(SUMMED_ROLES)),
+                        role=role,
+                    )
+                )
         for role in REQUIRED_ROLES[self.table]:
             if not self.has(role):
                 raise SettingError(
@@ -241,8 +256,7 @@ class Mapping(Settings):
         for role in self.columns:
             for source in self.sources(role):
                 if source not in columns and not (self.of_basket(source) and self.basket in columns):
-                    near = get_close_matches(source, columns, n=1)
-                    hint = f"did you mean {near[0]!r}?" if near else "correct it in promolift.toml."
+                    hint = did_you_mean(source, columns, gettext_lazy("correct it in promolift.toml."))
                     raise InputError(
                         "column_unknown",
                         gettext_lazy(

@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, cast, get_args
@@ -24,6 +23,7 @@ from promolift.foundation.executors.executor import ExecutorSettings
 from promolift.foundation.extension import RegisteredName, load_reference, registered
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 from promolift.foundation.language_model import LlmSettings
 from promolift.foundation.localized_text import Language
 from promolift.foundation.settings import Settings
@@ -101,9 +101,11 @@ class RawFile(Settings):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if bool(self.path) == bool(self.query):
-            raise ValueError("name a file by path, or give a query to the warehouse: one of the two")
+            raise ValueError(gettext_lazy("name a file by path, or give a query to the warehouse: one of the two"))
         if not self.watermark and self.key:
-            raise ValueError("key says which rows of an earlier reading a new one replaces; it needs a watermark")
+            raise ValueError(
+                gettext_lazy("key says which rows of an earlier reading a new one replaces; it needs a watermark")
+            )
         return self
 
     @property
@@ -417,9 +419,17 @@ class Config(Settings):
         for play in self.plays:
             own = play.lines(self.menu, self.shop.currency)
             if play.id in names:
-                raise ValueError(f"the play {play.id!r} has the name of a segment; give it another id")
+                raise ValueError(
+                    gettext_lazy("the play {id} has the name of a segment; give it another id", id=repr(play.id))
+                )
             if taken := {each.id for each in own if each.segments == (play.id,)} & {each.id for each in self.menu}:
-                raise ValueError(f"play {play.id!r}: the menu has a line {min(taken)!r}; name it in benefits instead")
+                raise ValueError(
+                    gettext_lazy(
+                        "play {id}: the menu has a line {taken}; name it in benefits instead",
+                        id=repr(play.id),
+                        taken=repr(min(taken)),
+                    )
+                )
         if self.plays and self.privacy.epsilon is not None:
             raise SettingError(
                 "settings_conflict",
@@ -447,9 +457,15 @@ class Config(Settings):
         for rule in self.strategic:
             for name in rule.menu:
                 if name not in known:
-                    near = get_close_matches(name, known, n=1)
-                    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-                    raise ValueError(f"strategic rule {rule.name!r} names no menu line with {name!r}; {hint}")
+                    hint = did_you_mean(name, known, gettext_lazy("there are {known}", known=", ".join(known)))
+                    raise ValueError(
+                        gettext_lazy(
+                            "strategic rule {name} names no menu line with {line}; {hint}",
+                            name=repr(rule.name),
+                            line=repr(name),
+                            hint=hint,
+                        )
+                    )
         return self
 
     @model_validator(mode="after")
@@ -490,9 +506,17 @@ class Config(Settings):
         for where, names in asked:
             for name in names:
                 if name not in known:
-                    near = get_close_matches(name, known, n=1)
-                    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
-                    raise ValueError(f"{where} names the segment {name!r}, which no [[segment]] defines; {hint}")
+                    hint = did_you_mean(
+                        name, known, gettext_lazy("there are {known}", known=", ".join(known) or "none")
+                    )
+                    raise ValueError(
+                        gettext_lazy(
+                            "{where} names the segment {name}, which no [[segment]] defines; {hint}",
+                            where=where,
+                            name=repr(name),
+                            hint=hint,
+                        )
+                    )
         return self
 
 
@@ -531,7 +555,7 @@ def _restore(sections: tuple[RegisteredSection, ...], state: dict[Any, Any]) -> 
 
 def _all_differ(names: Sequence[str], what: str) -> None:
     if twice := sorted({each for each in names if names.count(each) > 1}):
-        raise ValueError(f"two {what} {twice[0]!r}; they must differ")
+        raise ValueError(gettext_lazy("two {what} {twice}; they must differ", what=what, twice=repr(twice[0])))
 
 
 def _as_part(part: Any, table: str) -> Any:

@@ -5,8 +5,18 @@ from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.language_model import EndpointFault, RemoteSettings, find_endpoint_fault, remote_settings
+from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.language_model import (
+    EndpointFault,
+    LanguageModel,
+    RemoteSettings,
+    find_endpoint_fault,
+    open_judge,
+    open_language_model,
+    remote_settings,
+)
 from promolift.shop.configuration.configuration import Config
 
 PROBE_AGAIN_SECONDS = 60
@@ -61,3 +71,25 @@ def _unusable(where: str, settings: RemoteSettings, called: bool) -> list[Endpoi
 @lru_cache(maxsize=16)
 def _probe(settings: RemoteSettings, minute: int) -> EndpointFault | None:
     return find_endpoint_fault(settings)
+
+
+def has_judge(config: Config) -> bool:
+    """Whether a model is configured that reads texts of people."""
+    return config.message.writer != "pool" or config.llm.judge is not None
+
+
+def load_model(config: Config) -> LanguageModel:
+    """Return the model that drafts. ConfigError `llm_not_configured` where none is configured."""
+    if config.message.writer == "pool":
+        raise ConfigError(
+            "llm_not_configured",
+            gettext_lazy(
+                "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]"
+            ),
+        )
+    return open_language_model(config.message.writer, config.llm)
+
+
+def load_judge(config: Config) -> LanguageModel:
+    """Return the model that reads texts: its own endpoint, else the model that drafts."""
+    return open_judge(config.message.writer, config.llm) if config.llm.judge else load_model(config)

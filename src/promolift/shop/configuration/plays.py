@@ -9,16 +9,16 @@ reason = "The new teas have arrived."
 
 import re
 from decimal import Decimal
-from difflib import get_close_matches
 
 from pydantic import Field, model_validator
 
 from promolift.core.customers.audience_query import check_query
 from promolift.core.customers.named_audiences import named_audiences
-from promolift.core.messages.composition import lint_reason
+from promolift.core.messages.drafts import lint_reason
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.errors import ConfigError, SettingError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.suggestion import did_you_mean
 from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.money import currency_digits
 from promolift.foundation.settings import Settings
@@ -121,8 +121,11 @@ class Play(Settings):
         if QUERY.match(self.audience):
             check_query(self.audience)
         elif self.audience not in named_audiences():
-            near = get_close_matches(self.audience, named_audiences(), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(named_audiences())}"
+            hint = did_you_mean(
+                self.audience,
+                named_audiences(),
+                gettext_lazy("there are {known}", known=", ".join(named_audiences())),
+            )
             raise SettingError(
                 "audience_unknown",
                 gettext_lazy(

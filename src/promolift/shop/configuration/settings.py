@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from promolift.core.customers.sensitive_topics import SensitiveTopic
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import LANGUAGES, Language
 from promolift.foundation.money import Currency
 from promolift.foundation.settings import Settings, Zone
@@ -66,7 +67,7 @@ class ShopSettings(Settings):
     @classmethod
     def _stated_once(cls, languages: tuple[Language, ...]) -> tuple[Language, ...]:
         if len({*languages}) < len(languages):
-            raise ValueError("a language stands twice")
+            raise ValueError(gettext_lazy("a language stands twice"))
         return languages
 
 

@@ -178,7 +178,7 @@ class Log:
 
     def _within(self, policy: Policy, settings: OffPolicySettings, budget: "Budget") -> BudgetedValue:
         if budget.cost not in self.frame.columns:
-            text = f"a budget needs what each decision cost: no column {budget.cost!r}"
+            text = gettext_lazy("a budget needs what each decision cost: no column {cost}", cost=repr(budget.cost))
             raise InputError(
                 "column_missing",
                 gettext_lazy(
@@ -193,7 +193,9 @@ class Log:
         log, probs = self._read(made, more)
         actions = self._all_actions(made, more)
         if budget.none not in self.actions:
-            text = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
+            text = gettext_lazy(
+                "no decision gave {none}, which is what follows once the money is gone", none=repr(budget.none)
+            )
             raise SupportError(
                 "untreated_decisions_missing",
                 gettext_lazy("{name}: {text}; name the action that is no offer (none=...)", name=self.name, text=text),
@@ -304,7 +306,9 @@ class Log:
             elif isinstance(each, str) and each == "logged" and "options" in self._rows.columns:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
         if len(found) > MAX_ACTIONS:
-            text = f"{len(found)} offers; at most {MAX_ACTIONS} can be told apart"
+            text = gettext_lazy(
+                "{found} offers; at most {max_actions} can be told apart", found=len(found), max_actions=MAX_ACTIONS
+            )
             raise InputError(
                 "too_many_offers", gettext_lazy("{name}: {text}; evaluate groups of offers", name=self.name, text=text)
             )
@@ -340,7 +344,12 @@ class Log:
 
     def _from_array(self, name: str, policy: NDArray[Any], place: Mapping[str, int]) -> Floats:
         if policy.shape != (len(self), len(self.actions)):
-            wanted = f"{len(self)} x {len(self.actions)}, a column for each of {', '.join(self.actions)}"
+            wanted = gettext_lazy(
+                "{rows} x {columns}, a column for each of {actions}",
+                rows=len(self),
+                columns=len(self.actions),
+                actions=", ".join(self.actions),
+            )
             raise InputError(
                 "shapes_differ",
                 gettext_lazy(

@@ -6,7 +6,6 @@ out/proposal.json  what follows from the stored draws, for a person to approve (
 out/release.json   only with `auto`, and only if nothing speaks against the draws
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from promolift.foundation.errors import StepError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.catalogue import gettext, pgettext_noop
 from promolift.foundation.i18n.formatting import money
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import dump_messages, gettext_lazy
 from promolift.foundation.pages.rendering import render_page
 from promolift.foundation.progress import Progress, StepSummary
 from promolift.foundation.storage.artifacts import remember_output
@@ -218,7 +217,7 @@ def _write(out: Path, learned: LearnedPolicy, earned: dict[str, object], mark: s
         if learned.released:
             texts["release.json"] = proposal.release.model_dump(mode="json")
     for name, value in texts.items():
-        write_atomically(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(out / name, dump_messages(value))
     page = out / "learn.html"
     write_atomically(page, render_page(page_of(learned)))
     return LearnResult(

@@ -112,6 +112,19 @@ def run_steps(job: Job, steps: Sequence[str], again: bool = False) -> StepSummar
     return StepSummary(figures.pop("text"), figures)
 
 
+def finished_summary(job: Job) -> StepSummary | None:
+    """Return the summary of a plan and its report if all steps were run on the present inputs; None if one was not.
+
+    A release that was activated since, from which the next plan starts, does not make this plan out of date.
+    """
+    for name in step_order():
+        approvals = {"", approval(job.store, job.config.plan.campaign)}
+        if all(job.store.stale(name, fingerprint(job.config, name, each, job.store)) for each in approvals):
+            return None
+    figures = summary(job, STEPS[-1])
+    return StepSummary(figures.pop("text"), figures)
+
+
 def check_plan_inputs(job: Job, wanted: Sequence[str], again: bool) -> None:
     """Check consent and the customers' ids before a plan is made anew; see `preflight.check_consent`."""
     approved = approval(job.store, job.config.plan.campaign)

@@ -27,8 +27,8 @@ from promolift.shop.ingest.schema_matching.consent_columns import (
     find_consent_columns,
     how_to_read,
 )
+from promolift.shop.pipeline.pool_file import load_shop_pool
 from promolift.shop.pipeline.steps.ingest import RawSource, open_raw
-from promolift.shop.pipeline.text_pool import load_shop_pool
 from promolift.shop.results.work_folder.run_context import Job
 
 SAMPLES = 3
@@ -118,10 +118,18 @@ def check_customer_ids(people: RawSource, logs: list[RawSource], everybody: bool
     here, there = people.table.source, ", ".join(log.table.source for log in logs)
     if pairs:
         shown = ", ".join(f"{one!r} and {other!r}" for one, other in pairs)
-        how = f"{here} and {there} write the same customers differently: {shown}"
+        how = gettext_lazy(
+            "{here} and {there} write the same customers differently: {shown}", here=here, there=there, shown=shown
+        )
     else:
         mine, theirs = (_first_ids(f"select id from {side}", sides) for side in ("customers", f"({events})"))
-        how = f"no customer of {here} ({mine}) has an event in {there} ({theirs})"
+        how = gettext_lazy(
+            "no customer of {here} ({mine}) has an event in {there} ({theirs})",
+            here=here,
+            mine=mine,
+            there=there,
+            theirs=theirs,
+        )
     raise InputError(
         "customers_unmatched",
         gettext_lazy(

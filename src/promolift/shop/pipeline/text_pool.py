@@ -2,9 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, get_args
@@ -15,24 +12,32 @@ from promolift.core import messages
 from promolift.core.messages import text_pool as pools
 from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import Channel
-from promolift.core.messages.composition import MessageSettings
 from promolift.core.messages.drafts import OFFER_RULE, Draft
 from promolift.core.messages.text_pool import Judgement, PoolText, TextPool, draft_to_judge, text_to_judge
 from promolift.core.messages.voice import VoiceCard
-from promolift.core.offers.terms import Offer
 from promolift.foundation.errors import ConfigError, InputError
 from promolift.foundation.frames import escape_formulas
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext
 from promolift.foundation.i18n.formatting import MoneyFormat, in_brackets, join_sentences
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy, ngettext_lazy, render_message
-from promolift.foundation.language_model import LanguageModel, UsageMeter, open_judge, open_language_model
-from promolift.foundation.localized_text import LANGUAGES, Language
+from promolift.foundation.language_model import UsageMeter
+from promolift.foundation.localized_text import Language
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.file_lock import exclusive_lock
 from promolift.foundation.storage.local_store import Store
 from promolift.shop.configuration.configuration import Config
+from promolift.shop.configuration.goods_names import current_day
+from promolift.shop.configuration.model_status import has_judge, load_judge, load_model
 from promolift.shop.pipeline import text_review
-from promolift.shop.reports.text_briefs import DraftOptions, make_briefs, show_prompts, usage_text
+from promolift.shop.pipeline.pool_file import load_shop_pool, save_pool
+from promolift.shop.reports.text_briefs import (
+    DraftOptions,
+    judge_setting,
+    make_briefs,
+    show_judge_prompts,
+    show_prompts,
+    usage_text,
+)
 from promolift.shop.reports.text_values import (
     describe_wanted,
     how_to_write,
@@ -77,7 +82,7 @@ def draft_texts(config: Config, work: Path, voice: VoiceCard, asked: DraftOption
         return show_prompts(config, briefs, asked)
     model = UsageMeter(load_model(config))
     written = messages.write_drafts(briefs, model, asked.several, config.plan.seed)
-    made, found = pools.texts_from_drafts(written, _today()), list[PoolText]()
+    made, found = pools.texts_from_drafts(written, current_day()), list[PoolText]()
 
     def add(pool: TextPool) -> TextPool:
         known = {text.text_id for text in pool.texts}  # a draft takes back nobody's yes or no to the same words
@@ -98,7 +103,11 @@ def draft_texts(config: Config, work: Path, voice: VoiceCard, asked: DraftOption
         )
         for each in written if each.fault
     ]  # fmt: skip
-    faulty = [f"  {text.title} {text.hook}: {render_message(text.why)}" for text in found if text.state == "faulty"]
+    faulty = [
+        f"  {text.title} {text.hook}: {render_message(LazyMessage.from_text(text.why))}"
+        for text in found
+        if text.state == "faulty"
+    ]
     head = gettext(
         "Drafts that wait for `promolift words judge`: {waiting}. Faulty drafts: {faulty}.",
         waiting=len(found) - len(faulty),
@@ -110,10 +119,11 @@ def draft_texts(config: Config, work: Path, voice: VoiceCard, asked: DraftOption
 
 def _capped(command: str, where: str, model: UsageMeter, done: LazyMessage) -> ConfigError:
     message = gettext_lazy(
-        "{command}: the next call could cost more than {where}.cost_cap_cents allows; {cost} cents are spent, {done}; "
-        "raise the cap or ask for less",
+        "{command}: the next call could take more than {setting} allows; spent are {tokens} tokens for {cost} cents, "
+        "{done}; raise the cap or ask for less",
         command=command,
-        where=where,
+        setting=f"{where}.{model.capped}",
+        tokens=f"{model.usage.tokens_in + model.usage.tokens_out:,}",
         cost=f"{model.usage.cost_cents:.2f}",
         done=done,
     )
@@ -130,28 +140,35 @@ def add_draft(config: Config, angle: messages.Angle, language: Language, draft: 
             "text_exists",
             gettext_lazy("the pool has these words already; `promolift words review` shows where they stand"),
         )
-    text = pools.lint_text(PoolText(text_id=draft.text_id, angle=angle, language=language, writer=writer, date=_today(),
-                                 **vars(draft)))  # fmt: skip
+    told = {"text_id": draft.text_id, "angle": angle, "language": language, "writer": writer, "date": current_day()}
+    text = pools.lint_text(PoolText.model_validate(told | vars(draft)))
     pool = _keep(config, _pool(config).merge([text]))
     if text.state == "faulty":
-        said = gettext("{text_id}: faulty: {why}", text_id=text.text_id, why=render_message(text.why))
+        said = gettext(
+            "{text_id}: faulty: {why}", text_id=text.text_id, why=render_message(LazyMessage.from_text(text.why))
+        )
     else:
         said = gettext("{text_id}: a draft; `promolift words review` shows it to a person", text_id=text.text_id)
     return _summary(config, pool, said, text_id=text.text_id, state=text.state)
 
 
-def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
-    """Three votes on every text that waits for the judge; randomised `tests` of texts give all a prior."""
+def judge_pool(config: Config, tests: Path | None = None, dry_run: bool = False) -> StepSummary:
+    """Three votes on every text that waits for the judge; randomised `tests` of texts give all a prior.
+
+    A dry run prints the prompts and calls nothing.
+    """
     from promolift.core.messages.text_ranker import fit_ranker  # a refusal waits for no model
 
     pool = _pool(config)
     texts = [text for text in pool.texts if text.state in PENDING_STATES]
     asks = [draft_to_judge(text.draft, text.angle, text.language) for text in texts]
     verdicts, model = list[Judgement](), None
+    if dry_run:
+        return show_judge_prompts(config, texts)
     if asks or tests is None:
-        model = UsageMeter(_judge(config))
+        model = UsageMeter(load_judge(config))
         verdicts = messages.judge_texts(asks, model, seed=config.plan.seed)
-    read = pools.apply_judgements(texts, verdicts, _today())
+    read = pools.apply_judgements(texts, verdicts, current_day())
     passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
     ranker, spoken = None, ""
     if tests is not None:
@@ -168,14 +185,16 @@ def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
 
     pool = change_pool(config, change)
     if model and model.capped:
-        where = "llm.judge" if config.llm.judge else "llm.remote"
+        where = judge_setting(config)
         verdicts_kept = ngettext_lazy(
             "{n} verdict is kept", "{n} verdicts are kept", passed + refused, n=passed + refused
         )
         raise _capped("words judge", where, model, verdicts_kept)
-    why = [f"  {text.title} {text.hook}: {render_message(text.why)}" for text in read if text.state == "rejected"][
-        :TEXTS_SHOWN
-    ]
+    why = [
+        f"  {text.title} {text.hook}: {render_message(LazyMessage.from_text(text.why))}"
+        for text in read
+        if text.state == "rejected"
+    ][:TEXTS_SHOWN]
     lost = len(verdicts) - passed - refused
     head = gettext(
         "Texts that passed: {passed}. Rejected: {rejected}. Without a verdict: {lost}.",
@@ -212,9 +231,9 @@ def review_pool(config: Config, said: ReviewChoices) -> StepSummary:
         raise _who_missing("words review")
 
     def change(pool: TextPool) -> TextPool:
-        pool = text_review.decide(pool, said.approve, True, said.by, _today())
-        pool = text_review.decide(pool, said.reject, False, said.by, _today(), said.because)
-        return pool.retire(said.retire, _today())
+        pool = text_review.decide(pool, said.approve, True, said.by, current_day())
+        pool = text_review.decide(pool, said.reject, False, said.by, current_day(), said.because)
+        return pool.retire(said.retire, current_day())
 
     kept = change_pool(config, change)
     states = {text.text_id: text.state for text in kept.texts}
@@ -283,7 +302,7 @@ def bring_back(config: Config, pool: TextPool, work: Path, text_ids: Sequence[st
             raise InputError("text_unknown", gettext_lazy("no text {text_id} in the pool", text_id=each))
         if each not in dropped:
             raise InputError("text_not_dropped", gettext_lazy("learning did not drop the text {text_id}", text_id=each))
-    return pool.bring_back(set(text_ids), by, _today())
+    return pool.bring_back(set(text_ids), by, current_day())
 
 
 def export_pool(config: Config, file: Path) -> StepSummary:
@@ -309,7 +328,7 @@ def import_pool(config: Config, file: Path, by: str) -> StepSummary:
     done = list[pools.ImportResult]()
 
     def change(pool: TextPool) -> TextPool:
-        done.append(pools.from_csv(pool, rows, by.strip(), _today()))
+        done.append(pools.from_csv(pool, rows, by.strip(), current_day()))
         return done[0].pool
 
     kept, (found,) = change_pool(config, change), done
@@ -353,6 +372,9 @@ def check_texts(
         )
     offers = Offers.load(store).by_id
     lines, figures, bad, waits = [], [], 0, 0
+    judge = (
+        UsageMeter(load_judge(config)) if has_judge(config) else None
+    )  # one for all texts, whose caps hold for the run
     for number, (text, offer_id) in enumerate(texts, 1):
         if offer_id not in offers:
             some = "".join(
@@ -377,8 +399,9 @@ def check_texts(
         language = _language(text, asked.language)
         rules = messages.find_broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
         broken = [rule for rule in rules if rule.code != "unread"]
-        read = has_judge(config) and not broken
-        verdict = _judged(config, text, offer, language) if read else None
+        read = judge is not None and not broken
+        task = text_to_judge(text, offer, language, AngleFacts())
+        verdict = messages.judge_texts([task], judge)[0].fit if judge is not None and read else None
         unread = not broken and verdict is None and (read or bool(rules))  # by code and judge
         bad += bool(broken) or verdict is False
         lines.append(
@@ -393,7 +416,13 @@ def check_texts(
     refused = gettext("{refused} of {texts} texts are refused.", refused=bad, texts=len(figures))
     waiting = ngettext("{n} waits for a person.", "{n} wait for a person.", waits, n=waits) if waits else ""
     lines.append(join_sentences(refused, waiting))
-    return StepSummary("\n".join(lines), {"texts": figures, "refused": bad, "waiting": waits})
+    if judge is not None and judge.usage.requests:
+        lines.append(usage_text(judge.usage))
+    if judge is not None and judge.capped:
+        setting = f"{judge_setting(config)}.{judge.capped}"
+        lines.append(gettext("The judge did not read every text: {setting} allows no further call.", setting=setting))
+    spent = {"usage": judge.usage._asdict(), "capped": judge.capped} if judge is not None else {}
+    return StepSummary("\n".join(lines), spent | {"texts": figures, "refused": bad, "waiting": waits})
 
 
 def _line(rule: messages.BrokenRule) -> str:
@@ -409,15 +438,6 @@ def _verdict(rules: Sequence[messages.BrokenRule], verdict: bool | None, unread:
     if unread:
         return gettext("not refused, but not all of it was read: a person must read it")
     return gettext("true, as far as code and judge read") if rules else pgettext("text check", "true")
-
-
-def has_judge(config: Config) -> bool:
-    """Whether a model is configured that reads texts of people."""
-    return config.message.writer != "pool" or config.llm.judge is not None
-
-
-def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool | None:
-    return messages.judge_texts([text_to_judge(text, offer, language, AngleFacts())], _judge(config))[0].fit
 
 
 class OfferText(NamedTuple):
@@ -471,31 +491,6 @@ def _language(text: str, said: str | None) -> Language:
     return "zh" if said == "zh" or (said is None and any("\u4e00" <= c <= "\u9fff" for c in text)) else "en"
 
 
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
-
-
-def load_model(config: Config) -> LanguageModel:
-    """Return the model that drafts. ConfigError `llm_not_configured` where none is configured."""
-    if config.message.writer == "pool":
-        raise ConfigError(
-            "llm_not_configured",
-            gettext_lazy(
-                "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]"
-            ),
-        )
-    return open_language_model(config.message.writer, config.llm)
-
-
-def _judge(config: Config) -> LanguageModel:
-    return open_judge(config.message.writer, config.llm) if config.llm.judge else load_model(config)
-
-
-def load_shop_pool(settings: MessageSettings) -> TextPool:
-    """The shop's own pool; where it has none yet, the texts that come with promolift."""
-    return load_pool(settings.pool_path if settings.pool_path.exists() else None)
-
-
 def count_waiting_texts(config: Config) -> int:
     """Count the texts that a person must read before they are sent; 0 where the judge's verdict is enough."""
     if config.message.approve != "person":
@@ -544,67 +539,3 @@ def _summary(config: Config, pool: TextPool, text: str, **more: object) -> StepS
         alone = gettext("Nobody has approved any: until then messages state their offer alone.")
         said = join_sentences(said, alone)
     return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})
-
-
-def load_pool(path: Path | None) -> TextPool:
-    """The pool of a file, JSON lines; the shipped one for None. InputError naming the line that is none of it."""
-    if path is None:
-        return shipped_pool()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        code = "file_not_found" if isinstance(error, FileNotFoundError) else "file_unreadable"
-        message = gettext_lazy(
-            "{path}: no pool of texts ({error}); `promolift words draft` writes one", path=path, error=error
-        )
-        raise InputError(code, message) from None
-    return parse_pool(lines, str(path))
-
-
-@cache
-def shipped_pool() -> TextPool:
-    """demo_pool.jsonl: written and reviewed by a large language model. No person has approved any text of it."""
-    text = files("promolift.shop.pipeline").joinpath("demo_pool.jsonl").read_text(encoding="utf-8")
-    return parse_pool(text.splitlines(), "demo_pool.jsonl")
-
-
-def parse_pool(lines: Sequence[str], name: str) -> TextPool:
-    """Return the pool of JSON lines; `name` says in errors where they stand."""
-    texts = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            text = PoolText.model_validate_json(line)
-        except ValueError as error:
-            raise InputError(
-                "file_unreadable",
-                gettext_lazy(
-                    "{name}, line {number}: no text of a pool ({splitlines})",
-                    name=name,
-                    number=number,
-                    splitlines=str(error).splitlines()[0],
-                ),
-            ) from None
-        if text.text_id != text.draft.text_id:
-            raise InputError(
-                "file_changed",
-                gettext_lazy(
-                    "{name}, line {number}: the words were changed by hand; use `promolift words import`",
-                    name=name,
-                    number=number,
-                ),
-            )
-        texts.append(text)
-    return TextPool().merge(texts)
-
-
-def save_pool(pool: TextPool, path: Path, languages: Sequence[Language] = LANGUAGES) -> None:
-    """As JSON lines; under another name first, so that a run that is cut off leaves the old one. Texts of the file in
-    other than these `languages` stay in it."""
-    unread = [each for each in LANGUAGES if each not in languages]
-    others = load_pool(path).in_languages(unread) if unread and path.exists() else TextPool()
-    half = path.with_name(f".{path.name}.part")
-    texts = (*others.texts, *pool.texts)
-    half.write_text("".join(f"{text.model_dump_json()}\n" for text in texts), encoding="utf-8")
-    half.replace(path)

@@ -5,6 +5,7 @@ The console and `promolift words review` show the same cards. `find_examples` ch
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -13,14 +14,20 @@ import polars as pl
 from promolift.core import messages
 from promolift.core.messages import text_pool as pools
 from promolift.core.messages.angles import ANGLES, REMINDER_ANGLES, Angle, AngleFacts
-from promolift.core.messages.composition import AUDIENCE_REASONS, MessageDelivery, fill_draft, usable_facts
-from promolift.core.messages.drafts import BOUGHT_ANGLES, Draft, LintFinding
+from promolift.core.messages.composition import (
+    AUDIENCE_REASONS,
+    MessageDelivery,
+    fill_draft,
+    unfillable_slots,
+    usable_facts,
+)
+from promolift.core.messages.drafts import BOUGHT_ANGLES, SLOT, Draft, LintFinding
 from promolift.core.messages.fact_check import Fact
 from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.product_names import readable_name
 from promolift.core.offers.terms import Benefit, Offer
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, use_locale
-from promolift.foundation.localized_text import LANGUAGES, Language
+from promolift.foundation.localized_text import LANGUAGES, Language, LocalizedText
 from promolift.shop.results.messages import Messages, Offers
 from promolift.shop.results.work_folder.run_context import Job
 
@@ -31,6 +38,8 @@ REJECTION_REASONS = {
     "unclear": gettext_noop("It is clumsy or hard to understand"),
     "unfit": gettext_noop("It does not fit the reason or the offer"),
 }
+# What a card names where the plan has nothing to name, as offered and as bought.
+SAMPLE_GOODS, SAMPLE_BOUGHT = LocalizedText(zh="咖啡", en="coffee"), LocalizedText(zh="面包", en="bread")
 EXAMPLES_TRIED = 50  # customers of an angle, nearest to the median gain first
 RECORD = ("state", "by", "date", "rejected_because", "note", "restored_by", "restored_on")  # what a decision changes
 
@@ -50,11 +59,15 @@ class ReviewExample(NamedTuple):
 
 
 class FilledText(NamedTuple):
-    """A text filled with the facts of an offer, or nothing where its words cannot be said of it; what is wrong."""
+    """A text filled with the facts of an offer, or nothing where its words cannot be said of it; what is wrong.
+
+    `stand_in` is what is named in place of goods that have no name in the language, empty where it is the offer's own.
+    """
 
     title: str
     message: str
     findings: tuple[LintFinding, ...]
+    stand_in: str = ""
 
 
 class ReviewCard(NamedTuple):
@@ -66,6 +79,16 @@ class ReviewCard(NamedTuple):
     message: str = ""
     facts: tuple[Fact, ...] = ()
     findings: tuple[LintFinding, ...] = ()
+    stand_in: str = ""
+
+
+def stand_in_text(name: str) -> str:
+    """Return the sentence of a card on goods that the plan's customers would not be named, in the reader's language."""
+    return gettext(
+        "The plan's goods have no name in the language of this text, so it is shown with {name}; its customers get a "
+        "text that needs no name.",
+        name=name,
+    )
 
 
 def fits(offer: Offer, angle: Angle) -> bool:
@@ -99,9 +122,11 @@ def choose_examples(rows: pl.DataFrame, offers: Mapping[str, Offer]) -> dict[Ang
         for row in mine.sort(away, "customer_id", nulls_last=True).head(EXAMPLES_TRIED).iter_rows(named=True):
             bought = (readable_name(row["bought_name"], "product"),) if row["bought_name"] else ()
             offer = offers[row["offer_id"]]
-            # names in both scripts: `fill_text` leaves out what its language cannot read
-            known = usable_facts(offer, AngleFacts(name=row["name"], bought=bought, angle=angle), "zh")
-            if angle != "remind" and (known.bought or angle not in BOUGHT_ANGLES):
+            # `fill_text` leaves out what its own language cannot say
+            known = AngleFacts(name=row["name"], bought=bought, angle=angle)
+            said = any(usable_facts(offer, known, each).bought for each in LANGUAGES)
+            known = replace(usable_facts(offer, known, "zh"), bought=bought if said else (), reason=None)
+            if angle != "remind" and (said or angle not in BOUGHT_ANGLES):
                 found[angle] = ReviewExample(offer, known, row["customer_id"], row["reason_facts"], mine.height)
                 break
     return found
@@ -122,7 +147,7 @@ def example_for(
         offer = Offer(benefit=Benefit(type="reminder"), scope="all", **dates)
     if offer is None:
         return None
-    bought = (readable_name("coffee", "category"),) if text.angle in BOUGHT_ANGLES else ()
+    bought = (SAMPLE_BOUGHT,) if text.angle in BOUGHT_ANGLES else ()
     name = "小安" if text.language == "zh" else "Ann"
     reason = AUDIENCE_REASONS["due"].text_in(text.language) if text.angle == "remind" else None
     return ReviewExample(offer, AngleFacts(name=name, bought=bought, angle=text.angle, reason=reason))
@@ -138,6 +163,12 @@ def fill_text(
 ) -> FilledText:
     """Fill exactly this draft. Where its words cannot be said of the offer nothing stands in their place."""
     offer, known = example.offer, usable_facts(example.offer, example.known, language)
+    stand_in = ""
+    if unfillable_slots(offer, language) & set(SLOT.findall(f"{draft.title}{draft.hook}{draft.call}")):
+        offer, stand_in = offer.model_copy(update={"label": SAMPLE_GOODS}), SAMPLE_GOODS.text_in(language)
+    if "{bought}" in draft.hook and not known.bought:
+        known, also = replace(known, bought=(SAMPLE_BOUGHT,), reason=None), SAMPLE_BOUGHT.text_in(language)
+        stand_in = (gettext(", ") if stand_in else "").join(filter(None, (stand_in, also)))
     made = fill_draft(offer, known, language, draft, way)
     if made.text_id is None:
         return FilledText("", "", tuple(messages.lint_draft(draft, known.angle, language)))
@@ -147,7 +178,7 @@ def fill_text(
         "".join(mask_name(part.text) if masked and part.kind == "name" else part.text for part in several)
         for several in parts
     )
-    return FilledText(title, text, tuple(dict.fromkeys(findings)))
+    return FilledText(title, text, tuple(dict.fromkeys(findings)), stand_in)
 
 
 def make_card(text: PoolText, example: ReviewExample | None, way: MessageDelivery, masked: bool = False) -> ReviewCard:
@@ -155,12 +186,13 @@ def make_card(text: PoolText, example: ReviewExample | None, way: MessageDeliver
     if example is None:
         return ReviewCard(text, None, findings=tuple(messages.lint_draft(text.draft, text.angle, text.language)))
     filled = fill_text(text.draft, example, text.language, way, masked)
+    offer = example.offer.model_copy(update={"label": SAMPLE_GOODS}) if filled.stand_in else example.offer
     facts = (
-        messages.extract_facts(f"{filled.title} {filled.message}", example.offer, text.language, known=example.known)
+        messages.extract_facts(f"{filled.title} {filled.message}", offer, text.language, known=example.known)
         if filled.message
         else []
     )
-    return ReviewCard(text, example, filled.title, filled.message, tuple(facts), filled.findings)
+    return ReviewCard(text, example, filled.title, filled.message, tuple(facts), filled.findings, filled.stand_in)
 
 
 def waiting_by_angle(pool: TextPool, examples: Mapping[Angle, ReviewExample]) -> dict[Angle, list[PoolText]]:

@@ -128,9 +128,8 @@ def voice_from_texts(file: Path, model: LanguageModel, language: Language, confi
     meter = UsageMeter(model)
     (reply,) = meter([voice_request(fit, language)])
     if meter.capped:
-        raise ConfigError(
-            "cost_cap_reached", gettext_lazy("words voice: the call could cost more than the cost_cap_cents allows")
-        )
+        message = gettext_lazy("words voice: the call could take more than {setting} allows", setting=meter.capped)
+        raise ConfigError("cost_cap_reached", message)
     if reply.fault:
         raise InputError(
             "answer_missing",

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promolift.core.decisions.decision_rule import LineEffect
-from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
 from promolift.foundation.i18n.formatting import (
@@ -17,9 +16,11 @@ from promolift.foundation.i18n.formatting import (
     low_to_high,
     number,
     percent,
+    sentence_space,
     truncate,
     upper_first,
 )
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Badge, Block, Figure, KeyFigure, TextTable, table, unknown_note
 from promolift.foundation.pages.charts import (
     Axis,
@@ -91,7 +92,7 @@ def earned_head(found: Mapping[str, Any], cash: MoneyFormat) -> KeyFigure:
         if found["gain_total"] is None
         else IntervalEstimate(*(found[k] for k in ("gain_total", "total_low", "total_high")))
     )
-    sizes, why = found["customers"], upper_first(render_verdict(found["why"]))
+    sizes, why = found["customers"], upper_first(render_message(found["why"]))
     answer = verdict_text(found["answer"])
     text = gettext(
         "{policy} customers who could get an offer, against {holdout} held out at random: {answer}. {why}.",
@@ -100,8 +101,31 @@ def earned_head(found: Mapping[str, Any], cash: MoneyFormat) -> KeyFigure:
         answer=answer,
         why=why,
     )
+    if power := describe_power(found, cash):
+        text += sentence_space() + power
     shown = found["answer"] in SIGNIFICANT
     return headline(gettext("Added by the offers"), total, text, badge_of(found), cash, shown=shown)
+
+
+def describe_power(found: Mapping[str, Any], cash: MoneyFormat) -> str:
+    """Say that a test was too small for what the plan expects; empty if it was not, or if its answer is clear.
+
+    `detectable_per_customer` is the smallest gain that this test shows with 80 % power, from its standard error alone
+    (variance reduction included). The standard error falls with the root of the number of customers, so that the
+    expected gain needs (detectable / expected)^2 times as many of them, split by the same shares.
+    """
+    smallest, expected = found.get("detectable_per_customer"), found.get("predicted_per_customer")
+    if found["answer"] in SIGNIFICANT or not smallest or not expected or not 0 < expected < smallest:
+        return ""
+    needed = (found["customers"]["policy"] + found["customers"]["holdout"]) * (smallest / expected) ** 2
+    return gettext(
+        "A test of this size shows a gain of {smallest} per customer in four of five cases; the plan expects "
+        "{expected}. To see that much takes about {needed} customers, so this result speaks neither for nor against "
+        "the offers.",
+        smallest=cash(smallest),
+        expected=cash(expected),
+        needed=count(float(f"{needed:.2g}")),
+    )
 
 
 def earned_blocks(
@@ -297,7 +321,7 @@ def policies(found: Mapping[str, Any], cash: MoneyFormat) -> list[Figure | Block
         for name, each, value in rows if value is not None
     ]  # fmt: skip
     blocks: list[Figure | Block] = [
-        unknown_note(gettext("what would have been earned by {name}", name=name), render_verdict(each["why"]))
+        unknown_note(gettext("what would have been earned by {name}", name=name), render_message(each["why"]))
         for name, each, value in rows
         if value is None
     ]

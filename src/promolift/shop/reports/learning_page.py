@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from promolift.core.decisions.decision_rule import LineEffect
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, Verdict
-from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.evidence import Z95, IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext, ngettext, pgettext, pgettext_noop
 from promolift.foundation.i18n.formatting import (
@@ -319,7 +318,7 @@ def learning_next_steps(learned: LearnedPolicy) -> list[str]:
             )
         ]
     else:
-        rows = [gettext("Go on measuring: {why}.", why=render_verdict(verdict.why))]
+        rows = [gettext("Go on measuring: {why}.", why=render_message(verdict.why))]
     if following is None:
         rows.append(upper_first(gettext(NO_DRAWS)) + gettext("."))
     elif learned.released:
@@ -371,5 +370,5 @@ def summary_text(learned: LearnedPolicy) -> str:
         span = low_to_high(verdict.low, verdict.high, cash)
         gain = gettext("{gain} per customer ({span})", gain=cash(verdict.lift.lift), span=span)
         head = join_sentences(head, gain)
-    rule = gettext("Rule: {rule}.", rule=render_verdict(verdict.rule))
+    rule = gettext("Rule: {rule}.", rule=render_message(verdict.rule))
     return "\n".join([head, rule, *(f"- {row}" for row in learning_next_steps(learned))])

@@ -313,7 +313,8 @@ def varied_messages(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataF
 
 def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[str]]:
     """The three categories each picked customer buys most often, by their names; private ones left out."""
-    rows = job.profiled.affinities(at.asof, picked["customer_id"])
+    ids = picked["customer_id"]
+    rows = job.profiled.affinities(at.asof, ids[0] if ids.len() == 1 else ids)  # of one, by the order of the file
     often = rows.filter(pl.col("bought")).sort("orders", "target", descending=[True, False])
     printed = job.clean.printed_names(often.filter(pl.col("target_kind") == "product")["target"])
     found: dict[str, list[str]] = {}
@@ -328,7 +329,7 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
 def describe_customer(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     """Describe the customer in one or two sentences."""
     known = [gettext(text, value=said[name]) for name, text in PROFILE_PHRASES.items() if said.get(name)]
-    parts = [gettext("Told the shop: {known}.", known=", ".join(known), known_2="，".join(known))] if known else []
+    parts = [gettext("On file: {known}.", known=", ".join(known), known_2="，".join(known))] if known else []
     cadence = person.cadence_days
     if cadence is not None:
         every = day_count(round(cadence))

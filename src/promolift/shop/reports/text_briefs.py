@@ -11,18 +11,19 @@ from promolift.core.messages.angles import ANGLES, Angle
 from promolift.core.messages.channels import Channel
 from promolift.core.messages.drafts import Brief, PlayBrief, RejectedText, draft_request
 from promolift.core.messages.occasions import near_occasions
+from promolift.core.messages.prompt_templates import WriterRequest
 from promolift.core.messages.text_choice import TextCounts
-from promolift.core.messages.text_pool import PoolText, TextPool
+from promolift.core.messages.text_pool import VOTES, PoolText, TextPool, draft_to_judge, judge_request
 from promolift.core.messages.text_value import TextAnswer, TextValue
 from promolift.core.messages.voice import VoiceCard
-from promolift.core.offers.product_names import is_unfit
+from promolift.core.offers.product_names import is_unfit, names_in
 from promolift.core.offers.terms import BenefitType
 from promolift.foundation.errors import InputError
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import use_locale
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.language_model import Usage, estimate_usage, remote_settings
-from promolift.foundation.localized_text import Language, reads_in
+from promolift.foundation.language_model import RemoteSettings, Usage, estimate_usage, remote_settings
+from promolift.foundation.localized_text import Language
 from promolift.foundation.privacy.redaction import redact
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.storage.local_store import Store
@@ -67,10 +68,6 @@ def usage_text(usage: Usage) -> str:
 def show_prompts(config: Config, briefs: Sequence[Brief], asked: DraftOptions) -> StepSummary:
     """Every prompt as it would be sent, and about what that would cost at most."""
     asks = [draft_request(brief, asked.several, config.plan.seed) for brief in briefs]
-    settings = remote_settings(config.llm)
-    usage = estimate_usage(asks, settings)
-    if config.message.writer in ("local", "replay"):
-        usage = usage._replace(cost_cents=0.0)
     shown = [
         f"--- {brief.angle} {brief.language}\n{ask.system.strip()}\n\n{ask.user.strip()}\n"
         for brief, ask in zip(briefs, asks, strict=True)
@@ -79,6 +76,20 @@ def show_prompts(config: Config, briefs: Sequence[Brief], asked: DraftOptions) -
         shown.append(
             gettext("No occasion is in these prompts, since shop.country does not say which country it is.") + "\n"
         )
+    priced = config.message.writer not in ("local", "replay")
+    return prompts_summary(shown, asks, remote_settings(config.llm), priced)
+
+
+def prompts_summary(
+    shown: Sequence[str], asks: Sequence[WriterRequest], settings: RemoteSettings, priced: bool, times: int = 1
+) -> StepSummary:
+    """Return prompts as they would be sent, `shown` as people read them, and about what that would cost at most.
+
+    Each is sent `times` times.
+    """
+    usage = estimate_usage([*asks] * times, settings)
+    if not priced:
+        usage = usage._replace(cost_cents=0.0)
     total = gettext(
         "Nothing was called. Requests: {requests}. Tokens: about {sent} to send, at most {received} to receive. "
         "Cost: at most {cost} cents; the cap is {cap} cents.",
@@ -87,6 +98,23 @@ def show_prompts(config: Config, briefs: Sequence[Brief], asked: DraftOptions) -
     )  # fmt: skip
     figures = usage._asdict() | {"prompts": [{"system": ask.system, "user": ask.user} for ask in asks]}
     return StepSummary("\n".join([*shown, total]), figures)
+
+
+def judge_setting(config: Config) -> str:
+    """Return the part of the settings that names the judge's endpoint."""
+    return "llm.judge" if config.llm.judge else "llm.remote"
+
+
+def show_judge_prompts(config: Config, texts: Sequence[PoolText]) -> StepSummary:
+    """Each prompt as the judge would get it (once, of the votes), and what all would cost at most."""
+    asks = [judge_request(draft_to_judge(t.draft, t.angle, t.language), config.plan.seed) for t in texts]
+    shown = [
+        f"--- {text.angle} {text.language} {text.text_id}\n{ask.system.strip()}\n\n{ask.user.strip()}\n"
+        for text, ask in zip(texts, asks, strict=True)
+    ]
+    settings = config.llm.judge or remote_settings(config.llm)
+    priced = config.llm.judge is not None or config.message.writer == "remote"
+    return prompts_summary(shown, asks, settings, priced, VOTES)
 
 
 class RankedTexts(NamedTuple):
@@ -179,7 +207,7 @@ def goods_of_shop(work: Path, language: Language) -> tuple[str, ...]:
     with Store(work) as store:
         offers = Offers.load(store).offers if Offers.has(store) else ()
     labels = sorted({(offer.scope, offer.label.text_in(language)) for offer in offers if offer.label})
-    fit = [name for _, name in labels if reads_in(name, language) and not is_unfit(name)]
+    fit = [name for _, name in labels if names_in(name, language) and not is_unfit(name)]
     return tuple(dict.fromkeys(fit))[:GOODS_NAMED]
 
 

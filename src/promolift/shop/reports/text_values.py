@@ -1,7 +1,6 @@
 """Say what a message with each text earned against customers who were held out, which texts learning no longer sends,
 and which drafts it asks for in their place."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from promolift.core.messages.text_value import LEAST_READERS, TextAnswer, TextVa
 from promolift.core.offers.terms import BenefitType
 from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, interval, interval_name, join_list, low_to_high
+from promolift.foundation.i18n.lazy_message import load_messages
 from promolift.foundation.localized_text import LANGUAGE_NAMES
 from promolift.foundation.pages.blocks import Chapter, note, table, unknown_note
 from promolift.shop.configuration.configuration import Config
@@ -29,7 +29,7 @@ def read_text_values(*folders: Path) -> dict[str, TextValue]:
     if not written:
         return {}
     path = max(written, key=lambda each: each.stat().st_mtime)
-    found = (TextEarnings.of(each) for each in json.loads(path.read_text(encoding="utf-8")).get("texts", ()))
+    found = (TextEarnings.of(each) for each in load_messages(path.read_text(encoding="utf-8")).get("texts", ()))
     return {each.value.text_id: each.value for each in found}
 
 

@@ -230,7 +230,11 @@ def _audience(group: LineTestGroup, words: Mapping[str, str]) -> str:
         gettext("{n} get {arm} (drawn by {share})", n=count(n), arm=words.get(arm, arm), share=percent(share))
         for arm, n, share in zip(group.arms, group.counts, group.shares, strict=True)
     ]
-    who = f"who are {name}" if group.group in named_audiences() else f"of the play {name}"
+    who = (
+        gettext("who are {name}", name=name)
+        if group.group in named_audiences()
+        else gettext("of the play {name}", name=name)
+    )
     return gettext(
         "Of {all} customers {who}, {parts}; {none} get nothing, and show what the others' offers add.",
         all=all_,

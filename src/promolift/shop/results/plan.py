@@ -12,7 +12,7 @@ import polars as pl
 
 from promolift.foundation.errors import StepError
 from promolift.foundation.hashing import sha256_of_file
-from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, ngettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
     as_html,
@@ -24,7 +24,6 @@ from promolift.foundation.i18n.formatting import (
     level_name,
     money,
     percent,
-    plural,
 )
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.sql import fetch_frame
@@ -303,7 +302,7 @@ def holdout_power_text(summary: PlanSummary) -> str:
     if learned.windows_needed is None or learned.detectable_cents is None:
         return ""
     if summary.held_out < LEAST_HELD_OUT:
-        held = plural(summary.held_out, "customer")
+        held = ngettext("{n} customer", "{n} customers", summary.held_out, n=count(summary.held_out))
         return gettext(
             "The holdout cannot show what this plan earns: {held} in it, and a verdict takes {least_held_out}.",
             held=held,

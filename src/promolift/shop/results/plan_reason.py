@@ -230,7 +230,7 @@ def _deciding(found: NearestOffer) -> str:
         parts.append(gettext("a response to this offer that is assumed, because it was never given"))
     else:
         parts.append(gettext("a response read from past discounts ({level})", level=level_name(found.response)))
-    return gettext("This rests on {parts}.", parts=join_list(parts, "and on"), parts_2="；".join(parts))
+    return gettext("This rests on {parts}.", parts=join_list(parts), parts_2="；".join(parts))
 
 
 def _margin_text(found: NearestOffer) -> str:

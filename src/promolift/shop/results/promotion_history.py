@@ -17,7 +17,6 @@ from promolift.foundation.i18n.formatting import (
     join_list,
     low_to_high,
     percent,
-    plural,
     truncate,
     upper_first,
 )
@@ -203,7 +202,10 @@ class PromotionHistory(Note):
         if effect is None:
             return []
         usual, change = count(effect.expected_orders), effect.orders_change
-        long, had = plural(each.days, "day"), plural(each.orders, "order")
+        long, had = (
+            ngettext("{n} day", "{n} days", each.days, n=count(each.days)),
+            ngettext("{n} order", "{n} orders", each.orders, n=count(each.orders)),
+        )
         if change is not None and effect.orders_within.certain:
             size = percent(abs(change))
             more = gettext("more") if change > 0 else gettext("fewer")
@@ -276,7 +278,9 @@ class PromotionHistory(Note):
         else:
             said.append(gettext("The {weeks} after it are counted in.", weeks=weeks))
         if each.kind in ("sitewide", "coupons") and effect.orders_before.high < 0:
-            missing = plural(-effect.orders_before.value, "order")
+            missing = ngettext(
+                "{n} order", "{n} orders", round(-effect.orders_before.value), n=count(-effect.orders_before.value)
+            )
             said.append(
                 gettext(
                     "In the two weeks before it {missing} were missing: customers may have waited for it.",
@@ -324,7 +328,7 @@ class PromotionHistory(Note):
         said = "，".join(parts) if current_locale() == "zh" else join_list(parts)
         head += pgettext("promotion_history", " {said}.", said=upper_first(said), said_2=said) if parts else ""
         if self.smaller:
-            more = plural(self.smaller, "smaller one")
+            more = ngettext("{n} smaller one", "{n} smaller ones", self.smaller, n=count(self.smaller))
             head += gettext(" {more} not listed.", more=more, smaller=count(self.smaller))
         return head
 

@@ -199,7 +199,7 @@ def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
         )
     found_A = depths(data.arms)
     if found_A is None:
-        text = f"treatments {', '.join(data.arms)} are no depths"
+        text = gettext_lazy("treatments {arms} are no depths", arms=", ".join(data.arms))
         raise InputError(
             "dose_not_numeric",
             gettext_lazy(

@@ -145,19 +145,29 @@ class TrialSettings(Settings):
     @model_validator(mode="after")
     def _something_to_judge(self) -> "TrialSettings":
         if not self.outcomes:
-            raise ValueError("no outcome: name columns as rates, counts or money")
+            raise ValueError(gettext_lazy("no outcome: name columns as rates, counts or money"))
         twice = [name for name in self.outcomes if self.outcomes.count(name) > 1]
         if twice:
-            raise ValueError(f"outcome {twice[0]!r} is named twice")
+            raise ValueError(gettext_lazy("outcome {twice} is named twice", twice=repr(twice[0])))
         if self.time and not self.unit:
-            raise ValueError("time names the periods in which a unit repeats: say unit= too")
+            raise ValueError(gettext_lazy("time names the periods in which a unit repeats: say unit= too"))
         if isinstance(self.planned, dict) != (self.strata is not None):
-            raise ValueError("strata names the column whose values have planned shares of their own: give both")
+            raise ValueError(
+                gettext_lazy("strata names the column whose values have planned shares of their own: give both")
+            )
         for column in self.cost_columns:
             if column in (self.treatment, *self.outcomes):
-                raise ValueError(f"cost: {column!r} is the treatment or an outcome; a cost is known before")
+                raise ValueError(
+                    gettext_lazy(
+                        "cost: {column} is the treatment or an outcome; a cost is known before", column=repr(column)
+                    )
+                )
             if column in self.features:
-                raise ValueError(f"cost: {column!r} says what treating costs, so it is no feature: take it out")
+                raise ValueError(
+                    gettext_lazy(
+                        "cost: {column} says what treating costs, so it is no feature: take it out", column=repr(column)
+                    )
+                )
         return self
 
     @property
@@ -229,8 +239,10 @@ def _cost(given: Any) -> float | str:
     if isinstance(given, str) and given and amount is None and (part is None or 0 <= part <= 1):
         return given
     raise ValueError(
-        'give an amount of 0 or more, a percentage of what is bought ("20%"), one for each treatment, or the name of a '
-        "column of amounts"
+        gettext_lazy(
+            'give an amount of 0 or more, a percentage of what is bought ("20%"), one for each '
+            "treatment, or the name of a column of amounts"
+        )
     )
 
 

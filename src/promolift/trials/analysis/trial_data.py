@@ -17,12 +17,13 @@ from promolift.core.effects.uplift import diagnostics
 from promolift.core.effects.uplift.randomisation_tests import conditional_balance_test
 from promolift.foundation.errors import InputError
 from promolift.foundation.files.column_names import COLUMN_SYNONYMS
-from promolift.foundation.files.column_types import infer_types, suggest_nearest
+from promolift.foundation.files.column_types import infer_types
 from promolift.foundation.files.table_files import read_trial_file
 from promolift.foundation.frames import as_frame
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import count
 from promolift.foundation.i18n.lazy_message import LazyMessage, gettext_lazy
+from promolift.foundation.i18n.suggestion import suggest_nearest
 from promolift.trials.analysis.post_treatment import (
     OUTCOME_NAMES,
     find_gaps,
@@ -308,7 +309,13 @@ def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
         asked += [(role, name) for name in getattr(settings, role)]
     for role, name in asked:
         if name not in columns:
-            text = f"{where}: no column {name!r}, which {role} names{suggest_nearest(name, columns)}"
+            text = gettext_lazy(
+                "{where}: no column {name}, which {role} names{near}",
+                where=where,
+                name=repr(name),
+                role=role,
+                near=suggest_nearest(name, columns),
+            )
             raise InputError(
                 "column_unknown", gettext_lazy("{text}; it has {columns}", text=text, columns=", ".join(columns))
             )
@@ -329,12 +336,15 @@ def stated_costs(where: str, settings: TrialSettings, arms: tuple[str, ...]) -> 
         return [settings.cost] * (len(arms) - 1)
     for name, cost in settings.cost.items():
         if name not in arms or (name == arms[0] and cost):
-            known = f"treatments of {settings.treatment} are {', '.join(arms[1:])}, control costs nothing"
+            listed = ", ".join(arms[1:])
+            treatments = gettext_lazy(
+                "treatments of {treatment} are {arms}, control costs nothing", treatment=settings.treatment, arms=listed
+            )
             raise InputError(
                 "arm_unknown",
                 gettext_lazy(
-                    "{where}: cost of {name}{suggest_nearest_name}; {known}",
-                    where=where, name=repr(name), suggest_nearest_name=suggest_nearest(name, arms[1:]), known=known,
+                    "{where}: cost of {name}{near}; {known}",
+                    where=where, name=repr(name), near=suggest_nearest(name, arms[1:]), known=treatments,
                 ),
             )  # fmt: skip
     if missing := [name for name in arms[1:] if name not in settings.cost]:
@@ -435,7 +445,7 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, 
         )  # fmt: skip
     others = tuple(name for name in found if name != settings.control)
     if not 2 <= len(found) <= (MAX_AMOUNTS if depths((settings.control, *others)) else 30):
-        remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
+        remedy = gettext_lazy("; round them to a few, such as 0, 5, 10, 20") if column.dtype.is_numeric() else ""
         raise InputError(
             "arm_count_invalid",
             gettext_lazy(
@@ -557,7 +567,11 @@ def _outcome(where: str, column: pl.Series, settings: TrialSettings) -> Floats:
     if rate and column.dtype == pl.String and set(words := column.str.to_lowercase().unique()) <= {*YES, *NO, None}:
         column = column.str.to_lowercase().replace_strict({word: float(word in YES) for word in words if word})
     if not column.dtype.is_numeric():
-        kind = f"text such as {column.drop_nulls()[:1].to_list()}" if column.dtype == pl.String else f"{column.dtype}"
+        kind = (
+            gettext_lazy("text such as {column}", column=column.drop_nulls()[:1].to_list())
+            if column.dtype == pl.String
+            else f"{column.dtype}"
+        )
         raise InputError(
             "column_type_wrong",
             gettext_lazy(

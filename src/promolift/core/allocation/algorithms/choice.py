@@ -231,7 +231,7 @@ class _Matrices(NamedTuple):
 def _matrices(gain_NK: ArrayLike, cost_NK: ArrayLike) -> _Matrices:
     gain, cost = np.ascontiguousarray(gain_NK, np.float64), np.ascontiguousarray(cost_NK, np.float64)
     if gain.ndim != 2 or gain.shape != cost.shape:
-        shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
+        shapes = gettext_lazy("gain has shape {shape} and cost {cost_shape}", shape=gain.shape, cost_shape=cost.shape)
         raise InputError(
             "shapes_differ", gettext_lazy("allocate: {shapes}; both must be (customers, offers)", shapes=shapes)
         )
@@ -332,7 +332,11 @@ def summarise_rows(rows: ChoiceRows) -> RowSummary:
     if row >= 0:
         g, c, u = (m[row, slot] for m in (rows.gain_NK, rows.cost_NK, rows.units_NK))
         if g == np.inf or c < 0:
-            rule = "a gain must be finite or missing (NaN)" if g == np.inf else "an expected cost must be 0 or more"
+            rule = (
+                gettext_lazy("a gain must be finite or missing (NaN)")
+                if g == np.inf
+                else gettext_lazy("an expected cost must be 0 or more")
+            )
             raise InputError(
                 "value_not_finite" if g == np.inf else "value_invalid",
                 gettext_lazy(

@@ -327,7 +327,7 @@ def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str,
             "shapes_differ" if short else "value_missing",
             gettext_lazy(
                 "outcomes: {short}; give one value for each of {arm_n} customers",
-                short=short or "none given",
+                short=short or gettext_lazy("none given"),
                 arm_n=len(trial.arm_N),
             ),
         )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.core.experiments.verdict_text import FEW_ROWS, UNSEEN_ACTIONS
 from promolift.foundation.errors import SupportError
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 
@@ -59,13 +58,22 @@ def require_support(support: PolicySupport, most_unseen: float, least_effective:
     if support.unseen > most_unseen:
         raise SupportError(
             "no_overlap",
-            gettext_lazy(UNSEEN_ACTIONS, share=f"{support.unseen:.1%}", most=f"{most_unseen:.1%}"),
+            gettext_lazy(
+                "policy: {share} of it lies on actions the log never takes there (at most {most} is allowed); log "
+                "those actions with some probability first, or take them out of the policy",
+                share=f"{support.unseen:.1%}",
+                most=f"{most_unseen:.1%}",
+            ),
         )
     if support.effective < least_effective:
         raise SupportError(
             "effective_sample_too_small",
             gettext_lazy(
-                FEW_ROWS, rows=support.rows, effective=f"{support.effective:.1f}", least=f"{least_effective:g}"
+                "policy: {rows} logged rows are worth {effective} for it (at least {least} are needed); log more, "
+                "explore more, or ask for a policy closer to the logged one",
+                rows=support.rows,
+                effective=f"{support.effective:.1f}",
+                least=f"{least_effective:g}",
             ),
         )
     if support.odd:

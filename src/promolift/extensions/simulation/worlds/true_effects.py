@@ -64,7 +64,11 @@ def _check(rows: pl.DataFrame, names: dict[str, int], number: dict[str, int]) ->
         | ~pl.col("depth").is_between(0, deepest, closed="left").fill_null(False)
     )
     if bad.height:
-        rule = f"a customer of this shop, one of {', '.join(names)}, and a depth in [0, {deepest:.1f})"
+        rule = gettext_lazy(
+            "a customer of this shop, one of {names}, and a depth in [0, {deepest})",
+            names=", ".join(names),
+            deepest=f"{deepest:.1f}",
+        )
         raise InputError(
             "value_invalid",
             gettext_lazy(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from promolift.foundation.hashing import hash_int, mix_bits
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -114,11 +115,13 @@ class SimulationSettings(Settings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.campaigns and self.weeks // self.campaigns < self.campaign_weeks:
-            raise ValueError("campaigns would overlap: fewer of them, shorter ones, or more weeks")
+            raise ValueError(gettext_lazy("campaigns would overlap: fewer of them, shorter ones, or more weeks"))
         if self.first_monday.weekday():
-            raise ValueError(f"first_monday {self.first_monday} is no Monday")
+            raise ValueError(gettext_lazy("first_monday {first_monday} is no Monday", first_monday=self.first_monday))
         if not self.coupon_depths or not all(0 < depth <= 0.5 for depth in self.coupon_depths):
-            raise ValueError("coupon_depths must lie in (0, 0.5]: together with the shelf a price stays above 0")
+            raise ValueError(
+                gettext_lazy("coupon_depths must lie in (0, 0.5]: together with the shelf a price stays above 0")
+            )
         return self
 
 

@@ -64,17 +64,18 @@ def check_version(if_match: str | None, present: Any, lost: bool, what: str) -> 
 
 
 class RouteContext:
-    """What a route knows of its request: the server, the id of the API key and the Idempotency-Key, if any."""
+    """What a route knows of its request: server, API key, and Idempotency-Key and Accept-Language, if any."""
 
-    def __init__(self, server: Server, who: str, key: str | None = None) -> None:
+    def __init__(self, server: Server, who: str, key: str | None = None, accepts: str = "") -> None:
         """`who` is named in the audit log."""
-        self.server, self.who, self.key = server, who, key
+        self.server, self.who, self.key, self.accepts = server, who, key, accepts
 
     @classmethod
     def of(cls, request: Request, key: str | None = None) -> Self:
         """A key counts for one path, whichever API key it comes with, since those are replaced."""
         whole = None if key is None else f"{request.url.path}\n{key}"
-        return cls(request.app.state.server, str(request.scope["promolift"].key.key_id), whole)
+        accepts = request.headers.get("accept-language", "").strip()
+        return cls(request.app.state.server, str(request.scope["promolift"].key.key_id), whole, accepts)
 
     def read(self) -> AbstractContextManager[Connection]:
         """What is committed."""

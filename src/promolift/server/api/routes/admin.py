@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from sqlalchemy import Connection, func, select, update
@@ -16,6 +16,32 @@ from sqlalchemy import Connection, func, select, update
 from promolift.extensions.ads import serving
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
+from promolift.server.admin_responses import (
+    AuditPage,
+    AuditVerified,
+    CampaignGoverned,
+    CampaignList,
+    CampaignNamed,
+    CampaignShown,
+    CodesAdded,
+    KeyList,
+    KeyMade,
+    KeyRevoked,
+    LearningShown,
+    LearningStarted,
+    LimitList,
+    MessagesTaken,
+    MessageTaken,
+    OfferList,
+    OfferMessages,
+    ReleaseList,
+    ReleaseShown,
+    WebhookDeleted,
+    WebhookList,
+    WebhookMade,
+    WebhookMessages,
+    answers,
+)
 from promolift.server.api.api_keys import create_key, load_keys
 from promolift.server.api.problems import ApiError, FieldError
 from promolift.server.api.request_models import CampaignIn, CodesIn, KeyIn, LimitIn, SharedLimitsIn, WebhookIn
@@ -41,6 +67,7 @@ from promolift.server.ledger.audit_log import (
     delete_record,
     first_break,
     get_record,
+    last_audit_link,
     list_records,
     put_record,
 )
@@ -75,19 +102,19 @@ def _listed(asked: RouteContext, kind: str, name: str, hidden: str = "") -> dict
     return {"data": [{name: id_} | {k: v for k, v in body.items() if k != hidden} for id_, body in found]}
 
 
-@router.get("/v1/campaigns")
+@router.get("/v1/campaigns", **answers(CampaignList))
 def campaigns(asked: Route) -> dict[str, Any]:
     """All campaigns: release, policy, experiment, and whether they are paused."""
     return _listed(asked, Campaign.KIND, "campaign_id")
 
 
-@router.get("/v1/releases")
+@router.get("/v1/releases", **answers(ReleaseList))
 def releases(asked: Route) -> dict[str, Any]:
     """All releases made here."""
     return _listed(asked, ReleaseRecord.KIND, "release_id")
 
 
-@router.get("/v1/keys")
+@router.get("/v1/keys", **answers(KeyList))
 def keys(asked: Route) -> dict[str, Any]:
     """All keys, without their secrets; `last_used_ms` to the minute, null for one that never came."""
     listed = _listed(asked, "key", "key_id", hidden="hash")
@@ -96,7 +123,7 @@ def keys(asked: Route) -> dict[str, Any]:
     return {"data": [each | {"last_used_ms": used.get(each["key_id"])} for each in listed["data"]]}
 
 
-@router.get("/v1/campaigns/{campaign_id:name}")
+@router.get("/v1/campaigns/{campaign_id:name}", **answers(CampaignShown))
 def campaign(asked: Route, campaign_id: Slug, response: Response) -> dict[str, Any]:
     """A campaign, its limits as used in their present periods, its pace, the shop's own codes left of each offer.
 
@@ -127,7 +154,7 @@ def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     return [_shown(limit) for limit in all_limits(db, campaign_id)]
 
 
-@router.get("/v1/limits")
+@router.get("/v1/limits", **answers(LimitList))
 def shared_limits(asked: Route, response: Response) -> dict[str, Any]:
     """The limits that count over all campaigns together, and how far each is used. `ETag` is their version."""
     with asked.read() as db:
@@ -135,7 +162,7 @@ def shared_limits(asked: Route, response: Response) -> dict[str, Any]:
         return {"data": _used_limits(db, ALL_CAMPAIGNS, asked.server.clock.now_ms())}
 
 
-@router.put("/v1/limits")
+@router.put("/v1/limits", **answers(LimitList))
 def put_shared_limits(asked: Route, body: SharedLimitsIn, if_match: IfMatch = None) -> Response:
     """Let these limits alone count over all campaigns together, beside those that each campaign has of its own.
 
@@ -161,7 +188,7 @@ def _limit_row(limit: LimitIn) -> dict[str, Any]:
     return limit.model_dump(exclude={"timezone"}) | {"zone": limit.timezone, "offer_id": limit.offer_id or ""}
 
 
-@router.put("/v1/campaigns/{campaign_id:name}")
+@router.put("/v1/campaigns/{campaign_id:name}", **answers(CampaignGoverned))
 def put_campaign(asked: Route, campaign_id: Slug, body: CampaignIn, if_match: IfMatch = None) -> Response:
     """Make a campaign or replace it whole; what its limits have counted so far stays.
 
@@ -171,7 +198,7 @@ def put_campaign(asked: Route, campaign_id: Slug, body: CampaignIn, if_match: If
     return _govern(asked, campaign_id, lambda _: body, if_match)
 
 
-@router.patch("/v1/campaigns/{campaign_id:name}")
+@router.patch("/v1/campaigns/{campaign_id:name}", **answers(CampaignGoverned))
 def patch_campaign(asked: Route, campaign_id: Slug, body: dict[str, Any], if_match: IfMatch = None) -> Response:
     """Change what is stated alone, as a JSON merge patch (RFC 7396): null removes, a list replaces the whole list.
 
@@ -249,7 +276,7 @@ def _merged(old: Any, patch: Any) -> Any:
     return {name: value for name, value in merged.items() if name not in patch or patch[name] is not None}
 
 
-@router.post("/v1/campaigns/{campaign_id}/codes")
+@router.post("/v1/campaigns/{campaign_id}/codes", **answers(CodesAdded))
 def codes(asked: IdempotentRoute, campaign_id: Slug, body: CodesIn) -> Response:
     """Add the shop's own codes to an offer's stock; codes that are there already are left alone.
 
@@ -267,7 +294,7 @@ def codes(asked: IdempotentRoute, campaign_id: Slug, body: CodesIn) -> Response:
     return asked.change(do, body)
 
 
-@router.get("/v1/campaigns/{campaign_id}/offers")
+@router.get("/v1/campaigns/{campaign_id}/offers", **answers(OfferList))
 def offers(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     """The offers of the campaign's release, with their menu line and what they cover."""
     with asked.read() as db:
@@ -285,7 +312,7 @@ def offers(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     return {"release_id": live.release_id, "data": listed}
 
 
-@router.post("/v1/releases", status_code=201)
+@router.post("/v1/releases", status_code=201, **answers(ReleaseShown, 201))
 @slow
 def make_release(asked: IdempotentRoute) -> Response:
     """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
@@ -303,7 +330,7 @@ def make_release(asked: IdempotentRoute) -> Response:
     return asked.change(do)
 
 
-@router.post("/v1/releases/{release_id}:activate")
+@router.post("/v1/releases/{release_id}:activate", **answers(CampaignNamed))
 def activate(asked: IdempotentRoute, release_id: Slug) -> Response:
     """Decide from this release from now on. It is loaded first, so that no request waits or fails."""
     return activate_release(asked, release_id)
@@ -342,7 +369,7 @@ def activate_release(
     return reply
 
 
-@router.post("/v1/campaigns/{campaign_id}:rollback")
+@router.post("/v1/campaigns/{campaign_id}:rollback", **answers(CampaignNamed))
 def roll_back(asked: IdempotentRoute, campaign_id: Slug) -> Response:
     """Go back to the release before the present one; calling it twice goes forth again."""
     with asked.read() as db:
@@ -361,7 +388,7 @@ def roll_back(asked: IdempotentRoute, campaign_id: Slug) -> Response:
     return reply
 
 
-@router.post("/v1/keys", status_code=201)
+@router.post("/v1/keys", status_code=201, **answers(KeyMade, 201))
 def post_key(asked: IdempotentRoute, body: KeyIn) -> Response:
     """A new key. The answer shows it once; only its hash is kept."""
 
@@ -375,7 +402,7 @@ def post_key(asked: IdempotentRoute, body: KeyIn) -> Response:
     return reply
 
 
-@router.delete("/v1/keys/{key_id}")
+@router.delete("/v1/keys/{key_id}", **answers(KeyRevoked))
 def revoke(asked: Route, key_id: Slug) -> Response:
     """Revoke a key at once. The last admin key that is valid stays: make another one first."""
 
@@ -398,7 +425,7 @@ def revoke(asked: Route, key_id: Slug) -> Response:
     return reply
 
 
-@router.post("/v1/webhooks", status_code=201)
+@router.post("/v1/webhooks", status_code=201, **answers(WebhookMade, 201))
 @slow
 def post_webhook(asked: IdempotentRoute, body: WebhookIn) -> Response:
     """Tell a URL what happens; the signing secret is shown once."""
@@ -417,7 +444,7 @@ def post_webhook(asked: IdempotentRoute, body: WebhookIn) -> Response:
     return asked.change(do, body)
 
 
-@router.get("/v1/webhooks")
+@router.get("/v1/webhooks", **answers(WebhookList))
 @slow
 def webhooks(asked: Route) -> dict[str, Any]:
     """All webhooks, with how many messages wait, arrived and failed."""
@@ -431,7 +458,7 @@ def webhooks(asked: Route) -> dict[str, Any]:
     return {"data": shown}
 
 
-@router.delete("/v1/webhooks/{webhook_id:name}")
+@router.delete("/v1/webhooks/{webhook_id:name}", **answers(WebhookDeleted))
 @slow
 def delete_webhook(asked: Route, webhook_id: Slug) -> Response:
     """Tell this URL nothing more."""
@@ -445,7 +472,7 @@ def delete_webhook(asked: Route, webhook_id: Slug) -> Response:
     return asked.change(do)
 
 
-@router.get("/v1/webhooks/{webhook_id}/messages")
+@router.get("/v1/webhooks/{webhook_id}/messages", **answers(WebhookMessages))
 @slow
 def webhook_messages(
     asked: Route, webhook_id: Slug, status: MessageStatus = "failed", cursor: Cursor = 0, limit: PageSize = 100
@@ -461,7 +488,7 @@ def webhook_messages(
     return {"data": data, "next": cursor + limit if len(data) == limit else None}
 
 
-@router.post("/v1/webhooks/{webhook_id}:test", status_code=202)
+@router.post("/v1/webhooks/{webhook_id}:test", status_code=202, **answers(MessageTaken, 202))
 @slow
 def try_webhook(asked: IdempotentRoute, webhook_id: Slug) -> Response:
     """Send a message of the type `test`, signed as all others."""
@@ -475,7 +502,7 @@ def try_webhook(asked: IdempotentRoute, webhook_id: Slug) -> Response:
     return asked.change(do)
 
 
-@router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
+@router.post("/v1/webhooks/{webhook_id}:replay", status_code=202, **answers(MessagesTaken, 202))
 @slow
 def replay_webhook(
     asked: IdempotentRoute, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
@@ -497,7 +524,7 @@ def replay_webhook(
     return asked.change(do, {"since_ms": since_ms, "status": status})
 
 
-@router.get("/v1/messages")
+@router.get("/v1/messages", **answers(OfferMessages))
 @slow
 def offer_messages(
     asked: Route, status: MessageStatus = "failed", cursor: Cursor = 0, limit: PageSize = 100
@@ -517,7 +544,7 @@ def offer_messages(
     return {"data": data, "next": cursor + limit if len(data) == limit else None}
 
 
-@router.post("/v1/messages/{message_id}:resend", status_code=202)
+@router.post("/v1/messages/{message_id}:resend", status_code=202, **answers(MessageTaken, 202))
 @slow
 def resend_message(asked: IdempotentRoute, message_id: Slug) -> Response:
     """Send a message that was given up again; consent, quiet hours and its offer's last moment count as before."""
@@ -542,7 +569,7 @@ def resend_message(asked: IdempotentRoute, message_id: Slug) -> Response:
     return asked.change(do)
 
 
-@router.get("/v1/audit")
+@router.get("/v1/audit", **answers(AuditPage))
 def audit_log(asked: Route, cursor: Cursor = 0, limit: PageSize = 100) -> dict[str, Any]:
     """The audit log in order, a page at a time; `next` is the cursor of the next page, null at the end."""
     with asked.read() as db:
@@ -550,27 +577,13 @@ def audit_log(asked: Route, cursor: Cursor = 0, limit: PageSize = 100) -> dict[s
     return {"data": [dict(row) for row in rows], "next": rows[-1]["seq"] if len(rows) == limit else None}
 
 
-@router.get("/v1/audit:verify")
+@router.get("/v1/audit:verify", **answers(AuditVerified))
 @slow
 def verify(asked: Route) -> dict[str, Any]:
     """Whether the chain of hashes holds, the first row that breaks it, and its last hash to keep elsewhere."""
     with asked.read() as db:
-        broken = first_break(db)
-        rows, head = last_audit_link(db)
-    return {"holds": broken is None, "first_break": broken, "rows": rows, "head": head}
-
-
-class AuditLink(NamedTuple):
-    """The last row of the audit log: its number and hash."""
-
-    rows: int
-    head: str
-
-
-def last_audit_link(db: Connection) -> AuditLink:
-    """Return the end of the audit chain; 0 rows where nothing was ever changed."""
-    last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    return AuditLink(*last) if last else AuditLink(0, "")
+        broken, link = first_break(db), last_audit_link(db)
+    return {"holds": broken is None, "first_break": broken} | link._asdict()
 
 
 def _kept(db: Connection, campaign_id: str) -> dict[str, object]:
@@ -578,7 +591,7 @@ def _kept(db: Connection, campaign_id: str) -> dict[str, object]:
     return {"campaign_id": campaign_id, **get_record(db, Campaign.KIND, campaign_id)}
 
 
-@router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
+@router.post("/v1/campaigns/{campaign_id}:learn", status_code=202, **answers(LearningStarted, 202))
 async def learn_now(asked: IdempotentRoute, campaign_id: Slug) -> Response:
     """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
     asked_first = []
@@ -594,7 +607,7 @@ async def learn_now(asked: IdempotentRoute, campaign_id: Slug) -> Response:
     return reply
 
 
-@router.get("/v1/campaigns/{campaign_id}/learning")
+@router.get("/v1/campaigns/{campaign_id}/learning", **answers(LearningShown))
 def learning(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     """The last run: when, what became of it, the release it proposes and why. `status` never where there was none."""
     with asked.read() as db:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, StringConstraints, model_validator
 from sqlalchemy import Connection
 
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.server.admin_responses import AnnotationForgotten, answers
 from promolift.server.api.routes import IdempotentRoute, Route
 from promolift.server.ledger.audit_log import HttpResponse, delete_record
 from promolift.server.ledger.field_types import PRINTABLE_PATTERN, Body, Slug, StrictBool
@@ -30,7 +31,7 @@ class AnnotationIn(Body):
     @model_validator(mode="after")
     def _in_order(self) -> "AnnotationIn":
         if self.last < self.first:
-            raise ValueError("the last day lies before the first")
+            raise ValueError(gettext_lazy("the last day lies before the first"))
         return self
 
 
@@ -60,7 +61,7 @@ def annotations(asked: Route) -> AnnotationList:
     return AnnotationList(data=sorted(rows, key=lambda each: (each.first, each.annotation_id), reverse=True))
 
 
-@router.post("/v1/annotations", status_code=201)
+@router.post("/v1/annotations", status_code=201, **answers(AnnotationShown, 201))
 def annotate(asked: IdempotentRoute, body: AnnotationIn) -> Response:
     """Note something of some days."""
 
@@ -73,7 +74,7 @@ def annotate(asked: IdempotentRoute, body: AnnotationIn) -> Response:
     return asked.change(do, body)
 
 
-@router.delete("/v1/annotations/{annotation_id}")
+@router.delete("/v1/annotations/{annotation_id}", **answers(AnnotationForgotten))
 def forget_annotation(asked: Route, annotation_id: Slug) -> Response:
     """Take a note back; days that it excluded count again from the next run of learning on."""
 

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
 from pydantic_core import to_json
 
+from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import Language
+from promolift.server.admin_responses import DecisionList, answers
 from promolift.server.api.request_models import Campaigns, DecisionIn, ReachableChannels
 from promolift.server.api.routes import IdempotentRoute, fast_routes
 from promolift.server.decisions import decisions
@@ -33,11 +35,11 @@ class BatchDecisionIn(Body):
     @model_validator(mode="after")
     def _once_each(self) -> Self:
         if len(set(self.customer_ids)) < len(self.customer_ids):
-            raise ValueError("a customer is named twice")
+            raise ValueError(gettext_lazy("a customer is named twice"))
         return self
 
 
-@router.post("/v1/decisions:batch", tags=["decisions"])
+@router.post("/v1/decisions:batch", tags=["decisions"], **answers(DecisionList))
 async def batch(call: IdempotentRoute, body: BatchDecisionIn) -> Response:
     """Decisions for up to 10,000 customers: the same as one by one, in the order of `customer_ids`.
 
@@ -51,9 +53,9 @@ async def batch(call: IdempotentRoute, body: BatchDecisionIn) -> Response:
 
         def answered(decided: decisions.DecisionResult) -> Mapping[str, Any]:
             return (
-                fast_routes.decision_answer(server, decided, asked)
+                fast_routes.decision_answer(server, decided, asked, call.accepts)
                 if body.words
-                else fast_routes.decision_fields(decided, asked)
+                else fast_routes.decision_fields(server, decided, asked, call.accepts)
             )
 
         if key is None:

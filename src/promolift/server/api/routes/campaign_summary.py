@@ -1,6 +1,5 @@
 """The state of one campaign: value added over the holdout, spend and its forecast, decision counts, pending work."""
 
-import json
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -12,9 +11,9 @@ from sqlalchemy import Connection, case, func, select
 
 from promolift.core.decisions.decision_rule import first_decision_id
 from promolift.foundation.evidence import Z95
-from promolift.foundation.i18n.catalogue import gettext_noop
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import NOTHING, LazyMessage, gettext_lazy, load_messages
 from promolift.foundation.time.clock import DAY_MS, HOUR_MS
+from promolift.server.admin_responses import LearningResults, answers
 from promolift.server.api.routes import Route, RouteContext
 from promolift.server.ledger.field_types import Slug
 from promolift.server.ledger.limits import ALL_CAMPAIGNS, current_usage
@@ -53,8 +52,8 @@ class EarnedSoFar(BaseModel):
     """
 
     answer: str
-    why: str
-    rule: str
+    why: LazyMessage
+    rule: LazyMessage
     evidence: str
     total_cents: float | None
     low_cents: float | None
@@ -63,7 +62,7 @@ class EarnedSoFar(BaseModel):
     held_out: int
     until_ms: int
     ratio_ok: bool
-    ratio_rule: str
+    ratio_rule: LazyMessage
 
 
 class LimitUse(BaseModel):
@@ -108,7 +107,7 @@ class CampaignSpend(BaseModel):
     budget_cents: int
     spent: tuple[SpendPoint, ...]
     ahead: tuple[SpendPoint, ...]
-    why: str
+    why: LazyMessage
 
 
 class CampaignSummary(BaseModel):
@@ -200,27 +199,31 @@ def spend(asked: Route, campaign_id: Slug) -> CampaignSpend:
     )  # fmt: skip
 
 
-FEW_DAYS = gettext_noop("{days} whole days with redemptions; {least} are needed to say where they lead")
-
-
 class _Ahead(NamedTuple):
     points: tuple[SpendPoint, ...]
-    why: str
+    why: LazyMessage
 
 
 def _ahead(daily: NDArray[np.float64], window_days: int) -> _Ahead:
     """A random walk with drift: after k further days k means, give or take their spread and the doubt of the mean."""
     n = len(daily)
     if n < MIN_FORECAST_DAYS:
-        return _Ahead((), FEW_DAYS.format(days=n, least=MIN_FORECAST_DAYS))
+        return _Ahead(
+            (),
+            gettext_lazy(
+                "{days} whole days with redemptions; {least} are needed to say where they lead",
+                days=n,
+                least=MIN_FORECAST_DAYS,
+            ),
+        )
     mean, spread, total, found = float(daily.mean()), float(daily.std(ddof=1)), float(daily.sum()), []
     for k in range(max(0, window_days - n) + 1):
         half, middle = Z95 * spread * sqrt(k * (1 + k / n)), total + k * mean
         found.append(SpendPoint(day=n + k, cents=middle, low_cents=max(total, middle - half), high_cents=middle + half))
-    return _Ahead(tuple(found), "")
+    return _Ahead(tuple(found), NOTHING)
 
 
-@router.get("/v1/campaigns/{campaign_id}/results")
+@router.get("/v1/campaigns/{campaign_id}/results", **answers(LearningResults))
 def results(asked: Route, campaign_id: Slug) -> dict[str, Any]:
     """What the last run of learning found, in numbers: the verdict, by month and by week, by group, what was predicted
     beside what came, drift, what it hangs on, and what other policies would have earned. Money in minor units.
@@ -239,12 +242,14 @@ def results(asked: Route, campaign_id: Slug) -> dict[str, Any]:
 def load_last_learning(asked: RouteContext, campaign_id: str) -> dict[str, Any] | None:
     """Return what the last learning run wrote; None before the first one with a result."""
     path = LearningTask(ledger="", work=asked.server.settings.work, campaign_id=campaign_id).folder / "learn.json"
-    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    found: dict[str, Any] | None = load_messages(path.read_text(encoding="utf-8")) if path.is_file() else None
     if found is not None:
         with asked.read() as db:
             played = SimulatedPeriod.find(db, campaign_id) is not None
         if played:
-            found |= {"evidence": "simulated", "rule": found["rule"].replace("randomised", "simulated")}
+            rule = found["rule"]  # a plain text in a file of an earlier version
+            change = rule.with_text if isinstance(rule, LazyMessage) else rule.replace
+            found |= {"evidence": "simulated", "rule": change("randomised", "simulated")}
     return found
 
 

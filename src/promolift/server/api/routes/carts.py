@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import Connection, select
 
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.server.admin_responses import PromotionDeleted, PromotionList, PromotionShown, answers
 from promolift.server.api.routes import IfMatch, Route, check_version, version_tag
 from promolift.server.carts.carts import (
     CartIn,
@@ -44,7 +45,7 @@ def page_prices(call: Route, body: PricesIn) -> PricesAnswer:
         return price_products(body, load_wallet(db, call.server.decider.ensure, asked, now_ms), now_ms)
 
 
-@router.put("/v1/promotions/{promotion_id}", tags=["carts"])
+@router.put("/v1/promotions/{promotion_id}", tags=["carts"], **answers(PromotionShown))
 def put_promotion(call: Route, promotion_id: Slug, body: PromotionIn, if_match: IfMatch = None) -> Response:
     """Make a promotion that carts may use, or replace it whole; it counts in the limits of its campaign.
 
@@ -66,7 +67,7 @@ def put_promotion(call: Route, promotion_id: Slug, body: PromotionIn, if_match: 
     return reply
 
 
-@router.get("/v1/promotions/{promotion_id}", tags=["carts"])
+@router.get("/v1/promotions/{promotion_id}", tags=["carts"], **answers(PromotionShown))
 def promotion(call: Route, promotion_id: Slug, response: Response) -> dict[str, Any]:
     """One promotion; `ETag` is its version."""
     with call.read() as db:
@@ -75,14 +76,14 @@ def promotion(call: Route, promotion_id: Slug, response: Response) -> dict[str, 
     return {"promotion_id": promotion_id} | found
 
 
-@router.get("/v1/promotions", tags=["carts"])
+@router.get("/v1/promotions", tags=["carts"], **answers(PromotionList))
 def promotions(call: Route) -> dict[str, Any]:
     """All promotions that the shop keeps beside its plan."""
     with call.read() as db:
         return {"data": [{"promotion_id": id_} | body for id_, body in list_records(db, StoredPromotion.KIND).items()]}
 
 
-@router.delete("/v1/promotions/{promotion_id}", tags=["carts"])
+@router.delete("/v1/promotions/{promotion_id}", tags=["carts"], **answers(PromotionDeleted))
 def delete_promotion(call: Route, promotion_id: Slug, if_match: IfMatch = None) -> Response:
     """Take a promotion back: no cart gets it any more; what is reserved for it stays.
 

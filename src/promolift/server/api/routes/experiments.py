@@ -10,6 +10,7 @@ from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, past_days, power
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.storage.local_store import Store
+from promolift.server.admin_responses import answers
 from promolift.server.api.problems import ApiError, FieldError
 from promolift.server.api.routes import Route, RouteContext, ServerRoute, slow
 from promolift.server.decisions.experiment_results import (
@@ -32,7 +33,7 @@ from promolift.shop.results.work_folder.work_tables import CleanTables
 router = APIRouter(route_class=ServerRoute, tags=["admin"])
 
 
-@router.put("/v1/campaigns/{campaign_id}/experiment")
+@router.put("/v1/campaigns/{campaign_id}/experiment", **answers(ExperimentIn))
 def put_experiment(asked: Route, campaign_id: Slug, body: ExperimentIn) -> Response:
     """Split the campaign's customers between releases, by hash, unless `paused`. A changed design needs a new name."""
     if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
@@ -49,7 +50,7 @@ def put_experiment(asked: Route, campaign_id: Slug, body: ExperimentIn) -> Respo
     return _change(asked, campaign_id, body)
 
 
-@router.delete("/v1/campaigns/{campaign_id}/experiment")
+@router.delete("/v1/campaigns/{campaign_id}/experiment", **answers(ExperimentIn | None))
 def stop_experiment(asked: Route, campaign_id: Slug) -> Response:
     """Stop the experiment: everybody is served from the campaign's release again. Its decisions stay."""
     return _change(asked, campaign_id, None)

@@ -26,6 +26,7 @@ from promolift.foundation.privacy.redaction import pseudonym
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
 from promolift.foundation.time.clock import Clock
+from promolift.server.admin_responses import CustomerErased, CustomerExport, CustomerForgotten, answers
 from promolift.server.api.routes import IdempotentRoute, Route, RouteContext, ServerRoute, slow
 from promolift.server.decisions import decision_record
 from promolift.server.decisions.decisions import last_decision_ms
@@ -196,7 +197,7 @@ def encode_table(frame: pl.DataFrame, kind: str, spreadsheet: bool) -> bytes:
     return buffer.getvalue()
 
 
-@router.post("/v1/privacy/{subject}:export", tags=["privacy"])
+@router.post("/v1/privacy/{subject}:export", tags=["privacy"], **answers(CustomerExport))
 @slow
 def known(asked: Route, subject: Id) -> Response:
     """Everything that is kept under the customer's id, table by table, and what the releases loaded say of them."""
@@ -230,10 +231,12 @@ def read_customer_data(ledger: str, work: Folder, subject: str, more: dict[str, 
     return to_json({"subject": subject, "tables": found | more})
 
 
-@router.post("/v1/privacy/{subject}:erase", tags=["privacy"])
+@router.post("/v1/privacy/{subject}:erase", tags=["privacy"], **answers(CustomerErased))
 @slow
 def erase(asked: IdempotentRoute, subject: Id) -> Response:
     """Forget the customer: their events go, records of money and decisions stay under a pseudonym, no offer ever again.
+
+    Order numbers go from redemptions, stored answers and webhooks, since a shop could find the customer by them.
 
     Only the mark that they must not be written to stays under their id. Then everything that promolift wrote, and the
     shop's own files, are searched for the id and for the e-mail addresses and phone numbers known of the customer:
@@ -280,16 +283,20 @@ def _forgotten(asked: RouteContext, search: IdentifierSearch) -> dict[str, int]:
     return {f"work.{name}": count for name, count in found.items()}
 
 
+def load_reader(_: str, __: Folder) -> None:
+    """Do nothing: the process that reads has imported this module, and with it all that an erasure needs there."""
+
+
 def erase_in_work_folder(_: str, work: Folder, search: IdentifierSearch) -> dict[str, int]:
     """Run `erase_customer` in a separate process, since tables of millions are read through."""
     with Store(work) as store:
         return erase_customer(store, search)
 
 
-@router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"])
+@router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"], **answers(CustomerForgotten))
 @slow
 def anonymise(asked: IdempotentRoute, subject: Id) -> Response:
-    """Keep all rows under a pseudonym; what they do later starts anew."""
+    """Keep all rows under a pseudonym and without order numbers; what they do later starts anew."""
     counts, alias = _counts(asked, subject), pseudonym(subject, asked.server.secret)
     _in_parts(asked, [*_forget(subject, alias), _spell_out(asked, subject)])
     return _leave(asked, subject, counts, erased=False)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -15,9 +15,12 @@ from pydantic_core import from_json, to_json
 from starlette.requests import Request
 from starlette.routing import Route
 
+from promolift.core.customers.reason_text import render_reason
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.catalogue import use_locale
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.localized_text import Language
 from promolift.server.api.api_keys import EVENT_KINDS, JITSU_PREFIXES
 from promolift.server.api.problems import ApiError, FieldError, field_error
 from promolift.server.api.request_models import BatchIn, DecisionIn, EventIn
@@ -34,7 +37,7 @@ from promolift.server.ledger.event_rows import MESSAGE_WITHHELD, OFFER_MESSAGE, 
 from promolift.server.ledger.schema import Refused, no_locks
 from promolift.server.response_models import CartAnswer, DecisionAnswer, Redeemed
 
-IDEMPOTENCY_HEADER, MAX_KEY_LENGTH = b"idempotency-key", 255
+IDEMPOTENCY_HEADER, LANGUAGE_HEADER, MAX_KEY_LENGTH = b"idempotency-key", b"accept-language", 255
 JSON_TYPES = frozenset({b"application/json", b"text/plain", b""})
 EVENT_TYPES = JSON_TYPES | {
     b"application/x-www-form-urlencoded",
@@ -129,12 +132,14 @@ def decision_request(body: DecisionIn) -> live.DecisionRequest:
 def _decisions(server: Server) -> Endpoint:
     async def decisions(request: Request) -> FastResponse:
         body = DecisionIn.model_validate(_read(_body(request)))
-        ask = decision_request(body)
+        ask, accepts = decision_request(body), accepted_language(request)
         named = _key(request)
         if named is None:
-            return _reply(decision_answer(server, await server.decide(ask), body), 200)
+            return _reply(decision_answer(server, await server.decide(ask), body, accepts), 200)
         payload = body.model_dump(mode="json")
-        answer = await server.decide_once(ask, named, payload, lambda decided: decision_answer(server, decided, body))
+        answer = await server.decide_once(
+            ask, named, payload, lambda decided: decision_answer(server, decided, body, accepts)
+        )
         return _reply(answer.body, answer.status)
 
     return decisions
@@ -171,7 +176,39 @@ def _carts(server: Server) -> Endpoint:
     return carts
 
 
-def decision_fields(answer: live.DecisionResult, asked: DecisionIn) -> dict[str, object]:
+def accepted_language(request: Request) -> str:
+    """Return what the request accepts (Accept-Language); empty where it does not say."""
+    said: bytes = request.scope["promolift"].headers.get(LANGUAGE_HEADER, b"")
+    return said.decode("latin-1").strip()
+
+
+def reason_language(server: Server, release_id: str | None, asked: Language | None, accepts: str) -> Language:
+    """Return the language of reasons in an answer: the one asked for, else the one accepted, else the shop's own."""
+    release = server.decider.releases.get(release_id or "")
+    shop = release.shop if release else server.config.shop if server.config else None
+    if shop is None:
+        return "en"
+    return shop.nearest_language(asked or accepts)
+
+
+@lru_cache(maxsize=4096)
+def _reason_in(language: Language, reason: str) -> str:
+    with use_locale(language):
+        return render_reason(reason)
+
+
+def show_reasons(answer: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """Return an answer with its reasons in a language; `rule` is each as the ledger records it, for programs."""
+    shown = {**answer, "reason": _reason_in(language, answer["reason"]), "rule": answer["reason"]}
+    if "ineligible" in answer:
+        shown["ineligible"] = [
+            {**each, "reason": _reason_in(language, each["reason"]), "rule": each["reason"]}
+            for each in answer["ineligible"]
+        ]
+    return shown
+
+
+def decision_fields(server: Server, answer: live.DecisionResult, asked: DecisionIn, accepts: str) -> dict[str, object]:
     """Return a decision without texts; without a record it says "no offer" and why."""
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
     record: Mapping[str, Any] = answer.record or {**EMPTY_DECISION, **given}
@@ -180,7 +217,8 @@ def decision_fields(answer: live.DecisionResult, asked: DecisionIn) -> dict[str,
         "message": None,
         "code": record["code"],
     }
-    return shown | send_and_rival_fields(record) | general_promotions(answer)
+    language = reason_language(server, record["release_id"], asked.language, accepts)
+    return show_reasons(shown, language) | send_and_rival_fields(record) | general_promotions(answer)
 
 
 def general_promotions(answer: live.DecisionResult) -> dict[str, object]:
@@ -215,9 +253,11 @@ def log_message(
     return said
 
 
-def decision_answer(server: Server, answer: live.DecisionResult, asked: DecisionIn) -> Mapping[str, object]:
-    """Return a decision as the API answers it (`response_models.DecisionAnswer`)."""
-    row, body = answer.record, decision_fields(answer, asked)
+def decision_answer(
+    server: Server, answer: live.DecisionResult, asked: DecisionIn, accepts: str = ""
+) -> Mapping[str, object]:
+    """Return a decision as the API answers it (`response_models.DecisionAnswer`). `accepts`: its Accept-Language."""
+    row, body = answer.record, decision_fields(server, answer, asked, accepts)
     if row is None:
         return body
     release = server.decider.releases[row["release_id"]]
@@ -231,7 +271,8 @@ def decision_answer(server: Server, answer: live.DecisionResult, asked: Decision
             if (offer_id := withheld_offer(row, answer.terms, release)) != NONE:
                 log_message(server, answer, asked, offer_id, MESSAGE_WITHHELD)
     if asked.explain and answer.terms:
-        body |= rebuild_lists(row, answer.terms, release)._asdict()
+        listed = {"reason": answer.reason} | rebuild_lists(row, answer.terms, release)._asdict()
+        body |= show_reasons(listed, reason_language(server, row["release_id"], asked.language, accepts))
     return body
 
 
@@ -287,7 +328,7 @@ def _read(body: bytes) -> Any:
     """The body as JSON: no NaN, no endless nesting, UTF-8 alone; what a fast reader refuses is read again."""
 
     def no_constant(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
+        raise ValueError(gettext_lazy("{name} is not JSON", name=name))
 
     try:
         return from_json(body, allow_inf_nan=False)

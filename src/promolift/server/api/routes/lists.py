@@ -13,6 +13,17 @@ from sqlalchemy import Column, Connection, Row, Select, Table, create_engine, se
 
 from promolift.core.offers.menu import MenuItem
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.server.admin_responses import (
+    HIDDEN_COLUMNS,
+    RENAMED_COLUMNS,
+    CodePage,
+    CodesBlocked,
+    CodeValidated,
+    CustomerPage,
+    DecisionPage,
+    RedemptionPage,
+    answers,
+)
 from promolift.server.api.problems import field_error
 from promolift.server.api.routes import IdempotentRoute, PageSize, Route, ServerRoute, slow
 from promolift.server.api.routes.export import MAX_EXPORT_ROWS, MEDIA_TYPES, ExportPage, encode_table
@@ -27,7 +38,6 @@ from promolift.server.ledger.schema import CODES, CUSTOMERS, DECISIONS, REDEMPTI
 router = APIRouter(route_class=ServerRoute, tags=["lists"])
 PageCursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
 Since = Annotated[int, Query(ge=0, le=2**53, description="Not before this moment, in milliseconds.")]
-HIDDEN_COLUMNS = {"candidates", "ineligible", "terms", "closed"}  # of a decision: `:explain` tells them
 
 
 ListFilters = Mapping[str, str | None]  # by column
@@ -40,7 +50,7 @@ class ListedTable(NamedTuple):
     order: tuple[str, ...]
 
 
-@router.get("/v1/decisions")
+@router.get("/v1/decisions", **answers(DecisionPage))
 def decisions(
     call: Route, customer_id: Id | None = None, campaign_id: Slug | None = None, offer_id: Id | None = None,
     since_ms: Since = 0, cursor: PageCursor = None, limit: PageSize = 100,
@@ -50,7 +60,7 @@ def decisions(
     return _page(call, ListedTable(DECISIONS, ("ts_ms", "decision_id")), wanted, since_ms, cursor, limit)
 
 
-@router.get("/v1/redemptions")
+@router.get("/v1/redemptions", **answers(RedemptionPage))
 def redemptions(
     call: Route, customer_id: Id | None = None, campaign_id: Slug | None = None, offer_id: Id | None = None,
     status: Slug | None = None, since_ms: Since = 0, cursor: PageCursor = None, limit: PageSize = 100,
@@ -60,7 +70,7 @@ def redemptions(
     return _page(call, ListedTable(REDEMPTIONS, ("ts_ms", "redemption_id")), wanted, since_ms, cursor, limit)
 
 
-@router.get("/v1/customers")
+@router.get("/v1/customers", **answers(CustomerPage))
 def customers(
     call: Route, person_id: Id | None = None, since_ms: Since = 0, cursor: PageCursor = None, limit: PageSize = 100
 ) -> dict[str, Any]:
@@ -72,7 +82,7 @@ def customers(
     )
 
 
-@router.get("/v1/codes")
+@router.get("/v1/codes", **answers(CodePage))
 def codes(
     call: Route, campaign_id: Slug | None = None, offer_id: Id | None = None, customer_id: Id | None = None,
     status: Slug | None = None, cursor: PageCursor = None, limit: PageSize = 100,
@@ -138,7 +148,7 @@ class ValidateIn(Body):
     amount_cents: Cents | None = None
 
 
-@router.post("/v1/codes:validate")
+@router.post("/v1/codes:validate", **answers(CodeValidated))
 def validate(call: Route, body: ValidateIn) -> dict[str, Any]:
     """Whether this customer could use a code now, and why not; nothing is held."""
     with call.read() as db:
@@ -156,7 +166,7 @@ class BlockIn(Body):
     blocked: StrictBool = True
 
 
-@router.post("/v1/codes:block")
+@router.post("/v1/codes:block", **answers(CodesBlocked))
 def block(call: IdempotentRoute, body: BlockIn) -> Response:
     """Block codes that are in stock or issued, or let blocked ones be used again; those in use stay as they are."""
 
@@ -185,8 +195,7 @@ def _page(
     place = _place(cursor, [listed.table.c[name] for name in listed.order]) if cursor else None
     with call.read() as db:
         found = db.execute(_selected(listed, wanted, since_ms, place, limit)).all()
-    named = {"zone": "timezone"}  # as it is stated
-    data = [{named.get(name, name): value for name, value in row._mapping.items()} for row in found]
+    data = [{RENAMED_COLUMNS.get(name, name): value for name, value in row._mapping.items()} for row in found]
     return {"data": data, "next": _next(listed, found, limit)}
 
 

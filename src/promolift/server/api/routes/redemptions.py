@@ -12,8 +12,17 @@ from sqlalchemy import Connection, select
 
 from promolift.core.decisions.decision_rule import NONE
 from promolift.foundation.errors import PromoError
+from promolift.foundation.i18n.catalogue import gettext, ngettext
+from promolift.foundation.i18n.formatting import count, join_sentences, use_locale
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.tables.schemas import DECISIONS as CONTRACT
+from promolift.server.admin_responses import (
+    DecisionExplained,
+    DecisionPreview,
+    DecisionReplayed,
+    MessageTaken,
+    answers,
+)
 from promolift.server.api.problems import ApiError
 from promolift.server.api.request_models import DecisionIn, FeedbackIn, MailIn
 from promolift.server.api.routes import IdempotentRoute, Route, RouteContext, fast_routes
@@ -54,7 +63,7 @@ def feedback(asked: IdempotentRoute, body: FeedbackIn) -> Response:
     return asked.change(do, body)
 
 
-@router.post("/v1/messages", status_code=202, tags=["decisions"])
+@router.post("/v1/messages", status_code=202, tags=["decisions"], **answers(MessageTaken, 202))
 def message(asked: IdempotentRoute, body: MailIn) -> Response:
     """Send a decided offer in words, by e-mail or a service. Consent is looked at now and again when it goes, which is
     after the quiet hours of its channel; address and words are forgotten once it is out.
@@ -117,9 +126,21 @@ def build_offer_message(shop: str, text: dict[str, Any], made: Mapping[str, Any]
     return whole._replace(subject=f"{shop}: {title}", text="\n".join(lines))
 
 
-@router.post("/v1/decisions:dry", tags=["decisions"])
+@router.post("/v1/decisions:dry", tags=["decisions"], **answers(DecisionPreview))
 def dry_decision(asked: Route, body: DecisionIn) -> dict[str, Any]:
     """What would be decided for this customer now, with what is open and closed and why; nothing is kept or counted."""
+    return preview_answer(asked, body)
+
+
+def preview_answer(asked: RouteContext, body: DecisionIn) -> dict[str, Any]:
+    """Return `preview_decision` with its reasons in the reader's language, as the API answers."""
+    found = preview_decision(asked, body)
+    language = fast_routes.reason_language(asked.server, found["release_id"], body.language, asked.accepts)
+    return fast_routes.show_reasons(found, language)
+
+
+def preview_decision(asked: RouteContext, body: DecisionIn) -> dict[str, Any]:
+    """Return what would be decided now, with reasons as the ledger records them; nothing is kept or counted."""
     server = asked.server
     with asked.read() as db:
         ask = fast_routes.decision_request(body)
@@ -154,7 +175,7 @@ def _at_price(option: Mapping[str, Any], price: float) -> Mapping[str, Any]:
     return {**option, "worth_at_price_cents": worth}
 
 
-@router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])
+@router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"], **answers(DecisionExplained))
 def explain(asked: Route, decision_id: Id) -> dict[str, Any]:
     """Why this decision: the candidates at their price, what was closed, and the rule that settled it."""
     with asked.read() as db:
@@ -166,19 +187,13 @@ def explain(asked: Route, decision_id: Id) -> dict[str, Any]:
             lately = load_activity_at(db, release, row)
         ends_ms = (Campaign.find(db, row["campaign_id"]) or Campaign()).ends_ms(row["release_id"])
     price = made.terms.price if made.terms else 0.0
-    opened = [_at_price(each, price) for each in made.lists.candidates]
-    closed = made.lists.ineligible
-    text = (
-        f"{len(opened) - 1} offers were open, {len(closed)} closed. A cent of budget was worth {price:.4f} cents of "
-        f"gain. Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}. What the "
-        "customer did since the release closes offers; it changes no score."
-    )
+    lists = {"candidates": [_at_price(each, price) for each in made.lists.candidates]}
     own = {
         name: row[name]
         for name in row
         if name not in (*decision_record.LIST_COLUMNS, "terms", *decision_record.COMPACT_COLUMNS)
     } | fast_routes.send_and_rival_fields(row)
-    parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_shown, "live": lately.to_json()}
+    parts = lists | {"ineligible": made.lists.ineligible, "terms": made.terms_shown, "live": lately.to_json()}
     printed = {"offer": None, "angle": None}
     if release is not None and row["offer_id"] != NONE:
         rendered = message_rendering.render_message(
@@ -186,10 +201,30 @@ def explain(asked: Route, decision_id: Id) -> dict[str, Any]:
             asked.server.texts.choice(release), ends_ms,
         )  # fmt: skip
         printed = {name: rendered.get(name) for name in printed}
-    return own | parts | printed | {"text": text}
+    language = fast_routes.reason_language(asked.server, row["release_id"], None, asked.accepts)
+    shown = fast_routes.show_reasons(own | parts | printed, language)
+    with use_locale(language):
+        title = None if release is None else message_rendering.offer_title(release, row["offer_id"], row["ts_ms"])
+        return shown | {"title": title, "text": _explanation(shown, title, price)}
 
 
-@router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"])
+def _explanation(shown: Mapping[str, Any], title: str | None, price: float) -> str:
+    """Say in the language in use how a decision came about."""
+    opened, closed = len(shown["candidates"]) - 1, len(shown["ineligible"])
+    sentences = (
+        ngettext("{n} offer was open.", "{n} offers were open.", opened, n=count(opened)),
+        ngettext("{n} offer was closed.", "{n} offers were closed.", closed, n=count(closed)),
+        gettext("A cent of budget was worth {price} cents of gain.", price=f"{price:.4f}"),
+        gettext(
+            "Decided: {offer}, with probability {share}. Reason: {reason}.",
+            offer=title or shown["offer_id"], share=f"{shown['propensity']:.4f}", reason=shown["reason"],
+        ),
+        gettext("What the customer did since the release closes offers; it changes no score."),
+    )  # fmt: skip
+    return join_sentences(*sentences)
+
+
+@router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"], **answers(DecisionReplayed))
 def replay(asked: Route, decision_id: Id) -> dict[str, Any]:
     """The decision made again from its record; `same` is true unless the record was changed."""
     with asked.read() as db:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from secrets import compare_digest
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel
@@ -328,17 +328,32 @@ def _keeping(method: str, path: str, role: Role, then: str) -> Callable[[Handler
     return keep
 
 
-def cached_result(*files: str) -> Callable[[Callable[[Job], Result]], Callable[[PageVisit], Result]]:
+class CachedResult(Generic[Result]):
+    """A function of the work folder whose result is cached until one of the files changes."""
+
+    def __init__(self, make: Callable[[Job], Result], files: tuple[str, ...]) -> None:
+        """Nothing is read yet."""
+        self.name, self.make, self.files = f"{make.__module__}.{make.__name__}", make, files
+
+    def load(self, shared: Any) -> Result:
+        """Return the result from the Console, which reads it anew if one of the files has changed."""
+        found: Result = shared.cached_result(self.name, self.make, *self.files)
+        return found
+
+    def __call__(self, visit: PageVisit) -> Result:
+        """Return the result for a page."""
+        return self.load(visit.shared)
+
+
+def cached_result(*files: str) -> Callable[[Callable[[Job], Result]], CachedResult[Result]]:
     """Cache what a function reads from the work folder until one of `files`, tables or notes, changes."""
 
-    def keep(make: Callable[[Job], Result]) -> Callable[[PageVisit], Result]:
-        def read(visit: PageVisit) -> Result:
-            found: Result = visit.shared.cached_result(f"{make.__module__}.{make.__name__}", make, *files)
-            return found
+    return lambda make: CachedResult(make, files)
 
-        return read
 
-    return keep
+def requested_customer(visit: PageVisit) -> str:
+    """Return the requested customer id, from the query or the form, as it may hold any character."""
+    return (visit.query.get("id") or visit.form.get("id") or " ")[:256]
 
 
 def sentence(key: str, **values: object) -> str:

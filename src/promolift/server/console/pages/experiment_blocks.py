@@ -5,7 +5,6 @@ from typing import Any
 
 from promolift.core.experiments.experiment_design import ALL_CUSTOMERS, HOLDOUT
 from promolift.core.experiments.power import Power
-from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.i18n.catalogue import gettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MoneyFormat,
@@ -17,6 +16,7 @@ from promolift.foundation.i18n.formatting import (
     number,
     percent,
 )
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Figure, TextTable
 from promolift.foundation.pages.charts import (
     Axis,
@@ -162,7 +162,7 @@ def verdict_table(verdicts: Sequence[Mapping[str, Any]], cash: MoneyFormat) -> T
                 f"{outcome_name(v['metric'])}: {arm_name(v['arm'])}{gettext(' against ')}{arm_name(v['control'])}",
                 f"{count(v['n_arm'])} / {count(v['n_control'])}",
                 say(v["lift"]) if known else "",
-                low_to_high(v["low"], v["high"], say) if known else render_verdict(v["why"]),
+                low_to_high(v["low"], v["high"], say) if known else render_message(v["why"]),
                 number(v["p_adjusted"]) if "p_adjusted" in v else "",
                 verdict_text(v["answer"]),
             ]

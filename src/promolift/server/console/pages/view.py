@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment
 from markupsafe import Markup
 
+from promolift.core.customers.reason_text import render_reason
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop
 from promolift.foundation.i18n.formatting import (
     DASH,
     MoneyFormat,
@@ -104,10 +106,26 @@ def asset(name: str) -> str:
     return f"/console/static/{one}"
 
 
+SHIPPED_ORIGINS = (  # writer and note of the texts that come with promolift, as their file keeps them
+    gettext_noop("a large language model"),
+    gettext_noop("no person has approved this text"),
+)
+
+
+def name_origin(kept: str) -> str:
+    """Return who wrote or judged a text, or its note, for the reader; what people wrote themselves stays as it is."""
+    return gettext(kept) if kept in SHIPPED_ORIGINS else kept
+
+
 @lru_cache
 def _templates() -> Environment:
     made = template_environment("promolift.server.console", "promolift.foundation.pages")
-    made.filters |= {"upper_first": upper_first, "code": mark_commands}
+    made.filters |= {
+        "upper_first": upper_first,
+        "render_reason": render_reason,
+        "code": mark_commands,
+        "origin": name_origin,
+    }
     made.globals |= {
         "asset": asset,
         "date": date,
@@ -121,13 +139,14 @@ def _templates() -> Environment:
         "act": partial(translate_key, "act"),
         "status_name": partial(translate_key, "state"),
         "step_name": partial(translate_key, "step"),
+        "role_name": partial(translate_key, "role_name"),
     }
     return made
 
 
 class PageFrame(NamedTuple):
     """What stands around every screen: who is signed in, where they are, whose shop it is, what they are told once,
-    which days count in no result, and since when days were simulated.
+    which days count in no result, since when days were simulated, and what all pages say at present.
     """
 
     visitor: Visitor | None
@@ -137,6 +156,7 @@ class PageFrame(NamedTuple):
     messages: Sequence[FlashMessage] = ()
     left_out: Sequence[str] = ()
     played: str = ""
+    notices: Sequence[str] = ()
 
     @property
     def here(self) -> str:

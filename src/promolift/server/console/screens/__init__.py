@@ -9,8 +9,8 @@ from promolift.foundation.extension import listed
 from promolift.foundation.i18n.catalogue import current_locale
 from promolift.server.console.pages.context import ROUTES, PageRoute
 
-for _screen in ("overview", "data", "data_setup", "plan", "texts", "customers", "offers", "experiments", "monitoring",
-                "earnings", "trials", "governance", "developer", "account",
+for _screen in ("overview", "data", "data_setup", "plan", "texts", "customers", "offers",
+                "experiments", "monitoring", "earnings", "trials", "governance", "developer", "account",
                 "alerts"):  # fmt: skip
     import_module(f"{__name__}.{_screen}")
 SCREENS = tuple(ROUTES)  # promolift's own

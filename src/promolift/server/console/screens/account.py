@@ -19,6 +19,7 @@ from promolift.server.console.pages.context import (
     sentence,
 )
 from promolift.server.console.screens.alerts import alert_data
+from promolift.server.console.sign_in_methods import sign_in_methods
 from promolift.server.console.state.users import (
     ROLES,
     change_person,
@@ -26,6 +27,7 @@ from promolift.server.console.state.users import (
     create_link,
     end_sessions,
     hash_password,
+    parse_email,
     verify_password,
 )
 from promolift.server.ledger.schema import PEOPLE, SESSIONS
@@ -50,15 +52,17 @@ def change_language(visit: PageVisit) -> Reply:
 
 @page("/account")
 def show_account(visit: PageVisit) -> Reply:
-    """Show the user's own account: role, alerts, password, sessions."""
+    """Show the user's own account: role, e-mail address of single sign-on, alerts, password, sessions."""
     mine = visit.visitor
     seen = select(SESSIONS.c.begun_ms, SESSIONS.c.seen_ms, SESSIONS.c.session).where(SESSIONS.c.name == mine.name)
     with visit.read() as db:
         row = db.execute(select(PEOPLE).where(PEOPLE.c.name == mine.name)).mappings().one()
         sessions = db.execute(seen.order_by(SESSIONS.c.seen_ms.desc())).all()
     listed = [{"begun_ms": s.begun_ms, "seen_ms": s.seen_ms, "here": s.session == mine.session} for s in sessions]
+    provided = bool(sign_in_methods(visit.server.settings))
     data = {"name": row["name"], "role": row["role"], "meanings": translate_group("role"), "sessions": listed,
-            "has_password": bool(row["password"]), "alerts": alert_data(visit)}  # fmt: skip
+            "has_password": bool(row["password"]), "email": row["email"], "single_sign_on": provided,
+            "alerts": alert_data(visit)}  # fmt: skip
     return Screen("account.html", sentence("your_account"), data)
 
 
@@ -85,7 +89,15 @@ def show_users(visit: PageVisit) -> Screen:
     """Show all users with role and sessions."""
     last = select(SESSIONS.c.name, func.count().label("sessions"), func.max(SESSIONS.c.seen_ms).label("seen_ms"))
     seen = last.group_by(SESSIONS.c.name).subquery()
-    columns = PEOPLE.c.name, PEOPLE.c.role, PEOPLE.c.gone, PEOPLE.c.made_ms, seen.c.sessions, seen.c.seen_ms
+    columns = (
+        PEOPLE.c.name,
+        PEOPLE.c.role,
+        PEOPLE.c.email,
+        PEOPLE.c.gone,
+        PEOPLE.c.made_ms,
+        seen.c.sessions,
+        seen.c.seen_ms,
+    )
     listed = select(*columns).outerjoin(seen, seen.c.name == PEOPLE.c.name).order_by(PEOPLE.c.made_ms, PEOPLE.c.name)
     with visit.read() as db:
         rows = db.execute(listed).mappings().all()
@@ -101,7 +113,8 @@ def invite(visit: PageVisit) -> Reply:
     if role is None:
         raise translate_refusal("role_unknown")
     made: list[str] = []
-    visit.change(lambda db, now_ms: made.append(create_link(db, now_ms, visit.visitor.actor, "invite", role)))
+    email = parse_email(visit.form.get("email", ""))
+    visit.change(lambda db, now_ms: made.append(create_link(db, now_ms, visit.visitor.actor, "invite", role, email)))
     shown = show_users(visit)
     return replace(
         shown, data={**shown.data, "link": f"{visit.click.origin}/console{INVITATION_PATH}{made[-1]}", "role": role}
@@ -110,11 +123,13 @@ def invite(visit: PageVisit) -> Reply:
 
 @form("/people/{name}", "admin", "/people")
 def change(visit: PageVisit) -> str:
-    """Another role for a person, or out, or back in."""
+    """Another role or e-mail address for a person, or out, or back in."""
     name, what = visit.params["name"], visit.form.get("what", "")
     new: dict[str, object] = {}
     if what == "role" and visit.form.get("role") in ROLES:
         new = {"role": visit.form["role"]}
+    elif what == "email":
+        new = {"email": parse_email(visit.form.get("email", ""))}
     elif what in ("out", "in"):
         new = {"gone": int(what == "out")}
 

@@ -24,7 +24,7 @@ from promolift.server.ledger.alert_records import (
 from promolift.server.ledger.audit_log import delete_record
 from promolift.server.ledger.outbox_rows import ALERT_CHANNEL, WebhookEndpoint
 from promolift.server.ledger.schema import OUTBOX, Refused
-from promolift.server.ledger.secrets import seal, unseal
+from promolift.server.ledger.secrets import SealBrokenError, seal, unseal
 from promolift.server.translations import translate_group, translate_refusal
 
 MAX_SUBSCRIPTIONS = 20  # of a person
@@ -71,7 +71,10 @@ def place_of(visit: PageVisit, subscription: AlertSubscription, hooks: dict[str,
     if subscription.channel == "webhook":
         hook = hooks.get(subscription.address)
         return hook.url if hook else subscription.address
-    address = unseal(visit.server.secret, subscription.address)
+    try:
+        address = unseal(visit.server.secret, subscription.address)
+    except SealBrokenError:
+        return gettext("an address that cannot be read; remove it and add it again")
     if subscription.channel == "email":
         return address
     return f"{urlsplit(address).hostname}/…{address[-SHOWN_END:]}"
@@ -151,6 +154,8 @@ def change_subscription(visit: PageVisit) -> str:
         if mine is None:
             raise missing_error("subscription")
         if what == "try":
+            if visit.shared.test_messages.take(visit.visitor.name) > 0:
+                raise translate_refusal("tests_sent")
             teller = Teller(visit.shared.shop.name, visit.shared.shop.nearest_language)
             post_try(db, Recipient(name, mine, visit.visitor.language), teller, now_ms)
             return

@@ -1,79 +1,99 @@
-"""Customers: search, and one customer's history, profile and current decision with its explanation."""
+"""Customers: the list with its search, order and filters, each filter with the number of customers behind it."""
 
-import json
-from collections import defaultdict
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
 
 import polars as pl
-from sqlalchemy import select
 
-from promolift.core import messages
-from promolift.core.customers.reason_text import render_reason
-from promolift.foundation.errors import PromoError
+from promolift.core.customers.reason_text import CONSENT
 from promolift.foundation.evidence import Z95
-from promolift.foundation.i18n.catalogue import gettext
-from promolift.foundation.i18n.formatting import MoneyFormat, current_locale, in_brackets, low_to_high, number, truncate
-from promolift.foundation.i18n.lazy_message import render_message
-from promolift.foundation.money import currency_digits
+from promolift.foundation.i18n.catalogue import gettext, use_locale
 from promolift.foundation.pages.blocks import Block, Figure
-from promolift.foundation.sql import bind, fetch_frame
-from promolift.server.api.request_models import DecisionIn
 from promolift.server.api.routes import export as privacy
-from promolift.server.api.routes import lists, redemptions
-from promolift.server.console.pages.context import Download, PageVisit, Reply, Screen, cached_result, form, page
+from promolift.server.console.pages.context import (
+    Download,
+    PageVisit,
+    Reply,
+    Screen,
+    cached_result,
+    form,
+    page,
+    requested_customer,
+)
+from promolift.server.console.pages.customer_history import customer_screen
 from promolift.server.console.pages.empty_page import empty_screen
-from promolift.server.decisions.message_rendering import render_offer
-from promolift.server.ledger.outcomes import finite_number as amount
-from promolift.server.ledger.schema import CUSTOMERS, EVENTS
+from promolift.server.console.state.console_state import Console
 from promolift.server.translations import translate_key, translate_refusal
 from promolift.shop.reports.chapters.customers import build_chapter as tell_chapter
-from promolift.shop.reports.story_builder import (
-    build_customer_story,
-    describe_customer,
-    log_days,
-    offer_words,
-    orders_words,
-    profile_figures,
-    top_tastes,
-)
-from promolift.shop.results.customers import Person
+from promolift.shop.reports.story_builder import build_customer_story, log_days, offer_words, orders_words
 from promolift.shop.results.messages import Offers
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job, moments
 
-CUSTOMERS_LISTED, TIMELINE_LINES = 25, 20
-OPTION_FIELDS = {"gain_cents": "gain_cents", "cost_cents": "cost_cents", "worth_cents": "worth_at_price_cents"}
-SELECT_LOG_LINES = """
-select min(ts_ms) as ts_ms, kind, order_id, count(*) as lines, sum(revenue_cents) as cents from events
-where customer_id = $who group by kind, order_id order by 1 desc limit 20
-"""
-
-
-class TimelineLine(NamedTuple):
-    """A line of a customer's timeline: time, kind and text."""
-
-    ts_ms: int
-    kind: str
-    text: str
+CUSTOMERS_LISTED = 25  # on a page
+LARGE_SHOP = 50_000  # customers from which on the list is loaded in advance
+RECENT_DAYS, QUIET_DAYS = 30, 90
+PLAN_RESULTS = ("offer", "none", "held", "closed")  # what the plan decided: `closed` may not be written to
+SEEN = ("recent", "slower", "away", "never")  # when they ordered last
+SORTS = {"gain": True, "spent": True, "orders": True, "recency": False, "id": False}  # whether the largest comes first
+SORT_COLUMNS = {"gain": "gain_cents", "spent": "revenue_52w_cents", "orders": "orders", "recency": "recency_days"}
 
 
 @cached_result("tables/profiles.parquet", "notes/offers.json")
 def load_customers(job: Job) -> pl.DataFrame:
-    """customer_id, orders_52w, orders_total, recency_days, offer, gain_cents, holdout: profiles beside what the plan
-    decided.
+    """One row a customer, in the order of their ids: customer_id, orders, recency_days, revenue_52w_cents, offer,
+    gain_cents, gain_se_cents, given (one of PLAN_RESULTS), seen (one of SEEN).
+
+    `orders` are those of a year, or all of a shop that is younger.
     """
     plan, texts = Plan.load(job.store), offer_words(job) if Offers.has(job.store) else {}
-    people = job.profiled.profiles(moments(job).asof)
-    known = [
-        name for name in ("orders_52w", "orders_total", "recency_days", "revenue_52w_cents") if name in people.columns
-    ]
+    names = ("orders_52w", "orders_total", "recency_days", "revenue_52w_cents")
+    people = job.profiled.profile_columns(moments(job).asof, "customer_id", *names)
+    known = [pl.col(name) if name in people.columns else pl.lit(None, pl.Int64).alias(name) for name in names]
     offered = plan.chosen.select("customer_id", "offer_id", "gain_cents", "gain_se_cents").with_columns(
         pl.col("offer_id").replace_strict(texts, default=pl.col("offer_id"), return_dtype=pl.String).alias("offer")
     )
-    rows = plan.decisions.select("customer_id", "holdout").join(offered, on="customer_id", how="left")
+    refused = pl.col("reason").str.starts_with(CONSENT.format(reason=""))
+    given = (
+        pl.when(pl.col("offer").is_not_null()).then(pl.lit("offer"))
+        .when(pl.col("holdout").fill_null(False)).then(pl.lit("held"))
+        .when(refused).then(pl.lit("closed")).otherwise(pl.lit("none"))
+    )  # fmt: skip
+    days = pl.col("recency_days")
+    seen = (
+        pl.when(days.is_null()).then(pl.lit("never")).when(days <= RECENT_DAYS).then(pl.lit("recent"))
+        .when(days <= QUIET_DAYS).then(pl.lit("slower")).otherwise(pl.lit("away"))
+    )  # fmt: skip
+    rows = plan.decided("customer_id", "holdout", "reason").join(offered, on="customer_id", how="left")
     found = rows.join(people.select("customer_id", *known), on="customer_id", how="left")
-    return found.sort(*natural_order("customer_id"), nulls_last=True)
+    counted = "orders_52w" if found["orders_52w"].count() else "orders_total"
+    found = found.with_columns(
+        orders=pl.col(counted), given=given.cast(pl.Enum(PLAN_RESULTS)), seen=seen.cast(pl.Enum(SEEN))
+    )  # fmt: skip
+    return sort_naturally(found, "customer_id").select(
+        "customer_id", "orders", "recency_days", "revenue_52w_cents", "offer", "gain_cents", "gain_se_cents", "given",
+        "seen",
+    )  # fmt: skip
+
+
+def prepare_customers(console: Console) -> None:
+    """Load the list of a large shop, in each of its languages, before somebody opens it."""
+    if console.server.config is None or not PlanNote.has(console.store):
+        return
+    if console.job().profiled.size >= LARGE_SHOP:
+        for language in console.shop.languages:
+            with use_locale(language):
+                load_customers.load(console)
+
+
+@cached_result("tables/profiles.parquet")
+def orders_heading(job: Job) -> str:
+    """What the orders of the list are counted over."""
+    people = job.profiled.profile_columns(moments(job).asof, "orders_52w")
+    young = not people.width or people["orders_52w"].count() == 0
+    return orders_words(log_days(job, moments(job)) if young else None)
 
 
 def natural_order(name: str) -> list[pl.Expr]:
@@ -82,31 +102,179 @@ def natural_order(name: str) -> list[pl.Expr]:
     return [text.str.extract(r"^(\D*)"), text.str.extract(r"(\d+)").cast(pl.UInt64, strict=False), text]
 
 
+def sort_naturally(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Sort rows by an id, as `natural_order` says. Ids of one prefix and a number alone take a tenth of the time."""
+    ids = rows[name]
+    prefix = ids.head(1).str.extract(r"^(\D*)").fill_null("").to_list()
+    plain = ids.str.strip_prefix(prefix[0]).cast(pl.UInt64, strict=False) if prefix else ids
+    if plain.null_count() or not (ids.is_empty() or ids.str.starts_with(prefix[0]).all()):
+        return rows.sort(*natural_order(name), nulls_last=True)
+    return rows[plain.to_numpy().argsort(kind="stable")]
+
+
+class ListQuery(NamedTuple):
+    """What the address of the list asks for."""
+
+    text: str = ""
+    given: str = ""
+    seen: str = ""
+    sort: str = ""  # one of SORTS; "" in the order of ids, or by gain among those with an offer
+    way: str = ""  # `back`: the other way round
+    page: int = 1
+
+    @staticmethod
+    def of(query: Mapping[str, str]) -> "ListQuery":
+        """Read the query; what it cannot mean is left out."""
+
+        def one_of(name: str, known: object) -> str:
+            value = query.get(name, "")
+            return value if value in known else ""  # type: ignore[operator]
+
+        number = query.get("page", "1")
+        return ListQuery(
+            query.get("q", "").strip()[:256], one_of("given", PLAN_RESULTS), one_of("seen", SEEN),
+            one_of("sort", SORTS), one_of("way", ("back",)),
+            min(max(int(number), 1), 10**6) if number.isdecimal() else 1,
+        )  # fmt: skip
+
+    def path(self, **other: str | int) -> str:
+        """Return the address of the list with other values, its first page unless `page` is given."""
+        asked = self._replace(page=1)._replace(**other)  # type: ignore[arg-type]
+        named = {"q": asked.text, "given": asked.given, "seen": asked.seen, "sort": asked.sort, "way": asked.way,
+                 "page": asked.page if asked.page > 1 else ""}  # fmt: skip
+        return "/console/customers?" + urlencode({name: value for name, value in named.items() if value})
+
+    @property
+    def order(self) -> str:
+        """What the list is sorted by."""
+        return self.sort or ("gain" if self.given == "offer" else "id")
+
+    @property
+    def descending(self) -> bool:
+        """Whether the largest comes first."""
+        return SORTS[self.order] != (self.way == "back")
+
+
+class FilterChoice(NamedTuple):
+    """A choice of a filter: how many customers it leaves beside the other filters, and its address."""
+
+    key: str
+    text: str
+    number: int
+    path: str
+    chosen: bool
+
+
+class SortColumn(NamedTuple):
+    """A column that the list can be sorted by: its heading, the address, and how it is sorted, as `aria-sort` says."""
+
+    key: str
+    text: str
+    path: str
+    sorted: str
+
+
+def search_customers(rows: pl.DataFrame, text: str) -> pl.DataFrame:
+    """Return the customers whose id, or planned offer, contains a text, in any letter case."""
+    if not text:
+        return rows
+    offers = rows["offer"].drop_nulls().unique()
+    fits = offers.filter(offers.str.to_lowercase().str.contains(text.lower(), literal=True))
+    named = pl.col("customer_id").str.contains(text, literal=True)
+    if text != text.lower() or text != text.upper():
+        named |= pl.col("customer_id").str.to_lowercase().str.contains(text.lower(), literal=True)
+    return rows.filter(named | pl.col("offer").is_in(fits.implode()) if fits.len() else named)
+
+
+def sort_customers(rows: pl.DataFrame, asked: ListQuery) -> pl.DataFrame:
+    """Return the rows of one page, in the order that is asked for; the customer with exactly the searched id first."""
+    first = (asked.page - 1) * CUSTOMERS_LISTED
+    found = (
+        rows.lazy().with_columns((pl.col("customer_id") == asked.text).alias("exact")) if asked.text else rows.lazy()
+    )
+    if asked.order != "id":
+        by, down = [SORT_COLUMNS[asked.order]], [asked.descending]
+        if asked.text:
+            by, down = ["exact", *by], [True, *down]
+        found = found.sort(by, descending=down, nulls_last=True, maintain_order=True)
+    else:
+        if asked.descending:
+            found = found.reverse()
+        if asked.text:
+            found = found.sort("exact", descending=True, maintain_order=True)
+    return found.slice(first, CUSTOMERS_LISTED).collect()
+
+
+def filter_choices(rows: pl.DataFrame, asked: ListQuery, name: str, texts: Mapping[str, str]) -> list[FilterChoice]:
+    """Return the choices of a filter with their counts in `rows`, which the other filters left."""
+    counts = dict(rows[name].value_counts().iter_rows())
+    now = getattr(asked, name)
+    found = [FilterChoice("", gettext("everybody"), rows.height, asked.path(**{name: ""}), not now)]
+    for key, text in texts.items():
+        if counts.get(key) or key == now:
+            found.append(FilterChoice(key, text, counts.get(key, 0), asked.path(**{name: key}), key == now))
+    return found
+
+
 @page("/customers")
 def customers(visit: PageVisit) -> Reply:
-    """Search, and the list."""
+    """Search, filters and the list."""
     if not PlanNote.has(visit.job().store):
         return empty_screen(visit, "/customers", "/data")
-    wanted, given = visit.query.get("q", "").strip()[:256], visit.query.get("given", "")
-    rows = load_customers(visit)
-    if wanted:
-        rows = rows.filter(pl.col("customer_id").str.contains(wanted, literal=True))
-    if given == "offer":
-        rows = rows.filter(pl.col("offer").is_not_null()).sort("gain_cents", "customer_id", descending=[True, False])
-    elif given == "held":
-        rows = rows.filter(pl.col("holdout").fill_null(False))
-    elif given == "none":
-        rows = rows.filter(pl.col("offer").is_null() & ~pl.col("holdout").fill_null(False))
-    exact = rows.filter(pl.col("customer_id") == wanted) if wanted else rows.clear()
-    listed = pl.concat([exact, rows]).unique("customer_id", keep="first", maintain_order=True).head(CUSTOMERS_LISTED)
-    young = "orders_52w" not in rows.columns or rows["orders_52w"].count() == 0
-    orders = orders_words(log_days(visit.job(), moments(visit.job())) if young else None)
-    data = {"orders": orders, "counted": "orders_total" if young else "orders_52w", "q": wanted, "given": given,
-            "number": rows.height, "everybody": load_customers(visit).height, "draws": True,
-            "rows": [with_interval(row) for row in listed.to_dicts()]}  # fmt: skip
+    asked, everybody = ListQuery.of(visit.query), load_customers(visit)
+    found = search_customers(everybody, asked.text)
+    by_given = found.filter(pl.col("seen") == asked.seen) if asked.seen else found
+    by_seen = found.filter(pl.col("given") == asked.given) if asked.given else found
+    rows = by_given.filter(pl.col("given") == asked.given) if asked.given else by_given
+    given = {"offer": gettext("planned an offer"), "none": gettext("planned none"), "held": gettext("held out"),
+             "closed": gettext("may not be written to")}  # fmt: skip
+    seen = {
+        "recent": gettext("ordered in the last {days} days", days=RECENT_DAYS),
+        "slower": gettext("{first} to {last} days ago", first=RECENT_DAYS + 1, last=QUIET_DAYS),
+        "away": gettext("more than {days} days ago", days=QUIET_DAYS),
+        "never": gettext("no order known"),
+    }
+    headings = {"id": gettext("customer"), "orders": orders_heading(visit), "recency": gettext("last order, days ago"),
+                "spent": gettext("paid in a year"), "gain": gettext("expected gain")}  # fmt: skip
+    if not everybody["revenue_52w_cents"].count():
+        del headings["spent"]
+    pages = max(1, -(-rows.height // CUSTOMERS_LISTED))
+    asked = asked._replace(page=min(asked.page, pages))
+    data = {
+        "q": asked.text, "given": asked.given, "seen": asked.seen, "sort": asked.sort, "way": asked.way, "draws": True,
+        "number": rows.height, "everybody": everybody.height, "page": asked.page, "pages": pages,
+        "first": min(rows.height, (asked.page - 1) * CUSTOMERS_LISTED + 1),
+        "last": min(rows.height, asked.page * CUSTOMERS_LISTED),
+        "before": asked.path(page=asked.page - 1) if asked.page > 1 else "",
+        "after": asked.path(page=asked.page + 1) if asked.page < pages else "",
+        "filters": {"given": filter_choices(by_given, asked, "given", given),
+                    "seen": filter_choices(by_seen, asked, "seen", seen)},
+        "columns": {key: sort_column(asked, key, text) for key, text in headings.items()},
+        "given_names": given,
+        "rows": [with_interval(row) for row in sort_customers(rows, asked).to_dicts()],
+    }  # fmt: skip
     part = visit.query.get("part") == "list"
     template = "customers/list.html" if part else "customers/page.html"
     return Screen(template, translate_key("nav", "/customers"), data, whole=not part)
+
+
+def sort_column(asked: ListQuery, key: str, text: str) -> SortColumn:
+    """Return a column's heading; a click on the one that the list is sorted by turns it round."""
+    here = asked.order == key
+    back = "back" if here and not asked.way else ""
+    how = ("descending" if asked.descending else "ascending") if here else "none"
+    return SortColumn(key, text, asked.path(sort=key, way=back), how)
+
+
+def with_interval(row: dict[str, object]) -> dict[str, object]:
+    """A row of the list, with the ends of the gain's 95 % interval."""
+    se, gain = row.pop("gain_se_cents", None), row["gain_cents"]
+    row.pop("exact", None)
+    known = isinstance(se, float) and isinstance(gain, float)
+    return row | {
+        "low_cents": gain - Z95 * se if known else None,  # type: ignore[operator]
+        "high_cents": gain + Z95 * se if known else None,  # type: ignore[operator]
+    }
 
 
 @cached_result("tables/profiles.parquet")
@@ -123,163 +291,12 @@ def distributions(visit: PageVisit) -> Reply:
     )
 
 
-def with_interval(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the list, with the ends of the gain's 95 % interval."""
-    se = row.pop("gain_se_cents", None)
-    gain = row["gain_cents"]
-    known = se is not None and gain is not None
-    return row | {"low_cents": gain - Z95 * se if known else None, "high_cents": gain + Z95 * se if known else None}
-
-
 @page("/customers/one")
 def show_customer(visit: PageVisit) -> Reply:
-    """Show one customer."""
-    customer = requested_customer(visit)
-    decided, told, logged = preview_decision(visit, customer), None, list[TimelineLine]()
-    if visit.server.config is not None:
-        told, logged = describe_profile(visit.job(), customer), log_timeline(visit.job(), customer)
-    timeline = customer_timeline(visit, customer, logged)
-    closed = excluded_options(visit, decided)
-    with visit.read() as db:
-        said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == customer)).mappings().first()
-    if told is None and not timeline and said is None:
-        raise translate_refusal("customer_unknown")
-    data = {
-        "customer_id": customer, "profile": told, "timeline": timeline, "decided": decided,
-        "reason": render_reason(decided["reason"]), "weighed": open_options(visit, decided), "closed": closed,
-        "said": dict(said) if said else None,
-    }  # fmt: skip
-    return Screen("customers/one.html", customer, data)
-
-
-def requested_customer(visit: PageVisit) -> str:
-    """Return the requested customer id, from the query or the form, as it may hold any character."""
-    return (visit.query.get("id") or visit.form.get("id") or " ")[:256]
-
-
-def preview_decision(visit: PageVisit, customer: str) -> dict[str, Any]:
-    """Return what would be decided now."""
-    asked = DecisionIn(customer_id=customer, campaign_id=visit.campaign_id, language=current_locale())
-    return redemptions.dry_decision(visit.call, asked)
-
-
-def describe_release_offer(visit: PageVisit, release_id: str, offer_id: str) -> str:
-    """Describe an offer of a release in a few words."""
-    release = visit.server.decider.ensure(release_id)
-    if release.creatives is not None and offer_id != "none":
-        return str(release.creatives.to_response(offer_id)["message"] or offer_id)
-    label = release.labels.get(offer_id)
-    if label is None:
-        return gettext("no offer") if offer_id == "none" else offer_id
-    try:
-        return messages.describe_offer(render_offer(release, offer_id, visit.now_ms, None), current_locale())
-    except PromoError:
-        return offer_id
-
-
-def open_options(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the eligible options, the best first, "no offer" included: gain, cost and worth at the price."""
-    found = [
-        {
-            "text": describe_release_offer(visit, decided["release_id"], each["offer"]),
-            "given": each["offer"] == decided["offer_id"],
-        }
-        | {name: each[of] for name, of in OPTION_FIELDS.items()}
-        for each in decided["candidates"]
-        if "share" not in each
-    ]
-    return sorted(found, key=lambda each: (not each["given"], -each["worth_cents"]))[:12]
-
-
-def excluded_options(visit: PageVisit, decided: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the excluded options by reason; the first few of each."""
-    by: dict[str, list[str]] = defaultdict(list)
-    for each in decided["ineligible"]:
-        by[each["reason"]].append(each["offer"])
-    return [
-        {"why": render_reason(why), "number": len(offers),
-         "offers": [describe_release_offer(visit, decided["release_id"], each) for each in offers[:4]]}
-        for why, offers in sorted(by.items(), key=lambda pair: -len(pair[1]))
-    ]  # fmt: skip
-
-
-def describe_profile(job: Job, customer: str) -> dict[str, Any] | None:
-    """Describe a customer and list profile figures with their error; None for an unknown customer."""
-    if not PlanNote.has(job.store):
-        return None
-    at = moments(job)
-    rows = job.profiled.profile(at.asof, customer).to_dicts()
-    if not rows:
-        return None
-    ahead = job.profiled.outlook_of(customer).to_dicts()
-    person = Person.of(rows[0] | (ahead[0] if ahead else {}))
-    described = next(job.clean.people.filter(pl.col("customer_id") == customer).iter_rows(named=True), {})
-    tastes = top_tastes(job, at, pl.DataFrame({"customer_id": [customer]})).get(customer, [])
-    shown = profile_figures(person, log_days(job, at))
-    value, se = person.price_sensitivity, person.price_sensitivity_se
-    if value is not None:
-        between = in_brackets(low_to_high(value - Z95 * se, value + Z95 * se, number)) if se is not None else ""
-        shown[gettext("price sensitivity")] = f"{number(value)}{between}"
-    return {"who": describe_customer(person, described, tastes), "facts": shown}
-
-
-def log_timeline(job: Job, customer: str) -> list[TimelineLine]:
-    """Return orders and visits of the shop's log."""
-    if not job.clean.has_events:
-        return []
-    cash = MoneyFormat(job.config.shop.currency)
-    rows = fetch_frame(job.clean.events().query("events", bind(SELECT_LOG_LINES, who=customer)))
-    return [TimelineLine(row["ts_ms"], "log", log_line(row, cash)) for row in rows.iter_rows(named=True)]
-
-
-def customer_timeline(visit: PageVisit, customer: str, logged: list[TimelineLine]) -> list[TimelineLine]:
-    """Merge `logged` with events, decisions and redemptions of the ledger, the latest first."""
-    cash, found = MoneyFormat(visit.shared.shop.currency), [*logged]
-    made = lists.decisions(visit.call, customer, limit=TIMELINE_LINES)["data"]
-    for row in made:
-        offer = (
-            describe_release_offer(visit, row["release_id"], row["offer_id"])
-            if is_release_available(visit, row)
-            else row["offer_id"]
-        )
-        found.append(TimelineLine(row["ts_ms"], "decision", f"{offer}: {render_reason(row['reason'])}"))
-    for row in lists.redemptions(visit.call, customer, limit=TIMELINE_LINES)["data"]:
-        paid = cash(row["final_cents"] if row["final_cents"] is not None else row["reserved_cents"])
-        found.append(TimelineLine(row["ts_ms"], "redemption", f"{row['status']}: {paid}"))
-    heard = select(EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body).where(EVENTS.c.customer_id == customer)
-    with visit.read() as db:
-        for event in db.execute(heard.order_by(EVENTS.c.ts_ms.desc()).limit(TIMELINE_LINES)):
-            found.append(
-                TimelineLine(event.ts_ms, "event", event_line(event.name, event.body, visit.shared.shop.currency))
-            )
-    return sorted(found, key=lambda each: -each.ts_ms)[:TIMELINE_LINES]
-
-
-def is_release_available(visit: PageVisit, row: dict[str, Any]) -> bool:
-    """Return whether the release of a decision can still be loaded."""
-    try:
-        return bool(visit.server.decider.ensure(row["release_id"]))
-    except PromoError:
-        return False
-
-
-def log_line(row: dict[str, Any], cash: MoneyFormat) -> str:
-    """A line of the shop's log."""
-    if row["kind"] == "purchase":
-        bought = cash(row["cents"])
-        return gettext("Order of {bought}, {lines} lines", bought=bought, lines=row["lines"])
-    return gettext("{kind}, {lines}", kind=render_message(row["kind"]), lines=row["lines"])
-
-
-def event_line(name: str, body: str, currency: str) -> str:
-    """An event that a shop sent, with what it is about; an order with its money."""
-    about = json.loads(body).get("properties") or {}
-    total = amount(about.get("total", about.get("revenue")))
-    if name == "Order Completed" and total is not None:
-        paid = total - (amount(about.get("discount")) or 0.0)
-        bought = MoneyFormat(currency)(paid * 10 ** currency_digits(currency))
-        return gettext("Order of {bought}", bought=bought)
-    return f"{name} {truncate(about.get('name') or about.get('product_id') or about.get('order_id') or '', 60)}".strip()
+    """Show one customer. Who may erase the customer does not wait for the start of the process that searches."""
+    if visit.visitor.may("admin"):
+        visit.server.prepare_reader(privacy.load_reader)
+    return customer_screen(visit)
 
 
 @page("/customers/export", "admin")

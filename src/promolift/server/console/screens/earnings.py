@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
-from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, days
 from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
@@ -64,7 +63,7 @@ def results(visit: PageVisit) -> Reply:
         blocks[2:2] = [by_play(found, beside.words, cash), *beside.blocks]
         ratio = found["sample_ratio"]
         data |= {"head": earned_head(found, cash), "tiles": driver_tiles(found, cash), "blocks": blocks,
-                 "rule": render_verdict(found["rule"]), "ratio": ratio | {"rule": render_verdict(ratio["rule"])},
+                 "rule": render_message(found["rule"]), "ratio": ratio | {"rule": render_message(ratio["rule"])},
                  "until_ms": found["until_ms"] - 1, "window": days(found["window_days"])}  # fmt: skip
     return Screen("earnings/page.html", translate_key("nav", "/results"), data)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from promolift.core.experiments.experiment_design import HOLDOUT, Design
 from promolift.core.experiments.power import PastDays, power
-from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.errors import PromoError
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days
-from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.lazy_message import gettext_lazy, render_message
 from promolift.foundation.pages.blocks import Block, Figure
 from promolift.foundation.pages.charts import verdict_text
 from promolift.server.api.routes import admin, experiments
@@ -125,14 +124,14 @@ def experiment_screen(
     head = result.verdicts[0] if result and result.verdicts else None
     data |= {
         "result": result,
-        "why": render_verdict(why),
+        "why": render_message(why),
         "blocks": blocks,
         "answer": verdict_text(head["answer"]) if head else "",
         "headline": describe_verdict(head, cash) if head else "",
         "name": arm_name,
-        "because": render_verdict(head["why"]) if head else "",
-        "rule": render_verdict(head["rule"]) if head else "",
-        "ratio": render_verdict(result.sample_ratio) if result else "",
+        "because": render_message(head["why"]) if head else "",
+        "rule": render_message(head["rule"]) if head else "",
+        "ratio": render_message(result.sample_ratio) if result else "",
         "left": days(result.days_left) if result else "",
         "winner": result.winner if result else None,
         "missing": describe_missing_data(missing._asdict()) if missing else "",

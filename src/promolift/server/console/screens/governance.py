@@ -14,11 +14,10 @@ from promolift.core.messages.angles import AngleFacts
 from promolift.core.messages.channels import RULE_SOURCES, RulePack, rule_pack_notices
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.i18n.catalogue import gettext, gettext_noop, ngettext, pgettext
-from promolift.foundation.i18n.formatting import count, current_locale, percent, plural
+from promolift.foundation.i18n.formatting import count, current_locale, percent
 from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Block, Figure, KeyFigure
 from promolift.foundation.pages.rendering import render_page
-from promolift.server.api.routes.admin import last_audit_link
 from promolift.server.console.pages.context import (
     Download,
     PageVisit,
@@ -29,7 +28,7 @@ from promolift.server.console.pages.context import (
     page,
     sentence,
 )
-from promolift.server.ledger.audit_log import first_break
+from promolift.server.ledger.audit_log import first_break, last_audit_link
 from promolift.server.ledger.schema import AUDIT, CUSTOMERS
 from promolift.server.translations import translate_key, translate_refusal
 from promolift.shop.reports.chapters import fairness as fair
@@ -182,7 +181,7 @@ def consent_tile(found: Consents) -> KeyFigure:
         return KeyFigure(label, gettext("Not known"), gettext("Too few customers are described."))
     why = render_reason(least[0].why) if least else ""
     more = gettext(" Most of the others: {why}.", why=why) if why else ""
-    people = plural(found.customers, "customer")
+    people = ngettext("{n} customer", "{n} customers", found.customers, n=count(found.customers))
     return KeyFigure(
         label,
         percent(yes / found.customers),

@@ -11,15 +11,15 @@ from sqlalchemy import select
 from promolift.core.customers.reason_text import render_reason
 from promolift.foundation.i18n.catalogue import gettext
 from promolift.foundation.i18n.formatting import MoneyFormat, count, date, days, interval, upper_first
-from promolift.foundation.i18n.lazy_message import message_of, render_message
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.money import currency_digits
 from promolift.foundation.pages.blocks import Figure
 from promolift.foundation.pages.charts import Axis, Line, line_chart, table_by_point, thin_rows
 from promolift.server.api.routes import admin, lists
-from promolift.server.api.routes.campaign_summary import FEW_DAYS, spend, summary
+from promolift.server.api.routes.campaign_summary import spend, summary
 from promolift.server.console.pages.context import PageVisit, Reply, Screen, chart_options, form, page, sentence
 from promolift.server.console.pages.empty_page import empty_screen
-from promolift.server.console.screens.customers import describe_release_offer, is_release_available
+from promolift.server.console.pages.release_offers import describe_release_offer, is_release_available
 from promolift.server.ledger.limits import RELEASE_LIMIT_ID
 from promolift.server.ledger.schema import EVENTS, Refused
 from promolift.server.translations import translate_key, translate_refusal
@@ -83,7 +83,7 @@ def spending(visit: PageVisit) -> Figure:
         end = found.ahead[-1]
         finding += sentence("spend_leads", end=cash(end.cents), interval=interval(end.low_cents, end.high_cents, cash))
     elif found.why:
-        finding += gettext(" {why}.", why=upper_first(render_message(message_of(found.why, FEW_DAYS))))
+        finding += gettext(" {why}.", why=upper_first(render_message(found.why)))
     series = [Line(sentence("budget"), "grey", [(0, 0.0), (found.window_days, float(found.budget_cents))]),
               Line(sentence("spent"), "blue", [(each.day, each.cents) for each in found.spent])]  # fmt: skip
     if found.ahead:

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from promolift.core.experiments.verdict_text import render_verdict
 from promolift.foundation.evidence import IntervalEstimate
 from promolift.foundation.i18n.catalogue import gettext, ngettext
 from promolift.foundation.i18n.formatting import (
@@ -19,6 +18,7 @@ from promolift.foundation.i18n.formatting import (
     sentence_space,
     upper_first,
 )
+from promolift.foundation.i18n.lazy_message import render_message
 from promolift.foundation.pages.blocks import Figure, KeyFigure
 from promolift.foundation.pages.charts import headline
 from promolift.foundation.time.clock import DAY_MS
@@ -41,7 +41,7 @@ from promolift.server.ledger.records import MenuDraft
 from promolift.server.ledger.schema import AUDIT, REDEMPTIONS
 from promolift.server.translations import translate_key, translate_refusal
 from promolift.shop.pipeline.text_pool import count_waiting_texts
-from promolift.shop.reports.earnings import SIGNIFICANT, curve
+from promolift.shop.reports.earnings import SIGNIFICANT, curve, describe_power
 from promolift.shop.results.ingest import Span
 from promolift.shop.results.plan import Plan
 from promolift.shop.results.plan_note import PlanNote, PlanSummary
@@ -130,8 +130,11 @@ def headline_card(now: CampaignSummary, facts: PlanFacts | None, cash: MoneyForm
         )
         said = translate_key("answer", earned.answer)
         if gain is None:
-            said += sentence_space() + upper_first(render_verdict(earned.why)) + gettext(".")
+            said += sentence_space() + upper_first(render_message(earned.why)) + gettext(".")
         said += sentence_space() + sentence("compared", n=count(earned.customers), held=count(earned.held_out))
+        found = load_last_learning(visit.call, visit.campaign_id)
+        if found and (power := describe_power(found, cash)):
+            said += sentence_space() + power
         shown = earned.answer in SIGNIFICANT
         return headline(label, gain, said, earned.evidence, cash, shown=shown)  # type: ignore[arg-type]
     if facts is None or facts.plan.value_cents is None:

@@ -12,6 +12,7 @@ from promolift.core.messages import text_pool as pools
 from promolift.core.messages.angles import ANGLES, Angle
 from promolift.core.messages.composition import MessageDelivery
 from promolift.core.messages.drafts import Draft, LintFinding
+from promolift.core.messages.everyday_names import LONGEST
 from promolift.core.messages.text_choice import TextChooser, TextCounts
 from promolift.core.messages.text_pool import PoolText, TextPool
 from promolift.core.offers.terms import Offer
@@ -32,8 +33,10 @@ from promolift.server.console.pages.context import (
 from promolift.server.ledger.records import LearningTask
 from promolift.server.ledger.schema import AUDIT, Refused
 from promolift.server.translations import translate_group, translate_key, translate_refusal
+from promolift.shop.configuration.goods_names import change_names, decide, load_names
 from promolift.shop.pipeline import text_review as review
-from promolift.shop.pipeline.text_pool import bring_back, change_pool, load_shop_pool
+from promolift.shop.pipeline.pool_file import load_shop_pool
+from promolift.shop.pipeline.text_pool import bring_back, change_pool
 from promolift.shop.reports.chapters.recipients import angle_name
 from promolift.shop.reports.offer_reasons import reason_text
 from promolift.shop.reports.text_values import (
@@ -91,6 +94,8 @@ def words(visit: PageVisit) -> Reply:
         "waiting": sum(text.waits for text in pool.texts),
         "wanted": [{"said": describe_wanted(each), "angle": each.angle, "language": each.language}
                    for each in learned.wanted], "how": how_to_write(config),
+        "names": [each for each in load_names(config.message) if each.state == "drafted"],
+        "longest": LONGEST,
     }  # fmt: skip
     return Screen("texts/page.html", translate_key("nav", "/words"), data)
 
@@ -170,6 +175,7 @@ def text_card(visit: PageVisit, text: PoolText) -> dict[str, Any]:
     return {
         "text": text, "language": LANGUAGE_NAMES[text.language], "title": made.title, "message": made.message,
         "facts": [{"text": each.text, "kind": kinds[each.kind], "holds": each.holds} for each in facts],
+        "stand_in": review.stand_in_text(made.stand_in) if made.stand_in else "",
         "findings": rule_texts(made.findings), "yes": sum(text.votes), "own": own,
         "claims": [{"claim": each.claim, "by": translate_group("claim").get(each.by, "")} for each in text.claims],
         "together": review.decidable_together(made) and not own,
@@ -465,6 +471,27 @@ def restore(visit: PageVisit) -> Reply:
     config, work = visit.shared.config, visit.server.settings.work
     change_texts(visit, "text.restore", text.text_id, lambda pool: bring_back(config, pool, work, [text.text_id], by))
     return Redirect(f"/words/{text.text_id}", sentence("text_restored"))
+
+
+@form("/words/names/decide", "approver", "/words")
+def decide_name(visit: PageVisit) -> Reply:
+    """Yes to what a language calls goods, as drafted or as the person writes it, or no."""
+    key, language, said = visit.text("key", 200), visit.form.get("language", ""), visit.form.get("said", "")
+    if said not in ("yes", "no"):
+        raise translate_refusal("say_yes_or_no")
+    settings, by = visit.shared.config.message, visit.visitor.name
+    drafts = [each for each in load_names(settings) if (" ".join(each.key.split()), each.language) == (key, language)]
+    if not drafts:
+        raise translate_refusal("name_unknown")
+    state, typed = ("approved", visit.text("name", 60) or None) if said == "yes" else ("rejected", None)
+    change_names(settings, lambda found: decide(found, [drafts[0].key], state, by, drafts[0].language, typed))  # type: ignore[arg-type]
+
+    def do(db: Connection, now_ms: int) -> None:
+        new = {"language": language, "name": typed or drafts[0].name}
+        visit.append_audit(db, now_ms, "name.approve" if said == "yes" else "name.reject", key, None, new)
+
+    visit.change(do)
+    return Redirect("/words", sentence("name_approved" if said == "yes" else "name_rejected"))
 
 
 @form("/words/write/{angle}/{language}", "editor", "/words")

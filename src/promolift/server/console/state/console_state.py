@@ -16,6 +16,7 @@ from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import LANGUAGES
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.next_version import finish_switch
+from promolift.server.api.api_keys import RateLimiter
 from promolift.server.api.routes.campaign_summary import SimulatedPeriod
 from promolift.server.api.server import Server
 from promolift.server.console.state.background_jobs import BackgroundJobs
@@ -26,6 +27,8 @@ from promolift.shop.configuration.configuration import Config, ShopSettings, loa
 from promolift.shop.configuration.fragment import change_settings
 from promolift.shop.results.plan_note import PlanNote
 from promolift.shop.results.work_folder.run_context import Job
+
+TEST_MESSAGES, TEST_MESSAGES_PER_S = 5, 1 / 60  # of alerts: at once by one person, and one more each minute
 
 
 class _Kept(NamedTuple):
@@ -48,6 +51,7 @@ class Console:
     def __init__(self, server: Server, file: Path | None = None) -> None:
         """Nothing is read yet. `file`: promolift.toml, or where it would be; a demo has one once it is changed."""
         self.server, self.patience, self.jobs = server, LoginThrottle(), BackgroundJobs(server)
+        self.test_messages = RateLimiter(TEST_MESSAGES_PER_S, TEST_MESSAGES)
         self.loop: asyncio.AbstractEventLoop | None = None  # the server's
         self.file, self._changing = file or server.settings.work / "promolift.toml", threading.Lock()
         self.reading_files = threading.Lock()  # files of a new shop are read by one page at a time

@@ -25,9 +25,11 @@ from promolift.server.translations import translate_refusal
 Role = Literal["viewer", "editor", "approver", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)  # each may do what those before it may
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_.\-\u4e00-\u9fff]{1,40}")
+EMAIL_PATTERN = re.compile(r"[^@\s\x00-\x1f<>]{1,64}@[^@\s\x00-\x1f<>]{1,190}")
 MIN_PASSWORD, MAX_PASSWORD = 10, 200  # characters of a password
 COST, BLOCK, WIDTH = 2**15, 8, 32
 LINK_KIND, LINK_DAYS = "console_link", 7
+USED_STATE_KIND = "sign_in_state"  # sign-ins by a provider that were completed, for as long as one can last
 TOUCH_EVERY_MS = MINUTE_MS  # a session's last click is written this often
 ORIGIN_TRIES, ORIGIN_TRY_S = 5, 720.0  # wrong passwords for an account from one origin; one more every 12 minutes
 ACCOUNT_TRIES, ACCOUNT_TRY_S = 100, 60.0  # beyond those, wrong passwords for an account; one more every minute
@@ -85,19 +87,44 @@ def check_new(name: str, password: str) -> None:
         raise translate_refusal("password_weak")
 
 
-def add_person(db: Connection, now_ms: int, actor: str, name: str, role: Role, password: str) -> None:
-    """A new person, `password` already hashed. Refused if the name is taken."""
-    if db.execute(select(PEOPLE.c.name).where(func.lower(PEOPLE.c.name) == name.lower())).first():
+def parse_email(text: str) -> str | None:
+    """Return an address as it is kept, in lower case; None for an empty text. Refused for what is none."""
+    email = text.strip().lower()
+    if email and not EMAIL_PATTERN.fullmatch(email):
+        raise translate_refusal("email_invalid")
+    return email or None
+
+
+def check_email_free(db: Connection, email: str | None, name: str = "") -> None:
+    """Refused where another person has this address."""
+    others = select(PEOPLE.c.name).where(PEOPLE.c.email == email, PEOPLE.c.name != name)
+    if email and db.execute(others).first():
+        raise translate_refusal("email_taken")
+
+
+def is_name_taken(db: Connection, name: str) -> bool:
+    """Return whether somebody has this name, in capitals or not."""
+    return db.execute(select(PEOPLE.c.name).where(func.lower(PEOPLE.c.name) == name.lower())).first() is not None
+
+
+def add_person(
+    db: Connection, now_ms: int, actor: str, name: str, role: Role, password: str, email: str | None = None,
+    language: str = "en",
+) -> None:  # fmt: skip
+    """A new person, `password` already hashed. Refused if the name or the e-mail address is taken."""
+    if is_name_taken(db, name):
         raise translate_refusal("name_taken")
-    row = {"name": name, "role": role, "password": password, "language": "en", "gone": 0, "made_ms": now_ms}
-    db.execute(insert(PEOPLE).values(row))
+    check_email_free(db, email)
+    row = {"name": name, "role": role, "password": password, "language": language, "gone": 0, "made_ms": now_ms}
+    db.execute(insert(PEOPLE).values(row | {"email": email}))
     append_audit(db, now_ms, AuditAction(actor, "person.add", name), None, {"role": role})
 
 
 def change_person(db: Connection, now_ms: int, actor: str, name: str, **new: Any) -> None:
-    """Another role, language or password, or out; who is out, or has another role, must sign in anew.
+    """Another role, language, password or e-mail address, or out; who is out, or has another of these but the language,
+    must sign in anew.
 
-    Refused where nobody would be left who is an admin.
+    Refused where nobody would be left who is an admin, and for an address of another person.
     """
     row = db.execute(select(PEOPLE).where(PEOPLE.c.name == name)).mappings().first()
     if row is None:
@@ -106,9 +133,10 @@ def change_person(db: Connection, now_ms: int, actor: str, name: str, **new: Any
     others = (PEOPLE.c.role == "admin", PEOPLE.c.gone == 0, PEOPLE.c.name != name)
     if row["role"] == "admin" and weaker and not db.execute(select(PEOPLE.c.name).where(*others)).first():
         raise translate_refusal("last_admin")
+    check_email_free(db, new.get("email"), name)
     db.execute(update(PEOPLE).where(PEOPLE.c.name == name).values(**new))
-    if new.keys() & {"role", "gone", "password"}:
-        shown = {key: value for key, value in new.items() if key != "password"}
+    if new.keys() & {"role", "gone", "password", "email"}:
+        shown = {key: value for key, value in new.items() if key not in ("password", "email")}
         old = {key: row[key] for key in shown}
         append_audit(
             db,
@@ -162,16 +190,21 @@ def touch_session(db: Connection, session: str, now_ms: int, idle_hours: float) 
     db.execute(delete(SESSIONS).where(SESSIONS.c.seen_ms < now_ms - idle_hours * HOUR_MS))
 
 
-def create_link(db: Connection, now_ms: int, actor: str, kind: str, role: Role = "admin") -> str:
+def create_link(
+    db: Connection, now_ms: int, actor: str, kind: str, role: Role = "admin", email: str | None = None
+) -> str:
     """The secret of a link that lets one person in, once, within LINK_DAYS. `kind`: `first`, `demo` or `invite`.
 
-    An earlier link of the kinds first and demo ends.
+    Whoever has the verified address `email` enters without the link, too. An earlier link of the kinds first and demo
+    ends. Refused where somebody has the address.
     """
+    check_email_free(db, email)
     for old, body in list_records(db, LINK_KIND).items():
         if body["ends_ms"] < now_ms or (kind != "invite" and body["kind"] == kind):
             delete_record(db, LINK_KIND, old)
     secret = secrets.token_urlsafe(24)
     body = {"kind": kind, "role": role, "by": actor, "ends_ms": now_ms + LINK_DAYS * 24 * HOUR_MS}
+    body |= {"email": email} if email else {}
     put_record(db, LINK_KIND, sha256_of(secret), body, now_ms)
     if kind == "invite":
         append_audit(db, now_ms, AuditAction(actor, "person.invite", "link"), None, {"role": role})
@@ -184,16 +217,49 @@ def load_link(db: Connection, secret: str, now_ms: int) -> Mapping[str, Any] | N
     return body if body and body["ends_ms"] >= now_ms else None
 
 
-def use_link(db: Connection, now_ms: int, secret: str, name: str, password: str) -> SignIn:
-    """Let a person in by a link, which then is used up; `password` is hashed. Refused where it is used already."""
+def use_link(db: Connection, now_ms: int, secret: str, name: str, password: str, language: str = "en") -> SignIn:
+    """Let a person in by a link, which then is used up; `password` is hashed. Refused where it is used already.
+
+    They are spoken to in `language`, that of the page they enter by, until they choose another.
+    """
     body = load_link(db, secret, now_ms)
     if body is None:
         raise translate_refusal("link_used")
     known = db.execute(select(PEOPLE.c.name).where(PEOPLE.c.name == name)).first()
     if not (body["kind"] == "demo" and known):
-        add_person(db, now_ms, f"link of {body['by']}", name, body["role"], password)
+        add_person(db, now_ms, f"link of {body['by']}", name, body["role"], password, body.get("email"), language)
     delete_record(db, LINK_KIND, sha256_of(secret))
     return start_session(db, now_ms, name, f"link ({body['kind']})")
+
+
+def enter_by_email(db: Connection, now_ms: int, email: str, mark: str, lasts_ms: int, language: str = "en") -> SignIn:
+    """Start a session of the person with a verified address, or of whoever was invited by it; each `mark` enters once.
+
+    Refused where nobody, or more than one person, has the address, and for a person who may not sign in any more.
+    """
+    for old, body in list_records(db, USED_STATE_KIND).items():
+        if body["ms"] < now_ms - lasts_ms:
+            delete_record(db, USED_STATE_KIND, old)
+    if put_record(db, USED_STATE_KIND, mark, {"ms": now_ms}, now_ms) is not None:
+        raise translate_refusal("sign_in_stale")
+    known = db.execute(select(PEOPLE.c.name, PEOPLE.c.gone).where(PEOPLE.c.email == email.lower())).all()
+    if len(known) == 1 and not known[0].gone:
+        return start_session(db, now_ms, known[0].name, "single sign-on")
+    links = list_records(db, LINK_KIND).items()
+    invited = [key for key, body in links if body.get("email") == email.lower() and body["ends_ms"] >= now_ms]
+    if known or not invited:
+        raise translate_refusal("email_unknown")
+    link, name = dict(links)[invited[-1]], _free_name(db, email.lower())
+    add_person(db, now_ms, f"link of {link['by']}", name, link["role"], "", email.lower(), language)
+    for key in invited:
+        delete_record(db, LINK_KIND, key)
+    return start_session(db, now_ms, name, "single sign-on")
+
+
+def _free_name(db: Connection, email: str) -> str:
+    """Return a name that nobody has, after the first part of an address."""
+    stem = re.sub(r"[^A-Za-z0-9_.\-\u4e00-\u9fff]", "", email.partition("@")[0])[:34] or "person"
+    return next(name for name in (stem, *(f"{stem}-{n}" for n in range(2, 10**5))) if not is_name_taken(db, name))
 
 
 class LoginThrottle:

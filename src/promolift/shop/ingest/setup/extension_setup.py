@@ -10,8 +10,8 @@ import polars as pl
 
 from promolift.foundation.errors import ConfigError
 from promolift.foundation.extension import load_reference
-from promolift.foundation.files.column_types import suggest_nearest
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.foundation.i18n.suggestion import suggest_nearest
 from promolift.foundation.progress import StepSummary
 from promolift.foundation.settings import to_toml
 from promolift.shop.configuration.extension_sections import project_sections
@@ -54,7 +54,12 @@ class TradeAnswers:
                     ),
                 )
             if missing := [name for name in column.split(",") if name not in frame.columns]:
-                text = f"{path} has no column {missing[0]!r}{suggest_nearest(missing[0], frame.columns)}"
+                text = gettext_lazy(
+                    "{path} has no column {missing}{near}",
+                    path=path,
+                    missing=repr(missing[0]),
+                    near=suggest_nearest(missing[0], frame.columns),
+                )
                 raise ConfigError(
                     "column_unknown", gettext_lazy("--map {role}={column}: {text}", role=role, column=column, text=text)
                 )

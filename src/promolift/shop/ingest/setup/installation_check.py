@@ -26,6 +26,7 @@ EXTRAS: dict[str, tuple[str, int]] = {
     "privacy": (gettext_noop("a private encoder: counts what its steps tell; with torch, which it needs"), 660),
     "speech": (gettext_noop("recordings to text in this process, with the weights of Whisper base"), 490),
     "cluster": (gettext_noop("many machines, by Ray"), 250),
+    "sso": (gettext_noop("single sign-on to the console by OpenID Connect"), 18),
 }
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,-]+\])?\s*([^;]*)(?:;(.*))?$")
 

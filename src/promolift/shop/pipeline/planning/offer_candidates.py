@@ -15,6 +15,7 @@ from promolift.core.offers.product_names import is_couponable, is_printable, is_
 from promolift.core.offers.proposals import MenuCandidates, NewLines
 from promolift.foundation.evidence import Level
 from promolift.foundation.i18n.lazy_message import gettext_lazy
+from promolift.shop.configuration.goods_names import shop_names
 from promolift.shop.pipeline.planning.offer_search import add_proposals, propose_from_lines, value_candidates
 from promolift.shop.pipeline.planning.offer_targets import CandidateInputs, SharedInputs
 from promolift.shop.pipeline.planning.partitions import (
@@ -162,7 +163,7 @@ def stated_kind(job: Job) -> str:
 def unnameable_targets(job: Job, targets: pl.DataFrame) -> list[str]:
     """Return targets that a message must not name or on which offers are unlawful, by own or category name, and those
     whose name would say in a message what only the offer may, where no other name and no category stands in for it."""
-    everyday = job.config.message.names
+    everyday = shop_names(job.config.message)
     catalogue = job.clean.catalogue.select(pl.col("product_id").alias("target"), "name", "category")
     known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
     return [

@@ -20,7 +20,7 @@ from promolift.foundation.files.raw_table import RawTable
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.i18n.catalogue import gettext_noop
 from promolift.foundation.i18n.formatting import money
-from promolift.foundation.i18n.lazy_message import find_message, gettext_lazy, list_messages
+from promolift.foundation.i18n.lazy_message import gettext_lazy, list_messages
 from promolift.foundation.sql import quote_identifier, run_select, sql_literal
 from promolift.foundation.storage.local_store import Store, shards_for
 from promolift.foundation.storage.table_writing import TableDraft
@@ -556,7 +556,7 @@ def save_health(
     store = job.store
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
     summary = summarise(map_shards(job, shard_summary, job.clean.shards), **tables)
-    notes = [find_message(note) for source in raw.values() for note in source.mapping.notes] + more
+    notes = [note for source in raw.values() for note in source.mapping.notes] + more
     found = health(counts, summary, notes)
     figures = asdict(summary) | {"days": round(summary.days, 2)}
     every = (*found.warnings, *repeat_warnings(counts[0], raw), *warnings)

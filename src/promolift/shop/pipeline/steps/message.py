@@ -14,18 +14,20 @@ from promolift.core import messages
 from promolift.core.decisions import withheld_offers
 from promolift.core.experiments.audiences import NOT_BOUGHT
 from promolift.core.messages.composition import AUDIENCE_REASONS
+from promolift.core.messages.offer_text import neutral_name
 from promolift.core.offers import product_names
 from promolift.core.offers.colour_names import with_colour
 from promolift.core.offers.coupon_codes import CodeKey, unique_codes
 from promolift.core.offers.menu import end_of_day, make_offer
 from promolift.core.offers.terms import Offer, covered_targets
 from promolift.foundation.i18n.lazy_message import gettext_lazy
-from promolift.foundation.localized_text import LANGUAGES, Language, LocalizedText, reads_in
+from promolift.foundation.localized_text import LANGUAGES, LocalizedText
 from promolift.foundation.sql import bind, fetch_frame
 from promolift.foundation.sql import run_select as query
 from promolift.foundation.time.clock import DAY_MS
 from promolift.shop.configuration.configuration import Config
-from promolift.shop.pipeline.text_pool import load_shop_pool
+from promolift.shop.configuration.goods_names import shop_names
+from promolift.shop.pipeline.pool_file import load_shop_pool
 from promolift.shop.reports import offer_reasons
 from promolift.shop.results import effects
 from promolift.shop.results.line_tests import all_draws
@@ -114,47 +116,49 @@ def wording_of(config: Config) -> PoolWords:
         packs=settings.packs,
         sender=sender,
         seed=config.plan.seed,
-        names=settings.names,
+        names=shop_names(settings),
     )
 
 
 def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     """The printable offers of the plan by id, valid from the day of the plan, and none longer than the plan's days."""
+    return printable_offers(job, plan, plan.chosen)
+
+
+def printable_offers(job: Job, plan: Plan, candidates: pl.DataFrame) -> dict[str, Offer]:
+    """The offers of some of the plan's candidates by id, as the plan would print them."""
     shop = job.config.shop
     starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
     ends, menu = end_of_day(starts, plan.note.days), {item.id: item for item in plan.note.menu}
-    rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
+    rows = candidates.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
     printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     offers, colours = {}, job.clean.colours
     within = dict(job.clean.catalogue.select("product_id", "category").iter_rows())
+    names = shop_names(job.config.message)
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
-        names = job.config.message.names
         own = None if scope == "all" else names.get(target)
         label = own or (
             None if scope == "all" else product_names.readable_name(printed.get(target, target), kind, names)
         )
         if label and kind == "product" and label not in names.values():
-            label = with_colour(label, colours[target]) if target in colours else label
-            label = readable_label(label, within.get(target))
+            label = readable_label(label, within.get(target), colours.get(target))
         covers = kind if scope == "category" else scope
         offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency, ends)
     return offers
 
 
-def readable_label(label: LocalizedText, category: str | None) -> LocalizedText:
-    """The label of a product, with its category in place of a name that readers of a language cannot read, or that says
-    what only the offer may: of 'Oolong' nobody needs that, of '乌龙茶' an English reader is told 'a selected product in
-    tea'."""
-    names = label.model_dump()
-    for language in (each for each in LANGUAGES if category and not _is_said(label.text_in(each), each)):
-        within = product_names.readable_name(category or "", "category").text_in(language)
-        if _is_said(within, language):
-            names[language] = f"{within}中的指定商品" if language == "zh" else f"a selected product in {within}"
+def readable_label(label: LocalizedText, category: str | None, colour: str | None = None) -> LocalizedText:
+    """The label of a product, with its colour, or with its category in place of a name that no sentence of a language
+    can hold, or that says what only the offer may: for '乌龙茶' English says 'a selected product in tea'."""
+    named = label if colour is None else with_colour(label, colour)
+    names = {}
+    for language in LANGUAGES:
+        own = label.text_in(language)
+        names[language] = named.text_in(language) if product_names.names_in(own, language) else own
+        within = product_names.readable_name(category, "category").text_in(language) if category else ""
+        if within and product_names.names_in(within, language) and not product_names.names_in(own, language):
+            names[language] = neutral_name(within, language)
     return LocalizedText.model_validate(names)
-
-
-def _is_said(name: str, language: Language) -> bool:
-    return reads_in(name, language) and product_names.is_printable(name)
 
 
 def customer_names(job: Job) -> pl.DataFrame:

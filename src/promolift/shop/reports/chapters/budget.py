@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.core.customers.disclosure_control import small_cells
 from promolift.foundation.evidence import Level
-from promolift.foundation.i18n.catalogue import gettext, gettext_noop, pgettext
+from promolift.foundation.i18n.catalogue import gettext, gettext_noop, ngettext, pgettext
 from promolift.foundation.i18n.formatting import (
     MINUS,
     MoneyFormat,
@@ -20,7 +20,6 @@ from promolift.foundation.i18n.formatting import (
     low_to_high,
     number,
     percent,
-    plural,
     truncate,
     upper_first,
 )
@@ -288,7 +287,7 @@ def lead_text(story: Story) -> LeadText | None:
     if found is None:
         return None
     name, less = policy_label(found.rival), found.lead_cents < 0
-    others = plural(found.others, "other rule")
+    others = ngettext("{n} other rule", "{n} other rules", found.others, n=count(found.others))
     than = gettext("than “{name}”, the best of {others}", name=name, others=others, found_others=count(found.others))
     equal = gettext(", at equal spend") if found.equal_spend else ""
     worth, more = _worth(found, cash), cash(found.lead_cents).removeprefix(MINUS)

@@ -9,7 +9,6 @@ from promolift.foundation.i18n.formatting import (
     days,
     low_to_high,
     percent,
-    plural,
     truncate,
     upper_first,
 )
@@ -75,7 +74,7 @@ def _histogram(
     if found.above and few[-1]:
         how = gettext("Few above {cap} are not drawn.", cap=cap)
     elif found.above:
-        above = plural(found.above, "customer")
+        above = ngettext("{n} customer", "{n} customers", found.above, n=count(found.above))
         how = gettext("{above} above {cap} not drawn.", above=above, cap=cap, found_above=count(found.above))
     grid = TextTable([axis, "customers"], rows)
     return Figure(ident, title, finding, spec, grid, how, customer_count(found.customers))

@@ -10,7 +10,6 @@ from promolift.foundation.i18n.formatting import (
     join_list,
     number,
     percent,
-    plural,
     truncate,
     upper_first,
 )
@@ -343,7 +342,8 @@ def _category_finding(found: ResponseFigures) -> str:
     )
     if end is not top:
         text += gettext(" Least: {named}.", named=_named(end))
-    every, sure = plural(found.categories_read, "category", "categories"), count(found.categories_sure)
+    sure, read = count(found.categories_sure), found.categories_read
+    every = ngettext("{n} category", "{n} categories", read, n=count(read))
     return text + gettext(
         " For {sure} of {every} it is sure that more is sold.",
         sure=sure,

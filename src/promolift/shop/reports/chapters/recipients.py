@@ -11,10 +11,10 @@ from promolift.foundation.i18n.formatting import (
     interval,
     join_sentences,
     percent,
-    plural,
     truncate,
     upper_first,
 )
+from promolift.foundation.i18n.lazy_message import LazyMessage, render_message
 from promolift.foundation.localized_text import Language
 from promolift.foundation.pages.blocks import Block, Chapter, Figure, TextTable, unknown_note
 from promolift.shop.reports.offer_reasons import MOTIVES, reason_text
@@ -134,7 +134,7 @@ def _mix(story: Story) -> Figure:
         {"kind": "bars", "x": {"name": pgettext("recipients", "customers"), "fmt": "count"}, "rows": bars},
         TextTable(heads, rows),
         join_sentences(*how),
-        plural(plan.treated, "offer") if current_locale() == "en" else count(plan.treated),
+        ngettext("{n} offer", "{n} offers", plan.treated, n=count(plan.treated)),
         plan.evidence,
         wide=True,
     )
@@ -354,7 +354,13 @@ def _pool(wording: PoolWords) -> list[Block]:
     mine = [text for text in wording.texts if text.language == current_locale()]
     refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]
     if refused:
-        rows = [[truncate(f"{text.title} / {text.hook}", 200), truncate(text.why, 200)] for text in refused]
+        rows = [
+            [
+                truncate(f"{text.title} / {text.hook}", 200),
+                truncate(render_message(LazyMessage.from_text(text.why)), 200),
+            ]
+            for text in refused
+        ]
         grid = TextTable([pgettext("recipients", "text"), gettext("why")], rows)
         found.append(Block("grid", {"grid": grid, "text": ""}, gettext("Texts that were refused")))
     return found

@@ -1,6 +1,6 @@
 """Erase one customer from a work folder: rows of tables, raw rows that were set aside, and texts in notes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ import polars as pl
 from promolift.foundation.errors import PromoError
 from promolift.foundation.files.table_files import open_file
 from promolift.foundation.files.workbook import split_sheet
-from promolift.foundation.privacy.identifier_search import IdentifierSearch, find_contacts
+from promolift.foundation.privacy.identifier_search import IdentifierSearch, TextCell, find_contacts
 from promolift.foundation.storage.local_store import Store
 from promolift.foundation.storage.remote_storage import PARTS, brought
 from promolift.shop.configuration.configuration import Config
@@ -46,8 +46,9 @@ def identify_customer(
     search = IdentifierSearch(customer_id, frozenset({*contacts, *find_contacts(customer_id)}), columns)
     with TemporaryDirectory() as copies:
         tables = [*_tables(store, config, Path(copies))]
-        found = set(search.contacts).union(*map(search.contacts_in, tables))
-        own = set(search.contacts).union(*(search.contacts_in(rows, whole=True) for rows in tables))
+        named = [search.contacts_in(rows) for rows in tables]
+        found = set(search.contacts).union(*(each for each, _ in named))
+        own = set(search.contacts).union(*(each for _, each in named))
         shared = set[str]().union(*(search.shared_contacts(rows, found, own) for rows in tables if found))
     return IdentifierSearch(customer_id, frozenset(found - shared), columns)
 
@@ -109,16 +110,34 @@ def _table_name(store: Store, path: Path) -> str:
     return place.with_suffix("").as_posix()
 
 
-def _masked(value: Any, search: IdentifierSearch, masked: list[str], key: str = "") -> Any:
+def _masked(value: Any, search: IdentifierSearch, masked: list[str]) -> Any:
     """A JSON value whose texts do not name the customer; each that did goes into `masked`."""
+    named = search.find_cells(_texts(value))
+    return _without(value, named, masked) if named else value
+
+
+def _texts(value: Any, key: str = "") -> Iterator[TextCell]:
+    """Each text of a JSON value with the key it stands under, and each key with none."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield TextCell("", name)
+            yield from _texts(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, key)
+    elif isinstance(value, str):
+        yield TextCell(key, value)
+
+
+def _without(value: Any, named: Collection[TextCell], masked: list[str], key: str = "") -> Any:
     if isinstance(value, dict):
         return {
-            (ERASED if search.in_cell("", name) else name): _masked(item, search, masked, name)
+            (ERASED if TextCell("", name) in named else name): _without(item, named, masked, name)
             for name, item in value.items()
         }
     if isinstance(value, list):
-        return [_masked(item, search, masked, key) for item in value]
-    if isinstance(value, str) and search.in_cell(key, value):
+        return [_without(item, named, masked, key) for item in value]
+    if isinstance(value, str) and TextCell(key, value) in named:
         masked.append(value)
         return ERASED
     return value

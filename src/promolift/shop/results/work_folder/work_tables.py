@@ -126,6 +126,12 @@ class CleanTables:
         """CUSTOMERS; no rows in a folder that never held any."""
         return self.store.frame("customers") if self.store.has("customers") else CUSTOMERS.empty()
 
+    def customer(self, customer_id: str) -> pl.DataFrame:
+        """The row of CUSTOMERS of one customer, or none."""
+        if not self.store.has("customers"):
+            return CUSTOMERS.empty()
+        return fetch_frame(self.customers.filter(f"customer_id = {sql_literal(customer_id)}"))
+
     def current_customers(self, customer_ids: pl.Series) -> pl.DataFrame:
         """Return CUSTOMERS for these ids, with the consent updates that the API received since."""
         mine = pl.DataFrame({"customer_id": customer_ids.cast(pl.String).unique()})
@@ -217,6 +223,12 @@ class ProfileTables:
 
     def profiles(self, asof_ms: int, among: CustomerSubset = ALL_CUSTOMERS) -> pl.DataFrame:
         return self._at("profiles", asof_ms, among=among)
+
+    def profile_columns(self, asof_ms: int, *columns: str) -> pl.DataFrame:
+        """Some columns of PROFILES as of one moment, without those that the folder's version does not have."""
+        rows = self.store.table("profiles").filter(f"asof_ms = {asof_ms}")
+        known = [name for name in columns if name in rows.columns]
+        return fetch_frame(rows.project(", ".join(known))) if known else pl.DataFrame()
 
     def profile(self, asof_ms: int, customer_id: str) -> pl.DataFrame:
         """The row of PROFILES of one customer, or none."""

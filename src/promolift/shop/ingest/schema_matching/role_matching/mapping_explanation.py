@@ -50,9 +50,9 @@ def explain_records(draft: MappingDraft) -> None:
     if hidden:
         sessions = "totals" in {name.partition(".")[0] for name in draft.sample.columns}
         how = (
-            "export one row per product of a hit, as docs/own-data.md shows"
+            gettext_lazy("export one row per product of a hit, as docs/own-data.md shows")
             if sessions
-            else "give the file as JSON lines"
+            else gettext_lazy("give the file as JSON lines")
         )
         draft.notes.append(
             gettext_lazy(

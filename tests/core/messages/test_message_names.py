@@ -6,7 +6,9 @@ from importlib.resources import files
 import polars as pl
 import pytest
 from error_checks import raises_code
+from message_helpers import an_offer, percent
 
+from promolift.core.messages import AngleFacts, write_message
 from promolift.core.offers.product_names import (
     is_couponable,
     is_plural,
@@ -15,6 +17,7 @@ from promolift.core.offers.product_names import (
     name_matcher,
     readable_name,
 )
+from promolift.foundation.localized_text import LocalizedText
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 PROPER = {"Christmas", "Easter", "Halloween", "Valentine's", "Day"}
@@ -134,6 +137,17 @@ def test_alone_a_category_keeps_its_whole_name():
 )
 def test_eggs_are_and_milk_is(name, plural):
     assert is_plural(name) == plural
+
+
+@pytest.mark.parametrize(
+    ("title", "verb"),
+    [("Hiking boots", "are"), ("Hiking Boots", "are"), ("Nike Air Max 90 Men's Shoes", "are"), ("Cheerios", "is"),
+     ("Levi's", "is"), ("Reading glass", "is"), ("Mac and cheese", "is"), ("Product 2", "is")],
+)  # fmt: skip
+def test_the_verb_agrees_with_a_products_title(title, verb):
+    """It used to be 'Hiking boots is 20% off.'"""
+    offer = an_offer(percent(20), ("p", LocalizedText(zh="商品", en=title)), scope="product")
+    assert write_message(offer, AngleFacts(), "en").text.startswith(f"{title} {verb} 20% off.")
 
 
 def test_an_empty_key_is_refused():

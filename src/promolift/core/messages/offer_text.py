@@ -187,7 +187,7 @@ def offer_line(offer: Offer, language: Language) -> OfferLine:
         name = category_phrase(name, language)  # 'Nike商品'
     as_is = name is None or single or offer.joined or name == _SELECTED_PRODUCTS.text_in(language)
     on = name if as_is else category_phrase(name or "", language)
-    plural = bool(on) and not single and is_plural(on or "")
+    plural = bool(on) and (_title_is_plural if single else is_plural)(on or "")
     return OfferLine(
         offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural, offer.members, single, name
     )
@@ -222,6 +222,12 @@ def _nouns(language: Language) -> frozenset[str]:
     ends = (name.lower().split()[-1] if language == "en" else name for name in names)
     more = _DATA["nouns_en"].split() if language == "en" else ()
     return frozenset((*(end for end in ends if len(end) > (language == "en")), *more))
+
+
+def _title_is_plural(title: str) -> bool:
+    """Whether a product's English title takes 'are': 'Hiking boots' does; 'Cheerios', which may be a brand, 'is'."""
+    last = title.split()[-1]
+    return is_plural(last) and (last.islower() or last.lower() in _nouns("en"))
 
 
 @lru_cache(maxsize=8192)

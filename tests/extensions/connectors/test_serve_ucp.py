@@ -5,9 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from drawn import cases
+from hypothesis import HealthCheck, example, given
+from hypothesis import strategies as st
 from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, coded
 
 from promolift.server.ledger.schema import CODES
+
+jsonschema = pytest.importorskip("jsonschema")
 
 TEA = {"id": "li_1", "item": {"id": "p-tea", "title": "Tea", "price": 500}, "quantity": 3}
 CUP = {"id": "li_2", "item": {"id": "cup", "title": "Cup", "price": 1200, "image_url": "https://shop.example/cup.png"},
@@ -40,13 +45,18 @@ def adds_up(found: Any) -> None:
     """Allocations add up to each discount, discounts to the totals, lines to the cart."""
     for each in found["discounts"]["applied"]:
         assert sum(part["amount"] for part in each["allocations"]) == each["amount"]
-    totals = {each["type"]: each["amount"] for each in found["totals"]}
+    totals = by_type(found["totals"])
     assert sum(amount for kind, amount in totals.items() if kind != "total") == totals["total"]
     off = -totals.get("items_discount", 0) - totals.get("discount", 0)
     assert sum(each["amount"] for each in found["discounts"]["applied"]) == off
-    lines = [{each["type"]: each["amount"] for each in line["totals"]} for line in found["line_items"]]
+    lines = [by_type(line["totals"]) for line in found["line_items"]]
     assert sum(line.get("items_discount", 0) for line in lines) == totals.get("items_discount", 0)
     assert sum(line["total"] for line in lines) == totals["subtotal"] + totals.get("items_discount", 0)
+
+
+def by_type(totals: list[dict[str, Any]]) -> dict[str, int]:
+    """What the lines of a receipt that have one type come to; a shop may send several of a type."""
+    return {kind: sum(each["amount"] for each in totals if each["type"] == kind) for kind in {t["type"] for t in totals}}
 
 
 def test_codes_and_automatic_discounts_come_out_with_allocations_that_add_up(
@@ -163,3 +173,44 @@ def test_what_is_not_sold_by_each_is_refused_by_its_place(api: Api) -> None:
     body = {"customer_id": None, "cart": CART | {"line_items": [TEA, pound]}}
     wrong = api("POST", "/v1/carts:ucp", body, 422)
     assert wrong["errors"][0]["pointer"] == "/cart/line_items/1/item"
+
+
+@cases(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 1000)), min_size=1, max_size=20),
+    totals=st.lists(st.integers(-(10**10), 10**10), max_size=50),
+    codes=st.lists(st.sampled_from(["C0", "C1", "nonsense"]), max_size=20),
+    messages=st.integers(0, 100),
+)
+@example(lines=[(10**12, 1000)] * 200, totals=[0] * 50, codes=["nonsense"] * 20, messages=100)
+def test_the_largest_cart_is_answered_as_the_document_says(
+    api: Api, lines: list[tuple[int, int]], totals: list[int], codes: list[str], messages: int
+) -> None:
+    put(api, "off_x", benefit={"type": "percent_off", "percent": 20}, holder="code")
+    put(api, "free", benefit={"type": "free_shipping"}, stacking={"category": "delivery"})
+    if not api("GET", f"/v1/codes?campaign_id={CAMPAIGN}")["data"]:
+        coded(api, 0, 2)
+    cart = CART | {
+        "line_items": [
+            {"id": f"l{at}", "item": {"id": "cup", "price": price}, "quantity": quantity}
+            for at, (price, quantity) in enumerate(lines)
+        ],
+        "totals": [{"type": "fulfillment" if cents >= 0 else "store_credit", "amount": cents} for cents in totals],
+        "messages": [{"type": "info", "content": "hello"}] * messages,
+        "discounts": {"codes": codes},
+    }
+    found = api("POST", "/v1/carts:ucp", {"customer_id": "u01", "cart": cart}, None)
+    if "line_items" not in found:  # the shop's credit is more than the cart
+        assert (sum(totals) < 0, found["errors"][0]["pointer"]) == (True, "/cart/totals")
+        return
+    schema = components(api)
+    jsonschema.validate(found, schema)
+    adds_up(found)
+    assert len(found["messages"]) >= messages
+
+
+def components(api: Api) -> Any:
+    """The document's schema of the answer, with the parts that it refers to."""
+    document = api("GET", "/openapi.json")
+    answer = document["paths"]["/v1/carts:ucp"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    return answer | {"components": document["components"]}

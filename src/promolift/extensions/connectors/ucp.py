@@ -6,7 +6,7 @@ listed in `discounts.available`, an extension of promolift that other systems ma
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -119,6 +119,73 @@ class UcpCart(_Open):
                 )
             )
         return self
+
+
+class UcpReceiptLine(_Open):
+    """A line of the receipt as it is answered: what many goods cost together has no upper bound."""
+
+    type: str
+    amount: int
+
+
+class UcpPricedLine(UcpLine):
+    """A line of the cart, with what it costs before and after discounts."""
+
+    totals: list[UcpReceiptLine]
+
+
+class UcpAllocation(BaseModel):
+    """The part of a discount that comes off one line, or off delivery, in minor units."""
+
+    model_config = ConfigDict(extra="forbid")
+    path: str
+    amount: int
+
+
+class UcpApplied(BaseModel):
+    """A discount that the cart has; an automatic one has no code. Allocations add up to its amount."""
+
+    model_config = ConfigDict(extra="forbid")
+    title: str
+    automatic: bool
+    code: str | None = None
+    amount: int
+    priority: int
+    method: Literal["across", "each"]
+    allocations: list[UcpAllocation]
+
+
+class UcpAvailable(BaseModel):
+    """A discount that the customer holds and this cart does not have, why not, and how much is missing for it."""
+
+    model_config = ConfigDict(extra="forbid")
+    title: str
+    automatic: bool
+    code: str | None = None
+    reason: str
+    content: str
+    missing_amount: int | None
+    missing_quantity: int | None
+
+
+class UcpPricedDiscounts(UcpDiscounts):
+    """The codes as they were submitted, what they and the shop's own promotions take off, and what else there is."""
+
+    applied: list[UcpApplied]
+    available: list[UcpAvailable]
+
+
+class UcpPricedCart(_Open):
+    """The cart as it came, with its discounts, its receipt, and a message for each code that did nothing."""
+
+    id: Id
+    currency: Currency
+    line_items: list[UcpPricedLine]
+    discounts: UcpPricedDiscounts
+    totals: list[UcpReceiptLine]
+    context: Mapping[str, Any]
+    messages: list[Mapping[str, Any]]
+    ucp: Mapping[str, Any]
 
 
 def _currencies(part: Any) -> Iterator[str]:
@@ -260,7 +327,7 @@ def _messages(body: UcpCartIn, mine: Wallet, price: PricedCart, language: Langua
     return found
 
 
-@router.post("/v1/carts:ucp", tags=["carts"], **answers(UcpCart))
+@router.post("/v1/carts:ucp", tags=["carts"], **answers(UcpPricedCart))
 def ucp_cart(call: Route, body: UcpCartIn) -> dict[str, Any]:
     """A cart as the Universal Commerce Protocol has it, with its discounts; nothing is held."""
     now_ms, asked = call.server.clock.now_ms(), body.to_cart()

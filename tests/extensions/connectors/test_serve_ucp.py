@@ -1,6 +1,7 @@
 """Discounts of the Universal Commerce Protocol by its own models: the six reasons, and allocations that add up."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -54,9 +55,12 @@ def adds_up(found: Any) -> None:
     assert sum(line["total"] for line in lines) == totals["subtotal"] + totals.get("items_discount", 0)
 
 
-def by_type(totals: list[dict[str, Any]]) -> dict[str, int]:
+def by_type(totals: list[dict[str, Any]]) -> Counter[str]:
     """What the lines of a receipt that have one type come to; a shop may send several of a type."""
-    return {kind: sum(each["amount"] for each in totals if each["type"] == kind) for kind in {t["type"] for t in totals}}
+    found: Counter[str] = Counter()
+    for each in totals:
+        found[each["type"]] += each["amount"]
+    return found
 
 
 def test_codes_and_automatic_discounts_come_out_with_allocations_that_add_up(

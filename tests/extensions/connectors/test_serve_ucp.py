@@ -13,8 +13,6 @@ from serve_helpers import CAMPAIGN, CLIENTS, PEOPLE, Api, client_found, coded
 
 from promolift.server.ledger.schema import CODES
 
-jsonschema = pytest.importorskip("jsonschema")
-
 TEA = {"id": "li_1", "item": {"id": "p-tea", "title": "Tea", "price": 500}, "quantity": 3}
 CUP = {"id": "li_2", "item": {"id": "cup", "title": "Cup", "price": 1200, "image_url": "https://shop.example/cup.png"},
        "quantity": 1}  # fmt: skip
@@ -190,6 +188,7 @@ def test_what_is_not_sold_by_each_is_refused_by_its_place(api: Api) -> None:
 def test_the_largest_cart_is_answered_as_the_document_says(
     api: Api, lines: list[tuple[int, int]], totals: list[int], codes: list[str], messages: int
 ) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
     put(api, "off_x", benefit={"type": "percent_off", "percent": 20}, holder="code")
     put(api, "free", benefit={"type": "free_shipping"}, stacking={"category": "delivery"})
     if not api("GET", f"/v1/codes?campaign_id={CAMPAIGN}")["data"]:

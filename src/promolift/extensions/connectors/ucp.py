@@ -142,26 +142,27 @@ class UcpAllocation(BaseModel):
     amount: int
 
 
-class UcpApplied(BaseModel):
-    """A discount that the cart has; an automatic one has no code. Allocations add up to its amount."""
+class UcpDiscount(BaseModel):
+    """A discount by its title; an automatic one has no code."""
 
     model_config = ConfigDict(extra="forbid")
     title: str
     automatic: bool
     code: str | None = None
+
+
+class UcpApplied(UcpDiscount):
+    """A discount that is applied to the cart. Its allocations add up to its amount."""
+
     amount: int
     priority: int
     method: Literal["across", "each"]
     allocations: list[UcpAllocation]
 
 
-class UcpAvailable(BaseModel):
-    """A discount that the customer holds and this cart does not have, why not, and how much is missing for it."""
+class UcpAvailable(UcpDiscount):
+    """A discount of the customer that is not applied: why not, and how much the cart lacks for it."""
 
-    model_config = ConfigDict(extra="forbid")
-    title: str
-    automatic: bool
-    code: str | None = None
     reason: str
     content: str
     missing_amount: int | None

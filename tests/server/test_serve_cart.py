@@ -234,3 +234,7 @@ def test_a_large_cart_and_one_whose_release_is_not_in_memory_are_priced_all_the_
     before = cart(api, who)
     api.server.decider.releases = {}
     assert cart(api, who) == before
+    api.server.decider.releases = {}
+    held = cart(api, who, hold=True)
+    assert held["total_cents"] == before["total_cents"]
+    assert all(api("GET", f"/v1/redemptions/{each['redemption_id']}") for each in held["applied"])

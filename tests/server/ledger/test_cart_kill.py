@@ -26,7 +26,9 @@ import asyncio, random, sys
 from pathlib import Path
 from ledger_helpers import NOW, open_ledger
 from promolift.core.offers.cart_pricing import Promotion
-from promolift.server.carts.carts import CartIn, UsablePromotion, Wallet, reserve_cart
+from promolift.server.carts.carts import CartIn, UsablePromotion, Wallet
+from promolift.server.carts.held_carts import reserve_cart
+from promolift.server.ledger.limits import RedemptionTransaction
 
 def promotion(name, **terms):
     return Promotion.parse({"id": name, "stacking": {"category": name}, **terms}, "test")
@@ -40,7 +42,8 @@ ledger = open_ledger(Path(sys.argv[1]))
 
 def work(db, bodies):
     wallet = Wallet(dict(HOLDS), {}, None, {}, {}, None, dict.fromkeys(("spring", "tea", "delivery")))
-    return [reserve_cart(db, body, wallet, NOW, "test") for body in bodies]
+    with RedemptionTransaction(db, NOW) as books:
+        return [reserve_cart(books, body, wallet, "test").cart for body in bodies]
 
 async def client(me):
     draw = random.Random(f"{sys.argv[2]} {me}")

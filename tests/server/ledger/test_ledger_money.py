@@ -36,6 +36,7 @@ from promolift.server.ledger.limits import (
     SELECT_CODES,
     RedemptionClaim,
     RedemptionTransaction,
+    RefusedClaim,
     add_stock,
     exhausted_offers,
     expire_reservations,
@@ -45,7 +46,7 @@ from promolift.server.ledger.limits import (
     stock_left,
 )
 from promolift.server.ledger.records import Campaign
-from promolift.server.ledger.schema import USAGE, LedgerError, Refused, execute_raw, json_list
+from promolift.server.ledger.schema import USAGE, LedgerError, Refused, execute_raw, json_list, transaction_cache
 
 DAY = 86_400_000
 
@@ -297,6 +298,68 @@ def test_any_clients_in_any_order_leave_books_that_balance(
         for thread in threads:
             thread.join()
         check_books(ledger)
+
+
+WISH = st.tuples(st.integers(0, 1), st.sampled_from(["o1", "o2"]), st.integers(0, 90), st.sampled_from([None, *"KLM"]))
+
+
+@cases(60)
+@given(
+    groups=st.lists(st.lists(WISH, min_size=1, max_size=4), min_size=1, max_size=5),
+    caps=st.tuples(*[st.integers(0, 250)] * 3),
+)
+def test_claims_that_belong_together_are_held_together_or_not_at_all(
+    groups: list[list[tuple[int, str, int, str | None]]], caps: tuple[int, int, int]
+) -> None:
+    """What is held is what one claim after the other would get; a claim that is refused takes its group with it."""
+    claims = [
+        [
+            claim(f"{at}_{n}", cents, f"u{who}", offer_id=offer, code=code)
+            for n, (who, offer, cents, code) in enumerate(group)
+            if code is None or code not in [each[3] for each in group[:n]]
+        ]
+        for at, group in enumerate(groups)
+    ]
+    with TemporaryDirectory() as folder, open_ledger(Path(folder)) as ledger:
+        add(ledger, LIMITS, limit("all", caps[0]), limit("one", caps[1], offer_id="o2"),
+            limit("each", caps[2], per="customer"), limit("uses", 3, metric="redemptions", per="customer"))  # fmt: skip
+        add(ledger, CODES, *(issued(code, customer_id=None, offer_id=f"o{1 + (code == 'M')}") for code in "KLM"))
+
+        def one_by_one(db: Connection, some: list[None]) -> list[str]:
+            """The id that is refused in each group, if any; a group with one of them is undone."""
+            found = []
+            for group in claims:
+                no = ""
+                execute_raw(db, "savepoint part")
+                for each in group:
+                    try:
+                        reserve(db, each)
+                    except Refused as refusal:
+                        no = f"{each.redemption_id} {refusal.code}"
+                        execute_raw(db, "rollback to savepoint part")
+                        transaction_cache(db).clear()
+                        break
+                execute_raw(db, "release savepoint part")
+                found.append(no)
+            kept = sorted(tuple(row) for row in db.execute(select(USAGE)))
+            raise Done(found, kept)
+
+        def together(db: Connection, some: list[None]) -> list[tuple[list[str], list[object]]]:
+            with RedemptionTransaction(db, NOW) as books:
+                tried = [books.reserve_all(group) for group in claims]
+            noes = [
+                f"{no.claim.redemption_id} {no.refusal.code}" if isinstance(no, RefusedClaim) else "" for no in tried
+            ]
+            return [(noes, sorted(tuple(row) for row in db.execute(select(USAGE))))]
+
+        with pytest.raises(Done) as done:
+            ledger.write(one_by_one)
+        assert ledger.write(together) == done.value.args
+        check_books(ledger)
+
+
+class Done(Exception):  # noqa: N818 - not an error: it undoes a transaction that was tried
+    """What came of a transaction that is undone."""
 
 
 def test_a_step_that_the_database_refuses_fails_alone(ledger: Ledger) -> None:

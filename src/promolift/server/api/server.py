@@ -29,7 +29,7 @@ from promolift.server.api import api_keys, observability, reader_process
 from promolift.server.api.connection_limits import send_in_one_write
 from promolift.server.api.problems import ApiError
 from promolift.server.budgets import redemptions
-from promolift.server.carts import carts
+from promolift.server.carts import carts, held_carts
 from promolift.server.decisions import decisions, release_period
 from promolift.server.delivery import outbox
 from promolift.server.events import events
@@ -108,6 +108,7 @@ class Server:
         self.decider = decisions.Decider(settings.work, self.secret, self.clock, settings.releases)
         self.redeemer = redemptions.RedemptionService(self.clock, lambda: self.decider.releases)
         self.carts = carts.CartService(self.decider)
+        self.held = held_carts.HeldCarts(self.carts)
         self.used: dict[str, int] = {}  # when each key came last, of those since the last note
         self._noted_ms = self._hours_ms = 0
         self._heard = False  # whether all refusals of personal decisions count that an earlier form kept as events
@@ -441,16 +442,22 @@ class Server:
             keyed: Locks | None = None if locks is None else lambda db, _: {*locks(db), request_key_lock(short)}
             return _said(self.ledger.submit(self._changes, _Wanted(do, short, request), keyed).result())
 
-    async def run_redemption_step(self, wanted: redemptions.StepRequest) -> HttpResponse:
-        """Run a step of a redemption once per Idempotency-Key. Many steps share one commit with decisions."""
+    async def move_money(self, wanted: redemptions.StepRequest | held_carts.HoldRequest) -> HttpResponse:
+        """Run a step of a redemption, or hold a cart, once per Idempotency-Key. Many share a commit with decisions."""
         if wanted.key is None:
-            return _said(await self._redeemed(wanted))
+            return _said(await self._moved(wanted))
         with self.alone(wanted.key) as short:
-            return _said(await self._redeemed(wanted._replace(key=short)))
+            return _said(await self._moved(wanted._replace(key=short)))
 
-    async def _redeemed(self, wanted: redemptions.StepRequest) -> IdempotentResponse:
+    async def _moved(self, wanted: redemptions.StepRequest | held_carts.HoldRequest) -> IdempotentResponse:
         while True:
-            found = await self.ledger.call(self.redeemer.work, wanted, brief=True, locks=self.redeemer.locks)
+            if isinstance(wanted, held_carts.HoldRequest):
+                found = await self.ledger.call(self.held.work, wanted, brief=wanted.quick, locks=self.held.locks)
+                if found is None:
+                    wanted = wanted._replace(quick=False)
+                    continue
+            else:
+                found = await self.ledger.call(self.redeemer.work, wanted, brief=True, locks=self.redeemer.locks)
             if not isinstance(found, redemptions.MissingRelease):
                 answer: IdempotentResponse = found
                 return answer

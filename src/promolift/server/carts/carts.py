@@ -8,7 +8,6 @@ not at all.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from secrets import token_hex
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -31,8 +30,8 @@ from promolift.core.offers.coupon_codes import normalise_code
 from promolift.core.offers.terms import BENEFIT_OPTIONAL_FIELDS, Benefit, covered_targets
 from promolift.foundation.i18n.lazy_message import gettext_lazy
 from promolift.foundation.localized_text import Language, LocalizedText
-from promolift.foundation.time.clock import DAY_MS, MINUTE_MS
-from promolift.server.budgets.currencies import campaign_currencies, hold_in_currency
+from promolift.foundation.time.clock import DAY_MS
+from promolift.server.budgets.currencies import campaign_currencies
 from promolift.server.decisions.decisions import Decider
 from promolift.server.decisions.eligibility import SELECT_CUSTOMERS
 from promolift.server.decisions.live_release import CREATIVE_POLICY, LiveRelease
@@ -40,14 +39,10 @@ from promolift.server.decisions.message_rendering import render_offer
 from promolift.server.ledger.field_types import Body, Cents, Currency, Id, Slug, StrictBool, TypedCode, to_whole_number
 from promolift.server.ledger.limits import (
     SELECT_CODE,
-    RedemptionClaim,
     Row,
     code_problem,
     exhausted_offers,
-    redemption_locks,
-    reserve,
 )
-from promolift.server.ledger.outbox_rows import post_webhook_event
 from promolift.server.ledger.records import Campaign, StoredPromotion
 from promolift.server.ledger.refusals import REFUSALS
 from promolift.server.ledger.schema import (
@@ -57,13 +52,10 @@ from promolift.server.ledger.schema import (
     JsonList,
     Query,
     Refused,
-    customer_lock,
-    execute_raw,
     json_list,
     transaction_cache,
 )
 from promolift.server.response_models import (
-    REDEMPTION,
     CartAnswer,
     CartApplied,
     CartRefused,
@@ -221,6 +213,15 @@ def load_cart_context(db: Connection, release_of: ReleaseLookup, now_ms: int) ->
     return CartContext(live, releases, kept, everybody, full, campaign_currencies(db, live, releases))
 
 
+class ReleaseNotLoaded(Exception):  # noqa: N818 - not an error: it is loaded, and the cart is priced again
+    """A release that a cart needs, by its id, is not in memory."""
+
+
+def is_quick(body: CartIn, mine: Wallet) -> bool:
+    """Return whether a cart is priced in a moment."""
+    return len(mine.promotions) <= FEW_PROMOTIONS and len(body.lines) <= FEW_LINES
+
+
 class CartService:
     """The ledger work that prices carts without reserving anything. One per process."""
 
@@ -230,16 +231,23 @@ class CartService:
 
     def work(self, db: Connection, some: Sequence[CartIn]) -> list[CartAnswer | None]:
         """Carts that wait together are priced together; None for one that may take long: requests go on meanwhile."""
-        now_ms, release_of = self.decider.clock.now_ms(), self.decider.releases.__getitem__
-        with suppress(KeyError):  # a release that is not in memory
-            common = load_cart_context(db, release_of, now_ms)
+        now_ms = self.decider.clock.now_ms()
+        with suppress(ReleaseNotLoaded):
+            common = load_cart_context(db, self.loaded, now_ms)
             return [self._soon(db, body, now_ms, common) for body in some]
         return [None for _ in some]
 
+    def loaded(self, release_id: str) -> LiveRelease:
+        """Return a release that is in memory. Raises ReleaseNotLoaded."""
+        found = self.decider.releases.get(release_id)
+        if found is None:
+            raise ReleaseNotLoaded(release_id)
+        return found
+
     def _soon(self, db: Connection, body: CartIn, now_ms: int, common: CartContext) -> CartAnswer | None:
-        with suppress(KeyError):
-            mine = load_wallet(db, self.decider.releases.__getitem__, body, now_ms, common)
-            if len(mine.promotions) <= FEW_PROMOTIONS and len(body.lines) <= FEW_LINES:
+        with suppress(ReleaseNotLoaded):
+            mine = load_wallet(db, self.loaded, body, now_ms, common)
+            if is_quick(body, mine):
                 return price_only(body, mine, now_ms)
         return None
 
@@ -343,46 +351,6 @@ def price_products(body: PricesIn, mine: Wallet, now_ms: int) -> PricesAnswer:
             "notices": rule_pack_notices(packs, sender, mine.currency or "", known, body.language) if own else [],
         })  # fmt: skip
     return {"currency": mine.currency, "data": found}
-
-
-def reserve_cart(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> ReservedCart:
-    """Hold the money and codes of every promotion in the cart, or of none.
-
-    One that a limit refuses is left out, and the cart is priced again.
-    """
-    refused: dict[str, str] = {}
-    while True:
-        found = price_with_wallet(body, mine, refused, now_ms)
-        for campaign in sorted({mine.promotions[each.promotion_id].campaign_id for each in found.applied}):
-            hold_in_currency(db, campaign, mine.money[campaign], mine.currency, now_ms)
-        execute_raw(db, "savepoint cart")
-        redemptions: dict[str, str] = {}
-        for applied in found.applied:
-            each = mine.promotions[applied.promotion_id]
-            cents = applied.discount_cents + applied.shipping_off_cents
-            hold_ms = round(Campaign.load(db, each.campaign_id).policy.hold_minutes * MINUTE_MS)
-            claim = RedemptionClaim(
-                f"rdm_{token_hex(12)}", each.campaign_id, applied.promotion_id, body.customer_id, cents, now_ms,
-                hold_ms, body.order_id, each.code, each.decision_id, who,
-            )  # fmt: skip
-            try:
-                row = reserve(db, claim)
-            except Refused as refusal:
-                refused[applied.promotion_id] = refusal.code
-                execute_raw(db, "rollback to savepoint cart")
-                break
-            post_webhook_event(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
-            redemptions[applied.promotion_id] = claim.redemption_id
-        execute_raw(db, "release savepoint cart")
-        if len(redemptions) == len(found.applied):
-            return ReservedCart(found, redemptions, refused)
-
-
-def cart_locks(body: CartIn, mine: Wallet, db: Connection) -> set[str]:
-    """Return the locks that reserving a cart needs: its customer, and the campaigns of all usable promotions."""
-    return redemption_locks(db, {each.campaign_id for each in mine.promotions.values()}) | {
-        customer_lock(body.customer_id)
-    }
 
 
 def cart_answer(body: CartIn, mine: Wallet, found: ReservedCart) -> CartAnswer:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -28,11 +28,11 @@ from promolift.server.api.server import Endpoint, FastResponse, Server
 from promolift.server.budgets import redemptions
 from promolift.server.budgets.redemptions import ReserveIn
 from promolift.server.carts import carts as cart
+from promolift.server.carts.held_carts import HoldRequest
 from promolift.server.decisions import decisions as live
 from promolift.server.decisions import message_rendering
 from promolift.server.decisions.decision_record import rebuild_lists, withheld_offer
 from promolift.server.events import events
-from promolift.server.ledger.audit_log import HttpResponse
 from promolift.server.ledger.event_rows import MESSAGE_WITHHELD, OFFER_MESSAGE, EventsTaken
 from promolift.server.ledger.schema import Refused, no_locks
 from promolift.server.response_models import CartAnswer, DecisionAnswer, Redeemed
@@ -102,7 +102,7 @@ def _money(server: Server, name: str, step: redemptions.RedemptionStep) -> Endpo
             raise field_error(gettext_lazy("name the decision, or give its code"), "/decision_id", "or code")
         server.check_clock()
         try:
-            answer = await server.run_redemption_step(redemptions.StepRequest(step, body, who, _key(request)))
+            answer = await server.move_money(redemptions.StepRequest(step, body, who, _key(request)))
         except Refused as refusal:
             server.metrics.count_redemption(name, refusal.code)
             raise
@@ -146,32 +146,21 @@ def _decisions(server: Server) -> Endpoint:
 
 
 def _carts(server: Server) -> Endpoint:
-    def whole(body: cart.CartIn, who: str, key: str | None) -> HttpResponse:
-        """In a thread of its own: it may load a release, and holds what is asked for."""
-        ensure, now_ms = server.decider.ensure, server.clock.now_ms()
+    def whole(body: cart.CartIn) -> CartAnswer:
+        """In a thread of its own: it may load a release."""
+        now_ms = server.clock.now_ms()
         with server.ledger.read() as db:
-            mine = cart.load_wallet(db, ensure, body, now_ms)
-        if not body.hold:
-            return HttpResponse(200, cart.price_only(body, mine, now_ms))
-        return server.change(
-            lambda db, now_ms: HttpResponse(
-                200, cart.cart_answer(body, mine, cart.reserve_cart(db, body, mine, now_ms, who))
-            ),
-            key,
-            body.model_dump(mode="json"),
-            partial(cart.cart_locks, body, mine),
-        )
+            return cart.price_only(body, cart.load_wallet(db, server.decider.ensure, body, now_ms), now_ms)
 
     async def carts(request: Request) -> FastResponse:
         body, key = cart.CartIn.model_validate(_read(_body(request))), _key(request)
-        if not body.hold:
-            found = await server.ledger.call(server.carts.work, body, brief=True, locks=no_locks)
-            if found is not None:
-                return _reply(found, 200)
         if body.hold:
             server.check_clock()
-        answer = await asyncio.to_thread(whole, body, request.scope["promolift"].key.key_id, key)
-        return _reply(answer.body, answer.status)
+            quick = len(body.lines) <= cart.FEW_LINES
+            answer = await server.move_money(HoldRequest(body, request.scope["promolift"].key.key_id, key, quick))
+            return _reply(answer.body, answer.status)
+        found = await server.ledger.call(server.carts.work, body, brief=True, locks=no_locks)
+        return _reply(found or await asyncio.to_thread(whole, body), 200)
 
     return carts
 

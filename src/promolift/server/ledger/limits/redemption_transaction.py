@@ -5,7 +5,8 @@ expiry returns it. All checks precede all writes, so a refusal changes nothing.
 """
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple, Self
 
@@ -106,6 +107,13 @@ class RedemptionClaim(NamedTuple):
     actor: str = "api"
 
 
+class RefusedClaim(NamedTuple):
+    """The first of several claims that a rule refuses, and the refusal."""
+
+    claim: RedemptionClaim
+    refusal: Refused
+
+
 class RedemptionTransaction:
     """What one transaction moves: rows are read once for all steps and written once for all, when the `with` ends.
 
@@ -177,8 +185,35 @@ class RedemptionTransaction:
 
         The same claim again is answered with the row that is there, while that counts.
         """
-        if found := self.redemption(claim.redemption_id):
-            return _again(found, claim)
+        found = self.reserve_all([claim])
+        if isinstance(found, RefusedClaim):
+            raise found.refusal
+        return found[0]
+
+    def reserve_all(self, claims: Sequence[RedemptionClaim]) -> list[Row] | RefusedClaim:
+        """Hold all of these claims, or none: their rows, or the first that a rule refuses. See `reserve`."""
+        rows: list[Row] = []
+        new: list[RedemptionClaim] = []
+        asked: Counter[UsageCell] = Counter()
+        for claim in claims:
+            try:
+                if found := self.redemption(claim.redemption_id):
+                    rows.append(_again(found, claim))
+                    continue
+                row = self._row_of(claim)
+                self._check_room(row, asked)
+            except Refused as refusal:
+                return RefusedClaim(claim, refusal)
+            rows.append(row)
+            new.append(claim)
+        by_id = {row["redemption_id"]: row for row in rows}
+        for claim in new:
+            self._put(by_id[claim.redemption_id], None, "reserved")
+            said = {"campaign": claim.campaign_id, "cents": claim.amount_cents, "offer": claim.offer_id}
+            self._note(claim.actor, "reserve", claim.redemption_id, None, said)
+        return rows
+
+    def _row_of(self, claim: RedemptionClaim) -> Row:
         if claim.amount_cents < 0:
             raise Refused(
                 "amount_invalid",
@@ -187,18 +222,13 @@ class RedemptionTransaction:
         self._check_code(claim)
         if claim.customer_id not in self._person:
             self.look_up((), (), (claim.customer_id,))
-        row: Row = {
+        return {
             "redemption_id": claim.redemption_id, "campaign_id": claim.campaign_id, "offer_id": claim.offer_id,
             "customer_id": claim.customer_id, "order_id": claim.order_id, "code": claim.code,
             "decision_id": claim.decision_id, "reserved_cents": claim.amount_cents, "final_cents": None,
             "status": "reserved", "ts_ms": claim.now_ms, "expires_ms": claim.now_ms + claim.hold_ms,
             "person": self._person[claim.customer_id],
         }  # fmt: skip
-        self._check_room(row)
-        self._put(row, None, "reserved")
-        new = {"campaign": claim.campaign_id, "cents": claim.amount_cents, "offer": claim.offer_id}
-        self._note(claim.actor, "reserve", claim.redemption_id, None, new)
-        return row
 
     def confirm(self, redemption_id: str, amount_cents: int | None, actor: str = "api") -> Row:
         """Spend what was reserved, or less of it. Confirming twice is the same as once.
@@ -253,10 +283,11 @@ class RedemptionTransaction:
         if why := code_problem(code, claim.customer_id, self.now_ms, claim.amount_cents):
             raise Refused(why, LazyMessage.of(UNUSABLE_CODE_REASONS[why], {"most": code["cap_cents"]}))
 
-    def _check_room(self, row: Row) -> None:
-        for limit in self._limits_of(row):
-            cell, amount = cell_of(limit, row), usage_of(limit, row).held
-            left = limit["amount"] - self._in(limit, cell)
+    def _check_room(self, row: Row, asked: Counter[UsageCell]) -> None:
+        """Raise Refused where a limit has no room for this beside what is `asked` of it already, and add this there."""
+        found = [(limit, cell_of(limit, row), usage_of(limit, row).held) for limit in self._limits_of(row)]
+        for limit, cell, amount in found:
+            left = limit["amount"] - self._in(limit, cell) - asked[cell]
             if amount > left:
                 name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
                 raise Refused(
@@ -265,6 +296,8 @@ class RedemptionTransaction:
                         "{name} has {left} left, {amount} are asked for", name=name, left=max(left, 0), amount=amount
                     ),
                 )
+        for _, cell, amount in found:
+            asked[cell] += amount
 
     def _limits_of(self, row: Row) -> list[dict[str, Any]]:
         offer = row["campaign_id"], row["offer_id"]

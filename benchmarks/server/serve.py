@@ -132,6 +132,11 @@ request = function()
     paid = paid + 1
     return wrk.format(nil, "/v1/redemptions:confirm", nil, string.format('{"redemption_id": "rdm_%d"}', at + paid))
   end
+  if kind == "reserved" then
+    held = held + 1
+    return wrk.format(nil, nil, nil, string.format('{"code": "K%d", "customer_id": "u%05d", "amount_cents": 5}',
+      at + held, held % CUSTOMERS))
+  end
   if kind == "keyed" then
     sent = sent + 1
     wrk.headers["Idempotency-Key"] = string.format("%d %d", os.getenv("START"), sent)
@@ -139,6 +144,9 @@ request = function()
   at = (at + 7919) % CUSTOMERS
   if kind == "carts" then
     return wrk.format(nil, nil, nil, string.format('{"customer_id": "u%05d", LINES}', at))
+  end
+  if kind == "held" then
+    return wrk.format(nil, nil, nil, string.format('{"hold": true, "customer_id": "u%05d", LINES}', at))
   end
   return wrk.format(nil, nil, nil, string.format('{"customer_id": "u%05d", "campaign_id": "CAMPAIGN"}', at))
 end
@@ -390,7 +398,7 @@ def load(
         environment = os.environ | {"KEY": key, "START": str(first), "KIND": kind}
         text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     told = json.loads(text.strip().splitlines()[-1])
-    assert not told["errors"], told
+    assert not told["errors"], (kind, told)
     return told | {"p99": told["p99"] / 1000}
 
 
@@ -481,31 +489,43 @@ def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
 
 
 def carts(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
-    """Carts of 5 lines under 3 joint promotions beside decisions, at 64 connections."""
-    shop = Shop(folder)
+    """Carts of 5 lines under 3 joint promotions, priced and held, beside decisions and reservations, at 64
+    connections.
+    """
+    shop, each = Shop(folder), 20_000 * seconds
+    limits = [{"limit_id": "all", "metric": "discount_amount", "amount": 10**12},
+              {"limit_id": "each", "metric": "redemptions", "amount": 10**7, "per": "customer", "period": "day"}]  # fmt: skip
+    assert shop("PUT", "/v1/campaigns/till", {"limits": limits})["http"] == 200  # no budget of a plan ends there
     for name, body in IN_CART.items():
-        kept = body | {"campaign_id": CAMPAIGN, "stacking": {"joint": True}}
+        kept = body | {"campaign_id": "till", "stacking": {"joint": True}}
         assert shop("PUT", f"/v1/promotions/{name}", kept)["http"] == 200
+    give_codes(folder, "till", (f"K{n}" for n in range(each * (rounds + 2))))
     asked = {"customer_id": "u00001"} | CART
     assert len(shop("POST", "/v1/carts:price", asked)["applied"]) == 3
-    urls = {"decisions": "/v1/decisions", "carts": "/v1/carts:price"}
+    urls = {"decisions": "/v1/decisions", "carts": "/v1/carts:price", "held": "/v1/carts:price",
+            "reserved": "/v1/redemptions:reserve"}  # fmt: skip
     rate: dict[str, list[float]] = {name: [] for name in urls}
     cost: dict[str, list[float]] = {name: [] for name in urls}
     for turn in range(rounds + 1):
         for name, path in urls.items():
             before = cpu_s(shop.process)
-            found = load(wrk, f"http://127.0.0.1:{shop.port}{path}", 64, seconds, shop.key, name)
+            found = load(wrk, f"http://127.0.0.1:{shop.port}{path}", 64, seconds, shop.key, name, each * (turn + 1))
             if turn:  # the first round warms up
                 rate[name].append(found["n"] / found["us"] * 1e6)
                 cost[name].append((cpu_s(shop.process) - before) / found["n"])
+    held = shop("POST", "/v1/carts:price", asked | {"hold": True})
+    assert len(held["applied"]) == 3, held["refused"]  # no limit ended meanwhile
     shop.stop()
     at, cpu = ({name: np.array(values) for name, values in part.items()} for part in (rate, cost))
-    for name in urls:
-        show(f"{name}, requests a second at 64 connections", at[name], "1/s", rounds)
-        show(f"{name}, CPU of a request", 1e6 * cpu[name], "us", rounds)
+    for name, what in {"decisions": "decisions", "carts": "carts", "held": "held carts", "reserved": "reservations"}.items():
+        show(f"{what}, requests a second at 64 connections", at[name], "1/s", rounds)
+        show(f"{what}, CPU of a request", 1e6 * cpu[name], "us", rounds)
     for name, top, bottom in (("carts over decisions", at["carts"], at["decisions"]),
                               ("carts over decisions, by CPU", cpu["decisions"], cpu["carts"])):  # fmt: skip
         show(name, ratio(top, bottom), "ratio", rounds, peer="goal (at least)", peer_value=0.8)
+    show("CPU of a held cart of 3 promotions over that of a reservation", ratio(cpu["held"], cpu["reserved"]), "ratio",
+         rounds, peer="goal (at most)", peer_value=2.0)  # fmt: skip
+    show("the same over that of 3 reservations", ratio(cpu["held"], 3 * cpu["reserved"]), "ratio", rounds)
 
 
 def mixed(folder: Path, wrk: str, rounds: int, seconds: int) -> None:

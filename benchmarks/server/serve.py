@@ -517,7 +517,12 @@ def carts(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
     assert len(held["applied"]) == 3, held["refused"]  # no limit ended meanwhile
     shop.stop()
     at, cpu = ({name: np.array(values) for name, values in part.items()} for part in (rate, cost))
-    for name, what in {"decisions": "decisions", "carts": "carts", "held": "held carts", "reserved": "reservations"}.items():
+    for name, what in {
+        "decisions": "decisions",
+        "carts": "carts",
+        "held": "held carts",
+        "reserved": "reservations",
+    }.items():
         show(f"{what}, requests a second at 64 connections", at[name], "1/s", rounds)
         show(f"{what}, CPU of a request", 1e6 * cpu[name], "us", rounds)
     for name, top, bottom in (("carts over decisions", at["carts"], at["decisions"]),

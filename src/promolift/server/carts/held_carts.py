@@ -102,6 +102,8 @@ class HeldCarts:
         found: list[HoldAnswer] = []
         told: list[Row] = []
         with RedemptionTransaction(db, now_ms) as books:
+            bodies = [each.body for each in some if each.key not in kept]
+            books.look_up((), (code for body in bodies for code in body.codes), (body.customer_id for body in bodies))
             for each in some:
                 if each.key in kept:
                     found.append(kept[each.key])
@@ -160,12 +162,7 @@ def reserve_cart(books: RedemptionTransaction, body: CartIn, mine: Wallet, who: 
             )
             for applied, each in zip(price.applied, used, strict=True)
         ]  # fmt: skip
-        books.look_up(
-            {claim.redemption_id for claim in claims},
-            {claim.code for claim in claims if claim.code},
-            {body.customer_id},
-        )
-        rows = books.reserve_all(claims)
+        rows = books.reserve_all(claims, new_ids=True)
         if isinstance(rows, RefusedClaim):
             refused[rows.claim.offer_id] = rows.refusal.code
             continue

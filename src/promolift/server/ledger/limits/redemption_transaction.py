@@ -190,14 +190,17 @@ class RedemptionTransaction:
             raise found.refusal
         return found[0]
 
-    def reserve_all(self, claims: Sequence[RedemptionClaim]) -> list[Row] | RefusedClaim:
-        """Hold all of these claims, or none: their rows, or the first that a rule refuses. See `reserve`."""
+    def reserve_all(self, claims: Sequence[RedemptionClaim], new_ids: bool = False) -> list[Row] | RefusedClaim:
+        """Hold all of these claims, or none: their rows, or the first that a rule refuses. See `reserve`.
+
+        `new_ids`: their ids were drawn for them, so that no redemption can have one already.
+        """
         rows: list[Row] = []
         new: list[RedemptionClaim] = []
         asked: Counter[UsageCell] = Counter()
         for claim in claims:
             try:
-                if found := self.redemption(claim.redemption_id):
+                if not new_ids and (found := self.redemption(claim.redemption_id)):
                     rows.append(_again(found, claim))
                     continue
                 row = self._row_of(claim)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from promolift.core.offers.cart_pricing import PricedCart
 from promolift.foundation.i18n.lazy_message import gettext_lazy
@@ -182,9 +183,22 @@ class EnteredCode(_Read):
     code: TypedCode
 
 
+_EXAMPLE_LINE: JsonDict = {
+    "id": "gid://shopify/CartLine/1",
+    "quantity": 2,
+    "cost": {"amountPerQuantity": {"amount": "12.90", "currencyCode": "EUR"}},
+    "merchandise": {"__typename": "ProductVariant", "id": "gid://shopify/ProductVariant/2", "sku": "P-2"},
+}
+
+
 class FunctionInput(_Read):
     """The input of `cart.lines.discounts.generate.run`: what the function's query must ask for."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"cart": {"lines": [_EXAMPLE_LINE], "buyerIdentity": {"email": "ann@example.com"}}}]
+        }
+    )
     cart: FunctionCart
     enteredDiscountCodes: Annotated[list[EnteredCode], Field(max_length=20)] = []
 

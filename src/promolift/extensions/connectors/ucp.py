@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from promolift.core.offers.cart_pricing import AppliedPromotion, PricedCart
 from promolift.foundation.i18n.lazy_message import gettext_lazy
@@ -199,10 +200,20 @@ def _currencies(part: Any) -> Iterator[str]:
         yield from _currencies(value)
 
 
+_EXAMPLE_LINE: JsonDict = {"id": "1", "item": {"id": "P-2", "title": "Tea", "price": 1290}, "quantity": 2}
+
+
 class UcpCartIn(BaseModel):
     """Whose cart it is, where the shop knows: who is not signed in has everybody's promotions and codes of nobody."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"customer_id": "C-1042", "cart": {"id": "cart-1", "currency": "EUR", "line_items": [_EXAMPLE_LINE]}}
+            ]
+        },
+    )
     customer_id: Id | None = None
     cart: UcpCart
 

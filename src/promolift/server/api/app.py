@@ -37,6 +37,7 @@ from promolift.server.api.api_keys import OPEN_PATHS, SNIPPET_PATH
 from promolift.server.api.connection_limits import LimitedHttpProtocol
 from promolift.server.api.middleware import ApiMiddleware
 from promolift.server.api.problems import ApiError, Problem, problem_response, validation_error
+from promolift.server.api.request_examples import REQUEST_EXAMPLES
 from promolift.server.api.routes import (
     IdempotencyKey,
     admin,
@@ -334,10 +335,17 @@ def add_openapi(app: FastAPI, plain: Sequence[FastRoute]) -> None:
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
                     operation["responses"]["default"] = {"description": "A problem (RFC 9457)", "content": problem}
+            schemas = document["components"]["schemas"]
+            for name, body in REQUEST_EXAMPLES.items():
+                schemas[name]["examples"] = [body]
             merge = document["paths"]["/v1/campaigns/{campaign_id}"]["patch"]["requestBody"]["content"]
-            fields = document["components"]["schemas"]["CampaignIn"]["properties"].items()
+            fields = schemas["CampaignIn"]["properties"].items()
             nullable = {name: {"anyOf": [each, {"type": "null"}]} for name, each in fields}
-            merge["application/json"]["schema"] |= {"properties": nullable, "additionalProperties": False}
+            merge["application/json"]["schema"] |= {
+                "properties": nullable,
+                "additionalProperties": False,
+                "examples": [{"paused": True}],
+            }
             keys = {"type": "http", "scheme": "bearer"}, {"type": "http", "scheme": "basic"}
             document["components"]["securitySchemes"] = dict(zip(("key", "writeKey"), keys, strict=True))
             document["security"] = [{"key": []}, {"writeKey": []}]
